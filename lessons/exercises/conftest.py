@@ -1,0 +1,38 @@
+"""Exercises flip from red to green.
+
+pytest lessons/exercises -x                  stops at the first one still to do
+pytest lessons/exercises --answer library    the same laws on miniclip's own code
+"""
+
+import importlib
+
+import pytest
+
+
+def look_up(reference):
+    """'miniclip.loss:clip_loss' -> that object."""
+    module, _, name = reference.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.config.getoption("--answer"):
+        metafunc.parametrize("fill_in_the_blank", metafunc.config.getoption("--answer"), indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def fill_in_the_blank(request, monkeypatch):
+    whose, module = getattr(request, "param", None), request.module
+    if whose:
+        name = module.ANSWER.partition(":")[2]
+        answer = look_up(module.ANSWER if whose == "library" else whose)
+        monkeypatch.setattr(module, name, answer)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.excinfo and call.excinfo.errisinstance(NotImplementedError):
+        where = call.excinfo.traceback[-1]
+        report.longrepr = f"to do   {item.path.name}:{where.lineno + 1}   {where.name}"
+    return report
