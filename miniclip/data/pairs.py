@@ -1,0 +1,86 @@
+"""What every source of pairs offers: pictures, captions, splits (CLIP, section 2.2).
+
+Training, evaluation and the loader know pairs only through this class, so the embedded emoji, a csv
+and a folder look the same to them. A pair is one picture with one caption or several: a picture
+that occurs under two names is one pair, never two that are each other's wrong answer.
+"""
+
+import hashlib
+
+HELD_OUT_ONE_IN = 10
+
+
+class BadPicture(ValueError):
+    """A picture that cannot be used; the message is a sentence that says why."""
+
+
+class Pairs:
+    """Pictures with captions, indexed from 0. Subclasses set the fields and define `image`.
+
+    name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
+    indices}, "train" always among them; class_names: () where the pairs have no classes.
+    """
+
+    class_names = ()
+    templates = ("{}", "a picture of {}.")
+
+    def __init__(self, name, captions, splits, skipped=()):
+        self.name, self.splits, self.skipped = name, splits, list(skipped)
+        self._captions = [tuple(c) for c in captions]
+
+    def __len__(self):
+        return len(self._captions)
+
+    def image(self, i):
+        """Picture i as a PIL image of mode RGB. Raises BadPicture."""
+        raise NotImplementedError
+
+    def captions(self, i):
+        """All captions of picture i, a tuple of str; the first is the canonical one."""
+        return self._captions[i]
+
+    def caption(self, i, rng):
+        """The caption of one visit to picture i, drawn with `rng`, a numpy Generator."""
+        own = self._captions[i]
+        return own[int(rng.integers(len(own)))]
+
+    def where(self, i):
+        """What picture i is called in a message about it."""
+        return self._captions[i][0]
+
+    def gallery(self, split):
+        """Indices among which the pictures of a split are looked for: the split itself."""
+        return self.splits[split]
+
+    def queries(self, split, k=8):
+        """([k texts], [index of the picture each asks for]) to show retrieval with."""
+        indices = self.splits[split]
+        chosen = [indices[j * len(indices) // k] for j in range(k)] if len(indices) > k else indices
+        return [self._captions[i][0] for i in chosen], list(chosen)
+
+    def label(self, i):
+        """Class of picture i as a position in class_names, or -1."""
+        return -1
+
+
+def is_held_out(text):
+    """Whether the SHA-256 of `text` falls into the tenth that is held out: the same everywhere."""
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
+
+
+def report_skipped(skipped, shown=3):
+    """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
+    if not skipped:
+        return ""
+    few = [f"{printable(name)} ({printable(reason)})" for name, reason in skipped[:shown]]
+    more = f" and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
+    return f"left out {len(skipped):,}: {', '.join(few)}{more}"
+
+
+def printable(text, longest=80):
+    """`text` on one line of a terminal: control characters escaped, the middle cut if it is long."""
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    if len(text) > longest:
+        text = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
+    return text
