@@ -17,7 +17,9 @@ def look_up(reference):
 
 def pytest_generate_tests(metafunc):
     if metafunc.config.getoption("--answer"):
-        metafunc.parametrize("fill_in_the_blank", metafunc.config.getoption("--answer"), indirect=True)
+        metafunc.parametrize(
+            "fill_in_the_blank", metafunc.config.getoption("--answer"), indirect=True
+        )
 
 
 @pytest.fixture(autouse=True)
