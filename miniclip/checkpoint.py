@@ -1,0 +1,117 @@
+"""Checkpoints: saved atomically, loaded without running anybody's code, and resumed exactly.
+
+A checkpoint is one self-contained file: weights, the model's config (its activation included), the
+tokenizer, the optimiser, the step, the random state and the options of the run. It holds tensors,
+numbers, strings, lists and dicts only, so that `torch.load(weights_only=True)` reads it.
+Left out: keeping the last k checkpoints, and sharded ones; a run has one file, replaced in place.
+"""
+
+import json
+import os
+import pickle
+import zipfile
+from pathlib import Path
+
+import torch
+
+FORMAT, VERSION = "miniclip", 1
+
+
+def save(path, state):
+    """Write `state` (a dict) to `path` so that a reader sees the old file or the new one, whole.
+
+    The bytes go to a temporary file beside it, are forced to the disk, and take the name in one
+    step: killed at any moment, the process leaves `path` readable.
+    """
+    with replacing(path) as file:
+        torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+
+
+def load(path):
+    """Read a checkpoint onto the CPU as a dict. Raises ValueError in one sentence when it cannot."""
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, pickle.UnpicklingError, EOFError, zipfile.BadZipFile, OSError) as error:
+        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
+        raise ValueError(f"{path} cannot be read as a checkpoint: {reason}") from None
+    if not isinstance(state, dict) or state.get("format") != FORMAT:
+        raise ValueError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
+    if state["version"] > VERSION:
+        raise ValueError(
+            f"{path} has checkpoint version {state['version']}, this miniclip reads {VERSION}"
+        )
+    return state
+
+
+def random_state():
+    """The state of torch's generators (CPU and every CUDA device), to go into a checkpoint."""
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+
+
+def restore_random_state(state):
+    """The inverse of random_state. CUDA states are restored where the devices are as many."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+        torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def cut_log(path, step):
+    """Drop the lines of a log.jsonl that were written after `step` steps were done.
+
+    A killed run logs past its last checkpoint; a resumed one would log those steps twice. A last
+    line that the kill left half-written is dropped as well.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line + "\n")
+        except (ValueError, KeyError):
+            continue
+    with replacing(path) as file:
+        file.write("".join(kept).encode())
+
+
+class replacing:
+    """`with replacing(path) as file:` writes a binary file that replaces `path` only when whole."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # left by a killed process
+            old.unlink(missing_ok=True)
+        self.file = open(self.temporary, "wb")
+        return self.file
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+            sync_folder(self.path.parent)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder):
+    """Force a rename in `folder` to the disk, where the system can (Windows cannot)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

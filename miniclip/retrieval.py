@@ -1,0 +1,191 @@
+"""Retrieval: does a caption find its picture, and a picture its caption? (CLIP, section 3.1 and
+appendix; the protocol is the one of Flickr30k and COCO.)
+
+Both sides are embedded once, the similarity of every query with everything in the gallery is
+sorted, and the rank of the right answer is all that is kept: R@k is the share of queries whose
+answer is among the first k. Left out: re-ranking, and any text or picture ensembling.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from miniclip.preprocess import evaluation
+
+
+@torch.inference_mode()
+def encode_pictures(model, pairs, indices, batch_size=256):
+    """Unit image features of pairs[indices]: (K, E) fp32 on the CPU, and the K indices kept.
+
+    A picture that cannot be read is left out; the model is put into evaluation mode meanwhile.
+    """
+    preprocess = evaluation(model.config["image_size"])
+    device, was_training = model.logit_scale.device, model.training
+    model.eval()
+    features, kept, batch = [], [], []
+    for index in [*indices, None]:
+        if index is not None:
+            try:
+                batch.append(preprocess(pairs.image(index)))
+                kept.append(index)
+            except ValueError:
+                continue
+        if batch and (index is None or len(batch) == batch_size):
+            images = torch.stack(batch).to(device)
+            features.append(model.encode_image(images, normalize=True).float().cpu())
+            batch = []
+    model.train(was_training)
+    width = model.config["embed_dim"]
+    return torch.cat(features) if features else torch.zeros(0, width), kept
+
+
+@torch.inference_mode()
+def encode_texts(model, tokenizer, texts, batch_size=512):
+    """Unit text features of a list of strings: (len(texts), E) fp32 on the CPU."""
+    device, was_training = model.logit_scale.device, model.training
+    model.eval()
+    features = [torch.zeros(0, model.config["embed_dim"])]
+    for first in range(0, len(texts), batch_size):
+        tokens = tokenizer(texts[first : first + batch_size], trim=True).to(device)
+        features.append(model.encode_text(tokens, normalize=True).float().cpu())
+    model.train(was_training)
+    return torch.cat(features)
+
+
+def ranks(queries, gallery, relevant):
+    """Rank, from 1, of the best right answer to each query: (Q,) fp32.
+
+    queries (Q, E) and gallery (G, E) are unit features, relevant (Q, G) bool says which answers are
+    right (at least one a query). Answers that tie share the mean of their places, so that a model
+    that says the same of everything is at chance. Raises ValueError on non-finite features.
+    """
+    if not (queries.isfinite().all() and gallery.isfinite().all()):
+        raise ValueError("the features are not finite: this model has diverged")
+    result = torch.empty(len(queries))
+    for first in range(0, len(queries), 1024):  # never Q x G at once
+        rows = slice(first, first + 1024)
+        similarity = queries[rows] @ gallery.T
+        right = relevant[rows]
+        best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        better = (similarity > best).sum(1)
+        ties = ((similarity == best) & ~right).sum(1)
+        result[rows] = 1 + better + ties / 2
+    return result
+
+
+def recalls(rank, gallery_size):
+    """{'R@1', 'R@5', 'R@10', 'median_rank', 'n', 'gallery'}: fractions of 1, from ranks (Q,)."""
+    rank = torch.as_tensor(rank, dtype=torch.float64)
+    scores = {f"R@{k}": (rank <= k).double().mean().item() for k in (1, 5, 10)}
+    return {
+        **scores,
+        "median_rank": rank.quantile(0.5).item(),
+        "n": len(rank),
+        "gallery": gallery_size,
+    }
+
+
+def chance(gallery_size):
+    """What recalls gives, in expectation, for a model that knows nothing."""
+    scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
+    return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
+
+
+class Gallery:
+    """Everything that can be retrieved, embedded once, and the questions one can ask of it.
+
+    indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
+    captions. `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
+    (T strings) and `owner` (T positions in `kept`).
+    """
+
+    def __init__(self, model, tokenizer, pairs, indices):
+        self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
+        self.pictures, self.kept = encode_pictures(model, pairs, indices)
+        lists = [pairs.captions(i) for i in self.kept]
+        self.captions = [caption for captions in lists for caption in captions]
+        self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
+        self.texts = encode_texts(model, tokenizer, self.captions)
+
+    def evaluate(self, indices):
+        """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
+
+        Each of their captions looks for its picture among all pictures of the gallery, and each of
+        their pictures for any one of its captions among all captions. None where none is in it.
+        """
+        wanted = set(indices)
+        position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
+        if len(position) == 0:
+            return None
+        asking = torch.isin(self.owner, position).nonzero()[:, 0]
+        everyone = torch.arange(len(self.kept))
+        text_rank = ranks(
+            self.texts[asking], self.pictures, self.owner[asking][:, None] == everyone
+        )
+        image_rank = ranks(
+            self.pictures[position], self.texts, position[:, None] == self.owner[None]
+        )
+        return {
+            "text_to_image": recalls(text_rank, len(self.pictures)),
+            "image_to_text": recalls(image_rank, len(self.texts)),
+        }
+
+    def search(self, query, k=8):
+        """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
+        text = encode_texts(self.model, self.tokenizer, [query])[0]
+        cosine, order = (self.pictures @ text).topk(min(k, len(self.kept)))
+        return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
+
+
+@torch.inference_mode()
+def choose(model, tokenizer, pictures, candidates):
+    """Which of its own candidate captions each picture prefers: (K,) int64 positions.
+
+    pictures: (K, E) unit features; candidates: K lists of strings, each picture's own alternatives
+    ("woman firefighter: dark skin tone", "woman firefighter: light skin tone", ...).
+    """
+    flat = [text for texts in candidates for text in texts]
+    features = encode_texts(model, tokenizer, flat).split([len(texts) for texts in candidates])
+    picked = [(own @ picture).argmax() for own, picture in zip(features, F.normalize(pictures))]
+    return torch.stack(picked) if picked else torch.zeros(0, dtype=torch.int64)
+
+
+def evaluate_heldout(model, tokenizer, pairs):
+    """Retrieval on every held-out split of `pairs`, and the galleries used.
+
+    Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split: Gallery}).
+    A split of which no picture can be read is left out.
+    """
+    results, galleries, by_indices = {}, {}, {}
+    for split, indices in pairs.splits.items():
+        if split == "train" or not indices:
+            continue
+        among = tuple(pairs.gallery(split))
+        if among not in by_indices:
+            by_indices[among] = Gallery(model, tokenizer, pairs, among)
+        scores = by_indices[among].evaluate(indices)
+        if scores:
+            scores["chance"] = chance(scores["text_to_image"]["gallery"])
+            results[split], galleries[split] = scores, by_indices[among]
+    return results, galleries
+
+
+def table(results):
+    """The held-out results of evaluate_heldout as lines of text, for a terminal or a report."""
+    lines = [f"{'':<42} {'R@1':>6} {'R@5':>6} {'R@10':>6} {'median':>7} {'n':>6} {'gallery':>8}"]
+    for split, scores in results.items():
+        for task, label in (
+            ("text_to_image", "text to image"),
+            ("image_to_text", "image to text"),
+            ("tone_blind_oracle", "text to image, tone-blind oracle"),
+            ("chance", "text to image, chance"),
+        ):
+            if task in scores:
+                s = scores[task]
+                name = f"{split.removeprefix('heldout_')}: {label}"
+                n = s.get("n", scores["text_to_image"]["n"])
+                middle = f"{s['median_rank']:7.1f}" if "median_rank" in s else f"{'':7}"
+                lines.append(
+                    f"{name:<42} {s['R@1']:6.3f} {s['R@5']:6.3f} {s['R@10']:6.3f} {middle}"
+                    f" {n:6d} {s['gallery']:8d}"
+                )
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Ranks and recalls, against counting by hand."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.retrieval import chance, ranks, recalls
+
+
+def unit(rows, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.normalize(torch.randn(rows, width, generator=generator), dim=1)
+
+
+@given(n=st.integers(1, 12), extra=st.integers(0, 9), seed=st.integers(0, 99))
+def test_a_rank_is_one_more_than_the_number_of_better_answers(n, extra, seed):
+    queries, gallery = unit(n, 8, seed), unit(n + extra, 8, seed + 1)
+    rank = ranks(queries, gallery, torch.eye(n, n + extra, dtype=torch.bool))
+    for i in range(n):
+        similarity = (gallery @ queries[i]).tolist()
+        by_hand = 1 + sum(s > similarity[i] for s in similarity)
+        assert abs(rank[i] - by_hand) <= 0.5, f"query {i}: {rank[i]} vs {by_hand} by hand"
+
+
+@given(n=st.integers(1, 12), seed=st.integers(0, 99))
+def test_the_order_of_the_gallery_changes_nothing(n, seed):
+    queries, gallery = unit(n, 8, seed), unit(n, 8, seed + 1)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    right = torch.eye(n, dtype=torch.bool)
+    assert torch.equal(
+        ranks(queries, gallery, right), ranks(queries, gallery[order], right[:, order])
+    )
+
+
+def test_the_best_of_several_right_answers_counts():
+    gallery = torch.eye(4)
+    query = torch.nn.functional.normalize(torch.tensor([[0.9, 0.5, 0.3, 0.1]]), dim=1)
+    assert ranks(query, gallery, torch.tensor([[False, True, False, True]])).item() == 2
+
+
+@pytest.mark.parametrize("n", [2, 5, 100])
+def test_a_model_that_says_the_same_of_everything_is_at_chance(n):
+    same = torch.ones(n, 4) / 2
+    rank = ranks(same, same, torch.eye(n, dtype=torch.bool))
+    assert recalls(rank, n)["median_rank"] == chance(n)["median_rank"]
+    assert recalls(rank, n)["R@1"] == 0
+
+
+def test_a_diverged_model_is_refused():
+    bad = torch.full((2, 4), torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        ranks(bad, torch.eye(4), torch.eye(2, 4, dtype=torch.bool))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
+def test_recall_grows_with_k_and_counts_what_it_says(rank):
+    scores = recalls(torch.tensor(rank), 40)
+    assert scores["R@1"] <= scores["R@5"] <= scores["R@10"]
+    assert scores["R@5"] == pytest.approx(sum(r <= 5 for r in rank) / len(rank))
+    assert scores["n"] == len(rank) and scores["gallery"] == 40
