@@ -1,0 +1,34 @@
+"""Text to words: what happens before any byte is merged (CLIP, section 2.4; the released code).
+
+Captions from the web are broken in known ways: mis-decoded (`donâ€™t`), escaped twice
+(`&amp;lt;`), full of line breaks. CLIP repairs the encoding (ftfy), unescapes html twice,
+collapses white space and lower-cases; then it splits text into words that are merged separately:
+English contractions, runs of letters, single digits, runs of anything else. The white space itself
+is dropped, so "it's 12" comes back as "it 's 1 2". Left out: Unicode normalisation beyond ftfy's.
+"""
+
+import html
+
+import ftfy
+import regex
+
+# IGNORECASE although the text is in lower case: it lets the long s of "itſ" in, as the released
+# code does. No alternative matches white space, so words never cross it.
+PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
+
+
+def is_plain(text):
+    """True where `clean` has nothing to repair: printable ASCII without "&". -> bool"""
+    return text.isascii() and text.isprintable() and "&" not in text
+
+
+def clean(text):
+    """Repair, unescape, collapse white space, lower-case. str -> str; any str is welcome."""
+    if not is_plain(text):  # ftfy takes 10 us a caption, and most captions need none of it
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
+    return " ".join(text.split()).lower()
+
+
+def split_words(text):
+    """Cleaned text -> list of words, white space dropped: "it's 12" -> ["it", "'s", "1", "2"]."""
+    return PATTERN.findall(text)

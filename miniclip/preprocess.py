@@ -1,0 +1,88 @@
+"""Pictures to tensors: what the released CLIP does, for pictures of any kind.
+
+Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalises each channel
+with the mean and deviation of CLIP's training pictures. Training cuts a random square instead and
+does nothing else (CLIP, section 2.4): no flip ("facing right"), no colour jitter ("a red heart").
+Left out: everything stronger. Two things differ from the released code, which drops both:
+
+- transparency is drawn on white, as a page would show it. The colour under it is arbitrary, mostly
+  black, so dropping the alpha channel shows what nobody was meant to see;
+- a photograph is turned the way its EXIF orientation says. Otherwise a phone's pictures lie down.
+"""
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)
+STD = (0.26862954, 0.26130258, 0.27577711)
+_MEAN = torch.tensor(MEAN).view(3, 1, 1)
+_STD = torch.tensor(STD).view(3, 1, 1)
+
+
+def to_rgb(image):
+    """A PIL image of any mode -> mode RGB, upright, on white where it was transparent."""
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF is no reason to lose the picture
+        pass
+    if image.mode.startswith("I"):  # 16 bits: convert() would clip all above 255 to white
+        levels = np.asarray(image).astype(np.float64) / 257
+        image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+    if image.mode in ("La", "PA"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def evaluation(image_size):
+    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalised."""
+
+    def preprocess(image):
+        image = to_rgb(image)
+        width, height = image.size
+        short = min(width, height)
+        # the resized picture's size, then the corner of its middle square, rounded as torchvision does
+        w, h = image_size * width // short, image_size * height // short
+        left, top = round((w - image_size) / 2), round((h - image_size) / 2)
+        box = (
+            left * width / w,
+            top * height / h,
+            (left + image_size) * width / w,
+            (top + image_size) * height / h,
+        )
+        return _normalise(image.resize((image_size, image_size), Image.Resampling.BICUBIC, box))
+
+    return preprocess
+
+
+def training_crop(image, image_size, rng, scale=(1.0, 1.0)):
+    """A random square of a PIL image -> (3, S, S) float32, normalised.
+
+    Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
+    paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
+    than 0 < low <= high <= 1.
+    """
+    low, high = scale
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"scale must be two numbers with 0 < low <= high <= 1, not {scale}")
+    image = to_rgb(image)
+    side = rng.uniform(low, high) * min(image.size)
+    left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
+    box = (left, top, left + side, top + side)
+    return _normalise(image.resize((image_size, image_size), Image.Resampling.BICUBIC, box))
+
+
+def unnormalise(x):
+    """(3, H, W) float -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
+    x = x.detach().float().cpu() * _STD + _MEAN
+    return (x * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _normalise(image):
+    """An RGB image -> (3, H, W) float32."""
+    x = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+    return x.to(torch.float32).div(255).sub(_MEAN).div(_STD).contiguous()
