@@ -1,0 +1,118 @@
+"""The contrastive loss from block operations: forward, backward, one device or many.
+
+    normalise -> sums of one block -> all-reduce the column sums -> rescue -> finish
+    gradient of the block -> reduce-scatter the column gradients -> normalise backward
+
+Written once. `ops` is a module of block operations (reference.py, or the Triton one) and
+`collectives` an object with the four that cross ranks; alone, each gives its argument back. The
+images of this rank are the block's rows, everybody's texts its columns: each similarity is computed
+by exactly one rank. No N x N tensor exists at any time. Left out: checks of the arguments
+(miniclip/loss.py) and what crosses ranks (miniclip/dist.py).
+"""
+
+import torch
+
+from .reference import accumulator
+from .softmax import LN2, finish, fixed_shift, merge, uncertain
+
+
+class Alone:
+    """The collectives of one rank that has everything: identities."""
+
+    offset = 0  # pairs on the ranks before this one
+    world = 1
+
+    def gather(self, x):
+        """Everybody's rows, in the order of ranks. x: (M, ...) -> (N, ...)."""
+        return x
+
+    def total(self, x):
+        """The sum over ranks, on every rank."""
+        return x
+
+    def largest(self, x):
+        """The maximum over ranks, on every rank."""
+        return x
+
+    def scatter(self, x):
+        """The sum over ranks, of which each keeps its own rows. x: (N, ...) -> (M, ...)."""
+        return x
+
+
+def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
+    """The loss, and what `backward` needs. image, text: (M, E), this rank's pairs.
+
+    Returns (loss, kept): loss 0-d float32 (float64 for float64 operands), the mean over all N
+    pairs; kept, a tuple of tensors of O(N E).
+    """
+    bits = (logit_scale.detach().double().exp() / LN2).to(accumulator(dtype)).reshape(())
+    rows, row_norm = ops.normalise(image, dtype)
+    own, column_norm = ops.normalise(text, dtype)
+    cosines = ops.diagonal(rows, own)
+    matched_rows = cosines.double() * bits.double()
+    columns, matched = collectives.gather(own), collectives.gather(matched_rows)
+    n, offset = len(columns), collectives.offset
+    chunk = chunk or ops.default_chunk(n, dtype)
+
+    shift, floor = fixed_shift(bits, n)  # the same on every rank, so column sums simply add up
+    z_rows, z_columns = ops.sums(rows, columns, bits, shift, offset, chunk)
+    z_columns = collectives.total(z_columns)
+
+    # rows have met every column here; columns have met the rows of one rank only
+    lost = uncertain(z_rows, floor)
+    highest, z = ops.online_sums(rows, columns, bits, lost, offset, chunk)
+    z_rows, shift_rows = torch.where(lost, z, z_rows), torch.where(lost, highest, shift)
+    lost = uncertain(z_columns, floor)
+    highest, z = ops.online_sums(columns, rows, bits, lost, -offset, chunk)
+    highest, z = merge(highest, z, collectives.largest, collectives.total)
+    z_columns, shift_columns = torch.where(lost, z, z_columns), torch.where(lost, highest, shift)
+
+    loss_rows, rest_rows, lse_rows = finish(z_rows, shift_rows, matched_rows)
+    loss_columns, rest_columns, lse_columns = finish(z_columns, shift_columns, matched)
+    loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
+    kept = (rows, row_norm, columns, column_norm, bits)
+    kept += (lse_rows, lse_columns, rest_rows, rest_columns)
+    return loss.to(bits.dtype), kept
+
+
+def backward(upstream, kept, ops, collectives, dtypes, chunk):
+    """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
+
+    The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
+    true ones: an average over ranks, which is what DDP takes of parameters, makes them right.
+    """
+    rows, row_norm, columns, column_norm, bits, *rest = kept
+    n, offset = len(columns), collectives.offset
+    chunk = chunk or ops.default_chunk(n, rows.dtype)
+    g_rows, g_columns, unit = ops.gradient(rows, columns, bits, *rest, offset, chunk)
+    g_columns = collectives.scatter(g_columns)
+    # S = exp(logit_scale) * cosine, and the loss is a mean over n
+    factor = upstream.to(bits.dtype) * bits * (LN2 * unit * collectives.world / n)
+    own = columns[offset : offset + len(g_columns)]
+    d_image, along = ops.normalise_backward(g_rows, rows, row_norm, factor, dtypes[0])
+    d_text, _ = ops.normalise_backward(g_columns, own, column_norm, factor, dtypes[1])
+    d_scale = collectives.total(along.double().sum()) / collectives.world
+    return d_image, d_text, d_scale
+
+
+class Contrastive(torch.autograd.Function):
+    """`forward` and `backward` as one differentiable step; a second derivative is refused."""
+
+    @staticmethod
+    def forward(ctx, image, text, logit_scale, ops, collectives, dtype, chunk):
+        """image, text: (M, E); logit_scale: one element; dtype: the operands'. Returns 0-d."""
+        with torch.autocast(image.device.type, enabled=False):
+            loss, kept = forward(image, text, logit_scale, ops, collectives, dtype, chunk)
+        ctx.save_for_backward(*kept)
+        ctx.how = ops, collectives, (image.dtype, text.dtype), chunk
+        ctx.like = logit_scale.dtype, logit_scale.shape
+        return loss
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx, upstream):
+        """The gradients by the three tensors; see `backward`."""
+        with torch.autocast(upstream.device.type, enabled=False):
+            d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.how)
+        dtype, shape = ctx.like
+        return d_image, d_text, d_scale.to(dtype).reshape(shape), None, None, None, None

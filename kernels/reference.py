@@ -1,0 +1,144 @@
+"""The block operations in plain torch: readable, for CPUs, and what runs where Triton is missing.
+
+A block is `rows` (this rank's pairs, M of them) against `columns` (everybody's, N of them); the
+match of row i is column i + offset. Only a chunk of c rows of similarities exists at a time, in
+scratch that is allocated once (fresh temporaries cost 1.7 times the time). Operands are unit rows
+in the dtype asked for; sums and products are float32, or float64 for float64 operands. The Triton
+files have operations of the same names and arguments. Left out: anything about ranks or autograd.
+"""
+
+import torch
+
+from .softmax import LOWEST
+
+
+def accumulator(dtype):
+    """The dtype sums are kept in: float64 for float64 operands, float32 for all others."""
+    return torch.float64 if dtype == torch.float64 else torch.float32
+
+
+def default_chunk(columns, dtype):
+    """Rows of similarities at a time: 16 MiB of float32, at most 256 rows, at least 16."""
+    return max(16, min(256, 2**22 // columns))
+
+
+def normalise(x, dtype):
+    """Rows scaled to length 1. x: (M, D) -> (xhat (M, D) in dtype, norm (M,) float32 or 64).
+
+    A zero row stays zero and its norm is given as infinite, so that dividing by the norm makes its
+    gradient zero. Dividing by the largest magnitude first keeps squares from over- or underflowing.
+    """
+    xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
+    norm = torch.empty(len(x), dtype=accumulator(dtype), device=x.device)
+    for part, out, length in zip(x.split(1024), xhat.split(1024), norm.split(1024)):
+        part = part.to(norm.dtype)
+        largest = part.abs().amax(1, keepdim=True)
+        largest.masked_fill_(largest == 0, 1)
+        part = part / largest
+        relative = part.square().sum(1, keepdim=True).sqrt()  # 1 to sqrt(D), or 0
+        relative.masked_fill_(relative == 0, torch.inf)
+        out.copy_(part.div_(relative))
+        length.copy_((largest * relative).squeeze(1))
+    return xhat, norm
+
+
+def normalise_backward(g, xhat, norm, factor, dtype):
+    """Back through `normalise`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
+
+    With g' = factor * g the gradient of the loss by xhat: along = <xhat, g'> and
+    dx = (g' - xhat along) / norm, perpendicular to x. g is overwritten when it has the dtype asked
+    for. sum(along) over all rows is the gradient of logit_scale: the loss sees logit_scale and xhat
+    only in the products exp(logit_scale) <xhat, yhat>.
+    """
+    along = torch.empty_like(norm)
+    dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
+    pieces = zip(*(t.split(1024) for t in (g, xhat, norm, along, dx)))
+    for g_part, xhat_part, length, dot, out in pieces:
+        g_part.mul_(factor)
+        unit = xhat_part.to(g.dtype)
+        torch.sum(unit * g_part, 1, out=dot)
+        out.copy_(g_part.sub_(unit * dot[:, None]).div_(length[:, None]))
+    return dx, along
+
+
+def diagonal(x, y):
+    """Cosines of the matched pairs. x, y: (M, D) unit rows -> (M,)."""
+    out = torch.empty(len(x), dtype=accumulator(x.dtype), device=x.device)
+    for a, b, cosine in zip(x.split(1024), y.split(1024), out.split(1024)):
+        torch.sum(a.to(out.dtype) * b.to(out.dtype), 1, out=cosine)
+    return out
+
+
+def sums(rows, columns, bits, shift, offset, chunk):
+    """Off-diagonal exponential sums of a block, over its rows and over its columns.
+
+    rows: (M, D), columns: (N, D) unit rows; bits, shift: 0-d. Returns z_rows (M,) and z_columns
+    (N,), the sums of 2^(S - shift) without the matches.
+    """
+    acc = accumulator(rows.dtype)
+    columns = columns.to(acc)
+    z_rows = torch.empty(len(rows), dtype=acc, device=rows.device)
+    z_columns = torch.zeros(len(columns), dtype=acc, device=rows.device)
+    scratch = z_rows.new_empty(min(chunk, len(rows)), len(columns))
+    for start in range(0, len(rows), chunk):
+        part = rows[start : start + chunk].to(acc) * bits
+        s = torch.mm(part, columns.T, out=scratch[: len(part)])  # (c, N), in bits
+        s.diagonal(start + offset).fill_(-torch.inf)
+        s.sub_(shift).exp2_()
+        torch.sum(s, 1, out=z_rows[start : start + chunk])
+        z_columns += s.sum(0)
+    return z_rows, z_columns
+
+
+def online_sums(mine, others, bits, flagged, offset, chunk):
+    """The same sums for the flagged of `mine`, each against its own maximum: nothing can vanish.
+
+    mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],
+    offset of either sign. Returns (highest, z), both (M,): the largest S among the others (LOWEST
+    when there are none) and the sum of 2^(S - highest). (LOWEST, 0) where not flagged.
+    Asks the device which rows are flagged, so a GPU waits here; the Triton kernel does not.
+    """
+    acc = accumulator(mine.dtype)
+    highest = torch.full((len(mine),), LOWEST, dtype=acc, device=mine.device)
+    z = torch.zeros_like(highest)
+    others = others.to(acc) if flagged.any() else others
+    for which in flagged.nonzero().squeeze(1).split(chunk):
+        s = mine[which].to(acc) * bits @ others.T  # (c, N)
+        match = which + offset
+        matched = (match >= 0) & (match < len(others))
+        s[matched.nonzero().squeeze(1), match[matched]] = -torch.inf
+        top = s.amax(1, keepdim=True).clamp_min_(LOWEST)
+        highest[which] = top.squeeze(1)
+        z[which] = s.sub_(top).exp2_().sum(1)
+    return highest, z
+
+
+def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk):
+    """Gradients of the block by its unit rows and unit columns, but for a factor.
+
+    rows: (M, D), columns: (N, D); lse_*, rest_*: what `finish` gave for all M rows and N columns.
+    Returns (g_rows (M, D), g_columns (N, D), unit): unit * g is the gradient of N * loss by the
+    cosines, carried to the operands: unit * G @ columns and unit * G.T @ rows, with
+
+        d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+
+    and on the diagonal P_row - 1 = -rest_row, so that nothing cancels.
+    """
+    acc = accumulator(rows.dtype)
+    columns = columns.to(acc)
+    g_rows = torch.empty(rows.shape, dtype=acc, device=rows.device)
+    g_columns = torch.zeros(columns.shape, dtype=acc, device=rows.device)
+    scratch = g_rows.new_empty(2, min(chunk, len(rows)), len(columns))
+    for start in range(0, len(rows), chunk):
+        here = slice(start, start + chunk)
+        part = rows[here].to(acc)
+        s = torch.mm(part * bits, columns.T, out=scratch[0, : len(part)])
+        p_columns = torch.sub(s, lse_columns, out=scratch[1, : len(part)]).exp2_()
+        g = s.sub_(lse_rows[here, None]).exp2_().add_(p_columns)  # (c, N)
+        matches = g.diagonal(start + offset)
+        first = start + offset
+        rest = rest_rows[start : start + len(matches)] + rest_columns[first : first + len(matches)]
+        matches.copy_(rest.neg_())
+        torch.mm(g, columns, out=g_rows[here])
+        g_columns.addmm_(g.T, part)
+    return g_rows, g_columns, 0.5

@@ -1,0 +1,60 @@
+"""One row of the softmax, as vectors: where to stand, when to distrust it, and what comes out.
+
+A row's loss is log(1 + z/e): e the exponential of the matched similarity, z the sum of the others.
+Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
+Every sum of exponentials is taken against a shift, z = sum_j 2^(S_j - shift), and travels as the
+pair (z, shift): the shift is either one constant for all rows (`fixed_shift`), or, where the
+certificate says that constant lost something (`uncertain`), the row's own maximum (online softmax,
+Milakov and Gimelshein 2018). Summing the others only keeps 1 - P_matched = z / (z + e) exact when the
+model is good; subtracting a probability from 1 does not. Left out: anything with N x N elements.
+"""
+
+import math
+
+import torch
+
+LN2 = math.log(2)
+LOWEST = -1e38  # "no maximum yet": finite, so that LOWEST - LOWEST is 0 and not NaN
+
+
+def fixed_shift(bits, count):
+    """The shift that puts a cosine of 1 just under the top of float32's range, and the certificate.
+
+    bits: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
+    Returns (shift, floor): shift a 0-d tensor, floor a float for `uncertain`.
+
+    A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
+    zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
+    """
+    room = math.ceil(math.log2(max(count, 2)))
+    return bits - (124 - room), 2.0 ** (room - 102)
+
+
+def uncertain(z, floor):
+    """Which sums the certificate does not cover: too small, infinite or NaN. z: (N,) -> (N,) bool."""
+    return ~((z >= floor) & (z < math.inf))
+
+
+def merge(highest, z, largest, total):
+    """Sum over ranks of partial sums (highest, z), each against its own maximum.
+
+    highest, z: (N,); largest and total: the collectives, each (N,) -> (N,), all-reduce MAX and SUM.
+    Returns (highest, z) of the whole, the same on every rank. One rank: its own arguments.
+    """
+    everywhere = largest(highest)
+    return everywhere, total(z * torch.exp2(highest - everywhere))
+
+
+def finish(z, shift, matched):
+    """From sums to losses: one row's softmax without any cancellation.
+
+    z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
+    the matched similarity in bits. Returns (loss, rest, lse): loss (N,) float64 = log(1 + z/e), in
+    nats; rest (N,) like z = z/(z + e), the probability that is not the match's; lse (N,) like z =
+    log2(z + e), in bits, for the backward pass.
+    """
+    others = z.double().log2() + shift.double()  # log2 of z; -inf when there are no others
+    lead = LN2 * (others - matched)  # log(z/e), in nats
+    # float64: at scale 100 similarities have 144 bits, whose last place in float32 is 1.5e-5
+    loss = torch.nn.functional.softplus(lead, threshold=50)
+    return loss, lead.sigmoid().to(z.dtype), torch.logaddexp2(others, matched).to(z.dtype)
