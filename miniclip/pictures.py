@@ -41,15 +41,6 @@ def draw_curves(log, path):
     figure.savefig(path, dpi=100)
 
 
-def questions(pairs, split, count=8):
-    """Queries for draw_retrieval: (texts, answers). What a person would type, where the data set
-    suggests it (answer None), then captions of pairs of `split`, evenly spaced."""
-    typed = list(getattr(pairs, "typed_queries", ()))[: count // 2]
-    indices = pairs.splits[split]
-    asked = indices[:: max(1, len(indices) // (count - len(typed)))][: count - len(typed)]
-    return typed + [pairs.captions(i)[0] for i in asked], [None] * len(typed) + asked
-
-
 def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     """Draw one row a query with the `columns` pictures it finds, best first, into a PNG.
 
