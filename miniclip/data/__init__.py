@@ -1,6 +1,10 @@
 """Pairs of pictures and captions: the embedded emoji, a csv, a folder (CLIP, section 2.2)."""
 
-from miniclip.data.pairs import BadPicture, Pairs, report_skipped
+import os
+
+from miniclip.data.emoji import Emoji
+from miniclip.data.files import open_csv, open_folder
+from miniclip.data.pairs import BadPicture, Pairs, printable, report_skipped
 
 __all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]
 
@@ -11,8 +15,15 @@ def open_pairs(source=None, image_column=None, caption_column=None, separator=No
     The three options are for a csv whose header is not understood by itself. Raises ValueError when
     there is no such source, or no pair in it.
     """
-    from miniclip.data.emoji import Emoji
-
+    options = dict(image_column=image_column, caption_column=caption_column, separator=separator)
+    given = [f"--{k.replace('_', '-')}" for k, v in options.items() if v is not None]
+    source = None if source is None else os.fspath(source)
+    if source is not None and os.path.isfile(source):
+        return open_csv(source, **options)
+    if given:
+        raise ValueError(f"{given[0]} is for a csv, and this is not one: {printable(source)}")
     if source is None:
         return Emoji()
-    raise ValueError(f"{source} is neither a csv nor a folder")
+    if os.path.isdir(source):
+        return open_folder(source)
+    raise ValueError(f"{printable(source)} is neither a csv nor a folder: there is no such file")

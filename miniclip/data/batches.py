@@ -40,6 +40,9 @@ class _Batches(torch.utils.data.Dataset):
     def __len__(self):
         return len(self.order)
 
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
     def __getitem__(self, k):
         images, captions, skipped = [], [], []
         for i in self.order[k]:
@@ -50,11 +53,7 @@ class _Batches(torch.utils.data.Dataset):
                 continue
             images.append(image)
             captions.append(caption)
-        if not images:
-            raise ValueError(
-                f"no picture of a batch can be read; the first, {': '.join(skipped[0])}"
-            )
-        return torch.stack(images), captions, skipped
+        return torch.stack(images) if images else torch.empty(0), captions, skipped
 
 
 def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0, workers=0):
@@ -67,10 +66,18 @@ def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0,
     """
     order = epoch_order(indices, batch_size, seed, epoch)[start:]
     loaded = _Batches(pairs, order, seed, epoch, image_size, scale)
-    if workers == 0:
-        for k in range(len(order)):
-            yield loaded[k]
-    elif order:
-        yield from torch.utils.data.DataLoader(
-            loaded, batch_size=None, num_workers=workers, prefetch_factor=4
+    if workers and order:
+        # a generator of its own: DataLoader would draw from torch's, and so change the run
+        loaded = torch.utils.data.DataLoader(
+            loaded,
+            batch_size=None,
+            num_workers=workers,
+            prefetch_factor=4,
+            generator=torch.Generator(),
         )
+    for images, captions, skipped in loaded:
+        if not captions:
+            raise ValueError(
+                f"no picture of a batch can be read; the first, {': '.join(skipped[0])}"
+            )
+        yield images, captions, skipped

@@ -113,7 +113,7 @@ def read_cache(path, made_of):
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     # only now, that every byte is known to be what was written
-    return np.frombuffer(bytearray(zlib.decompress(body)), np.uint8).reshape(made_of["shape"])
+    return np.frombuffer(zlib.decompress(body), np.uint8).reshape(made_of["shape"])
 
 
 def write_cache(path, made_of, found):
