@@ -22,7 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from miniclip.data import captions, render
+from miniclip.data import captions, classes, render
 from miniclip.data.pairs import HELD_OUT_ONE_IN, Pairs
 
 TABLE = Path(__file__).with_name("emoji.tsv")
@@ -85,6 +85,7 @@ class Emoji(Pairs):
     """The embedded pairs. `cached`: (n, 64, 64, 3) uint8 pictures instead of those of the cache."""
 
     templates = ("{}", *captions.TEMPLATES)
+    class_names = classes.NAMES
 
     def __init__(self, cached=None):
         grouped = {}
@@ -122,6 +123,10 @@ class Emoji(Pairs):
     def tones(self, i):
         """The skin tones in the canonical name of picture i, in order: tuple of str."""
         return captions.parts(self._captions[i][0])[2]
+
+    def label(self, i):
+        """Class of picture i as a position in class_names, or -1 (classes.py)."""
+        return classes.label_of(self.rows[i])
 
     def is_duplicate(self, i):
         """Whether picture i has more than one name."""
