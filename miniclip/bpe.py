@@ -1,21 +1,22 @@
 """Byte-level BPE: text to ids and back (Sennrich et al. 2016; CLIP, section 2.4).
 
-A vocabulary starts as the 256 bytes, so no text is unknown, and again as the 256 bytes that end a
-word. Training joins the most frequent pair of neighbours into a new entry, again and again; encoding
-replays those merges on a word, earliest first. The ids are, in this order,
+A word is its bytes, so no text is unknown, and its last byte is another entry than the same byte
+inside a word. merge.py learns which neighbours to join and joins them. The ids are, in this order,
 
     256 bytes | 256 bytes + end of word | one for every merge | start | end
 
-Here an entry is its bytes, and the end of a word is the byte FF, which UTF-8 never contains.
-`segment` is the encoder to read, tiktoken the one that runs (`_fast_encoder` says why they agree).
+An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
+`segment` is the encoder to read, tiktoken the one that runs (`_tiktoken` says why they agree).
 Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
 """
 
-import heapq
+import gzip
+import importlib.util
 import json
-import math
 import os
-from collections import Counter, defaultdict
+import zlib
+from collections import Counter
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -23,11 +24,12 @@ import numpy as np
 import torch
 
 from miniclip.clean import clean, split_words
+from miniclip.merge import learn_merges, segment
 
-__all__ = ["Tokenizer", "byte_alphabet", "clean", "learn_merges", "merge", "segment"]
+__all__ = ["Tokenizer", "byte_alphabet", "clean"]
 
-END = 0xFF  # ends a word; UTF-8 never contains it
-FORMAT = "miniclip byte-pair vocabulary 1"
+END = b"\xff"  # ends a word; UTF-8 never contains it
+FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 
@@ -44,93 +46,29 @@ def byte_alphabet():
     return names | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
 
-def merge(symbols, pair, new):
-    """Replace every occurrence of a pair of neighbours, from left to right.
-
-    symbols: list of ids; pair: (left, right); new: the id that takes their place. -> new list
-    """
-    out, i = [], 0
-    while i < len(symbols):
-        found = tuple(symbols[i : i + 2]) == pair
-        out.append(new if found else symbols[i])
-        i += 2 if found else 1
-    return out
-
-
-def segment(symbols, merges):
-    """Encode one word: replay the merges on it, the earliest learned first, until none applies.
-
-    symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
-    """
-    while len(symbols) > 1:
-        pair = min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))
-        if pair not in merges:
-            break
-        symbols = merge(symbols, pair, merges[pair])
-    return symbols
-
-
-def learn_merges(words, n, first):
-    """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
-
-    words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
-    order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
-    teaches nothing. -> dict (left, right) -> id, in the order learned
-    """
-    words = [(list(symbols), count) for symbols, count in sorted(words.items())]
-    counts, where = Counter(), defaultdict(set)  # pair -> occurrences; pair -> indices of words
-    for index, (symbols, count) in enumerate(words):
-        for pair in zip(symbols, symbols[1:]):
-            counts[pair] += count
-            where[pair].add(index)
-    # counting everything again after each merge would take minutes: only the words that hold the
-    # pair are counted again, and a heap keeps the order; its outdated entries are skipped
-    heap = [(-count, pair) for pair, count in counts.items()]
-    heapq.heapify(heap)
-    merges = {}
-    while heap and len(merges) < n:
-        count, pair = heapq.heappop(heap)
-        if -count != counts[pair] or count > -2:
-            continue
-        merges[pair] = new = first + len(merges)
-        changed = set()
-        for index in where.pop(pair):
-            symbols, count = words[index]
-            merged = merge(symbols, pair, new)
-            for old in zip(symbols, symbols[1:]):
-                counts[old] -= count
-                changed.add(old)
-            for old in zip(merged, merged[1:]):
-                counts[old] += count
-                changed.add(old)
-                where[old].add(index)
-            words[index] = merged, count
-        for pair in changed:
-            heapq.heappush(heap, (-counts[pair], pair))
-    return merges
-
-
 class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
-    merges: list of (left, right) ids in the order learned. context_length: ids in a row of the
-    tensor, start and end included. Raises ValueError when the merges are no vocabulary.
-    `start` and `end` are the ids around every text; padding is 0, harmless as attention is causal.
+    merges: list of (left, right) ids in the order learned; ValueError when they are no vocabulary.
+    context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, which is
+    a real entry ("!") and harmless: attention is causal, so `end` never sees what follows it.
     """
 
+    fast = True  # False: merge in Python even where tiktoken gives the same ids
+
     def __init__(self, merges, context_length=77):
-        self.context_length = _checked_length(context_length)
+        self.context_length = _length(context_length)
         alphabet = byte_alphabet()
-        self.pieces = [bytes([b]) for b in alphabet] + [bytes([b, END]) for b in alphabet]
-        self._id_of_byte = {byte: i for i, byte in enumerate(alphabet)}
-        self.merges = {}
+        self.pieces = [bytes([b]) for b in alphabet] + [bytes([b]) + END for b in alphabet]
+        self.merges = {}  # (left, right) -> id
         for left, right in merges:
             new = len(self.pieces)
-            if not (0 <= left < new and 0 <= right < new) or self.pieces[left][-1] == END:
-                raise ValueError(f"merge {len(self.merges)} joins what no earlier merge has made")
-            self.merges[left, right] = new
+            if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
+                raise ValueError(f"merge {new - 512} joins what cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
-        if len(set(self.pieces)) < len(self.pieces):
+            self.merges[left, right] = new
+        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
+        if len(self.ids) < len(self.pieces):
             raise ValueError("two merges make the same entry, so these merges are no vocabulary")
         self.start, self.end = len(self.pieces), len(self.pieces) + 1
         self.vocab_size = self.end + 1
@@ -138,43 +76,87 @@ class Tokenizer:
 
     @classmethod
     def train(cls, texts, vocab_size, context_length=77):
-        """Learn a vocabulary of at most `vocab_size` ids from an iterable of str."""
+        """Learn from an iterable of str. `vocab_size` is reached unless no pair is left to join."""
         if isinstance(texts, str):
             raise ValueError("texts must be a list of strings, not one string")
-        if not isinstance(vocab_size, int) or vocab_size < 2 * 256 + 2:
+        if not isinstance(vocab_size, int) or vocab_size < 514:
             raise ValueError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
-        counts = Counter()
-        for text in texts:
-            counts.update(split_words(clean(text)))
+        counts = Counter(word for text in texts for word in split_words(clean(text)))
         blank = cls([])
-        words = {tuple(blank._symbols(word)): count for word, count in counts.items()}
+        words = {tuple(blank._symbols(_marked(word))): count for word, count in counts.items()}
         return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)
 
-    def _symbols(self, word):
-        """str -> ids before any merge: its bytes, the last one marked as the end of the word."""
-        ids = [self._id_of_byte[byte] for byte in word.encode()]
-        return [*ids[:-1], ids[-1] + 256]
+    @classmethod
+    def openai(cls, path=None):
+        """The released vocabulary of 49,408 ids, from its merges file: the one at `path`, or the one
+        in an installed open_clip_torch or CLIP package. ValueError where there is none."""
+        path = path or _find_merges_file()
+        try:
+            data = Path(path).read_bytes()
+            text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise ValueError(f"{path} is no merges file: {error}") from None
+        lines = text.split("\n")[1 : RELEASED_MERGES + 1]  # the first line is a version
+        ids = {name: i for i, name in enumerate(byte_alphabet().values())}
+        ids |= {name + "</w>": i + 256 for name, i in ids.items()}
+        merges = []
+        for line in lines:
+            left, _, right = line.partition(" ")
+            if left not in ids or right not in ids:
+                raise ValueError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
+            merges.append((ids[left], ids[right]))
+            ids[left + right] = len(ids)
+        if len(merges) < RELEASED_MERGES:
+            raise ValueError(f"{path} is cut short: {len(merges):,} merges of {RELEASED_MERGES:,}")
+        return cls(merges)
+
+    def _symbols(self, piece):
+        """Bytes -> ids before any merge; the mark, if it is there, joins the last byte."""
+        last = -2 if piece.endswith(END) else -1
+        return [self.ids[bytes([byte])] for byte in piece[:last]] + [self.ids[piece[last:]]]
+
+    @cached_property
+    def _tiktoken(self):
+        """tiktoken's merge loop, in Rust, on this vocabulary; None where it would give other ids.
+
+        It takes a str, so bytes go in as Latin-1, where the mark is "ÿ". It merges the neighbours
+        whose *joined* bytes come first in the vocabulary, not those whose *pair* does. The ids are
+        equal when every entry, encoded alone, comes back as itself: whenever the bytes of entry k
+        lie between two boundaries, no earlier merge has crossed these, so what is between them has
+        been merged as it would be alone, and is the very pair that makes k. A byte and the mark
+        are entries below all merges, hence joined first. Training makes such vocabularies; merges
+        from elsewhere need not, like (b c), (a b), (ab c): alone, "abc" becomes a bc.
+        """
+        import tiktoken
+
+        for i in self.merges.values():
+            if segment(self._symbols(self.pieces[i]), self.merges) != [i]:
+                return None
+        ranks = {piece.decode("latin-1").encode(): i for i, piece in enumerate(self.pieces)}
+        return tiktoken.Encoding("clip", pat_str="[^ÿ]+ÿ", mergeable_ranks=ranks, special_tokens={})
 
     def _encode_chunk(self, chunk):
         """Cleaned text without white space -> ids."""
-        return [i for word in split_words(chunk) for i in segment(self._symbols(word), self.merges)]
+        words = [_marked(word) for word in split_words(chunk)]
+        if self.fast and self._tiktoken:
+            return self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
+        return [i for word in words for i in segment(self._symbols(word), self.merges)]
 
     def encode(self, text):
         """str -> list of ids, without start and end. What looks like a special token is text."""
-        # words never cross white space, so whatever stands between two spaces is looked up whole
+        # words never cross white space, so what stands between two spaces is looked up whole
         return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, clean(text).split())))
 
     def decode(self, ids):
-        """Ids (a list or a tensor row) -> str, a space after every word; reads until `end`."""
-        out = bytearray()
+        """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
+        out = b""
         for i in map(int, ids):
             if i == self.end:
                 break
             if not 0 <= i < self.vocab_size:
-                raise ValueError(f"{i} is not an id of this vocabulary of {self.vocab_size}")
-            if i != self.start:
-                out += self.pieces[i]
-        return bytes(out).replace(b"\xff", b" ").decode(errors="replace").strip()
+                raise ValueError(f"ids run from 0 to {self.end}, so {i} is none")
+            out += b"" if i == self.start else self.pieces[i]
+        return out.replace(END, b" ").decode(errors="replace").strip()
 
     def __call__(self, texts, context_length=None, trim=False, truncate=True):
         """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
@@ -182,86 +164,90 @@ class Tokenizer:
         L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
         Longer text is cut and keeps its end; truncate=False raises ValueError instead.
         """
-        limit = self.context_length if context_length is None else _checked_length(context_length)
+        limit = self.context_length if context_length is None else _length(context_length)
         rows = [self.encode(text) for text in ([texts] if isinstance(texts, str) else texts)]
-        if not truncate:
-            for text, row in enumerate(rows):
-                if len(row) > limit - 2:
-                    raise ValueError(
-                        f"text {text} has {len(row) + 2} tokens, the context has {limit}"
-                    )
+        for i, row in enumerate(rows):
+            if len(row) + 2 > limit and not truncate:
+                raise ValueError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
         rows = [[self.start, *row[: limit - 2], self.end] for row in rows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
-        width = int(lengths.max(initial=2)) if trim else limit
-        out = np.zeros((len(rows), width), dtype=np.int64)
-        out[np.arange(width) < lengths[:, None]] = list(chain.from_iterable(rows))
+        longest = int(lengths.max(initial=2)) if trim else limit
+        out = np.zeros((len(rows), longest), dtype=np.int64)
+        out[np.arange(longest) < lengths[:, None]] = list(chain.from_iterable(rows))
         return torch.from_numpy(out)
 
     def state(self):
         """The vocabulary as a dict of plain values, for a checkpoint; `from_state` is its inverse."""
-        names = byte_alphabet()
-
-        def spell(i):
-            word = self.pieces[i]
-            name = "".join(names[byte] for byte in word.removesuffix(b"\xff"))
-            return name + "</w>" if word[-1] == END else name
-
-        merges = [f"{spell(left)} {spell(right)}" for left, right in self.merges]
+        merges = [list(pair) for pair in self.merges]
         return {"format": FORMAT, "context_length": self.context_length, "merges": merges}
 
     @classmethod
     def from_state(cls, state):
         """The tokenizer whose `state()` this is. ValueError for anything else."""
         if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise ValueError("this is no vocabulary of miniclip's; Tokenizer.save writes one")
-        return cls(_read_merges(state["merges"]), state["context_length"])
+            raise ValueError(f"not a {FORMAT}, which Tokenizer.save writes")
+        try:
+            merges = [(int(left), int(right)) for left, right in state["merges"]]
+            return cls(merges, state["context_length"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a damaged {FORMAT}: {error!r}") from None
 
     def save(self, path):
-        """Write the vocabulary as JSON: the old file or the new one is there, never half of one."""
+        """Write `state()` as JSON. A reader finds the old file or the new one, never half of one."""
         part = Path(f"{path}.{os.getpid()}.part")
-        part.write_text(json.dumps(self.state(), indent=0, ensure_ascii=False), encoding="utf-8")
+        part.write_text(json.dumps(self.state()) + "\n")
         os.replace(part, path)
 
     @classmethod
     def load(cls, path):
-        """Read what `save` wrote. ValueError when it is missing, truncated or something else."""
+        """Read what `save` wrote. ValueError when it is missing, damaged or something else."""
         try:
-            return cls.from_state(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} is no vocabulary: {error}") from None
+            return cls.from_state(json.loads(Path(path).read_text()))
+        except (OSError, ValueError, RecursionError) as error:
+            raise ValueError(f"{path} holds no vocabulary: {error}") from None
 
 
 class _Cache(dict):
-    """dict that computes what is missing, and starts afresh before it fills the memory."""
+    """A dict that computes what is missing, and starts afresh before it fills the memory."""
 
-    def __init__(self, compute, limit=1 << 17):
-        self.compute, self.limit = compute, limit
+    def __init__(self, compute):
+        self.compute = compute
 
     def __missing__(self, key):
-        if len(self) >= self.limit:
+        if len(self) >= 1 << 17:
             self.clear()
-        value = self[key] = self.compute(key)
+        value = self.compute(key)
+        if len(key) < 64:
+            self[key] = value
         return value
 
 
-def _checked_length(context_length):
+def _marked(word):
+    """str -> its bytes and the end of the word."""
+    return word.encode() + END
+
+
+def _length(context_length):
+    """context_length itself, if it has room for start and end; else ValueError."""
     if not isinstance(context_length, int) or context_length < 2:
-        raise ValueError(
-            f"context_length must be a whole number from 2 up (start and end), not {context_length!r}"
-        )
+        raise ValueError(f"context_length must be at least 2 (start, end), not {context_length!r}")
     return context_length
 
 
-def _read_merges(lines):
-    """["t h", "th e</w>", ...] -> list of (left, right) ids."""
-    alphabet = byte_alphabet()
-    ids = {name: i for i, name in enumerate(alphabet.values())}
-    ids |= {name + "</w>": i + 256 for name, i in ids.items()}
-    merges = []
-    for line in lines:
-        left, _, right = line.partition(" ")
-        if left not in ids or right not in ids:
-            raise ValueError(f"merge {len(merges)}, {line!r}, joins what no earlier merge has made")
-        merges.append((ids[left], ids[right]))
-        ids[left + right] = len(ids)
-    return merges
+def _find_merges_file():
+    """Path of the merges file in an installed package, found without importing the package."""
+    for package in ("open_clip", "clip"):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            if (path := Path(folder, MERGES_FILE)).exists():
+                return path
+    raise ValueError(
+        "the released vocabulary needs its merges file: pip install open_clip_torch, "
+        f"or give Tokenizer.openai the path of a {MERGES_FILE}"
+    )
+
+
+if __name__ == "__main__":
+    from miniclip.bpe_bench import main
+
+    main()

@@ -1,0 +1,75 @@
+"""Byte-pair encoding on ids: learn which neighbours to join, and join them (Sennrich et al. 2016).
+
+Training joins the most frequent pair of neighbours into a new id, again and again. Encoding replays
+those merges on a word, the earliest first. Nothing here knows what an id stands for.
+"""
+
+import heapq
+import math
+from collections import Counter, defaultdict
+
+
+def merge(symbols, pair, new):
+    """Replace every occurrence of a pair of neighbours, from left to right.
+
+    symbols: list of ids; pair: (left, right); new: the id that takes their place. -> new list
+    """
+    out, i = [], 0
+    while i < len(symbols):
+        found = tuple(symbols[i : i + 2]) == pair
+        out.append(new if found else symbols[i])
+        i += 2 if found else 1
+    return out
+
+
+def segment(symbols, merges):
+    """Encode one word: replay the merges on it, the earliest learned first, until none applies.
+
+    symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
+    """
+    while len(symbols) > 1:
+        pair = min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))
+        if pair not in merges:
+            break
+        symbols = merge(symbols, pair, merges[pair])
+    return symbols
+
+
+def learn_merges(words, n, first):
+    """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
+
+    words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
+    order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
+    teaches nothing. -> dict (left, right) -> id, in the order learned
+    """
+    words = [(list(symbols), count) for symbols, count in sorted(words.items())]
+    counts, where = Counter(), defaultdict(set)  # pair -> occurrences; pair -> indices of words
+    for index, (symbols, count) in enumerate(words):
+        for pair in zip(symbols, symbols[1:]):
+            counts[pair] += count
+            where[pair].add(index)
+    # counting everything again after each merge would take minutes: only the words that hold the
+    # pair are counted again, and a heap keeps the order; its outdated entries are skipped
+    heap = [(-count, pair) for pair, count in counts.items()]
+    heapq.heapify(heap)
+    merges = {}
+    while heap and len(merges) < n:
+        count, pair = heapq.heappop(heap)
+        if -count != counts[pair] or count > -2:
+            continue
+        merges[pair] = new = first + len(merges)
+        changed = set()
+        for index in where.pop(pair):
+            symbols, count = words[index]
+            merged = merge(symbols, pair, new)
+            for old in zip(symbols, symbols[1:]):
+                counts[old] -= count
+                changed.add(old)
+            for old in zip(merged, merged[1:]):
+                counts[old] += count
+                changed.add(old)
+                where[old].add(index)
+            words[index] = merged, count
+        for pair in changed:
+            heapq.heappush(heap, (-counts[pair], pair))
+    return merges
