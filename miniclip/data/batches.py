@@ -8,20 +8,21 @@ Left out: flips and colours, which captions speak of ("facing right", "red").
 import numpy as np
 import torch
 
-from miniclip.data.pairs import BadPicture
+from miniclip.data.pairs import BadPicture, shuffled
 from miniclip.preprocess import training_crop
 
 
-def epoch_order(indices, batch_size, seed, epoch):
-    """The batches of one epoch: list of lists of indices, the ragged last one dropped.
+def epoch_order(indices, batch_size, seed, epoch, order=shuffled):
+    """The batches of one epoch: (batches, batch_size) int64, the ragged last one dropped.
 
-    A split smaller than a batch is one batch. Raises ValueError when there is nothing to visit.
+    A split smaller than a batch is one batch. order: how to permute, Pairs.order where some
+    orders read faster than others. Raises ValueError when there is nothing to visit.
     """
     if not len(indices):
         raise ValueError("there are no pairs to make batches from")
-    shuffled = np.random.default_rng((seed, epoch)).permutation(np.asarray(indices)).tolist()
-    size = min(batch_size, len(shuffled))
-    return [shuffled[k : k + size] for k in range(0, len(shuffled) - size + 1, size)]
+    visits = order(indices, seed, epoch)
+    size = min(batch_size, len(visits))
+    return visits[: len(visits) // size * size].reshape(-1, size)
 
 
 def visit(pairs, i, seed, epoch, image_size, scale):
@@ -45,7 +46,7 @@ class _Batches(torch.utils.data.Dataset):
 
     def __getitem__(self, k):
         images, captions, skipped = [], [], []
-        for i in self.order[k]:
+        for i in self.order[k].tolist():
             try:
                 image, caption = visit(self.pairs, i, *self.how)
             except BadPicture as error:
@@ -53,20 +54,28 @@ class _Batches(torch.utils.data.Dataset):
                 continue
             images.append(image)
             captions.append(caption)
-        return torch.stack(images) if images else torch.empty(0), captions, skipped
+        size = self.how[2]
+        return torch.stack(images) if images else torch.empty(0, 3, size, size), captions, skipped
 
 
-def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0, workers=0):
+def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0, workers=0,
+            rank=0, world=1):  # fmt: skip
     """Iterate over one epoch of pairs[indices]: (images (N, 3, S, S) float32, N captions, skipped).
 
+    batch_size: of all ranks together. rank, world: of each batch the contiguous part that rank
+    reads; their sizes differ by one at most, and all together in order are the batch of world 1.
     scale: (low, high) of training_crop. start: how many batches to leave out, without reading them.
     workers: processes that load ahead; what they yield is the same. skipped: [(name, reason)] of
-    the pictures of this batch that could not be read. Raises ValueError when a whole batch cannot
-    be, RuntimeError when a worker dies.
+    the pictures that could not be read; when none could be, N is 0 and the caller goes on. Raises
+    ValueError when there is nothing to visit or a batch has fewer pairs than there are ranks,
+    RuntimeError when a worker dies.
     """
-    order = epoch_order(indices, batch_size, seed, epoch)[start:]
+    order = epoch_order(indices, batch_size, seed, epoch, pairs.order)[start:]
+    if order.shape[1] < world:
+        raise ValueError(f"a batch of {order.shape[1]} pairs cannot be shared by {world} processes")
+    order = np.array_split(order, world, axis=1)[rank]
     loaded = _Batches(pairs, order, seed, epoch, image_size, scale)
-    if workers and order:
+    if workers and len(order):
         # a generator of its own: DataLoader would draw from torch's, and so change the run
         loaded = torch.utils.data.DataLoader(
             loaded,
@@ -75,9 +84,4 @@ def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0,
             prefetch_factor=4,
             generator=torch.Generator(),
         )
-    for images, captions, skipped in loaded:
-        if not captions:
-            raise ValueError(
-                f"no picture of a batch can be read; the first, {': '.join(skipped[0])}"
-            )
-        yield images, captions, skipped
+    yield from loaded

@@ -7,6 +7,8 @@ that occurs under two names is one pair, never two that are each other's wrong a
 
 import hashlib
 
+import numpy as np
+
 HELD_OUT_ONE_IN = 10
 
 
@@ -48,6 +50,10 @@ class Pairs:
         """What picture i is called in a message about it."""
         return self._captions[i][0]
 
+    def order(self, indices, seed, epoch):
+        """`indices` in the order in which an epoch visits them, int64; see `shuffled`."""
+        return shuffled(indices, seed, epoch)
+
     def gallery(self, split):
         """Indices among which the pictures of a split are looked for: the split itself."""
         return self.splits[split]
@@ -61,6 +67,11 @@ class Pairs:
     def label(self, i):
         """Class of picture i as a position in class_names, or -1."""
         return -1
+
+
+def shuffled(indices, seed, epoch):
+    """A permutation of `indices`, int64, that is a function of (seed, epoch) and nothing else."""
+    return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))
 
 
 def is_held_out(text):
