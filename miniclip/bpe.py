@@ -216,7 +216,7 @@ class _Cache(dict):
     def __missing__(self, key):
         if len(self) >= 1 << 17:
             self.clear()
-        value = self.compute(key)
+        value = tuple(self.compute(key))  # the garbage collector does not walk tuples of int
         if len(key) < 64:
             self[key] = value
         return value

@@ -8,6 +8,7 @@ most frequent word comes up in proportion to 1/k), with some invented words, num
 """
 
 import argparse
+import gc
 import os
 import random
 import statistics
@@ -92,14 +93,17 @@ def measure(texts_of_round, rounds):
     """Time all contenders on `rounds` lists of texts. -> dict name -> list of captions per second."""
     found = contenders()
     speed = {name: [] for name in found}
-    for number in range(-1, rounds):  # one round before the clock counts
+    for number in range(rounds + 1):  # the first round fills the caches and is not counted
         texts = texts_of_round(number)
         answers = {}
         for name, encode in found.items():
-            start = time.process_time()
+            gc.collect()
+            gc.disable()  # as timeit does: whose turn it is when a collection is due is chance
+            start = time.process_time()  # of this process alone, however busy the machine is
             answers[name] = encode(texts)
             seconds = time.process_time() - start
-            if number >= 0:
+            gc.enable()
+            if number:
                 speed[name].append(len(texts) / seconds)
         for name, answer in answers.items():
             for text, ids, ours in zip(texts, answer, answers["miniclip, tiktoken"]):
