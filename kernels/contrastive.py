@@ -109,9 +109,12 @@ class Contrastive(torch.autograd.Function):
         return loss
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx, upstream):
-        """The gradients by the three tensors; see `backward`."""
+        """The gradients by the three tensors; see `backward`. RuntimeError under create_graph."""
+        if torch.is_grad_enabled():  # a gradient penalty would silently be a constant
+            raise RuntimeError(
+                "the contrastive loss has no second derivative; use miniclip.loss.clip_loss for that"
+            )
         with torch.autocast(upstream.device.type, enabled=False):
             d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.how)
         dtype, shape = ctx.like

@@ -101,7 +101,9 @@ def online_sums(mine, others, bits, flagged, offset, chunk):
     acc = accumulator(mine.dtype)
     highest = torch.full((len(mine),), LOWEST, dtype=acc, device=mine.device)
     z = torch.zeros_like(highest)
-    others = others.to(acc) if flagged.any() else others
+    if not flagged.any():
+        return highest, z
+    others = others.to(acc)
     for which in flagged.nonzero().squeeze(1).split(chunk):
         s = mine[which].to(acc) * bits @ others.T  # (c, N)
         match = which + offset

@@ -27,7 +27,8 @@ def fixed_shift(bits, count):
     zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
     """
     room = math.ceil(math.log2(max(count, 2)))
-    return bits - (124 - room), 2.0 ** (room - 102)
+    # a whole number, so that S - shift is exact; otherwise each sum is off by up to 3e-6 of itself
+    return bits.floor() - (124 - room), 2.0 ** (room - 102)
 
 
 def uncertain(z, floor):
@@ -50,11 +51,15 @@ def finish(z, shift, matched):
 
     z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
     the matched similarity in bits. Returns (loss, rest, lse): loss (N,) float64 = log(1 + z/e), in
-    nats; rest (N,) like z = z/(z + e), the probability that is not the match's; lse (N,) like z =
-    log2(z + e), in bits, for the backward pass.
+    nats; lse (N,) like z = log2(z + e), in bits, for the backward pass; rest (N,) like z =
+    z/(z + e), the probability that is not the match's.
     """
     others = z.double().log2() + shift.double()  # log2 of z; -inf when there are no others
     lead = LN2 * (others - matched)  # log(z/e), in nats
     # float64: at scale 100 similarities have 144 bits, whose last place in float32 is 1.5e-5
     loss = torch.nn.functional.softplus(lead, threshold=50)
-    return loss, lead.sigmoid().to(z.dtype), torch.logaddexp2(others, matched).to(z.dtype)
+    lse = torch.logaddexp2(others, matched).to(z.dtype)
+    # against the rounded lse, as the backward pass sums them: then a row of the gradient adds up to
+    # zero as it should (with lead.sigmoid() equal features got 20 times the error)
+    rest = torch.exp2(others - lse.double()).to(z.dtype)
+    return loss, rest, lse

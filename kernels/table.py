@@ -1,0 +1,20 @@
+"""A plain-text table for the commands of this package: columns as wide as what is in them."""
+
+
+class Table:
+    """Table("N", "ms"), then add(4096, "1.2") a row at a time; str() of it is the table."""
+
+    def __init__(self, *head):
+        self.rows = [[str(cell) for cell in head]]
+
+    def add(self, *cells):
+        """One more row; anything that str() takes."""
+        self.rows.append([str(cell) for cell in cells])
+
+    def __str__(self):
+        widths = [max(map(len, column)) for column in zip(*self.rows)]
+        lines = []
+        for row in self.rows:
+            cells = [c.rjust(w) if c[:1].isdigit() else c.ljust(w) for c, w in zip(row, widths)]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])

@@ -1,0 +1,225 @@
+"""Laws of the contrastive loss: one definition, one algorithm that scales, the same numbers."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.loss import contrastive_loss
+from tests.losses import (
+    KINDS,
+    Watch,
+    batch,
+    definition,
+    grads,
+    largest_gradient,
+    row_error,
+    scale_for,
+)
+
+LOG_100 = math.log(100)
+sizes = st.integers(1, 40)
+seeds = st.integers(0, 10**6)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Sizes this small only lose by a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def errors(got, true, image, text, logit_scale):
+    """Of value, scale, image and text; all but the first against 1 % of the most they can be."""
+    value = abs(got[0].double() - true[0]) / max(true[0].item(), 0.01)
+    scale = abs(got[3].double() - true[3]) / max(abs(true[3].item()), math.exp(logit_scale) / 100)
+    rows = [row_error(g, t, x, logit_scale) for g, t, x in zip(got[1:3], true[1:3], (image, text))]
+    return torch.tensor([value.item(), scale.item(), *rows])
+
+
+def agrees(image, text, logit_scale, dtype, tolerance, **how):
+    """contrastive_loss in dtype against autograd on the five lines in float64.
+
+    In float32 it may be as wrong as the five lines themselves in float32, and the tolerance more.
+    """
+    true = grads(definition, image, text, logit_scale)
+    got = grads(contrastive_loss, image, text, logit_scale, dtype, **how)
+    assert all(torch.isfinite(t).all() for t in got)
+    ours = errors(got, true, image, text, logit_scale)
+    plain = torch.zeros(4)
+    if dtype != torch.float64:
+        plain = grads(definition, image, text, logit_scale, dtype)
+        plain = errors(plain, true, image, text, logit_scale)
+    assert (ours <= plain + tolerance).all(), f"value, scale, image, text: {ours} against {plain}"
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 65, 257])
+@pytest.mark.parametrize("d", [1, 17, 64, 512])
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 6e-5)])
+def test_it_is_the_definition_at_scale_100(n, d, dtype, tolerance):
+    for kind in KINDS:
+        agrees(*batch(n, d, kind), LOG_100, dtype, tolerance)
+
+
+@pytest.mark.parametrize("n, d", [(2, 17), (7, 64), (65, 64), (257, 512)])
+def test_a_loss_of_1e_7_has_its_own_gradient(n, d):
+    image, text = batch(n, d, "matched", noise=0.1)
+    logit_scale = scale_for(1e-7, image, text)
+    true = grads(definition, image, text, logit_scale)
+    got = grads(contrastive_loss, image, text, logit_scale, torch.float32)
+    for mine, theirs in zip(got, true):  # no floor: relative to the tiny truth itself
+        error = (mine.double() - theirs).norm() / theirs.norm()
+        assert error < 2e-5, f"{error:.1e} of {theirs.norm():.1e}"
+
+
+@given(sizes, st.integers(1, 48), seeds, st.floats(0, LOG_100), st.integers(1, 50))
+def test_it_is_the_definition_whatever_the_chunk(n, d, seed, logit_scale, chunk):
+    agrees(*batch(n, d, seed=seed), logit_scale, torch.float64, 1e-10, chunk=chunk)
+
+
+@pytest.mark.parametrize("logit_scale", [math.log(1000), math.log(1e5)])
+def test_a_scale_above_100_is_computed_exactly(logit_scale):
+    for kind in ("random", "matched", "equal", "opposite"):
+        agrees(*batch(33, 20, kind), logit_scale, torch.float64, 1e-9)
+
+
+@given(sizes, st.integers(1, 48), seeds)
+def test_permuting_the_pairs_changes_nothing(n, d, seed):
+    image, text = batch(n, d, seed=seed)
+    order = torch.randperm(n)
+    a = grads(contrastive_loss, image, text, 2.0)
+    b = grads(contrastive_loss, image[order], text[order], 2.0)
+    torch.testing.assert_close(a[0], b[0])
+    torch.testing.assert_close(a[1][order], b[1])
+
+
+@given(sizes, st.integers(1, 48), seeds)
+def test_swapping_the_towers_changes_nothing(n, d, seed):
+    image, text = batch(n, d, seed=seed)
+    value, d_image, d_text, d_scale = grads(contrastive_loss, image, text, 2.0)
+    swapped = grads(contrastive_loss, text, image, 2.0)
+    for a, b in zip((value, d_text, d_image, d_scale), swapped):
+        torch.testing.assert_close(a, b)
+
+
+@given(sizes, st.integers(2, 48), seeds, st.floats(1e-3, 1e3))
+def test_rescaling_a_feature_changes_nothing_but_divides_its_gradient(n, d, seed, factor):
+    image, text = batch(n, d, seed=seed)
+    a = grads(contrastive_loss, image, text, 2.0)
+    b = grads(contrastive_loss, image * factor, text, 2.0)
+    torch.testing.assert_close(a[0], b[0])
+    torch.testing.assert_close(a[1], b[1] * factor)
+
+
+@given(sizes, st.integers(1, 48), seeds, st.sampled_from(KINDS))
+def test_the_feature_gradient_is_perpendicular_to_the_feature(n, d, seed, kind):
+    image, text = batch(n, d, kind, seed)
+    for g, x in zip(grads(contrastive_loss, image, text, LOG_100)[1:3], (image, text)):
+        along = (g * x).sum(1).abs() / x.norm(dim=1).square().clamp_min(1e-300)
+        bound = largest_gradient(x, LOG_100) / x.norm(dim=1)
+        assert (along <= 1e-12 * bound).all()
+
+
+@given(st.integers(2, 300), seeds)
+def test_an_untrained_loss_is_near_log_n(n, seed):
+    image, text = batch(n, 512, seed=seed)
+    scale = 1 / 0.07
+    extra = contrastive_loss(image, text, math.log(scale)).item() - math.log(n)
+    # log of a mean of exp(scale * cosine), cosine of variance 1/512; less the matched cosine's mean
+    assert abs(extra - scale**2 / 1024) < 4 * scale / (512 * n) ** 0.5 + 0.1 / n
+
+
+@given(seeds, st.sampled_from([torch.float16, torch.bfloat16]))
+def test_half_inputs_are_as_good_as_their_rounded_unit_rows(seed, dtype):
+    image, text = batch(33, 48, "matched", seed)
+    true = grads(definition, image, text, LOG_100)
+    got = grads(contrastive_loss, image, text, LOG_100, dtype)
+    assert got[1].dtype == got[2].dtype == dtype and got[0].dtype == torch.float32
+    tolerance = 0.02 if dtype == torch.float16 else 0.2
+    for g, t, x in zip(got[1:3], true[1:3], (image, text)):
+        assert row_error(g, t, x, LOG_100) < tolerance
+
+
+def test_autocast_reaches_the_towers_but_not_the_loss():
+    image, text = batch(40, 16, "matched")
+    alone = grads(contrastive_loss, image, text, 3.0, torch.float32)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = grads(contrastive_loss, image, text, 3.0, torch.float32)
+    assert all(torch.equal(a, b) for a, b in zip(alone, inside))
+
+
+@pytest.mark.parametrize("n", [128, 512])
+def test_no_tensor_of_half_the_logits_is_ever_made(n):
+    d, c = 16, n // 4
+    image, text = (x.float().requires_grad_() for x in batch(n, d))
+    scale = torch.tensor(3.0, requires_grad=True)
+    with Watch() as watch:
+        contrastive_loss(image, text, scale, chunk=c).backward()
+    assert watch.largest <= 2 * c * n, watch.largest  # two chunks of scratch in one tensor
+    allowed = 8 * c * n + 32 * n * d + 100 * n + 2**20
+    assert watch.peak_bytes <= allowed, f"{watch.peak_bytes} > {allowed}"
+
+
+def test_nan_and_infinity_make_nan_and_not_a_number_that_looks_right():
+    image, text = (x.float() for x in batch(9, 5))
+    for bad in (math.nan, math.inf):
+        broken = image.clone()
+        broken[3, 2] = bad
+        assert contrastive_loss(broken, text, torch.tensor(2.0)).isnan()
+        assert contrastive_loss(image, text, torch.tensor(bad)).isnan()
+
+
+def test_the_gradient_follows_the_upstream_and_may_be_asked_for_twice():
+    image, text = (x.requires_grad_() for x in batch(9, 5))
+    loss = contrastive_loss(image, text, torch.tensor(2.0).double().requires_grad_())
+    once = torch.autograd.grad(loss, image, retain_graph=True)[0]
+    again = torch.autograd.grad(3 * loss, image)[0]
+    torch.testing.assert_close(3 * once, again)
+
+
+def test_a_second_derivative_is_refused():
+    image, text = (x.requires_grad_() for x in batch(9, 5))
+    loss = contrastive_loss(image, text, torch.tensor(2.0))
+    with pytest.raises(RuntimeError, match="no second derivative"):
+        torch.autograd.grad(loss, image, create_graph=True)
+
+
+x = torch.zeros
+WRONG = {
+    "two shapes": ([x(3, 4), x(3, 5), x(())], {}, r"\(3, 4\).*\(3, 5\)"),
+    "one dimension": ([x(3), x(3), x(())], {}, r"\(N, E\)"),
+    "nobody": ([x(0, 4), x(0, 4), x(())], {}, "at least one pair"),
+    "no width": ([x(3, 0), x(3, 0), x(())], {}, "at least one"),
+    "whole numbers": ([x(3, 4), x(3, 4).long(), x(())], {}, "float32.*int64"),
+    "two devices": ([x(3, 4), x(3, 4, device="meta"), x(())], {}, "cpu, meta"),
+    "two scales": ([x(3, 4), x(3, 4), x(2)], {}, r"logit_scale.*\(2,\)"),
+    "a backend": ([x(3, 4), x(3, 4), x(())], {"backend": "cuda"}, "auto, torch or triton"),
+    "a precision": ([x(3, 4), x(3, 4), x(())], {"precision": "tf32"}, "fp16.*tf32"),
+    "a chunk": ([x(3, 4), x(3, 4), x(())], {"chunk": 0}, "at least 1"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_wrong_arguments_are_named(what):
+    arguments, how, message = WRONG[what]
+    with pytest.raises(ValueError, match=message):
+        contrastive_loss(*arguments, **how)
+
+
+def test_triton_on_a_cpu_is_refused_in_a_sentence(monkeypatch):
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    with pytest.raises(ValueError, match="backend='torch' does not|need a GPU"):
+        contrastive_loss(x(3, 4), x(3, 4), x(()), backend="triton")
+
+
+def test_open_clip_has_the_same_loss():
+    open_definition = pytest.importorskip("open_clip.loss").ClipLoss()
+    image, text = (torch.nn.functional.normalize(t, dim=1) for t in batch(65, 32, "matched"))
+    theirs = grads(lambda a, b, s: open_definition(a, b, s.exp()), image, text, 3.0)
+    ours = grads(contrastive_loss, image, text, 3.0)
+    torch.testing.assert_close(ours[0], theirs[0])
+    torch.testing.assert_close(ours[3], theirs[3])
