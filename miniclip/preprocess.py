@@ -16,6 +16,7 @@ from PIL import Image, ImageOps
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+_MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _MEAN = torch.tensor(MEAN).view(3, 1, 1)
 _STD = torch.tensor(STD).view(3, 1, 1)
 
@@ -45,16 +46,14 @@ def evaluation(image_size):
         image = to_rgb(image)
         width, height = image.size
         short = min(width, height)
-        # the resized picture's size, then the corner of its middle square, rounded as torchvision does
-        w, h = image_size * width // short, image_size * height // short
+        w, h = image_size * width // short, image_size * height // short  # the resized picture's
         left, top = round((w - image_size) / 2), round((h - image_size) / 2)
-        box = (
-            left * width / w,
-            top * height / h,
-            (left + image_size) * width / w,
-            (top + image_size) * height / h,
-        )
-        return _normalise(image.resize((image_size, image_size), Image.Resampling.BICUBIC, box))
+        square = (left, top, left + image_size, top + image_size)
+        if w * h <= _MANY_PIXELS:
+            return _normalise(image.resize((w, h), Image.Resampling.BICUBIC).crop(square))
+        # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+        box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
+        return _normalise(_resize(image, image_size, box))
 
     return preprocess
 
@@ -73,13 +72,18 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0)):
     side = rng.uniform(low, high) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
-    return _normalise(image.resize((image_size, image_size), Image.Resampling.BICUBIC, box))
+    return _normalise(_resize(image, image_size, box))
 
 
 def unnormalise(x):
     """(3, H, W) float -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
     x = x.detach().float().cpu() * _STD + _MEAN
     return (x * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _resize(image, image_size, box):
+    """The box (left, top, right, bottom) of an image, in fractions of pixels, made S x S."""
+    return image.resize((image_size, image_size), Image.Resampling.BICUBIC, box)
 
 
 def _normalise(image):
