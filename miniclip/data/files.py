@@ -47,7 +47,8 @@ class Files(Pairs):
         splits = {"train": [], "heldout": []}
         for i, path in enumerate(self.paths):
             splits["heldout" if is_held_out(_relative(path, root)) else "train"].append(i)
-        if len(splits["heldout"]) < 2 or not splits["train"]:
+        held = len(splits["heldout"])
+        if held < 2 or held > len(splits["train"]):  # too few to say anything, or to learn from
             splits = {"train": list(range(len(self.paths)))}
         super().__init__(name, captions, splits, skipped)
 
