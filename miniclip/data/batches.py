@@ -58,6 +58,11 @@ class _Batches(torch.utils.data.Dataset):
         return torch.stack(images) if images else torch.empty(0, 3, size, size), captions, skipped
 
 
+def _as_it_is(batch):
+    """What DataLoader does to a batch of ours: by itself it would turn the tuples into lists."""
+    return batch
+
+
 def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0, workers=0,
             rank=0, world=1):  # fmt: skip
     """Iterate over one epoch of pairs[indices]: (images (N, 3, S, S) float32, N captions, skipped).
@@ -82,6 +87,7 @@ def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0,
             batch_size=None,
             num_workers=workers,
             prefetch_factor=4,
+            collate_fn=_as_it_is,
             generator=torch.Generator(),
         )
     yield from loaded
