@@ -16,7 +16,9 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that answers a mistake with one sentence and exit code 2."""
 
     def error(self, message):
-        print(f"{self.prog}: error: {message}", file=sys.stderr)
+        """Print the sentence (None: another rank prints it) and leave with exit code 2."""
+        if message:
+            print(f"{self.prog}: error: {message}", file=sys.stderr)
         raise SystemExit(2)
 
 

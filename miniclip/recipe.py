@@ -1,0 +1,51 @@
+"""The recipe: how long, how fast, and what is decayed (CLIP, section 2.5 and its appendix).
+
+One set of numbers for the small models, found on the embedded pairs, and the paper's for the
+released ones. Left out: layer-wise learning rates, averaged weights, label smoothing.
+"""
+
+import math
+
+# crop: the side of the random square, as a share of the picture's short side (the paper: all of it)
+# warmup: the share of the run in which the learning rate rises (the paper: 2,000 of 390,000 steps)
+SMALL = dict(
+    batch_size=128, epochs=40.0, lr=2e-3, weight_decay=0.1, beta2=0.98, eps=1e-8,
+    warmup=0.05, crop=0.8, vocab_size=2014,
+)  # fmt: skip
+PAPER_VIT = dict(
+    batch_size=256, epochs=32.0, lr=5e-4, weight_decay=0.2, beta2=0.98, eps=1e-6,
+    warmup=0.005, crop=1.0, vocab_size=49408,
+)  # fmt: skip
+PAPER_RESNET = PAPER_VIT | dict(beta2=0.999, eps=1e-8)
+PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
+
+MAX_LOGIT_SCALE = math.log(100)  # of the log; above 100 the paper found training unstable
+
+
+def recipe(name):
+    """The default numbers for a name of MODELS, a new dict. The paper's batch is 32,768; ours is
+    what fits one device, and --batch-size with --micro-batch brings the paper's back."""
+    if name.endswith("_mini"):
+        return dict(SMALL)
+    numbers = PAPER_RESNET if name.startswith("rn") else PAPER_VIT
+    return numbers | dict(lr=PAPER_LR.get(name, numbers["lr"]))
+
+
+def parameter_groups(model, weight_decay):
+    """AdamW's two groups: weights that multiply are decayed; gains, biases and the scale are not."""
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.ndim < 2]
+    return [
+        dict(params=matrices, weight_decay=weight_decay),
+        dict(params=vectors, weight_decay=0.0),
+    ]
+
+
+def schedule(progress, warmup):
+    """The share of the peak learning rate at `progress`, both from 0 to 1.
+
+    A straight line up from 0 while progress < warmup, then half a cosine down to 0 at 1.
+    """
+    if progress < warmup:
+        return progress / warmup
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / max(1 - warmup, 1e-9)))

@@ -1,0 +1,83 @@
+"""A batch in parts has the gradients of the batch in one go."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip import create_model
+from miniclip.loss import contrastive_loss
+from miniclip.microbatch import microbatch_step
+
+
+def batch(model, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    size, vocab = model.config["image_size"], model.config["vocab_size"]
+    images = torch.randn(n, 3, size, size, generator=generator)
+    tokens = torch.randint(1, vocab - 1, (n, 7), generator=generator)
+    tokens[:, -1] = vocab - 1
+    return images, tokens
+
+
+def gradients(model):
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def in_one_go(model, images, tokens):
+    model.zero_grad()
+    image, text, _ = model(images, tokens, normalize=False)
+    loss = contrastive_loss(image, text, model.logit_scale)
+    loss.backward()
+    return loss.detach(), gradients(model)
+
+
+def in_parts(model, images, tokens, size):
+    model.zero_grad()
+    loss, *_ = microbatch_step(model, images, tokens, size, contrastive_loss)
+    return loss, gradients(model)
+
+
+def distance(a, b):
+    """Relative Frobenius distance of two sets of gradients."""
+    difference = sum((a[name] - b[name]).square().sum() for name in a)
+    return (difference / sum(g.square().sum() for g in a.values())).sqrt().item()
+
+
+@pytest.fixture(scope="module")
+def vit():
+    torch.manual_seed(0)
+    return create_model("vit_mini", vocab_size=600).train()
+
+
+@given(n=st.integers(2, 9), size=st.integers(1, 9), seed=st.integers(0, 99))
+def test_parts_of_any_size_give_the_gradients_of_the_whole(vit, n, size, seed):
+    images, tokens = batch(vit, n, seed)
+    loss, whole = in_one_go(vit, images, tokens)
+    loss_parts, parts = in_parts(vit, images, tokens, size)
+    torch.testing.assert_close(loss_parts, loss)
+    assert distance(whole, parts) < 1e-5, f"{distance(whole, parts):.1e}"
+
+
+def test_accumulation_is_not_a_larger_batch(vit):
+    images, tokens = batch(vit, 8, 0)
+    _, whole = in_one_go(vit, images, tokens)
+    halves = [in_one_go(vit, images[h], tokens[h])[1] for h in (slice(0, 4), slice(4, 8))]
+    accumulated = {name: (halves[0][name] + halves[1][name]) / 2 for name in whole}
+    assert distance(whole, accumulated) > 0.1
+
+
+def test_with_batch_norm_the_parts_are_normalised_apart_and_the_averages_count_once():
+    torch.manual_seed(0)
+    model = create_model("rn_mini", vocab_size=600).train()
+    with torch.no_grad():  # a fresh bottleneck hides its batch norm behind a gain of zero
+        for name, p in model.named_parameters():
+            if name.endswith("bn3.weight"):
+                p.fill_(1)
+    images, tokens = batch(model, 8, 0)
+    _, whole = in_one_go(model, images, tokens)
+    _, one = in_parts(model, images, tokens, 8)
+    assert distance(whole, one) < 1e-5
+    before = model.visual.bn1.num_batches_tracked.item()
+    _, parts = in_parts(model, images, tokens, 4)
+    assert distance(whole, parts) > 1e-3
+    assert model.visual.bn1.num_batches_tracked.item() == before + 2  # two parts, each once
