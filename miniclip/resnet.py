@@ -49,7 +49,8 @@ class Bottleneck(nn.Module):
         y = self.bn3(self.conv3(self.blur(y)))
         if self.downsample is not None:
             x = self.downsample(self.blur(x))
-        return F.relu(x + y, inplace=True)
+        y += x  # in place, as the activations are: nothing else reads it
+        return F.relu(y, inplace=True)
 
 
 class ResNet(nn.Module):
@@ -103,14 +104,16 @@ class ResNet(nn.Module):
 
     @staticmethod
     def _checkpointed(block, x):
-        contexts = lambda: (contextlib.nullcontext(), _statistics_kept(block))
+        def contexts():  # one around the forward pass, one around its repetition
+            return contextlib.nullcontext(), statistics_kept(block)
+
         return checkpoint(
             block, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts
         )
 
 
 @contextlib.contextmanager
-def _statistics_kept(block):
+def statistics_kept(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
     norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -19,7 +19,7 @@ def quick_gelu(x):
 
     Plain GELU differs by at most 0.021, and costs those weights 0.6 to 2.7 points of ImageNet.
     """
-    return x * torch.sigmoid(1.702 * x)
+    return F.silu(1.702 * x) / 1.702  # the same; silu(z) = z sigmoid(z) is one kernel each way
 
 
 ACTIVATIONS = {"quickgelu": quick_gelu, "gelu": F.gelu}
