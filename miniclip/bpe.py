@@ -16,6 +16,7 @@ import json
 import os
 import zlib
 from collections import Counter
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -165,7 +166,9 @@ class Tokenizer:
         Longer text is cut and keeps its end; truncate=False raises ValueError instead.
         """
         limit = self.context_length if context_length is None else _length(context_length)
-        rows = [self.encode(text) for text in ([texts] if isinstance(texts, str) else texts)]
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            texts = [texts]
+        rows = [self.encode(text) for text in texts]
         for i, row in enumerate(rows):
             if len(row) + 2 > limit and not truncate:
                 raise ValueError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
@@ -210,14 +213,16 @@ class Tokenizer:
 class _Cache(dict):
     """A dict that computes what is missing, and starts afresh before it fills the memory."""
 
+    limit = 1 << 17  # entries; the common words are back at once
+
     def __init__(self, compute):
         self.compute = compute
 
     def __missing__(self, key):
-        if len(self) >= 1 << 17:
+        if len(self) >= self.limit:
             self.clear()
         value = tuple(self.compute(key))  # the garbage collector does not walk tuples of int
-        if len(key) < 64:
+        if len(key) < 64:  # a longer one hardly comes twice
             self[key] = value
         return value
 

@@ -23,7 +23,9 @@ def is_plain(text):
 
 
 def clean(text):
-    """Repair, unescape, collapse white space, lower-case. str -> str; any str is welcome."""
+    """Repair, unescape, collapse white space, lower-case. Any str -> str; else ValueError."""
+    if not isinstance(text, str):
+        raise ValueError(f"a text must be a str, not {type(text).__name__}")
     if not is_plain(text):  # ftfy takes 10 us a caption, and most captions need none of it
         text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
