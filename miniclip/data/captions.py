@@ -7,12 +7,12 @@ name in a sentence. Prompts at test time are then no surprise (CLIP, section 3.1
 """
 
 TEMPLATES = (
+    "a {}",
     "an emoji of {}",
-    "a picture of {}",
     "a drawing of {}",
-    "an icon of {}",
-    "this is {}",
-    "an illustration showing {}",
+    "a picture of a {}",
+    "{} icon",
+    "the {} emoji",
 )
 KEYWORD_SHARE, MOST_KEYWORDS = 0.4, 3
 CANONICAL_SHARE = 0.5

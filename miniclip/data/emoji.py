@@ -84,7 +84,6 @@ def read_keywords():
 class Emoji(Pairs):
     """The embedded pairs. `cached`: (n, 64, 64, 3) uint8 pictures instead of those of the cache."""
 
-    templates = ("{}", *captions.TEMPLATES)
     class_names = classes.NAMES
 
     def __init__(self, cached=None):

@@ -95,7 +95,11 @@ def open_folder(path):
     Raises ValueError when there is none.
     """
     root, found, skipped = os.path.abspath(path), {}, []
-    for folder, subfolders, names in os.walk(root):
+
+    def closed(error):
+        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
+
+    for folder, subfolders, names in os.walk(root, onerror=closed):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
         present = set(names)
         for name in sorted(names):

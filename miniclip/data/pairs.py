@@ -20,11 +20,8 @@ class Pairs:
     """Pictures with captions, indexed from 0. Subclasses set the fields and define `image`.
 
     name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
-    indices}, "train" always among them; class_names: () where the pairs have no classes.
+    indices}, "train" always among them.
     """
-
-    class_names = ()
-    templates = ("{}", "a picture of {}.")
 
     def __init__(self, name, captions, splits, skipped=()):
         self.name, self.splits, self.skipped = name, splits, list(skipped)
@@ -63,10 +60,6 @@ class Pairs:
         indices = self.splits[split]
         chosen = [indices[j * len(indices) // k] for j in range(k)] if len(indices) > k else indices
         return [self._captions[i][0] for i in chosen], list(chosen)
-
-    def label(self, i):
-        """Class of picture i as a position in class_names, or -1."""
-        return -1
 
 
 def shuffled(indices, seed, epoch):
