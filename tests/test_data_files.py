@@ -198,6 +198,23 @@ def test_a_folder_gives_every_picture_with_a_text_beside_it(folder):
     }
 
 
+def test_names_that_are_not_text_are_names_all_the_same(folder):
+    data = (folder / "a.png").read_bytes()
+    for name in (b"\xff\xfe", b"a\nb", "e\u0301".encode(), b" "):
+        try:
+            with open(os.path.join(os.fsencode(folder), name + b".png"), "wb") as file:
+                file.write(data)
+            with open(os.path.join(os.fsencode(folder), name + b".txt"), "wb") as file:
+                file.write(b"\xffhi\0there\n")
+        except OSError:  # not every system has such names
+            continue
+    pairs = open_pairs(folder)
+    assert pairs.captions(0) == ("ÿhi there",)
+    report_skipped([(pairs.where(i), "") for i in range(len(pairs))]).encode("utf-8")
+    assert "é.png" in [pairs.where(i) for i in range(len(pairs))]
+    assert all(pairs.image(i).size == (20, 16) for i in range(len(pairs)))
+
+
 def test_a_folder_without_pairs_is_an_error(tmp_path, folder):
     for place in (folder, folder / "sub"):
         with pytest.raises(ValueError) as error:
