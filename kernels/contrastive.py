@@ -46,6 +46,9 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     pairs; kept, a tuple of tensors of O(N E).
     """
     bits = (logit_scale.detach().double().exp() / LN2).to(accumulator(dtype)).reshape(())
+    bits = bits.masked_fill(
+        bits.isinf(), torch.nan
+    )  # an infinite scale must not look like a number
     rows, row_norm = ops.normalise(image, dtype)
     own, column_norm = ops.normalise(text, dtype)
     cosines = ops.diagonal(rows, own)

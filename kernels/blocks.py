@@ -1,0 +1,170 @@
+"""The block operations on Triton: names and arguments of reference.py, launches of the kernels.
+
+Nothing here asks the device for a number, so the host runs ahead and everything can be captured in
+a CUDA graph. With TRITON_INTERPRET=1, set before this is imported, the same launches run on a CPU in
+the honest interpreter. Left out: arithmetic (the kernels) and choices of tiles (shapes.py).
+"""
+
+import functools
+import os
+
+import torch
+import triton
+
+from . import interpreter
+from .backward import gradient_kernel, product_kernel
+from .forward import online_kernel, sums_kernel
+from .normalise import diagonal_kernel, normalise_backward_kernel, normalise_kernel
+from .shapes import tile_shape, uses_tma
+from .softmax import LOWEST
+
+INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
+if INTERPRET:
+    interpreter.install()
+try:
+    from triton.tools.tensor_descriptor import TensorDescriptor
+except ImportError:  # older Tritons: pointers everywhere
+    TensorDescriptor = None
+
+
+@functools.cache
+def arch_of(device):
+    """80, 90, ... of a CUDA device; 0 for the interpreter."""
+    if INTERPRET:
+        return 0
+    major, minor = torch.cuda.get_device_capability(device)
+    return 10 * major + minor
+
+
+def default_chunk(columns, dtype):
+    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128."""
+    return max(128, min(4096, 2**28 // (columns * dtype.itemsize)))
+
+
+def gain(dtype):
+    """What G is multiplied by: 2^15 lets float16 hold probabilities down to 2^-39."""
+    return 2.0**15 if dtype == torch.float16 else 1.0
+
+
+def _rows(d):
+    """Whole rows of width d for one program: {D, DP, ROWS}."""
+    padded = triton.next_power_of_2(d)
+    return dict(D=d, DP=padded, ROWS=max(1, min(16, 4096 // padded)))
+
+
+def _plan(kernel, like, tma=None):
+    """Keyword arguments of a tile kernel for operands like this one (rows, width)."""
+    arch, size, d = arch_of(like.device), like.dtype.itemsize, like.shape[1]
+    if tma is None:
+        tma = TensorDescriptor is not None and uses_tma(arch, size, d)
+    return dict(tile_shape(kernel, arch, size, d), TMA=tma, PRECISION="ieee")
+
+
+def _operand(x, plan, *block):
+    """x as the kernel wants it: itself, or a descriptor that hands out blocks of these sizes."""
+    return TensorDescriptor.from_tensor(x, list(block)) if plan["TMA"] else x
+
+
+def _tiles(m, n, plan):
+    """Tiles of an m x n matrix."""
+    return (triton.cdiv(m, plan["BM"]) * triton.cdiv(n, plan["BN"]),)
+
+
+def normalise(x, dtype):
+    """As reference.normalise; x of any strides, D up to 2048."""
+    m, d = x.shape
+    xhat = torch.empty(m, d, dtype=dtype, device=x.device)
+    norm = torch.empty(m, dtype=torch.float32, device=x.device)
+    rows = _rows(d)
+    grid = (triton.cdiv(m, rows["ROWS"]),)
+    normalise_kernel[grid](x, xhat, norm, m, x.stride(0), x.stride(1), **rows)
+    return xhat, norm
+
+
+def normalise_backward(g, xhat, norm, factor, dtype):
+    """As reference.normalise_backward; factor is a 0-d tensor."""
+    m, d = g.shape
+    along = torch.empty_like(norm)
+    dx = g if g.dtype == dtype else torch.empty(m, d, dtype=dtype, device=g.device)
+    rows = _rows(d)
+    grid = (triton.cdiv(m, rows["ROWS"]),)
+    normalise_backward_kernel[grid](g, xhat, norm, factor, dx, along, m, **rows)
+    return dx, along
+
+
+def diagonal(x, y):
+    """As reference.diagonal."""
+    out = torch.empty(len(x), dtype=torch.float32, device=x.device)
+    rows = _rows(x.shape[1])
+    diagonal_kernel[(triton.cdiv(len(x), rows["ROWS"]),)](x, y, out, len(x), **rows)
+    return out
+
+
+def sums(rows, columns, bits, shift, offset, chunk, tma=None):
+    """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them."""
+    (m, d), n = rows.shape, len(columns)
+    plan = _plan("sums", rows, tma)
+    bm, bn, bk = plan["BM"], plan["BN"], plan["BK"]
+    z_rows = torch.empty(m, dtype=torch.float32, device=rows.device)
+    z_columns = torch.zeros(n, dtype=torch.float32, device=rows.device)
+    y = _operand(columns, plan, bn, bk)
+    for start in range(0, m, chunk):
+        x = rows[start : start + chunk]
+        by_row = z_rows.new_empty(triton.cdiv(n, bn), len(x))
+        by_column = z_rows.new_empty(triton.cdiv(len(x), bm), n)
+        sums_kernel[_tiles(len(x), n, plan)](
+            _operand(x, plan, bm, bk), y, bits, shift, by_row, by_column,
+            len(x), n, start + offset, D=d, **plan,
+        )  # fmt: skip
+        # torch adds a dimension in the same order every time
+        torch.sum(by_row, 0, out=z_rows[start : start + chunk])
+        z_columns += by_column.sum(0)
+    return z_rows, z_columns
+
+
+def online_sums(mine, others, bits, flagged, offset, chunk=None, tma=None):
+    """As reference.online_sums, without waiting for the device; chunk is not needed."""
+    (m, d), n = mine.shape, len(others)
+    plan = _plan("online", mine, tma)
+    highest = torch.empty(m, dtype=torch.float32, device=mine.device)
+    z = torch.empty_like(highest)
+    x = _operand(mine, plan, plan["BM"], plan["BK"])
+    y = _operand(others, plan, plan["BN"], plan["BK"])
+    online_kernel[(triton.cdiv(m, plan["BM"]),)](
+        x, y, bits, flagged.view(torch.uint8), highest, z, m, n, offset, LOWEST=LOWEST, D=d, **plan
+    )
+    return highest, z
+
+
+def gradient(
+    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk, tma=None
+):
+    """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
+    (m, d), n, dtype = rows.shape, len(columns), rows.dtype
+    plan, step = _plan("gradient", rows, tma), _plan("product", rows, tma)
+    bm, bn, bk = step["BM"], step["BN"], step["BK"]
+    stride = triton.cdiv(n, 8) * 8  # descriptors need rows of a multiple of 16 bytes
+    buffer = torch.empty(min(chunk, m), stride, dtype=dtype, device=rows.device)
+    g_rows = torch.empty(m, d, dtype=torch.float32, device=rows.device)
+    g_columns = torch.empty(n, d, dtype=torch.float32, device=rows.device)
+    y = _operand(columns, plan, plan["BN"], plan["BK"])
+    y_across = _operand(columns, step, bk, bn)
+    for start in range(0, m, chunk):
+        here = slice(start, start + chunk)
+        x = rows[here]
+        c = len(x)
+        gradient_kernel[_tiles(c, n, plan)](
+            _operand(x, plan, plan["BM"], plan["BK"]), y, bits,
+            lse_rows[here], lse_columns, rest_rows[here], rest_columns, buffer,
+            c, n, start + offset, stride, GAIN=gain(dtype), D=d, **plan,
+        )  # fmt: skip
+        g = buffer[:c, :n]
+        product_kernel[_tiles(c, d, step)](  # G (c, N) times Y (N, D)
+            _operand(g, step, bm, bk), y_across, g_rows[here], c, d, n, stride,
+            TURNED=False, ADD=False, **step,
+        )  # fmt: skip
+        product_kernel[_tiles(n, d, step)](  # G^T (N, c) times X (c, D)
+            _operand(g, step, bk, bm), _operand(x, step, bk, bn), g_columns, n, d, c, stride,
+            TURNED=True, ADD=start > 0, **step,
+        )  # fmt: skip
+    return g_rows, g_columns, 1 / gain(dtype)

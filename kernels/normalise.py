@@ -1,0 +1,74 @@
+"""Rows to length 1, and back: the two kernels that touch the features themselves, and the diagonal.
+
+A program holds ROWS whole rows (D up to 2048, padded to a power of two, DP). All are bound by
+memory: each reads and writes everything once. Reference: normalise, normalise_backward and diagonal
+in reference.py, with the same conventions for zero rows (infinite norm) and extreme ones.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def normalise_kernel(X, XHAT, NORM, M, stride_m, stride_d,
+                     D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
+    """XHAT = X / |X| by rows, in XHAT's dtype; NORM = |X| in float32.
+
+    # reads M D of X, writes M D of XHAT and M norms
+    """
+    # 1. the rows, in float32, whatever their strides
+    r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    d = tl.arange(0, DP)
+    inside = (r < M)[:, None] & (d < D)[None, :]
+    at = r[:, None].to(tl.int64) * stride_m + d[None, :].to(tl.int64) * stride_d
+    x = tl.load(X + at, mask=inside, other=0.0).to(tl.float32)  # (ROWS, DP)
+    # 2. the largest magnitude becomes 1, so that squares neither overflow nor vanish
+    largest = tl.max(tl.abs(x), 1)
+    largest = tl.where(largest == 0.0, 1.0, largest)
+    x = x / largest[:, None]
+    # 3. the length of what is left: 1 to sqrt(D), or 0 for a zero row, whose norm is infinite
+    relative = tl.sqrt(tl.sum(x * x, 1))
+    relative = tl.where(relative == 0.0, float("inf"), relative)
+    # 4. store
+    xhat = x / relative[:, None]
+    at = r[:, None].to(tl.int64) * D + d[None, :]
+    tl.store(XHAT + at, xhat.to(XHAT.dtype.element_ty), mask=inside)
+    tl.store(NORM + r, largest * relative, mask=r < M)
+
+
+@triton.jit
+def normalise_backward_kernel(G, XHAT, NORM, FACTOR, DX, ALONG, M,
+                              D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
+    """ALONG = <xhat, g'>, DX = (g' - xhat ALONG) / |x|, with g' = FACTOR * G. DX may be G.
+
+    # reads M D of G and of XHAT, writes M D of DX
+    """
+    # 1. rows of the gradient by the unit rows, and the unit rows
+    r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    d = tl.arange(0, DP)
+    inside = (r < M)[:, None] & (d < D)[None, :]
+    at = r[:, None].to(tl.int64) * D + d[None, :]
+    g = tl.load(G + at, mask=inside, other=0.0) * tl.load(FACTOR)
+    xhat = tl.load(XHAT + at, mask=inside, other=0.0).to(tl.float32)
+    # 2. the part along the row: no change of direction, but all there is of the scale's gradient
+    along = tl.sum(g * xhat, 1)
+    tl.store(ALONG + r, along, mask=r < M)
+    # 3. the rest, shorter the longer the feature; an infinite norm makes it zero
+    norm = tl.load(NORM + r, mask=r < M, other=1.0)
+    dx = (g - xhat * along[:, None]) / norm[:, None]
+    tl.store(DX + at, dx.to(DX.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def diagonal_kernel(X, Y, OUT, M, D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):
+    """OUT = <x, y> by rows, in float32.
+
+    # reads 2 M D, writes M
+    """
+    r = tl.program_id(0) * ROWS + tl.arange(0, ROWS)
+    d = tl.arange(0, DP)
+    inside = (r < M)[:, None] & (d < D)[None, :]
+    at = r[:, None].to(tl.int64) * D + d[None, :]
+    x = tl.load(X + at, mask=inside, other=0.0).to(tl.float32)
+    y = tl.load(Y + at, mask=inside, other=0.0).to(tl.float32)
+    tl.store(OUT + r, tl.sum(x * y, 1), mask=r < M)

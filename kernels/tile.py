@@ -1,0 +1,65 @@
+"""One tile of similarities: the function that forward, rescue and backward all call.
+
+Because they share it, the backward pass sees the similarities of the forward pass to the last bit.
+A tile is BM rows of X against BN rows of Y, BK of the D dimensions at a time:
+
+    X (M, D)    row block  (BM, BK) --+
+                                      +-- tl.dot, D/BK times --> (BM, BN) cosines in registers
+    Y (N, D)    column block (BN, BK) +
+
+X and Y come as pointers (any GPU, and the interpreter) or as TMA descriptors (Hopper, Blackwell:
+one thread asks for a whole block, and what lies outside arrives as zeros). Left out: everything
+that is done with a tile.
+"""
+
+import triton
+import triton.language as tl
+
+
+@triton.jit
+def block(X, row, column, height, width, stride, BR: tl.constexpr, BC: tl.constexpr,
+          WHOLE: tl.constexpr, TMA: tl.constexpr):  # fmt: skip
+    """A (BR, BC) block of X (height, width) from (row, column) on, zeros outside.
+
+    WHOLE: BC divides width, so that only rows can run out. stride: elements from row to row.
+    """
+    if TMA:
+        x = X.load([row, column])
+    else:
+        r = row + tl.arange(0, BR)
+        c = column + tl.arange(0, BC)
+        inside = (r < height)[:, None]
+        if not WHOLE:
+            inside = inside & (c < width)[None, :]
+        # int64: N * D passes 2^31 at N = 2^22, D = 512
+        x = tl.load(X + r[:, None].to(tl.int64) * stride + c[None, :], mask=inside, other=0.0)
+    return x
+
+
+@triton.jit
+def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
+            BK: tl.constexpr, TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """(BM, BN) float32: rows row.. of X (M, D) times rows column.. of Y (N, D).
+
+    # reads (BM + BN) D operands for 2 BM BN D flop: 128 flop a byte at 128 x 128 in 16 bits
+    """
+    tile = tl.zeros((BM, BN), tl.float32)
+    for k in range(0, D, BK):
+        x = block(X, row, k, M, D, D, BM, BK, D % BK == 0, TMA)  # (BM, BK)
+        y = block(Y, column, k, N, D, D, BN, BK, D % BK == 0, TMA)  # (BN, BK)
+        tile = tl.dot(x, tl.trans(y), tile, input_precision=PRECISION)
+    return tile
+
+
+@triton.jit
+def place(M, N, BM: tl.constexpr, BN: tl.constexpr):
+    """This program's tile, as (row block, column block).
+
+    Eight row blocks go down before the next column block, so that what is read stays in L2.
+    """
+    down, across = tl.cdiv(M, BM), tl.cdiv(N, BN)
+    pid = tl.program_id(0)
+    band = pid // (8 * across)
+    height = tl.minimum(down - 8 * band, 8)
+    inside = pid % (8 * across)
+    return 8 * band + inside % height, inside // height
