@@ -5,6 +5,8 @@ again at any batch without having kept a state, and worker processes cannot chan
 Left out: flips and colours, which captions speak of ("facing right", "red").
 """
 
+import math
+
 import numpy as np
 import torch
 
@@ -29,7 +31,8 @@ def visit(pairs, i, seed, epoch, image_size, scale):
     """One pair as it is seen this time: ((3, S, S) float32, caption). Raises BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
     caption = pairs.caption(i, rng)
-    return training_crop(pairs.image(i), image_size, rng, scale), caption
+    enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
+    return training_crop(pairs.draft(i, enough), image_size, rng, scale), caption
 
 
 class _Batches(torch.utils.data.Dataset):

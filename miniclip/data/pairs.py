@@ -34,13 +34,18 @@ class Pairs:
         """Picture i as a PIL image of mode RGB. Raises BadPicture."""
         raise NotImplementedError
 
+    def draft(self, i, side):
+        """Picture i for a crop of which `side` pixels of its short side are enough: it may be
+        smaller than image(i), where that is faster, by a power of two. Raises BadPicture."""
+        return self.image(i)
+
     def captions(self, i):
         """All captions of picture i, a tuple of str; the first is the canonical one."""
         return self._captions[i]
 
     def caption(self, i, rng):
         """The caption of one visit to picture i, drawn with `rng`, a numpy Generator."""
-        own = self._captions[i]
+        own = self.captions(i)
         return own[int(rng.integers(len(own)))]
 
     def where(self, i):
@@ -59,7 +64,7 @@ class Pairs:
         """([k texts], [index of the picture each asks for]) to show retrieval with."""
         indices = self.splits[split]
         chosen = [indices[j * len(indices) // k] for j in range(k)] if len(indices) > k else indices
-        return [self._captions[i][0] for i in chosen], list(chosen)
+        return [self.captions(i)[0] for i in chosen], list(chosen)
 
 
 def shuffled(indices, seed, epoch):
