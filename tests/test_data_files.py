@@ -4,20 +4,15 @@ import csv
 import io
 import itertools
 import os
-import pathlib
 import random
-import re
-import struct
-import warnings
-import zlib
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data import BadPicture, open_pairs, photo, report_skipped
-from miniclip.data.__main__ import main
+from miniclip.data import BadPicture, open_pairs, report_skipped
+from tests.test_data_photo import mutated
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
 
@@ -245,67 +240,6 @@ def test_a_tenth_is_held_out_by_name_whatever_the_order(tmp_path):
     assert {pairs.where(i) for i in pairs.splits["heldout"]} == held[0]
 
 
-def header_of_png(width, height):
-    """The first bytes of a 1-bit PNG that says it is this large, and no pixels."""
-    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n\0\0\0\r"
-        + body
-        + struct.pack(">I", zlib.crc32(body))
-        + b"\0\0\0\x09IDAT"
-    )
-
-
-def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, recwarn):
-    for size in ((10_000, 10_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)):
-        (tmp_path / "huge.png").write_bytes(header_of_png(*size))
-        with pytest.raises(BadPicture, match="100 megapixels"):
-            photo.check(tmp_path / "huge.png")
-    (tmp_path / "large.png").write_bytes(header_of_png(9_999, 10_000))
-    photo.check(tmp_path / "large.png")
-    assert not recwarn.list
-
-
-def mutated(data, seed):
-    """Bytes with one to three things wrong: a bit flipped, a piece cut out, repeated, or zeroed."""
-    rng, data = random.Random(seed), bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        at = rng.randrange(len(data) + 1)
-        length = rng.randint(1, 20)
-        match rng.randrange(5):
-            case 0 if at < len(data):
-                data[at] ^= 1 << rng.randrange(8)
-            case 1:
-                del data[at : at + length]
-            case 2:
-                data[at:at] = data[at : at + length]
-            case 3:
-                data[at : at + length] = bytes(len(data[at : at + length]))
-            case _:
-                del data[at:]
-    return bytes(data)
-
-
-@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "bmp", "tif", "ppm"])
-def test_a_damaged_picture_is_read_or_refused_and_nothing_else(tmp_path, suffix, capfd):
-    noise = Image.effect_noise((24, 18), 60).convert("P" if suffix == "gif" else "RGB")
-    noise.save(tmp_path / f"whole.{suffix}")
-    whole = (tmp_path / f"whole.{suffix}").read_bytes()
-    refused, path = 0, tmp_path / f"x.{suffix}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        for seed in range(80):
-            path.write_bytes(mutated(whole, seed))
-            try:
-                image = photo.read(path)
-                assert image.mode == "RGB" and min(image.size) > 0
-            except BadPicture as error:
-                assert str(error)
-                refused += 1
-    assert refused > 10 and photo.read(tmp_path / f"whole.{suffix}").size == (24, 18)
-    assert suffix == "tif" or capfd.readouterr().err == ""  # libtiff itself writes there
-
-
 def test_a_damaged_index_gives_pairs_or_one_sentence(folder):
     good = "filepath,caption\n" + "".join(
         f'{n},"{t}"\n' for n, t in itertools.product(("a.png", "b.jpg"), "uv")
@@ -325,37 +259,8 @@ def test_a_damaged_index_gives_pairs_or_one_sentence(folder):
     assert outcomes == {"pairs", "some", "error"}
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
-def test_every_mode_is_read_as_rgb(tmp_path, mode):
-    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
-    Image.new(mode, (5, 4)).save(path)
-    assert photo.read(path).mode == "RGB"
-
-
 def test_strange_names_are_printed_on_one_line():
     assert report_skipped([]) == ""
     sentence = report_skipped([("a\nb\0\x1b[2J\udc80" + "x" * 500, "no\rreason")])
     assert sentence.isprintable() and len(sentence) < 200
     sentence.encode("utf-8")
-
-
-def test_the_summary_names_what_is_damaged_and_what_is_twice(folder, capsys):
-    Image.effect_noise((99, 99), 60).save(folder / "twin.jpg")
-    (folder / "b.jpg").write_bytes(data := (folder / "twin.jpg").read_bytes())
-    (folder / "cut.jpg").write_bytes(data[: len(data) // 2])
-    text = "filepath,caption\na.png,red\nb.jpg,blue\ntwin.jpg,blue\ncut.jpg,cut\nnone.png,none\n"
-    assert main([str(write_csv(folder, text))]) == 0
-    said = capsys.readouterr().out
-    assert "left out 2: none.png (no such file), cut.jpg (damaged: " in said
-    assert re.search("groups of identical pictures +1 ", said)
-    assert re.search("captions of several pictures +1 ", said)
-    with pytest.raises(SystemExit) as stop:
-        main([str(folder / "nope")])
-    assert stop.value.code == 2
-
-
-def test_the_summary_of_the_embedded_pairs_is_what_the_documentation_shows(capsys):
-    assert main([]) == 0
-    said = capsys.readouterr().out.partition("\n")[2]  # the first line names the installed versions
-    document = (pathlib.Path(__file__).parent.parent / "docs/data.md").read_text(encoding="utf-8")
-    assert said in document, said
