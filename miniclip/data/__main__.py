@@ -1,4 +1,4 @@
-"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder]
+"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards]
 
 Counts what a reader of a result should know: how many pairs, what is held out, what occurs twice
 and what had to be left out. Every picture of a csv or a folder is decoded once for it, so damage that
@@ -13,7 +13,7 @@ import sys
 from tqdm import tqdm
 
 from miniclip.command import Parser
-from miniclip.data import BadPicture, open_pairs, printable, report_skipped
+from miniclip.data import BadPicture, bench, open_pairs, pack, printable, report_skipped
 from miniclip.data.emoji import JOINER, Emoji, words
 
 
@@ -107,9 +107,15 @@ def decode_all(pairs):
 
 
 def main(argv=None):
-    parser = Parser(prog="python -m miniclip.data", description="Count what is in a set of pairs.")
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["pack"]:
+        return pack.main(argv[1:])
+    if argv[:1] == ["bench"]:
+        return bench.main(argv[1:])
+    parser = Parser(prog="python -m miniclip.data", description="Count what is in a set of pairs.",
+                    epilog="pack ... writes shards, bench ... times them; see pack -h, bench -h")
     parser.add_argument(
-        "data", nargs="?", help="pairs.csv or a folder (default: the embedded emoji)"
+        "data", nargs="?", help="pairs.csv, a folder or shards (default: the embedded emoji)"
     )
     parser.add_argument("--image-column", help="csv: the column of picture paths")
     parser.add_argument("--caption-column", help="csv: the column of captions")

@@ -1,0 +1,194 @@
+"""Pictures with a class each, to examine a model on: a folder of folders, a csv, a tar of webdataset.
+
+    pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
+    filepath,label                              a csv, paths relative to it; any common separator
+    0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
+
+What is for learning from (probes, shots) and what for testing is kept apart: by folders train/ and
+test/ (or val/) where there are such, else half and half by the hash of the path, so the same on every
+machine. Zero-shot learns from nothing and is asked about everything.
+Left out: several labels a picture, and shards over a network.
+"""
+
+import csv
+import hashlib
+import io
+import os
+import tarfile
+from pathlib import Path
+
+from miniclip.data import photo
+from miniclip.data.pairs import BadPicture, printable, report_skipped
+from miniclip.preprocess import to_rgb
+
+PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}
+
+
+class Labelled:
+    """Pictures with labels. Fields: name; class_names; labels, {index: position in class_names};
+    pictures, what .image(i) is asked of; splits {"train", "test", "all"}: lists of indices, the
+    first two disjoint; skipped [(name, reason)].
+
+    Raises ValueError for fewer than two classes, or nothing to test on.
+    """
+
+    def __init__(self, name, class_names, pictures, labels, splits, skipped=()):
+        if len(class_names) < 2:
+            only = f"one, {class_names[0]!r}" if class_names else "none"
+            raise ValueError(f"{printable(name)} needs at least two classes; it has {only}")
+        if not splits["all"]:
+            raise ValueError(f"{printable(name)} has no picture to be asked about")
+        self.name, self.class_names, self.pictures = name, list(class_names), pictures
+        self.labels, self.splits, self.skipped = labels, splits, list(skipped)
+
+
+class _Opened:
+    """Pictures by number, each opened by a function when asked for."""
+
+    def __init__(self, openers):
+        self.openers = openers
+
+    def image(self, i):
+        """Picture i, RGB. Raises BadPicture."""
+        return self.openers[i]()
+
+
+def of_pairs(pairs):
+    """The classes that pairs bring themselves, or None: what a model trained on is to learn from,
+    and of what was held out, the concepts are to be tested on."""
+    names = getattr(pairs, "class_names", ())
+    if not names:
+        return None
+    labels = {i: pairs.label(i) for i in range(len(pairs)) if pairs.label(i) >= 0}
+    train = [i for i in pairs.splits["train"] if i in labels]
+    test = [i for i in pairs.splits["heldout_concepts"] if i in labels]
+    splits = {"train": train, "test": test, "all": test}
+    return Labelled(f"{pairs.name}, held-out concepts", names, pairs, labels, splits)
+
+
+def open_labelled(source, class_names=None):
+    """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
+
+    class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
+    when the labels themselves are not to be read to the model. Raises ValueError, one sentence.
+    """
+    path = Path(source)
+    if path.is_dir():
+        items = _folder(path)
+    elif path.suffix == ".tar" and path.is_file():
+        items = _tar(path)
+    elif path.is_file():
+        items = _csv(path)
+    else:
+        raise ValueError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
+    return _sorted_out(path.name or str(path), items, class_names)
+
+
+def _sorted_out(name, items, class_names):
+    """[(where, label, part or None, opener or a reason)] -> Labelled."""
+    good = [item for item in items if callable(item[3])]
+    skipped = [(where, reason) for where, _, _, reason in items if isinstance(reason, str)]
+    if not good:
+        why = report_skipped(skipped) or "it is empty"
+        raise ValueError(f"{printable(name)} gives no labelled picture: {why}")
+    found = {label for _, label, _, _ in items}
+    numbers = all(label.isdecimal() for label in found)
+    found = sorted(found, key=int if numbers else str)
+    if class_names is not None:
+        if numbers and int(found[-1]) < len(class_names):
+            found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
+        if len(class_names) != len(found):
+            raise ValueError(
+                f"{len(class_names)} class names for the {len(found)} classes of {printable(name)}; "
+                f"give one a line, in the order of {', '.join(map(printable, found[:3]))} ..."
+            )
+    position = {int(label) if numbers else label: k for k, label in enumerate(found)}
+    labels = {i: position[int(g[1]) if numbers else g[1]] for i, g in enumerate(good)}
+    splits = {"train": [], "test": []}
+    divided = {g[2] for g in good} >= {"train", "test"}
+    for i, (where, _, part, _) in enumerate(good):
+        splits[part if divided else _half(where)].append(i)
+    splits["all"] = splits["test"] if divided else list(range(len(good)))
+    names = class_names or [label.replace("_", " ") for label in found]
+    return Labelled(name, names, _Opened([g[3] for g in good]), labels, splits, skipped)
+
+
+def _half(where):
+    digest = hashlib.sha256(where.encode("utf-8", "surrogatepass")).digest()
+    return "train" if digest[0] % 2 else "test"
+
+
+def _item(path, where, label, part=None):
+    try:
+        photo.check(path)
+    except BadPicture as error:
+        return where, label, part, str(error)
+    return where, label, part, lambda: photo.read(path)
+
+
+def _folder(root):
+    items = []
+    children = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
+    divided = {PARTS.get(p.name) for p in children} == {"train", "test"}
+    tops = [(PARTS[p.name], p) for p in children] if divided else [(None, root)]
+    for part, top in tops:
+        for folder, subfolders, names in os.walk(top):
+            subfolders.sort()
+            below = Path(folder).relative_to(top).parts
+            for name in sorted(names) if below else ():
+                path = Path(folder, name)
+                if path.suffix.lower() in photo.SUFFIXES:
+                    items.append(_item(path, path.relative_to(root).as_posix(), below[0], part))
+    return items
+
+
+def _csv(path):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        first = text.partition("\n")[0]
+        rows = csv.DictReader(io.StringIO(text), delimiter=max(",\t;|", key=first.count))
+        columns = [c for c in rows.fieldnames or [] if c]
+        where = next((c for c in columns if c.strip().lower() in ("filepath", "path")), None)
+        label = next((c for c in columns if c.strip().lower() in ("label", "class")), None)
+        if where is None or label is None:
+            raise ValueError(
+                f"{printable(path.name)} needs the columns filepath and label; it has "
+                f"{', '.join(map(printable, columns)) or 'none'}"
+            )
+        rows = [((r[where] or "").strip(), (r[label] or "").strip()) for r in rows]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{printable(path.name)} cannot be read as a csv: {error}") from None
+    return [_item(path.parent / file, file, label) for file, label in rows if file and label]
+
+
+def _tar(path):
+    samples, items = {}, []
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.isfile():
+                    key, _, kind = member.name.partition(".")
+                    samples.setdefault(key, {})[kind.lower()] = tar.extractfile(member).read()
+    except (tarfile.TarError, OSError) as error:
+        raise ValueError(f"{printable(path.name)} is no tar that can be read: {error}") from None
+    for key, sample in samples.items():
+        data = next((v for k, v in sample.items() if f".{k}" in photo.SUFFIXES), None)
+        label = sample.get("cls", sample.get("txt", b"")).decode("utf-8", "replace").strip()
+        if data is None or not label:
+            continue
+        items.append((key, label, None, lambda data=data: _decoded(data)))
+    return items
+
+
+def _decoded(data):
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
+            if image.width * image.height >= photo.MAX_PIXELS:
+                raise BadPicture("too many pixels")
+            return to_rgb(image)
+    except BadPicture:
+        raise
+    except Exception as error:  # noqa: BLE001  a damaged picture makes decoders raise anything
+        raise BadPicture(f"damaged: {error}") from None
