@@ -34,17 +34,21 @@ class BlurPool(nn.Module):
 
     def __init__(self, stride=2, taps=2):
         super().__init__()
+        if taps not in TAPS:
+            raise ValueError(f"a blur has 2, 3 or 5 taps, not {taps}")
         self.stride, self.taps = stride, taps
         if taps == 2 and stride > 2:
             raise ValueError(f"two taps skip pixels at stride {stride}; use 3 or 5 taps")
-        # fixed, so not in the state dict: the released weights have no such tensor
-        self.register_buffer("filter", blur_filter(taps), persistent=False)
+        # Two taps need none: average pooling is the same filter, by a faster kernel. The others are
+        # fixed and made again with the model: not in the state dict, where no one expects them.
+        weight = None if taps == 2 else blur_filter(taps)
+        self.register_buffer("filter", weight, persistent=False)
 
     def forward(self, x):
         if self.stride == 1:
             return x
         if self.taps == 2:
-            return F.avg_pool2d(x, 2, self.stride)  # the same filter, by a faster kernel
+            return F.avg_pool2d(x, 2, self.stride)
         channels, edge = x.shape[1], self.taps // 2
         x = F.pad(x, (edge, edge, edge, edge), mode="replicate")
         weight = self.filter.to(x.dtype).expand(channels, 1, -1, -1)

@@ -1,0 +1,75 @@
+"""Open a file of weights without running what is in it: four formats in, one dict out.
+
+A checkpoint of torch is a pickle, and a pickle is a program. So: .safetensors holds tensors and
+text only; torch.load(weights_only=True) unpickles tensors, numbers, strings, lists and dicts and
+refuses everything else; and OpenAI's files are TorchScript archives, which need torch.jit.load. That
+one compiles the methods in the archive but calls none, unless one is named __setstate__: an archive
+with such a method is refused here. What is still trusted is torch's own reader of these formats.
+Left out: sharded files, numpy files, downloads.
+"""
+
+import zipfile
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+
+
+def read(path):
+    """Read a weights file onto the CPU: path -> dict with
+
+    format: "safetensors", "torch" or "torchscript"; content: what it holds, which for safetensors
+    and TorchScript is {name: tensor}; notes: its strings (safetensors), or {}; code: the source of
+    its methods (TorchScript), or "". Raises ValueError in one sentence for what cannot be read.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ValueError(f"there is no weights file at {path}")
+    with open(path, "rb") as file:
+        start = file.read(9)
+    code = _torchscript_code(path)
+    # Anything at all may be raised for a file that is not what it looks like
+    try:
+        if start[8:] == b"{":  # the length of a JSON header, then the header
+            return _read_safetensors(path)
+        if code is None:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            return {"format": "torch", "content": content, "notes": {}, "code": ""}
+        if "def __setstate__" in code:
+            raise ValueError("its __setstate__ would run as soon as it is loaded")
+        module = torch.jit.load(str(path), map_location="cpu")
+        content = dict(module.state_dict())
+        return {"format": "torchscript", "content": content, "notes": {}, "code": code}
+    except Exception as error:
+        raise ValueError(f"{path} cannot be read as weights: {_reason(error)}") from None
+
+
+def _read_safetensors(path):
+    with safe_open(path, framework="pt") as file:
+        content = {name: file.get_tensor(name) for name in file.keys()}
+        notes = file.metadata() or {}
+    return {"format": "safetensors", "content": content, "notes": notes, "code": ""}
+
+
+def _torchscript_code(path):
+    """The source text of a TorchScript archive's methods; None for any other file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if not any(name.endswith("/constants.pkl") for name in names):
+                return None
+            sources = [name for name in names if "/code/" in name and name.endswith(".py")]
+            return "\n".join(archive.read(name).decode() for name in sources)
+    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, RuntimeError, NotImplementedError):
+        return None
+
+
+def _reason(error):
+    """An exception in a few words, on one line."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    if "WeightsUnpickler" in text or "weights_only" in text:
+        for mark in ("Unsupported global: GLOBAL ", "Unsupported class ", "Unsupported operand "):
+            if mark in text:
+                return f"it holds more than tensors ({text.split(mark)[1].split()[0]})"
+        return "it is cut short, or holds more than tensors"
+    return text[:160]
