@@ -112,8 +112,11 @@ def main(argv=None):
         return pack.main(argv[1:])
     if argv[:1] == ["bench"]:
         return bench.main(argv[1:])
-    parser = Parser(prog="python -m miniclip.data", description="Count what is in a set of pairs.",
-                    epilog="pack ... writes shards, bench ... times them; see pack -h, bench -h")
+    parser = Parser(
+        prog="python -m miniclip.data",
+        description="Count what is in a set of pairs.",
+        epilog="pack ... writes shards, bench ... times them; see pack -h, bench -h",
+    )
     parser.add_argument(
         "data", nargs="?", help="pairs.csv, a folder or shards (default: the embedded emoji)"
     )

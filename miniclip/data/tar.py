@@ -39,6 +39,13 @@ def scan(file, length):
             yield "", at, 0, f"no tar header at byte {at:,}: what lies there is lost"
             at, zeros, told, own = _next_header(file, at + BLOCK, length), 0, True, {}
             continue
+        if zeros:
+            yield (
+                "",
+                at,
+                0,
+                f"{zeros:,} zeros before byte {at:,}: what was there, if it was, is lost",
+            )
         kind, data, zeros, told = head[156:157], at + BLOCK, 0, False
         if kind in (b"L", b"x", b"g", b"K"):
             if size <= MOST_HEADER_BYTES and kind in (b"L", b"x"):
