@@ -12,10 +12,20 @@ Left out: everything stronger. Two things differ from the released code, which d
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
+# EXIF's number for how the camera was held -> what sets the picture upright
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _MEAN = torch.tensor(MEAN).view(3, 1, 1)
 _STD = torch.tensor(STD).view(3, 1, 1)
@@ -24,9 +34,11 @@ _STD = torch.tensor(STD).view(3, 1, 1)
 def to_rgb(image):
     """A PIL image of any mode -> mode RGB, upright, on white where it was transparent."""
     try:
-        image = ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF is no reason to lose the picture
-        pass
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Pillow raises many kinds; broken EXIF is no reason to lose the picture
+        turn = None
+    if turn is not None:
+        image = image.transpose(turn)
     if image.mode.startswith("I"):  # 16 bits: convert() would clip all above 255 to white
         levels = np.asarray(image).astype(np.float64) / 257
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
@@ -36,7 +48,9 @@ def to_rgb(image):
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    image = image.convert("RGB")
+    image.info = {}  # what has been done must not be done again
+    return image
 
 
 def evaluation(image_size):
