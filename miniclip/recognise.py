@@ -5,6 +5,7 @@ the released model with these very shapes, or from a config beside the file. Nor
 """
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def config_from_shapes(path, state):
 
 def _side(positions):
     """Cells a side of a grid with this many positions, the class token's or the mean's included."""
-    return max(1, int((positions - 1) ** 0.5))
+    return max(1, math.isqrt(max(0, positions - 1)))
 
 
 def released(config, but=()):

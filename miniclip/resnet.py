@@ -117,11 +117,12 @@ def statistics_kept(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
     norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
-    before = [m.track_running_stats for m in norms]
+    before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
     for m in norms:
-        m.track_running_stats = False
+        m.momentum = 0.0  # running = 1 * running + 0 * batch
     try:
         yield
     finally:
-        for m, tracked in zip(norms, before):
-            m.track_running_stats = tracked
+        for m, (momentum, counted) in zip(norms, before):
+            m.momentum = momentum
+            m.num_batches_tracked.copy_(counted)

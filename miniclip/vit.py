@@ -6,6 +6,8 @@ CLIP's one change is the extra LayerNorm before the blocks (ln_pre).
 Left out: patch dropout, other poolings, and registers, which came later.
 """
 
+import math
+
 import torch
 from einops import rearrange
 from torch import nn
@@ -32,7 +34,7 @@ def resize_positions(positions, grid):
     interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
     started this way). Raises ValueError when they are not one and a square.
     """
-    side = int((len(positions) - 1) ** 0.5)
+    side = math.isqrt(max(0, len(positions) - 1))
     if side * side + 1 != len(positions) or side < 1:
         raise ValueError(f"{len(positions)} positions are not one and a square grid")
     if side == grid:
