@@ -51,13 +51,15 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     answers = answers or [None] * len(queries)
     found = [gallery.search(query, columns) for query in queries]
     figure = Figure(figsize=(1.25 * columns, 1.55 * len(queries)), layout="constrained")
+    figure.get_layout_engine().set(hspace=0.12)  # room for the queries, which are left out of it
     axes = figure.subplots(len(queries), columns, squeeze=False)
     for row, query, results, answer in zip(axes, queries, found, answers):
         for axis in row:
             axis.set_xticks([])
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
-        row[0].set_title(f"“{query}”", loc="left", fontsize=9)
+        # a long title must not widen its column
+        row[0].set_title(f"“{query}”", loc="left", fontsize=9).set_in_layout(False)
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))
             axis.set_xlabel(f"{cosine:.2f}", fontsize=7, labelpad=1)

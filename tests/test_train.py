@@ -209,4 +209,4 @@ def test_killed_five_times_the_weights_are_those_of_the_undisturbed_run(pairs_cs
 @pytest.mark.slow
 def test_vit_b32_takes_two_steps_on_a_cpu(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--model", "vit_b32", "--steps", 2) == 0
-    assert final(tmp_path / "run")["config"]["width"] == 768
+    assert final(tmp_path / "run")["config"]["vision_width"] == 768

@@ -27,6 +27,7 @@ from miniclip.data.pairs import HELD_OUT_ONE_IN, Pairs
 
 TABLE = Path(__file__).with_name("emoji.tsv")
 JOINER = "200D"
+TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
 def read_table(path=TABLE):
@@ -110,6 +111,12 @@ class Emoji(Pairs):
         """The caption of one visit, as captions.vary makes it from one of the picture's names."""
         own = self._sayings[i]
         return captions.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
+
+    def queries(self, split, k=8):
+        """What a person would type (None for the picture), then captions of held-out pictures."""
+        typed = TYPED[: k // 2]
+        texts, answers = super().queries(split, k - len(typed))
+        return [*typed, *texts], [*[None] * len(typed), *answers]
 
     def gallery(self, split):
         """All pictures: among the held-out ones alone, skin tone would hardly matter."""
