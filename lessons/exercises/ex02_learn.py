@@ -1,0 +1,81 @@
+"""02  Learn the merges.  Read lessons/02_bpe.md, then make this file green."""
+
+from collections import Counter
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.merge import merge
+
+ANSWER = "miniclip.merge:learn_merges"
+
+
+def learn_merges(words, n, first):
+    """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
+
+    words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
+    order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
+    teaches nothing. -> dict (left, right) -> id, in the order learned
+    """
+    raise NotImplementedError  # about 12 lines, if you count everything again each time
+
+
+corpora = st.dictionaries(
+    st.lists(st.integers(0, 2), max_size=8).map(tuple), st.integers(1, 4), max_size=8
+)
+
+
+def count(words):
+    """{pair: occurrences} in a dict of word -> (ids, how often)."""
+    pairs = Counter()
+    for ids, times in words.values():
+        for pair in zip(ids, ids[1:]):
+            pairs[pair] += times
+    return pairs
+
+
+def test_the_example_of_the_paper():
+    corpus = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
+    words = {tuple(map(ord, word)): times for word, times in corpus.items()}
+    made = {ord(letter): letter for word in corpus for letter in word}
+    for (left, right), new in learn_merges(words, 5, 1000).items():
+        made[new] = made[left] + made[right]
+    assert [made[i] for i in range(1000, 1005)] == ["es", "est", "lo", "low", "ew"]
+
+
+@given(corpora, st.integers(0, 9))
+def test_each_merge_is_the_smallest_of_the_most_frequent_pairs_of_its_time(corpus, n):
+    words = {word: (list(word), times) for word, times in corpus.items()}
+    for pair, new in learn_merges(corpus, n, 10).items():
+        pairs = count(words)
+        most = max(pairs.values())
+        assert pair == min(p for p in pairs if pairs[p] == most)
+        assert most > 1, "what occurs once teaches nothing"
+        words = {word: (merge(ids, pair, new), times) for word, (ids, times) in words.items()}
+
+
+@given(corpora)
+def test_it_ends_when_no_pair_occurs_twice_and_not_before(corpus):
+    words = {word: (list(word), times) for word, times in corpus.items()}
+    for pair, new in learn_merges(corpus, 1000, 10).items():
+        words = {word: (merge(ids, pair, new), times) for word, (ids, times) in words.items()}
+    assert max(count(words).values(), default=0) < 2
+
+
+@given(corpora, st.integers(0, 9))
+def test_ids_count_up_from_the_first(corpus, n):
+    ids = list(learn_merges(corpus, n, 10).values())
+    assert ids == list(range(10, 10 + len(ids))) and len(ids) <= n
+
+
+@given(corpora)
+def test_the_order_of_the_words_is_of_no_consequence(corpus):
+    backwards = dict(reversed(corpus.items()))
+    assert list(learn_merges(corpus, 9, 10)) == list(learn_merges(backwards, 9, 10))
+
+
+@given(corpora)
+def test_the_words_are_left_alone(corpus):
+    before = dict(corpus)
+    learn_merges(corpus, 9, 10)
+    assert corpus == before
