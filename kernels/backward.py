@@ -57,7 +57,12 @@ def product_kernel(A, B, C, M, N, K, stride, TURNED: tl.constexpr, ADD: tl.const
     # reads M N K (1/BM + 1/BN) operands, writes M N sums (and reads them if ADD)
     """
     i, j = place(M, N, BM, BN)
-    sum = tl.zeros((BM, BN), tl.float32)
+    r = i * BM + tl.arange(0, BM)
+    c = j * BN + tl.arange(0, BN)
+    at = C + r[:, None].to(tl.int64) * N + c[None, :]
+    inside = (r < M)[:, None] & (c < N)[None, :]
+    # C first: added at the end, a second tile of 128 x 256 would not fit the registers
+    sum = tl.load(at, mask=inside, other=0.0) if ADD else tl.zeros((BM, BN), tl.float32)
     for k in range(0, K, BK):
         if TURNED:
             a = tl.trans(block(A, k, i * BM, K, M, stride, BK, BM, False, TMA))  # (BM, BK)
@@ -65,10 +70,4 @@ def product_kernel(A, B, C, M, N, K, stride, TURNED: tl.constexpr, ADD: tl.const
             a = block(A, i * BM, k, M, K, stride, BM, BK, False, TMA)
         b = block(B, k, j * BN, K, N, N, BK, BN, False, TMA)  # (BK, BN)
         sum = tl.dot(a, b, sum, input_precision=PRECISION)
-    r = i * BM + tl.arange(0, BM)
-    c = j * BN + tl.arange(0, BN)
-    at = C + r[:, None].to(tl.int64) * N + c[None, :]
-    inside = (r < M)[:, None] & (c < N)[None, :]
-    if ADD:
-        sum += tl.load(at, mask=inside, other=0.0)
     tl.store(at, sum, mask=inside)

@@ -15,9 +15,11 @@ from . import interpreter
 from .backward import gradient_kernel, product_kernel
 from .forward import online_kernel, sums_kernel
 from .normalise import diagonal_kernel, normalise_backward_kernel, normalise_kernel
-from .shapes import tile_shape, uses_tma
+from .shapes import row_shape, tile_shape, uses_tma
 from .softmax import LOWEST
 
+# S * bits - shift in two roundings, not one: then S is the same number forward and backward
+EXACT = {"enable_fp_fusion": False}
 INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
 if INTERPRET:
     interpreter.install()
@@ -46,18 +48,12 @@ def gain(dtype):
     return 2.0**15 if dtype == torch.float16 else 1.0
 
 
-def _rows(d):
-    """Whole rows of width d for one program: {D, DP, ROWS}."""
-    padded = triton.next_power_of_2(d)
-    return dict(D=d, DP=padded, ROWS=max(1, min(16, 4096 // padded)))
-
-
 def _plan(kernel, like, tma=None):
     """Keyword arguments of a tile kernel for operands like this one (rows, width)."""
     arch, size, d = arch_of(like.device), like.dtype.itemsize, like.shape[1]
     if tma is None:
         tma = TensorDescriptor is not None and uses_tma(arch, size, d)
-    return dict(tile_shape(kernel, arch, size, d), TMA=tma, PRECISION="ieee")
+    return dict(tile_shape(kernel, arch, size, d), TMA=tma, PRECISION="ieee", **EXACT)
 
 
 def _operand(x, plan, *block):
@@ -75,7 +71,7 @@ def normalise(x, dtype):
     m, d = x.shape
     xhat = torch.empty(m, d, dtype=dtype, device=x.device)
     norm = torch.empty(m, dtype=torch.float32, device=x.device)
-    rows = _rows(d)
+    rows = dict(row_shape(d), **EXACT)
     grid = (triton.cdiv(m, rows["ROWS"]),)
     normalise_kernel[grid](x, xhat, norm, m, x.stride(0), x.stride(1), **rows)
     return xhat, norm
@@ -86,7 +82,7 @@ def normalise_backward(g, xhat, norm, factor, dtype):
     m, d = g.shape
     along = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(m, d, dtype=dtype, device=g.device)
-    rows = _rows(d)
+    rows = dict(row_shape(d), **EXACT)
     grid = (triton.cdiv(m, rows["ROWS"]),)
     normalise_backward_kernel[grid](g, xhat, norm, factor, dx, along, m, **rows)
     return dx, along
@@ -95,7 +91,7 @@ def normalise_backward(g, xhat, norm, factor, dtype):
 def diagonal(x, y):
     """As reference.diagonal."""
     out = torch.empty(len(x), dtype=torch.float32, device=x.device)
-    rows = _rows(x.shape[1])
+    rows = dict(row_shape(x.shape[1]), **EXACT)
     diagonal_kernel[(triton.cdiv(len(x), rows["ROWS"]),)](x, y, out, len(x), **rows)
     return out
 
@@ -141,14 +137,14 @@ def gradient(
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, dtype = rows.shape, len(columns), rows.dtype
-    plan, step = _plan("gradient", rows, tma), _plan("product", rows, tma)
-    bm, bn, bk = step["BM"], step["BN"], step["BK"]
+    plan = _plan("gradient", rows, tma)
+    along, turned = _plan("product", rows, tma), _plan("product turned", rows, tma)
     stride = triton.cdiv(n, 8) * 8  # descriptors need rows of a multiple of 16 bytes
     buffer = torch.empty(min(chunk, m), stride, dtype=dtype, device=rows.device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=rows.device)
     g_columns = torch.empty(n, d, dtype=torch.float32, device=rows.device)
     y = _operand(columns, plan, plan["BN"], plan["BK"])
-    y_across = _operand(columns, step, bk, bn)
+    y_across = _operand(columns, along, along["BK"], along["BN"])
     for start in range(0, m, chunk):
         here = slice(start, start + chunk)
         x = rows[here]
@@ -159,12 +155,13 @@ def gradient(
             c, n, start + offset, stride, GAIN=gain(dtype), D=d, **plan,
         )  # fmt: skip
         g = buffer[:c, :n]
-        product_kernel[_tiles(c, d, step)](  # G (c, N) times Y (N, D)
-            _operand(g, step, bm, bk), y_across, g_rows[here], c, d, n, stride,
-            TURNED=False, ADD=False, **step,
+        product_kernel[_tiles(c, d, along)](  # G (c, N) times Y (N, D)
+            _operand(g, along, along["BM"], along["BK"]), y_across, g_rows[here],
+            c, d, n, stride, TURNED=False, ADD=False, **along,
         )  # fmt: skip
-        product_kernel[_tiles(n, d, step)](  # G^T (N, c) times X (c, D)
-            _operand(g, step, bk, bm), _operand(x, step, bk, bn), g_columns, n, d, c, stride,
-            TURNED=True, ADD=start > 0, **step,
+        product_kernel[_tiles(n, d, turned)](  # G^T (N, c) times X (c, D)
+            _operand(g, turned, turned["BK"], turned["BM"]),
+            _operand(x, turned, turned["BK"], turned["BN"]), g_columns,
+            n, d, c, stride, TURNED=True, ADD=start > 0, **turned,
         )  # fmt: skip
     return g_rows, g_columns, 1 / gain(dtype)

@@ -12,20 +12,32 @@ def uses_tma(arch, dtype_bytes, d):
 
 
 def tile_shape(kernel, arch, dtype_bytes, d):
-    """{BM, BN, BK, num_warps, num_stages} for kernel: sums, online, gradient or product.
+    """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product turned.
 
     arch: 80, 90, 100, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
     """
     bk = min(64, max(16, 1 << (d - 1).bit_length()))
+    if kernel.startswith("product"):
+        bk = 64  # not dimensions here, but rows or columns
     if arch == 0:
-        return dict(BM=64, BN=64, BK=64 if kernel == "product" else bk, num_warps=4, num_stages=1)
+        bk = min(128, max(16, 1 << (d - 1).bit_length()))  # fewer steps of numpy
+        return dict(BM=64, BN=64, BK=bk, num_warps=4, num_stages=1)
     if dtype_bytes == 4:
-        return dict(BM=64, BN=64, BK=min(bk, 32), num_warps=4, num_stages=2)
+        # the turned product spills at 64 columns on sm_80
+        bn = 32 if kernel == "product turned" else 64
+        return dict(BM=64, BN=bn, BK=min(bk, 32), num_warps=4, num_stages=2)
     shape = dict(BM=128, BN=128, BK=bk, num_warps=8, num_stages=3)
-    if uses_tma(arch, dtype_bytes, d) and kernel in ("gradient", "product"):
-        shape["BN"] = 256
-    if kernel == "product":
-        shape["BK"] = 64
-        if d % 256:  # columns here are dimensions: 640 = 5 * 128 would waste 17 % of 3 * 256
-            shape["BN"] = 128
+    if uses_tma(arch, dtype_bytes, d):
+        # a product's columns are dimensions: 640 = 5 * 128 would waste 17 % of 3 * 256
+        if kernel == "gradient" or (kernel == "product" and d % 256 == 0):
+            shape["BN"] = 256
+        # tried 128 x 256 for the turned product, which adds to C: 234 registers, spills on sm_100
+    elif kernel == "online":
+        shape["BN"] = 64  # 24 bytes of spills at 128
     return shape
+
+
+def row_shape(d):
+    """{D, DP, ROWS} of the kernels that hold whole rows: d padded, and how many rows at a time."""
+    padded = 1 << (d - 1).bit_length()
+    return dict(D=d, DP=padded, ROWS=max(1, min(16, 2048 // padded)))

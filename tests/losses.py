@@ -98,7 +98,8 @@ class Watch(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         for t in out if isinstance(out, (tuple, list)) else [out]:
-            if torch.is_tensor(t) and not t._is_view():
+            # Triton's interpreter copies what it is given, as bytes: those are not the kernels'
+            if torch.is_tensor(t) and not t._is_view() and t.dtype != torch.uint8:
                 self.largest = max(self.largest, t.numel())
                 storage = t.untyped_storage()
                 self.seen[storage._cdata] = StorageWeakRef(storage), storage.nbytes()

@@ -1,0 +1,54 @@
+"""What the loss must cost on a card, and what this design should take: arithmetic, no measurement.
+
+The floor is four matrix products of 2 N^2 D flop at the card's measured speed, or the bytes that must
+move at its measured bandwidth, whichever takes longer. The prediction charges each kernel its products
+at the share of that speed a good Triton product reaches, and the exponentials the special-function
+units need meanwhile, as far as no second block on the SM hides them. Left out: launches, L2 misses.
+"""
+
+# measured by others on one H100 SXM: fp16 products of 8192^3, copies; exp2: 16 a clock an SM
+CARDS = {
+    "H100": dict(arch=90, flop_per_s=790e12, bytes_per_s=3.0e12, exp2_per_s=16 * 132 * 1.7e9),
+    "A100": dict(arch=80, flop_per_s=270e12, bytes_per_s=1.7e12, exp2_per_s=16 * 108 * 1.4e9),
+}
+PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an assumption
+
+
+def cost(n, d, operand_bytes=2, chunk=None):
+    """Flop, bytes and scratch of one forward and backward pass, as a dict; n pairs of width d."""
+    chunk = min(n, chunk or max(128, min(4096, 2**28 // (n * operand_bytes))))
+    operands = 2 * n * d * operand_bytes
+    gradient_bytes = 3 * n * n * operand_bytes  # G is written once and read twice
+    rows_bytes = 2 * n * d * (4 + 4) + 4 * operands + 2 * n * d * 4 * -(-n // chunk)
+    return {
+        "flop": 8 * n * n * d,
+        "exp2": 3 * n * n,
+        "bytes": gradient_bytes + rows_bytes,
+        "scratch_bytes": chunk * n * operand_bytes + operands + 2 * n * d * 4,
+        "logits_bytes": 4 * n * n,  # one float32 copy of what is never stored
+        "chunk": chunk,
+    }
+
+
+def floor_s(card, n, d):
+    """Seconds that no implementation with four products can beat on this card."""
+    card = CARDS[card]
+    features = 2 * n * d * 4 * 3  # read twice, written once
+    return max(8 * n * n * d / card["flop_per_s"], features / card["bytes_per_s"])
+
+
+def predicted_s(card, n, d, chunk=None):
+    """{kernel: seconds} and "total", predicted, 16-bit operands."""
+    card, need = CARDS[card], cost(n, d, chunk=chunk)
+    product = 2 * n * n * d / (card["flop_per_s"] * PRODUCT_SHARE)
+    exp2 = n * n / card["exp2_per_s"]
+    g_pass = 2 * n * n / card["bytes_per_s"]
+    add = 8 * n * d * (-(-n // need["chunk"])) / card["bytes_per_s"]
+    times = {
+        "sums": product + exp2 / 2,  # two blocks an SM: half of it hides
+        "gradient": max(product + 2 * exp2, g_pass),  # one block an SM: nothing does
+        "product": max(product, g_pass),
+        "product turned": max(product, g_pass) + add,
+        "rows": 2 * n * d * (4 + 2 + 4 + 2 + 4) / card["bytes_per_s"],
+    }
+    return dict(times, total=sum(times.values()))
