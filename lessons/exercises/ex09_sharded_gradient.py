@@ -1,0 +1,111 @@
+"""09  The sharded gradient. Read lessons/09_sharding.md, then make this file green.
+
+    pytest lessons/exercises/ex09_sharded_gradient.py -x
+
+The forward pass is there (kernels/contrastive.py); the backward pass is yours. `kept` holds, in this
+order: rows, row_norm (this rank's pictures as unit rows, and their lengths), columns, column_norm
+(everybody's captions as unit rows; the lengths of *this rank's* captions), bits (the scale, in bits:
+exp(logit_scale) / LN2), and four more vectors that ops.gradient wants as they are. You need:
+
+    ops.gradient(rows, columns, bits, *four_more, offset, chunk) -> g_rows, g_columns, unit
+        unit * g is the gradient of N * loss by the cosines, carried to the unit rows and columns
+    ops.normalise_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, along
+        takes factor * g back through x / |x|; sum(along) over everything is the scale's gradient
+    collectives.scatter, .total, .offset, .world
+"""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import reference
+from kernels.contrastive import forward
+from kernels.softmax import LN2  # noqa: F401  (for you)
+from miniclip.loss import clip_loss
+from miniclip.threads import on_ranks
+
+ANSWER = "kernels.contrastive:backward"
+
+
+def backward(upstream, kept, ops, collectives, dtypes, chunk):
+    """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
+
+    The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
+    true ones: an average over ranks, which is what DDP takes of parameters, makes them right.
+    """
+    raise NotImplementedError  # about 10 lines
+
+
+worlds = st.lists(st.integers(1, 4), min_size=1, max_size=3)  # pairs of each rank
+scales = st.floats(0, 4.6)
+
+
+def batch(n, seed):
+    g = torch.Generator().manual_seed(seed)
+    return torch.randn(2, n, 5, generator=g, dtype=torch.float64)
+
+
+def truth(image, text, log_scale):
+    """Gradients of the loss of the whole batch, on one process, by autograd."""
+    leaves = [t.clone().requires_grad_() for t in (image, text, log_scale)]
+    clip_loss(*leaves).backward()
+    return [leaf.grad for leaf in leaves]
+
+
+def yours(counts, image, text, log_scale, upstream=1.0):
+    """What `backward` gives on each rank: [(d_image, d_text, d_scale), ...]."""
+    torch.set_num_threads(1)
+    dtypes = image.dtype, text.dtype
+
+    def work(rank):
+        mine = image[rank.rows], text[rank.rows]
+        _, kept = forward(*mine, log_scale, reference, rank, torch.float64, None)
+        return backward(torch.tensor(upstream), kept, reference, rank, dtypes, None)
+
+    return on_ranks(counts, work)
+
+
+def close(got, true, why):
+    torch.testing.assert_close(got, true, rtol=1e-9, atol=1e-11, msg=lambda m: f"{why}: {m}")
+
+
+@settings(max_examples=8)
+@given(st.integers(1, 6), st.integers(0, 99), scales)
+def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
+    pairs = *batch(n, seed), torch.tensor(log_scale).double()
+    for got, true, name in zip(yours([n], *pairs)[0], truth(*pairs), ("image", "text", "scale")):
+        close(got.reshape(true.shape), true, name)
+
+
+@settings(max_examples=8)
+@given(worlds, st.integers(0, 99), scales)
+def test_pictures_are_complete_at_home_and_world_times_the_truth(counts, seed, log_scale):
+    pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
+    got = torch.cat([rank[0] for rank in yours(counts, *pairs)])
+    close(got / len(counts), truth(*pairs)[0], f"pictures in shards of {counts}")
+
+
+@settings(max_examples=8)
+@given(worlds, st.integers(0, 99), scales)
+def test_captions_hear_from_every_rank(counts, seed, log_scale):
+    pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
+    got = torch.cat([rank[1] for rank in yours(counts, *pairs)])
+    close(got / len(counts), truth(*pairs)[1], f"captions in shards of {counts}")
+
+
+@settings(max_examples=8)
+@given(worlds, st.integers(0, 99), scales)
+def test_the_scale_s_gradient_is_the_true_one_on_every_rank(counts, seed, log_scale):
+    pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
+    for rank in yours(counts, *pairs):
+        close(rank[2].reshape(()), truth(*pairs)[2], f"the scale in shards of {counts}")
+
+
+@pytest.mark.parametrize("upstream", [0.0, -2.0, 65536.0])
+def test_it_is_multiplied_by_what_comes_from_above(upstream):
+    pairs = *batch(5, 0), torch.tensor(2.0).double()
+    once, times = yours([2, 3], *pairs), yours([2, 3], *pairs, upstream=upstream)
+    for rank, other in zip(once, times):
+        for a, b in zip(rank, other):
+            close(b, upstream * a, f"upstream {upstream}")

@@ -1,0 +1,59 @@
+"""Plausible wrong backward passes of the sharded loss."""
+
+from kernels.softmax import LN2
+
+
+def _backward(
+    upstream, kept, ops, collectives, dtypes, chunk, scatter=None, world=None, own=None, scale=None
+):
+    rows, row_norm, columns, column_norm, bits, *rest = kept
+    n, offset = len(columns), collectives.offset
+    chunk = chunk or ops.default_chunk(n, rows.dtype)
+    g_rows, g_columns, unit = ops.gradient(rows, columns, bits, *rest, offset, chunk)
+    g_columns = (scatter or collectives.scatter)(g_columns)
+    factor = upstream.to(bits.dtype) * bits * (LN2 * unit * (world or collectives.world) / n)
+    mine = columns[offset : offset + len(g_columns)] if own is None else own(columns)
+    d_image, along = ops.normalise_backward(g_rows, rows, row_norm, factor, dtypes[0])
+    d_text, _ = ops.normalise_backward(g_columns, mine, column_norm, factor, dtypes[1])
+    along = along.double().sum()
+    return d_image, d_text, scale(along) if scale else collectives.total(along) / collectives.world
+
+
+def captions_hear_from_their_own_rank_only(upstream, kept, ops, collectives, dtypes, chunk):
+    first, count = collectives.offset, len(kept[0])
+
+    def own(g_columns):
+        return g_columns[first : first + count].clone()
+
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scatter=own)
+
+
+def forgets_that_ddp_averages(upstream, kept, ops, collectives, dtypes, chunk):
+    scale = collectives.total  # the scale is right: only the features are too small
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, world=1, scale=scale)
+
+
+def takes_everybody_s_columns_from_the_first(upstream, kept, ops, collectives, dtypes, chunk):
+    count = len(kept[0])
+    return _backward(
+        upstream, kept, ops, collectives, dtypes, chunk, own=lambda columns: columns[:count]
+    )
+
+
+def each_rank_keeps_its_part_of_the_scale(upstream, kept, ops, collectives, dtypes, chunk):
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scale=lambda along: along)
+
+
+def the_scale_is_world_times_too_large(upstream, kept, ops, collectives, dtypes, chunk):
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scale=collectives.total)
+
+
+def averages_the_columns(upstream, kept, ops, collectives, dtypes, chunk):
+    def mean(g_columns):
+        return collectives.scatter(g_columns) / collectives.world
+
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scatter=mean)
+
+
+def is_deaf_to_what_comes_from_above(upstream, kept, ops, collectives, dtypes, chunk):
+    return _backward(upstream * 0 + 1, kept, ops, collectives, dtypes, chunk)
