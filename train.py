@@ -5,6 +5,7 @@
     python train.py --out runs/mine --resume         go on where a run stopped
     python train.py --model vit_b32 --batch-size 32768 --micro-batch 1024        one GPU
     torchrun --nproc-per-node 8 train.py --model vit_l14 --data 'cc12m/{0000..1242}.tar'
+    python train.py --plan --world-size 256 --model vit_l14 --gpu v100           what it would cost
 
 What a run leaves in --out: checkpoint.pt (self-contained), log.jsonl, curves.png, retrieval.png,
 results.json. A run given by --steps or --epochs, killed anywhere and resumed, ends with the very
@@ -31,15 +32,18 @@ from miniclip.command import Parser, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
 from miniclip.data.batches import batches
 from miniclip.dist import dist_info, print0
+from miniclip.halfadam import HalfAdamW
 from miniclip.loss import contrastive_loss
 from miniclip.microbatch import microbatch_step
 from miniclip.pictures import draw_curves, draw_retrieval
+from miniclip.plan import GPUS, describe, plan
 from miniclip.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
 from miniclip.retrieval import evaluate_heldout, table
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # what may change between a run and its resumption; every other option is the run
-FREE = {"out", "resume", "save_every", "log_every", "device", "threads", "workers", "compile"}
+FREE = {"out", "resume", "save_every", "log_every", "device", "threads", "workers", "compile",
+        "plan", "world_size", "gpu"}  # fmt: skip
 PATIENCE = 20  # steps in a row without a finite gradient before a run is given up
 
 
@@ -67,6 +71,7 @@ def options(argv):
     how.add_argument("--crop", type=number(float, above=0), help="smallest crop, share of the side")
     how.add_argument("--clip-grad", type=number(float, above=0), help="largest gradient norm")
     how.add_argument("--precision", choices=PRECISIONS, help="of the towers (GPU: bf16; CPU: fp32)")
+    how.add_argument("--half-moments", action="store_true", help="AdamW's moments in 16 bits")
     how.add_argument("--checkpoint-blocks", action="store_true", help="spend time to save memory")
     how.add_argument("--sync-bn", action="store_true", help="batch norm over all ranks (GPUs)")
     how.add_argument("--compile", action="store_true", help="torch.compile the model")
@@ -78,6 +83,10 @@ def options(argv):
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
     where.add_argument("--workers", type=number(int, low=0), default=0, help="loading processes")
+    cost = parser.add_argument_group("what it would cost, instead of training")
+    cost.add_argument("--plan", action="store_true", help="print flop, memory, bytes and days")
+    cost.add_argument("--world-size", type=number(int, low=1), default=1, help="GPUs (1)")
+    cost.add_argument("--gpu", default="h100", help=f"one of {', '.join(GPUS)} (h100)")
     return parser.parse_args(argv), parser
 
 
@@ -192,8 +201,22 @@ def report(args, model, tokenizer, pairs, progress, device):
           f"--checkpoint {args.out / 'checkpoint.pt'} --search {shlex.quote(example)}")  # fmt: skip
 
 
+def print_plan(args, parser):
+    """--plan: what this run would cost on --world-size of --gpu, beside the paper's own runs."""
+    try:
+        print(describe(plan(
+            args.model or "rn_mini", args.world_size, args.gpu, args.batch_size or 32_768,
+            args.precision, args.checkpoint_blocks, args.micro_batch, args.half_moments,
+        )))  # fmt: skip
+    except ValueError as error:
+        parser.error(str(error))
+    return 0
+
+
 def main(argv=None):
     args, parser = options(argv)
+    if args.plan:
+        return print_plan(args, parser)
     problem = None
     try:
         device = launch.start(args.device)
@@ -210,8 +233,9 @@ def main(argv=None):
         parser.error(problem if rank == 0 else None)
 
     # 1. the optimiser, the precision, and the state that a resumed run goes on from
-    optimizer = torch.optim.AdamW(parameter_groups(model, args.weight_decay), lr=args.lr,
-                                  betas=(0.9, args.beta2), eps=args.eps)  # fmt: skip
+    AdamW = HalfAdamW if args.half_moments else torch.optim.AdamW
+    optimizer = AdamW(parameter_groups(model, args.weight_decay), lr=args.lr,
+                      betas=(0.9, args.beta2), eps=args.eps)  # fmt: skip
     scaler = torch.amp.GradScaler(device.type, enabled=args.precision == "fp16")
     step, seconds, lost, lost_in_a_row, skipped = 0, 0.0, 0, 0, dict(pairs.skipped)
     if saved:

@@ -77,8 +77,11 @@ def test_a_run_learns_and_leaves_what_it_promises(pairs_csv, tmp_path):
     assert set(heldout) == {"R@1", "R@5", "R@10", "median_rank", "n", "gallery"}
 
 
-def test_stopped_and_resumed_the_weights_are_the_same_tensors(pairs_csv, tmp_path, monkeypatch):
-    run(pairs_csv, tmp_path / "whole", "--steps", 12)
+@pytest.mark.parametrize("more", [(), ("--half-moments", "--micro-batch", 3)])
+def test_stopped_and_resumed_the_weights_are_the_same_tensors(
+    more, pairs_csv, tmp_path, monkeypatch
+):
+    run(pairs_csv, tmp_path / "whole", "--steps", 12, *more)
     real, calls = train.contrastive_loss, []
 
     def interrupted(*args):
@@ -88,7 +91,7 @@ def test_stopped_and_resumed_the_weights_are_the_same_tensors(pairs_csv, tmp_pat
         return real(*args)
 
     monkeypatch.setattr(train, "contrastive_loss", interrupted)
-    assert run(pairs_csv, tmp_path / "parts", "--steps", 12) == 128 + signal.SIGTERM
+    assert run(pairs_csv, tmp_path / "parts", "--steps", 12, *more) == 128 + signal.SIGTERM
     assert 0 < final(tmp_path / "parts")["step"] < 12
     monkeypatch.setattr(train, "contrastive_loss", real)
     assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
@@ -115,6 +118,7 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--warmup", "2"], ["warmup", "at most 1"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--no-such-option"], ["no-such-option"]),
+        (["--plan", "--gpu", "abacus"], ["abacus", "h100"]),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, capsys):
@@ -147,6 +151,13 @@ def test_a_csv_without_a_caption_column_is_refused(tmp_path, capsys):
         train.main(["--data", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "run")])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1 and "caption" in said, said
+
+
+def test_a_plan_is_printed_and_nothing_is_trained(tmp_path, capsys):
+    arguments = ["--plan", "--model", "vit_b32", "--world-size", "8", "--gpu", "a100"]
+    assert train.main([*arguments, "--out", str(tmp_path / "run")]) == 0
+    assert "151,277,313 parameters, on 8 x a100" in capsys.readouterr().out
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("bad, ends_well", [(3, True), (50, False)])
