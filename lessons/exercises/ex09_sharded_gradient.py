@@ -16,8 +16,6 @@ exp(logit_scale) / LN2), and four more vectors that ops.gradient wants as they a
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from kernels import reference
 from kernels.contrastive import forward
@@ -37,8 +35,8 @@ def backward(upstream, kept, ops, collectives, dtypes, chunk):
     raise NotImplementedError  # about 10 lines
 
 
-worlds = st.lists(st.integers(1, 4), min_size=1, max_size=3)  # pairs of each rank
-scales = st.floats(0, 4.6)
+worlds = pytest.mark.parametrize("counts", [[1], [2, 2], [1, 4], [3, 1, 2]])  # each rank's pairs
+scales = pytest.mark.parametrize("seed, log_scale", [(0, 0.0), (1, 2.66), (2, 4.6)])
 
 
 def batch(n, seed):
@@ -70,32 +68,32 @@ def close(got, true, why):
     torch.testing.assert_close(got, true, rtol=1e-9, atol=1e-11, msg=lambda m: f"{why}: {m}")
 
 
-@settings(max_examples=8)
-@given(st.integers(1, 6), st.integers(0, 99), scales)
+@scales
+@pytest.mark.parametrize("n", [1, 2, 6])
 def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
     pairs = *batch(n, seed), torch.tensor(log_scale).double()
     for got, true, name in zip(yours([n], *pairs)[0], truth(*pairs), ("image", "text", "scale")):
         close(got.reshape(true.shape), true, name)
 
 
-@settings(max_examples=8)
-@given(worlds, st.integers(0, 99), scales)
+@worlds
+@scales
 def test_pictures_are_complete_at_home_and_world_times_the_truth(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[0] for rank in yours(counts, *pairs)])
     close(got / len(counts), truth(*pairs)[0], f"pictures in shards of {counts}")
 
 
-@settings(max_examples=8)
-@given(worlds, st.integers(0, 99), scales)
+@worlds
+@scales
 def test_captions_hear_from_every_rank(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[1] for rank in yours(counts, *pairs)])
     close(got / len(counts), truth(*pairs)[1], f"captions in shards of {counts}")
 
 
-@settings(max_examples=8)
-@given(worlds, st.integers(0, 99), scales)
+@worlds
+@scales
 def test_the_scale_s_gradient_is_the_true_one_on_every_rank(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     for rank in yours(counts, *pairs):
