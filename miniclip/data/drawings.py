@@ -50,9 +50,7 @@ class Drawings:
         if kind == "line art":
             self._files = svg_files()
         if kind == "Noto":
-            self._font = ImageFont.truetype(
-                noto_font(), 54, layout_engine=ImageFont.Layout.BASIC
-            )
+            self._font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
             self._nothing = self._glyph("\ue000").tobytes()  # what the font draws for "I have none"
             self.available = [i for i in self.available if self._noto(i) is not None]
 
