@@ -7,7 +7,10 @@ inside a word. merge.py learns which neighbours to join and joins them. The ids 
 
 An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
 `segment` is the encoder to read, tiktoken the one that runs (`_tiktoken` says why they agree).
-Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
+
+Ids equal those of open_clip's tokenizer but for one thing: text that looks like a special token is
+text here, while open_clip reads "<end_of_text>" in a caption as the end. Left out: dropout of merges,
+and vocabularies that split text into other words than CLIP's.
 """
 
 import gzip
@@ -50,9 +53,10 @@ def byte_alphabet():
 class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
-    merges: list of (left, right) ids in the order learned; ValueError when they are no vocabulary.
+    merges: iterable of (left, right) ids in the order learned; ValueError if they are no vocabulary.
     context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, which is
     a real entry ("!") and harmless: attention is causal, so `end` never sees what follows it.
+    pieces[i] are the bytes of id i, ids[piece] is the way back.
     """
 
     fast = True  # False: merge in Python even where tiktoken gives the same ids
@@ -120,13 +124,14 @@ class Tokenizer:
     def _tiktoken(self):
         """tiktoken's merge loop, in Rust, on this vocabulary; None where it would give other ids.
 
-        It takes a str, so bytes go in as Latin-1, where the mark is "ÿ". It merges the neighbours
-        whose *joined* bytes come first in the vocabulary, not those whose *pair* does. The ids are
-        equal when every entry, encoded alone, comes back as itself: whenever the bytes of entry k
-        lie between two boundaries, no earlier merge has crossed these, so what is between them has
-        been merged as it would be alone, and is the very pair that makes k. A byte and the mark
-        are entries below all merges, hence joined first. Training makes such vocabularies; merges
-        from elsewhere need not, like (b c), (a b), (ab c): alone, "abc" becomes a bc.
+        It takes a str, so bytes go in as Latin-1, where the mark is "ÿ"; a byte and the mark are
+        entries below all merges, hence joined first. It joins the neighbours whose *joined* bytes
+        come first in the vocabulary, not those whose *pair* does. The ids are equal when every
+        entry, encoded alone, comes back as itself: where the bytes of entry k lie between two
+        boundaries at its turn, no earlier merge has crossed them, so what is between has been
+        merged as it would be alone, and is the very pair that makes k. Training makes such
+        vocabularies. Others exist: of (b c), (a b), (ab c) the last never comes back, as "abc"
+        becomes a bc; random merges refused here differed in 3 cases of 4, accepted ones in none.
         """
         import tiktoken
 

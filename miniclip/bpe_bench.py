@@ -134,7 +134,7 @@ def main(argv=None):
     else:
         speed = measure(lambda k: captions(tokenizer, args.n, seed=k), args.rounds)
     ours = speed["miniclip, tiktoken"]
-    print(f"{args.rounds} rounds of {args.n:,} captions, one thread, equal ids")
+    print(f"captions: {args.n:,} new ones in each of {args.rounds} rounds; one thread; equal ids")
     print("tokenizer                  | captions/s (median) | miniclip is faster by (min to max)")
     for name, theirs in speed.items():
         ratios = [a / b for a, b in zip(ours, theirs)]

@@ -214,9 +214,10 @@ def test_finding_the_merges_file_imports_no_package():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_bench_prints_a_row_for_each_tokenizer(ours, capsys):
+def test_the_bench_prints_a_row_for_each_tokenizer(ours, capsys, monkeypatch):
+    for name in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):  # the command sets both
+        monkeypatch.setenv(name, "1")
     bpe_bench.main(["--bench", "--rounds", "1", "--n", "20"])
     rows = capsys.readouterr().out.splitlines()
-    assert rows[0].startswith("1 rounds of 20 captions") and rows[2].startswith(
-        "miniclip, tiktoken"
-    )
+    assert rows[0].startswith("captions: 20 new ones")
+    assert rows[2].startswith("miniclip, tiktoken") and "open_clip" in rows[4]
