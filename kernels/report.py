@@ -11,7 +11,10 @@ import concurrent.futures
 import os
 import sys
 
-os.environ["TRITON_INTERPRET"] = "0"  # interpreted kernels do not compile
+if __name__ == "__main__":
+    os.environ["TRITON_INTERPRET"] = (
+        "0"  # before triton is imported: interpreted kernels do not compile
+    )
 
 from kernels.compiler import SHARED_BYTES, compiled, read  # noqa: E402
 from kernels.roofline import CARDS, PRODUCT_SHARE, cost, floor_s, predicted_s  # noqa: E402

@@ -13,9 +13,11 @@ import torch.nn.functional as F
 
 from kernels import reference
 from kernels.contrastive import Alone, Contrastive
+from kernels.op import contrastive
 
 from .dist import Shards, all_gather, dist_info
 
+HAS_TRITON = importlib.util.find_spec("triton") is not None
 PRECISIONS = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
@@ -60,6 +62,9 @@ def contrastive_loss(
         ops, dtype, collectives = _plan_together(asked, group)
     if not torch.is_tensor(logit_scale):
         logit_scale = torch.tensor(float(logit_scale), dtype=torch.float64, device=image.device)
+    if torch.compiler.is_compiling() and collectives.world == 1:
+        name = "torch" if ops is reference else "triton"
+        return contrastive(image, text, logit_scale, name, dtype, chunk or 0)[0]
     return Contrastive.apply(image, text, logit_scale, ops, collectives, dtype, chunk)
 
 
@@ -111,7 +116,7 @@ def _triton_can(image, dtype):
     """Whether "auto" means Triton: a GPU of the A100's generation or newer, and Triton installed."""
     if not image.is_cuda or dtype == torch.float64 or image.shape[1] > 2048:
         return False
-    return importlib.util.find_spec("triton") and torch.cuda.get_device_capability() >= (8, 0)
+    return HAS_TRITON and torch.cuda.get_device_capability(image.device) >= (8, 0)
 
 
 def _triton_ops(image, dtype):
@@ -121,7 +126,7 @@ def _triton_ops(image, dtype):
             "the Triton kernels take fp32, fp16 or bf16 operands and E up to 2048, "
             f"but were asked for {dtype} and E = {image.shape[1]}; backend='torch' takes any"
         )
-    if not importlib.util.find_spec("triton"):
+    if not HAS_TRITON:
         raise ValueError("backend='triton' needs Triton installed; backend='torch' does not")
     if not image.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         raise ValueError(
