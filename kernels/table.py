@@ -8,8 +8,8 @@ class Table:
         self.rows = [[str(cell) for cell in head]]
 
     def add(self, *cells):
-        """One more row; anything that str() takes."""
-        self.rows.append([str(cell) for cell in cells])
+        """One more row; anything that str() takes. What is missing on the right stays empty."""
+        self.rows.append([str(cell) for cell in cells] + [""] * (len(self.rows[0]) - len(cells)))
 
     def __str__(self):
         widths = [max(map(len, column)) for column in zip(*self.rows)]
