@@ -64,7 +64,9 @@ def huggingface(tokenizer):
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    return lambda texts: [encoding.ids for encoding in fast.encode_batch(texts)]
+    # the batch without offsets into the text, which nobody asks for here, is a little faster
+    batch = getattr(fast, "encode_batch_fast", fast.encode_batch)
+    return lambda texts: [encoding.ids for encoding in batch(texts)]
 
 
 def contenders():
