@@ -1,0 +1,131 @@
+"""10  A batch larger than memory. Read lessons/10_recipe.md, then make this file green.
+
+    pytest lessons/exercises/ex10_microbatch.py -x
+
+`statistics_kept(model)` is a context in which batch norms do not count what they see. A model inside
+DDP has it as .module, and a no_sync() context in which a backward pass is not averaged over ranks.
+"""
+
+import contextlib
+
+import pytest
+import torch
+
+from miniclip import create_model
+from miniclip.loss import contrastive_loss
+from miniclip.resnet import statistics_kept  # noqa: F401  (for you)
+
+ANSWER = "miniclip.microbatch:microbatch_step"
+
+
+def microbatch_step(model, images, tokens, size, loss_fn):
+    """Add the gradients of loss_fn over the whole batch to model's parameters, `size` pairs a time.
+
+    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; images
+    (N, 3, H, W); tokens (N, L); loss_fn(image, text, logit_scale) -> 0-d. Returns the detached
+    (loss, image, text, scale) of the whole batch.
+    """
+    raise NotImplementedError  # about 18 lines
+
+
+class Watched(torch.nn.Module):
+    """The model in a wrapper like DDP's, which notes how it is called."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.module, self.quiet, self.calls = model, False, []
+
+    @contextlib.contextmanager
+    def no_sync(self):
+        self.quiet = True
+        yield
+        self.quiet = False
+
+    def forward(self, images, tokens, normalize=True):
+        self.calls.append((len(images), torch.is_grad_enabled(), self.quiet))
+        return self.module(images, tokens, normalize)
+
+
+def small(name="vit_mini"):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    how = dict(vision_layers=1) if name == "vit_mini" else {}
+    model = create_model(name, vocab_size=600, text_layers=1, **how).train()
+    for key, p in model.named_parameters():
+        if key.endswith("bn3.weight"):  # a fresh bottleneck hides its batch norm behind a zero
+            torch.nn.init.ones_(p)
+    return model
+
+
+def batch(model, n):
+    size = model.config["image_size"]
+    images, tokens = torch.randn(n, 3, size, size), torch.randint(1, 598, (n, 5))
+    tokens[:, -1] = 599
+    return images, tokens
+
+
+def whole(model, images, tokens):
+    """(loss, gradients by name) of the batch in one go."""
+    model.zero_grad()
+    image, text, _ = model(images, tokens, normalize=False)
+    loss = contrastive_loss(image, text, model.logit_scale)
+    loss.backward()
+    return loss.detach(), gradients(model)
+
+
+def gradients(model):
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not missing, f"no gradient for {missing}"
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def close(got, want, factor=1.0):
+    scale = max(g.abs().max() for g in want.values())
+    for name in want:
+        error = (got[name] - factor * want[name]).abs().max() / scale
+        assert error < 1e-4, f"{name} is off by {error:.1e} of the largest gradient"
+
+
+@pytest.mark.parametrize("n, size", [(6, 2), (5, 2), (4, 4), (3, 8), (4, 1)])
+def test_the_gradients_are_those_of_the_whole_batch(n, size):
+    model = small()
+    images, tokens = batch(model, n)
+    loss, want = whole(model, images, tokens)
+    model.zero_grad()
+    got, image, text, scale = microbatch_step(model, images, tokens, size, contrastive_loss)
+    torch.testing.assert_close(got, loss)
+    assert image.shape == text.shape == (n, 128) and not image.requires_grad
+    assert scale == model.logit_scale.exp()
+    close(gradients(model), want)
+
+
+def test_gradients_are_added_to_those_that_are_there():
+    model = small()
+    images, tokens = batch(model, 4)
+    _, want = whole(model, images, tokens)
+    microbatch_step(model, images, tokens, 2, contrastive_loss)
+    close(gradients(model), want, factor=2)
+
+
+def test_never_more_than_size_pairs_at_a_time_and_features_first_without_gradients():
+    model = Watched(small())
+    microbatch_step(model, *batch(model.module, 5), 2, contrastive_loss)
+    assert [count for count, *_ in model.calls] == [2, 2, 1, 2, 2, 1]
+    assert [keeps for _, keeps, _ in model.calls] == [False] * 3 + [True] * 3
+
+
+def test_ranks_average_once_at_the_last_part():
+    model = Watched(small())
+    microbatch_step(model, *batch(model.module, 5), 2, contrastive_loss)
+    assert [quiet for _, keeps, quiet in model.calls if keeps] == [True, True, False]
+
+
+def test_batch_norm_counts_each_part_once():
+    model = small("rn_mini")
+    images, tokens = batch(model, 4)
+    _, want = whole(model, images, tokens)
+    model.zero_grad()
+    before = model.visual.bn1.num_batches_tracked.item()
+    microbatch_step(model, images, tokens, 4, contrastive_loss)
+    close(gradients(model), want)
+    assert model.visual.bn1.num_batches_tracked.item() == before + 1
