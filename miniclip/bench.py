@@ -1,0 +1,121 @@
+"""How fast are the towers? Beside open_clip, where it is installed, in one run.
+
+    python -m miniclip.bench                                    rn50 and vit_b32, batch 16
+    python -m miniclip.bench --models rn101 --batch-size 64 --device cuda --rounds 10
+
+Forward, and forward with backward, in fp32 and under bf16 autocast, of both towers on the same
+weights and inputs. A round times one model after the other, so that whatever else the machine does
+meets both; a ratio is the median over the rounds (above 1: miniclip is faster), with the middle
+half of the rounds beside it. The loss is not in it: see `python -m kernels.bench`.
+"""
+
+import logging
+import statistics
+import sys
+import time
+
+import torch
+
+from miniclip.clip import MODELS, create_model
+from miniclip.command import Parser, machine, number, pick_device
+from miniclip.recognise import OPENCLIP
+
+
+def open_clip_model(name, state):
+    """open_clip's model of this name with the same weights, or None where it is not installed."""
+    try:
+        import open_clip
+    except ImportError:
+        return None
+    logging.disable(logging.WARNING)  # it warns that the weights are random
+    model = open_clip.create_model(OPENCLIP[name] + "-quickgelu")
+    model.load_state_dict(state)
+    return model
+
+
+def seconds(model, images, tokens, dtype, backward):
+    """One forward pass of both towers, with or without the backward pass: seconds."""
+    device = images.device
+    autocast = torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bf16")
+    _wait(device)
+    began = time.perf_counter()
+    with autocast, torch.set_grad_enabled(backward):
+        image, text, _ = model(images, tokens)
+        total = image.float().sum() + text.float().sum()
+    if backward:
+        total.backward()
+        model.zero_grad(set_to_none=True)
+    _wait(device)
+    return time.perf_counter() - began
+
+
+def compare(models, images, tokens, dtype, backward, rounds):
+    """Rounds of one timing a model: list over models of lists of seconds, the warm-up left out."""
+    times = [[] for _ in models]
+    for _ in range(rounds + 1):
+        for model, found in zip(models, times):
+            found.append(seconds(model, images, tokens, dtype, backward))
+    return [found[1:] for found in times]
+
+
+def quartiles(values):
+    """(first quartile, median, third quartile)."""
+    if len(values) == 1:
+        return values * 3
+    return statistics.quantiles(values, n=4, method="inclusive")
+
+
+def batch(config, size, device):
+    """Random pictures, and random tokens that fill half of the context, as captions would."""
+    side, context, vocab = config["image_size"], config["context_length"], config["vocab_size"]
+    images = torch.randn(size, 3, side, side, device=device)
+    tokens = torch.randint(1, vocab - 2, (size, context), device=device)
+    tokens[:, context // 2] = vocab - 1
+    tokens[:, context // 2 + 1 :] = 0
+    return images, tokens
+
+
+def _wait(device):
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main(argv=None):
+    parser = Parser(prog="python -m miniclip.bench", description="Time the towers.")
+    parser.add_argument("--models", nargs="+", default=["rn50", "vit_b32"], help="names of MODELS")
+    parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")
+    parser.add_argument("--rounds", type=number(int, low=1), default=5, help="timings of each (5)")
+    parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
+    args = parser.parse_args(argv)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    torch.manual_seed(0)
+    try:
+        device = pick_device(args.device)
+        if not all(name in OPENCLIP for name in args.models):
+            known = [name for name in MODELS if name in OPENCLIP]
+            raise ValueError(f"--models must be among {', '.join(known)}, not {args.models}")
+    except ValueError as error:
+        parser.error(str(error))
+    print(", ".join(f"{k} {v}" for k, v in machine(device).items()) + f", batch {args.batch_size}")
+    for name in args.models:
+        ours = create_model(name)
+        theirs = open_clip_model(name, ours.state_dict())
+        models = [m.to(device).train() for m in (ours, theirs) if m is not None]
+        images, tokens = batch(ours.config, args.batch_size, device)
+        for dtype in ("fp32", "bf16"):
+            for backward in (False, True):
+                times = compare(models, images, tokens, dtype, backward, args.rounds)
+                what = f"{name:<11} {dtype}  {'forward + backward' if backward else 'forward':<18}"
+                line = f"{what} | miniclip {1000 * statistics.median(times[0]):6.0f} ms"
+                if theirs is not None:
+                    low, ratio, high = quartiles([b / a for a, b in zip(*times)])
+                    line += f" | open_clip {1000 * statistics.median(times[1]):6.0f} ms"
+                    line += f" | ratio {ratio:.2f} ({low:.2f} to {high:.2f})"
+                print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
