@@ -42,7 +42,7 @@ def learn_merges(words, n, first):
     order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
     teaches nothing. -> dict (left, right) -> id, in the order learned
     """
-    words = [(list(symbols), count) for symbols, count in sorted(words.items())]
+    words = [(list(symbols), count) for symbols, count in words.items()]
     counts, where = Counter(), defaultdict(set)  # pair -> occurrences; pair -> indices of words
     for index, (symbols, count) in enumerate(words):
         for pair in zip(symbols, symbols[1:]):
