@@ -48,15 +48,17 @@ def learn_merges(words, n, first):
         for pair in zip(symbols, symbols[1:]):
             counts[pair] += count
             where[pair].add(index)
-    # counting everything again after each merge would take minutes: only the words that hold the
-    # pair are counted again, and a heap keeps the order; its outdated entries are skipped
+    # counting everything again after each merge is right and a hundred times slower: count again
+    # the words that hold the pair alone, and keep the order in a heap, which may be out of date
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
     merges = {}
     while heap and len(merges) < n:
         count, pair = heapq.heappop(heap)
-        if -count != counts[pair] or count > -2:
+        if -count != counts[pair]:  # outdated
             continue
+        if count > -2:
+            break
         merges[pair] = new = first + len(merges)
         changed = set()
         for index in where.pop(pair):
