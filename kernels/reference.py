@@ -9,7 +9,7 @@ files have operations of the same names and arguments. Left out: anything about 
 
 import torch
 
-from .softmax import LOWEST
+from .softmax import LOWEST, absorb
 
 
 def accumulator(dtype):
@@ -109,9 +109,7 @@ def online_sums(mine, others, bits, flagged, offset, chunk):
         match = which + offset
         matched = (match >= 0) & (match < len(others))
         s[matched.nonzero().squeeze(1), match[matched]] = -torch.inf
-        top = s.amax(1, keepdim=True).clamp_min_(LOWEST)
-        highest[which] = top.squeeze(1)
-        z[which] = s.sub_(top).exp2_().sum(1)
+        highest[which], z[which] = absorb(highest[which], z[which], s)
     return highest, z
 
 

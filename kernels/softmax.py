@@ -36,6 +36,16 @@ def uncertain(z, floor):
     return ~((z >= floor) & (z < math.inf))
 
 
+def absorb(highest, z, s):
+    """Online softmax: the sum so far, and what it is once a further tile has joined it.
+
+    highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S - highest);
+    s: (R, C), the tile, in bits; -inf counts for nothing. Returns the new (highest, z), both (R,).
+    """
+    new = torch.maximum(highest, s.amax(1))
+    return new, z * torch.exp2(highest - new) + torch.exp2(s - new[:, None]).sum(1)
+
+
 def merge(highest, z, largest, total):
     """Sum over ranks of partial sums (highest, z), each against its own maximum.
 

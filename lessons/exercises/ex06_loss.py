@@ -1,0 +1,68 @@
+"""06  The contrastive loss. Read lessons/06_loss.md, then make this file green."""
+
+import math
+
+import torch
+import torch.nn.functional as F  # noqa: F401  (for your answer)
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "miniclip.loss:clip_loss"
+
+
+def clip_loss(image, text, logit_scale):
+    """Mean of both cross-entropies over the batch (CLIP, figure 3): the readable definition.
+
+    image, text: (N, E), need not be normalised; logit_scale: the log of the scale. Returns 0-d.
+    """
+    raise NotImplementedError  # about 5 lines
+
+
+sizes, widths, seeds = st.integers(2, 20), st.integers(2, 30), st.integers(0, 10**6)
+
+
+def pairs(n, d, seed):
+    return torch.randn(2, n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(sizes, widths)
+def test_who_knows_nothing_pays_log_n(n, d):
+    same = torch.ones(n, d, dtype=torch.float64)
+    loss = clip_loss(same, same, torch.tensor(2.0).double())
+    torch.testing.assert_close(loss.item(), math.log(n))
+
+
+@given(sizes, st.floats(-1, 4))
+def test_perfect_pairs_pay_what_the_scale_allows(n, logit_scale):
+    """Matched cosines are 1 and all others 0: log(1 + (n - 1) exp(-scale))."""
+    eye = 3 * torch.eye(n, dtype=torch.float64)
+    loss = clip_loss(eye, eye, torch.tensor(logit_scale).double())
+    want = math.log1p((n - 1) * math.exp(-math.exp(logit_scale)))
+    assert abs(loss.item() - want) < 1e-12
+
+
+@given(sizes, widths, seeds, st.floats(0.01, 100))
+def test_the_length_of_a_feature_says_nothing(n, d, seed, factor):
+    image, text = pairs(n, d, seed)
+    scale = torch.tensor(1.0).double()
+    torch.testing.assert_close(
+        clip_loss(image * factor, text, scale), clip_loss(image, text, scale)
+    )
+
+
+@given(sizes, widths, seeds)
+def test_neither_tower_is_the_first(n, d, seed):
+    image, text = pairs(n, d, seed)
+    scale = torch.tensor(1.5).double()
+    torch.testing.assert_close(clip_loss(image, text, scale), clip_loss(text, image, scale))
+
+
+def test_a_text_that_everybody_likes_costs_its_column():
+    """Every picture finds its own text first, but the first text finds a stranger's picture too."""
+    image = torch.tensor([[1.0, 0.0], [0.8, 0.6]], dtype=torch.float64)
+    text = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
+    s = math.exp(2.0) * image @ text.T
+    rows = (torch.logsumexp(s, 1) - s.diagonal()).mean()
+    columns = (torch.logsumexp(s, 0) - s.diagonal()).mean()
+    want = (rows + columns) / 2
+    torch.testing.assert_close(clip_loss(image, text, torch.tensor(2.0).double()), want)

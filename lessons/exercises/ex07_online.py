@@ -1,0 +1,75 @@
+"""07  Online softmax. Read lessons/07_forward.md, then make this file green."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "kernels.softmax:absorb"
+LOWEST = -1e38  # "no maximum yet"
+
+
+def absorb(highest, z, s):
+    """Online softmax: the sum so far, and what it is once a further tile has joined it.
+
+    highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S - highest);
+    s: (R, C), the tile, in bits; -inf counts for nothing. Returns the new (highest, z), both (R,).
+    """
+    raise NotImplementedError  # about 2 lines
+
+
+sizes, seeds = st.integers(1, 12), st.integers(0, 10**6)
+
+
+def numbers(*shape, seed, spread):
+    return spread * torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def start(rows):
+    return torch.full((rows,), LOWEST), torch.zeros(rows)
+
+
+def logsum(highest, z):
+    return highest.double() + z.double().log2()
+
+
+@given(sizes, sizes, seeds, st.floats(0.1, 1000))
+def test_one_tile_is_a_logsumexp(rows, columns, seed, spread):
+    s = numbers(rows, columns, seed=seed, spread=spread)
+    highest, z = absorb(*start(rows), s)
+    assert torch.equal(highest, s.amax(1)) and (z >= 1).all() and (z <= columns).all()
+    true = torch.logaddexp2(s.double(), torch.tensor(-torch.inf).double())
+    true = s.amax(1).double() + torch.exp2(true - s.amax(1, keepdim=True)).sum(1).log2()
+    torch.testing.assert_close(logsum(highest, z), true)
+
+
+@given(sizes, st.integers(2, 12), seeds, st.data())
+def test_two_tiles_are_one_wide_tile_in_either_order(rows, columns, seed, data):
+    s = numbers(rows, columns, seed=seed, spread=100)
+    cut = data.draw(st.integers(1, columns - 1))
+    whole = absorb(*start(rows), s)
+    forth = absorb(*absorb(*start(rows), s[:, :cut]), s[:, cut:])
+    back = absorb(*absorb(*start(rows), s[:, cut:]), s[:, :cut])
+    for highest, z in (forth, back):
+        torch.testing.assert_close(highest, whole[0])
+        torch.testing.assert_close(z, whole[1])
+
+
+@given(sizes, sizes, seeds)
+def test_what_is_masked_counts_for_nothing(rows, columns, seed):
+    s = numbers(rows, columns, seed=seed, spread=10)
+    so_far = absorb(*start(rows), s)
+    again = absorb(*so_far, torch.full((rows, 3), -torch.inf))
+    assert torch.equal(so_far[0], again[0]) and torch.equal(so_far[1], again[1])
+
+
+def test_nothing_but_masked_is_an_empty_sum():
+    highest, z = absorb(*start(2), torch.full((2, 5), -torch.inf))
+    assert (z == 0).all() and (highest == LOWEST).all()
+
+
+@given(seeds)
+def test_neither_end_of_the_range_is_lost(seed):
+    s = numbers(4, 6, seed=seed, spread=1)
+    for far in (-5000.0, 5000.0):
+        highest, z = absorb(*start(4), s + far)
+        assert torch.isfinite(z).all() and (z >= 1).all() and torch.isfinite(highest).all()

@@ -1,0 +1,79 @@
+"""08  The gradient by the similarities. Read lessons/08_backward.md, then make this file green.
+
+Chunks save memory, not arithmetic: one chunk that holds everything is a right answer.
+"""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "kernels.reference:gradient"
+
+
+def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk):
+    """Gradients of the block by its unit rows and unit columns, but for a factor.
+
+    rows: (M, D), columns: (N, D); lse_*, rest_*: what `finish` gave for all M rows and N columns.
+    Returns (g_rows (M, D), g_columns (N, D), unit): unit * g is the gradient of N * loss by the
+    cosines, carried to the operands: unit * G @ columns and unit * G.T @ rows, with
+
+        d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+
+    and on the diagonal P_row - 1 = -rest_row, so that nothing cancels.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+seeds, widths = st.integers(0, 10**6), st.integers(2, 12)
+
+
+def block(n, d, seed):
+    """Unit rows and columns, and what the forward pass knows about the softmaxes of all."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
+    rows, columns = (x / x.norm(dim=1, keepdim=True) for x in (rows, columns))
+    bits = torch.tensor(7.0, dtype=torch.float64)
+    s = bits * rows @ columns.T
+    lse = torch.log2(torch.exp2(s).sum(1)), torch.log2(torch.exp2(s).sum(0))
+    others = torch.exp2(s).fill_diagonal_(0)
+    rest = others.sum(1) / torch.exp2(lse[0]), others.sum(0) / torch.exp2(lse[1])
+    return rows, columns, bits, *lse, *rest
+
+
+@given(st.integers(1, 12), widths, seeds)
+def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
+    rows, columns, bits, *rest = block(n, d, seed)
+    x, y = rows.clone().requires_grad_(), columns.clone().requires_grad_()
+    s = x @ y.T  # in units of bits * ln 2, which `backward` puts in afterwards
+    scaled = s * bits * torch.log(torch.tensor(2.0))
+    loss = (
+        2 * scaled.diagonal().sum() - scaled.logsumexp(1).sum() - scaled.logsumexp(0).sum()
+    ) / -2
+    loss.backward()
+    g_rows, g_columns, unit = gradient(rows, columns, bits, *rest, 0, n)
+    nats = bits * torch.log(torch.tensor(2.0))
+    torch.testing.assert_close(g_rows * unit * nats, x.grad)
+    torch.testing.assert_close(g_columns * unit * nats, y.grad)
+
+
+@given(st.integers(2, 12), widths, seeds, st.data())
+def test_ranks_share_the_work(n, d, seed, data):
+    """The rows of two ranks against everybody's columns, offsets apart, are the rows of one."""
+    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns = block(n, d, seed)
+    cut = data.draw(st.integers(1, n - 1))
+    whole = gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, 0, n)
+    parts = [
+        gradient(rows[p], columns, bits, lse_rows[p], lse_columns, rest_rows[p], rest_columns,
+                 p.start, n) for p in (slice(0, cut), slice(cut, n))
+    ]  # fmt: skip
+    torch.testing.assert_close(torch.cat([p[0] * p[2] for p in parts]), whole[0] * whole[2])
+    torch.testing.assert_close(sum(p[1] * p[2] for p in parts), whole[1] * whole[2])
+
+
+def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
+    """rest is 1e-9 where 1 - P would be 0 in float32: the diagonal must come from rest."""
+    rows = torch.eye(3)
+    bits, lse, rest = torch.tensor(30.0), torch.full((3,), 30.0), torch.full((3,), 2 * 2.0**-30)
+    g_rows, _, unit = gradient(rows, rows, bits, lse, lse, rest, rest, 0, 3)
+    want = torch.full((3, 3), 2.0**-30).fill_diagonal_(-(2.0**-29))
+    torch.testing.assert_close(g_rows * unit, want, rtol=1e-5, atol=0)

@@ -1,0 +1,27 @@
+"""Plausible wrong answers to lessons/exercises/ex07_certificate.py."""
+
+import math
+
+
+def _room(count):
+    return math.ceil(math.log2(max(count, 2)))
+
+
+def the_largest_similarity_goes_to_one(bits, count):
+    return bits.floor(), 2.0 ** (_room(count) - 102)
+
+
+def leaves_no_room_for_the_sum(bits, count):
+    return bits.floor() - 124, 2.0 ** (_room(count) - 102)
+
+
+def the_floor_forgets_the_count(bits, count):
+    return bits.floor() - (124 - _room(count)), 2.0**-102
+
+
+def anything_but_zero_is_trusted(bits, count):
+    return bits.floor() - (124 - _room(count)), 2.0**-126
+
+
+def the_shift_has_a_fraction(bits, count):
+    return bits - (124 - _room(count)), 2.0 ** (_room(count) - 102)
