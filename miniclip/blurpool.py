@@ -53,6 +53,3 @@ class BlurPool(nn.Module):
         x = F.pad(x, (edge, edge, edge, edge), mode="replicate")
         weight = self.filter.to(x.dtype).expand(channels, 1, -1, -1)
         return F.conv2d(x, weight, stride=self.stride, groups=channels)
-
-    def extra_repr(self):
-        return f"stride={self.stride}, taps={self.taps}"

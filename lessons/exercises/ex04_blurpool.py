@@ -1,0 +1,82 @@
+"""04  Blur, then stride.  Read lessons/04_resnet.md, then make this file green."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.blurpool import TAPS, blur_filter
+
+ANSWER = "miniclip.blurpool:BlurPool"
+
+
+class BlurPool(nn.Module):
+    """Blur every channel and keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
+
+    For a convolution of stride 2 put it behind the same convolution at stride 1; for a max pool
+    behind a max pool of stride 1. stride 1 is the identity. Two taps use no padding (H/stride
+    rounds down: equal to nn.AvgPool2d(stride)), 3 and 5 repeat the edge (it rounds up).
+    Raises ValueError unless taps is 2, 3 or 5, or when two taps meet a stride above 2.
+    """
+
+    def __init__(self, stride=2, taps=2):
+        super().__init__()
+        if taps not in TAPS:
+            raise ValueError(f"a blur has 2, 3 or 5 taps, not {taps}")
+        self.stride, self.taps = stride, taps
+        if taps == 2 and stride > 2:
+            raise ValueError(f"two taps skip pixels at stride {stride}; use 3 or 5 taps")
+        # Two taps need none: average pooling is the same filter, by a faster kernel. The others are
+        # fixed and made again with the model: not in the state dict, where no one expects them.
+        weight = None if taps == 2 else blur_filter(taps)
+        self.register_buffer("filter", weight, persistent=False)
+
+    def forward(self, x):
+        raise NotImplementedError  # about 7 lines
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+taps, sides = st.sampled_from(list(TAPS)), st.integers(2, 9)
+
+
+@given(sides, sides)
+def test_two_taps_are_average_pooling(height, width):
+    x = randn(2, 3, height, width)
+    assert torch.allclose(BlurPool()(x), F.avg_pool2d(x, 2), atol=1e-6)
+
+
+@given(taps, sides, sides)
+def test_a_constant_stays_constant_up_to_the_edge(taps, height, width):
+    y = BlurPool(taps=taps)(torch.full((1, 2, height, width), 3.0))
+    assert torch.allclose(y, torch.tensor(3.0), atol=1e-5)
+    up = taps > 2
+    assert y.shape == (1, 2, (height + up) // 2, (width + up) // 2)
+
+
+@given(st.sampled_from([3, 5]), st.integers(2, 3))
+def test_a_dot_becomes_the_filter(taps, stride):
+    x = torch.zeros(1, 1, 13, 13)
+    x[..., 6, 6] = 1
+    padded = torch.zeros(13, 13)
+    low = 6 - taps // 2
+    padded[low : low + taps, low : low + taps] = blur_filter(taps)
+    assert torch.allclose(BlurPool(stride, taps)(x)[0, 0], padded[::stride, ::stride])
+
+
+@given(taps)
+def test_channels_do_not_mix(taps):
+    x = randn(1, 3, 8, 8)
+    y = BlurPool(taps=taps)(x)
+    for channel in range(3):
+        alone = BlurPool(taps=taps)(x[:, channel : channel + 1])
+        assert torch.allclose(y[:, channel : channel + 1], alone, atol=1e-6)
+
+
+@given(taps)
+def test_a_stride_of_one_changes_nothing(taps):
+    x = randn(1, 2, 5, 5)
+    assert torch.equal(BlurPool(1, taps)(x), x)

@@ -1,0 +1,53 @@
+"""05  Pictures to patches.  Read lessons/05_vit.md, then make this file green."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+ANSWER = "miniclip.vit:embed_patches"
+
+
+def embed_patches(images, weight):
+    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
+
+    L = (H/P)(W/P), row by row. A convolution of stride P says the same; as a matrix product one
+    sees that a patch is a word: its P*P*C numbers times a table. H and W must be multiples of P.
+    """
+    raise NotImplementedError  # about 3 lines
+
+
+def randn(*shape, seed):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+sizes = dict(patch=st.integers(1, 3), rows=st.integers(1, 3), columns=st.integers(1, 4))
+
+
+@given(**sizes, seed=st.integers(0, 99))
+def test_it_is_a_convolution_whose_stride_is_its_size(patch, rows, columns, seed):
+    images = randn(2, 3, rows * patch, columns * patch, seed=seed)
+    weight = randn(4, 3, patch, patch, seed=seed + 1)
+    want = F.conv2d(images, weight, stride=patch).flatten(2).transpose(1, 2)
+    found = embed_patches(images, weight)
+    assert found.shape == (2, rows * columns, 4)
+    assert torch.allclose(found, want)
+
+
+@given(**sizes, data=st.data())
+def test_a_patch_is_read_by_its_own_position_only(patch, rows, columns, data):
+    where = data.draw(st.integers(0, rows * columns - 1))
+    top, left = where // columns * patch, where % columns * patch
+    images = torch.zeros(1, 3, rows * patch, columns * patch, dtype=torch.float64)
+    images[:, :, top : top + patch, left : left + patch] = 1
+    found = embed_patches(images, randn(4, 3, patch, patch, seed=0))
+    assert found[0].abs().sum(1).nonzero().flatten().tolist() == [where]
+
+
+@given(**sizes)
+def test_the_gradient_reaches_the_weights(patch, rows, columns):
+    images = randn(2, 3, rows * patch, columns * patch, seed=0)
+    weight = randn(4, 3, patch, patch, seed=1).requires_grad_()
+    embed_patches(images, weight).sum().backward()
+    want = images.reshape(2, 3, rows, patch, columns, patch).sum((0, 2, 4))
+    assert torch.allclose(weight.grad, want.expand(4, -1, -1, -1))

@@ -1,0 +1,64 @@
+"""05  Positions for another grid.  Read lessons/05_vit.md, then make this file green."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "miniclip.vit:resize_positions"
+
+
+def resize_positions(positions, grid):
+    """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
+
+    The leading one (class token, or the attention pool's mean) is kept, the S x S others are
+    interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
+    started this way). Raises ValueError when they are not one and a square.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+@given(st.integers(1, 6), st.integers(1, 8))
+def test_the_first_is_kept_and_the_others_fill_the_grid(side, grid):
+    positions = randn(side * side + 1, 4)
+    resized = resize_positions(positions, grid)
+    assert resized.shape == (grid * grid + 1, 4)
+    assert torch.equal(resized[0], positions[0])
+
+
+@given(st.integers(1, 6))
+def test_the_same_grid_changes_nothing(side):
+    positions = randn(side * side + 1, 4)
+    assert torch.allclose(resize_positions(positions, side), positions, atol=1e-6)
+
+
+@given(st.integers(1, 6), st.integers(1, 8))
+def test_what_is_constant_stays_constant(side, grid):
+    positions = randn(1, 4).expand(side * side + 1, 4)
+    assert torch.allclose(resize_positions(positions, grid), positions[:1], atol=1e-5)
+
+
+def test_rows_stay_rows_and_columns_stay_columns():
+    rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="ij")
+    positions = torch.cat([torch.zeros(1, 2), torch.stack([rows, columns], -1).reshape(16, 2)])
+    rows, columns = resize_positions(positions, 8)[1:].reshape(8, 8, 2).unbind(-1)
+    assert torch.allclose(rows, rows[:, :1].expand(8, 8), atol=1e-5) and rows[7, 0] > rows[0, 0] + 2
+    assert torch.allclose(columns, columns[:1].expand(8, 8), atol=1e-5)
+    assert abs(rows[3:5].mean() - 1.5) < 1e-4  # the middle is still the middle
+
+
+def test_shrinking_averages_instead_of_picking():
+    positions = torch.zeros(8 * 8 + 1, 1, requires_grad=True)
+    resize_positions(positions, 2)[1:].sum().backward()
+    read = positions.grad[1:]  # how much each of the 64 cells counts in the four
+    assert read.min() > 0, f"from {read.min():.3f} to {read.max():.3f}"
+
+
+@given(st.sampled_from([3, 4, 9, 11]))
+def test_what_is_not_one_and_a_square_is_refused(count):
+    with pytest.raises(ValueError):
+        resize_positions(randn(count, 4), 2)
