@@ -287,6 +287,17 @@ def test_a_file_of_zeros_is_no_shard(size, tmp_path):
     assert survive(tmp_path / "a.tar", tmp_path) == (0, 1)
 
 
+def test_a_sample_that_became_zeros_is_not_lost_in_silence(tmp_path):
+    members = [(f"{k}.{s}", d) for k in range(3) for s, d in (("txt", b"x"), ("jpg", picture()))]
+    path = write_tar(tmp_path / "a.tar", members)
+    with tarfile.open(path) as tar:
+        first, end = (tar.getmember(name).offset for name in ("1.txt", "2.txt"))
+    with open(path, "r+b") as file:
+        file.seek(first)
+        file.write(bytes(end - first))
+    assert survive(path, tmp_path) == (2, 1)
+
+
 def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):
     members = [(f"{k}.{s}", d) for k in range(4) for s, d in (("jpg", picture()), ("txt", b"x"))]
     path = write_tar(tmp_path / "a.tar", members)
