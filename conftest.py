@@ -21,13 +21,16 @@ import shutil
 import textwrap
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 if not shutil.which("nvidia-smi"):  # must be set before anything imports triton
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile(
     "miniclip", deadline=None, derandomize=True, database=None, max_examples=25
+)
+settings.register_profile(  # for planted mistakes: that they fail is enough, no need to say where
+    "mistakes", parent=settings.get_profile("miniclip"), phases=[Phase.explicit, Phase.generate]
 )
 settings.load_profile("miniclip")
 

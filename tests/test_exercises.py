@@ -10,6 +10,7 @@ import inspect
 import pathlib
 
 import pytest
+from hypothesis import settings
 
 HERE = pathlib.Path(__file__).parent
 EXERCISES = sorted((HERE.parent / "lessons/exercises").glob("ex*.py"))
@@ -35,9 +36,13 @@ def run(path, answers):
                 outcomes[whose].add("failed" if call.excinfo else "passed")
 
     arguments = [str(path), "-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
+    arguments += ["--hypothesis-profile", "mistakes"]  # no shrinking: it took ten times as long
     for answer in answers:
         arguments += ["--answer", answer]
-    code = pytest.main(arguments, plugins=[Listener()])
+    try:
+        code = pytest.main(arguments, plugins=[Listener()])
+    finally:
+        settings.load_profile("miniclip")
     assert code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest ended with {code!r}"
     return outcomes
 
