@@ -36,7 +36,7 @@ def test_who_knows_nothing_pays_log_n(n, d):
 def test_perfect_pairs_pay_what_the_scale_allows(n, logit_scale):
     """Matched cosines are 1 and all others 0: log(1 + (n - 1) exp(-scale))."""
     eye = 3 * torch.eye(n, dtype=torch.float64)
-    loss = clip_loss(eye, eye, torch.tensor(logit_scale).double())
+    loss = clip_loss(eye, eye, torch.tensor(logit_scale, dtype=torch.float64))
     want = math.log1p((n - 1) * math.exp(-math.exp(logit_scale)))
     assert abs(loss.item() - want) < 1e-12
 
