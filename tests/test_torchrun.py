@@ -36,7 +36,7 @@ def start(ranks, pairs_folder, out, *more, restarts=0):
         command += ["--max-restarts", str(restarts), "--standalone"]
     command += ["train.py", "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
     command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
