@@ -7,12 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from miniclip.data import open_pairs, photo
 from miniclip.data.__main__ import main
+from miniclip.data.batches import visit
 from miniclip.data.bench import photograph
 from miniclip.data.pack import pack
 from miniclip.preprocess import training_crop, unnormalise
@@ -49,6 +51,20 @@ def test_what_is_packed_comes_back_exactly(tmp_path):
     for i in range(5):
         assert again.captions(i) == after.captions(i)
         assert again.read(i, "picture") == after.read(i, "picture")
+
+
+def test_a_visit_is_the_same_from_a_folder_and_from_its_shards(tmp_path):
+    rng = np.random.default_rng(1)
+    for k, kind in enumerate(("jpg", "png", "jpg", "webp")):
+        photograph(rng, 200 + k).save(tmp_path / f"{k}.{kind}")
+        (tmp_path / f"{k}.txt").write_text(f"the {k}th\nof these")
+    before = open_pairs(tmp_path)
+    pack(before, tmp_path / "shards", 3)
+    after = open_pairs(tmp_path / "shards")
+    for i in range(4):
+        (image, said), (other, again) = (visit(p, i, 3, 1, 32, (0.8, 1)) for p in (before, after))
+        assert torch.equal(image, other) and said == again
+    assert after.draft(0, 80).size == (133, 100) and after.draft(1, 80).size == (268, 201)
 
 
 def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):

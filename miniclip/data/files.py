@@ -56,6 +56,10 @@ class Files(Pairs):
         """Picture i, read from its file: RGB, upright. Raises BadPicture."""
         return photo.read(self.paths[i])
 
+    def draft(self, i, side):
+        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (photo.read). Raises BadPicture."""
+        return photo.read(self.paths[i], side)
+
     def where(self, i):
         """The path of picture i, relative to the csv or the folder."""
         return _relative(self.paths[i], self.root)

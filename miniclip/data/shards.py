@@ -62,7 +62,7 @@ class Shards(Pairs):
         return photo.read(io.BytesIO(self.read(i, "picture")))
 
     def draft(self, i, side):
-        """Picture i, a JPEG perhaps decoded at 1/2, 1/4 or 1/8 but no smaller than `side` allows."""
+        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (photo.read). Raises BadPicture."""
         return photo.read(io.BytesIO(self.read(i, "picture")), side)
 
     def captions(self, i):
