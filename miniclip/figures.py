@@ -112,7 +112,9 @@ def draw_found(rows, path):
     for axis in cells:
         axis.set_axis_off()
     for axis, (test, train, caption) in zip(cells, rows):
-        both = np.concatenate([np.asarray(p.convert("RGB").resize((64, 64))) for p in (test, train)], 1)
+        both = np.concatenate(
+            [np.asarray(p.convert("RGB").resize((64, 64))) for p in (test, train)], 1
+        )
         axis.imshow(both)
         axis.set_title(caption, fontsize=6)
     figure.savefig(path, dpi=110)
@@ -125,7 +127,9 @@ def draw_groups(tables, path):
     height = 0.8 / len(tables)
     for k, ((name, table), colour) in enumerate(zip(tables.items(), COLOURS)):
         y = np.arange(len(groups)) + (k - (len(tables) - 1) / 2) * height
-        axis.barh(y, [table[g]["value"] for g in groups], height, color=colour, alpha=0.85, label=name)
+        axis.barh(
+            y, [table[g]["value"] for g in groups], height, color=colour, alpha=0.85, label=name
+        )
         for at, g in zip(y, groups):
             axis.plot([table[g]["low"], table[g]["high"]], [at, at], color="#222222", linewidth=0.9)
     axis.set_yticks(range(len(groups)), [f"{g} (n={table[g]['n']})" for g in groups], fontsize=8)
@@ -147,13 +151,17 @@ def draw_candidates(curves, path):
 
 
 def draw_humans(model, path):
-    """Section 4: table 2 of the paper as bars; model: (label, accuracy) of ours, on its own task."""
+    """Section 4: table 2 of the paper as bars; model: (label, accuracy) of ours on its own
+    task, or None."""
     figure, axis = _axes(7, 3.4)
     width = 0.2
     for k, (name, colour) in enumerate(zip(TABLE_2, (GREY, BLUE, GREEN, RED))):
-        axis.bar(np.arange(len(COLUMNS)) + k * width, TABLE_2[name], width, color=colour, label=name)
-    axis.axhline(100 * model[1], color="#222222", linestyle="--", linewidth=1)
-    axis.text(3.8, 100 * model[1] + 1, model[0], fontsize=8, ha="right")
+        axis.bar(
+            np.arange(len(COLUMNS)) + k * width, TABLE_2[name], width, color=colour, label=name
+        )
+    if model is not None:
+        axis.axhline(100 * model[1], color="#222222", linestyle="--", linewidth=1)
+        axis.text(3.8, 100 * model[1] + 1, model[0], fontsize=8, ha="right")
     axis.set_xticks(np.arange(len(COLUMNS)) + 1.5 * width, COLUMNS, fontsize=8)
     axis.set(ylabel="%", ylim=(0, 118))
     axis.legend(fontsize=8, frameon=False, ncols=4, loc="upper center")

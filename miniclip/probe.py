@@ -8,10 +8,13 @@ a probe needs until it is as good as the classifier that the text encoder wrote 
 Left out: end-to-end fine-tuning, which the paper leaves out of these comparisons too.
 """
 
+import warnings
+
 import numpy as np
 import torch
 
 STRENGTHS = [10.0**k for k in (-6, -4, -2, 0, 2, 4, 6)]  # where the search begins (appendix A.3)
+LOOK = 50  # iterations of L-BFGS while searching: enough to rank strengths
 PER_DECADE = 8  # and how finely it ends: 96 strengths between 1e-6 and 1e6
 
 
@@ -19,8 +22,8 @@ def _numpy(x):
     return x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
-def fit(features, labels, strength):
-    """The probe: scikit-learn's LogisticRegression, fitted by L-BFGS with at most 1,000 iterations.
+def fit(features, labels, strength, iterations=1000):
+    """The probe: scikit-learn's LogisticRegression, fitted by L-BFGS with at most that many iterations.
 
     features: (n, D); labels: (n,) int; strength: lambda of the penalty lambda/2 |W|^2 on the sum of
     the losses (scikit-learn's C is its inverse). Raises ValueError when scikit-learn is missing or
@@ -28,12 +31,18 @@ def fit(features, labels, strength):
     """
     try:
         from sklearn.linear_model import LogisticRegression
+        from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError:
         raise ValueError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
     labels = _numpy(labels)
     if len(np.unique(labels)) < 2:
         raise ValueError("a probe needs pictures of at least two classes")
-    return LogisticRegression(C=1 / strength, max_iter=1000).fit(_numpy(features), labels)
+    # a weak penalty does not converge in the paper's 1,000 iterations either; and threads of BLAS
+    # cost more than they bring for matrices as small as these
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")
+        probe = LogisticRegression(C=1 / strength, max_iter=iterations)
+        return probe.fit(_numpy(features), labels)
 
 
 def search_strength(score):
@@ -71,7 +80,9 @@ def few_shot(labels, pool, k, seed):
     for label in np.unique(labels[pool]):
         own = pool[labels[pool] == label]
         if len(own) < k:
-            raise ValueError(f"class {label} has {len(own)} pictures to learn from, {k} are asked for")
+            raise ValueError(
+                f"class {label} has {len(own)} pictures to learn from, {k} are asked for"
+            )
         # a generator of the class's own: other classes' sizes must not change its shots
         chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
     return sorted(chosen)
@@ -100,7 +111,8 @@ def full_probe(features, labels):
     learn, choose = validation_split(labels)
 
     def score(strength):
-        return fit(features[learn], labels[learn], strength).score(features[choose], labels[choose])
+        tried = fit(features[learn], labels[learn], strength, LOOK)
+        return tried.score(features[choose], labels[choose])
 
     strength = search_strength(score)
     return fit(features, labels, strength), strength
@@ -123,7 +135,7 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
                 rest = np.setdiff1d(pool, drawn)
                 rest = rest if len(rest) else drawn
                 strength = search_strength(
-                    lambda s: fit(features[drawn], labels[drawn], s).score(
+                    lambda s: fit(features[drawn], labels[drawn], s, LOOK).score(
                         features[rest], labels[rest]
                     )
                 )

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+COLUMNS = ("", "accuracy", "95 %", "top 5", "mean per class", "n")
+
 
 class Report:
     """Collects sections. folder: where report.md, its figures and results.json go."""
@@ -59,3 +61,9 @@ def _cell(value):
 def interval(low, high):
     """'[0.35, 0.54]', for a table."""
     return f"[{low:.2f}, {high:.2f}]"
+
+
+def row(name, s):
+    """A row of scores under COLUMNS."""
+    top5 = s.get("top5")
+    return name, s["accuracy"], interval(s["low"], s["high"]), top5, s["balanced_accuracy"], s["n"]

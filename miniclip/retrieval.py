@@ -9,6 +9,7 @@ answer is among the first k. Left out: re-ranking, and any text or picture ensem
 import torch
 from torch.nn import functional as F
 
+from miniclip.intervals import wilson
 from miniclip.preprocess import evaluation
 
 
@@ -73,15 +74,34 @@ def ranks(queries, gallery, relevant):
 
 
 def recalls(rank, gallery_size):
-    """{'R@1', 'R@5', 'R@10', 'median_rank', 'n', 'gallery'}: fractions of 1, from ranks (Q,)."""
+    """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
+    of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
     scores = {f"R@{k}": (rank <= k).double().mean().item() for k in (1, 5, 10)}
+    around = {f"R@{k}": wilson(int((rank <= k).sum()), len(rank)) for k in (1, 5, 10)}
     return {
         **scores,
+        "intervals": around,
         "median_rank": rank.quantile(0.5).item(),
         "n": len(rank),
         "gallery": gallery_size,
     }
+
+
+def recall_by_size(rank, gallery_size, sizes):
+    """{size: R@1 in expectation} when the answer stands among size - 1 others of the gallery, drawn at
+    random: a score is a score among so many. rank: (Q,) among all gallery_size."""
+    better = torch.as_tensor(rank, dtype=torch.float64) - 1
+    result = {}
+    for size in sizes:
+        # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
+        others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
+        drawn = torch.tensor(size - 1.0, dtype=torch.float64)
+        log = (torch.lgamma(others - better + 1) - torch.lgamma(others - better - drawn + 1)
+               - torch.lgamma(others + 1) + torch.lgamma(others - drawn + 1))  # fmt: skip
+        possible = others - better >= drawn
+        result[size] = torch.where(possible, log.exp(), torch.zeros_like(log)).mean().item()
+    return result
 
 
 def chance(gallery_size):
@@ -94,13 +114,15 @@ class Gallery:
     """Everything that can be retrieved, embedded once, and the questions one can ask of it.
 
     indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
+    captions. pictures: what encodes instead of encode_pictures, as Subject.pictures, which remembers.
+    Afterwards `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
     (T strings) and `owner` (T positions in `kept`).
     """
 
-    def __init__(self, model, tokenizer, pairs, indices):
+    def __init__(self, model, tokenizer, pairs, indices, pictures=None):
         self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
-        self.pictures, self.kept = encode_pictures(model, pairs, indices)
+        encoded = pictures(pairs, indices) if pictures else encode_pictures(model, pairs, indices)
+        self.pictures, self.kept = encoded
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
         self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
@@ -112,6 +134,17 @@ class Gallery:
         Each of their captions looks for its picture among all pictures of the gallery, and each of
         their pictures for any one of its captions among all captions. None where none is in it.
         """
+        found = self.ranks_of(indices)
+        if found is None:
+            return None
+        return {
+            "text_to_image": recalls(found[0], len(self.pictures)),
+            "image_to_text": recalls(found[1], len(self.texts)),
+        }
+
+    def ranks_of(self, indices):
+        """The ranks behind `evaluate`: of each caption's picture and of each picture's caption, in
+        the order of the gallery: ((captions,) fp32, (pictures,) fp32), or None."""
         wanted = set(indices)
         position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
         if len(position) == 0:
@@ -124,10 +157,7 @@ class Gallery:
         image_rank = ranks(
             self.pictures[position], self.texts, position[:, None] == self.owner[None]
         )
-        return {
-            "text_to_image": recalls(text_rank, len(self.pictures)),
-            "image_to_text": recalls(image_rank, len(self.texts)),
-        }
+        return text_rank, image_rank
 
     def search(self, query, k=8):
         """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
@@ -149,11 +179,11 @@ def choose(model, tokenizer, pictures, candidates):
     return torch.stack(picked) if picked else torch.zeros(0, dtype=torch.int64)
 
 
-def evaluate_heldout(model, tokenizer, pairs):
+def evaluate_heldout(model, tokenizer, pairs, pictures=None):
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split: Gallery}).
-    A split of which no picture can be read is left out.
+    A split of which no picture can be read is left out. pictures: as in Gallery.
     """
     results, galleries, by_indices = {}, {}, {}
     for split, indices in pairs.splits.items():
@@ -161,7 +191,7 @@ def evaluate_heldout(model, tokenizer, pairs):
             continue
         among = tuple(pairs.gallery(split))
         if among not in by_indices:
-            by_indices[among] = Gallery(model, tokenizer, pairs, among)
+            by_indices[among] = Gallery(model, tokenizer, pairs, among, pictures)
         scores = by_indices[among].evaluate(indices)
         if scores:
             scores["chance"] = chance(scores["text_to_image"]["gallery"])

@@ -93,7 +93,9 @@ def imagenet():
     try:
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
     except ImportError:
-        raise ValueError("ImageNet's names and templates need: pip install open_clip_torch") from None
+        raise ValueError(
+            "ImageNet's names and templates need: pip install open_clip_torch"
+        ) from None
     return list(IMAGENET_CLASSNAMES), [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
 
 
