@@ -119,10 +119,19 @@ class Shards(Pairs):
 
 
 def is_shards(source):
-    """Whether a source of pairs, a str, names shards: ends in .tar, or is a folder that has some."""
+    """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
+    some and no picture beside them."""
     if os.path.isdir(source):
-        return bool(glob.glob(os.path.join(glob.escape(source), "*.tar")))
+        suffixes = {os.path.splitext(entry.name)[1].lower() for entry in _entries(source)}
+        return ".tar" in suffixes and not suffixes & photo.SUFFIXES
     return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
+
+
+def _entries(folder):
+    try:
+        return list(os.scandir(folder))
+    except OSError:  # the folder's own error is better said by who reads it
+        return []
 
 
 def _is_remote(source):
