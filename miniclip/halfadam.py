@@ -68,17 +68,15 @@ class HalfAdamW(Optimizer):
             with torch.enable_grad():
                 loss = closure()
         generators = {}
-        for number, group in enumerate(self.param_groups):
+        for group in self.param_groups:
             group["calls"] += 1
             for p in group["params"]:
                 if p.grad is None:
                     continue
-                if (p.device, number) not in generators:
+                if p.device not in generators:
                     fresh = torch.Generator(p.device)
-                    # each call and each group its own stream; 2,654,435,761 scatters the groups
-                    mixed = group["seed"] + group["calls"] + 2_654_435_761 * number
-                    generators[p.device, number] = fresh.manual_seed(mixed % 2**32)
-                self._update(p, group, generators[p.device, number])
+                    generators[p.device] = fresh.manual_seed(group["seed"] + group["calls"])
+                self._update(p, group, generators[p.device])
         return loss
 
     def _update(self, p, group, generator):

@@ -216,7 +216,7 @@ def describe(plan):
         _row("pairs a second", p["pairs_per_s"], 0),
         _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
         "",
-        "the paper's runs on V100s                    days   predicted   share of peak   counted once",
+        "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
     ]
     for run in p["paper"]:
         lines.append(

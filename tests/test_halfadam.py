@@ -122,6 +122,18 @@ def test_the_first_step_is_adamw_s_own():
         torch.testing.assert_close(mine, yours, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9)])
+def test_forty_steps_end_where_adamw_s_do(betas):
+    ends = []
+    for make in (HalfAdamW, torch.optim.AdamW):
+        model = fresh()
+        start = torch.cat([p.detach().flatten() for p in model.parameters()])
+        trained(model, make(groups(model), lr=3e-3, betas=betas), 40)
+        ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]) - start)
+    error = (ends[0] - ends[1]).norm() / ends[1].norm()
+    assert 0 < error < 0.01, f"{error:.1e} of the way"
+
+
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     whole, part = fresh(), fresh()
     trained(whole, HalfAdamW(groups(whole), seed=5), 7)
