@@ -1,12 +1,17 @@
-"""What the tests of shards share: pairs that can be told apart, tars of anything, a cache apart."""
+"""What the tests of shards share: pairs to tell apart, tars of anything, and how to survive them."""
 
+import contextlib
 import io
+import os
+import signal
 import tarfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from miniclip.data import BadPicture, open_pairs
+from miniclip.data import BadPicture, open_pairs, report_skipped
+from miniclip.data.batches import batches
 from miniclip.data.pack import pack
 from miniclip.data.pairs import Pairs
 
@@ -56,3 +61,69 @@ def packed_pairs(tmp_path, cache):
     """60 pairs in 12 shards of 5."""
     pack(Coloured(60), tmp_path / "out", 5)
     return open_pairs(tmp_path / "out")
+
+
+def pictures():
+    """One small picture of each kind that training data comes in."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
+    found = {}
+    for suffix, kind in (
+        ("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("gif", "GIF"), ("bmp", "BMP"),
+        ("tiff", "TIFF"),
+    ):  # fmt: skip
+        file = io.BytesIO()
+        noise.save(file, kind)
+        found[suffix] = file.getvalue()
+    return found
+
+
+@contextlib.contextmanager
+def no_hang(seconds=60):
+    """A case that takes a minute hangs: most take milliseconds."""
+
+    def ring(number, frame):
+        pytest.fail(f"hangs: not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def files_below(folder):
+    return {
+        os.path.join(where, name): os.stat(os.path.join(where, name)).st_mtime_ns
+        for where, _, names in os.walk(folder)
+        for name in names
+    }
+
+
+def survive(source, outside):
+    """Open a source and visit all of it: (pairs read, skips); a refusal is (0, 1).
+
+    outside: a folder above the source, in which nothing may be written.
+    """
+    before = files_below(outside)
+    with no_hang():
+        try:
+            pairs = open_pairs(source)
+        except ValueError as error:
+            assert str(error) and "\n" not in str(error) and len(str(error)) < 2000
+            assert files_below(outside) == before
+            return 0, 1
+        visits = batches(pairs, range(len(pairs)), 1, 0, 0, 8, (0.5, 1))
+        read, skipped = 0, list(pairs.skipped)
+        for images, captions, bad in visits:
+            assert len(images) == len(captions) and images.isfinite().all()
+            assert all(c and c.encode() and "\n" not in c for c in captions)
+            read, skipped = read + len(images), skipped + bad
+        for i in range(len(pairs)):
+            assert pairs.captions(i) and pairs.where(i)
+        assert read + len(skipped) - len(pairs.skipped) == len(pairs)
+        assert "\n" not in report_skipped(skipped)
+    assert files_below(outside) == before
+    return read, len(skipped)

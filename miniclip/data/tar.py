@@ -10,6 +10,7 @@ read from the middle, sparse files, and the old headers without "ustar" once som
 BLOCK = 512
 MOST_HEADER_BYTES = 1 << 16  # of a long name or a pax header
 MOST_ZEROS = 1 << 20  # tars are padded to 10 KiB; a download that failed can end in gigabytes
+MOST_SEARCHED = 1 << 28  # bytes after damage: no member of a shard is as large
 REGULAR, WITHOUT_DATA = (b"0", b"\0", b"7"), (b"1", b"2", b"3", b"4", b"5", b"6")
 
 
@@ -116,10 +117,14 @@ def _name(path):
 
 
 def _next_header(file, at, length):
-    """The first offset from `at` on, in steps of 512, that is a sound header; else `length`."""
-    while at + BLOCK <= length:
+    """The first offset from `at` on, in steps of 512, that is a sound header; else `length`.
+
+    No further than MOST_SEARCHED bytes on.
+    """
+    end = min(length, at + MOST_SEARCHED)
+    while at + BLOCK <= end:
         file.seek(at)
-        chunk = file.read(min(1 << 20, length - at))
+        chunk = file.read(min(1 << 20, end - at))
         for k in range(0, len(chunk) - BLOCK + 1, BLOCK):
             head = chunk[k : k + BLOCK]
             if head[257:262] == b"ustar" and _size(head) is not None:
