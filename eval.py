@@ -127,7 +127,7 @@ def main(argv=None):
         )
         pairs, own_data = open_data(args)
         out = args.out or args.checkpoint.parent / (
-            f"eval_{Path(args.data).stem}" if args.data else ""
+            f"eval_{Path(args.data).stem}" if args.data and not own_data else ""
         )
         if args.search is not None:
             out.mkdir(parents=True, exist_ok=True)

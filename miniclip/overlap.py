@@ -63,10 +63,14 @@ def near_duplicates(queries, known):
     for some in queries.split(256):
         near, box, cropped_query, alike = _shortlist(some, known)
         q, place = (alike >= ALIKE).nonzero().T
+        left = torch.full(near.shape, torch.inf)
+        if not len(q):
+            distance.append(left.amin(1))
+            position.append(near[:, 0])
+            continue
         swap = cropped_query[q, place][:, None, None, None]
         a, b = _blur(some)[q], _blur(known[near[q, place]])
         whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
-        left = torch.full(near.shape, torch.inf)
         left[q, place] = _difference(cut, _sample(whole, _whole(len(q))), box[q, place])
         best, which = left.min(1)
         distance.append(best)

@@ -80,7 +80,11 @@ def robustness(e):
             steps = [both(lambda t, c=c: c[t]) for c in p["curve"].values()]
             families[f"probes on {kind}"] = [*steps, both(lambda t: p["full"][t])]
         ours = families.pop("probes on this model")
-        line = shift.baseline(*zip(*[point for points in families.values() for point in points]))
+        try:
+            line = shift.baseline(*zip(*[point for f in families.values() for point in f]))
+        except ValueError as error:
+            report.say(f"No effective robustness: {error}.")
+            return {"zero_shot": zero} | digits(e)
         here = both(lambda t: zero[t]["value"])
         families |= {"probes on this model": ours, "zero-shot": [here]}
         figures.draw_shift(families, line, report.path("shift.png"))

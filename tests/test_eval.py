@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import eval as evaluation
@@ -48,6 +50,120 @@ def test_a_search_prints_and_draws_its_k_best(run, tmp_path, capsys):
     said = capsys.readouterr().out
     assert said.count("colour number") == 5
     assert (tmp_path / "search.png").stat().st_size > 1000
+
+
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """Three classes of 40 pictures, and the same in other colours."""
+    root = tmp_path_factory.mktemp("labelled")
+    rng = np.random.default_rng(0)
+    for place, blue in (("home", 0), ("away", 120)):
+        for c, name in enumerate(("red", "green", "grey")):
+            (root / place / name).mkdir(parents=True)
+            for k in range(40):
+                colour = np.array([(150, 80, blue), (80, 150, blue), (110, 110, 110)][c])
+                colour = (colour + rng.normal(0, 50, 3)).clip(0, 255).astype(int)
+                Image.new("RGB", (24, 24), tuple(colour.tolist())).save(
+                    root / place / name / f"{k}.png"
+                )
+    return root
+
+
+def test_ones_own_classes_and_shifts_go_through_every_task(run, labelled, tmp_path, capsys):
+    """One command on a labelled folder: each part writes its numbers, with n and interval."""
+    (tmp_path / "templates.txt").write_text("{}\nthe colour {}\n")
+    (tmp_path / "classes.txt").write_text("colour green\ncolour grey\ncolour red\n")
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--seeds", "2",
+                 "--images", str(labelled / "home"), "--templates", str(tmp_path / "templates.txt")]  # fmt: skip
+    away = ["--shift", f"away={labelled / 'away'}"]
+    assert evaluation.main([*arguments, *away]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["zero_shot"]["bare name"]["n"] == 120
+    full = results["probe"]["probes"]["this model"]
+    assert full["full"]["home"] > 0.4 and full["n"]["home"] > 40
+    assert "away" in results["shift"]["zero_shot"] and "8 shots" in results["shift"]["points"]
+    assert results["overlap"]["zero-shot"]["n"] == 120
+    drawn = {p.name for p in tmp_path.glob("*.png")}
+    assert {"prompts.png", "shots.png", "gap.png", "shift.png", "robustness.png"} <= drawn
+    report = (tmp_path / "report.md").read_text()
+    assert all(f"({name})" in report for name in drawn), "a figure that the report does not show"
+    renamed = ["--classes", str(tmp_path / "classes.txt"), "--task", "zero_shot"]
+    assert evaluation.main([*arguments, *renamed]) == 0
+
+
+def test_a_task_alone_writes_nothing_of_the_others(run, tmp_path):
+    assert (
+        evaluation.main(["--checkpoint", str(run), "--out", str(tmp_path), "--task", "humans"]) == 0
+    )
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert "humans" in results and "heldout" not in results and "overlap" not in results
+
+
+def test_without_scikit_learn_the_rest_is_printed(run, labelled, tmp_path, monkeypatch, capsys):
+    for module in ("sklearn", "sklearn.linear_model", "sklearn.datasets"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--images", str(labelled / "home"),
+                 "--task", "zero_shot", "probe", "shift", "humans"]  # fmt: skip
+    assert evaluation.main(arguments) == 0
+    said = capsys.readouterr().out
+    assert "pip install 'miniclip[eval]'" in said and "one template" in said
+    assert "majority vote" in said
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        (["--images", "nowhere"], ["nowhere"]),
+        (["--classes", "imagenet"], ["--images"]),
+        (["--templates", "{tmp}/bad.txt"], ["a photo", "{}"]),
+        (["--templates", "{tmp}/none.txt"], ["none.txt"]),
+        (["--templates", "{tmp}/empty.txt"], ["empty.txt"]),
+        (["--images", "{tmp}/one"], ["at least two classes"]),
+        (["--images", "{tmp}/nothing"], ["no labelled picture"]),
+        (["--images", "{home}", "--classes", "{tmp}/bad.txt"], ["1 class names", "3 classes"]),
+        (["--images", "{home}", "--shift", "away"], ["NAME=FOLDER"]),
+        (["--images", "{home}", "--shift", "x={tmp}/two"], ["not at home"]),
+        (["--task", "zeroshot"], ["zero_shot"]),
+        (["--quiz"], ["--images"]),
+    ],
+)
+def test_a_wrong_option_is_one_sentence_and_exit_code_2(
+    run, labelled, tmp_path, wrong, words, capsys
+):
+    (tmp_path / "bad.txt").write_text("a photo\n")
+    (tmp_path / "empty.txt").write_text("\n")
+    for name in ("one/cat", "nothing", "two/cat", "two/dog"):
+        (tmp_path / name).mkdir(parents=True)
+        if name != "nothing":
+            Image.new("RGB", (9, 9)).save(tmp_path / name / "1.png")
+    wrong = [
+        w.replace("{tmp}", str(tmp_path)).replace("{home}", str(labelled / "home")) for w in wrong
+    ]
+    with pytest.raises(SystemExit) as stop:
+        evaluation.main(["--checkpoint", str(run), "--out", str(tmp_path / "out"), *wrong])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert all(word in said for word in words), said
+
+
+@pytest.mark.slow
+def test_a_checkpoint_made_elsewhere_goes_through_every_task(tmp_path):
+    """A small model of open_clip with random weights, on the embedded pairs."""
+    model = pytest.importorskip("open_clip.model")
+    torch.manual_seed(0)
+    vision = model.CLIPVisionCfg(layers=2, width=64, patch_size=16, image_size=32, head_width=64)
+    text = model.CLIPTextCfg(width=64, heads=1, layers=2)
+    clip = model.CLIP(32, vision, text)
+    torch.save(clip.state_dict(), tmp_path / "random.pt")
+    config = {"embed_dim": 32, "vision_cfg": {"head_width": 64}, "text_cfg": {"heads": 1}}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
+    arguments = ["--checkpoint", str(tmp_path / "random.pt"), "--seeds", "2"]
+    assert evaluation.main(arguments) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert set(evaluation.CONTENTS) <= set(results)
+    assert results["heldout_compositions"]["text_to_image"]["R@10"] < 0.2
+    assert results["zero_shot"]["bare name"]["accuracy"] < 0.3
+    assert "Left out: " not in (tmp_path / "report.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.retrieval import chance, ranks, recalls
+from miniclip.retrieval import chance, ranks, recall_by_size, recalls
 
 
 def unit(rows, width, seed):
@@ -59,3 +59,23 @@ def test_recall_grows_with_k_and_counts_what_it_says(rank):
     assert scores["R@1"] <= scores["R@5"] <= scores["R@10"]
     assert scores["R@5"] == pytest.approx(sum(r <= 5 for r in rank) / len(rank))
     assert scores["n"] == len(rank) and scores["gallery"] == 40
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))
+def test_recall_in_a_smaller_gallery_is_what_drawing_it_gives(rank, size):
+    """Against every subset of the 11 others: the answer wins when none of the better ones is drawn."""
+    from itertools import combinations
+
+    got = recall_by_size(rank, 12, [size])[size]
+    wins = total = 0
+    for r in rank:
+        for others in combinations(range(11), size - 1):
+            wins += all(other >= r - 1 for other in others)
+            total += 1
+    assert got == pytest.approx(wins / total, abs=1e-9)
+
+
+def test_recall_by_size_ends_at_recall_itself_and_starts_at_1():
+    found = recall_by_size([1, 1, 3, 40], 50, [1, 10, 50])
+    assert found[1] == pytest.approx(1) and found[50] == pytest.approx(0.5)
+    assert 0.5 < found[10] < 1

@@ -10,7 +10,9 @@ from miniclip.shift import baseline, effective_robustness, logit
 shares = st.floats(0.02, 0.98)
 
 
-@given(st.floats(0.3, 1.5), st.floats(-2, 0.5), st.lists(shares, min_size=3, max_size=8, unique=True))
+@given(
+    st.floats(0.3, 1.5), st.floats(-2, 0.5), st.lists(shares, min_size=3, max_size=8, unique=True)
+)
 def test_models_on_the_line_have_none(slope, intercept, accuracy):
     accuracy = np.array(accuracy)
     if np.ptp(logit(accuracy)) < 0.1:

@@ -5,7 +5,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.zeroshot import accuracy, classifier_weights, classify, nearest_neighbour
+from miniclip.zeroshot import (
+    accuracy,
+    classifier_weights,
+    classify,
+    imagenet,
+    nearest_neighbour,
+    read_lines,
+    scores,
+)
 
 
 class Words:
@@ -88,3 +96,66 @@ def test_the_nearest_neighbour_of_a_known_picture_is_itself():
     known = torch.rand(5, 12, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([3, 1, 4, 1, 5])
     assert nearest_neighbour(known, labels, known).tolist() == labels.tolist()
+
+
+def test_an_accuracy_has_its_interval():
+    found = accuracy([1] * 30 + [0] * 10, [1] * 40)
+    assert found["low"] < 0.75 < found["high"] and found["n"] == 40
+
+
+@given(st.integers(2, 12), st.integers(1, 30), st.integers(0, 99))
+def test_top_k_holds_top_1_and_ties_gain_nothing(classes, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    similarity = torch.randn(n, classes, generator=generator)
+    labels = torch.randint(classes, (n,), generator=generator)
+    found = scores(similarity, labels)
+    assert found["accuracy"] <= found["top5"]
+    by_hand = [labels[i] in similarity[i].argsort(descending=True)[:5] for i in range(n)]
+    assert found["top5"] == pytest.approx(sum(map(bool, by_hand)) / n)
+    assert scores(torch.zeros(n, 9), labels % 9)["top5"] == 0
+
+
+def test_text_files_say_one_thing_a_line(tmp_path):
+    (tmp_path / "names.txt").write_text("\ufeffhot dog\n\n  cat \n", encoding="utf-8")
+    assert read_lines(tmp_path / "names.txt", "classes") == ["hot dog", "cat"]
+
+
+@pytest.fixture(scope="module")
+def both():
+    """A small model of open_clip with random weights, and the same in ours."""
+    model = pytest.importorskip("open_clip.model")
+    from miniclip.clip import CLIP
+    from miniclip.recognise import config_from_shapes
+
+    torch.manual_seed(0)
+    vision = model.CLIPVisionCfg(layers=1, width=64, patch_size=16, image_size=32, head_width=64)
+    theirs = model.CLIP(32, vision, model.CLIPTextCfg(width=64, heads=1, layers=2)).eval()
+    config = config_from_shapes("open_clip's", theirs.state_dict()) | {
+        "activation": "gelu",
+        "vision_heads": 1,
+        "text_heads": 1,
+    }
+    ours = CLIP.from_config(config)
+    ours.load_state_dict(theirs.state_dict())
+    return theirs, ours.eval()
+
+
+def test_the_classifier_and_its_logits_equal_open_clips(both):
+    import open_clip
+
+    from miniclip.bpe import Tokenizer
+
+    theirs, ours = both
+    names, templates = imagenet()
+    assert len(names) == 1000 and len(templates) == 80
+    names = names[::100]
+    with torch.no_grad():
+        want = open_clip.build_zero_shot_classifier(
+            theirs, open_clip.SimpleTokenizer(), names, open_clip.OPENAI_IMAGENET_TEMPLATES
+        )
+        got = classifier_weights(ours, Tokenizer.openai(), names, templates)
+        torch.testing.assert_close(got, want, rtol=0, atol=1e-5)
+        images = torch.randn(4, 3, 32, 32)
+        logits = 100 * theirs.encode_image(images, normalize=True) @ want
+        ours_logits = 100 * ours.encode_image(images, normalize=True) @ got
+        torch.testing.assert_close(ours_logits / 100, logits / 100, rtol=0, atol=1e-5)

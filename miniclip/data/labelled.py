@@ -170,7 +170,8 @@ def _tar(path):
                     key, _, kind = member.name.partition(".")
                     samples.setdefault(key, {})[kind.lower()] = tar.extractfile(member).read()
     except (tarfile.TarError, OSError) as error:
-        raise ValueError(f"{printable(path.name)} is no tar that can be read: {error}") from None
+        reason = str(error).split("\n")[0]
+        raise ValueError(f"{printable(path.name)} is no tar that can be read: {reason}") from None
     for key, sample in samples.items():
         data = next((v for k, v in sample.items() if f".{k}" in photo.SUFFIXES), None)
         label = sample.get("cls", sample.get("txt", b"")).decode("utf-8", "replace").strip()
