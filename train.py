@@ -135,7 +135,7 @@ def learn_tokenizer(pairs, args, context_length):
     rng = np.random.default_rng(args.seed)
     indices = pairs.splits["train"]
     if len(indices) > 50_000:
-        indices = rng.choice(indices, 50_000, replace=False).tolist()
+        indices = np.sort(rng.choice(indices, 50_000, replace=False)).tolist()  # reads stay local
     texts = [caption for i in indices for caption in (pairs.captions(i)[0], pairs.caption(i, rng))]
     return Tokenizer.train(texts, args.vocab_size, context_length=context_length)
 
@@ -148,6 +148,9 @@ def prepare(args, saved, device):
         raise ValueError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
     torch.manual_seed(args.seed)
     if saved:
+        if saved["pairs"] != len(pairs):  # the order would be another, and so would the run
+            raise ValueError(f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
+                             f"{args.out} was started; bring them back, or choose another --out")  # fmt: skip
         tokenizer = Tokenizer.from_state(saved["tokenizer"])
         model = CLIP.from_config(saved["config"])
         model.load_state_dict(saved["model"])
@@ -272,7 +275,7 @@ def main(argv=None):
             checkpoint.save(args.out / "checkpoint.pt", dict(
                 model=model.state_dict(), config=model.config, tokenizer=tokenizer.state(),
                 optimizer=optimizer.state_dict(), scaler=scaler.state_dict(), step=step,
-                seconds=seconds, lost=lost, random=checkpoint.random_state(), options=run,
+                seconds=seconds, lost=lost, pairs=len(pairs), random=checkpoint.random_state(), options=run,
                 skipped=skipped))  # fmt: skip
 
     def loss_of(image, text, logit_scale):

@@ -145,6 +145,16 @@ def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, capsy
     assert (tmp_path / "run/checkpoint.pt").read_bytes() == before
 
 
+def test_pairs_that_have_changed_are_refused(pairs_csv, tmp_path, capsys):
+    copy = pairs_csv.with_name("copy.csv")
+    copy.write_text(pairs_csv.read_text())
+    run(copy, tmp_path / "run", "--steps", 2)
+    copy.write_text("\n".join(pairs_csv.read_text().splitlines()[:-1]))
+    with pytest.raises(SystemExit) as stop:
+        run(copy, tmp_path / "run", "--resume")
+    assert stop.value.code == 2 and "39 pairs, but 40" in capsys.readouterr().err
+
+
 def test_a_csv_without_a_caption_column_is_refused(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("filepath,b\n1,2\n")
     with pytest.raises(SystemExit) as stop:
