@@ -74,7 +74,7 @@ def test_a_run_learns_and_leaves_what_it_promises(pairs_csv, tmp_path):
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["steps"] == 60 and results["seed"] == 0
     heldout = results["heldout"]["text_to_image"]
-    assert set(heldout) == {"R@1", "R@5", "R@10", "median_rank", "n", "gallery"}
+    assert set(heldout) >= {"R@1", "R@5", "R@10", "median_rank", "n", "gallery"}
 
 
 @pytest.mark.parametrize("more", [(), ("--half-moments", "--micro-batch", 3)])
