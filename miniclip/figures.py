@@ -108,7 +108,7 @@ def draw_found(rows, path):
     columns = 6
     lines = max(1, -(-len(rows) // columns))
     figure = Figure(figsize=(1.7 * columns, 1.35 * lines), layout="constrained")
-    cells = figure.subplots(lines, columns, squeeze=False).flat
+    cells = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axis in cells:
         axis.set_axis_off()
     for axis, (test, train, caption) in zip(cells, rows):

@@ -1,0 +1,86 @@
+"""12  A classifier out of names.  Read lessons/12_zeroshot.md, then make this file green."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from miniclip.retrieval import encode_texts
+
+ANSWER = "miniclip.zeroshot:classifier_weights"
+
+
+def classifier_weights(model, tokenizer, names, templates):
+    """The zero-shot classifier: (E, classes) fp32, columns of length one.
+
+    names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
+    alone. Raises ValueError for no names, no templates, or a template without its placeholder.
+    """
+    raise NotImplementedError  # about 11 lines
+
+
+class Tower:
+    """A text tower that gives every sentence a direction of its own, always the same one."""
+
+    config, logit_scale, training = {"embed_dim": 16}, torch.zeros(()), False
+
+    def eval(self):
+        return self
+
+    def train(self, mode=True):
+        return self
+
+    def encode_text(self, tokens, normalize=False):
+        seeds = [torch.Generator().manual_seed(int(t)) for t in tokens[:, 0]]
+        return F.normalize(torch.stack([torch.randn(16, generator=g) for g in seeds]), dim=1)
+
+
+def tokenizer(texts, trim=False):
+    return torch.tensor([[sum(ord(c) * 31**k for k, c in enumerate(t)) % 2**31] for t in texts])
+
+
+def weights(names, templates):
+    return classifier_weights(Tower(), tokenizer, names, templates)
+
+
+def sentence(text):
+    return encode_texts(Tower(), tokenizer, [text])[0]
+
+
+@given(st.integers(1, 5), st.integers(1, 4))
+def test_one_column_of_length_one_for_each_class(classes, templates):
+    names = [f"class {k}" for k in range(classes)]
+    w = weights(names, [f"{t} {{}}" for t in range(templates)])
+    assert w.shape == (16, classes)
+    torch.testing.assert_close(w.norm(dim=0), torch.ones(classes))
+
+
+def test_a_class_is_the_sentence_with_its_name_in_it():
+    torch.testing.assert_close(weights(["dog", "cat"], ["a {}."])[:, 1], sentence("a cat."))
+
+
+def test_an_ensemble_is_the_mean_of_its_sentences_and_of_length_one_again():
+    mean = (sentence("a dog") + sentence("the dog")) / 2
+    torch.testing.assert_close(weights(["dog"], ["a {}", "the {}"])[:, 0], F.normalize(mean, dim=0))
+
+
+def test_classes_keep_their_own_templates():
+    both = weights(["dog", "cat"], ["a {}", "the {}"])
+    torch.testing.assert_close(both[:, :1], weights(["dog"], ["a {}", "the {}"]))
+    torch.testing.assert_close(both[:, 1:], weights(["cat"], ["a {}", "the {}"]))
+
+
+@pytest.mark.parametrize(
+    "names, templates, word",
+    [
+        ([], ["{}"], "names"),
+        ("dog", ["{}"], "names"),
+        (["dog"], [], "templates"),
+        (["dog"], ["a photo"], "a photo"),
+        (["dog"], ["{} or {}"], "once"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(names, templates, word):
+    with pytest.raises(ValueError, match=word):
+        weights(names, templates)

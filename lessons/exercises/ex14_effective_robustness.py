@@ -1,0 +1,56 @@
+"""14  Robust beyond expectation.  Read lessons/14_shift.md, then make this file green."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.shift import logit
+
+ANSWER = "miniclip.shift:effective_robustness"
+
+
+def effective_robustness(accuracy, shifted, line):
+    """Accuracy under the shift beyond what the baseline predicts from accuracy at home.
+
+    accuracy, shifted: fractions of 1, numbers or arrays; line: (slope, intercept) in logits, from
+    `baseline`. 0 is what others of this accuracy have; the difference is in accuracy, not in logits.
+    """
+    raise NotImplementedError  # about 3 lines
+
+
+shares = st.floats(0.02, 0.98)
+lines = st.tuples(st.floats(0.4, 1.4), st.floats(-1.5, 0.5))
+
+
+@given(shares, lines)
+def test_on_the_line_there_is_none(accuracy, line):
+    expected = 1 / (1 + np.exp(-(line[0] * logit(accuracy) + line[1])))
+    assert abs(effective_robustness(accuracy, expected, line)) < 1e-9
+
+
+@given(shares, shares, st.floats(0, 0.5), lines)
+def test_accuracy_beyond_the_line_counts_one_for_one(accuracy, shifted, more, line):
+    a, b = (effective_robustness(accuracy, s, line) for s in (shifted, shifted + more))
+    assert b - a == pytest.approx(more, abs=1e-9)
+
+
+@given(shares, st.floats(0.02, 0.9), lines)
+def test_a_better_model_at_home_is_expected_to_do_better(accuracy, shifted, line):
+    better = min(0.98, accuracy + 0.01)
+    assert (effective_robustness(better, shifted, line)
+            <= effective_robustness(accuracy, shifted, line) + 1e-12)  # fmt: skip
+
+
+def test_without_a_loss_on_a_line_without_a_loss_there_is_none():
+    assert abs(effective_robustness(0.7, 0.7, (1.0, 0.0))) < 1e-9
+
+
+def test_many_models_at_once_are_the_same_as_one_by_one():
+    accuracy, shifted, line = np.array([0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.5]), (0.8, -0.6)
+    one = [effective_robustness(a, s, line) for a, s in zip(accuracy, shifted)]
+    np.testing.assert_allclose(effective_robustness(accuracy, shifted, line), one)
+
+
+def test_everything_right_at_home_is_still_finite():
+    assert np.isfinite(effective_robustness(1.0, 0.9, (1.0, -1.0)))
