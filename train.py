@@ -303,15 +303,16 @@ def main(argv=None):
         optimizer.zero_grad(set_to_none=True)
         finite = not empty
         if not empty:
-            images = images.to(device, non_blocking=True)
-            tokens = tokenizer(captions, trim=True).to(device)  # as long as the longest caption
+            tokens = tokenizer(captions, trim=True)  # as long as the longest caption
             with torch.autocast(device.type, PRECISIONS[args.precision], args.precision != "fp32"):
                 if args.micro_batch and args.micro_batch < len(images):
                     loss, image, text, scale = microbatch_step(
                         towers, images, tokens, args.micro_batch, loss_of
                     )
                 else:
-                    image, text, scale = towers(images, tokens, normalize=False)
+                    image, text, scale = towers(
+                        images.to(device), tokens.to(device), normalize=False
+                    )
                     loss = loss_of(image, text, model.logit_scale)
                     loss.backward()
             scaler.unscale_(optimizer)

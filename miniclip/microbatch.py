@@ -19,13 +19,18 @@ def microbatch_step(model, images, tokens, size, loss_fn):
     """Add the gradients of loss_fn over the whole batch to model's parameters, `size` pairs a time.
 
     model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; images
-    (N, 3, H, W); tokens (N, L); loss_fn(image, text, logit_scale) -> 0-d. Returns the detached
-    (loss, image, text, scale) of the whole batch.
+    (N, 3, H, W) and tokens (N, L) may wait on the CPU; loss_fn(image, text, logit_scale) -> 0-d.
+    Returns the detached (loss, image, text, scale) of the whole batch.
     """
     raw = getattr(model, "module", model)
     parts = list(zip(images.split(size), tokens.split(size)))
+
+    def towers(part):  # only a part of the pictures is on the device at a time
+        part = [side.to(raw.logit_scale.device, non_blocking=True) for side in part]
+        return model(*part, normalize=False)
+
     with torch.no_grad(), statistics_kept(raw):  # the second pass counts the batch, once
-        features = [model(*part, normalize=False)[:2] for part in parts]
+        features = [towers(part)[:2] for part in parts]
     image, text = (torch.cat(side).requires_grad_() for side in zip(*features))
     logit_scale = raw.logit_scale.detach().requires_grad_()
     loss = loss_fn(image, text, logit_scale)
@@ -35,7 +40,7 @@ def microbatch_step(model, images, tokens, size, loss_fn):
     for k, (part, *pull) in enumerate(zip(parts, d_image.split(size), d_text.split(size))):
         last = k == len(parts) - 1
         with contextlib.nullcontext() if last else later():
-            *sides, scale = model(*part, normalize=False)
+            *sides, scale = towers(part)
             if last:  # log(scale) is logit_scale, seen through the model, where DDP sees it too
                 sides, pull = [*sides, scale.log()], [*pull, d_scale]
             torch.autograd.backward(sides, pull)

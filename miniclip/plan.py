@@ -92,12 +92,12 @@ def plan(
         "gradients on their way (DDP)": 4 * parameters * (world > 1),
         "Adam's moments": (4 if half_moments else 8) * parameters,
         "weights in " + precision: kept["copies"],
-        "the batch's pictures": mine * 3 * config["image_size"] ** 2 * 4,
         "the loss": losses["this one"]["bytes"],
     }
-    fixed = sum(memory.values())
+    room = card["memory_gib"] * GIB - sum(memory.values())
+    picture = 3 * config["image_size"] ** 2 * 4
+    memory["pictures"] = together * picture
     memory["activations"] = together * (a_pair + once)
-    room = card["memory_gib"] * GIB - fixed
 
     wire = wire_bytes(batch_size, world, config["embed_dim"], parameters)
     speed = utilisation * card[precision] * 1e12
@@ -108,8 +108,8 @@ def plan(
         model=model, world=world, gpu=gpu, batch_size=batch_size, precision=precision,
         checkpoint_blocks=checkpoint_blocks, pairs=mine, pairs_together=together, length=length,
         utilisation=utilisation, parameters=parameters, flop=flop, memory=memory,
-        memory_bytes=fixed + memory["activations"], gpu_bytes=card["memory_gib"] * GIB,
-        pair_bytes=a_pair + once, pairs_that_fit=max(0, int(room // (a_pair + once))),
+        memory_bytes=sum(memory.values()), gpu_bytes=card["memory_gib"] * GIB,
+        pair_bytes=a_pair + once, pairs_that_fit=max(0, int(room // (a_pair + once + picture))),
         losses=losses, loss_share=losses["this one"]["flop"] / flop["step"], wire=wire,
         compute_s=compute_s, wire_s=wire_s, step_s=step_s, pairs_per_s=batch_size / step_s,
         days=PAIRS / (batch_size / step_s) / DAY, paper=[paper_run(*run) for run in PAPER],

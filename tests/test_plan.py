@@ -216,7 +216,7 @@ def test_the_table_says_what_the_plan_holds():
     assert f"{p['days']:.1f}" in said and f"{p['pairs_per_s']:,.0f}" in said
     too_much = describe(plan("rn50x64", 8, "a100"))
     assert "does not fit in 80" in too_much and "--micro-batch" in too_much
-    assert "take a larger card" in describe(plan("rn50x64", 1, "t4", batch_size=4096))
+    assert "take a larger card" in describe(plan("rn50x64", 2, "t4", batch_size=262_144))
 
 
 @pytest.mark.parametrize(

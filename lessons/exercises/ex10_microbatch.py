@@ -22,10 +22,10 @@ def microbatch_step(model, images, tokens, size, loss_fn):
     """Add the gradients of loss_fn over the whole batch to model's parameters, `size` pairs a time.
 
     model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; images
-    (N, 3, H, W); tokens (N, L); loss_fn(image, text, logit_scale) -> 0-d. Returns the detached
-    (loss, image, text, scale) of the whole batch.
+    (N, 3, H, W) and tokens (N, L) may wait on the CPU; loss_fn(image, text, logit_scale) -> 0-d.
+    Returns the detached (loss, image, text, scale) of the whole batch.
     """
-    raise NotImplementedError  # about 18 lines
+    raise NotImplementedError  # about 20 lines
 
 
 class Watched(torch.nn.Module):
