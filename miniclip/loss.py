@@ -139,7 +139,10 @@ def _triton_ops(image, dtype):
 
 
 def _plan_together(asked, group):
-    """`_plan` on many ranks, and their collectives; every rank raises when any of them must."""
+    """`_plan` on many ranks, and their collectives; every rank raises when any of them must.
+
+    The ranks tell each other their shapes, so here, and only here, the host waits for the device.
+    """
     image, problem, ops, dtype = asked[0], None, None, None
     try:
         ops, dtype = _plan(*asked)

@@ -184,6 +184,40 @@ def test_against_the_largest_similarity_random_features_vanish():
     assert not uncertain(z, floor).any()
 
 
+@pytest.mark.parametrize("scale", [300.0, 1000.0])
+def test_a_scale_above_100_is_computed_and_not_clamped(scale):
+    for kind in ("random", "matched", "opposite"):
+        image, text = batch(33, 20, kind)
+        value = fused(image.float().to(DEVICE), text.float().to(DEVICE), math.log(scale)).item()
+        true = definition(image, text, torch.tensor(scale).double().log()).item()
+        assert abs(value - true) <= 1e-5 * max(true, 1), f"{kind}: {value} {true}"
+        check(image, text, math.log(scale), "fp32")
+
+
+@given(st.integers(1, 50), st.integers(0, 30), st.integers(1, 64), st.integers(0, 30), precisions)
+def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precision):
+    """One rank's rows against everybody's columns, as a block of the whole in float64."""
+    n, offset = m + extra, min(offset, extra)
+    x, y = batch(n, d, "matched", seed=m)
+    (rows, _), (columns, _) = (
+        blocks.normalise(t.float().to(DEVICE), PRECISIONS[precision]) for t in (x, y)
+    )
+    rows = rows[offset : offset + m].clone()
+    s = 20.0 * rows.double() @ columns.double().T
+    whole = 20.0 * torch.nn.functional.normalize(columns.double(), dim=1) @ columns.double().T
+    lse = s.logsumexp(1) / math.log(2), whole.logsumexp(0) / math.log(2) + 3
+    match = torch.arange(m, device=s.device) + offset
+    rest = torch.rand(m, device=s.device).double(), torch.rand(n, device=s.device).double()
+    g = torch.exp2(s / math.log(2) - lse[0][:, None]) + torch.exp2(s / math.log(2) - lse[1])
+    g[torch.arange(m), match] = -(rest[0] + rest[1][match])
+    vectors = [v.float() for v in (*lse, *rest)]
+    bits = torch.tensor(20 / math.log(2), device=DEVICE)
+    got = blocks.gradient(rows, columns, bits, *vectors, offset, 16)
+    for ours, true in zip(got, (g @ columns.double() / 2, g.T @ rows.double() / 2)):
+        error = (ours.double() * got[2] - true).norm() / true.norm()
+        assert error <= TOLERANCE[precision], f"{precision}: {error:.1e}"
+
+
 def test_results_repeat_bit_for_bit():
     image, text = batch(70, 40, "matched")
     a, b = (grads(on_device(fused), image, text, 4.0, torch.float32) for _ in range(2))
