@@ -161,7 +161,8 @@ def draw_humans(model, path):
         )
     if model is not None:
         axis.axhline(100 * model[1], color="#222222", linestyle="--", linewidth=1)
-        axis.text(3.8, 100 * model[1] + 1, model[0], fontsize=8, ha="right")
+        axis.text(3.8, 100 * model[1] + 1, model[0], fontsize=8, ha="right",
+                  bbox={"color": "white", "pad": 1})  # fmt: skip
     axis.set_xticks(np.arange(len(COLUMNS)) + 1.5 * width, COLUMNS, fontsize=8)
     axis.set(ylabel="%", ylim=(0, 118))
     axis.legend(fontsize=8, frameon=False, ncols=4, loc="upper center")
