@@ -75,10 +75,15 @@ def released(config, but=()):
     return None
 
 
+def _nearest_released(config):
+    """The same, for pictures and texts of any size; the right size is preferred."""
+    texts = ("vocab_size", "context_length")
+    return released(config, but=texts) or released(config, but=("image_size", *texts))
+
+
 def with_heads_of_released(path, config):
     """Add the heads and the name of the released model that has these shapes, else ValueError."""
-    texts = ("vocab_size", "context_length")
-    name = released(config, but=texts) or released(config, but=("image_size", *texts))
+    name = _nearest_released(config)
     if name is None:
         raise ValueError(
             f"{path} has the shapes of no released model (vision width {config['vision_width']}, "
@@ -117,4 +122,4 @@ def config_beside(path, state):
             raise ValueError(f"its pictures have the mean {mean}, not CLIP's")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{beside} describes no model of miniclip's: {error}") from None
-    return config | dict(name=released(config) or released(config, but=("image_size",)))
+    return config | dict(name=_nearest_released(config))
