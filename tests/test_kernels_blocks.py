@@ -9,7 +9,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import reference
@@ -70,9 +70,21 @@ def check(image, text, logit_scale, precision, strict=False, **how):
         assert mine <= limit, f"{precision}: {mine:.2e} > {theirs:.2e} + {TOLERANCE[precision]}"
 
 
-@given(st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6), st.sampled_from(KINDS),
-       precisions, st.floats(0, math.log(100)), st.integers(1, 80))  # fmt: skip
+hard = given(st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6), st.sampled_from(KINDS),
+             precisions, st.floats(0, math.log(100)), st.integers(1, 80))  # fmt: skip
+
+
+@hard
 def test_the_fused_loss_is_the_definition(n, d, seed, kind, precision, logit_scale, chunk):
+    check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
+
+
+@pytest.mark.slow
+@settings(max_examples=250)
+@hard
+def test_the_fused_loss_is_the_definition_250_times(
+    n, d, seed, kind, precision, logit_scale, chunk
+):
     check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
 
 
