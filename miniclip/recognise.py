@@ -120,6 +120,6 @@ def config_beside(path, state):
         mean = whole.get("preprocess_cfg", {}).get("mean")
         if mean and abs(mean[0] - 0.48145466) > 1e-4:
             raise ValueError(f"its pictures have the mean {mean}, not CLIP's")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise ValueError(f"{beside} describes no model of miniclip's: {error}") from None
     return config | dict(name=_nearest_released(config))

@@ -93,12 +93,27 @@ def _from_checkpoint(path, content):
     try:
         if content["version"] > checkpoint.VERSION:
             raise ValueError(f"version {content['version']} is newer than this code")
-        config, state = dict(content["config"]), dict(content["model"])
-        with torch.device("meta"):
-            CLIP.from_config(config)
-        return config, state, Tokenizer.from_state(content["tokenizer"])
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        state = content["model"]
+        if not _are_weights(state):
+            raise ValueError("its model is not a dict of tensors by name")
+        return _sound(content["config"]), dict(state), Tokenizer.from_state(content["tokenizer"])
+    except KeyError as error:
+        raise ValueError(f"{path} is no checkpoint that can be read: it has no {error}") from None
+    except (TypeError, ValueError, ArithmeticError) as error:
         raise ValueError(f"{path} is no checkpoint that can be read: {error}") from None
+
+
+def _sound(config):
+    """A config that was found in a file, once a model of its shape has been tried without memory."""
+    with torch.device("meta"):
+        return CLIP.from_config(config).config
+
+
+def _are_weights(state):
+    """Is this a dict of tensors by name?"""
+    return isinstance(state, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    )
 
 
 def _state_dict(path, file):
@@ -106,7 +121,7 @@ def _state_dict(path, file):
     state = file["content"]
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]  # open_clip's training checkpoints hold an optimiser as well
-    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+    if not _are_weights(state):
         raise ValueError(f"{path} holds no weights: it should be a dict of tensors by name")
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     for name in ("input_resolution", "context_length", "vocab_size"):
@@ -119,8 +134,8 @@ def _recorded_config(path, file):
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
     try:
-        return None if note is None else dict(json.loads(note))
-    except (ValueError, TypeError) as error:
+        return None if note is None else _sound(json.loads(note))
+    except (ValueError, TypeError, ArithmeticError) as error:
         raise ValueError(f"{path} has a damaged record of its config: {error}") from None
 
 

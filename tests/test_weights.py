@@ -5,6 +5,8 @@ import pickle
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 import miniclip
@@ -292,6 +294,31 @@ def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
     for content in (damaged, damaged | {"version": "x"}, damaged | {"config": {}, "model": 3},
                     damaged | {"version": 99, "config": small.config}):  # fmt: skip
         refused(write(tmp_path / "odd.pt", content), "no checkpoint that can be read")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """(path, bytes) of the smallest checkpoint there is."""
+    path = tmp_path_factory.mktemp("tiny") / "c.pt"
+    numbers = dict(vision_layers=1, text_layers=1, vision_width=32, text_width=32, image_size=32)
+    model = create_model("vit_mini", vocab_size=520, context_length=4, embed_dim=8, **numbers)
+    our_checkpoint(model, path)
+    return path, path.read_bytes()
+
+
+@given(data=st.data())
+def test_a_file_damaged_anywhere_loads_or_is_refused_in_one_sentence(tiny, data):
+    path, good = tiny
+    bad = bytearray(good[: data.draw(st.one_of(st.just(len(good)), st.integers(0, len(good))))])
+    places = st.one_of(st.integers(0, 4000), st.integers(len(good) - 6000, len(good) - 1))
+    for place in data.draw(st.lists(places, max_size=5)):
+        if place < len(bad):
+            bad[place] ^= 0xFF
+    path.write_bytes(bad)
+    try:
+        load(path)
+    except ValueError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
 
 
 def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(tmp_path, slim, small):
