@@ -65,6 +65,9 @@ def check(image, text, logit_scale, precision, strict=False, **how):
         unit_true = grads(definition, *features, logit_scale)
         plain = errors(plain, unit_true, *(x.double() for x in features), logit_scale)
         plain = [0.0 if math.isnan(e) else e for e in plain]
+    if strict:  # the scale's, too
+        most = max(abs(true[3].item()), math.exp(logit_scale) / 100)
+        ours, plain = [*ours, abs(got[3] - true[3]).item() / most], [*plain, 0.0]
     for mine, theirs in zip(ours, plain):
         limit = theirs + TOLERANCE[precision]
         assert mine <= limit, f"{precision}: {mine:.2e} > {theirs:.2e} + {TOLERANCE[precision]}"
