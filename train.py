@@ -80,7 +80,7 @@ def options(argv):
     where.add_argument("--resume", action="store_true", help="go on from --out, or start it")
     where.add_argument("--save-every", type=number(int, low=1), help="steps (default: about 20 s)")
     where.add_argument("--log-every", type=number(int, low=1), default=20, help="steps (20)")
-    where.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
     where.add_argument("--workers", type=number(int, low=0), default=0, help="loading processes")
     cost = parser.add_argument_group("what it would cost, instead of training")

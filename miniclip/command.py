@@ -42,13 +42,16 @@ def number(kind, low=None, above=None):
 
 
 def pick_device(name):
-    """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. ValueError where it is not there."""
+    """'auto', 'cpu', 'cuda', 'cuda:1' -> torch.device. ValueError where it is not there.
+
+    Apple's 'mps' is refused: the loss keeps a few vectors in float64, which it does not have.
+    """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError):
+        torch.zeros(1, device=device, dtype=torch.float64)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
         raise ValueError(f"--device {name} is not available here; try --device cpu") from None
     return device
 
