@@ -116,7 +116,8 @@ class ResNet(nn.Module):
 def statistics_kept(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
-    norms = [m for m in block.modules() if isinstance(m, nn.BatchNorm2d)]
+    kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)
+    norms = [m for m in block.modules() if isinstance(m, kinds)]
     before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
     for m in norms:
         m.momentum = 0.0  # running = 1 * running + 0 * batch
