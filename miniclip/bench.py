@@ -22,7 +22,9 @@ from miniclip.recognise import OPENCLIP
 
 
 def open_clip_model(name, state):
-    """open_clip's model of this name with the same weights, or None where it is not installed."""
+    """open_clip's model of this name with the same weights, or None where there is none."""
+    if name not in OPENCLIP:
+        return None
     try:
         import open_clip
     except ImportError:
@@ -93,9 +95,9 @@ def main(argv=None):
     torch.manual_seed(0)
     try:
         device = pick_device(args.device)
-        if not all(name in OPENCLIP for name in args.models):
-            known = [name for name in MODELS if name in OPENCLIP]
-            raise ValueError(f"--models must be among {', '.join(known)}, not {args.models}")
+        for name in args.models:
+            if name not in MODELS:
+                raise ValueError(f"--models must be among {', '.join(MODELS)}, not {name}")
     except ValueError as error:
         parser.error(str(error))
     print(", ".join(f"{k} {v}" for k, v in machine(device).items()) + f", batch {args.batch_size}")
