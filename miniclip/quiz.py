@@ -9,7 +9,7 @@ Nothing about the reader is kept: the answers live in memory, are counted, and a
 import os
 import random
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from miniclip.intervals import wilson, written
 
@@ -86,12 +86,15 @@ def _answer(ask, say, question, classes):
 
 
 def _sheet(labelled, drawn, examples, side=64):
-    """Example pictures, a class a column in the order of the numbers (an empty one has none)."""
-    sheet = Image.new("RGB", (side * len(labelled.class_names), side * examples), "white")
+    """Example pictures, a class a column below its number (an empty one has none)."""
+    head = 14
+    sheet = Image.new("RGB", (side * len(labelled.class_names), side * examples + head), "white")
+    for c in range(len(labelled.class_names)):
+        ImageDraw.Draw(sheet).text((side * c + side // 2 - 6, 1), str(c + 1), fill="black")
     for c, own in drawn.items():
         for row, i in enumerate(own):
             picture = labelled.pictures.image(i).resize((side, side))
-            sheet.paste(picture, (side * c, side * row))
+            sheet.paste(picture, (side * c, side * row + head))
     return sheet
 
 

@@ -35,7 +35,7 @@ def test_of_100_planted_duplicates_95_are_found_with_5_false_among_1000(pairs, s
 
 
 def test_planted_duplicates_are_found_and_strangers_are_not(pairs):
-    check(pairs, 3, 60, 200)
+    check(pairs, 3, 40, 60)
 
 
 @pytest.mark.parametrize("change", CHANGES)
