@@ -164,7 +164,7 @@ def _blur(x):
 def _unit(x):
     """Channels (P, 3, H, W) with mean 0 and length 1, nearly: (P, 3, H W); a flat one stays near 0."""
     x = x.flatten(2) - x.mean((2, 3))[..., None]
-    return x / (x.norm(dim=2, keepdim=True) + 0.02 * x.shape[2] ** 0.5)
+    return x / (x.norm(dim=2, keepdim=True) + 0.005 * x.shape[2] ** 0.5)
 
 
 def _coarse(x):
