@@ -4,20 +4,25 @@
     python -m miniclip.bench --models rn101 --batch-size 64 --device cuda --rounds 10
 
 Forward, and forward with backward, in fp32 and under bf16 autocast, of both towers on the same
-weights and inputs. A round times one model after the other, so that whatever else the machine does
-meets both; a ratio is the median over the rounds (above 1: miniclip is faster), with the middle
-half of the rounds beside it. The loss is not in it: see `python -m kernels.bench`.
+weights and inputs; then whole training steps, loss and AdamW included, on captions of 5 to 20
+tokens, which miniclip trims to the longest and open_clip pads to the context. A round times one
+model after the other, so that whatever else the machine does meets both; a ratio is the median over
+the rounds (above 1: miniclip is faster), with the middle half of the rounds beside it. For the loss
+alone see `python -m kernels.bench`.
 """
 
 import logging
 import statistics
 import sys
 import time
+from functools import partial
 
 import torch
 
 from miniclip.clip import MODELS, create_model
 from miniclip.command import Parser, machine, number, pick_device
+from miniclip.loss import contrastive_loss
+from miniclip.recipe import parameter_groups
 from miniclip.recognise import OPENCLIP
 
 
@@ -51,12 +56,41 @@ def seconds(model, images, tokens, dtype, backward):
     return time.perf_counter() - began
 
 
-def compare(models, images, tokens, dtype, backward, rounds):
-    """Rounds of one timing a model: list over models of lists of seconds, the warm-up left out."""
-    times = [[] for _ in models]
+def step_seconds(model, optimizer, loss_fn, images, tokens, dtype):
+    """One training step: both towers, the loss, AdamW. Seconds."""
+    autocast = torch.autocast(images.device.type, torch.bfloat16, enabled=dtype == "bf16")
+    _wait(images.device)
+    began = time.perf_counter()
+    optimizer.zero_grad(set_to_none=True)
+    with autocast:
+        loss = loss_fn(model, images, tokens)
+    loss.backward()
+    optimizer.step()
+    _wait(images.device)
+    return time.perf_counter() - began
+
+
+def our_loss(model, images, tokens):
+    """As train.py computes it: texts trimmed to the longest, features not normalised."""
+    longest = int(tokens.argmax(1).max()) + 1
+    image, text, _ = model(images, tokens[:, :longest], normalize=False)
+    return contrastive_loss(image.float(), text.float(), model.logit_scale)
+
+
+def open_clip_loss(model, images, tokens):
+    """As open_clip's training computes it."""
+    from open_clip.loss import ClipLoss
+
+    return ClipLoss()(*model(images, tokens))
+
+
+def compare(timed, rounds):
+    """Rounds of one timing each: list over `timed` (callables that return seconds) of lists of
+    seconds, the warm-up left out."""
+    times = [[] for _ in timed]
     for _ in range(rounds + 1):
-        for model, found in zip(models, times):
-            found.append(seconds(model, images, tokens, dtype, backward))
+        for one, found in zip(timed, times):
+            found.append(one())
     return [found[1:] for found in times]
 
 
@@ -77,6 +111,26 @@ def batch(config, size, device):
     return images, tokens
 
 
+def captioned(tokens):
+    """The same tokens as texts of 5 to 20, end included: the length of a caption."""
+    context, end = tokens.shape[1], tokens.max()
+    length = torch.randint(min(5, context), min(20, context) + 1, (len(tokens), 1))
+    at = torch.arange(context)
+    words = tokens.clamp(1, int(end) - 1).cpu()
+    texts = torch.where(at < length - 1, words, torch.where(at == length - 1, end.cpu(), 0))
+    return texts.to(tokens.device)
+
+
+def row(what, times):
+    """One line of the table."""
+    line = f"{what} | miniclip {1000 * statistics.median(times[0]):6.0f} ms"
+    if len(times) > 1:
+        low, ratio, high = quartiles([b / a for a, b in zip(*times)])
+        line += f" | open_clip {1000 * statistics.median(times[1]):6.0f} ms"
+        line += f" | ratio {ratio:.2f} ({low:.2f} to {high:.2f})"
+    return line
+
+
 def _wait(device):
     if device.type == "cuda":
         torch.cuda.synchronize(device)
@@ -88,7 +142,7 @@ def main(argv=None):
     parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")
     parser.add_argument("--rounds", type=number(int, low=1), default=5, help="timings of each (5)")
     parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
-    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda")
     args = parser.parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -108,14 +162,18 @@ def main(argv=None):
         images, tokens = batch(ours.config, args.batch_size, device)
         for dtype in ("fp32", "bf16"):
             for backward in (False, True):
-                times = compare(models, images, tokens, dtype, backward, args.rounds)
+                timed = [partial(seconds, m, images, tokens, dtype, backward) for m in models]
                 what = f"{name:<11} {dtype}  {'forward + backward' if backward else 'forward':<18}"
-                line = f"{what} | miniclip {1000 * statistics.median(times[0]):6.0f} ms"
-                if theirs is not None:
-                    low, ratio, high = quartiles([b / a for a, b in zip(*times)])
-                    line += f" | open_clip {1000 * statistics.median(times[1]):6.0f} ms"
-                    line += f" | ratio {ratio:.2f} ({low:.2f} to {high:.2f})"
-                print(line, flush=True)
+                print(row(what, compare(timed, args.rounds)), flush=True)
+        texts = captioned(tokens)
+        losses = [our_loss, open_clip_loss]
+        for dtype in ("fp32", "bf16"):
+            timed = []
+            for model, loss_fn in zip(models, losses):
+                optimizer = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-6)
+                timed.append(partial(step_seconds, model, optimizer, loss_fn, images, texts, dtype))
+            what = f"{name:<11} {dtype}  {'training step':<18}"
+            print(row(what, compare(timed, args.rounds)), flush=True)
     return 0
 
 

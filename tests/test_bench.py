@@ -3,14 +3,22 @@
 import pytest
 import torch
 
-from miniclip import bench
+from miniclip import bench, create_model
 
 
 def test_it_times_both_passes_in_both_precisions(capsys):
     assert bench.main(["--models", "rn_mini", "--rounds", "1", "--batch-size", "2"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 5 and "batch 2" in lines[0]
-    for line, what in zip(lines[1:], ("fp32  forward ", "fp32  forward + b", "bf16", "bf16")):
+    assert len(lines) == 7 and "batch 2" in lines[0]
+    rows = (
+        "fp32  forward ",
+        "fp32  forward + b",
+        "bf16",
+        "bf16",
+        "fp32  training",
+        "bf16  training",
+    )
+    for line, what in zip(lines[1:], rows):
         assert line.startswith("rn_mini") and what in line and " ms" in line
 
 
@@ -21,11 +29,24 @@ def test_an_unknown_model_is_refused_in_one_sentence(capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
-def test_a_round_times_the_models_in_turn_and_the_warm_up_is_left_out(monkeypatch):
+def test_a_round_times_the_models_in_turn_and_the_warm_up_is_left_out():
     order = []
-    monkeypatch.setattr(bench, "seconds", lambda model, *rest: order.append(model) or len(order))
-    assert bench.compare("ab", None, None, "fp32", False, rounds=2) == [[3, 5], [4, 6]]
+    timed = [lambda name=name: order.append(name) or len(order) for name in "ab"]
+    assert bench.compare(timed, rounds=2) == [[3, 5], [4, 6]]
     assert "".join(order) == "ababab"
+
+
+def test_captions_are_of_5_to_20_tokens_and_both_losses_are_the_same_number():
+    config = dict(image_size=48, context_length=32, vocab_size=600)
+    torch.manual_seed(0)
+    images, tokens = bench.batch(config, 6, torch.device("cpu"))
+    texts = bench.captioned(tokens)
+    ends = texts.argmax(1)
+    assert ((ends >= 4) & (ends < 20)).all() and (texts.gather(1, ends[:, None]) == 599).all()
+    assert (texts[torch.arange(32) > ends[:, None]] == 0).all()
+    model = create_model("vit_mini", vocab_size=600, image_size=48)
+    ours, theirs = bench.our_loss(model, images, texts), bench.open_clip_loss(model, images, texts)
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_the_texts_end_within_the_context():
