@@ -91,22 +91,24 @@ def test_thirty_steps_follow_open_clip(layers):
     theirs.load_state_dict(ours.state_dict(), strict=True)
     losses = []
     for model in (ours, theirs):
-        model.train()
+        # float64: AdamW and batch norm magnify rounding, in float32 past 1e-4 with some threads
+        model.double().train()
         matrices = [p for p in model.parameters() if p.ndim >= 2]
         vectors = [p for p in model.parameters() if p.ndim < 2]
         groups = [dict(params=matrices, weight_decay=0.2), dict(params=vectors, weight_decay=0.0)]
         optimizer = torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.98), eps=1e-6)
         curve = []
         for step in range(30):
-            loss = loss_of(*model(*batch(8, 64, 50, 10, seed=step % 5)))
+            images, tokens = batch(8, 64, 50, 10, seed=step % 5)
+            loss = loss_of(*model(images.double(), tokens))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             curve.append(loss.item())
-        losses.append(torch.tensor(curve))
+        losses.append(torch.tensor(curve, dtype=torch.float64))
     assert losses[0][-5:].mean() < losses[0][:5].mean() - 0.3, "it did not even learn"
     apart = (losses[0] - losses[1]).abs().max()
-    assert apart < 1e-4, f"{apart:.1e}"
+    assert apart < 1e-6, f"{apart:.1e}"
 
 
 @pytest.mark.parametrize("name", ["rn_mini", "vit_mini"])
