@@ -137,6 +137,7 @@ def _wait(device):
 
 
 def main(argv=None):
+    """The command: one line a measurement. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.bench", description="Time the towers.")
     parser.add_argument("--models", nargs="+", default=["rn50", "vit_b32"], help="names of MODELS")
     parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")

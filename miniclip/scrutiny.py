@@ -54,8 +54,8 @@ def overlap(e):
                       "helped (figure 17); the paper finds a median of 2.2 % overlap.")  # fmt: skip
     if page:
         page = sorted(page, key=lambda found: found[0])
-        chosen = [page[k * len(page) // 24][1:] for k in range(24)] if len(page) > 24 else page
-        chosen = [c[-3:] for c in chosen]
+        shown = min(24, len(page))
+        chosen = [page[k * len(page) // shown][1:] for k in range(shown)]
         figures.draw_found(chosen, report.path("duplicates.png"))
         report.figure("duplicates.png", f"{len(chosen)} of the {len(page)} pairs found, test left and training "
                       "right, from the surest to the least sure: judge them yourself.")  # fmt: skip

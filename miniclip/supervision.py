@@ -13,6 +13,7 @@ from miniclip.zeroshot import accuracy, scores
 
 
 def probes(e):
+    """Sections 3.1.5 and 3.2: logistic regression on frozen features. Exam -> dict of results."""
     report, home, (members, shots) = e.report, e.labelled, e.learnable
     report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6, 7 and 8")
     if not shots:
@@ -58,6 +59,7 @@ def probes(e):
 
 
 def robustness(e):
+    """Section 3.3: the same classes in other drawings. Exam -> dict of results."""
     report, home, results = e.report, e.labelled, {}
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
     for sentence in e.missing:

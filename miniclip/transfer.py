@@ -15,6 +15,7 @@ TONES = [f"{t} skin tone" for t in ("light", "medium-light", "medium", "medium-d
 
 
 def retrieval(e):
+    """The appendix: captions look for pictures and pictures for captions. Exam -> dict of results."""
     pairs, report = e.pairs, e.report
     report.section(
         "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
@@ -53,6 +54,7 @@ def retrieval(e):
 
 
 def zero_shot(e):
+    """Section 3.1: a classifier from names, a template, an ensemble. Exam -> dict of results."""
     report, home = e.report, e.labelled
     report.section(f"Zero-shot: {len(home.class_names)} classes, {home.name}",
                    "section 3.1.4, figure 4: from a name without context to an ensemble")  # fmt: skip

@@ -107,6 +107,7 @@ def decode_all(pairs):
 
 
 def main(argv=None):
+    """The command: a summary, or the sub-commands pack and bench. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["pack"]:
         return pack.main(argv[1:])

@@ -118,6 +118,7 @@ def report(source, size, most, turns):
 
 
 def main(argv=None):
+    """The command: pairs a second, ours and theirs. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.data bench", description="Time pairs from shards.")
     parser.add_argument("data", nargs="?", help="shards (default: some are made)")
     parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")

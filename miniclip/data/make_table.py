@@ -39,6 +39,7 @@ def parse(text):
 
 
 def main(argv):
+    """The command: emoji-test.txt -> emoji.tsv. Returns the exit code."""
     if len(argv) != 1:
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2

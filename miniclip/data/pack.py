@@ -104,6 +104,7 @@ def _original(pairs, i):
 
 
 def main(argv=None):
+    """The command: write the shards and say what was left out. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
     parser.add_argument("data", nargs="?", help="pairs.csv, a folder or shards (default: emoji)")
     parser.add_argument("out", help="folder for 00000.tar, 00001.tar, ...")
