@@ -117,6 +117,7 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--steps", "3", "--epochs", "2"], ["not allowed with"]),
         (["--warmup", "2"], ["warmup", "at most 1"]),
         (["--device", "cuda:99"], ["cuda:99"]),
+        (["--sync-bn", "--device", "cpu"], ["--sync-bn", "GPUs"]),
         (["--no-such-option"], ["no-such-option"]),
         (["--plan", "--gpu", "abacus"], ["abacus", "h100"]),
     ],
