@@ -14,6 +14,7 @@ weights of one that was not; --minutes follows a clock and only goes on.
 
 import json
 import math
+import os
 import shlex
 import signal
 import sys
@@ -97,16 +98,21 @@ def settle(args, device):
     """
     args.out = args.out or Path("runs") / (args.model or "rn_mini")
     path, saved = args.out / "checkpoint.pt", None
+    folder = next(p for p in (args.out, *args.out.absolute().parents) if p.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise ValueError(f"--out {args.out} cannot be written: {folder} is not a writable folder")
     if path.exists() and not (args.resume or launch.restarted()):
         raise ValueError(f"{args.out} holds a run; go on with --resume, or choose another --out")
     if path.exists():
         saved = checkpoint.load(path)
         for name, now in vars(args).items():
             then = saved["options"].get(name)
-            if name not in FREE and now not in (None, False, then):
+            given = now is not None and now is not False  # 0 is given, too
+            if name not in FREE and given and now != then:
                 flag = "--" + name.replace("_", "-")
+                started = f"without {flag}" if then in (None, False) else f"with {flag} {then}"
                 raise ValueError(
-                    f"{args.out} was started with {flag} {then}, not {now}; choose another --out"
+                    f"{args.out} was started {started}, not with {now}; choose another --out"
                 )
         vars(args).update(saved["options"])
     args.model = args.model or "rn_mini"
@@ -183,24 +189,24 @@ def in_batch_accuracy(image, text, at_most=1024):
 
 def report(args, model, tokenizer, pairs, progress, device):
     """What it learned, on pictures that it has not seen: the table, the pictures, results.json."""
+    draw_curves(args.out / "log.jsonl", args.out / "curves.png")
     print("evaluating on the held-out pairs ...", flush=True)
     results, galleries = evaluate_heldout(model.eval(), tokenizer, pairs)
     if "heldout_compositions" in results:
         oracle = pairs.tone_blind_oracle(pairs.splits["heldout_compositions"])
         results["heldout_compositions"]["tone_blind_oracle"] = oracle
-    draw_curves(args.out / "log.jsonl", args.out / "curves.png")
-    example = pairs.captions(pairs.splits["train"][0])[0]
+    example, drawn = pairs.captions(pairs.splits["train"][0])[0], ""
     if results:
         split, gallery = next(iter(galleries.items()))
         queries, answers = pairs.queries(split)
         draw_retrieval(gallery, queries, args.out / "retrieval.png", answers=answers)
         print(table(results))
-        example = queries[0]
+        example, drawn = queries[0], "retrieval.png, "
     write_json(args.out / "results.json", {
         **results, "command": shlex.join(["python", *sys.argv]), "seed": args.seed, **progress,
         "machine": machine(device),
     })  # fmt: skip
-    print(f"curves.png, retrieval.png and results.json are in {args.out}\nnext: python eval.py "
+    print(f"curves.png, {drawn}and results.json are in {args.out}\nnext: python eval.py "
           f"--checkpoint {args.out / 'checkpoint.pt'} --search {shlex.quote(example)}")  # fmt: skip
 
 
@@ -305,7 +311,8 @@ def main(argv=None):
         if not empty:
             tokens = tokenizer(captions, trim=True)  # as long as the longest caption
             with torch.autocast(device.type, PRECISIONS[args.precision], args.precision != "fp32"):
-                if args.micro_batch and args.micro_batch < len(images):
+                # all ranks alike, or DDP's bookkeeping on one would wait for the other's for ever
+                if args.micro_batch and (world > 1 or args.micro_batch < len(images)):
                     loss, image, text, scale = microbatch_step(
                         towers, images, tokens, args.micro_batch, loss_of
                     )
@@ -330,6 +337,9 @@ def main(argv=None):
         if lost_in_a_row == PATIENCE:
             why = (f"no finite gradient in {PATIENCE} steps up to step {step}; the last good "
                    f"checkpoint is as it was: try a lower --lr, or --precision bf16")  # fmt: skip
+            if empty:
+                why = (f"none of the pictures of a batch could be read, {PATIENCE} times in a row; "
+                       f"{report_skipped(list(skipped.items()))}")  # fmt: skip
             parser.error(why if rank == 0 else None)
 
         now = time.monotonic()
@@ -358,12 +368,16 @@ def main(argv=None):
             last_saved = time.monotonic()
 
     save()
+    signals.restore()
     if stop:
         print0(f"stopped by {signal.Signals(int(stop)).name} at step {step}, saved; go on with:\n"
                f"  python train.py --out {shlex.quote(str(args.out))} --resume")  # fmt: skip
     elif rank == 0:
         progress = dict(steps=step, lost_steps=lost, train_seconds=round(seconds, 1))
-        report(args, model, tokenizer, pairs, progress, device)
+        try:
+            report(args, model, tokenizer, pairs, progress, device)
+        except ValueError as error:  # the features are not finite
+            parser.error(str(error))
     if skipped:
         print0(report_skipped(list(skipped.items())))
     launch.end()

@@ -116,7 +116,7 @@ def draw_found(rows, path):
             [np.asarray(p.convert("RGB").resize((64, 64))) for p in (test, train)], 1
         )
         axis.imshow(both)
-        axis.set_title(caption, fontsize=6)
+        axis.set_title(caption, fontsize=6, parse_math=False)
     figure.savefig(path, dpi=110)
 
 

@@ -67,8 +67,14 @@ class Signals:
 
     def __init__(self):
         self.received = 0
-        for number in (signal.SIGINT, signal.SIGTERM):
+        self.before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+        for number in self.before:
             signal.signal(number, self._note)
+
+    def restore(self):
+        """From here on, signals do again what they did before."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
 
     def _note(self, number, frame):
         self.received = number

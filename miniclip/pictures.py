@@ -14,7 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 def draw_curves(log, path):
     """Draw log.jsonl (loss, scale, learning rate, in-batch accuracy over steps) into a PNG."""
-    lines = [json.loads(line) for line in Path(log).read_text(encoding="utf-8").splitlines()]
+    text = Path(log).read_text(encoding="utf-8") if Path(log).exists() else ""
+    lines = [json.loads(line) for line in text.splitlines()]
     lines = [line for line in lines if "loss" in line]
     steps = [line["step"] for line in lines]
     figure = Figure(figsize=(10, 5.6), layout="constrained")
@@ -59,7 +60,8 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
             axis.set_yticks([])
             axis.spines[:].set_visible(False)
         # a long title must not widen its column
-        row[0].set_title(f"“{query}”", loc="left", fontsize=9).set_in_layout(False)
+        title = row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False)
+        title.set_in_layout(False)
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))
             axis.set_xlabel(f"{cosine:.2f}", fontsize=7, labelpad=1)

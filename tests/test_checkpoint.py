@@ -59,8 +59,8 @@ def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_p
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"not a checkpoint", b"PK\x03\x04 cut short", pickle.dumps({"a": 1})],
-    ids=["empty", "text", "zip", "pickle"],
+    [b"", b"hello\n", b"not a checkpoint", b"PK\x03\x04 cut short", pickle.dumps({"a": 1})],
+    ids=["empty", "word", "text", "zip", "pickle"],
 )
 def test_a_foreign_file_is_refused_in_one_sentence(tmp_path, content):
     path = tmp_path / "c.pt"

@@ -18,7 +18,7 @@ def run(tmp_path_factory):
     lines = ["filepath\tcaption"]
     for k in range(30):
         Image.new("RGB", (32, 32), (8 * k, 255 - 8 * k, 99)).save(folder / f"{k}.png")
-        lines.append(f"{k}.png\tcolour number {k}")
+        lines.append(f"{k}.png\tcolour number {k}, was $1 # now $0")
     (folder / "pairs.tsv").write_text("\n".join(lines))
     train.main(["--data", str(folder / "pairs.tsv"), "--out", str(folder / "run"), "--steps", "2",
                 "--batch-size", "8"])  # fmt: skip

@@ -81,8 +81,8 @@ def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
     three = ("--steps", 3, "--lr", 5e-5)
     code, said = finish(start(1, pairs_folder, tmp_path / "one", *three))
     assert code == 0, said
-    # uneven shares of 9 pairs, and each rank's share in parts
-    code, said = finish(start(2, pairs_folder, tmp_path / "two", *three, "--micro-batch", 2))
+    # shares of 5 and 4 pairs in parts of at most 4: two for one rank, one for the other
+    code, said = finish(start(2, pairs_folder, tmp_path / "two", *three, "--micro-batch", 4))
     assert code == 0, said
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")

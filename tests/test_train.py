@@ -138,6 +138,8 @@ def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, capsy
         ([], "--resume"),
         (["--resume", "--model", "vit_mini"], "--model"),
         (["--resume", "--steps", "9"], "--steps"),
+        (["--resume", "--weight-decay", "0"], "--weight-decay"),
+        (["--resume", "--epochs", "2"], "without --epochs"),
     ):
         with pytest.raises(SystemExit) as stop:
             run(pairs_csv, tmp_path / "run", *more)
@@ -154,6 +156,14 @@ def test_pairs_that_have_changed_are_refused(pairs_csv, tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         run(copy, tmp_path / "run", "--resume")
     assert stop.value.code == 2 and "39 pairs, but 40" in capsys.readouterr().err
+
+
+def test_an_out_that_cannot_be_a_folder_is_refused(pairs_csv, tmp_path, capsys):
+    (tmp_path / "file").write_text("hello")
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "file/run", "--steps", 2)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "cannot be written" in said, said
 
 
 def test_a_csv_without_a_caption_column_is_refused(tmp_path, capsys):
