@@ -253,9 +253,9 @@ def main(argv=None):
         checkpoint.restore_random_state(saved["random"])
         step, seconds, lost = saved["step"], saved["seconds"], saved["lost"]
         skipped |= saved["skipped"]
+    if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
+        model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model
-    if args.sync_bn:
-        towers = torch.nn.SyncBatchNorm.convert_sync_batchnorm(towers)
     if world > 1:  # each rank keeps its own batch-norm averages; rank 0's are the ones saved
         ids = [device.index] if device.type == "cuda" else None
         towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)
