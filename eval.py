@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 import miniclip
-from miniclip.command import Parser, machine, number, pick_device, write_json
+from miniclip.common import Parser, UserError, machine, number, pick_device, write_json
 from miniclip.data import report_skipped
 from miniclip.exam import Exam, open_data, open_examined, open_shifts, open_templates
 from miniclip.pictures import draw_retrieval
@@ -87,7 +87,7 @@ def search(model, tokenizer, pairs, text, k, path):
 def quiz(e, folder):
     """--quiz: the reader and the model on the same held-out pictures."""
     if e.labelled is None:
-        raise ValueError("the quiz needs labelled pictures: add --images")
+        raise UserError("the quiz needs labelled pictures: add --images")
     x, y, kept = e.seen("test")
     right = dict(zip(kept, ((x @ e.weights()).argmax(1) == y).tolist()))
     run_quiz(e.labelled, kept, right, folder)
@@ -106,7 +106,7 @@ def examine(e, tasks):
         began = time.monotonic()
         try:
             found = part(e)
-        except ValueError as error:  # what only this part needs is missing: the others go on
+        except UserError as error:  # what only this part needs is missing: the others go on
             e.report.say(f"Left out: {error}.")
             found = {}
         found["seconds"] = round(time.monotonic() - began, 1)
@@ -141,7 +141,7 @@ def main(argv=None):
         if args.quiz:
             quiz(e, out / "quiz")
             return 0
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
 
     results = examine(e, args.task or CONTENTS)

@@ -29,7 +29,7 @@ from torch.nn.parallel import DistributedDataParallel
 from miniclip import checkpoint, launch
 from miniclip.bpe import Tokenizer
 from miniclip.clip import CLIP, MODELS, create_model
-from miniclip.command import Parser, machine, number, write_json
+from miniclip.common import Parser, UserError, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
 from miniclip.data.batches import batches
 from miniclip.dist import dist_info, print0
@@ -100,9 +100,9 @@ def settle(args, device):
     path, saved = args.out / "checkpoint.pt", None
     folder = next(p for p in (args.out, *args.out.absolute().parents) if p.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise ValueError(f"--out {args.out} cannot be written: {folder} is not a writable folder")
+        raise UserError(f"--out {args.out} cannot be written: {folder} is not a writable folder")
     if path.exists() and not (args.resume or launch.restarted()):
-        raise ValueError(f"{args.out} holds a run; go on with --resume, or choose another --out")
+        raise UserError(f"{args.out} holds a run; go on with --resume, or choose another --out")
     if path.exists():
         saved = checkpoint.load(path)
         for name, now in vars(args).items():
@@ -111,7 +111,7 @@ def settle(args, device):
             if name not in FREE and given and now != then:
                 flag = "--" + name.replace("_", "-")
                 started = f"without {flag}" if then in (None, False) else f"with {flag} {then}"
-                raise ValueError(
+                raise UserError(
                     f"{args.out} was started {started}, not with {now}; choose another --out"
                 )
         vars(args).update(saved["options"])
@@ -128,11 +128,11 @@ def settle(args, device):
             setattr(args, name, value)
     for name in ("warmup", "crop"):
         if getattr(args, name) > 1:
-            raise ValueError(f"--{name} is a share, at most 1, not {getattr(args, name)}")
+            raise UserError(f"--{name} is a share, at most 1, not {getattr(args, name)}")
     if args.sync_bn and device.type != "cuda":
-        raise ValueError("--sync-bn needs GPUs: torch has no synchronised batch norm for CPUs")
+        raise UserError("--sync-bn needs GPUs: torch has no synchronised batch norm for CPUs")
     if args.batch_size < dist_info()[1]:
-        raise ValueError(f"--batch-size {args.batch_size} leaves some ranks without a pair")
+        raise UserError(f"--batch-size {args.batch_size} leaves some ranks without a pair")
     return saved
 
 
@@ -151,11 +151,11 @@ def prepare(args, saved, device):
     pairs = open_pairs(args.data, image_column=args.image_column,
                        caption_column=args.caption_column, separator=args.separator)  # fmt: skip
     if len(pairs.splits["train"]) < dist_info()[1]:
-        raise ValueError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
+        raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
     torch.manual_seed(args.seed)
     if saved:
         if saved["pairs"] != len(pairs):  # the order would be another, and so would the run
-            raise ValueError(f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
+            raise UserError(f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
                              f"{args.out} was started; bring them back, or choose another --out")  # fmt: skip
         tokenizer = Tokenizer.from_state(saved["tokenizer"])
         model = CLIP.from_config(saved["config"])
@@ -217,7 +217,7 @@ def print_plan(args, parser):
             args.model or "rn_mini", args.world_size, args.gpu, args.batch_size or 32_768,
             args.precision, args.checkpoint_blocks, args.micro_batch, args.half_moments,
         )))  # fmt: skip
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     return 0
 
@@ -233,7 +233,7 @@ def main(argv=None):
             torch.set_num_threads(args.threads)
         saved = settle(args, device)
         pairs, tokenizer, model = prepare(args, saved, device)
-    except ValueError as error:
+    except UserError as error:
         problem = str(error)
     problem = launch.first_problem(problem)
     rank, world = dist_info()
@@ -376,7 +376,7 @@ def main(argv=None):
         progress = dict(steps=step, lost_steps=lost, train_seconds=round(seconds, 1))
         try:
             report(args, model, tokenizer, pairs, progress, device)
-        except ValueError as error:  # the features are not finite
+        except UserError as error:  # the features are not finite
             parser.error(str(error))
     if skipped:
         print0(report_skipped(list(skipped.items())))

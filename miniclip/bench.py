@@ -20,7 +20,7 @@ from functools import partial
 import torch
 
 from miniclip.clip import MODELS, create_model
-from miniclip.command import Parser, machine, number, pick_device
+from miniclip.common import Parser, UserError, machine, number, pick_device
 from miniclip.loss import contrastive_loss
 from miniclip.recipe import parameter_groups
 from miniclip.recognise import OPENCLIP
@@ -152,8 +152,8 @@ def main(argv=None):
         device = pick_device(args.device)
         for name in args.models:
             if name not in MODELS:
-                raise ValueError(f"--models must be among {', '.join(MODELS)}, not {name}")
-    except ValueError as error:
+                raise UserError(f"--models must be among {', '.join(MODELS)}, not {name}")
+    except UserError as error:
         parser.error(str(error))
     print(", ".join(f"{k} {v}" for k, v in machine(device).items()) + f", batch {args.batch_size}")
     for name in args.models:

@@ -28,6 +28,7 @@ import numpy as np
 import torch
 
 from miniclip.clean import clean, split_words
+from miniclip.common import UserError
 from miniclip.merge import learn_merges, segment
 
 __all__ = ["Tokenizer", "byte_alphabet", "clean"]
@@ -69,12 +70,12 @@ class Tokenizer:
         for left, right in merges:
             new = len(self.pieces)
             if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
-                raise ValueError(f"merge {new - 512} joins what cannot stand side by side")
+                raise UserError(f"merge {new - 512} joins what cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
             self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         if len(self.ids) < len(self.pieces):
-            raise ValueError("two merges make the same entry, so these merges are no vocabulary")
+            raise UserError("two merges make the same entry, so these merges are no vocabulary")
         self.start, self.end = len(self.pieces), len(self.pieces) + 1
         self.vocab_size = self.end + 1
         self._ids_of_chunk = _Cache(self._encode_chunk)
@@ -85,7 +86,7 @@ class Tokenizer:
         if isinstance(texts, str):
             raise ValueError("texts must be a list of strings, not one string")
         if not isinstance(vocab_size, int) or vocab_size < 514:
-            raise ValueError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
+            raise UserError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
         counts = Counter(word for text in texts for word in split_words(clean(text)))
         blank = cls([])
         words = {tuple(blank._symbols(_marked(word))): count for word, count in counts.items()}
@@ -100,7 +101,7 @@ class Tokenizer:
             data = Path(path).read_bytes()
             text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
         except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path} is no merges file: {error}") from None
+            raise UserError(f"{path} is no merges file: {error}") from None
         lines = text.split("\n")[1 : RELEASED_MERGES + 1]  # the first line is a version
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
@@ -108,11 +109,11 @@ class Tokenizer:
         for line in lines:
             left, _, right = line.partition(" ")
             if left not in ids or right not in ids:
-                raise ValueError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
+                raise UserError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
             merges.append((ids[left], ids[right]))
             ids[left + right] = len(ids)
         if len(merges) < RELEASED_MERGES:
-            raise ValueError(f"{path} is cut short: {len(merges):,} merges of {RELEASED_MERGES:,}")
+            raise UserError(f"{path} is cut short: {len(merges):,} merges of {RELEASED_MERGES:,}")
         return cls(merges)
 
     def _symbols(self, piece):
@@ -168,7 +169,7 @@ class Tokenizer:
         """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
 
         L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
-        Longer text is cut and keeps its end; truncate=False raises ValueError instead.
+        Longer text is cut and keeps its end; truncate=False raises UserError instead.
         """
         limit = self.context_length if context_length is None else _length(context_length)
         if isinstance(texts, str) or not isinstance(texts, Iterable):
@@ -176,7 +177,7 @@ class Tokenizer:
         rows = [self.encode(text) for text in texts]
         for i, row in enumerate(rows):
             if len(row) + 2 > limit and not truncate:
-                raise ValueError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
+                raise UserError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
         rows = [[self.start, *row[: limit - 2], self.end] for row in rows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         longest = int(lengths.max(initial=2)) if trim else limit
@@ -193,12 +194,12 @@ class Tokenizer:
     def from_state(cls, state):
         """The tokenizer whose `state()` this is. ValueError for anything else."""
         if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise ValueError(f"not a {FORMAT}, which Tokenizer.save writes")
+            raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
         try:
             merges = [(int(left), int(right)) for left, right in state["merges"]]
             return cls(merges, state["context_length"])
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"a damaged {FORMAT}: {error!r}") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"a damaged {FORMAT}: {error!r}") from None
 
     def save(self, path):
         """Write `state()` as JSON. A reader finds the old file or the new one, never half of one."""
@@ -212,7 +213,7 @@ class Tokenizer:
         try:
             return cls.from_state(json.loads(Path(path).read_text()))
         except (OSError, ValueError, RecursionError) as error:
-            raise ValueError(f"{path} holds no vocabulary: {error}") from None
+            raise UserError(f"{path} holds no vocabulary: {error}") from None
 
 
 class _Cache(dict):
@@ -240,7 +241,7 @@ def _marked(word):
 def _length(context_length):
     """context_length itself, if it has room for start and end; else ValueError."""
     if not isinstance(context_length, int) or context_length < 2:
-        raise ValueError(f"context_length must be at least 2 (start, end), not {context_length!r}")
+        raise UserError(f"context_length must be at least 2 (start, end), not {context_length!r}")
     return context_length
 
 
@@ -251,7 +252,7 @@ def _find_merges_file():
         for folder in (spec and spec.submodule_search_locations) or ():
             if (path := Path(folder, MERGES_FILE)).exists():
                 return path
-    raise ValueError(
+    raise UserError(
         "the released vocabulary needs its merges file: pip install open_clip_torch, "
         f"or give Tokenizer.openai the path of a {MERGES_FILE}"
     )

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from miniclip.bpe import END, Tokenizer, byte_alphabet
 from miniclip.clean import is_plain
+from miniclip.common import UserError
 
 
 def captions(tokenizer, n, seed):
@@ -128,7 +129,7 @@ def main(argv=None):
     try:
         tokenizer = Tokenizer.openai()
         lines = args.captions and Path(args.captions).read_text().splitlines()
-    except (OSError, ValueError) as error:
+    except (OSError, UserError) as error:
         sys.exit(f"python -m miniclip.bpe: error: {error}")
     if lines:
         lines = [line for line in lines if is_plain(line)]

@@ -7,10 +7,11 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import json
-import os
 from pathlib import Path
 
 import torch
+
+from miniclip.common import UserError, replacing
 
 FORMAT, VERSION = "miniclip", 1
 
@@ -26,19 +27,19 @@ def save(path, state):
 
 
 def load(path):
-    """Read a checkpoint onto the CPU as a dict. Raises ValueError in one sentence when it cannot."""
+    """Read a checkpoint onto the CPU as a dict. Raises UserError in one sentence when it cannot."""
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
+        raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise nearly anything in the unpickler
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
-        raise ValueError(f"{path} cannot be read as a checkpoint: {reason}") from None
+        raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ValueError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
+        raise UserError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
     if state.get("version") != VERSION:
-        raise ValueError(
+        raise UserError(
             f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
         )
     return state
@@ -75,41 +76,3 @@ def cut_log(path, step):
             continue
     with replacing(path) as file:
         file.write("".join(kept).encode())
-
-
-class replacing:
-    """`with replacing(path) as file:` writes a binary file that replaces `path` only when whole."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # left by a killed process
-            old.unlink(missing_ok=True)
-        self.file = open(self.temporary, "wb")
-        return self.file
-
-    def __exit__(self, kind, error, traceback):
-        if kind is None:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        self.file.close()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-            sync_folder(self.path.parent)
-        else:
-            self.temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder):
-    """Force a rename in `folder` to the disk, where the system can (Windows cannot)."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

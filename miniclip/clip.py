@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from miniclip.common import UserError
 from miniclip.resnet import ResNet
 from miniclip.text import TextTransformer
 from miniclip.vit import ViT
@@ -129,14 +130,14 @@ def create_model(name, vocab_size=49408, **overrides):
     """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
 
-    Raises ValueError for a name that MODELS lacks (it suggests the nearest) or an unknown override.
+    Raises UserError for a name that MODELS lacks (it suggests the nearest) or an unknown override.
     """
     if name not in MODELS:
         near = difflib.get_close_matches(
             str(name).lower().replace("-", "_"), MODELS, n=1, cutoff=0.4
         )
         hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ValueError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
+        raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
     known = CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()
     for key in overrides:
         if key not in known - {"name"}:

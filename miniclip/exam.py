@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from miniclip import checkpoint, probe
+from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
@@ -29,7 +30,7 @@ def open_data(args):
     embedded ones where it does not say (a file of OpenAI's or open_clip's)."""
     try:
         trained = checkpoint.load(args.checkpoint)["options"]
-    except ValueError:
+    except UserError:
         trained = None
     source = args.data or (trained or {}).get("data")
     same = trained is not None and source == trained.get("data")
@@ -45,7 +46,7 @@ def open_data(args):
 def open_templates(args, labelled, pairs):
     """The list of templates: --templates, 'imagenet' for OpenAI's 80, or what suits the pictures.
 
-    Raises ValueError for a template without its placeholder.
+    Raises UserError for a template without its placeholder.
     """
     templates = EMOJI if labelled and labelled.pictures is pairs else PLAIN
     if args.templates == "imagenet":
@@ -54,7 +55,7 @@ def open_templates(args, labelled, pairs):
         templates = read_lines(args.templates, "templates")
     for template in templates:
         if template.count("{}") != 1:
-            raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")
+            raise UserError(f"template {template!r} must hold {{}} once, where the name goes")
     return templates
 
 
@@ -67,11 +68,9 @@ def open_examined(args, pairs):
         return open_labelled(args.images, names)
     labelled = of_pairs(pairs)
     if names and labelled is None:
-        raise ValueError("--classes needs labelled pictures: add --images")
+        raise UserError("--classes needs labelled pictures: add --images")
     if names and len(names) != len(labelled.class_names):
-        raise ValueError(
-            f"--classes has {len(names)} names for {len(labelled.class_names)} classes"
-        )
+        raise UserError(f"--classes has {len(names)} names for {len(labelled.class_names)} classes")
     if names:
         labelled.class_names = names
     return labelled
@@ -84,13 +83,13 @@ def open_shifts(args, labelled, pairs):
     for given in args.shift or ():
         name, separator, folder = given.partition("=")
         if not separator:
-            raise ValueError(f"--shift is NAME=FOLDER, not {given!r}")
+            raise UserError(f"--shift is NAME=FOLDER, not {given!r}")
         if labelled is None:
-            raise ValueError("--shift needs classes at home: add --images")
+            raise UserError("--shift needs classes at home: add --images")
         other = open_labelled(folder)
         strange = sorted(set(other.class_names) - set(labelled.class_names))
         if strange:
-            raise ValueError(f"{folder} has classes that are not at home: {', '.join(strange[:3])}")
+            raise UserError(f"{folder} has classes that are not at home: {', '.join(strange[:3])}")
         other.labels = {i: labelled.class_names.index(other.class_names[c])
                         for i, c in other.labels.items()}  # fmt: skip
         shifts[name] = (other.pictures, other.splits["all"], other.labels)
@@ -98,7 +97,7 @@ def open_shifts(args, labelled, pairs):
         for kind in KINDS[1:]:
             try:
                 drawings = Drawings(labelled.pictures, kind)
-            except ValueError as error:
+            except UserError as error:
                 missing.append(f"The drawings called {kind} are left out: {error}.")
                 continue
             available = set(drawings.available)
@@ -201,11 +200,11 @@ class _Digits:
 
 def digits(n=600):
     """scikit-learn's handwritten digits, n to learn from and n to test on: Labelled, named as emoji
-    and people name them. Raises ValueError when scikit-learn is missing."""
+    and people name them. Raises UserError when scikit-learn is missing."""
     try:
         from sklearn.datasets import load_digits
     except ImportError:
-        raise ValueError("the digits need scikit-learn: pip install 'miniclip[eval]'") from None
+        raise UserError("the digits need scikit-learn: pip install 'miniclip[eval]'") from None
     found = load_digits()
     order = np.random.default_rng(0).permutation(len(found.target))[: 2 * n].tolist()
     names = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -16,7 +16,7 @@ from datetime import timedelta
 import torch
 import torch.distributed as torch_dist
 
-from miniclip.command import pick_device
+from miniclip.common import pick_device
 from miniclip.dist import all_reduce, dist_info
 
 

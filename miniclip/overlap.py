@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from miniclip.data.pairs import BadPicture
 from miniclip.intervals import binomial_tail, clopper_pearson
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
@@ -44,7 +45,7 @@ def thumbnails(source, indices):
     for i in indices:
         try:
             picture = source.image(i)
-        except ValueError:
+        except BadPicture:
             continue
         rows.append(np.asarray(picture.convert("RGB").resize((SIDE, SIDE), 3)))  # 3: bicubic
         kept.append(i)

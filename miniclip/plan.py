@@ -12,6 +12,7 @@ import math
 import torch
 
 from miniclip.clip import MODELS, create_model
+from miniclip.common import UserError
 from miniclip.flop import flop_per_pair
 from miniclip.footprint import activations
 
@@ -53,24 +54,24 @@ def plan(
     world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
     towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a time;
     length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
-    Raises ValueError for unknown names and for sizes that cannot be.
+    Raises UserError for unknown names and for sizes that cannot be.
     """
     if gpu not in GPUS:
-        raise ValueError(f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}")
+        raise UserError(f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}")
     card = GPUS[gpu]
     precision = precision or ("bf16" if card["bf16"] else "fp16")
     if precision not in DTYPES:
-        raise ValueError(f"precision must be one of {', '.join(DTYPES)}, not {precision!r}")
+        raise UserError(f"precision must be one of {', '.join(DTYPES)}, not {precision!r}")
     if not card[precision]:
-        raise ValueError(f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32")
+        raise UserError(f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32")
     if not 1 <= world <= batch_size:
-        raise ValueError(f"{world} GPUs cannot share a batch of {batch_size}: each needs a pair")
+        raise UserError(f"{world} GPUs cannot share a batch of {batch_size}: each needs a pair")
     if micro_batch is not None and micro_batch < 1:
-        raise ValueError(f"a micro-batch has at least 1 pair, not {micro_batch}")
+        raise UserError(f"a micro-batch has at least 1 pair, not {micro_batch}")
     if not 0 < utilisation <= 1:
-        raise ValueError(f"utilisation is a share of the peak, 0 to 1, not {utilisation}")
+        raise UserError(f"utilisation is a share of the peak, 0 to 1, not {utilisation}")
     if model in MODELS and length and not 1 <= length <= MODELS[model]["context_length"]:
-        raise ValueError(
+        raise UserError(
             f"{model} reads 1 to {MODELS[model]['context_length']} tokens, not {length}"
         )
 

@@ -13,6 +13,8 @@ import warnings
 import numpy as np
 import torch
 
+from miniclip.common import UserError
+
 STRENGTHS = [10.0**k for k in (-6, -4, -2, 0, 2, 4, 6)]  # where the search begins (appendix A.3)
 LOOK = 50  # iterations of L-BFGS while searching: enough to rank strengths
 PER_DECADE = 8  # and how finely it ends: 96 strengths between 1e-6 and 1e6
@@ -26,17 +28,17 @@ def fit(features, labels, strength, iterations=1000):
     """The probe: scikit-learn's LogisticRegression, fitted by L-BFGS with at most that many iterations.
 
     features: (n, D); labels: (n,) int; strength: lambda of the penalty lambda/2 |W|^2 on the sum of
-    the losses (scikit-learn's C is its inverse). Raises ValueError when scikit-learn is missing or
+    the losses (scikit-learn's C is its inverse). Raises UserError when scikit-learn is missing or
     there are fewer than two classes.
     """
     try:
         from sklearn.linear_model import LogisticRegression
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError:
-        raise ValueError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
+        raise UserError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
     labels = _numpy(labels)
     if len(np.unique(labels)) < 2:
-        raise ValueError("a probe needs pictures of at least two classes")
+        raise UserError("a probe needs pictures of at least two classes")
     # a weak penalty does not converge in the paper's 1,000 iterations either; and threads of BLAS
     # cost more than they bring for matrices as small as these
     with warnings.catch_warnings(), threadpool_limits(1):

@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from miniclip.clip import MODELS
+from miniclip.common import UserError
 
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
 OPENCLIP = {
@@ -22,15 +23,15 @@ OPENCLIP = {
 def config_from_shapes(path, state):
     """The config of CLIP that the tensors' shapes tell: all but heads, activation and name.
 
-    state: {name: tensor}. Raises ValueError naming `path` and the tensor that is missing.
+    state: {name: tensor}. Raises UserError naming `path` and the tensor that is missing.
     """
 
     def shape(name, dims):
         if name not in state:
-            raise ValueError(f"{path} holds no CLIP that miniclip knows: {name} is missing")
+            raise UserError(f"{path} holds no CLIP that miniclip knows: {name} is missing")
         if state[name].ndim != dims:
             found = tuple(state[name].shape)
-            raise ValueError(f"{path}: {name} has shape {found}, expected {dims} dimensions")
+            raise UserError(f"{path}: {name} has shape {found}, expected {dims} dimensions")
         return state[name].shape
 
     def depth(prefix):
@@ -85,7 +86,7 @@ def with_heads_of_released(path, config):
     """Add the heads and the name of the released model that has these shapes, else ValueError."""
     name = _nearest_released(config)
     if name is None:
-        raise ValueError(
+        raise UserError(
             f"{path} has the shapes of no released model (vision width {config['vision_width']}, "
             f"layers {config['vision_layers']}), so its heads are unknown; put the model's "
             "open_clip_config.json beside it"
@@ -97,7 +98,7 @@ def with_heads_of_released(path, config):
 def config_beside(path, state):
     """The config in open_clip_config.json beside the file, completed from the shapes, or None.
 
-    Raises ValueError when it cannot be read or asks for something that miniclip has not got.
+    Raises UserError when it cannot be read or asks for something that miniclip has not got.
     """
     beside = Path(path).parent / "open_clip_config.json"
     if not beside.is_file():
@@ -111,7 +112,7 @@ def config_beside(path, state):
         known |= {"context_length", "vocab_size", "heads"}
         for key, value in [*vision.items(), *text.items()]:
             if key not in known and value:
-                raise ValueError(f"miniclip has no {key} = {value!r}")
+                raise UserError(f"miniclip has no {key} = {value!r}")
         channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
         config["vision_heads"] = channels // vision.get("head_width", 64)
         config["text_heads"] = text.get("heads", config["text_width"] // 64)
@@ -119,7 +120,7 @@ def config_beside(path, state):
         config["activation"] = "quickgelu" if model.get("quick_gelu") else "gelu"
         mean = whole.get("preprocess_cfg", {}).get("mean")
         if mean and abs(mean[0] - 0.48145466) > 1e-4:
-            raise ValueError(f"its pictures have the mean {mean}, not CLIP's")
+            raise UserError(f"its pictures have the mean {mean}, not CLIP's")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
-        raise ValueError(f"{beside} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
     return config | dict(name=_nearest_released(config))

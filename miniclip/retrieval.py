@@ -9,6 +9,8 @@ answer is among the first k. Left out: re-ranking, and any text or picture ensem
 import torch
 from torch.nn import functional as F
 
+from miniclip.common import UserError
+from miniclip.data.pairs import BadPicture
 from miniclip.intervals import wilson
 from miniclip.preprocess import evaluation
 
@@ -28,7 +30,7 @@ def encode_pictures(model, pairs, indices, batch_size=256):
             try:
                 batch.append(preprocess(pairs.image(index)))
                 kept.append(index)
-            except ValueError:
+            except BadPicture:
                 continue
         if batch and (index is None or len(batch) == batch_size):
             images = torch.stack(batch).to(device)
@@ -57,10 +59,10 @@ def ranks(queries, gallery, relevant):
 
     queries (Q, E) and gallery (G, E) are unit features, relevant (Q, G) bool says which answers are
     right (at least one a query). Answers that tie share the mean of their places, so that a model
-    that says the same of everything is at chance. Raises ValueError on non-finite features.
+    that says the same of everything is at chance. Raises UserError on non-finite features.
     """
     if not (queries.isfinite().all() and gallery.isfinite().all()):
-        raise ValueError("the features are not finite: this model has diverged")
+        raise UserError("the features are not finite: this model has diverged")
     result = torch.empty(len(queries))
     for first in range(0, len(queries), 1024):  # never Q x G at once
         rows = slice(first, first + 1024)

@@ -8,6 +8,8 @@ Left out: the class remapping that ImageNet's variants need.
 
 import numpy as np
 
+from miniclip.common import UserError
+
 
 def logit(accuracy, floor=0.005):
     """log(a / (1 - a)) of accuracies as fractions of 1; those at the ends are moved in by `floor`,
@@ -24,7 +26,7 @@ def baseline(accuracy, shifted):
     """
     x, y = logit(accuracy), logit(shifted)
     if len(x) < 2 or np.ptp(x) < 1e-9:
-        raise ValueError("a baseline needs at least two models of different accuracy")
+        raise UserError("a baseline needs at least two models of different accuracy")
     slope, intercept = np.polyfit(x, y, 1)
     return float(slope), float(intercept)
 

@@ -8,6 +8,7 @@ Left out: keeping features on the disk; a checkpoint that has trained on would b
 import torch
 
 from miniclip.clip import CLIP
+from miniclip.data.pairs import BadPicture
 from miniclip.retrieval import encode_pictures
 from miniclip.zeroshot import classifier_weights
 
@@ -56,7 +57,7 @@ def raw_pixels(source, indices, side=24):
     for i in indices:
         try:
             picture = source.image(i)
-        except ValueError:
+        except BadPicture:
             continue
         small = picture.convert("RGB").resize((side, side))
         flat.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8))

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from miniclip import exam, figures, probe, shift
+from miniclip.common import UserError
 from miniclip.intervals import share
 from miniclip.report import COLUMNS, interval, row
 from miniclip.subject import raw_pixels
@@ -84,7 +85,7 @@ def robustness(e):
         ours = families.pop("probes on this model")
         try:
             line = shift.baseline(*zip(*[point for f in families.values() for point in f]))
-        except ValueError as error:
+        except UserError as error:
             report.say(f"No effective robustness: {error}.")
             return {"zero_shot": zero} | digits(e)
         here = both(lambda t: zero[t]["value"])
@@ -131,7 +132,7 @@ def digits(e):
             known, learned = encode(found.pictures, found.splits["train"])
             fitted = probe.fit(known, torch.tensor([found.labels[i] for i in learned]), 1.0)
             results[name] = accuracy(fitted.predict(encode(found.pictures, kept)[0].numpy()), y)
-    except ValueError as error:
+    except UserError as error:
         e.report.say(f"The handwritten digits are left out: {error}.")
         return {}
     e.report.table(COLUMNS, [row(f"digits: {name}", s) for name, s in results.items()])

@@ -14,17 +14,19 @@ from pathlib import Path
 import torch
 from safetensors import safe_open
 
+from miniclip.common import UserError
+
 
 def read(path):
     """Read a weights file onto the CPU: path -> dict with
 
     format: "safetensors", "torch" or "torchscript"; content: what it holds, which for safetensors
     and TorchScript is {name: tensor}; notes: its strings (safetensors), or {}; code: the source of
-    its methods (TorchScript), or "". Raises ValueError in one sentence for what cannot be read.
+    its methods (TorchScript), or "". Raises UserError in one sentence for what cannot be read.
     """
     path = Path(path)
     if not path.is_file():
-        raise ValueError(f"there is no weights file at {path}")
+        raise UserError(f"there is no weights file at {path}")
     with open(path, "rb") as file:
         start = file.read(9)
     code = _torchscript_code(path)
@@ -36,12 +38,12 @@ def read(path):
             content = torch.load(path, map_location="cpu", weights_only=True)
             return {"format": "torch", "content": content, "notes": {}, "code": ""}
         if "def __setstate__" in code:
-            raise ValueError("its __setstate__ would run as soon as it is loaded")
+            raise UserError("its __setstate__ would run as soon as it is loaded")
         module = torch.jit.load(str(path), map_location="cpu")
         content = dict(module.state_dict())
         return {"format": "torchscript", "content": content, "notes": {}, "code": code}
     except Exception as error:
-        raise ValueError(f"{path} cannot be read as weights: {_reason(error)}") from None
+        raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
 
 
 def _read_safetensors(path):

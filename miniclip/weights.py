@@ -15,6 +15,7 @@ import torch
 from miniclip import checkpoint, weightfile
 from miniclip.bpe import Tokenizer
 from miniclip.clip import CLIP
+from miniclip.common import UserError, replacing
 from miniclip.preprocess import evaluation
 from miniclip.recognise import (
     OPENCLIP,
@@ -36,8 +37,8 @@ def load(path, device="cpu", activation=None, image_size=None):
     open_clip_config.json beside the file; what save_openclip wrote knows. image_size: pixels, to
     use the model at another size than it was trained at (position embeddings are interpolated).
     tokenizer: our checkpoint's own, or the released one; where its merges file is missing, one that
-    raises ValueError when used. preprocess: picture -> (3, S, S) tensor.
-    Raises ValueError, one sentence, for a file that is damaged, no CLIP, or of another shape or
+    raises UserError when used. preprocess: picture -> (3, S, S) tensor.
+    Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
     activation than it says. Nothing in the file is executed; weightfile.py says what is trusted.
     """
     file = weightfile.read(path)
@@ -68,17 +69,17 @@ def save_openclip(model, path):
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
     path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
-    activation. Raises ValueError when open_clip has no config for the model.
+    activation. Raises UserError when open_clip has no config for the model.
     """
     named = released(model.config)
     if named is None:
-        raise ValueError(
+        raise UserError(
             f"open_clip has no config for this {model.config['name'] or 'model'}: it must be one of "
             f"{', '.join(OPENCLIP)} with its image size, context length and 49408 tokens"
         )
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
-    with checkpoint.replacing(path) as file:
+    with replacing(path) as file:
         if Path(path).suffix == ".safetensors":
             from safetensors.torch import save
 
@@ -92,15 +93,15 @@ def _from_checkpoint(path, content):
     """(config, state, tokenizer) of what miniclip/checkpoint.py wrote."""
     try:
         if content["version"] > checkpoint.VERSION:
-            raise ValueError(f"version {content['version']} is newer than this code")
+            raise UserError(f"version {content['version']} is newer than this code")
         state = content["model"]
         if not _are_weights(state):
-            raise ValueError("its model is not a dict of tensors by name")
+            raise UserError("its model is not a dict of tensors by name")
         return _sound(content["config"]), dict(state), Tokenizer.from_state(content["tokenizer"])
     except KeyError as error:
-        raise ValueError(f"{path} is no checkpoint that can be read: it has no {error}") from None
+        raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise ValueError(f"{path} is no checkpoint that can be read: {error}") from None
+        raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
 
 
 def _sound(config):
@@ -122,7 +123,7 @@ def _state_dict(path, file):
     if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]  # open_clip's training checkpoints hold an optimiser as well
     if not _are_weights(state):
-        raise ValueError(f"{path} holds no weights: it should be a dict of tensors by name")
+        raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
     state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     for name in ("input_resolution", "context_length", "vocab_size"):
         state.pop(name, None)  # numbers that OpenAI's archives keep beside the weights
@@ -136,16 +137,16 @@ def _recorded_config(path, file):
     try:
         return None if note is None else _sound(json.loads(note))
     except (ValueError, TypeError, ArithmeticError) as error:
-        raise ValueError(f"{path} has a damaged record of its config: {error}") from None
+        raise UserError(f"{path} has a damaged record of its config: {error}") from None
 
 
 def _settle_activation(path, config, asked):
     """Put the activation into config; refuse one that is unknown, or another than the file's."""
     told = config.get("activation")
     if told and asked and told != asked:
-        raise ValueError(f"{path} was trained with {told}, and activation={asked!r} was asked for")
+        raise UserError(f"{path} was trained with {told}, and activation={asked!r} was asked for")
     if not (told or asked):
-        raise ValueError(
+        raise UserError(
             f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
             "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
         )
@@ -162,12 +163,12 @@ def _resized(path, config, state):
             2 ** (len(config["vision_layers"]) + 1),
         )
     if config["image_size"] % stride:
-        raise ValueError(f"{path}: image_size must be a multiple of {stride}")
+        raise UserError(f"{path}: image_size must be a multiple of {stride}")
     if name in state and state[name].ndim == 2:
         try:
             resized = resize_positions(state[name], config["image_size"] // stride)
         except ValueError as error:
-            raise ValueError(f"{path}: {name}: {error}") from None
+            raise UserError(f"{path}: {name}: {error}") from None
         state = {**state, name: resized}
     return state
 
@@ -178,23 +179,23 @@ def _check(path, config, state):
         with torch.device("meta"):
             want = CLIP.from_config(config).state_dict()
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{path} tells a config that makes no model: {error}") from None
+        raise UserError(f"{path} tells a config that makes no model: {error}") from None
     what = config.get("name") or "model"
     for name, tensor in want.items():
         expected = tuple(tensor.shape)
         if name not in state and name.endswith("num_batches_tracked"):
             state[name] = torch.zeros((), dtype=torch.int64)  # older files lack the counters
         elif name not in state:
-            raise ValueError(f"{path}: {name} is missing, expected {expected} for this {what}")
+            raise UserError(f"{path}: {name} is missing, expected {expected} for this {what}")
         elif tuple(state[name].shape) != expected:
             found = tuple(state[name].shape)
-            raise ValueError(
+            raise UserError(
                 f"{path}: {name} has shape {found}, expected {expected} for this {what}"
             )
     extra = sorted(state.keys() - want.keys())
     if extra:
         found = tuple(state[extra[0]].shape)
-        raise ValueError(
+        raise UserError(
             f"{path}: {extra[0]} {found} is in the file, expected nothing for this {what}"
         )
 
@@ -206,10 +207,10 @@ class _NoTokenizer:
         self._reason = reason
 
     def __getattr__(self, name):
-        raise ValueError(self._reason)
+        raise UserError(self._reason)
 
     def __call__(self, *texts, **options):
-        raise ValueError(self._reason)
+        raise UserError(self._reason)
 
 
 def _released_tokenizer(config):
@@ -219,7 +220,7 @@ def _released_tokenizer(config):
         return _NoTokenizer(f"the file has {size} tokens, not the released 49408, and no tokenizer")
     try:
         tokenizer = Tokenizer.openai()
-    except ValueError as error:
+    except UserError as error:
         return _NoTokenizer(str(error))
     tokenizer.context_length = config["context_length"]
     return tokenizer

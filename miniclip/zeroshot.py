@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from miniclip.common import UserError
 from miniclip.intervals import share
 from miniclip.retrieval import encode_texts
 
@@ -43,10 +44,10 @@ def classify(pictures, weights):
 
 def accuracy(predicted, labels):
     """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share right, its mean over the
-    classes present, and the 95 % interval (Wilson) of the first. Raises ValueError for no pictures."""
+    classes present, and the 95 % interval (Wilson) of the first. Raises UserError for no pictures."""
     predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
     if len(labels) == 0:
-        raise ValueError("no labelled pictures to classify")
+        raise UserError("no labelled pictures to classify")
     right = (predicted == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     interval = share(int(right.sum()), len(labels))
@@ -73,27 +74,27 @@ def scores(similarity, labels, k=5):
 
 
 def read_lines(path, what):
-    """The lines of a text file that say something: list of str. Raises ValueError, naming `what`."""
+    """The lines of a text file that say something: list of str. Raises UserError, naming `what`."""
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise ValueError(f"{what} cannot be read from {path}: {reason}") from None
+        raise UserError(f"{what} cannot be read from {path}: {reason}") from None
     lines = [line.strip() for line in lines if line.strip()]
     if not lines:
-        raise ValueError(f"{path} holds no {what}; give one a line")
+        raise UserError(f"{path} holds no {what}; give one a line")
     return lines
 
 
 def imagenet():
     """OpenAI's 1,000 names and 80 templates for ImageNet, as open_clip brings them: (names, templates).
 
-    Raises ValueError where open_clip is not installed.
+    Raises UserError where open_clip is not installed.
     """
     try:
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
     except ImportError:
-        raise ValueError(
+        raise UserError(
             "ImageNet's names and templates need: pip install open_clip_torch"
         ) from None
     return list(IMAGENET_CLASSNAMES), [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]

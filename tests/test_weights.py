@@ -9,6 +9,7 @@ from safetensors.torch import save_file
 import miniclip
 from miniclip.bpe import Tokenizer
 from miniclip.clip import MODELS, create_model
+from miniclip.common import UserError
 from miniclip.recognise import OPENCLIP, config_from_shapes, with_heads_of_released
 from miniclip.weights import load, save_openclip
 from tests.weights import LIGHT, light, our_checkpoint, refused, same_weights, write
@@ -200,7 +201,7 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
 
 def test_without_a_merges_file_the_model_still_loads(tmp_path, big, monkeypatch):
     def missing(path=None):
-        raise ValueError("there is no merges file")
+        raise UserError("there is no merges file")
 
     monkeypatch.setattr(Tokenizer, "openai", missing)
     save_openclip(big, tmp_path / "w.pt")

@@ -12,7 +12,7 @@ import sys
 
 from tqdm import tqdm
 
-from miniclip.command import Parser
+from miniclip.common import Parser, UserError
 from miniclip.data import BadPicture, bench, open_pairs, pack, printable, report_skipped
 from miniclip.data.emoji import JOINER, Emoji, words
 
@@ -127,7 +127,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     lines, skipped = summary(pairs), list(pairs.skipped)
     if isinstance(pairs, Emoji):

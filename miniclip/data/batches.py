@@ -10,6 +10,7 @@ import math
 import numpy as np
 import torch
 
+from miniclip.common import UserError
 from miniclip.data.pairs import BadPicture, shuffled
 from miniclip.preprocess import training_crop
 
@@ -18,10 +19,10 @@ def epoch_order(indices, batch_size, seed, epoch, order=shuffled):
     """The batches of one epoch: (batches, batch_size) int64, the ragged last one dropped.
 
     A split smaller than a batch is one batch. order: how to permute, Pairs.order where some
-    orders read faster than others. Raises ValueError when there is nothing to visit.
+    orders read faster than others. Raises UserError when there is nothing to visit.
     """
     if not len(indices):
-        raise ValueError("there are no pairs to make batches from")
+        raise UserError("there are no pairs to make batches from")
     visits = order(indices, seed, epoch)
     size = min(batch_size, len(visits))
     return visits[: len(visits) // size * size].reshape(-1, size)
@@ -80,7 +81,7 @@ def batches(pairs, indices, batch_size, seed, epoch, image_size, scale, start=0,
     """
     order = epoch_order(indices, batch_size, seed, epoch, pairs.order)[start:]
     if order.shape[1] < world:
-        raise ValueError(f"a batch of {order.shape[1]} pairs cannot be shared by {world} processes")
+        raise UserError(f"a batch of {order.shape[1]} pairs cannot be shared by {world} processes")
     order = np.array_split(order, world, axis=1)[rank]
     loaded = _Batches(pairs, order, seed, epoch, image_size, scale)
     if workers and len(order):

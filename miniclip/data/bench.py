@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from miniclip.command import Parser, number
+from miniclip.common import Parser, UserError, number
 from miniclip.data import open_pairs
 from miniclip.data.batches import batches
 from miniclip.data.index import index_shard
@@ -137,10 +137,10 @@ def main(argv=None):
             make_shards(folder, args.pairs)
         try:
             if not is_shards(source):
-                raise ValueError(f"{source} names no shards")
+                raise UserError(f"{source} names no shards")
             if len(pairs := open_pairs(source)) < BATCH:
-                raise ValueError(f"{source} has {len(pairs)} pairs, less than a batch of {BATCH}")
-        except ValueError as error:
+                raise UserError(f"{source} has {len(pairs)} pairs, less than a batch of {BATCH}")
+        except UserError as error:
             parser.error(str(error))
         began, paths = time.process_time(), [os.path.abspath(path) for path in expand(source)]
         found = sum(len(index_shard(0, path, path)[0]) for path in paths)

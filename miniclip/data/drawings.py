@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from miniclip.common import UserError
+from miniclip.data.pairs import BadPicture
 from miniclip.data.render import SIDE, draw, svg_files
 
 KINDS = ("colour", "grey", "line art", "Noto")
@@ -36,7 +38,7 @@ def line_art(svg):
 class Drawings:
     """Pairs' pictures in another drawing: .image(i) as of the pairs, .available the indices it has.
 
-    Raises ValueError, one sentence, when what draws them is not installed, or for an unknown kind.
+    Raises UserError, one sentence, when what draws them is not installed, or for an unknown kind.
     """
 
     def __init__(self, pairs, kind):
@@ -55,7 +57,7 @@ class Drawings:
             self.available = [i for i in self.available if self._noto(i) is not None]
 
     def image(self, i):
-        """Picture i, 64 x 64 RGB. Raises ValueError where this drawing has none."""
+        """Picture i, 64 x 64 RGB. Raises UserError where this drawing has none."""
         if self.kind == "colour":
             return self.pairs.image(i)
         if self.kind == "grey":
@@ -65,7 +67,7 @@ class Drawings:
             return Image.fromarray(draw(line_art(path.read_text(encoding="utf-8"))))
         picture = self._noto(i)
         if picture is None:
-            raise ValueError(f"Noto has no picture of {self.pairs.captions(i)[0]}")
+            raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
         return picture
 
     def _noto(self, i):
@@ -84,12 +86,12 @@ class Drawings:
 
 
 def noto_font():
-    """Path of Noto's monochrome emoji font. Raises ValueError where its package is missing."""
+    """Path of Noto's monochrome emoji font. Raises UserError where its package is missing."""
     try:
         files = importlib.metadata.distribution(PACKAGE).files or []
         path = next(str(f.locate()) for f in files if f.name == FONT)
     except (importlib.metadata.PackageNotFoundError, StopIteration):
-        raise ValueError("Noto's drawings need: pip install 'miniclip[eval]'") from None
+        raise UserError("Noto's drawings need: pip install 'miniclip[eval]'") from None
     return path
 
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from miniclip.common import UserError
 from miniclip.data import captions, classes, render
 from miniclip.data.pairs import HELD_OUT_ONE_IN, Pairs
 
@@ -64,7 +65,7 @@ def read_keywords():
     try:
         package = importlib.metadata.distribution("em-keyboard")
     except importlib.metadata.PackageNotFoundError:
-        raise ValueError("the embedded pairs need: pip install em-keyboard") from None
+        raise UserError("the embedded pairs need: pip install em-keyboard") from None
     path = next(f.locate() for f in package.files or [] if f.name == "emojis.json")
     lists = json.loads(Path(path).read_text(encoding="utf-8"))
     lists = {"-".join(f"{ord(c):04X}" for c in e if c != "\ufe0f"): k for e, k in lists.items()}

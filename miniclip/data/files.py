@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from miniclip.common import UserError
 from miniclip.data import photo
 from miniclip.data.pairs import BadPicture, Pairs, is_held_out, printable, report_skipped
 
@@ -42,7 +43,7 @@ class Files(Pairs):
             self.paths.append(path)
             captions.append(own)
         if not captions:
-            raise ValueError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
+            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
         self.root = root
         splits = {"train": [], "heldout": []}
         for i, path in enumerate(self.paths):
@@ -69,7 +70,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
     """Pairs from a csv with a header: a column of picture paths, relative to it, and one of captions.
 
     Rows with the same picture are one pair. The separator and the two columns are found by their
-    looks unless given. Raises ValueError when they cannot be, or when no row can be used.
+    looks unless given. Raises UserError when they cannot be, or when no row can be used.
     """
     path = Path(path)
     text = _decode(_read(path))
@@ -87,7 +88,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
         if said not in own:
             own.append(said)
     if not found:
-        raise ValueError(
+        raise UserError(
             f"{printable(path.name)} gives no pair: {report_skipped(skipped) or 'no rows'}"
         )
     return Files(path.name, root, found, skipped)
@@ -96,7 +97,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
 def open_folder(path):
     """Pairs from a folder and those in it: every picture with a .txt beside it, a caption a line.
 
-    Raises ValueError when there is none.
+    Raises UserError when there is none.
     """
     root, found, skipped = os.path.abspath(path), {}, []
 
@@ -117,7 +118,7 @@ def open_folder(path):
                 continue
             try:
                 said = _decode(_read(os.path.join(folder, text), MOST_TEXT_BYTES))
-            except ValueError as error:
+            except UserError as error:
                 skipped.append((_relative(file, root), str(error)))
                 continue
             lines = [" ".join(line.replace("\0", " ").split()) for line in said.splitlines()]
@@ -128,7 +129,7 @@ def open_folder(path):
     name = os.path.basename(root) or root
     if not found:
         why = report_skipped(skipped) or "it holds no picture"
-        raise ValueError(f"{printable(name)} has no picture with a .txt beside it: {why}")
+        raise UserError(f"{printable(name)} has no picture with a .txt beside it: {why}")
     return Files(name, root, found, skipped)
 
 
@@ -138,7 +139,7 @@ def _table(name, text, image_column, caption_column, separator):
     if separator is not None:
         separator = SEPARATOR_NAMES.get(separator.lower(), separator)
         if len(separator) != 1 or separator in '"\r\n\0':
-            raise ValueError(
+            raise UserError(
                 f"the separator is one character such as ',' or '\\t', not {separator!r}"
             )
     choices = []
@@ -159,7 +160,7 @@ def _table(name, text, image_column, caption_column, separator):
         if column is None:
             seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
             want = f"no column {own!r}" if own else f"no column of {what} (such as {known!r})"
-            raise ValueError(f"{name} has {want}; its columns are {seen}; {flag} names another")
+            raise UserError(f"{name} has {want}; its columns are {seen}; {flag} names another")
     return _joined(rows, columns[1], len(header), separator), *columns
 
 
@@ -171,7 +172,7 @@ def _rows(name, text, separator):
             if any(field.strip() for field in row):
                 yield reader.line_num, row
     except csv.Error as error:
-        raise ValueError(f"{name}, line {reader.line_num}, is not csv: {error}") from None
+        raise UserError(f"{name}, line {reader.line_num}, is not csv: {error}") from None
 
 
 def _joined(rows, caption, width, separator):
@@ -195,15 +196,15 @@ def _column(header, own, known):
 
 
 def _read(path, most=None):
-    """The bytes of a file. Raises ValueError with a sentence."""
+    """The bytes of a file. Raises UserError with a sentence."""
     try:
         with open(path, "rb") as file:
             data = file.read() if most is None else file.read(most + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise ValueError(f"{printable(path)} cannot be read: {reason}") from None
+        raise UserError(f"{printable(path)} cannot be read: {reason}") from None
     if most is not None and len(data) > most:
-        raise ValueError("its .txt is too long for a caption")
+        raise UserError("its .txt is too long for a caption")
     return data
 
 

@@ -17,6 +17,7 @@ import os
 import tarfile
 from pathlib import Path
 
+from miniclip.common import UserError
 from miniclip.data import photo
 from miniclip.data.pairs import BadPicture, printable, report_skipped
 from miniclip.preprocess import to_rgb
@@ -29,15 +30,15 @@ class Labelled:
     pictures, what .image(i) is asked of; splits {"train", "test", "all"}: lists of indices, the
     first two disjoint; skipped [(name, reason)].
 
-    Raises ValueError for fewer than two classes, or nothing to test on.
+    Raises UserError for fewer than two classes, or nothing to test on.
     """
 
     def __init__(self, name, class_names, pictures, labels, splits, skipped=()):
         if len(class_names) < 2:
             only = f"one, {class_names[0]!r}" if class_names else "none"
-            raise ValueError(f"{printable(name)} needs at least two classes; it has {only}")
+            raise UserError(f"{printable(name)} needs at least two classes; it has {only}")
         if not splits["all"]:
-            raise ValueError(f"{printable(name)} has no picture to be asked about")
+            raise UserError(f"{printable(name)} has no picture to be asked about")
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
         self.labels, self.splits, self.skipped = labels, splits, list(skipped)
 
@@ -70,7 +71,7 @@ def open_labelled(source, class_names=None):
     """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
 
     class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
-    when the labels themselves are not to be read to the model. Raises ValueError, one sentence.
+    when the labels themselves are not to be read to the model. Raises UserError, one sentence.
     """
     path = Path(source)
     if path.is_dir():
@@ -80,7 +81,7 @@ def open_labelled(source, class_names=None):
     elif path.is_file():
         items = _csv(path)
     else:
-        raise ValueError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
+        raise UserError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
     return _sorted_out(path.name or str(path), items, class_names)
 
 
@@ -90,7 +91,7 @@ def _sorted_out(name, items, class_names):
     skipped = [(where, reason) for where, _, _, reason in items if isinstance(reason, str)]
     if not good:
         why = report_skipped(skipped) or "it is empty"
-        raise ValueError(f"{printable(name)} gives no labelled picture: {why}")
+        raise UserError(f"{printable(name)} gives no labelled picture: {why}")
     found = {label for _, label, _, _ in items}
     numbers = all(label.isdecimal() for label in found)
     found = sorted(found, key=int if numbers else str)
@@ -98,7 +99,7 @@ def _sorted_out(name, items, class_names):
         if numbers and int(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
         if len(class_names) != len(found):
-            raise ValueError(
+            raise UserError(
                 f"{len(class_names)} class names for the {len(found)} classes of {printable(name)}; "
                 f"give one a line, in the order of {', '.join(map(printable, found[:3]))} ..."
             )
@@ -151,13 +152,13 @@ def _csv(path):
         where = next((c for c in columns if c.strip().lower() in ("filepath", "path")), None)
         label = next((c for c in columns if c.strip().lower() in ("label", "class")), None)
         if where is None or label is None:
-            raise ValueError(
+            raise UserError(
                 f"{printable(path.name)} needs the columns filepath and label; it has "
                 f"{', '.join(map(printable, columns)) or 'none'}"
             )
         rows = [((r[where] or "").strip(), (r[label] or "").strip()) for r in rows]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{printable(path.name)} cannot be read as a csv: {error}") from None
+        raise UserError(f"{printable(path.name)} cannot be read as a csv: {error}") from None
     return [_item(path.parent / file, file, label) for file, label in rows if file and label]
 
 
@@ -171,7 +172,7 @@ def _tar(path):
                     samples.setdefault(key, {})[kind.lower()] = tar.extractfile(member).read()
     except (tarfile.TarError, OSError) as error:
         reason = str(error).split("\n")[0]
-        raise ValueError(f"{printable(path.name)} is no tar that can be read: {reason}") from None
+        raise UserError(f"{printable(path.name)} is no tar that can be read: {reason}") from None
     for key, sample in samples.items():
         data = next((v for k, v in sample.items() if f".{k}" in photo.SUFFIXES), None)
         label = sample.get("cls", sample.get("txt", b"")).decode("utf-8", "replace").strip()

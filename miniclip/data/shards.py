@@ -19,6 +19,7 @@ import os
 
 import numpy as np
 
+from miniclip.common import UserError
 from miniclip.data import photo
 from miniclip.data.index import DRAWS, build, json_captions, text_caption
 from miniclip.data.pairs import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
@@ -31,7 +32,7 @@ class Shards(Pairs):
     """The pairs in a list of tar files, in the order of the list and of each tar.
 
     A tenth is held out by the hash of its key; of more than 50,000 a hundredth, and so on by tens.
-    Raises ValueError when there is no pair.
+    Raises UserError when there is no pair.
     """
 
     def __init__(self, name, paths):
@@ -40,7 +41,7 @@ class Shards(Pairs):
         names = [os.path.relpath(path, self.root) for path in self.paths]
         self.index, skipped = build(self.paths, names)
         if not len(self.index):
-            raise ValueError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
+            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
         one_in = HELD_OUT_ONE_IN
         while len(self.index) > one_in * HELD_OUT_PAIRS and one_in < DRAWS:
             one_in *= 10
@@ -141,19 +142,19 @@ def _is_remote(source):
 def open_shards(source):
     """Pairs from shards: one .tar, a folder of them, or a pattern with {0000..1242}, {a,b}, *, ?.
 
-    A shard that braces name and that is not there is in `skipped`. Raises ValueError when the
+    A shard that braces name and that is not there is in `skipped`. Raises UserError when the
     pattern cannot be understood, or gives no pair.
     """
     paths = expand(source)
     if not paths:
-        raise ValueError(f"{printable(source)} matches no file")
+        raise UserError(f"{printable(source)} matches no file")
     return Shards(os.path.basename(os.path.normpath(source)), paths)
 
 
 def expand(source):
-    """The paths that a source of shards names, each once: list of str. Raises ValueError."""
+    """The paths that a source of shards names, each once: list of str. Raises UserError."""
     if _is_remote(source):
-        raise ValueError(f"{printable(source)}: shards are read from files; copy or mount it first")
+        raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
     if os.path.isdir(source):
         names = sorted(name for name in os.listdir(source) if name.endswith(".tar"))
         return [os.path.join(source, name) for name in names]
@@ -166,12 +167,12 @@ def expand(source):
 
 
 def _braces(pattern):
-    """What a shell makes of the braces in a pattern: list of str. Raises ValueError."""
+    """What a shell makes of the braces in a pattern: list of str. Raises UserError."""
     try:
         from braceexpand import UnbalancedBracesError, braceexpand  # a part of webdataset's
     except ImportError:
-        raise ValueError("shards named with braces need: pip install webdataset") from None
+        raise UserError("shards named with braces need: pip install webdataset") from None
     try:
         return list(braceexpand(pattern))
     except UnbalancedBracesError:
-        raise ValueError(f"{printable(pattern)} has a brace without its other") from None
+        raise UserError(f"{printable(pattern)} has a brace without its other") from None

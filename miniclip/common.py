@@ -1,4 +1,9 @@
-"""What the command lines share: options refused in one sentence, the machine in words, results."""
+"""What the whole library shares: the exception for users' mistakes, options, devices, atomic writes.
+
+A UserError is something that the person at the keyboard got wrong: a path, an option, a file, a
+missing package. A command line prints its sentence and exits with 2. Any other exception is a bug,
+and shows its traceback.
+"""
 
 import argparse
 import json
@@ -6,10 +11,11 @@ import math
 import os
 import platform
 import sys
+from pathlib import Path
 
-import torch
 
-from miniclip.checkpoint import replacing
+class UserError(ValueError):
+    """What a user did wrong: one sentence that says what was wrong and what would be right."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -42,22 +48,26 @@ def number(kind, low=None, above=None):
 
 
 def pick_device(name):
-    """'auto', 'cpu', 'cuda', 'cuda:1' -> torch.device. ValueError where it is not there.
+    """'auto', 'cpu', 'cuda', 'cuda:1' -> torch.device. UserError where it is not there.
 
     Apple's 'mps' is refused: the loss keeps a few vectors in float64, which it does not have.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device, dtype=torch.float64)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError):
-        raise ValueError(f"--device {name} is not available here; try --device cpu") from None
+        raise UserError(f"--device {name} is not available here; try --device cpu") from None
     return device
 
 
 def machine(device):
     """The machine in words, for results.json: {'device', 'cores', 'threads', 'torch', 'python'}."""
+    import torch
+
     cuda = device.type == "cuda"
     return {
         "device": torch.cuda.get_device_name(device) if cuda else _processor(),
@@ -80,3 +90,41 @@ def write_json(path, results):
     """Write a dict as indented JSON, atomically."""
     with replacing(path) as file:
         file.write((json.dumps(results, indent=2) + "\n").encode())
+
+
+class replacing:
+    """`with replacing(path) as file:` writes a binary file that replaces `path` only when whole."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
+
+    def __enter__(self):
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # left by a killed process
+            old.unlink(missing_ok=True)
+        self.file = open(self.temporary, "wb")
+        return self.file
+
+    def __exit__(self, kind, error, traceback):
+        if kind is None:
+            self.file.flush()
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if kind is None:
+            os.replace(self.temporary, self.path)
+            sync_folder(self.path.parent)
+        else:
+            self.temporary.unlink(missing_ok=True)
+
+
+def sync_folder(folder):
+    """Force a rename in `folder` to the disk, where the system can (Windows cannot)."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

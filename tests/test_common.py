@@ -1,0 +1,59 @@
+"""A user's mistake is one sentence and exit code 2; a bug shows its traceback."""
+
+import pytest
+
+import eval as eval_command
+import train
+from miniclip import bench, checkpoint, exam
+from miniclip.common import UserError
+from miniclip.data import __main__ as data
+from miniclip.data import pack
+
+# (the command, its arguments, a function that it calls first)
+COMMANDS = {
+    "train": (train, ["--out", "run"], "open_pairs"),
+    "eval": (eval_command, ["--checkpoint", "none.pt"], "miniclip.load"),
+    "data": (data, [], "open_pairs"),
+    "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
+    "bench": (bench, ["--models", "vit_mini"], "pick_device"),
+}
+
+
+def raising(error):
+    def fail(*args, **kw):
+        raise error
+
+    return fail
+
+
+def replace(monkeypatch, module, name, function):
+    *path, last = name.split(".")
+    for part in path:
+        module = getattr(module, part)
+    monkeypatch.setattr(module, last, function)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_users_mistake_is_one_sentence_and_exit_code_2(command, monkeypatch, tmp_path, capsys):
+    module, arguments, called = COMMANDS[command]
+    monkeypatch.chdir(tmp_path)
+    replace(monkeypatch, module, called, raising(UserError("the file is gone; bring it back")))
+    with pytest.raises(SystemExit) as stopped:
+        module.main(arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.strip().endswith("error: the file is gone; bring it back")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_bug_shows_its_traceback_although_it_is_a_value_error(command, monkeypatch, tmp_path):
+    module, arguments, called = COMMANDS[command]
+    monkeypatch.chdir(tmp_path)
+    replace(monkeypatch, module, called, raising(ValueError("too many values to unpack")))
+    with pytest.raises(ValueError, match="too many values to unpack"):
+        module.main(arguments)
+
+
+@pytest.mark.parametrize("missing", [checkpoint.load, exam.open_labelled])
+def test_a_path_that_is_not_there_is_the_users_mistake(missing, tmp_path):
+    with pytest.raises(UserError):
+        missing(tmp_path / "nothing.pt")
