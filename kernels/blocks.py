@@ -29,6 +29,17 @@ except ImportError:  # older Tritons: pointers everywhere
     TensorDescriptor = None
 
 
+def on_its_device(operation):
+    """The operation, run with its first tensor's card as the current one: Triton launches there."""
+
+    @functools.wraps(operation)
+    def guarded(first, *args, **kw):
+        with torch.cuda.device_of(first):  # does nothing for a tensor on the CPU
+            return operation(first, *args, **kw)
+
+    return guarded
+
+
 @functools.cache
 def arch_of(device):
     """80, 90, ... of a CUDA device; 0 for the interpreter."""
@@ -66,6 +77,7 @@ def _tiles(m, n, plan):
     return (triton.cdiv(m, plan["BM"]) * triton.cdiv(n, plan["BN"]),)
 
 
+@on_its_device
 def normalise(x, dtype):
     """As reference.normalise; x of any strides, D up to 2048."""
     m, d = x.shape
@@ -77,6 +89,7 @@ def normalise(x, dtype):
     return xhat, norm
 
 
+@on_its_device
 def normalise_backward(g, xhat, norm, factor, dtype):
     """As reference.normalise_backward; factor is a 0-d tensor."""
     m, d = g.shape
@@ -88,6 +101,7 @@ def normalise_backward(g, xhat, norm, factor, dtype):
     return dx, along
 
 
+@on_its_device
 def diagonal(x, y):
     """As reference.diagonal."""
     out = torch.empty(len(x), dtype=torch.float32, device=x.device)
@@ -96,6 +110,7 @@ def diagonal(x, y):
     return out
 
 
+@on_its_device
 def sums(rows, columns, bits, shift, offset, chunk, tma=None):
     """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them."""
     (m, d), n = rows.shape, len(columns)
@@ -118,6 +133,7 @@ def sums(rows, columns, bits, shift, offset, chunk, tma=None):
     return z_rows, z_columns
 
 
+@on_its_device
 def online_sums(mine, others, bits, flagged, offset, chunk=None, tma=None):
     """As reference.online_sums, without waiting for the device; chunk is not needed."""
     (m, d), n = mine.shape, len(others)
@@ -132,6 +148,7 @@ def online_sums(mine, others, bits, flagged, offset, chunk=None, tma=None):
     return highest, z
 
 
+@on_its_device
 def gradient(
     rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk, tma=None
 ):

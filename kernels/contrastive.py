@@ -13,7 +13,7 @@ by exactly one rank. No N x N tensor exists at any time. Left out: checks of the
 import torch
 
 from .reference import accumulator
-from .softmax import LN2, finish, fixed_shift, merge, uncertain
+from .softmax import LN2, double, finish, fixed_shift, merge, uncertain
 
 
 class Alone:
@@ -45,14 +45,15 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     Returns (loss, kept): loss 0-d float32 (float64 for float64 operands), the mean over all N
     pairs; kept, a tuple of tensors of O(N E).
     """
-    bits = (logit_scale.detach().double().exp() / LN2).to(accumulator(dtype)).reshape(())
+    bits = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
+    bits = bits.to(image.device)
     bits = bits.masked_fill(
         bits.isinf(), torch.nan
     )  # an infinite scale must not look like a number
     rows, row_norm = ops.normalise(image, dtype)
     own, column_norm = ops.normalise(text, dtype)
     cosines = ops.diagonal(rows, own)
-    matched_rows = cosines.double() * bits.double()
+    matched_rows = double(cosines) * double(bits)
     columns, matched = collectives.gather(own), collectives.gather(matched_rows)
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, dtype)
@@ -75,7 +76,7 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
     kept = (rows, row_norm, columns, column_norm, bits)
     kept += (lse_rows, lse_columns, rest_rows, rest_columns)
-    return loss.to(bits.dtype), kept
+    return loss.to(bits.dtype).to(bits.device), kept
 
 
 def backward(upstream, kept, ops, collectives, dtypes, chunk):
@@ -94,7 +95,7 @@ def backward(upstream, kept, ops, collectives, dtypes, chunk):
     own = columns[offset : offset + len(g_columns)]
     d_image, along = ops.normalise_backward(g_rows, rows, row_norm, factor, dtypes[0])
     d_text, _ = ops.normalise_backward(g_columns, own, column_norm, factor, dtypes[1])
-    d_scale = collectives.total(along.double().sum()) / collectives.world
+    d_scale = collectives.total(double(along).sum()) / collectives.world
     return d_image, d_text, d_scale
 
 
@@ -108,7 +109,7 @@ class Contrastive(torch.autograd.Function):
             loss, kept = forward(image, text, logit_scale, ops, collectives, dtype, chunk)
         ctx.save_for_backward(*kept)
         ctx.how = ops, collectives, (image.dtype, text.dtype), chunk
-        ctx.like = logit_scale.dtype, logit_scale.shape
+        ctx.like = logit_scale.dtype, logit_scale.device, logit_scale.shape
         return loss
 
     @staticmethod
@@ -120,5 +121,6 @@ class Contrastive(torch.autograd.Function):
             )
         with torch.autocast(upstream.device.type, enabled=False):
             d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.how)
-        dtype, shape = ctx.like
-        return d_image, d_text, d_scale.to(dtype).reshape(shape), None, None, None, None
+        dtype, device, shape = ctx.like
+        d_scale = d_scale.to(dtype).to(device).reshape(shape)
+        return d_image, d_text, d_scale, None, None, None, None

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from .contrastive import Alone, backward, forward
 from .reference import accumulator
+from .softmax import double
 
 BACKENDS = {"torch": "kernels.reference", "triton": "kernels.blocks"}
 TEN = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -59,7 +60,7 @@ def _(upstream, kept, backend, image_dtype, text_dtype, chunk):
     rows, columns = kept[0], kept[2]
     d_image = rows.new_empty(rows.shape, dtype=image_dtype)
     d_text = rows.new_empty(columns.shape, dtype=text_dtype)
-    return d_image, d_text, upstream.new_empty((), dtype=torch.float64)
+    return d_image, d_text, double(upstream.new_empty(()))
 
 
 def _remember(ctx, inputs, output):
@@ -67,15 +68,15 @@ def _remember(ctx, inputs, output):
     image, text, logit_scale, backend, _, chunk = inputs
     ctx.save_for_backward(*output[1:])
     ctx.how = backend, image.dtype, text.dtype, chunk
-    ctx.like = logit_scale.dtype, logit_scale.shape
+    ctx.like = logit_scale.dtype, logit_scale.device, logit_scale.shape
 
 
 def _differentiate(ctx, upstream, *others):
     """The gradients by image, text and logit_scale; the nine other outputs have none."""
     kept = list(ctx.saved_tensors)
     d_image, d_text, d_scale = contrastive_backward(upstream, kept, *ctx.how)
-    dtype, shape = ctx.like
-    return d_image, d_text, d_scale.to(dtype).reshape(shape), None, None, None
+    dtype, device, shape = ctx.like
+    return d_image, d_text, d_scale.to(dtype).to(device).reshape(shape), None, None, None
 
 
 contrastive.register_autograd(_differentiate, setup_context=_remember)

@@ -14,7 +14,13 @@ import math
 import torch
 
 LN2 = math.log(2)
+NO_FLOAT64 = {"mps"}  # Apple's GPUs
 LOWEST = -1e38  # "no maximum yet": finite, so that LOWEST - LOWEST is 0 and not NaN
+
+
+def double(x):
+    """x in float64, on the CPU where x's device has no float64."""
+    return (x.cpu() if x.device.type in NO_FLOAT64 else x).double()
 
 
 def fixed_shift(bits, count):
@@ -64,7 +70,7 @@ def finish(z, shift, matched):
     nats; lse (N,) like z = log2(z + e), in bits, for the backward pass; rest (N,) like z =
     z/(z + e), the probability that is not the match's.
     """
-    others = z.double().log2() + shift.double()  # log2 of z; -inf when there are no others
+    others = double(z).log2() + double(shift)  # log2 of z; -inf when there are no others
     lead = LN2 * (others - matched)  # log(z/e), in nats
     # float64: at scale 100 similarities have 144 bits, whose last place in float32 is 1.5e-5
     loss = torch.nn.functional.softplus(lead, threshold=50)
@@ -72,4 +78,4 @@ def finish(z, shift, matched):
     # against the rounded lse, as the backward pass sums them: then a row of the gradient adds up to
     # zero as it should (with lead.sigmoid() equal features got 20 times the error)
     rest = torch.exp2(others - lse.double()).to(z.dtype)
-    return loss, rest, lse
+    return loss, rest.to(z.device), lse.to(z.device)

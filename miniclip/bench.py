@@ -134,6 +134,8 @@ def row(what, times):
 def _wait(device):
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 def main(argv=None):

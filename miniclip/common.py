@@ -48,9 +48,9 @@ def number(kind, low=None, above=None):
 
 
 def pick_device(name):
-    """'auto', 'cpu', 'cuda', 'cuda:1' -> torch.device. UserError where it is not there.
+    """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where it is not there.
 
-    Apple's 'mps' is refused: the loss keeps a few vectors in float64, which it does not have.
+    'auto' is a CUDA card or the CPU; Apple's mps is taken only by its name.
     """
     import torch
 
@@ -58,7 +58,7 @@ def pick_device(name):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device, dtype=torch.float64)
+        torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError):
         raise UserError(f"--device {name} is not available here; try --device cpu") from None
     return device

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from kernels import reference
 from kernels.contrastive import Alone, Contrastive
 from kernels.op import contrastive
+from kernels.softmax import double
 
 from .dist import Shards, all_gather, dist_info
 
@@ -61,7 +62,7 @@ def contrastive_loss(
     else:
         ops, dtype, collectives = _plan_together(asked, group)
     if not torch.is_tensor(logit_scale):
-        logit_scale = torch.tensor(float(logit_scale), dtype=torch.float64, device=image.device)
+        logit_scale = double(image.new_zeros(())) + float(logit_scale)
     if torch.compiler.is_compiling() and collectives.world == 1:
         name = "torch" if ops is reference else "triton"
         return contrastive(image, text, logit_scale, name, dtype, chunk or 0)[0]
