@@ -79,32 +79,40 @@ def options(argv):
     where = parser.add_argument_group("where, and how often")
     where.add_argument("--out", type=Path, help="folder of the run (default runs/<model>)")
     where.add_argument("--resume", action="store_true", help="go on from --out, or start it")
-    where.add_argument("--save-every", type=number(int, low=1), help="steps (default: about 20 s)")
+    where.add_argument("--save-every", type=number(int, low=1), help="steps (default: by the clock)")
     where.add_argument("--log-every", type=number(int, low=1), default=20, help="steps (20)")
-    where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
     where.add_argument("--workers", type=number(int, low=0), default=0, help="loading processes")
     cost = parser.add_argument_group("what it would cost, instead of training")
     cost.add_argument("--plan", action="store_true", help="print flop, memory, bytes and days")
     cost.add_argument("--world-size", type=number(int, low=1), default=1, help="GPUs (1)")
     cost.add_argument("--gpu", default="h100", help=f"one of {', '.join(GPUS)} (h100)")
-    return parser.parse_args(argv), parser
-
-
-def settle(args, device):
-    """Fill in the options and find the checkpoint to go on from: its state, or None.
-
-    A resumed run is the run that it was: an option that is given must be what it was then.
-    """
+    args = parser.parse_args(argv)
     args.out = args.out or Path("runs") / (args.model or "rn_mini")
-    path, saved = args.out / "checkpoint.pt", None
+    return args, parser
+
+
+def find_checkpoint(args):
+    """The state of the checkpoint in --out to go on from, or None: rank 0's, which all ranks take.
+
+    Raises UserError when --out cannot be written, or holds a run that was not asked for.
+    """
+    path = args.out / "checkpoint.pt"
     folder = next(p for p in (args.out, *args.out.absolute().parents) if p.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UserError(f"--out {args.out} cannot be written: {folder} is not a writable folder")
     if path.exists() and not (args.resume or launch.restarted()):
         raise UserError(f"{args.out} holds a run; go on with --resume, or choose another --out")
-    if path.exists():
-        saved = checkpoint.load(path)
+    return checkpoint.load(path) if path.exists() else None
+
+
+def settle(args, saved, device):
+    """Fill in the options, from the checkpoint and from the model's recipe.
+
+    A resumed run is the run that it was: an option that is given must be what it was then.
+    """
+    if saved:
         for name, now in vars(args).items():
             then = saved["options"].get(name)
             given = now is not None and now is not False  # 0 is given, too
@@ -131,9 +139,10 @@ def settle(args, device):
             raise UserError(f"--{name} is a share, at most 1, not {getattr(args, name)}")
     if args.sync_bn and device.type != "cuda":
         raise UserError("--sync-bn needs GPUs: torch has no synchronised batch norm for CPUs")
+    if args.precision != "fp32" and device.type == "mps":
+        raise UserError(f"--device mps trains in fp32 only, not with --precision {args.precision}")
     if args.batch_size < dist_info()[1]:
         raise UserError(f"--batch-size {args.batch_size} leaves some ranks without a pair")
-    return saved
 
 
 def learn_tokenizer(pairs, args, context_length):
@@ -148,20 +157,24 @@ def learn_tokenizer(pairs, args, context_length):
 
 def prepare(args, saved, device):
     """The pairs, the tokenizer and the model: new ones, or those of the checkpoint."""
-    pairs = open_pairs(args.data, image_column=args.image_column,
-                       caption_column=args.caption_column, separator=args.separator)  # fmt: skip
-    if len(pairs.splits["train"]) < dist_info()[1]:
-        raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
-    torch.manual_seed(args.seed)
-    if saved:
-        if saved["pairs"] != len(pairs):  # the order would be another, and so would the run
+    with launch.together():
+        with launch.local_rank_first():  # the index of shards is made once a machine
+            pairs = open_pairs(args.data, image_column=args.image_column,
+                               caption_column=args.caption_column, separator=args.separator)  # fmt: skip
+        if len(pairs.splits["train"]) < dist_info()[1]:
+            raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
+        if saved and saved["pairs"] != len(pairs):  # the order would be another, and so the run
             raise UserError(f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
                              f"{args.out} was started; bring them back, or choose another --out")  # fmt: skip
+    torch.manual_seed(args.seed)
+    if saved:
         tokenizer = Tokenizer.from_state(saved["tokenizer"])
         model = CLIP.from_config(saved["config"])
         model.load_state_dict(saved["model"])
     else:
-        tokenizer = learn_tokenizer(pairs, args, MODELS[args.model]["context_length"])
+        length = MODELS[args.model]["context_length"]
+        state = launch.from_rank0(lambda: learn_tokenizer(pairs, args, length).state())
+        tokenizer = Tokenizer.from_state(state)
         model = create_model(args.model, vocab_size=tokenizer.vocab_size,
                              checkpointing=args.checkpoint_blocks)  # fmt: skip
     return pairs, tokenizer, model.to(device).train()
@@ -226,20 +239,29 @@ def main(argv=None):
     args, parser = options(argv)
     if args.plan:
         return print_plan(args, parser)
-    problem = None
+
+    def fail(error):  # on all ranks: all stop, and one of them says why
+        rank = dist_info()[0]
+        launch.end()
+        parser.error(str(error) if rank == 0 else None)
+
     try:
         device = launch.start(args.device)
         if args.threads:
             torch.set_num_threads(args.threads)
-        saved = settle(args, device)
+        saved = launch.from_rank0(lambda: find_checkpoint(args))
+        with launch.together():
+            settle(args, saved, device)
         pairs, tokenizer, model = prepare(args, saved, device)
+        run = {name: value for name, value in vars(args).items() if name not in FREE}
+        launch.agree({
+            "the digest of the code": launch.code_version(),
+            **{"--" + name.replace("_", "-"): value for name, value in run.items()},
+            "the number of pairs": len(pairs), "the image size": model.config["image_size"],
+        })  # fmt: skip
     except UserError as error:
-        problem = str(error)
-    problem = launch.first_problem(problem)
+        fail(error)
     rank, world = dist_info()
-    if problem:  # on any rank: all stop, and one of them says why
-        launch.end()
-        parser.error(problem if rank == 0 else None)
 
     # 1. the optimiser, the precision, and the state that a resumed run goes on from
     AdamW = HalfAdamW if args.half_moments else torch.optim.AdamW
@@ -253,6 +275,7 @@ def main(argv=None):
         checkpoint.restore_random_state(saved["random"])
         step, seconds, lost = saved["step"], saved["seconds"], saved["lost"]
         skipped |= saved["skipped"]
+    saved = None  # or its copy of the weights would stay in memory
     if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model
@@ -268,21 +291,28 @@ def main(argv=None):
     print0(f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters | "
            f"{pairs.name}: {len(train):,} pairs to train on | {tokenizer.vocab_size:,} tokens | "
            f"batch {min(args.batch_size, len(train)):,} | {length} | {args.precision} on "
-           f"{world} x {device.type}{f' | resumed at step {step:,}' if saved else ''}",
+           f"{world} x {device.type}{f' | resumed at step {step:,}' if step else ''}",
            flush=True)  # fmt: skip
 
     if rank == 0:
         args.out.mkdir(parents=True, exist_ok=True)
         checkpoint.cut_log(args.out / "log.jsonl", step)
 
-    def save():
-        if rank == 0:
-            run = {k: v for k, v in vars(args).items() if k not in FREE}
-            checkpoint.save(args.out / "checkpoint.pt", dict(
-                model=model.state_dict(), config=model.config, tokenizer=tokenizer.state(),
-                optimizer=optimizer.state_dict(), scaler=scaler.state_dict(), step=step,
-                seconds=seconds, lost=lost, pairs=len(pairs), random=checkpoint.random_state(), options=run,
-                skipped=skipped))  # fmt: skip
+    saver = checkpoint.Saver(args.out / "checkpoint.pt", args.save_every)
+
+    def save(last=False):
+        try:
+            with launch.together():
+                if rank == 0:
+                    saver.save(dict(
+                        model=model.state_dict(), config=model.config, tokenizer=tokenizer.state(),
+                        optimizer=optimizer.state_dict(), scaler=scaler.state_dict(), step=step,
+                        seconds=seconds, lost=lost, pairs=len(pairs),
+                        random=checkpoint.random_state(), options=run, skipped=skipped))  # fmt: skip
+                    if last:
+                        saver.wait()
+        except UserError as error:  # the disk is full
+            fail(error)
 
     def loss_of(image, text, logit_scale):
         # the towers may be in 16 bits; the loss normalises in 32 and chooses its own operands
@@ -291,11 +321,11 @@ def main(argv=None):
     # 2. the loop
     signals = launch.Signals()
     began, seconds_before = time.monotonic(), seconds
-    last_saved, last_logged, logged_step, stop = began, began, step, 0
+    last_logged, logged_step, stop = began, step, 0
     data = visits(pairs, args, model.config["image_size"], step)
     while step < steps and seconds < budget and not stop:
         images, captions, broken = next(data)
-        skipped |= dict(broken)
+        broken = {name: why for name, why in broken if name not in skipped}
         progress = (step + 1) / (steps + 1) if steps < math.inf else min(1, seconds / budget)
         lr = args.lr * schedule(progress, args.warmup)
         for group in optimizer.param_groups:
@@ -303,9 +333,13 @@ def main(argv=None):
 
         # ranks decide together, or one would wait for another for ever
         seconds = seconds_before + time.monotonic() - began
-        stop, empty, seconds = launch.any_rank(
-            device, float(signals.received), float(len(images) == 0), seconds
-        )
+        due = rank == 0 and saver.due(step + 1)
+        stop, empty, seconds, due, some_broken = launch.any_rank(
+            device, float(signals.received), float(len(images) == 0), seconds, float(due),
+            float(len(broken) > 0))  # fmt: skip
+        if some_broken:
+            for theirs in launch.gather(broken):
+                skipped |= theirs
         optimizer.zero_grad(set_to_none=True)
         finite = not empty
         if not empty:
@@ -350,7 +384,7 @@ def main(argv=None):
             batch = min(args.batch_size, len(train))
             line = dict(step=step, epoch=step / per_epoch, loss=loss.item(), scale=scale.item(),
                         lr=lr, accuracy=in_batch_accuracy(image, text), grad_norm=norm.item(),
-                        batch_size=batch, lost_steps=lost, step_ms=step_ms,
+                        batch_size=batch, lost_steps=lost, skipped=len(skipped), step_ms=step_ms,
                         pairs_per_s=1000 * batch / step_ms)  # fmt: skip
             with open(args.out / "log.jsonl", "a", encoding="utf-8") as log:
                 log.write(json.dumps(line) + "\n")
@@ -362,18 +396,17 @@ def main(argv=None):
                   f"{line['pairs_per_s']:.0f} pairs/s | "
                   f"ETA {int(left) // 60}:{int(left) % 60:02d}", flush=True)  # fmt: skip
             last_logged, logged_step = now, step
-        if step % args.save_every == 0 if args.save_every else now - last_saved > 20:
-            if lost_in_a_row == 0:
-                save()
-            last_saved = time.monotonic()
+        if due and lost_in_a_row == 0:
+            save()
 
-    save()
+    save(last=True)
     signals.restore()
     if stop:
         print0(f"stopped by {signal.Signals(int(stop)).name} at step {step}, saved; go on with:\n"
                f"  python train.py --out {shlex.quote(str(args.out))} --resume")  # fmt: skip
     elif rank == 0:
-        progress = dict(steps=step, lost_steps=lost, train_seconds=round(seconds, 1))
+        progress = dict(steps=step, lost_steps=lost, skipped_pictures=len(skipped),
+                        train_seconds=round(seconds, 1))  # fmt: skip
         try:
             report(args, model, tokenizer, pairs, progress, device)
         except UserError as error:  # the features are not finite

@@ -7,6 +7,8 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import json
+import threading
+import time
 from pathlib import Path
 
 import torch
@@ -14,6 +16,7 @@ import torch
 from miniclip.common import UserError, replacing
 
 FORMAT, VERSION = "miniclip", 1
+SHORTEST_S, SHARE = 20, 0.02  # between two saves, and of the time that saving may take
 
 
 def save(path, state):
@@ -24,6 +27,72 @@ def save(path, state):
     """
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+
+
+class Saver:
+    """Writes a run's checkpoints in a thread while training goes on, one at a time.
+
+    path: the file. every: steps between two saves; None: at least 20 s, and 50 times as long as the
+    last save kept training waiting. clock: the time in seconds.
+    """
+
+    def __init__(self, path, every=None, clock=time.monotonic):
+        self.path, self.every, self.clock = path, every, clock
+        self.writer = self.error = None
+        self.next = clock() + SHORTEST_S
+
+    def due(self, step):
+        """Whether to save after `step` steps. By the clock, not while a write is under way."""
+        if self.every:
+            return step % self.every == 0
+        writing = self.writer is not None and self.writer.is_alive()
+        return not writing and self.clock() >= self.next
+
+    def save(self, state):
+        """Copy `state` (as for `save`) to host memory and begin to write the copy.
+
+        Waits for the write before. Raises UserError when that one failed.
+        """
+        began = self.clock()
+        self.wait()
+        copy = map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
+        # not a daemon: an interpreter that ends waits for the write
+        self.writer = threading.Thread(target=self._write, args=(copy,))
+        self.writer.start()
+        now = self.clock()
+        self.next = now + max(SHORTEST_S, (now - began) / SHARE)
+
+    def wait(self):
+        """Return when what was saved is on the disk. Raises UserError when it cannot be."""
+        if self.writer is not None:
+            self.writer.join()
+        error, self.error = self.error, None
+        if error is None:
+            return
+        reason = error
+        while reason is not None and not isinstance(reason, OSError):
+            reason = reason.__context__  # torch.save raises a RuntimeError over the disk's error
+        if reason is None:
+            raise error
+        raise UserError(f"{self.path} could not be written: {reason.strerror}; "
+                        f"the checkpoint before it, if there is one, is as it was") from None  # fmt: skip
+
+    def _write(self, state):
+        try:
+            save(self.path, state)
+        except Exception as error:
+            self.error = error
+
+
+def map_tensors(function, state):
+    """`state`, nested dicts, lists and tuples, with function(x) in the place of every tensor x."""
+    if torch.is_tensor(state):
+        return function(state)
+    if isinstance(state, dict):
+        return {key: map_tensors(function, value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(map_tensors(function, value) for value in state)
+    return state
 
 
 def load(path):
