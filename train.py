@@ -79,7 +79,7 @@ def options(argv):
     where = parser.add_argument_group("where, and how often")
     where.add_argument("--out", type=Path, help="folder of the run (default runs/<model>)")
     where.add_argument("--resume", action="store_true", help="go on from --out, or start it")
-    where.add_argument("--save-every", type=number(int, low=1), help="steps (default: by the clock)")
+    where.add_argument("--save-every", type=number(int, low=1), help="steps (default: by clock)")
     where.add_argument("--log-every", type=number(int, low=1), default=20, help="steps (20)")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
