@@ -1,5 +1,6 @@
 """train.py: it learns, resumes to the bit, and refuses wrong input in one sentence."""
 
+import errno
 import json
 import math
 import os
@@ -7,7 +8,9 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
@@ -179,6 +182,74 @@ def test_a_plan_is_printed_and_nothing_is_trained(tmp_path, capsys):
     assert train.main([*arguments, "--out", str(tmp_path / "run")]) == 0
     assert "151,277,313 parameters, on 8 x a100" in capsys.readouterr().out
     assert not (tmp_path / "run").exists()
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(pairs_csv, tmp_path, monkeypatch):
+    """Fails where the loop waits for the disk: the write waits for the next step, in vain."""
+    real_save, real_loss, calls = checkpoint.save, train.contrastive_loss, []
+    next_step, in_time = threading.Event(), []
+
+    def save(*args):
+        in_time.append(next_step.wait(20))
+        real_save(*args)
+
+    def loss(*args):
+        calls.append(1)
+        if len(calls) == 3:
+            next_step.set()
+        return real_loss(*args)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    monkeypatch.setattr(train, "contrastive_loss", loss)
+    assert run(pairs_csv, tmp_path / "run", "--steps", 4, "--save-every", 2) == 0
+    assert all(in_time) and final(tmp_path / "run")["step"] == 4
+
+
+def test_a_full_disk_ends_the_run_in_one_sentence(pairs_csv, tmp_path, monkeypatch, capsys):
+    """Fails where the error of a write shows its traceback, or nothing."""
+    real, calls = checkpoint.save, []
+
+    def save(*args):
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(*args)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", "--steps", 9, "--save-every", 2)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "No space left" in said, said
+    assert final(tmp_path / "run")["step"] == 2
+
+
+def test_a_resumed_run_does_not_keep_the_checkpoint_in_memory(pairs_csv, tmp_path, monkeypatch):
+    """Fails where main holds what it loaded: a second copy of all weights."""
+    run(pairs_csv, tmp_path / "run", "--minutes", 0.001)
+    real_load, real_loss, loaded, alive = checkpoint.load, train.contrastive_loss, [], []
+
+    def load(path):
+        state = real_load(path)
+        loaded.extend(weakref.ref(tensor) for tensor in state["model"].values())
+        state["seconds"] = 0.0  # there is time for more
+        return state
+
+    def loss(*args):
+        alive.append(sum(tensor() is not None for tensor in loaded))
+        return real_loss(*args)
+
+    monkeypatch.setattr(checkpoint, "load", load)
+    monkeypatch.setattr(train, "contrastive_loss", loss)
+    assert run(pairs_csv, tmp_path / "run", "--resume") == 0
+    assert len(loaded) > 20 and set(alive) == {0}, f"{alive} of {len(loaded)} weights"
+
+
+def test_on_mps_the_towers_work_in_fp32(pairs_csv, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(train.launch, "start", lambda name: torch.device(name))
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", "--device", "mps", "--precision", "bf16")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "fp32 only" in said, said
 
 
 @pytest.mark.parametrize("bad, ends_well", [(3, True), (50, False)])
