@@ -160,7 +160,8 @@ def prepare(args, saved, device):
     with launch.together():
         with launch.local_rank_first():  # the index of shards is made once a machine
             pairs = open_pairs(args.data, image_column=args.image_column,
-                               caption_column=args.caption_column, separator=args.separator)  # fmt: skip
+                               caption_column=args.caption_column,
+                               separator=args.separator)  # fmt: skip
         if len(pairs.splits["train"]) < dist_info()[1]:
             raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
         if saved and saved["pairs"] != len(pairs):  # the order would be another, and so the run

@@ -74,8 +74,8 @@ class Saver:
             reason = reason.__context__  # torch.save raises a RuntimeError over the disk's error
         if reason is None:
             raise error
-        raise UserError(f"{self.path} could not be written: {reason.strerror}; "
-                        f"the checkpoint before it, if there is one, is as it was") from None  # fmt: skip
+        problem = f"{self.path} could not be written: {reason.strerror}"
+        raise UserError(f"{problem}; a checkpoint from before is as it was") from None
 
     def _write(self, state):
         try:

@@ -3,7 +3,8 @@
 Ranks must never disagree on whether to go on: one that stops alone leaves the others waiting in a
 collective for ever. So a problem before the first step, or a signal during the run, is shared, and
 all stop together. What ranks tell each other on the host goes through a group of its own (gloo),
-whose timeout is a day: an index of a billion pairs takes five hours at 53,800 pairs/s (docs/data.md).
+whose timeout is a day: an index of a billion pairs takes five hours at 53,800 pairs/s
+(docs/data.md).
 Left out: starting processes, and restarting them; torchrun does both, and restarts well with a
 store of its own for each attempt: with the one that it shares by default, two in five restarts met
 the last attempt's leavings and hung (torch 2.13, ranks killed at random).
@@ -103,9 +104,9 @@ def together():
 def from_rank0(work):
     """What work() returns on rank 0, on every rank; other ranks do not call it.
 
-    The result: nested dicts, lists and tuples of CPU tensors and of what can be pickled. All but the
-    tensors goes in one message, then one tensor after the other, as bytes. Raises, on every rank,
-    the UserError that work() raises.
+    The result: nested dicts, lists and tuples of CPU tensors and of what can be pickled. All but
+    the tensors goes in one message, then one tensor after the other, as bytes. Raises, on every
+    rank, the UserError that work() raises.
     """
     rank, world = dist_info()
     if world == 1:
@@ -127,7 +128,7 @@ def from_rank0(work):
 
 @contextlib.contextmanager
 def local_rank_first():
-    """A block that local rank 0 of each machine runs before the others, which find what it cached."""
+    """A block that local rank 0 of each machine runs before the others, who find what it cached."""
     wait = dist_info()[1] > 1
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if wait and not first:

@@ -23,7 +23,8 @@ from miniclip.data import index, open_pairs
 
 STATE = {
     "w": torch.arange(6.0).view(2, 3).T, "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
-    "flags": torch.tensor([True, False]), "bytes": torch.arange(256).byte(), "step": 7, "none": None,
+    "flags": torch.tensor([True, False]), "bytes": torch.arange(256).byte(), "step": 7,
+    "none": None,
 }  # fmt: skip
 
 
