@@ -70,7 +70,7 @@ def options(argv):
     parser.add_argument("--quiz", action="store_true", help="be the human of section 4")
     parser.add_argument("--search", metavar="TEXT", help="find the pictures nearest to a text")
     parser.add_argument("-k", type=number(int, low=1), default=16, help="how many to find (16)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
     return parser.parse_args(argv), parser
 

@@ -145,7 +145,7 @@ def main(argv=None):
     parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")
     parser.add_argument("--rounds", type=number(int, low=1), default=5, help="timings of each (5)")
     parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
-    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda")
+    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
     args = parser.parse_args(argv)
     if args.threads:
         torch.set_num_threads(args.threads)
