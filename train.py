@@ -21,7 +21,6 @@ import sys
 import time
 from pathlib import Path
 
-import einops
 import numpy as np
 import torch
 from torch.nn import functional as F
@@ -294,12 +293,7 @@ def main(argv=None):
         skipped |= saved["skipped"]
     if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    towers = model
-    if args.compile:
-        einops.rearrange(
-            torch.empty(1), "n -> n"
-        )  # its first use changes a cache that Dynamo guards
-        towers = torch.compile(model)
+    towers = torch.compile(model) if args.compile else model
     if world > 1:  # each rank keeps its own batch-norm averages; rank 0's are the ones saved
         ids = [device.index] if device.type == "cuda" else None
         towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)

@@ -1,5 +1,6 @@
 """train.py: it learns, resumes to the bit, and refuses wrong input in one sentence."""
 
+import functools
 import json
 import math
 import os
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip import checkpoint
@@ -211,6 +213,29 @@ def test_the_towers_may_work_in_16_bits(pairs_csv, tmp_path):
     lines = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert all(w.dtype != torch.bfloat16 for w in final(tmp_path / "run")["model"].values())
+
+
+@pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
+def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, monkeypatch):
+    longer = pairs_csv.with_name("longer.csv")
+    rows = [line.split(",") for line in pairs_csv.read_text().splitlines()]
+    longer.write_text("filepath,caption\n" + "".join(
+        f"{path},{' '.join([caption] * (1 + k % 5))}\n" for k, (path, caption) in enumerate(rows[1:])
+    ))  # fmt: skip
+    real, lengths, compiled = train.Tokenizer.__call__, [], CompileCounterWithBackend("aot_eager")
+
+    def tokenize(*args, **how):
+        tokens = real(*args, **how)
+        lengths.append(tokens.shape[1])
+        return tokens
+
+    monkeypatch.setattr(train.Tokenizer, "__call__", tokenize)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=compiled))
+    torch._dynamo.reset()
+    options = ("--model", model, "--batch-size", 2, "--steps", 8, "--compile")
+    assert run(longer, tmp_path / "run", *options) == 0
+    assert len(set(lengths[:8])) >= 4, lengths
+    assert compiled.frame_count == 1, f"{compiled.frame_count} graphs for lengths {lengths[:8]}"
 
 
 @pytest.mark.slow
