@@ -126,6 +126,10 @@ def settle(args, device):
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    if args.compile and args.checkpoint_blocks and torch.__version__ < (2, 9):
+        if not isinstance(MODELS[args.model]["vision_layers"], int):
+            raise UserError("--compile --checkpoint-blocks counts each batch twice in the batch norms "
+                            f"of a ResNet before torch 2.9, and this is {torch.__version__}")  # fmt: skip
     for name in ("warmup", "crop"):
         if getattr(args, name) > 1:
             raise UserError(f"--{name} is a share, at most 1, not {getattr(args, name)}")
@@ -294,6 +298,9 @@ def main(argv=None):
     if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model
+    if args.checkpoint_blocks and torch.__version__ < (2, 13):
+        # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
+        torch._dynamo.config.optimize_ddp = False
     if world > 1:  # each rank keeps its own batch-norm averages; rank 0's are the ones saved
         ids = [device.index] if device.type == "cuda" else None
         towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)

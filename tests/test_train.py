@@ -215,6 +215,32 @@ def test_the_towers_may_work_in_16_bits(pairs_csv, tmp_path):
     assert all(w.dtype != torch.bfloat16 for w in final(tmp_path / "run")["model"].values())
 
 
+@pytest.mark.parametrize("version, refused", [("2.8.0", True), ("2.9.1", False)])
+def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_once(
+    version, refused, pairs_csv, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
+    options = ("--compile", "--checkpoint-blocks", "--warmup", 2)  # the last is refused in any case
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", *options)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert ("torch 2.9" in said) == refused, said
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_precision_that_the_cpu_emulates_is_said_to_be_slow(
+    precision, pairs_csv, tmp_path, monkeypatch, capsys
+):
+    name = f"_is_mkldnn_{precision}_supported"
+    for able in (True, False):
+        if precision != "fp32":
+            monkeypatch.setattr(torch.ops.mkldnn, name, lambda: able)
+        run(pairs_csv, tmp_path / str(able), "--precision", precision, "--steps", 1)
+        said = capsys.readouterr().out
+        assert ("emulated" in said) == (precision != "fp32" and not able), said
+
+
 @pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
 def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, monkeypatch):
     longer = pairs_csv.with_name("longer.csv")
