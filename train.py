@@ -29,13 +29,13 @@ from torch.nn.parallel import DistributedDataParallel
 from miniclip import checkpoint, launch
 from miniclip.bpe import Tokenizer
 from miniclip.clip import CLIP, MODELS, create_model
-from miniclip.common import Parser, UserError, machine, number, write_json
+from miniclip.common import Parser, UserError, emulates, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
 from miniclip.data.batches import batches
 from miniclip.dist import dist_info, print0
 from miniclip.halfadam import HalfAdamW
 from miniclip.loss import contrastive_loss
-from miniclip.microbatch import microbatch_step
+from miniclip.microbatch import microbatch_step, number_of_parts
 from miniclip.pictures import draw_curves, draw_retrieval
 from miniclip.plan import GPUS, describe, plan
 from miniclip.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
@@ -134,6 +134,10 @@ def settle(args, saved, device):
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    if args.compile and args.checkpoint_blocks and torch.__version__ < (2, 9):
+        if not isinstance(MODELS[args.model]["vision_layers"], int):
+            raise UserError("--compile --checkpoint-blocks counts each batch twice in the batch norms "
+                            f"of a ResNet before torch 2.9, and this is {torch.__version__}")  # fmt: skip
     for name in ("warmup", "crop"):
         if getattr(args, name) > 1:
             raise UserError(f"--{name} is a share, at most 1, not {getattr(args, name)}")
@@ -191,6 +195,44 @@ def visits(pairs, args, image_size, step):
         yield from batches(pairs, train, args.batch_size, args.seed, epoch, image_size,
                            (args.crop, 1.0), first, args.workers, rank, world)  # fmt: skip
         epoch, first = epoch + 1, 0
+
+
+def train_step(towers, optimizer, scaler, prepare, parts, dtype, clip_grad):
+    """One step of the optimiser on a batch: (loss, image, text, scale, gradient norm, finite).
+
+    towers: the model, perhaps compiled or inside DDP; prepare, parts: microbatch_step's; dtype: the
+    towers' (float32 or autocast's); clip_grad: the largest gradient norm (None: any). Where loss
+    or gradients are not finite, the weights stay as they are.
+    """
+    model = getattr(towers, "module", towers)
+
+    def autocast():  # around forward passes only; a backward pass needs none
+        device_type = model.logit_scale.device.type
+        return torch.autocast(device_type, dtype, enabled=dtype != torch.float32)
+
+    def loss_of(image, text, logit_scale):
+        # the towers may be in 16 bits; the loss normalises in 32 and chooses its own operands
+        return scaler.scale(contrastive_loss(image.float(), text.float(), logit_scale))
+
+    optimizer.zero_grad(set_to_none=True)
+    if len(parts) > 1:
+        loss, image, text, scale = microbatch_step(towers, parts, loss_of, prepare, autocast)
+    else:
+        images, tokens = prepare(parts[0])
+        with autocast():
+            image, text, scale = towers(images, tokens, normalize=False)
+        loss = loss_of(image, text, model.logit_scale)
+        loss.backward()
+    scaler.unscale_(optimizer)
+    loss = loss.detach() / scaler.get_scale()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), clip_grad or math.inf)
+    finite = bool(torch.isfinite(loss + norm))
+    if finite:
+        scaler.step(optimizer)
+    scaler.update()
+    with torch.no_grad():
+        model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+    return loss, image, text, scale, norm, finite
 
 
 @torch.no_grad()
@@ -280,6 +322,9 @@ def main(argv=None):
     if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model
+    if args.checkpoint_blocks and torch.__version__ < (2, 13):
+        # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
+        torch._dynamo.config.optimize_ddp = False
     if world > 1:  # each rank keeps its own batch-norm averages; rank 0's are the ones saved
         ids = [device.index] if device.type == "cuda" else None
         towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)
@@ -288,12 +333,17 @@ def main(argv=None):
     per_epoch = max(1, len(train) // args.batch_size)
     steps = args.steps or (math.ceil(args.epochs * per_epoch) if args.epochs else math.inf)
     budget = args.minutes * 60 if args.minutes else math.inf
+    parts = number_of_parts(min(args.batch_size, len(train)), world, args.micro_batch)
+    fewest = parts if world > 1 else 1  # pairs without which a rank cannot take part in a step
     length = f"{steps:,} steps" if steps < math.inf else f"{args.minutes:g} minutes"
     print0(f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters | "
            f"{pairs.name}: {len(train):,} pairs to train on | {tokenizer.vocab_size:,} tokens | "
            f"batch {min(args.batch_size, len(train)):,} | {length} | {args.precision} on "
            f"{world} x {device.type}{f' | resumed at step {step:,}' if step else ''}",
            flush=True)  # fmt: skip
+    if device.type == "cpu" and emulates(args.precision):
+        print0(f"this CPU has no {args.precision} arithmetic that torch can use: it is emulated, and "
+               f"a step takes about ten times as long as with --precision fp32", flush=True)  # fmt: skip
 
     if rank == 0:
         args.out.mkdir(parents=True, exist_ok=True)
@@ -315,9 +365,11 @@ def main(argv=None):
         except UserError as error:  # the disk is full
             fail(error)
 
-    def loss_of(image, text, logit_scale):
-        # the towers may be in 16 bits; the loss normalises in 32 and chooses its own operands
-        return scaler.scale(contrastive_loss(image.float(), text.float(), logit_scale))
+    def to_device(part):
+        images, tokens = (side.to(device, non_blocking=True) for side in part)
+        if args.compile:  # one compilation for captions of every length
+            torch._dynamo.maybe_mark_dynamic(tokens, 1)
+        return images, tokens
 
     # 2. the loop
     signals = launch.Signals()
@@ -336,36 +388,20 @@ def main(argv=None):
         seconds = seconds_before + time.monotonic() - began
         due = rank == 0 and saver.due(step + 1)
         stop, empty, seconds, due, some_broken = launch.any_rank(
-            device, float(signals.received), float(len(images) == 0), seconds, float(due),
+            device, float(signals.received), float(len(images) < fewest), seconds, float(due),
             float(len(broken) > 0))  # fmt: skip
         if some_broken:
             for theirs in launch.gather(broken):
                 skipped |= theirs
-        optimizer.zero_grad(set_to_none=True)
         finite = not empty
         if not empty:
             tokens = tokenizer(captions, trim=True)  # as long as the longest caption
-            with torch.autocast(device.type, PRECISIONS[args.precision], args.precision != "fp32"):
-                # all ranks alike, or DDP's bookkeeping on one would wait for the other's for ever
-                if args.micro_batch and (world > 1 or args.micro_batch < len(images)):
-                    loss, image, text, scale = microbatch_step(
-                        towers, images, tokens, args.micro_batch, loss_of
-                    )
-                else:
-                    image, text, scale = towers(
-                        images.to(device), tokens.to(device), normalize=False
-                    )
-                    loss = loss_of(image, text, model.logit_scale)
-                    loss.backward()
-            scaler.unscale_(optimizer)
-            loss = loss.detach() / scaler.get_scale()
-            norm = torch.nn.utils.clip_grad_norm_(model.parameters(), args.clip_grad or math.inf)
-            finite = bool(torch.isfinite(loss + norm))
-            if finite:
-                scaler.step(optimizer)
-            scaler.update()
-            with torch.no_grad():
-                model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+            split = min(parts, len(images))
+            loss, image, text, scale, norm, finite = train_step(
+                towers, optimizer, scaler, to_device,
+                list(zip(images.tensor_split(split), tokens.tensor_split(split))),
+                PRECISIONS[args.precision], args.clip_grad,
+            )  # fmt: skip
         step += 1
         lost += not finite
         lost_in_a_row = 0 if finite else lost_in_a_row + 1
@@ -373,7 +409,7 @@ def main(argv=None):
             why = (f"no finite gradient in {PATIENCE} steps up to step {step}; the last good "
                    f"checkpoint is as it was: try a lower --lr, or --precision bf16")  # fmt: skip
             if empty:
-                why = (f"none of the pictures of a batch could be read, {PATIENCE} times in a row; "
+                why = (f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
                        f"{report_skipped(list(skipped.items()))}")  # fmt: skip
             parser.error(why if rank == 0 else None)
 

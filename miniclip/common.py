@@ -86,6 +86,18 @@ def _processor():
         return platform.processor() or platform.machine()
 
 
+def emulates(precision):
+    """Whether torch has no 16-bit matrix product for this CPU ("bf16", "fp16") and converts instead.
+
+    On x86 oneDNN needs AVX-512 for them (torch 2.7 to 2.13). False where torch lacks oneDNN.
+    """
+    import torch
+
+    if precision == "fp32" or not torch.backends.mkldnn.is_available():
+        return False
+    return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")()
+
+
 def write_json(path, results):
     """Write a dict as indented JSON, atomically."""
     with replacing(path) as file:

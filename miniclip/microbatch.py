@@ -9,35 +9,55 @@ since every part is normalised by its own mean and variance; a ViT has none, and
 """
 
 import contextlib
+import math
 
 import torch
 
 from miniclip.resnet import statistics_kept
 
 
-def microbatch_step(model, images, tokens, size, loss_fn):
-    """Add the gradients of loss_fn over the whole batch to model's parameters, `size` pairs a time.
+def number_of_parts(batch_size, world, micro_batch):
+    """Into how many parts each of `world` ranks splits its pairs of a batch: the same on all ranks.
 
-    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; images
-    (N, 3, H, W) and tokens (N, L) may wait on the CPU; loss_fn(image, text, logit_scale) -> 0-d.
-    Returns the detached (loss, image, text, scale) of the whole batch.
+    A forward pass may hold collectives (synchronised batch norm), so ranks must make equally many.
+    The rank with the most pairs decides; micro_batch: pairs in a part at most (None: all). No rank
+    gets more parts than pairs, so where shares are uneven and micro_batch is 1, a part may have 2.
+    """
+    largest, smallest = -(-batch_size // world), batch_size // world
+    return min(math.ceil(largest / (micro_batch or largest)), smallest)
+
+
+def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
+    """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
+
+    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; parts: a list
+    of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
+    (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
+    0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
+    scale) of the whole batch.
     """
     raw = getattr(model, "module", model)
-    parts = list(zip(images.split(size), tokens.split(size)))
 
-    def towers(part):  # only a part of the pictures is on the device at a time
-        part = [side.to(raw.logit_scale.device, non_blocking=True) for side in part]
-        return model(*part, normalize=False)
+    def to_device(part):
+        return (side.to(raw.logit_scale.device, non_blocking=True) for side in part)
+
+    def towers(part):  # only one part is on the device at a time
+        images, tokens = (prepare or to_device)(part)
+        # autocast keeps its 16-bit copies of the weights until it is closed; those that the first
+        # pass made, without gradients, must not serve the second
+        with autocast():
+            return model(images, tokens, normalize=False)
 
     with torch.no_grad(), statistics_kept(raw):  # the second pass counts the batch, once
         features = [towers(part)[:2] for part in parts]
+    sizes = [len(image) for image, _ in features]
     image, text = (torch.cat(side).requires_grad_() for side in zip(*features))
     logit_scale = raw.logit_scale.detach().requires_grad_()
     loss = loss_fn(image, text, logit_scale)
     d_image, d_text, d_scale = torch.autograd.grad(loss, (image, text, logit_scale))
 
     later = getattr(model, "no_sync", contextlib.nullcontext)  # DDP averages once, at the last part
-    for k, (part, *pull) in enumerate(zip(parts, d_image.split(size), d_text.split(size))):
+    for k, (part, *pull) in enumerate(zip(parts, d_image.split(sizes), d_text.split(sizes))):
         last = k == len(parts) - 1
         with contextlib.nullcontext() if last else later():
             *sides, scale = towers(part)

@@ -107,9 +107,10 @@ class ResNet(nn.Module):
         def contexts():  # one around the forward pass, one around its repetition
             return contextlib.nullcontext(), statistics_kept(block)
 
-        return checkpoint(
-            block, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts
-        )
+        # torch.compile takes no such contexts (torch 2.7 to 2.13). From 2.9 on it needs none, since
+        # what it computes again writes no buffer; 2.7 and 2.8 do, and train.py refuses them
+        extra = {} if torch.compiler.is_compiling() else dict(context_fn=contexts)
+        return checkpoint(block, x, use_reentrant=False, preserve_rng_state=False, **extra)
 
 
 @contextlib.contextmanager

@@ -24,7 +24,7 @@ def embed_patches(images, weight):
     """
     patch = weight.shape[-1]
     x = rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=patch, q=patch)
-    return F.linear(x, rearrange(weight, "d c p q -> d (c p q)"))
+    return F.linear(x, weight.flatten(1))  # (D, C*P*P)
 
 
 def resize_positions(positions, grid):

@@ -1,13 +1,17 @@
 """A batch in parts has the gradients of the batch in one go."""
 
+import contextlib
+import functools
+
+import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from miniclip import create_model
 from miniclip.loss import contrastive_loss
-from miniclip.microbatch import microbatch_step
+from miniclip.microbatch import microbatch_step, number_of_parts
 
 
 def batch(model, n, seed):
@@ -20,20 +24,24 @@ def batch(model, n, seed):
 
 
 def gradients(model):
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not missing, f"{len(missing)} parameters have no gradient: {missing[:3]}"
     return {name: p.grad.clone() for name, p in model.named_parameters()}
 
 
-def in_one_go(model, images, tokens):
+def in_one_go(model, images, tokens, autocast=contextlib.nullcontext):
     model.zero_grad()
-    image, text, _ = model(images, tokens, normalize=False)
+    with autocast():
+        image, text, _ = model(images, tokens, normalize=False)
     loss = contrastive_loss(image, text, model.logit_scale)
     loss.backward()
     return loss.detach(), gradients(model)
 
 
-def in_parts(model, images, tokens, size):
+def in_parts(model, images, tokens, size, autocast=contextlib.nullcontext):
     model.zero_grad()
-    loss, *_ = microbatch_step(model, images, tokens, size, contrastive_loss)
+    parts = list(zip(images.split(size), tokens.split(size)))
+    loss, *_ = microbatch_step(model, parts, contrastive_loss, None, autocast)
     return loss, gradients(model)
 
 
@@ -56,6 +64,36 @@ def test_parts_of_any_size_give_the_gradients_of_the_whole(vit, n, size, seed):
     loss_parts, parts = in_parts(vit, images, tokens, size)
     torch.testing.assert_close(loss_parts, loss)
     assert distance(whole, parts) < 1e-5, f"{distance(whole, parts):.1e}"
+
+
+@pytest.mark.parametrize("low", [torch.bfloat16, torch.float16])
+def test_under_autocast_every_parameter_has_the_gradient_of_the_whole(vit, low):
+    """On torch 2.7, under one autocast around both passes, 50 of 86 parameters got no gradient: the
+    second pass used the cast weights that the first one had left in the cache, without gradients.
+
+    Each weight's gradient is rounded to 16 bits once in one go, and once a part in parts: by half
+    of eps at most either way. Activations are rounded alike but where their last bit in float32
+    differs, since matrix products of other sizes may add in another order.
+    """
+    autocast = functools.partial(torch.autocast, "cpu", low)
+    images, tokens = batch(vit, 7, 0)
+    loss_parts, parts = in_parts(vit, images, tokens, 3, autocast)
+    loss, whole = in_one_go(vit, images, tokens, autocast)
+    torch.testing.assert_close(loss_parts, loss, rtol=torch.finfo(low).eps, atol=0)
+    got = distance(whole, parts)
+    assert got < torch.finfo(low).eps, f"{got:.1e} is more than two roundings to {low}"
+
+
+@given(batch=st.integers(1, 300), world=st.integers(1, 9), micro=st.integers(1, 99))
+def test_ranks_with_uneven_shares_make_equally_many_parts_and_none_is_empty(batch, world, micro):
+    assume(batch >= world)
+    parts = number_of_parts(batch, world, micro)
+    for share in np.array_split(np.arange(batch), world):
+        sizes = [len(part) for part in torch.from_numpy(share).tensor_split(parts)]
+        assert min(sizes) >= 1 and max(sizes) - min(sizes) <= 1, sizes
+        at_most = 2 if micro == 1 and batch % world else micro
+        assert max(sizes) <= at_most, f"{max(sizes)} pairs in a part, of at most {micro}"
+    assert number_of_parts(batch, world, None) == 1
 
 
 def test_accumulation_is_not_a_larger_batch(vit):

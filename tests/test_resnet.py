@@ -72,6 +72,18 @@ def test_checkpointing_changes_no_bit(training):
         assert torch.equal(a, b), f"{name}: counted twice"
 
 
+@pytest.mark.skipif(torch.__version__ < (2, 9), reason="counts twice before 2.9; train.py refuses")
+def test_compiled_checkpointing_counts_each_batch_once_and_has_the_same_gradients():
+    plain, checkpointed = small(), small(checkpointing=True)
+    compiled = torch.compile(checkpointed, backend="aot_eager", fullgraph=True)
+    for model in (plain, compiled):
+        model(pictures()).square().sum().backward()
+    for (name, a), b in zip(plain.named_parameters(), checkpointed.parameters()):
+        torch.testing.assert_close(b.grad, a.grad, msg=lambda said: f"{name}: {said}")
+    for (name, a), b in zip(plain.named_buffers(), checkpointed.buffers()):
+        torch.testing.assert_close(b, a, msg=lambda said: f"{name}: {said}")
+
+
 def test_what_the_memory_layout_is_changes_nothing():
     model, x = small().eval(), pictures()
     other = x.contiguous(memory_format=torch.channels_last)

@@ -2,6 +2,8 @@
 
 import os
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -28,23 +30,28 @@ def pairs_folder(tmp_path_factory):
     return folder
 
 
-def start(ranks, pairs_folder, out, *more, restarts=0):
+def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
     """Start train.py on so many ranks; its output goes to the returned process's stdout."""
     command = [sys.executable]
     if ranks > 1:
         command += ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
         command += ["--max-restarts", str(restarts), "--standalone"]
-    command += ["train.py", "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
+    command += [str(script), "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
     command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+                                "PYTHONPATH": str(ROOT)}  # fmt: skip
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
 
-def finish(process):
-    said, _ = process.communicate(timeout=300)
+def finish(process, timeout_s=300):
+    try:
+        said, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
     return process.returncode, said
 
 
@@ -52,14 +59,16 @@ def weights(out):
     return checkpoint.load(out / "checkpoint.pt")["model"]
 
 
-def assert_close(a, b, tolerance=1e-5):
+def assert_close(a, b, tolerance=1e-5, of=torch.max):
     """All parameters but the attention's key bias: its true gradient is zero, softmax does not see
-    a shift of all keys, and what AdamW makes of the rounding noise is as large as a step."""
+    a shift of all keys, and what AdamW makes of the rounding noise is as large as a step.
+
+    of: torch.max or torch.mean, of the differences within a tensor."""
     for name in a:
         x, y = a[name], b[name]
         if name.endswith("in_proj_bias"):
             x, y = (torch.cat([t.chunk(3)[0], t.chunk(3)[2]]) for t in (x, y))
-        worst = (x - y).abs().max().item()
+        worst = of((x - y).abs().float()).item()
         assert worst <= tolerance, f"{name} differs by {worst:.1e}"
 
 
@@ -75,21 +84,93 @@ def children_named(marker):
     return found
 
 
+THREE = ("--steps", 3, "--lr", 5e-5)
+
+
+def assert_the_same_run(one, two):
+    """After THREE. AdamW divides by the gradient's own size: where the true one is about zero, it
+    makes whole steps of rounding noise, so single weights may be 2 x 3 x 5e-5 apart, one in a tensor
+    of 128 or more: 2.3e-6 in the mean. A tensor that is trained moves by ten times that."""
+    assert_close(one, two, 3e-6, of=torch.mean)
+
+
 def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
-    # AdamW divides by the gradient's own size: where the true one is about zero (3 weights in
-    # 50,000) it makes whole steps of rounding noise, so a step is kept near the tolerance
-    three = ("--steps", 3, "--lr", 5e-5)
-    code, said = finish(start(1, pairs_folder, tmp_path / "one", *three))
+    code, said = finish(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
-    # shares of 5 and 4 pairs in parts of at most 4: two for one rank, one for the other
-    code, said = finish(start(2, pairs_folder, tmp_path / "two", *three, "--micro-batch", 4))
+    # shares of 5 and 4 pairs, each in two parts
+    code, said = finish(start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4))
     assert code == 0, said
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
-    assert_close(one, two)
+    assert_the_same_run(one, two)
     _, said = finish(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
     moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
-    assert moved.median() > 3e-5, f"they moved by {moved.median():.1e} only"
+    assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
+
+
+# ranks that meet in every forward pass, as those with synchronised batch norms do on GPUs
+MEET = """
+import sys
+import torch
+import train
+from miniclip.clip import CLIP
+
+def meet(module, inputs):
+    if isinstance(module, CLIP) and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(torch.zeros(1))
+        print(f"rank {torch.distributed.get_rank()}: {len(inputs[0])} pairs", flush=True)
+
+torch.nn.modules.module.register_module_forward_pre_hook(meet)
+sys.exit(train.main())
+"""
+
+
+def test_ranks_with_uneven_shares_meet_in_every_part(pairs_folder, tmp_path):
+    """One rank used to make two parts of its 5 pairs and the other one of its 4: with collectives in
+    the forward pass, which synchronised batch norm has on GPUs, they waited for ever."""
+    (tmp_path / "meet.py").write_text(MEET)
+    two = ("--steps", 2, "--micro-batch", 4)
+    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "meet.py")
+    code, said = finish(run, timeout_s=120)
+    assert code == 0, said
+    for rank, parts in ((0, [3, 2]), (1, [2, 2])):
+        counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
+        assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
+
+
+def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(pairs_folder, broken)
+    for k in range(0, 33, 2):
+        whole = (broken / f"{k}.png").read_bytes()
+        (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
+    (tmp_path / "meet.py").write_text(MEET)
+    options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
+    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "meet.py")
+    code, said = finish(run, timeout_s=120)
+    assert code == 0, said
+    passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
+    lost = checkpoint.load(tmp_path / "run/checkpoint.pt")["lost"]
+    assert 0 < lost < 9, f"{lost} of 9 steps were skipped"
+    assert passes == [6 * (9 - lost)] * 2, f"{passes} forward passes in {9 - lost} steps"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--checkpoint-blocks", "--micro-batch", 4)])
+def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_folder, tmp_path):
+    """Before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets."""
+    (tmp_path / "compiled.py").write_text(
+        "import functools, sys, torch, train\n"
+        "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
+        "sys.exit(train.main())\n"
+    )
+    code, said = finish(start(1, pairs_folder, tmp_path / "one", *THREE))
+    assert code == 0, said
+    run = start(2, pairs_folder, tmp_path / "two", *THREE, "--compile", *more,
+                script=tmp_path / "compiled.py")  # fmt: skip
+    code, said = finish(run)
+    assert code == 0, said
+    assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):

@@ -1,6 +1,7 @@
 """train.py: it learns, resumes to the bit, and refuses wrong input in one sentence."""
 
 import errno
+import functools
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip import checkpoint
@@ -282,6 +284,55 @@ def test_the_towers_may_work_in_16_bits(pairs_csv, tmp_path):
     lines = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert all(w.dtype != torch.bfloat16 for w in final(tmp_path / "run")["model"].values())
+
+
+@pytest.mark.parametrize("version, refused", [("2.8.0", True), ("2.9.1", False)])
+def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_once(
+    version, refused, pairs_csv, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
+    options = ("--compile", "--checkpoint-blocks", "--warmup", 2)  # the last is refused in any case
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", *options)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert ("torch 2.9" in said) == refused, said
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_a_precision_that_the_cpu_emulates_is_said_to_be_slow(
+    precision, pairs_csv, tmp_path, monkeypatch, capsys
+):
+    name = f"_is_mkldnn_{precision}_supported"
+    for able in (True, False):
+        if precision != "fp32":
+            monkeypatch.setattr(torch.ops.mkldnn, name, lambda: able)
+        run(pairs_csv, tmp_path / str(able), "--precision", precision, "--steps", 1)
+        said = capsys.readouterr().out
+        assert ("emulated" in said) == (precision != "fp32" and not able), said
+
+
+@pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
+def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, monkeypatch):
+    longer = pairs_csv.with_name("longer.csv")
+    rows = [line.split(",") for line in pairs_csv.read_text().splitlines()]
+    longer.write_text("filepath,caption\n" + "".join(
+        f"{path},{' '.join([caption] * (1 + k % 5))}\n" for k, (path, caption) in enumerate(rows[1:])
+    ))  # fmt: skip
+    real, lengths, compiled = train.Tokenizer.__call__, [], CompileCounterWithBackend("aot_eager")
+
+    def tokenize(*args, **how):
+        tokens = real(*args, **how)
+        lengths.append(tokens.shape[1])
+        return tokens
+
+    monkeypatch.setattr(train.Tokenizer, "__call__", tokenize)
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=compiled))
+    torch._dynamo.reset()
+    options = ("--model", model, "--batch-size", 2, "--steps", 8, "--compile")
+    assert run(longer, tmp_path / "run", *options) == 0
+    assert len(set(lengths[:8])) >= 4, lengths
+    assert compiled.frame_count == 1, f"{compiled.frame_count} graphs for lengths {lengths[:8]}"
 
 
 @pytest.mark.slow

@@ -18,14 +18,16 @@ from miniclip.resnet import statistics_kept  # noqa: F401  (for you)
 ANSWER = "miniclip.microbatch:microbatch_step"
 
 
-def microbatch_step(model, images, tokens, size, loss_fn):
-    """Add the gradients of loss_fn over the whole batch to model's parameters, `size` pairs a time.
+def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
+    """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
 
-    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; images
-    (N, 3, H, W) and tokens (N, L) may wait on the CPU; loss_fn(image, text, logit_scale) -> 0-d.
-    Returns the detached (loss, image, text, scale) of the whole batch.
+    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; parts: a list
+    of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
+    (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
+    0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
+    scale) of the whole batch.
     """
-    raise NotImplementedError  # about 20 lines
+    raise NotImplementedError  # about 25 lines
 
 
 class Watched(torch.nn.Module):
@@ -64,6 +66,10 @@ def batch(model, n):
     return images, tokens
 
 
+def split(images, tokens, sizes):
+    return list(zip(images.split(sizes), tokens.split(sizes)))
+
+
 def whole(model, images, tokens):
     """(loss, gradients by name) of the batch in one go."""
     model.zero_grad()
@@ -86,15 +92,16 @@ def close(got, want, factor=1.0):
         assert error < 1e-4, f"{name} is off by {error:.1e} of the largest gradient"
 
 
-@pytest.mark.parametrize("n, size", [(6, 2), (5, 2), (4, 4), (3, 8), (4, 1)])
-def test_the_gradients_are_those_of_the_whole_batch(n, size):
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 2, 1), (4,), (1, 3), (1, 1, 1, 1)])
+def test_the_gradients_are_those_of_the_whole_batch(sizes):
     model = small()
-    images, tokens = batch(model, n)
+    images, tokens = batch(model, sum(sizes))
     loss, want = whole(model, images, tokens)
     model.zero_grad()
-    got, image, text, scale = microbatch_step(model, images, tokens, size, contrastive_loss)
+    parts = split(images, tokens, sizes)
+    got, image, text, scale = microbatch_step(model, parts, contrastive_loss)
     torch.testing.assert_close(got, loss)
-    assert image.shape == text.shape == (n, 128) and not image.requires_grad
+    assert image.shape == text.shape == (sum(sizes), 128) and not image.requires_grad
     assert scale == model.logit_scale.exp()
     close(gradients(model), want)
 
@@ -103,21 +110,59 @@ def test_gradients_are_added_to_those_that_are_there():
     model = small()
     images, tokens = batch(model, 4)
     _, want = whole(model, images, tokens)
-    microbatch_step(model, images, tokens, 2, contrastive_loss)
+    microbatch_step(model, split(images, tokens, (2, 2)), contrastive_loss)
     close(gradients(model), want, factor=2)
 
 
-def test_never_more_than_size_pairs_at_a_time_and_features_first_without_gradients():
+def test_one_part_at_a_time_and_features_first_without_gradients():
     model = Watched(small())
-    microbatch_step(model, *batch(model.module, 5), 2, contrastive_loss)
+    microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
     assert [count for count, *_ in model.calls] == [2, 2, 1, 2, 2, 1]
     assert [keeps for _, keeps, _ in model.calls] == [False] * 3 + [True] * 3
 
 
 def test_ranks_average_once_at_the_last_part():
     model = Watched(small())
-    microbatch_step(model, *batch(model.module, 5), 2, contrastive_loss)
+    microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
     assert [quiet for _, keeps, quiet in model.calls if keeps] == [True, True, False]
+
+
+def test_each_part_is_prepared_when_its_turn_comes_and_not_before():
+    model, order = Watched(small()), []
+    images, tokens = batch(model.module, 4)
+
+    def prepare(part):  # what stands in the parts is not yet what the towers read
+        order.append((len(model.calls), part[0].dtype))
+        return part[0].float(), part[1]
+
+    parts = split(images.double(), tokens, (2, 2))
+    microbatch_step(model, parts, contrastive_loss, prepare)
+    assert order == [(calls, torch.float64) for calls in range(4)]
+
+
+def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():
+    model, opened, inside = small(), [], []
+
+    @contextlib.contextmanager
+    def autocast():
+        opened.append(True)
+        yield
+        opened[-1] = False
+
+    def watched(image, text, logit_scale):
+        inside.append(("loss", any(opened)))
+        image.register_hook(lambda gradient: inside.append(("backward", any(opened))))
+        return contrastive_loss(image, text, logit_scale)
+
+    def forward(module, args, kwargs):
+        inside.append(("forward", any(opened)))
+
+    model.register_forward_pre_hook(forward, with_kwargs=True)
+    model.visual.conv1.weight.register_hook(lambda g: inside.append(("backward", any(opened))))
+    parts = split(*batch(model, 4), (2, 2))
+    microbatch_step(model, parts, watched, None, autocast)
+    assert len(opened) == 4, f"autocast was opened {len(opened)} times for 4 forward passes"
+    assert set(inside) == {("forward", True), ("loss", False), ("backward", False)}, inside
 
 
 def test_batch_norm_counts_each_part_once():
@@ -126,6 +171,6 @@ def test_batch_norm_counts_each_part_once():
     _, want = whole(model, images, tokens)
     model.zero_grad()
     before = model.visual.bn1.num_batches_tracked.item()
-    microbatch_step(model, images, tokens, 4, contrastive_loss)
+    microbatch_step(model, [(images, tokens)], contrastive_loss)
     close(gradients(model), want)
     assert model.visual.bn1.num_batches_tracked.item() == before + 1
