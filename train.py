@@ -31,13 +31,15 @@ from miniclip.bpe import Tokenizer
 from miniclip.clip import CLIP, MODELS, create_model
 from miniclip.common import Parser, UserError, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
-from miniclip.data.batches import batches
+from miniclip.data.ahead import batches_ahead
+from miniclip.data.batches import batches, default_workers, join
 from miniclip.dist import dist_info, print0
 from miniclip.halfadam import HalfAdamW
 from miniclip.loss import contrastive_loss
 from miniclip.microbatch import microbatch_step
 from miniclip.pictures import draw_curves, draw_retrieval
 from miniclip.plan import GPUS, describe, plan
+from miniclip.preprocess import normalise
 from miniclip.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
 from miniclip.retrieval import evaluate_heldout, table
 
@@ -83,7 +85,8 @@ def options(argv):
     where.add_argument("--log-every", type=number(int, low=1), default=20, help="steps (20)")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
-    where.add_argument("--workers", type=number(int, low=0), default=0, help="loading processes")
+    where.add_argument("--workers", type=number(int, low=0),
+                       help="loading processes (GPU: this rank's share of the cores; CPU: 0)")  # fmt: skip
     cost = parser.add_argument_group("what it would cost, instead of training")
     cost.add_argument("--plan", action="store_true", help="print flop, memory, bytes and days")
     cost.add_argument("--world-size", type=number(int, low=1), default=1, help="GPUs (1)")
@@ -167,16 +170,24 @@ def prepare(args, saved, device):
     return pairs, tokenizer, model.to(device).train()
 
 
-def visits(pairs, args, image_size, step):
-    """This rank's part of each batch from `step` on, epoch after epoch, for ever. Order, crops and
-    captions are a function of (seed, epoch, index): a resumed run needs no state but its step."""
+def visits(pairs, tokenizer, args, image_size, step, device):
+    """This rank's share of each batch from `step` on, epoch after epoch, for ever: data's Batch.
+
+    Order, crops and captions are a function of (seed, epoch, index): a resumed run needs no state
+    but its step. On a GPU a batch without micro-batches is there before it is asked for.
+    """
     rank, world = dist_info()
-    train = pairs.splits["train"]
-    epoch, first = divmod(step, max(1, len(train) // args.batch_size))
-    while True:
-        yield from batches(pairs, train, args.batch_size, args.seed, epoch, image_size,
-                           (args.crop, 1.0), first, args.workers, rank, world)  # fmt: skip
-        epoch, first = epoch + 1, 0
+    workers = default_workers(device.type) if args.workers is None else args.workers
+    data = batches(pairs, pairs.splits["train"], tokenizer, args.batch_size, args.seed, image_size,
+                   (args.crop, 1.0), step, args.micro_batch, workers, device.type == "cuda", rank,
+                   world)  # fmt: skip
+    return data if args.micro_batch else batches_ahead(data, device)
+
+
+def whole(parts, device):
+    """The parts of a batch as one: images (N, 3, S, S) float32, normalised, tokens (N, L)."""
+    images, tokens = join([[side.to(device) for side in part] for part in parts])
+    return normalise(images), tokens
 
 
 @torch.no_grad()
@@ -292,10 +303,12 @@ def main(argv=None):
     signals = launch.Signals()
     began, seconds_before = time.monotonic(), seconds
     last_saved, last_logged, logged_step, stop = began, began, step, 0
-    data = visits(pairs, args, model.config["image_size"], step)
+    data = visits(pairs, tokenizer, args, model.config["image_size"], step, device)
     while step < steps and seconds < budget and not stop:
-        images, captions, broken = next(data)
-        skipped |= dict(broken)
+        loaded = images = tokens = None  # let go of a batch before the next one is loaded
+        loaded = next(data)
+        skipped |= dict(loaded.skipped)
+        images, tokens = whole(loaded.parts, "cpu" if args.micro_batch else device)
         progress = (step + 1) / (steps + 1) if steps < math.inf else min(1, seconds / budget)
         lr = args.lr * schedule(progress, args.warmup)
         for group in optimizer.param_groups:
@@ -309,7 +322,6 @@ def main(argv=None):
         optimizer.zero_grad(set_to_none=True)
         finite = not empty
         if not empty:
-            tokens = tokenizer(captions, trim=True)  # as long as the longest caption
             with torch.autocast(device.type, PRECISIONS[args.precision], args.precision != "fp32"):
                 # all ranks alike, or DDP's bookkeeping on one would wait for the other's for ever
                 if args.micro_batch and (world > 1 or args.micro_batch < len(images)):
