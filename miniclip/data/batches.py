@@ -7,8 +7,10 @@ preprocess.normalise makes floats of them there. Left out: flips and colours, wh
 of ("facing right", "red").
 """
 
+import contextlib
 import itertools
 import math
+import mmap
 import os
 import sys
 from typing import NamedTuple
@@ -22,7 +24,9 @@ from miniclip.data.pairs import BadPicture, shuffled
 from miniclip.preprocess import training_crop
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
+AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
 MOST_WORKERS = 16  # by themselves; --workers may ask for more
+_FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
 class Batch(NamedTuple):
@@ -80,69 +84,68 @@ def default_workers(device_type):
 
 
 class _Parts(torch.utils.data.Dataset):
-    """Reads a part, which is (epoch, indices); what a worker process holds."""
+    """Reads a part, (epoch, indices, slot), into a slot of `pixels`; what a worker process holds."""
 
-    def __init__(self, pairs, tokenizer, seed, image_size, scale):
-        self.pairs, self.tokenizer, self.seed = pairs, tokenizer, seed
-        self.image_size, self.scale = image_size, scale
+    def __init__(self, pairs, tokenizer, seed, scale, pixels):
+        self.pairs, self.tokenizer, self.seed, self.scale = pairs, tokenizer, seed, scale
+        self.pixels = pixels  # (slots, n, 3, S, S) uint8
 
     def __getitem__(self, part):
-        epoch, indices = part
-        images = torch.empty(len(indices), 3, self.image_size, self.image_size, dtype=torch.uint8)
-        captions, skipped = [], []
+        epoch, indices, slot = part
+        images, captions, skipped = self.pixels[slot], [], []
         for i in indices.tolist():
             try:
-                image, caption = visit(self.pairs, i, self.seed, epoch, self.image_size, self.scale)
+                image, caption = visit(
+                    self.pairs, i, self.seed, epoch, images.shape[-1], self.scale
+                )
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
                 continue
             images[len(captions)] = image
             captions.append(caption)
-        return images[: len(captions)], self.tokenizer(captions, trim=True), skipped
+        tokens = self.tokenizer(captions, trim=True)
+        return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
 
 
-def _as_it_is(part):
-    """What DataLoader does to a part of ours: by itself it would turn the tuples into lists."""
-    return part
-
-
-def _in_order(pairs, indices, batch_size, seed, start, count, rank, world):
-    """(epoch, indices) of each part that a rank reads, from batch `start` of the run on, for ever."""
+def _in_order(pairs, indices, batch_size, seed, start, count, slots, rank, world):
+    """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
     epoch, first = divmod(start, len(indices) // batch_size)
+    slot = itertools.cycle(range(slots))
     while True:
         for batch in epoch_order(indices, batch_size, seed, epoch, pairs.order)[first:]:
             for part in np.array_split(np.array_split(batch, world)[rank], count):
-                yield epoch, part
+                yield epoch, part, next(slot)
         epoch, first = epoch + 1, 0
 
 
-def _batch(loaded, copy):
-    """The Batch of loaded parts. copy: out of memory shared with a worker, which is scarce in
-    containers and keeps a file open for every tensor."""
-    parts, skipped = [], []
-    for images, tokens, bad in loaded:
-        parts.append((images.clone(), tokens.clone()) if copy else (images, tokens))
-        skipped += map(tuple, bad)  # pinning turns tuples into lists
-    if not all(len(images) for images, _ in parts):  # spread what is left
-        parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
-    return Batch(parts, skipped)
+def _memory(shape, shared):
+    """Bytes of this shape, in memory that worker processes share."""
+    if not shared:
+        return torch.empty(shape, dtype=torch.uint8)
+    if _FORK:  # torch's would lie in /dev/shm, for which containers often have 64 MB
+        return torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
+    return torch.empty(shape, dtype=torch.uint8).share_memory_()
+
+
+def _as_it_is(part):
+    """What DataLoader does to a part of ours: by itself it would turn arrays into tensors."""
+    return part
 
 
 def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, start=0,
             micro_batch=None, workers=0, pin_memory=False, rank=0, world=1):  # fmt: skip
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
-    tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of training_crop.
-    start: how many batches to leave out, without reading them. batch_size: of all ranks together.
-    rank, world: of each batch the contiguous share that rank reads; their sizes differ by one at
-    most, and all together in order are the batch of world 1. A share comes in planned_parts parts,
-    the same number on every rank. No part is empty, unless so many pictures could not be read that
-    fewer pairs than parts are left. workers: processes that load ahead; what they yield is the same.
-    pin_memory: have the parts where a GPU can copy them from while it computes.
-
-    Holds no part that it has yielded, so a caller that lets go of a batch before it asks for the next
-    has one in memory, beside 3 parts a worker. Raises UserError when there is nothing to visit or a
-    batch has fewer pairs than there are ranks, RuntimeError when a worker dies.
+    A batch is there until the next one is asked for: all use the same memory, that of a batch and of
+    2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
+    training_crop. start: how many batches to leave out, without reading them. batch_size: of all
+    ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
+    differ by one at most, and all together in order are the batch of world 1. A share comes in
+    planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
+    could not be read that fewer pairs than parts are left. workers: processes that load ahead; what
+    they yield is the same. pin_memory: a GPU can copy the parts while it computes. Raises UserError
+    when there is nothing to visit or a batch has fewer pairs than there are ranks, RuntimeError when
+    a worker dies.
     """
     if not len(indices):
         raise UserError("there are no pairs to make batches from")
@@ -150,17 +153,45 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
     if batch_size < world:
         raise UserError(f"a batch of {batch_size} pairs cannot be shared by {world} processes")
     count = planned_parts(batch_size, micro_batch or UNIT, world)
-    order = _in_order(pairs, indices, batch_size, seed, start, count, rank, world)
-    parts = _Parts(pairs, tokenizer, seed, image_size, scale)
+    largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
+    slots = count + workers * AHEAD
+    pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
+    order = _in_order(pairs, indices, batch_size, seed, start, count, slots, rank, world)
+    parts = _Parts(pairs, tokenizer, seed, scale, pixels)
+    loaded = map(parts.__getitem__, order)
     if workers:
         tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
         # a generator of its own: DataLoader would draw from torch's, and so change the run
         loaded = iter(torch.utils.data.DataLoader(
-            parts, batch_size=None, sampler=order, num_workers=workers, collate_fn=_as_it_is,
-            pin_memory=pin_memory, generator=torch.Generator(),
-            multiprocessing_context="fork" if sys.platform == "linux" else None,
+            parts, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=AHEAD,
+            collate_fn=_as_it_is, generator=torch.Generator(),
+            multiprocessing_context="fork" if _FORK else None,
         ))  # fmt: skip
-    else:
-        loaded = map(parts.__getitem__, order)
-    while True:
-        yield _batch(itertools.islice(loaded, count), copy=bool(workers) and not pin_memory)
+    with _pinned(pixels) if pin_memory else contextlib.nullcontext():
+        while True:
+            yield _batch(itertools.islice(loaded, count), pixels)
+
+
+def _batch(loaded, pixels):
+    """The Batch of loaded parts, whose pictures lie in `pixels`."""
+    parts, skipped = [], []
+    for slot, n, tokens, bad in loaded:
+        parts.append((pixels[slot, :n], torch.from_numpy(tokens)))
+        skipped += bad
+    if not all(len(images) for images, _ in parts):  # spread what is left
+        parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
+    return Batch(parts, skipped)
+
+
+@contextlib.contextmanager
+def _pinned(memory):
+    """Have the pages of a tensor stay where they are, for a GPU to copy from by itself.
+
+    Tensor.pin_memory would copy, and take up to twice the bytes: it rounds to a power of two.
+    """
+    cuda = torch.cuda.cudart()
+    torch.cuda.check_error(cuda.cudaHostRegister(memory.data_ptr(), memory.nbytes, 0))
+    try:
+        yield
+    finally:
+        torch.cuda.check_error(cuda.cudaHostUnregister(memory.data_ptr()))
