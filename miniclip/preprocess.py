@@ -81,8 +81,8 @@ def evaluation(image_size):
     return preprocess
 
 
-def training_crop(image, image_size, rng, scale=(1.0, 1.0)):
-    """A random square of a PIL image -> (3, S, S) uint8.
+def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
+    """A random square of a PIL image -> (3, S, S) uint8, written into `out` if it is given.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
     paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
@@ -95,7 +95,7 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0)):
     side = rng.uniform(low, high) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
-    return _planes(_resize(image, image_size, box))
+    return _planes(_resize(image, image_size, box), out)
 
 
 def normalise(images):
@@ -126,6 +126,9 @@ def _resize(image, image_size, box):
     return image.resize((image_size, image_size), Image.Resampling.BICUBIC, box)
 
 
-def _planes(image):
-    """An RGB image -> (3, H, W) uint8. By bands: Pillow separates them faster than numpy does."""
-    return torch.from_numpy(np.stack([np.asarray(band) for band in image.split()]))
+def _planes(image, out=None):
+    """An RGB image -> (3, H, W) uint8, `out` if it is given."""
+    out = torch.empty(3, *image.size[::-1], dtype=torch.uint8) if out is None else out
+    for plane, band in zip(out.numpy(), image.split()):  # Pillow separates them faster than numpy
+        plane[:] = np.asarray(band)
+    return out

@@ -55,12 +55,16 @@ def planned_parts(batch_size, unit, world=1):
     return min(-(-largest // unit), smallest)
 
 
-def visit(pairs, i, seed, epoch, image_size, scale):
-    """One pair as it is seen this time: ((3, S, S) uint8, caption). Raises BadPicture."""
+def draw(pairs, i, seed, epoch):
+    """What is drawn for one visit to a pair: (rng, caption), rng for its crop. Raises BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
-    caption = pairs.caption(i, rng)
+    return rng, pairs.caption(i, rng)
+
+
+def crop(pairs, i, rng, image_size, scale, out=None):
+    """The picture of one visit: (3, S, S) uint8, see training_crop. Raises BadPicture."""
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
-    return training_crop(pairs.draft(i, enough), image_size, rng, scale), caption
+    return training_crop(pairs.draft(i, enough), image_size, rng, scale, out)
 
 
 def join(parts):
@@ -92,16 +96,21 @@ class _Parts(torch.utils.data.Dataset):
 
     def __getitem__(self, part):
         epoch, indices, slot = part
-        images, captions, skipped = self.pixels[slot], [], []
+        images, drawn, captions, skipped = self.pixels[slot], [], [], []
+
+        # all captions before the first picture: decoding one empties the processor's caches, and
+        # what is done once a picture takes ten times as long afterwards
         for i in indices.tolist():
             try:
-                image, caption = visit(
-                    self.pairs, i, self.seed, epoch, images.shape[-1], self.scale
-                )
+                drawn.append((i, *draw(self.pairs, i, self.seed, epoch)))
+            except BadPicture as error:
+                skipped.append((self.pairs.where(i), str(error)))
+        for i, rng, caption in drawn:
+            try:
+                crop(self.pairs, i, rng, images.shape[-1], self.scale, images[len(captions)])
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
                 continue
-            images[len(captions)] = image
             captions.append(caption)
         tokens = self.tokenizer(captions, trim=True)
         return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
