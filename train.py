@@ -305,10 +305,9 @@ def main(argv=None):
     last_saved, last_logged, logged_step, stop = began, began, step, 0
     data = visits(pairs, tokenizer, args, model.config["image_size"], step, device)
     while step < steps and seconds < budget and not stop:
-        loaded = images = tokens = None  # let go of a batch before the next one is loaded
-        loaded = next(data)
-        skipped |= dict(loaded.skipped)
-        images, tokens = whole(loaded.parts, "cpu" if args.micro_batch else device)
+        parts, broken = next(data)
+        skipped |= dict(broken)
+        images, tokens = whole(parts, "cpu" if args.micro_batch else device)
         progress = (step + 1) / (steps + 1) if steps < math.inf else min(1, seconds / budget)
         lr = args.lr * schedule(progress, args.warmup)
         for group in optimizer.param_groups:

@@ -25,15 +25,16 @@ def batches_ahead(batches, device):
     if stream is None:
         yield from batches
         return
-    now = coming = None
+    coming = None
     for batch in itertools.chain(batches, [None]):
-        now, coming = coming, batch
+        now, coming = coming, None
         if batch:
-            copies = [_Copy(part, device, stream) for part in batch.parts]
-            coming = Batch(copies, batch.skipped)
+            coming = Batch([_Copy(part, device, stream) for part in batch.parts], batch.skipped)
         if now:
             yield Batch([copy.finish() for copy in now.parts], now.skipped)
-        now = batch = copies = None  # let go of it before another one is loaded
+        now = None  # let go of it before another one is loaded
+        for copy in coming.parts if coming else ():
+            copy.done.synchronize()  # the loader may write over the batch when it is asked for the next
 
 
 class PartsAhead:
