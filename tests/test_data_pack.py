@@ -151,13 +151,11 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
         assert error.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
-def test_the_bench_counts_both_ways(tmp_path, capsys):
+def test_the_bench_counts_every_way(tmp_path, capsys):
     pack(Coloured(64), tmp_path / "out")
-    assert (
-        main(
-            ["bench", str(tmp_path / "out"), "--pairs", "64", "--turns", "1", "--image-size", "32"]
-        )
-        == 0
-    )
+    options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()
+    assert main(["bench", str(tmp_path / "out"), *options]) == 0
     printed = capsys.readouterr().out
-    assert "miniclip" in printed and "webdataset + torchvision" in printed and "ratio" in printed
+    for words in ("miniclip ", "webdataset + torchvision ", "data path ", "bare loop ", "1 worker ",
+                  "2 workers ", "2 bare loops ", "MiB beyond them"):  # fmt: skip
+        assert words in printed, printed

@@ -239,18 +239,27 @@ def ratio(found, above, below):
 
 def report_all(source, size, most, turns):
     """Measure and print what the module's docstring lists, except for memory."""
-    per_core = "per core"
     found = compare(source, size, most, turns)
-    report(size, found, per_core)
+    report(size, found, "per core")
     print(f"{size:>5} px  ratio {ratio(found, *found):.2f}", flush=True)
     found = against_bare(source, size, most, turns)
-    report(size, found, per_core)
+    report(size, found, "per core")
     print(f"{size:>5} px  ratio {ratio(found, *found):.3f}", flush=True)
     found = side_by_side(source, size, most, turns)
     report(size, found, "of wall time")
     print(f"{size:>5} px  2 workers: {ratio(found, '2 workers', '1 worker'):.2f} of one, "
           f"{ratio(found, '2 workers', '2 bare loops'):.3f} of two bare loops, which are "
           f"{ratio(found, '2 bare loops', '1 bare loop'):.2f} of one", flush=True)  # fmt: skip
+
+
+def report_memory(size, batch_size, workers=2):
+    """Print what loading takes, from small pictures: their own size is no part of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_shards(folder, 64, (24, 32))
+        before, most, own = memory(folder, size, batch_size, workers)
+    print(f"{size:>5} px  memory of loading batches of {batch_size:,} with {workers} workers: "
+          f"{own / 2**20:,.0f} MiB of pixels and {(most - own) / 2**20:,.0f} MiB beyond them, "
+          f"{before / 2**20:,.0f} of these before the first picture")  # fmt: skip
 
 
 def main(argv=None):
@@ -260,8 +269,8 @@ def main(argv=None):
     parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
     parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")
     parser.add_argument("--turns", type=number(int, low=1), default=5, help="of each (5)")
-    parser.add_argument("--memory-batch", type=number(int, low=0), default=4096,
-                        help="pairs of the batch whose memory is measured, 0: none (4096)")  # fmt: skip
+    parser.add_argument("--memory-batch", type=number(int, low=0), default=32_768,
+                        help="pairs in the batch that memory is measured with, 0: none (32768)")  # fmt: skip
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
@@ -286,8 +295,5 @@ def main(argv=None):
         for size in (args.image_size,) if args.image_size else (64, 224):
             report_all(source, size, args.pairs, args.turns)
         if args.memory_batch:
-            before, most, own = memory(source, size, args.memory_batch, 2)
-            print(f"{size:>5} px  memory, batch of {args.memory_batch:,}, 2 workers: "
-                  f"{own / 2**20:,.0f} MiB as uint8, and {(most - own) / 2**20:,.0f} MiB beyond, of "
-                  f"which {before / 2**20:,.0f} before the first part")  # fmt: skip
+            report_memory(args.image_size or 224, args.memory_batch)
     return 0
