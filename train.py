@@ -31,11 +31,12 @@ from miniclip.bpe import Tokenizer
 from miniclip.clip import CLIP, MODELS, create_model
 from miniclip.common import Parser, UserError, emulates, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
-from miniclip.data.batches import batches
+from miniclip.data.ahead import PartsAhead, batches_ahead
+from miniclip.data.batches import batches, default_workers, join, planned_parts
 from miniclip.dist import dist_info, print0
 from miniclip.halfadam import HalfAdamW
 from miniclip.loss import contrastive_loss
-from miniclip.microbatch import microbatch_step, number_of_parts
+from miniclip.microbatch import microbatch_step
 from miniclip.pictures import draw_curves, draw_retrieval
 from miniclip.plan import GPUS, describe, plan
 from miniclip.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
@@ -83,7 +84,8 @@ def options(argv):
     where.add_argument("--log-every", type=number(int, low=1), default=20, help="steps (20)")
     where.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
     where.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
-    where.add_argument("--workers", type=number(int, low=0), default=0, help="loading processes")
+    where.add_argument("--workers", type=number(int, low=0),
+                       help="loading processes (GPU: this rank's share of the cores; CPU: 0)")  # fmt: skip
     cost = parser.add_argument_group("what it would cost, instead of training")
     cost.add_argument("--plan", action="store_true", help="print flop, memory, bytes and days")
     cost.add_argument("--world-size", type=number(int, low=1), default=1, help="GPUs (1)")
@@ -185,22 +187,43 @@ def prepare(args, saved, device):
     return pairs, tokenizer, model.to(device).train()
 
 
-def visits(pairs, args, image_size, step):
-    """This rank's part of each batch from `step` on, epoch after epoch, for ever. Order, crops and
-    captions are a function of (seed, epoch, index): a resumed run needs no state but its step."""
+def visits(pairs, tokenizer, args, image_size, step, device):
+    """This rank's share of each batch from `step` on, epoch after epoch, for ever: data's Batch.
+
+    Order, crops and captions are a function of (seed, epoch, index): a resumed run needs no state
+    but its step. On a GPU a batch without micro-batches is there before it is asked for.
+    """
     rank, world = dist_info()
-    train = pairs.splits["train"]
-    epoch, first = divmod(step, max(1, len(train) // args.batch_size))
-    while True:
-        yield from batches(pairs, train, args.batch_size, args.seed, epoch, image_size,
-                           (args.crop, 1.0), first, args.workers, rank, world)  # fmt: skip
-        epoch, first = epoch + 1, 0
+    workers = default_workers(device.type) if args.workers is None else args.workers
+    data = batches(pairs, pairs.splits["train"], tokenizer, args.batch_size, args.seed, image_size,
+                   (args.crop, 1.0), step, args.micro_batch, workers, device.type == "cuda", rank,
+                   world)  # fmt: skip
+    return data if args.micro_batch else batches_ahead(data, device)
 
 
-def train_step(towers, optimizer, scaler, prepare, parts, dtype, clip_grad):
+def ready(parts, args, device):
+    """(parts, prepare) for train_step: the micro-batches as they come, or else all parts as one.
+
+    prepare(part) -> (images float32, normalised, tokens), on the device.
+    """
+    parts = [part for part in parts if len(part[1])]  # one rank alone may train on fewer
+    if not args.micro_batch:
+        parts = [join([[side.to(device) for side in part] for part in parts])]
+    ahead = PartsAhead(parts, device)
+
+    def prepare(part):
+        images, tokens = ahead(part)
+        if args.compile:  # one compilation for captions of every length
+            torch._dynamo.maybe_mark_dynamic(tokens, 1)
+        return images, tokens
+
+    return parts, prepare
+
+
+def train_step(towers, optimizer, scaler, parts, prepare, dtype, clip_grad):
     """One step of the optimiser on a batch: (loss, image, text, scale, gradient norm, finite).
 
-    towers: the model, perhaps compiled or inside DDP; prepare, parts: microbatch_step's; dtype: the
+    towers: the model, perhaps compiled or inside DDP; parts, prepare: microbatch_step's; dtype: the
     towers' (float32 or autocast's); clip_grad: the largest gradient norm (None: any). Where loss
     or gradients are not finite, the weights stay as they are.
     """
@@ -333,8 +356,9 @@ def main(argv=None):
     per_epoch = max(1, len(train) // args.batch_size)
     steps = args.steps or (math.ceil(args.epochs * per_epoch) if args.epochs else math.inf)
     budget = args.minutes * 60 if args.minutes else math.inf
-    parts = number_of_parts(min(args.batch_size, len(train)), world, args.micro_batch)
-    fewest = parts if world > 1 else 1  # pairs without which a rank cannot take part in a step
+    fewest = 1  # pairs without which a rank cannot take part in a step: one for each micro-batch
+    if args.micro_batch and world > 1:
+        fewest = planned_parts(min(args.batch_size, len(train)), args.micro_batch, world)
     length = f"{steps:,} steps" if steps < math.inf else f"{args.minutes:g} minutes"
     print0(f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters | "
            f"{pairs.name}: {len(train):,} pairs to train on | {tokenizer.vocab_size:,} tokens | "
@@ -365,19 +389,14 @@ def main(argv=None):
         except UserError as error:  # the disk is full
             fail(error)
 
-    def to_device(part):
-        images, tokens = (side.to(device, non_blocking=True) for side in part)
-        if args.compile:  # one compilation for captions of every length
-            torch._dynamo.maybe_mark_dynamic(tokens, 1)
-        return images, tokens
-
     # 2. the loop
     signals = launch.Signals()
     began, seconds_before = time.monotonic(), seconds
     last_logged, logged_step, stop = began, step, 0
-    data = visits(pairs, args, model.config["image_size"], step)
+    data = visits(pairs, tokenizer, args, model.config["image_size"], step, device)
     while step < steps and seconds < budget and not stop:
-        images, captions, broken = next(data)
+        parts, broken = next(data)
+        here = sum(len(tokens) for _, tokens in parts)
         broken = {name: why for name, why in broken if name not in skipped}
         progress = (step + 1) / (steps + 1) if steps < math.inf else min(1, seconds / budget)
         lr = args.lr * schedule(progress, args.warmup)
@@ -388,18 +407,15 @@ def main(argv=None):
         seconds = seconds_before + time.monotonic() - began
         due = rank == 0 and saver.due(step + 1)
         stop, empty, seconds, due, some_broken = launch.any_rank(
-            device, float(signals.received), float(len(images) < fewest), seconds, float(due),
+            device, float(signals.received), float(here < fewest), seconds, float(due),
             float(len(broken) > 0))  # fmt: skip
         if some_broken:
             for theirs in launch.gather(broken):
                 skipped |= theirs
         finite = not empty
         if not empty:
-            tokens = tokenizer(captions, trim=True)  # as long as the longest caption
-            split = min(parts, len(images))
             loss, image, text, scale, norm, finite = train_step(
-                towers, optimizer, scaler, to_device,
-                list(zip(images.tensor_split(split), tokens.tensor_split(split))),
+                towers, optimizer, scaler, *ready(parts, args, device),
                 PRECISIONS[args.precision], args.clip_grad,
             )  # fmt: skip
         step += 1

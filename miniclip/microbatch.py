@@ -9,22 +9,10 @@ since every part is normalised by its own mean and variance; a ViT has none, and
 """
 
 import contextlib
-import math
 
 import torch
 
 from miniclip.resnet import statistics_kept
-
-
-def number_of_parts(batch_size, world, micro_batch):
-    """Into how many parts each of `world` ranks splits its pairs of a batch: the same on all ranks.
-
-    A forward pass may hold collectives (synchronised batch norm), so ranks must make equally many.
-    The rank with the most pairs decides; micro_batch: pairs in a part at most (None: all). No rank
-    gets more parts than pairs, so where shares are uneven and micro_batch is 1, a part may have 2.
-    """
-    largest, smallest = -(-batch_size // world), batch_size // world
-    return min(math.ceil(largest / (micro_batch or largest)), smallest)
 
 
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):

@@ -9,10 +9,9 @@ import zlib
 import pytest
 
 from miniclip.data import open_pairs, photo, report_skipped
-from miniclip.data.batches import batches
 from miniclip.data.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.tar import scan
-from tests.tars import cache_folder, picture, pictures, survive, write_tar  # noqa: F401
+from tests.tars import cache_folder, picture, pictures, read_epoch, survive, write_tar  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -133,7 +132,7 @@ def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):
     path = write_tar(tmp_path / "a.tar", members)
     pairs = open_pairs(path)
     os.truncate(path, 3000)
-    skipped = [s for _, _, bad in batches(pairs, range(4), 2, 0, 0, 8, (1, 1)) for s in bad]
+    skipped = [s for _, _, bad in read_epoch(pairs, range(4), 2, 0, 0, 8, (1, 1)) for s in bad]
     assert len(skipped) >= 3 and {reason for _, reason in skipped} == {
         "its shard has become shorter than when it was indexed"}  # fmt: skip
     os.unlink(path)

@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from miniclip.data import index, open_pairs
 from miniclip.data import shards as shards_module
-from miniclip.data.batches import batches
 from miniclip.data.pairs import is_held_out
 from miniclip.data.tar import scan
-from tests.tars import Coloured, cache_folder, packed_pairs, picture, write_tar  # noqa: F401
+from tests.tars import Coloured, cache_folder, packed_pairs, picture, read_epoch, write_tar  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -29,7 +28,8 @@ def test_the_ranks_batches_in_order_are_the_batch_of_one_process(n, batch_size, 
     world = min(world, batch_size, n)
 
     def read(rank, world):
-        return list(batches(pairs, range(n), batch_size, 5, 1, 4, (1, 1), start, 0, rank, world))
+        where = dict(start=min(start, max(1, n // batch_size)), rank=rank, world=world)
+        return read_epoch(pairs, range(n), batch_size, 5, 1, 4, (1, 1), **where)
 
     parts = [read(rank, world) for rank in range(world)]
     for k, (images, captions, skipped) in enumerate(read(0, 1)):
@@ -42,11 +42,11 @@ def test_the_ranks_batches_in_order_are_the_batch_of_one_process(n, batch_size, 
 
 def test_a_batch_smaller_than_the_world_is_refused():
     with pytest.raises(ValueError, match="3 pairs cannot be shared by 4"):
-        list(batches(Coloured(3), range(3), 8, 0, 0, 4, (1, 1), rank=3, world=4))
+        read_epoch(Coloured(3), range(3), 8, 0, 0, 4, (1, 1), rank=3, world=4)
 
 
 def test_a_batch_of_which_nothing_can_be_read_is_empty_and_named():
-    (batch,) = batches(Coloured(2, bad=(0, 1)), np.arange(2), 2, 0, 0, 4, (1, 1))
+    (batch,) = read_epoch(Coloured(2, bad=(0, 1)), np.arange(2), 2, 0, 0, 4, (1, 1))
     assert batch[0].shape == (0, 3, 4, 4) and batch[1] == []
     assert sorted(batch[2]) == [("0", "damaged"), ("1", "damaged")]
 
@@ -79,7 +79,9 @@ def test_an_epoch_visits_every_pair_once_on_any_number_of_ranks_and_workers(pack
 
     def epoch(world, workers):
         parts = [
-            list(batches(packed, range(60), 12, 1, 2, 4, (0.5, 1), 0, workers, rank, world))
+            read_epoch(
+                packed, range(60), 12, 1, 2, 4, (0.5, 1), workers=workers, rank=rank, world=world
+            )  # fmt: skip
             for rank in range(world)
         ]
         return [

@@ -3,15 +3,14 @@
 import contextlib
 import functools
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip import create_model
 from miniclip.loss import contrastive_loss
-from miniclip.microbatch import microbatch_step, number_of_parts
+from miniclip.microbatch import microbatch_step
 
 
 def batch(model, n, seed):
@@ -82,18 +81,6 @@ def test_under_autocast_every_parameter_has_the_gradient_of_the_whole(vit, low):
     torch.testing.assert_close(loss_parts, loss, rtol=torch.finfo(low).eps, atol=0)
     got = distance(whole, parts)
     assert got < torch.finfo(low).eps, f"{got:.1e} is more than two roundings to {low}"
-
-
-@given(batch=st.integers(1, 300), world=st.integers(1, 9), micro=st.integers(1, 99))
-def test_ranks_with_uneven_shares_make_equally_many_parts_and_none_is_empty(batch, world, micro):
-    assume(batch >= world)
-    parts = number_of_parts(batch, world, micro)
-    for share in np.array_split(np.arange(batch), world):
-        sizes = [len(part) for part in torch.from_numpy(share).tensor_split(parts)]
-        assert min(sizes) >= 1 and max(sizes) - min(sizes) <= 1, sizes
-        at_most = 2 if micro == 1 and batch % world else micro
-        assert max(sizes) <= at_most, f"{max(sizes)} pairs in a part, of at most {micro}"
-    assert number_of_parts(batch, world, None) == 1
 
 
 def test_accumulation_is_not_a_larger_batch(vit):

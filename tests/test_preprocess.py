@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.preprocess import MEAN, STD, evaluation, to_rgb, training_crop, unnormalise
+from miniclip.preprocess import MEAN, STD, evaluation, normalise, to_rgb, training_crop, unnormalise
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
@@ -151,7 +151,7 @@ def places(width, height):
 
 def test_the_paper_s_crop_takes_the_whole_short_side():
     rng = np.random.default_rng(0)
-    crops = np.stack([unnormalise(training_crop(places(80, 50), 50, rng)) for _ in range(60)])
+    crops = np.stack([training_crop(places(80, 50), 50, rng).permute(1, 2, 0) for _ in range(60)])
     x, y = crops[..., 0].astype(int), crops[..., 1].astype(int)
     assert abs(y - np.arange(50)[:, None]).max() <= 1
     assert set(np.unique(x[:, :, 49] - x[:, :, 0])) <= {48, 49, 50}
@@ -168,8 +168,8 @@ def test_crops_come_from_the_generator_alone():
 
 def test_crops_have_every_side_and_place_and_none_outside():
     rng = np.random.default_rng(0)
-    crops = [unnormalise(training_crop(places(80, 50), 10, rng, (0.4, 1))) for _ in range(400)]
-    crops = np.stack(crops).astype(float)
+    crops = [training_crop(places(80, 50), 10, rng, (0.4, 1)) for _ in range(400)]
+    crops = torch.stack(crops).permute(0, 2, 3, 1).numpy().astype(float)
     x, y = crops[..., 0], crops[..., 1]
     side = (x[:, 5, 9] - x[:, 5, 0]) * 10 / 9
     assert side.min() < 23 and side.max() > 47, (side.min(), side.max())
@@ -180,7 +180,32 @@ def test_crops_have_every_side_and_place_and_none_outside():
 
 def test_a_whole_square_is_its_own_crop():
     image = noise(32, 32)
-    assert torch.equal(training_crop(image, 32, np.random.default_rng(0)), evaluation(32)(image))
+    crop = training_crop(image, 32, np.random.default_rng(0))
+    assert torch.equal(normalise(crop), evaluation(32)(image))
+    assert np.array_equal(crop.permute(1, 2, 0), image) and crop.is_contiguous()
+
+
+def test_a_crop_is_written_where_it_is_wanted():
+    out = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    crop = training_crop(noise(20, 10), 8, np.random.default_rng(0), out=out[1])
+    assert crop.data_ptr() == out[1].data_ptr() and not out[0].any()
+    assert torch.equal(out[1], training_crop(noise(20, 10), 8, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 0)])
+def test_normalising_equals_the_formula_on_each_picture_to_the_bit(batch):
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16).expand(*batch, 3, 16, 16)
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
+    want = levels.to(torch.float32, memory_format=torch.contiguous_format)
+    assert torch.equal(normalise(levels), want.div_(255).sub_(mean).div_(std))
+
+
+def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed():
+    image = noise(8, 4)
+    image.info["comment"] = "kept"
+    assert to_rgb(image) is image and image.info == {"comment": "kept"}
+    image.info["transparency"] = (1, 2, 3)
+    assert to_rgb(image) is not image and to_rgb(image).info == {}
 
 
 @pytest.mark.parametrize("scale", [(0, 1), (0.9, 0.8), (0.5, 1.1), (-1, 1), (float("nan"), 1)])

@@ -45,7 +45,9 @@ def read(path, side=None):
                 if side:
                     _reduce(image, side)
                 image.load()  # before to_rgb, which forgives what it cannot read of the EXIF
-                return to_rgb(image)
+                image = to_rgb(image)
+                image.info = {}  # what has been done must not be done again
+                return image
             except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
                 raise BadPicture(f"damaged: {error or type(error).__name__}") from None
 
