@@ -58,6 +58,8 @@ def options(argv):
     what.add_argument("--caption-column", help="csv: the column of captions (default: sniffed)")
     what.add_argument("--separator", help="csv: the separator (default: sniffed)")
     what.add_argument("--vocab-size", type=number(int, low=514), help="tokens to learn at most")
+    what.add_argument("--tokenizer", choices=["openai"],
+                      help="the released vocabulary (default: learned from the captions)")  # fmt: skip
     what.add_argument("--seed", type=number(int, low=0), help="of weights, order, crops (0)")
     long = parser.add_argument_group("how long").add_mutually_exclusive_group()
     long.add_argument("--epochs", type=number(float, above=0), help="passes over the pairs")
@@ -96,6 +98,8 @@ def settle(args, device):
 
     A resumed run is the run that it was: an option that is given must be what it was then.
     """
+    if args.tokenizer and args.vocab_size:
+        raise UserError("--vocab-size is of a vocabulary to learn; leave it out with --tokenizer")
     args.out = args.out or Path("runs") / (args.model or "rn_mini")
     path, saved = args.out / "checkpoint.pt", None
     folder = next(p for p in (args.out, *args.out.absolute().parents) if p.exists())
@@ -123,6 +127,8 @@ def settle(args, device):
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
         del defaults["epochs"]
+    if args.tokenizer:
+        del defaults["vocab_size"]
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -136,8 +142,13 @@ def settle(args, device):
     return saved
 
 
-def learn_tokenizer(pairs, args, context_length):
-    """A BPE tokenizer from captions of the training split, of 50,000 of its pictures at most."""
+def make_tokenizer(pairs, args, context_length):
+    """The released tokenizer (--tokenizer openai), or one learned from captions of the training
+    split, of 50,000 of its pictures at most."""
+    if args.tokenizer:
+        tokenizer = Tokenizer.openai()
+        tokenizer.context_length = context_length
+        return tokenizer
     rng = np.random.default_rng(args.seed)
     indices = pairs.splits["train"]
     if len(indices) > 50_000:
@@ -158,12 +169,12 @@ def prepare(args, saved, device):
             raise UserError(f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
                              f"{args.out} was started; bring them back, or choose another --out")  # fmt: skip
         tokenizer = Tokenizer.from_state(saved["tokenizer"])
-        model = CLIP.from_config(saved["config"])
+        model = CLIP.from_config({**saved["config"], "tokenizer": tokenizer.digest})
         model.load_state_dict(saved["model"])
     else:
-        tokenizer = learn_tokenizer(pairs, args, MODELS[args.model]["context_length"])
+        tokenizer = make_tokenizer(pairs, args, MODELS[args.model]["context_length"])
         model = create_model(args.model, vocab_size=tokenizer.vocab_size,
-                             checkpointing=args.checkpoint_blocks)  # fmt: skip
+                             tokenizer=tokenizer.digest, checkpointing=args.checkpoint_blocks)  # fmt: skip
     return pairs, tokenizer, model.to(device).train()
 
 
