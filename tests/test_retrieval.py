@@ -4,8 +4,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from miniclip.retrieval import chance, ranks, recall_by_size, recalls
+from miniclip import retrieval
+from miniclip.retrieval import Gallery, chance, ranks, recall_by_size, recalls
 
 
 def unit(rows, width, seed):
@@ -16,7 +18,7 @@ def unit(rows, width, seed):
 @given(n=st.integers(1, 12), extra=st.integers(0, 9), seed=st.integers(0, 99))
 def test_a_rank_is_one_more_than_the_number_of_better_answers(n, extra, seed):
     queries, gallery = unit(n, 8, seed), unit(n + extra, 8, seed + 1)
-    rank = ranks(queries, gallery, torch.eye(n, n + extra, dtype=torch.bool))
+    rank = ranks(queries, gallery, torch.arange(n), torch.arange(n + extra))
     for i in range(n):
         similarity = (gallery @ queries[i]).tolist()
         by_hand = 1 + sum(s > similarity[i] for s in similarity)
@@ -27,22 +29,71 @@ def test_a_rank_is_one_more_than_the_number_of_better_answers(n, extra, seed):
 def test_the_order_of_the_gallery_changes_nothing(n, seed):
     queries, gallery = unit(n, 8, seed), unit(n, 8, seed + 1)
     order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    right = torch.eye(n, dtype=torch.bool)
+    own = torch.arange(n)
     assert torch.equal(
-        ranks(queries, gallery, right), ranks(queries, gallery[order], right[:, order])
+        ranks(queries, gallery, own, own), ranks(queries, gallery[order], own, order)
     )
+
+
+@given(n=st.integers(1, 9), m=st.integers(1, 9), block=st.integers(1, 90), seed=st.integers(0, 99))
+def test_the_size_of_the_blocks_changes_no_rank(n, m, block, seed):
+    g = torch.Generator().manual_seed(seed)  # small whole numbers: many ties, and no rounding
+    queries, gallery = (torch.randint(-2, 3, (rows, 3), generator=g).float() for rows in (n, m))
+    owner = torch.randint(0, 3, (m,), generator=g)
+    wanted = owner[torch.randint(0, m, (n,), generator=g)]
+    with pytest.MonkeyPatch.context() as patch:
+        whole = ranks(queries, gallery, wanted, owner)
+        patch.setattr(retrieval, "BLOCK", block)
+        assert torch.equal(ranks(queries, gallery, wanted, owner), whole)
+
+
+class Largest(TorchDispatchMode):
+    """Records how many numbers the largest tensor has that any operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for x in made if isinstance(made, (tuple, list)) else (made,):
+            if isinstance(x, torch.Tensor):
+                self.numbers = max(self.numbers, x.numel())
+        return made
+
+
+def gallery_of(n, width=8):
+    """A Gallery of n pictures with a caption each, without a model."""
+    gallery = Gallery.__new__(Gallery)
+    gallery.pictures, gallery.texts = unit(n, width, 0), unit(n, width, 1)
+    gallery.kept, gallery.owner = list(range(n)), torch.arange(n)
+    return gallery
+
+
+@pytest.mark.parametrize("queries", [1, 300, 2500])
+def test_queries_times_gallery_is_never_held(queries):
+    gallery = gallery_of(2500)
+    with Largest() as largest:
+        gallery.evaluate(range(queries))
+    assert largest.numbers <= 1 << 22, f"{largest.numbers:,} numbers of {queries * 2500:,}"
+
+
+def test_a_gallery_that_is_larger_than_a_block_is_asked_one_query_at_a_time(monkeypatch):
+    monkeypatch.setattr(retrieval, "BLOCK", 100)
+    gallery = gallery_of(500)
+    with Largest() as largest:
+        ranks(gallery.pictures, gallery.texts, gallery.owner, gallery.owner)
+    assert largest.numbers == 500 * 8, f"{largest.numbers:,} numbers: more than the features"
 
 
 def test_the_best_of_several_right_answers_counts():
     gallery = torch.eye(4)
     query = torch.nn.functional.normalize(torch.tensor([[0.9, 0.5, 0.3, 0.1]]), dim=1)
-    assert ranks(query, gallery, torch.tensor([[False, True, False, True]])).item() == 2
+    assert ranks(query, gallery, torch.tensor([7]), torch.tensor([0, 7, 1, 7])).item() == 2
 
 
 @pytest.mark.parametrize("n", [2, 5, 100])
 def test_a_model_that_says_the_same_of_everything_is_at_chance(n):
     same = torch.ones(n, 4) / 2
-    rank = ranks(same, same, torch.eye(n, dtype=torch.bool))
+    rank = ranks(same, same, torch.arange(n), torch.arange(n))
     assert recalls(rank, n)["median_rank"] == chance(n)["median_rank"]
     assert recalls(rank, n)["R@1"] == 0
 
@@ -50,7 +101,7 @@ def test_a_model_that_says_the_same_of_everything_is_at_chance(n):
 def test_a_diverged_model_is_refused():
     bad = torch.full((2, 4), torch.nan)
     with pytest.raises(ValueError, match="not finite"):
-        ranks(bad, torch.eye(4), torch.eye(2, 4, dtype=torch.bool))
+        ranks(bad, torch.eye(4), torch.arange(2), torch.arange(4))
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
