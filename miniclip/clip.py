@@ -113,8 +113,8 @@ class CLIP(TextTransformer):
 
     @classmethod
     def from_config(cls, config):
-        """A new model, with new weights, of the shape that `model.config` tells. The keys that have a
-        default may be missing: configs written before `tokenizer` was one of them lack it."""
+        """A new model, with new weights, of the shape that `model.config` tells; keys that have a
+        default may be missing, as `tokenizer` is in checkpoints older than that key."""
         return cls(**config)
 
     def encode_image(self, images, normalize=False):

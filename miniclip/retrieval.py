@@ -3,8 +3,8 @@ appendix; the protocol is the one of Flickr30k and COCO.)
 
 Both sides are embedded once. The similarity of every query with everything in the gallery is
 computed for a block of queries at a time, and the rank of the right answer is all that is kept: R@k
-is the share of queries whose answer is among the first k. So no tensor has more numbers than BLOCK,
-or than the gallery has entries where that is more.
+is the share of queries whose answer is among the first k. No more than BLOCK similarities are held,
+or one query's where the gallery is larger than that.
 Left out: re-ranking, and any text or picture ensembling.
 """
 

@@ -39,7 +39,8 @@ def load(path, device="cpu", activation=None, image_size=None):
     use the model at another size than it was trained at (position embeddings are interpolated).
     tokenizer: our checkpoint's own, or the released one; where its merges file is missing, or the
     file says that the model has another vocabulary, one that raises UserError when used.
-    model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown. preprocess: picture -> (3, S, S) tensor.
+    model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
+    preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
     activation than it says. Nothing in the file is executed; weightfile.py says what is trusted.
     """
