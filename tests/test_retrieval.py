@@ -1,5 +1,7 @@
 """Ranks and recalls, against counting by hand."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -7,7 +9,18 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from miniclip import retrieval
-from miniclip.retrieval import Gallery, chance, ranks, recall_by_size, recalls
+from miniclip.retrieval import (
+    Gallery,
+    chance,
+    choose,
+    encode_pictures,
+    encode_texts,
+    evaluate_heldout,
+    ranks,
+    recall_by_size,
+    recalls,
+)  # fmt: skip
+from tests.tars import Coloured
 
 
 def unit(rows, width, seed):
@@ -90,6 +103,83 @@ def test_the_best_of_several_right_answers_counts():
     assert ranks(query, gallery, torch.tensor([7]), torch.tensor([0, 7, 1, 7])).item() == 2
 
 
+class Toy:
+    """A model whose features of picture i and of caption str(i) of Coloured point at i / 100 rad."""
+
+    config = {"embed_dim": 2, "image_size": 4}
+    logit_scale = torch.tensor(1.0)
+    training = True
+
+    def train(self, mode=True):
+        self.training = mode
+
+    def eval(self):
+        self.train(False)
+
+    def at(self, i, normalize):
+        assert normalize and not self.training
+        return torch.stack([(i / 100).cos(), (i / 100).sin()], 1)
+
+    def encode_image(self, images, normalize):
+        red = images[:, 0].mean((1, 2)) * 0.26862954 + 0.48145466  # preprocess.py's, undone
+        return self.at((255 * red).round(), normalize)
+
+    def encode_text(self, tokens, normalize):
+        return self.at(tokens[:, 0].float(), normalize)
+
+
+def numbers(texts, trim):
+    """A tokenizer for it."""
+    return torch.tensor([[int(text)] for text in texts])
+
+
+def toy_pairs(splits, bad=(), among=None):
+    pairs = Coloured(9, bad)
+    pairs.splits = {"train": [0]} | splits
+    pairs.gallery = lambda split: among or pairs.splits[split]
+    return pairs
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 256])
+def test_features_depend_on_no_batch_and_the_model_goes_on_training(size):
+    model, want = Toy(), torch.tensor([5, 0, 1, 8, 2])
+    features, kept = encode_pictures(model, Coloured(9, bad=(3, 4)), [5, 0, 3, 1, 8, 2, 4], size)
+    assert kept == want.tolist() and model.training
+    texts = encode_texts(model, numbers, [str(i) for i in kept], size)
+    model.training = False
+    assert torch.equal(texts, model.at(want, True)) and torch.equal(features, texts)
+    nothing = encode_pictures(model, Coloured(9, bad=(3,)), [3], size)
+    assert nothing[0].shape == encode_texts(model, numbers, []).shape == (0, 2) and not nothing[1]
+    assert not model.training
+
+
+def test_a_search_gives_the_nearest_first():
+    gallery = Gallery(Toy(), numbers, Coloured(9, bad=(4,)), range(9))
+    found = gallery.search("6", k=3)
+    assert found[0] == (6, pytest.approx(1)) and {i for i, _ in found[1:]} == {5, 7}
+    assert found[1][1] == pytest.approx(math.cos(0.01))
+    assert len(gallery.search("5", k=50)) == 8
+
+
+def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller():
+    splits = {"heldout": [6, 7, 8], "heldout_none": [], "heldout_bad": [4]}
+    results, galleries = evaluate_heldout(Toy(), numbers, toy_pairs(splits, bad=(4,)))
+    assert results.keys() == galleries.keys() == {"heldout"}
+    assert "among_held_out" not in results["heldout"]
+    both = evaluate_heldout(Toy(), numbers, toy_pairs(splits, bad=(4,), among=list(range(9))))
+    scores = both[0]["heldout"]
+    for task, gallery in (("text_to_image", 8), ("image_to_text", 8), ("among_held_out", 3)):
+        assert (scores[task]["R@1"], scores[task]["n"], scores[task]["gallery"]) == (1, 3, gallery)
+    assert scores["chance"] == chance(8) and both[0].keys() == {"heldout"}
+
+
+def test_a_picture_chooses_among_its_own_candidates():
+    pictures, _ = encode_pictures(Toy(), Coloured(9), [2, 7, 5])
+    candidates = [["3", "2"], ["0", "1", "6"], ["5"]]
+    assert choose(Toy(), numbers, 3 * pictures, candidates).tolist() == [1, 2, 0]
+    assert choose(Toy(), numbers, pictures[:0], []).shape == (0,)
+
+
 @pytest.mark.parametrize("n", [2, 5, 100])
 def test_a_model_that_says_the_same_of_everything_is_at_chance(n):
     same = torch.ones(n, 4) / 2
@@ -130,3 +220,5 @@ def test_recall_by_size_ends_at_recall_itself_and_starts_at_1():
     found = recall_by_size([1, 1, 3, 40], 50, [1, 10, 50])
     assert found[1] == pytest.approx(1) and found[50] == pytest.approx(0.5)
     assert 0.5 < found[10] < 1
+    tied = recall_by_size([1, 1.5, 2.5], 3, [3])  # half places do not make the others win
+    assert tied[3] == pytest.approx(recalls([1, 1.5, 2.5], 3)["R@1"])
