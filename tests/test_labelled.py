@@ -114,12 +114,25 @@ def test_class_folders_in_a_tar_are_read_as_the_folder_is(tmp_path, inside, part
         folder_of(pets, ["hot.dog", "cat"], below=part)
         (pets / part / "cat/indoors").mkdir()
         picture(3).save(pets / part / "cat/indoors/a.b.png")
+        picture(4).save(pets / part / "cat/z.png")  # before those of the folders beside it
         (pets / part / "cat/9.png").write_bytes(b"no picture")
         (pets / part / "cat/notes.doc").write_text("not a picture")
     want = open_labelled(pets)
     found = open_labelled(tarred(pets, tmp_path / "a.tar", inside))
-    assert told(found) == told(want) and len(found.labels) == 13 * len(parts)
+    assert told(found) == told(want) and len(found.labels) == 14 * len(parts)
     assert found.skipped == want.skipped and len(want.skipped) == len(parts)
+
+
+def test_a_name_in_a_tar_may_have_empty_and_dotted_parts(tmp_path):
+    names = [
+        ("/cat//0.jpg", "cat/0.jpg"),
+        ("./dog/./1.jpg", "dog/1.jpg"),
+        ("dog//2.jpg", "dog/2.jpg"),
+    ]
+    for k, path in enumerate((tmp_path / "a.tar", tmp_path / "b.tar")):
+        tars.write_tar(path, [(both[k], tars.picture(colour=(both[1].count("2"), 0, 0)))
+                              for both in names])  # fmt: skip
+    assert told(open_labelled(tmp_path / "a.tar")) == told(open_labelled(tmp_path / "b.tar"))
 
 
 def test_pictures_at_the_top_and_hidden_folders_beside_parts_have_no_label(tmp_path):
