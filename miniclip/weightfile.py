@@ -4,9 +4,9 @@ A checkpoint of torch is a pickle, and a pickle is a program. So: .safetensors h
 text only; torch.load(weights_only=True) unpickles tensors, numbers, strings, lists and dicts and
 refuses everything else; and OpenAI's files are TorchScript archives, which need torch.jit.load. That
 one compiles the methods in the archive but calls none, unless one is named __setstate__: an archive
-with such a method is refused here. The check reads the archive with the reader of torch.jit.load, and
-refuses two entries of one name, so that what is checked is what is compiled. What is still trusted
-is torch's own reader of these formats.
+with such a method is refused here. The check uses the reader that torch.jit.load uses, and refuses
+two entries of one name, so that what is checked is what is compiled. What is still trusted is
+torch's own reader of these formats.
 Left out: sharded files, numpy files, downloads.
 """
 

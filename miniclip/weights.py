@@ -88,8 +88,8 @@ def save_openclip(model, path, any_tokenizer=False):
     vocabulary = model.config["tokenizer"]
     if vocabulary not in (None, "openai") and not any_tokenizer:
         raise UserError(
-            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and open_clip "
-            "would feed it the ids of the released one; any_tokenizer=True writes it all the same"
+            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and "
+            "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
         )
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
@@ -235,8 +235,8 @@ def _tokenizer_of(config):
         return _NoTokenizer(f"the file has {size} tokens, not the released 49408, and no tokenizer")
     if vocabulary not in (None, "openai"):
         return _NoTokenizer(
-            f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the file "
-            "does not hold; use the tokenizer of its checkpoint"
+            f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the "
+            "file does not hold; use the tokenizer of its checkpoint"
         )
     try:
         tokenizer = Tokenizer.openai()

@@ -8,8 +8,8 @@
 What is for learning from (probes, shots) and what for testing is kept apart: by folders train/ and
 test/ (or val/) where there are such, else half and half by the hash of the path, so the same on every
 machine. Zero-shot learns from nothing and is asked about everything.
-A tar stays packed: its pictures are read from where they lie. Left out: several labels a picture, and
-shards over a network.
+A tar stays packed: its pictures are read from where they lie.
+Left out: several labels a picture, and shards over a network.
 """
 
 import csv
@@ -176,7 +176,7 @@ def _csv(path):
 
 
 def _tar(path):
-    """Items by the labels beside the pictures of a tar; where no picture has one, by its folders."""
+    """Items by the labels beside a tar's pictures; where no picture has one, by its folders."""
     items, pictures, labels = [], {}, {}  # {name: (tar, offset, size)}, {(key, suffix): label}
     try:
         with open(path, "rb") as file:
