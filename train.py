@@ -59,6 +59,8 @@ def options(argv):
     what.add_argument("--caption-column", help="csv: the column of captions (default: sniffed)")
     what.add_argument("--separator", help="csv: the separator (default: sniffed)")
     what.add_argument("--vocab-size", type=number(int, low=514), help="tokens to learn at most")
+    what.add_argument("--tokenizer", choices=["openai"],
+                      help="the released vocabulary (default: learned from the captions)")  # fmt: skip
     what.add_argument("--seed", type=number(int, low=0), help="of weights, order, crops (0)")
     long = parser.add_argument_group("how long").add_mutually_exclusive_group()
     long.add_argument("--epochs", type=number(float, above=0), help="passes over the pairs")
@@ -114,6 +116,8 @@ def settle(args, saved, device):
 
     A resumed run is the run that it was: an option that is given must be what it was then.
     """
+    if args.tokenizer and args.vocab_size:
+        raise UserError("--vocab-size is of a vocabulary to learn; leave it out with --tokenizer")
     if saved:
         for name, now in vars(args).items():
             then = saved["options"].get(name)
@@ -133,6 +137,8 @@ def settle(args, saved, device):
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
         del defaults["epochs"]
+    if args.tokenizer:
+        del defaults["vocab_size"]
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
@@ -151,8 +157,13 @@ def settle(args, saved, device):
         raise UserError(f"--batch-size {args.batch_size} leaves some ranks without a pair")
 
 
-def learn_tokenizer(pairs, args, context_length):
-    """A BPE tokenizer from captions of the training split, of 50,000 of its pictures at most."""
+def make_tokenizer(pairs, args, context_length):
+    """The released tokenizer (--tokenizer openai), or one learned from captions of the training
+    split, of 50,000 of its pictures at most."""
+    if args.tokenizer:
+        tokenizer = Tokenizer.openai()
+        tokenizer.context_length = context_length
+        return tokenizer
     rng = np.random.default_rng(args.seed)
     indices = pairs.splits["train"]
     if len(indices) > 50_000:
@@ -176,14 +187,14 @@ def prepare(args, saved, device):
     torch.manual_seed(args.seed)
     if saved:
         tokenizer = Tokenizer.from_state(saved["tokenizer"])
-        model = CLIP.from_config(saved["config"])
+        model = CLIP.from_config({**saved["config"], "tokenizer": tokenizer.digest})
         model.load_state_dict(saved["model"])
     else:
         length = MODELS[args.model]["context_length"]
-        state = launch.from_rank0(lambda: learn_tokenizer(pairs, args, length).state())
+        state = launch.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
         tokenizer = Tokenizer.from_state(state)
         model = create_model(args.model, vocab_size=tokenizer.vocab_size,
-                             checkpointing=args.checkpoint_blocks)  # fmt: skip
+                             tokenizer=tokenizer.digest, checkpointing=args.checkpoint_blocks)  # fmt: skip
     return pairs, tokenizer, model.to(device).train()
 
 

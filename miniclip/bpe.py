@@ -14,6 +14,7 @@ and vocabularies that split text into other words than CLIP's.
 """
 
 import gzip
+import hashlib
 import importlib.util
 import json
 import os
@@ -37,6 +38,8 @@ END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
 RELEASED_MERGES = 49408 - 2 * 256 - 2
+# SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
+RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
 
 
 def byte_alphabet():
@@ -184,6 +187,13 @@ class Tokenizer:
         out = np.zeros((len(rows), longest), dtype=np.int64)
         out[np.arange(longest) < lengths[:, None]] = list(chain.from_iterable(rows))
         return torch.from_numpy(out)
+
+    @cached_property
+    def digest(self):
+        """Which vocabulary this is, a str: "openai" for the released one, else the SHA-256, in hex,
+        of its merges as JSON. context_length is no part of it, because the ids do not depend on it."""
+        sha256 = hashlib.sha256(json.dumps(self.state()["merges"]).encode()).hexdigest()
+        return "openai" if sha256 == RELEASED_SHA256 else sha256
 
     def state(self):
         """The vocabulary as a dict of plain values, for a checkpoint; `from_state` is its inverse."""

@@ -66,7 +66,8 @@ class CLIP(TextTransformer):
 
     vision_layers: a list of stages makes a ResNet, a number makes a ViT of that depth (which needs
     vision_patch). activation: "quickgelu" or "gelu", in every Transformer block. checkpointing:
-    spend time to save memory in both towers. name: kept in the config, nothing else.
+    spend time to save memory in both towers. name: kept in the config, nothing else; so is
+    tokenizer, the Tokenizer.digest of the vocabulary that the model is trained on, or None.
     The text tower is inherited rather than a member, because the released names are flat.
     """
 
@@ -87,6 +88,7 @@ class CLIP(TextTransformer):
         activation="quickgelu",
         checkpointing=False,
         name=None,
+        tokenizer=None,
     ):
         super().__init__(
             embed_dim, text_width, text_layers, text_heads, vocab_size, context_length,
@@ -106,12 +108,13 @@ class CLIP(TextTransformer):
             vision_width=vision_width, vision_heads=vision_heads, vision_patch=vision_patch,
             text_width=text_width, text_layers=text_layers, text_heads=text_heads,
             vocab_size=vocab_size, context_length=context_length, activation=activation,
-            checkpointing=checkpointing, name=name,
+            checkpointing=checkpointing, name=name, tokenizer=tokenizer,
         )  # fmt: skip
 
     @classmethod
     def from_config(cls, config):
-        """A new model, with new weights, of the shape that `model.config` tells."""
+        """A new model, with new weights, of the shape that `model.config` tells; keys that have a
+        default may be missing, as `tokenizer` is in checkpoints older than that key."""
         return cls(**config)
 
     def encode_image(self, images, normalize=False):

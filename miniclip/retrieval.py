@@ -1,9 +1,11 @@
 """Retrieval: does a caption find its picture, and a picture its caption? (CLIP, section 3.1 and
 appendix; the protocol is the one of Flickr30k and COCO.)
 
-Both sides are embedded once, the similarity of every query with everything in the gallery is
-sorted, and the rank of the right answer is all that is kept: R@k is the share of queries whose
-answer is among the first k. Left out: re-ranking, and any text or picture ensembling.
+Both sides are embedded once. The similarity of every query with everything in the gallery is
+computed for a block of queries at a time, and the rank of the right answer is all that is kept: R@k
+is the share of queries whose answer is among the first k. No more than BLOCK similarities are held,
+or one query's where the gallery is larger than that.
+Left out: re-ranking, and any text or picture ensembling.
 """
 
 import torch
@@ -13,6 +15,8 @@ from miniclip.common import UserError
 from miniclip.data.pairs import BadPicture
 from miniclip.intervals import wilson
 from miniclip.preprocess import evaluation
+
+BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
 
 
 @torch.inference_mode()
@@ -54,20 +58,22 @@ def encode_texts(model, tokenizer, texts, batch_size=512):
     return torch.cat(features)
 
 
-def ranks(queries, gallery, relevant):
+def ranks(queries, gallery, wanted, owner):
     """Rank, from 1, of the best right answer to each query: (Q,) fp32.
 
-    queries (Q, E) and gallery (G, E) are unit features, relevant (Q, G) bool says which answers are
-    right (at least one a query). Answers that tie share the mean of their places, so that a model
-    that says the same of everything is at chance. Raises UserError on non-finite features.
+    queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
+    query i where owner[j] == wanted[i], both int64, (G,) and (Q,); each query needs at least one.
+    Answers that tie share the mean of their places, so that a model that says the same of
+    everything is at chance. Raises UserError on non-finite features.
     """
     if not (queries.isfinite().all() and gallery.isfinite().all()):
         raise UserError("the features are not finite: this model has diverged")
     result = torch.empty(len(queries))
-    for first in range(0, len(queries), 1024):  # never Q x G at once
-        rows = slice(first, first + 1024)
+    step = max(1, BLOCK // max(1, len(gallery)))
+    for first in range(0, len(queries), step):
+        rows = slice(first, first + step)
         similarity = queries[rows] @ gallery.T
-        right = relevant[rows]
+        right = wanted[rows, None] == owner
         best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         better = (similarity > best).sum(1)
         ties = ((similarity == best) & ~right).sum(1)
@@ -153,12 +159,8 @@ class Gallery:
             return None
         asking = torch.isin(self.owner, position).nonzero()[:, 0]
         everyone = torch.arange(len(self.kept))
-        text_rank = ranks(
-            self.texts[asking], self.pictures, self.owner[asking][:, None] == everyone
-        )
-        image_rank = ranks(
-            self.pictures[position], self.texts, position[:, None] == self.owner[None]
-        )
+        text_rank = ranks(self.texts[asking], self.pictures, self.owner[asking], everyone)
+        image_rank = ranks(self.pictures[position], self.texts, position, self.owner)
         return text_rank, image_rank
 
     def search(self, query, k=8):

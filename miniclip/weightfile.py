@@ -4,11 +4,13 @@ A checkpoint of torch is a pickle, and a pickle is a program. So: .safetensors h
 text only; torch.load(weights_only=True) unpickles tensors, numbers, strings, lists and dicts and
 refuses everything else; and OpenAI's files are TorchScript archives, which need torch.jit.load. That
 one compiles the methods in the archive but calls none, unless one is named __setstate__: an archive
-with such a method is refused here. What is still trusted is torch's own reader of these formats.
+with such a method is refused here. The check uses the reader that torch.jit.load uses, and refuses
+two entries of one name, so that what is checked is what is compiled. What is still trusted is
+torch's own reader of these formats.
 Left out: sharded files, numpy files, downloads.
 """
 
-import zipfile
+from collections import Counter
 from pathlib import Path
 
 import torch
@@ -29,15 +31,15 @@ def read(path):
         raise UserError(f"there is no weights file at {path}")
     with open(path, "rb") as file:
         start = file.read(9)
-    code = _torchscript_code(path)
     # Anything at all may be raised for a file that is not what it looks like
     try:
         if start[8:] == b"{":  # the length of a JSON header, then the header
             return _read_safetensors(path)
+        code = _torchscript_code(path)
         if code is None:
             content = torch.load(path, map_location="cpu", weights_only=True)
             return {"format": "torch", "content": content, "notes": {}, "code": ""}
-        if "def __setstate__" in code:
+        if "__setstate__" in code:
             raise UserError("its __setstate__ would run as soon as it is loaded")
         module = torch.jit.load(str(path), map_location="cpu")
         content = dict(module.state_dict())
@@ -54,16 +56,24 @@ def _read_safetensors(path):
 
 
 def _torchscript_code(path):
-    """The source text of a TorchScript archive's methods; None for any other file."""
+    """The source text of a TorchScript archive's methods; None for any other file.
+
+    Raises UserError for entries that torch.jit.load may look up and find another one.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if not any(name.endswith("/constants.pkl") for name in names):
-                return None
-            sources = [name for name in names if "/code/" in name and name.endswith(".py")]
-            return "\n".join(archive.read(name).decode() for name in sources)
-    except (zipfile.BadZipFile, OSError, UnicodeDecodeError, RuntimeError, NotImplementedError):
+        archive = torch._C.PyTorchFileReader(str(path))
+        names = archive.get_all_records()
+    except (RuntimeError, UnicodeDecodeError):  # not one of torch's archives
         return None
+    name, times = Counter(map(str.lower, names)).most_common(1)[0]  # its look-up ignores case
+    if times > 1:
+        raise UserError(f"it has {times} entries called {name!r}")
+    if not all(map(archive.has_record, names)):  # names of more than 511 bytes are listed cut off
+        raise UserError("it has an entry whose name is too long")
+    if "constants.pkl" not in map(str.lower, names):
+        return None
+    sources = [name for name in names if name.lower().endswith(".py")]
+    return "\n".join(archive.get_record(name).decode("utf-8", "replace") for name in sources)
 
 
 def _reason(error):

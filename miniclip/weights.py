@@ -27,6 +27,7 @@ from miniclip.recognise import (
 from miniclip.vit import resize_positions
 
 NOTE = "miniclip"  # under this name save_openclip records the config
+RELEASED_TOKENS = 49408
 
 
 def load(path, device="cpu", activation=None, image_size=None):
@@ -36,8 +37,10 @@ def load(path, device="cpu", activation=None, image_size=None):
     open_clip do not tell their activation: give "gelu" or "quickgelu", or keep the model's
     open_clip_config.json beside the file; what save_openclip wrote knows. image_size: pixels, to
     use the model at another size than it was trained at (position embeddings are interpolated).
-    tokenizer: our checkpoint's own, or the released one; where its merges file is missing, one that
-    raises UserError when used. preprocess: picture -> (3, S, S) tensor.
+    tokenizer: our checkpoint's own, or the released one; where its merges file is missing, or the
+    file says that the model has another vocabulary, one that raises UserError when used.
+    model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
+    preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
     activation than it says. Nothing in the file is executed; weightfile.py says what is trusted.
     """
@@ -48,9 +51,12 @@ def load(path, device="cpu", activation=None, image_size=None):
     else:
         tokenizer = None
         state = _state_dict(path, file)
-        config = _recorded_config(path, file) or config_beside(path, state)
+        config = _recorded_config(path, file)
         if config is None:
-            config = with_heads_of_released(path, config_from_shapes(path, state))
+            config = config_beside(path, state)
+            if config is None:
+                config = with_heads_of_released(path, config_from_shapes(path, state))
+            config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         if file["format"] == "torchscript":
             config["activation"] = "gelu" if "torch.gelu(" in file["code"] else "quickgelu"
     _settle_activation(path, config, activation)
@@ -61,21 +67,29 @@ def load(path, device="cpu", activation=None, image_size=None):
         model = CLIP.from_config(config)
     model.load_state_dict(state)
     model.to(device).eval()
-    tokenizer = _released_tokenizer(config) if tokenizer is None else tokenizer
+    tokenizer = _tokenizer_of(config) if tokenizer is None else tokenizer
     return model, tokenizer, evaluation(config["image_size"])
 
 
-def save_openclip(model, path):
+def save_openclip(model, path, any_tokenizer=False):
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
     path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
-    activation. Raises UserError when open_clip has no config for the model.
+    activation and the vocabulary. any_tokenizer: write a model that was trained on ids of another
+    vocabulary than open_clip's too; whoever uses the file must bring that tokenizer.
+    Raises UserError when open_clip has no config for the model, or would feed it other ids.
     """
     named = released(model.config)
     if named is None:
         raise UserError(
             f"open_clip has no config for this {model.config['name'] or 'model'}: it must be one of "
             f"{', '.join(OPENCLIP)} with its image size, context length and 49408 tokens"
+        )
+    vocabulary = model.config["tokenizer"]
+    if vocabulary not in (None, "openai") and not any_tokenizer:
+        raise UserError(
+            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and "
+            "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
         )
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
@@ -97,7 +111,8 @@ def _from_checkpoint(path, content):
         state = content["model"]
         if not _are_weights(state):
             raise UserError("its model is not a dict of tensors by name")
-        return _sound(content["config"]), dict(state), Tokenizer.from_state(content["tokenizer"])
+        tokenizer = Tokenizer.from_state(content["tokenizer"])
+        return _sound({**content["config"], "tokenizer": tokenizer.digest}), dict(state), tokenizer
     except KeyError as error:
         raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:
@@ -213,11 +228,16 @@ class _NoTokenizer:
         raise UserError(self._reason)
 
 
-def _released_tokenizer(config):
+def _tokenizer_of(config):
     """Tokenizer.openai() for the released vocabulary, or a stand-in."""
-    if config["vocab_size"] != 49408:
-        size = config["vocab_size"]
+    size, vocabulary = config["vocab_size"], config["tokenizer"]
+    if size != RELEASED_TOKENS:
         return _NoTokenizer(f"the file has {size} tokens, not the released 49408, and no tokenizer")
+    if vocabulary not in (None, "openai"):
+        return _NoTokenizer(
+            f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the "
+            "file does not hold; use the tokenizer of its checkpoint"
+        )
     try:
         tokenizer = Tokenizer.openai()
     except UserError as error:

@@ -147,6 +147,12 @@ def test_the_released_vocabulary_is_one_that_tiktoken_reads_as_python_does(ours)
     assert ours("a diagram")[0, :5].tolist() == [49406, 320, 22697, 49407, 0]
 
 
+def test_the_digest_of_the_released_vocabulary_is_its_name(ours):
+    assert ours.digest == "openai"
+    others = [list(ours.merges)[:-1], [*list(ours.merges)[:-1], (90, 90)]]
+    assert all(len(Tokenizer(merges).digest) == 64 for merges in others)
+
+
 @pytest.mark.slow
 def test_ids_equal_open_clip_s_on_two_hundred_thousand_strings(ours, theirs):
     check(ours, theirs, strings(204_000, seed=2))

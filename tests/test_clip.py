@@ -156,6 +156,14 @@ def test_the_config_makes_the_same_model_again(name):
     assert shapes[0] == shapes[1]
 
 
+def test_a_config_written_before_the_tokenizer_was_in_it_makes_the_model():
+    model = shell("vit_mini", tokenizer="openai")
+    assert model.config["tokenizer"] == "openai" and shell("vit_mini").config["tokenizer"] is None
+    del model.config["tokenizer"]
+    with torch.device("meta"):
+        assert CLIP.from_config(model.config).config == shell("vit_mini").config
+
+
 def test_any_number_of_a_config_can_be_changed():
     model = shell("vit_b32", vocab_size=600, image_size=64, context_length=9, activation="gelu")
     assert model.visual.positional_embedding.shape == (5, 768)

@@ -1,6 +1,8 @@
 """Data made to harm: names, sizes, bombs and lies in tars cost themselves alone, and are named."""
 
 import functools
+import io
+import itertools
 import os
 import struct
 import tarfile
@@ -10,7 +12,7 @@ import pytest
 
 from miniclip.data import open_pairs, photo, report_skipped
 from miniclip.data.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
-from miniclip.data.tar import scan
+from miniclip.data.tar import BLOCK, MOST_HEADER_BYTES, scan
 from tests.tars import cache_folder, picture, pictures, read_epoch, survive, write_tar  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -105,6 +107,70 @@ def test_members_of_absurd_sizes_are_named_and_not_read(tmp_path):
     assert [reason for _, reason in pairs.skipped][:2] == [
         "67,108,865 bytes: more than 64 MiB", "1,048,577 bytes: more than 1 MiB"]  # fmt: skip
     assert "cut off" in pairs.skipped[2][1]
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    """One block of a tar: the header of a member."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def padded(data):
+    return data + bytes(-len(data) % BLOCK)
+
+
+class Reads(io.BytesIO):
+    """A file that records the size of its largest read."""
+
+    largest = 0
+
+    def read(self, size):
+        self.largest = max(self.largest, size)
+        return super().read(size)
+
+
+def scanned(*parts, end=bytes(2 * BLOCK)):
+    """(what scan finds in a tar of these parts, its largest read)."""
+    file = Reads(b"".join(parts) + end)
+    found = itertools.islice(scan(file, len(file.getvalue())), 99)  # it must not go round for ever
+    return list(found), file.largest
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 4])
+def test_a_broken_header_costs_its_own_file_of_any_size(blocks):
+    first, last = header("a.txt", 1) + padded(b"a"), header("c.txt", 1) + padded(b"c")
+    broken = b"x" + header("b.txt", blocks * BLOCK)[1:] + b"b" * blocks * BLOCK
+    found, _ = scanned(first, broken, last)
+    assert found == [
+        ("a.txt", BLOCK, 1, None),
+        ("", 2 * BLOCK, 0, "no tar header at byte 1,024: what lies there is lost"),
+        ("c.txt", (4 + blocks) * BLOCK, 1, None),
+    ]
+
+
+def test_a_tar_ends_with_two_blocks_of_zeros_or_says_that_it_may_be_cut():
+    member = header("a.txt", 1) + padded(b"a")
+    for blocks in range(5):
+        found, _ = scanned(member, end=bytes(blocks * BLOCK))
+        told = [problem for name, _, _, problem in found if not name]
+        assert len(found) - len(told) == 1 and len(told) == (blocks < 2), (blocks, told)
+
+
+def test_a_long_name_or_a_pax_header_is_read_only_when_it_is_a_header_s_size():
+    own, pax = header("own.txt", 1) + padded(b"x"), b"18 path=other.txt\n"
+    assert len(pax) == 18
+    name = padded(b"long.txt")
+    for size, kind, said, want in (
+        (18, b"x", padded(pax), "other.txt"), (8, b"L", name, "long.txt"),
+        (18, b"g", padded(pax), "own.txt"), (8, b"K", name, "own.txt"),  # of all members, of a link
+        (MOST_HEADER_BYTES, b"L", name.ljust(MOST_HEADER_BYTES, b"\0"), "long.txt"),
+        (MOST_HEADER_BYTES + 1, b"L", name.ljust(MOST_HEADER_BYTES + BLOCK, b"\0"), "own.txt"),
+        (MOST_HEADER_BYTES + 1, b"x", pax.ljust(MOST_HEADER_BYTES + BLOCK, b"\0"), "own.txt"),
+    ):  # fmt: skip
+        found, largest = scanned(header("h", size, kind), said, own)
+        assert [m[0] for m in found] == [want], (size, kind, found)
+        assert largest <= MOST_HEADER_BYTES, (size, kind, largest)
 
 
 @pytest.mark.parametrize("head", [b"", b"<html>"])

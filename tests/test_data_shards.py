@@ -125,6 +125,14 @@ def test_img2datasets_layout_is_read(tmp_path):
     assert not pairs.skipped and pairs.where(1) == "00000.tar: 000000001.webp"
 
 
+def test_a_shard_made_by_tar_of_a_folder_is_read(tmp_path):
+    """`tar cf a.tar .` names its members "./" and "./1.jpg"."""
+    members = [(f"./{k}.{s}", d) for k in (1, 2) for s, d in (("jpg", picture()), ("txt", b"x"))]
+    write_tar(tmp_path / "a.tar", [("./", (tarfile.DIRTYPE, "")), *members])
+    pairs = open_pairs(tmp_path / "a.tar")
+    assert len(pairs) == 2 and not pairs.skipped and pairs.where(1) == "a.tar: ./2.jpg"
+
+
 @pytest.mark.parametrize("form", [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 @given(data=st.data())
 def test_members_are_where_the_standard_library_finds_them(form, data, tmp_path_factory):

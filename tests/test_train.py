@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import importlib.util
 import json
 import math
 import os
@@ -21,6 +22,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip import checkpoint
+from miniclip.bpe import Tokenizer
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "pink", "brown"]
@@ -123,6 +125,8 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--warmup", "2"], ["warmup", "at most 1"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--sync-bn", "--device", "cpu"], ["--sync-bn", "GPUs"]),
+        (["--tokenizer", "openai", "--vocab-size", "600"], ["--vocab-size", "--tokenizer"]),
+        (["--tokenizer", "mine"], ["mine", "openai"]),
         (["--no-such-option"], ["no-such-option"]),
         (["--plan", "--gpu", "abacus"], ["abacus", "h100"]),
     ],
@@ -169,6 +173,55 @@ def test_an_out_that_cannot_be_a_folder_is_refused(pairs_csv, tmp_path, capsys):
         run(pairs_csv, tmp_path / "file/run", "--steps", 2)
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1 and "cannot be written" in said, said
+
+
+def no_merges_file(monkeypatch):
+    """As where neither open_clip nor OpenAI's package is installed."""
+    real = importlib.util.find_spec
+
+    def find_spec(name, *more):
+        return None if name in ("open_clip", "clip") else real(name, *more)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+
+
+def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(
+    pairs_csv, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("open_clip")
+    run(pairs_csv, tmp_path / "run", "--minutes", 0.001, "--tokenizer", "openai")
+    no_merges_file(monkeypatch)  # the checkpoint has them
+    before = final(tmp_path / "run")
+    before["config"].pop("tokenizer")  # as a checkpoint was before it was one of the keys
+    checkpoint.save(tmp_path / "run/checkpoint.pt", before)
+    run(pairs_csv, tmp_path / "run", "--resume", "--tokenizer", "openai")
+    after = final(tmp_path / "run")
+    assert after["config"]["tokenizer"] == "openai" and after["config"]["vocab_size"] == 49408
+    tokenizer = Tokenizer.from_state(after["tokenizer"])
+    assert tokenizer.digest == "openai" and tokenizer.context_length == 32  # rn_mini's
+    with pytest.raises(SystemExit):
+        run(pairs_csv, tmp_path / "run", "--resume", "--vocab-size", 600)
+    assert "without --vocab-size, not with 600" in capsys.readouterr().err
+
+
+def test_a_learned_vocabulary_is_told_in_the_config(pairs_csv, tmp_path, capsys):
+    run(pairs_csv, tmp_path / "run", "--steps", 1)
+    found = final(tmp_path / "run")
+    assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
+    with pytest.raises(SystemExit):
+        run(pairs_csv, tmp_path / "run", "--resume", "--tokenizer", "openai")
+    assert "without --tokenizer, not with openai" in capsys.readouterr().err
+
+
+def test_without_its_merges_file_the_released_vocabulary_is_refused(
+    pairs_csv, tmp_path, monkeypatch, capsys
+):
+    no_merges_file(monkeypatch)
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", "--tokenizer", "openai")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "pip install open_clip" in said, said
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_csv_without_a_caption_column_is_refused(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """A file that is not what it should be is refused in words, and nothing in it is executed."""
 
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -37,8 +38,9 @@ def tiny(tmp_path_factory):
     return path, path.read_bytes()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
+def trap(path):
+    """An archive that writes a file called "sprung" when torch.jit.load reads it."""
+
     class Trap(torch.nn.Module):
         def forward(self, x):
             return x
@@ -52,8 +54,59 @@ def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
             torch.save(state[0], "sprung")
             self.training = state[1]
 
-    torch.jit.save(torch.jit.script(Trap()), tmp_path / "trap.pt")
-    refused(tmp_path / "trap.pt", "__setstate__")
+    torch.jit.save(torch.jit.script(Trap()), path)
+    return path
+
+
+def rewritten(path, entries):
+    """The archive at `path` with `entries(name, data)` in the place of each entry of its zip."""
+    with zipfile.ZipFile(path) as old:
+        found = [(name, old.read(name)) for name in old.namelist()]
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in found:
+            for own in entries(name, data):
+                new.writestr(*own)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
+    refused(trap(tmp_path / "trap.pt"), "__setstate__")
+
+
+def harmless(data):
+    return data.replace(b"__setstate__", b"__getsomed__")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "entries, words",
+    [
+        (lambda n, d: [(n, d), (n, harmless(d))], "entries called"),
+        (lambda n, d: [(n, harmless(d)), (n, d)], "entries called"),
+        (lambda n, d: [(n, d), (n.replace("code", "Code"), harmless(d))], "entries called"),
+        (lambda n, d: [(n.replace("code", "CODE"), d)], "__setstate__"),
+        (lambda n, d: [(n.upper(), d)], "cannot be read"),
+        (lambda n, d: [(n, d.replace(b"def __set", b"def  __set"))], "__setstate__"),
+        (lambda n, d: [(n, d), (f"trap/{'x' * 600}.py", d)], "too long"),
+    ],
+)
+def test_code_under_a_second_or_another_name_does_not_slip_past_the_check(
+    entries, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = trap(tmp_path / "trap.pt")
+    rewritten(path, lambda n, d: entries(n, d) if n.endswith(".py") else [(n, d)])
+    refused(path, words)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_second_entry_of_one_name_is_refused_in_a_file_of_torch_save(tmp_path, small):
+    path = tmp_path / "c.pt"
+    our_checkpoint(small, path)
+    rewritten(path, lambda n, d: [(n, d)] * (2 if n.endswith("/data.pkl") else 1))
+    refused(path, "2 entries called 'data.pkl'")
 
 
 def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):

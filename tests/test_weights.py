@@ -61,11 +61,20 @@ def test_our_own_checkpoint_brings_its_activation_and_its_tokenizer(tmp_path, ac
     tokenizer = our_checkpoint(model, tmp_path / "c.pt")
     loaded, its, preprocess = miniclip.load(tmp_path / "c.pt")
     assert same_weights(model, loaded) and not loaded.training
-    assert loaded.config == model.config
+    assert loaded.config == model.config | {"tokenizer": tokenizer.digest}
     assert its.encode("a red cup") == tokenizer.encode("a red cup")
     from PIL import Image
 
     assert preprocess(Image.new("RGB", (60, 50))).shape == (3, 48, 48)
+
+
+def test_a_checkpoint_tells_its_vocabulary_though_its_config_does_not(tmp_path):
+    model = create_model("rn_mini", vocab_size=520)
+    config = model.config
+    before = {k: v for k, v in config.items() if k != "tokenizer"}  # as long as it was no key
+    for model.config in (config, config | {"tokenizer": "openai"}, before):
+        tokenizer = our_checkpoint(model, tmp_path / "c.pt")
+        assert load(tmp_path / "c.pt")[0].config["tokenizer"] == tokenizer.digest
 
 
 def test_a_checkpoint_keeps_its_activation_against_another_wish(tmp_path):
@@ -109,7 +118,9 @@ def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name):
     model.float()
     loaded, tokenizer, _ = load(path)
     assert same_weights(model, loaded)
-    assert loaded.config == model.config and loaded.config["activation"] == "quickgelu"
+    vocabulary = {"tokenizer": None if name == LIGHT else "openai"}  # LIGHT has 520 tokens
+    assert loaded.config == model.config | vocabulary
+    assert loaded.config["activation"] == "quickgelu"
     if name != LIGHT:
         assert tokenizer("a heart").shape == (1, 77)
     refused(path, "quickgelu", activation="gelu")
@@ -146,6 +157,27 @@ def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small)
         with pytest.raises(ValueError, match="open_clip has no config"):
             save_openclip(model, tmp_path / "w.pt")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big, monkeypatch):
+    """Else open_clip feeds it the ids of the released vocabulary, and nobody is told."""
+    monkeypatch.setitem(big.config, "tokenizer", "ab" * 32)
+    with pytest.raises(UserError, match="a vocabulary of its own .*abab.* any_tokenizer=True"):
+        save_openclip(big, tmp_path / "w.pt")
+    assert not list(tmp_path.iterdir())
+    assert save_openclip(big, tmp_path / "w.pt", any_tokenizer=True) == "RN50-quickgelu"
+    loaded, tokenizer, _ = load(tmp_path / "w.pt")
+    assert same_weights(big, loaded) and loaded.config == big.config
+    with pytest.raises(UserError, match="a vocabulary of its own .*abab"):
+        tokenizer(["a heart"])
+
+
+def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_path, big):
+    path = write(tmp_path / "w.pt", big.state_dict())
+    loaded, tokenizer, _ = load(path, activation="gelu")
+    assert loaded.config["tokenizer"] == "openai" == tokenizer.digest
+    assert save_openclip(loaded, path) == "RN50"
+    assert load(path)[0].config["tokenizer"] == "openai"
 
 
 def test_open_clip_files_need_an_activation(tmp_path, slim):

@@ -3,10 +3,12 @@
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
     filepath,label                              a csv, paths relative to it; any common separator
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
+    dog/1.png cat/7.jpg in a .tar               without labels beside them: as in a folder
 
 What is for learning from (probes, shots) and what for testing is kept apart: by folders train/ and
 test/ (or val/) where there are such, else half and half by the hash of the path, so the same on every
 machine. Zero-shot learns from nothing and is asked about everything.
+A tar stays packed: its pictures are read from where they lie.
 Left out: several labels a picture, and shards over a network.
 """
 
@@ -14,13 +16,14 @@ import csv
 import hashlib
 import io
 import os
-import tarfile
+import posixpath
 from pathlib import Path
 
 from miniclip.common import UserError
 from miniclip.data import photo
+from miniclip.data.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.pairs import BadPicture, printable, report_skipped
-from miniclip.preprocess import to_rgb
+from miniclip.data.tar import scan
 
 PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}
 
@@ -86,14 +89,14 @@ def open_labelled(source, class_names=None):
 
 
 def _sorted_out(name, items, class_names):
-    """[(where, label, part or None, opener or a reason)] -> Labelled."""
+    """[(where, label or "", part or None, opener or a reason)] -> Labelled."""
     good = [item for item in items if callable(item[3])]
     skipped = [(where, reason) for where, _, _, reason in items if isinstance(reason, str)]
     if not good:
         why = report_skipped(skipped) or "it is empty"
         raise UserError(f"{printable(name)} gives no labelled picture: {why}")
-    found = {label for _, label, _, _ in items}
-    numbers = all(label.isdecimal() for label in found)
+    found = {label for _, label, _, _ in items if label}
+    numbers = all(label.isdecimal() and len(label) < 20 for label in found)
     found = sorted(found, key=int if numbers else str)
     if class_names is not None:
         if numbers and int(found[-1]) < len(class_names):
@@ -119,18 +122,28 @@ def _half(where):
     return "train" if digest[0] % 2 else "test"
 
 
-def _item(path, where, label, part=None):
+def _item(source, where, label, part=None):
+    """source: a path, or (tar, offset, size)."""
+
+    def opened():
+        return _member(*source) if isinstance(source, tuple) else source
+
     try:
-        photo.check(path)
+        photo.check(opened())
     except BadPicture as error:
         return where, label, part, str(error)
-    return where, label, part, lambda: photo.read(path)
+    return where, label, part, lambda: photo.read(opened())
+
+
+def _divided(folders):
+    """Whether the names of the folders at the top are train and test: then they are no classes."""
+    return {PARTS.get(name) for name in folders if name[:1] != "."} == {"train", "test"}
 
 
 def _folder(root):
     items = []
     children = sorted(p for p in root.iterdir() if p.is_dir() and not p.name.startswith("."))
-    divided = {PARTS.get(p.name) for p in children} == {"train", "test"}
+    divided = _divided(p.name for p in children)
     tops = [(PARTS[p.name], p) for p in children] if divided else [(None, root)]
     for part, top in tops:
         for folder, subfolders, names in os.walk(top):
@@ -163,34 +176,70 @@ def _csv(path):
 
 
 def _tar(path):
-    samples, items = {}, []
+    """Items by the labels beside a tar's pictures; where no picture has one, by its folders."""
+    items, pictures, labels = [], {}, {}  # {name: (tar, offset, size)}, {(key, suffix): label}
     try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if member.isfile():
-                    key, _, kind = member.name.partition(".")
-                    samples.setdefault(key, {})[kind.lower()] = tar.extractfile(member).read()
-    except (tarfile.TarError, OSError) as error:
-        reason = str(error).split("\n")[0]
-        raise UserError(f"{printable(path.name)} is no tar that can be read: {reason}") from None
-    for key, sample in samples.items():
-        data = next((v for k, v in sample.items() if f".{k}" in photo.SUFFIXES), None)
-        label = sample.get("cls", sample.get("txt", b"")).decode("utf-8", "replace").strip()
-        if data is None or not label:
-            continue
-        items.append((key, label, None, lambda data=data: _decoded(data)))
+        with open(path, "rb") as file:
+            for name, offset, size, problem in scan(file, path.stat().st_size):
+                name = "/".join(part for part in name.split("/") if part not in ("", "."))
+                key, suffix = _key(name)
+                if problem:
+                    items.append((name or path.name, "", None, problem))
+                elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
+                    file.seek(offset)
+                    labels[key, suffix] = file.read(size).decode("utf-8", "replace").strip()
+                elif posixpath.splitext(name)[1].lower() in photo.SUFFIXES:
+                    pictures[name] = (path, offset, size)
+    except OSError as error:
+        raise UserError(f"{printable(path.name)} cannot be read: {error.strerror}") from None
+    said = {}  # {key: (source, label)}
+    for name, source in pictures.items():
+        key, suffix = _key(name)
+        label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
+        if label and suffix in photo.SUFFIXES:
+            said.setdefault(key, (source, label))
+    if not said:
+        return items + _folder_in_tar(pictures)
+    items += [_item(source, key, label) for key, (source, label) in said.items()]
+    return items + [(n, "", None, "no label") for n in pictures if _key(n)[0] not in said]
+
+
+def _folder_in_tar(pictures):
+    """{name: (tar, offset, size)} -> items, those of _folder in its order.
+
+    Folders that hold all there is ("pets" of pets/dog/1.png) are passed over.
+    """
+    parts = {name: tuple(name.split("/")) for name in pictures}
+    outer = len(os.path.commonprefix([p[:-2] for p in parts.values()]))
+    below = {name: p[outer:] for name, p in parts.items()}
+    divided = _divided({p[0] for p in below.values() if len(p) > 1})
+    items = []
+    for name, p in sorted(below.items(), key=lambda item: (item[1][:-1], item[1])):
+        part, folders = (PARTS.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
+        if folders and divided == bool(part):
+            items.append(_item(pictures[name], "/".join(p), folders[0], part))
+        else:
+            items.append((name, "", None, "no label"))
     return items
 
 
-def _decoded(data):
-    from PIL import Image
+def _key(name):
+    """'a/0012.JPG' -> ('a/0012', '.jpg'): a key ends at the first dot of the last part."""
+    folder, slash, base = name.rpartition("/")
+    stem, dot, suffix = base.partition(".")
+    return folder + slash + stem, dot + suffix.lower()
 
+
+def _member(path, offset, size):
+    """The bytes of a tar's member, as a BytesIO. Raises BadPicture."""
+    if size > MOST_PICTURE_BYTES:
+        raise BadPicture(f"{size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB")
     try:
-        with Image.open(io.BytesIO(data), formats=photo.FORMATS) as image:
-            if image.width * image.height >= photo.MAX_PIXELS:
-                raise BadPicture("too many pixels")
-            return to_rgb(image)
-    except BadPicture:
-        raise
-    except Exception as error:  # noqa: BLE001  a damaged picture makes decoders raise anything
-        raise BadPicture(f"damaged: {error}") from None
+        with open(path, "rb") as file:
+            file.seek(offset)
+            data = file.read(size)
+    except OSError as error:
+        raise BadPicture(f"its tar cannot be read: {error.strerror}") from None
+    if len(data) < size:
+        raise BadPicture("its tar has become shorter than when it was opened")
+    return io.BytesIO(data)
