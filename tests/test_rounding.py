@@ -22,7 +22,7 @@ REGIMES = {
 
 
 @pytest.mark.parametrize("wrong", ["value", "image", "text", "scale"])
-@pytest.mark.parametrize("n, d", [(2, 17), (33, 64), (257, 512)])
+@pytest.mark.parametrize("n, d", [(7, 17), (33, 64), (257, 512)])
 @pytest.mark.parametrize("regime", REGIMES)
 def test_one_percent_in_any_gradient_of_the_loss_turns_red(regime, n, d, wrong):
     kind, noise, scale = REGIMES[regime]
