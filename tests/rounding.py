@@ -67,8 +67,12 @@ def loss_bounds(image, text, logit_scale, dtype, operands=None):
             # are G, the other rows and the row itself; exp: in bfloat16 e is no small number
             e = torch.expm1(e + scale * rounding(operands, 4 * x.square() @ y.square().T))
             products += rounding(operands, 3)
+            # what float16 cannot hold of 2^15 G (kernels/blocks.py:gain)
+            flushed = torch.finfo(operands).tiny * torch.finfo(operands).eps * 2.0**-15
+        else:
+            flushed = 0
         g = g / (2 * n)
-        moved = scale * g * (e + products)
+        moved = scale * (g * (e + products) + flushed / (2 * n))
         value = value + (g * e).sum() / 2
         d_image, d_text = d_image + moved.sum(1), d_text + moved.sum(0)
         d_scale = d_scale + (g * s.abs() * e).sum() + scale * g.sum() * products
