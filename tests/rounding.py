@@ -136,7 +136,9 @@ def gradient_error(model, backward, dtype, draws=2):
         image, text, scale = rounded(out[0]), rounded(out[1]), out[2]
         bounds = loss_bounds(image.detach(), text.detach(), scale.log().item(), dtype)
         for x, bound in zip((image, text), bounds[1:3]):
-            one = bound[:, None] / 4 / x.shape[1] ** 0.5  # a row's error, spread over its components
+            one = (
+                bound[:, None] / 4 / x.shape[1] ** 0.5
+            )  # a row's error, spread over its components
             x.register_hook(lambda d, one=one: d + one * noise(d))
         scale_bound.append(bounds[3])
         return image, text, scale

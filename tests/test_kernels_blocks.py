@@ -229,7 +229,9 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
     share += rounding(PRECISIONS[precision])
     for ours, x, y in zip(got, (g, g.T), (columns.double(), rows.double())):
         error, most = (ours.double() * got[2] - x @ y / 2).abs(), x.abs() @ y.abs() / 2
-        assert (error <= share * most).all(), f"{precision}: {(error / most).max():.1e} > {share:.1e}"
+        assert (error <= share * most).all(), (
+            f"{precision}: {(error / most).max():.1e} > {share:.1e}"
+        )
 
 
 def test_results_repeat_bit_for_bit():
