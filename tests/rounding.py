@@ -73,7 +73,7 @@ def loss_bounds(image, text, logit_scale, dtype, operands=None):
             flushed = 0
         g = g / (2 * n)
         moved = scale * (g * (e + products) + flushed / (2 * n))
-        value = value + (g * e).sum() / 2
+        value = value + (g * e).sum() / 2  # each row of G has its 1 - p twice
         d_image, d_text = d_image + moved.sum(1), d_text + moved.sum(0)
         d_scale = d_scale + (g * s.abs() * e).sum() + scale * g.sum() * products
     return value, d_image / image.norm(dim=1), d_text / text.norm(dim=1), d_scale
@@ -136,9 +136,8 @@ def gradient_error(model, backward, dtype, draws=2):
         image, text, scale = rounded(out[0]), rounded(out[1]), out[2]
         bounds = loss_bounds(image.detach(), text.detach(), scale.log().item(), dtype)
         for x, bound in zip((image, text), bounds[1:3]):
-            one = (
-                bound[:, None] / 4 / x.shape[1] ** 0.5
-            )  # a row's error, spread over its components
+            # a row's error, spread over its components
+            one = bound[:, None] / 4 / x.shape[1] ** 0.5
             x.register_hook(lambda d, one=one: d + one * noise(d))
         scale_bound.append(bounds[3])
         return image, text, scale

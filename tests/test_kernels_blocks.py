@@ -218,7 +218,8 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
     whole = 20.0 * torch.nn.functional.normalize(columns.double(), dim=1) @ columns.double().T
     lse = s.logsumexp(1) / math.log(2), whole.logsumexp(0) / math.log(2) + 3
     match = torch.arange(m, device=s.device) + offset
-    rest = torch.rand(m, device=s.device).double(), torch.rand(n, device=s.device).double()
+    random = torch.Generator().manual_seed(m)
+    rest = [torch.rand(k, generator=random).double().to(DEVICE) for k in (m, n)]
     g = torch.exp2(s / math.log(2) - lse[0][:, None]) + torch.exp2(s / math.log(2) - lse[1])
     g[torch.arange(m), match] = -(rest[0] + rest[1][match])
     vectors = [v.float() for v in (*lse, *rest)]
@@ -228,10 +229,10 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
     share = probability_error(torch.float32, 20, n, d) + rounding(torch.float32, n)
     share += rounding(PRECISIONS[precision])
     for ours, x, y in zip(got, (g, g.T), (columns.double(), rows.double())):
-        error, most = (ours.double() * got[2] - x @ y / 2).abs(), x.abs() @ y.abs() / 2
-        assert (error <= share * most).all(), (
-            f"{precision}: {(error / most).max():.1e} > {share:.1e}"
-        )
+        error = (ours.double() * got[2] - x @ y / 2).abs()
+        # float16 keeps 2^15 G to 2^-24, so G to 2^-39
+        allowed = share * (x.abs() @ y.abs() / 2) + 2.0**-39 * y.abs().sum(0)
+        assert (error <= allowed).all(), f"{precision}: {(error / allowed).max():.1f} times too large"
 
 
 def test_results_repeat_bit_for_bit():
