@@ -232,7 +232,7 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
         error = (ours.double() * got[2] - x @ y / 2).abs()
         # float16 keeps 2^15 G to 2^-24, so G to 2^-39
         allowed = share * (x.abs() @ y.abs() / 2) + 2.0**-39 * y.abs().sum(0)
-        assert (error <= allowed).all(), f"{precision}: {(error / allowed).max():.1f} times too large"
+        assert (error <= allowed).all(), f"{precision}: {(error / allowed).max():.1f} too much"
 
 
 def test_results_repeat_bit_for_bit():
