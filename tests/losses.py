@@ -72,22 +72,6 @@ def largest_gradient(x, logit_scale):
     return math.exp(logit_scale) / (len(x) * x.norm(dim=1))
 
 
-def row_error(got, true, x, logit_scale):
-    """The worst row's error, relative to its true gradient or 1 % of the largest it can have."""
-    floor = largest_gradient(x, logit_scale) / 100
-    zero = x.norm(dim=1) == 0
-    assert not got[zero].any(), "a zero row must have zero gradient"
-    error = (got.double() - true).norm(dim=1) / torch.maximum(true.norm(dim=1), floor)
-    return error[~zero].max().item() if not zero.all() else 0.0
-
-
-def frobenius_error(got, true, x, logit_scale):
-    """Relative Frobenius error, rows weighted by |x| so that all count; the same floor for zero."""
-    size = x.norm(dim=1, keepdim=True)
-    floor = math.exp(logit_scale) / len(x) ** 0.5 / 100
-    return (((got.double() - true) * size).norm() / max((true * size).norm().item(), floor)).item()
-
-
 class Watch(TorchDispatchMode):
     """Notes the largest tensor made inside, in elements, and the most bytes alive at once."""
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from miniclip.attnpool import AttentionPool
 
+pytestmark = pytest.mark.numerics
+
 
 def pool(grid=3, width=16, heads=4, embed_dim=6):
     torch.manual_seed(0)

@@ -4,6 +4,9 @@ import pytest
 import torch
 
 from miniclip import bench, create_model
+from tests.rounding import tower_error
+
+pytestmark = pytest.mark.numerics
 
 
 def test_it_times_both_passes_in_both_precisions(capsys):
@@ -46,7 +49,9 @@ def test_captions_are_of_5_to_20_tokens_and_both_losses_are_the_same_number():
     assert (texts[torch.arange(32) > ends[:, None]] == 0).all()
     model = create_model("vit_mini", vocab_size=600, image_size=48)
     ours, theirs = bench.our_loss(model, images, texts), bench.open_clip_loss(model, images, texts)
-    torch.testing.assert_close(ours, theirs)
+    # a similarity and the match's are each off by what the features are, times the scale
+    allowed = 2 * model.logit_scale.exp() * tower_error(model, torch.float32)
+    assert abs(ours - theirs) <= allowed, f"{ours} {theirs}"
 
 
 def test_the_texts_end_within_the_context():

@@ -1,5 +1,6 @@
 """The models are those of the paper: their sizes, and open_clip's features and training curve."""
 
+import copy
 import subprocess
 import sys
 
@@ -11,6 +12,9 @@ import miniclip
 from miniclip.clip import CLIP, MODELS, create_model
 from miniclip.recognise import OPENCLIP
 from miniclip.resnet import Bottleneck
+from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
+
+pytestmark = pytest.mark.numerics
 
 PARAMETERS = {
     "rn50": 102_007_137, "rn101": 119_688_033, "rn50x4": 178_300_601, "rn50x16": 290_979_217,
@@ -63,9 +67,17 @@ def test_features_equal_open_clip_with_the_same_weights(name):
     size = ours.config["image_size"]
     images, tokens = batch(2, size, 49408, 77)
     with torch.no_grad():
-        for a, b in zip(ours(images, tokens), theirs(images, tokens)):
-            error = (a - b).norm() / b.norm()
-            assert error < 1e-5, f"{error:.1e}"
+        both = ours(images, tokens), theirs(images, tokens)
+    for a, b in zip(*both):
+        same_features(a, b, ours)
+    for wrong in (0, 1):  # one percent is seen
+        with pytest.raises(AssertionError):
+            same_features(1.01 * both[0][wrong], both[1][wrong], ours)
+
+
+def same_features(a, b, model):
+    error, allowed = (a - b).norm() / b.norm(), tower_error(model, torch.float32)
+    assert error <= allowed, f"{error:.1e} > {allowed:.1e}"
 
 
 def loss_of(image, text, scale):
@@ -75,8 +87,8 @@ def loss_of(image, text, scale):
     return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
 
 
-@pytest.mark.parametrize("layers", [2, [1, 1, 1, 1]], ids=["vit", "resnet"])
-def test_thirty_steps_follow_open_clip(layers):
+def twins(layers):
+    """A small model and open_clip's with the same weights."""
     open_clip = pytest.importorskip("open_clip")
     patch = 16 if layers == 2 else None
     torch.manual_seed(0)
@@ -89,8 +101,40 @@ def test_thirty_steps_follow_open_clip(layers):
         text_cfg=dict(context_length=10, vocab_size=50, width=64, heads=1, layers=2),
     )  # fmt: skip
     theirs.load_state_dict(ours.state_dict(), strict=True)
+    return ours, theirs
+
+
+# a ResNet in float64: in float32 a rounding opens or shuts a ReLU here and there, and gradients jump
+@pytest.mark.parametrize(
+    "layers, dtype", [(2, torch.float32), ([1, 1, 1, 1], torch.float64)], ids=["vit", "resnet"]
+)
+def test_gradients_equal_open_clip_s_and_one_percent_in_any_is_seen(layers, dtype):
+    models = twins(layers)
+    for model in models:
+        for name, p in model.to(dtype).named_parameters():
+            if name.endswith("bn3.weight"):  # a fresh bottleneck hides its branch behind a zero
+                torch.nn.init.ones_(p)
+    images, tokens = batch(8, 64, 50, 10)
+    exact = copy.deepcopy(models[0]).double()
+
+    def backward():
+        loss_of(*exact(images.double(), tokens)).backward()
+
+    true, bounds = gradient_error(exact, backward, dtype)
+    for model in models:
+        loss_of(*model(images.to(dtype), tokens)).backward()
+        got = {name: p.grad for name, p in model.named_parameters()}
+        assert_gradients_within(got, true, bounds)
+    for name in got:
+        if name != "visual.attnpool.k_proj.bias":  # softmax does not see it: its gradient is zero
+            with pytest.raises(AssertionError, match=f"^{name}: "):
+                assert_gradients_within({**got, name: 1.01 * got[name]}, true, bounds)
+
+
+@pytest.mark.parametrize("layers", [2, [1, 1, 1, 1]], ids=["vit", "resnet"])
+def test_thirty_steps_follow_open_clip(layers):
     losses = []
-    for model in (ours, theirs):
+    for model in twins(layers):
         # float64: AdamW and batch norm magnify rounding, in float32 past 1e-4 with some threads
         model.double().train()
         matrices = [p for p in model.parameters() if p.ndim >= 2]
@@ -107,6 +151,7 @@ def test_thirty_steps_follow_open_clip(layers):
             curve.append(loss.item())
         losses.append(torch.tensor(curve, dtype=torch.float64))
     assert losses[0][-5:].mean() < losses[0][:5].mean() - 0.3, "it did not even learn"
+    # 1e-16, of which AdamW makes whole steps of 5e-4 where a gradient is about zero, 30 times
     apart = (losses[0] - losses[1]).abs().max()
     assert apart < 1e-6, f"{apart:.1e}"
 
@@ -118,13 +163,16 @@ def test_half_precision_and_autocast_run(name):
     images, tokens = batch(4, model.config["image_size"], 50, 32)
     with torch.no_grad():
         want = torch.cat(model(images, tokens)[:2])
+        # every layer rounds its weights and what it writes, once
+        layers = sum(not list(m.children()) for m in model.modules())
+        allowed = rounding(torch.bfloat16, 2 * layers) * want.norm()
         with torch.autocast("cpu", torch.bfloat16):
             found = torch.cat(model(images, tokens)[:2])
-        assert (found - want).norm() < 0.05 * want.norm()
+        assert (found - want).norm() <= allowed
         model.bfloat16()
         found = torch.cat(model(images.bfloat16(), tokens)[:2])
         assert found.dtype == torch.bfloat16
-        assert (found - want).norm() < 0.1 * want.norm()
+        assert (found - want).norm() <= allowed
 
 
 @pytest.mark.parametrize("name", ["rn_mini", "vit_mini"])
@@ -143,7 +191,7 @@ def test_both_towers_checkpoint_with_one_argument(name):
 def test_it_starts_at_the_temperature_of_the_paper():
     model = create_model("rn_mini", vocab_size=50)
     *_, scale = model(*batch(2, 48, 50, 32))
-    assert abs(scale.item() - 1 / 0.07) < 1e-4 and model.logit_scale.shape == ()
+    assert abs(scale.item() * 0.07 - 1) < 1e-5 and model.logit_scale.shape == ()
 
 
 @pytest.mark.parametrize("name", MODELS)

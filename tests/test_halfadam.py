@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from miniclip import halfadam
 from miniclip.halfadam import HalfAdamW, stochastic_round
+from tests.rounding import rounding
+
+pytestmark = pytest.mark.numerics
 
 floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
 seeds = st.integers(0, 2**31)
@@ -119,7 +122,9 @@ def test_the_first_step_is_adamw_s_own():
     trained(ours, HalfAdamW(groups(ours), lr=1e-2, betas=(0.9, 0.98)), 1)
     trained(theirs, torch.optim.AdamW(groups(theirs), lr=1e-2, betas=(0.9, 0.98)), 1)
     for mine, yours in zip(ours.parameters(), theirs.parameters()):
-        torch.testing.assert_close(mine, yours, rtol=1e-6, atol=1e-7)
+        # a step is about lr and takes some 20 roundings; then the weight is rounded
+        step, weight = (rounding(torch.float32, count) for count in (20, 2))
+        torch.testing.assert_close(mine, yours, rtol=weight, atol=1e-2 * step)
 
 
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9)])
@@ -131,6 +136,7 @@ def test_forty_steps_end_where_adamw_s_do(betas):
         trained(model, make(groups(model), lr=3e-3, betas=betas), 40)
         ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]) - start)
     error = (ends[0] - ends[1]).norm() / ends[1].norm()
+    # one moment rounded to bfloat16 is off by 2^-9 or so, and the way is the sum of 40 steps
     assert 0 < error < 0.01, f"{error:.1e} of the way"
 
 

@@ -8,17 +8,18 @@ import torch
 
 from kernels import op
 from miniclip.loss import contrastive_loss
-from tests.losses import batch, grads
+from tests.losses import batch, definition, grads
+from tests.rounding import assert_within, loss_bounds
+
+pytestmark = pytest.mark.numerics
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_a_compiled_loss_is_one_graph_with_the_same_numbers(dtype):
     compiled = torch.compile(contrastive_loss, fullgraph=True, backend="aot_eager")
     pairs = batch(20, 12, "matched")
-    for ours, theirs in zip(
-        grads(compiled, *pairs, 3.0, dtype), grads(contrastive_loss, *pairs, 3.0, dtype)
-    ):
-        torch.testing.assert_close(ours, theirs)
+    bounds = loss_bounds(*pairs, 3.0, dtype)
+    assert_within(grads(compiled, *pairs, 3.0, dtype), grads(definition, *pairs, 3.0), bounds)
 
 
 def test_the_operators_keep_torchs_rules():

@@ -15,9 +15,11 @@ from tests.losses import (
     definition,
     grads,
     largest_gradient,
-    row_error,
     scale_for,
 )
+from tests.rounding import assert_within, loss_bounds, rounding
+
+pytestmark = pytest.mark.numerics
 
 LOG_100 = math.log(100)
 sizes = st.integers(1, 40)
@@ -33,58 +35,36 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-def errors(got, true, image, text, logit_scale):
-    """Of value, scale, image and text; all but the first against 1 % of the most they can be."""
-    value = abs(got[0].double() - true[0]) / max(true[0].item(), 0.01)
-    scale = abs(got[3].double() - true[3]) / max(abs(true[3].item()), math.exp(logit_scale) / 100)
-    rows = [row_error(g, t, x, logit_scale) for g, t, x in zip(got[1:3], true[1:3], (image, text))]
-    return torch.tensor([value.item(), scale.item(), *rows])
-
-
-def agrees(image, text, logit_scale, dtype, tolerance, **how):
-    """contrastive_loss in dtype against autograd on the five lines in float64.
-
-    In float32 it may be as wrong as the five lines themselves in float32, and the tolerance more.
-    """
+def agrees(image, text, logit_scale, dtype, operands=None, **how):
+    """contrastive_loss in dtype against autograd on the five lines in float64."""
     true = grads(definition, image, text, logit_scale)
-    got = grads(contrastive_loss, image, text, logit_scale, dtype, **how)
-    assert all(torch.isfinite(t).all() for t in got)
-    ours = errors(got, true, image, text, logit_scale)
-    plain = torch.zeros(4)
-    if dtype != torch.float64:
-        plain = grads(definition, image, text, logit_scale, dtype)
-        plain = errors(plain, true, image, text, logit_scale)
-    assert (ours <= plain + tolerance).all(), f"value, scale, image, text: {ours} against {plain}"
+    got = grads(contrastive_loss, image, text, logit_scale, operands or dtype, **how)
+    assert_within(got, true, loss_bounds(image, text, logit_scale, dtype, operands))
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 65, 257])
 @pytest.mark.parametrize("d", [1, 17, 64, 512])
-@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 6e-5)])
-def test_it_is_the_definition_at_scale_100(n, d, dtype, tolerance):
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_it_is_the_definition_at_scale_100(n, d, dtype):
     for kind in KINDS:
-        agrees(*batch(n, d, kind), LOG_100, dtype, tolerance)
+        agrees(*batch(n, d, kind), LOG_100, dtype)
 
 
 @pytest.mark.parametrize("n, d", [(2, 17), (7, 64), (65, 64), (257, 512)])
 def test_a_loss_of_1e_7_has_its_own_gradient(n, d):
     image, text = batch(n, d, "matched", noise=0.1)
-    logit_scale = scale_for(1e-7, image, text)
-    true = grads(definition, image, text, logit_scale)
-    got = grads(contrastive_loss, image, text, logit_scale, torch.float32)
-    for mine, theirs in zip(got, true):  # no floor: relative to the tiny truth itself
-        error = (mine.double() - theirs).norm() / theirs.norm()
-        assert error < 2e-5, f"{error:.1e} of {theirs.norm():.1e}"
+    agrees(image, text, scale_for(1e-7, image, text), torch.float32)
 
 
 @given(sizes, st.integers(1, 48), seeds, st.floats(0, LOG_100), st.integers(1, 50))
 def test_it_is_the_definition_whatever_the_chunk(n, d, seed, logit_scale, chunk):
-    agrees(*batch(n, d, seed=seed), logit_scale, torch.float64, 1e-10, chunk=chunk)
+    agrees(*batch(n, d, seed=seed), logit_scale, torch.float64, chunk=chunk)
 
 
 @pytest.mark.parametrize("logit_scale", [math.log(1000), math.log(1e5)])
 def test_a_scale_above_100_is_computed_exactly(logit_scale):
     for kind in ("random", "matched", "equal", "opposite"):
-        agrees(*batch(33, 20, kind), logit_scale, torch.float64, 1e-9)
+        agrees(*batch(33, 20, kind), logit_scale, torch.float64)
 
 
 @given(sizes, st.integers(1, 48), seeds)
@@ -121,7 +101,8 @@ def test_the_feature_gradient_is_perpendicular_to_the_feature(n, d, seed, kind):
     for g, x in zip(grads(contrastive_loss, image, text, LOG_100)[1:3], (image, text)):
         along = (g * x).sum(1).abs() / x.norm(dim=1).square().clamp_min(1e-300)
         bound = largest_gradient(x, LOG_100) / x.norm(dim=1)
-        assert (along <= 1e-12 * bound).all()
+        # two sums of 48 products, of a row whose own sum over 40 others may cancel
+        assert (along <= rounding(torch.float64, 2 * 48 + 40) * bound).all()
 
 
 @given(st.integers(2, 300), seeds)
@@ -135,13 +116,10 @@ def test_an_untrained_loss_is_near_log_n(n, seed):
 
 @given(seeds, st.sampled_from([torch.float16, torch.bfloat16]))
 def test_half_inputs_are_as_good_as_their_rounded_unit_rows(seed, dtype):
-    image, text = batch(33, 48, "matched", seed)
-    true = grads(definition, image, text, LOG_100)
+    image, text = batch(33, 48, "matched", seed, noise=1.5)
+    agrees(image, text, LOG_100, torch.float32, operands=dtype)
     got = grads(contrastive_loss, image, text, LOG_100, dtype)
     assert got[1].dtype == got[2].dtype == dtype and got[0].dtype == torch.float32
-    tolerance = 0.02 if dtype == torch.float16 else 0.2
-    for g, t, x in zip(got[1:3], true[1:3], (image, text)):
-        assert row_error(g, t, x, LOG_100) < tolerance
 
 
 def test_autocast_reaches_the_towers_but_not_the_loss():

@@ -6,6 +6,9 @@ from torch import nn
 
 from miniclip.blurpool import BlurPool
 from miniclip.resnet import Bottleneck, ResNet
+from tests.rounding import tower_error
+
+pytestmark = pytest.mark.numerics
 
 
 def small(**options):
@@ -87,7 +90,8 @@ def test_compiled_checkpointing_counts_each_batch_once_and_has_the_same_gradient
 def test_what_the_memory_layout_is_changes_nothing():
     model, x = small().eval(), pictures()
     other = x.contiguous(memory_format=torch.channels_last)
-    assert torch.allclose(model(x), model(other), atol=1e-6)
+    error = (model(x) - model(other)).norm() / model(x).norm()
+    assert error <= tower_error(model, torch.float32), f"{error:.1e}"
 
 
 def test_it_starts_with_the_released_sizes():

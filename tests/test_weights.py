@@ -12,6 +12,7 @@ from miniclip.clip import MODELS, create_model
 from miniclip.common import UserError
 from miniclip.recognise import OPENCLIP, config_from_shapes, with_heads_of_released
 from miniclip.weights import load, save_openclip
+from tests.rounding import tower_error
 from tests.weights import LIGHT, light, our_checkpoint, refused, same_weights, write
 
 
@@ -146,7 +147,7 @@ def test_what_save_openclip_writes_loads_in_open_clip_and_here(tmp_path, big, su
     assert same_weights(big, loaded) and loaded.config == big.config
     theirs = open_clip.create_model(name, pretrained=str(path)).eval()
     error = (features(theirs) - features(big)).norm() / features(big).norm()
-    assert error < 1e-5, f"{error:.1e}"
+    assert error <= tower_error(big, torch.float32), f"{error:.1e}"
 
 
 def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small):

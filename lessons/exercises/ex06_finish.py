@@ -55,7 +55,7 @@ def test_alone_there_is_nothing_to_get_wrong(matched):
 @given(st.floats(100, 1000))
 def test_a_hopeless_match_costs_its_distance_and_no_more(behind):
     loss, rest, _ = one(1.0, 0.0, -behind)
-    assert abs(loss - behind * LN2) < 1e-4 and rest == 1
+    assert abs(loss - behind * LN2) < 1e-9 and rest == 1
 
 
 @given(st.floats(0.5, 2.0), st.floats(100, 144), st.floats(0, 10))
@@ -66,4 +66,4 @@ def test_rest_is_what_float32_will_sum_backward(z, shift, lead):
     _, rest, lse = finish(z32, shift32, others + lead)
     assert rest.dtype == lse.dtype == torch.float32
     summed = torch.exp2(others - lse.double())
-    assert abs(rest.double() / summed - 1) < 2e-7
+    assert abs(rest.double() / summed - 1) < 2e-7  # rest is rounded once, by up to 6e-8 of itself

@@ -39,7 +39,8 @@ def test_one_tile_is_a_logsumexp(rows, columns, seed, spread):
     assert torch.equal(highest, s.amax(1)) and (z >= 1).all() and (z <= columns).all()
     true = torch.logaddexp2(s.double(), torch.tensor(-torch.inf).double())
     true = s.amax(1).double() + torch.exp2(true - s.amax(1, keepdim=True)).sum(1).log2()
-    torch.testing.assert_close(logsum(highest, z), true)
+    # float32: z is a sum of 12 exponentials, some 15 roundings of up to 6e-8 of it (4e-7 in bits)
+    torch.testing.assert_close(logsum(highest, z), true, rtol=0, atol=2e-6)
 
 
 @given(sizes, st.integers(2, 12), seeds, st.data())
