@@ -6,13 +6,16 @@
 On a CPU every measurement runs in a fresh process on one thread, so that neither an allocator's
 hoard nor a second thread blurs it, and the losses take turns, so that a busy machine is busy for
 all. One step is forward and backward from un-normalised features. Resident memory is the highest
-during the first step, above what the process held with its inputs. Left out: the towers.
+during the first step, above what the process held with its inputs. Our steps take turns with their
+floor in one process: the four matrix products alone, in the fastest of CHUNKS. Left out: the towers.
 """
 
 import argparse
+import contextlib
 import importlib.util
 import json
 import pathlib
+import platform
 import statistics
 import subprocess
 import sys
@@ -27,6 +30,7 @@ LOSSES = {
     "lines": "miniclip clip_loss, figure 3 in five lines",
     "open_clip": "open_clip ClipLoss",
 }
+CHUNKS = (128, 256, 512, 1024)  # rows of the floor's products at a time
 
 
 def build(name):
@@ -54,22 +58,58 @@ def resident_peak_bytes(reset=False):
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
+def timed(step):
+    """Seconds of step()."""
+    start = time.perf_counter()
+    step()
+    return time.perf_counter() - start
+
+
+def floor_of(n, d):
+    """f(): the four products of a loss at (n, d), and no more, in the fastest chunk of CHUNKS.
+
+    S in chunks of rows twice, G times the columns and G transposed times the rows, 2 n n d flop each,
+    float32, into outputs allocated here.
+    """
+    rows, columns, by_row = torch.randn(3, n, d, generator=torch.Generator().manual_seed(1))
+    by_column, scratch = torch.empty(n, d), torch.zeros(min(n, max(CHUNKS)), n)
+
+    def products(chunk):
+        pieces = zip(rows.split(chunk), by_row.split(chunk))
+        for x, out in pieces:
+            s = scratch[: len(x)]
+            for _ in range(2):
+                torch.mm(x, columns.T, out=s)
+            torch.mm(s, columns, out=out)
+            torch.mm(s.T, x, out=by_column)
+
+    products(CHUNKS[0])  # touches every page
+    fastest = min(CHUNKS, key=lambda chunk: timed(lambda: products(chunk)))
+    return lambda: products(fastest)
+
+
 def measure(name, n, d, threads, repeats):
-    """In this process: {"seconds": [...], "growth_bytes": int} of `repeats` steps at (n, d)."""
+    """In this process, of `repeats` steps at (n, d): {"seconds": [...], "growth_bytes": int}.
+
+    For "chunks" also "floor_seconds", of `floor_of` after every step.
+    """
     torch.set_num_threads(threads)
     loss, generator = build(name), torch.Generator().manual_seed(0)
     image, text = (torch.randn(n, d, generator=generator).requires_grad_() for _ in range(2))
     logit_scale = torch.tensor(2.659, requires_grad=True)
     small = [x[:64].detach().requires_grad_() for x in (image, text)]
     loss(*small, logit_scale).backward()  # libraries load and threads start here
+    floor = floor_of(n, d) if name == "chunks" else None
     before, seconds, growth_bytes = resident_peak_bytes(reset=True), [], 0
+    floor_seconds = []
     for step in range(repeats):
         image.grad = text.grad = None
-        start = time.perf_counter()
-        loss(image, text, logit_scale).backward()
-        seconds.append(time.perf_counter() - start)
+        seconds.append(timed(lambda: loss(image, text, logit_scale).backward()))
         growth_bytes = growth_bytes or resident_peak_bytes() - before
-    return {"seconds": seconds, "growth_bytes": growth_bytes}
+        if floor:
+            floor_seconds.append(timed(floor))
+    got = {"seconds": seconds, "growth_bytes": growth_bytes}
+    return dict(got, floor_seconds=floor_seconds) if floor else got
 
 
 def fresh(*arguments):
@@ -86,23 +126,59 @@ def bench_cpu(sizes, d, threads, rounds, repeats):
     names = [n for n in LOSSES if n != "open_clip" or importlib.util.find_spec("open_clip")]
     rows = []
     for n in sizes:
-        # a large batch takes half a minute a step: once, and it is its own warm-up
-        times, steps = (rounds, repeats + 1) if n <= 8192 else (1, 1)
+        # a large batch takes half a minute a step: one a process, which is its own warm-up
+        steps = repeats + 1 if n <= 8192 else 1
         got = {name: [] for name in names}
-        for turn in range(times):
+        for turn in range(rounds):
             for name in names:
-                print(f"\rN {n}: {name}, round {turn + 1}/{times}   ", end="", file=sys.stderr)
+                print(f"\rN {n}: {name}, round {turn + 1}/{rounds}   ", end="", file=sys.stderr)
                 got[name].append(fresh(name, n, d, threads, steps))
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
         for name in names:
-            seconds = [s for r in got[name] for s in (r["seconds"][1:] or r["seconds"])]
-            growth = max(r["growth_bytes"] for r in got[name])
-            rows.append({"n": n, "d": d, "loss": name, "seconds": seconds, "growth_bytes": growth})
+            warm = [r["seconds"][1:] or r["seconds"] for r in got[name]]
+            row = {"n": n, "d": d, "loss": name, "seconds": [s for w in warm for s in w]}
+            row["growth_bytes"] = max(r["growth_bytes"] for r in got[name])
+            row["round_seconds"] = [statistics.median(w) for w in warm]
+            if name == "chunks":
+                floors = [r["floor_seconds"][-len(w) :] for r, w in zip(got[name], warm)]
+                row["floor_seconds"] = [s for f in floors for s in f]
+            rows.append(row)
     return rows
 
 
+def spread(values):
+    """The text "median (least to most)" of some numbers, with two digits behind the point."""
+    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
+
+
+def summary(rows):
+    """For every N one line on our loss: times as fast as open_clip, share of the floor, memory."""
+    lines = []
+    by = {(r["n"], r["loss"]): r for r in rows}
+    for n in dict.fromkeys(r["n"] for r in rows):
+        ours, theirs = by[n, "chunks"], by.get((n, "open_clip"))
+        share = spread([f / s for f, s in zip(ours["floor_seconds"], ours["seconds"])])
+        line = f"share of the floor {share}, {ours['growth_bytes'] / 2**20:.0f} MiB"
+        if theirs:
+            pairs = zip(theirs["round_seconds"], ours["round_seconds"])
+            line = f"times as fast as open_clip {spread([t / o for t, o in pairs])}, {line}"
+            line += f" against {theirs['growth_bytes'] / 2**20:.0f}"
+        lines.append(f"N {n}: {line}")
+    return lines
+
+
+def processor():
+    """The processor's name, as far as the system tells it, and the vector instructions torch uses."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):  # Linux only
+        for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+
+
 def show_cpu(rows, threads):
-    """The table, and what it says about open_clip."""
+    """The table, and `summary`."""
     table = Table("N", "loss", "s a step", "fastest", "slowest", "times chunks", "MiB above start")
     median = {(r["n"], r["loss"]): statistics.median(r["seconds"]) for r in rows}
     for r in rows:
@@ -112,8 +188,10 @@ def show_cpu(rows, threads):
         mebibytes = r["growth_bytes"] / 2**20
         table.add(r["n"], LOSSES[r["loss"]], f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}",
                   f"{ratio:.2f}", f"{mebibytes:.0f}")  # fmt: skip
+    print(f"{processor()}, torch {torch.__version__}")
     print(f"forward + backward, float32, D = {rows[0]['d']}, {threads} thread(s), medians")
     print(table)
+    print(*summary(rows), sep="\n")
 
 
 def plot(rows, time_of, bytes_of, title, path):

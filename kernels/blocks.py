@@ -50,8 +50,11 @@ def arch_of(device):
 
 
 def default_chunk(columns, dtype):
-    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128."""
-    return max(128, min(4096, 2**28 // (columns * dtype.itemsize)))
+    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
+
+    A multiple of 128, so that every chunk starts at a multiple of 16 bytes, for which kernels are compiled.
+    """
+    return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
 def gain(dtype):
@@ -156,7 +159,7 @@ def gradient(
     (m, d), n, dtype = rows.shape, len(columns), rows.dtype
     plan = _plan("gradient", rows, tma)
     along, turned = _plan("product", rows, tma), _plan("product turned", rows, tma)
-    stride = triton.cdiv(n, 8) * 8  # descriptors need rows of a multiple of 16 bytes
+    stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=dtype, device=rows.device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=rows.device)
     g_columns = torch.empty(n, d, dtype=torch.float32, device=rows.device)

@@ -29,15 +29,16 @@ def compiled(kernel, arch, types, constants, num_warps, num_stages):
     """One kernel for one architecture.
 
     types: argument name -> "*fp16", "i32", "tensordesc<fp16[128,64]>", ...; constants: the constexprs.
-    Whole numbers and pointers are taken to be multiples of 16, as they are for a sensible batch.
+    Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
+    are in every launch of blocks.py when D is one. Nothing is assumed of M, of N rows and of offset.
     """
     if os.environ.get("TRITON_INTERPRET") == "1":
         raise RuntimeError("nothing compiles under TRITON_INTERPRET=1; unset it")
     names = kernel.arg_names
     attributes = {
-        (i,): [["tt.divisibility", 16]]
-        for i, name in enumerate(names)
-        if types.get(name, "").startswith(("*", "i32"))
+        (p.num,): [["tt.divisibility", 16]]
+        for p in kernel.params
+        if types.get(p.name, "").startswith(("*", "i32")) and not p.do_not_specialize
     }
     source = ASTSource(
         fn=kernel,

@@ -10,10 +10,10 @@ flagged, so the host never waits to find out.
 import triton
 import triton.language as tl
 
-from .tile import cosines, place
+from .tile import BATCH, cosines, place
 
 
-@triton.jit
+@triton.jit(do_not_specialize=BATCH)
 def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
                 D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                 TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
@@ -29,15 +29,15 @@ def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
     c = j * BN + tl.arange(0, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
     # 2. exponentials against the shift; the match and what is outside count for nothing
-    e = tl.exp2(s * tl.load(BITS) - tl.load(SHIFT))
-    other = (r < M)[:, None] & (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
+    e = tl.exp2(s * tl.load(BITS) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
+    other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
     e = tl.where(other, e, 0.0)
     # 3. one tile, both directions
     tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
     tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, tl.sum(e, 0), mask=c < N)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=BATCH)
 def online_kernel(X, Y, BITS, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: tl.constexpr,
                   D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                   TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])  # as in tile.py
 def normalise_kernel(X, XHAT, NORM, M, stride_m, stride_d,
                      D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     """XHAT = X / |X| by rows, in XHAT's dtype; NORM = |X| in float32.
@@ -36,7 +36,7 @@ def normalise_kernel(X, XHAT, NORM, M, stride_m, stride_d,
     tl.store(NORM + r, largest * relative, mask=r < M)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])  # as in tile.py
 def normalise_backward_kernel(G, XHAT, NORM, FACTOR, DX, ALONG, M,
                               D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     """ALONG = <xhat, g'>, DX = (g' - xhat ALONG) / |x|, with g' = FACTOR * G. DX may be G.
@@ -59,7 +59,7 @@ def normalise_backward_kernel(G, XHAT, NORM, FACTOR, DX, ALONG, M,
     tl.store(DX + at, dx.to(DX.dtype.element_ty), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["M"])  # as in tile.py
 def diagonal_kernel(X, Y, OUT, M, D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):
     """OUT = <x, y> by rows, in float32.
 

@@ -2,9 +2,11 @@
 
 A block is `rows` (this rank's pairs, M of them) against `columns` (everybody's, N of them); the
 match of row i is column i + offset. Only a chunk of c rows of similarities exists at a time, in
-scratch that is allocated once (fresh temporaries cost 1.7 times the time). Operands are unit rows
-in the dtype asked for; sums and products are float32, or float64 for float64 operands. The Triton
-files have operations of the same names and arguments. Left out: anything about ranks or autograd.
+scratch that is allocated once (fresh temporaries cost 1.7 times the time). Elementwise operations
+on it take a few rows at a time, which stay in the cache from one operation to the next. Operands are
+unit rows in the dtype asked for; sums and products are float32, or float64 for float64 operands. The
+Triton files have operations of the same names and arguments. Left out: anything about ranks or
+autograd.
 """
 
 import torch
@@ -18,8 +20,18 @@ def accumulator(dtype):
 
 
 def default_chunk(columns, dtype):
-    """Rows of similarities at a time: 16 MiB of float32, at most 256 rows, at least 16."""
-    return max(16, min(256, 2**22 // columns))
+    """Rows of similarities at a time: 32 MiB of float32, at most 512 rows, at least 16."""
+    return max(16, min(512, 2**23 // columns))
+
+
+def few(like):
+    """Rows of a matrix like this that elementwise operations take at a time, at least 1.
+
+    On a CPU 512 KiB of float32 a thread, a quarter of an L2 cache of 2 MiB; elsewhere 64 MiB, so that
+    launches are few.
+    """
+    elements = 2**17 * torch.get_num_threads() if like.device.type == "cpu" else 2**24
+    return max(1, elements // like.shape[1])
 
 
 def normalise(x, dtype):
@@ -30,7 +42,7 @@ def normalise(x, dtype):
     """
     xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
     norm = torch.empty(len(x), dtype=accumulator(dtype), device=x.device)
-    for part, out, length in zip(x.split(1024), xhat.split(1024), norm.split(1024)):
+    for part, out, length in zip(*(t.split(few(x)) for t in (x, xhat, norm))):
         part = part.to(norm.dtype)
         largest = part.abs().amax(1, keepdim=True)
         largest.masked_fill_(largest == 0, 1)
@@ -52,7 +64,7 @@ def normalise_backward(g, xhat, norm, factor, dtype):
     """
     along = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
-    pieces = zip(*(t.split(1024) for t in (g, xhat, norm, along, dx)))
+    pieces = zip(*(t.split(few(g)) for t in (g, xhat, norm, along, dx)))
     for g_part, xhat_part, length, dot, out in pieces:
         g_part.mul_(factor)
         unit = xhat_part.to(g.dtype)
@@ -64,7 +76,7 @@ def normalise_backward(g, xhat, norm, factor, dtype):
 def diagonal(x, y):
     """Cosines of the matched pairs. x, y: (M, D) unit rows -> (M,)."""
     out = torch.empty(len(x), dtype=accumulator(x.dtype), device=x.device)
-    for a, b, cosine in zip(x.split(1024), y.split(1024), out.split(1024)):
+    for a, b, cosine in zip(*(t.split(few(x)) for t in (x, y, out))):
         torch.sum(a.to(out.dtype) * b.to(out.dtype), 1, out=cosine)
     return out
 
@@ -79,14 +91,17 @@ def sums(rows, columns, bits, shift, offset, chunk):
     columns = columns.to(acc)
     z_rows = torch.empty(len(rows), dtype=acc, device=rows.device)
     z_columns = torch.zeros(len(columns), dtype=acc, device=rows.device)
+    by_column = torch.empty_like(z_columns)
     scratch = z_rows.new_empty(min(chunk, len(rows)), len(columns))
     for start in range(0, len(rows), chunk):
         part = rows[start : start + chunk].to(acc) * bits
         s = torch.mm(part, columns.T, out=scratch[: len(part)])  # (c, N), in bits
         s.diagonal(start + offset).fill_(-torch.inf)
-        s.sub_(shift).exp2_()
-        torch.sum(s, 1, out=z_rows[start : start + chunk])
-        z_columns += s.sum(0)
+        by_column.zero_()
+        for e, z in zip(*(t.split(few(s)) for t in (s, z_rows[start : start + chunk]))):
+            torch.sum(e.sub_(shift).exp2_(), 1, out=z)
+            by_column += e.sum(0)
+        z_columns += by_column  # a chunk at a time: M small additions in a row would lose digits
     return z_rows, z_columns
 
 
@@ -128,13 +143,15 @@ def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns
     columns = columns.to(acc)
     g_rows = torch.empty(rows.shape, dtype=acc, device=rows.device)
     g_columns = torch.zeros(columns.shape, dtype=acc, device=rows.device)
-    scratch = g_rows.new_empty(2, min(chunk, len(rows)), len(columns))
+    scratch = g_rows.new_empty(min(chunk, len(rows)), len(columns))
+    p_columns = torch.empty_like(scratch[: few(scratch)])
     for start in range(0, len(rows), chunk):
         here = slice(start, start + chunk)
         part = rows[here].to(acc)
-        s = torch.mm(part * bits, columns.T, out=scratch[0, : len(part)])
-        p_columns = torch.sub(s, lse_columns, out=scratch[1, : len(part)]).exp2_()
-        g = s.sub_(lse_rows[here, None]).exp2_().add_(p_columns)  # (c, N)
+        g = torch.mm(part * bits, columns.T, out=scratch[: len(part)])  # (c, N), S until the loop
+        for s, lse in zip(*(t.split(len(p_columns)) for t in (g, lse_rows[here, None]))):
+            p = torch.sub(s, lse_columns, out=p_columns[: len(s)]).exp2_()
+            s.sub_(lse).exp2_().add_(p)
         matches = g.diagonal(start + offset)
         first = start + offset
         rest = rest_rows[start : start + len(matches)] + rest_columns[first : first + len(matches)]

@@ -16,7 +16,7 @@ PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an as
 
 def cost(n, d, operand_bytes=2, chunk=None):
     """Flop, bytes and scratch of one forward and backward pass, as a dict; n pairs of width d."""
-    chunk = min(n, chunk or max(128, min(4096, 2**28 // (n * operand_bytes))))
+    chunk = min(n, chunk or max(128, min(4096, 2**28 // (n * operand_bytes) // 128 * 128)))
     operands = 2 * n * d * operand_bytes
     gradient_bytes = 3 * n * n * operand_bytes  # G is written once and read twice
     rows_bytes = 2 * n * d * (4 + 4) + 4 * operands + 2 * n * d * 4 * -(-n // chunk)

@@ -15,6 +15,10 @@ that is done with a tile.
 import triton
 import triton.language as tl
 
+# arguments that change with the batch. If Triton specialised on them, it would compile each kernel again
+# when one stops being a multiple of 16, and when one is 1
+BATCH = ["M", "N", "offset"]
+
 
 @triton.jit
 def block(X, row, column, height, width, stride, BR: tl.constexpr, BC: tl.constexpr,
