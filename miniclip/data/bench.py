@@ -169,7 +169,7 @@ def side_by_side(source, size, most, turns):
     def workers(n):
         with contextlib.closing(loader(pairs, size, workers=n)) as loaded:
             firsts = ((parts[0][0],) for parts, _ in loaded)
-            for _ in range((AHEAD + 1) * n):  # what was loaded before the clock starts
+            for _ in range(n * (AHEAD * n + 1)):  # until every worker has touched all the memory
                 next(firsts)
             return pairs_per_s(firsts, most, time.perf_counter)
 
