@@ -16,13 +16,18 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 TOOLS = pathlib.Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-# shared memory of an SM and the most one block may have, in bytes (CUDA programming guide)
+# of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the most
+# of it one block may have, in bytes, and warps
 SHARED_BYTES = {
     80: (164 * 1024, 163 * 1024),
+    86: (100 * 1024, 99 * 1024),
+    89: (100 * 1024, 99 * 1024),
     90: (228 * 1024, 227 * 1024),
     100: (228 * 1024, 227 * 1024),
+    120: (100 * 1024, 99 * 1024),
 }
-REGISTERS, WARPS = 65536, 64  # of an SM, on all three
+WARPS = {80: 64, 86: 48, 89: 48, 90: 64, 100: 64, 120: 48}
+REGISTERS = 65536  # of an SM, on all six
 
 
 def compiled(kernel, arch, types, constants, num_warps, num_stages):
@@ -77,6 +82,8 @@ def read(binary, arch):
         "mma": count(r"HMMA"),
         "tcgen05": count(r"UTC\w*MMA"),
         "exp2": count(r"MUFU\.EX2"),
+        "wide": count(r"LDG(STS)?\..*128"),  # loads of 16 bytes from global memory
+        "narrow": count(r"(LDG|STG)\..*U16"),  # loads and stores of a single 16-bit number
         "warps": warps,
         "blocks_per_sm": blocks,
         "limit": limit,
@@ -90,7 +97,7 @@ def blocks_per_sm(arch, registers, warps, shared_bytes):
     fits = {
         "registers": REGISTERS // of_a_warp // warps,
         "shared memory": SHARED_BYTES[arch][0] // of_a_block,
-        "warps": WARPS // warps,
+        "warps": WARPS[arch] // warps,
     }
     limit = min(fits, key=fits.get)
     return fits[limit], limit

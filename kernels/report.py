@@ -1,7 +1,7 @@
 """What the compiler makes of every kernel, and what that should cost: `python -m kernels.report`.
 
-No GPU needed. Compiles all shipped kernels for sm_80, sm_90 and sm_100, prints registers, stack,
-shared memory, tensor-core instructions and blocks per SM, then flop, bytes, scratch, floor and
+No GPU needed. Compiles all shipped kernels for every card of compiler.SHARED_BYTES, prints registers,
+stack, shared memory, tensor-core instructions and blocks per SM, then flop, bytes, scratch, floor and
 predicted time over N. --check exits with 1 when one of the bars in `broken` is. Left out: measured
 times (python -m kernels.bench, on a GPU).
 """
@@ -25,6 +25,9 @@ from kernels.table import Table  # noqa: E402
 MOST_REGISTERS = {"sums": 128, "gradient": 184, "product": 184, "product turned": 184}
 
 
+WIDTHS = [512, 640, 768, 1024]
+
+
 def inspect(job):
     """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
     name, arch, dtype, d = job
@@ -42,11 +45,15 @@ def broken(r):
     if r["shared_bytes"] > most:
         wrong.append(f"{r['shared_bytes']} bytes of shared memory, {most} allowed")
     if r["kernel"] in TILED and r["dtype"] != "fp32":
-        unit = {80: "mma", 90: "wgmma", 100: "tcgen05"}[r["arch"]]
+        unit = {90: "wgmma", 100: "tcgen05"}.get(r["arch"], "mma")
         if not r[unit]:
             wrong.append(f"no {unit}")
         if unit != "mma" and r["mma"]:
             wrong.append(f"{r['mma']} mma beside {unit}")
+        if unit == "mma" and not r["wide"]:
+            wrong.append("no loads of 16 bytes")
+        if r["narrow"]:
+            wrong.append(f"{r['narrow']} loads and stores of 2 bytes")
         if r["arch"] == 90:
             most = MOST_REGISTERS.get(r["kernel"], 255)
             if r["registers"] > most:
@@ -57,12 +64,15 @@ def broken(r):
 
 
 def compile_all(archs, dtypes, widths, workers):
-    """Numbers of every kernel on every card, dtype and width."""
+    """Numbers of every kernel on every card and dtype. widths: None for all of WIDTHS.
+
+    Then cards that get sm_80's tiles are compiled for two widths only, to save a minute.
+    """
     jobs = [
         (name, arch, dtype, d)
         for arch in archs
         for dtype in dtypes
-        for d in widths
+        for d in widths or (WIDTHS if arch in (80, 90, 100) else WIDTHS[:2])
         for name in TILED + ROWWISE
     ]
     rows = []
@@ -110,21 +120,20 @@ def main(argv=None):
         "--arch", type=int, nargs="+", choices=list(SHARED_BYTES), default=list(SHARED_BYTES)
     )
     parser.add_argument("--dtype", nargs="+", choices=list(BYTES), default=["fp16", "bf16", "fp32"])
-    parser.add_argument("--dim", type=int, nargs="+", default=[512, 640, 768, 1024])
+    parser.add_argument("--dim", type=int, nargs="+", help="widths (512 to 1024)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8192, 32768, 131072, 262144])
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
     options = parser.parse_args(argv)
-    if min(*options.dim, *options.sizes, options.workers) < 1 or max(options.dim) > 2048:
+    dims = options.dim or WIDTHS
+    if min(*dims, *options.sizes, options.workers) < 1 or max(dims) > 2048:
         print("dim must be 1 to 2048, sizes and workers at least 1", file=sys.stderr)
         return 2
     rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
     print(compiler_table(rows))
     for card in CARDS:
-        print(
-            f"\n{card}, 16-bit operands, D = {options.dim[0]}, forward + backward; predicted with"
-        )
+        print(f"\n{card}, 16-bit operands, D = {dims[0]}, forward + backward; predicted with")
         print(f"products at {PRODUCT_SHARE:.0%} of the card's own, not measured")
-        print(roofline_table(card, options.sizes, options.dim[0]))
+        print(roofline_table(card, options.sizes, dims[0]))
     failures = [(r, why) for r in rows for why in broken(r)]
     print()
     for r, why in failures:
