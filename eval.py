@@ -21,15 +21,15 @@ import torch
 import miniclip
 from miniclip.common import Parser, UserError, machine, number, pick_device, write_json
 from miniclip.data import report_skipped
-from miniclip.exam import Exam, open_data, open_examined, open_shifts, open_templates
-from miniclip.pictures import draw_retrieval
-from miniclip.quiz import run_quiz
-from miniclip.report import Report
-from miniclip.retrieval import Gallery
-from miniclip.scrutiny import class_design, overlap, people
-from miniclip.subject import Subject
-from miniclip.supervision import probes, robustness
-from miniclip.transfer import retrieval, zero_shot
+from miniclip.evaluation.context import Exam, open_data, open_examined, open_shifts, open_templates
+from miniclip.evaluation.report.pictures import draw_retrieval
+from miniclip.evaluation.human_comparison import run_quiz
+from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.retrieval import Gallery
+from miniclip.evaluation.report.scrutiny import class_design, overlap, people
+from miniclip.evaluation.features import Subject
+from miniclip.evaluation.report.supervision import probes, robustness
+from miniclip.evaluation.report.transfer import retrieval, zero_shot
 
 # the table of contents: task -> (the part, whether it needs labelled pictures)
 CONTENTS = {

@@ -26,21 +26,22 @@ import torch
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from miniclip import checkpoint, launch
+from miniclip.training import checkpoint
+from miniclip.distributed import process_group
 from miniclip.bpe import Tokenizer
-from miniclip.clip import CLIP, MODELS, create_model
+from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.common import Parser, UserError, emulates, machine, number, write_json
 from miniclip.data import open_pairs, report_skipped
-from miniclip.data.ahead import PartsAhead, batches_ahead
-from miniclip.data.batches import batches, default_workers, join, planned_parts
-from miniclip.dist import dist_info, print0
-from miniclip.halfadam import HalfAdamW
+from miniclip.data.prefetch import PartsAhead, batches_ahead
+from miniclip.data.loader import batches, default_workers, join, planned_parts
+from miniclip.distributed.collectives import dist_info, print0
+from miniclip.training.optimizer import HalfAdamW
 from miniclip.loss import contrastive_loss
-from miniclip.microbatch import microbatch_step
-from miniclip.pictures import draw_curves, draw_retrieval
-from miniclip.plan import GPUS, describe, plan
-from miniclip.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
-from miniclip.retrieval import evaluate_heldout, table
+from miniclip.training.grad_cache import microbatch_step
+from miniclip.evaluation.report.pictures import draw_curves, draw_retrieval
+from miniclip.cost.plan import GPUS, describe, plan
+from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.evaluation.retrieval import evaluate_heldout, table
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # what may change between a run and its resumption; every other option is the run
@@ -106,7 +107,7 @@ def find_checkpoint(args):
     folder = next(p for p in (args.out, *args.out.absolute().parents) if p.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UserError(f"--out {args.out} cannot be written: {folder} is not a writable folder")
-    if path.exists() and not (args.resume or launch.restarted()):
+    if path.exists() and not (args.resume or process_group.restarted()):
         raise UserError(f"{args.out} holds a run; go on with --resume, or choose another --out")
     return checkpoint.load(path) if path.exists() else None
 
@@ -174,8 +175,8 @@ def make_tokenizer(pairs, args, context_length):
 
 def prepare(args, saved, device):
     """The pairs, the tokenizer and the model: new ones, or those of the checkpoint."""
-    with launch.together():
-        with launch.local_rank_first():  # the index of shards is made once a machine
+    with process_group.together():
+        with process_group.local_rank_first():  # the index of shards is made once a machine
             pairs = open_pairs(args.data, image_column=args.image_column,
                                caption_column=args.caption_column,
                                separator=args.separator)  # fmt: skip
@@ -191,7 +192,7 @@ def prepare(args, saved, device):
         model.load_state_dict(saved["model"])
     else:
         length = MODELS[args.model]["context_length"]
-        state = launch.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
+        state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
         tokenizer = Tokenizer.from_state(state)
         model = create_model(args.model, vocab_size=tokenizer.vocab_size,
                              tokenizer=tokenizer.digest, checkpointing=args.checkpoint_blocks)  # fmt: skip
@@ -319,20 +320,20 @@ def main(argv=None):
 
     def fail(error):  # on all ranks: all stop, and one of them says why
         rank = dist_info()[0]
-        launch.end()
+        process_group.end()
         parser.error(str(error) if rank == 0 else None)
 
     try:
-        device = launch.start(args.device)
+        device = process_group.start(args.device)
         if args.threads:
             torch.set_num_threads(args.threads)
-        saved = launch.from_rank0(lambda: find_checkpoint(args))
-        with launch.together():
+        saved = process_group.from_rank0(lambda: find_checkpoint(args))
+        with process_group.together():
             settle(args, saved, device)
         pairs, tokenizer, model = prepare(args, saved, device)
         run = {name: value for name, value in vars(args).items() if name not in FREE}
-        launch.agree({
-            "the digest of the code": launch.code_version(),
+        process_group.agree({
+            "the digest of the code": process_group.code_version(),
             **{"--" + name.replace("_", "-"): value for name, value in run.items()},
             "the number of pairs": len(pairs), "the image size": model.config["image_size"],
         })  # fmt: skip
@@ -388,7 +389,7 @@ def main(argv=None):
 
     def save(last=False):
         try:
-            with launch.together():
+            with process_group.together():
                 if rank == 0:
                     saver.save(dict(
                         model=model.state_dict(), config=model.config, tokenizer=tokenizer.state(),
@@ -401,7 +402,7 @@ def main(argv=None):
             fail(error)
 
     # 2. the loop
-    signals = launch.Signals()
+    signals = process_group.Signals()
     began, seconds_before = time.monotonic(), seconds
     last_logged, logged_step, stop = began, step, 0
     data = visits(pairs, tokenizer, args, model.config["image_size"], step, device)
@@ -417,11 +418,11 @@ def main(argv=None):
         # ranks decide together, or one would wait for another for ever
         seconds = seconds_before + time.monotonic() - began
         due = rank == 0 and saver.due(step + 1)
-        stop, empty, seconds, due, some_broken = launch.any_rank(
+        stop, empty, seconds, due, some_broken = process_group.any_rank(
             device, float(signals.received), float(here < fewest), seconds, float(due),
             float(len(broken) > 0))  # fmt: skip
         if some_broken:
-            for theirs in launch.gather(broken):
+            for theirs in process_group.gather(broken):
                 skipped |= theirs
         finite = not empty
         if not empty:
@@ -477,7 +478,7 @@ def main(argv=None):
             parser.error(str(error))
     if skipped:
         print0(report_skipped(list(skipped.items())))
-    launch.end()
+    process_group.end()
     return 128 + int(stop) if stop else 0
 
 

@@ -7,13 +7,13 @@ Written once. `ops` is a module of block operations (reference.py, or the Triton
 `collectives` an object with the four that cross ranks; alone, each gives its argument back. The
 images of this rank are the block's rows, everybody's texts its columns: each similarity is computed
 by exactly one rank. No N x N tensor exists at any time. Left out: checks of the arguments
-(miniclip/loss.py) and what crosses ranks (miniclip/dist.py).
+(miniclip/loss.py) and what crosses ranks (miniclip/distributed/collectives.py).
 """
 
 import torch
 
-from .reference import accumulator
-from .softmax import LN2, double, finish, fixed_shift, merge, uncertain
+from kernels.reference import accumulator
+from kernels.softmax import LN2, double, finish, fixed_shift, merge, uncertain
 
 
 class Alone:

@@ -11,7 +11,7 @@ autograd.
 
 import torch
 
-from .softmax import LOWEST, absorb
+from kernels.softmax import LOWEST, absorb
 
 
 def accumulator(dtype):

@@ -1,6 +1,6 @@
 """CLIP from scratch, to be read, run and trusted (Radford et al. 2021)."""
 
-_HOMES = {"MODELS": "clip", "create_model": "clip", "load": "weights"}
+_HOMES = {"MODELS": "model.clip", "create_model": "model.clip", "load": "weights"}
 __all__ = list(_HOMES)
 
 

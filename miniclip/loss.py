@@ -16,7 +16,7 @@ from kernels.contrastive import Alone, Contrastive
 from kernels.op import contrastive
 from kernels.softmax import double
 
-from .dist import Shards, all_gather, dist_info
+from miniclip.distributed.collectives import Shards, all_gather, dist_info
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 PRECISIONS = {
@@ -134,9 +134,9 @@ def _triton_ops(image, dtype):
             f"the Triton kernels need a GPU, but image is on {image.device} "
             "(TRITON_INTERPRET=1 interprets them, slowly, for tests)"
         )
-    from kernels import blocks
+    from kernels.fused import launch
 
-    return blocks
+    return launch
 
 
 def _plan_together(asked, group):

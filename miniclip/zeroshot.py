@@ -14,8 +14,8 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.intervals import share
-from miniclip.retrieval import encode_texts
+from miniclip.evaluation.confidence import share
+from miniclip.evaluation.retrieval import encode_texts
 
 
 def classifier_weights(model, tokenizer, names, templates):

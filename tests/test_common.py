@@ -4,10 +4,12 @@ import pytest
 
 import eval as eval_command
 import train
-from miniclip import bench, checkpoint, exam
+from miniclip.benchmarks import towers
+from miniclip.training import checkpoint
+from miniclip.evaluation import context
 from miniclip.common import UserError
 from miniclip.data import __main__ as data
-from miniclip.data import pack
+from miniclip.data.shards import pack
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
@@ -15,7 +17,7 @@ COMMANDS = {
     "eval": (eval_command, ["--checkpoint", "none.pt"], "miniclip.load"),
     "data": (data, [], "open_pairs"),
     "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
-    "bench": (bench, ["--models", "vit_mini"], "pick_device"),
+    "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }
 
 
@@ -53,7 +55,7 @@ def test_a_bug_shows_its_traceback_although_it_is_a_value_error(command, monkeyp
         module.main(arguments)
 
 
-@pytest.mark.parametrize("missing", [checkpoint.load, exam.open_labelled])
+@pytest.mark.parametrize("missing", [checkpoint.load, context.open_labelled])
 def test_a_path_that_is_not_there_is_the_users_mistake(missing, tmp_path):
     with pytest.raises(UserError):
         missing(tmp_path / "nothing.pt")

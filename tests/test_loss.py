@@ -8,15 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.loss import contrastive_loss
-from tests.losses import (
-    KINDS,
-    Watch,
-    batch,
-    definition,
-    grads,
-    largest_gradient,
-    scale_for,
-)
+from tests.losses import KINDS, Watch, batch, definition, grads, largest_gradient, scale_for
 from tests.rounding import assert_within, loss_bounds, rounding
 
 pytestmark = pytest.mark.numerics

@@ -21,7 +21,7 @@ from PIL import Image
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
-from miniclip import checkpoint
+from miniclip.training import checkpoint
 from miniclip.bpe import Tokenizer
 
 ROOT = Path(__file__).parent.parent

@@ -5,15 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.zeroshot import (
-    accuracy,
-    classifier_weights,
-    classify,
-    imagenet,
-    nearest_neighbour,
-    read_lines,
-    scores,
-)
+from miniclip.zeroshot import accuracy, classifier_weights, classify, imagenet, nearest_neighbour, read_lines, scores
 from tests.rounding import tower_error
 
 pytestmark = pytest.mark.numerics
@@ -127,8 +119,8 @@ def test_text_files_say_one_thing_a_line(tmp_path):
 def both():
     """A small model of open_clip with random weights, and the same in ours."""
     model = pytest.importorskip("open_clip.model")
-    from miniclip.clip import CLIP
-    from miniclip.recognise import config_from_shapes
+    from miniclip.model.clip import CLIP
+    from miniclip.weights.architecture import config_from_shapes
 
     torch.manual_seed(0)
     vision = model.CLIPVisionCfg(layers=1, width=64, patch_size=16, image_size=32, head_width=64)

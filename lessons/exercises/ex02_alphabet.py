@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.bpe:byte_alphabet"
+ANSWER = "miniclip.bpe.tokenizer:byte_alphabet"
 
 
 def byte_alphabet():

@@ -5,9 +5,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.merge import merge
+from miniclip.bpe.merges import merge
 
-ANSWER = "miniclip.merge:learn_merges"
+ANSWER = "miniclip.bpe.merges:learn_merges"
 
 
 def learn_merges(words, n, first):

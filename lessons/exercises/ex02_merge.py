@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.merge:merge"
+ANSWER = "miniclip.bpe.merges:merge"
 
 
 def merge(symbols, pair, new):

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.merge import learn_merges, merge
+from miniclip.bpe.merges import learn_merges, merge
 
-ANSWER = "miniclip.merge:segment"
+ANSWER = "miniclip.bpe.merges:segment"
 
 
 def segment(symbols, merges):

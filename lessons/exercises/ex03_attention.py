@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.transformer:attention"
+ANSWER = "miniclip.model.transformer:attention"
 
 
 def attention(q, k, v, causal=False):

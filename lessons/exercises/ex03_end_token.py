@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.text:at_end_token"
+ANSWER = "miniclip.model.text:at_end_token"
 
 
 def at_end_token(x, tokens):

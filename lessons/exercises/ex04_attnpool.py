@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-ANSWER = "miniclip.attnpool:AttentionPool"
+ANSWER = "miniclip.model.attnpool:AttentionPool"
 
 
 class AttentionPool(nn.Module):

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from miniclip.blurpool import TAPS, blur_filter
+from miniclip.model.blurpool import TAPS, blur_filter
 
-ANSWER = "miniclip.blurpool:BlurPool"
+ANSWER = "miniclip.model.blurpool:BlurPool"
 
 
 class BlurPool(nn.Module):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-ANSWER = "miniclip.vit:embed_patches"
+ANSWER = "miniclip.model.vit:embed_patches"
 
 
 def embed_patches(images, weight):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.vit:resize_positions"
+ANSWER = "miniclip.model.vit:resize_positions"
 
 
 def resize_positions(positions, grid):

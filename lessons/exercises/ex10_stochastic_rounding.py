@@ -12,7 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.halfadam:stochastic_round"
+ANSWER = "miniclip.training.optimizer:stochastic_round"
 
 
 def stochastic_round(x, generator=None):

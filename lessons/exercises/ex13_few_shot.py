@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.probe:few_shot"
+ANSWER = "miniclip.evaluation.linear_probe:few_shot"
 
 
 def few_shot(labels, pool, k, seed):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.intervals import binomial_tail
+from miniclip.evaluation.confidence import binomial_tail
 
-ANSWER = "miniclip.intervals:clopper_pearson"
+ANSWER = "miniclip.evaluation.confidence:clopper_pearson"
 
 
 def clopper_pearson(right, n, confidence=0.95):

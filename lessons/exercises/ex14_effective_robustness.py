@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.shift import logit
+from miniclip.evaluation.robustness import logit
 
-ANSWER = "miniclip.shift:effective_robustness"
+ANSWER = "miniclip.evaluation.robustness:effective_robustness"
 
 
 def effective_robustness(accuracy, shifted, line):

@@ -3,10 +3,10 @@
 import os
 
 from miniclip.common import UserError
-from miniclip.data.emoji import Emoji
+from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.files import open_csv, open_folder
-from miniclip.data.pairs import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.shards import is_shards, open_shards
+from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
+from miniclip.data.shards.dataset import is_shards, open_shards
 
 __all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]
 

@@ -13,8 +13,10 @@ import sys
 from tqdm import tqdm
 
 from miniclip.common import Parser, UserError
-from miniclip.data import BadPicture, bench, open_pairs, pack, printable, report_skipped
-from miniclip.data.emoji import JOINER, Emoji, words
+from miniclip.data import BadPicture, open_pairs, printable, report_skipped
+from miniclip.benchmarks import loader
+from miniclip.data.shards import pack
+from miniclip.data.emoji.dataset import JOINER, Emoji, words
 
 
 def summary(pairs):
@@ -112,7 +114,7 @@ def main(argv=None):
     if argv[:1] == ["pack"]:
         return pack.main(argv[1:])
     if argv[:1] == ["bench"]:
-        return bench.main(argv[1:])
+        return loader.main(argv[1:])
     parser = Parser(
         prog="python -m miniclip.data",
         description="Count what is in a set of pairs.",

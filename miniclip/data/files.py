@@ -15,8 +15,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import UserError
-from miniclip.data import photo
-from miniclip.data.pairs import BadPicture, Pairs, is_held_out, printable, report_skipped
+from miniclip.data import image_io
+from miniclip.data.dataset import BadPicture, Pairs, is_held_out, printable, report_skipped
 
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -36,7 +36,7 @@ class Files(Pairs):
         bar = tqdm(found.items(), desc="looking at pictures", unit="", disable=_quiet(found))
         for path, own in bar:
             try:
-                photo.check(path)
+                image_io.check(path)
             except BadPicture as error:
                 skipped.append((_relative(path, root), str(error)))
                 continue
@@ -55,11 +55,11 @@ class Files(Pairs):
 
     def image(self, i):
         """Picture i, read from its file: RGB, upright. Raises BadPicture."""
-        return photo.read(self.paths[i])
+        return image_io.read(self.paths[i])
 
     def draft(self, i, side):
-        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (photo.read). Raises BadPicture."""
-        return photo.read(self.paths[i], side)
+        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
+        return image_io.read(self.paths[i], side)
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder."""
@@ -109,7 +109,7 @@ def open_folder(path):
         present = set(names)
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in photo.SUFFIXES or name.startswith("."):
+            if suffix.lower() not in image_io.SUFFIXES or name.startswith("."):
                 continue
             file = os.path.join(folder, name)
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)

@@ -20,10 +20,10 @@ import posixpath
 from pathlib import Path
 
 from miniclip.common import UserError
-from miniclip.data import photo
-from miniclip.data.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
-from miniclip.data.pairs import BadPicture, printable, report_skipped
-from miniclip.data.tar import scan
+from miniclip.data import image_io
+from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.dataset import BadPicture, printable, report_skipped
+from miniclip.data.shards.tar import scan
 
 PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}
 
@@ -129,10 +129,10 @@ def _item(source, where, label, part=None):
         return _member(*source) if isinstance(source, tuple) else source
 
     try:
-        photo.check(opened())
+        image_io.check(opened())
     except BadPicture as error:
         return where, label, part, str(error)
-    return where, label, part, lambda: photo.read(opened())
+    return where, label, part, lambda: image_io.read(opened())
 
 
 def _divided(folders):
@@ -151,7 +151,7 @@ def _folder(root):
             below = Path(folder).relative_to(top).parts
             for name in sorted(names) if below else ():
                 path = Path(folder, name)
-                if path.suffix.lower() in photo.SUFFIXES:
+                if path.suffix.lower() in image_io.SUFFIXES:
                     items.append(_item(path, path.relative_to(root).as_posix(), below[0], part))
     return items
 
@@ -188,7 +188,7 @@ def _tar(path):
                 elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
                     file.seek(offset)
                     labels[key, suffix] = file.read(size).decode("utf-8", "replace").strip()
-                elif posixpath.splitext(name)[1].lower() in photo.SUFFIXES:
+                elif posixpath.splitext(name)[1].lower() in image_io.SUFFIXES:
                     pictures[name] = (path, offset, size)
     except OSError as error:
         raise UserError(f"{printable(path.name)} cannot be read: {error.strerror}") from None
@@ -196,7 +196,7 @@ def _tar(path):
     for name, source in pictures.items():
         key, suffix = _key(name)
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
-        if label and suffix in photo.SUFFIXES:
+        if label and suffix in image_io.SUFFIXES:
             said.setdefault(key, (source, label))
     if not said:
         return items + _folder_in_tar(pictures)

@@ -2,7 +2,7 @@
 
 from collections import Counter as _Counter
 
-from miniclip.merge import merge as _merge
+from miniclip.bpe.merges import merge as _merge
 
 
 def _learn(words, n, first, weight=lambda times: times, key=lambda p: p, least=2, joined=True):

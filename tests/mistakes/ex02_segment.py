@@ -2,7 +2,7 @@
 
 import math
 
-from miniclip.merge import merge as _merge
+from miniclip.bpe.merges import merge as _merge
 
 
 def the_leftmost_pair_first(symbols, merges):

@@ -3,8 +3,8 @@
 import torch
 from einops import rearrange
 
-from miniclip.attnpool import AttentionPool
-from miniclip.transformer import attention
+from miniclip.model.attnpool import AttentionPool
+from miniclip.model.transformer import attention
 
 
 class _Pool(AttentionPool):

@@ -2,7 +2,7 @@
 
 from torch.nn import functional as F
 
-from miniclip.blurpool import BlurPool, blur_filter
+from miniclip.model.blurpool import BlurPool, blur_filter
 
 
 class _Blur(BlurPool):

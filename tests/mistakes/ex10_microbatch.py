@@ -4,7 +4,7 @@ import contextlib
 
 import torch
 
-from miniclip.resnet import statistics_kept
+from miniclip.model.resnet import statistics_kept
 
 
 def _step(

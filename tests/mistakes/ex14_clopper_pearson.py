@@ -3,8 +3,8 @@
 import math
 from statistics import NormalDist
 
-from miniclip.intervals import binomial_tail
-from miniclip.intervals import wilson as _wilson
+from miniclip.evaluation.confidence import binomial_tail
+from miniclip.evaluation.confidence import wilson as _wilson
 
 
 def _solve(tail):

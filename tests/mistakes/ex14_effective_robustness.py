@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from miniclip.shift import logit
+from miniclip.evaluation.robustness import logit
 
 
 def difference_left_in_logits(accuracy, shifted, line):

@@ -1,0 +1,183 @@
+"""The GPU half of `python -m kernels.bench`: the whole loss, every kernel, the peers, one run.
+
+Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
+90th percentile), beside the floor and the prediction of roofline.py when the card is known there.
+Peak bytes are what the allocator held above the features; the gradient's error is against float64 on
+a slice of rows. Peers run when they are installed: open_clip (eager, and under torch.compile),
+memeff, Inf-CL. Nobody has run this yet on a card: every GPU time in this repository is predicted.
+"""
+
+import importlib.util
+import json
+import math
+
+import torch
+import triton
+
+from kernels.fused import launch
+from kernels.report import roofline
+from kernels.bench.__main__ import plot
+from kernels.softmax import LN2, fixed_shift
+from kernels.table import Table
+from miniclip.loss import contrastive_loss
+
+LOGIT_SCALE = math.log(1 / 0.07)
+
+
+def peers():
+    """{name: f(image, text, logit_scale)} of what is installed; features are not normalised."""
+    unit = torch.nn.functional.normalize
+    losses = {"miniclip fp16": contrastive_loss}
+    losses["miniclip bf16"] = lambda x, y, s: contrastive_loss(x, y, s, precision="bf16")
+    if importlib.util.find_spec("open_clip"):
+        from open_clip.loss import ClipLoss
+
+        theirs = ClipLoss()
+
+        def eager(x, y, s):
+            with torch.autocast("cuda", torch.bfloat16):
+                return theirs(unit(x, dim=1), unit(y, dim=1), s.exp())
+
+        losses["open_clip amp"] = eager
+        losses["open_clip compiled"] = torch.compile(eager)
+    if importlib.util.find_spec("memeff"):
+        from memeff import MemoryEfficientCLIPLoss
+
+        efficient = MemoryEfficientCLIPLoss(temperature=math.exp(-LOGIT_SCALE), stable=False)
+        losses["memeff bf16"] = lambda x, y, s: efficient(x.bfloat16(), y.bfloat16())
+    if importlib.util.find_spec("inf_cl"):
+        from inf_cl import cal_flash_loss
+
+        def infinite(x, y, s):
+            x, y = unit(x, dim=1), unit(y, dim=1)
+            both = cal_flash_loss(x, y, scale=s.exp()), cal_flash_loss(y, x, scale=s.exp())
+            return (both[0].mean() + both[1].mean()) / 2
+
+        losses["Inf-CL"] = infinite
+    return losses
+
+
+def features(n, d):
+    """image and text, (n, d) float32 leaves on the GPU, pairs half alike; and the scale."""
+    generator = torch.Generator("cuda").manual_seed(0)
+    image, text = torch.randn(2, n, d, device="cuda", generator=generator)
+    text = (image + text).requires_grad_()
+    scale = torch.tensor(LOGIT_SCALE, device="cuda", requires_grad=True)
+    return image.requires_grad_(), text, scale
+
+
+def milliseconds(step):
+    """(median, 10th, 90th percentile) of step(), in ms."""
+    return triton.testing.do_bench(step, quantiles=[0.5, 0.1, 0.9])
+
+
+def true_rows(image, text, logit_scale, count):
+    """The image gradient's first rows in float64, and of the same loss: O(count N) memory."""
+    x, y = (torch.nn.functional.normalize(t.detach().double(), dim=1) for t in (image, text))
+    s, n = logit_scale.detach().double().exp(), len(image)
+    column = torch.cat([torch.logsumexp(s * (y[i : i + 1024] @ x.T), 1) for i in range(0, n, 1024)])
+    logits = s * x[:count] @ y.T
+    g = (logits.softmax(1) + torch.exp(logits - column)) / (2 * n)
+    g.diagonal().sub_(1 / n)
+    g = s * g @ y
+    return (g - x[:count] * (g * x[:count]).sum(1, keepdim=True)) / image.detach()[
+        :count
+    ].double().norm(dim=1, keepdim=True)
+
+
+def whole(name, loss, n, d, true):
+    """One row: time, memory and error of a loss at this size, or why not."""
+    image, text, scale = features(n, d)
+
+    def step():
+        image.grad = text.grad = scale.grad = None
+        loss(image, text, scale).backward()
+
+    row = {"n": n, "d": d, "loss": name}
+    try:
+        step()
+        torch.cuda.synchronize()
+        got = image.grad[: len(true)].double()
+        row["error"] = ((got - true).norm() / true.norm()).item()
+        image.grad = text.grad = None
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        row["peak_bytes"] = torch.cuda.max_memory_allocated() - before
+        row["ms"] = milliseconds(step)
+    except (RuntimeError, triton.runtime.errors.OutOfResources, AssertionError, TypeError) as error:
+        row["failed"] = (
+            "out of memory" if "memory" in str(error) else str(error).split("\n")[0][:60]
+        )
+    torch.cuda.empty_cache()
+    return row
+
+
+def kernels_alone(n, d):
+    """{kernel or operation: (median, p10, p90) ms} of miniclip's own, fp16."""
+    image, text, scale = (t.detach() for t in features(n, d))
+    bits, half = (scale.exp() / LN2).reshape(()), torch.float16
+    rows, norm = launch.normalise(image, half)
+    columns, _ = launch.normalise(text, half)
+    shift, _ = fixed_shift(bits, n)
+    chunk = launch.default_chunk(n, half)
+    nobody = torch.zeros(n, dtype=torch.bool, device="cuda")
+    lse, rest = bits.expand(n).contiguous(), torch.ones(n, device="cuda")
+    g = torch.randn(n, d, device="cuda")
+    return {
+        "normalise": milliseconds(lambda: launch.normalise(image, half)),
+        "sums": milliseconds(lambda: launch.sums(rows, columns, bits, shift, 0, chunk)),
+        "rescue, nobody": milliseconds(lambda: launch.online_sums(rows, columns, bits, nobody, 0)),
+        "gradient and products": milliseconds(
+            lambda: launch.gradient(rows, columns, bits, lse, lse, rest, rest, 0, chunk)
+        ),
+        "normalise backward": milliseconds(
+            lambda: launch.normalise_backward(g, rows, norm, bits, half)
+        ),
+    }
+
+
+def bench_gpu(options):
+    """The command on a GPU; options as bench.py parses them. Returns the exit code."""
+    card, d = torch.cuda.get_device_name(), options.dim
+    known = next((name for name in roofline.CARDS if name in card), None)
+    rows, parts = [], {}
+    table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
+                  "peak MiB", "gradient error")  # fmt: skip
+    for n in options.sizes or [8192, 32768, 131072]:
+        floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
+        predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
+        true = true_rows(*features(n, d), count=min(n, 256))
+        for name, loss in peers().items():
+            print(f"\rN {n}: {name}          ", end="", flush=True)
+            row = whole(name, loss, n, d, true)
+            rows.append(row)
+            if "failed" in row:
+                table.add(n, name, row["failed"])
+                continue
+            middle, low, high = row["ms"]
+            table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
+                      f"{predicted:.3f}" if name == "miniclip fp16" else "",
+                      f"{floor / middle:.0%}" if known else "",
+                      f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
+        parts[n] = kernels_alone(n, d)
+    print(f"\r{card}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
+    print(table)
+    alone = Table("N", "operation", "ms", "p10", "p90")
+    for n, times in parts.items():
+        for name, time in times.items():
+            alone.add(n, name, *(f"{t:.3f}" for t in time))
+    print(alone)
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        result = {"card": card, "losses": rows, "operations": parts}
+        (options.out / "bench.json").write_text(json.dumps(result, indent=1))
+        measured = [r for r in rows if "ms" in r]
+        plot(
+            measured,
+            lambda r: r["ms"][0] / 1e3,
+            lambda r: r["peak_bytes"] / 2**20,
+            f"{card}, D = {d}",
+            options.out / "bench.png",
+        )
+    return 0

@@ -1,0 +1,69 @@
+"""The fused forward pass: exponential sums of every row and every column, and no logits anywhere.
+
+Each program makes one tile of similarities, takes exponentials in registers and adds them up twice,
+along its rows and along its columns. What it writes is BM + BN numbers. They are added in a fixed
+order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` redoes the rows that
+the fixed shift could not serve (softmax.py); it is always launched and does nothing where nothing is
+flagged, so the host never waits to find out.
+"""
+
+import triton
+import triton.language as tl
+
+from kernels.fused.tile import BATCH, cosines, place
+
+
+@triton.jit(do_not_specialize=BATCH)
+def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
+                D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+                TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
+
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/BM, N), all rounded up.
+
+    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
+    """
+    # 1. one tile of similarities
+    i, j = place(M, N, BM, BN)
+    r = i * BM + tl.arange(0, BM)
+    c = j * BN + tl.arange(0, BN)
+    s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
+    # 2. exponentials against the shift; the match and what is outside count for nothing
+    e = tl.exp2(s * tl.load(BITS) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
+    other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
+    e = tl.where(other, e, 0.0)
+    # 3. one tile, both directions
+    tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
+    tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, tl.sum(e, 0), mask=c < N)
+
+
+@triton.jit(do_not_specialize=BATCH)
+def online_kernel(X, Y, BITS, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: tl.constexpr,
+                  D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+                  TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """HIGHEST and Z of the flagged rows of X against all of Y: online softmax, a block at a time.
+
+    X (M, D), Y (N, D), FLAGGED (M,) bytes. Others get (LOWEST, 0).
+
+    # reads M flags, and (N D + BM D) operands for every block of BM rows with a flag
+    """
+    # 1. is anybody here flagged?
+    r = tl.program_id(0) * BM + tl.arange(0, BM)
+    flagged = tl.load(FLAGGED + r, mask=r < M, other=0) != 0
+    highest = tl.full((BM,), LOWEST, tl.float32)
+    z = tl.zeros((BM,), tl.float32)
+    if tl.max(flagged.to(tl.int32), 0) > 0:
+        bits = tl.load(BITS)
+        for column in range(0, N, BN):
+            # 2. a tile; matches and what is outside are -inf
+            c = column + tl.arange(0, BN)
+            s = cosines(X, Y, tl.program_id(0) * BM, column, M, N, D, BM, BN, BK, TMA, PRECISION)
+            other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
+            s = tl.where(other, s * bits, float("-inf"))
+            # 3. the sum so far shrinks to the new maximum, then the tile joins it
+            new = tl.maximum(highest, tl.max(s, 1))
+            z = z * tl.exp2(highest - new) + tl.sum(tl.exp2(s - new[:, None]), 1)
+            highest = new
+    # 4. rows that were only beside a flagged one keep their fixed shift
+    tl.store(HIGHEST + r, tl.where(flagged, highest, LOWEST), mask=r < M)
+    tl.store(Z + r, tl.where(flagged, z, 0.0), mask=r < M)

@@ -1,0 +1,299 @@
+"""How fast pairs come out of shards, and how much memory that takes: python -m miniclip.data bench
+
+Four comparisons, each of which takes turns, and prints the median of the turns and their range:
+
+- a batch of random squares of S x S pixels, normalised, and its captions: ours, and webdataset's
+  stream with torchvision's transforms, set up as open_clip does, in one process;
+- the same of ours before it is normalised, and a bare loop that reads the bytes of a picture,
+  decodes it, crops it and makes uint8 of it, in one process;
+- worker processes, one and two, and bare loops, one and two side by side.
+
+The first two are in CPU time, so that other work on the machine hardly counts. The third is in wall
+time, so that it does. Last comes the memory of loading one large batch. Without shards it makes some:
+noise as detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: disks and networks.
+"""
+
+import concurrent.futures
+import contextlib
+import io
+import multiprocessing
+import os
+import statistics
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from miniclip.bpe import Tokenizer
+from miniclip.common import Parser, UserError, number
+from miniclip.data import open_pairs
+from miniclip.data.loader import AHEAD, UNIT, batches, join
+from miniclip.data.shards.index import index_shard
+from miniclip.data.shards.dataset import expand, is_shards
+from miniclip.data.transforms import MEAN, STD, normalise
+
+CROP = (0.9, 1.0)
+BATCH = 64
+
+
+def photograph(rng, side):
+    """A picture of noise, stronger where it is coarser as in photographs: PIL RGB.
+
+    side: its short side in pixels; the long one is 4/3 of it. As a JPEG it is 42 kB at 384 pixels
+    and quality 90, between scikit-learn's two photographs, 36 and 67 kB.
+    """
+    width, height = side * 4 // 3, side
+    total, cells = np.full((height, width, 3), 128, np.float32), 2
+    while cells <= side:  # octave by octave; grey and colour, of which photographs have less
+        grain = rng.normal(0, 60, (cells, cells, 1)) + rng.normal(0, 25, (cells, cells, 3))
+        grain = Image.fromarray(np.clip(128 + grain * cells**-0.5, 0, 255).astype(np.uint8))
+        total += np.asarray(grain.resize((width, height), Image.Resampling.BICUBIC), np.float32)
+        total -= 128
+        cells *= 2
+    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
+
+
+def make_shards(folder, pictures, sides=(256, 512), per_shard=500, seed=0):
+    """Shards of JPEGs of photograph, short sides uniform in `sides`, each with a caption."""
+    from webdataset import TarWriter
+
+    rng = np.random.default_rng(seed)
+    for first in range(0, pictures, per_shard):
+        path = Path(folder) / f"{first // per_shard:05d}.tar"
+        with open(path, "wb") as file, TarWriter(file, mtime=0, encoder=False) as tar:
+            for i in range(first, min(first + per_shard, pictures)):
+                jpeg = io.BytesIO()
+                photograph(rng, int(rng.integers(*sides, endpoint=True))).save(
+                    jpeg, "JPEG", quality=90
+                )
+                said = f"a photograph of noise, the {i}th".encode()
+                tar.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
+
+
+def loader(pairs, size, batch_size=BATCH, workers=0):
+    """Batches of all pairs, for ever."""
+    indices = np.resize(np.arange(len(pairs)), max(batch_size, len(pairs)))
+    return batches(pairs, indices, Tokenizer([]), batch_size, 0, size, CROP, workers=workers)
+
+
+def ours(source, size):
+    """The same as `theirs`: (images, tokens)."""
+    for parts, _ in loader(open_pairs(source), size):
+        images, tokens = join(parts)
+        yield normalise(images), tokens
+
+
+def theirs(source, size):
+    """Batches with webdataset and torchvision, as open_clip trains: (images, captions)."""
+    import webdataset
+    from torchvision import transforms
+
+    transform = transforms.Compose([
+        transforms.RandomResizedCrop(size, CROP, interpolation=transforms.InterpolationMode.BICUBIC),
+        lambda image: image.convert("RGB"),
+        transforms.ToTensor(),
+        transforms.Normalize(MEAN, STD),
+    ])  # fmt: skip
+    stream = webdataset.WebDataset(expand(source), shardshuffle=False, empty_check=False)
+    stream = stream.shuffle(1000).decode("pilrgb").to_tuple("jpg;jpeg;png;webp", "txt")
+    return stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False)
+
+
+def take_turns(ways, turns):
+    """{name: [pairs/s of each turn]} of {name: function that gives pairs/s}; a first turn warms up."""
+    found = {name: [] for name in ways}
+    for turn in range(-1, turns):
+        for name, way in ways.items():
+            speed = way()
+            if turn >= 0:
+                found[name].append(speed)
+    return found
+
+
+def pairs_per_s(loader, most, clock=time.process_time):
+    """Pairs a second that a loader gives, of the first `most`; of CPU time unless clock says else."""
+    began, count = clock(), 0
+    for batch in loader:
+        count += len(batch[0])
+        if count >= most:
+            break
+    return count / (clock() - began)
+
+
+def compare(source, size, most, turns):
+    """{'miniclip': [pairs/s of each turn], 'webdataset + torchvision': [...]}, CPU time."""
+    return take_turns({
+        "miniclip": lambda: pairs_per_s(ours(source, size), most),
+        "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
+    }, turns)  # fmt: skip
+
+
+def bare(pairs, size, count):
+    """Read, decode and crop the first `count` pictures, each to (3, S, S) uint8; their pairs/s, of
+    (CPU time, wall time)."""
+    rng, began = np.random.default_rng(0), (time.process_time(), time.perf_counter())
+    files = [open(path, "rb", buffering=0) for path in pairs.paths]
+    for i in range(count):
+        row = pairs.index[i]
+        file = files[row["shard"]].fileno()
+        data = os.pread(file, int(row["picture_bytes"]), int(row["picture"]))
+        image = Image.open(io.BytesIO(data))
+        side = rng.uniform(*CROP) * min(image.size)
+        left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
+        box = (left, top, left + side, top + side)
+        image = image.resize((size, size), Image.Resampling.BICUBIC, box)
+        np.stack([np.asarray(band) for band in image.split()])
+    return count / (time.process_time() - began[0]), count / (time.perf_counter() - began[1])
+
+
+def against_bare(source, size, most, turns):
+    """{'data path': [pairs/s of each turn], 'bare loop': [...]}, CPU time, on the same pictures."""
+    pairs = open_pairs(source)
+    count = min(most, len(pairs), UNIT)
+    loaded = batches(pairs, range(count), Tokenizer([]), count, 0, size, CROP)
+    firsts = ((parts[0][0],) for parts, _ in loaded)
+    return take_turns({
+        "data path": lambda: pairs_per_s(firsts, count),
+        "bare loop": lambda: bare(pairs, size, count)[0],
+    }, turns * -(-most // count))  # fmt: skip
+
+
+def side_by_side(source, size, most, turns):
+    """{'1 worker', '2 workers', '1 bare loop', '2 bare loops': [pairs/s of each turn]}, wall time."""
+    pairs = open_pairs(source)
+
+    def workers(n):
+        with contextlib.closing(loader(pairs, size, workers=n)) as loaded:
+            firsts = ((parts[0][0],) for parts, _ in loaded)
+            for _ in range(n * (AHEAD * n + 1)):  # until every worker has touched all the memory
+                next(firsts)
+            return pairs_per_s(firsts, most, time.perf_counter)
+
+    def bare_loops(n):
+        fork = multiprocessing.get_context("fork")
+        with concurrent.futures.ProcessPoolExecutor(n, fork) as pool:
+            tasks = [pool.submit(bare, pairs, size, min(most, len(pairs))) for _ in range(n)]
+            return sum(task.result()[1] for task in tasks)
+
+    return take_turns({
+        "1 worker": lambda: workers(1), "2 workers": lambda: workers(2),
+        "1 bare loop": lambda: bare_loops(1), "2 bare loops": lambda: bare_loops(2),
+    }, turns)  # fmt: skip
+
+
+def memory(source, size, batch_size, workers):
+    """Bytes that a fresh process and its workers take, at most, while two batches are loaded: (before
+    the first, most, of a batch as uint8). Each page counts once, however many share it (PSS)."""
+    fresh = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, fresh) as pool:
+        return pool.submit(_memory, source, size, batch_size, workers).result()
+
+
+def _memory(source, size, batch_size, workers):
+    torch.set_num_threads(1)
+    loaded = loader(open_pairs(source), size, batch_size, workers)
+    seen, done = [_pss()], threading.Event()
+
+    def watch():
+        while not done.wait(0.1):
+            seen.append(_pss())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    for _ in range(2):
+        parts, _ = next(loaded)
+        own = sum(images.nbytes for images, _ in parts)
+    seen.append(_pss())
+    done.set()
+    watching.join()
+    loaded.close()
+    return seen[0], max(seen), own
+
+
+def _pss():
+    """Proportional set size of this process and its children, in bytes (Linux)."""
+    own, total = os.getpid(), 0
+    with open(f"/proc/{own}/task/{own}/children") as file:
+        processes = [own, *map(int, file.read().split())]
+    for process in processes:
+        with contextlib.suppress(OSError), open(f"/proc/{process}/smaps_rollup") as file:
+            total += sum(int(line.split()[1]) << 10 for line in file if line.startswith("Pss:"))
+    return total
+
+
+def report(size, found, clock):
+    """Print {name: [pairs/s]} for one size of crop."""
+    for name, speeds in found.items():
+        print(f"{size:>5} px  {name:<26} {statistics.median(speeds):8,.0f} pairs/s {clock} "
+              f"({min(speeds):,.0f} to {max(speeds):,.0f}, {len(speeds)} turns)")  # fmt: skip
+
+
+def ratio(found, above, below):
+    """The ratio of two medians of {name: [pairs/s]}."""
+    return statistics.median(found[above]) / statistics.median(found[below])
+
+
+def report_all(source, size, most, turns):
+    """Measure and print what the module's docstring lists, except for memory."""
+    found = compare(source, size, most, turns)
+    report(size, found, "per core")
+    print(f"{size:>5} px  ratio {ratio(found, *found):.2f}", flush=True)
+    found = against_bare(source, size, most, turns)
+    report(size, found, "per core")
+    print(f"{size:>5} px  ratio {ratio(found, *found):.3f}", flush=True)
+    found = side_by_side(source, size, most, turns)
+    report(size, found, "of wall time")
+    print(f"{size:>5} px  2 workers: {ratio(found, '2 workers', '1 worker'):.2f} of one, "
+          f"{ratio(found, '2 workers', '2 bare loops'):.3f} of two bare loops, which are "
+          f"{ratio(found, '2 bare loops', '1 bare loop'):.2f} of one", flush=True)  # fmt: skip
+
+
+def report_memory(size, batch_size, workers=2):
+    """Print what loading takes, from small pictures: their own size is no part of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_shards(folder, 64, (24, 32))
+        before, most, own = memory(folder, size, batch_size, workers)
+    print(f"{size:>5} px  memory of loading batches of {batch_size:,} with {workers} workers: "
+          f"{own / 2**20:,.0f} MiB of pixels and {(most - own) / 2**20:,.0f} MiB beyond them, "
+          f"{before / 2**20:,.0f} of these before the first picture")  # fmt: skip
+
+
+def main(argv=None):
+    """The command: pairs a second, ours and theirs. Returns the exit code."""
+    parser = Parser(prog="python -m miniclip.data bench", description="Time pairs from shards.")
+    parser.add_argument("data", nargs="?", help="shards (default: some are made)")
+    parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
+    parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")
+    parser.add_argument("--turns", type=number(int, low=1), default=5, help="of each (5)")
+    parser.add_argument("--memory-batch", type=number(int, low=0), default=32_768,
+                        help="pairs in the batch that memory is measured with, 0: none (32768)")  # fmt: skip
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    try:
+        import torchvision  # noqa: F401
+        import webdataset  # noqa: F401
+    except ImportError:
+        parser.error("the comparison needs: pip install webdataset torchvision")
+    with tempfile.TemporaryDirectory() as folder:
+        source = args.data or folder
+        if not args.data:
+            make_shards(folder, args.pairs)
+        try:
+            if not is_shards(source):
+                raise UserError(f"{source} names no shards")
+            if len(pairs := open_pairs(source)) < BATCH:
+                raise UserError(f"{source} has {len(pairs)} pairs, less than a batch of {BATCH}")
+        except UserError as error:
+            parser.error(str(error))
+        began, paths = time.process_time(), [os.path.abspath(path) for path in expand(source)]
+        found = sum(len(index_shard(0, path, path)[0]) for path in paths)
+        print(f"indexing  {found / (time.process_time() - began):10,.0f} pairs/s per core, once")
+        for size in (args.image_size,) if args.image_size else (64, 224):
+            report_all(source, size, args.pairs, args.turns)
+        if args.memory_batch:
+            report_memory(args.image_size or 224, args.memory_batch)
+    return 0

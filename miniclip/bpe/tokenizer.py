@@ -1,0 +1,274 @@
+"""Byte-level BPE: text to ids and back (Sennrich et al. 2016; CLIP, section 2.4).
+
+A word is its bytes, so no text is unknown, and its last byte is another entry than the same byte
+inside a word. merges.py learns which neighbours to join and joins them. The ids are, in this order,
+
+    256 bytes | 256 bytes + end of word | one for every merge | start | end
+
+An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
+`segment` is the encoder to read, tiktoken the one that runs (`_tiktoken` says why they agree).
+
+Ids equal those of open_clip's tokenizer but for one thing: text that looks like a special token is
+text here, while open_clip reads "<end_of_text>" in a caption as the end. Left out: dropout of merges,
+and vocabularies that split text into other words than CLIP's.
+"""
+
+import gzip
+import hashlib
+import importlib.util
+import json
+import os
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from miniclip.bpe.cleaning import clean, split_words
+from miniclip.common import UserError
+from miniclip.bpe.merges import learn_merges, segment
+
+__all__ = ["Tokenizer", "byte_alphabet", "clean"]
+
+END = b"\xff"  # ends a word; UTF-8 never contains it
+FORMAT = "miniclip byte-pair vocabulary"
+MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
+RELEASED_MERGES = 49408 - 2 * 256 - 2
+# SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
+RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
+
+
+def byte_alphabet():
+    """One visible character for each byte, in the order of CLIP's ids. -> dict int -> str, 256 long.
+
+    The 188 printable characters of Latin-1 stand for themselves and come first (so id 0 is "!");
+    the other 68 bytes follow in order and become U+0100, U+0101, ... Merges files are spelt so.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    names = {byte: chr(byte) for byte in printable}
+    return names | {byte: chr(256 + i) for i, byte in enumerate(others)}
+
+
+class Tokenizer:
+    """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
+
+    merges: iterable of (left, right) ids in the order learned; ValueError if they are no vocabulary.
+    context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, which is
+    a real entry ("!") and harmless: attention is causal, so `end` never sees what follows it.
+    pieces[i] are the bytes of id i, ids[piece] is the way back.
+    """
+
+    fast = True  # False: merge in Python even where tiktoken gives the same ids
+
+    def __init__(self, merges, context_length=77):
+        self.context_length = _length(context_length)
+        alphabet = byte_alphabet()
+        self.pieces = [bytes([b]) for b in alphabet] + [bytes([b]) + END for b in alphabet]
+        self.merges = {}  # (left, right) -> id
+        for left, right in merges:
+            new = len(self.pieces)
+            if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
+                raise UserError(f"merge {new - 512} joins what cannot stand side by side")
+            self.pieces.append(self.pieces[left] + self.pieces[right])
+            self.merges[left, right] = new
+        self.ids = {piece: i for i, piece in enumerate(self.pieces)}
+        if len(self.ids) < len(self.pieces):
+            raise UserError("two merges make the same entry, so these merges are no vocabulary")
+        self.start, self.end = len(self.pieces), len(self.pieces) + 1
+        self.vocab_size = self.end + 1
+        self._ids_of_chunk = _Cache(self._encode_chunk)
+
+    @classmethod
+    def train(cls, texts, vocab_size, context_length=77):
+        """Learn from an iterable of str. `vocab_size` is reached unless no pair is left to join."""
+        if isinstance(texts, str):
+            raise ValueError("texts must be a list of strings, not one string")
+        if not isinstance(vocab_size, int) or vocab_size < 514:
+            raise UserError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
+        counts = Counter(word for text in texts for word in split_words(clean(text)))
+        blank = cls([])
+        words = {tuple(blank._symbols(_marked(word))): count for word, count in counts.items()}
+        return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)
+
+    @classmethod
+    def openai(cls, path=None):
+        """The released vocabulary of 49,408 ids, from its merges file: the one at `path`, or the one
+        in an installed open_clip_torch or CLIP package. ValueError where there is none."""
+        path = path or _find_merges_file()
+        try:
+            data = Path(path).read_bytes()
+            text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is no merges file: {error}") from None
+        lines = text.split("\n")[1 : RELEASED_MERGES + 1]  # the first line is a version
+        ids = {name: i for i, name in enumerate(byte_alphabet().values())}
+        ids |= {name + "</w>": i + 256 for name, i in ids.items()}
+        merges = []
+        for line in lines:
+            left, _, right = line.partition(" ")
+            if left not in ids or right not in ids:
+                raise UserError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
+            merges.append((ids[left], ids[right]))
+            ids[left + right] = len(ids)
+        if len(merges) < RELEASED_MERGES:
+            raise UserError(f"{path} is cut short: {len(merges):,} merges of {RELEASED_MERGES:,}")
+        return cls(merges)
+
+    def _symbols(self, piece):
+        """Bytes -> ids before any merge; the mark, if it is there, joins the last byte."""
+        last = -2 if piece.endswith(END) else -1
+        return [self.ids[bytes([byte])] for byte in piece[:last]] + [self.ids[piece[last:]]]
+
+    @cached_property
+    def _tiktoken(self):
+        """tiktoken's merge loop, in Rust, on this vocabulary; None where it would give other ids.
+
+        It takes a str, so bytes go in as Latin-1, where the mark is "ÿ"; a byte and the mark are
+        entries below all merges, hence joined first. It joins the neighbours whose *joined* bytes
+        come first in the vocabulary, not those whose *pair* does. The ids are equal when every
+        entry, encoded alone, comes back as itself: where the bytes of entry k lie between two
+        boundaries at its turn, no earlier merge has crossed them, so what is between has been
+        merged as it would be alone, and is the very pair that makes k. Training makes such
+        vocabularies. Others exist: of (b c), (a b), (ab c) the last never comes back, as "abc"
+        becomes a bc, and tiktoken would make it abc.
+        """
+        import tiktoken
+
+        for i in self.merges.values():
+            if segment(self._symbols(self.pieces[i]), self.merges) != [i]:
+                return None
+        ranks = {piece.decode("latin-1").encode(): i for i, piece in enumerate(self.pieces)}
+        return tiktoken.Encoding("clip", pat_str="[^ÿ]+ÿ", mergeable_ranks=ranks, special_tokens={})
+
+    def _encode_chunk(self, chunk):
+        """Cleaned text without white space -> ids."""
+        words = [_marked(word) for word in split_words(chunk)]
+        if self.fast and self._tiktoken:
+            return self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
+        return [i for word in words for i in segment(self._symbols(word), self.merges)]
+
+    def encode(self, text):
+        """str -> list of ids, without start and end. What looks like a special token is text."""
+        # words never cross white space, so what stands between two spaces is looked up whole
+        return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, clean(text).split())))
+
+    def decode(self, ids):
+        """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
+        out = b""
+        for i in map(int, ids):
+            if i == self.end:
+                break
+            if not 0 <= i < self.vocab_size:
+                raise ValueError(f"ids run from 0 to {self.end}, so {i} is none")
+            out += b"" if i == self.start else self.pieces[i]
+        return out.replace(END, b" ").decode(errors="replace").strip()
+
+    def __call__(self, texts, context_length=None, trim=False, truncate=True):
+        """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
+
+        L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
+        Longer text is cut and keeps its end; truncate=False raises UserError instead.
+        """
+        limit = self.context_length if context_length is None else _length(context_length)
+        if isinstance(texts, str) or not isinstance(texts, Iterable):
+            texts = [texts]
+        rows = [self.encode(text) for text in texts]
+        for i, row in enumerate(rows):
+            if len(row) + 2 > limit and not truncate:
+                raise UserError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
+        rows = [[self.start, *row[: limit - 2], self.end] for row in rows]
+        lengths = np.array([len(row) for row in rows], dtype=np.int64)
+        longest = int(lengths.max(initial=2)) if trim else limit
+        out = np.zeros((len(rows), longest), dtype=np.int64)
+        out[np.arange(longest) < lengths[:, None]] = list(chain.from_iterable(rows))
+        return torch.from_numpy(out)
+
+    @cached_property
+    def digest(self):
+        """Which vocabulary this is, a str: "openai" for the released one, else the SHA-256, in hex,
+        of its merges as JSON. context_length is no part of it, because the ids do not depend on it."""
+        sha256 = hashlib.sha256(json.dumps(self.state()["merges"]).encode()).hexdigest()
+        return "openai" if sha256 == RELEASED_SHA256 else sha256
+
+    def state(self):
+        """The vocabulary as a dict of plain values, for a checkpoint; `from_state` is its inverse."""
+        merges = [list(pair) for pair in self.merges]
+        return {"format": FORMAT, "context_length": self.context_length, "merges": merges}
+
+    @classmethod
+    def from_state(cls, state):
+        """The tokenizer whose `state()` this is. ValueError for anything else."""
+        if not isinstance(state, dict) or state.get("format") != FORMAT:
+            raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
+        try:
+            merges = [(int(left), int(right)) for left, right in state["merges"]]
+            return cls(merges, state["context_length"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"a damaged {FORMAT}: {error!r}") from None
+
+    def save(self, path):
+        """Write `state()` as JSON. A reader finds the old file or the new one, never half of one."""
+        part = Path(f"{path}.{os.getpid()}.part")
+        part.write_text(json.dumps(self.state()) + "\n")
+        os.replace(part, path)
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote. ValueError when it is missing, damaged or something else."""
+        try:
+            return cls.from_state(json.loads(Path(path).read_text()))
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} holds no vocabulary: {error}") from None
+
+
+class _Cache(dict):
+    """A dict that computes what is missing, and starts afresh before it fills the memory."""
+
+    limit = 1 << 17  # entries; the common words are back at once
+
+    def __init__(self, compute):
+        self.compute = compute
+
+    def __missing__(self, key):
+        if len(self) >= self.limit:
+            self.clear()
+        value = tuple(self.compute(key))  # the garbage collector does not walk tuples of int
+        if len(key) < 64:  # a longer one hardly comes twice
+            self[key] = value
+        return value
+
+
+def _marked(word):
+    """str -> its bytes and the end of the word."""
+    return word.encode() + END
+
+
+def _length(context_length):
+    """context_length itself, if it has room for start and end; else ValueError."""
+    if not isinstance(context_length, int) or context_length < 2:
+        raise UserError(f"context_length must be at least 2 (start, end), not {context_length!r}")
+    return context_length
+
+
+def _find_merges_file():
+    """Path of the merges file in an installed package, found without importing the package."""
+    for package in ("open_clip", "clip"):
+        spec = importlib.util.find_spec(package)
+        for folder in (spec and spec.submodule_search_locations) or ():
+            if (path := Path(folder, MERGES_FILE)).exists():
+                return path
+    raise UserError(
+        "the released vocabulary needs its merges file: pip install open_clip_torch, "
+        f"or give Tokenizer.openai the path of a {MERGES_FILE}"
+    )
+
+
+if __name__ == "__main__":
+    from miniclip.benchmarks.tokenizer import main
+
+    main()

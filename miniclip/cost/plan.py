@@ -1,0 +1,241 @@
+"""What a run will cost, before it is started: `train.py --plan` (CLIP, section 2.5).
+
+Flop are counted from shapes (flop.py), bytes by asking the model (activation_memory.py), and the rest is
+datasheets. Days are flop by the card's peak, times the share of the peak that one reaches: that
+share is a guess, and what the paper's own two runs imply says how good a guess.
+Left out: loading, evaluation, stragglers, failures.
+"""
+
+import functools
+import math
+
+import torch
+
+from miniclip.model.clip import MODELS, create_model
+from miniclip.common import UserError
+from miniclip.cost.flop import flop_per_pair
+from miniclip.cost.activation_memory import activations
+
+GIB = 2**30
+DAY = 86_400
+PAIRS = 12.8e9  # 32 epochs of 400 million pairs
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+# Datasheets: dense 10^12 flop/s with 32-bit sums (0: the card has no such type), GiB, GB/s of its
+# memory; GB/s one way to the other cards of a machine (half of what NVLink or PCIe have both ways)
+# and to other machines (a GPU's share of the network of the maker's own eight-GPU machine; 50
+# Gbit/s for cards that are sold alone)
+COLUMNS = ("fp16", "bf16", "fp32", "memory_gib", "memory_gb_s", "link_gb_s", "network_gb_s")
+GPUS = {
+    name: dict(zip(COLUMNS, numbers))
+    for name, *numbers in [
+        ("v100", 125, 0, 15.7, 32, 900, 150, 6.25),
+        ("a100", 312, 312, 19.5, 80, 2039, 300, 25),
+        ("h100", 989, 989, 67, 80, 3350, 450, 50),
+        ("h200", 989, 989, 67, 141, 4800, 450, 50),
+        ("b200", 2250, 2250, 80, 180, 8000, 900, 50),
+        ("rtx4090", 165, 165, 83, 24, 1008, 32, 6.25),
+        ("l4", 121, 121, 30, 24, 300, 32, 6.25),
+        ("t4", 65, 0, 8.1, 16, 320, 16, 6.25),
+    ]
+}
+MACHINE = 8  # GPUs that share the fast link
+
+PAPER = [("rn50x64", 592, 18), ("vit_l14", 256, 12)]  # model, V100s, days
+UTILISATION = 0.255  # share of the peak; the middle of what those two imply, recomputing included
+
+
+def plan(
+    model, world=1, gpu="v100", batch_size=32_768, precision=None, checkpoint_blocks=False,
+    micro_batch=None, half_moments=False, length=None, utilisation=UTILISATION,
+):  # fmt: skip
+    """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
+
+    world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
+    towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a time;
+    length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
+    Raises UserError for unknown names and for sizes that cannot be.
+    """
+    if gpu not in GPUS:
+        raise UserError(f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}")
+    card = GPUS[gpu]
+    precision = precision or ("bf16" if card["bf16"] else "fp16")
+    if precision not in DTYPES:
+        raise UserError(f"precision must be one of {', '.join(DTYPES)}, not {precision!r}")
+    if not card[precision]:
+        raise UserError(f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32")
+    if not 1 <= world <= batch_size:
+        raise UserError(f"{world} GPUs cannot share a batch of {batch_size}: each needs a pair")
+    if micro_batch is not None and micro_batch < 1:
+        raise UserError(f"a micro-batch has at least 1 pair, not {micro_batch}")
+    if not 0 < utilisation <= 1:
+        raise UserError(f"utilisation is a share of the peak, 0 to 1, not {utilisation}")
+    if model in MODELS and length and not 1 <= length <= MODELS[model]["context_length"]:
+        raise UserError(
+            f"{model} reads 1 to {MODELS[model]['context_length']} tokens, not {length}"
+        )
+
+    config, parameters, kept = _measured(model, length, precision)
+    length = length or config["context_length"]
+    mine = math.ceil(batch_size / world)  # pairs of one GPU
+    together = min(mine, micro_batch or mine)
+    flop = flop_per_pair(config, length)
+    flop["again"] = flop["forward"] * (together < mine) + flop["recompute"] * checkpoint_blocks
+    flop["step"] = mine * (flop["forward"] + flop["backward"] + flop["again"])
+
+    losses = loss_costs(batch_size, world, config["embed_dim"])
+    a_pair, once = kept["a_pair"], 0
+    if checkpoint_blocks:
+        a_pair, once = kept["a_pair_checkpointed"], kept["largest_block"]
+    memory = {
+        "weights": 4 * parameters,
+        "gradients": 4 * parameters,
+        "gradients on their way (DDP)": 4 * parameters * (world > 1),
+        "Adam's moments": (4 if half_moments else 8) * parameters,
+        "weights in " + precision: kept["copies"],
+        "the loss": losses["this one"]["bytes"],
+    }
+    room = card["memory_gib"] * GIB - sum(memory.values())
+    picture = 3 * config["image_size"] ** 2 * 4
+    memory["pictures"] = together * picture
+    memory["activations"] = together * (a_pair + once)
+
+    wire = wire_bytes(batch_size, world, config["embed_dim"], parameters)
+    speed = utilisation * card[precision] * 1e12
+    wire_s = sum(wire.values()) / (card["link_gb_s" if world <= MACHINE else "network_gb_s"] * 1e9)
+    compute_s = (flop["step"] + losses["this one"]["flop"]) / speed
+    step_s = max(compute_s, wire_s)  # the wire is busy while the backward pass still computes
+    return dict(
+        model=model, world=world, gpu=gpu, batch_size=batch_size, precision=precision,
+        checkpoint_blocks=checkpoint_blocks, pairs=mine, pairs_together=together, length=length,
+        utilisation=utilisation, parameters=parameters, flop=flop, memory=memory,
+        memory_bytes=sum(memory.values()), gpu_bytes=card["memory_gib"] * GIB,
+        pair_bytes=a_pair + once, pairs_that_fit=max(0, int(room // (a_pair + once + picture))),
+        losses=losses, loss_share=losses["this one"]["flop"] / flop["step"], wire=wire,
+        compute_s=compute_s, wire_s=wire_s, step_s=step_s, pairs_per_s=batch_size / step_s,
+        days=PAIRS / (batch_size / step_s) / DAY, paper=[paper_run(*run) for run in PAPER],
+    )  # fmt: skip
+
+
+@functools.cache
+def _measured(model, length, precision):
+    """(config, number of parameters, activations) of a model that never exists."""
+    with torch.device("meta"):
+        net = create_model(model)
+    length = length or net.config["context_length"]
+    count = sum(p.numel() for p in net.parameters())
+    return net.config, count, activations(net, length, DTYPES[precision])
+
+
+def loss_costs(batch_size, world, width):
+    """{name: {'flop', 'bytes'}} of one GPU for a batch: three ways to the same number.
+
+    A block of r x N similarities takes 2 r N E flop forward and twice that backward. Written out in
+    float32, four of its size are alive at the peak (logits, softmaxes, gradients).
+    """
+    n, e = batch_size, width
+    rows = math.ceil(n / world)
+    # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
+    # images in both
+    scratch = 2 * n * max(128, min(4096, 2**27 // n)) + 6 * e * (n + rows)
+    return {
+        "all rows on every GPU": dict(flop=6 * n * n * e, bytes=4 * 4 * n * n),
+        # its images against all texts, and its texts against all images: each similarity twice
+        "own rows, both ways": dict(flop=12 * rows * n * e, bytes=4 * 4 * rows * n),
+        # each similarity once; computed again for the backward pass instead of kept
+        "this one": dict(flop=8 * rows * n * e, bytes=scratch),
+    }
+
+
+def wire_bytes(batch_size, world, width, parameters):
+    """{what: bytes} that one GPU sends in a step: rings, in which all send (W - 1)/W of the whole.
+
+    An all-reduce is a reduce-scatter and an all-gather, so it sends twice that.
+    """
+    share, n = (world - 1) / world, batch_size
+    return {
+        "gradients of the weights, all-reduced": 2 * share * 4 * parameters,
+        "texts in fp16, gathered": share * n * (2 * width + 8),  # and the matched similarity
+        "their gradients, reduce-scattered": share * n * 4 * width,
+        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # and twice more where one was lost
+    }
+
+
+def paper_run(model, world, days):
+    """What the paper reports, and what share of the V100s' peak that implies.
+
+    'model_utilisation' counts every product once, 'utilisation' those that checkpointing repeats
+    too (the paper says that it used it, so every block is taken to be computed twice);
+    'predicted_days' takes UTILISATION for the latter.
+    """
+    flop = flop_per_pair(MODELS[model])
+    once = PAIRS * (flop["forward"] + flop["backward"])
+    again = once + PAIRS * flop["recompute"]
+    could = world * days * DAY * GPUS["v100"]["fp16"] * 1e12
+    return dict(
+        model=model, world=world, days=days, model_utilisation=once / could,
+        utilisation=again / could, predicted_days=days * again / could / UTILISATION,
+    )  # fmt: skip
+
+
+def describe(plan):
+    """The dict of `plan` as a table to print, of at most 100 columns."""
+    p, flop = plan, plan["flop"]
+    checkpointed = " | blocks checkpointed" if p["checkpoint_blocks"] else ""
+    lines = [
+        f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
+        f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}{checkpointed}",
+        "",
+        "work for one pair                           Gflop",
+        _row(f"forward, the picture ({MODELS[p['model']]['image_size']} px)", flop["image"] / 1e9),
+        _row(f"forward, the text ({p['length']} tokens)", flop["text"] / 1e9),
+        _row("backward", flop["backward"] / 1e9),
+        _row("computed again", flop["again"] / 1e9),
+        "",
+        "memory of one GPU                             GiB",
+    ]
+    for name, size in p["memory"].items():
+        if name == "activations":
+            name += f" of {p['pairs_together']:,} x {p['pair_bytes'] / 1e6:.1f} MB"
+        lines.append(_row(name, size / GIB, 2))
+    fits = p["memory_bytes"] <= p["gpu_bytes"]
+    verdict = f"{'fits' if fits else 'does not fit'} in {p['gpu_bytes'] // GIB}"
+    lines.append(_row("together", p["memory_bytes"] / GIB, 2) + f"   {verdict}")
+    if not fits:
+        lines.append("  " + _advice(p))
+    lines += ["", "the loss, on one GPU                        Gflop         GiB"]
+    for name, cost in p["losses"].items():
+        lines.append(_row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}")
+    lines.append(f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic")
+    lines += ["", "sent by one GPU in a step                      MB"]
+    lines += [_row(name, size / 1e6) for name, size in p["wire"].items()]
+    lines += [
+        "",
+        f"at {100 * p['utilisation']:.3g} % of the {p['gpu']}'s peak, what is computed again included",
+        _row("arithmetic of a step, s", p["compute_s"], 2),
+        _row("wire, s (while the rest computes)", p["wire_s"], 2),
+        _row("pairs a second", p["pairs_per_s"], 0),
+        _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
+        "",
+        "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
+    ]
+    for run in p["paper"]:
+        lines.append(
+            _row(f"{run['model']} on {run['world']}", run["days"], 0)
+            + f"{run['predicted_days']:12.1f}{100 * run['utilisation']:14.0f} %"
+            + f"{100 * run['model_utilisation']:10.0f} %"
+        )
+    return "\n".join(lines)
+
+
+def _row(name, value, digits=1):
+    return f"  {name:<37}{value:>10,.{digits}f}"
+
+
+def _advice(p):
+    if p["pairs_that_fit"] == 0:
+        return f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
+    more = "" if p["checkpoint_blocks"] else ", or keep less of each with --checkpoint-blocks"
+    return (
+        f"{p['pairs_that_fit']:,} pairs fit at a time: --micro-batch {p['pairs_that_fit']:,}{more}"
+    )

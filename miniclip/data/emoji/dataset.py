@@ -1,0 +1,165 @@
+"""The embedded pairs: 3,944 emoji names of Unicode, the 3,722 pictures OpenMoji draws for them.
+
+One picture is one pair; the names that share a picture (the flags of Norway, Svalbard and Bouvet
+Island) are its captions. What is held out is decided by the hash of the picture that stands in
+emoji.tsv, so it is the same on every machine, with every renderer and in every order, and no
+picture can be on both sides. The tenth held out falls into two parts:
+
+    compositions   a name has a skin tone or a joiner, and every word of every name of the picture
+                   also occurs in a name of the training split: only the combination is new
+    concepts       all the others: either a thing of its own, or a word never seen
+
+so that nothing is held out and in neither. Left out: Unicode's components (a lone skin tone) and
+what OpenMoji draws beyond Unicode, which has no name there.
+"""
+
+import csv
+import functools
+import importlib.metadata
+import json
+import re
+from pathlib import Path
+
+from PIL import Image
+
+from miniclip.common import UserError
+from miniclip.data.emoji import captions
+from miniclip.data.emoji import classes
+from miniclip.data.emoji import render
+from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs
+
+TABLE = Path(__file__).with_name("emoji.tsv")
+JOINER = "200D"
+TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
+
+
+def read_table(path=TABLE):
+    """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
+    with open(path, encoding="utf-8", newline="") as file:
+        rows = csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t")
+        return list(rows)
+
+
+def words(name):
+    """The words of a name, lower-case: letters and digits, without punctuation."""
+    return re.findall(r"[^\W_]+", name.lower())
+
+
+def split(pictures):
+    """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
+    held = [int(rows[0]["picture"], 16) % HELD_OUT_ONE_IN == 0 for rows in pictures]
+    train = [i for i, out in enumerate(held) if not out]
+    seen = {word for i in train for row in pictures[i] for word in words(row["name"])}
+    compositions, concepts = [], []
+    for i, rows in enumerate(pictures):
+        if held[i]:
+            known = all(word in seen for row in rows for word in words(row["name"]))
+            made = any(captions.parts(r["name"])[2] or JOINER in r["codes"] for r in rows)
+            (compositions if known and made else concepts).append(i)
+    return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
+
+
+def read_keywords():
+    """{name without tone: (keyword, ...)} by way of em-keyboard (found, not imported).
+
+    Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
+    """
+    try:
+        package = importlib.metadata.distribution("em-keyboard")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError("the embedded pairs need: pip install em-keyboard") from None
+    path = next(f.locate() for f in package.files or [] if f.name == "emojis.json")
+    lists = json.loads(Path(path).read_text(encoding="utf-8"))
+    lists = {"-".join(f"{ord(c):04X}" for c in e if c != "\ufe0f"): k for e, k in lists.items()}
+    found = {}
+    for row in read_table():
+        name, own = row["name"], []
+        for keyword in lists.get(row["codes"], [])[1:]:  # the first is the name again
+            text = keyword.replace("_", " ").strip()
+            if re.fullmatch(r"[\w’' -]*[^\W\d_][\w’' -]*", text) and not {*words(text)} <= {
+                *words(name)
+            }:
+                own.append(text)
+        if own and captions.without_tone(name) == name:
+            found[name] = tuple(dict.fromkeys(own))
+    return found
+
+
+class Emoji(Pairs):
+    """The embedded pairs. `cached`: (n, 64, 64, 3) uint8 pictures instead of those of the cache."""
+
+    class_names = classes.NAMES
+
+    def __init__(self, cached=None):
+        grouped = {}
+        for row in read_table():
+            grouped.setdefault(row["picture"], []).append(row)
+        self.rows = list(grouped.values())
+        names = [[row["name"] for row in rows] for rows in self.rows]
+        super().__init__("emoji", names, split(self.rows))
+        self._pictures = cached
+        if cached is None:
+            self._pictures = render.pictures([rows[0]["codes"] for rows in self.rows])
+        keywords = read_keywords()
+        self._sayings = [  # of each picture: for each of its names (name, other ways, keywords)
+            [(n, captions.variants(n), keywords.get(captions.without_tone(n), ())) for n in own]
+            for own in names
+        ]
+
+    def image(self, i):
+        """Picture i: 64 x 64, RGB, on white."""
+        return Image.fromarray(self._pictures[i])
+
+    def caption(self, i, rng):
+        """The caption of one visit, as captions.vary makes it from one of the picture's names."""
+        own = self._sayings[i]
+        return captions.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
+
+    def queries(self, split, k=8):
+        """What a person would type (None for the picture), then captions of held-out pictures."""
+        typed = TYPED[: k // 2]
+        texts, answers = super().queries(split, k - len(typed))
+        return [*typed, *texts], [*[None] * len(typed), *answers]
+
+    def gallery(self, split):
+        """All pictures: among the held-out ones alone, skin tone would hardly matter."""
+        return list(range(len(self)))
+
+    def base(self, i):
+        """The canonical name of picture i without its tone words."""
+        return captions.without_tone(self._captions[i][0])
+
+    def tones(self, i):
+        """The skin tones in the canonical name of picture i, in order: tuple of str."""
+        return captions.parts(self._captions[i][0])[2]
+
+    def label(self, i):
+        """Class of picture i as a position in class_names, or -1 (classes.py)."""
+        return classes.label_of(self.rows[i])
+
+    def is_duplicate(self, i):
+        """Whether picture i has more than one name."""
+        return len(self._captions[i]) > 1
+
+    @functools.cached_property
+    def _by_base(self):
+        found = {}
+        for i, names in enumerate(self._captions):
+            for base in {captions.without_tone(name) for name in names}:
+                found.setdefault(base, []).append(i)
+        return found
+
+    def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
+        """Text-to-image recall of somebody who knows everything but cannot see skin tone.
+
+        Every caption of pairs[indices] is a query against all pictures; those with the query's name
+        but for the tone tie in first place, in random order, so R@k is in expectation
+        min(1, k / how many tie). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
+        """
+        ties = [
+            len(self._by_base[captions.without_tone(name)])
+            for i in indices
+            for name in self._captions[i]
+        ]
+        scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
+        return {**scores, "n": len(ties), "gallery": len(self)}

@@ -1,0 +1,101 @@
+"""The embedded emoji drawn by other hands: natural distribution shift in small (CLIP, section 3.3).
+
+The concepts stay, the drawing changes. Four kinds: `colour`, what a model was trained on; `grey`, the
+same without its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*,
+skin*, hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists
+altogether. The font comes in an optional package and has pictures for single code points only.
+Left out: flags, which are nothing but colour, and whatever has a skin tone.
+"""
+
+import importlib.metadata
+import re
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from miniclip.common import UserError
+from miniclip.data.dataset import BadPicture
+from miniclip.data.emoji.render import SIDE, draw, svg_files
+
+KINDS = ("colour", "grey", "line art", "Noto")
+FILLED = re.compile(r"(color|skin|hair)", re.IGNORECASE)
+FONT = "NotoEmoji[wght].ttf"
+PACKAGE = "manimgx-fonts"
+
+
+def line_art(svg):
+    """An SVG of OpenMoji without its groups color*, skin* and hair*: str -> str."""
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if child.tag.endswith("}g") and FILLED.match(child.get("id", "")):
+                parent.remove(child)
+    return ElementTree.tostring(root, encoding="unicode")
+
+
+class Drawings:
+    """Pairs' pictures in another drawing: .image(i) as of the pairs, .available the indices it has.
+
+    Raises UserError, one sentence, when what draws them is not installed, or for an unknown kind.
+    """
+
+    def __init__(self, pairs, kind):
+        if kind not in KINDS:
+            raise ValueError(f"no drawing is called {kind!r}; there are {', '.join(KINDS)}")
+        self.pairs, self.kind, self.name = pairs, kind, kind
+        self.available = [
+            i for i in range(len(pairs)) if pairs.rows[i][0]["group"] != "Flags"
+            and not pairs.tones(i)
+        ]  # fmt: skip
+        if kind == "line art":
+            self._files = svg_files()
+        if kind == "Noto":
+            self._font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
+            self._nothing = self._glyph("\ue000").tobytes()  # what the font draws for "I have none"
+            self.available = [i for i in self.available if self._noto(i) is not None]
+
+    def image(self, i):
+        """Picture i, 64 x 64 RGB. Raises UserError where this drawing has none."""
+        if self.kind == "colour":
+            return self.pairs.image(i)
+        if self.kind == "grey":
+            return self.pairs.image(i).convert("L").convert("RGB")
+        if self.kind == "line art":
+            path = Path(self._files[self.pairs.rows[i][0]["codes"]])
+            return Image.fromarray(draw(line_art(path.read_text(encoding="utf-8"))))
+        picture = self._noto(i)
+        if picture is None:
+            raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
+        return picture
+
+    def _noto(self, i):
+        codes = self.pairs.rows[i][0]["codes"]
+        if "-" in codes:  # sequences need shaping, which Pillow's basic layout does not do
+            return None
+        picture = self._glyph(chr(int(codes, 16)))
+        return None if picture.tobytes() == self._nothing else picture
+
+    def _glyph(self, character):
+        picture = Image.new("L", (SIDE, SIDE), 255)
+        left, top, right, bottom = self._font.getbbox(character)
+        place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
+        ImageDraw.Draw(picture).text(place, character, font=self._font, fill=0)
+        return picture.convert("RGB")
+
+
+def noto_font():
+    """Path of Noto's monochrome emoji font. Raises UserError where its package is missing."""
+    try:
+        files = importlib.metadata.distribution(PACKAGE).files or []
+        path = next(str(f.locate()) for f in files if f.name == FONT)
+    except (importlib.metadata.PackageNotFoundError, StopIteration):
+        raise UserError("Noto's drawings need: pip install 'miniclip[eval]'") from None
+    return path
+
+
+def is_blank(picture):
+    """Whether a picture is one colour all over."""
+    pixels = np.asarray(picture)
+    return bool((pixels == pixels[:1, :1]).all())

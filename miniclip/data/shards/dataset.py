@@ -1,0 +1,178 @@
+"""Pairs from webdataset shards: tar files of pictures and captions, as img2dataset writes them.
+
+    --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
+
+The tars stay packed; an index (index.py) says where each pair lies. So shards are pairs like any
+others: they have a length, splits and an order that is a function of (seed, epoch), they resume at
+any batch, and any number of ranks and workers sees each pair of an epoch once. A stream, as
+webdataset reads it, knows none of these without counting on equal shards or drawing them anew.
+
+A disk reads what lies together fastest, so an epoch takes the shards in random order, a few at a
+time, and shuffles within those. Left out: URLs and pipes (copy or mount what they name first), and
+compressed tars. Names inside a tar group its members and are shown in messages, nothing else.
+"""
+
+import collections
+import glob
+import io
+import os
+
+import numpy as np
+
+from miniclip.common import UserError
+from miniclip.data import image_io
+from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
+from miniclip.data.dataset import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
+
+SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: of 10,000 pairs each, 160,000
+HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would take hours to judge
+
+
+class Shards(Pairs):
+    """The pairs in a list of tar files, in the order of the list and of each tar.
+
+    A tenth is held out by the hash of its key; of more than 50,000 a hundredth, and so on by tens.
+    Raises UserError when there is no pair.
+    """
+
+    def __init__(self, name, paths):
+        self.paths = [os.path.abspath(path) for path in paths]
+        self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
+        names = [os.path.relpath(path, self.root) for path in self.paths]
+        self.index, skipped = build(self.paths, names)
+        if not len(self.index):
+            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
+        one_in = HELD_OUT_ONE_IN
+        while len(self.index) > one_in * HELD_OUT_PAIRS and one_in < DRAWS:
+            one_in *= 10
+        out = self.index["draw"] % one_in == 0
+        splits = {"train": np.flatnonzero(~out), "heldout": np.flatnonzero(out).tolist()}
+        if len(splits["heldout"]) < 2 or not len(splits["train"]):
+            splits = {"train": np.arange(len(self.index))}
+        super().__init__(name, (), splits, skipped)
+        self._open = collections.OrderedDict()  # {shard number: file}, the last used last
+
+    def __len__(self):
+        return len(self.index)
+
+    def __getstate__(self):  # for worker processes that are not forked
+        return {**self.__dict__, "_open": collections.OrderedDict()}
+
+    def image(self, i):
+        """Picture i: RGB, upright. Raises BadPicture."""
+        return image_io.read(io.BytesIO(self.read(i, "picture")))
+
+    def draft(self, i, side):
+        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
+        return image_io.read(io.BytesIO(self.read(i, "picture")), side)
+
+    def captions(self, i):
+        """The caption of the .txt, then those of the .json's "captions", or else its "caption".
+
+        A tuple of str, each once. Raises BadPicture when the shard is no longer what was indexed.
+        """
+        text = text_caption(self.read(i, "txt"))
+        data = self.read(i, "json")
+        own = json_captions(data) if data else ()
+        own = dict.fromkeys((text, *own) if text else own)
+        if not own:
+            raise BadPicture("an empty caption")
+        return tuple(own)
+
+    def where(self, i):
+        """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
+        row = self.index[i]
+        shard = os.path.relpath(self.paths[row["shard"]], self.root)
+        try:
+            head = self._pread(int(row["shard"]), int(row["picture"]) - 512, 100)
+        except BadPicture:
+            return f"{shard}: byte {row['picture']}"
+        return f"{shard}: {head.split(bytes(1))[0].decode('utf-8', 'surrogateescape')}"
+
+    def order(self, indices, seed, epoch):
+        """`indices` as an epoch visits them: shards in random order, SHARDS_AT_ONCE of them at a
+        time, their pairs shuffled together. A function of (seed, epoch) and nothing else."""
+        rng = np.random.default_rng((seed, epoch))
+        visits = rng.permutation(np.asarray(indices, np.int64))
+        turn = (rng.permutation(len(self.paths)) // SHARDS_AT_ONCE).astype(np.int32)
+        return visits[np.argsort(turn[self.index["shard"][visits]], kind="stable")]
+
+    def read(self, i, role):
+        """The bytes of pair i's "picture", "txt" or "json"; b'' where it has none. BadPicture."""
+        row = self.index[i]
+        size = int(row[role + "_bytes"])
+        return self._pread(int(row["shard"]), int(row[role]), size) if size else b""
+
+    def _pread(self, shard, offset, size):
+        """Bytes of a shard. pread has no position, so forked workers may share the open files."""
+        try:
+            if shard not in self._open:
+                while len(self._open) >= SHARDS_AT_ONCE:
+                    self._open.popitem(last=False)[1].close()
+                self._open[shard] = open(self.paths[shard], "rb", buffering=0)
+            self._open.move_to_end(shard)
+            data = os.pread(self._open[shard].fileno(), size, offset)
+        except OSError as error:
+            raise BadPicture(f"its shard cannot be read: {error.strerror}") from None
+        if len(data) < size:
+            raise BadPicture("its shard has become shorter than when it was indexed")
+        return data
+
+
+def is_shards(source):
+    """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
+    some and no picture beside them."""
+    if os.path.isdir(source):
+        suffixes = {os.path.splitext(entry.name)[1].lower() for entry in _entries(source)}
+        return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
+    return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
+
+
+def _entries(folder):
+    try:
+        return list(os.scandir(folder))
+    except OSError:  # the folder's own error is better said by who reads it
+        return []
+
+
+def _is_remote(source):
+    return "://" in source or source.startswith("pipe:")
+
+
+def open_shards(source):
+    """Pairs from shards: one .tar, a folder of them, or a pattern with {0000..1242}, {a,b}, *, ?.
+
+    A shard that braces name and that is not there is in `skipped`. Raises UserError when the
+    pattern cannot be understood, or gives no pair.
+    """
+    paths = expand(source)
+    if not paths:
+        raise UserError(f"{printable(source)} matches no file")
+    return Shards(os.path.basename(os.path.normpath(source)), paths)
+
+
+def expand(source):
+    """The paths that a source of shards names, each once: list of str. Raises UserError."""
+    if _is_remote(source):
+        raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
+    if os.path.isdir(source):
+        names = sorted(name for name in os.listdir(source) if name.endswith(".tar"))
+        return [os.path.join(source, name) for name in names]
+    if os.path.exists(source):
+        return [source]
+    found = []
+    for path in _braces(source) if "{" in source else [source]:
+        found += sorted(glob.glob(path)) if glob.has_magic(path) else [path]
+    return list(dict.fromkeys(os.path.normpath(path) for path in found))
+
+
+def _braces(pattern):
+    """What a shell makes of the braces in a pattern: list of str. Raises UserError."""
+    try:
+        from braceexpand import UnbalancedBracesError, braceexpand  # a part of webdataset's
+    except ImportError:
+        raise UserError("shards named with braces need: pip install webdataset") from None
+    try:
+        return list(braceexpand(pattern))
+    except UnbalancedBracesError:
+        raise UserError(f"{printable(pattern)} has a brace without its other") from None

@@ -1,0 +1,230 @@
+"""Retrieval: does a caption find its picture, and a picture its caption? (CLIP, section 3.1 and
+appendix; the protocol is the one of Flickr30k and COCO.)
+
+Both sides are embedded once. The similarity of every query with everything in the gallery is
+computed for a block of queries at a time, and the rank of the right answer is all that is kept: R@k
+is the share of queries whose answer is among the first k. No more than BLOCK similarities are held,
+or one query's where the gallery is larger than that.
+Left out: re-ranking, and any text or picture ensembling.
+"""
+
+import torch
+from torch.nn import functional as F
+
+from miniclip.common import UserError
+from miniclip.data.dataset import BadPicture
+from miniclip.evaluation.confidence import wilson
+from miniclip.data.transforms import evaluation
+
+BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
+
+
+@torch.inference_mode()
+def encode_pictures(model, pairs, indices, batch_size=256):
+    """Unit image features of pairs[indices]: (K, E) fp32 on the CPU, and the K indices kept.
+
+    A picture that cannot be read is left out; the model is put into evaluation mode meanwhile.
+    """
+    preprocess = evaluation(model.config["image_size"])
+    device, was_training = model.logit_scale.device, model.training
+    model.eval()
+    features, kept, batch = [], [], []
+    for index in [*indices, None]:
+        if index is not None:
+            try:
+                batch.append(preprocess(pairs.image(index)))
+                kept.append(index)
+            except BadPicture:
+                continue
+        if batch and (index is None or len(batch) == batch_size):
+            images = torch.stack(batch).to(device)
+            features.append(model.encode_image(images, normalize=True).float().cpu())
+            batch = []
+    model.train(was_training)
+    width = model.config["embed_dim"]
+    return torch.cat(features) if features else torch.zeros(0, width), kept
+
+
+@torch.inference_mode()
+def encode_texts(model, tokenizer, texts, batch_size=512):
+    """Unit text features of a list of strings: (len(texts), E) fp32 on the CPU."""
+    device, was_training = model.logit_scale.device, model.training
+    model.eval()
+    features = [torch.zeros(0, model.config["embed_dim"])]
+    for first in range(0, len(texts), batch_size):
+        tokens = tokenizer(texts[first : first + batch_size], trim=True).to(device)
+        features.append(model.encode_text(tokens, normalize=True).float().cpu())
+    model.train(was_training)
+    return torch.cat(features)
+
+
+def ranks(queries, gallery, wanted, owner):
+    """Rank, from 1, of the best right answer to each query: (Q,) fp32.
+
+    queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
+    query i where owner[j] == wanted[i], both int64, (G,) and (Q,); each query needs at least one.
+    Answers that tie share the mean of their places, so that a model that says the same of
+    everything is at chance. Raises UserError on non-finite features.
+    """
+    if not (queries.isfinite().all() and gallery.isfinite().all()):
+        raise UserError("the features are not finite: this model has diverged")
+    result = torch.empty(len(queries))
+    step = max(1, BLOCK // max(1, len(gallery)))
+    for first in range(0, len(queries), step):
+        rows = slice(first, first + step)
+        similarity = queries[rows] @ gallery.T
+        right = wanted[rows, None] == owner
+        best = similarity.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        better = (similarity > best).sum(1)
+        ties = ((similarity == best) & ~right).sum(1)
+        result[rows] = 1 + better + ties / 2
+    return result
+
+
+def recalls(rank, gallery_size):
+    """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
+    of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
+    rank = torch.as_tensor(rank, dtype=torch.float64)
+    scores = {f"R@{k}": (rank <= k).double().mean().item() for k in (1, 5, 10)}
+    around = {f"R@{k}": wilson(int((rank <= k).sum()), len(rank)) for k in (1, 5, 10)}
+    return {
+        **scores,
+        "intervals": around,
+        "median_rank": rank.quantile(0.5).item(),
+        "n": len(rank),
+        "gallery": gallery_size,
+    }
+
+
+def recall_by_size(rank, gallery_size, sizes):
+    """{size: R@1 in expectation} when the answer stands among size - 1 others of the gallery, drawn at
+    random: a score is a score among so many. rank: (Q,) among all gallery_size."""
+    better = torch.as_tensor(rank, dtype=torch.float64) - 1
+    result = {}
+    for size in sizes:
+        # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
+        others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
+        drawn = torch.tensor(size - 1.0, dtype=torch.float64)
+        log = (torch.lgamma(others - better + 1) - torch.lgamma(others - better - drawn + 1)
+               - torch.lgamma(others + 1) + torch.lgamma(others - drawn + 1))  # fmt: skip
+        possible = others - better >= drawn
+        result[size] = torch.where(possible, log.exp(), torch.zeros_like(log)).mean().item()
+    return result
+
+
+def chance(gallery_size):
+    """What recalls gives, in expectation, for a model that knows nothing."""
+    scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
+    return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
+
+
+class Gallery:
+    """Everything that can be retrieved, embedded once, and the questions one can ask of it.
+
+    indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
+    captions. pictures: what encodes instead of encode_pictures, as Subject.pictures, which remembers.
+    Afterwards `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
+    (T strings) and `owner` (T positions in `kept`).
+    """
+
+    def __init__(self, model, tokenizer, pairs, indices, pictures=None):
+        self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
+        encoded = pictures(pairs, indices) if pictures else encode_pictures(model, pairs, indices)
+        self.pictures, self.kept = encoded
+        lists = [pairs.captions(i) for i in self.kept]
+        self.captions = [caption for captions in lists for caption in captions]
+        self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
+        self.texts = encode_texts(model, tokenizer, self.captions)
+
+    def evaluate(self, indices):
+        """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
+
+        Each of their captions looks for its picture among all pictures of the gallery, and each of
+        their pictures for any one of its captions among all captions. None where none is in it.
+        """
+        found = self.ranks_of(indices)
+        if found is None:
+            return None
+        return {
+            "text_to_image": recalls(found[0], len(self.pictures)),
+            "image_to_text": recalls(found[1], len(self.texts)),
+        }
+
+    def ranks_of(self, indices):
+        """The ranks behind `evaluate`: of each caption's picture and of each picture's caption, in
+        the order of the gallery: ((captions,) fp32, (pictures,) fp32), or None."""
+        wanted = set(indices)
+        position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
+        if len(position) == 0:
+            return None
+        asking = torch.isin(self.owner, position).nonzero()[:, 0]
+        everyone = torch.arange(len(self.kept))
+        text_rank = ranks(self.texts[asking], self.pictures, self.owner[asking], everyone)
+        image_rank = ranks(self.pictures[position], self.texts, position, self.owner)
+        return text_rank, image_rank
+
+    def search(self, query, k=8):
+        """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
+        text = encode_texts(self.model, self.tokenizer, [query])[0]
+        cosine, order = (self.pictures @ text).topk(min(k, len(self.kept)))
+        return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
+
+
+@torch.inference_mode()
+def choose(model, tokenizer, pictures, candidates):
+    """Which of its own candidate captions each picture prefers: (K,) int64 positions.
+
+    pictures: (K, E) unit features; candidates: K lists of strings, each picture's own alternatives
+    ("woman firefighter: dark skin tone", "woman firefighter: light skin tone", ...).
+    """
+    flat = [text for texts in candidates for text in texts]
+    features = encode_texts(model, tokenizer, flat).split([len(texts) for texts in candidates])
+    picked = [(own @ picture).argmax() for own, picture in zip(features, F.normalize(pictures))]
+    return torch.stack(picked) if picked else torch.zeros(0, dtype=torch.int64)
+
+
+def evaluate_heldout(model, tokenizer, pairs, pictures=None):
+    """Retrieval on every held-out split of `pairs`, and the galleries used.
+
+    Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split: Gallery}),
+    with 'among_held_out' (text to image, among the split alone) where the gallery is larger.
+    A split of which no picture can be read is left out. pictures: as in Gallery.
+    """
+    results, galleries, by_indices = {}, {}, {}
+    for split, indices in pairs.splits.items():
+        if split == "train" or not indices:
+            continue
+        among = tuple(pairs.gallery(split))
+        if among not in by_indices:
+            by_indices[among] = Gallery(model, tokenizer, pairs, among, pictures)
+        scores = by_indices[among].evaluate(indices)
+        if scores:
+            scores["chance"] = chance(scores["text_to_image"]["gallery"])
+            if len(among) > len(indices):  # the easier question that small test sets ask
+                alone = Gallery(model, tokenizer, pairs, indices, pictures).evaluate(indices)
+                scores["among_held_out"] = alone["text_to_image"]
+            results[split], galleries[split] = scores, by_indices[among]
+    return results, galleries
+
+
+def table(results):
+    """The held-out results of evaluate_heldout as lines of text, for a terminal or a report."""
+    lines = [f"{'':<48} {'R@1':>6} {'R@5':>6} {'R@10':>6} {'median':>7} {'n':>6} {'gallery':>8}"]
+    for split, scores in results.items():
+        for task, label in (
+            ("text_to_image", "text to image"),
+            ("image_to_text", "image to text"),
+            ("tone_blind_oracle", "text to image, tone-blind oracle"),
+            ("chance", "text to image, chance"),
+            ("among_held_out", "text to image, among the held-out"),
+        ):
+            if task in scores:
+                s = scores[task]
+                name = f"{split.removeprefix('heldout_')}: {label}"
+                n = s.get("n", scores["text_to_image"]["n"])
+                middle = f"{s['median_rank']:7.1f}" if "median_rank" in s else f"{'':7}"
+                lines.append(
+                    f"{name:<48} {s['R@1']:6.3f} {s['R@5']:6.3f} {s['R@10']:6.3f} {middle}"
+                    f" {n:6d} {s['gallery']:8d}"
+                )
+    return "\n".join(lines)

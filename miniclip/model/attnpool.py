@@ -1,0 +1,49 @@
+"""Pool a grid with one attention query, the mean of the grid (CLIP, section 2.4).
+
+A global average weighs every cell alike. Here the average only asks: its query reads all cells,
+each head weighs them its own way, and the answer is projected into the shared space.
+Left out: attention among the cells themselves; nobody would read the result.
+"""
+
+import torch
+from einops import rearrange
+from torch import nn
+
+from miniclip.model.transformer import attention
+
+
+class AttentionPool(nn.Module):
+    """(N, D, S, S) grid of features -> (N, E).
+
+    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError when the grid that
+    comes in is another one, because each cell has its own position embedding.
+    """
+
+    def __init__(self, grid, width, heads, embed_dim):
+        super().__init__()
+        if width % heads:
+            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
+        self.grid, self.heads = grid, heads
+        positions = torch.randn(grid * grid + 1, width) * width**-0.5  # the mean comes first
+        self.positional_embedding = nn.Parameter(positions)
+        self.q_proj = nn.Linear(width, width)
+        self.k_proj = nn.Linear(width, width)
+        self.v_proj = nn.Linear(width, width)
+        self.c_proj = nn.Linear(width, embed_dim)
+        for projection in (self.q_proj, self.k_proj, self.v_proj, self.c_proj):
+            nn.init.normal_(projection.weight, std=width**-0.5)
+
+    def forward(self, x):
+        if x.shape[2:] != (self.grid, self.grid):
+            found = "x".join(map(str, x.shape[2:]))
+            raise ValueError(f"the attention pool has {self.grid}x{self.grid} cells, not {found}")
+        x = rearrange(x, "n d h w -> n (h w) d")
+        x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1)  # (N, 1 + S*S, D)
+        x = x + self.positional_embedding
+        q = self.q_proj(x[:, :1])  # one query: the mean
+        q, k, v = (
+            rearrange(y, "n l (h d) -> n h l d", h=self.heads)
+            for y in (q, self.k_proj(x), self.v_proj(x))
+        )
+        x = rearrange(attention(q, k, v), "n h 1 d -> n (h d)")
+        return self.c_proj(x)

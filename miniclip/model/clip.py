@@ -1,0 +1,150 @@
+"""CLIP: two towers that meet in one space (Radford et al. 2021, figure 3 and section 2.4).
+
+A picture and its caption each become E numbers; training makes the right pairs point the same way.
+What is left out is what the towers leave out; the loss is in loss.py.
+"""
+
+import difflib
+import math
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.common import UserError
+from miniclip.model.resnet import ResNet
+from miniclip.model.text import TextTransformer
+from miniclip.model.vit import ViT
+
+
+def _resnet(embed_dim, image_size, layers, width, text_width):
+    """A released ResNet: the attention pool has heads of 64 channels, the text tower too."""
+    return dict(
+        embed_dim=embed_dim, image_size=image_size, vision_layers=layers, vision_width=width,
+        vision_heads=width // 2, text_width=text_width, text_heads=text_width // 64,
+        text_layers=12, context_length=77, activation="quickgelu",
+    )  # fmt: skip
+
+
+def _vit(embed_dim, image_size, patch, layers, width, text_width):
+    """A released ViT: heads of 64 channels in both towers."""
+    return dict(
+        embed_dim=embed_dim, image_size=image_size, vision_layers=layers, vision_width=width,
+        vision_heads=width // 64, vision_patch=patch, text_width=text_width,
+        text_heads=text_width // 64, text_layers=12, context_length=77, activation="quickgelu",
+    )  # fmt: skip
+
+
+_SMALL_TEXT = dict(
+    text_width=128, text_layers=2, text_heads=4, context_length=32, activation="quickgelu"
+)
+
+MODELS = {
+    "rn50": _resnet(1024, 224, [3, 4, 6, 3], 64, 512),
+    "rn101": _resnet(512, 224, [3, 4, 23, 3], 64, 512),
+    "rn50x4": _resnet(640, 288, [4, 6, 10, 6], 80, 640),
+    "rn50x16": _resnet(768, 384, [6, 8, 18, 8], 96, 768),
+    "rn50x64": _resnet(1024, 448, [3, 15, 36, 10], 128, 1024),
+    "vit_b32": _vit(512, 224, 32, 12, 768, 512),
+    "vit_b16": _vit(512, 224, 16, 12, 768, 512),
+    "vit_l14": _vit(768, 224, 14, 24, 1024, 768),
+    "vit_l14_336": _vit(768, 336, 14, 24, 1024, 768),
+    # for two CPU cores and minutes
+    "rn_mini": dict(
+        embed_dim=128, image_size=48, vision_layers=[1, 1, 1], vision_width=16, vision_heads=8,
+        **_SMALL_TEXT,
+    ),
+    "vit_mini": dict(
+        embed_dim=128, image_size=64, vision_layers=4, vision_width=128, vision_heads=4,
+        vision_patch=16, **_SMALL_TEXT,
+    ),
+}  # fmt: skip
+
+
+class CLIP(TextTransformer):
+    """Two towers, two projections, one temperature. Built from the numbers of a MODELS entry.
+
+    vision_layers: a list of stages makes a ResNet, a number makes a ViT of that depth (which needs
+    vision_patch). activation: "quickgelu" or "gelu", in every Transformer block. checkpointing:
+    spend time to save memory in both towers. name: kept in the config, nothing else; so is
+    tokenizer, the Tokenizer.digest of the vocabulary that the model is trained on, or None.
+    The text tower is inherited rather than a member, because the released names are flat.
+    """
+
+    def __init__(
+        self,
+        *,
+        embed_dim,
+        image_size,
+        vision_layers,
+        vision_width,
+        vision_heads,
+        vision_patch=None,
+        text_width,
+        text_layers,
+        text_heads,
+        vocab_size=49408,
+        context_length=77,
+        activation="quickgelu",
+        checkpointing=False,
+        name=None,
+        tokenizer=None,
+    ):
+        super().__init__(
+            embed_dim, text_width, text_layers, text_heads, vocab_size, context_length,
+            activation, checkpointing,
+        )  # fmt: skip
+        size = (embed_dim, image_size)
+        if isinstance(vision_layers, int):
+            self.visual = ViT(*size, vision_patch, vision_width, vision_layers, vision_heads,
+                              activation, checkpointing)  # fmt: skip
+        else:
+            self.visual = ResNet(*size, vision_layers, vision_width, vision_heads, checkpointing)
+            vision_layers = list(vision_layers)
+        # learned as a log, so that it stays positive; starts at the paper's temperature, 0.07
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.config = dict(
+            embed_dim=embed_dim, image_size=image_size, vision_layers=vision_layers,
+            vision_width=vision_width, vision_heads=vision_heads, vision_patch=vision_patch,
+            text_width=text_width, text_layers=text_layers, text_heads=text_heads,
+            vocab_size=vocab_size, context_length=context_length, activation=activation,
+            checkpointing=checkpointing, name=name, tokenizer=tokenizer,
+        )  # fmt: skip
+
+    @classmethod
+    def from_config(cls, config):
+        """A new model, with new weights, of the shape that `model.config` tells; keys that have a
+        default may be missing, as `tokenizer` is in checkpoints older than that key."""
+        return cls(**config)
+
+    def encode_image(self, images, normalize=False):
+        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide by the length."""
+        x = self.visual(images)
+        return F.normalize(x, dim=1) if normalize else x
+
+    def forward(self, images, tokens, normalize=True):
+        """Pictures (N, 3, H, W) and tokens (N, L) -> image (N, E), text (N, E), scale = exp(logit_scale)."""
+        image = self.encode_image(images, normalize)
+        text = self.encode_text(tokens, normalize)
+        return image, text, self.logit_scale.exp()
+
+
+def create_model(name, vocab_size=49408, **overrides):
+    """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
+    context_length=32, image_size=256, activation="gelu", checkpointing=True.
+
+    Raises UserError for a name that MODELS lacks (it suggests the nearest) or an unknown override.
+    """
+    if name not in MODELS:
+        near = difflib.get_close_matches(
+            str(name).lower().replace("-", "_"), MODELS, n=1, cutoff=0.4
+        )
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
+    known = CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()
+    for key in overrides:
+        if key not in known - {"name"}:
+            raise ValueError(
+                f"a model has no {key!r}; it has {', '.join(sorted(known - {'name'}))}"
+            )
+    return CLIP(**{**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides})

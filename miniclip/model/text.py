@@ -1,0 +1,75 @@
+"""The text tower: a causal Transformer whose last word speaks for the sentence (CLIP, section 2.4).
+
+Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end token -> E numbers.
+Causal, so that a language-modelling loss could be added (the paper's reason); for us it means that
+only the end token has read everything, and that padding behind it cannot be seen.
+Left out: the half-precision, stochastically rounded text weights of the paper's training run.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.model.transformer import Transformer
+
+
+def at_end_token(x, tokens):
+    """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
+
+    The end token has the largest id of the vocabulary, and argmax finds the first of equals: what
+    stands behind it, padding or more end tokens, is not read.
+    """
+    return x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
+
+
+class TextTransformer(nn.Module):
+    """(N, L) int64 token ids, L <= context_length -> (N, embed_dim) sentence embeddings.
+
+    width, layers, heads, activation, checkpointing: the Transformer's. CLIP inherits this class,
+    because the released weights keep the text tower's tensors at the top level.
+    """
+
+    def __init__(
+        self,
+        embed_dim,
+        width,
+        layers,
+        heads,
+        vocab_size,
+        context_length=77,
+        activation="quickgelu",
+        checkpointing=False,
+    ):
+        super().__init__()
+        self.token_embedding = nn.Embedding(vocab_size, width)
+        self.positional_embedding = nn.Parameter(torch.empty(context_length, width))
+        self.transformer = Transformer(
+            width, layers, heads, activation, causal=True, checkpointing=checkpointing
+        )
+        self.ln_final = nn.LayerNorm(width)
+        self.text_projection = nn.Parameter(torch.empty(width, embed_dim))
+        nn.init.normal_(self.token_embedding.weight, std=0.02)
+        nn.init.normal_(self.positional_embedding, std=0.01)
+        nn.init.normal_(self.text_projection, std=width**-0.5)
+        self.transformer.init_as_gpt()
+
+    def encode_text(self, tokens, normalize=False):
+        """(N, L) int64 -> (N, E). normalize: divide by the length. L may be anything up to the
+        context: trimmed to the longest text of a batch, the features are the same and cheaper.
+
+        Raises ValueError when tokens are not (N, L) or L is longer than the context.
+        """
+        context = len(self.positional_embedding)
+        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
+            shape = tuple(tokens.shape)
+            raise ValueError(f"tokens must be (N, L) with L from 1 to {context}, not {shape}")
+        x = self.token_embedding(tokens)  # (N, L, D)
+        x = x + self.positional_embedding[: tokens.shape[1]]
+        x = self.transformer(x)
+        # the norm treats positions alone, so it can wait until only one is left
+        x = self.ln_final(at_end_token(x, tokens))  # (N, D)
+        x = x @ self.text_projection  # (N, E)
+        return F.normalize(x, dim=1) if normalize else x
+
+    def forward(self, tokens):
+        return self.encode_text(tokens)

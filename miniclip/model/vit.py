@@ -1,0 +1,92 @@
+"""The Vision Transformer: a picture is a sentence of patches (Dosovitskiy et al. 2021; CLIP, 2.4).
+
+Cut the picture into squares, make each a vector, put a class token in front, add positions, and run
+the text tower's blocks without the causal mask; the class token's last activation is the picture.
+CLIP's one change is the extra LayerNorm before the blocks (ln_pre).
+Left out: patch dropout, other poolings, and registers, which came later.
+"""
+
+import math
+
+import torch
+from einops import rearrange
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.model.transformer import Transformer
+
+
+def embed_patches(images, weight):
+    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
+
+    L = (H/P)(W/P), row by row. A convolution of stride P says the same; as a matrix product one
+    sees that a patch is a word: its P*P*C numbers times a table. H and W must be multiples of P.
+    """
+    patch = weight.shape[-1]
+    x = rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=patch, q=patch)
+    return F.linear(x, weight.flatten(1))  # (D, C*P*P)
+
+
+def resize_positions(positions, grid):
+    """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
+
+    The leading one (class token, or the attention pool's mean) is kept, the S x S others are
+    interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
+    started this way). Raises ValueError when they are not one and a square.
+    """
+    side = math.isqrt(max(0, len(positions) - 1))
+    if side * side + 1 != len(positions) or side < 1:
+        raise ValueError(f"{len(positions)} positions are not one and a square grid")
+    if side == grid:
+        return positions
+    first, cells = positions[:1], positions[1:]
+    cells = rearrange(cells, "(h w) d -> 1 d h w", h=side).float()
+    cells = F.interpolate(cells, (grid, grid), mode="bicubic", antialias=True, align_corners=False)
+    cells = rearrange(cells, "1 d h w -> (h w) d").to(positions.dtype)
+    return torch.cat([first, cells])
+
+
+class ViT(nn.Module):
+    """(N, 3, image_size, image_size) float pictures -> (N, embed_dim).
+
+    patch: P, pixels a side; width, layers, heads, activation, checkpointing: the Transformer's.
+    Raises ValueError when the patches do not tile the picture, or pictures of another size come in.
+    """
+
+    def __init__(
+        self,
+        embed_dim,
+        image_size,
+        patch,
+        width,
+        layers,
+        heads,
+        activation="quickgelu",
+        checkpointing=False,
+    ):
+        super().__init__()
+        if image_size % patch:
+            raise ValueError(f"patches of {patch} pixels do not tile a picture of {image_size}")
+        self.image_size, self.patch = image_size, patch
+        length = (image_size // patch) ** 2 + 1
+        self.conv1 = nn.Conv2d(3, width, patch, patch, bias=False)  # holds the weight, by its name
+        self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
+        self.positional_embedding = nn.Parameter(torch.randn(length, width) * width**-0.5)
+        self.ln_pre = nn.LayerNorm(width)
+        self.transformer = Transformer(
+            width, layers, heads, activation, checkpointing=checkpointing
+        )
+        self.ln_post = nn.LayerNorm(width)
+        self.proj = nn.Parameter(torch.randn(width, embed_dim) * width**-0.5)
+
+    def forward(self, images):
+        if images.shape[1:] != (3, self.image_size, self.image_size):
+            size = self.image_size
+            raise ValueError(f"pictures must be (N, 3, {size}, {size}), not {tuple(images.shape)}")
+        x = embed_patches(images, self.conv1.weight)  # (N, L - 1, D)
+        first = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+        x = torch.cat([first, x], dim=1)  # (N, L, D)
+        x = self.ln_pre(x + self.positional_embedding)
+        x = self.transformer(x)
+        x = self.ln_post(x[:, 0])  # (N, D)
+        return x @ self.proj  # (N, E)

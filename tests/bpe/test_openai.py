@@ -1,0 +1,229 @@
+"""The released vocabulary: ids equal to open_clip's tokenizer on every text without its two special
+strings (which we read as text), and the merges file found, or its absence explained."""
+
+import gzip
+import html.entities
+import importlib.util
+import random
+import re
+import sys
+import unicodedata
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.benchmarks import tokenizer
+from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer
+from tests.bpe.test_tokenizer import in_python
+
+LANGUAGES = """
+a dog and a cat in front of the old house | un chien et un chat devant l’école, déjà vus à Noël
+ein Hund und eine Katze vor dem großen Haus | un perro y un gato en la montaña, ¿dónde están?
+um cão e um gato à frente da estação | un cane e un gatto davanti alla città, perché no?
+câine și pisică în fața casei | een hond en een kat vóór het huis | en hund och en katt framför hästen
+en hund og en kat foran æblet på øen | koira ja kissa talon edessä yöllä | kutya és macska az erdő előtt
+pes a kočka před domem, příliš žluťoučký | pies i kot przed domem, zażółć gęślą jaźń | šuo ir katė prie namo
+suns un kaķis pie mājas | koer ja kass maja ees õhtul | köpek ve kedi evin önünde, İstanbul ığdır
+hundur og köttur fyrir framan húsið, það er | madra agus cat os comhair an tí | ci a chath o flaen y tŷ
+con chó và con mèo trước ngôi nhà cũ | anjing dan kucing di depan rumah | mbwa na paka mbele ya nyumba
+собака и кошка перед домом, ёлка | собака і кішка перед будинком, їжак | куче и котка пред къщата
+пас и мачка испред куће, љубав | σκύλος και γάτα μπροστά από το σπίτι, ΣΊΣΥΦΟΣ | շուն և կատու տան առջև
+ძაღლი და კატა სახლის წინ | כלב וחתול לפני הבית | كلب وقطة أمام البيت القديم | سگ و گربه جلوی خانه
+کتا اور بلی گھر کے سامنے | घर के सामने कुत्ता और बिल्ली | বাড়ির সামনে কুকুর ও বিড়াল | வீட்டின் முன் நாய் மற்றும் பூனை
+ఇంటి ముందు కుక్క మరియు పిల్లి | വീടിനു മുന്നിൽ നായയും പൂച്ചയും | สุนัขและแมวหน้าบ้าน | ໝາແລະແມວຢູ່ຫນ້າເຮືອນ
+ឆ្កែនិងឆ្មានៅមុខផ្ទះ | အိမ်ရှေ့မှာ ခွေးနှင့်ကြောင် | 집 앞에 있는 개와 고양이 | 家の前にいる犬と猫、カメラ ﾊﾝｶｸ | 房子前的狗和猫，红色的心
+ውሻና ድመት በቤቱ ፊት | རྒྱལ་ཁབ་ཁྱི་དང་བྱི་ལ | ᎩᏟ ᎠᎴ ᏪᏌ
+"""
+SPECIAL = re.compile("<(start|end)_of_text>", re.I)
+
+
+@pytest.fixture(scope="module")
+def ours():
+    pytest.importorskip("open_clip")
+    return Tokenizer.openai()
+
+
+@pytest.fixture(scope="module")
+def theirs():
+    return pytest.importorskip("open_clip.tokenizer").SimpleTokenizer()
+
+
+def characters(*categories):
+    """All assigned characters of these Unicode categories."""
+    every = map(chr, range(sys.maxunicode + 1))
+    return [c for c in every if unicodedata.category(c) in categories]
+
+
+def strings(total, seed=0):
+    """`total` texts, from twelve generators in turn. -> iterator of (kind, text)"""
+    rng = random.Random(seed)
+    sentences = [s.strip() for s in LANGUAGES.replace("\n", "|").split("|") if s.strip()]
+    assert len(sentences) >= 40
+    digits, controls = characters("Nd", "Nl", "No"), characters("Cc", "Cf", "Zs", "Zl", "Zp")
+    letters = characters("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc")
+    marks = characters("Po", "Ps", "Pe", "Pd", "Pi", "Pf", "Sm", "Sc", "Sk", "So")
+    emoji = [chr(c) for c in (*range(0x1F300, 0x1FAFF), *range(0x2600, 0x27BF), 0x200D, 0xFE0F)]
+    flags = [chr(c) for c in range(0x1F1E6, 0x1F200)]
+    entities = [f"&{name}" for name in html.entities.html5]
+    vocabulary = Tokenizer.openai()
+    captions = tokenizer.captions(vocabulary, 20_000, seed)
+
+    def some(of, low, high, by=""):
+        return by.join(rng.choices(of, k=rng.randint(low, high)))
+
+    def sentence():
+        words = rng.choice(sentences).split()
+        words = rng.sample(words, rng.randint(1, len(words)))
+        return rng.choice([str.upper, str.lower, str.title, str])(
+            some([" ", "  ", "-"], 1, 1).join(words)
+        )
+
+    def foreign_word():
+        return some(rng.choice(sentences), 1, 20)
+
+    def entity():
+        number = rng.randrange(0x3000)
+        name = rng.choice([*rng.sample(entities, 3), f"&#{number};", f"&#x{number:x};"])
+        return rng.choice([name, "&amp;" + name[1:], "&amp;amp;" + name[1:]])
+
+    def mojibake():
+        wrong = rng.choice(["latin-1", "cp1252", "cp437", "utf-8"])
+        return sentence().encode().decode(wrong, "replace")
+
+    def long_word():
+        n = rng.randint(50, 400)
+        return rng.choice(
+            [rng.choice("aé日😀1!-") * n, some("abcdefghij", n, n), some(letters, n, n)]
+        )
+
+    kinds = {
+        "caption": lambda: rng.choice(captions),
+        "language": sentence,
+        "letters of a language": foreign_word,
+        "emoji": lambda: some([some(emoji, 1, 4), some(flags, 2, 4), "a cat", "👩🏽‍🚒"], 1, 5, " "),
+        "entity": lambda: some(["cat", entity(), entity(), "<b>", ""], 1, 5, rng.choice(["", " "])),
+        "control": lambda: some([some(controls, 1, 3), "Red", "heart", "\r\n", "\x1b[36m"], 2, 8),
+        "digits": lambda: some([some(digits, 1, 5), str(rng.random()), "x", "'s", " "], 1, 5),
+        "mixed scripts": lambda: some(letters, 1, 12),
+        "marks": lambda: some([some(marks, 1, 6), "it's", "'RE", "'ſ", "don’t", "…"], 1, 6),
+        "any code point": lambda: "".join(chr(rng.randrange(0x110000)) for _ in range(8)),
+        "mojibake": mojibake,
+        "long word": long_word,
+    }
+    for i in range(total):
+        kind = list(kinds)[i % len(kinds)]
+        yield kind, kinds[kind]()
+
+
+def check(ours, theirs, texts):
+    wrong = []
+    for kind, text in texts:
+        if not SPECIAL.search(text) and ours.encode(text) != theirs.encode(text):
+            wrong.append((kind, text))
+    assert not wrong, f"{len(wrong)} differ, among them {wrong[:5]}"
+
+
+def test_ids_equal_open_clip_s_on_a_sample(ours, theirs):
+    check(ours, theirs, strings(3_000))
+
+
+@given(text=st.text(st.characters(), max_size=40))
+def test_ids_equal_open_clip_s_on_any_text(ours, theirs, text):
+    check(ours, theirs, [("hypothesis", text)])
+    assert ours.encode(text) == in_python(ours, text)
+
+
+def test_the_tensor_equals_open_clip_s(ours, theirs):
+    texts = [text for _, text in strings(500, seed=1)]
+    assert torch.equal(ours(texts), theirs(texts))
+    assert torch.equal(ours(texts, context_length=9), theirs(texts, context_length=9))
+
+
+def test_the_released_vocabulary_is_one_that_tiktoken_reads_as_python_does(ours):
+    assert ours._tiktoken is not None
+    assert (ours.vocab_size, ours.start, ours.end) == (49408, 49406, 49407)
+    assert ours("a diagram")[0, :5].tolist() == [49406, 320, 22697, 49407, 0]
+
+
+def test_the_digest_of_the_released_vocabulary_is_its_name(ours):
+    assert ours.digest == "openai"
+    others = [list(ours.merges)[:-1], [*list(ours.merges)[:-1], (90, 90)]]
+    assert all(len(Tokenizer(merges).digest) == 64 for merges in others)
+
+
+@pytest.mark.slow
+def test_ids_equal_open_clip_s_on_two_hundred_thousand_strings(ours, theirs):
+    check(ours, theirs, strings(204_000, seed=2))
+
+
+@pytest.mark.slow
+def test_ids_equal_open_clip_s_on_words_of_ten_thousand_characters(ours, theirs):
+    rng = random.Random(3)
+    letters = characters("Ll", "Lo")
+    for of in ("ab", "abcdefghijklmnopqrstuvwxyz", "éèê", "日本語", "!?-", letters):
+        word = "".join(rng.choices(of, k=10_000))
+        check(ours, theirs, [(str(of[:20]), word)])
+        assert ours.encode(word) == in_python(ours, word)
+
+
+@pytest.mark.slow
+def test_tiktoken_and_python_agree_on_the_released_vocabulary(ours):
+    for kind, text in strings(40_000, seed=4):
+        assert ours.encode(text) == in_python(ours, text), (kind, text)
+
+
+# --- the merges file
+
+
+def merges_lines():
+    spec = importlib.util.find_spec("open_clip")
+    path = f"{spec.submodule_search_locations[0]}/{MERGES_FILE}"
+    return gzip.open(path, "rt", encoding="utf-8").read().split("\n")
+
+
+def test_the_merges_file_may_be_given_packed_or_not(ours, tmp_path):
+    text = "\n".join(merges_lines()[:48_895])
+    (tmp_path / "merges.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "merges.gz").write_bytes(gzip.compress(text.encode()))
+    for name in ("merges.txt", "merges.gz"):
+        assert Tokenizer.openai(tmp_path / name).merges == ours.merges
+
+
+def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
+    good = "\n".join(merges_lines()[:48_895]).encode()
+    packed = gzip.compress(good)
+    path = tmp_path / "merges"
+    for bad in (b"", good[: len(good) // 2], packed[:-100], packed[:50], b"\x1f\x8bno", b"\xff\x00",
+                b"#version\n" + b"q zz\n" * 50_000, b"#version\n" + b"a b\n" * 50_000):  # fmt: skip
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match="^[^\n]+$"):
+            Tokenizer.openai(path)
+    with pytest.raises(ValueError, match="no merges file"):
+        Tokenizer.openai(tmp_path / "missing")
+
+
+def test_without_a_merges_file_one_sentence_tells_both_ways(monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pip install open_clip_torch, or give .* the path"):
+        Tokenizer.openai()
+
+
+def test_finding_the_merges_file_imports_no_package():
+    import subprocess
+
+    code = (
+        "import sys; from miniclip.bpe import Tokenizer; Tokenizer.openai(); "
+        "assert 'open_clip' not in sys.modules and 'tiktoken' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_bench_prints_a_row_for_each_tokenizer(ours, capsys, monkeypatch):
+    for name in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):  # the command sets both
+        monkeypatch.setenv(name, "1")
+    tokenizer.main(["--bench", "--rounds", "1", "--n", "20"])
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[0].startswith("captions: 20 new ones")
+    assert rows[2].startswith("miniclip, tiktoken") and "open_clip" in rows[4]

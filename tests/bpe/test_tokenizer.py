@@ -1,0 +1,291 @@
+"""The tokenizer: nothing is lost, tiktoken and the readable encoder agree, damage is refused."""
+
+import html
+import json
+import pickle
+import random
+
+import ftfy
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from miniclip.bpe import tokenizer
+from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet, clean
+from miniclip.bpe.cleaning import is_plain, split_words
+from miniclip.bpe.merges import segment
+
+CAPTIONS = [
+    "a photo of a red heart", "flag: Egypt", "It's 12 o'clock, isn't it?", "woman firefighter",
+    "woman firefighter: dark skin tone", "a naïve café, Zürich", "日本の旗", "dog dogs doghouse",
+] * 3  # fmt: skip
+TOK = Tokenizer.train(CAPTIONS, 580, context_length=16)
+any_text = st.text(st.characters())  # surrogates and unassigned code points too
+
+
+def in_python(tok, text):
+    """The ids as `segment` gives them, without a cache and without tiktoken."""
+    words = split_words(clean(text))
+    return [i for word in words for i in segment(tok._symbols(word.encode() + b"\xff"), tok.merges)]
+
+
+def without_space(text):
+    return "".join(text.split())
+
+
+# --- cleaning
+
+
+@given(any_text)
+@example("a &amp;lt; b")
+@example("&#xD800; \ud800 \x1c\x1f\x85")
+@example("&amp;amp;nbsp;x")
+def test_decoding_gives_the_cleaned_text_but_for_white_space(text):
+    assert without_space(TOK.decode(TOK.encode(text))) == without_space(clean(text))
+
+
+@given(st.text(st.characters(max_codepoint=127)))
+@example("a < b > c \\ ` ' \" {}")
+@example("&lt;")
+def test_plain_text_needs_no_repair(text):
+    if is_plain(text):
+        assert html.unescape(html.unescape(ftfy.fix_text(text))) == text
+
+
+def test_cleaning_repairs_unescapes_twice_collapses_and_lowers():
+    assert clean("  DonÃ¢â‚¬â„¢t\n\tSHOUT &amp;amp; &lt;b&gt;  ") == "don't shout & <b>"
+    assert clean("<i> &amp;amp;") == "<i> &"  # where there is markup, ftfy leaves entities alone
+
+
+def test_words_are_split_as_the_paper_s_code_does():
+    assert split_words("it's 2021!? naïve 日本") == "it 's 2 0 2 1 !? naïve 日本".split()
+
+
+# --- the vocabulary
+
+
+def test_ids_are_bytes_then_last_bytes_then_merges_then_start_and_end():
+    assert TOK.pieces[0] == b"!" and TOK.pieces[256] == b"!\xff"
+    assert sorted(TOK.pieces[:256]) == [bytes([b]) for b in range(256)]
+    assert [p + b"\xff" for p in TOK.pieces[:256]] == TOK.pieces[256:512]
+    assert (TOK.start, TOK.end, TOK.vocab_size) == (578, 579, 580)
+    assert TOK.encode("!") == [256]
+
+
+def test_the_alphabet_gives_each_byte_a_character_that_can_be_seen():
+    alphabet = byte_alphabet()
+    assert sorted(alphabet) == list(range(256)) and len(set(alphabet.values())) == 256
+    assert all(len(c) == 1 and c.isprintable() and not c.isspace() for c in alphabet.values())
+
+
+def test_training_depends_on_the_captions_and_not_on_their_order():
+    shuffled = random.Random(1).sample(CAPTIONS, len(CAPTIONS))
+    assert Tokenizer.train(shuffled, 580, context_length=16).state() == TOK.state()
+
+
+def test_a_frequent_word_becomes_one_id_and_few_captions_give_few_merges():
+    assert len(TOK.encode("firefighter")) == 1
+    small = Tokenizer.train(["ab ab"], 5000)
+    assert small.vocab_size == 515 and small.encode("ab") == [512]
+
+
+# --- tiktoken and Python
+
+
+@given(st.lists(st.text("abc ", max_size=12), max_size=8), st.lists(st.text("abc", max_size=30)))
+def test_tiktoken_and_python_agree_on_vocabularies_trained_here(corpus, words):
+    tok = Tokenizer.train(corpus * 2, 560)
+    assert tok._tiktoken is not None
+    for word in words:
+        assert tok.encode(word) == in_python(tok, word)
+
+
+@given(any_text)
+def test_tiktoken_and_python_agree_on_any_text(text):
+    assert TOK.encode(text) == in_python(TOK, text)
+
+
+@st.composite
+def any_merges(draw):
+    """Merges that nobody learned: any two entries there are, over the letters a, b and c."""
+    ids, made, pieces = (
+        [64, 65, 66, 320, 321],
+        [],
+        {64: "a", 65: "b", 66: "c", 320: "a/", 321: "b/"},
+    )
+    for _ in range(draw(st.integers(0, 8))):
+        left = draw(st.sampled_from([i for i in ids if "/" not in pieces[i]]))
+        right = draw(st.sampled_from(ids))
+        if pieces[left] + pieces[right] not in pieces.values():
+            new = 512 + len(made)
+            pieces[new] = pieces[left] + pieces[right]
+            made.append((left, right))
+            ids.append(new)
+    return made
+
+
+@given(any_merges(), st.lists(st.text("abc", min_size=1, max_size=12)))
+def test_encoding_equals_python_for_merges_that_nobody_learned(merges, words):
+    tok = Tokenizer(merges)
+    for word in words:
+        assert tok.encode(word) == in_python(tok, word)
+
+
+def test_tiktoken_is_not_asked_where_it_would_join_other_pairs():
+    bc, ab, abc = (65, 66), (64, 65), (513, 66)
+    tok = Tokenizer([bc, ab, abc])
+    assert tok._tiktoken is None
+    assert tok.encode("abcc") == [64, 512, 66 + 256]  # a bc c: the merge that was learned first
+    assert Tokenizer([ab, bc, (512, 66)])._tiktoken is not None
+
+
+def test_without_tiktoken_the_ids_are_the_same():
+    slow = Tokenizer(TOK.merges)
+    slow.fast = False
+    assert [slow.encode(text) for text in CAPTIONS] == [TOK.encode(text) for text in CAPTIONS]
+    assert "_tiktoken" not in vars(slow)
+
+
+def test_a_full_cache_starts_afresh(monkeypatch):
+    monkeypatch.setattr(tokenizer._Cache, "limit", 3)
+    tok = Tokenizer(TOK.merges)
+    assert [tok.encode(text) for text in CAPTIONS] == [TOK.encode(text) for text in CAPTIONS]
+    assert len(tok._ids_of_chunk) <= 3
+
+
+# --- the tensor
+
+
+def test_rows_are_start_text_end_zeros():
+    heart, egypt = TOK.encode("a red heart"), TOK.encode("flag: Egypt")
+    rows = TOK(["a red heart", "flag: Egypt"])
+    assert rows.dtype == torch.int64 and rows.shape == (2, 16)
+    assert rows[0].tolist() == [TOK.start, *heart, TOK.end] + [0] * (14 - len(heart))
+    assert rows[1, len(egypt) + 1] == TOK.end and rows.argmax(1).tolist()[1] == len(egypt) + 1
+    assert torch.equal(TOK("a red heart"), rows[:1])
+
+
+@given(st.lists(st.text("abc .1", max_size=30), min_size=1, max_size=4))
+def test_trimming_only_takes_zeros_away(texts):
+    full, trimmed = TOK(texts), TOK(texts, trim=True)
+    assert torch.equal(full[:, : trimmed.shape[1]], trimmed)
+    assert not full[:, trimmed.shape[1] :].any() and (trimmed[:, -1] != 0).any()
+
+
+@given(st.text("abc 1", max_size=60), st.integers(2, 20))
+def test_long_text_is_cut_and_keeps_its_end(text, length):
+    ids, row = TOK.encode(text), TOK(text, context_length=length)[0].tolist()
+    assert row[: len(ids) + 2] == [TOK.start, *ids[: length - 2], TOK.end]
+    assert len(row) == length
+
+
+def test_long_text_is_refused_on_request():
+    with pytest.raises(ValueError, match="text 1 takes 17 ids and the context holds 16"):
+        TOK(["fits", "1" * 15], truncate=False)
+    assert TOK(["1" * 14], truncate=False)[0, -1] == TOK.end
+
+
+def test_no_texts_make_no_rows():
+    assert TOK([]).shape == (0, 16) and len(TOK([], trim=True)) == 0
+
+
+def test_special_tokens_in_a_caption_are_text():
+    text = "<start_of_text> <|endoftext|> <end_of_text>"
+    assert not {TOK.start, TOK.end} & set(TOK.encode(text))
+    assert without_space(TOK.decode(TOK.encode(text))) == without_space(text)
+
+
+def test_decoding_reads_a_row_until_its_end():
+    assert TOK.decode(TOK("a red heart!", trim=False)[0]) == "a red heart !"
+    with pytest.raises(ValueError, match="so 580 is none"):
+        TOK.decode([3, 580])
+
+
+# --- to a file and back
+
+
+@given(st.lists(st.text("abc ", max_size=12), max_size=8), st.integers(2, 99))
+def test_a_digest_tells_vocabularies_apart_and_nothing_else(corpus, length):
+    tok = Tokenizer.train(corpus, 530)
+    assert Tokenizer.from_state(tok.state() | {"context_length": length}).digest == tok.digest
+    merges = list(tok.merges)
+    for other in (merges[:-1], merges[::-1], [*merges, (90, 90)]):
+        try:
+            same = Tokenizer(other).pieces == tok.pieces
+        except ValueError:  # in this order a merge joins what is not there yet
+            continue
+        assert (Tokenizer(other).digest == tok.digest) == same
+    assert len(bytes.fromhex(tok.digest)) == 32
+
+
+@given(st.lists(st.text("abc ", max_size=12), max_size=8), st.integers(2, 99))
+def test_a_vocabulary_survives_json_and_a_checkpoint(corpus, length):
+    tok = Tokenizer.train(corpus, 530, context_length=length)
+    back = Tokenizer.from_state(json.loads(json.dumps(tok.state())))
+    assert (back.pieces, back.merges) == (tok.pieces, tok.merges)
+    assert back.context_length == length
+
+
+def test_saving_and_loading(tmp_path):
+    TOK.save(tmp_path / "vocabulary.json")
+    assert Tokenizer.load(tmp_path / "vocabulary.json").state() == TOK.state()
+    assert [path.name for path in tmp_path.iterdir()] == ["vocabulary.json"]
+    torch.save(TOK.state(), tmp_path / "x.pt")
+    state = torch.load(tmp_path / "x.pt", weights_only=True)
+    assert Tokenizer.from_state(state).encode("a dog") == TOK.encode("a dog")
+    assert pickle.loads(pickle.dumps(TOK)).encode("a dog") == TOK.encode("a dog")
+
+
+def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "vocabulary.json"
+    TOK.save(path)
+    monkeypatch.setattr(tokenizer.os, "replace", lambda *paths: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Tokenizer.train([], 514).save(path)
+    assert Tokenizer.load(path).state() == TOK.state()
+
+
+@given(st.integers(0, 10_000))
+def test_a_truncated_file_is_refused(tmp_path_factory, cut):
+    text = json.dumps(TOK.state())
+    path = tmp_path_factory.mktemp("cut") / "vocabulary.json"
+    path.write_text(text[: cut % len(text)])
+    with pytest.raises(ValueError, match="holds no vocabulary"):
+        Tokenizer.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", "3", '{"merges": []}', "[" * 100_000, "\x00\x01",
+        '{"format": "miniclip byte-pair vocabulary"}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1]]}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1, 512]]}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[300, 1]]}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1, -1]]}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1,1],[1,1]]}',
+        '{"format": "miniclip byte-pair vocabulary", "context_length": "77", "merges": []}',
+    ],
+)  # fmt: skip
+def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
+    path = tmp_path / "vocabulary.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match="holds no vocabulary") as error:
+        Tokenizer.load(path)
+    assert "\n" not in str(error.value)
+
+
+def test_wrong_arguments_are_refused_in_one_sentence(tmp_path):
+    for wrong in [
+        lambda: Tokenizer.train("one string", 600),
+        lambda: Tokenizer.train(["a"], 513),
+        lambda: Tokenizer.train(["a"], 600, context_length=1),
+        lambda: Tokenizer.train([3], 600),
+        lambda: TOK("a", context_length=0),
+        lambda: TOK(None),
+        lambda: TOK([None]),
+        lambda: Tokenizer.load(tmp_path / "missing"),
+    ]:
+        with pytest.raises(ValueError, match="^[^\n]+$"):
+            wrong()

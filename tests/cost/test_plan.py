@@ -1,0 +1,238 @@
+"""The plan against what it stands for: torch's own counts, real tensors, and the paper's days."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from miniclip import MODELS, create_model
+from miniclip.cost.flop import flop_per_pair
+from miniclip.cost.activation_memory import activations
+from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.cost.plan import GIB, GPUS, PAPER, describe, plan
+from tests.losses import Watch
+
+SMALL = ["rn_mini", "vit_mini"]
+TORCH_COUNTS = ["rn50", "vit_l14", *SMALL]
+
+
+def on_meta(name, **overrides):
+    with torch.device("meta"):
+        return create_model(name, **overrides)
+
+
+def inputs(model, count, length, device="meta"):
+    size = model.config["image_size"]
+    images = torch.zeros(count, 3, size, size, device=device)
+    return images, torch.zeros(count, length, dtype=torch.long, device=device)
+
+
+def counted(model, length):
+    """(forward, backward) flop of two pairs by torch's counter, attention as matrix products."""
+    with FlopCounterMode(display=False) as counter:
+        image, text, _ = model(*inputs(model, 2, length), normalize=False)
+    forward = counter.get_total_flops()
+    with FlopCounterMode(display=False) as counter:
+        (image.sum() + text.sum()).backward()
+    return forward, counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", TORCH_COUNTS)
+def test_the_flop_are_those_torch_counts(name):
+    model = on_meta(name, vocab_size=600)
+    context = model.config["context_length"]
+    for length in (context, 5)[: 1 + (name in SMALL)]:
+        flop = flop_per_pair(model.config, length)
+        assert (2 * flop["forward"], 2 * flop["backward"]) == counted(model, length), length
+
+
+@settings(max_examples=8)
+@given(
+    stages=st.lists(st.integers(1, 3), min_size=1, max_size=4),
+    width=st.sampled_from([4, 6, 8]),
+    cells=st.integers(1, 3),
+    length=st.integers(1, 9),
+)
+def test_so_are_those_of_any_resnet(stages, width, cells, length):
+    image_size = cells * 2 ** (len(stages) + 1)
+    model = on_meta("rn_mini", vocab_size=600, vision_layers=stages, vision_width=width,
+                    vision_heads=2, image_size=image_size)  # fmt: skip
+    flop = flop_per_pair(model.config, length)
+    assert (2 * flop["forward"], 2 * flop["backward"]) == counted(model, length)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("dtype, within", [(torch.float32, 0.02), (torch.bfloat16, 0.1)])
+def test_the_activations_are_what_autograd_keeps_of_real_tensors(name, dtype, within):
+    model = create_model(name, vocab_size=600)
+    length, kept = 11, {}
+
+    def keep(x):
+        kept[x.untyped_storage()._cdata] = x.untyped_storage()
+        return x
+
+    def bytes_of(count):
+        kept.clear()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+                model(*inputs(model, count, length, "cpu"), normalize=False)
+        return sum(storage.nbytes() for storage in kept.values())
+
+    real = bytes_of(3) - bytes_of(2)  # the weights cancel
+    ours = activations(on_meta(name, vocab_size=600), length, dtype)["a_pair"]
+    assert ours == pytest.approx(real, rel=within), f"{ours:,} against {real:,}"
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_checkpointing_keeps_one_block_and_the_inputs_of_all(name):
+    kept = activations(on_meta(name), 32, torch.float32)
+    assert kept["a_pair_checkpointed"] + kept["largest_block"] < kept["a_pair"]
+
+
+def test_one_more_block_keeps_its_input_only():
+    four, five = (
+        activations(on_meta("vit_mini", vision_layers=depth), 32, torch.float32) for depth in (4, 5)
+    )
+    assert five["a_pair_checkpointed"] - four["a_pair_checkpointed"] == 17 * 128 * 4  # L D floats
+    assert five["largest_block"] == four["largest_block"]
+    # beside the inputs of all 4 + 2 blocks it keeps at least the patches, in front of the first
+    inputs = 4 * 17 * 128 * 4 + 2 * 32 * 128 * 4
+    assert four["a_pair_checkpointed"] >= inputs + 3 * 64 * 64 * 4
+    # and without checkpointing about 16 times that: 4 norms and their scales, q, k, v, 2 x 4 in the MLP
+    assert 14 < (five["a_pair"] - four["a_pair"]) / (17 * 128 * 4) < 18
+
+
+@pytest.mark.parametrize("n, e", [(256, 8), (300, 16)])
+def test_the_loss_written_out_holds_four_squares(n, e):
+    image, text = torch.randn(2, n, e, requires_grad=True).unbind()
+    with Watch() as watch:
+        clip_loss(image, text, torch.tensor(2.0)).backward()
+    cost = plan("vit_mini", batch_size=n)["losses"]["all rows on every GPU"]
+    assert watch.peak_bytes == pytest.approx(cost["bytes"], rel=0.25), watch.peak_bytes
+
+
+def test_the_loss_s_flop_are_those_torch_counts():
+    n, e, rows = 96, MODELS["vit_mini"]["embed_dim"], 24
+    scale = torch.tensor(2.0)
+
+    def product(into, a, b, *rest, out_shape=None, **more):
+        return 2 * a[0] * a[1] * b[1]
+
+    in_place = {torch.ops.aten.addmm_: product}  # which torch's counter does not know
+
+    def own_rows(image, text, scale):  # of one rank of four, both ways
+        by_image, by_text = scale * image[:rows] @ text.T, scale * text[:rows] @ image.T
+        return by_image.logsumexp(1).sum() + by_text.logsumexp(1).sum()
+
+    ways = {"all rows on every GPU": (clip_loss, 1), "this one": (contrastive_loss, 1)}
+    ways["own rows, both ways"] = own_rows, n // rows
+    for name, (loss, world) in ways.items():
+        image, text = torch.randn(2, n, e, requires_grad=True).unbind()
+        with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
+            loss(image, text, scale).backward()
+        cost = plan("vit_mini", world, batch_size=n)["losses"][name]
+        assert counter.get_total_flops() == cost["flop"], name
+
+
+def test_checkpointed_pairs_need_the_inputs_and_one_block_each():
+    kept = activations(on_meta("vit_b32"), 77, torch.float16)
+    p = plan("vit_b32", checkpoint_blocks=True)
+    assert p["pair_bytes"] == kept["a_pair_checkpointed"] + kept["largest_block"]
+    assert plan("vit_b32")["pair_bytes"] == kept["a_pair"]
+
+
+def test_machines_are_joined_by_the_slower_link():
+    near, far = plan("vit_b32", 8, "a100"), plan("vit_b32", 9, "a100")
+    sent = [sum(p["wire"].values()) for p in (near, far)]
+    assert near["wire_s"] == pytest.approx(sent[0] / 300e9)
+    assert far["wire_s"] == pytest.approx(sent[1] / 25e9)
+
+
+@pytest.mark.parametrize("name, world, days", PAPER)
+def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
+    p = plan(name, world, "v100", checkpoint_blocks=True)
+    assert p["days"] == pytest.approx(days, rel=0.1)
+    run = next(run for run in p["paper"] if run["model"] == name)
+    exact = plan(name, world, "v100", checkpoint_blocks=True, utilisation=run["utilisation"])
+    # but for the last of 592 GPUs, which waits: 32,768 pairs do not divide among them
+    assert exact["days"] == pytest.approx(days, rel=0.02)
+    assert 0.15 < run["model_utilisation"] < run["utilisation"] < 0.3
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_parameters_and_their_bytes(name):
+    p, half = (plan(name, 2, half_moments=half) for half in (False, True))
+    count = sum(t.numel() for t in on_meta(name).parameters())
+    assert p["parameters"] == count
+    memory = p["memory"]
+    assert memory["weights"] == memory["gradients"] == 4 * count
+    assert memory["Adam's moments"] == 8 * count == 2 * half["memory"]["Adam's moments"]
+    assert p["memory_bytes"] == sum(memory.values())
+
+
+def test_the_released_sizes_are_known():
+    assert plan("vit_l14")["parameters"] == 427_616_513
+    assert plan("rn50x64")["parameters"] == 623_258_305
+
+
+@given(
+    world=st.integers(1, 600),
+    batch=st.integers(600, 10**5),
+    micro=st.none() | st.integers(1, 300),
+    gpu=st.sampled_from(sorted(GPUS)),
+)
+def test_what_fits_fits(world, batch, micro, gpu):
+    p = plan("vit_mini", world, gpu, batch, micro_batch=micro)
+    assert p["pairs"] == math.ceil(batch / world)
+    assert (p["memory_bytes"] <= p["gpu_bytes"]) == (p["pairs_together"] <= p["pairs_that_fit"])
+    assert p["gpu_bytes"] == GPUS[gpu]["memory_gib"] * GIB
+    assert p["step_s"] >= p["wire_s"] >= 0 and p["days"] > 0
+    assert (p["wire_s"] == 0) == (world == 1)
+    assert max(map(len, describe(p).splitlines())) <= 100
+
+
+def test_a_micro_batch_saves_memory_and_costs_one_more_forward_pass():
+    whole, parts = plan("vit_b32", 1, "h100"), plan("vit_b32", 1, "h100", micro_batch=1024)
+    assert parts["memory"]["activations"] * 32 == whole["memory"]["activations"]
+    assert parts["flop"]["again"] == whole["flop"]["forward"] and whole["flop"]["again"] == 0
+    assert parts["days"] / whole["days"] == pytest.approx(4 / 3, rel=0.01)
+
+
+def test_the_wire_carries_what_the_loss_sends():
+    wire = plan("vit_l14", 256)["wire"]
+    share = 255 / 256
+    assert wire["texts in fp16, gathered"] == share * 32_768 * (2 * 768 + 8)
+    assert wire["their gradients, reduce-scattered"] == share * 32_768 * 4 * 768
+    assert wire["gradients of the weights, all-reduced"] == 2 * share * 4 * 427_616_513
+
+
+def test_the_table_says_what_the_plan_holds():
+    p = plan("vit_l14", 256, "v100", checkpoint_blocks=True)
+    said = describe(p)
+    assert "427,616,513 parameters, on 256 x v100" in said and "fits in 32" in said
+    assert f"{p['days']:.1f}" in said and f"{p['pairs_per_s']:,.0f}" in said
+    too_much = describe(plan("rn50x64", 8, "a100"))
+    assert "does not fit in 80" in too_much and "--micro-batch" in too_much
+    assert "take a larger card" in describe(plan("rn50x64", 2, "t4", batch_size=262_144))
+
+
+@pytest.mark.parametrize(
+    "how, sentence",
+    [
+        (dict(gpu="v1000"), "no GPU is called 'v1000'; there are v100"),
+        (dict(precision="bf16"), "the v100 cannot compute in bf16"),
+        (dict(precision="int8"), "precision must be one of fp32, bf16, fp16"),
+        (dict(world=9, batch_size=8), "9 GPUs cannot share a batch of 8"),
+        (dict(world=0), "0 GPUs"),
+        (dict(micro_batch=0), "at least 1 pair"),
+        (dict(length=78), "reads 1 to 77 tokens, not 78"),
+        (dict(utilisation=1.5), "share of the peak"),
+        (dict(model="vit_b31"), "did you mean"),
+    ],
+)
+def test_what_cannot_be_planned_is_said_in_one_sentence(how, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        plan(**{"model": "vit_b32", **how})

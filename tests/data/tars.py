@@ -1,0 +1,161 @@
+"""What the tests of shards share: pairs to tell apart, tars of anything, and how to survive them."""
+
+import contextlib
+import io
+import itertools
+import os
+import signal
+import tarfile
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from miniclip.data import BadPicture, open_pairs, report_skipped
+from miniclip.data.loader import batches, crop, draw, join
+from miniclip.data.shards.pack import pack
+from miniclip.data.dataset import Pairs
+
+
+class Coloured(Pairs):
+    """n pictures of which each is one colour and says its index; those in `bad` cannot be read."""
+
+    def __init__(self, n, bad=()):
+        super().__init__("coloured", [[str(i)] for i in range(n)], {"train": list(range(n))})
+        self.bad = bad
+
+    def image(self, i):
+        if i in self.bad:
+            raise BadPicture("damaged")
+        return Image.new("RGB", (4, 4), (i % 256, i // 256, 7))
+
+
+def letters(texts, trim):
+    """A tokenizer that can be read back: the code points of N texts, (N, the longest) int64."""
+    longest = max(map(len, texts), default=1)
+    rows = [[*map(ord, text)] + [0] * (longest - len(text)) for text in texts]
+    return torch.tensor(rows, dtype=torch.int64).view(len(texts), longest)
+
+
+def texts_of(tokens):
+    return ["".join(map(chr, row)).rstrip("\0") for row in tokens.tolist()]
+
+
+def visit(pairs, i, seed, epoch, size, scale):
+    """One pair as it is seen this time: ((3, S, S) uint8, caption)."""
+    rng, caption = draw(pairs, i, seed, epoch)
+    return crop(pairs, i, rng, size, scale), caption
+
+
+def read_epoch(pairs, indices, batch_size, seed, epoch, size, scale, start=0, **how):
+    """[(images (N, 3, S, S) uint8, captions, skipped)] of one epoch from batch `start` on."""
+    per_epoch = max(1, len(indices) // batch_size)
+    found, at = [], epoch * per_epoch + start
+    with contextlib.closing(
+        batches(pairs, indices, letters, batch_size, seed, size, scale, at, **how)
+    ) as loaded:
+        for parts, skipped in itertools.islice(loaded, per_epoch - start):
+            images, tokens = join(parts)
+            found.append((images.clone(), texts_of(tokens), skipped))
+    return found
+
+
+@pytest.fixture(name="cache")
+def cache_folder(tmp_path_factory, monkeypatch):
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("MINICLIP_CACHE", str(folder))
+    return folder
+
+
+def picture(kind="JPEG", colour=(200, 30, 90), size=(20, 16)):
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, kind)
+    return file.getvalue()
+
+
+def write_tar(path, members, form=tarfile.USTAR_FORMAT):
+    """A tar of (name, bytes or a type of member)."""
+    with tarfile.open(path, "w", format=form) as tar:
+        for name, data in members:
+            info = tarfile.TarInfo(name)
+            if isinstance(data, tuple):
+                info.type, info.linkname = data
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return str(path)
+
+
+@pytest.fixture(name="packed")
+def packed_pairs(tmp_path, cache):
+    """60 pairs in 12 shards of 5."""
+    pack(Coloured(60), tmp_path / "out", 5)
+    return open_pairs(tmp_path / "out")
+
+
+def pictures():
+    """One small picture of each kind that training data comes in."""
+    rng = np.random.default_rng(0)
+    noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
+    found = {}
+    for suffix, kind in (
+        ("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("gif", "GIF"), ("bmp", "BMP"),
+        ("tiff", "TIFF"),
+    ):  # fmt: skip
+        file = io.BytesIO()
+        noise.save(file, kind)
+        found[suffix] = file.getvalue()
+    return found
+
+
+@contextlib.contextmanager
+def no_hang(seconds=60):
+    """A case that takes a minute hangs: most take milliseconds."""
+
+    def ring(number, frame):
+        pytest.fail(f"hangs: not done after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def files_below(folder):
+    return {
+        os.path.join(where, name): os.stat(os.path.join(where, name)).st_mtime_ns
+        for where, _, names in os.walk(folder)
+        for name in names
+    }
+
+
+def survive(source, outside):
+    """Open a source and visit all of it: (pairs read, skips); a refusal is (0, 1).
+
+    outside: a folder above the source, in which nothing may be written.
+    """
+    before = files_below(outside)
+    with no_hang():
+        try:
+            pairs = open_pairs(source)
+        except ValueError as error:
+            assert str(error) and "\n" not in str(error) and len(str(error)) < 2000
+            assert files_below(outside) == before
+            return 0, 1
+        visits = read_epoch(pairs, range(len(pairs)), 1, 0, 0, 8, (0.5, 1))
+        read, skipped = 0, list(pairs.skipped)
+        for images, captions, bad in visits:
+            assert len(images) == len(captions)
+            assert all(c and c.encode() and "\n" not in c for c in captions)
+            read, skipped = read + len(images), skipped + bad
+        for i in range(len(pairs)):
+            assert pairs.captions(i) and pairs.where(i)
+        assert read + len(skipped) - len(pairs.skipped) == len(pairs)
+        assert "\n" not in report_skipped(skipped)
+    assert files_below(outside) == before
+    return read, len(skipped)

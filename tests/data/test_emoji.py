@@ -1,0 +1,228 @@
+"""The embedded pairs: what data they are, and that no machine or order can move the splits."""
+
+import collections
+import hashlib
+import pathlib
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.data import open_pairs
+from miniclip.data.emoji import captions
+from miniclip.data.emoji import classes
+from miniclip.data.emoji import dataset
+from miniclip.data.emoji import make_table
+from miniclip.data.emoji import render
+
+NAMES = [row["name"] for row in dataset.read_table()]
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return open_pairs()
+
+
+def test_there_are_3944_names_of_3722_pictures(pairs):
+    several = [i for i in range(len(pairs)) if pairs.is_duplicate(i)]
+    assert len(NAMES) == len(set(NAMES)) == 3944
+    assert len(pairs) == 3722
+    assert (len(several), sum(len(pairs.captions(i)) for i in several)) == (182, 404)
+
+
+def test_no_two_pairs_are_one_picture(pairs):
+    digests = {pairs.image(i).tobytes() for i in range(len(pairs))}
+    assert len(digests) == len(pairs)
+    assert pairs.image(0).size == (64, 64) and pairs.image(0).mode == "RGB"
+
+
+def test_names_of_one_picture_are_drawn_alike(pairs):
+    files = render.svg_files()
+    for rows in [rows for rows in pairs.rows if len(rows) > 1][::4]:
+        drawn = {
+            render.draw(pathlib.Path(files[r["codes"]]).read_text("utf-8")).tobytes() for r in rows
+        }
+        assert len(drawn) == 1, [row["name"] for row in rows]
+
+
+def test_splits_share_nothing_and_leave_nothing_out(pairs):
+    everyone = sorted(i for indices in pairs.splits.values() for i in indices)
+    assert everyone == list(range(len(pairs)))
+    assert {name: len(own) for name, own in pairs.splits.items()} == {
+        "train": 3354,
+        "heldout_compositions": 199,
+        "heldout_concepts": 169,
+    }
+
+
+@given(st.integers(0, 2**32))
+def test_splits_do_not_depend_on_the_order_of_the_table(seed):
+    rows = dataset.read_table()
+    random.Random(seed).shuffle(rows)
+    grouped = collections.defaultdict(list)
+    for row in rows:
+        grouped[row["picture"]].append(row)
+    shuffled = list(grouped.values())
+
+    def by_name(pictures):
+        return {
+            split: {frozenset(r["name"] for r in pictures[i]) for i in indices}
+            for split, indices in dataset.split(pictures).items()
+        }
+
+    first = collections.defaultdict(list)
+    for row in dataset.read_table():
+        first[row["picture"]].append(row)
+    assert by_name(shuffled) == by_name(list(first.values()))
+
+
+def test_a_composition_has_only_words_of_the_training_names(pairs):
+    seen = {w for i in pairs.splits["train"] for n in pairs.captions(i) for w in dataset.words(n)}
+    for i in pairs.splits["heldout_compositions"]:
+        assert {w for n in pairs.captions(i) for w in dataset.words(n)} <= seen
+    trained = {name for i in pairs.splits["train"] for name in pairs.captions(i)}
+    assert not trained & {
+        n for i in pairs.splits["heldout_compositions"] for n in pairs.captions(i)
+    }
+
+
+def test_the_gallery_is_every_picture(pairs):
+    assert list(pairs.gallery("heldout_compositions")) == list(range(3722))
+
+
+def test_the_tone_blind_oracle_agrees_with_ranking_ties_at_random(pairs):
+    indices = pairs.splits["heldout_compositions"]
+    bases = [{captions.without_tone(n) for n in pairs.captions(i)} for i in range(len(pairs))]
+    rng, hits, asked = np.random.default_rng(0), collections.Counter(), 0
+    for i in indices:
+        for name in pairs.captions(i):
+            tied = [j for j, own in enumerate(bases) if captions.without_tone(name) in own]
+            for _ in range(50):
+                rank = 1 + rng.permutation(tied).tolist().index(i)
+                hits.update(k for k in (1, 5, 10) if rank <= k)
+                asked += 1
+    oracle = pairs.tone_blind_oracle(indices)
+    for k in (1, 5, 10):
+        assert abs(oracle[f"R@{k}"] - hits[k] / asked) < 0.02, (k, oracle, hits[k] / asked)
+    assert 0.10 < oracle["R@1"] < 0.20 and 0.80 < oracle["R@10"] < 0.95  # it is no easy yardstick
+
+
+def test_tones_and_base_make_up_the_name(pairs):
+    for i in range(len(pairs)):
+        assert "skin tone" not in pairs.base(i)
+        assert sorted(dataset.words(pairs.base(i) + " " + " ".join(pairs.tones(i)))) == sorted(
+            dataset.words(pairs.captions(i)[0])
+        )
+
+
+def test_there_are_20_classes_and_none_is_most_of_them(pairs):
+    labels = collections.Counter(pairs.label(i) for i in range(len(pairs)))
+    held = collections.Counter(pairs.label(i) for i in pairs.splits["heldout_concepts"])
+    assert len(pairs.class_names) == len(set(pairs.class_names)) == 20
+    assert set(labels) == {-1, *range(20)}
+    assert sum(labels.values()) - labels.pop(-1) >= 850 and min(labels.values()) >= 10
+    del held[-1]
+    assert sum(held.values()) >= 100 and max(held.values()) / sum(held.values()) < 0.15
+    assert classes.MISFITS <= set(NAMES)
+    cat = next(i for i in range(len(pairs)) if pairs.captions(i)[0] == "black cat")
+    assert pairs.class_names[pairs.label(cat)] == "animal"
+
+
+def test_no_picture_with_a_tone_has_a_class(pairs):
+    assert not any(pairs.label(i) >= 0 for i in range(len(pairs)) if pairs.tones(i))
+
+
+def test_queries_are_typed_or_ask_for_pictures_of_their_split(pairs):
+    texts, answers = pairs.queries("heldout_compositions")
+    assert len(texts) == len(answers) == 8 and answers.count(None) == 4
+    for text, i in zip(texts, answers):
+        assert i is None or i in pairs.splits["heldout_compositions"] and text in pairs.captions(i)
+
+
+@given(st.sampled_from(NAMES))
+def test_a_name_is_its_parts(name):
+    head, details, tones = captions.parts(name)
+    assert sorted(dataset.words(" ".join((head, *details, *tones)))) == sorted(dataset.words(name))
+
+
+@given(st.sampled_from(NAMES))
+def test_another_way_to_say_a_name_says_all_of_it(name):
+    for said in captions.variants(name):
+        said = said.replace("kissing", "kiss couple").replace("with heart", "couple with heart")
+        assert set(dataset.words(name)) <= set(dataset.words(said)) and ":" not in said.replace(
+            "1:", ""
+        )
+
+
+def test_a_caption_is_the_name_turned_around_enriched_or_framed():
+    rng, kinds = np.random.default_rng(0), collections.Counter()
+    name, others = (
+        "woman firefighter: dark skin tone",
+        captions.variants("woman firefighter: dark skin tone"),
+    )
+    assert "dark skin tone woman firefighter" in others
+    for _ in range(4000):
+        text = captions.vary(name, others, ("truck", "fire", "hose", "hero"), rng)
+        kinds["keywords"] += ", " in text
+        kinds["most keywords"] = max(kinds["most keywords"], text.count(", "))
+        framed = any(text == t.format(said) for t in captions.TEMPLATES for said in (name, *others))
+        kinds["framed"] += framed
+        assert not (framed and ", " in text)
+        kinds["canonical"] += name in text
+    shares = {kind: round(n / 4000, 2) for kind, n in kinds.items()}
+    assert abs(shares["keywords"] - 0.40) < 0.03, shares
+    assert abs(shares["framed"] - 0.30) < 0.03, shares
+    assert abs(shares["canonical"] - 0.50) < 0.03, shares
+    assert kinds["most keywords"] == 3
+
+
+@given(st.integers(0, 3721), st.integers(0, 2**32))
+def test_a_caption_is_a_function_of_its_generator(pairs, i, seed):
+    first, again = (pairs.caption(i, np.random.default_rng(seed)) for _ in range(2))
+    assert first == again and first.strip()
+
+
+def test_keywords_say_what_names_do_not(pairs):
+    keywords = dataset.read_keywords()
+    assert {"animal", "pet"} <= set(keywords["dog"])
+    for name, own in keywords.items():
+        assert not any(set(dataset.words(k)) <= set(dataset.words(name)) for k in own)
+    assert sum("animal" in own for own in keywords.values()) > 80
+
+
+SMALL_TABLE = """# emoji-test.txt
+# Version: 17.0
+# group: Animals & Nature
+# subgroup: animal-bug
+1F41B                ; fully-qualified     # x E0.6 bug
+1F577 FE0F           ; fully-qualified     # x E0.7 spider
+1F577                ; unqualified         # x E0.7 spider
+# group: Component
+# subgroup: skin-tone
+1F3FB                ; fully-qualified     # x E1.0 light skin tone
+"""
+
+
+def test_the_table_keeps_what_is_fully_qualified_and_no_component():
+    version, rows = make_table.parse(SMALL_TABLE)
+    assert version == "17.0"
+    assert rows == [
+        ("1F41B", "bug", "Animals & Nature", "animal-bug"),
+        ("1F577", "spider", "Animals & Nature", "animal-bug"),
+    ]
+
+
+def test_another_file_than_unicodes_is_refused(tmp_path, capsys):
+    (tmp_path / "x.txt").write_text("hello")
+    assert make_table.main([str(tmp_path / "x.txt")]) == 2
+    assert "emoji-test.txt" in capsys.readouterr().err
+
+
+def test_unicodes_licence_lies_beside_its_names():
+    notice = dataset.TABLE.with_name("UNICODE-LICENSE.txt").read_bytes()
+    # the text at unicode.org/license.txt, to the byte
+    want = "e7a93b009565cfce55919a381437ac4db883e9da2126fa28b91d12732bc53d96"
+    assert hashlib.sha256(notice).hexdigest() == want
+    assert "UNICODE-LICENSE.txt" in dataset.TABLE.read_text(encoding="utf-8")[:400]

@@ -1,0 +1,240 @@
+"""Data made to harm: names, sizes, bombs and lies in tars cost themselves alone, and are named."""
+
+import functools
+import io
+import itertools
+import os
+import struct
+import tarfile
+import zlib
+
+import pytest
+
+from miniclip.data import open_pairs, report_skipped
+from miniclip.data import image_io
+from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.shards.tar import BLOCK, MOST_HEADER_BYTES, scan
+from tests.data.tars import cache_folder, picture, pictures, read_epoch, survive, write_tar  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def test_names_inside_a_tar_touch_nothing(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.jpg").write_bytes(picture(colour=(1, 2, 3)))
+    names = [
+        "../outside/secret",
+        f"{outside}/secret",
+        "../" * 30 + "evil",
+        "a\0b",
+        "C:\\evil",
+        "~/e",
+    ]
+    names += ["\x1b[31mred", "-rf", "con", "a/../../b", ""]
+    members = [(f"{n}.{s}", d) for n in names for s, d in (("jpg", picture()), ("txt", b"x"))]
+    members += [("l.jpg", (tarfile.SYMTYPE, str(outside / "secret.jpg"))), ("l.txt", b"x")]
+    members += [("h.jpg", (tarfile.LNKTYPE, "../outside/secret.jpg")), ("h.txt", b"x")]
+    members += [("d.jpg", (tarfile.CHRTYPE, "")), ("f.txt", (tarfile.FIFOTYPE, ""))]
+    (tmp_path / "in").mkdir()
+    path = write_tar(tmp_path / "in" / "a.tar", members, tarfile.GNU_FORMAT)
+    read, skipped = survive(path, tmp_path)
+    assert read == len(names) - 1 and skipped == 5  # the NUL ends a name before its suffix
+    pairs = open_pairs(path)
+    assert all(pairs.image(i).getpixel((0, 0)) != (1, 2, 3) for i in range(len(pairs)))
+    assert all("\x1b" not in report_skipped([(pairs.where(i), "x")]) for i in range(len(pairs)))
+
+
+def png_chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def png(width, height, *chunks, bits=1):
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", header) + b"".join(chunks)
+
+
+@functools.cache
+def bombs():
+    """Small files that unfold to much: {suffix: bytes}."""
+    zeros = zlib.compress(bytes(1 << 26))
+    rows = png_chunk(b"IDAT", zlib.compress(bytes(30_000 * 3751), 9)) + png_chunk(b"IEND", b"")
+    small = png_chunk(b"IDAT", zlib.compress(bytes(2 * 8))) + png_chunk(b"IEND", b"")
+    return {
+        "pixels.png": png(30_000, 30_000, rows),
+        "header.png": png(2**31 - 1, 2**31 - 1),
+        "text.png": png(8, 8, png_chunk(b"zTXt", b"k\0\0" + zeros), small),
+        "profile.png": png(8, 8, png_chunk(b"iCCP", b"k\0\0" + zeros), small),
+        "rows.png": png(8, 8, png_chunk(b"IDAT", zeros), png_chunk(b"IEND", b"")),
+        "screen.gif": b"GIF89a" + struct.pack("<HHBBB", 65535, 65535, 0, 0, 0) + bytes(40),
+        "frame.jpg": picture().replace(
+            struct.pack(">HH", 16, 20), struct.pack(">HH", 65500, 65500)
+        ),
+        "strip.tiff": pictures()["tiff"].replace(struct.pack("<H", 32), struct.pack("<H", 65535)),
+        "hole.bmp": b"BM"
+        + struct.pack("<IIIIiiHH", 60, 0, 54, 40, 2**30, 2**30, 1, 24)
+        + bytes(24),
+    }
+
+
+@pytest.mark.parametrize("name", bombs())
+def test_what_unfolds_is_refused_before_it_does(name, tmp_path):
+    data = bombs()[name]
+    stem, suffix = name.split(".")
+    (tmp_path / "in").mkdir()
+    path = write_tar(tmp_path / "in/a.tar", [(f"{stem}.{suffix}", data), (f"{stem}.txt", b"x")])
+    read, skipped = survive(path, tmp_path)
+    assert read + skipped == 1
+    if name in ("pixels.png", "header.png", "screen.gif", "frame.jpg", "hole.bmp"):
+        with pytest.raises(image_io.BadPicture):
+            open_pairs(path).image(0)
+
+
+def test_members_of_absurd_sizes_are_named_and_not_read(tmp_path):
+    path = tmp_path / "a.tar"
+    big = [("p.jpg", MOST_PICTURE_BYTES + 1), ("q.txt", MOST_TEXT_BYTES + 1), ("r.jpg", 1 << 40)]
+    with open(path, "wb") as file:
+        for name, size in big:
+            info = tarfile.TarInfo(name)
+            info.size = size
+            file.write(info.tobuf(tarfile.GNU_FORMAT))
+            if size < 1 << 30:
+                file.seek(-(-size // 512) * 512, os.SEEK_CUR)  # a hole: zeros that take no disk
+    with open(path, "rb") as file:
+        assert [m[2] for m in scan(file, path.stat().st_size)][:3] == [size for _, size in big]
+    write_tar(tmp_path / "b.tar", [("good.jpg", picture()), ("good.txt", b"x")])
+    pairs = open_pairs(tmp_path / "{a,b}.tar")
+    assert len(pairs) == 1
+    assert [reason for _, reason in pairs.skipped][:2] == [
+        "67,108,865 bytes: more than 64 MiB", "1,048,577 bytes: more than 1 MiB"]  # fmt: skip
+    assert "cut off" in pairs.skipped[2][1]
+
+
+def header(name, size, kind=tarfile.REGTYPE):
+    """One block of a tar: the header of a member."""
+    info = tarfile.TarInfo(name)
+    info.size, info.type = size, kind
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def padded(data):
+    return data + bytes(-len(data) % BLOCK)
+
+
+class Reads(io.BytesIO):
+    """A file that records the size of its largest read."""
+
+    largest = 0
+
+    def read(self, size):
+        self.largest = max(self.largest, size)
+        return super().read(size)
+
+
+def scanned(*parts, end=bytes(2 * BLOCK)):
+    """(what scan finds in a tar of these parts, its largest read)."""
+    file = Reads(b"".join(parts) + end)
+    found = itertools.islice(scan(file, len(file.getvalue())), 99)  # it must not go round for ever
+    return list(found), file.largest
+
+
+@pytest.mark.parametrize("blocks", [1, 2, 3, 4])
+def test_a_broken_header_costs_its_own_file_of_any_size(blocks):
+    first, last = header("a.txt", 1) + padded(b"a"), header("c.txt", 1) + padded(b"c")
+    broken = b"x" + header("b.txt", blocks * BLOCK)[1:] + b"b" * blocks * BLOCK
+    found, _ = scanned(first, broken, last)
+    assert found == [
+        ("a.txt", BLOCK, 1, None),
+        ("", 2 * BLOCK, 0, "no tar header at byte 1,024: what lies there is lost"),
+        ("c.txt", (4 + blocks) * BLOCK, 1, None),
+    ]
+
+
+def test_a_tar_ends_with_two_blocks_of_zeros_or_says_that_it_may_be_cut():
+    member = header("a.txt", 1) + padded(b"a")
+    for blocks in range(5):
+        found, _ = scanned(member, end=bytes(blocks * BLOCK))
+        told = [problem for name, _, _, problem in found if not name]
+        assert len(found) - len(told) == 1 and len(told) == (blocks < 2), (blocks, told)
+
+
+def test_a_long_name_or_a_pax_header_is_read_only_when_it_is_a_header_s_size():
+    own, pax = header("own.txt", 1) + padded(b"x"), b"18 path=other.txt\n"
+    assert len(pax) == 18
+    name = padded(b"long.txt")
+    for size, kind, said, want in (
+        (18, b"x", padded(pax), "other.txt"), (8, b"L", name, "long.txt"),
+        (18, b"g", padded(pax), "own.txt"), (8, b"K", name, "own.txt"),  # of all members, of a link
+        (MOST_HEADER_BYTES, b"L", name.ljust(MOST_HEADER_BYTES, b"\0"), "long.txt"),
+        (MOST_HEADER_BYTES + 1, b"L", name.ljust(MOST_HEADER_BYTES + BLOCK, b"\0"), "own.txt"),
+        (MOST_HEADER_BYTES + 1, b"x", pax.ljust(MOST_HEADER_BYTES + BLOCK, b"\0"), "own.txt"),
+    ):  # fmt: skip
+        found, largest = scanned(header("h", size, kind), said, own)
+        assert [m[0] for m in found] == [want], (size, kind, found)
+        assert largest <= MOST_HEADER_BYTES, (size, kind, largest)
+
+
+@pytest.mark.parametrize("head", [b"", b"<html>"])
+@pytest.mark.parametrize("size", [0, 1, 511, 512, 5000, 1 << 40])
+def test_a_file_of_zeros_is_no_shard(size, head, tmp_path):
+    with open(tmp_path / "a.tar", "wb") as file:
+        file.write(head)
+        file.truncate(size)
+    assert survive(tmp_path / "a.tar", tmp_path) == (0, 1)
+
+
+def test_a_sample_that_became_zeros_is_not_lost_in_silence(tmp_path):
+    members = [(f"{k}.{s}", d) for k in range(3) for s, d in (("txt", b"x"), ("jpg", picture()))]
+    path = write_tar(tmp_path / "a.tar", members)
+    with tarfile.open(path) as tar:
+        first, end = (tar.getmember(name).offset for name in ("1.txt", "2.txt"))
+    with open(path, "r+b") as file:
+        file.seek(first)
+        file.write(bytes(end - first))
+    assert survive(path, tmp_path) == (2, 1)
+
+
+def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):
+    members = [(f"{k}.{s}", d) for k in range(4) for s, d in (("jpg", picture()), ("txt", b"x"))]
+    path = write_tar(tmp_path / "a.tar", members)
+    pairs = open_pairs(path)
+    os.truncate(path, 3000)
+    skipped = [s for _, _, bad in read_epoch(pairs, range(4), 2, 0, 0, 8, (1, 1)) for s in bad]
+    assert len(skipped) >= 3 and {reason for _, reason in skipped} == {
+        "its shard has become shorter than when it was indexed"}  # fmt: skip
+    os.unlink(path)
+    assert open_pairs(write_tar(tmp_path / "b.tar", members)).image(0)
+
+
+def test_each_broken_sample_is_named_with_its_reason(tmp_path):
+    good = picture()
+    path = write_tar(tmp_path / "a.tar", [
+        ("good.jpg", good), ("good.txt", b"good"),
+        ("latin.jpg", good), ("latin.txt", "é".encode("latin-1")),
+        ("blank.jpg", good), ("blank.txt", b" \n"),
+        ("silent.jpg", good), ("blind.txt", b"x"), ("odd.doc", good), ("odd.txt", b"x"),
+        ("json.jpg", good), ("json.json", b"{"), ("deep.jpg", good), ("deep.json", b"[" * 99999),
+        ("half.jpg", good), ("half.json", b'{"caption": "\\ud800"}'),
+        ("null.jpg", good), ("null.json", b'{"caption": null}'),
+        ("link.jpg", (tarfile.SYMTYPE, "/etc/passwd")), ("link.txt", b"x"),
+        ("folder", (tarfile.DIRTYPE, "")),
+        ("long.jpg", good), ("long.txt", b"x" * (MOST_TEXT_BYTES + 1)),
+        ("good.png", good), ("hollow.jpg", b""), ("hollow.txt", b"x"),
+    ])  # fmt: skip
+    pairs = open_pairs(path)
+    assert [pairs.where(i) for i in range(len(pairs))] == ["a.tar: good.jpg"]
+    assert dict(pairs.skipped) == {
+        "a.tar: latin.txt": "its caption is not UTF-8",
+        "a.tar: blank.txt": "an empty caption",
+        "a.tar: silent": "no caption",
+        "a.tar: blind": "no picture",
+        "a.tar: odd": "no picture",
+        "a.tar: json.json": "its .json is not JSON",
+        "a.tar: deep.json": "its .json is not JSON",
+        "a.tar: half.json": "its caption is not Unicode",
+        "a.tar: null": "no caption",
+        "a.tar: link.jpg": "a link or a device, not a file",
+        "a.tar: long.txt": "1,048,577 bytes: more than 1 MiB",
+        "a.tar: good.png": "a second picture of the same key; the first is used",
+        "a.tar: hollow.jpg": "an empty file",
+    }

@@ -1,0 +1,80 @@
+"""A picture file: it is read, or refused with a reason; nothing else happens."""
+
+import random
+import struct
+import warnings
+import zlib
+
+import pytest
+from PIL import Image
+
+from miniclip.data import BadPicture
+from miniclip.data import image_io
+
+
+def header_of_png(width, height):
+    """The first bytes of a 1-bit PNG that says it is this large, and no pixels."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n\0\0\0\r"
+        + body
+        + struct.pack(">I", zlib.crc32(body))
+        + b"\0\0\0\x09IDAT"
+    )
+
+
+def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, recwarn):
+    for size in ((10_000, 10_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)):
+        (tmp_path / "huge.png").write_bytes(header_of_png(*size))
+        with pytest.raises(BadPicture, match="100 megapixels"):
+            image_io.check(tmp_path / "huge.png")
+    (tmp_path / "large.png").write_bytes(header_of_png(9_999, 10_000))
+    image_io.check(tmp_path / "large.png")
+    assert not recwarn.list
+
+
+def mutated(data, seed):
+    """Bytes with one to three things wrong: a bit flipped, a piece cut out, repeated, or zeroed."""
+    rng, data = random.Random(seed), bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randrange(len(data) + 1)
+        length = rng.randint(1, 20)
+        match rng.randrange(5):
+            case 0 if at < len(data):
+                data[at] ^= 1 << rng.randrange(8)
+            case 1:
+                del data[at : at + length]
+            case 2:
+                data[at:at] = data[at : at + length]
+            case 3:
+                data[at : at + length] = bytes(len(data[at : at + length]))
+            case _:
+                del data[at:]
+    return bytes(data)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "webp", "bmp", "tif", "ppm"])
+def test_a_damaged_picture_is_read_or_refused_and_nothing_else(tmp_path, suffix, capfd):
+    noise = Image.effect_noise((24, 18), 60).convert("P" if suffix == "gif" else "RGB")
+    noise.save(tmp_path / f"whole.{suffix}")
+    whole = (tmp_path / f"whole.{suffix}").read_bytes()
+    refused, path = 0, tmp_path / f"x.{suffix}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for seed in range(80):
+            path.write_bytes(mutated(whole, seed))
+            try:
+                image = image_io.read(path)
+                assert image.mode == "RGB" and min(image.size) > 0
+            except BadPicture as error:
+                assert str(error)
+                refused += 1
+    assert refused > 10 and image_io.read(tmp_path / f"whole.{suffix}").size == (24, 18)
+    assert suffix == "tif" or capfd.readouterr().err == ""  # libtiff itself writes there
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
+def test_every_mode_is_read_as_rgb(tmp_path, mode):
+    path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")
+    Image.new(mode, (5, 4)).save(path)
+    assert image_io.read(path).mode == "RGB"

@@ -1,0 +1,221 @@
+"""Labelled pictures from a folder, a csv and a tar; whatever is wrong is one sentence."""
+
+import io
+import os
+import tarfile
+import tracemalloc
+
+import pytest
+from PIL import Image
+
+from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.labelled import open_labelled
+from miniclip.data.dataset import BadPicture
+from tests.data import tars
+
+
+def picture(k=0):
+    return Image.new("RGB", (20, 16), (9 * k % 256, 200, 7))
+
+
+def folder_of(root, classes, each=6, below=""):
+    for c, name in enumerate(classes):
+        (root / below / name).mkdir(parents=True)
+        for k in range(each):
+            picture(c * each + k).save(root / below / name / f"{k}.png")
+    return root
+
+
+def test_a_folders_names_are_its_classes(tmp_path):
+    found = open_labelled(folder_of(tmp_path, ["hot_dog", "cat"]))
+    assert found.class_names == ["cat", "hot dog"]
+    assert sorted(found.splits["train"] + found.splits["test"]) == list(range(12))
+    assert not set(found.splits["train"]) & set(found.splits["test"])
+    assert found.pictures.image(0).mode == "RGB"
+
+
+def test_a_label_of_thousands_of_digits_is_a_name(tmp_path):
+    folder_of(tmp_path, ["cat"], each=4)
+    lines = ["filepath,label", *(f"cat/{k}.png,{'7' * 5000 if k % 2 else 8}" for k in range(4))]
+    (tmp_path / "a.csv").write_text("\n".join(lines))
+    assert open_labelled(tmp_path / "a.csv").class_names == ["7" * 5000, "8"]
+
+
+def test_train_and_test_folders_are_kept_apart(tmp_path):
+    for part in ("train", "test"):
+        folder_of(tmp_path, ["cat", "dog"], below=part)
+    found = open_labelled(tmp_path)
+    assert len(found.splits["train"]) == len(found.splits["test"]) == 12
+    assert found.splits["all"] == found.splits["test"] and found.class_names == ["cat", "dog"]
+
+
+def test_a_csv_and_a_folder_of_the_same_pictures_agree(tmp_path):
+    found = open_labelled(folder_of(tmp_path / "f", ["cat", "dog"]))
+    lines = [f"f/{name}/{k}.png;{name}" for name in ("cat", "dog") for k in range(6)]
+    (tmp_path / "pairs.csv").write_text("\n".join(["filepath;label", *lines]))
+    rows = open_labelled(tmp_path / "pairs.csv")
+    assert rows.class_names == found.class_names and rows.labels == found.labels
+
+
+def shard(path, samples):
+    with tarfile.open(path, "w") as tar:
+        for key, label in samples:
+            png = io.BytesIO()
+            picture().save(png, "PNG")
+            for name, data in ((f"{key}.png", png.getvalue()), (f"{key}.cls", str(label).encode())):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    return path
+
+
+def test_a_shards_numbers_go_with_the_names_given(tmp_path):
+    path = shard(tmp_path / "a.tar", [(f"{k:04d}", k % 11) for k in range(22)])
+    names = [f"class {k}" for k in range(12)]  # the last has no picture here
+    found = open_labelled(path, names)
+    assert found.class_names == names
+    assert [found.labels[i] for i in range(22)] == [k % 11 for k in range(22)]
+    assert found.pictures.image(3).size == (20, 16)
+
+
+def tarred(folder, path, inside):
+    """The folder in a tar, its files below `inside`: "." is what `tar cf x.tar .` writes."""
+    with tarfile.open(path, "w") as tar:
+        tar.add(folder, arcname=inside)
+    return path
+
+
+def told(found):
+    """All of a Labelled but its pictures, which are opened."""
+    pixels = [found.pictures.image(i).tobytes() for i in sorted(found.labels)]
+    return found.class_names, found.labels, found.splits, pixels
+
+
+@pytest.mark.parametrize("inside", [".", "./some/where.else", "//top"])
+def test_a_shard_is_the_same_wherever_its_members_lie_in_it(tmp_path, inside):
+    plain = shard(tmp_path / "a.tar", [(f"{k:04d}", k % 3) for k in range(9)])
+    (tmp_path / "f").mkdir()
+    with tarfile.open(plain) as tar:
+        tar.extractall(tmp_path / "f", filter="data")
+    found = open_labelled(tarred(tmp_path / "f", tmp_path / "b.tar", inside))
+    assert found.class_names == ["0", "1", "2"] and not found.skipped
+    keys = [name.rpartition("/")[2] for name in os.listdir(tmp_path / "f")]
+    assert len(found.labels) == len(keys) / 2 == 9
+    if inside == ".":  # the halves are by the hash of the key
+        again = open_labelled(tarred(tmp_path / "f", tmp_path / "c.tar", ""))
+        assert told(found) == told(again)
+
+
+@pytest.mark.parametrize("inside", [".", "", "pets", "./two/pets.v1"])
+@pytest.mark.parametrize("parts", [[""], ["train", "val"]])
+def test_class_folders_in_a_tar_are_read_as_the_folder_is(tmp_path, inside, parts):
+    pets = tmp_path / "pets"
+    for part in parts:
+        folder_of(pets, ["hot.dog", "cat"], below=part)
+        (pets / part / "cat/indoors").mkdir()
+        picture(3).save(pets / part / "cat/indoors/a.b.png")
+        picture(4).save(pets / part / "cat/z.png")  # before those of the folders beside it
+        (pets / part / "cat/9.png").write_bytes(b"no picture")
+        (pets / part / "cat/notes.doc").write_text("not a picture")
+    want = open_labelled(pets)
+    found = open_labelled(tarred(pets, tmp_path / "a.tar", inside))
+    assert told(found) == told(want) and len(found.labels) == 14 * len(parts)
+    assert found.skipped == want.skipped and len(want.skipped) == len(parts)
+
+
+def test_a_name_in_a_tar_may_have_empty_and_dotted_parts(tmp_path):
+    names = [
+        ("/cat//0.jpg", "cat/0.jpg"),
+        ("./dog/./1.jpg", "dog/1.jpg"),
+        ("dog//2.jpg", "dog/2.jpg"),
+    ]
+    for k, path in enumerate((tmp_path / "a.tar", tmp_path / "b.tar")):
+        tars.write_tar(path, [(both[k], tars.picture(colour=(both[1].count("2"), 0, 0)))
+                              for both in names])  # fmt: skip
+    assert told(open_labelled(tmp_path / "a.tar")) == told(open_labelled(tmp_path / "b.tar"))
+
+
+def test_pictures_at_the_top_and_hidden_folders_beside_parts_have_no_label(tmp_path):
+    for part in ("train", "test", ".hidden"):
+        folder_of(tmp_path / "f", ["cat", "dog"], each=1, below=part)
+    picture().save(tmp_path / "f/cover.png")
+    want = open_labelled(tmp_path / "f")
+    found = open_labelled(tarred(tmp_path / "f", tmp_path / "a.tar", ""))
+    assert told(found) == told(want)
+    assert sorted(found.skipped) == [(name, "no label") for name in (
+        ".hidden/cat/0.png", ".hidden/dog/0.png", "cover.png")]  # fmt: skip
+
+
+def test_the_pictures_of_a_tar_are_not_held_in_memory(tmp_path):
+    each = 3 << 20
+    data = tars.picture() + bytes(each)
+    members = [(f"{k}.{s}", d) for k in range(8) for s, d in (("jpg", data), ("cls", b"%d" % k))]
+    tars.write_tar(tmp_path / "a.tar", members)
+    tracemalloc.start()
+    found = open_labelled(tmp_path / "a.tar")
+    held, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < each / 2 and peak < 2.5 * each, f"{held:,} held of {8 * each:,}, peak {peak:,}"
+    assert found.pictures.image(7).size == (20, 16)
+
+
+def test_what_a_tar_holds_besides_good_samples_is_named(tmp_path):
+    jpg, deep = tars.picture(), "folder.v1/3"
+    members = [("0.jpg", jpg), ("0.cls", b" 0\n"), ("1.JPG", jpg), ("1.txt", b"1"),
+               (f"{deep}.jpg", jpg), (f"{deep}.txt", b"a caption"), (f"{deep}.cls", b"1"),
+               ("0.png", jpg), ("0.seg.png", jpg), ("4.jpg", jpg), ("5.cls", b"7"), ("6.cls", b""),
+               ("6.jpg", jpg), ("7.jpg", b"damaged"), ("7.cls", b"0"), ("8.cls", b"0"),
+               ("8.jpg", (tarfile.SYMTYPE, "0.jpg")), ("9.jpg", jpg),
+               ("9.txt", b"1" * (MOST_TEXT_BYTES + 1)), ("a.jpg", bytes(MOST_PICTURE_BYTES + 1)),
+               ("a.cls", b"0")]  # fmt: skip
+    found = open_labelled(tars.write_tar(tmp_path / "a.tar", members))
+    assert found.class_names == ["0", "1"] and found.labels == {0: 0, 1: 1, 2: 1}
+    assert sorted(found.skipped) == [
+        ("4.jpg", "no label"), ("6.jpg", "no label"), ("7", "not a picture that can be read"),
+        ("8.jpg", "a link or a device, not a file"), ("9.jpg", "no label"),
+        ("a", "67,108,865 bytes: more than 64 MiB"),
+    ]  # fmt: skip
+
+
+def test_a_tar_that_ends_too_soon_keeps_what_came_before(tmp_path):
+    path = shard(tmp_path / "a.tar", [(f"{k:04d}", k % 2) for k in range(6)])
+    found = open_labelled(path)
+    os.truncate(path, 512 * 13 + 10)  # a sample has four blocks
+    with pytest.raises(BadPicture, match="has become shorter"):
+        found.pictures.image(5)
+    again = open_labelled(path)
+    assert len(again.labels) == 3 and "cut off" in dict(again.skipped)["0003.png"]
+    os.unlink(path)
+    with pytest.raises(BadPicture, match="cannot be read: No such file"):
+        found.pictures.image(0)
+
+
+def test_unreadable_pictures_are_left_out_and_named(tmp_path):
+    folder_of(tmp_path, ["cat", "dog"])
+    (tmp_path / "cat/bad.png").write_bytes(b"no picture")
+    found = open_labelled(tmp_path)
+    assert len(found.labels) == 12 and found.skipped[0][0] == "cat/bad.png"
+
+
+@pytest.mark.parametrize(
+    "make, names, words",
+    [
+        (lambda p: p, None, "no labelled picture"),
+        (lambda p: folder_of(p, ["cat"]), None, "at least two classes"),
+        (lambda p: folder_of(p, ["cat", "dog"]), ["cat"], "1 class names for the 2"),
+        (lambda p: p / "nowhere", None, "nowhere"),
+        (
+            lambda p: (p / "a.csv").write_text("a,b\n1,2") and p / "a.csv",
+            None,
+            "filepath and label",
+        ),
+        (lambda p: (p / "a.csv").write_text("path,b\n1,2") and p / "a.csv", None, "it has path, b"),
+        (lambda p: (p / "a.csv").write_text("a,class\n1,2") and p / "a.csv", None, "has a, class"),
+        (lambda p: (p / "a.tar").write_text("x" * 999) and p / "a.tar", None, "no tar"),
+        (lambda p: (p / "a.tar").write_bytes(b"") or p / "a.tar", None, "gives no labelled"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path, make, names, words):
+    with pytest.raises(ValueError, match=words) as error:
+        open_labelled(make(tmp_path), names)
+    assert "\n" not in str(error.value)

@@ -1,0 +1,162 @@
+"""Packing: what goes into shards comes out of them, whole or not at all, here and elsewhere."""
+
+import csv
+import io
+import os
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from miniclip.data import open_pairs
+from miniclip.data import image_io
+from miniclip.data.__main__ import main
+from miniclip.benchmarks.loader import photograph
+from miniclip.data.shards.pack import pack
+from miniclip.data.transforms import training_crop
+from tests.data.tars import Coloured, cache_folder, packed_pairs, picture, visit, write_tar  # noqa: F401
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+def test_what_is_packed_comes_back_exactly(tmp_path):
+    rng = np.random.default_rng(0)
+    said = {"a.jpg": ["a cat", "une chatte, étendue"], "b.png": ["b"], "c.gif": ["see\u2028"]}
+    said |= {"d.webp": ["d"], "e.JPEG": ["e"], "damaged.jpg": ["x"]}
+    with open(tmp_path / "pairs.csv", "w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["filepath", "caption"])
+        for name, own in said.items():
+            photograph(rng, 24).save(tmp_path / name)
+            rows.writerows([name, caption] for caption in own)
+    (tmp_path / "damaged.jpg").write_bytes((tmp_path / "damaged.jpg").read_bytes()[:-100])
+    before = open_pairs(tmp_path / "pairs.csv")
+    paths, skipped = pack(before, tmp_path / "out", 2)
+    assert [os.path.basename(path) for path in paths] == ["00000.tar", "00001.tar", "00002.tar"]
+    assert [name for name, _ in skipped] == ["damaged.jpg"]
+    after = open_pairs(tmp_path / "out")
+    assert len(after) == 5 and not after.skipped
+    for i in range(5):
+        assert after.captions(i) == before.captions(i)
+        assert after.image(i).tobytes() == before.image(i).tobytes()
+        if before.paths[i].endswith(("jpg", "png", "webp", "JPEG")):
+            with open(before.paths[i], "rb") as file:
+                assert after.read(i, "picture") == file.read()
+    pack(after, tmp_path / "again", 3)  # shards can be packed anew, in another size
+    again = open_pairs(tmp_path / "again")
+    for i in range(5):
+        assert again.captions(i) == after.captions(i)
+        assert again.read(i, "picture") == after.read(i, "picture")
+
+
+def test_a_visit_is_the_same_from_a_folder_and_from_its_shards(tmp_path):
+    rng = np.random.default_rng(1)
+    for k, kind in enumerate(("jpg", "png", "jpg", "webp")):
+        photograph(rng, 200 + k).save(tmp_path / f"{k}.{kind}")
+        (tmp_path / f"{k}.txt").write_text(f"the {k}th\nof these")
+    before = open_pairs(tmp_path)
+    pack(before, tmp_path / "shards", 3)
+    after = open_pairs(tmp_path / "shards")
+    for i in range(4):
+        (image, said), (other, again) = (visit(p, i, 3, 1, 32, (0.8, 1)) for p in (before, after))
+        assert torch.equal(image, other) and said == again
+    assert after.draft(0, 80).size == (133, 100) and after.draft(1, 80).size == (268, 201)
+
+
+def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
+    def files():
+        return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+
+    pack(Coloured(7), tmp_path / "out", 3)
+    first = files()
+    pack(Coloured(7), tmp_path / "out", 3)
+    assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
+    with pytest.raises(ValueError, match="holds 00002.tar, which is none of these"):
+        pack(Coloured(6), tmp_path / "out", 3)
+    assert files() == first
+
+
+def test_an_interrupted_pack_leaves_whole_shards_only(tmp_path):
+    class Stopped(Coloured):
+        def image(self, i):
+            if i == 5:
+                raise KeyboardInterrupt
+            return super().image(i)
+
+    with pytest.raises(KeyboardInterrupt):
+        pack(Stopped(7), tmp_path / "out", 3)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["00000.tar"]
+    assert len(open_pairs(tmp_path / "out")) == 3
+
+
+def test_webdataset_reads_what_is_packed(packed):
+    import webdataset
+
+    stream = webdataset.WebDataset(packed.paths, shardshuffle=False).decode("pilrgb")
+    found = [(s["png"].getpixel((0, 0)), s["txt"], s["json"]["captions"]) for s in stream]
+    assert found == [((i, 0, 7), str(i), [str(i)]) for i in range(60)]
+
+
+@pytest.mark.parametrize("name", ["braceexpand", "webdataset"])
+def test_without_webdataset_a_sentence_says_what_to_install(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match="shards .*needs?: pip install webdataset"):
+        if name == "webdataset":
+            pack(Coloured(3), tmp_path / "out")
+        open_pairs(tmp_path / "{0..1}.tar")
+
+
+# smaller than it is, where that is faster
+
+
+@given(st.integers(8, 88), st.integers(8, 88), st.integers(0, 7), st.integers(24, 150))
+def test_a_drafted_picture_is_large_enough_and_its_crops_look_the_same(w, h, odd, side):
+    width, height = 8 * w + odd, 8 * h + odd
+    file = io.BytesIO()
+    photograph(np.random.default_rng(0), 90).resize((width, height)).save(file, "JPEG", quality=95)
+    whole, draft = image_io.read(file), image_io.read(file, 2 * side)
+    assert min(draft.size) >= min(2 * side, *whole.size)
+    factor = round(width / draft.width)
+    assert factor in (1, 2, 4, 8) and (factor == 1 or min(draft.size) <= 4 * side)
+    a, b = (
+        training_crop(p, side, np.random.default_rng(1), (0.8, 1)).numpy().astype(int)
+        for p in (whole, draft)
+    )
+    error = np.abs(a - b).mean()
+    # an odd edge is rounded up, so the picture is stretched by less than a pixel of the original's
+    assert error < (6 if odd else 2), f"{error:.1f} of 255, {whole.size} -> {draft.size} -> {side}"
+
+
+# command lines
+
+
+def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    (tmp_path / "a.txt").write_text("black")
+    assert main(["pack", str(tmp_path), str(tmp_path / "out"), "--shard-size", "3"]) == 0
+    assert "1 pairs in 1 shards" in capsys.readouterr().out
+    assert main([str(tmp_path / "out")]) == 0
+    assert "pictures" in capsys.readouterr().out
+    for wrong in (
+        [str(tmp_path), str(tmp_path)],
+        [str(tmp_path / "no.csv"), "out"],
+        ["out", "--shard-size", "0"],
+        [str(tmp_path), str(tmp_path / "a.txt" / "x")],
+    ):
+        with pytest.raises(SystemExit) as error:
+            main(["pack", *wrong])
+        assert error.value.code == 2 and capsys.readouterr().err.count("\n") == 1
+
+
+def test_the_bench_counts_every_way(tmp_path, capsys):
+    pack(Coloured(64), tmp_path / "out")
+    options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()
+    assert main(["bench", str(tmp_path / "out"), *options]) == 0
+    printed = capsys.readouterr().out
+    for words in ("miniclip ", "webdataset + torchvision ", "data path ", "bare loop ", "1 worker ",
+                  "2 workers ", "2 bare loops ", "MiB beyond them"):  # fmt: skip
+        assert words in printed, printed

@@ -1,0 +1,224 @@
+"""Pictures to tensors: the released code's numbers to the bit, and no kind of picture refused."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from miniclip.data.transforms import MEAN, STD, evaluation, normalise, to_rgb, training_crop, unnormalise
+
+MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
+sides = st.integers(1, 90)
+
+
+def noise(width, height, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def in_mode(image, mode):
+    """The image in any of MODES, through the conversions that Pillow has."""
+    if mode == "La":
+        return image.convert("LA").convert("La")
+    if mode.startswith("I;16"):
+        return image.convert("L").convert("I;16").convert(mode)
+    return image.convert(mode)
+
+
+# --- evaluation
+
+
+@given(sides, sides, st.sampled_from([8, 32, 48]))
+def test_evaluation_equals_open_clip_s_to_the_bit(width, height, size):
+    transform = pytest.importorskip("open_clip.transform").image_transform
+    image = noise(width, height)
+    assert torch.equal(evaluation(size)(image), transform(size, is_train=False)(image))
+
+
+@pytest.mark.parametrize("size", [224, 336])
+@pytest.mark.parametrize("shape", [(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)])
+def test_evaluation_equals_open_clip_s_at_the_released_sizes(shape, size):
+    transform = pytest.importorskip("open_clip.transform").image_transform
+    image = noise(*shape)
+    assert torch.equal(evaluation(size)(image), transform(size, is_train=False)(image))
+    grey = image.convert("L")
+    assert torch.equal(evaluation(size)(grey), transform(size, is_train=False)(grey))
+
+
+@pytest.mark.parametrize("shape", [(4000, 3), (2, 3000)])
+def test_a_long_strip_is_the_same_without_resizing_all_of_it(shape, monkeypatch):
+    image = noise(*shape)
+    whole = unnormalise(evaluation(64)(image)).astype(int)
+    monkeypatch.setattr("miniclip.data.transforms._MANY_PIXELS", 0)
+    part = unnormalise(evaluation(64)(image)).astype(int)
+    # Pillow clips to 8 bits between its two passes, and takes the cheaper one first
+    assert abs(whole - part).mean() < 1, abs(whole - part).mean()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (200_000, 1)])
+def test_a_picture_one_pixel_high_is_a_picture(shape):
+    assert evaluation(224)(Image.new("RGB", shape, "red")).shape == (3, 224, 224)
+    assert training_crop(Image.new("RGB", shape), 224, np.random.default_rng(0)).shape[1:] == (
+        224,
+        224,
+    )
+
+
+# --- every kind of picture
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_picture_of_any_mode_is_a_picture(mode):
+    image = in_mode(noise(20, 10), mode)
+    assert image.mode.startswith(mode[:4])
+    assert evaluation(8)(image).shape == (3, 8, 8) and to_rgb(image).size == (20, 10)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"])
+def test_a_colour_stays_the_colour_it_is(mode):
+    red, green, blue = to_rgb(in_mode(Image.new("RGB", (4, 4), (200, 40, 90)), mode)).getpixel(
+        (1, 1)
+    )
+    assert max(abs(red - 200), abs(green - 40), abs(blue - 90)) <= 3
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
+def test_sixteen_bits_keep_their_highlights(mode):
+    levels = np.array([[0, 257, 128 * 257, 65535]], dtype=">u2" if mode == "I;16B" else "<u2")
+    image = Image.frombytes("I;16B" if mode == "I;16B" else "I;16", (4, 1), levels.tobytes())
+    image = image.convert("I") if mode == "I" else image
+    assert [pixel[0] for pixel in np.asarray(to_rgb(image))[0]] == [0, 1, 128, 255]
+
+
+@given(st.integers(0, 255), st.integers(0, 255))
+def test_what_is_transparent_is_white(alpha, level):
+    want = 255 + (level - 255) * alpha / 255
+    for mode, colour in [("LA", (level, alpha)), ("RGBA", (level, level, level, alpha))]:
+        for pixel in to_rgb(Image.new(mode, (2, 2), colour)).getpixel((0, 0)):
+            assert abs(pixel - want) <= 1, (mode, pixel, want)
+
+
+def test_a_palette_with_a_transparent_entry_is_drawn_on_white():
+    image = Image.new("P", (4, 2), 1)
+    image.putpalette([10, 20, 30, 200, 40, 90])
+    image.putpixel((0, 0), 0)
+    file = io.BytesIO()
+    image.save(file, "PNG", transparency=0)
+    image = to_rgb(Image.open(file))
+    assert image.getpixel((0, 0)) == (255, 255, 255) and image.getpixel((1, 1)) == (200, 40, 90)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photograph_stands_up(orientation):
+    lying = noise(8, 4)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = io.BytesIO()
+    lying.save(file, "PNG", exif=exif)
+    # the eight ways to look at a picture, in the order of the EXIF standard
+    turns = [None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
+             Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
+             Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90]  # fmt: skip
+    turn = turns[orientation - 1]
+    standing = lying if turn is None else lying.transpose(turn)
+    once = to_rgb(Image.open(file))
+    assert np.array_equal(once, standing) and np.array_equal(to_rgb(once), standing)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "exif", [b"no exif at all", b"II*\0\x08\0\0", b"MM\0*\0\0\0\x08\xff\xff\1\1"]
+)
+def test_broken_exif_is_no_reason_to_lose_a_picture(kind, exif):
+    file = io.BytesIO()
+    noise(8, 4).save(file, kind, exif=b"Exif\0\0" + exif)
+    assert to_rgb(Image.open(file)).size == (8, 4)
+
+
+# --- training
+
+
+def places(width, height):
+    """A picture whose pixels say where they are: red is x, green is y."""
+    x, y = np.meshgrid(np.arange(width), np.arange(height))
+    return Image.fromarray(np.stack([x, y, y], -1).astype(np.uint8))
+
+
+def test_the_paper_s_crop_takes_the_whole_short_side():
+    rng = np.random.default_rng(0)
+    crops = np.stack([training_crop(places(80, 50), 50, rng).permute(1, 2, 0) for _ in range(60)])
+    x, y = crops[..., 0].astype(int), crops[..., 1].astype(int)
+    assert abs(y - np.arange(50)[:, None]).max() <= 1
+    assert set(np.unique(x[:, :, 49] - x[:, :, 0])) <= {48, 49, 50}
+    assert x[:, 0, 0].min() <= 3 and x[:, 0, 0].max() >= 27
+
+
+def test_crops_come_from_the_generator_alone():
+    image = noise(60, 40)
+    first, again, other = (
+        training_crop(image, 32, np.random.default_rng(seed), (0.5, 1)) for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_crops_have_every_side_and_place_and_none_outside():
+    rng = np.random.default_rng(0)
+    crops = [training_crop(places(80, 50), 10, rng, (0.4, 1)) for _ in range(400)]
+    crops = torch.stack(crops).permute(0, 2, 3, 1).numpy().astype(float)
+    x, y = crops[..., 0], crops[..., 1]
+    side = (x[:, 5, 9] - x[:, 5, 0]) * 10 / 9
+    assert side.min() < 23 and side.max() > 47, (side.min(), side.max())
+    assert abs(side.mean() - 35) < 1.5 and abs(side - (y[:, 9, 5] - y[:, 0, 5]) * 10 / 9).max() < 4
+    assert x.min() < 3 and x.max() > 76 and y.min() < 3 and y.max() > 46
+    assert abs(x.mean() - 39.5) < 2 and abs(y.mean() - 24.5) < 2
+
+
+def test_a_whole_square_is_its_own_crop():
+    image = noise(32, 32)
+    crop = training_crop(image, 32, np.random.default_rng(0))
+    assert torch.equal(normalise(crop), evaluation(32)(image))
+    assert np.array_equal(crop.permute(1, 2, 0), image) and crop.is_contiguous()
+
+
+def test_a_crop_is_written_where_it_is_wanted():
+    out = torch.zeros(2, 3, 8, 8, dtype=torch.uint8)
+    crop = training_crop(noise(20, 10), 8, np.random.default_rng(0), out=out[1])
+    assert crop.data_ptr() == out[1].data_ptr() and not out[0].any()
+    assert torch.equal(out[1], training_crop(noise(20, 10), 8, np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 0)])
+def test_normalising_equals_the_formula_on_each_picture_to_the_bit(batch):
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16).expand(*batch, 3, 16, 16)
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
+    want = levels.to(torch.float32, memory_format=torch.contiguous_format)
+    assert torch.equal(normalise(levels), want.div_(255).sub_(mean).div_(std))
+
+
+def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed():
+    image = noise(8, 4)
+    image.info["comment"] = "kept"
+    assert to_rgb(image) is image and image.info == {"comment": "kept"}
+    image.info["transparency"] = (1, 2, 3)
+    assert to_rgb(image) is not image and to_rgb(image).info == {}
+
+
+@pytest.mark.parametrize("scale", [(0, 1), (0.9, 0.8), (0.5, 1.1), (-1, 1), (float("nan"), 1)])
+def test_an_impossible_scale_is_refused(scale):
+    with pytest.raises(ValueError, match="^scale must be[^\n]*$"):
+        training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
+
+
+def test_unnormalise_gives_the_picture_back():
+    image = noise(32, 32)
+    x = evaluation(32)(image)
+    assert np.array_equal(unnormalise(x), np.asarray(image))
+    assert x.dtype == torch.float32 and x.is_contiguous()
+    mean = torch.tensor(MEAN).view(3, 1, 1) / torch.tensor(STD).view(3, 1, 1)
+    black = evaluation(8)(Image.new("RGB", (8, 8)))
+    assert torch.allclose(black, -mean.expand(3, 8, 8))

@@ -1,0 +1,99 @@
+"""The loss over ranks is the loss over one: gloo processes with uneven shards, in float64."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
+
+from miniclip.distributed.collectives import all_gather, all_reduce, dist_info, print0, reduce_scatter
+from miniclip.loss import contrastive_loss
+from tests.losses import batch, grads
+
+pytestmark = pytest.mark.numerics
+
+CLOSE = dict(rtol=1e-10, atol=1e-10)  # float64: rounding does 1e-12 at scale 100 (loss_bounds)
+SHARDS = {1: [[9]], 2: [[5, 4], [8, 1], [1, 8]], 4: [[1, 2, 3, 3], [6, 1, 1, 1]]}
+CASES = [("random", 2.7), ("matched", 4.6), ("opposite", 4.6), ("equal", 4.6), ("zero", 2.7)]
+
+
+def test_alone_every_collective_is_the_identity(capsys):
+    x = torch.randn(3, 2)
+    assert dist_info() == (0, 1)
+    assert all_gather(x) is x and all_reduce(x) is x and reduce_scatter(x) is x
+    print0("hello")
+    assert capsys.readouterr().out == "hello\n"
+
+
+def rank_main(rank, folder):
+    """One of four ranks: its shard of every case, alone, as one of two and as one of four."""
+    torch.set_num_threads(1)
+    torch_dist.init_process_group(
+        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=4
+    )
+    groups = {1: torch_dist.new_group([0]), 2: torch_dist.new_group([0, 1]), 4: None}
+    for world, group in groups.items():
+        if rank >= world:
+            continue
+        result = {"said": [], "info": dist_info(group)}
+        for counts in SHARDS[world]:
+            mine = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
+            for kind, logit_scale in CASES:
+                pairs = (x[mine] for x in batch(9, 6, kind))
+                got = grads(contrastive_loss, *pairs, logit_scale, group=group)
+                result[tuple(counts), kind] = got
+        last = rank == world - 1
+        for n, e in [(0 if last else 3, 4), (3, 5 if last else 4)]:  # nobody here; another width
+            features = torch.zeros(n, e)
+            try:
+                contrastive_loss(features, features, torch.tensor(1.0), group=group)
+                result["said"].append("nothing")
+            except ValueError as error:
+                result["said"].append(str(error))
+        torch.save(result, f"{folder}/{world}-{rank}.pt")
+    torch_dist.barrier()
+    torch_dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """{world: what each rank got}, from four processes that are started once."""
+    folder = str(tmp_path_factory.mktemp("ranks"))
+    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    mp.spawn(rank_main, (folder,), nprocs=4)
+    return {
+        world: [torch.load(f"{folder}/{world}-{rank}.pt") for rank in range(world)]
+        for world in SHARDS
+    }
+
+
+@pytest.mark.parametrize("kind, logit_scale", CASES)
+def test_uneven_shards_give_what_one_process_gives(ranks, kind, logit_scale):
+    value, d_image, d_text, d_scale = grads(contrastive_loss, *batch(9, 6, kind), logit_scale)
+    for world in SHARDS:
+        for counts in SHARDS[world]:
+            got = [result[tuple(counts), kind] for result in ranks[world]]
+            values, d_images, d_texts, d_scales = zip(*got)
+            why = f"{kind} in shards of {counts}"
+            for v, s in zip(values, d_scales):  # the global mean and its true slope, everywhere
+                torch.testing.assert_close(v, value, **CLOSE, msg=why)
+                torch.testing.assert_close(s, d_scale, **CLOSE, msg=why)
+            for parts, true in ((d_images, d_image), (d_texts, d_text)):
+                mine = torch.cat(parts) / world  # DDP's average does this to parameters
+                torch.testing.assert_close(mine, true, **CLOSE, msg=why)
+
+
+def test_every_rank_raises_when_one_of_them_must(ranks):
+    for world in (2, 4):
+        for rank, result in enumerate(ranks[world]):
+            empty, width = result["said"]
+            assert (
+                "at least one pair" in empty if rank == world - 1 else f"rank {world - 1}" in empty
+            )
+            assert "the same E" in width and "5" in width
+
+
+def test_every_rank_knows_its_place(ranks):
+    for world, results in ranks.items():
+        assert [result["info"] for result in results] == [(r, world) for r in range(world)]

@@ -1,0 +1,300 @@
+"""Two ranks agree, take what rank 0 has, and stop together: one pair of processes for all of it."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import tarfile
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as torch_dist
+import torch.multiprocessing as mp
+from PIL import Image
+
+import train
+from miniclip.training import checkpoint
+from miniclip.distributed import process_group
+from miniclip.common import UserError
+from miniclip.data import open_pairs
+from miniclip.data.shards import index
+
+STATE = {
+    "w": torch.arange(6.0).view(2, 3).T, "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
+    "flags": torch.tensor([True, False]), "bytes": torch.arange(256).byte(), "step": 7,
+    "none": None,
+}  # fmt: skip
+
+
+@contextlib.contextmanager
+def replaced(owner, name, value):
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    yield
+    setattr(owner, name, before)
+
+
+def said_by(work):
+    try:
+        work()
+    except UserError as error:
+        return str(error)
+
+
+def helpers(rank, folder):
+    """What launch offers, by itself."""
+    process_group.start("cpu")
+    order, said = [], {}
+
+    def one_fails():
+        with process_group.together():
+            if rank == 1:
+                raise UserError("no such file")
+
+    def rank0_fails():
+        process_group.from_rank0(lambda: said_by_nobody())
+
+    def said_by_nobody():
+        raise UserError("a damaged file")
+
+    def first_fails():
+        with process_group.together():
+            with process_group.local_rank_first():
+                if rank == 0:
+                    raise UserError("no room")
+
+    for fails in (one_fails, rank0_fails, first_fails):
+        said[fails.__name__] = said_by(fails)
+    for what in ("--lr", "the number of pairs"):
+        facts = {"the code": 1, "--lr": 0.1, "the number of pairs": 9}
+        said[what] = said_by(lambda: process_group.agree(facts | {what: rank}))
+    said["alike"] = said_by(lambda: process_group.agree({"the code": 1}))
+    with process_group.local_rank_first():
+        time.sleep(0.3 if rank == 0 else 0)
+        order.append(time.monotonic())
+    state = process_group.from_rank0(lambda: STATE if rank == 0 else 1 / 0)
+    result = dict(said=said, gathered=process_group.gather(rank), state=state, ended=order[0])
+    process_group.end()
+    return result
+
+
+def run(rank, *more):
+    """train.main on this rank: {code, out, err}."""
+    out, err = io.StringIO(), io.StringIO()
+    arguments = ["--model", "vit_mini", "--batch-size", 9, "--threads", 1, "--device", "cpu"]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = train.main([str(a) for a in (*arguments, *more)])
+        except SystemExit as stop:
+            code = stop.code
+    return dict(code=code, out=out.getvalue(), err=err.getvalue())
+
+
+def crowded(rank, folder):
+    with replaced(torch.cuda, "is_available", lambda: True):
+        with replaced(torch.cuda, "device_count", lambda: 1):
+            return run(rank, "--out", folder / "crowded", "--device", "cuda")
+
+
+def other_options(rank, folder):
+    shard = folder / "pairs.tar"
+    return run(rank, "--out", folder / "other", "--data", shard, "--lr", 1e-3 * (1 + rank))
+
+
+def other_code(rank, folder):
+    with replaced(process_group, "code_version", lambda: f"{rank}" * 12):
+        return run(rank, "--out", folder / "other", "--data", folder / "pairs.tar")
+
+
+def whole(rank, folder, name="whole", more=("--steps", 8)):
+    """Each rank has a folder of its own, as on machines that share none."""
+    return run(rank, "--out", folder / name / str(rank), "--data", folder / "pairs.tar", *more)
+
+
+def interrupted(rank, folder):
+    """Stopped by a signal to rank 1 in its third step."""
+    real, calls = train.contrastive_loss, []
+
+    def loss(*args):
+        calls.append(1)
+        if rank == 1 and len(calls) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(*args)
+
+    with replaced(train, "contrastive_loss", loss):
+        return whole(rank, folder, "parts")
+
+
+def resumed(rank, folder):
+    return whole(rank, folder, "parts", more=["--resume"])
+
+
+SCENES = (helpers, crowded, other_options, other_code, whole, interrupted, resumed)
+
+
+def rank_main(rank, folder, ports):
+    real = index.index_shard
+
+    def noted(*args):
+        time.sleep(0.5)  # whoever begins to index at the same time would do so, too
+        with open(f"{folder}/indexed", "a") as file:
+            file.write(str(rank))
+        return real(*args)
+
+    index.index_shard = noted
+    torch.set_num_threads(1)
+    os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
+                       MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo",
+                       MINICLIP_CACHE=f"{folder}/cache")  # fmt: skip
+    for scene, port in zip(SCENES, ports):
+        os.environ["MASTER_PORT"] = str(port)
+        torch.save(scene(rank, Path(folder)), f"{folder}/{scene.__name__}-{rank}.pt")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Where two ranks have played all scenes; pairs.tar has 36 pictures, a third of them broken."""
+    folder = tmp_path_factory.mktemp("ranks")
+    with tarfile.open(folder / "pairs.tar", "w") as tar:
+        for k in range(36):
+            noise = torch.randint(0, 256, (40, 40, 3), generator=torch.Generator().manual_seed(k))
+            picture = io.BytesIO(b"broken")
+            if k % 3:
+                picture = io.BytesIO()
+                Image.fromarray(noise.to(torch.uint8).numpy()).save(picture, "PNG")
+            for suffix, data in (("png", picture.getvalue()), ("txt", f"number {k}".encode())):
+                member = tarfile.TarInfo(f"{k:02}.{suffix}")
+                member.size = len(data)
+                tar.addfile(member, io.BytesIO(data))
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SCENES]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    mp.spawn(rank_main, (str(folder), ports), nprocs=2)
+    return folder
+
+
+def both(folder, scene):
+    return [torch.load(folder / f"{scene}-{rank}.pt", weights_only=False) for rank in (0, 1)]
+
+
+def test_what_rank_0_has_all_have(folder):
+    for result in both(folder, "helpers"):
+        state, gathered = result["state"], result["gathered"]
+        assert gathered == [0, 1] and state.keys() == STATE.keys()
+        assert (state["step"], state["none"]) == (7, None)
+        for name in ("w", "flags", "bytes"):
+            assert torch.equal(state[name], STATE[name]), name
+        assert state["half"][0] == STATE["half"][0] and state["half"][1].shape == (0, 3)
+
+
+def test_a_users_mistake_on_one_rank_is_raised_on_all(folder):
+    for result in both(folder, "helpers"):
+        said = result["said"]
+        assert said["one_fails"] == "on rank 1: no such file"
+        assert said["rank0_fails"] == "on rank 0: a damaged file"
+        assert said["first_fails"] == "on rank 0: no room"
+
+
+def test_facts_that_differ_are_named(folder):
+    for result in both(folder, "helpers"):
+        for what in ("--lr", "the number of pairs"):
+            assert f"{what} is 0 on rank 0 and 1 on rank 1" in result["said"][what]
+        assert result["said"]["alike"] is None
+
+
+def test_local_rank_0_is_done_before_the_others_begin(folder):
+    first, second = both(folder, "helpers")
+    assert first["ended"] <= second["ended"]
+
+
+@pytest.mark.parametrize("scene, words", [
+    ("crowded", ["2 ranks", "GPUs (1)", "--device cpu"]),
+    ("other_options", ["--lr is 0.001 on rank 0 and 0.002 on rank 1"]),
+    ("other_code", ["the digest of the code is 000000000000 on rank 0 and 111111111111 on rank 1"]),
+])  # fmt: skip
+def test_ranks_that_do_not_fit_stop_in_one_sentence(scene, words, folder):
+    """Fails where ranks share a GPU (nccl's error), or differ (they train, or wait for ever)."""
+    first, second = both(folder, scene)
+    assert (first["code"], second["code"]) == (2, 2)
+    assert first["err"].count("\n") == 1 and all(word in first["err"] for word in words), first
+    assert second["err"] == ""
+    assert not (folder / "other").exists() and not (folder / "crowded").exists()
+
+
+def test_ranks_without_a_shared_folder_resume_alike(folder):
+    """Fails where each rank reads its own --out: rank 1's is empty, as on another machine."""
+    assert [r["code"] for r in both(folder, "whole")] == [0, 0]
+    assert [r["code"] for r in both(folder, "interrupted")] == [128 + signal.SIGTERM] * 2
+    first, second = both(folder, "resumed")
+    assert [first["code"], second["code"]] == [0, 0]
+    assert "resumed at step 4" in first["out"] and second["out"] == ""
+    assert [os.listdir(folder / name) for name in ("whole", "parts")] == [["0"], ["0"]]
+    runs = [checkpoint.load(folder / f"{name}/0/checkpoint.pt") for name in ("whole", "parts")]
+    assert all(torch.equal(runs[0]["model"][k], runs[1]["model"][k]) for k in runs[0]["model"])
+    assert runs[0]["optimizer"]["param_groups"] == runs[1]["optimizer"]["param_groups"]
+
+
+def test_the_index_of_shards_is_made_once_a_machine(folder):
+    """Fails where all ranks of a machine make it at the same time."""
+    assert (folder / "indexed").read_text() == "0"
+
+
+@pytest.mark.parametrize("name", ["whole", "parts"])
+def test_what_any_rank_skipped_is_counted(name, folder, monkeypatch):
+    """Fails where rank 0 counts its own: half of each batch is rank 1's."""
+    monkeypatch.setenv("MINICLIP_CACHE", str(folder / "cache"))
+    pairs = open_pairs(str(folder / "pairs.tar"))
+    per_epoch, seen = len(pairs.splits["train"]) // 9, set()
+    for epoch in range(8 // per_epoch + 1):
+        visited = pairs.order(pairs.splits["train"], 0, epoch)[
+            : 9 * min(per_epoch, 8 - epoch * per_epoch)
+        ]
+        seen |= {int(i) for i in visited if i % 3 == 0}
+    saved = checkpoint.load(folder / name / "0/checkpoint.pt")["skipped"]
+    assert saved.keys() == {pairs.where(i) for i in seen}
+    results = json.loads((folder / name / "0/results.json").read_text())
+    assert results["skipped_pictures"] == len(seen) > 4
+    last = (folder / name / "0/log.jsonl").read_text().splitlines()[-1]
+    assert json.loads(last)["skipped"] == len(seen)
+    last_run = both(folder, "resumed" if name == "parts" else "whole")[0]
+    assert f"left out {len(seen)}: " in last_run["out"]
+
+
+def test_waiting_for_an_index_may_take_hours(monkeypatch):
+    """Fails where others wait in the default group, which gives up after ten minutes."""
+    waited, asked = [], {}
+
+    class Group:
+        pass
+
+    def new_group(backend, timeout):
+        asked.update(backend=backend, hours=timeout.total_seconds() / 3600)
+        return Group
+
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch_dist, "init_process_group", lambda *args, **kw: None)
+    monkeypatch.setattr(torch_dist, "new_group", new_group)
+    monkeypatch.setattr(torch_dist, "barrier", lambda group: waited.append(group))
+    monkeypatch.setattr(process_group, "_host", None)
+    process_group.start("cpu")
+    monkeypatch.setattr(process_group, "dist_info", lambda: (1, 2))
+    with process_group.local_rank_first():
+        pass
+    assert asked == dict(backend="gloo", hours=24) and waited == [Group]
+
+
+def test_the_digest_of_the_code_is_of_every_source_file(tmp_path, monkeypatch):
+    assert len(process_group.code_version()) == 12 and process_group.code_version() == process_group.code_version()
+    monkeypatch.setattr(process_group, "ROOT", tmp_path)
+    digests = {process_group.code_version()}
+    for name in ("train.py", "miniclip/a.py", "miniclip/data/b.py", "kernels/c.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+        digests.add(process_group.code_version())
+    (tmp_path / "kernels/c.py").write_text("x = 1")
+    assert len(digests | {process_group.code_version()}) == 6

@@ -1,0 +1,253 @@
+"""torchrun train.py: many ranks are one process with the same global batch, and none is left behind."""
+
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from miniclip.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def pairs_folder(tmp_path_factory):
+    """33 pictures of noise, each with its caption beside it."""
+    folder = tmp_path_factory.mktemp("pairs")
+    for k in range(33):
+        noise = torch.randint(0, 256, (40, 40, 3), generator=torch.Generator().manual_seed(k))
+        Image.fromarray(noise.to(torch.uint8).numpy()).save(folder / f"{k}.png")
+        (folder / f"{k}.txt").write_text(f"noise number {k}")
+    return folder
+
+
+def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
+    """Start train.py on so many ranks; its output goes to the returned process's stdout."""
+    command = [sys.executable]
+    if ranks > 1:
+        command += ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
+        command += ["--max-restarts", str(restarts), "--standalone"]
+    command += [str(script), "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
+    command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+                                "PYTHONPATH": str(ROOT)}  # fmt: skip
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+
+
+def finish(process, timeout_s=300):
+    try:
+        said, _ = process.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    return process.returncode, said
+
+
+def weights(out):
+    return checkpoint.load(out / "checkpoint.pt")["model"]
+
+
+def assert_close(a, b, tolerance=1e-5, of=torch.max):
+    """All parameters but the attention's key bias: its true gradient is zero, softmax does not see
+    a shift of all keys, and what AdamW makes of the rounding noise is as large as a step.
+
+    of: torch.max or torch.mean, of the differences within a tensor."""
+    for name in a:
+        x, y = a[name], b[name]
+        if name.endswith("in_proj_bias"):
+            x, y = (torch.cat([t.chunk(3)[0], t.chunk(3)[2]]) for t in (x, y))
+        worst = of((x - y).abs().float()).item()
+        assert worst <= tolerance, f"{name} differs by {worst:.1e}"
+
+
+def children_named(marker):
+    """Processes whose command line holds `marker`."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if marker.encode() in entry.read_bytes():
+                found.append(int(entry.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+THREE = ("--steps", 3, "--lr", 5e-5)
+
+
+def assert_the_same_run(one, two):
+    """After THREE. AdamW divides by the gradient's own size: where the true one is about zero, it
+    makes whole steps of rounding noise, so single weights may be 2 x 3 x 5e-5 apart, one in a tensor
+    of 128 or more: 2.3e-6 in the mean. A tensor that is trained moves by ten times that."""
+    assert_close(one, two, 3e-6, of=torch.mean)
+
+
+def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
+    code, said = finish(start(1, pairs_folder, tmp_path / "one", *THREE))
+    assert code == 0, said
+    # shares of 5 and 4 pairs, each in two parts
+    code, said = finish(start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4))
+    assert code == 0, said
+    assert said.count("evaluating") == 1, said
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert_the_same_run(one, two)
+    _, said = finish(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
+    moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
+    assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
+
+
+# ranks that meet in every forward pass, as those with synchronised batch norms do on GPUs
+MEET = """
+import sys
+import torch
+import train
+from miniclip.model.clip import CLIP
+
+def meet(module, inputs):
+    if isinstance(module, CLIP) and torch.distributed.is_initialized():
+        torch.distributed.all_reduce(torch.zeros(1))
+        print(f"rank {torch.distributed.get_rank()}: {len(inputs[0])} pairs", flush=True)
+
+torch.nn.modules.module.register_module_forward_pre_hook(meet)
+sys.exit(train.main())
+"""
+
+
+def test_ranks_with_uneven_shares_meet_in_every_part(pairs_folder, tmp_path):
+    """One rank used to make two parts of its 5 pairs and the other one of its 4: with collectives in
+    the forward pass, which synchronised batch norm has on GPUs, they waited for ever."""
+    (tmp_path / "meet.py").write_text(MEET)
+    two = ("--steps", 2, "--micro-batch", 4)
+    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "meet.py")
+    code, said = finish(run, timeout_s=120)
+    assert code == 0, said
+    for rank, parts in ((0, [3, 2]), (1, [2, 2])):
+        counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
+        assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
+
+
+def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder, tmp_path):
+    broken = tmp_path / "broken"
+    shutil.copytree(pairs_folder, broken)
+    for k in range(0, 33, 2):
+        whole = (broken / f"{k}.png").read_bytes()
+        (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
+    (tmp_path / "meet.py").write_text(MEET)
+    options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
+    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "meet.py")
+    code, said = finish(run, timeout_s=120)
+    assert code == 0, said
+    passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
+    lost = checkpoint.load(tmp_path / "run/checkpoint.pt")["lost"]
+    assert 0 < lost < 9, f"{lost} of 9 steps were skipped"
+    assert passes == [6 * (9 - lost)] * 2, f"{passes} forward passes in {9 - lost} steps"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("--checkpoint-blocks", "--micro-batch", 4)])
+def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_folder, tmp_path):
+    """Before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets."""
+    (tmp_path / "compiled.py").write_text(
+        "import functools, sys, torch, train\n"
+        "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
+        "sys.exit(train.main())\n"
+    )
+    code, said = finish(start(1, pairs_folder, tmp_path / "one", *THREE))
+    assert code == 0, said
+    run = start(2, pairs_folder, tmp_path / "two", *THREE, "--compile", *more,
+                script=tmp_path / "compiled.py")  # fmt: skip
+    code, said = finish(run)
+    assert code == 0, said
+    assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
+    code, said = finish(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
+    assert code != 0
+    assert said.count("leaves some ranks without a pair") == 1, said
+    assert not children_named(str(tmp_path / "run"))
+
+
+@pytest.mark.slow
+def test_a_run_of_two_ranks_goes_on_alone(pairs_folder, tmp_path):
+    whole = start(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
+    assert finish(whole)[0] == 0
+    run = start(2, pairs_folder, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
+    while not (tmp_path / "moved/checkpoint.pt").exists() and run.poll() is None:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGKILL)
+    finish(run)
+    assert finish(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
+    assert_close(weights(tmp_path / "whole"), weights(tmp_path / "moved"))
+
+
+def assert_same(a, b):
+    different = [name for name in a if not torch.equal(a[name], b[name])]
+    assert not different, f"{len(different)} of {len(a)} differ: {different[:3]}"
+
+
+LONG = ("--steps", 120, "--save-every", 5, "--log-every", 5)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(pairs_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("undisturbed") / "run"
+    code, said = finish(start(2, pairs_folder, out, *LONG))
+    assert code == 0, said
+    return weights(out)
+
+
+@pytest.mark.slow
+def test_killed_as_a_whole_ten_times(pairs_folder, tmp_path, undisturbed):
+    moments, out = random.Random(1), tmp_path / "run"
+    for _ in range(10):
+        run = start(2, pairs_folder, out, *LONG, "--resume")
+        wait_until_it_trains(run, out)
+        time.sleep(moments.uniform(0, 0.4))
+        for pid in children_named(str(out)):
+            os.kill(pid, signal.SIGKILL)
+        finish(run)
+        if (out / "checkpoint.pt").exists():
+            checkpoint.load(out / "checkpoint.pt")  # never unreadable
+    code, said = finish(start(2, pairs_folder, out, *LONG, "--resume"))
+    assert code == 0, said
+    assert_same(undisturbed, weights(out))
+    assert not children_named(str(out))
+
+
+@pytest.mark.slow
+def test_one_rank_of_two_killed_five_times_is_restarted(pairs_folder, tmp_path, undisturbed):
+    moments, out = random.Random(2), tmp_path / "run"
+    run = start(2, pairs_folder, out, *LONG, restarts=5)
+    for _ in range(5):
+        wait_until_it_trains(run, out)
+        time.sleep(moments.uniform(0, 0.4))
+        ranks = [pid for pid in children_named(str(out)) if pid != run.pid]
+        if ranks:
+            os.kill(moments.choice(ranks), signal.SIGKILL)
+            deadline = time.monotonic() + 60
+            while set(ranks) & set(children_named(str(out))) and time.monotonic() < deadline:
+                time.sleep(0.05)  # until torchrun has taken the others down
+    code, said = finish(run)
+    assert code == 0, said[-3000:]
+    assert_same(undisturbed, weights(out))
+    assert not children_named(str(out))
+
+
+def wait_until_it_trains(run, out):
+    log = out / "log.jsonl"
+    before = log.read_bytes() if log.exists() else b""
+    while run.poll() is None and (not log.exists() or log.read_bytes() == before):
+        time.sleep(0.01)

@@ -1,0 +1,55 @@
+"""Groups are counted as they are named; classes with several names are one class."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.evaluation.bias import error_by_group, gender, merged, people
+from miniclip.data import open_pairs
+from miniclip.evaluation.data_overlap import base_emoji
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["woman firefighter: dark skin tone"], "woman"),
+        (["man golfing"], "man"),
+        (["judge"], "not stated"),
+        (["person biking", "man biking"], "both names"),
+        (["woman and man holding hands"], "both names"),
+        (["mango"], "not stated"),
+    ],
+)
+def test_gender_is_what_the_names_say(names, expected):
+    assert gender(names) == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab")), min_size=1))
+def test_groups_add_up_to_everybody(rows):
+    predicted, labels, groups = zip(*rows)
+    found = error_by_group(predicted, labels, groups)
+    wrong = sum(s["value"] * s["n"] for s in found.values())
+    assert wrong == pytest.approx(sum(p != q for p, q in zip(predicted, labels)))
+    assert sum(s["n"] for s in found.values()) == len(rows)
+
+
+def test_groups_must_be_as_many_as_pictures():
+    with pytest.raises(ValueError, match="3 groups"):
+        error_by_group([0, 1], [0, 1], "abc")
+
+
+def test_the_best_of_its_names_speaks_for_a_class():
+    similarity = torch.tensor([[0.1, 0.9, 0.3], [0.2, 0.1, 0.5]])
+    assert merged(similarity, [0, 0, 1]).tolist() == [
+        pytest.approx([0.9, 0.3]), pytest.approx([0.2, 0.5])]  # fmt: skip
+    assert torch.equal(merged(similarity, [0, 1, 2]), similarity)
+
+
+def test_people_are_held_out_and_drawn_both_ways():
+    pairs = open_pairs()
+    indices, names, labels, genders, tones = people(pairs, base_emoji)
+    assert set(indices) <= set(pairs.splits["heldout_compositions"])
+    assert len(indices) == len(labels) == len(genders) == len(tones) > 80
+    assert {"woman", "man", "not stated"} <= set(genders) and "dark skin tone" in tones
+    assert all(names[c] in pairs.captions(i)[0] for i, c in zip(indices, labels.tolist()))

@@ -1,0 +1,87 @@
+"""Probes equal scikit-learn's; shots come from where they may, and nowhere else."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from miniclip.evaluation.linear_probe import few_shot, fit, search_strength, shots_curve, shots_worth, validation_split
+
+labels = st.lists(st.integers(0, 3), min_size=8, max_size=60).map(np.array)
+
+
+def blobs(n=120, width=8, classes=4, seed=0):
+    rng = np.random.default_rng(seed)
+    y = np.arange(n) % classes
+    return rng.normal(size=(classes, width))[y] + rng.normal(size=(n, width)), y
+
+
+@pytest.mark.parametrize("strength", [1e-2, 1.0, 31.6])
+def test_the_probe_is_scikit_learns_fit_on_the_same_features(strength):
+    x, y = blobs()
+    ours, theirs = fit(x, y, strength), LogisticRegression(C=1 / strength, max_iter=1000).fit(x, y)
+    np.testing.assert_array_equal(ours.coef_, theirs.coef_)
+    np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
+
+
+@given(labels, st.integers(1, 3), st.integers(0, 9), st.data())
+def test_shots_never_leave_the_pool_and_are_k_of_each_class(labels, k, seed, data):
+    pool = data.draw(st.lists(st.integers(0, len(labels) - 1), min_size=1, unique=True))
+    counts = np.bincount(labels[pool], minlength=4)
+    if (counts[counts > 0] < k).any():
+        with pytest.raises(ValueError, match=f"{k} are asked for"):
+            few_shot(labels, pool, k, seed)
+        return
+    shots = few_shot(labels, pool, k, seed)
+    assert set(shots) <= set(pool) and len(set(shots)) == len(shots)
+    assert (np.bincount(labels[shots], minlength=4) == k * (counts > 0)).all()
+    assert shots == few_shot(labels, pool[::-1], k, seed), "the same seed, other shots"
+
+
+def test_more_shots_hold_fewer_and_seeds_differ():
+    y = np.arange(200) % 4
+    nested = [set(few_shot(y, range(200), k, seed=1)) for k in (1, 2, 4, 8)]
+    assert all(a < b for a, b in zip(nested, nested[1:]))
+    assert len({tuple(few_shot(y, range(200), 4, seed)) for seed in range(5)}) == 5
+
+
+@pytest.mark.parametrize("peak", [-5.0, -0.25, 3.125, 6.0])
+def test_the_search_finds_a_peak_to_an_eighth_of_a_decade_in_few_fits(peak):
+    asked = []
+    best = search_strength(lambda s: asked.append(s) or -abs(np.log10(s) - peak))
+    assert abs(np.log10(best) - peak) <= 1 / 16 + 1e-6
+    assert len(asked) == len(set(asked)) <= 17
+
+
+def test_of_equal_strengths_the_strongest_is_taken():
+    assert search_strength(lambda s: 0.5) == 1e6
+
+
+@given(labels)
+def test_a_validation_split_is_a_partition_that_leaves_every_class_something(labels):
+    learn, choose = validation_split(labels)
+    assert sorted(learn + choose) == list(range(len(labels)))
+    assert set(labels[learn]) == set(labels)
+
+
+def test_more_shots_help_and_the_test_set_is_never_learned_from():
+    x, y = blobs(400)
+    x_test, y_test = blobs(200, seed=0)
+    curve = shots_curve(x, y, {"home": (x_test, y_test)}, shots=(1, 16), seeds=3)
+    means = {k: np.mean(tests["home"]) for k, tests in curve.items()}
+    assert means[16] > means[1] + 0.1, means
+    shuffled = np.random.default_rng(0).permutation(y_test)  # other answers, the same probes
+    again = shots_curve(x, y, {"home": (x_test, shuffled)}, shots=(16,), seeds=3)
+    assert np.mean(again[16]["home"]) < 0.4
+
+
+def test_shots_worth_lies_between_the_shots_that_bracket_zero_shot():
+    curve = {1: 0.2, 2: 0.4, 4: 0.6}
+    assert shots_worth(curve, 0.4) == 2 and 2 < shots_worth(curve, 0.5) < 4
+    assert shots_worth(curve, 0.1) == 1 and shots_worth(curve, 0.7) is None
+
+
+def test_one_class_only_is_refused():
+    with pytest.raises(ValueError, match="two classes"):
+        fit(np.zeros((3, 2)), [1, 1, 1], 1.0)

@@ -1,0 +1,214 @@
+"""Ranks and recalls, against counting by hand."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from miniclip.evaluation import retrieval
+from miniclip.evaluation.retrieval import Gallery, chance, choose, encode_pictures, encode_texts, evaluate_heldout, ranks, recall_by_size, recalls  # fmt: skip
+from tests.data.tars import Coloured
+
+
+def unit(rows, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.nn.functional.normalize(torch.randn(rows, width, generator=generator), dim=1)
+
+
+@given(n=st.integers(1, 12), extra=st.integers(0, 9), seed=st.integers(0, 99))
+def test_a_rank_is_one_more_than_the_number_of_better_answers(n, extra, seed):
+    queries, gallery = unit(n, 8, seed), unit(n + extra, 8, seed + 1)
+    rank = ranks(queries, gallery, torch.arange(n), torch.arange(n + extra))
+    for i in range(n):
+        similarity = (gallery @ queries[i]).tolist()
+        by_hand = 1 + sum(s > similarity[i] for s in similarity)
+        assert abs(rank[i] - by_hand) <= 0.5, f"query {i}: {rank[i]} vs {by_hand} by hand"
+
+
+@given(n=st.integers(1, 12), seed=st.integers(0, 99))
+def test_the_order_of_the_gallery_changes_nothing(n, seed):
+    queries, gallery = unit(n, 8, seed), unit(n, 8, seed + 1)
+    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
+    own = torch.arange(n)
+    assert torch.equal(
+        ranks(queries, gallery, own, own), ranks(queries, gallery[order], own, order)
+    )
+
+
+@given(n=st.integers(1, 9), m=st.integers(1, 9), block=st.integers(1, 90), seed=st.integers(0, 99))
+def test_the_size_of_the_blocks_changes_no_rank(n, m, block, seed):
+    g = torch.Generator().manual_seed(seed)  # small whole numbers: many ties, and no rounding
+    queries, gallery = (torch.randint(-2, 3, (rows, 3), generator=g).float() for rows in (n, m))
+    owner = torch.randint(0, 3, (m,), generator=g)
+    wanted = owner[torch.randint(0, m, (n,), generator=g)]
+    with pytest.MonkeyPatch.context() as patch:
+        whole = ranks(queries, gallery, wanted, owner)
+        patch.setattr(retrieval, "BLOCK", block)
+        assert torch.equal(ranks(queries, gallery, wanted, owner), whole)
+
+
+class Largest(TorchDispatchMode):
+    """Records how many numbers the largest tensor has that any operation makes."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        for x in made if isinstance(made, (tuple, list)) else (made,):
+            if isinstance(x, torch.Tensor):
+                self.numbers = max(self.numbers, x.numel())
+        return made
+
+
+def gallery_of(n, width=8):
+    """A Gallery of n pictures with a caption each, without a model."""
+    gallery = Gallery.__new__(Gallery)
+    gallery.pictures, gallery.texts = unit(n, width, 0), unit(n, width, 1)
+    gallery.kept, gallery.owner = list(range(n)), torch.arange(n)
+    return gallery
+
+
+@pytest.mark.parametrize("queries", [1, 300, 2500])
+def test_queries_times_gallery_is_never_held(queries):
+    gallery = gallery_of(2500)
+    with Largest() as largest:
+        gallery.evaluate(range(queries))
+    assert largest.numbers <= 1 << 22, f"{largest.numbers:,} numbers of {queries * 2500:,}"
+
+
+def test_a_gallery_that_is_larger_than_a_block_is_asked_one_query_at_a_time(monkeypatch):
+    monkeypatch.setattr(retrieval, "BLOCK", 100)
+    gallery = gallery_of(500)
+    with Largest() as largest:
+        ranks(gallery.pictures, gallery.texts, gallery.owner, gallery.owner)
+    assert largest.numbers == 500 * 8, f"{largest.numbers:,} numbers: more than the features"
+
+
+def test_the_best_of_several_right_answers_counts():
+    gallery = torch.eye(4)
+    query = torch.nn.functional.normalize(torch.tensor([[0.9, 0.5, 0.3, 0.1]]), dim=1)
+    assert ranks(query, gallery, torch.tensor([7]), torch.tensor([0, 7, 1, 7])).item() == 2
+
+
+class Toy:
+    """A model whose features of picture i and of caption str(i) of Coloured point at i / 100 rad."""
+
+    config = {"embed_dim": 2, "image_size": 4}
+    logit_scale = torch.tensor(1.0)
+    training = True
+
+    def train(self, mode=True):
+        self.training = mode
+
+    def eval(self):
+        self.train(False)
+
+    def at(self, i, normalize):
+        assert normalize and not self.training
+        return torch.stack([(i / 100).cos(), (i / 100).sin()], 1)
+
+    def encode_image(self, images, normalize):
+        red = images[:, 0].mean((1, 2)) * 0.26862954 + 0.48145466  # transforms.py's, undone
+        return self.at((255 * red).round(), normalize)
+
+    def encode_text(self, tokens, normalize):
+        return self.at(tokens[:, 0].float(), normalize)
+
+
+def numbers(texts, trim):
+    """A tokenizer for it."""
+    return torch.tensor([[int(text)] for text in texts])
+
+
+def toy_pairs(splits, bad=(), among=None):
+    pairs = Coloured(9, bad)
+    pairs.splits = {"train": [0]} | splits
+    pairs.gallery = lambda split: among or pairs.splits[split]
+    return pairs
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 256])
+def test_features_depend_on_no_batch_and_the_model_goes_on_training(size):
+    model, want = Toy(), torch.tensor([5, 0, 1, 8, 2])
+    features, kept = encode_pictures(model, Coloured(9, bad=(3, 4)), [5, 0, 3, 1, 8, 2, 4], size)
+    assert kept == want.tolist() and model.training
+    texts = encode_texts(model, numbers, [str(i) for i in kept], size)
+    model.training = False
+    assert torch.equal(texts, model.at(want, True)) and torch.equal(features, texts)
+    nothing = encode_pictures(model, Coloured(9, bad=(3,)), [3], size)
+    assert nothing[0].shape == encode_texts(model, numbers, []).shape == (0, 2) and not nothing[1]
+    assert not model.training
+
+
+def test_a_search_gives_the_nearest_first():
+    gallery = Gallery(Toy(), numbers, Coloured(9, bad=(4,)), range(9))
+    found = gallery.search("6", k=3)
+    assert found[0] == (6, pytest.approx(1)) and {i for i, _ in found[1:]} == {5, 7}
+    assert found[1][1] == pytest.approx(math.cos(0.01))
+    assert len(gallery.search("5", k=50)) == 8
+
+
+def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller():
+    splits = {"heldout": [6, 7, 8], "heldout_none": [], "heldout_bad": [4]}
+    results, galleries = evaluate_heldout(Toy(), numbers, toy_pairs(splits, bad=(4,)))
+    assert results.keys() == galleries.keys() == {"heldout"}
+    assert "among_held_out" not in results["heldout"]
+    both = evaluate_heldout(Toy(), numbers, toy_pairs(splits, bad=(4,), among=list(range(9))))
+    scores = both[0]["heldout"]
+    for task, gallery in (("text_to_image", 8), ("image_to_text", 8), ("among_held_out", 3)):
+        assert (scores[task]["R@1"], scores[task]["n"], scores[task]["gallery"]) == (1, 3, gallery)
+    assert scores["chance"] == chance(8) and both[0].keys() == {"heldout"}
+
+
+def test_a_picture_chooses_among_its_own_candidates():
+    pictures, _ = encode_pictures(Toy(), Coloured(9), [2, 7, 5])
+    candidates = [["3", "2"], ["0", "1", "6"], ["5"]]
+    assert choose(Toy(), numbers, 3 * pictures, candidates).tolist() == [1, 2, 0]
+    assert choose(Toy(), numbers, pictures[:0], []).shape == (0,)
+
+
+@pytest.mark.parametrize("n", [2, 5, 100])
+def test_a_model_that_says_the_same_of_everything_is_at_chance(n):
+    same = torch.ones(n, 4) / 2
+    rank = ranks(same, same, torch.arange(n), torch.arange(n))
+    assert recalls(rank, n)["median_rank"] == chance(n)["median_rank"]
+    assert recalls(rank, n)["R@1"] == 0
+
+
+def test_a_diverged_model_is_refused():
+    bad = torch.full((2, 4), torch.nan)
+    with pytest.raises(ValueError, match="not finite"):
+        ranks(bad, torch.eye(4), torch.arange(2), torch.arange(4))
+
+
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=30))
+def test_recall_grows_with_k_and_counts_what_it_says(rank):
+    scores = recalls(torch.tensor(rank), 40)
+    assert scores["R@1"] <= scores["R@5"] <= scores["R@10"]
+    assert scores["R@5"] == pytest.approx(sum(r <= 5 for r in rank) / len(rank))
+    assert scores["n"] == len(rank) and scores["gallery"] == 40
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))
+def test_recall_in_a_smaller_gallery_is_what_drawing_it_gives(rank, size):
+    """Against every subset of the 11 others: the answer wins when none of the better ones is drawn."""
+    from itertools import combinations
+
+    got = recall_by_size(rank, 12, [size])[size]
+    wins = total = 0
+    for r in rank:
+        for others in combinations(range(11), size - 1):
+            wins += all(other >= r - 1 for other in others)
+            total += 1
+    assert got == pytest.approx(wins / total, abs=1e-9)
+
+
+def test_recall_by_size_ends_at_recall_itself_and_starts_at_1():
+    found = recall_by_size([1, 1, 3, 40], 50, [1, 10, 50])
+    assert found[1] == pytest.approx(1) and found[50] == pytest.approx(0.5)
+    assert 0.5 < found[10] < 1
+    tied = recall_by_size([1, 1.5, 2.5], 3, [3])  # half places do not make the others win
+    assert tied[3] == pytest.approx(recalls([1, 1.5, 2.5], 3)["R@1"])

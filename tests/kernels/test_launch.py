@@ -1,0 +1,333 @@
+"""The Triton block operations and the whole loss on them, against float64, in the interpreter.
+
+Truth in float64; a kernel may be as wrong as its roundings (tests/rounding.py) and no more. On a
+machine with a GPU the same tests run on it.
+"""
+
+import functools
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels import reference
+from kernels.softmax import LOWEST, fixed_shift, uncertain
+from miniclip.loss import PRECISIONS, contrastive_loss
+from tests.losses import KINDS, Watch, batch, definition, grads
+from tests.rounding import assert_within, loss_bounds, probability_error, rounding
+
+pytest.importorskip("triton")
+blocks = pytest.importorskip("kernels.fused.launch")
+DEVICE = "cpu" if blocks.INTERPRET else "cuda"
+if DEVICE == "cuda" and not torch.cuda.is_available():
+    pytest.skip("needs a GPU, or TRITON_INTERPRET=1", allow_module_level=True)
+KERNEL_PRECISIONS = ("fp32", "fp16", "bf16")
+precisions = st.sampled_from(KERNEL_PRECISIONS)
+pytestmark = pytest.mark.numerics
+fused = functools.partial(contrastive_loss, backend="triton")
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """The interpreter is numpy on small tiles."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def on_device(loss):
+    """The loss with its tensors taken to the device and back, differentiably."""
+    return lambda *tensors, **how: loss(*(t.to(DEVICE) for t in tensors), **how).cpu()
+
+
+def check(image, text, logit_scale, precision, **how):
+    """The kernels' loss and gradients against the truth."""
+    true = grads(definition, image, text, logit_scale)
+    got = grads(
+        on_device(fused), image, text, logit_scale, torch.float32, precision=precision, **how
+    )
+    bounds = loss_bounds(image, text, logit_scale, torch.float32, PRECISIONS[precision])
+    assert_within(got, true, bounds)
+    # all rows together have one standard deviation, not a worst row's four
+    for g, t, x, bound in zip(got[1:3], true[1:3], (image, text), bounds[1:3]):
+        weight = x.norm(dim=1)  # so that all rows count alike
+        error = ((g - t).norm(dim=1) * weight).norm()
+        allowed = (torch.where(weight > 0, bound * weight, 0).norm() / 4).item()
+        assert error <= allowed, f"{precision}: {error / allowed:.1f} times what rounding does"
+
+
+hard = given(st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6), st.sampled_from(KINDS),
+             precisions, st.floats(0, math.log(100)), st.integers(1, 80))  # fmt: skip
+
+
+@hard
+def test_the_fused_loss_is_the_definition(n, d, seed, kind, precision, logit_scale, chunk):
+    check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
+
+
+@pytest.mark.slow
+@settings(max_examples=250)
+@hard
+def test_the_fused_loss_is_the_definition_250_times(
+    n, d, seed, kind, precision, logit_scale, chunk
+):
+    check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
+
+
+WIDE = [(d, p) for d in (512, 640, 768, 1024) for p in KERNEL_PRECISIONS]
+QUICK = [(512, "fp32"), (640, "fp16"), (768, "bf16"), (1024, "fp16")]  # the others: -m slow
+
+
+@pytest.mark.parametrize(
+    "d, precision",
+    [pytest.param(*c, marks=() if c in QUICK else pytest.mark.slow) for c in WIDE],
+)
+def test_wide_features(d, precision):
+    image, text = batch(130, d, "matched", seed=d)
+    check(image, text, math.log(1 / 0.07), precision, chunk=70)
+
+
+@pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
+@pytest.mark.parametrize("loss", [None, 0.16, 0.014, 5e-8])
+def test_the_four_regimes_of_training(loss, precision):
+    """Untrained at scale 14.3; then scale 100 and a loss that goes to nothing."""
+    n, d = 96, 128
+    if loss is None:
+        return check(*batch(n, d), math.log(14.3), precision)
+    low, high = 0.01, 10.0  # the noise at which scale 100 has this loss
+    for _ in range(40):
+        noise = (low * high) ** 0.5
+        image, text = batch(n, d, "matched", noise=noise)
+        too_much = definition(image, text, torch.tensor(100.0).log()) > loss
+        low, high = (low, noise) if too_much else (noise, high)
+    check(image, text, math.log(100), precision)
+
+
+@given(st.integers(1, 70), st.integers(1, 90), st.integers(1, 96), st.integers(-20, 20),
+       st.floats(1, 100), st.integers(0, 10**6))  # fmt: skip
+def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
+    """Rows x columns that need not be square, matches that need not exist."""
+    g = torch.Generator().manual_seed(seed)
+    x, y = (torch.randn(k, d, generator=g).to(DEVICE) for k in (m, n))
+    bits = torch.tensor(scale / math.log(2), device=DEVICE)
+    (rows, norm), (columns, _) = (reference.normalise(t, torch.float32) for t in (x, y))
+    # both sides round: twice. In bits a similarity is off by its error in nats over ln 2
+    error = 2 * probability_error(torch.float32, scale, max(m, n), d)
+    same = functools.partial(torch.testing.assert_close, rtol=error, atol=0)
+    length = 2 * rounding(torch.float32, d / 4 + 4)  # half of the error of a sum of D squares
+    for ours, theirs in zip(blocks.normalise(x, torch.float32), (rows, norm)):
+        same(ours, theirs, rtol=length)
+    shift, _ = fixed_shift(bits, n)
+    for ours, theirs in zip(
+        *(o.sums(rows, columns, bits, shift, offset, 32) for o in (blocks, reference))
+    ):
+        same(ours, theirs, atol=1e-30)  # below 2^-100 the certificate gives up
+    flagged = torch.rand(m, generator=g).to(DEVICE) < 0.5
+    online = [o.online_sums(rows, columns, bits, flagged, offset, 32) for o in (blocks, reference)]
+    for ours, theirs in zip(*online):
+        same(ours, theirs, atol=error / math.log(2))
+    lse = [torch.rand(k, generator=g).to(DEVICE) + bits for k in (m, n)]
+    rest = [torch.rand(k, generator=g).to(DEVICE) for k in (m, n)]
+    if offset >= 0 and m + offset <= n:  # the loss never asks for more
+        for tma in (False, True) if d % 4 == 0 and blocks.INTERPRET else (False,):
+            a = blocks.gradient(rows, columns, bits, *lse, *rest, offset, 24, tma=tma)
+            b = reference.gradient(rows, columns, bits, *lse, *rest, offset, 24)
+            size = torch.exp2(bits * rows @ columns.T - lse[0][:, None])
+            size += torch.exp2(bits * rows @ columns.T - lse[1])
+            size.diagonal(offset).copy_(rest[0] + rest[1][offset : m + offset])
+            sums = error + 2 * rounding(torch.float32, max(m, n))  # of exponentials; of products
+            moved = size @ columns.abs() / 2, size.T @ rows.abs() / 2
+            flushed = max(m, n) * torch.finfo(torch.float32).tiny
+            for ours, theirs, most in zip(a[:2], b[:2], moved):
+                wrong = (ours * a[2] - theirs * b[2]).abs() / (sums * most + flushed)
+                assert wrong.max() <= 1, f"{wrong.max():.1f} times what rounding can do"
+    factor = torch.tensor(0.37, device=DEVICE)
+    pulled = [
+        o.normalise_backward(x.clone(), rows, norm, factor, torch.float32)
+        for o in (blocks, reference)
+    ]
+    # x here is its own gradient, so that all of it cancels; two sums of D products of size |x|
+    most = 0.37 * norm * 2 * rounding(torch.float32, 2 * d + 20)
+    for ours, theirs, allowed in zip(*pulled, ((most / norm)[:, None], most)):
+        assert ((ours - theirs).abs() <= allowed).all()
+
+
+def rescued(image, text, scale):
+    """(share of rows that the certificate gives up, the loss's error as a share of its bound)."""
+    x, y = (reference.normalise(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
+    bits = torch.tensor(scale / math.log(2), device=DEVICE)
+    shift, floor = fixed_shift(bits, len(x))
+    z, _ = blocks.sums(x, y, bits, shift, 0, 64)
+    loss = fused(image.float().to(DEVICE), text.float().to(DEVICE), math.log(scale)).item()
+    true = definition(image, text, torch.tensor(scale).double().log()).item()
+    bound = loss_bounds(image, text, math.log(scale), torch.float32)[0].item()
+    error = abs(loss - true) / (bound + rounding(torch.float32) * true)
+    return uncertain(z, floor).float().mean().item(), error
+
+
+def test_the_rescue_is_silent_where_the_fixed_shift_is_enough():
+    share, error = rescued(*batch(64, 512), 1 / 0.07)
+    assert share == 0 and error <= 1
+
+
+@pytest.mark.parametrize("who", ["every row", "one row"])
+def test_the_rescue_fires_where_everything_else_would_vanish(who):
+    n = 40
+    image, text = (0.1 * t for t in batch(n, 24))
+    text[:, 0] += 1
+    image[:, 0] += 1 if who == "one row" else -1
+    image[0, 0] = -1
+    share, error = rescued(image, text, 100.0)
+    assert round(share * n) == (1 if who == "one row" else n), (
+        "cosines below -0.5 are flushed at scale 100"
+    )
+    assert error <= 1, f"{error:.1f} times what rounding can do"
+    check(image, text, math.log(100), "fp32")
+
+
+def test_against_the_largest_similarity_random_features_vanish():
+    """The failure that softmax.py is there for: a loss of 0 where it should be about 13."""
+    x, y = (reference.normalise(t.float().to(DEVICE), torch.float32)[0] for t in batch(64, 512))
+    bits = torch.tensor(100 / math.log(2), device=DEVICE)
+    z, _ = blocks.sums(x, y, bits, bits, 0, 64)
+    assert (z == 0).float().mean() > 0.5, "exp2 must flush denormals here as a GPU does"
+    shift, floor = fixed_shift(bits, 64)
+    z, _ = blocks.sums(x, y, bits, shift, 0, 64)
+    assert not uncertain(z, floor).any()
+
+
+@pytest.mark.parametrize("scale", [300.0, 1000.0])
+def test_a_scale_above_100_is_computed_and_not_clamped(scale):
+    for kind in ("random", "matched", "opposite"):
+        check(*batch(33, 20, kind), math.log(scale), "fp32")
+
+
+@given(st.integers(1, 50), st.integers(0, 30), st.integers(1, 64), st.integers(0, 30), precisions)
+def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precision):
+    """One rank's rows against everybody's columns, as a block of the whole in float64."""
+    n, offset = m + extra, min(offset, extra)
+    x, y = batch(n, d, "matched", seed=m)
+    (rows, _), (columns, _) = (
+        blocks.normalise(t.float().to(DEVICE), PRECISIONS[precision]) for t in (x, y)
+    )
+    rows = rows[offset : offset + m].clone()
+    s = 20.0 * rows.double() @ columns.double().T
+    whole = 20.0 * torch.nn.functional.normalize(columns.double(), dim=1) @ columns.double().T
+    lse = s.logsumexp(1) / math.log(2), whole.logsumexp(0) / math.log(2) + 3
+    match = torch.arange(m, device=s.device) + offset
+    random = torch.Generator().manual_seed(m)
+    rest = [torch.rand(k, generator=random).double().to(DEVICE) for k in (m, n)]
+    g = torch.exp2(s / math.log(2) - lse[0][:, None]) + torch.exp2(s / math.log(2) - lse[1])
+    g[torch.arange(m), match] = -(rest[0] + rest[1][match])
+    vectors = [v.float() for v in (*lse, *rest)]
+    bits = torch.tensor(20 / math.log(2), device=DEVICE)
+    got = blocks.gradient(rows, columns, bits, *vectors, offset, 16)
+    # the operands are what they are; G is rounded to their dtype, and all else is float32
+    share = probability_error(torch.float32, 20, n, d) + rounding(torch.float32, n)
+    share += rounding(PRECISIONS[precision])
+    for ours, x, y in zip(got, (g, g.T), (columns.double(), rows.double())):
+        error = (ours.double() * got[2] - x @ y / 2).abs()
+        # float16 keeps 2^15 G to 2^-24, so G to 2^-39
+        allowed = share * (x.abs() @ y.abs() / 2) + 2.0**-39 * y.abs().sum(0)
+        assert (error <= allowed).all(), f"{precision}: {(error / allowed).max():.1f} too much"
+
+
+def test_results_repeat_bit_for_bit():
+    image, text = batch(70, 40, "matched")
+    a, b = (grads(on_device(fused), image, text, 4.0, torch.float32) for _ in range(2))
+    assert all(torch.equal(x, y) for x, y in zip(a, b))
+
+
+@given(st.integers(1, 40), st.sampled_from([16, 40, 64]), precisions, st.integers(0, 999))
+def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
+    if not blocks.INTERPRET and torch.cuda.get_device_capability() < (9, 0):
+        pytest.skip("descriptors need Hopper")
+    x, y = (t.float().to(DEVICE) for t in batch(n, d, seed=seed))
+    rows, columns = (reference.normalise(t, PRECISIONS[precision])[0] for t in (x, y))
+    bits, shift = torch.tensor([100.0, -10.0], device=DEVICE)
+    for a, b in zip(
+        *(blocks.sums(rows, columns, bits, shift, 0, 64, tma=t) for t in (True, False))
+    ):
+        assert torch.equal(a, b)
+
+
+def test_any_strides_are_read_where_they_lie():
+    image, text = batch(33, 20)
+    wide = torch.stack([image.float(), image.float()], 2).to(DEVICE)
+    turned = text.float().T.contiguous().T.to(DEVICE)
+    scale = torch.tensor(2.0, device=DEVICE)
+    plain = fused(image.float().to(DEVICE), text.float().to(DEVICE), scale)
+    assert torch.equal(fused(wide[..., 1], turned, scale), plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_features_have_half_gradients(dtype):
+    got = grads(on_device(fused), *batch(20, 24, "matched"), 3.0, dtype)
+    assert got[1].dtype == got[2].dtype == dtype and got[3].dtype == torch.float32
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")  # numpy says so too
+def test_nan_and_infinity_make_nan_without_asking_the_device():
+    image, text = (t.float().to(DEVICE) for t in batch(9, 5))
+    for bad in (math.nan, math.inf):
+        broken = image.clone()
+        broken[3, 2] = bad
+        assert fused(broken, text, torch.tensor(2.0, device=DEVICE)).isnan()
+        assert fused(image, text, torch.tensor(bad, device=DEVICE)).isnan()
+
+
+@pytest.mark.parametrize("precision", ["fp16", "fp32"])
+def test_memory_is_the_chunk_and_the_features(precision):
+    n, d, c = 256, 32, 64
+    image, text = (t.float().to(DEVICE).requires_grad_() for t in batch(n, d))
+    scale = torch.tensor(3.0, device=DEVICE, requires_grad=True)
+    with Watch() as watch:
+        fused(image, text, scale, precision=precision, chunk=c).backward()
+    assert watch.largest < n * n / 2, watch.largest
+    size = PRECISIONS[precision].itemsize
+    allowed = size * c * n + 20 * n * d + 64 * n + 2**20
+    assert watch.peak_bytes <= allowed, f"{watch.peak_bytes} > {allowed}"
+
+
+def test_what_the_kernels_cannot_do_is_refused():
+    for x in (torch.zeros(3, 4, dtype=torch.float64), torch.zeros(3, 2049)):
+        with pytest.raises(ValueError, match="fp32, fp16 or bf16 operands and E up to 2048"):
+            fused(x, x, torch.tensor(1.0))
+
+
+def test_a_row_with_nobody_else_has_no_maximum():
+    x = torch.ones(1, 4, device=DEVICE)
+    flag = torch.ones(1, dtype=torch.bool, device=DEVICE)
+    highest, z = blocks.online_sums(x, x, torch.tensor(1.0, device=DEVICE), flag, 0)
+    assert highest.item() == torch.tensor(LOWEST).item() and z.item() == 0
+
+
+@pytest.mark.gpu
+def test_it_can_be_captured_in_a_cuda_graph():
+    image, text = (t.float().cuda().requires_grad_() for t in batch(300, 64))
+    scale = torch.tensor(3.0, device="cuda", requires_grad=True)
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):  # compiles and warms up outside the capture
+        for _ in range(3):
+            expected = torch.autograd.grad(fused(image, text, scale), (image, text, scale))
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = torch.autograd.grad(fused(image, text, scale), (image, text, scale))
+    graph.replay()
+    assert all(torch.equal(a, b) for a, b in zip(captured, expected))
+
+
+@pytest.mark.gpu
+def test_the_host_never_waits():
+    image, text = (t.float().cuda().requires_grad_() for t in batch(300, 64))
+    scale = torch.tensor(3.0, device="cuda", requires_grad=True)
+    fused(image, text, scale).backward()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        fused(image, text, scale).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -1,0 +1,107 @@
+"""The compiler's report, the roofline and the honest interpreter's arithmetic."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("triton")
+from kernels.fused import interpreter  # noqa: E402
+from kernels.report import __main__ as report  # noqa: E402
+from kernels.report import roofline  # noqa: E402
+from kernels.fused import tile_config  # noqa: E402
+from kernels.report.compiler import blocks_per_sm  # noqa: E402
+
+GOOD = dict(kernel="sums", arch=90, dtype="fp16", d=512, registers=95, stack_bytes=0, local=0,
+            shared_bytes=98328, wgmma=4, mma=0, tcgen05=0, exp2=64, blocks_per_sm=2, limit="registers")  # fmt: skip
+
+
+@pytest.mark.parametrize("change, said", [
+    (dict(stack_bytes=8), "stack"), (dict(local=3), "local"), (dict(registers=129), "129 registers"),
+    (dict(shared_bytes=240000), "shared"), (dict(wgmma=0), "no wgmma"), (dict(mma=2), "2 mma"),
+    (dict(blocks_per_sm=1), "1 block"), (dict(kernel="gradient", registers=185), "184 allowed"),
+    (dict(arch=100), "no tcgen05"), (dict(arch=80), "no mma"),
+])  # fmt: skip
+def test_every_bar_can_break(change, said):
+    assert report.broken(GOOD) == []
+    assert any(said in why for why in report.broken(dict(GOOD, **change)))
+
+
+def test_occupancy_is_what_runs_out_first():
+    assert blocks_per_sm(90, 95, 8, 98328) == (2, "registers")
+    assert blocks_per_sm(90, 32, 4, 147480)[0] == 1
+    assert blocks_per_sm(90, 16, 8, 0) == (8, "warps")
+
+
+@given(st.integers(1, 2048), st.sampled_from([0, 80, 86, 90, 100, 120]), st.sampled_from([2, 4]),
+       st.sampled_from(["sums", "online", "gradient", "product", "product turned"]))  # fmt: skip
+def test_tiles_are_powers_of_two_that_fit(d, arch, size, kernel):
+    s = tile_config.tile_shape(kernel, arch, size, d)
+    assert all(s[k] & (s[k] - 1) == 0 and s[k] >= 16 for k in ("BM", "BN", "BK"))
+    bytes = (s["BM"] + s["BN"]) * s["BK"] * size * s["num_stages"]
+    assert arch == 0 or bytes <= (227 if tile_config.uses_tma(arch, size, d) else 99) * 1024
+    assert tile_config.row_shape(d)["DP"] >= d
+
+
+@given(
+    st.integers(1, 300_000),
+    st.sampled_from([512, 768, 1024]),
+    st.sampled_from(list(roofline.CARDS)),
+)
+def test_no_prediction_beats_the_floor(n, d, card):
+    assert roofline.predicted_s(card, n, d)["total"] >= roofline.floor_s(card, n, d)
+    assert roofline.cost(n, d)["flop"] == 8 * n * n * d
+
+
+def test_the_floors_are_those_of_the_design():
+    for n, ms in ((8192, 0.348), (32768, 5.57), (131072, 89.1)):
+        assert abs(roofline.floor_s("H100", n, 512) * 1e3 / ms - 1) < 0.01
+
+
+@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
+def test_the_interpreter_rounds_bfloat16_as_torch_does(values):
+    x = np.array(values, dtype=np.float32)
+    ours = torch.from_numpy(interpreter.from_bfloat16(interpreter.to_bfloat16(x)))
+    theirs = torch.from_numpy(x).bfloat16().float()
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+
+
+def test_the_interpreter_flushes_denormals():
+    x = np.array([2.0**-126, 2.0**-127, -(2.0**-149), 0.0, 1.0], dtype=np.float32)
+    assert interpreter.flushed(x).tolist() == [2.0**-126, 0.0, 0.0, 0.0, 1.0]
+
+
+def run(*arguments):
+    """python -m with these arguments, without the interpreter."""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.slow
+def test_every_shipped_kernel_compiles_within_its_bars():
+    done = run("kernels.report", "--check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0 broken bars" in done.stdout and "predicted" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_bench_prints_its_table_and_draws_it(tmp_path):
+    done = run("kernels.bench", "--device", "cpu", "--sizes", "64", "128", "--dim", "32",
+               "--rounds", "1", "--out", str(tmp_path))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "row chunks" in done.stdout and "MiB above start" in done.stdout
+    assert (tmp_path / "bench.json").exists() and (tmp_path / "bench.png").exists()
+
+
+@pytest.mark.parametrize(
+    "command", ["kernels.report --dim 4096", "kernels.bench --device cpu --sizes 0"]
+)
+def test_what_cannot_be_measured_is_refused_in_a_sentence(command):
+    done = run(*command.split())
+    assert done.returncode == 2 and "Traceback" not in done.stderr and "must be" in done.stderr

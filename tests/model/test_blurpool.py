@@ -1,0 +1,93 @@
+"""Laws of the blur: a weighted average that keeps what is constant and stays where it is."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from miniclip.model.blurpool import TAPS, BlurPool, blur_filter
+from tests.rounding import rounding
+
+pytestmark = pytest.mark.numerics
+
+taps = st.sampled_from(list(TAPS))
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(taps)
+def test_the_filter_is_a_symmetric_average(taps):
+    weight = blur_filter(taps)
+    assert weight.shape == (taps, taps) and (weight > 0).all() and weight.sum() == 1
+    assert torch.equal(weight, weight.T) and torch.equal(weight, weight.flip(0))
+
+
+@given(taps)
+def test_the_filter_gives_every_pixel_the_same_weight_after_a_stride_of_two(taps):
+    # else a checkerboard would be stamped on the gradient: even and odd pixels must count alike
+    row = blur_filter(taps).sum(0)
+    assert row[::2].sum() == row[1::2].sum() == 0.5
+
+
+@given(taps, st.integers(2, 9), st.integers(2, 9), st.floats(-5, 5))
+def test_a_constant_stays_constant(taps, height, width, value):
+    x = torch.full((1, 2, height, width), value)
+    y = BlurPool(taps=taps)(x)
+    # the weights are sums of powers of two; what is below the smallest normal number is flushed
+    allowed = rounding(torch.float32, taps**2) * abs(value) + torch.finfo(torch.float32).tiny
+    assert (y - x[..., :1, :1]).abs().max() <= allowed
+    rounded = (height // 2, width // 2) if taps == 2 else ((height + 1) // 2, (width + 1) // 2)
+    assert y.shape[2:] == rounded
+
+
+@given(st.integers(2, 9), st.integers(2, 9))
+def test_two_taps_are_average_pooling(height, width):
+    x = randn(2, 3, height, width)
+    weight = blur_filter(2).double().expand(3, 1, 2, 2)
+    assert torch.equal(BlurPool()(x), F.avg_pool2d(x, 2))
+    assert torch.allclose(BlurPool()(x), F.conv2d(x, weight, stride=2, groups=3))
+
+
+@given(taps, st.integers(0, 20))
+def test_channels_do_not_mix(taps, seed):
+    x = randn(1, 3, 8, 8, seed=seed)
+    y, blur = BlurPool(taps=taps)(x), BlurPool(taps=taps)
+    for channel in range(3):
+        assert torch.allclose(y[:, channel], blur(x[:, channel : channel + 1])[:, 0])
+
+
+@given(taps)
+def test_the_finest_stripes_vanish_instead_of_turning_into_a_grey_or_a_white(taps):
+    stripes = torch.tensor([1.0, -1.0]).repeat(8).expand(1, 1, 16, 16)
+    inside = BlurPool(taps=taps)(stripes)[..., 1:-1, 1:-1]
+    assert torch.equal(inside, torch.zeros_like(inside))
+    assert (stripes[..., ::2, ::2] == 1).all()  # what a bare stride makes of them
+
+
+@given(taps, st.integers(1, 3))
+def test_it_is_a_blur_and_then_a_stride(taps, stride):
+    if taps == 2 and stride == 3:
+        stride = 1
+    x = randn(1, 2, 12, 12)
+    if stride == 1:
+        assert BlurPool(1, taps)(x) is x
+        return
+    edge = 0 if taps == 2 else taps // 2
+    padded = F.pad(x, (edge,) * 4, mode="replicate")
+    blurred = F.conv2d(padded, blur_filter(taps).double().expand(2, 1, taps, taps), groups=2)
+    assert torch.allclose(BlurPool(stride, taps)(x), blurred[..., ::stride, ::stride])
+
+
+def test_nothing_fixed_is_in_the_state_dict():
+    assert not BlurPool(taps=3).state_dict() and not list(BlurPool(taps=3).parameters())
+
+
+def test_impossible_blurs_are_refused():
+    for bad in (1, 4, 7):
+        with pytest.raises(ValueError, match="2, 3 or 5 taps"):
+            BlurPool(taps=bad)
+    with pytest.raises(ValueError, match="skip pixels"):
+        BlurPool(stride=4)

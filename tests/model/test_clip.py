@@ -1,0 +1,243 @@
+"""The models are those of the paper: their sizes, and open_clip's features and training curve."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+import miniclip
+from miniclip.model.clip import CLIP, MODELS, create_model
+from miniclip.weights.architecture import OPENCLIP
+from miniclip.model.resnet import Bottleneck
+from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
+
+pytestmark = pytest.mark.numerics
+
+PARAMETERS = {
+    "rn50": 102_007_137, "rn101": 119_688_033, "rn50x4": 178_300_601, "rn50x16": 290_979_217,
+    "rn50x64": 623_258_305, "vit_b32": 151_277_313, "vit_b16": 149_620_737,
+    "vit_l14": 427_616_513, "vit_l14_336": 427_944_193,
+}  # fmt: skip
+QUICK = ("rn50", "rn50x4", "vit_b32")  # the others take longer and say the same
+SMALL = dict(
+    embed_dim=32, image_size=64, vision_width=16, text_width=64, text_heads=1,
+    text_layers=2, vocab_size=50, context_length=10,
+)  # fmt: skip
+
+
+def shell(name, **options):
+    """A model without memory: names and shapes only."""
+    with torch.device("meta"):
+        return create_model(name, **options)
+
+
+def batch(n, size, vocab, context, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    images = torch.randn(n, 3, size, size, generator=g)
+    tokens = torch.randint(1, vocab - 1, (n, context), generator=g)
+    ends = torch.randint(1, context, (n,), generator=g)
+    tokens[torch.arange(n), ends] = vocab - 1
+    tokens[torch.arange(context) > ends[:, None]] = 0
+    return images, tokens
+
+
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_the_parameter_count_is_the_released_one(name):
+    assert sum(p.numel() for p in shell(name).parameters()) == PARAMETERS[name]
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PARAMETERS]
+)
+def test_features_equal_open_clip_with_the_same_weights(name):
+    open_clip = pytest.importorskip("open_clip")
+    torch.manual_seed(0)
+    theirs = open_clip.create_model(OPENCLIP[name] + "-quickgelu").eval()
+    for key, tensor in theirs.state_dict().items():  # as if trained: nothing is 0 or 1 any more
+        if "bn" in key and key.endswith(("weight", "running_var")):
+            tensor.uniform_(0.5, 1)
+        elif key.endswith(("bias", "running_mean")):
+            tensor.normal_(std=0.02)
+    ours = shell(name).eval()
+    ours.load_state_dict(theirs.state_dict(), strict=True, assign=True)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    size = ours.config["image_size"]
+    images, tokens = batch(2, size, 49408, 77)
+    with torch.no_grad():
+        both = ours(images, tokens), theirs(images, tokens)
+    for a, b in zip(*both):
+        same_features(a, b, ours)
+    for wrong in (0, 1):  # one percent is seen
+        with pytest.raises(AssertionError):
+            same_features(1.01 * both[0][wrong], both[1][wrong], ours)
+
+
+def same_features(a, b, model):
+    error, allowed = (a - b).norm() / b.norm(), tower_error(model, torch.float32)
+    assert error <= allowed, f"{error:.1e} > {allowed:.1e}"
+
+
+def loss_of(image, text, scale):
+    """Figure 3 of the paper."""
+    logits = scale * image @ text.T
+    labels = torch.arange(len(image))
+    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+
+
+def twins(layers):
+    """A small model and open_clip's with the same weights."""
+    open_clip = pytest.importorskip("open_clip")
+    patch = 16 if layers == 2 else None
+    torch.manual_seed(0)
+    heads = 1 if patch else 8
+    ours = CLIP(**SMALL, vision_layers=layers, vision_patch=patch, vision_heads=heads)
+    theirs = open_clip.CLIP(
+        32, quick_gelu=True,
+        vision_cfg=dict(layers=layers, width=16, patch_size=patch, image_size=64,
+                        head_width=16 if patch else 64),
+        text_cfg=dict(context_length=10, vocab_size=50, width=64, heads=1, layers=2),
+    )  # fmt: skip
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    return ours, theirs
+
+
+# a ResNet in float64: in float32 a rounding opens or shuts a ReLU here and there, and gradients jump
+@pytest.mark.parametrize(
+    "layers, dtype", [(2, torch.float32), ([1, 1, 1, 1], torch.float64)], ids=["vit", "resnet"]
+)
+def test_gradients_equal_open_clip_s_and_one_percent_in_any_is_seen(layers, dtype):
+    models = twins(layers)
+    for model in models:
+        for name, p in model.to(dtype).named_parameters():
+            if name.endswith("bn3.weight"):  # a fresh bottleneck hides its branch behind a zero
+                torch.nn.init.ones_(p)
+    images, tokens = batch(8, 64, 50, 10)
+    exact = copy.deepcopy(models[0]).double()
+
+    def backward():
+        loss_of(*exact(images.double(), tokens)).backward()
+
+    true, bounds = gradient_error(exact, backward, dtype)
+    for model in models:
+        loss_of(*model(images.to(dtype), tokens)).backward()
+        got = {name: p.grad for name, p in model.named_parameters()}
+        assert_gradients_within(got, true, bounds)
+    for name in got:
+        if name != "visual.attnpool.k_proj.bias":  # softmax does not see it: its gradient is zero
+            with pytest.raises(AssertionError, match=f"^{name}: "):
+                assert_gradients_within({**got, name: 1.01 * got[name]}, true, bounds)
+
+
+@pytest.mark.parametrize("layers", [2, [1, 1, 1, 1]], ids=["vit", "resnet"])
+def test_thirty_steps_follow_open_clip(layers):
+    losses = []
+    for model in twins(layers):
+        # float64: AdamW and batch norm magnify rounding, in float32 past 1e-4 with some threads
+        model.double().train()
+        matrices = [p for p in model.parameters() if p.ndim >= 2]
+        vectors = [p for p in model.parameters() if p.ndim < 2]
+        groups = [dict(params=matrices, weight_decay=0.2), dict(params=vectors, weight_decay=0.0)]
+        optimizer = torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.98), eps=1e-6)
+        curve = []
+        for step in range(30):
+            images, tokens = batch(8, 64, 50, 10, seed=step % 5)
+            loss = loss_of(*model(images.double(), tokens))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            curve.append(loss.item())
+        losses.append(torch.tensor(curve, dtype=torch.float64))
+    assert losses[0][-5:].mean() < losses[0][:5].mean() - 0.3, "it did not even learn"
+    # 1e-16, of which AdamW makes whole steps of 5e-4 where a gradient is about zero, 30 times
+    apart = (losses[0] - losses[1]).abs().max()
+    assert apart < 1e-6, f"{apart:.1e}"
+
+
+@pytest.mark.parametrize("name", ["rn_mini", "vit_mini"])
+def test_half_precision_and_autocast_run(name):
+    torch.manual_seed(0)
+    model = create_model(name, vocab_size=50).eval()
+    images, tokens = batch(4, model.config["image_size"], 50, 32)
+    with torch.no_grad():
+        want = torch.cat(model(images, tokens)[:2])
+        # every layer rounds its weights and what it writes, once
+        layers = sum(not list(m.children()) for m in model.modules())
+        allowed = rounding(torch.bfloat16, 2 * layers) * want.norm()
+        with torch.autocast("cpu", torch.bfloat16):
+            found = torch.cat(model(images, tokens)[:2])
+        assert (found - want).norm() <= allowed
+        model.bfloat16()
+        found = torch.cat(model(images.bfloat16(), tokens)[:2])
+        assert found.dtype == torch.bfloat16
+        assert (found - want).norm() <= allowed
+
+
+@pytest.mark.parametrize("name", ["rn_mini", "vit_mini"])
+def test_both_towers_checkpoint_with_one_argument(name):
+    gradients = []
+    for checkpointing in (False, True):
+        torch.manual_seed(0)
+        model = create_model(name, vocab_size=50, checkpointing=checkpointing)
+        flags = [m.checkpointing for m in model.modules() if hasattr(m, "checkpointing")]
+        assert flags == [checkpointing] * 2  # one in each tower
+        loss_of(*model(*batch(4, model.config["image_size"], 50, 32))).backward()
+        gradients.append([p.grad for p in model.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients))
+
+
+def test_it_starts_at_the_temperature_of_the_paper():
+    model = create_model("rn_mini", vocab_size=50)
+    *_, scale = model(*batch(2, 48, 50, 32))
+    assert abs(scale.item() * 0.07 - 1) < 1e-5 and model.logit_scale.shape == ()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_config_makes_the_same_model_again(name):
+    model = shell(name)
+    with torch.device("meta"):
+        again = CLIP.from_config(model.config)
+    assert again.config == model.config and model.config["name"] == name
+    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (model, again)]
+    assert shapes[0] == shapes[1]
+
+
+def test_a_config_written_before_the_tokenizer_was_in_it_makes_the_model():
+    model = shell("vit_mini", tokenizer="openai")
+    assert model.config["tokenizer"] == "openai" and shell("vit_mini").config["tokenizer"] is None
+    del model.config["tokenizer"]
+    with torch.device("meta"):
+        assert CLIP.from_config(model.config).config == shell("vit_mini").config
+
+
+def test_any_number_of_a_config_can_be_changed():
+    model = shell("vit_b32", vocab_size=600, image_size=64, context_length=9, activation="gelu")
+    assert model.visual.positional_embedding.shape == (5, 768)
+    assert model.positional_embedding.shape == (9, 512) and len(model.token_embedding.weight) == 600
+    assert MODELS["vit_b32"]["image_size"] == 224
+
+
+def test_unknown_names_are_refused_with_the_nearest():
+    with pytest.raises(ValueError, match="did you mean 'vit_b32'.*rn50.*vit_mini"):
+        create_model("ViT-B-32")
+    with pytest.raises(ValueError, match="did you mean 'rn50'"):
+        create_model("resnet50")
+    with pytest.raises(ValueError, match="there are rn50, rn101"):
+        create_model("?")
+    with pytest.raises(ValueError, match="a model has no 'depth'; it has activation"):
+        create_model("rn50", depth=3)
+
+
+def test_every_released_bottleneck_starts_as_its_shortcut():
+    for block in create_model("rn_mini", vocab_size=50).visual.modules():
+        if isinstance(block, Bottleneck):
+            assert (block.bn3.weight == 0).all()
+
+
+def test_importing_miniclip_imports_nothing_heavy():
+    code = "import miniclip, sys; assert 'torch' not in sys.modules; miniclip.MODELS['rn50']"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        miniclip.nothing

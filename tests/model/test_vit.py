@@ -1,0 +1,121 @@
+"""Laws of the Vision Transformer: patches are words, and positions can be resized."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from miniclip.model.vit import ViT, embed_patches, resize_positions
+from tests.rounding import rounding
+
+pytestmark = pytest.mark.numerics
+# two passes in float32, each of up to 24 weights (6 cells become 1) that are themselves made of sums
+RESIZED = rounding(torch.float32, 100)
+
+
+def randn(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(0, 99))
+def test_patches_are_a_convolution_and_an_unfold_times_the_weights(patch, rows, columns, seed):
+    images, weight = (
+        randn(2, 3, rows * patch, columns * patch, seed=seed),
+        randn(5, 3, patch, patch),
+    )
+    found = embed_patches(images, weight)
+    conv = F.conv2d(images, weight, stride=patch).flatten(2).transpose(1, 2)
+    unfold = F.unfold(images, patch, stride=patch).transpose(1, 2) @ weight.flatten(1).T
+    assert found.shape == (2, rows * columns, 5)
+    assert torch.allclose(found, conv, atol=1e-12) and torch.allclose(found, unfold, atol=1e-12)
+
+
+@given(st.integers(0, 5), st.integers(0, 99))
+def test_a_patch_is_read_by_one_position_only(where, seed):
+    images, weight = randn(1, 3, 4, 6, seed=seed), randn(5, 3, 2, 2)
+    row, column = divmod(where, 3)
+    changed = images.clone()
+    changed[..., 2 * row : 2 * row + 2, 2 * column : 2 * column + 2] += 1
+    differs = (embed_patches(images, weight) != embed_patches(changed, weight)).any(2)[0]
+    assert differs.tolist() == [i == where for i in range(6)]
+
+
+@given(st.integers(1, 6), st.integers(1, 8))
+def test_resized_positions_keep_the_first_and_what_is_constant(side, grid):
+    positions = torch.cat([randn(1, 4), randn(1, 4, seed=1).expand(side * side, 4)])
+    resized = resize_positions(positions, grid)
+    assert resized.shape == (grid * grid + 1, 4) and resized.dtype == positions.dtype
+    assert torch.equal(resized[0], positions[0])
+    assert (resized[1:] - positions[1]).abs().max() <= RESIZED * 2 * positions.abs().max()
+
+
+@given(st.integers(1, 6))
+def test_positions_of_the_same_grid_are_not_touched(side):
+    positions = randn(side * side + 1, 4)
+    assert torch.equal(resize_positions(positions, side), positions)
+
+
+def test_resized_positions_keep_their_place():
+    ramp = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"), -1)
+    resized = resize_positions(torch.cat([torch.zeros(1, 2), ramp.reshape(64, 2)]), 16)
+    rows, columns = resized[1:].reshape(16, 16, 2).unbind(-1)
+    middle = slice(4, 12)  # a bicubic reproduces a ramp away from the edge
+    want = (torch.arange(16.0) + 0.5) / 2 - 0.5
+    for found, true in ((rows, want[:, None]), (columns, want[None, :])):
+        wrong = (found - true)[middle, middle].abs().max()
+        assert wrong <= RESIZED * 2 * 7, f"{wrong:.1e}"  # weights of both signs, of places up to 7
+
+
+def test_positions_that_are_no_square_are_refused():
+    for count in (0, 1, 3, 9):
+        with pytest.raises(ValueError, match="not one and a square grid"):
+            resize_positions(torch.zeros(count, 4), 2)
+
+
+def small(**options):
+    torch.manual_seed(0)
+    return ViT(6, 8, 4, 16, 2, 4, **options).double()
+
+
+@given(st.permutations(range(4)))
+def test_without_positions_the_patches_are_a_set(order):
+    model, images = small(), randn(1, 3, 8, 8)
+    torch.nn.init.zeros_(model.positional_embedding)
+    patches = images.unfold(2, 4, 4).unfold(3, 4, 4).reshape(3, 4, 4, 4)[:, order]
+    shuffled = patches.reshape(1, 3, 2, 2, 4, 4).transpose(3, 4).reshape(1, 3, 8, 8)
+    assert torch.allclose(model(images), model(shuffled), atol=1e-12)
+
+
+def test_wrong_sizes_are_refused():
+    with pytest.raises(ValueError, match="do not tile"):
+        ViT(6, 9, 4, 16, 1, 4)
+    with pytest.raises(ValueError, match=r"must be \(N, 3, 8, 8\)"):
+        small()(randn(1, 3, 12, 12))
+
+
+def test_it_starts_with_the_released_sizes():
+    torch.manual_seed(0)
+    model = ViT(128, 224, 16, 256, 2, 4)
+    for name, std in {
+        "class_embedding": 256**-0.5,
+        "positional_embedding": 256**-0.5,
+        "proj": 256**-0.5,
+        # torch's own defaults: Xavier for the packed projection, uniform of width 2 / sqrt(fan in)
+        "transformer.resblocks.0.attn.in_proj_weight": (2 / (256 + 3 * 256)) ** 0.5,
+        "transformer.resblocks.0.attn.out_proj.weight": (3 * 256) ** -0.5,
+        "transformer.resblocks.0.mlp.c_fc.weight": (3 * 256) ** -0.5,
+        "transformer.resblocks.1.mlp.c_proj.weight": (3 * 1024) ** -0.5,
+        "conv1.weight": (3 * 3 * 16 * 16) ** -0.5,
+    }.items():
+        found = model.get_parameter(name).std()
+        slack = 0.15 if name == "class_embedding" else 0.02
+        assert abs(found - std) < slack * std, f"{name}: {found:.4f}, want {std:.4f}"
+
+
+def test_checkpointing_changes_no_bit_of_the_gradients():
+    models = [small(), small(checkpointing=True)]
+    for model in models:
+        model(randn(2, 3, 8, 8)).square().sum().backward()
+    for a, b in zip(*(m.parameters() for m in models)):
+        assert torch.equal(a.grad, b.grad)

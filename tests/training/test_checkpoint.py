@@ -1,0 +1,102 @@
+"""Saving is atomic, loading runs nobody's code, the log is cut back to the checkpoint."""
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from miniclip.training import checkpoint
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    state = dict(model={"w": torch.arange(6.0).view(2, 3)}, step=7, names=["a", "b"], lr=0.1)
+    checkpoint.save(tmp_path / "c.pt", state)
+    loaded = checkpoint.load(tmp_path / "c.pt")
+    assert torch.equal(loaded["model"]["w"], state["model"]["w"])
+    assert (loaded["step"], loaded["names"], loaded["lr"]) == (7, ["a", "b"], 0.1)
+    assert os.listdir(tmp_path) == ["c.pt"]
+
+
+def test_an_interrupted_save_leaves_the_old_file(tmp_path):
+    path = tmp_path / "c.pt"
+    checkpoint.save(path, dict(step=1))
+    with pytest.raises(AttributeError):
+        checkpoint.save(path, dict(step=2, bad=lambda: None))  # cannot be pickled
+    assert checkpoint.load(path)["step"] == 1
+    assert os.listdir(tmp_path) == ["c.pt"]
+
+
+SAVE_FOR_EVER = """
+import sys, torch
+from miniclip.training import checkpoint
+for step in range(10**9):
+    checkpoint.save(sys.argv[1], dict(step=step, w=torch.full((200_000,), float(step))))
+    print(step, flush=True)
+"""
+
+
+def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_path):
+    path = tmp_path / "c.pt"
+    for pause in (0.0, 0.003, 0.007):
+        child = subprocess.Popen(
+            [sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE
+        )
+        child.stdout.readline()  # the first save is done
+        time.sleep(pause)
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        state = checkpoint.load(path)
+        assert (state["w"] == state["step"]).all()
+    checkpoint.save(path, dict(step=0))
+    assert os.listdir(tmp_path) == ["c.pt"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"hello\n", b"not a checkpoint", b"PK\x03\x04 cut short", pickle.dumps({"a": 1})],
+    ids=["empty", "word", "text", "zip", "pickle"],
+)
+def test_a_foreign_file_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "c.pt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="c.pt") as error:
+        checkpoint.load(path)
+    assert "\n" not in str(error.value)
+
+
+class RunsCode:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path):
+    torch.save(
+        {"format": "miniclip", "version": 1, "evil": RunsCode(str(tmp_path / "ran"))},
+        tmp_path / "c.pt",
+    )
+    with pytest.raises(ValueError, match="cannot be read"):
+        checkpoint.load(tmp_path / "c.pt")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (10, 20, 30)) + '{"step": 4')
+    checkpoint.cut_log(path, 20)
+    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20]
+
+
+def test_random_state_comes_back():
+    before = checkpoint.random_state()
+    first = torch.rand(3)
+    checkpoint.restore_random_state(before)
+    assert torch.equal(torch.rand(3), first)

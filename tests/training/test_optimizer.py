@@ -1,0 +1,192 @@
+"""Moments of 16 bits: rounding that is right on average, and an AdamW that cannot tell."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.training import optimizer
+from miniclip.training.optimizer import HalfAdamW, stochastic_round
+from tests.rounding import rounding
+
+pytestmark = pytest.mark.numerics
+
+floats = st.floats(width=32, allow_nan=False, allow_infinity=False)
+seeds = st.integers(0, 2**31)
+
+
+def draws(value, count, seed=0):
+    return stochastic_round(torch.full((count,), value), torch.Generator().manual_seed(seed))
+
+
+def neighbours(value):
+    """The largest bfloat16 that is not farther from zero than value, and the next one away."""
+    bits = torch.tensor([value]).view(torch.int32) & -(2**16)
+    return [(bits + step).view(torch.float32).item() for step in (0, 2**16)]
+
+
+@given(floats, seeds)
+def test_rounding_gives_one_of_the_two_neighbours(value, seed):
+    assert set(draws(value, 64, seed).tolist()) <= set(neighbours(value))
+
+
+@given(floats, seeds)
+def test_what_bfloat16_holds_is_not_moved(value, seed):
+    held = torch.tensor(value).bfloat16()
+    if held.isfinite():
+        assert (draws(held.item(), 64, seed) == held).all()
+
+
+@given(st.floats(1e-30, 1e30), st.sampled_from([1, -1]), st.integers(0, 99))
+def test_the_mean_of_many_draws_is_the_value(size, sign, seed):
+    value = torch.tensor(sign * size).item()
+    low, high = neighbours(value)
+    share = (draws(value, 40_000, seed).double() - low).mean().item() / (high - low)
+    want = (value - low) / (high - low)  # the probability of the one farther from zero
+    error = math.sqrt(want * (1 - want) / 40_000)
+    assert abs(share - want) <= 5 * error, f"{share:.4f}, want {want:.4f} within {error:.4f}"
+
+
+def test_infinities_and_nan_stay_what_they_are():
+    x = torch.tensor([math.inf, -math.inf, math.nan, 0.0, -0.0]).repeat(100)
+    nan = torch.tensor([0x7F800001, 0x7FFFFFFF, -1], dtype=torch.int32).view(torch.float32)
+    rounded = stochastic_round(x)
+    assert torch.equal(rounded.float().nan_to_num(nan=7), x.nan_to_num(nan=7))
+    assert stochastic_round(nan).isnan().all()
+
+
+def problem(seed=0):
+    """Weights and a noisy gradient whose noise falls to a hundredth after the first 50 steps."""
+    g = torch.Generator().manual_seed(seed)
+    target, weights = torch.randn(2, 256, generator=g)
+
+    def gradient(step):
+        noise = torch.randn(256, generator=g)
+        return (weights - target) * 0.1 + noise * (10 if step < 50 else 0.1)
+
+    return weights, target, gradient
+
+
+def distance_after(make, steps=4000):
+    weights, target, gradient = problem()
+    optimizer = make([weights])
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
+        weights.grad = gradient(step)
+        optimizer.step()
+    return (weights - target).square().mean().item()
+
+
+def test_it_follows_adamw_where_rounding_to_nearest_stalls(monkeypatch):
+    how = dict(betas=(0.9, 0.999), weight_decay=0)
+    full = distance_after(lambda p: torch.optim.AdamW(p, **how))
+    half = distance_after(lambda p: HalfAdamW(p, **how))
+    monkeypatch.setattr(optimizer, "stochastic_round", lambda x, generator: x.bfloat16())
+    nearest = distance_after(lambda p: HalfAdamW(p, **how))
+    assert half < 1.1 * full, f"stochastic {half:.2e}, float32 {full:.2e}"
+    assert nearest > 3 * full, f"nearest {nearest:.2e}, float32 {full:.2e}"
+
+
+def test_to_nearest_a_second_moment_never_falls_and_at_random_it_decays():
+    nearest, random = torch.ones(10_000).bfloat16(), torch.ones(10_000).bfloat16()
+    g = torch.Generator().manual_seed(0)
+    for _ in range(1000):
+        nearest = (nearest.float() * 0.999).bfloat16()
+        random = stochastic_round(random.float() * 0.999, g)
+    assert (nearest == 1).all()
+    assert random.float().mean().item() == pytest.approx(0.999**1000, rel=0.01)
+
+
+def trained(model, optimizer, steps, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        model(torch.randn(16, 8, generator=g)).square().mean().backward()
+        optimizer.step()
+
+
+def fresh():
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+
+
+def groups(model):
+    weights, biases = [model[0].weight, model[2].weight], [model[0].bias, model[2].bias]
+    return [dict(params=weights, weight_decay=0.3), dict(params=biases, weight_decay=0.0)]
+
+
+def test_the_first_step_is_adamw_s_own():
+    ours, theirs = fresh(), fresh()
+    trained(ours, HalfAdamW(groups(ours), lr=1e-2, betas=(0.9, 0.98)), 1)
+    trained(theirs, torch.optim.AdamW(groups(theirs), lr=1e-2, betas=(0.9, 0.98)), 1)
+    for mine, yours in zip(ours.parameters(), theirs.parameters()):
+        # a step is about lr and takes some 20 roundings; then the weight is rounded
+        step, weight = (rounding(torch.float32, count) for count in (20, 2))
+        torch.testing.assert_close(mine, yours, rtol=weight, atol=1e-2 * step)
+
+
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9)])
+def test_forty_steps_end_where_adamw_s_do(betas):
+    ends = []
+    for make in (HalfAdamW, torch.optim.AdamW):
+        model = fresh()
+        start = torch.cat([p.detach().flatten() for p in model.parameters()])
+        trained(model, make(groups(model), lr=3e-3, betas=betas), 40)
+        ends.append(torch.cat([p.detach().flatten() for p in model.parameters()]) - start)
+    error = (ends[0] - ends[1]).norm() / ends[1].norm()
+    # one moment rounded to bfloat16 is off by 2^-9 or so, and the way is the sum of 40 steps
+    assert 0 < error < 0.01, f"{error:.1e} of the way"
+
+
+def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
+    whole, part = fresh(), fresh()
+    trained(whole, HalfAdamW(groups(whole), seed=5), 7)
+    trained(whole_again := fresh(), HalfAdamW(groups(whole_again), seed=6), 7)
+    optimizer = HalfAdamW(groups(part), seed=5)
+    g = torch.Generator().manual_seed(0)
+    batches = [torch.randn(16, 8, generator=g) for _ in range(7)]
+    for step, x in enumerate(batches):
+        if step == 3:  # killed here: new objects, and global random numbers that moved on
+            torch.save([part.state_dict(), optimizer.state_dict()], tmp_path / "saved.pt")
+            torch.randn(99)
+            weights, moments = torch.load(tmp_path / "saved.pt", weights_only=True)
+            part = fresh()
+            part.load_state_dict(weights)
+            optimizer = HalfAdamW(groups(part))
+            optimizer.load_state_dict(moments)
+        optimizer.zero_grad()
+        part(x).square().mean().backward()
+        optimizer.step()
+    assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), part.parameters()))
+    apart = zip(whole.parameters(), whole_again.parameters())
+    assert not all(torch.equal(a, b) for a, b in apart), "the seed changes nothing"
+
+
+def test_the_moments_take_four_bytes_a_parameter_and_nobody_s_random_numbers():
+    model = fresh()
+    optimizer = HalfAdamW(model.parameters())
+    before = torch.get_rng_state()
+    trained(model, optimizer, 2)
+    assert torch.equal(torch.get_rng_state(), before)
+    tensors = [
+        t for state in optimizer.state.values() for t in state.values() if torch.is_tensor(t)
+    ]
+    count = sum(p.numel() for p in model.parameters())
+    assert sum(t.numel() * t.element_size() for t in tensors) == 4 * count
+
+
+def test_it_refuses_what_it_cannot_do():
+    with pytest.raises(ValueError, match="float32 parameters.*float64"):
+        HalfAdamW([torch.zeros(2, dtype=torch.float64, requires_grad=True)])
+    with pytest.raises(ValueError, match="betas"):
+        HalfAdamW([torch.zeros(2, requires_grad=True)], betas=(0.9, 1.0))
+
+
+def test_a_parameter_without_a_gradient_is_left_alone():
+    used, unused = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    optimizer = HalfAdamW([used, unused])
+    used.sum().backward()
+    optimizer.step()
+    assert (unused == 1).all() and (used != 1).all()

@@ -1,0 +1,249 @@
+"""Weights go in and out unchanged, and a file that is not what it should be is refused in words."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import miniclip
+from miniclip.bpe import Tokenizer
+from miniclip.model.clip import MODELS, create_model
+from miniclip.common import UserError
+from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
+from miniclip.weights import load, save_openclip
+from tests.rounding import tower_error
+from tests.weights.models import LIGHT, light, our_checkpoint, refused, same_weights, write
+
+
+@pytest.fixture(scope="module")
+def big():
+    torch.manual_seed(0)
+    return create_model("rn50").eval()
+
+
+@pytest.fixture(scope="module")
+def slim():
+    torch.manual_seed(0)
+    return light().eval()
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return create_model("vit_mini", vocab_size=520).eval()
+
+
+def features(model, size=224, vocab=49408):
+    torch.manual_seed(1)
+    images = torch.randn(2, 3, size, size)
+    tokens = torch.randint(1, vocab - 1, (2, len(model.positional_embedding)))
+    tokens[:, -1] = vocab - 1
+    with torch.no_grad():
+        return torch.cat([model.encode_image(images), model.encode_text(tokens)])
+
+
+def shell(name, **overrides):
+    """A model's tensors without memory: only names and shapes."""
+    with torch.device("meta"):
+        return create_model(name, **overrides).state_dict()
+
+
+@pytest.mark.parametrize("name", OPENCLIP)
+def test_the_shapes_tell_the_released_model(name):
+    config = with_heads_of_released("file", config_from_shapes("file", shell(name)))
+    want = {**MODELS[name], "vision_patch": MODELS[name].get("vision_patch"), "vocab_size": 49408}
+    assert config == {k: v for k, v in want.items() if k != "activation"} | {"name": name}
+
+
+@pytest.mark.parametrize("activation", ["gelu", "quickgelu"])
+def test_our_own_checkpoint_brings_its_activation_and_its_tokenizer(tmp_path, activation):
+    model = create_model("rn_mini", vocab_size=520, activation=activation)
+    tokenizer = our_checkpoint(model, tmp_path / "c.pt")
+    loaded, its, preprocess = miniclip.load(tmp_path / "c.pt")
+    assert same_weights(model, loaded) and not loaded.training
+    assert loaded.config == model.config | {"tokenizer": tokenizer.digest}
+    assert its.encode("a red cup") == tokenizer.encode("a red cup")
+    from PIL import Image
+
+    assert preprocess(Image.new("RGB", (60, 50))).shape == (3, 48, 48)
+
+
+def test_a_checkpoint_tells_its_vocabulary_though_its_config_does_not(tmp_path):
+    model = create_model("rn_mini", vocab_size=520)
+    config = model.config
+    before = {k: v for k, v in config.items() if k != "tokenizer"}  # as long as it was no key
+    for model.config in (config, config | {"tokenizer": "openai"}, before):
+        tokenizer = our_checkpoint(model, tmp_path / "c.pt")
+        assert load(tmp_path / "c.pt")[0].config["tokenizer"] == tokenizer.digest
+
+
+def test_a_checkpoint_keeps_its_activation_against_another_wish(tmp_path):
+    our_checkpoint(create_model("rn_mini", vocab_size=520), tmp_path / "c.pt")
+    refused(tmp_path / "c.pt", "quickgelu", "'gelu'", activation="gelu")
+
+
+class Both(torch.nn.Module):
+    """What OpenAI traced: both towers in one archive, the weights flat at its top."""
+
+    def __init__(self, model):
+        super().__init__()
+        for name, child in model.named_children():
+            setattr(self, name, child)
+        for name, parameter in model.named_parameters(recurse=False):
+            setattr(self, name, parameter)
+        for name in ("input_resolution", "context_length", "vocab_size"):
+            self.register_buffer(name, torch.tensor(1))
+
+    def encode_image(self, images):
+        return self.visual(images)
+
+
+def openai_file(model, path):
+    size = model.config["image_size"]
+    inputs = {"encode_image": torch.randn(1, 3, size, size)}
+    traced = torch.jit.trace_module(Both(model), inputs, check_trace=False)
+    torch.jit.save(traced.half(), path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", [LIGHT, pytest.param("vit_b32", marks=pytest.mark.slow)])
+def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name):
+    torch.manual_seed(0)
+    model = (light() if name == LIGHT else create_model(name)).eval()
+    with torch.no_grad():  # numbers that half precision keeps, so that equality is exact
+        for p in model.parameters():
+            p.copy_(p.half().float())
+    path = openai_file(model, tmp_path / "model.pt")
+    model.float()
+    loaded, tokenizer, _ = load(path)
+    assert same_weights(model, loaded)
+    vocabulary = {"tokenizer": None if name == LIGHT else "openai"}  # LIGHT has 520 tokens
+    assert loaded.config == model.config | vocabulary
+    assert loaded.config["activation"] == "quickgelu"
+    if name != LIGHT:
+        assert tokenizer("a heart").shape == (1, 77)
+    refused(path, "quickgelu", activation="gelu")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_archive_that_calls_gelu_says_so(tmp_path):
+    path = tmp_path / "traced.pt"
+    model = create_model(
+        "vit_b32", vocab_size=520, context_length=8, image_size=32, activation="gelu"
+    )
+    openai_file(model, path)
+    assert load(path)[0].config["activation"] == "gelu"
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_what_save_openclip_writes_loads_in_open_clip_and_here(tmp_path, big, suffix):
+    open_clip = pytest.importorskip("open_clip")
+    path = tmp_path / f"w{suffix}"
+    name = save_openclip(big, path)
+    assert name == "RN50-quickgelu"
+    loaded, _, _ = load(path)
+    assert same_weights(big, loaded) and loaded.config == big.config
+    theirs = open_clip.create_model(name, pretrained=str(path)).eval()
+    error = (features(theirs) - features(big)).norm() / features(big).norm()
+    assert error <= tower_error(big, torch.float32), f"{error:.1e}"
+
+
+def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small):
+    wide = dict(context_length=32, vocab_size=600)
+    with torch.device("meta"):
+        others = [create_model("vit_b32", **wide), create_model("vit_b32", image_size=256)]
+    for model in (small, *others):
+        with pytest.raises(ValueError, match="open_clip has no config"):
+            save_openclip(model, tmp_path / "w.pt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big, monkeypatch):
+    """Else open_clip feeds it the ids of the released vocabulary, and nobody is told."""
+    monkeypatch.setitem(big.config, "tokenizer", "ab" * 32)
+    with pytest.raises(UserError, match="a vocabulary of its own .*abab.* any_tokenizer=True"):
+        save_openclip(big, tmp_path / "w.pt")
+    assert not list(tmp_path.iterdir())
+    assert save_openclip(big, tmp_path / "w.pt", any_tokenizer=True) == "RN50-quickgelu"
+    loaded, tokenizer, _ = load(tmp_path / "w.pt")
+    assert same_weights(big, loaded) and loaded.config == big.config
+    with pytest.raises(UserError, match="a vocabulary of its own .*abab"):
+        tokenizer(["a heart"])
+
+
+def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_path, big):
+    path = write(tmp_path / "w.pt", big.state_dict())
+    loaded, tokenizer, _ = load(path, activation="gelu")
+    assert loaded.config["tokenizer"] == "openai" == tokenizer.digest
+    assert save_openclip(loaded, path) == "RN50"
+    assert load(path)[0].config["tokenizer"] == "openai"
+
+
+def test_open_clip_files_need_an_activation(tmp_path, slim):
+    state = slim.state_dict()
+    save_file(state, tmp_path / "w.safetensors")
+    write(
+        tmp_path / "w.pt", {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}}
+    )
+    for name in ("w.safetensors", "w.pt"):
+        path = tmp_path / name
+        refused(path, "activation")
+        refused(path, "relu", "quickgelu or gelu", activation="relu")
+        loaded, _, _ = load(path, activation="gelu")
+        assert same_weights(slim, loaded) and loaded.config["activation"] == "gelu"
+    for quick, activation in ((True, "quickgelu"), (False, "gelu")):
+        beside = {"embed_dim": 1024, "quick_gelu": quick, "vision_cfg": {"image_size": 32}}
+        beside["text_cfg"] = {"heads": 8}
+        (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
+        assert load(tmp_path / "w.safetensors")[0].config == slim.config | dict(
+            activation=activation
+        )
+    for bad in ("{", "{}", '{"vision_cfg": {"timm_pool": "avg"}, "text_cfg": {}}', "[1]"):
+        (tmp_path / "open_clip_config.json").write_text(bad)
+        with pytest.raises(ValueError, match="open_clip_config.json describes no model"):
+            load(tmp_path / "w.safetensors")
+
+
+def test_a_config_beside_the_file_brings_heads_that_shapes_do_not_tell(tmp_path, small):
+    save_file(small.state_dict(), tmp_path / "w.safetensors")
+    refused(tmp_path / "w.safetensors", "heads", activation="quickgelu")
+    vision = {"image_size": 64, "layers": 4, "width": 128, "patch_size": 16, "head_width": 32}
+    text = {"context_length": 32, "vocab_size": 520, "width": 128, "heads": 4, "layers": 2}
+    config = {"embed_dim": 128, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    loaded, tokenizer, _ = load(tmp_path / "w.safetensors")
+    assert torch.equal(features(loaded, 64, 520), features(small, 64, 520))
+    with pytest.raises(ValueError, match="520 tokens"):
+        tokenizer(["a heart"])
+
+
+def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
+    our_checkpoint(small, tmp_path / "c.pt")
+    for size in (64, 96, 32):
+        model, _, _ = load(tmp_path / "c.pt", image_size=size)
+        assert model.config["image_size"] == size
+        assert features(model, size, 520).isfinite().all()
+    refused(tmp_path / "c.pt", "multiple of 16", image_size=65)
+    resnet = create_model("rn_mini", vocab_size=520)
+    our_checkpoint(resnet, tmp_path / "r.pt")
+    model, _, _ = load(tmp_path / "r.pt", image_size=64)
+    assert features(model, 64, 520).isfinite().all()
+
+
+def test_without_a_merges_file_the_model_still_loads(tmp_path, big, monkeypatch):
+    def missing(path=None):
+        raise UserError("there is no merges file")
+
+    monkeypatch.setattr(Tokenizer, "openai", missing)
+    save_openclip(big, tmp_path / "w.pt")
+    model, tokenizer, _ = load(tmp_path / "w.pt")
+    assert same_weights(big, model)
+    for use in (
+        lambda: tokenizer(["x"]),
+        lambda: tokenizer.encode("x"),
+        lambda: tokenizer.vocab_size,
+    ):
+        with pytest.raises(ValueError, match="no merges file"):
+            use()

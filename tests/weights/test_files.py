@@ -1,0 +1,194 @@
+"""A file that is not what it should be is refused in words, and nothing in it is executed."""
+
+import pickle
+import zipfile
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from miniclip.training import checkpoint
+from miniclip.bpe import Tokenizer
+from miniclip.model.clip import create_model
+from miniclip.weights import load
+from tests.weights.models import light, our_checkpoint, refused, write
+
+
+@pytest.fixture(scope="module")
+def slim():
+    torch.manual_seed(0)
+    return light().eval()
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return create_model("vit_mini", vocab_size=520).eval()
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """(path, bytes) of the smallest checkpoint there is."""
+    path = tmp_path_factory.mktemp("tiny") / "c.pt"
+    numbers = dict(vision_layers=1, text_layers=1, vision_width=32, text_width=32, image_size=32)
+    model = create_model("vit_mini", vocab_size=520, context_length=4, embed_dim=8, **numbers)
+    our_checkpoint(model, path)
+    return path, path.read_bytes()
+
+
+def trap(path):
+    """An archive that writes a file called "sprung" when torch.jit.load reads it."""
+
+    class Trap(torch.nn.Module):
+        def forward(self, x):
+            return x
+
+        @torch.jit.export
+        def __getstate__(self):
+            return (torch.ones(1), self.training)
+
+        @torch.jit.export
+        def __setstate__(self, state: tuple[torch.Tensor, bool]):
+            torch.save(state[0], "sprung")
+            self.training = state[1]
+
+    torch.jit.save(torch.jit.script(Trap()), path)
+    return path
+
+
+def rewritten(path, entries):
+    """The archive at `path` with `entries(name, data)` in the place of each entry of its zip."""
+    with zipfile.ZipFile(path) as old:
+        found = [(name, old.read(name)) for name in old.namelist()]
+    with zipfile.ZipFile(path, "w") as new:
+        for name, data in found:
+            for own in entries(name, data):
+                new.writestr(*own)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
+    refused(trap(tmp_path / "trap.pt"), "__setstate__")
+
+
+def harmless(data):
+    return data.replace(b"__setstate__", b"__getsomed__")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "entries, words",
+    [
+        (lambda n, d: [(n, d), (n, harmless(d))], "entries called"),
+        (lambda n, d: [(n, harmless(d)), (n, d)], "entries called"),
+        (lambda n, d: [(n, d), (n.replace("code", "Code"), harmless(d))], "entries called"),
+        (lambda n, d: [(n.replace("code", "CODE"), d)], "__setstate__"),
+        (lambda n, d: [(n.upper(), d)], "cannot be read"),
+        (lambda n, d: [(n, d.replace(b"def __set", b"def  __set"))], "__setstate__"),
+        (lambda n, d: [(n, d), (f"trap/{'x' * 600}.py", d)], "too long"),
+    ],
+)
+def test_code_under_a_second_or_another_name_does_not_slip_past_the_check(
+    entries, words, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    path = trap(tmp_path / "trap.pt")
+    rewritten(path, lambda n, d: entries(n, d) if n.endswith(".py") else [(n, d)])
+    refused(path, words)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_second_entry_of_one_name_is_refused_in_a_file_of_torch_save(tmp_path, small):
+    path = tmp_path / "c.pt"
+    our_checkpoint(small, path)
+    rewritten(path, lambda n, d: [(n, d)] * (2 if n.endswith("/data.pkl") else 1))
+    refused(path, "2 entries called 'data.pkl'")
+
+
+def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
+    good = write(tmp_path / "good.pt", small.state_dict()).read_bytes()
+    save_file(small.state_dict(), tmp_path / "good.safetensors")
+    safe = (tmp_path / "good.safetensors").read_bytes()
+    our_checkpoint(small, tmp_path / "ours.pt")
+    ours = (tmp_path / "ours.pt").read_bytes()
+    refused(tmp_path / "nowhere.pt", "no weights file")
+    for i, data in enumerate(
+        [b"", b"hello", b"PK\x03\x04", good[:100], good[: len(good) // 2], good[:-30],
+         safe[:40], safe[: len(safe) // 2], ours[: len(ours) // 2], pickle.dumps({"a": 1})[:5]]
+    ):  # fmt: skip
+        path = tmp_path / f"bad{i}.pt"
+        path.write_bytes(data)
+        refused(path, "cannot be read", activation="gelu")
+    (tmp_path / "bad.safetensors").write_bytes(safe[:-8])
+    refused(tmp_path / "bad.safetensors", "cannot be read", activation="gelu")
+    for content in ([1, 2], {"a": 1}, "text", torch.ones(3), {"state_dict": {"a": [1]}}):
+        refused(write(tmp_path / "odd.pt", content), "no weights", activation="gelu")
+    damaged = {"format": "miniclip", "version": 1}
+    for content in (damaged, damaged | {"version": "x"}, damaged | {"config": {}, "model": 3},
+                    damaged | {"version": 99, "config": small.config}):  # fmt: skip
+        refused(write(tmp_path / "odd.pt", content), "no checkpoint that can be read")
+
+
+@given(data=st.data())
+def test_a_file_damaged_anywhere_loads_or_is_refused_in_one_sentence(tiny, data):
+    path, good = tiny
+    bad = bytearray(good[: data.draw(st.one_of(st.just(len(good)), st.integers(0, len(good))))])
+    places = st.one_of(st.integers(0, 4000), st.integers(len(good) - 6000, len(good) - 1))
+    for place in data.draw(st.lists(places, max_size=5)):
+        if place < len(bad):
+            bad[place] ^= 0xFF
+    path.write_bytes(bad)
+    try:
+        load(path)
+    except ValueError as error:
+        assert "\n" not in str(error) and str(path) in str(error)
+
+
+def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(tmp_path, slim, small):
+    state, path = slim.state_dict(), tmp_path / "w.pt"
+
+    def changed(**changes):
+        new = {**state, **changes}
+        return write(path, {k: v for k, v in new.items() if v is not None})
+
+    ask = dict(activation="quickgelu")
+    name = "visual.layer1.0.conv2.weight"
+    changed(**{name: torch.ones(3, 3)})
+    refused(path, name, "(3, 3)", "(64, 64, 3, 3)", "rn50", **ask)
+    changed(**{name: None})
+    refused(path, name, "missing", "(64, 64, 3, 3)", **ask)
+    changed(**{"visual.extra": torch.ones(2)})
+    refused(path, "visual.extra", "(2,)", "nothing", **ask)
+    changed(token_embedding=None, **{"token_embedding.weight": None})
+    refused(path, "token_embedding.weight", "missing", **ask)
+    changed(text_projection=torch.ones(()))
+    refused(path, "text_projection", "()", **ask)
+    changed(**{"visual.attnpool.positional_embedding": torch.ones(49, 2048)})
+    refused(path, "visual.attnpool.positional_embedding", **ask)
+    changed(**{"visual.bn1.num_batches_tracked": None})
+    load(path, **ask)  # files of older torch have no such counters, and nothing depends on them
+    ours = dict(model=slim.state_dict(), config=small.config)
+    ours["tokenizer"] = Tokenizer.train(["a b"], 520).state()
+    checkpoint.save(path, ours)
+    refused(path, "positional_embedding", "(8, 512)", "(32, 128)", "vit_mini")
+
+
+def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    class Bomb:
+        def __reduce__(self):
+            return (open, ("sprung", "w"))
+
+    for i, content in enumerate(
+        [Bomb(), {"state_dict": Bomb()}, {"format": "miniclip", "x": Bomb()}]
+    ):
+        write(tmp_path / f"{i}.pt", content)
+        (tmp_path / f"{i}.pkl").write_bytes(pickle.dumps(content))
+        for suffix in ("pt", "pkl"):
+            refused(tmp_path / f"{i}.{suffix}", "more than tensors")
+    assert not (tmp_path / "sprung").exists()
