@@ -21,15 +21,21 @@ import torch
 import miniclip
 from miniclip.common import Parser, UserError, machine, number, pick_device, write_json
 from miniclip.data import report_skipped
-from miniclip.evaluation.context import Exam, open_data, open_examined, open_shifts, open_templates
-from miniclip.evaluation.report.pictures import draw_retrieval
+from miniclip.evaluation.context import (
+    EvalContext,
+    open_data,
+    open_examined,
+    open_shifts,
+    open_templates,
+)
+from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.human_comparison import run_quiz
-from miniclip.evaluation.report.writer import Report
-from miniclip.evaluation.retrieval import Gallery
+from miniclip.evaluation.report.pictures import draw_retrieval
 from miniclip.evaluation.report.scrutiny import class_design, overlap, people
-from miniclip.evaluation.features import Subject
 from miniclip.evaluation.report.supervision import probes, robustness
 from miniclip.evaluation.report.transfer import retrieval, zero_shot
+from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.retrieval import Gallery
 
 # the table of contents: task -> (the part, whether it needs labelled pictures)
 CONTENTS = {
@@ -135,7 +141,7 @@ def main(argv=None):
             return 0
         labelled = open_examined(args, pairs)
         shifts, missing = open_shifts(args, labelled, pairs)
-        e = Exam(Subject(model, tokenizer), pairs, own_data, labelled,
+        e = EvalContext(FeatureCache(model, tokenizer), pairs, own_data, labelled,
                  open_templates(args, labelled, pairs), shifts, missing,
                  Report(out, f"{args.checkpoint} on {pairs.name}"), args.seeds)  # fmt: skip
         if args.quiz:

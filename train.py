@@ -26,22 +26,22 @@ import torch
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from miniclip.training import checkpoint
-from miniclip.distributed import process_group
 from miniclip.bpe import Tokenizer
-from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.common import Parser, UserError, emulates, machine, number, write_json
-from miniclip.data import open_pairs, report_skipped
-from miniclip.data.prefetch import PartsAhead, batches_ahead
-from miniclip.data.loader import batches, default_workers, join, planned_parts
-from miniclip.distributed.collectives import dist_info, print0
-from miniclip.training.optimizer import HalfAdamW
-from miniclip.loss import contrastive_loss
-from miniclip.training.grad_cache import microbatch_step
-from miniclip.evaluation.report.pictures import draw_curves, draw_retrieval
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.data import open_pairs, report_skipped
+from miniclip.data.loader import batches, default_workers, join, planned_parts
+from miniclip.data.prefetch import PartsAhead, batches_ahead
+from miniclip.distributed import process_group
+from miniclip.distributed.collectives import dist_info, print0
+from miniclip.evaluation.report.pictures import draw_curves, draw_retrieval
 from miniclip.evaluation.retrieval import evaluate_heldout, table
+from miniclip.loss import contrastive_loss
+from miniclip.model.clip import CLIP, MODELS, create_model
+from miniclip.training import checkpoint
+from miniclip.training.grad_cache import microbatch_step
+from miniclip.training.optimizer import HalfAdamW
+from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
 
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # what may change between a run and its resumption; every other option is the run
@@ -51,7 +51,7 @@ PATIENCE = 20  # steps in a row without a finite gradient before a run is given 
 
 
 def options(argv):
-    """Parse the command line; what is not given is None, and filled in by `settle`."""
+    """Parse the command line; what is not given is None, and filled in by `resolve_options`."""
     parser = Parser(prog="train.py", description="Train CLIP on pairs of pictures and captions.")
     what = parser.add_argument_group("what to train")
     what.add_argument("--model", help=f"one of {', '.join(MODELS)} (default rn_mini)")
@@ -77,7 +77,7 @@ def options(argv):
     how.add_argument("--clip-grad", type=number(float, above=0), help="largest gradient norm")
     how.add_argument("--precision", choices=PRECISIONS, help="of the towers (GPU: bf16; CPU: fp32)")
     how.add_argument("--half-moments", action="store_true", help="AdamW's moments in 16 bits")
-    how.add_argument("--checkpoint-blocks", action="store_true", help="spend time to save memory")
+    how.add_argument("--grad-checkpointing", action="store_true", help="spend time to save memory")
     how.add_argument("--sync-bn", action="store_true", help="batch norm over all ranks (GPUs)")
     how.add_argument("--compile", action="store_true", help="torch.compile the model")
     where = parser.add_argument_group("where, and how often")
@@ -112,7 +112,7 @@ def find_checkpoint(args):
     return checkpoint.load(path) if path.exists() else None
 
 
-def settle(args, saved, device):
+def resolve_options(args, saved, device):
     """Fill in the options, from the checkpoint and from the model's recipe.
 
     A resumed run is the run that it was: an option that is given must be what it was then.
@@ -143,9 +143,9 @@ def settle(args, saved, device):
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
-    if args.compile and args.checkpoint_blocks and torch.__version__ < (2, 9):
+    if args.compile and args.grad_checkpointing and torch.__version__ < (2, 9):
         if not isinstance(MODELS[args.model]["vision_layers"], int):
-            raise UserError("--compile --checkpoint-blocks counts each batch twice in the batch norms "
+            raise UserError("--compile --grad-checkpointing counts each batch twice in the batch norms "
                             f"of a ResNet before torch 2.9, and this is {torch.__version__}")  # fmt: skip
     for name in ("warmup", "crop"):
         if getattr(args, name) > 1:
@@ -195,7 +195,7 @@ def prepare(args, saved, device):
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
         tokenizer = Tokenizer.from_state(state)
         model = create_model(args.model, vocab_size=tokenizer.vocab_size,
-                             tokenizer=tokenizer.digest, checkpointing=args.checkpoint_blocks)  # fmt: skip
+                             tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)  # fmt: skip
     return pairs, tokenizer, model.to(device).train()
 
 
@@ -216,7 +216,7 @@ def visits(pairs, tokenizer, args, image_size, step, device):
 def ready(parts, args, device):
     """(parts, prepare) for train_step: the micro-batches as they come, or else all parts as one.
 
-    prepare(part) -> (images float32, normalised, tokens), on the device.
+    prepare(part) -> (images float32, normalized, tokens), on the device.
     """
     parts = [part for part in parts if len(part[1])]  # one rank alone may train on fewer
     if not args.micro_batch:
@@ -246,7 +246,7 @@ def train_step(towers, optimizer, scaler, parts, prepare, dtype, clip_grad):
         return torch.autocast(device_type, dtype, enabled=dtype != torch.float32)
 
     def loss_of(image, text, logit_scale):
-        # the towers may be in 16 bits; the loss normalises in 32 and chooses its own operands
+        # the towers may be in 16 bits; the loss normalizes in 32 and chooses its own operands
         return scaler.scale(contrastive_loss(image.float(), text.float(), logit_scale))
 
     optimizer.zero_grad(set_to_none=True)
@@ -306,7 +306,7 @@ def print_plan(args, parser):
     try:
         print(describe(plan(
             args.model or "rn_mini", args.world_size, args.gpu, args.batch_size or 32_768,
-            args.precision, args.checkpoint_blocks, args.micro_batch, args.half_moments,
+            args.precision, args.grad_checkpointing, args.micro_batch, args.half_moments,
         )))  # fmt: skip
     except UserError as error:
         parser.error(str(error))
@@ -329,7 +329,7 @@ def main(argv=None):
             torch.set_num_threads(args.threads)
         saved = process_group.from_rank0(lambda: find_checkpoint(args))
         with process_group.together():
-            settle(args, saved, device)
+            resolve_options(args, saved, device)
         pairs, tokenizer, model = prepare(args, saved, device)
         run = {name: value for name, value in vars(args).items() if name not in FREE}
         process_group.agree({
@@ -357,7 +357,7 @@ def main(argv=None):
     if args.sync_bn:  # the batch norms are replaced inside the model, before anything wraps it
         model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model
-    if args.checkpoint_blocks and torch.__version__ < (2, 13):
+    if args.grad_checkpointing and torch.__version__ < (2, 13):
         # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
         torch._dynamo.config.optimize_ddp = False
     if world > 1:  # each rank keeps its own batch-norm averages; rank 0's are the ones saved

@@ -1,7 +1,7 @@
 """The contrastive loss from block operations: forward, backward, one device or many.
 
-    normalise -> sums of one block -> all-reduce the column sums -> rescue -> finish
-    gradient of the block -> reduce-scatter the column gradients -> normalise backward
+    normalize -> sums of one block -> all-reduce the column sums -> rescue -> finish
+    gradient of the block -> reduce-scatter the column gradients -> normalize backward
 
 Written once. `ops` is a module of block operations (reference.py, or the Triton one) and
 `collectives` an object with the four that cross ranks; alone, each gives its argument back. The
@@ -13,10 +13,10 @@ by exactly one rank. No N x N tensor exists at any time. Left out: checks of the
 import torch
 
 from kernels.reference import accumulator
-from kernels.softmax import LN2, double, finish, fixed_shift, merge, uncertain
+from kernels.softmax import LN2, double, fixed_shift, loss_from_sums, merge, needs_rescue
 
 
-class Alone:
+class LocalCollectives:
     """The collectives of one rank that has everything: identities."""
 
     offset = 0  # pairs on the ranks before this one
@@ -45,38 +45,42 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     Returns (loss, kept): loss 0-d float32 (float64 for float64 operands), the mean over all N
     pairs; kept, a tuple of tensors of O(N E).
     """
-    bits = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
-    bits = bits.to(image.device)
-    bits = bits.masked_fill(
-        bits.isinf(), torch.nan
+    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
+    scale_log2 = scale_log2.to(image.device)
+    scale_log2 = scale_log2.masked_fill(
+        scale_log2.isinf(), torch.nan
     )  # an infinite scale must not look like a number
-    rows, row_norm = ops.normalise(image, dtype)
-    own, column_norm = ops.normalise(text, dtype)
+    rows, row_norm = ops.normalize(image, dtype)
+    own, column_norm = ops.normalize(text, dtype)
     cosines = ops.diagonal(rows, own)
-    matched_rows = double(cosines) * double(bits)
+    matched_rows = double(cosines) * double(scale_log2)
     columns, matched = collectives.gather(own), collectives.gather(matched_rows)
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, dtype)
 
-    shift, floor = fixed_shift(bits, n)  # the same on every rank, so column sums simply add up
-    z_rows, z_columns = ops.sums(rows, columns, bits, shift, offset, chunk)
+    shift, floor = fixed_shift(
+        scale_log2, n
+    )  # the same on every rank, so column sums simply add up
+    z_rows, z_columns = ops.sums(rows, columns, scale_log2, shift, offset, chunk)
     z_columns = collectives.total(z_columns)
 
     # rows have met every column here; columns have met the rows of one rank only
-    lost = uncertain(z_rows, floor)
-    highest, z = ops.online_sums(rows, columns, bits, lost, offset, chunk)
+    lost = needs_rescue(z_rows, floor)
+    highest, z = ops.online_sums(rows, columns, scale_log2, lost, offset, chunk)
     z_rows, shift_rows = torch.where(lost, z, z_rows), torch.where(lost, highest, shift)
-    lost = uncertain(z_columns, floor)
-    highest, z = ops.online_sums(columns, rows, bits, lost, -offset, chunk)
+    lost = needs_rescue(z_columns, floor)
+    highest, z = ops.online_sums(columns, rows, scale_log2, lost, -offset, chunk)
     highest, z = merge(highest, z, collectives.largest, collectives.total)
     z_columns, shift_columns = torch.where(lost, z, z_columns), torch.where(lost, highest, shift)
 
-    loss_rows, rest_rows, lse_rows = finish(z_rows, shift_rows, matched_rows)
-    loss_columns, rest_columns, lse_columns = finish(z_columns, shift_columns, matched)
+    loss_rows, one_minus_p_rows, lse_rows = loss_from_sums(z_rows, shift_rows, matched_rows)
+    loss_columns, one_minus_p_columns, lse_columns = loss_from_sums(
+        z_columns, shift_columns, matched
+    )
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
-    kept = (rows, row_norm, columns, column_norm, bits)
-    kept += (lse_rows, lse_columns, rest_rows, rest_columns)
-    return loss.to(bits.dtype).to(bits.device), kept
+    kept = (rows, row_norm, columns, column_norm, scale_log2)
+    kept += (lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns)
+    return loss.to(scale_log2.dtype).to(scale_log2.device), kept
 
 
 def backward(upstream, kept, ops, collectives, dtypes, chunk):
@@ -85,17 +89,17 @@ def backward(upstream, kept, ops, collectives, dtypes, chunk):
     The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
     true ones: an average over ranks, which is what DDP takes of parameters, makes them right.
     """
-    rows, row_norm, columns, column_norm, bits, *rest = kept
+    rows, row_norm, columns, column_norm, scale_log2, *rest = kept
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, rows.dtype)
-    g_rows, g_columns, unit = ops.gradient(rows, columns, bits, *rest, offset, chunk)
+    g_rows, g_columns, unit = ops.gradient(rows, columns, scale_log2, *rest, offset, chunk)
     g_columns = collectives.scatter(g_columns)
     # S = exp(logit_scale) * cosine, and the loss is a mean over n
-    factor = upstream.to(bits.dtype) * bits * (LN2 * unit * collectives.world / n)
+    factor = upstream.to(scale_log2.dtype) * scale_log2 * (LN2 * unit * collectives.world / n)
     own = columns[offset : offset + len(g_columns)]
-    d_image, along = ops.normalise_backward(g_rows, rows, row_norm, factor, dtypes[0])
-    d_text, _ = ops.normalise_backward(g_columns, own, column_norm, factor, dtypes[1])
-    d_scale = collectives.total(double(along).sum()) / collectives.world
+    d_image, row_dot = ops.normalize_backward(g_rows, rows, row_norm, factor, dtypes[0])
+    d_text, _ = ops.normalize_backward(g_columns, own, column_norm, factor, dtypes[1])
+    d_scale = collectives.total(double(row_dot).sum()) / collectives.world
     return d_image, d_text, d_scale
 
 

@@ -11,7 +11,7 @@ import importlib
 import torch
 from torch import Tensor
 
-from kernels.contrastive import Alone, backward, forward
+from kernels.contrastive import LocalCollectives, backward, forward
 from kernels.reference import accumulator
 from kernels.softmax import double
 
@@ -25,7 +25,7 @@ def contrastive(
 ) -> TEN:
     """The loss (0-d) and the nine tensors its gradient needs. chunk: 0 for the backend's own."""
     ops = importlib.import_module(BACKENDS[backend])
-    loss, kept = forward(image, text, logit_scale, ops, Alone(), dtype, chunk or None)
+    loss, kept = forward(image, text, logit_scale, ops, LocalCollectives(), dtype, chunk or None)
     return loss, *kept
 
 
@@ -36,8 +36,8 @@ def _(image, text, logit_scale, backend, dtype, chunk):
     n = image.shape[0]
     unit = [image.new_empty(image.shape, dtype=dtype) for _ in range(2)]
     vectors = [image.new_empty(n, dtype=acc) for _ in range(6)]
-    loss, bits = (image.new_empty((), dtype=acc) for _ in range(2))
-    return loss, unit[0], vectors[0], unit[1], vectors[1], bits, *vectors[2:]
+    loss, scale_log2 = (image.new_empty((), dtype=acc) for _ in range(2))
+    return loss, unit[0], vectors[0], unit[1], vectors[1], scale_log2, *vectors[2:]
 
 
 @torch.library.custom_op("miniclip::contrastive_backward", mutates_args=())
@@ -51,7 +51,9 @@ def contrastive_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients by image, text and logit_scale (float64), from what `contrastive` returned."""
     ops = importlib.import_module(BACKENDS[backend])
-    return backward(upstream, tuple(kept), ops, Alone(), (image_dtype, text_dtype), chunk or None)
+    return backward(
+        upstream, tuple(kept), ops, LocalCollectives(), (image_dtype, text_dtype), chunk or None
+    )
 
 
 @contrastive_backward.register_fake

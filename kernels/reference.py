@@ -34,7 +34,7 @@ def few(like):
     return max(1, elements // like.shape[1])
 
 
-def normalise(x, dtype):
+def normalize(x, dtype):
     """Rows scaled to length 1. x: (M, D) -> (xhat (M, D) in dtype, norm (M,) float32 or 64).
 
     A zero row stays zero and its norm is given as infinite, so that dividing by the norm makes its
@@ -54,23 +54,23 @@ def normalise(x, dtype):
     return xhat, norm
 
 
-def normalise_backward(g, xhat, norm, factor, dtype):
-    """Back through `normalise`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
+def normalize_backward(g, xhat, norm, factor, dtype):
+    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
 
     With g' = factor * g the gradient of the loss by xhat: along = <xhat, g'> and
     dx = (g' - xhat along) / norm, perpendicular to x. g is overwritten when it has the dtype asked
     for. sum(along) over all rows is the gradient of logit_scale: the loss sees logit_scale and xhat
     only in the products exp(logit_scale) <xhat, yhat>.
     """
-    along = torch.empty_like(norm)
+    row_dot = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
-    pieces = zip(*(t.split(few(g)) for t in (g, xhat, norm, along, dx)))
+    pieces = zip(*(t.split(few(g)) for t in (g, xhat, norm, row_dot, dx)))
     for g_part, xhat_part, length, dot, out in pieces:
         g_part.mul_(factor)
         unit = xhat_part.to(g.dtype)
         torch.sum(unit * g_part, 1, out=dot)
         out.copy_(g_part.sub_(unit * dot[:, None]).div_(length[:, None]))
-    return dx, along
+    return dx, row_dot
 
 
 def diagonal(x, y):
@@ -81,10 +81,10 @@ def diagonal(x, y):
     return out
 
 
-def sums(rows, columns, bits, shift, offset, chunk):
+def sums(rows, columns, scale_log2, shift, offset, chunk):
     """Off-diagonal exponential sums of a block, over its rows and over its columns.
 
-    rows: (M, D), columns: (N, D) unit rows; bits, shift: 0-d. Returns z_rows (M,) and z_columns
+    rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and z_columns
     (N,), the sums of 2^(S - shift) without the matches.
     """
     acc = accumulator(rows.dtype)
@@ -94,7 +94,7 @@ def sums(rows, columns, bits, shift, offset, chunk):
     by_column = torch.empty_like(z_columns)
     scratch = z_rows.new_empty(min(chunk, len(rows)), len(columns))
     for start in range(0, len(rows), chunk):
-        part = rows[start : start + chunk].to(acc) * bits
+        part = rows[start : start + chunk].to(acc) * scale_log2
         s = torch.mm(part, columns.T, out=scratch[: len(part)])  # (c, N), in bits
         s.diagonal(start + offset).fill_(-torch.inf)
         by_column.zero_()
@@ -105,7 +105,7 @@ def sums(rows, columns, bits, shift, offset, chunk):
     return z_rows, z_columns
 
 
-def online_sums(mine, others, bits, flagged, offset, chunk):
+def online_sums(mine, others, scale_log2, flagged, offset, chunk):
     """The same sums for the flagged of `mine`, each against its own maximum: nothing can vanish.
 
     mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],
@@ -120,7 +120,7 @@ def online_sums(mine, others, bits, flagged, offset, chunk):
         return highest, z
     others = others.to(acc)
     for which in flagged.nonzero().squeeze(1).split(chunk):
-        s = mine[which].to(acc) * bits @ others.T  # (c, N)
+        s = mine[which].to(acc) * scale_log2 @ others.T  # (c, N)
         match = which + offset
         matched = (match >= 0) & (match < len(others))
         s[matched.nonzero().squeeze(1), match[matched]] = -torch.inf
@@ -128,10 +128,20 @@ def online_sums(mine, others, bits, flagged, offset, chunk):
     return highest, z
 
 
-def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk):
+def gradient(
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
+):
     """Gradients of the block by its unit rows and unit columns, but for a factor.
 
-    rows: (M, D), columns: (N, D); lse_*, rest_*: what `finish` gave for all M rows and N columns.
+    rows: (M, D), columns: (N, D); lse_*, rest_*: what `loss_from_sums` gave for all M rows and N columns.
     Returns (g_rows (M, D), g_columns (N, D), unit): unit * g is the gradient of N * loss by the
     cosines, carried to the operands: unit * G @ columns and unit * G.T @ rows, with
 
@@ -148,14 +158,19 @@ def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns
     for start in range(0, len(rows), chunk):
         here = slice(start, start + chunk)
         part = rows[here].to(acc)
-        g = torch.mm(part * bits, columns.T, out=scratch[: len(part)])  # (c, N), S until the loop
+        g = torch.mm(
+            part * scale_log2, columns.T, out=scratch[: len(part)]
+        )  # (c, N), S until the loop
         for s, lse in zip(*(t.split(len(p_columns)) for t in (g, lse_rows[here, None]))):
             p = torch.sub(s, lse_columns, out=p_columns[: len(s)]).exp2_()
             s.sub_(lse).exp2_().add_(p)
         matches = g.diagonal(start + offset)
         first = start + offset
-        rest = rest_rows[start : start + len(matches)] + rest_columns[first : first + len(matches)]
-        matches.copy_(rest.neg_())
+        one_minus_p = (
+            one_minus_p_rows[start : start + len(matches)]
+            + one_minus_p_columns[first : first + len(matches)]
+        )
+        matches.copy_(one_minus_p.neg_())
         torch.mm(g, columns, out=g_rows[here])
         g_columns.addmm_(g.T, part)
     return g_rows, g_columns, 0.5

@@ -4,7 +4,7 @@ A row's loss is log(1 + z/e): e the exponential of the matched similarity, z the
 Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
 Every sum of exponentials is taken against a shift, z = sum_j 2^(S_j - shift), and travels as the
 pair (z, shift): the shift is either one constant for all rows (`fixed_shift`), or, where the
-certificate says that constant lost something (`uncertain`), the row's own maximum (online softmax,
+certificate says that constant lost something (`needs_rescue`), the row's own maximum (online softmax,
 Milakov and Gimelshein 2018). Summing the others only keeps 1 - P_matched = z / (z + e) exact when the
 model is good; subtracting a probability from 1 does not. Left out: anything with N x N elements.
 """
@@ -23,21 +23,21 @@ def double(x):
     return (x.cpu() if x.device.type in NO_FLOAT64 else x).double()
 
 
-def fixed_shift(bits, count):
+def fixed_shift(scale_log2, count):
     """The shift that puts a cosine of 1 just under the top of float32's range, and the certificate.
 
-    bits: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
-    Returns (shift, floor): shift a 0-d tensor, floor a float for `uncertain`.
+    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
+    Returns (shift, floor): shift a 0-d tensor, floor a float for `needs_rescue`.
 
     A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
     zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
     """
     room = math.ceil(math.log2(max(count, 2)))
     # a whole number, so that S - shift is exact; otherwise each sum is off by up to 3e-6 of itself
-    return bits.floor() - (124 - room), 2.0 ** (room - 102)
+    return scale_log2.floor() - (124 - room), 2.0 ** (room - 102)
 
 
-def uncertain(z, floor):
+def needs_rescue(z, floor):
     """Which sums the certificate does not cover: too small, infinite or NaN. z: (N,) -> (N,) bool."""
     return ~((z >= floor) & (z < math.inf))
 
@@ -62,7 +62,7 @@ def merge(highest, z, largest, total):
     return everywhere, total(z * torch.exp2(highest - everywhere))
 
 
-def finish(z, shift, matched):
+def loss_from_sums(z, shift, matched):
     """From sums to losses: one row's softmax without any cancellation.
 
     z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
@@ -77,5 +77,5 @@ def finish(z, shift, matched):
     lse = torch.logaddexp2(others, matched).to(z.dtype)
     # against the rounded lse, as the backward pass sums them: then a row of the gradient adds up to
     # zero as it should (with lead.sigmoid() equal features got 20 times the error)
-    rest = torch.exp2(others - lse.double()).to(z.dtype)
-    return loss, rest.to(z.device), lse.to(z.device)
+    one_minus_p = torch.exp2(others - lse.double()).to(z.dtype)
+    return loss, one_minus_p.to(z.device), lse.to(z.device)

@@ -12,11 +12,10 @@ import torch
 import torch.nn.functional as F
 
 from kernels import reference
-from kernels.contrastive import Alone, Contrastive
+from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.op import contrastive
 from kernels.softmax import double
-
-from miniclip.distributed.collectives import Shards, all_gather, dist_info
+from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 PRECISIONS = {
@@ -30,7 +29,7 @@ PRECISIONS = {
 def clip_loss(image, text, logit_scale):
     """Mean of both cross-entropies over the batch (CLIP, figure 3): the readable definition.
 
-    image, text: (N, E), need not be normalised; logit_scale: the log of the scale. Returns 0-d.
+    image, text: (N, E), need not be normalized; logit_scale: the log of the scale. Returns 0-d.
     """
     image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
     logits = logit_scale.exp() * image @ text.T  # (N, N): row i is image i against every text
@@ -44,7 +43,7 @@ def contrastive_loss(
 ):
     """`clip_loss` over the global batch, without any N x N tensor and with exact gradients.
 
-    image, text: (N, E) un-normalised, this rank's pairs; logit_scale: one element, the log.
+    image, text: (N, E) un-normalized, this rank's pairs; logit_scale: one element, the log.
     group: a process group, None for the default one, if torch.distributed is initialised; ranks may
     hold different N, none zero. backend: "torch", "triton", or "auto", Triton on a GPU that can.
     precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"), "auto" for fp16 on a GPU under
@@ -58,7 +57,7 @@ def contrastive_loss(
     asked = image, text, logit_scale, backend, precision, chunk
     if dist_info(group)[1] == 1:
         ops, dtype = _plan(*asked)
-        collectives = Alone()
+        collectives = LocalCollectives()
     else:
         ops, dtype, collectives = _plan_together(asked, group)
     if not torch.is_tensor(logit_scale):
@@ -159,4 +158,4 @@ def _plan_together(asked, group):
     counts, widths = zip(*shapes)
     if len(set(widths)) > 1:
         raise ValueError(f"every rank must have the same E, but ranks 0, 1, ... have {widths}")
-    return ops, dtype, Shards(list(counts), group)
+    return ops, dtype, GroupCollectives(list(counts), group)

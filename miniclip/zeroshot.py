@@ -3,7 +3,7 @@
 
 A class is a sentence; a sentence is a unit vector; the vector is a column of a linear classifier.
 With several templates ("a photo of a {}.", "a drawing of a {}.") the vectors of one class are
-averaged and normalised again: an ensemble in embedding space costs nothing at prediction time.
+averaged and normalized again: an ensemble in embedding space costs nothing at prediction time.
 The text encoder is a hypernetwork here: it is run once a class, and writes the weights.
 Left out: calibration of the logits, and prompts that are learned.
 """

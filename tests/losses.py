@@ -40,7 +40,7 @@ def definition(image, text, logit_scale):
     both = []
     for x in (image, text):
         largest = x.detach().abs().amax(1, keepdim=True)
-        # no gradient into a zero row, as normalise promises
+        # no gradient into a zero row, as normalize promises
         both.append(torch.where(largest == 0, x.detach(), x) / largest.masked_fill(largest == 0, 1))
     return clip_loss(*both, logit_scale)
 

@@ -101,7 +101,7 @@ def assert_within(got, true, bounds):
 def tower_error(tower, dtype):
     """The relative error of the features of a network in dtype, two computations against each other.
 
-    Every matrix product sums as many products as a row of its weights has, and normalisation layers
+    Every matrix product sums as many products as a row of its weights has, and normalization layers
     keep an error's relative size from growing, so the roundings of all layers simply add up.
     """
     fan_in = sum(p[0].numel() for p in tower.parameters() if p.ndim >= 2)

@@ -5,11 +5,11 @@ import pytest
 import eval as eval_command
 import train
 from miniclip.benchmarks import towers
-from miniclip.training import checkpoint
-from miniclip.evaluation import context
 from miniclip.common import UserError
 from miniclip.data import __main__ as data
 from miniclip.data.shards import pack
+from miniclip.evaluation import context
+from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {

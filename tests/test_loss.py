@@ -91,10 +91,10 @@ def test_rescaling_a_feature_changes_nothing_but_divides_its_gradient(n, d, seed
 def test_the_feature_gradient_is_perpendicular_to_the_feature(n, d, seed, kind):
     image, text = batch(n, d, kind, seed)
     for g, x in zip(grads(contrastive_loss, image, text, LOG_100)[1:3], (image, text)):
-        along = (g * x).sum(1).abs() / x.norm(dim=1).square().clamp_min(1e-300)
+        row_dot = (g * x).sum(1).abs() / x.norm(dim=1).square().clamp_min(1e-300)
         bound = largest_gradient(x, LOG_100) / x.norm(dim=1)
         # two sums of 48 products, of a row whose own sum over 40 others may cancel
-        assert (along <= rounding(torch.float64, 2 * 48 + 40) * bound).all()
+        assert (row_dot <= rounding(torch.float64, 2 * 48 + 40) * bound).all()
 
 
 @given(st.integers(2, 300), seeds)

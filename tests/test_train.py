@@ -21,8 +21,8 @@ from PIL import Image
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
-from miniclip.training import checkpoint
 from miniclip.bpe import Tokenizer
+from miniclip.training import checkpoint
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "pink", "brown"]
@@ -344,7 +344,12 @@ def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_on
     version, refused, pairs_csv, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
-    options = ("--compile", "--checkpoint-blocks", "--warmup", 2)  # the last is refused in any case
+    options = (
+        "--compile",
+        "--grad-checkpointing",
+        "--warmup",
+        2,
+    )  # the last is refused in any case
     with pytest.raises(SystemExit) as stop:
         run(pairs_csv, tmp_path / "run", *options)
     said = capsys.readouterr().err

@@ -1,11 +1,19 @@
-"""The zero-shot classifier is the mean of normalised sentences, normalised again."""
+"""The zero-shot classifier is the mean of normalized sentences, normalized again."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.zeroshot import accuracy, classifier_weights, classify, imagenet, nearest_neighbour, read_lines, scores
+from miniclip.zeroshot import (
+    accuracy,
+    classifier_weights,
+    classify,
+    imagenet,
+    nearest_neighbour,
+    read_lines,
+    scores,
+)
 from tests.rounding import tower_error
 
 pytestmark = pytest.mark.numerics
@@ -48,7 +56,7 @@ def test_columns_are_unit_and_one_for_each_class(classes, templates):
     torch.testing.assert_close(w.norm(dim=0), torch.ones(classes))
 
 
-def test_an_ensemble_is_the_normalised_mean_of_its_templates():
+def test_an_ensemble_is_the_normalized_mean_of_its_templates():
     one, two = weights(["dog"], ["a {}"]), weights(["dog"], ["the {}"])
     both = weights(["dog"], ["a {}", "the {}"])
     torch.testing.assert_close(both, torch.nn.functional.normalize(one + two, dim=0))

@@ -5,7 +5,7 @@
 
 On a CPU every measurement runs in a fresh process on one thread, so that neither an allocator's
 hoard nor a second thread blurs it, and the losses take turns, so that a busy machine is busy for
-all. One step is forward and backward from un-normalised features. Resident memory is the highest
+all. One step is forward and backward from un-normalized features. Resident memory is the highest
 during the first step, above what the process held with its inputs. Our steps take turns with their
 floor in one process: the four matrix products alone, in the fastest of CHUNKS. Left out: the towers.
 """

@@ -14,9 +14,9 @@ import math
 import torch
 import triton
 
+from kernels.bench.__main__ import plot
 from kernels.fused import launch
 from kernels.report import roofline
-from kernels.bench.__main__ import plot
 from kernels.softmax import LN2, fixed_shift
 from kernels.table import Table
 from miniclip.loss import contrastive_loss
@@ -25,7 +25,7 @@ LOGIT_SCALE = math.log(1 / 0.07)
 
 
 def peers():
-    """{name: f(image, text, logit_scale)} of what is installed; features are not normalised."""
+    """{name: f(image, text, logit_scale)} of what is installed; features are not normalized."""
     unit = torch.nn.functional.normalize
     losses = {"miniclip fp16": contrastive_loss}
     losses["miniclip bf16"] = lambda x, y, s: contrastive_loss(x, y, s, precision="bf16")
@@ -116,23 +116,27 @@ def whole(name, loss, n, d, true):
 def kernels_alone(n, d):
     """{kernel or operation: (median, p10, p90) ms} of miniclip's own, fp16."""
     image, text, scale = (t.detach() for t in features(n, d))
-    bits, half = (scale.exp() / LN2).reshape(()), torch.float16
-    rows, norm = launch.normalise(image, half)
-    columns, _ = launch.normalise(text, half)
-    shift, _ = fixed_shift(bits, n)
+    scale_log2, half = (scale.exp() / LN2).reshape(()), torch.float16
+    rows, norm = launch.normalize(image, half)
+    columns, _ = launch.normalize(text, half)
+    shift, _ = fixed_shift(scale_log2, n)
     chunk = launch.default_chunk(n, half)
     nobody = torch.zeros(n, dtype=torch.bool, device="cuda")
-    lse, rest = bits.expand(n).contiguous(), torch.ones(n, device="cuda")
+    lse, one_minus_p = scale_log2.expand(n).contiguous(), torch.ones(n, device="cuda")
     g = torch.randn(n, d, device="cuda")
     return {
-        "normalise": milliseconds(lambda: launch.normalise(image, half)),
-        "sums": milliseconds(lambda: launch.sums(rows, columns, bits, shift, 0, chunk)),
-        "rescue, nobody": milliseconds(lambda: launch.online_sums(rows, columns, bits, nobody, 0)),
-        "gradient and products": milliseconds(
-            lambda: launch.gradient(rows, columns, bits, lse, lse, rest, rest, 0, chunk)
+        "normalize": milliseconds(lambda: launch.normalize(image, half)),
+        "sums": milliseconds(lambda: launch.sums(rows, columns, scale_log2, shift, 0, chunk)),
+        "rescue, nobody": milliseconds(
+            lambda: launch.online_sums(rows, columns, scale_log2, nobody, 0)
         ),
-        "normalise backward": milliseconds(
-            lambda: launch.normalise_backward(g, rows, norm, bits, half)
+        "gradient and products": milliseconds(
+            lambda: launch.gradient(
+                rows, columns, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, chunk
+            )
+        ),
+        "normalize backward": milliseconds(
+            lambda: launch.normalize_backward(g, rows, norm, scale_log2, half)
         ),
     }
 

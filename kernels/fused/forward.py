@@ -10,11 +10,11 @@ flagged, so the host never waits to find out.
 import triton
 import triton.language as tl
 
-from kernels.fused.tile import BATCH, cosines, place
+from kernels.fused.tile import BATCH, cosines, tile_index
 
 
 @triton.jit(do_not_specialize=BATCH)
-def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
+def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
                 D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                 TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
@@ -24,12 +24,12 @@ def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
     """
     # 1. one tile of similarities
-    i, j = place(M, N, BM, BN)
+    i, j = tile_index(M, N, BM, BN)
     r = i * BM + tl.arange(0, BM)
     c = j * BN + tl.arange(0, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
     # 2. exponentials against the shift; the match and what is outside count for nothing
-    e = tl.exp2(s * tl.load(BITS) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
+    e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
     other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
     e = tl.where(other, e, 0.0)
     # 3. one tile, both directions
@@ -38,7 +38,7 @@ def sums_kernel(X, Y, BITS, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
 
 
 @triton.jit(do_not_specialize=BATCH)
-def online_kernel(X, Y, BITS, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: tl.constexpr,
+def online_kernel(X, Y, SCALE_LOG2, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: tl.constexpr,
                   D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                   TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """HIGHEST and Z of the flagged rows of X against all of Y: online softmax, a block at a time.
@@ -53,13 +53,13 @@ def online_kernel(X, Y, BITS, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: tl.cons
     highest = tl.full((BM,), LOWEST, tl.float32)
     z = tl.zeros((BM,), tl.float32)
     if tl.max(flagged.to(tl.int32), 0) > 0:
-        bits = tl.load(BITS)
+        scale_log2 = tl.load(SCALE_LOG2)
         for column in range(0, N, BN):
             # 2. a tile; matches and what is outside are -inf
             c = column + tl.arange(0, BN)
             s = cosines(X, Y, tl.program_id(0) * BM, column, M, N, D, BM, BN, BK, TMA, PRECISION)
             other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
-            s = tl.where(other, s * bits, float("-inf"))
+            s = tl.where(other, s * scale_log2, float("-inf"))
             # 3. the sum so far shrinks to the new maximum, then the tile joins it
             new = tl.maximum(highest, tl.max(s, 1))
             z = z * tl.exp2(highest - new) + tl.sum(tl.exp2(s - new[:, None]), 1)

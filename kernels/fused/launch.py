@@ -14,7 +14,7 @@ import triton
 from kernels.fused import interpreter
 from kernels.fused.backward import gradient_kernel, product_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
-from kernels.fused.normalize import diagonal_kernel, normalise_backward_kernel, normalise_kernel
+from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
 from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
 from kernels.softmax import LOWEST
 
@@ -57,7 +57,7 @@ def default_chunk(columns, dtype):
     return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
-def gain(dtype):
+def grad_scale(dtype):
     """What G is multiplied by: 2^15 lets float16 hold probabilities down to 2^-39."""
     return 2.0**15 if dtype == torch.float16 else 1.0
 
@@ -81,26 +81,26 @@ def _tiles(m, n, plan):
 
 
 @on_its_device
-def normalise(x, dtype):
-    """As reference.normalise; x of any strides, D up to 2048."""
+def normalize(x, dtype):
+    """As reference.normalize; x of any strides, D up to 2048."""
     m, d = x.shape
     xhat = torch.empty(m, d, dtype=dtype, device=x.device)
     norm = torch.empty(m, dtype=torch.float32, device=x.device)
     rows = dict(row_shape(d), **EXACT)
     grid = (triton.cdiv(m, rows["ROWS"]),)
-    normalise_kernel[grid](x, xhat, norm, m, x.stride(0), x.stride(1), **rows)
+    normalize_kernel[grid](x, xhat, norm, m, x.stride(0), x.stride(1), **rows)
     return xhat, norm
 
 
 @on_its_device
-def normalise_backward(g, xhat, norm, factor, dtype):
-    """As reference.normalise_backward; factor is a 0-d tensor."""
+def normalize_backward(g, xhat, norm, factor, dtype):
+    """As reference.normalize_backward; factor is a 0-d tensor."""
     m, d = g.shape
     along = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(m, d, dtype=dtype, device=g.device)
     rows = dict(row_shape(d), **EXACT)
     grid = (triton.cdiv(m, rows["ROWS"]),)
-    normalise_backward_kernel[grid](g, xhat, norm, factor, dx, along, m, **rows)
+    normalize_backward_kernel[grid](g, xhat, norm, factor, dx, along, m, **rows)
     return dx, along
 
 
@@ -114,7 +114,7 @@ def diagonal(x, y):
 
 
 @on_its_device
-def sums(rows, columns, bits, shift, offset, chunk, tma=None):
+def sums(rows, columns, scale_log2, shift, offset, chunk, tma=None):
     """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them."""
     (m, d), n = rows.shape, len(columns)
     plan = _plan("sums", rows, tma)
@@ -127,7 +127,7 @@ def sums(rows, columns, bits, shift, offset, chunk, tma=None):
         by_row = z_rows.new_empty(triton.cdiv(n, bn), len(x))
         by_column = z_rows.new_empty(triton.cdiv(len(x), bm), n)
         sums_kernel[_tiles(len(x), n, plan)](
-            _operand(x, plan, bm, bk), y, bits, shift, by_row, by_column,
+            _operand(x, plan, bm, bk), y, scale_log2, shift, by_row, by_column,
             len(x), n, start + offset, D=d, **plan,
         )  # fmt: skip
         # torch adds a dimension in the same order every time
@@ -137,7 +137,7 @@ def sums(rows, columns, bits, shift, offset, chunk, tma=None):
 
 
 @on_its_device
-def online_sums(mine, others, bits, flagged, offset, chunk=None, tma=None):
+def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None):
     """As reference.online_sums, without waiting for the device; chunk is not needed."""
     (m, d), n = mine.shape, len(others)
     plan = _plan("online", mine, tma)
@@ -146,19 +146,39 @@ def online_sums(mine, others, bits, flagged, offset, chunk=None, tma=None):
     x = _operand(mine, plan, plan["BM"], plan["BK"])
     y = _operand(others, plan, plan["BN"], plan["BK"])
     online_kernel[(triton.cdiv(m, plan["BM"]),)](
-        x, y, bits, flagged.view(torch.uint8), highest, z, m, n, offset, LOWEST=LOWEST, D=d, **plan
+        x,
+        y,
+        scale_log2,
+        flagged.view(torch.uint8),
+        highest,
+        z,
+        m,
+        n,
+        offset,
+        LOWEST=LOWEST,
+        D=d,
+        **plan,
     )
     return highest, z
 
 
 @on_its_device
 def gradient(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk, tma=None
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
+    tma=None,
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, dtype = rows.shape, len(columns), rows.dtype
     plan = _plan("gradient", rows, tma)
-    along, turned = _plan("product", rows, tma), _plan("product turned", rows, tma)
+    along, transposed = _plan("product", rows, tma), _plan("product transposed", rows, tma)
     stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=dtype, device=rows.device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=rows.device)
@@ -170,18 +190,18 @@ def gradient(
         x = rows[here]
         c = len(x)
         gradient_kernel[_tiles(c, n, plan)](
-            _operand(x, plan, plan["BM"], plan["BK"]), y, bits,
-            lse_rows[here], lse_columns, rest_rows[here], rest_columns, buffer,
-            c, n, start + offset, stride, GAIN=gain(dtype), D=d, **plan,
+            _operand(x, plan, plan["BM"], plan["BK"]), y, scale_log2,
+            lse_rows[here], lse_columns, one_minus_p_rows[here], one_minus_p_columns, buffer,
+            c, n, start + offset, stride, GRAD_SCALE=grad_scale(dtype), D=d, **plan,
         )  # fmt: skip
         g = buffer[:c, :n]
         product_kernel[_tiles(c, d, along)](  # G (c, N) times Y (N, D)
             _operand(g, along, along["BM"], along["BK"]), y_across, g_rows[here],
-            c, d, n, stride, TURNED=False, ADD=False, **along,
+            c, d, n, stride, TRANSPOSED=False, ADD=False, **along,
         )  # fmt: skip
-        product_kernel[_tiles(n, d, turned)](  # G^T (N, c) times X (c, D)
-            _operand(g, turned, turned["BK"], turned["BM"]),
-            _operand(x, turned, turned["BK"], turned["BN"]), g_columns,
-            n, d, c, stride, TURNED=True, ADD=start > 0, **turned,
+        product_kernel[_tiles(n, d, transposed)](  # G^T (N, c) times X (c, D)
+            _operand(g, transposed, transposed["BK"], transposed["BM"]),
+            _operand(x, transposed, transposed["BK"], transposed["BN"]), g_columns,
+            n, d, c, stride, TRANSPOSED=True, ADD=start > 0, **transposed,
         )  # fmt: skip
-    return g_rows, g_columns, 1 / gain(dtype)
+    return g_rows, g_columns, 1 / grad_scale(dtype)

@@ -1,7 +1,7 @@
 """Rows to length 1, and back: the two kernels that touch the features themselves, and the diagonal.
 
 A program holds ROWS whole rows (D up to 2048, padded to a power of two, DP). All are bound by
-memory: each reads and writes everything once. Reference: normalise, normalise_backward and diagonal
+memory: each reads and writes everything once. Reference: normalize, normalize_backward and diagonal
 in reference.py, with the same conventions for zero rows (infinite norm) and extreme ones.
 """
 
@@ -10,7 +10,7 @@ import triton.language as tl
 
 
 @triton.jit(do_not_specialize=["M"])  # as in tile.py
-def normalise_kernel(X, XHAT, NORM, M, stride_m, stride_d,
+def normalize_kernel(X, XHAT, NORM, M, stride_m, stride_d,
                      D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
     """XHAT = X / |X| by rows, in XHAT's dtype; NORM = |X| in float32.
 
@@ -37,9 +37,9 @@ def normalise_kernel(X, XHAT, NORM, M, stride_m, stride_d,
 
 
 @triton.jit(do_not_specialize=["M"])  # as in tile.py
-def normalise_backward_kernel(G, XHAT, NORM, FACTOR, DX, ALONG, M,
+def normalize_backward_kernel(G, XHAT, NORM, FACTOR, DX, ROW_DOT, M,
                               D: tl.constexpr, DP: tl.constexpr, ROWS: tl.constexpr):  # fmt: skip
-    """ALONG = <xhat, g'>, DX = (g' - xhat ALONG) / |x|, with g' = FACTOR * G. DX may be G.
+    """ROW_DOT = <xhat, g'>, DX = (g' - xhat ROW_DOT) / |x|, with g' = FACTOR * G. DX may be G.
 
     # reads M D of G and of XHAT, writes M D of DX
     """
@@ -51,11 +51,11 @@ def normalise_backward_kernel(G, XHAT, NORM, FACTOR, DX, ALONG, M,
     g = tl.load(G + at, mask=inside, other=0.0) * tl.load(FACTOR)
     xhat = tl.load(XHAT + at, mask=inside, other=0.0).to(tl.float32)
     # 2. the part along the row: no change of direction, but all there is of the scale's gradient
-    along = tl.sum(g * xhat, 1)
-    tl.store(ALONG + r, along, mask=r < M)
+    row_dot = tl.sum(g * xhat, 1)
+    tl.store(ROW_DOT + r, row_dot, mask=r < M)
     # 3. the rest, shorter the longer the feature; an infinite norm makes it zero
     norm = tl.load(NORM + r, mask=r < M, other=1.0)
-    dx = (g - xhat * along[:, None]) / norm[:, None]
+    dx = (g - xhat * row_dot[:, None]) / norm[:, None]
     tl.store(DX + at, dx.to(DX.dtype.element_ty), mask=inside)
 
 

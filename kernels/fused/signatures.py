@@ -6,13 +6,13 @@ to be said. Left out: the launches.
 
 from kernels.fused.backward import gradient_kernel, product_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
-from kernels.fused.normalize import diagonal_kernel, normalise_backward_kernel, normalise_kernel
+from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
 from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
 from kernels.softmax import LOWEST
 
 BYTES = {"fp16": 2, "bf16": 2, "fp32": 4}
-TILED = ("sums", "online", "gradient", "product", "product turned")
-ROWWISE = ("normalise", "normalise backward", "diagonal")
+TILED = ("sums", "online", "gradient", "product", "product transposed")
+ROWWISE = ("normalize", "normalize backward", "diagonal")
 
 
 def variant(name, arch, dtype, d):
@@ -20,13 +20,13 @@ def variant(name, arch, dtype, d):
     operand, sums = f"*{dtype}", "*fp32"
     if name in ROWWISE:
         kernel, types = {
-            "normalise": (
-                normalise_kernel,
+            "normalize": (
+                normalize_kernel,
                 dict(X=sums, XHAT=operand, NORM=sums, M="i32", stride_m="i32", stride_d="i32"),
             ),
-            "normalise backward": (
-                normalise_backward_kernel,
-                dict(G=sums, XHAT=operand, NORM=sums, FACTOR=sums, DX=sums, ALONG=sums, M="i32"),
+            "normalize backward": (
+                normalize_backward_kernel,
+                dict(G=sums, XHAT=operand, NORM=sums, FACTOR=sums, DX=sums, ROW_DOT=sums, M="i32"),
             ),
             "diagonal": (diagonal_kernel, dict(X=operand, Y=operand, OUT=sums, M="i32")),
         }[name]
@@ -42,21 +42,21 @@ def variant(name, arch, dtype, d):
 
     sizes = dict(M="i32", N="i32")
     if name.startswith("product"):
-        turned = name.endswith("turned")
-        types = dict(A=source(bk, bm) if turned else source(bm, bk), B=source(bk, bn), C=sums)
-        constants.update(TURNED=turned, ADD=turned)
+        transposed = name.endswith("transposed")
+        types = dict(A=source(bk, bm) if transposed else source(bm, bk), B=source(bk, bn), C=sums)
+        constants.update(TRANSPOSED=transposed, ADD=transposed)
         types.update(sizes, K="i32", stride="i32")
         return product_kernel, types, constants, num_warps, num_stages
     constants["D"] = d
-    types = dict(X=source(bm, bk), Y=source(bn, bk), BITS=sums, **sizes, offset="i32")
+    types = dict(X=source(bm, bk), Y=source(bn, bk), SCALE_LOG2=sums, **sizes, offset="i32")
     if name == "sums":
         types.update(SHIFT=sums, Z_ROWS=sums, Z_COLUMNS=sums)
         return sums_kernel, types, constants, num_warps, num_stages
     if name == "online":
         types.update(FLAGGED="*u8", HIGHEST=sums, Z=sums)
         return online_kernel, types, dict(constants, LOWEST=LOWEST), num_warps, num_stages
-    for vector in ("LSE_ROWS", "LSE_COLUMNS", "REST_ROWS", "REST_COLUMNS"):
+    for vector in ("LSE_ROWS", "LSE_COLUMNS", "ONE_MINUS_P_ROWS", "ONE_MINUS_P_COLUMNS"):
         types[vector] = sums
     types.update(G=operand, stride="i32")
-    constants["GAIN"] = 2.0**15 if dtype == "fp16" else 1.0
+    constants["GRAD_SCALE"] = 2.0**15 if dtype == "fp16" else 1.0
     return gradient_kernel, types, constants, num_warps, num_stages

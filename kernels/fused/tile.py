@@ -56,7 +56,7 @@ def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.c
 
 
 @triton.jit
-def place(M, N, BM: tl.constexpr, BN: tl.constexpr):
+def tile_index(M, N, BM: tl.constexpr, BN: tl.constexpr):
     """This program's tile, as (row block, column block).
 
     Eight row blocks go down before the next column block, so that what is read stays in L2.

@@ -12,7 +12,7 @@ def uses_tma(arch, dtype_bytes, d):
 
 
 def tile_shape(kernel, arch, dtype_bytes, d):
-    """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product turned.
+    """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product transposed.
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
     """
@@ -24,7 +24,7 @@ def tile_shape(kernel, arch, dtype_bytes, d):
         return dict(BM=64, BN=64, BK=bk, num_warps=4, num_stages=1)
     if dtype_bytes == 4:
         # at 64 columns the turned product spills on sm_80, the online kernel on sm_86 and sm_120
-        bn = 32 if kernel in ("online", "product turned") else 64
+        bn = 32 if kernel in ("online", "product transposed") else 64
         return dict(BM=64, BN=bn, BK=min(bk, 32), num_warps=4, num_stages=2)
     shape = dict(BM=128, BN=128, BK=bk, num_warps=8, num_stages=3)
     if uses_tma(arch, dtype_bytes, d):
@@ -34,7 +34,7 @@ def tile_shape(kernel, arch, dtype_bytes, d):
         # tried 128 x 256 for the turned product, which adds to C: 234 registers, spills on sm_100
     elif kernel == "online":
         shape["BN"] = 64  # 24 bytes of spills at 128
-    elif kernel == "product turned" and arch == 120:
+    elif kernel == "product transposed" and arch == 120:
         shape["BN"] = 64  # 8 bytes of spills at 128
     return shape
 

@@ -48,7 +48,7 @@ def predicted_s(card, n, d, chunk=None):
         "sums": product + exp2 / 2,  # two blocks an SM: half of it hides
         "gradient": max(product + 2 * exp2, g_pass),  # one block an SM: nothing does
         "product": max(product, g_pass),
-        "product turned": max(product, g_pass) + add,
+        "product transposed": max(product, g_pass) + add,
         "rows": 2 * n * d * (4 + 2 + 4 + 2 + 4) / card["bytes_per_s"],
     }
     return dict(times, total=sum(times.values()))

@@ -6,11 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "kernels.softmax:finish"
+ANSWER = "kernels.softmax:loss_from_sums"
 LN2 = math.log(2)
 
 
-def finish(z, shift, matched):
+def loss_from_sums(z, shift, matched):
     """From sums to losses: one row's softmax without any cancellation.
 
     z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
@@ -21,41 +21,43 @@ def finish(z, shift, matched):
     raise NotImplementedError  # about 5 lines
 
 
-bits = st.floats(-300, 300)
+scale_log2 = st.floats(-300, 300)
 
 
 def one(z, shift, matched, dtype=torch.float32):
     z, shift = (torch.tensor([v], dtype=dtype) for v in (z, shift))
-    return (t.item() for t in finish(z, shift, torch.tensor([matched], dtype=torch.float64)))
+    return (
+        t.item() for t in loss_from_sums(z, shift, torch.tensor([matched], dtype=torch.float64))
+    )
 
 
-@given(st.floats(1e-3, 1e3), bits, st.floats(-20, 20))
+@given(st.floats(1e-3, 1e3), scale_log2, st.floats(-20, 20))
 def test_it_is_the_softmax_of_the_match(z, shift, lead):
     """With others = z 2^shift and e = 2^matched: log(1 + others / e), and the share of others."""
-    loss, rest, lse = one(z, shift, shift + math.log2(z) - lead, torch.float64)
+    loss, one_minus_p, lse = one(z, shift, shift + math.log2(z) - lead, torch.float64)
     ratio = 2.0**lead
     assert abs(loss / math.log1p(ratio) - 1) < 1e-9
-    assert abs(rest / (ratio / (1 + ratio)) - 1) < 1e-9
+    assert abs(one_minus_p / (ratio / (1 + ratio)) - 1) < 1e-9
     assert abs(lse - (shift + math.log2(z) + math.log2(1 + 1 / ratio))) < 1e-9
 
 
 @given(st.floats(20, 100))
 def test_a_perfect_match_still_has_a_loss(lead):
     """Others at 2^-lead of the match: 1 - P is that, though P rounds to 1."""
-    loss, rest, _ = one(1.0, 0.0, lead, torch.float64)
-    assert abs(loss / 2.0**-lead - 1) < 1e-5 and abs(rest / 2.0**-lead - 1) < 1e-5
+    loss, one_minus_p, _ = one(1.0, 0.0, lead, torch.float64)
+    assert abs(loss / 2.0**-lead - 1) < 1e-5 and abs(one_minus_p / 2.0**-lead - 1) < 1e-5
 
 
-@given(bits)
+@given(scale_log2)
 def test_alone_there_is_nothing_to_get_wrong(matched):
-    loss, rest, lse = one(0.0, 0.0, matched, torch.float64)
-    assert loss == 0 and rest == 0 and lse == matched
+    loss, one_minus_p, lse = one(0.0, 0.0, matched, torch.float64)
+    assert loss == 0 and one_minus_p == 0 and lse == matched
 
 
 @given(st.floats(100, 1000))
 def test_a_hopeless_match_costs_its_distance_and_no_more(behind):
-    loss, rest, _ = one(1.0, 0.0, -behind)
-    assert abs(loss - behind * LN2) < 1e-9 and rest == 1
+    loss, one_minus_p, _ = one(1.0, 0.0, -behind)
+    assert abs(loss - behind * LN2) < 1e-9 and one_minus_p == 1
 
 
 @given(st.floats(0.5, 2.0), st.floats(100, 144), st.floats(0, 10))
@@ -63,7 +65,9 @@ def test_rest_is_what_float32_will_sum_backward(z, shift, lead):
     """The backward pass adds 2^(S - lse) with lse as it was rounded; rest must be that sum."""
     z32, shift32 = torch.tensor([z]), torch.tensor([shift])
     others = z32.double().log2() + shift32.double()
-    _, rest, lse = finish(z32, shift32, others + lead)
-    assert rest.dtype == lse.dtype == torch.float32
+    _, one_minus_p, lse = loss_from_sums(z32, shift32, others + lead)
+    assert one_minus_p.dtype == lse.dtype == torch.float32
     summed = torch.exp2(others - lse.double())
-    assert abs(rest.double() / summed - 1) < 2e-7  # rest is rounded once, by up to 6e-8 of itself
+    assert (
+        abs(one_minus_p.double() / summed - 1) < 2e-7
+    )  # rest is rounded once, by up to 6e-8 of itself

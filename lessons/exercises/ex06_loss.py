@@ -13,7 +13,7 @@ ANSWER = "miniclip.loss:clip_loss"
 def clip_loss(image, text, logit_scale):
     """Mean of both cross-entropies over the batch (CLIP, figure 3): the readable definition.
 
-    image, text: (N, E), need not be normalised; logit_scale: the log of the scale. Returns 0-d.
+    image, text: (N, E), need not be normalized; logit_scale: the log of the scale. Returns 0-d.
     """
     raise NotImplementedError  # about 5 lines
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 ANSWER = "kernels.softmax:fixed_shift"
 
 
-def fixed_shift(bits, count):
+def fixed_shift(scale_log2, count):
     """The shift that puts a cosine of 1 just under the top of float32's range, and the certificate.
 
-    bits: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
-    Returns (shift, floor): shift a 0-d tensor, floor a float for `uncertain`.
+    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
+    Returns (shift, floor): shift a 0-d tensor, floor a float for `needs_rescue`.
 
     A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
     zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
@@ -25,22 +25,24 @@ counts, scales = st.integers(1, 2**22), st.floats(0.5, 150)
 
 
 def shifted(scale, count):
-    bits = torch.tensor(scale / math.log(2))
-    shift, floor = fixed_shift(bits, count)
-    return bits.double().item(), shift.double().item(), floor
+    scale_log2 = torch.tensor(scale / math.log(2))
+    shift, floor = fixed_shift(scale_log2, count)
+    return scale_log2.double().item(), shift.double().item(), floor
 
 
 @given(scales, counts)
 def test_a_full_sum_of_perfect_matches_does_not_overflow(scale, count):
     """A cosine may exceed 1 by half a percent of rounding in bfloat16."""
-    bits, shift, _ = shifted(scale, count)
-    assert math.log2(count) + bits - shift + 0.005 * bits < 127
+    scale_log2, shift, _ = shifted(scale, count)
+    assert math.log2(count) + scale_log2 - shift + 0.005 * scale_log2 < 127
 
 
 @given(scales, counts)
 def test_the_top_of_the_range_is_used(scale, count):
-    bits, shift, _ = shifted(scale, count)
-    assert math.log2(count) + bits - shift > 121, "every bit given away is a row to be rescued"
+    scale_log2, shift, _ = shifted(scale, count)
+    assert math.log2(count) + scale_log2 - shift > 121, (
+        "every bit given away is a row to be rescued"
+    )
 
 
 @given(scales, counts)

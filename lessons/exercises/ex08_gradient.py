@@ -10,10 +10,20 @@ from hypothesis import strategies as st
 ANSWER = "kernels.reference:gradient"
 
 
-def gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk):
+def gradient(
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
+):
     """Gradients of the block by its unit rows and unit columns, but for a factor.
 
-    rows: (M, D), columns: (N, D); lse_*, rest_*: what `finish` gave for all M rows and N columns.
+    rows: (M, D), columns: (N, D); lse_*, rest_*: what `loss_from_sums` gave for all M rows and N columns.
     Returns (g_rows (M, D), g_columns (N, D), unit): unit * g is the gradient of N * loss by the
     cosines, carried to the operands: unit * G @ columns and unit * G.T @ rows, with
 
@@ -32,26 +42,26 @@ def block(n, d, seed):
     generator = torch.Generator().manual_seed(seed)
     rows, columns = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
     rows, columns = (x / x.norm(dim=1, keepdim=True) for x in (rows, columns))
-    bits = torch.tensor(7.0, dtype=torch.float64)
-    s = bits * rows @ columns.T
+    scale_log2 = torch.tensor(7.0, dtype=torch.float64)
+    s = scale_log2 * rows @ columns.T
     lse = torch.log2(torch.exp2(s).sum(1)), torch.log2(torch.exp2(s).sum(0))
     others = torch.exp2(s).fill_diagonal_(0)
-    rest = others.sum(1) / torch.exp2(lse[0]), others.sum(0) / torch.exp2(lse[1])
-    return rows, columns, bits, *lse, *rest
+    one_minus_p = others.sum(1) / torch.exp2(lse[0]), others.sum(0) / torch.exp2(lse[1])
+    return rows, columns, scale_log2, *lse, *one_minus_p
 
 
 @given(st.integers(1, 12), widths, seeds)
 def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
-    rows, columns, bits, *rest = block(n, d, seed)
+    rows, columns, scale_log2, *one_minus_p = block(n, d, seed)
     x, y = rows.clone().requires_grad_(), columns.clone().requires_grad_()
     s = x @ y.T  # in units of bits * ln 2, which `backward` puts in afterwards
-    scaled = s * bits * torch.log(torch.tensor(2.0))
+    scaled = s * scale_log2 * torch.log(torch.tensor(2.0))
     loss = (
         2 * scaled.diagonal().sum() - scaled.logsumexp(1).sum() - scaled.logsumexp(0).sum()
     ) / -2
     loss.backward()
-    g_rows, g_columns, unit = gradient(rows, columns, bits, *rest, 0, n)
-    nats = bits * torch.log(torch.tensor(2.0))
+    g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *one_minus_p, 0, n)
+    nats = scale_log2 * torch.log(torch.tensor(2.0))
     torch.testing.assert_close(g_rows * unit * nats, x.grad)
     torch.testing.assert_close(g_columns * unit * nats, y.grad)
 
@@ -59,11 +69,23 @@ def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
 @given(st.integers(2, 12), widths, seeds, st.data())
 def test_ranks_share_the_work(n, d, seed, data):
     """The rows of two ranks against everybody's columns, offsets apart, are the rows of one."""
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns = block(n, d, seed)
+    rows, columns, scale_log2, lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns = block(
+        n, d, seed
+    )
     cut = data.draw(st.integers(1, n - 1))
-    whole = gradient(rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, 0, n)
+    whole = gradient(
+        rows,
+        columns,
+        scale_log2,
+        lse_rows,
+        lse_columns,
+        one_minus_p_rows,
+        one_minus_p_columns,
+        0,
+        n,
+    )
     parts = [
-        gradient(rows[p], columns, bits, lse_rows[p], lse_columns, rest_rows[p], rest_columns,
+        gradient(rows[p], columns, scale_log2, lse_rows[p], lse_columns, one_minus_p_rows[p], one_minus_p_columns,
                  p.start, n) for p in (slice(0, cut), slice(cut, n))
     ]  # fmt: skip
     torch.testing.assert_close(torch.cat([p[0] * p[2] for p in parts]), whole[0] * whole[2])
@@ -73,8 +95,12 @@ def test_ranks_share_the_work(n, d, seed, data):
 def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
     """rest is 1e-9 where 1 - P would be 0 in float32: the diagonal must come from rest."""
     rows = torch.eye(3)
-    bits, lse, rest = torch.tensor(30.0), torch.full((3,), 30.0), torch.full((3,), 2 * 2.0**-30)
-    g_rows, _, unit = gradient(rows, rows, bits, lse, lse, rest, rest, 0, 3)
+    scale_log2, lse, one_minus_p = (
+        torch.tensor(30.0),
+        torch.full((3,), 30.0),
+        torch.full((3,), 2 * 2.0**-30),
+    )
+    g_rows, _, unit = gradient(rows, rows, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, 3)
     want = torch.full((3, 3), 2.0**-30).fill_diagonal_(-(2.0**-29))
     # float32: S is rounded at 30 bits, by up to 2e-6, and exp2 makes 1.3e-6 of the result of that
     torch.testing.assert_close(g_rows * unit, want, rtol=1e-5, atol=0)

@@ -1,16 +1,16 @@
-"""08  Back through the normalisation. Read lessons/08_backward.md, then make this file green."""
+"""08  Back through the normalization. Read lessons/08_backward.md, then make this file green."""
 
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernels.reference import normalise
+from kernels.reference import normalize
 
-ANSWER = "kernels.reference:normalise_backward"
+ANSWER = "kernels.reference:normalize_backward"
 
 
-def normalise_backward(g, xhat, norm, factor, dtype):
-    """Back through `normalise`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
+def normalize_backward(g, xhat, norm, factor, dtype):
+    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
 
     With g' = factor * g the gradient of the loss by xhat: along = <xhat, g'> and
     dx = (g' - xhat along) / norm, perpendicular to x. g is overwritten when it has the dtype asked
@@ -32,24 +32,24 @@ def test_it_is_what_autograd_says(m, d, seed, factor, size):
     x, g = numbers(m, d, seed)
     x = (size * x).requires_grad_()
     (x / x.norm(dim=1, keepdim=True)).backward(factor * g)
-    xhat, norm = normalise(x.detach(), torch.float64)
-    dx, _ = normalise_backward(g.clone(), xhat, norm, factor, torch.float64)
+    xhat, norm = normalize(x.detach(), torch.float64)
+    dx, _ = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
     torch.testing.assert_close(dx, x.grad)
 
 
 @given(rows, widths, seeds, st.floats(0.1, 10))
 def test_along_the_row_is_the_share_of_the_scale(m, d, seed, factor):
     x, g = numbers(m, d, seed)
-    xhat, norm = normalise(x, torch.float64)
-    _, along = normalise_backward(g.clone(), xhat, norm, factor, torch.float64)
-    torch.testing.assert_close(along, factor * (xhat * g).sum(1))
+    xhat, norm = normalize(x, torch.float64)
+    _, row_dot = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
+    torch.testing.assert_close(row_dot, factor * (xhat * g).sum(1))
 
 
 @given(rows, widths, seeds)
 def test_the_gradient_is_perpendicular_to_the_row(m, d, seed):
     x, g = numbers(m, d, seed)
-    xhat, norm = normalise(x, torch.float64)
-    dx, _ = normalise_backward(g.clone(), xhat, norm, 1.0, torch.float64)
+    xhat, norm = normalize(x, torch.float64)
+    dx, _ = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
     assert ((dx * xhat).sum(1).abs() * norm < 1e-12 * (1 + g.norm(dim=1))).all()
 
 
@@ -57,14 +57,14 @@ def test_the_gradient_is_perpendicular_to_the_row(m, d, seed):
 def test_a_zero_row_has_zero_gradient(m, d, seed):
     x, g = numbers(m, d, seed)
     x[0] = 0
-    xhat, norm = normalise(x, torch.float64)
-    dx, along = normalise_backward(g.clone(), xhat, norm, 1.0, torch.float64)
-    assert not dx[0].any() and along[0] == 0 and torch.isfinite(dx).all()
+    xhat, norm = normalize(x, torch.float64)
+    dx, row_dot = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
+    assert not dx[0].any() and row_dot[0] == 0 and torch.isfinite(dx).all()
 
 
 @given(rows, widths, seeds, st.sampled_from([torch.float16, torch.bfloat16, torch.float32]))
 def test_it_comes_in_the_dtype_of_the_feature(m, d, seed, dtype):
     x, g = (t.float() for t in numbers(m, d, seed))
-    xhat, norm = normalise(x.to(dtype), torch.float32)
-    dx, along = normalise_backward(g, xhat, norm, 1.0, dtype)
-    assert dx.dtype == dtype and along.dtype == torch.float32
+    xhat, norm = normalize(x.to(dtype), torch.float32)
+    dx, row_dot = normalize_backward(g, xhat, norm, 1.0, dtype)
+    assert dx.dtype == dtype and row_dot.dtype == torch.float32

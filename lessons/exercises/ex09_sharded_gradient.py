@@ -9,7 +9,7 @@ exp(logit_scale) / LN2), and four more vectors that ops.gradient wants as they a
 
     ops.gradient(rows, columns, bits, *four_more, offset, chunk) -> g_rows, g_columns, unit
         unit * g is the gradient of N * loss by the cosines, carried to the unit rows and columns
-    ops.normalise_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, along
+    ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, along
         takes factor * g back through x / |x|; sum(along) over everything is the scale's gradient
     collectives.scatter, .total, .offset, .world
 """
@@ -20,8 +20,8 @@ import torch
 from kernels import reference
 from kernels.contrastive import forward
 from kernels.softmax import LN2  # noqa: F401  (for you)
-from miniclip.loss import clip_loss
 from miniclip.distributed.simulated_ranks import on_ranks
+from miniclip.loss import clip_loss
 
 ANSWER = "kernels.contrastive:backward"
 

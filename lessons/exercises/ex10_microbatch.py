@@ -2,7 +2,7 @@
 
     pytest lessons/exercises/ex10_microbatch.py -x
 
-`statistics_kept(model)` is a context in which batch norms do not count what they see. A model inside
+`frozen_bn_stats(model)` is a context in which batch norms do not count what they see. A model inside
 DDP has it as .module, and a no_sync() context in which a backward pass is not averaged over ranks.
 """
 
@@ -13,7 +13,7 @@ import torch
 
 from miniclip import create_model
 from miniclip.loss import contrastive_loss
-from miniclip.model.resnet import statistics_kept  # noqa: F401  (for you)
+from miniclip.model.resnet import frozen_bn_stats  # noqa: F401  (for you)
 
 ANSWER = "miniclip.training.grad_cache:microbatch_step"
 

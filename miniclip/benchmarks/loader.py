@@ -2,9 +2,9 @@
 
 Four comparisons, each of which takes turns, and prints the median of the turns and their range:
 
-- a batch of random squares of S x S pixels, normalised, and its captions: ours, and webdataset's
+- a batch of random squares of S x S pixels, normalized, and its captions: ours, and webdataset's
   stream with torchvision's transforms, set up as open_clip does, in one process;
-- the same of ours before it is normalised, and a bare loop that reads the bytes of a picture,
+- the same of ours before it is normalized, and a bare loop that reads the bytes of a picture,
   decodes it, crops it and makes uint8 of it, in one process;
 - worker processes, one and two, and bare loops, one and two side by side.
 
@@ -32,9 +32,9 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, number
 from miniclip.data import open_pairs
 from miniclip.data.loader import AHEAD, UNIT, batches, join
-from miniclip.data.shards.index import index_shard
 from miniclip.data.shards.dataset import expand, is_shards
-from miniclip.data.transforms import MEAN, STD, normalise
+from miniclip.data.shards.index import index_shard
+from miniclip.data.transforms import MEAN, STD, normalize
 
 CROP = (0.9, 1.0)
 BATCH = 64
@@ -84,7 +84,7 @@ def ours(source, size):
     """The same as `theirs`: (images, tokens)."""
     for parts, _ in loader(open_pairs(source), size):
         images, tokens = join(parts)
-        yield normalise(images), tokens
+        yield normalize(images), tokens
 
 
 def theirs(source, size):

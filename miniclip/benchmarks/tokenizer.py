@@ -17,8 +17,8 @@ import time
 from itertools import accumulate
 from pathlib import Path
 
-from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
 from miniclip.bpe.cleaning import is_plain
+from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
 from miniclip.common import UserError
 
 

@@ -19,9 +19,9 @@ from functools import partial
 
 import torch
 
-from miniclip.model.clip import MODELS, create_model
 from miniclip.common import Parser, UserError, machine, number, pick_device
 from miniclip.loss import contrastive_loss
+from miniclip.model.clip import MODELS, create_model
 from miniclip.training.recipe import parameter_groups
 from miniclip.weights.architecture import OPENCLIP
 
@@ -71,7 +71,7 @@ def step_seconds(model, optimizer, loss_fn, images, tokens, dtype):
 
 
 def our_loss(model, images, tokens):
-    """As train.py computes it: texts trimmed to the longest, features not normalised."""
+    """As train.py computes it: texts trimmed to the longest, features not normalized."""
     longest = int(tokens.argmax(1).max()) + 1
     image, text, _ = model(images, tokens[:, :longest], normalize=False)
     return contrastive_loss(image.float(), text.float(), model.logit_scale)

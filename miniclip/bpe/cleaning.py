@@ -4,7 +4,7 @@ Captions from the web are broken in known ways: mis-decoded (`donâ€™t`), es
 (`&amp;lt;`), full of line breaks. CLIP repairs the encoding (ftfy), unescapes html twice,
 collapses white space and lower-cases; then it splits text into words that are merged separately:
 English contractions, runs of letters, single digits, runs of anything else. The white space itself
-is dropped, so "it's 12" comes back as "it 's 1 2". Left out: Unicode normalisation beyond ftfy's.
+is dropped, so "it's 12" comes back as "it 's 1 2". Left out: Unicode normalization beyond ftfy's.
 """
 
 import html

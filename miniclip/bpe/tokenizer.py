@@ -29,8 +29,8 @@ import numpy as np
 import torch
 
 from miniclip.bpe.cleaning import clean, split_words
-from miniclip.common import UserError
 from miniclip.bpe.merges import learn_merges, segment
+from miniclip.common import UserError
 
 __all__ = ["Tokenizer", "byte_alphabet", "clean"]
 

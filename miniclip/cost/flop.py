@@ -54,7 +54,7 @@ def flop_per_pair(config, length=None):
 
     config: a MODELS entry or model.config; length: tokens a text (None: the whole context). Each
     product has two in the backward pass, one by its input and one by its weight; the very first has
-    no input that wants one. recompute: what --checkpoint-blocks computes again, all but the first.
+    no input that wants one. recompute: what --grad-checkpointing computes again, all but the first.
     """
     length = length or config["context_length"]
     tower = vit_flop if isinstance(config["vision_layers"], int) else resnet_flop

@@ -11,10 +11,10 @@ import math
 
 import torch
 
-from miniclip.model.clip import MODELS, create_model
 from miniclip.common import UserError
-from miniclip.cost.flop import flop_per_pair
 from miniclip.cost.activation_memory import activations
+from miniclip.cost.flop import flop_per_pair
+from miniclip.model.clip import MODELS, create_model
 
 GIB = 2**30
 DAY = 86_400
@@ -46,7 +46,7 @@ UTILISATION = 0.255  # share of the peak; the middle of what those two imply, re
 
 
 def plan(
-    model, world=1, gpu="v100", batch_size=32_768, precision=None, checkpoint_blocks=False,
+    model, world=1, gpu="v100", batch_size=32_768, precision=None, grad_checkpointing=False,
     micro_batch=None, half_moments=False, length=None, utilisation=UTILISATION,
 ):  # fmt: skip
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
@@ -80,12 +80,12 @@ def plan(
     mine = math.ceil(batch_size / world)  # pairs of one GPU
     together = min(mine, micro_batch or mine)
     flop = flop_per_pair(config, length)
-    flop["again"] = flop["forward"] * (together < mine) + flop["recompute"] * checkpoint_blocks
+    flop["again"] = flop["forward"] * (together < mine) + flop["recompute"] * grad_checkpointing
     flop["step"] = mine * (flop["forward"] + flop["backward"] + flop["again"])
 
     losses = loss_costs(batch_size, world, config["embed_dim"])
     a_pair, once = kept["a_pair"], 0
-    if checkpoint_blocks:
+    if grad_checkpointing:
         a_pair, once = kept["a_pair_checkpointed"], kept["largest_block"]
     memory = {
         "weights": 4 * parameters,
@@ -107,7 +107,7 @@ def plan(
     step_s = max(compute_s, wire_s)  # the wire is busy while the backward pass still computes
     return dict(
         model=model, world=world, gpu=gpu, batch_size=batch_size, precision=precision,
-        checkpoint_blocks=checkpoint_blocks, pairs=mine, pairs_together=together, length=length,
+        grad_checkpointing=grad_checkpointing, pairs=mine, pairs_together=together, length=length,
         utilisation=utilisation, parameters=parameters, flop=flop, memory=memory,
         memory_bytes=sum(memory.values()), gpu_bytes=card["memory_gib"] * GIB,
         pair_bytes=a_pair + once, pairs_that_fit=max(0, int(room // (a_pair + once + picture))),
@@ -181,7 +181,7 @@ def paper_run(model, world, days):
 def describe(plan):
     """The dict of `plan` as a table to print, of at most 100 columns."""
     p, flop = plan, plan["flop"]
-    checkpointed = " | blocks checkpointed" if p["checkpoint_blocks"] else ""
+    checkpointed = " | blocks checkpointed" if p["grad_checkpointing"] else ""
     lines = [
         f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
         f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}{checkpointed}",
@@ -235,7 +235,7 @@ def _row(name, value, digits=1):
 def _advice(p):
     if p["pairs_that_fit"] == 0:
         return f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
-    more = "" if p["checkpoint_blocks"] else ", or keep less of each with --checkpoint-blocks"
+    more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
     return (
         f"{p['pairs_that_fit']:,} pairs fit at a time: --micro-batch {p['pairs_that_fit']:,}{more}"
     )

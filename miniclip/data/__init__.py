@@ -3,9 +3,9 @@
 import os
 
 from miniclip.common import UserError
+from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.files import open_csv, open_folder
-from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.shards.dataset import is_shards, open_shards
 
 __all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]

@@ -12,11 +12,11 @@ import sys
 
 from tqdm import tqdm
 
+from miniclip.benchmarks import loader
 from miniclip.common import Parser, UserError
 from miniclip.data import BadPicture, open_pairs, printable, report_skipped
-from miniclip.benchmarks import loader
-from miniclip.data.shards import pack
 from miniclip.data.emoji.dataset import JOINER, Emoji, words
+from miniclip.data.shards import pack
 
 
 def summary(pairs):

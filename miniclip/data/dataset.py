@@ -36,7 +36,7 @@ class Pairs:
         """Picture i as a PIL image of mode RGB. Raises BadPicture."""
         raise NotImplementedError
 
-    def draft(self, i, side):
+    def load_downscaled(self, i, side):
         """Picture i for a crop of which `side` pixels of its short side are enough: it may be
         smaller than image(i), where that is faster, by a power of two. Raises BadPicture."""
         return self.image(i)

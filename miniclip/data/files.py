@@ -57,7 +57,7 @@ class Files(Pairs):
         """Picture i, read from its file: RGB, upright. Raises BadPicture."""
         return image_io.read(self.paths[i])
 
-    def draft(self, i, side):
+    def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
         return image_io.read(self.paths[i], side)
 

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.dataset import BadPicture, printable, report_skipped
+from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.shards.tar import scan
 
 PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}

@@ -3,7 +3,7 @@
 Order, crop and caption come from (seed, epoch, index) and nothing else. So an interrupted run starts
 again at any batch without having kept a state, and worker processes cannot change what is learned.
 A batch comes in parts of 8-bit pictures and tokens; prefetch.py takes them to a GPU, and
-preprocess.normalise makes floats of them there. Left out: flips and colours, which captions speak
+preprocess.normalize makes floats of them there. Left out: flips and colours, which captions speak
 of ("facing right", "red").
 """
 
@@ -64,7 +64,7 @@ def draw(pairs, i, seed, epoch):
 def crop(pairs, i, rng, image_size, scale, out=None):
     """The picture of one visit: (3, S, S) uint8, see training_crop. Raises BadPicture."""
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
-    return training_crop(pairs.draft(i, enough), image_size, rng, scale, out)
+    return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
 
 def join(parts):

@@ -13,7 +13,7 @@ import itertools
 import torch
 
 from miniclip.data.loader import Batch
-from miniclip.data.transforms import normalise
+from miniclip.data.transforms import normalize
 
 
 def batches_ahead(batches, device):
@@ -38,7 +38,7 @@ def batches_ahead(batches, device):
 
 
 class PartsAhead:
-    """part -> (images (n, 3, S, S) float32, normalised, tokens (n, L)), both on the device.
+    """part -> (images (n, 3, S, S) float32, normalized, tokens (n, L)), both on the device.
 
     parts: list of (images uint8, tokens), asked for in this order, again and again. On a GPU the one
     after the one that is asked for is being copied when this returns.
@@ -55,7 +55,7 @@ class PartsAhead:
         if self.stream:
             after = self.after[id(part)]
             self.ahead = {id(after): _Copy(after, self.device, self.stream)}
-        return normalise(images), tokens
+        return normalize(images), tokens
 
 
 class _Copy:

@@ -1,9 +1,9 @@
 """Pictures to tensors: what the released CLIP does, for pictures of any kind.
 
-Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalises each channel
+Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalizes each channel
 with the mean and deviation of CLIP's training pictures. Training cuts a random square instead and
 does nothing else (CLIP, section 2.4): no flip ("facing right"), no colour jitter ("a red heart").
-A crop stays 8 bits, a quarter of the bytes to carry, until `normalise` has it on the device.
+A crop stays 8 bits, a quarter of the bytes to carry, until `normalize` has it on the device.
 Left out: everything stronger. Two things differ from the released code, which drops both:
 
 - transparency is drawn on white, as a page would show it. The colour under it is arbitrary, mostly
@@ -62,7 +62,7 @@ def to_rgb(image):
 
 
 def evaluation(image_size):
-    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalised."""
+    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalized."""
 
     def preprocess(image):
         image = to_rgb(image)
@@ -73,10 +73,10 @@ def evaluation(image_size):
         square = (left, top, left + image_size, top + image_size)
         if w * h <= _MANY_PIXELS:
             image = image.resize((w, h), Image.Resampling.BICUBIC).crop(square)
-            return normalise(_planes(image))
+            return normalize(_planes(image))
         # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
         box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-        return normalise(_planes(_resize(image, image_size, box)))
+        return normalize(_planes(_resize(image, image_size, box)))
 
     return preprocess
 
@@ -98,7 +98,7 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     return _planes(_resize(image, image_size, box), out)
 
 
-def normalise(images):
+def normalize(images):
     """Pictures (..., 3, H, W) uint8 -> float32 on their device, by CLIP's means and deviations.
 
     Bit for bit the same on every device.
@@ -115,7 +115,7 @@ def _constants(device):
     return torch.tensor(255.0, device=device), _MEAN.to(device), _STD.to(device)
 
 
-def unnormalise(x):
+def unnormalize(x):
     """(3, H, W) float -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
     x = x.detach().float().cpu() * _STD + _MEAN
     return (x * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()

@@ -2,7 +2,7 @@
 
 Everything is an identity without torch.distributed, so nobody else mentions ranks. The collectives
 carry no gradient of their own: the loss states its gradient in full (kernels/contrastive.py), which
-is how it escapes the wrong factors that differentiating through an all-gather is known for. Shards
+is how it escapes the wrong factors that differentiating through an all-gather is known for. GroupCollectives
 may differ in size: they travel padded to the largest. Left out: starting processes (torchrun does).
 """
 
@@ -64,7 +64,7 @@ def reduce_scatter(x, counts=None, group=None):
     return mine[: counts[rank]]
 
 
-class Shards:
+class GroupCollectives:
     """The collectives of one rank among many, for kernels.contrastive. counts: every rank's pairs."""
 
     def __init__(self, counts, group=None):

@@ -22,9 +22,9 @@ from pathlib import Path
 import torch
 import torch.distributed as torch_dist
 
-from miniclip.training.checkpoint import map_tensors
 from miniclip.common import UserError, pick_device
 from miniclip.distributed.collectives import all_reduce, dist_info
+from miniclip.training.checkpoint import map_tensors
 
 ROOT = Path(__file__).parents[2]
 _host = None  # the group for what is said on the host; None stands for the default one

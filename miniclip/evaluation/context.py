@@ -1,6 +1,6 @@
 """What an examination is about: a model, pairs, labelled pictures, shifts, and where the report goes.
 
-`Exam` holds them and computes once what several parts of the report need. The command line is in
+`EvalContext` holds them and computes once what several parts of the report need. The command line is in
 eval.py; here is what turns its options into data, and each mistake in them into one sentence.
 """
 
@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from miniclip.training import checkpoint
-from miniclip.evaluation import linear_probe
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
+from miniclip.evaluation import linear_probe
 from miniclip.evaluation.features import raw_pixels
+from miniclip.training import checkpoint
 from miniclip.zeroshot import imagenet, read_lines
 
 # A template for pictures of anything, and one that knows what the pictures are
@@ -107,8 +107,8 @@ def open_shifts(args, labelled, pairs):
     return shifts, missing
 
 
-class Exam:
-    """Everything asked about one Subject.
+class EvalContext:
+    """Everything asked about one FeatureCache.
 
     subject, pairs; own_data: whether the model was trained on the pairs; labelled: data.labelled, or
     None; templates; shifts {name: (source, indices, labels)}; missing: sentences about shifts that

@@ -7,13 +7,13 @@ Left out: keeping features on the disk; a checkpoint that has trained on would b
 
 import torch
 
-from miniclip.model.clip import CLIP
 from miniclip.data.dataset import BadPicture
 from miniclip.evaluation.retrieval import encode_pictures
+from miniclip.model.clip import CLIP
 from miniclip.zeroshot import classifier_weights
 
 
-class Subject:
+class FeatureCache:
     """A model and its tokenizer, with a memory. `pictures` and `classifier` are what it offers."""
 
     def __init__(self, model, tokenizer):
@@ -48,7 +48,7 @@ class Subject:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = CLIP.from_config(self.model.config)
-        return Subject(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
+        return FeatureCache(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
 
 
 def raw_pixels(source, indices, side=24):

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
-from miniclip.evaluation.confidence import wilson
 from miniclip.data.transforms import evaluation
+from miniclip.evaluation.confidence import wilson
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
 
@@ -122,7 +122,7 @@ class Gallery:
     """Everything that can be retrieved, embedded once, and the questions one can ask of it.
 
     indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. pictures: what encodes instead of encode_pictures, as Subject.pictures, which remembers.
+    captions. pictures: what encodes instead of encode_pictures, as FeatureCache.pictures, which remembers.
     Afterwards `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
     (T strings) and `owner` (T positions in `kept`).
     """

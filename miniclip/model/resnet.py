@@ -105,7 +105,7 @@ class ResNet(nn.Module):
     @staticmethod
     def _checkpointed(block, x):
         def contexts():  # one around the forward pass, one around its repetition
-            return contextlib.nullcontext(), statistics_kept(block)
+            return contextlib.nullcontext(), frozen_bn_stats(block)
 
         # torch.compile takes no such contexts (torch 2.7 to 2.13). From 2.9 on it needs none, since
         # what it computes again writes no buffer; 2.7 and 2.8 do, and train.py refuses them
@@ -114,7 +114,7 @@ class ResNet(nn.Module):
 
 
 @contextlib.contextmanager
-def statistics_kept(block):
+def frozen_bn_stats(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
     kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)

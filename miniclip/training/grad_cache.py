@@ -5,14 +5,14 @@ the towers treat every pair alone, and only the loss sees them all. So: features
 without gradients; the loss once, over the whole batch, for its gradients by the features; then the
 towers again, part by part, each pulling its share of those gradients back into the weights. The
 price is one more forward pass. With batch norm the result differs from the whole batch in one go,
-since every part is normalised by its own mean and variance; a ViT has none, and is exact.
+since every part is normalized by its own mean and variance; a ViT has none, and is exact.
 """
 
 import contextlib
 
 import torch
 
-from miniclip.model.resnet import statistics_kept
+from miniclip.model.resnet import frozen_bn_stats
 
 
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
@@ -36,7 +36,7 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
         with autocast():
             return model(images, tokens, normalize=False)
 
-    with torch.no_grad(), statistics_kept(raw):  # the second pass counts the batch, once
+    with torch.no_grad(), frozen_bn_stats(raw):  # the second pass counts the batch, once
         features = [towers(part)[:2] for part in parts]
     sizes = [len(image) for image, _ in features]
     image, text = (torch.cat(side).requires_grad_() for side in zip(*features))

@@ -9,8 +9,8 @@ import math
 import re
 from pathlib import Path
 
-from miniclip.model.clip import MODELS
 from miniclip.common import UserError
+from miniclip.model.clip import MODELS
 
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
 OPENCLIP = {

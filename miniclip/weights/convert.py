@@ -12,14 +12,20 @@ from pathlib import Path
 
 import torch
 
-from miniclip.training import checkpoint
-from miniclip.weights import files
 from miniclip.bpe import Tokenizer
-from miniclip.model.clip import CLIP
 from miniclip.common import UserError, replacing
 from miniclip.data.transforms import evaluation
-from miniclip.weights.architecture import OPENCLIP, config_beside, config_from_shapes, released, with_heads_of_released
+from miniclip.model.clip import CLIP
 from miniclip.model.vit import resize_positions
+from miniclip.training import checkpoint
+from miniclip.weights import files
+from miniclip.weights.architecture import (
+    OPENCLIP,
+    config_beside,
+    config_from_shapes,
+    released,
+    with_heads_of_released,
+)
 
 NOTE = "miniclip"  # under this name save_openclip records the config
 RELEASED_TOKENS = 49408

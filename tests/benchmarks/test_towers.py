@@ -49,7 +49,10 @@ def test_captions_are_of_5_to_20_tokens_and_both_losses_are_the_same_number():
     assert ((ends >= 4) & (ends < 20)).all() and (texts.gather(1, ends[:, None]) == 599).all()
     assert (texts[torch.arange(32) > ends[:, None]] == 0).all()
     model = create_model("vit_mini", vocab_size=600, image_size=48)
-    ours, theirs = towers.our_loss(model, images, texts), towers.open_clip_loss(model, images, texts)
+    ours, theirs = (
+        towers.our_loss(model, images, texts),
+        towers.open_clip_loss(model, images, texts),
+    )
     # a similarity and the match's are each off by what the features are, times the scale
     allowed = 2 * model.logit_scale.exp() * tower_error(model, torch.float32)
     assert abs(ours - theirs) <= allowed, f"{ours} {theirs}"

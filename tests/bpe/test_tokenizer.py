@@ -12,9 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from miniclip.bpe import tokenizer
-from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet, clean
 from miniclip.bpe.cleaning import is_plain, split_words
 from miniclip.bpe.merges import segment
+from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet, clean
 
 CAPTIONS = [
     "a photo of a red heart", "flag: Egypt", "It's 12 o'clock, isn't it?", "woman firefighter",

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from miniclip import MODELS, create_model
-from miniclip.cost.flop import flop_per_pair
 from miniclip.cost.activation_memory import activations
-from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.cost.flop import flop_per_pair
 from miniclip.cost.plan import GIB, GPUS, PAPER, describe, plan
+from miniclip.loss import clip_loss, contrastive_loss
 from tests.losses import Watch
 
 SMALL = ["rn_mini", "vit_mini"]
@@ -139,7 +139,7 @@ def test_the_loss_s_flop_are_those_torch_counts():
 
 def test_checkpointed_pairs_need_the_inputs_and_one_block_each():
     kept = activations(on_meta("vit_b32"), 77, torch.float16)
-    p = plan("vit_b32", checkpoint_blocks=True)
+    p = plan("vit_b32", grad_checkpointing=True)
     assert p["pair_bytes"] == kept["a_pair_checkpointed"] + kept["largest_block"]
     assert plan("vit_b32")["pair_bytes"] == kept["a_pair"]
 
@@ -153,10 +153,10 @@ def test_machines_are_joined_by_the_slower_link():
 
 @pytest.mark.parametrize("name, world, days", PAPER)
 def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
-    p = plan(name, world, "v100", checkpoint_blocks=True)
+    p = plan(name, world, "v100", grad_checkpointing=True)
     assert p["days"] == pytest.approx(days, rel=0.1)
     run = next(run for run in p["paper"] if run["model"] == name)
-    exact = plan(name, world, "v100", checkpoint_blocks=True, utilisation=run["utilisation"])
+    exact = plan(name, world, "v100", grad_checkpointing=True, utilisation=run["utilisation"])
     # but for the last of 592 GPUs, which waits: 32,768 pairs do not divide among them
     assert exact["days"] == pytest.approx(days, rel=0.02)
     assert 0.15 < run["model_utilisation"] < run["utilisation"] < 0.3
@@ -210,7 +210,7 @@ def test_the_wire_carries_what_the_loss_sends():
 
 
 def test_the_table_says_what_the_plan_holds():
-    p = plan("vit_l14", 256, "v100", checkpoint_blocks=True)
+    p = plan("vit_l14", 256, "v100", grad_checkpointing=True)
     said = describe(p)
     assert "427,616,513 parameters, on 256 x v100" in said and "fits in 32" in said
     assert f"{p['days']:.1f}" in said and f"{p['pairs_per_s']:,.0f}" in said

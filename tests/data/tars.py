@@ -13,9 +13,9 @@ import torch
 from PIL import Image
 
 from miniclip.data import BadPicture, open_pairs, report_skipped
+from miniclip.data.dataset import Pairs
 from miniclip.data.loader import batches, crop, draw, join
 from miniclip.data.shards.pack import pack
-from miniclip.data.dataset import Pairs
 
 
 class Coloured(Pairs):
@@ -42,7 +42,7 @@ def texts_of(tokens):
     return ["".join(map(chr, row)).rstrip("\0") for row in tokens.tolist()]
 
 
-def visit(pairs, i, seed, epoch, size, scale):
+def load_sample(pairs, i, seed, epoch, size, scale):
     """One pair as it is seen this time: ((3, S, S) uint8, caption)."""
     rng, caption = draw(pairs, i, seed, epoch)
     return crop(pairs, i, rng, size, scale), caption

@@ -11,11 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
-from miniclip.data.emoji import captions
-from miniclip.data.emoji import classes
-from miniclip.data.emoji import dataset
-from miniclip.data.emoji import make_table
-from miniclip.data.emoji import render
+from miniclip.data.emoji import captions, classes, dataset, make_table, render
 
 NAMES = [row["name"] for row in dataset.read_table()]
 

@@ -10,8 +10,7 @@ import zlib
 
 import pytest
 
-from miniclip.data import open_pairs, report_skipped
-from miniclip.data import image_io
+from miniclip.data import image_io, open_pairs, report_skipped
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.shards.tar import BLOCK, MOST_HEADER_BYTES, scan
 from tests.data.tars import cache_folder, picture, pictures, read_epoch, survive, write_tar  # noqa: F401

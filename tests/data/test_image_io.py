@@ -8,8 +8,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from miniclip.data import BadPicture
-from miniclip.data import image_io
+from miniclip.data import BadPicture, image_io
 
 
 def header_of_png(width, height):

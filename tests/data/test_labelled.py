@@ -8,9 +8,9 @@ import tracemalloc
 import pytest
 from PIL import Image
 
-from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
-from miniclip.data.labelled import open_labelled
 from miniclip.data.dataset import BadPicture
+from miniclip.data.labelled import open_labelled
+from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from tests.data import tars
 
 

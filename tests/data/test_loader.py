@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from miniclip.benchmarks import loader
 from miniclip.bpe import Tokenizer
 from miniclip.data import loader as batches_module
-from miniclip.benchmarks import loader
-from miniclip.data.loader import batches, default_workers, epoch_order, join, planned_parts
 from miniclip.data.dataset import BadPicture, Pairs
-from tests.data.tars import letters, read_epoch, texts_of, visit
+from miniclip.data.loader import batches, default_workers, epoch_order, join, planned_parts
+from tests.data.tars import letters, load_sample, read_epoch, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
 
@@ -104,7 +104,7 @@ def test_a_visit_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed)
     pairs = Noise()
     alone = {}
     for i in range(len(pairs)):
-        image, caption = visit(pairs, i, seed, number, SIZE, SCALE)
+        image, caption = load_sample(pairs, i, seed, number, SIZE, SCALE)
         alone[caption.split()[-1]] = image, caption
     for images, captions, _ in epoch(pairs, batch_size, seed, number):
         for image, caption in zip(images, captions):

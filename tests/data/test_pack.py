@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data import open_pairs
-from miniclip.data import image_io
-from miniclip.data.__main__ import main
 from miniclip.benchmarks.loader import photograph
+from miniclip.data import image_io, open_pairs
+from miniclip.data.__main__ import main
 from miniclip.data.shards.pack import pack
 from miniclip.data.transforms import training_crop
-from tests.data.tars import Coloured, cache_folder, packed_pairs, picture, visit, write_tar  # noqa: F401
+from tests.data.tars import Coloured, cache_folder, load_sample, packed_pairs, picture, write_tar  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -62,9 +61,13 @@ def test_a_visit_is_the_same_from_a_folder_and_from_its_shards(tmp_path):
     pack(before, tmp_path / "shards", 3)
     after = open_pairs(tmp_path / "shards")
     for i in range(4):
-        (image, said), (other, again) = (visit(p, i, 3, 1, 32, (0.8, 1)) for p in (before, after))
+        (image, said), (other, again) = (
+            load_sample(p, i, 3, 1, 32, (0.8, 1)) for p in (before, after)
+        )
         assert torch.equal(image, other) and said == again
-    assert after.draft(0, 80).size == (133, 100) and after.draft(1, 80).size == (268, 201)
+    assert after.load_downscaled(0, 80).size == (133, 100) and after.load_downscaled(
+        1, 80
+    ).size == (268, 201)
 
 
 def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
@@ -118,17 +121,19 @@ def test_a_drafted_picture_is_large_enough_and_its_crops_look_the_same(w, h, odd
     width, height = 8 * w + odd, 8 * h + odd
     file = io.BytesIO()
     photograph(np.random.default_rng(0), 90).resize((width, height)).save(file, "JPEG", quality=95)
-    whole, draft = image_io.read(file), image_io.read(file, 2 * side)
-    assert min(draft.size) >= min(2 * side, *whole.size)
-    factor = round(width / draft.width)
-    assert factor in (1, 2, 4, 8) and (factor == 1 or min(draft.size) <= 4 * side)
+    whole, load_downscaled = image_io.read(file), image_io.read(file, 2 * side)
+    assert min(load_downscaled.size) >= min(2 * side, *whole.size)
+    factor = round(width / load_downscaled.width)
+    assert factor in (1, 2, 4, 8) and (factor == 1 or min(load_downscaled.size) <= 4 * side)
     a, b = (
         training_crop(p, side, np.random.default_rng(1), (0.8, 1)).numpy().astype(int)
-        for p in (whole, draft)
+        for p in (whole, load_downscaled)
     )
     error = np.abs(a - b).mean()
     # an odd edge is rounded up, so the picture is stretched by less than a pixel of the original's
-    assert error < (6 if odd else 2), f"{error:.1f} of 255, {whole.size} -> {draft.size} -> {side}"
+    assert error < (6 if odd else 2), (
+        f"{error:.1f} of 255, {whole.size} -> {load_downscaled.size} -> {side}"
+    )
 
 
 # command lines

@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from miniclip.data import prefetch
-from miniclip.data.prefetch import PartsAhead, batches_ahead
 from miniclip.data.loader import Batch
-from miniclip.data.transforms import normalise
+from miniclip.data.prefetch import PartsAhead, batches_ahead
+from miniclip.data.transforms import normalize
 
 CPU, GPU = torch.device("cpu"), types.SimpleNamespace(type="cuda")
 
@@ -64,7 +64,7 @@ def log(monkeypatch):
     monkeypatch.setattr(torch.cuda, "Stream", lambda device: log.stream("side"))
     monkeypatch.setattr(torch.cuda, "stream", log.use)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: log.stream("main"))
-    monkeypatch.setattr(prefetch, "normalise", lambda images: images)
+    monkeypatch.setattr(prefetch, "normalize", lambda images: images)
     return log
 
 
@@ -124,9 +124,9 @@ def test_on_a_cpu_nothing_is_loaded_before_it_is_asked_for():
         assert loaded == [*range(k + 1)] and skipped == [k]
 
 
-def test_on_a_cpu_parts_are_normalised_and_nothing_else():
+def test_on_a_cpu_parts_are_normalized_and_nothing_else():
     parts = [(torch.full((2, 3, 4, 4), k, dtype=torch.uint8), torch.tensor([[k]])) for k in (7, 9)]
     prepare = PartsAhead(parts, CPU)
     for images, tokens in parts:
         got, same = prepare((images, tokens))
-        assert torch.equal(got, normalise(images)) and same is tokens
+        assert torch.equal(got, normalize(images)) and same is tokens

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
-from miniclip.data.shards import index
-from miniclip.data.shards import dataset as shards_module
 from miniclip.data.dataset import is_held_out
+from miniclip.data.shards import dataset as shards_module
+from miniclip.data.shards import index
 from miniclip.data.shards.tar import scan
 from tests.data.tars import Coloured, cache_folder, packed_pairs, picture, read_epoch, write_tar  # noqa: F401
 

@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data.transforms import MEAN, STD, evaluation, normalise, to_rgb, training_crop, unnormalise
+from miniclip.data.transforms import (
+    MEAN,
+    STD,
+    evaluation,
+    normalize,
+    to_rgb,
+    training_crop,
+    unnormalize,
+)
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
@@ -52,9 +60,9 @@ def test_evaluation_equals_open_clip_s_at_the_released_sizes(shape, size):
 @pytest.mark.parametrize("shape", [(4000, 3), (2, 3000)])
 def test_a_long_strip_is_the_same_without_resizing_all_of_it(shape, monkeypatch):
     image = noise(*shape)
-    whole = unnormalise(evaluation(64)(image)).astype(int)
+    whole = unnormalize(evaluation(64)(image)).astype(int)
     monkeypatch.setattr("miniclip.data.transforms._MANY_PIXELS", 0)
-    part = unnormalise(evaluation(64)(image)).astype(int)
+    part = unnormalize(evaluation(64)(image)).astype(int)
     # Pillow clips to 8 bits between its two passes, and takes the cheaper one first
     assert abs(whole - part).mean() < 1, abs(whole - part).mean()
 
@@ -181,7 +189,7 @@ def test_crops_have_every_side_and_place_and_none_outside():
 def test_a_whole_square_is_its_own_crop():
     image = noise(32, 32)
     crop = training_crop(image, 32, np.random.default_rng(0))
-    assert torch.equal(normalise(crop), evaluation(32)(image))
+    assert torch.equal(normalize(crop), evaluation(32)(image))
     assert np.array_equal(crop.permute(1, 2, 0), image) and crop.is_contiguous()
 
 
@@ -193,11 +201,11 @@ def test_a_crop_is_written_where_it_is_wanted():
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 0)])
-def test_normalising_equals_the_formula_on_each_picture_to_the_bit(batch):
+def test_normalizing_equals_the_formula_on_each_picture_to_the_bit(batch):
     levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16).expand(*batch, 3, 16, 16)
     mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
     want = levels.to(torch.float32, memory_format=torch.contiguous_format)
-    assert torch.equal(normalise(levels), want.div_(255).sub_(mean).div_(std))
+    assert torch.equal(normalize(levels), want.div_(255).sub_(mean).div_(std))
 
 
 def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed():
@@ -214,10 +222,10 @@ def test_an_impossible_scale_is_refused(scale):
         training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
 
 
-def test_unnormalise_gives_the_picture_back():
+def test_unnormalize_gives_the_picture_back():
     image = noise(32, 32)
     x = evaluation(32)(image)
-    assert np.array_equal(unnormalise(x), np.asarray(image))
+    assert np.array_equal(unnormalize(x), np.asarray(image))
     assert x.dtype == torch.float32 and x.is_contiguous()
     mean = torch.tensor(MEAN).view(3, 1, 1) / torch.tensor(STD).view(3, 1, 1)
     black = evaluation(8)(Image.new("RGB", (8, 8)))

@@ -7,7 +7,13 @@ import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
 
-from miniclip.distributed.collectives import all_gather, all_reduce, dist_info, print0, reduce_scatter
+from miniclip.distributed.collectives import (
+    all_gather,
+    all_reduce,
+    dist_info,
+    print0,
+    reduce_scatter,
+)
 from miniclip.loss import contrastive_loss
 from tests.losses import batch, grads
 

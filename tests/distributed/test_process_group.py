@@ -17,11 +17,11 @@ import torch.multiprocessing as mp
 from PIL import Image
 
 import train
-from miniclip.training import checkpoint
-from miniclip.distributed import process_group
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards import index
+from miniclip.distributed import process_group
+from miniclip.training import checkpoint
 
 STATE = {
     "w": torch.arange(6.0).view(2, 3).T, "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
@@ -289,7 +289,10 @@ def test_waiting_for_an_index_may_take_hours(monkeypatch):
 
 
 def test_the_digest_of_the_code_is_of_every_source_file(tmp_path, monkeypatch):
-    assert len(process_group.code_version()) == 12 and process_group.code_version() == process_group.code_version()
+    assert (
+        len(process_group.code_version()) == 12
+        and process_group.code_version() == process_group.code_version()
+    )
     monkeypatch.setattr(process_group, "ROOT", tmp_path)
     digests = {process_group.code_version()}
     for name in ("train.py", "miniclip/a.py", "miniclip/data/b.py", "kernels/c.py"):

@@ -30,7 +30,7 @@ def pairs():
 
 
 def open_clip_loss(local, with_grad, rank):
-    """open_clip's ClipLoss on un-normalised features and the log of the scale."""
+    """open_clip's ClipLoss on un-normalized features and the log of the scale."""
     from open_clip.loss import ClipLoss
 
     loss = ClipLoss(local, with_grad, rank=rank, world_size=WORLD)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.evaluation.bias import error_by_group, gender, merged, people
 from miniclip.data import open_pairs
+from miniclip.evaluation.bias import error_by_group, gender, merged, people
 from miniclip.evaluation.data_overlap import base_emoji
 
 

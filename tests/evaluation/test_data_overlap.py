@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
-from miniclip.evaluation.data_overlap import THRESHOLD, all_minus_clean, base_emoji, near_duplicates, thumbnails
+from miniclip.evaluation.data_overlap import (
+    THRESHOLD,
+    all_minus_clean,
+    base_emoji,
+    near_duplicates,
+    thumbnails,
+)
 from miniclip.evaluation.synthetic_duplicates import CHANGES, Shown, trial
 
 

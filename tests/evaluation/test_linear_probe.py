@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
-from miniclip.evaluation.linear_probe import few_shot, fit, search_strength, shots_curve, shots_worth, validation_split
+from miniclip.evaluation.linear_probe import (
+    few_shot,
+    fit,
+    search_strength,
+    shots_curve,
+    shots_worth,
+    validation_split,
+)
 
 labels = st.lists(st.integers(0, 3), min_size=8, max_size=60).map(np.array)
 

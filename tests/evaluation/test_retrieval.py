@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from miniclip.evaluation import retrieval
-from miniclip.evaluation.retrieval import Gallery, chance, choose, encode_pictures, encode_texts, evaluate_heldout, ranks, recall_by_size, recalls  # fmt: skip
+from miniclip.evaluation.retrieval import (  # fmt: skip
+    Gallery,
+    chance,
+    choose,
+    encode_pictures,
+    encode_texts,
+    evaluate_heldout,
+    ranks,
+    recall_by_size,
+    recalls,
+)
 from tests.data.tars import Coloured
 
 

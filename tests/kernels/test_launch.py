@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernels import reference
-from kernels.softmax import LOWEST, fixed_shift, uncertain
+from kernels.softmax import LOWEST, fixed_shift, needs_rescue
 from miniclip.loss import PRECISIONS, contrastive_loss
 from tests.losses import KINDS, Watch, batch, definition, grads
 from tests.rounding import assert_within, loss_bounds, probability_error, rounding
@@ -112,32 +112,34 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
     """Rows x columns that need not be square, matches that need not exist."""
     g = torch.Generator().manual_seed(seed)
     x, y = (torch.randn(k, d, generator=g).to(DEVICE) for k in (m, n))
-    bits = torch.tensor(scale / math.log(2), device=DEVICE)
-    (rows, norm), (columns, _) = (reference.normalise(t, torch.float32) for t in (x, y))
+    scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
+    (rows, norm), (columns, _) = (reference.normalize(t, torch.float32) for t in (x, y))
     # both sides round: twice. In bits a similarity is off by its error in nats over ln 2
     error = 2 * probability_error(torch.float32, scale, max(m, n), d)
     same = functools.partial(torch.testing.assert_close, rtol=error, atol=0)
     length = 2 * rounding(torch.float32, d / 4 + 4)  # half of the error of a sum of D squares
-    for ours, theirs in zip(blocks.normalise(x, torch.float32), (rows, norm)):
+    for ours, theirs in zip(blocks.normalize(x, torch.float32), (rows, norm)):
         same(ours, theirs, rtol=length)
-    shift, _ = fixed_shift(bits, n)
+    shift, _ = fixed_shift(scale_log2, n)
     for ours, theirs in zip(
-        *(o.sums(rows, columns, bits, shift, offset, 32) for o in (blocks, reference))
+        *(o.sums(rows, columns, scale_log2, shift, offset, 32) for o in (blocks, reference))
     ):
         same(ours, theirs, atol=1e-30)  # below 2^-100 the certificate gives up
     flagged = torch.rand(m, generator=g).to(DEVICE) < 0.5
-    online = [o.online_sums(rows, columns, bits, flagged, offset, 32) for o in (blocks, reference)]
+    online = [
+        o.online_sums(rows, columns, scale_log2, flagged, offset, 32) for o in (blocks, reference)
+    ]
     for ours, theirs in zip(*online):
         same(ours, theirs, atol=error / math.log(2))
-    lse = [torch.rand(k, generator=g).to(DEVICE) + bits for k in (m, n)]
-    rest = [torch.rand(k, generator=g).to(DEVICE) for k in (m, n)]
+    lse = [torch.rand(k, generator=g).to(DEVICE) + scale_log2 for k in (m, n)]
+    one_minus_p = [torch.rand(k, generator=g).to(DEVICE) for k in (m, n)]
     if offset >= 0 and m + offset <= n:  # the loss never asks for more
         for tma in (False, True) if d % 4 == 0 and blocks.INTERPRET else (False,):
-            a = blocks.gradient(rows, columns, bits, *lse, *rest, offset, 24, tma=tma)
-            b = reference.gradient(rows, columns, bits, *lse, *rest, offset, 24)
-            size = torch.exp2(bits * rows @ columns.T - lse[0][:, None])
-            size += torch.exp2(bits * rows @ columns.T - lse[1])
-            size.diagonal(offset).copy_(rest[0] + rest[1][offset : m + offset])
+            a = blocks.gradient(rows, columns, scale_log2, *lse, *one_minus_p, offset, 24, tma=tma)
+            b = reference.gradient(rows, columns, scale_log2, *lse, *one_minus_p, offset, 24)
+            size = torch.exp2(scale_log2 * rows @ columns.T - lse[0][:, None])
+            size += torch.exp2(scale_log2 * rows @ columns.T - lse[1])
+            size.diagonal(offset).copy_(one_minus_p[0] + one_minus_p[1][offset : m + offset])
             sums = error + 2 * rounding(torch.float32, max(m, n))  # of exponentials; of products
             moved = size @ columns.abs() / 2, size.T @ rows.abs() / 2
             flushed = max(m, n) * torch.finfo(torch.float32).tiny
@@ -146,7 +148,7 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
                 assert wrong.max() <= 1, f"{wrong.max():.1f} times what rounding can do"
     factor = torch.tensor(0.37, device=DEVICE)
     pulled = [
-        o.normalise_backward(x.clone(), rows, norm, factor, torch.float32)
+        o.normalize_backward(x.clone(), rows, norm, factor, torch.float32)
         for o in (blocks, reference)
     ]
     # x here is its own gradient, so that all of it cancels; two sums of D products of size |x|
@@ -157,15 +159,15 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
 
 def rescued(image, text, scale):
     """(share of rows that the certificate gives up, the loss's error as a share of its bound)."""
-    x, y = (reference.normalise(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
-    bits = torch.tensor(scale / math.log(2), device=DEVICE)
-    shift, floor = fixed_shift(bits, len(x))
-    z, _ = blocks.sums(x, y, bits, shift, 0, 64)
+    x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
+    scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
+    shift, floor = fixed_shift(scale_log2, len(x))
+    z, _ = blocks.sums(x, y, scale_log2, shift, 0, 64)
     loss = fused(image.float().to(DEVICE), text.float().to(DEVICE), math.log(scale)).item()
     true = definition(image, text, torch.tensor(scale).double().log()).item()
     bound = loss_bounds(image, text, math.log(scale), torch.float32)[0].item()
     error = abs(loss - true) / (bound + rounding(torch.float32) * true)
-    return uncertain(z, floor).float().mean().item(), error
+    return needs_rescue(z, floor).float().mean().item(), error
 
 
 def test_the_rescue_is_silent_where_the_fixed_shift_is_enough():
@@ -190,13 +192,13 @@ def test_the_rescue_fires_where_everything_else_would_vanish(who):
 
 def test_against_the_largest_similarity_random_features_vanish():
     """The failure that softmax.py is there for: a loss of 0 where it should be about 13."""
-    x, y = (reference.normalise(t.float().to(DEVICE), torch.float32)[0] for t in batch(64, 512))
-    bits = torch.tensor(100 / math.log(2), device=DEVICE)
-    z, _ = blocks.sums(x, y, bits, bits, 0, 64)
+    x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in batch(64, 512))
+    scale_log2 = torch.tensor(100 / math.log(2), device=DEVICE)
+    z, _ = blocks.sums(x, y, scale_log2, scale_log2, 0, 64)
     assert (z == 0).float().mean() > 0.5, "exp2 must flush denormals here as a GPU does"
-    shift, floor = fixed_shift(bits, 64)
-    z, _ = blocks.sums(x, y, bits, shift, 0, 64)
-    assert not uncertain(z, floor).any()
+    shift, floor = fixed_shift(scale_log2, 64)
+    z, _ = blocks.sums(x, y, scale_log2, shift, 0, 64)
+    assert not needs_rescue(z, floor).any()
 
 
 @pytest.mark.parametrize("scale", [300.0, 1000.0])
@@ -211,7 +213,7 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
     n, offset = m + extra, min(offset, extra)
     x, y = batch(n, d, "matched", seed=m)
     (rows, _), (columns, _) = (
-        blocks.normalise(t.float().to(DEVICE), PRECISIONS[precision]) for t in (x, y)
+        blocks.normalize(t.float().to(DEVICE), PRECISIONS[precision]) for t in (x, y)
     )
     rows = rows[offset : offset + m].clone()
     s = 20.0 * rows.double() @ columns.double().T
@@ -219,12 +221,12 @@ def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precis
     lse = s.logsumexp(1) / math.log(2), whole.logsumexp(0) / math.log(2) + 3
     match = torch.arange(m, device=s.device) + offset
     random = torch.Generator().manual_seed(m)
-    rest = [torch.rand(k, generator=random).double().to(DEVICE) for k in (m, n)]
+    one_minus_p = [torch.rand(k, generator=random).double().to(DEVICE) for k in (m, n)]
     g = torch.exp2(s / math.log(2) - lse[0][:, None]) + torch.exp2(s / math.log(2) - lse[1])
-    g[torch.arange(m), match] = -(rest[0] + rest[1][match])
-    vectors = [v.float() for v in (*lse, *rest)]
-    bits = torch.tensor(20 / math.log(2), device=DEVICE)
-    got = blocks.gradient(rows, columns, bits, *vectors, offset, 16)
+    g[torch.arange(m), match] = -(one_minus_p[0] + one_minus_p[1][match])
+    vectors = [v.float() for v in (*lse, *one_minus_p)]
+    scale_log2 = torch.tensor(20 / math.log(2), device=DEVICE)
+    got = blocks.gradient(rows, columns, scale_log2, *vectors, offset, 16)
     # the operands are what they are; G is rounded to their dtype, and all else is float32
     share = probability_error(torch.float32, 20, n, d) + rounding(torch.float32, n)
     share += rounding(PRECISIONS[precision])
@@ -246,10 +248,10 @@ def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
     if not blocks.INTERPRET and torch.cuda.get_device_capability() < (9, 0):
         pytest.skip("descriptors need Hopper")
     x, y = (t.float().to(DEVICE) for t in batch(n, d, seed=seed))
-    rows, columns = (reference.normalise(t, PRECISIONS[precision])[0] for t in (x, y))
-    bits, shift = torch.tensor([100.0, -10.0], device=DEVICE)
+    rows, columns = (reference.normalize(t, PRECISIONS[precision])[0] for t in (x, y))
+    scale_log2, shift = torch.tensor([100.0, -10.0], device=DEVICE)
     for a, b in zip(
-        *(blocks.sums(rows, columns, bits, shift, 0, 64, tma=t) for t in (True, False))
+        *(blocks.sums(rows, columns, scale_log2, shift, 0, 64, tma=t) for t in (True, False))
     ):
         assert torch.equal(a, b)
 
@@ -257,10 +259,10 @@ def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
 def test_any_strides_are_read_where_they_lie():
     image, text = batch(33, 20)
     wide = torch.stack([image.float(), image.float()], 2).to(DEVICE)
-    turned = text.float().T.contiguous().T.to(DEVICE)
+    transposed = text.float().T.contiguous().T.to(DEVICE)
     scale = torch.tensor(2.0, device=DEVICE)
     plain = fused(image.float().to(DEVICE), text.float().to(DEVICE), scale)
-    assert torch.equal(fused(wide[..., 1], turned, scale), plain)
+    assert torch.equal(fused(wide[..., 1], transposed, scale), plain)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

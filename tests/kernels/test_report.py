@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("triton")
-from kernels.fused import interpreter  # noqa: E402
+from kernels.fused import (
+    interpreter,  # noqa: E402
+    tile_config,  # noqa: E402
+)
 from kernels.report import __main__ as report  # noqa: E402
 from kernels.report import roofline  # noqa: E402
-from kernels.fused import tile_config  # noqa: E402
 from kernels.report.compiler import blocks_per_sm  # noqa: E402
 
 GOOD = dict(kernel="sums", arch=90, dtype="fp16", d=512, registers=95, stack_bytes=0, local=0,
@@ -39,7 +41,7 @@ def test_occupancy_is_what_runs_out_first():
 
 
 @given(st.integers(1, 2048), st.sampled_from([0, 80, 86, 90, 100, 120]), st.sampled_from([2, 4]),
-       st.sampled_from(["sums", "online", "gradient", "product", "product turned"]))  # fmt: skip
+       st.sampled_from(["sums", "online", "gradient", "product", "product transposed"]))  # fmt: skip
 def test_tiles_are_powers_of_two_that_fit(d, arch, size, kernel):
     s = tile_config.tile_shape(kernel, arch, size, d)
     assert all(s[k] & (s[k] - 1) == 0 and s[k] >= 16 for k in ("BM", "BN", "BK"))

@@ -13,7 +13,7 @@ def _unit(*features):
     return (_F.normalize(x, dim=1) for x in features)
 
 
-def features_are_not_normalised(image, text, logit_scale):
+def features_are_not_normalized(image, text, logit_scale):
     return _both(logit_scale.exp() * image @ text.T)
 
 
@@ -37,6 +37,6 @@ def adds_both_directions(image, text, logit_scale):
     return 2 * _both(logit_scale.exp() * image @ text.T)
 
 
-def normalises_each_dimension(image, text, logit_scale):
+def normalizes_each_dimension(image, text, logit_scale):
     image, text = _F.normalize(image, dim=0), _F.normalize(text, dim=0)
     return _both(logit_scale.exp() * image @ text.T)

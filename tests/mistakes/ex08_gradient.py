@@ -3,8 +3,8 @@
 import torch
 
 
-def _probabilities(rows, columns, bits, lse_rows, lse_columns):
-    s = bits * rows @ columns.T
+def _probabilities(rows, columns, scale_log2, lse_rows, lse_columns):
+    s = scale_log2 * rows @ columns.T
     return torch.exp2(s - lse_rows[:, None]), torch.exp2(s - lse_columns)
 
 
@@ -13,44 +13,84 @@ def _products(g, rows, columns, unit=0.5):
 
 
 def subtracts_one_from_the_probability(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
 ):
-    p_rows, p_columns = _probabilities(rows, columns, bits, lse_rows, lse_columns)
+    p_rows, p_columns = _probabilities(rows, columns, scale_log2, lse_rows, lse_columns)
     g = p_rows + p_columns
     g.diagonal(offset).sub_(2)
     return _products(g, rows, columns)
 
 
 def only_the_rows_softmax(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
 ):
-    g, _ = _probabilities(rows, columns, bits, lse_rows, lse_columns)
-    g.diagonal(offset).copy_(-rest_rows)
+    g, _ = _probabilities(rows, columns, scale_log2, lse_rows, lse_columns)
+    g.diagonal(offset).copy_(-one_minus_p_rows)
     return _products(g, rows, columns, 1.0)
 
 
 def the_match_is_always_on_the_diagonal(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
 ):
-    p_rows, p_columns = _probabilities(rows, columns, bits, lse_rows, lse_columns)
+    p_rows, p_columns = _probabilities(rows, columns, scale_log2, lse_rows, lse_columns)
     g = p_rows + p_columns
-    g.diagonal().copy_(-(rest_rows + rest_columns[: len(rows)]))
+    g.diagonal().copy_(-(one_minus_p_rows + one_minus_p_columns[: len(rows)]))
     return _products(g, rows, columns)
 
 
 def the_match_pushes_away(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
 ):
-    p_rows, p_columns = _probabilities(rows, columns, bits, lse_rows, lse_columns)
+    p_rows, p_columns = _probabilities(rows, columns, scale_log2, lse_rows, lse_columns)
     g = p_rows + p_columns
-    g.diagonal(offset).copy_(rest_rows + rest_columns[offset : offset + len(rows)])
+    g.diagonal(offset).copy_(one_minus_p_rows + one_minus_p_columns[offset : offset + len(rows)])
     return _products(g, rows, columns)
 
 
 def forgets_the_half(
-    rows, columns, bits, lse_rows, lse_columns, rest_rows, rest_columns, offset, chunk
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
 ):
-    p_rows, p_columns = _probabilities(rows, columns, bits, lse_rows, lse_columns)
+    p_rows, p_columns = _probabilities(rows, columns, scale_log2, lse_rows, lse_columns)
     g = p_rows + p_columns
-    g.diagonal(offset).copy_(-(rest_rows + rest_columns[offset : offset + len(rows)]))
+    g.diagonal(offset).copy_(-(one_minus_p_rows + one_minus_p_columns[offset : offset + len(rows)]))
     return _products(g, rows, columns, 1.0)

@@ -10,28 +10,28 @@ def forgets_to_project(g, xhat, norm, factor, dtype):
 
 def forgets_the_norm(g, xhat, norm, factor, dtype):
     g = g * factor
-    along = (xhat * g).sum(1)
-    return (g - xhat * along[:, None]).to(dtype), along
+    row_dot = (xhat * g).sum(1)
+    return (g - xhat * row_dot[:, None]).to(dtype), row_dot
 
 
 def multiplies_by_the_norm(g, xhat, norm, factor, dtype):
     g = g * factor
-    along = (xhat * g).sum(1)
+    row_dot = (xhat * g).sum(1)
     finite = torch.where(norm.isinf(), 0, norm)
-    return ((g - xhat * along[:, None]) * finite[:, None]).to(dtype), along
+    return ((g - xhat * row_dot[:, None]) * finite[:, None]).to(dtype), row_dot
 
 
 def along_comes_before_the_factor(g, xhat, norm, factor, dtype):
-    along = (xhat * g).sum(1)
-    return (factor * (g - xhat * along[:, None]) / norm[:, None]).to(dtype), along
+    row_dot = (xhat * g).sum(1)
+    return (factor * (g - xhat * row_dot[:, None]) / norm[:, None]).to(dtype), row_dot
 
 
 def projects_onto_the_row(g, xhat, norm, factor, dtype):
-    along = factor * (xhat * g).sum(1)
-    return (xhat * along[:, None] / norm[:, None]).to(dtype), along
+    row_dot = factor * (xhat * g).sum(1)
+    return (xhat * row_dot[:, None] / norm[:, None]).to(dtype), row_dot
 
 
 def always_float32(g, xhat, norm, factor, dtype):
     g = g * factor
-    along = (xhat * g).sum(1)
-    return (g - xhat * along[:, None]) / norm[:, None], along
+    row_dot = (xhat * g).sum(1)
+    return (g - xhat * row_dot[:, None]) / norm[:, None], row_dot

@@ -6,17 +6,23 @@ from kernels.softmax import LN2
 def _backward(
     upstream, kept, ops, collectives, dtypes, chunk, scatter=None, world=None, own=None, scale=None
 ):
-    rows, row_norm, columns, column_norm, bits, *rest = kept
+    rows, row_norm, columns, column_norm, scale_log2, *one_minus_p = kept
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, rows.dtype)
-    g_rows, g_columns, unit = ops.gradient(rows, columns, bits, *rest, offset, chunk)
+    g_rows, g_columns, unit = ops.gradient(rows, columns, scale_log2, *one_minus_p, offset, chunk)
     g_columns = (scatter or collectives.scatter)(g_columns)
-    factor = upstream.to(bits.dtype) * bits * (LN2 * unit * (world or collectives.world) / n)
+    factor = (
+        upstream.to(scale_log2.dtype) * scale_log2 * (LN2 * unit * (world or collectives.world) / n)
+    )
     mine = columns[offset : offset + len(g_columns)] if own is None else own(columns)
-    d_image, along = ops.normalise_backward(g_rows, rows, row_norm, factor, dtypes[0])
-    d_text, _ = ops.normalise_backward(g_columns, mine, column_norm, factor, dtypes[1])
-    along = along.double().sum()
-    return d_image, d_text, scale(along) if scale else collectives.total(along) / collectives.world
+    d_image, row_dot = ops.normalize_backward(g_rows, rows, row_norm, factor, dtypes[0])
+    d_text, _ = ops.normalize_backward(g_columns, mine, column_norm, factor, dtypes[1])
+    row_dot = row_dot.double().sum()
+    return (
+        d_image,
+        d_text,
+        scale(row_dot) if scale else collectives.total(row_dot) / collectives.world,
+    )
 
 
 def captions_hear_from_their_own_rank_only(upstream, kept, ops, collectives, dtypes, chunk):
@@ -41,7 +47,7 @@ def takes_everybody_s_columns_from_the_first(upstream, kept, ops, collectives, d
 
 
 def each_rank_keeps_its_part_of_the_scale(upstream, kept, ops, collectives, dtypes, chunk):
-    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scale=lambda along: along)
+    return _backward(upstream, kept, ops, collectives, dtypes, chunk, scale=lambda row_dot: row_dot)
 
 
 def the_scale_is_world_times_too_large(upstream, kept, ops, collectives, dtypes, chunk):

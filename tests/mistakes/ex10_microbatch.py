@@ -4,12 +4,12 @@ import contextlib
 
 import torch
 
-from miniclip.model.resnet import statistics_kept
+from miniclip.model.resnet import frozen_bn_stats
 
 
 def _step(
     model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext, slices=None,
-    with_scale=True, average=False, kept=statistics_kept, first=torch.no_grad, quiet=True,
+    with_scale=True, average=False, kept=frozen_bn_stats, first=torch.no_grad, quiet=True,
     fresh=False, equal=False,
 ):  # fmt: skip
     raw = getattr(model, "module", model)

@@ -21,7 +21,7 @@ def _features(model, tokenizer, names, templates, by_template=False):
     return features.unflatten(0, (len(names), len(templates)))
 
 
-def mean_not_normalised_again(model, tokenizer, names, templates):
+def mean_not_normalized_again(model, tokenizer, names, templates):
     return _features(model, tokenizer, names, templates).mean(1).T
 
 
@@ -33,7 +33,7 @@ def first_template_only(model, tokenizer, names, templates):
     return F.normalize(_features(model, tokenizer, names, templates)[:, 0], dim=1).T
 
 
-def normalised_over_classes(model, tokenizer, names, templates):
+def normalized_over_classes(model, tokenizer, names, templates):
     return F.normalize(_features(model, tokenizer, names, templates).mean(1), dim=0).T
 
 

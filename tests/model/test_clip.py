@@ -10,8 +10,8 @@ from torch.nn import functional as F
 
 import miniclip
 from miniclip.model.clip import CLIP, MODELS, create_model
-from miniclip.weights.architecture import OPENCLIP
 from miniclip.model.resnet import Bottleneck
+from miniclip.weights.architecture import OPENCLIP
 from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
 
 pytestmark = pytest.mark.numerics

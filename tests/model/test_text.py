@@ -69,7 +69,7 @@ def test_the_first_of_several_end_tokens_counts():
 
 
 @given(texts())
-def test_normalised_features_have_length_one(tokens):
+def test_normalized_features_have_length_one(tokens):
     lengths = TOWER.encode_text(tokens, normalize=True).norm(dim=1)
     assert torch.allclose(lengths, torch.ones_like(lengths))
 

@@ -1,21 +1,17 @@
 """train.py's options together: each row trains as the plain run does, or is refused in one sentence."""
 
-import functools
 import itertools
 import json
-import math
 
 import pytest
-import torch
 from PIL import Image, ImageDraw
 
 import train
-from miniclip.model.clip import MODELS, create_model
 
 FACTORS = {
     "precision": ("fp32", "bf16", "fp16"),
     "micro_batch": (None, 20),
-    "checkpoint_blocks": (False, True),
+    "grad_checkpointing": (False, True),
     "half_moments": (False, True),
     "workers": (0, 2),
 }
@@ -35,9 +31,7 @@ CASES += [(model, row, True) for model, row in COMPILED]
 
 
 def test_the_rows_cover_every_pair_of_options():
-    covered = {
-        pair for row in ROWS for pair in itertools.combinations(zip(FACTORS, row), 2)
-    }
+    covered = {pair for row in ROWS for pair in itertools.combinations(zip(FACTORS, row), 2)}
     for (a, of_a), (b, of_b) in itertools.combinations(FACTORS.items(), 2):
         for x, y in itertools.product(of_a, of_b):
             assert ((a, x), (b, y)) in covered, f"no row has {a} {x} and {b} {y}"
@@ -77,4 +71,11 @@ def losses(pairs_csv, out, model, row, compiled):
 @pytest.mark.slow
 @pytest.mark.parametrize("model, row, compiled", CASES)
 def test_x(model, row, compiled, pairs_csv, tmp_path):
-    print("ZZ", model, row, compiled, losses(pairs_csv, tmp_path/"plain", model, PLAIN, False), losses(pairs_csv, tmp_path/"run", model, row, compiled))
+    print(
+        "ZZ",
+        model,
+        row,
+        compiled,
+        losses(pairs_csv, tmp_path / "plain", model, PLAIN, False),
+        losses(pairs_csv, tmp_path / "run", model, row, compiled),
+    )

@@ -103,7 +103,7 @@ def test_accumulation_is_not_a_larger_batch(vit):
     assert distance(whole, accumulated) > 0.1
 
 
-def test_with_batch_norm_the_parts_are_normalised_apart_and_the_averages_count_once():
+def test_with_batch_norm_the_parts_are_normalized_apart_and_the_averages_count_once():
     torch.manual_seed(0)
     # float64, whose rounding (1e-16, and what cancels) turns no ReLU from shut to open
     model = create_model("rn_mini", vocab_size=600).train().double()

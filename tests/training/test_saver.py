@@ -6,8 +6,8 @@ import time
 import pytest
 import torch
 
-from miniclip.training import checkpoint
 from miniclip.common import UserError
+from miniclip.training import checkpoint
 
 
 class Clock:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from miniclip.training import checkpoint
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import create_model
+from miniclip.training import checkpoint
 from miniclip.weights import load
 
 LIGHT = "rn50"  # with fewer tokens and pixels: half of the smallest released model

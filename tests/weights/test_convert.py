@@ -8,10 +8,10 @@ from safetensors.torch import save_file
 
 import miniclip
 from miniclip.bpe import Tokenizer
-from miniclip.model.clip import MODELS, create_model
 from miniclip.common import UserError
-from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
+from miniclip.model.clip import MODELS, create_model
 from miniclip.weights import load, save_openclip
+from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
 from tests.rounding import tower_error
 from tests.weights.models import LIGHT, light, our_checkpoint, refused, same_weights, write
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
-from miniclip.training import checkpoint
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import create_model
+from miniclip.training import checkpoint
 from miniclip.weights import load
 from tests.weights.models import light, our_checkpoint, refused, write
 

@@ -23,10 +23,8 @@ from pathlib import Path
 from PIL import Image
 
 from miniclip.common import UserError
-from miniclip.data.emoji import captions
-from miniclip.data.emoji import classes
-from miniclip.data.emoji import render
 from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs
+from miniclip.data.emoji import captions, classes, render
 
 TABLE = Path(__file__).with_name("emoji.tsv")
 JOINER = "200D"

@@ -21,8 +21,8 @@ import numpy as np
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 from miniclip.data.dataset import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
+from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: of 10,000 pairs each, 160,000
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would take hours to judge
@@ -62,7 +62,7 @@ class Shards(Pairs):
         """Picture i: RGB, upright. Raises BadPicture."""
         return image_io.read(io.BytesIO(self.read(i, "picture")))
 
-    def draft(self, i, side):
+    def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
         return image_io.read(io.BytesIO(self.read(i, "picture")), side)
 

@@ -24,8 +24,8 @@ import numpy as np
 from tqdm import tqdm
 
 from miniclip.data.dataset import BadPicture
-from miniclip.data.image_io import SUFFIXES
 from miniclip.data.emoji.render import cache_folder
+from miniclip.data.image_io import SUFFIXES
 from miniclip.data.shards.tar import scan
 
 LAYOUT = 1  # of the kept index

@@ -1,16 +1,21 @@
 """The report's parts on what scores hide: data overlap (CLIP, section 5), class design and its groups
-(7.1), and people in the model's place (4). Each takes an Exam, writes its section, returns its results."""
+(7.1), and people in the model's place (4). Each takes an EvalContext, writes its section, returns its results."""
 
 import numpy as np
 
-from miniclip.evaluation import bias
-from miniclip.evaluation.report import plots
-from miniclip.evaluation import humans
+from miniclip.evaluation import bias, humans
 from miniclip.evaluation.confidence import share
-from miniclip.evaluation.data_overlap import THRESHOLD, all_minus_clean, base_emoji, near_duplicates, thumbnails
-from miniclip.evaluation.synthetic_duplicates import trial
+from miniclip.evaluation.data_overlap import (
+    THRESHOLD,
+    all_minus_clean,
+    base_emoji,
+    near_duplicates,
+    thumbnails,
+)
+from miniclip.evaluation.report import plots
 from miniclip.evaluation.report.writer import interval
 from miniclip.evaluation.retrieval import Gallery
+from miniclip.evaluation.synthetic_duplicates import trial
 
 MOST = 20_000  # training pictures to compare with
 

@@ -1,23 +1,22 @@
 """The report's parts on what labels add: probes and shots (CLIP, sections 3.1.5 and 3.2), robustness
-from zero-shot to a full probe (3.3), and the digits of section 6. Each takes an Exam, writes its
+from zero-shot to a full probe (3.3), and the digits of section 6. Each takes an EvalContext, writes its
 section, and returns its results."""
 
 import numpy as np
 import torch
 
-from miniclip.evaluation import context
-from miniclip.evaluation.report import plots
-from miniclip.evaluation import linear_probe
-from miniclip.evaluation import robustness as shift
 from miniclip.common import UserError
+from miniclip.evaluation import context, linear_probe
+from miniclip.evaluation import robustness as shift
 from miniclip.evaluation.confidence import share
-from miniclip.evaluation.report.writer import COLUMNS, interval, row
 from miniclip.evaluation.features import raw_pixels
+from miniclip.evaluation.report import plots
+from miniclip.evaluation.report.writer import COLUMNS, interval, row
 from miniclip.zeroshot import accuracy, scores
 
 
 def probes(e):
-    """Sections 3.1.5 and 3.2: logistic regression on frozen features. Exam -> dict of results."""
+    """Sections 3.1.5 and 3.2: logistic regression on frozen features. EvalContext -> dict of results."""
     report, home, (members, shots) = e.report, e.labelled, e.learnable
     report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6, 7 and 8")
     if not shots:
@@ -63,7 +62,7 @@ def probes(e):
 
 
 def robustness(e):
-    """Section 3.3: the same classes in other drawings. Exam -> dict of results."""
+    """Section 3.3: the same classes in other drawings. EvalContext -> dict of results."""
     report, home, results = e.report, e.labelled, {}
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
     for sentence in e.missing:

@@ -1,21 +1,21 @@
 """The report's parts on what needs no labels: retrieval (the paper's appendix), zero-shot transfer and
-its prompts (section 3.1). Each part takes an Exam, writes its section, and returns its results."""
+its prompts (section 3.1). Each part takes an EvalContext, writes its section, and returns its results."""
 
 import torch
 
-from miniclip.evaluation.report import plots
 from miniclip.evaluation.context import GENERIC
+from miniclip.evaluation.features import raw_pixels
+from miniclip.evaluation.report import plots
 from miniclip.evaluation.report.pictures import draw_retrieval
 from miniclip.evaluation.report.writer import COLUMNS, interval, row
 from miniclip.evaluation.retrieval import choose, evaluate_heldout, recall_by_size, table
-from miniclip.evaluation.features import raw_pixels
 from miniclip.zeroshot import accuracy, classify, nearest_neighbour, scores
 
 TONES = [f"{t} skin tone" for t in ("light", "medium-light", "medium", "medium-dark", "dark")]
 
 
 def retrieval(e):
-    """The appendix: captions look for pictures and pictures for captions. Exam -> dict of results."""
+    """The appendix: captions look for pictures and pictures for captions. EvalContext -> dict of results."""
     pairs, report = e.pairs, e.report
     report.section(
         "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
@@ -54,7 +54,7 @@ def retrieval(e):
 
 
 def zero_shot(e):
-    """Section 3.1: a classifier from names, a template, an ensemble. Exam -> dict of results."""
+    """Section 3.1: a classifier from names, a template, an ensemble. EvalContext -> dict of results."""
     report, home = e.report, e.labelled
     report.section(f"Zero-shot: {len(home.class_names)} classes, {home.name}",
                    "section 3.1.4, figure 4: from a name without context to an ensemble")  # fmt: skip
