@@ -6,11 +6,9 @@ at the share of that speed a good Triton product reaches, and the exponentials t
 units need meanwhile, as far as no second block on the SM hides them. Left out: launches, L2 misses.
 """
 
-# measured by others on one H100 SXM: fp16 products of 8192^3, copies; exp2: 16 a clock an SM
-CARDS = {
-    "H100": dict(arch=90, flop_per_s=790e12, bytes_per_s=3.0e12, exp2_per_s=16 * 132 * 1.7e9),
-    "A100": dict(arch=80, flop_per_s=270e12, bytes_per_s=1.7e12, exp2_per_s=16 * 108 * 1.4e9),
-}
+from kernels.cards import GPUS
+
+CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
 PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an assumption
 
 

@@ -11,6 +11,7 @@ import math
 
 import torch
 
+from kernels.cards import GPUS
 from miniclip.common import UserError
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
@@ -21,24 +22,6 @@ DAY = 86_400
 PAIRS = 12.8e9  # 32 epochs of 400 million pairs
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
-# Datasheets: dense 10^12 flop/s with 32-bit sums (0: the card has no such type), GiB, GB/s of its
-# memory; GB/s one way to the other cards of a machine (half of what NVLink or PCIe have both ways)
-# and to other machines (a GPU's share of the network of the maker's own eight-GPU machine; 50
-# Gbit/s for cards that are sold alone)
-COLUMNS = ("fp16", "bf16", "fp32", "memory_gib", "memory_gb_s", "link_gb_s", "network_gb_s")
-GPUS = {
-    name: dict(zip(COLUMNS, numbers))
-    for name, *numbers in [
-        ("v100", 125, 0, 15.7, 32, 900, 150, 6.25),
-        ("a100", 312, 312, 19.5, 80, 2039, 300, 25),
-        ("h100", 989, 989, 67, 80, 3350, 450, 50),
-        ("h200", 989, 989, 67, 141, 4800, 450, 50),
-        ("b200", 2250, 2250, 80, 180, 8000, 900, 50),
-        ("rtx4090", 165, 165, 83, 24, 1008, 32, 6.25),
-        ("l4", 121, 121, 30, 24, 300, 32, 6.25),
-        ("t4", 65, 0, 8.1, 16, 320, 16, 6.25),
-    ]
-}
 MACHINE = 8  # GPUs that share the fast link
 
 PAPER = [("rn50x64", 592, 18), ("vit_l14", 256, 12)]  # model, V100s, days

@@ -1,0 +1,26 @@
+"""GPUs in numbers: data sheets for all of them, measured speeds for two.
+
+miniclip/cost/plan.py reads the data sheets, kernels/report/roofline.py what was measured.
+"""
+
+# Dense 10^12 flop/s with 32-bit sums (0: the card has no such type), GiB of memory; GB/s one way to
+# the other cards of a machine (half of what NVLink or PCIe have both ways) and to other machines (a
+# GPU's share of the network of the maker's own eight-GPU machine; 50 Gbit/s for cards sold alone)
+COLUMNS = ("fp16", "bf16", "fp32", "memory_gib", "link_gb_s", "network_gb_s")
+GPUS = {
+    name: dict(zip(COLUMNS, numbers))
+    for name, *numbers in [
+        ("v100", 125, 0, 15.7, 32, 150, 6.25),
+        ("a100", 312, 312, 19.5, 80, 300, 25),
+        ("h100", 989, 989, 67, 80, 450, 50),
+        ("h200", 989, 989, 67, 141, 450, 50),
+        ("b200", 2250, 2250, 80, 180, 900, 50),
+        ("rtx4090", 165, 165, 83, 24, 32, 6.25),
+        ("l4", 121, 121, 30, 24, 32, 6.25),
+        ("t4", 65, 0, 8.1, 16, 16, 6.25),
+    ]
+}
+
+# measured by others on one card: fp16 products of 8192^3, copies; exp2: 16 a clock an SM
+GPUS["h100"] |= dict(flop_per_s=790e12, bytes_per_s=3.0e12, exp2_per_s=16 * 132 * 1.7e9)
+GPUS["a100"] |= dict(flop_per_s=270e12, bytes_per_s=1.7e12, exp2_per_s=16 * 108 * 1.4e9)
