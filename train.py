@@ -26,6 +26,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.parallel import DistributedDataParallel
 
+from kernels.reference import PRECISIONS
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, emulates, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
@@ -43,7 +44,6 @@ from miniclip.training.grad_cache import microbatch_step
 from miniclip.training.optimizer import HalfAdamW
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # what may change between a run and its resumption; every other option is the run
 FREE = {"out", "resume", "save_every", "log_every", "device", "threads", "workers", "compile",
         "plan", "world_size", "gpu"}  # fmt: skip
@@ -75,7 +75,9 @@ def options(argv):
     how.add_argument("--warmup", type=number(float, low=0), help="share of the run, 0 to 1")
     how.add_argument("--crop", type=number(float, above=0), help="smallest crop, share of the side")
     how.add_argument("--clip-grad", type=number(float, above=0), help="largest gradient norm")
-    how.add_argument("--precision", choices=PRECISIONS, help="of the towers (GPU: bf16; CPU: fp32)")
+    how.add_argument(
+        "--precision", choices=["fp32", "bf16", "fp16"], help="of the towers (GPU: bf16; CPU: fp32)"
+    )
     how.add_argument("--half-moments", action="store_true", help="AdamW's moments in 16 bits")
     how.add_argument("--grad-checkpointing", action="store_true", help="spend time to save memory")
     how.add_argument("--sync-bn", action="store_true", help="batch norm over all ranks (GPUs)")

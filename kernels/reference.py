@@ -13,6 +13,14 @@ import torch
 
 from kernels.softmax import LOWEST, absorb
 
+# what options and arguments called precision take; those of the towers take all but fp64
+PRECISIONS = {
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+    "fp32": torch.float32,
+    "fp64": torch.float64,
+}
+
 
 def accumulator(dtype):
     """The dtype sums are kept in: float64 for float64 operands, float32 for all others."""

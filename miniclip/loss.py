@@ -14,16 +14,11 @@ import torch.nn.functional as F
 from kernels import reference
 from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.op import contrastive
+from kernels.reference import PRECISIONS
 from kernels.softmax import double
 from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
-PRECISIONS = {
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-    "fp32": torch.float32,
-    "fp64": torch.float64,
-}
 
 
 def clip_loss(image, text, logit_scale):

@@ -12,6 +12,7 @@ import math
 import torch
 
 from kernels.cards import GPUS
+from kernels.reference import PRECISIONS
 from miniclip.common import UserError
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
@@ -20,8 +21,6 @@ from miniclip.model.clip import MODELS, create_model
 GIB = 2**30
 DAY = 86_400
 PAIRS = 12.8e9  # 32 epochs of 400 million pairs
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-
 MACHINE = 8  # GPUs that share the fast link
 
 PAPER = [("rn50x64", 592, 18), ("vit_l14", 256, 12)]  # model, V100s, days
@@ -43,8 +42,8 @@ def plan(
         raise UserError(f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}")
     card = GPUS[gpu]
     precision = precision or ("bf16" if card["bf16"] else "fp16")
-    if precision not in DTYPES:
-        raise UserError(f"precision must be one of {', '.join(DTYPES)}, not {precision!r}")
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise UserError(f"precision must be one of fp32, bf16, fp16, not {precision!r}")
     if not card[precision]:
         raise UserError(f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32")
     if not 1 <= world <= batch_size:
@@ -107,7 +106,7 @@ def _measured(model, length, precision):
         net = create_model(model)
     length = length or net.config["context_length"]
     count = sum(p.numel() for p in net.parameters())
-    return net.config, count, activations(net, length, DTYPES[precision])
+    return net.config, count, activations(net, length, PRECISIONS[precision])
 
 
 def loss_costs(batch_size, world, width):
