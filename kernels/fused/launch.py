@@ -11,7 +11,7 @@ import os
 import torch
 import triton
 
-from kernels.fused import interpreter
+from kernels.fused import interpreter, tile_config
 from kernels.fused.backward import gradient_kernel, product_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
 from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
@@ -50,11 +50,8 @@ def arch_of(device):
 
 
 def default_chunk(columns, dtype):
-    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
-
-    A multiple of 128, so that every chunk starts at a multiple of 16 bytes, for which kernels are compiled.
-    """
-    return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
+    """Rows of the gradient at a time, by tile_config."""
+    return tile_config.default_chunk(columns, dtype.itemsize)
 
 
 def grad_scale(dtype):

@@ -39,6 +39,15 @@ def tile_shape(kernel, arch, dtype_bytes, d):
     return shape
 
 
+def default_chunk(columns, dtype_bytes):
+    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
+
+    A multiple of 128, so that every chunk starts at a multiple of 16 bytes, for which kernels are
+    compiled.
+    """
+    return max(128, min(4096, 2**28 // (columns * dtype_bytes) // 128 * 128))
+
+
 def row_shape(d):
     """{D, DP, ROWS} of the kernels that hold whole rows: d padded, and how many rows at a time."""
     padded = 1 << (d - 1).bit_length()

@@ -7,6 +7,7 @@ units need meanwhile, as far as no second block on the SM hides them. Left out: 
 """
 
 from kernels.cards import GPUS
+from kernels.fused.tile_config import default_chunk
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
 PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an assumption
@@ -14,7 +15,7 @@ PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an as
 
 def cost(n, d, operand_bytes=2, chunk=None):
     """Flop, bytes and scratch of one forward and backward pass, as a dict; n pairs of width d."""
-    chunk = min(n, chunk or max(128, min(4096, 2**28 // (n * operand_bytes) // 128 * 128)))
+    chunk = min(n, chunk or default_chunk(n, operand_bytes))
     operands = 2 * n * d * operand_bytes
     gradient_bytes = 3 * n * n * operand_bytes  # G is written once and read twice
     rows_bytes = 2 * n * d * (4 + 4) + 4 * operands + 2 * n * d * 4 * -(-n // chunk)

@@ -12,6 +12,7 @@ import math
 import torch
 
 from kernels.cards import GPUS
+from kernels.fused.tile_config import default_chunk
 from kernels.reference import PRECISIONS
 from miniclip.common import UserError
 from miniclip.cost.activation_memory import activations
@@ -119,7 +120,7 @@ def loss_costs(batch_size, world, width):
     rows = math.ceil(n / world)
     # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
     # images in both
-    scratch = 2 * n * max(128, min(4096, 2**27 // n)) + 6 * e * (n + rows)
+    scratch = 2 * n * default_chunk(n, 2) + 6 * e * (n + rows)
     return {
         "all rows on every GPU": dict(flop=6 * n * n * e, bytes=4 * 4 * n * n),
         # its images against all texts, and its texts against all images: each similarity twice
