@@ -1,11 +1,14 @@
-"""How many bytes the backward pass waits for, asked of the model itself.
+"""How many bytes autograd keeps for the backward pass, asked of the model itself (CLIP, section 2.5).
 
-On torch's meta device tensors have shapes and no numbers, so the largest model runs in a fraction
-of a second and allocates nothing; autograd tells a hook what it would keep. A formula would be
-shorter, and wrong after the next change of a layer. Left out: what an allocator wastes.
+On torch's meta device tensors have shapes and no numbers, so the largest model runs in seconds and
+allocates nothing, and autograd passes every tensor that it would keep to a hook. So the count
+follows each change of a layer. Left out: what an allocator wastes.
 """
 
+from collections import Counter
+
 import torch
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from miniclip.model.resnet import Bottleneck
@@ -13,13 +16,14 @@ from miniclip.model.transformer import Block
 
 
 class _Autocast(TorchFunctionMode):
-    """What torch.autocast does on a GPU, on the meta device, which has none: products in `low`,
-    norms in 32 bits. And attention by the kernel that keeps no (L, L) weights."""
+    """What torch.autocast does on a GPU, for the meta device, which has no autocast: products in
+    `low`, norms in 32 bits, and attention by the kernel that keeps no (L, L) weights."""
 
-    LOW = ("linear", "conv2d", "matmul", "__matmul__")
+    PRODUCTS = ("linear", "conv2d", "matmul", "__matmul__")
 
     def __init__(self, low):
         super().__init__()
+        self.dtypes = dict.fromkeys(self.PRODUCTS, low) | {"layer_norm": torch.float32}
         self.low, self.copies = low, {}
 
     def cast(self, x, dtype):
@@ -27,20 +31,24 @@ class _Autocast(TorchFunctionMode):
             return x
         copy = x.to(dtype)
         if isinstance(x, torch.nn.Parameter):
-            self.copies[copy.untyped_storage()._cdata] = copy  # autocast makes one and keeps it
+            self.copies[_key(copy)] = copy  # autocast makes one and keeps it
         return copy
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs, name = kwargs or {}, getattr(func, "__name__", "")
         if name == "scaled_dot_product_attention":
-            q, k, v = (self.cast(x, self.low) for x in args[:3])
+            q, k, v = (self.cast(x, self.low) for x in args)
             flash = torch.ops.aten._scaled_dot_product_flash_attention
-            return flash(q, k, v, 0.0, kwargs.get("is_causal", False))[0]
-        if name in self.LOW or name == "layer_norm":
-            dtype = self.low if name in self.LOW else torch.float32
+            return flash(q, k, v, 0.0, kwargs["is_causal"])[0]
+        if dtype := self.dtypes.get(name):
             args = [self.cast(x, dtype) for x in args]
             kwargs = {key: self.cast(x, dtype) for key, x in kwargs.items()}
         return func(*args, **kwargs)
+
+
+def _key(x):
+    """The same for all tensors that share one storage."""
+    return x.untyped_storage()._cdata
 
 
 def activations(model, length, dtype):
@@ -54,36 +62,33 @@ def activations(model, length, dtype):
     size = model.config["image_size"]
     images = torch.empty(1, 3, size, size, device="meta")
     tokens = torch.zeros(1, length, dtype=torch.long, device="meta")
-    weights = {t.untyped_storage()._cdata for t in model.state_dict().values()}
-    mode, kept, inputs, current = _Autocast(dtype), {}, [], [None]
+    weights = {_key(t) for t in model.state_dict().values()}
+    mode, kept, visited = _Autocast(dtype), {}, [(None, 0)]
 
     def keep(x):
-        storage = x.untyped_storage()
-        if storage._cdata not in weights and storage._cdata not in mode.copies:
-            # holding on to the storage keeps its address from being given to another
-            kept.setdefault(storage._cdata, (storage, current[0]))
+        # holding on to the storage keeps its address from being given to another
+        kept.setdefault(_key(x), (x.untyped_storage(), visited[-1][0]))
         return x
 
-    def enter(block, args):
-        current[0] = block
-        inputs.append(args[0].numel() * args[0].element_size())
+    def enter(module, args):
+        if isinstance(module, (Block, Bottleneck)):
+            visited.append((module, args[0].nbytes))
 
-    def leave(block, args, out):
-        current[0] = None
+    def leave(module, args, out):
+        if isinstance(module, (Block, Bottleneck)):
+            visited.append((None, 0))
 
-    blocks = [m for m in model.modules() if isinstance(m, (Block, Bottleneck))]
-    hooks = [block.register_forward_pre_hook(enter) for block in blocks]
-    hooks += [block.register_forward_hook(leave) for block in blocks]
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), mode:
+    hooks = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
+    with hooks[0], hooks[1], torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), mode:
         model(images, tokens, normalize=False)
-    for hook in hooks:
-        hook.remove()
-    inside = dict.fromkeys([None, *blocks], 0)
-    for storage, block in kept.values():
-        inside[block] += storage.nbytes()
-    outside = inside.pop(None)
+    inside = Counter()  # block -> bytes kept in it; None: outside the blocks
+    for key, (storage, block) in kept.items():
+        if key not in weights and key not in mode.copies:
+            inside[block] += storage.nbytes()
+    a_pair, outside = inside.total(), inside.pop(None, 0)
     return dict(
-        a_pair=outside + sum(inside.values()), a_pair_checkpointed=outside + sum(inputs),
+        a_pair=a_pair,
+        a_pair_checkpointed=outside + sum(input_bytes for _, input_bytes in visited),
         largest_block=max(inside.values(), default=0),
         copies=sum(copy.untyped_storage().nbytes() for copy in mode.copies.values()),
-    )  # fmt: skip
+    )

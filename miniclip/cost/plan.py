@@ -1,9 +1,9 @@
 """What a run will cost, before it is started: `train.py --plan` (CLIP, section 2.5).
 
-Flop are counted from shapes (flop.py), bytes by asking the model (activation_memory.py), and the rest is
-datasheets. Days are flop by the card's peak, times the share of the peak that one reaches: that
-share is a guess, and what the paper's own two runs imply says how good a guess.
-Left out: loading, evaluation, stragglers, failures.
+Flop and bytes are counted by running the model without memory (flop.py, activation_memory.py);
+what a GPU can do is its data sheet (kernels/cards.py). The days of a run are its flop, divided by
+the share of the card's peak that is reached. That share is a guess: the middle of what the paper's
+two largest runs imply. Left out: loading, evaluation, waiting for the slowest GPU, failures.
 """
 
 import functools
@@ -29,9 +29,17 @@ UTILISATION = 0.255  # share of the peak; the middle of what those two imply, re
 
 
 def plan(
-    model, world=1, gpu="v100", batch_size=32_768, precision=None, grad_checkpointing=False,
-    micro_batch=None, half_moments=False, length=None, utilisation=UTILISATION,
-):  # fmt: skip
+    model,
+    world=1,
+    gpu="v100",
+    batch_size=32_768,
+    precision=None,
+    grad_checkpointing=False,
+    micro_batch=None,
+    half_moments=False,
+    length=None,
+    utilisation=UTILISATION,
+):
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
     world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
@@ -53,23 +61,21 @@ def plan(
         raise UserError(f"a micro-batch has at least 1 pair, not {micro_batch}")
     if not 0 < utilisation <= 1:
         raise UserError(f"utilisation is a share of the peak, 0 to 1, not {utilisation}")
-    if model in MODELS and length and not 1 <= length <= MODELS[model]["context_length"]:
-        raise UserError(
-            f"{model} reads 1 to {MODELS[model]['context_length']} tokens, not {length}"
-        )
+    context = MODELS[model]["context_length"] if model in MODELS else math.inf
+    if length and not 1 <= length <= context:
+        raise UserError(f"{model} reads 1 to {context} tokens, not {length}")
 
-    config, parameters, kept = _measured(model, length, precision)
-    length = length or config["context_length"]
+    config, parameters, kept, flop = _measured(model, length, precision)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
     together = min(mine, micro_batch or mine)
-    flop = flop_per_pair(config, length)
-    flop["again"] = flop["forward"] * (together < mine) + flop["recompute"] * grad_checkpointing
-    flop["step"] = mine * (flop["forward"] + flop["backward"] + flop["again"])
+    again = flop["forward"] * (together < mine) + flop["recompute"] * grad_checkpointing
+    step = mine * (flop["forward"] + flop["backward"] + again)
 
     losses = loss_costs(batch_size, world, config["embed_dim"])
-    a_pair, once = kept["a_pair"], 0
+    pair_bytes = kept["a_pair"]
     if grad_checkpointing:
-        a_pair, once = kept["a_pair_checkpointed"], kept["largest_block"]
+        pair_bytes = kept["a_pair_checkpointed"] + kept["largest_block"]
+    picture_bytes = 3 * config["image_size"] ** 2 * 4
     memory = {
         "weights": 4 * parameters,
         "gradients": 4 * parameters,
@@ -79,35 +85,50 @@ def plan(
         "the loss": losses["this one"]["bytes"],
     }
     room = card["memory_gib"] * GIB - sum(memory.values())
-    picture = 3 * config["image_size"] ** 2 * 4
-    memory["pictures"] = together * picture
-    memory["activations"] = together * (a_pair + once)
+    memory |= {"pictures": together * picture_bytes, "activations": together * pair_bytes}
 
     wire = wire_bytes(batch_size, world, config["embed_dim"], parameters)
-    speed = utilisation * card[precision] * 1e12
     wire_s = sum(wire.values()) / (card["link_gb_s" if world <= MACHINE else "network_gb_s"] * 1e9)
-    compute_s = (flop["step"] + losses["this one"]["flop"]) / speed
+    compute_s = (step + losses["this one"]["flop"]) / (utilisation * card[precision] * 1e12)
     step_s = max(compute_s, wire_s)  # the wire is busy while the backward pass still computes
     return dict(
-        model=model, world=world, gpu=gpu, batch_size=batch_size, precision=precision,
-        grad_checkpointing=grad_checkpointing, pairs=mine, pairs_together=together, length=length,
-        utilisation=utilisation, parameters=parameters, flop=flop, memory=memory,
-        memory_bytes=sum(memory.values()), gpu_bytes=card["memory_gib"] * GIB,
-        pair_bytes=a_pair + once, pairs_that_fit=max(0, int(room // (a_pair + once + picture))),
-        losses=losses, loss_share=losses["this one"]["flop"] / flop["step"], wire=wire,
-        compute_s=compute_s, wire_s=wire_s, step_s=step_s, pairs_per_s=batch_size / step_s,
-        days=PAIRS / (batch_size / step_s) / DAY, paper=[paper_run(*run) for run in PAPER],
-    )  # fmt: skip
+        model=model,
+        world=world,
+        gpu=gpu,
+        batch_size=batch_size,
+        precision=precision,
+        grad_checkpointing=grad_checkpointing,
+        pairs=mine,
+        pairs_together=together,
+        length=length or config["context_length"],
+        utilisation=utilisation,
+        parameters=parameters,
+        flop=flop | dict(again=again, step=step),
+        memory=memory,
+        memory_bytes=sum(memory.values()),
+        gpu_bytes=card["memory_gib"] * GIB,
+        pair_bytes=pair_bytes,
+        pairs_that_fit=max(0, int(room // (pair_bytes + picture_bytes))),
+        losses=losses,
+        loss_share=losses["this one"]["flop"] / step,
+        wire=wire,
+        compute_s=compute_s,
+        wire_s=wire_s,
+        step_s=step_s,
+        pairs_per_s=batch_size / step_s,
+        days=PAIRS / (batch_size / step_s) / DAY,
+        paper=[paper_run(*run) for run in PAPER],
+    )
 
 
 @functools.cache
 def _measured(model, length, precision):
-    """(config, number of parameters, activations) of a model that never exists."""
+    """(config, number of parameters, activations, flop) of a model that never exists."""
     with torch.device("meta"):
         net = create_model(model)
-    length = length or net.config["context_length"]
     count = sum(p.numel() for p in net.parameters())
-    return net.config, count, activations(net, length, PRECISIONS[precision])
+    kept = activations(net, length or net.config["context_length"], PRECISIONS[precision])
+    return net.config, count, kept, flop_per_pair(net.config, length)
 
 
 def loss_costs(batch_size, world, width):
@@ -116,8 +137,7 @@ def loss_costs(batch_size, world, width):
     A block of r x N similarities takes 2 r N E flop forward and twice that backward. Written out in
     float32, four of its size are alive at the peak (logits, softmaxes, gradients).
     """
-    n, e = batch_size, width
-    rows = math.ceil(n / world)
+    n, e, rows = batch_size, width, math.ceil(batch_size / world)
     # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
     # images in both
     scratch = 2 * n * default_chunk(n, 2) + 6 * e * (n + rows)
@@ -140,10 +160,11 @@ def wire_bytes(batch_size, world, width, parameters):
         "gradients of the weights, all-reduced": 2 * share * 4 * parameters,
         "texts in fp16, gathered": share * n * (2 * width + 8),  # and the matched similarity
         "their gradients, reduce-scattered": share * n * 4 * width,
-        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # and twice more where one was lost
+        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # and twice more where one underflowed
     }
 
 
+@functools.cache
 def paper_run(model, world, days):
     """What the paper reports, and what share of the V100s' peak that implies.
 
@@ -154,20 +175,26 @@ def paper_run(model, world, days):
     flop = flop_per_pair(MODELS[model])
     once = PAIRS * (flop["forward"] + flop["backward"])
     again = once + PAIRS * flop["recompute"]
-    could = world * days * DAY * GPUS["v100"]["fp16"] * 1e12
+    peak = world * days * DAY * GPUS["v100"]["fp16"] * 1e12
     return dict(
-        model=model, world=world, days=days, model_utilisation=once / could,
-        utilisation=again / could, predicted_days=days * again / could / UTILISATION,
-    )  # fmt: skip
+        model=model,
+        world=world,
+        days=days,
+        model_utilisation=once / peak,
+        utilisation=again / peak,
+        predicted_days=days * again / peak / UTILISATION,
+    )
 
 
 def describe(plan):
     """The dict of `plan` as a table to print, of at most 100 columns."""
-    p, flop = plan, plan["flop"]
-    checkpointed = " | blocks checkpointed" if p["grad_checkpointing"] else ""
+    p, flop, memory = plan, plan["flop"], dict(plan["memory"])
+    kept = f"activations of {p['pairs_together']:,} x {p['pair_bytes'] / 1e6:.1f} MB"
+    memory[kept] = memory.pop("activations")
     lines = [
         f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
-        f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}{checkpointed}",
+        f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}"
+        f"{' | blocks checkpointed' * p['grad_checkpointing']}",
         "",
         "work for one pair                           Gflop",
         _row(f"forward, the picture ({MODELS[p['model']]['image_size']} px)", flop["image"] / 1e9),
@@ -176,23 +203,18 @@ def describe(plan):
         _row("computed again", flop["again"] / 1e9),
         "",
         "memory of one GPU                             GiB",
-    ]
-    for name, size in p["memory"].items():
-        if name == "activations":
-            name += f" of {p['pairs_together']:,} x {p['pair_bytes'] / 1e6:.1f} MB"
-        lines.append(_row(name, size / GIB, 2))
-    fits = p["memory_bytes"] <= p["gpu_bytes"]
-    verdict = f"{'fits' if fits else 'does not fit'} in {p['gpu_bytes'] // GIB}"
-    lines.append(_row("together", p["memory_bytes"] / GIB, 2) + f"   {verdict}")
-    if not fits:
-        lines.append("  " + _advice(p))
-    lines += ["", "the loss, on one GPU                        Gflop         GiB"]
-    for name, cost in p["losses"].items():
-        lines.append(_row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}")
-    lines.append(f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic")
-    lines += ["", "sent by one GPU in a step                      MB"]
-    lines += [_row(name, size / 1e6) for name, size in p["wire"].items()]
-    lines += [
+        *(_row(name, size / GIB, 2) for name, size in memory.items()),
+        _row("together", p["memory_bytes"] / GIB, 2) + f"   {_verdict(p)}",
+        "",
+        "the loss, on one GPU                        Gflop         GiB",
+        *(
+            _row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}"
+            for name, cost in p["losses"].items()
+        ),
+        f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic",
+        "",
+        "sent by one GPU in a step                      MB",
+        *(_row(name, size / 1e6) for name, size in p["wire"].items()),
         "",
         f"at {100 * p['utilisation']:.3g} % of the {p['gpu']}'s peak, what is computed again included",
         _row("arithmetic of a step, s", p["compute_s"], 2),
@@ -201,13 +223,13 @@ def describe(plan):
         _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
         "",
         "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
-    ]
-    for run in p["paper"]:
-        lines.append(
+        *(
             _row(f"{run['model']} on {run['world']}", run["days"], 0)
             + f"{run['predicted_days']:12.1f}{100 * run['utilisation']:14.0f} %"
             + f"{100 * run['model_utilisation']:10.0f} %"
-        )
+            for run in p["paper"]
+        ),
+    ]
     return "\n".join(lines)
 
 
@@ -215,10 +237,14 @@ def _row(name, value, digits=1):
     return f"  {name:<37}{value:>10,.{digits}f}"
 
 
-def _advice(p):
-    if p["pairs_that_fit"] == 0:
-        return f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
-    more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
-    return (
-        f"{p['pairs_that_fit']:,} pairs fit at a time: --micro-batch {p['pairs_that_fit']:,}{more}"
-    )
+def _verdict(p):
+    """Whether the run fits in the card's memory, and what to do where it does not."""
+    gib, fit = p["gpu_bytes"] // GIB, p["pairs_that_fit"]
+    if p["memory_bytes"] <= p["gpu_bytes"]:
+        return f"fits in {gib}"
+    if fit == 0:
+        advice = f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
+    else:
+        more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
+        advice = f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
+    return f"does not fit in {gib}\n  {advice}"

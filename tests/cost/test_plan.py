@@ -16,7 +16,7 @@ from miniclip.loss import clip_loss, contrastive_loss
 from tests.losses import Watch
 
 SMALL = ["rn_mini", "vit_mini"]
-TORCH_COUNTS = ["rn50", "vit_l14", *SMALL]
+FLOP = ["rn50", "vit_l14", *SMALL]
 
 
 def on_meta(name, **overrides):
@@ -30,23 +30,45 @@ def inputs(model, count, length, device="meta"):
     return images, torch.zeros(count, length, dtype=torch.long, device=device)
 
 
-def counted(model, length):
-    """(forward, backward) flop of two pairs by torch's counter, attention as matrix products."""
-    with FlopCounterMode(display=False) as counter:
-        image, text, _ = model(*inputs(model, 2, length), normalize=False)
-    forward = counter.get_total_flops()
-    with FlopCounterMode(display=False) as counter:
-        (image.sum() + text.sum()).backward()
-    return forward, counter.get_total_flops()
+def by_formula(model, length):
+    """(forward, backward) flop of one pair, from shapes: 2 k^2 C C' for a cell of a convolution's
+    output, 24 L D^2 + 4 L^2 D for a block, and every product twice in the backward pass."""
+    config, convolutions = model.config, []
+
+    def add(conv, args, out):
+        convolutions.append(2 * conv.weight.numel() * out[0, 0].numel())
+
+    def tower(layers, width, length):
+        blocks = layers * (24 * length * width**2 + 4 * length**2 * width)
+        return blocks + 2 * width * config["embed_dim"]
+
+    for conv in model.modules():
+        if isinstance(conv, torch.nn.Conv2d):
+            conv.register_forward_hook(add)
+    image, _ = inputs(model, 2, length)
+    model.encode_image(image)
+    if convolutions:  # a ResNet; its pool has one query, and a key and a value for each cell
+        width, grid = model.visual.attnpool.q_proj.in_features, model.visual.attnpool.grid
+        cells, first = grid**2 + 1, convolutions[0]
+        pool = 4 * cells * width**2 + 4 * cells * width + 2 * width * (width + config["embed_dim"])
+        image = sum(convolutions) + pool
+    else:
+        width, patch = config["vision_width"], config["vision_patch"]
+        cells = (config["image_size"] // patch) ** 2
+        first = 2 * cells * 3 * patch**2 * width
+        image = first + tower(config["vision_layers"], width, cells + 1)
+    forward = image + tower(config["text_layers"], config["text_width"], length)
+    return forward, 2 * forward - first  # nobody asks for the gradient by the pixels
 
 
-@pytest.mark.parametrize("name", TORCH_COUNTS)
-def test_the_flop_are_those_torch_counts(name):
+@pytest.mark.parametrize("name", FLOP)
+def test_the_flop_are_those_of_the_formulas(name):
     model = on_meta(name, vocab_size=600)
     context = model.config["context_length"]
     for length in (context, 5)[: 1 + (name in SMALL)]:
         flop = flop_per_pair(model.config, length)
-        assert (2 * flop["forward"], 2 * flop["backward"]) == counted(model, length), length
+        assert (flop["forward"], flop["backward"]) == by_formula(model, length), length
+        assert flop["forward"] == flop["image"] + flop["text"]
 
 
 @settings(max_examples=8)
@@ -57,11 +79,27 @@ def test_the_flop_are_those_torch_counts(name):
     length=st.integers(1, 9),
 )
 def test_so_are_those_of_any_resnet(stages, width, cells, length):
-    image_size = cells * 2 ** (len(stages) + 1)
-    model = on_meta("rn_mini", vocab_size=600, vision_layers=stages, vision_width=width,
-                    vision_heads=2, image_size=image_size)  # fmt: skip
+    model = on_meta(
+        "rn_mini",
+        vocab_size=600,
+        vision_layers=stages,
+        vision_width=width,
+        vision_heads=2,
+        image_size=cells * 2 ** (len(stages) + 1),
+    )
     flop = flop_per_pair(model.config, length)
-    assert (2 * flop["forward"], 2 * flop["backward"]) == counted(model, length)
+    assert (flop["forward"], flop["backward"]) == by_formula(model, length)
+
+
+@pytest.mark.parametrize("name", ["vit_b32", *SMALL])
+def test_checkpointing_computes_no_more_again_than_is_planned(name):
+    model = on_meta(name, checkpointing=True)
+    image, text, _ = model(*inputs(model, 2, 32), normalize=False)
+    with FlopCounterMode(display=False) as counter:
+        (image.sum() + text.sum()).backward()
+    flop = flop_per_pair(model.config, 32)
+    again = counter.get_total_flops() / 2 - flop["backward"]
+    assert 0.6 * flop["recompute"] < again <= flop["recompute"]
 
 
 @pytest.mark.parametrize("name", SMALL)
