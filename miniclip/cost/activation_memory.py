@@ -1,6 +1,6 @@
 """How many bytes autograd keeps for the backward pass, asked of the model itself (CLIP, section 2.5).
 
-On torch's meta device tensors have shapes and no numbers, so the largest model runs in seconds and
+On torch's meta device tensors have shapes and no numbers, so the largest model runs in a second and
 allocates nothing, and autograd passes every tensor that it would keep to a hook. So the count
 follows each change of a layer. Left out: what an allocator wastes.
 """

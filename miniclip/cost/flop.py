@@ -1,7 +1,7 @@
 """How many flop a pair takes, counted by torch on the towers as they are built (CLIP, section 2.5).
 
-On the meta device tensors have shapes and no numbers, so a pass through the largest model takes
-about two seconds and no memory. torch's counter knows matrix products, convolutions and attention;
+On the meta device tensors have shapes and no numbers, so counting both passes of the largest
+model takes about a second and no memory. torch's counter knows matrix products, convolutions and attention;
 a multiplication and an addition are two flop, and causal attention counts in full. Left out:
 everything else in the towers, below a hundredth of it, and the loss, which depends on the batch (plan.py).
 """
