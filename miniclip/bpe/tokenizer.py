@@ -266,9 +266,3 @@ def _find_merges_file():
         "the released vocabulary needs its merges file: pip install open_clip_torch, "
         f"or give Tokenizer.openai the path of a {MERGES_FILE}"
     )
-
-
-if __name__ == "__main__":
-    from miniclip.benchmarks.tokenizer import main
-
-    main()

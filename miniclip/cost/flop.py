@@ -1,9 +1,10 @@
 """How many flop a pair takes, counted by torch on the towers as they are built (CLIP, section 2.5).
 
-On the meta device tensors have shapes and no numbers, so counting both passes of the largest
-model takes about a second and no memory. torch's counter knows matrix products, convolutions and attention;
-a multiplication and an addition are two flop, and causal attention counts in full. Left out:
-everything else in the towers, below a hundredth of it, and the loss, which depends on the batch (plan.py).
+On the meta device tensors have shapes and no numbers, so counting both passes of the largest model
+takes about a second and no memory. torch's counter knows matrix products, convolutions and
+attention. A multiplication and an addition are two flop, and causal attention counts in full. Left
+out: all else in the towers, below a hundredth of it, and the loss, whose flop grow with the batch
+(plan.py).
 """
 
 import torch

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.benchmarks import tokenizer
+from miniclip.benchmarks.tokenizer import captions
 from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer
 from tests.bpe.test_tokenizer import in_python
 
@@ -68,7 +68,7 @@ def strings(total, seed=0):
     flags = [chr(c) for c in range(0x1F1E6, 0x1F200)]
     entities = [f"&{name}" for name in html.entities.html5]
     vocabulary = Tokenizer.openai()
-    captions = tokenizer.captions(vocabulary, 20_000, seed)
+    made_up = captions(vocabulary, 20_000, seed)
 
     def some(of, low, high, by=""):
         return by.join(rng.choices(of, k=rng.randint(low, high)))
@@ -99,7 +99,7 @@ def strings(total, seed=0):
         )
 
     kinds = {
-        "caption": lambda: rng.choice(captions),
+        "caption": lambda: rng.choice(made_up),
         "language": sentence,
         "letters of a language": foreign_word,
         "emoji": lambda: some([some(emoji, 1, 4), some(flags, 2, 4), "a cat", "👩🏽‍🚒"], 1, 5, " "),
@@ -218,12 +218,3 @@ def test_finding_the_merges_file_imports_no_package():
         "assert 'open_clip' not in sys.modules and 'tiktoken' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_bench_prints_a_row_for_each_tokenizer(ours, capsys, monkeypatch):
-    for name in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):  # the command sets both
-        monkeypatch.setenv(name, "1")
-    tokenizer.main(["--bench", "--rounds", "1", "--n", "20"])
-    rows = capsys.readouterr().out.splitlines()
-    assert rows[0].startswith("captions: 20 new ones")
-    assert rows[2].startswith("miniclip, tiktoken") and "open_clip" in rows[4]

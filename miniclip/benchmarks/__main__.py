@@ -1,0 +1,20 @@
+"""python -m miniclip.benchmarks towers|tokenizer|loader: choose a benchmark; -h after it lists its options."""
+
+import argparse
+import importlib
+import sys
+
+from miniclip.common import Parser
+
+
+def main(argv=None):
+    """Run the benchmark that is named first. Returns its exit code."""
+    parser = Parser(prog="python -m miniclip.benchmarks", description="Time a part of miniclip.")
+    parser.add_argument("which", choices=["towers", "tokenizer", "loader"])
+    parser.add_argument("options", nargs=argparse.REMAINDER, help="see: towers -h")
+    args = parser.parse_args(argv)
+    return importlib.import_module(f"miniclip.benchmarks.{args.which}").main(args.options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
