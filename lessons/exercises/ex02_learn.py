@@ -14,8 +14,8 @@ def learn_merges(words, n, first):
     """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
 
     words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
-    order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
-    teaches nothing. -> dict (left, right) -> id, in the order learned
+    result does not depend on the order of the words. Ends early when no pair occurs twice.
+    -> dict (left, right) -> id, in the order learned
     """
     raise NotImplementedError  # about 12 lines, if you count everything again each time
 

@@ -9,7 +9,7 @@ ANSWER = "miniclip.bpe.merges:segment"
 
 
 def segment(symbols, merges):
-    """Encode one word: replay the merges on it, the earliest learned first, until none applies.
+    """Encode one word: apply the merges to it, the earliest learned first, until none applies.
 
     symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
     """

@@ -1,4 +1,8 @@
-"""Text to token ids. Read cleaning.py, then merges.py (byte-pair encoding), then tokenizer.py."""
+"""Text to token ids for the text tower (CLIP, section 2.4: lower-cased byte-pair encoding).
+
+Read cleaning.py (repair a caption, split it into words), merges.py (learn byte-pair merges and apply
+them), then tokenizer.py (the vocabulary, and rows of ids). `from miniclip.bpe import Tokenizer`.
+"""
 
 from miniclip.bpe.tokenizer import Tokenizer
 

@@ -1,10 +1,10 @@
-"""Text to words: what happens before any byte is merged (CLIP, section 2.4; the released code).
+"""Text to words, before any byte is merged (CLIP, section 2.4; details from the released code).
 
-Captions from the web are broken in known ways: mis-decoded (`donâ€™t`), escaped twice
-(`&amp;lt;`), full of line breaks. CLIP repairs the encoding (ftfy), unescapes html twice,
-collapses white space and lower-cases; then it splits text into words that are merged separately:
-English contractions, runs of letters, single digits, runs of anything else. The white space itself
-is dropped, so "it's 12" comes back as "it 's 1 2". Left out: Unicode normalization beyond ftfy's.
+Captions from the web are often mis-decoded (`donâ€™t`), escaped twice (`&amp;lt;`) and full of line
+breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white space and lower-cases.
+Then it splits text into words that are merged separately: English contractions, runs of letters,
+single digits, runs of anything else. White space is dropped, so "it's 12" comes back as "it 's 1 2".
+Left out: Unicode normalization beyond ftfy's.
 """
 
 import html
@@ -12,8 +12,8 @@ import html
 import ftfy
 import regex
 
-# IGNORECASE although the text is in lower case: it lets the long s of "itſ" in, as the released
-# code does. No alternative matches white space, so words never cross it.
+# IGNORECASE although the text is in lower case: with it the long s of "it'ſ" matches 's, as in the
+# released code. No alternative matches white space, so words never cross it.
 PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 
 

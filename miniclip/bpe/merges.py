@@ -1,7 +1,8 @@
 """Byte-pair encoding on ids: learn which neighbours to join, and join them (Sennrich et al. 2016).
 
-Training joins the most frequent pair of neighbours into a new id, again and again. Encoding replays
-those merges on a word, the earliest first. Nothing here knows what an id stands for.
+Training joins the most frequent pair of neighbours into a new id, again and again. Encoding applies
+those merges to a word, the earliest first. The ids are plain integers here: tokenizer.py gives them
+their bytes. Left out: merges chosen at random while training (BPE dropout).
 """
 
 import heapq
@@ -23,7 +24,7 @@ def merge(symbols, pair, new):
 
 
 def segment(symbols, merges):
-    """Encode one word: replay the merges on it, the earliest learned first, until none applies.
+    """Encode one word: apply the merges to it, the earliest learned first, until none applies.
 
     symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
     """
@@ -39,8 +40,8 @@ def learn_merges(words, n, first):
     """Train: n times, join the pair that occurs most often into a new id: first, first + 1, ...
 
     words: dict tuple of ids -> how often the word occurs. Ties go to the smallest pair, so the
-    order of the words is of no consequence. Ends early when no pair occurs twice: what occurs once
-    teaches nothing. -> dict (left, right) -> id, in the order learned
+    result does not depend on the order of the words. Ends early when no pair occurs twice.
+    -> dict (left, right) -> id, in the order learned
     """
     words = [(list(symbols), count) for symbols, count in words.items()]
     counts, where = Counter(), defaultdict(set)  # pair -> occurrences; pair -> indices of words
@@ -48,8 +49,8 @@ def learn_merges(words, n, first):
         for pair in zip(symbols, symbols[1:]):
             counts[pair] += count
             where[pair].add(index)
-    # counting everything again after each merge is right and a hundred times slower: count again
-    # the words that hold the pair alone, and keep the order in a heap, which may be out of date
+    # Counting all words again after each merge would be a hundred times slower. Only the words that
+    # hold the pair are counted again. The heap gives the next pair; its counts may be out of date.
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
     merges = {}
@@ -64,13 +65,11 @@ def learn_merges(words, n, first):
         for index in where.pop(pair):
             symbols, count = words[index]
             merged = merge(symbols, pair, new)
-            for old in zip(symbols, symbols[1:]):
-                counts[old] -= count
-                changed.add(old)
-            for old in zip(merged, merged[1:]):
-                counts[old] += count
-                changed.add(old)
-                where[old].add(index)
+            for sign, ids in ((-1, symbols), (1, merged)):
+                for old in zip(ids, ids[1:]):
+                    counts[old] += sign * count
+                    where[old].add(index)
+                    changed.add(old)
             words[index] = merged, count
         for pair in changed:
             heapq.heappush(heap, (-counts[pair], pair))

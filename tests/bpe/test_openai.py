@@ -195,8 +195,9 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
     good = "\n".join(merges_lines()[:48_895]).encode()
     packed = gzip.compress(good)
     path = tmp_path / "merges"
-    for bad in (b"", good[: len(good) // 2], packed[:-100], packed[:50], b"\x1f\x8bno", b"\xff\x00",
-                b"#version\n" + b"q zz\n" * 50_000, b"#version\n" + b"a b\n" * 50_000):  # fmt: skip
+    cut = good[: len(good) // 2], packed[:-100], packed[:50]
+    other = b"", b"\x1f\x8bno", b"\xff\x00", b"#version\n" + b"q zz\n" * 50_000
+    for bad in (*cut, *other, b"#version\n" + b"a b\n" * 50_000):
         path.write_bytes(bad)
         with pytest.raises(ValueError, match="^[^\n]+$"):
             Tokenizer.openai(path)

@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import pickle
 import random
 
@@ -12,14 +13,20 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from miniclip.bpe import tokenizer
-from miniclip.bpe.cleaning import is_plain, split_words
+from miniclip.bpe.cleaning import clean, is_plain, split_words
 from miniclip.bpe.merges import segment
-from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet, clean
+from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
 
 CAPTIONS = [
-    "a photo of a red heart", "flag: Egypt", "It's 12 o'clock, isn't it?", "woman firefighter",
-    "woman firefighter: dark skin tone", "a naïve café, Zürich", "日本の旗", "dog dogs doghouse",
-] * 3  # fmt: skip
+    "a photo of a red heart",
+    "flag: Egypt",
+    "It's 12 o'clock, isn't it?",
+    "woman firefighter",
+    "woman firefighter: dark skin tone",
+    "a naïve café, Zürich",
+    "日本の旗",
+    "dog dogs doghouse",
+] * 3
 TOK = Tokenizer.train(CAPTIONS, 580, context_length=16)
 any_text = st.text(st.characters())  # surrogates and unassigned code points too
 
@@ -240,7 +247,7 @@ def test_saving_and_loading(tmp_path):
 def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "vocabulary.json"
     TOK.save(path)
-    monkeypatch.setattr(tokenizer.os, "replace", lambda *paths: 1 / 0)
+    monkeypatch.setattr(os, "replace", lambda *paths: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         Tokenizer.train([], 514).save(path)
     assert Tokenizer.load(path).state() == TOK.state()
@@ -255,19 +262,21 @@ def test_a_truncated_file_is_refused(tmp_path_factory, cut):
         Tokenizer.load(path)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        "", "[]", "3", '{"merges": []}', "[" * 100_000, "\x00\x01",
-        '{"format": "miniclip byte-pair vocabulary"}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1]]}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1, 512]]}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[300, 1]]}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1, -1]]}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": [[1,1],[1,1]]}',
-        '{"format": "miniclip byte-pair vocabulary", "context_length": "77", "merges": []}',
-    ],
-)  # fmt: skip
+OURS = {"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": []}
+CHANGES = [
+    dict(merges=[[1]]),
+    dict(merges=[[1, 512]]),
+    dict(merges=[[300, 1]]),
+    dict(merges=[[1, -1]]),
+    dict(merges=[[1, 1], [1, 1]]),
+    dict(context_length="77"),
+]
+NOT_OURS = [json.dumps(OURS | change) for change in CHANGES]
+NOT_OURS += ["", "[]", "3", "[" * 100_000, "\x00\x01", '{"merges": []}']
+NOT_OURS += [json.dumps({"format": OURS["format"]})]
+
+
+@pytest.mark.parametrize("content", NOT_OURS)
 def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
