@@ -1,4 +1,4 @@
-"""03  The end token speaks.  Read lessons/03_text.md, then make this file green."""
+"""03  Read at the end token.  Read lessons/03_text.md, then make this file green."""
 
 import torch
 from hypothesis import given
@@ -10,8 +10,8 @@ ANSWER = "miniclip.model.text:at_end_token"
 def at_end_token(x, tokens):
     """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
 
-    The end token has the largest id of the vocabulary, and argmax finds the first of equals: what
-    stands behind it, padding or more end tokens, is not read.
+    The end token has the largest id of the vocabulary, so argmax finds its position: the first one
+    where there are several. Nothing behind it is read.
     """
     raise NotImplementedError  # about 1 line
 

@@ -13,8 +13,8 @@ ANSWER = "miniclip.model.attnpool:AttentionPool"
 class AttentionPool(nn.Module):
     """(N, D, S, S) grid of features -> (N, E).
 
-    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError when the grid that
-    comes in is another one, because each cell has its own position embedding.
+    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError for a grid of another
+    size, because each cell has its own position embedding.
     """
 
     def __init__(self, grid, width, heads, embed_dim):
@@ -49,12 +49,15 @@ def test_it_is_torch_attention_with_the_mean_as_the_query(grid, heads, seed):
     ours, x = pool(grid, heads), randn(2, 8, grid, grid, seed=seed)
     cells = x.flatten(2).permute(2, 0, 1)
     cells = torch.cat([cells.mean(0, keepdim=True), cells]) + ours.positional_embedding[:, None]
+    projections = ours.q_proj, ours.k_proj, ours.v_proj
+    names = "q_proj_weight", "k_proj_weight", "v_proj_weight"
     want, _ = F.multi_head_attention_forward(
-        cells[:1], cells, cells, 8, heads, None, torch.cat([p.bias for p in (ours.q_proj,
-        ours.k_proj, ours.v_proj)]), None, None, False, 0.0, ours.c_proj.weight, ours.c_proj.bias,
-        use_separate_proj_weight=True, q_proj_weight=ours.q_proj.weight,
-        k_proj_weight=ours.k_proj.weight, v_proj_weight=ours.v_proj.weight, need_weights=False,
-    )  # fmt: skip
+        *(cells[:1], cells, cells, 8, heads, None, torch.cat([p.bias for p in projections])),
+        *(None, None, False, 0.0, ours.c_proj.weight, ours.c_proj.bias),
+        use_separate_proj_weight=True,
+        need_weights=False,
+        **{name: projection.weight for name, projection in zip(names, projections)},
+    )
     assert ours(x).shape == (2, 5) and torch.allclose(ours(x), want[0], atol=1e-10)
 
 

@@ -14,21 +14,19 @@ ANSWER = "miniclip.model.blurpool:BlurPool"
 class BlurPool(nn.Module):
     """Blur every channel and keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
 
-    For a convolution of stride 2 put it behind the same convolution at stride 1; for a max pool
-    behind a max pool of stride 1. stride 1 is the identity. Two taps use no padding (H/stride
-    rounds down: equal to nn.AvgPool2d(stride)), 3 and 5 repeat the edge (it rounds up).
-    Raises ValueError unless taps is 2, 3 or 5, or when two taps meet a stride above 2.
+    It replaces a convolution of stride 2 when it follows the same convolution of stride 1. stride 1
+    is the identity. Two taps use no padding, and H/stride rounds down, as in nn.AvgPool2d(stride);
+    3 and 5 taps repeat the edge, and it rounds up.
+    Raises ValueError unless taps is 2, 3 or 5, or for two taps and a stride above 2.
     """
 
     def __init__(self, stride=2, taps=2):
         super().__init__()
-        if taps not in TAPS:
-            raise ValueError(f"a blur has 2, 3 or 5 taps, not {taps}")
         self.stride, self.taps = stride, taps
         if taps == 2 and stride > 2:
             raise ValueError(f"two taps skip pixels at stride {stride}; use 3 or 5 taps")
-        # Two taps need none: average pooling is the same filter, by a faster kernel. The others are
-        # fixed and made again with the model: not in the state dict, where no one expects them.
+        # two taps need no filter, because average pooling is the same and faster; the released files
+        # have none, so it is not in the state dict
         weight = None if taps == 2 else blur_filter(taps)
         self.register_buffer("filter", weight, persistent=False)
 

@@ -11,8 +11,8 @@ ANSWER = "miniclip.model.vit:embed_patches"
 def embed_patches(images, weight):
     """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
 
-    L = (H/P)(W/P), row by row. A convolution of stride P says the same; as a matrix product one
-    sees that a patch is a word: its P*P*C numbers times a table. H and W must be multiples of P.
+    L = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
+    the C P^2 numbers of a patch times one (C P^2, D) matrix. H and W must be multiples of P.
     """
     raise NotImplementedError  # about 3 lines
 

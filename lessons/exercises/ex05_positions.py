@@ -11,8 +11,8 @@ ANSWER = "miniclip.model.vit:resize_positions"
 def resize_positions(positions, grid):
     """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
 
-    The leading one (class token, or the attention pool's mean) is kept, the S x S others are
-    interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
+    The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
+    are interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
     started this way). Raises ValueError when they are not one and a square.
     """
     raise NotImplementedError  # about 8 lines

@@ -1,8 +1,8 @@
 """Pool a grid with one attention query, the mean of the grid (CLIP, section 2.4).
 
-A global average weighs every cell alike. Here the average only asks: its query reads all cells,
-each head weighs them its own way, and the answer is projected into the shared space.
-Left out: attention among the cells themselves; nobody would read the result.
+A global average gives every cell the same weight. Here the average is the query of one attention
+layer: each head weighs the cells in its own way, and the result is projected into the shared space.
+Left out: queries of the other cells, whose outputs would be unused.
 """
 
 import torch
@@ -15,8 +15,8 @@ from miniclip.model.transformer import attention
 class AttentionPool(nn.Module):
     """(N, D, S, S) grid of features -> (N, E).
 
-    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError when the grid that
-    comes in is another one, because each cell has its own position embedding.
+    grid: S, cells a side; width: D, a multiple of heads. Raises ValueError for a grid of another
+    size, because each cell has its own position embedding.
     """
 
     def __init__(self, grid, width, heads, embed_dim):
@@ -34,16 +34,12 @@ class AttentionPool(nn.Module):
             nn.init.normal_(projection.weight, std=width**-0.5)
 
     def forward(self, x):
-        if x.shape[2:] != (self.grid, self.grid):
-            found = "x".join(map(str, x.shape[2:]))
-            raise ValueError(f"the attention pool has {self.grid}x{self.grid} cells, not {found}")
+        (height, width), grid = x.shape[2:], self.grid
+        if height != grid or width != grid:
+            raise ValueError(f"the attention pool has {grid}x{grid} cells, not {height}x{width}")
         x = rearrange(x, "n d h w -> n (h w) d")
         x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1)  # (N, 1 + S*S, D)
         x = x + self.positional_embedding
-        q = self.q_proj(x[:, :1])  # one query: the mean
-        q, k, v = (
-            rearrange(y, "n l (h d) -> n h l d", h=self.heads)
-            for y in (q, self.k_proj(x), self.v_proj(x))
-        )
-        x = rearrange(attention(q, k, v), "n h 1 d -> n (h d)")
-        return self.c_proj(x)
+        projected = self.q_proj(x[:, :1]), self.k_proj(x), self.v_proj(x)  # one query: the mean
+        q, k, v = (rearrange(y, "n l (h d) -> n h l d", h=self.heads) for y in projected)
+        return self.c_proj(rearrange(attention(q, k, v), "n h 1 d -> n (h d)"))

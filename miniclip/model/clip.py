@@ -1,7 +1,8 @@
-"""CLIP: two towers that meet in one space (Radford et al. 2021, figure 3 and section 2.4).
+"""CLIP: a picture tower and a text tower with one output space (CLIP, figure 3 and section 2.4).
 
-A picture and its caption each become E numbers; training makes the right pairs point the same way.
-What is left out is what the towers leave out; the loss is in loss.py.
+Each picture and each caption becomes a vector of E numbers. Training makes the vectors of a pair
+point in the same direction, and those of other pairs in different ones.
+Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper does not train.
 """
 
 import difflib
@@ -17,22 +18,22 @@ from miniclip.model.text import TextTransformer
 from miniclip.model.vit import ViT
 
 
-def _resnet(embed_dim, image_size, layers, width, text_width):
-    """A released ResNet: the attention pool has heads of 64 channels, the text tower too."""
+def _released(embed_dim, image_size, layers, width, text_width, patch=None):
+    """A released model. Heads have 64 channels in both towers and in the ResNets' attention pool,
+    which is 32 times as wide as the stem. patch: of a ViT; None: a ResNet."""
     return dict(
-        embed_dim=embed_dim, image_size=image_size, vision_layers=layers, vision_width=width,
-        vision_heads=width // 2, text_width=text_width, text_heads=text_width // 64,
-        text_layers=12, context_length=77, activation="quickgelu",
-    )  # fmt: skip
-
-
-def _vit(embed_dim, image_size, patch, layers, width, text_width):
-    """A released ViT: heads of 64 channels in both towers."""
-    return dict(
-        embed_dim=embed_dim, image_size=image_size, vision_layers=layers, vision_width=width,
-        vision_heads=width // 64, vision_patch=patch, text_width=text_width,
-        text_heads=text_width // 64, text_layers=12, context_length=77, activation="quickgelu",
-    )  # fmt: skip
+        embed_dim=embed_dim,
+        image_size=image_size,
+        vision_layers=layers,
+        vision_width=width,
+        vision_heads=width // 64 if patch else 32 * width // 64,
+        vision_patch=patch,
+        text_width=text_width,
+        text_heads=text_width // 64,
+        text_layers=12,
+        context_length=77,
+        activation="quickgelu",
+    )
 
 
 _SMALL_TEXT = dict(
@@ -40,25 +41,34 @@ _SMALL_TEXT = dict(
 )
 
 MODELS = {
-    "rn50": _resnet(1024, 224, [3, 4, 6, 3], 64, 512),
-    "rn101": _resnet(512, 224, [3, 4, 23, 3], 64, 512),
-    "rn50x4": _resnet(640, 288, [4, 6, 10, 6], 80, 640),
-    "rn50x16": _resnet(768, 384, [6, 8, 18, 8], 96, 768),
-    "rn50x64": _resnet(1024, 448, [3, 15, 36, 10], 128, 1024),
-    "vit_b32": _vit(512, 224, 32, 12, 768, 512),
-    "vit_b16": _vit(512, 224, 16, 12, 768, 512),
-    "vit_l14": _vit(768, 224, 14, 24, 1024, 768),
-    "vit_l14_336": _vit(768, 336, 14, 24, 1024, 768),
-    # for two CPU cores and minutes
+    "rn50": _released(1024, 224, [3, 4, 6, 3], 64, 512),
+    "rn101": _released(512, 224, [3, 4, 23, 3], 64, 512),
+    "rn50x4": _released(640, 288, [4, 6, 10, 6], 80, 640),
+    "rn50x16": _released(768, 384, [6, 8, 18, 8], 96, 768),
+    "rn50x64": _released(1024, 448, [3, 15, 36, 10], 128, 1024),
+    "vit_b32": _released(512, 224, 12, 768, 512, patch=32),
+    "vit_b16": _released(512, 224, 12, 768, 512, patch=16),
+    "vit_l14": _released(768, 224, 24, 1024, 768, patch=14),
+    "vit_l14_336": _released(768, 336, 24, 1024, 768, patch=14),
+    # not the paper's: small enough for minutes on two CPU cores
     "rn_mini": dict(
-        embed_dim=128, image_size=48, vision_layers=[1, 1, 1], vision_width=16, vision_heads=8,
+        embed_dim=128,
+        image_size=48,
+        vision_layers=[1, 1, 1],
+        vision_width=16,
+        vision_heads=8,
         **_SMALL_TEXT,
     ),
     "vit_mini": dict(
-        embed_dim=128, image_size=64, vision_layers=4, vision_width=128, vision_heads=4,
-        vision_patch=16, **_SMALL_TEXT,
+        embed_dim=128,
+        image_size=64,
+        vision_layers=4,
+        vision_width=128,
+        vision_heads=4,
+        vision_patch=16,
+        **_SMALL_TEXT,
     ),
-}  # fmt: skip
+}
 
 
 class CLIP(TextTransformer):
@@ -68,7 +78,8 @@ class CLIP(TextTransformer):
     vision_patch). activation: "quickgelu" or "gelu", in every Transformer block. checkpointing:
     spend time to save memory in both towers. name: kept in the config, nothing else; so is
     tokenizer, the Tokenizer.digest of the vocabulary that the model is trained on, or None.
-    The text tower is inherited rather than a member, because the released names are flat.
+    The text tower is the base class instead of an attribute, because the released state dicts have
+    its tensors at the top level.
     """
 
     def __init__(
@@ -90,26 +101,36 @@ class CLIP(TextTransformer):
         name=None,
         tokenizer=None,
     ):
+        how = dict(activation=activation, checkpointing=checkpointing)
         super().__init__(
-            embed_dim, text_width, text_layers, text_heads, vocab_size, context_length,
-            activation, checkpointing,
-        )  # fmt: skip
+            embed_dim, text_width, text_layers, text_heads, vocab_size, context_length, **how
+        )
         size = (embed_dim, image_size)
         if isinstance(vision_layers, int):
-            self.visual = ViT(*size, vision_patch, vision_width, vision_layers, vision_heads,
-                              activation, checkpointing)  # fmt: skip
+            depth = (vision_width, vision_layers, vision_heads)
+            self.visual = ViT(*size, vision_patch, *depth, **how)
         else:
             self.visual = ResNet(*size, vision_layers, vision_width, vision_heads, checkpointing)
             vision_layers = list(vision_layers)
         # learned as a log, so that it stays positive; starts at the paper's temperature, 0.07
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.config = dict(
-            embed_dim=embed_dim, image_size=image_size, vision_layers=vision_layers,
-            vision_width=vision_width, vision_heads=vision_heads, vision_patch=vision_patch,
-            text_width=text_width, text_layers=text_layers, text_heads=text_heads,
-            vocab_size=vocab_size, context_length=context_length, activation=activation,
-            checkpointing=checkpointing, name=name, tokenizer=tokenizer,
-        )  # fmt: skip
+            embed_dim=embed_dim,
+            image_size=image_size,
+            vision_layers=vision_layers,
+            vision_width=vision_width,
+            vision_heads=vision_heads,
+            vision_patch=vision_patch,
+            text_width=text_width,
+            text_layers=text_layers,
+            text_heads=text_heads,
+            vocab_size=vocab_size,
+            context_length=context_length,
+            activation=activation,
+            checkpointing=checkpointing,
+            name=name,
+            tokenizer=tokenizer,
+        )
 
     @classmethod
     def from_config(cls, config):
@@ -118,12 +139,12 @@ class CLIP(TextTransformer):
         return cls(**config)
 
     def encode_image(self, images, normalize=False):
-        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide by the length."""
+        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)
         return F.normalize(x, dim=1) if normalize else x
 
     def forward(self, images, tokens, normalize=True):
-        """Pictures (N, 3, H, W) and tokens (N, L) -> image (N, E), text (N, E), scale = exp(logit_scale)."""
+        """Pictures (N, 3, H, W), tokens (N, L) -> image (N, E), text (N, E), exp(logit_scale)."""
         image = self.encode_image(images, normalize)
         text = self.encode_text(tokens, normalize)
         return image, text, self.logit_scale.exp()
@@ -133,7 +154,8 @@ def create_model(name, vocab_size=49408, **overrides):
     """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
 
-    Raises UserError for a name that MODELS lacks (it suggests the nearest) or an unknown override.
+    Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
+    override that the config lacks.
     """
     if name not in MODELS:
         near = difflib.get_close_matches(
@@ -141,10 +163,7 @@ def create_model(name, vocab_size=49408, **overrides):
         )
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
-    known = CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()
-    for key in overrides:
-        if key not in known - {"name"}:
-            raise ValueError(
-                f"a model has no {key!r}; it has {', '.join(sorted(known - {'name'}))}"
-            )
+    known = (CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()) - {"name"}
+    if unknown := overrides.keys() - known:
+        raise ValueError(f"a model has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
     return CLIP(**{**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides})

@@ -1,9 +1,9 @@
 """CLIP's ResNet: a ResNet-D with antialiased strides and an attention pool (CLIP, section 2.4).
 
-Three changes to the ResNet of He et al. 2016, from He et al. 2019 (bag of tricks) and Zhang 2019:
-the stem is three 3x3 convolutions and a 2x2 average instead of one 7x7 and a max pool; no
-convolution has a stride, a blur pool halves the grid instead; and attention pools it at the end.
-Left out: squeeze-and-excitation, dropped paths, a classifier.
+Three changes to the ResNet of He et al. 2016, from He et al. 2019 (bag of tricks) and Zhang 2019.
+The stem is three 3x3 convolutions and a 2x2 average instead of one 7x7 and a max pool. After the
+stem's first convolution none has a stride: a blur pool halves the grid instead. An attention pool
+replaces the global average. Left out: squeeze-and-excitation, stochastic depth, a classifier.
 """
 
 import contextlib
@@ -16,16 +16,16 @@ from torch.utils.checkpoint import checkpoint
 from miniclip.model.attnpool import AttentionPool
 from miniclip.model.blurpool import BlurPool
 
-EXPANSION = 4  # a bottleneck gives out four times its width
+EXPANSION = 4  # a bottleneck's output has four times the channels of its inner layers
 
 
 class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, added to a shortcut: (N, in_width, H, W) -> (N, 4 width, H', W').
 
-    Where may the stride of 2 stand? On the first 1x1 (the original), three of four pixels are
-    dropped unread. On the 3x3 (ResNet-B) all are read, but the 1x1 of the shortcut still drops
-    three of four. Averaging before that 1x1 (ResNet-D) reads all on both ways. CLIP does that, and
-    on the main way averages too, after a 3x3 of stride 1: no stride without a blur.
+    Where the stride of 2 is decides which pixels are used. On the first 1x1 (the original), three of
+    four are dropped unread. On the 3x3 (ResNet-B) the main path reads all, but the shortcut's 1x1
+    still drops three of four. An average before that 1x1 (ResNet-D) reads all of them on both
+    paths. CLIP does that, and also averages on the main path, after a 3x3 of stride 1.
     """
 
     def __init__(self, in_width, width, stride=1):
@@ -37,11 +37,13 @@ class Bottleneck(nn.Module):
         self.blur = BlurPool(stride)
         self.conv3 = nn.Conv2d(width, width * EXPANSION, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * EXPANSION)
-        nn.init.zeros_(self.bn3.weight)  # the block starts as its shortcut: depth costs nothing yet
+        nn.init.zeros_(self.bn3.weight)  # a new block computes its shortcut only
         self.downsample = None
         if stride > 1 or in_width != width * EXPANSION:
-            conv = nn.Conv2d(in_width, width * EXPANSION, 1, bias=False)
-            self.downsample = nn.Sequential(conv, nn.BatchNorm2d(width * EXPANSION))
+            self.downsample = nn.Sequential(
+                nn.Conv2d(in_width, width * EXPANSION, 1, bias=False),
+                nn.BatchNorm2d(width * EXPANSION),
+            )
 
     def forward(self, x):
         y = F.relu(self.bn1(self.conv1(x)), inplace=True)
@@ -49,16 +51,15 @@ class Bottleneck(nn.Module):
         y = self.bn3(self.conv3(self.blur(y)))
         if self.downsample is not None:
             x = self.downsample(self.blur(x))
-        y += x  # in place, as the activations are: nothing else reads it
-        return F.relu(y, inplace=True)
+        return F.relu(y.add_(x), inplace=True)  # in place: nothing else reads y
 
 
 class ResNet(nn.Module):
     """(N, 3, image_size, image_size) float pictures -> (N, embed_dim).
 
-    layers: bottlenecks of each stage, e.g. (3, 4, 6, 3); width: channels of the stem, of which the
-    stages have 4, 8, 16, 32 times; heads: the attention pool's. checkpointing: keep only each
-    bottleneck's input for the backward pass and compute the rest again: memory for time.
+    layers: bottlenecks of each stage, e.g. (3, 4, 6, 3); width: channels of the stem (the stages
+    have 4, 8, 16, 32 times as many); heads: the attention pool's. checkpointing: keep only each
+    bottleneck's input for the backward pass and compute the rest again, which takes longer.
     Raises ValueError when image_size is not a multiple of the whole stride, 2^(1 + stages).
     """
 
@@ -79,28 +80,26 @@ class ResNet(nn.Module):
         channels = width
         for stage, depth in enumerate(layers):
             inner = width * 2**stage
-            blocks = []
-            for index in range(depth):
-                halve = index == 0 and stage > 0  # the stem has halved for the first stage
-                blocks.append(Bottleneck(channels, inner, stride=2 if halve else 1))
-                channels = inner * EXPANSION
+            blocks = [
+                Bottleneck(channels, inner, stride=2 if stage else 1)
+            ]  # the stem has halved it
+            channels = inner * EXPANSION
+            blocks += [Bottleneck(channels, inner) for _ in range(1, depth)]
             setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
         self.attnpool = AttentionPool(image_size // stride, channels, heads, embed_dim)
 
     def forward(self, images):
-        # with channels last, a 1x1 convolution is one matrix product; the rest follows suit
+        # with channels last a 1x1 convolution is one matrix product; the other layers keep the layout
         x = images.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)
         x = F.relu(self.bn3(self.conv3(x)), inplace=True)
         x = self.blur(x)  # (N, width, H/4, W/4)
+        again = self.checkpointing and torch.is_grad_enabled()
         for stage in range(self.stages):
             for block in getattr(self, f"layer{stage + 1}"):
-                x = self._checkpointed(block, x) if self._checkpoints() else block(x)
+                x = self._checkpointed(block, x) if again else block(x)
         return self.attnpool(x)
-
-    def _checkpoints(self):
-        return self.checkpointing and torch.is_grad_enabled()
 
     @staticmethod
     def _checkpointed(block, x):
@@ -117,8 +116,7 @@ class ResNet(nn.Module):
 def frozen_bn_stats(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
-    kinds = (nn.BatchNorm2d, nn.SyncBatchNorm)
-    norms = [m for m in block.modules() if isinstance(m, kinds)]
+    norms = [m for m in block.modules() if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))]
     before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
     for m in norms:
         m.momentum = 0.0  # running = 1 * running + 0 * batch

@@ -1,8 +1,8 @@
-"""The text tower: a causal Transformer whose last word speaks for the sentence (CLIP, section 2.4).
+"""The text tower: a causal Transformer, read at its end token (CLIP, section 2.4).
 
 Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end token -> E numbers.
-Causal, so that a language-modelling loss could be added (the paper's reason); for us it means that
-only the end token has read everything, and that padding behind it cannot be seen.
+It is causal so that a language-modelling loss could be added (the paper's reason). So only the end
+token has read the whole text, and the padding behind it changes nothing.
 Left out: the half-precision, stochastically rounded text weights of the paper's training run.
 """
 
@@ -16,8 +16,8 @@ from miniclip.model.transformer import Transformer
 def at_end_token(x, tokens):
     """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
 
-    The end token has the largest id of the vocabulary, and argmax finds the first of equals: what
-    stands behind it, padding or more end tokens, is not read.
+    The end token has the largest id of the vocabulary, so argmax finds its position: the first one
+    where there are several. Nothing behind it is read.
     """
     return x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
 
@@ -26,7 +26,7 @@ class TextTransformer(nn.Module):
     """(N, L) int64 token ids, L <= context_length -> (N, embed_dim) sentence embeddings.
 
     width, layers, heads, activation, checkpointing: the Transformer's. CLIP inherits this class,
-    because the released weights keep the text tower's tensors at the top level.
+    because the released weights have the text tower's tensors at the top level.
     """
 
     def __init__(
@@ -54,8 +54,8 @@ class TextTransformer(nn.Module):
         self.transformer.init_as_gpt()
 
     def encode_text(self, tokens, normalize=False):
-        """(N, L) int64 -> (N, E). normalize: divide by the length. L may be anything up to the
-        context: trimmed to the longest text of a batch, the features are the same and cheaper.
+        """(N, L) int64 -> (N, E). normalize: divide each row by its length. L may be anything up to
+        the context: trimmed to the longest text of a batch, the features are the same and cheaper.
 
         Raises ValueError when tokens are not (N, L) or L is longer than the context.
         """
@@ -63,10 +63,9 @@ class TextTransformer(nn.Module):
         if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
             shape = tuple(tokens.shape)
             raise ValueError(f"tokens must be (N, L) with L from 1 to {context}, not {shape}")
-        x = self.token_embedding(tokens)  # (N, L, D)
-        x = x + self.positional_embedding[: tokens.shape[1]]
+        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
         x = self.transformer(x)
-        # the norm treats positions alone, so it can wait until only one is left
+        # the norm treats each position by itself, so one position is enough
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)
         x = x @ self.text_projection  # (N, E)
         return F.normalize(x, dim=1) if normalize else x

@@ -1,7 +1,7 @@
 """The residual attention block that both towers are made of (Vaswani et al. 2017; CLIP, section 2.4).
 
 x -> x + attention(norm(x)) -> x + mlp(norm(x)), `layers` times. The norm comes before each branch
-(pre-norm, as in GPT-2), so that the sum runs from the first embedding to the last block untouched.
+(pre-norm, as in GPT-2); the sum itself, from the embedding to the last block, is never normalized.
 Left out: dropout (CLIP has none), key-value caches, attention over a second sequence.
 """
 
@@ -19,7 +19,7 @@ def quick_gelu(x):
 
     Plain GELU differs by at most 0.021, and costs those weights 0.6 to 2.7 points of ImageNet.
     """
-    return F.silu(1.702 * x) / 1.702  # the same; silu(z) = z sigmoid(z) is one kernel each way
+    return F.silu(1.702 * x) / 1.702  # silu(z) = z sigmoid(z) is one kernel in each pass
 
 
 ACTIVATIONS = {"quickgelu": quick_gelu, "gelu": F.gelu}
@@ -28,7 +28,7 @@ ACTIVATIONS = {"quickgelu": quick_gelu, "gelu": F.gelu}
 def attention(q, k, v, causal=False):
     """Each query's average of the values, weighted by softmax(q k^T / sqrt(d)) over the keys.
 
-    q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i sees 0 to i only.
+    q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i reads 0 to i only.
     """
     # one kernel that never stores the (L, L) weights; is_causal also skips the half it masks
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
@@ -46,7 +46,7 @@ class Attention(nn.Module):
         self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
-        # what torch's own MultiheadAttention starts from, and so the released ViTs did
+        # as torch's own MultiheadAttention starts, which the released ViTs used
         nn.init.xavier_uniform_(self.in_proj_weight)
         nn.init.zeros_(self.out_proj.bias)
 
@@ -71,7 +71,7 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention lets positions exchange, the MLP thinks about each alone: (N, L, D) -> (N, L, D)."""
+    """Attention mixes positions, the MLP is applied to each by itself: (N, L, D) -> (N, L, D)."""
 
     def __init__(self, width, heads, activation, causal=False):
         super().__init__()
@@ -82,15 +82,14 @@ class Block(nn.Module):
 
     def forward(self, x):
         x = x + self.attn(self.ln_1(x))
-        x = x + self.mlp(self.ln_2(x))
-        return x
+        return x + self.mlp(self.ln_2(x))
 
 
 class Transformer(nn.Module):
     """`layers` blocks, one after another: (N, L, D) -> (N, L, D).
 
-    activation: a key of ACTIVATIONS. causal: position i sees 0 to i only. checkpointing: keep only
-    each block's input for the backward pass and compute the rest again: memory for time.
+    activation: a key of ACTIVATIONS. causal: position i reads 0 to i only. checkpointing: keep only
+    each block's input for the backward pass and compute the rest again, which takes longer.
     Raises ValueError when heads does not divide width, or the activation is unknown.
     """
 
@@ -101,14 +100,14 @@ class Transformer(nn.Module):
         if activation not in ACTIVATIONS:
             names = " or ".join(ACTIVATIONS)
             raise ValueError(f"no activation is called {activation!r}; it must be {names}")
-        blocks = [Block(width, heads, activation, causal) for _ in range(layers)]
+        blocks = (Block(width, heads, activation, causal) for _ in range(layers))
         self.resblocks = nn.ModuleList(blocks)
         self.checkpointing = checkpointing
 
     def forward(self, x):
         for block in self.resblocks:
             if self.checkpointing and torch.is_grad_enabled():
-                # no dropout, so nothing random to replay
+                # there is no dropout, so no random state to restore
                 x = checkpoint(block, x, use_reentrant=False, preserve_rng_state=False)
             else:
                 x = block(x)
@@ -117,8 +116,8 @@ class Transformer(nn.Module):
     def init_as_gpt(self):
         """Normal weights, as the released text tower starts (GPT-2's rule, scaled by the width).
 
-        Each block adds two branches to the sum, so their last layers shrink by sqrt(2 layers): the
-        sum's size at the end then does not grow with the depth.
+        Each block adds two branches to the sum. Their last layers are divided by sqrt(2 layers), so
+        that the size of the sum at the end does not grow with the depth.
         """
         for block in self.resblocks:
             width = block.ln_1.normalized_shape[0]

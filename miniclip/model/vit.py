@@ -1,8 +1,8 @@
-"""The Vision Transformer: a picture is a sentence of patches (Dosovitskiy et al. 2021; CLIP, 2.4).
+"""The Vision Transformer: a picture is a sequence of patches (Dosovitskiy et al. 2021; CLIP, 2.4).
 
-Cut the picture into squares, make each a vector, put a class token in front, add positions, and run
-the text tower's blocks without the causal mask; the class token's last activation is the picture.
-CLIP's one change is the extra LayerNorm before the blocks (ln_pre).
+Cut the picture into squares, project each to a vector, put a class token in front, add positions,
+and run the blocks of transformer.py without a causal mask. The class token's last activation is the
+feature. CLIP's one change is the extra LayerNorm before the blocks (ln_pre).
 Left out: patch dropout, other poolings, and registers, which came later.
 """
 
@@ -19,8 +19,8 @@ from miniclip.model.transformer import Transformer
 def embed_patches(images, weight):
     """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
 
-    L = (H/P)(W/P), row by row. A convolution of stride P says the same; as a matrix product one
-    sees that a patch is a word: its P*P*C numbers times a table. H and W must be multiples of P.
+    L = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
+    the C P^2 numbers of a patch times one (C P^2, D) matrix. H and W must be multiples of P.
     """
     patch = weight.shape[-1]
     x = rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=patch, q=patch)
@@ -30,8 +30,8 @@ def embed_patches(images, weight):
 def resize_positions(positions, grid):
     """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
 
-    The leading one (class token, or the attention pool's mean) is kept, the S x S others are
-    interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
+    The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
+    are interpolated as a picture with D channels (bicubic, antialiased; CLIP's 336 px model was
     started this way). Raises ValueError when they are not one and a square.
     """
     side = math.isqrt(max(0, len(positions) - 1))
@@ -69,7 +69,8 @@ class ViT(nn.Module):
             raise ValueError(f"patches of {patch} pixels do not tile a picture of {image_size}")
         self.image_size, self.patch = image_size, patch
         length = (image_size // patch) ** 2 + 1
-        self.conv1 = nn.Conv2d(3, width, patch, patch, bias=False)  # holds the weight, by its name
+        # never called: it keeps the patches' weight under its name in the released files
+        self.conv1 = nn.Conv2d(3, width, patch, patch, bias=False)
         self.class_embedding = nn.Parameter(torch.randn(width) * width**-0.5)
         self.positional_embedding = nn.Parameter(torch.randn(length, width) * width**-0.5)
         self.ln_pre = nn.LayerNorm(width)
@@ -86,7 +87,5 @@ class ViT(nn.Module):
         x = embed_patches(images, self.conv1.weight)  # (N, L - 1, D)
         first = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
         x = torch.cat([first, x], dim=1)  # (N, L, D)
-        x = self.ln_pre(x + self.positional_embedding)
-        x = self.transformer(x)
-        x = self.ln_post(x[:, 0])  # (N, D)
-        return x @ self.proj  # (N, E)
+        x = self.transformer(self.ln_pre(x + self.positional_embedding))
+        return self.ln_post(x[:, 0]) @ self.proj  # (N, D) -> (N, E)

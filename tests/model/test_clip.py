@@ -17,15 +17,27 @@ from tests.rounding import assert_gradients_within, gradient_error, rounding, to
 pytestmark = pytest.mark.numerics
 
 PARAMETERS = {
-    "rn50": 102_007_137, "rn101": 119_688_033, "rn50x4": 178_300_601, "rn50x16": 290_979_217,
-    "rn50x64": 623_258_305, "vit_b32": 151_277_313, "vit_b16": 149_620_737,
-    "vit_l14": 427_616_513, "vit_l14_336": 427_944_193,
-}  # fmt: skip
+    "rn50": 102_007_137,
+    "rn101": 119_688_033,
+    "rn50x4": 178_300_601,
+    "rn50x16": 290_979_217,
+    "rn50x64": 623_258_305,
+    "vit_b32": 151_277_313,
+    "vit_b16": 149_620_737,
+    "vit_l14": 427_616_513,
+    "vit_l14_336": 427_944_193,
+}
 QUICK = ("rn50", "rn50x4", "vit_b32")  # the others take longer and say the same
 SMALL = dict(
-    embed_dim=32, image_size=64, vision_width=16, text_width=64, text_heads=1,
-    text_layers=2, vocab_size=50, context_length=10,
-)  # fmt: skip
+    embed_dim=32,
+    image_size=64,
+    vision_width=16,
+    text_width=64,
+    text_heads=1,
+    text_layers=2,
+    vocab_size=50,
+    context_length=10,
+)
 
 
 def shell(name, **options):
@@ -94,12 +106,10 @@ def twins(layers):
     torch.manual_seed(0)
     heads = 1 if patch else 8
     ours = CLIP(**SMALL, vision_layers=layers, vision_patch=patch, vision_heads=heads)
-    theirs = open_clip.CLIP(
-        32, quick_gelu=True,
-        vision_cfg=dict(layers=layers, width=16, patch_size=patch, image_size=64,
-                        head_width=16 if patch else 64),
-        text_cfg=dict(context_length=10, vocab_size=50, width=64, heads=1, layers=2),
-    )  # fmt: skip
+    head = 16 if patch else 64
+    vision = dict(layers=layers, width=16, patch_size=patch, image_size=64, head_width=head)
+    text = dict(context_length=10, vocab_size=50, width=64, heads=1, layers=2)
+    theirs = open_clip.CLIP(32, quick_gelu=True, vision_cfg=vision, text_cfg=text)
     theirs.load_state_dict(ours.state_dict(), strict=True)
     return ours, theirs
 
