@@ -1,14 +1,32 @@
-"""CLIP from scratch, to be read, run and trusted (Radford et al. 2021)."""
+"""CLIP from scratch, to be read, run and trusted (Radford et al. 2021).
 
-_HOMES = {"MODELS": "model.clip", "create_model": "model.clip", "load": "weights"}
+model/         CLIP itself: the two towers
+bpe/           text to token ids
+loss.py        the contrastive loss; its kernels are in the package kernels
+distributed/   collectives and process groups, for many GPUs
+data/          pairs of pictures and captions, and batches of them
+training/      the recipe: optimizer, schedule, micro-batches, checkpoints
+weights/       files of OpenAI, open_clip and our own: read, convert, write
+zeroshot.py    a classifier made of captions
+evaluation/    the paper's evaluation, one file a question
+cost/          flop, memory and days of a run
+benchmarks/    speed, beside other libraries
+common.py      what all of them share: users' errors, options, devices, files
+"""
+
+from importlib import import_module
+
+_HOMES = {
+    "MODELS": "model.clip",
+    "create_model": "model.clip",
+    "load": "weights",
+    "contrastive_loss": "loss",
+}
 __all__ = list(_HOMES)
 
 
 def __getattr__(name):
-    """miniclip.MODELS, .create_model and .load, imported when first asked for: `import miniclip`
-    itself costs nothing and needs no torch."""
+    """The names of __all__, imported when first used: `import miniclip` itself needs no torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'miniclip' has no attribute {name!r}")
-    from importlib import import_module
-
     return getattr(import_module(f"miniclip.{_HOMES[name]}"), name)
