@@ -1,0 +1,68 @@
+"""What pip installs works outside the checkout: packages, data files, commands."""
+
+import importlib.util
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+FROM_ELSEWHERE = """
+import pathlib, sys
+import miniclip, kernels
+
+here = pathlib.Path(sys.prefix)
+for package in (miniclip, kernels):
+    assert here in pathlib.Path(package.__file__).parents, package.__file__
+import torch
+from importlib import resources
+from miniclip.bpe import Tokenizer
+from miniclip.data import open_pairs
+from miniclip.data.emoji.dataset import read_table
+
+names = [row["name"] for row in read_table()]
+assert len(names) > 3000
+assert resources.files("miniclip.data.emoji").joinpath("UNICODE-LICENSE.txt").is_file()
+tokenizer = Tokenizer.train(names[:200], 600)
+model = miniclip.create_model("vit_mini", vocab_size=tokenizer.vocab_size)
+image, text, scale = model(torch.zeros(2, 3, 64, 64), tokenizer(["a dog", "cat"], 32))
+assert miniclip.contrastive_loss(image, text, model.logit_scale).isfinite()
+assert open_pairs(None).image(0).size
+"""
+
+
+def run(*command, **how):
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, **how)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_works_outside_the_checkout(tmp_path):
+    sources, elsewhere, place = (tmp_path / name for name in ("sources", "elsewhere", "venv"))
+    for folder in ("miniclip", "kernels", "tests", "lessons"):
+        shutil.copytree(ROOT / folder, sources / folder)
+    for file in ("pyproject.toml", "README.md", "LICENSE", "train.py", "eval.py", "conftest.py"):
+        shutil.copy(ROOT / file, sources)
+    here = ["--no-build-isolation"] if importlib.util.find_spec("setuptools") else []
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", *here, "-w", tmp_path, sources)
+    (wheel,) = tmp_path.glob("miniclip-*.whl")
+    top = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+    assert {name for name in top if not name.endswith(".dist-info")} == {"miniclip", "kernels"}
+
+    run(sys.executable, "-m", "venv", place)
+    python = place / ("Scripts" if os.name == "nt" else "bin") / "python"
+    run(python, "-m", "pip", "install", "--no-deps", "--no-index", wheel)
+    (site,) = place.rglob("site-packages")
+    # the dependencies are those of the environment that runs this test
+    (site / "outer.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    elsewhere.mkdir()
+    alone = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    run(python, "-c", FROM_ELSEWHERE, cwd=elsewhere, env=alone)
+    said = run(python, "-m", "miniclip.benchmarks", "-h", cwd=elsewhere, env=alone)
+    assert "towers" in said
