@@ -27,7 +27,6 @@ EXPECTED = {
     ("miniclip.zeroshot", "miniclip.evaluation.confidence"),
     ("miniclip.zeroshot", "miniclip.evaluation.retrieval"),
     ("miniclip.data.shards.pack", "miniclip.training.checkpoint"),
-    ("miniclip.data.__main__", "miniclip.benchmarks.loader"),
 }
 EXPECTED_CIRCLE = ("kernels.bench.gpu", "kernels.bench.__main__")
 

@@ -1,4 +1,6 @@
-"""How fast pairs come out of shards, and how much memory that takes: python -m miniclip.data bench
+"""How fast pairs come out of shards, and how much memory that takes.
+
+    python -m miniclip.benchmarks loader [out/]
 
 Four comparisons, each of which takes turns, and prints the median of the turns and their range:
 
@@ -264,7 +266,9 @@ def report_memory(size, batch_size, workers=2):
 
 def main(argv=None):
     """The command: pairs a second, ours and theirs. Returns the exit code."""
-    parser = Parser(prog="python -m miniclip.data bench", description="Time pairs from shards.")
+    parser = Parser(
+        prog="python -m miniclip.benchmarks loader", description="Time pairs from shards."
+    )
     parser.add_argument("data", nargs="?", help="shards (default: some are made)")
     parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
     parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")

@@ -12,7 +12,6 @@ import sys
 
 from tqdm import tqdm
 
-from miniclip.benchmarks import loader
 from miniclip.common import Parser, UserError
 from miniclip.data import BadPicture, open_pairs, printable, report_skipped
 from miniclip.data.emoji.dataset import JOINER, Emoji, words
@@ -109,16 +108,14 @@ def decode_all(pairs):
 
 
 def main(argv=None):
-    """The command: a summary, or the sub-commands pack and bench. Returns the exit code."""
+    """The command: a summary, or the sub-command pack. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] == ["pack"]:
         return pack.main(argv[1:])
-    if argv[:1] == ["bench"]:
-        return loader.main(argv[1:])
     parser = Parser(
         prog="python -m miniclip.data",
         description="Count what is in a set of pairs.",
-        epilog="pack ... writes shards, bench ... times them; see pack -h, bench -h",
+        epilog="pack ... writes shards; see pack -h",
     )
     parser.add_argument(
         "data", nargs="?", help="pairs.csv, a folder or shards (default: the embedded emoji)"

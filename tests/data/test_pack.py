@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from miniclip.benchmarks import __main__ as benchmark
 from miniclip.benchmarks.loader import photograph
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
@@ -160,7 +161,7 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
 def test_the_bench_counts_every_way(tmp_path, capsys):
     pack(Coloured(64), tmp_path / "out")
     options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()
-    assert main(["bench", str(tmp_path / "out"), *options]) == 0
+    assert benchmark.main(["loader", str(tmp_path / "out"), *options]) == 0
     printed = capsys.readouterr().out
     for words in ("miniclip ", "webdataset + torchvision ", "data path ", "bare loop ", "1 worker ",
                   "2 workers ", "2 bare loops ", "MiB beyond them"):  # fmt: skip
