@@ -11,6 +11,7 @@ not. Left out: the loss alone (`python -m kernels.bench`) and loading.
 
 import logging
 from functools import partial
+from importlib.util import find_spec
 
 import torch
 
@@ -24,12 +25,10 @@ from miniclip.weights.architecture import OPENCLIP
 
 def open_clip_model(name, state):
     """open_clip's model of this name with the same weights, or None where there is none."""
-    try:
-        import open_clip
-    except ImportError:
+    if name not in OPENCLIP or not find_spec("open_clip"):
         return None
-    if name not in OPENCLIP:
-        return None
+    import open_clip
+
     logging.disable(logging.WARNING)  # it warns that the weights are random
     model = open_clip.create_model(OPENCLIP[name] + "-quickgelu")
     model.load_state_dict(state)

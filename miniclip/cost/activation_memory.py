@@ -24,14 +24,14 @@ class _Autocast(TorchFunctionMode):
     def __init__(self, low):
         super().__init__()
         self.dtypes = dict.fromkeys(self.PRODUCTS, low) | {"layer_norm": torch.float32}
-        self.low, self.copies = low, {}
+        self.low, self.copies = low, []
 
     def cast(self, x, dtype):
         if not (torch.is_tensor(x) and x.is_floating_point()) or x.dtype == dtype:
             return x
         copy = x.to(dtype)
         if isinstance(x, torch.nn.Parameter):
-            self.copies[_key(copy)] = copy  # autocast makes one and keeps it
+            self.copies.append(copy)  # autocast makes one and keeps it
         return copy
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
@@ -46,11 +46,6 @@ class _Autocast(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _key(x):
-    """The same for all tensors that share one storage."""
-    return x.untyped_storage()._cdata
-
-
 def activations(model, length, dtype):
     """Bytes that the backward pass needs, beside the weights and their gradients.
 
@@ -62,12 +57,10 @@ def activations(model, length, dtype):
     size = model.config["image_size"]
     images = torch.empty(1, 3, size, size, device="meta")
     tokens = torch.zeros(1, length, dtype=torch.long, device="meta")
-    weights = {_key(t) for t in model.state_dict().values()}
     mode, kept, visited = _Autocast(dtype), {}, [(None, 0)]
 
     def keep(x):
-        # holding on to the storage keeps its address from being given to another
-        kept.setdefault(_key(x), (x.untyped_storage(), visited[-1][0]))
+        kept.setdefault(x.untyped_storage(), visited[-1][0])  # torch keeps one object a storage
         return x
 
     def enter(module, args):
@@ -81,14 +74,15 @@ def activations(model, length, dtype):
     hooks = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
     with hooks[0], hooks[1], torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), mode:
         model(images, tokens, normalize=False)
+    copies = {copy.untyped_storage() for copy in mode.copies}
+    weights = {t.untyped_storage() for t in model.state_dict().values()}
     inside = Counter()  # block -> bytes kept in it; None: outside the blocks
-    for key, (storage, block) in kept.items():
-        if key not in weights and key not in mode.copies:
-            inside[block] += storage.nbytes()
+    for storage in kept.keys() - weights - copies:
+        inside[kept[storage]] += storage.nbytes()
     a_pair, outside = inside.total(), inside.pop(None, 0)
     return dict(
         a_pair=a_pair,
         a_pair_checkpointed=outside + sum(input_bytes for _, input_bytes in visited),
         largest_block=max(inside.values(), default=0),
-        copies=sum(copy.untyped_storage().nbytes() for copy in mode.copies.values()),
+        copies=sum(copy.nbytes() for copy in copies),
     )

@@ -47,23 +47,23 @@ def plan(
     length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
     Raises UserError for unknown names and for sizes that cannot be.
     """
-    if gpu not in GPUS:
-        raise UserError(f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}")
-    card = GPUS[gpu]
+    card = GPUS.get(gpu, GPUS["v100"])
     precision = precision or ("bf16" if card["bf16"] else "fp16")
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise UserError(f"precision must be one of fp32, bf16, fp16, not {precision!r}")
-    if not card[precision]:
-        raise UserError(f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32")
-    if not 1 <= world <= batch_size:
-        raise UserError(f"{world} GPUs cannot share a batch of {batch_size}: each needs a pair")
-    if micro_batch is not None and micro_batch < 1:
-        raise UserError(f"a micro-batch has at least 1 pair, not {micro_batch}")
-    if not 0 < utilisation <= 1:
-        raise UserError(f"utilisation is a share of the peak, 0 to 1, not {utilisation}")
     context = MODELS[model]["context_length"] if model in MODELS else math.inf
-    if length and not 1 <= length <= context:
-        raise UserError(f"{model} reads 1 to {context} tokens, not {length}")
+    formats = ("fp32", "bf16", "fp16")
+    rules = {  # what to say where it does not hold
+        f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}": gpu in GPUS,
+        f"precision must be one of {', '.join(formats)}, not {precision!r}": precision in formats,
+        f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32": card.get(precision),
+        f"{world} GPUs cannot share a batch of {batch_size} pairs": 1 <= world <= batch_size,
+        f"a micro-batch has at least 1 pair, not {micro_batch}": micro_batch is None
+        or micro_batch > 0,
+        f"utilisation is a share of the peak, 0 to 1, not {utilisation}": 0 < utilisation <= 1,
+        f"{model} reads 1 to {context} tokens, not {length}": 1 <= (length or 1) <= context,
+    }
+    for sentence, holds in rules.items():
+        if not holds:
+            raise UserError(sentence)
 
     config, parameters, kept, flop = _measured(model, length, precision)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
