@@ -33,20 +33,24 @@ def take_turns(functions, rounds, clock=time.perf_counter, check=None):
     return {name: own[1:] for name, own in seconds.items()}
 
 
-def comparison(what, unit):
-    """An empty table for the rows of `compare`."""
-    ranged = "lowest to highest"
-    return Table(what, "library", unit, ranged, "miniclip is faster by", ranged)
+def compare(head, unit, convert, measurements):
+    """A table with a row for each function of each measurement: its median and range, and the ratio
+    to the first function, which is ours.
+
+    measurements: (what, result of take_turns) one after the other, `head` their column's name;
+    convert: seconds -> the unit.
+    """
+    table = Table(head, "library", unit, "lowest to highest", "miniclip is faster by", "")
+    for what, seconds in measurements:
+        first = next(iter(seconds.values()))
+        for name, own in seconds.items():
+            ratios = [theirs / ours for ours, theirs in zip(first, own)]
+            faster = [] if own is first else _spread(ratios, ".2f")
+            table.add(what, name, *_spread([convert(s) for s in own], ",.0f"), *faster)
+    return table
 
 
-def compare(table, what, seconds, convert):
-    """Add a row for each function of `take_turns`, ours first. convert: seconds -> the unit."""
-    first = next(iter(seconds))
-    for name, own in seconds.items():
-        values = [convert(s) for s in own]
-        cells = [f"{statistics.median(values):,.0f}", f"{min(values):,.0f} to {max(values):,.0f}"]
-        if name != first:
-            ratios = [theirs / ours for ours, theirs in zip(seconds[first], own)]
-            cells.append(f"{statistics.median(ratios):.2f}")
-            cells.append(f"{min(ratios):.2f} to {max(ratios):.2f}")
-        table.add(what, name, *cells)
+def _spread(values, form):
+    """The median, and the lowest to the highest, as texts."""
+    low, middle, high = (format(f(values), form) for f in (min, statistics.median, max))
+    return middle, f"{low} to {high}"

@@ -17,7 +17,7 @@ from functools import partial
 from itertools import accumulate
 from pathlib import Path
 
-from miniclip.benchmarks.timer import compare, comparison, take_turns
+from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe.cleaning import is_plain
 from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
 from miniclip.common import Parser, UserError, number
@@ -124,8 +124,6 @@ def main(argv=None):
     functions = {k: partial(encode_next, encode, iter(texts)) for k, encode in encoders().items()}
     # seconds of this process alone, however busy the machine is
     seconds = take_turns(functions, args.rounds, time.process_time, check)
-    table = comparison("texts", "texts/s")
-    compare(table, "captions", seconds, lambda s: args.n / s)
     print(f"{args.n:,} new captions in each of {args.rounds} rounds; one thread; equal ids")
-    print(table)
+    print(compare("texts", "texts/s", lambda s: args.n / s, [("captions", seconds)]))
     return 0

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 
 import torch
 
-from miniclip.benchmarks.timer import compare, comparison, take_turns
+from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, UserError, machine, number, pick_device
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import MODELS, create_model
@@ -93,8 +93,8 @@ def batch(config, size, device):
     return images.to(device), tokens.to(device)
 
 
-def measurements(models, images, tokens):
-    """Yield (what, {library: function to time}): both passes and a training step, in each dtype."""
+def measurements(models, images, tokens, rounds):
+    """Yield (what, {library: seconds}): both passes and a training step, in each dtype."""
     for dtype in ("fp32", "bf16"):
         rows = {"forward": {}, "forward + backward": {}, "training step": {}}
         for library, model in models.items():
@@ -105,13 +105,13 @@ def measurements(models, images, tokens):
             how = LOSSES[library], optimizer
             rows["training step"][library] = partial(training_step, *inputs, *how)
         for what, functions in rows.items():
-            yield f"{dtype}  {what}", functions
+            yield f"{dtype}  {what}", take_turns(functions, rounds)
 
 
 def main(argv=None):
     """The command: a table for each model. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks towers", description="Time the towers.")
-    parser.add_argument("--models", nargs="+", default=["rn50", "vit_b32"], help="names of MODELS")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=["rn50", "vit_b32"])
     parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")
     parser.add_argument("--rounds", type=number(int, low=1), default=5, help="timings of each (5)")
     parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
@@ -121,9 +121,6 @@ def main(argv=None):
     torch.manual_seed(0)
     try:
         device = pick_device(args.device)
-        for name in args.models:
-            if name not in MODELS:
-                raise UserError(f"--models must be among {', '.join(MODELS)}, not {name}")
     except UserError as error:
         parser.error(str(error))
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())
@@ -132,8 +129,7 @@ def main(argv=None):
         ours = create_model(name)
         models = {"miniclip": ours, "open_clip": open_clip_model(name, ours.state_dict())}
         models = {whose: m.to(device).train() for whose, m in models.items() if m is not None}
-        table = comparison(name, "ms")
-        for what, functions in measurements(models, *batch(ours.config, args.batch_size, device)):
-            compare(table, what, take_turns(functions, args.rounds), lambda s: 1000 * s)
-        print(table, flush=True)
+        inputs = batch(ours.config, args.batch_size, device)
+        seconds = measurements(models, *inputs, args.rounds)
+        print(compare(name, "ms", lambda s: 1000 * s, seconds), flush=True)
     return 0

@@ -1,4 +1,4 @@
-"""How many bytes autograd keeps for the backward pass, asked of the model itself (CLIP, section 2.5).
+"""How many bytes autograd keeps for the backward pass, by running the model (CLIP, section 2.5).
 
 On torch's meta device tensors have shapes and no numbers, so the largest model runs in a second and
 allocates nothing, and autograd passes every tensor that it would keep to a hook. So the count
@@ -63,16 +63,16 @@ def activations(model, length, dtype):
         kept.setdefault(x.untyped_storage(), visited[-1][0])  # torch keeps one object a storage
         return x
 
-    def enter(module, args):
+    def visit(module, args, *out):  # called before a block, without out, and after it
         if isinstance(module, (Block, Bottleneck)):
-            visited.append((module, args[0].nbytes))
+            visited.append((None, 0) if out else (module, args[0].nbytes))
 
-    def leave(module, args, out):
-        if isinstance(module, (Block, Bottleneck)):
-            visited.append((None, 0))
-
-    hooks = register_module_forward_pre_hook(enter), register_module_forward_hook(leave)
-    with hooks[0], hooks[1], torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), mode:
+    with (
+        register_module_forward_pre_hook(visit),
+        register_module_forward_hook(visit),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x),
+        mode,
+    ):
         model(images, tokens, normalize=False)
     copies = {copy.untyped_storage() for copy in mode.copies}
     weights = {t.untyped_storage() for t in model.state_dict().values()}

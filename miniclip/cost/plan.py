@@ -72,9 +72,8 @@ def plan(
     step = mine * (flop["forward"] + flop["backward"] + again)
 
     losses = loss_costs(batch_size, world, config["embed_dim"])
-    pair_bytes = kept["a_pair"]
-    if grad_checkpointing:
-        pair_bytes = kept["a_pair_checkpointed"] + kept["largest_block"]
+    checkpointed_bytes = kept["a_pair_checkpointed"] + kept["largest_block"]
+    pair_bytes = checkpointed_bytes if grad_checkpointing else kept["a_pair"]
     picture_bytes = 3 * config["image_size"] ** 2 * 4
     memory = {
         "weights": 4 * parameters,
@@ -242,9 +241,8 @@ def _verdict(p):
     gib, fit = p["gpu_bytes"] // GIB, p["pairs_that_fit"]
     if p["memory_bytes"] <= p["gpu_bytes"]:
         return f"fits in {gib}"
-    if fit == 0:
-        advice = f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
-    else:
+    advice = f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
+    if fit:
         more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
         advice = f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
     return f"does not fit in {gib}\n  {advice}"

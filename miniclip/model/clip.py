@@ -105,10 +105,9 @@ class CLIP(TextTransformer):
         super().__init__(
             embed_dim, text_width, text_layers, text_heads, vocab_size, context_length, **how
         )
-        size = (embed_dim, image_size)
+        size, shape = (embed_dim, image_size), (vision_width, vision_layers, vision_heads)
         if isinstance(vision_layers, int):
-            depth = (vision_width, vision_layers, vision_heads)
-            self.visual = ViT(*size, vision_patch, *depth, **how)
+            self.visual = ViT(*size, vision_patch, *shape, **how)
         else:
             self.visual = ResNet(*size, vision_layers, vision_width, vision_heads, checkpointing)
             vision_layers = list(vision_layers)

@@ -7,7 +7,7 @@ import pytest
 
 from miniclip.benchmarks import __main__ as command
 from miniclip.benchmarks import towers
-from miniclip.benchmarks.timer import compare, comparison, take_turns
+from miniclip.benchmarks.timer import compare, take_turns
 
 
 def test_a_round_times_the_functions_in_turn_and_the_warm_up_is_left_out():
@@ -27,8 +27,8 @@ def test_the_garbage_collector_runs_between_the_calls_only():
 
 
 def test_the_ratio_is_taken_within_a_round():
-    table = comparison("what", "ms")
-    compare(table, "one", {"ours": [1.0, 2.0, 4.0], "theirs": [3.0, 4.0, 4.0]}, lambda s: 1000 * s)
+    seconds = {"ours": [1.0, 2.0, 4.0], "theirs": [3.0, 4.0, 4.0]}
+    table = compare("what", "ms", lambda s: 1000 * s, [("one", seconds)])
     ours, theirs = (row[1:] for row in table.rows[1:])
     assert ours == ["ours", "2,000", "1,000 to 4,000", "", ""]
     assert theirs == ["theirs", "4,000", "3,000 to 4,000", "2.00", "1.00 to 3.00"]
