@@ -6,6 +6,7 @@ and shows its traceback.
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -26,6 +27,23 @@ class Parser(argparse.ArgumentParser):
         if message:
             print(f"{self.prog}: error: {message}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def command(prog):
+    """Decorator of a command's main(argv=None): a UserError is printed as "prog: error: sentence" and
+    the process exits with code 2. An empty sentence prints nothing (another rank prints it)."""
+
+    def decorate(main):
+        @functools.wraps(main)
+        def run(argv=None):
+            try:
+                return main(argv)
+            except UserError as error:
+                Parser(prog).error(str(error))
+
+        return run
+
+    return decorate
 
 
 def number(kind, low=None, above=None):
