@@ -45,7 +45,11 @@ def load(path, device="cpu", activation=None, image_size=None):
     Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
     activation than it says. Nothing in the file is executed; files.py says what is trusted.
     """
-    file = files.read(path)
+    return from_file(path, files.read(path), device, activation, image_size)
+
+
+def from_file(path, file, device="cpu", activation=None, image_size=None):
+    """`load` for a file that was read already: file is what files.read(path) returned."""
     content = file["content"]
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         config, state, tokenizer = _from_checkpoint(path, content)
