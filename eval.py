@@ -1,7 +1,7 @@
-"""Judge a CLIP from its checkpoint alone, in the order of the paper's table of contents.
+"""Evaluate a CLIP from its checkpoint alone, and write a report in the order of the paper.
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
-    python eval.py --checkpoint ... --task probe shift     some parts of the report only
+    python eval.py --checkpoint ... --task probe shift     some sections of the report only
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
@@ -18,150 +18,153 @@ from pathlib import Path
 
 import torch
 
-import miniclip
-from miniclip.common import Parser, UserError, machine, number, pick_device, write_json
+from miniclip.common import Parser, UserError, command, machine, number, pick_device, write_json
 from miniclip.data import report_skipped
 from miniclip.evaluation.context import (
     EvalContext,
+    open_classes,
     open_data,
-    open_examined,
     open_shifts,
     open_templates,
 )
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.human_comparison import run_quiz
-from miniclip.evaluation.report.pictures import draw_retrieval
-from miniclip.evaluation.report.scrutiny import class_design, overlap, people
-from miniclip.evaluation.report.supervision import probes, robustness
-from miniclip.evaluation.report.transfer import retrieval, zero_shot
+from miniclip.evaluation.report import (
+    bias,
+    data_overlap,
+    human_comparison,
+    plots,
+    probes,
+    retrieval,
+    robustness,
+    zero_shot,
+)
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import Gallery
+from miniclip.weights import convert, files
 
-# the table of contents: task -> (the part, whether it needs labelled pictures)
+# the table of contents: task -> section of the report
 CONTENTS = {
-    "retrieval": (retrieval, False),  #   appendix: text and image retrieval
-    "zero_shot": (zero_shot, True),  #    3.1: names alone, templates, ensembles; figure 4
-    "probe": (probes, True),  #           3.1.5, 3.2: shots and probes; figures 6, 7, 8
-    "shift": (robustness, True),  #       3.3: other drawings, digits; figures 13, 14, 15
-    "humans": (people, False),  #         4: people; table 2
-    "overlap": (overlap, False),  #       5: was the test in the training set? figure 17
-    "classes": (class_design, False),  #  7.1: the list of names, and groups; tables 6, 7
+    "retrieval": retrieval,  #     appendix: text and image retrieval
+    "zero_shot": zero_shot,  #     3.1: names alone, templates, ensembles; figure 4
+    "probe": probes,  #            3.1.5, 3.2: few shots and linear probes; figures 6, 7, 8
+    "shift": robustness,  #        3.3: other drawings, digits; figures 13, 14, 15
+    "humans": human_comparison,  # 4: comparison with people; table 2
+    "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
+    "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
+NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
 def options(argv):
     """Parse the command line."""
-    parser = Parser(prog="eval.py", description="Judge a CLIP from its checkpoint.")
-    parser.add_argument("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run")
-    parser.add_argument(
-        "--activation", choices=("gelu", "quickgelu"), help="of a foreign checkpoint"
-    )
-    parser.add_argument("--task", nargs="+", choices=list(CONTENTS), metavar="TASK",
-                        help=f"which parts (default: all): {', '.join(CONTENTS)}")  # fmt: skip
-    parser.add_argument("--data", help="pairs.csv or a folder (default: what it was trained on)")
-    parser.add_argument("--image-column", help="csv: the column of picture paths")
-    parser.add_argument("--caption-column", help="csv: the column of captions")
-    parser.add_argument("--separator", help="csv: the separator")
-    parser.add_argument(
-        "--images", help="labelled pictures: folder/class/*, csv (filepath,label), tar"
-    )
-    parser.add_argument(
-        "--classes", help="text file, a name a line in the labels' order; or imagenet"
-    )
-    parser.add_argument("--templates", help="text file, a template with {} a line; or imagenet")
-    parser.add_argument("--shift", action="append", metavar="NAME=FOLDER",
-                        help="the same classes in other pictures; may be given again")  # fmt: skip
-    parser.add_argument("--seeds", type=number(int, low=1), default=5, help="of few-shot draws (5)")
-    parser.add_argument("--out", type=Path, help="folder for the report")
-    parser.add_argument("--quiz", action="store_true", help="be the human of section 4")
-    parser.add_argument("--search", metavar="TEXT", help="find the pictures nearest to a text")
-    parser.add_argument("-k", type=number(int, low=1), default=16, help="how many to find (16)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
-    return parser.parse_args(argv), parser
+    parser = Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
+    add = parser.add_argument
+    add("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run, or a weights file")
+    add("--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it")
+    names = ", ".join(CONTENTS)
+    add("--task", nargs="+", choices=list(CONTENTS), metavar="TASK", help=f"some of {names} (all)")
+    add("--data", help="pairs.csv or a folder (default: what it was trained on)")
+    add("--image-column", help="csv: the column of picture paths")
+    add("--caption-column", help="csv: the column of captions")
+    add("--separator", help="csv: the separator")
+    add("--images", help="labelled pictures: folder/class/*, csv (filepath,label), tar")
+    add("--classes", help="text file, a name a line in the labels' order; or imagenet")
+    add("--templates", help="text file, a template with {} a line; or imagenet")
+    again = "the same classes in other pictures; may be given again"
+    add("--shift", action="append", metavar="NAME=FOLDER", help=again)
+    add("--seeds", type=number(int, low=1), default=5, help="of few-shot draws (5)")
+    add("--out", type=Path, help="folder for the report")
+    add("--quiz", action="store_true", help="answer for the people of section 4")
+    add("--search", metavar="TEXT", help="find the pictures nearest to a text")
+    add("-k", type=number(int, low=1), default=16, help="how many to find (16)")
+    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    add("--threads", type=number(int, low=1), help="CPU threads of torch")
+    return parser.parse_args(argv)
 
 
 def search(model, tokenizer, pairs, text, k, path):
-    """--search: print the k nearest pictures of all, and draw them."""
+    """--search: print the k nearest of all pictures, and draw them."""
     gallery = Gallery(model, tokenizer, pairs, range(len(pairs)))
-    found = draw_retrieval(gallery, [text], path, columns=min(k, len(gallery.kept)))[0]
-    for place, (index, cosine) in enumerate(found, 1):
-        print(f"{place:3d}  {cosine:.3f}  {pairs.captions(index)[0]}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    [found] = plots.draw_retrieval(gallery, [text], path, columns=min(k, len(gallery.kept)))
+    for rank, (index, cosine) in enumerate(found, 1):
+        print(f"{rank:3d}  {cosine:.3f}  {pairs.captions(index)[0]}")
     print(f"drawn in {path}")
 
 
-def quiz(e, folder):
+def quiz(context, folder):
     """--quiz: the reader and the model on the same held-out pictures."""
-    if e.labelled is None:
+    if context.labelled is None:
         raise UserError("the quiz needs labelled pictures: add --images")
-    x, y, kept = e.seen("test")
-    right = dict(zip(kept, ((x @ e.weights()).argmax(1) == y).tolist()))
-    run_quiz(e.labelled, kept, right, folder)
+    right = context.zero_shot_right("test")
+    run_quiz(context.labelled, right, right, folder)
 
 
-def examine(e, tasks):
-    """Go through the tasks in the order of the contents; returns their results."""
+def write_sections(context, tasks):
+    """Write the sections in the order of the contents; returns their results."""
     results = {}
-    for task, (part, needs_labels) in CONTENTS.items():
-        if task not in tasks:
+    for task in [task for task in CONTENTS if task in tasks]:
+        if task in NEED_LABELS and context.labelled is None:
+            context.report.section(task.replace("_", "-"), "left out")
+            context.report.say("These pairs have no classes; give labelled pictures with --images.")
             continue
-        if needs_labels and e.labelled is None:
-            e.report.section(task.replace("_", "-"), "left out")
-            e.report.say("These pairs have no classes; give labelled pictures with --images.")
-            continue
-        began = time.monotonic()
+        began, found = time.monotonic(), {}
         try:
-            found = part(e)
-        except UserError as error:  # what only this part needs is missing: the others go on
-            e.report.say(f"Left out: {error}.")
-            found = {}
-        found["seconds"] = round(time.monotonic() - began, 1)
-        splits = {k: v for k, v in found.items() if task == "retrieval" and k in e.pairs.splits}
-        results |= splits | {task: {k: v for k, v in found.items() if k not in splits}}
+            found = CONTENTS[task].write(context)
+        except UserError as error:  # something that only this section needs is missing
+            context.report.say(f"Left out: {error}.")
+        # the held-out splits stand at the top level of results.json, as train.py writes them
+        results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
+        results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
     return results
 
 
+@command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    args, parser = options(argv)
-    try:
-        device = pick_device(args.device)
-        if args.threads:
-            torch.set_num_threads(args.threads)
-        model, tokenizer, _ = miniclip.load(
-            args.checkpoint, device=device, activation=args.activation
-        )
-        pairs, own_data = open_data(args)
-        out = args.out or args.checkpoint.parent / (
-            f"eval_{Path(args.data).stem}" if args.data and not own_data else ""
-        )
-        if args.search is not None:
-            out.mkdir(parents=True, exist_ok=True)
-            search(model, tokenizer, pairs, args.search, args.k, out / "search.png")
-            return 0
-        labelled = open_examined(args, pairs)
-        shifts, missing = open_shifts(args, labelled, pairs)
-        e = EvalContext(FeatureCache(model, tokenizer), pairs, own_data, labelled,
-                 open_templates(args, labelled, pairs), shifts, missing,
-                 Report(out, f"{args.checkpoint} on {pairs.name}"), args.seeds)  # fmt: skip
-        if args.quiz:
-            quiz(e, out / "quiz")
-            return 0
-    except UserError as error:
-        parser.error(str(error))
-
-    results = examine(e, args.task or CONTENTS)
+    args = options(argv)
+    device = pick_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    file = files.read(args.checkpoint)
+    model, tokenizer, _ = convert.from_file(args.checkpoint, file, device, args.activation)
+    pairs, trained_on_pairs = open_data(args, file["content"].get("options"))
+    other = args.data and not trained_on_pairs
+    out = args.out or args.checkpoint.parent / (f"eval_{Path(args.data).stem}" if other else "")
+    if args.search is not None:
+        search(model, tokenizer, pairs, args.search, args.k, out / "search.png")
+        return 0
+    labelled = open_classes(args, pairs)
+    shifts, missing_shifts = open_shifts(args, labelled)
+    context = EvalContext(
+        features=FeatureCache(model, tokenizer),
+        pairs=pairs,
+        trained_on_pairs=trained_on_pairs,
+        labelled=labelled,
+        templates=open_templates(args, labelled, pairs),
+        shifts=shifts,
+        missing_shifts=missing_shifts,
+        report=Report(out, f"{args.checkpoint} on {pairs.name}"),
+        seeds=args.seeds,
+    )
+    if args.quiz:
+        quiz(context, out / "quiz")
+        return 0
+    results = write_sections(context, args.task or CONTENTS)
     if labelled is not None and labelled.skipped:
-        e.report.say(report_skipped(labelled.skipped))
+        context.report.say(report_skipped(labelled.skipped))
+    context.report.write()
+    given = sys.argv if argv is None else ["eval.py", *argv]
     results |= {
-        "command": " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])]),
-        "checkpoint": str(args.checkpoint), "seconds": round(time.monotonic() - began, 1),
+        "command": " ".join(["python", *given]),
+        "checkpoint": str(args.checkpoint),
+        "seconds": round(time.monotonic() - began, 1),
         "machine": machine(device),
-    }  # fmt: skip
+    }
     path = out / "results.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     write_json(path, before | results)
-    e.report.write()
     print(
         f"\nreport.md with its figures and results.json are in {out}, after {results['seconds']:.0f} s"
     )

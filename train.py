@@ -35,11 +35,12 @@ from miniclip.data.loader import batches, default_workers, join, planned_parts
 from miniclip.data.prefetch import PartsAhead, batches_ahead
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
-from miniclip.evaluation.report.pictures import draw_curves, draw_retrieval
+from miniclip.evaluation.report.plots import draw_retrieval
 from miniclip.evaluation.retrieval import evaluate_heldout, table
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.training import checkpoint
+from miniclip.training.curves import draw_curves
 from miniclip.training.grad_cache import microbatch_step
 from miniclip.training.optimizer import HalfAdamW
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule

@@ -1,21 +1,70 @@
-"""Zero-shot classification: the text encoder writes a classifier from the names of its classes
-(CLIP, sections 3.1.2 and 3.1.4).
+"""Zero-shot classification: the text encoder makes a classifier out of class names (CLIP, sections
+3.1.2 and 3.1.4).
 
-A class is a sentence; a sentence is a unit vector; the vector is a column of a linear classifier.
-With several templates ("a photo of a {}.", "a drawing of a {}.") the vectors of one class are
-averaged and normalized again: an ensemble in embedding space costs nothing at prediction time.
-The text encoder is a hypernetwork here: it is run once a class, and writes the weights.
-Left out: calibration of the logits, and prompts that are learned.
+A class name is put into a template, the sentence is encoded as a unit vector, and this vector is the
+class's column in a linear classifier. With several templates ("a photo of a {}.", "a drawing of a
+{}.") the vectors of one class are averaged and normalized again: an ensemble in embedding space, as
+cheap at prediction as one template. The text encoder runs once a class, not once a picture.
+The functions that encode pictures and texts stand here too; retrieval and the probes use them.
+Left out: calibration of the logits, and learned prompts.
 """
 
+import itertools
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.evaluation.confidence import share
-from miniclip.evaluation.retrieval import encode_texts
+from miniclip.data.dataset import BadPicture
+from miniclip.data.transforms import evaluation
+
+
+def readable_pictures(source, indices):
+    """Yield (index, source.image(index)) for each of `indices` whose picture can be read."""
+    for index in indices:
+        try:
+            picture = source.image(index)
+        except BadPicture:
+            continue
+        yield index, picture
+
+
+@torch.inference_mode()
+def _encode(model, encode, batches):
+    """encode(batch, normalize=True) of every batch, joined: (K, E) fp32 on the CPU.
+
+    The model is in evaluation mode meanwhile; the batches are moved to its device.
+    """
+    device, was_training = model.logit_scale.device, model.training
+    model.eval()
+    features = [torch.zeros(0, model.config["embed_dim"])]
+    features += [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
+    model.train(was_training)
+    return torch.cat(features)
+
+
+def encode_images(model, source, indices, batch_size=256):
+    """Unit features of source.image(i), i in indices: ((K, E) fp32 on the CPU, the K indices kept).
+
+    A picture that cannot be read is left out.
+    """
+    preprocess, kept = evaluation(model.config["image_size"]), []
+
+    def batches():
+        stream = readable_pictures(source, indices)
+        while batch := [(i, preprocess(p)) for i, p in itertools.islice(stream, batch_size)]:
+            kept.extend(i for i, _ in batch)
+            yield torch.stack([image for _, image in batch])
+
+    return _encode(model, model.encode_image, batches()), kept
+
+
+def encode_texts(model, tokenizer, texts, batch_size=512):
+    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU."""
+    starts = range(0, len(texts), batch_size)
+    batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
+    return _encode(model, model.encode_text, batches)
 
 
 def classifier_weights(model, tokenizer, names, templates):
@@ -37,44 +86,28 @@ def classifier_weights(model, tokenizer, names, templates):
     return F.normalize(mean, dim=1).T
 
 
-def classify(pictures, weights):
+def classify(images, weights):
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64."""
-    return (pictures @ weights).argmax(1)
+    return (images @ weights).argmax(1)
 
 
-def accuracy(predicted, labels):
-    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share right, its mean over the
-    classes present, and the 95 % interval (Wilson) of the first. Raises UserError for no pictures."""
-    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
-    if len(labels) == 0:
-        raise UserError("no labelled pictures to classify")
-    right = (predicted == labels).double()
-    per_class = [right[labels == c].mean().item() for c in labels.unique()]
-    interval = share(int(right.sum()), len(labels))
-    return {
-        "accuracy": interval["value"],
-        "balanced_accuracy": sum(per_class) / len(per_class),
-        "n": len(labels),
-        "low": interval["low"],
-        "high": interval["high"],
-    }
+def choose_caption(model, tokenizer, images, candidates):
+    """The nearest of each picture's own candidate captions: (K,) int64 positions.
 
-
-def scores(similarity, labels, k=5):
-    """accuracy of the best class of each row, and 'top5', the share with its class among the k best.
-
-    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k are
-    better, so that a model that says the same of all classes gains nothing by ties at the end.
+    images: (K, E) unit features; candidates: K non-empty lists of strings, for example
+    ["woman firefighter: dark skin tone", "woman firefighter: light skin tone", ...].
     """
-    labels = torch.as_tensor(labels)
-    result = accuracy(similarity.argmax(1), labels)
-    own = similarity.gather(1, labels[:, None])
-    others = (similarity >= own).sum(1) - 1  # ties count against it
-    return result | {f"top{k}": (others < k).double().mean().item()}
+    texts = encode_texts(model, tokenizer, list(itertools.chain.from_iterable(candidates)))
+    own = texts.split([len(captions) for captions in candidates])
+    best = [(features @ image).argmax().item() for features, image in zip(own, images)]
+    return torch.tensor(best, dtype=torch.int64)
 
 
 def read_lines(path, what):
-    """The lines of a text file that say something: list of str. Raises UserError, naming `what`."""
+    """The lines of a text file that are not blank, stripped: list of str.
+
+    Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
+    """
     try:
         lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -87,7 +120,7 @@ def read_lines(path, what):
 
 
 def imagenet():
-    """OpenAI's 1,000 names and 80 templates for ImageNet, as open_clip brings them: (names, templates).
+    """OpenAI's 1,000 class names and 80 templates for ImageNet, from open_clip: (names, templates).
 
     Raises UserError where open_clip is not installed.
     """
@@ -98,11 +131,3 @@ def imagenet():
             "ImageNet's names and templates need: pip install open_clip_torch"
         ) from None
     return list(IMAGENET_CLASSNAMES), [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
-
-
-def nearest_neighbour(known, known_labels, asked):
-    """Label of the nearest known row by Euclidean distance: a supervised yardstick.
-
-    known (K, P) and asked (Q, P) are pictures as flat floats, known_labels (K,) int64 -> (Q,).
-    """
-    return known_labels[torch.cdist(asked, known).argmin(1)]

@@ -7,14 +7,14 @@ import train
 from miniclip.benchmarks import towers
 from miniclip.common import UserError
 from miniclip.data import __main__ as data
+from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack
-from miniclip.evaluation import context
 from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
     "train": (train, ["--out", "run"], "open_pairs"),
-    "eval": (eval_command, ["--checkpoint", "none.pt"], "miniclip.load"),
+    "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
     "data": (data, [], "open_pairs"),
     "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
@@ -55,7 +55,7 @@ def test_a_bug_shows_its_traceback_although_it_is_a_value_error(command, monkeyp
         module.main(arguments)
 
 
-@pytest.mark.parametrize("missing", [checkpoint.load, context.open_labelled])
+@pytest.mark.parametrize("missing", [checkpoint.load, open_labelled])
 def test_a_path_that_is_not_there_is_the_users_mistake(missing, tmp_path):
     with pytest.raises(UserError):
         missing(tmp_path / "nothing.pt")

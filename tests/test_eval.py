@@ -20,8 +20,8 @@ def run(tmp_path_factory):
         Image.new("RGB", (32, 32), (8 * k, 255 - 8 * k, 99)).save(folder / f"{k}.png")
         lines.append(f"{k}.png\tcolour number {k}, was $1 # now $0")
     (folder / "pairs.tsv").write_text("\n".join(lines))
-    train.main(["--data", str(folder / "pairs.tsv"), "--out", str(folder / "run"), "--steps", "2",
-                "--batch-size", "8"])  # fmt: skip
+    data, out = str(folder / "pairs.tsv"), str(folder / "run")
+    train.main(["--data", data, "--out", out, "--steps", "2", "--batch-size", "8"])
     return folder / "run/checkpoint.pt"
 
 
@@ -73,8 +73,9 @@ def test_ones_own_classes_and_shifts_go_through_every_task(run, labelled, tmp_pa
     """One command on a labelled folder: each part writes its numbers, with n and interval."""
     (tmp_path / "templates.txt").write_text("{}\nthe colour {}\n")
     (tmp_path / "classes.txt").write_text("colour green\ncolour grey\ncolour red\n")
-    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--seeds", "2",
-                 "--images", str(labelled / "home"), "--templates", str(tmp_path / "templates.txt")]  # fmt: skip
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--seeds", "2"]
+    arguments += ["--images", str(labelled / "home")]
+    arguments += ["--templates", str(tmp_path / "templates.txt")]
     away = ["--shift", f"away={labelled / 'away'}"]
     assert evaluation.main([*arguments, *away]) == 0
     results = json.loads((tmp_path / "results.json").read_text())
@@ -99,11 +100,31 @@ def test_a_task_alone_writes_nothing_of_the_others(run, tmp_path):
     assert "humans" in results and "heldout" not in results and "overlap" not in results
 
 
+def test_the_checkpoint_is_read_once(run, tmp_path, monkeypatch):
+    read, load = [], torch.load
+    monkeypatch.setattr(torch, "load", lambda path, **kw: read.append(path) or load(path, **kw))
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--task", "humans"]
+    assert evaluation.main(arguments) == 0
+    assert read == [run], f"read {len(read)} times"
+
+
+def test_classes_to_test_on_that_none_was_learned_from_leave_the_probes_out(run, tmp_path, capsys):
+    for part, names in {"train": ("cat", "dog"), "test": ("cow", "hen")}.items():
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            for k in range(2):
+                Image.new("RGB", (9, 9), (80 * k, 9, 9)).save(tmp_path / part / name / f"{k}.png")
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--images", str(tmp_path)]
+    assert evaluation.main([*arguments, "--task", "probe", "humans"]) == 0
+    assert "Left out: no picture to test on" in capsys.readouterr().out
+
+
 def test_without_scikit_learn_the_rest_is_printed(run, labelled, tmp_path, monkeypatch, capsys):
     for module in ("sklearn", "sklearn.linear_model", "sklearn.datasets"):
         monkeypatch.setitem(__import__("sys").modules, module, None)
-    arguments = ["--checkpoint", str(run), "--out", str(tmp_path), "--images", str(labelled / "home"),
-                 "--task", "zero_shot", "probe", "shift", "humans"]  # fmt: skip
+    arguments = ["--checkpoint", str(run), "--out", str(tmp_path)]
+    arguments += ["--images", str(labelled / "home")]
+    arguments += ["--task", "zero_shot", "probe", "shift", "humans"]
     assert evaluation.main(arguments) == 0
     said = capsys.readouterr().out
     assert "pip install 'miniclip[eval]'" in said and "one template" in said

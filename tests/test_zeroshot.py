@@ -4,15 +4,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from miniclip.data.dataset import BadPicture
 from miniclip.zeroshot import (
-    accuracy,
+    choose_caption,
     classifier_weights,
     classify,
+    encode_images,
+    encode_texts,
     imagenet,
-    nearest_neighbour,
     read_lines,
-    scores,
 )
 from tests.rounding import tower_error
 
@@ -90,32 +92,38 @@ def test_a_picture_that_is_its_sentence_gets_its_class():
     assert classify(w.T, w).tolist() == [0, 1, 2]
 
 
-def test_balanced_accuracy_weighs_classes_alike():
-    scores = accuracy([0, 0, 0, 0], [0, 0, 0, 1])
-    assert (scores["accuracy"], scores["balanced_accuracy"], scores["n"]) == (0.75, 0.5, 4)
+def test_each_picture_chooses_among_its_own_captions():
+    candidates = [["a dog", "a cat"], ["a hen", "a dog", "a fox"]]
+    images = torch.stack([encode_texts(Words(), tokenizer, own)[1] for own in candidates])
+    assert choose_caption(Words(), tokenizer, images, candidates).tolist() == [1, 1]
+    assert choose_caption(Words(), tokenizer, images[:0], []).tolist() == []
 
 
-def test_the_nearest_neighbour_of_a_known_picture_is_itself():
-    known = torch.rand(5, 12, generator=torch.Generator().manual_seed(0))
-    labels = torch.tensor([3, 1, 4, 1, 5])
-    assert nearest_neighbour(known, labels, known).tolist() == labels.tolist()
+class Pictures:
+    """Pictures of one colour each; every third cannot be read."""
+
+    def image(self, i):
+        if i % 3 == 2:
+            raise BadPicture("damaged")
+        return Image.new("RGB", (9, 9), (i, i, i))
 
 
-def test_an_accuracy_has_its_interval():
-    found = accuracy([1] * 30 + [0] * 10, [1] * 40)
-    assert found["low"] < 0.75 < found["high"] and found["n"] == 40
+class Means(Words):
+    """An image tower whose feature is the mean of each channel."""
+
+    config = {"embed_dim": 3, "image_size": 8}
+
+    def encode_image(self, images, normalize=False):
+        return images.mean((2, 3))
 
 
-@given(st.integers(2, 12), st.integers(1, 30), st.integers(0, 99))
-def test_top_k_holds_top_1_and_ties_gain_nothing(classes, n, seed):
-    generator = torch.Generator().manual_seed(seed)
-    similarity = torch.randn(n, classes, generator=generator)
-    labels = torch.randint(classes, (n,), generator=generator)
-    found = scores(similarity, labels)
-    assert found["accuracy"] <= found["top5"]
-    by_hand = [labels[i] in similarity[i].argsort(descending=True)[:5] for i in range(n)]
-    assert found["top5"] == pytest.approx(sum(map(bool, by_hand)) / n)
-    assert scores(torch.zeros(n, 9), labels % 9)["top5"] == 0
+def test_pictures_that_cannot_be_read_are_left_out_whatever_the_batch_size():
+    all_at_once, kept = encode_images(Means(), Pictures(), range(10))
+    assert kept == [0, 1, 3, 4, 6, 7, 9] and all_at_once.shape == (7, 3)
+    for batch_size in (1, 2, 7):
+        features, again = encode_images(Means(), Pictures(), range(10), batch_size)
+        assert again == kept and torch.equal(features, all_at_once)
+    assert encode_images(Means(), Pictures(), [2, 5])[0].shape == (0, 3)
 
 
 def test_text_files_say_one_thing_a_line(tmp_path):

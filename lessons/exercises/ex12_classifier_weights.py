@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from miniclip.evaluation.retrieval import encode_texts
+from miniclip.zeroshot import encode_texts
 
 ANSWER = "miniclip.zeroshot:classifier_weights"
 

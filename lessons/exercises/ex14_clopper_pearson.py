@@ -11,11 +11,11 @@ ANSWER = "miniclip.evaluation.confidence:clopper_pearson"
 
 
 def clopper_pearson(right, n, confidence=0.95):
-    """(low, high), the exact interval around right / n: it holds the true share at least as often as
-    `confidence` says.
+    """(low, high), the exact interval around right / n: it covers the true share with a probability of
+    at least `confidence`.
 
-    low is the share at which `right` or more would happen with probability (1 - confidence) / 2
-    only, high the one at which `right` or fewer would. Raises ValueError when right / n is no share.
+    low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
+    which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     raise NotImplementedError  # about 12 lines
 

@@ -14,7 +14,7 @@ def effective_robustness(accuracy, shifted, line):
     """Accuracy under the shift beyond what the baseline predicts from accuracy at home.
 
     accuracy, shifted: fractions of 1, numbers or arrays; line: (slope, intercept) in logits, from
-    `baseline`. 0 is what others of this accuracy have; the difference is in accuracy, not in logits.
+    `baseline`. A model on the line has 0; the difference is in accuracy, not in logits.
     """
     raise NotImplementedError  # about 3 lines
 

@@ -1,12 +1,12 @@
-"""Class design and who pays for it (CLIP, section 7.1).
+"""Class design and errors by group (CLIP, section 7.1).
 
-A zero-shot classifier is whatever its list of names makes it: one more name, or another word for the
-same thing, moves errors about, and rarely evenly. The paper showed it with photographs of people; here
-the groups are those that Unicode's names state: the skin tone and the gender that a drawing was given.
-They are labels of drawings, not of people, and a number here says how this model treats these
-drawings, nothing about anybody. What carries over is the method: count errors for each group, with
+A zero-shot classifier is defined by its list of class names. One more name, or another word for the
+same class, changes which pictures are misclassified, often in one group more than in another. The
+paper shows this with photographs of people. Here the groups are those that Unicode's names state: the
+skin tone and the gender of a drawing. They are labels of drawings, not of people; a number says how
+this model treats these drawings. The method carries over: count errors for each group, with
 intervals, before and after the list of names changes.
-Left out: groups that a picture does not state, and any judgement of which error is harmful.
+Left out: groups that the name of a picture does not state, and which errors are harmful.
 """
 
 import re
@@ -14,6 +14,7 @@ import re
 import torch
 
 from miniclip.evaluation.confidence import share
+from miniclip.evaluation.data_overlap import base_emoji
 
 # ways to write the list of names; {} is the base emoji ("firefighter", "rowing boat")
 WORDINGS = {
@@ -22,55 +23,52 @@ WORDINGS = {
     "every name for a woman": ["woman {}"],
     "each class under all three": ["{}", "man {}", "woman {}"],
 }
+GENDERS = re.compile(r"\b(woman|man)\b")
 
 
 def gender(names):
-    """'woman', 'man', 'both names' (one drawing has several) or 'not stated', from all the names of a
-    picture."""
-    said = {m[0] for name in names for m in re.finditer(r"\b(woman|man)\b", name)}
-    neutral = any(not re.search(r"\b(woman|man)\b", name) for name in names)
-    if said and (neutral or len(said) > 1):
-        return "both names"
-    return said.pop() if said else "not stated"
+    """The gender that the names of one picture state: 'woman', 'man' or 'not stated'; 'both names' for
+    a picture whose names differ in it."""
+    stated = [set(GENDERS.findall(name)) or {"not stated"} for name in names]
+    found = set().union(*stated)
+    return found.pop() if len(found) == 1 else "both names"
 
 
-def people(pairs, base_emoji):
-    """The held-out compositions whose base emoji is drawn both as a woman and as a man: (indices, base
-    names of the classes, labels (n,) int64, genders, tones); the last two are lists of n groups."""
+def drawings_of_people(pairs):
+    """The held-out compositions whose base emoji is drawn both as a woman and as a man: (n indices,
+    class names, labels (n,) int64, n genders, n skin tones). A class is a base emoji."""
     drawn = {}
     for i in range(len(pairs)):
         for name in pairs.captions(i):
             drawn.setdefault(base_emoji(name), set()).add(gender([name]))
     both = {base for base, genders in drawn.items() if {"woman", "man"} <= genders}
-    indices = [i for i in pairs.splits["heldout_compositions"]
-               if base_emoji(pairs.captions(i)[0]) in both]  # fmt: skip
-    bases = [base_emoji(pairs.captions(i)[0]) for i in indices]
-    names = sorted(set(bases))
-    labels = torch.tensor([names.index(base) for base in bases], dtype=torch.long)
-    tones = [(*pairs.tones(i), "no tone stated")[0] if len(pairs.tones(i)) < 2 else "two tones"
-             for i in indices]  # fmt: skip
-    return indices, names, labels, [gender(pairs.captions(i)) for i in indices], tones
+    bases = {i: base_emoji(pairs.captions(i)[0]) for i in pairs.splits["heldout_compositions"]}
+    bases = {i: base for i, base in bases.items() if base in both}
+    names = sorted(set(bases.values()))
+    labels = torch.tensor([names.index(base) for base in bases.values()], dtype=torch.long)
+    tones = [[*pairs.tones(i)] or ["no tone stated"] for i in bases]
+    tones = [own[0] if len(own) == 1 else "two tones" for own in tones]
+    return list(bases), names, labels, [gender(pairs.captions(i)) for i in bases], tones
 
 
 def error_by_group(predicted, labels, groups):
     """Error rate of each group: {group: {'value', 'n', 'low', 'high'}} with Wilson's interval.
 
-    predicted, labels: (n,) int; groups: n strings. Raises ValueError when they are not as many.
+    predicted, labels: (n,) int; groups: n strings. Raises ValueError for another number of groups.
     """
     wrong = (torch.as_tensor(predicted) != torch.as_tensor(labels)).tolist()
     if len(wrong) != len(groups):
         raise ValueError(f"{len(groups)} groups do not go with {len(wrong)} predictions")
-    result = {}
-    for group in sorted(set(groups)):
-        own = [w for w, g in zip(wrong, groups) if g == group]
-        result[group] = share(sum(own), len(own))
-    return result
+    by_group = {}
+    for group, error in zip(groups, wrong):
+        by_group.setdefault(group, []).append(error)
+    return {group: share(sum(own), len(own)) for group, own in sorted(by_group.items())}
 
 
 def merged(similarity, members):
-    """Similarities (n, names) with several names for one class, made (n, classes) by the best name.
+    """Similarities to several names a class -> those to the best name of each class.
 
-    members: for each name the class it stands for, (names,) int.
+    similarity: (n, names); members: (names,) int, the class of each name -> (n, classes).
     """
     members = torch.as_tensor(members)
     columns = [similarity[:, members == c].amax(1) for c in range(int(members.max()) + 1)]

@@ -1,11 +1,12 @@
-"""How sure is a score? Intervals for a share of right answers (CLIP, section 5; Clopper and Pearson
-1934; Wilson 1927).
+"""Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
-A score of 44 % on 103 pictures is a sample. Wilson's interval is the short one, right on average:
-it stands beside every accuracy. Clopper and Pearson's is exact: it covers the truth at least as
-often as it says, whatever the truth is, and pays with its width; the paper uses it where few pictures
-decide, and so does data_overlap.py. No library is needed: a binomial tail and a bisection do.
-Left out: intervals for differences of paired answers (McNemar's test says more there).
+An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
+Wilson's is the shorter one: on average over true accuracies it covers the truth about as often as it
+states, for some of them a little less. The report gives it with every accuracy. Clopper and
+Pearson's is exact: it covers every truth at least as often as it states, and is wider for that. The
+paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, from a
+binomial tail and a bisection, because scipy is no dependency.
+Left out: intervals for the difference of two models on the same pictures (McNemar's test).
 """
 
 import functools
@@ -13,6 +14,9 @@ import math
 from statistics import NormalDist
 
 import numpy as np
+import torch
+
+from miniclip.common import UserError
 
 
 def _check(right, n):
@@ -22,8 +26,11 @@ def _check(right, n):
 
 @functools.lru_cache(maxsize=4096)
 def wilson(right, n, confidence=0.95):
-    """(low, high) around right / n: the shares p from which the sample is no further than z standard
-    errors, those at p. right, n: whole numbers. Raises ValueError when they are no share."""
+    """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
+
+    right, n: whole numbers; z: the normal quantile of `confidence`. Raises ValueError unless
+    0 <= right <= n and n >= 1.
+    """
     _check(right, n)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share = right / n
@@ -33,33 +40,31 @@ def wilson(right, n, confidence=0.95):
 
 
 def binomial_tail(right, n, p):
-    """P(X >= right) for n throws that succeed with probability p: the one-sided test's p-value."""
-    if right <= 0:
-        return 1.0
+    """P(X >= right) for X binomial (n, p): the p-value of the one-sided test."""
+    if right <= 0 or p >= 1:
+        return float(right <= n)
     if right > n or p <= 0:
         return 0.0
-    if p >= 1:
-        return 1.0
     k = np.arange(right, n + 1)
-    # logarithms: 103! is beyond a float
+    # logarithms: 171! is beyond a float64
     logs = _log_choose(n)[right:] + k * math.log(p) + (n - k) * math.log1p(-p)
     return min(1.0, float(np.exp(logs).sum()))
 
 
 @functools.lru_cache(maxsize=64)
 def _log_choose(n):
-    """log of n over k, k = 0 .. n: (n + 1,) fp64."""
+    """log of the binomial coefficient (n, k) for k = 0 .. n: (n + 1,) fp64."""
     log_factorial = np.concatenate([[0.0], np.log(np.arange(1, n + 1)).cumsum()])
     return log_factorial[n] - log_factorial - log_factorial[::-1]
 
 
 @functools.lru_cache(maxsize=4096)
 def clopper_pearson(right, n, confidence=0.95):
-    """(low, high), the exact interval around right / n: it holds the true share at least as often as
-    `confidence` says.
+    """(low, high), the exact interval around right / n: it covers the true share with a probability of
+    at least `confidence`.
 
-    low is the share at which `right` or more would happen with probability (1 - confidence) / 2
-    only, high the one at which `right` or fewer would. Raises ValueError when right / n is no share.
+    low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
+    which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     alpha = (1 - confidence) / 2
@@ -77,11 +82,40 @@ def clopper_pearson(right, n, confidence=0.95):
 
 
 def share(right, n, confidence=0.95):
-    """A share as the report writes it: {'value', 'n', 'low', 'high'}, Wilson's interval."""
+    """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
     low, high = wilson(int(right), int(n), confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
-def written(value, low, high):
-    """'0.44 [0.35, 0.53]'."""
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+def accuracy(predicted, labels):
+    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its mean
+    over the classes that occur, and Wilson's 95 % interval of the first.
+
+    predicted, labels: (n,) int. Raises UserError for n = 0.
+    """
+    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
+    if len(labels) == 0:
+        raise UserError("no labelled pictures to classify")
+    right = (predicted == labels).double()
+    per_class = [right[labels == c].mean().item() for c in labels.unique()]
+    found = share(int(right.sum()), len(labels))
+    mean = sum(per_class) / len(per_class)
+    return {"accuracy": found.pop("value"), "balanced_accuracy": mean, **found}
+
+
+def scores(similarity, labels, k=5):
+    """`accuracy` of each row's best class, and 'top5', the share whose class is among the k best.
+
+    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k others
+    are as good or better, so equal similarities count against the model.
+    """
+    labels = torch.as_tensor(labels)
+    own = similarity.gather(1, labels[:, None])
+    others = (similarity >= own).sum(1) - 1
+    top = {f"top{k}": (others < k).double().mean().item()}
+    return accuracy(similarity.argmax(1), labels) | top
+
+
+def interval(low, high):
+    """An interval as tables show it: '[0.35, 0.54]'."""
+    return f"[{low:.2f}, {high:.2f}]"

@@ -1,11 +1,11 @@
-"""Data overlap (CLIP, section 5): was the test in the training set, and did it matter?
+"""Data overlap (CLIP, section 5): are test pictures in the training set, and does it raise the score?
 
-Two questions. Which test pictures are near-duplicates of training pictures? The paper trained a
-detector; ours is arithmetic: shortlist by correlation of thumbnails, align each candidate (one picture
-may be a crop of the other), let its colours be re-graded, and look at the *worst* place of what is
-left, because a beard is a small difference and another picture all the same. Then: is the model
-better on the overlap? All - Clean says how much the score gains by it, with an exact interval and the
-paper's one-sided binomial test.
+First: which test pictures are near-duplicates of training pictures? The paper trained a detector; the
+one here is computed from pixels. It makes a shortlist by the correlation of thumbnails, aligns each
+candidate (one picture may be a crop of the other), fits its colours, and takes the largest local
+difference that is left: two emoji may differ in a beard only, which the mean difference would miss.
+Second: what does the overlap add to the score? All - Clean, with an interval from two exact ones and
+the paper's one-sided binomial test.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
 """
 
@@ -15,16 +15,17 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.data.dataset import BadPicture
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson
+from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
 # The largest local difference (RMS over RGB, of pixels in 0..1) of what counts as a near-duplicate.
-# Of 100 planted duplicates 98 lie below it, of 1,000 strangers 4: means of eight seeds, five of them
-# never used in the design (lowest and highest: 95 and 100, 0 and 8).
+# Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five of
+# them not used in the design (lowest and highest: 95 and 100, 0 and 8).
 THRESHOLD = 0.1
-SHORTLIST, ALIKE = 7, 0.65  # how many are aligned at most, and the least correlation of those
-# boxes a shortlist tries: (share of the side, x, y of the centre in -1..1)
+SHORTLIST = 7  # candidates to align, at most
+MIN_CORRELATION = 0.65  # of a candidate
+# boxes that the shortlist tries: (share of the side, x, y of the centre in -1..1)
 STEPS = (-0.1, -0.05, 0.0, 0.05, 0.1)
 BOXES = [(1.0, 0.0, 0.0)] + [(0.9, x, y) for x in STEPS for y in STEPS]
 GENDERED = re.compile(r"\b(wom[ae]n|m[ae]n|person|people|boy|girl|child)\b[ :,]*")
@@ -33,47 +34,38 @@ GENDERED = re.compile(r"\b(wom[ae]n|m[ae]n|person|people|boy|girl|child)\b[ :,]*
 def base_emoji(name):
     """A name without skin tones and gender: "woman firefighter: dark skin tone" -> "firefighter".
 
-    Unicode builds such variants from one base emoji; they are near-duplicates by nature.
+    Unicode builds such variants from one base emoji; their pictures are near-duplicates by design.
     """
     name = re.sub(r"[:,] (light|medium-light|medium|medium-dark|dark) skin tone", "", name)
     return GENDERED.sub("", name).strip(" :,") or name
 
 
 def thumbnails(source, indices):
-    """source.image(i) for i in indices as (K, 3, 64, 64) fp32 in 0..1, and the K indices kept."""
-    rows, kept = [], []
-    for i in indices:
-        try:
-            picture = source.image(i)
-        except BadPicture:
-            continue
-        rows.append(np.asarray(picture.convert("RGB").resize((SIDE, SIDE), 3)))  # 3: bicubic
-        kept.append(i)
-    pixels = np.stack(rows) if rows else np.zeros((0, SIDE, SIDE, 3), np.uint8)
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255, kept
+    """source.image(i), i in indices: ((K, 3, 64, 64) fp32 in 0..1, the K indices kept)."""
+    images, kept = pixels(source, indices, SIDE)
+    return images.permute(0, 3, 1, 2), kept
 
 
 def near_duplicates(queries, known):
     """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
 
     queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less is
-    a near-duplicate. Costs Q x K x 22 k multiplications for the shortlist, 7 alignments a query.
+    a near-duplicate; without a candidate it is infinite. Costs Q x K x 22 k multiplications for the
+    shortlist, and 7 alignments a query.
     """
     if not len(queries) or not len(known):
         return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
     distance, position = [], []
     for some in queries.split(256):
-        near, box, cropped_query, alike = _shortlist(some, known)
-        q, place = (alike >= ALIKE).nonzero().T
+        near, box, crop_query, correlation = _shortlist(some, known)
+        q, rank = (correlation >= MIN_CORRELATION).nonzero().T
         left = torch.full(near.shape, torch.inf)
-        if not len(q):
-            distance.append(left.amin(1))
-            position.append(near[:, 0])
-            continue
-        swap = cropped_query[q, place][:, None, None, None]
-        a, b = _blur(some)[q], _blur(known[near[q, place]])
-        whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
-        left[q, place] = _difference(cut, _sample(whole, _whole(len(q))), box[q, place])
+        if len(q):
+            swap = crop_query[q, rank][:, None, None, None]
+            a, b = _blur(some)[q], _blur(known[near[q, rank]])
+            whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
+            everything = torch.tensor(BOXES[:1]).expand(len(q), 3)
+            left[q, rank] = _difference(cut, _sample(whole, everything), box[q, rank])
         best, which = left.min(1)
         distance.append(best)
         position.append(near.gather(1, which[:, None])[:, 0])
@@ -81,19 +73,19 @@ def near_duplicates(queries, known):
 
 
 def _shortlist(queries, known):
-    """For each query, SHORTLIST known pictures: (positions (Q, S), boxes (Q, S, 3), (Q, S) whether
-    the query is the one to crop, (Q, S) correlation), by correlation of 12 x 12 thumbnails over the BOXES."""
+    """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12 thumbnails,
+    over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the query is the one
+    to crop (Q, S) bool, correlation (Q, S))."""
     best = torch.full((len(queries), len(known)), -2.0)
-    how = torch.zeros_like(best, dtype=torch.long)
-    coarse = [_coarse(queries), _coarse(known)]
-    for k, box in enumerate(BOXES):
-        box = torch.tensor([box])
-        pairs = [(coarse[0], _coarse(_sample(known, box.expand(len(known), 3))))]
-        if k:
-            pairs.append((_coarse(_sample(queries, box.expand(len(queries), 3))), coarse[1]))
-        for other, (a, b) in enumerate(pairs):
+    how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
+    coarse_queries, coarse_known = _coarse(queries), _coarse(known)
+    for k, box in enumerate(torch.tensor(BOXES)):
+        crops = [(coarse_queries, _coarse(_sample(known, box.expand(len(known), 3))))]
+        if k:  # the first box crops nothing
+            crops.append((_coarse(_sample(queries, box.expand(len(queries), 3))), coarse_known))
+        for which, (a, b) in enumerate(crops):
             similarity = a @ b.T
-            how[similarity > best] = k + other * len(BOXES)
+            how[similarity > best] = k + which * len(BOXES)
             best = torch.maximum(best, similarity)
     best, near = best.topk(min(SHORTLIST, len(known)), 1)
     how = how.gather(1, near)
@@ -101,22 +93,22 @@ def _shortlist(queries, known):
 
 
 def _difference(cut, whole, box):
-    """Crop `cut` (P, 3, 64, 64) so that it fits `whole` (P, 3, 32, 32) best, starting from box (P, 3);
-    re-grade its colours, and return the largest local difference that is left: (P,)."""
+    """Crop `cut` (P, 3, 64, 64) so that it correlates with `whole` (P, 3, 32, 32) best, starting from
+    box (P, 3); fit its colours, and return the largest local difference that is left: (P,)."""
     target = _unit(whole)
 
-    def fit(box):
+    def correlation(box):
         return (_unit(_sample(cut, box)) * target).sum((1, 2))
 
-    best, sides = fit(box), torch.tensor([-1.0, 0.0, 1.0])
+    best, signs = correlation(box), torch.tensor([-1.0, 0.0, 1.0])
     for step in (0.03, 0.015, 0.008):  # 3 x 3 x 3 neighbours (side, x, y), then nearer ones
         start = box
-        for move in torch.cartesian_prod(sides, sides, sides) * step:
-            trial = start + move
-            side = trial[:, :1].clamp(0.85, 1)
-            centre = trial[:, 1:].clamp(-1, 1).maximum(side - 1).minimum(1 - side)
+        for move in torch.cartesian_prod(signs, signs, signs) * step:
+            side, centre = (start + move).split([1, 2], 1)
+            side = side.clamp(0.85, 1)
+            centre = centre.clamp(-1, 1).maximum(side - 1).minimum(1 - side)
             trial = torch.cat([side, centre], 1)
-            score = fit(trial)
+            score = correlation(trial)
             better = score > best
             best, box = torch.where(better, score, best), torch.where(better[:, None], trial, box)
     left = _regraded(_sample(cut, box), whole) - whole
@@ -124,27 +116,23 @@ def _difference(cut, whole, box):
 
 
 def _regraded(x, y, ridge=1e-3):
-    """Each channel of x as a x + b x^2 + d grey(x) + c, with the numbers that bring it nearest to y.
+    """Each channel of x as a x + b x^2 + d grey(x) + c, with the a, b, c, d (ridge regression) that
+    bring it nearest to y.
 
-    That and no more: brightness, contrast, gamma and saturation are forgiven, a blue that became green
-    is not.
+    This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
     """
-    mean = x.mean((2, 3), keepdim=True)
-    target = (y - y.mean((2, 3), keepdim=True)).flatten(2)[..., None]  # (P, 3, pixels, 1)
-    x = x - mean
+    y_mean = y.mean((2, 3), keepdim=True)
+    target = (y - y_mean).flatten(2)[..., None]  # (P, 3, pixels, 1)
+    x = x - x.mean((2, 3), keepdim=True)
     square = x.square() - x.square().mean((2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True).expand_as(x)
     terms = torch.stack([x, square, grey], -1).flatten(2, 3)
-    n, prior = terms.shape[2], torch.tensor([[1.0], [0.0], [0.0]])  # towards leaving x as it is
+    n, prior = terms.shape[2], torch.tensor([[1.0], [0.0], [0.0]])  # shrinks towards x unchanged
     gram = terms.mT @ terms / n + ridge * torch.eye(3)
     curve = torch.linalg.solve(gram, terms.mT @ target / n + ridge * prior)
-    # a picture must not become like a blank one by losing its contrast
+    # limits a: with a near 0 every picture would fit a blank one
     curve = torch.cat([curve[:, :, :1].clamp(0.5, 2), curve[:, :, 1:]], 2)
-    return (terms @ curve)[..., 0].unflatten(2, y.shape[2:]) + y.mean((2, 3), keepdim=True)
-
-
-def _whole(n):
-    return torch.tensor([[1.0, 0.0, 0.0]]).expand(n, 3)
+    return (terms @ curve)[..., 0].unflatten(2, y.shape[2:]) + y_mean
 
 
 def _sample(x, box):
@@ -157,47 +145,49 @@ def _sample(x, box):
 
 
 def _blur(x):
-    """x (P, 3, H, W) under a 5 x 5 binomial filter: sub-pixel alignment needs smooth edges."""
+    """x (P, 3, H, W) after a 5 x 5 binomial filter; sub-pixel alignment needs smooth edges."""
     line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
     kernel = (line[:, None] * line).expand(3, 1, 5, 5)
     return F.conv2d(F.pad(x, (2,) * 4, mode="replicate"), kernel, groups=3)
 
 
 def _unit(x):
-    """Channels (P, 3, H, W) with mean 0 and length 1, nearly: (P, 3, H W); a flat one stays near 0."""
+    """Channels (P, 3, H, W) with mean 0 and a length just below 1: (P, 3, H W). The length of a channel
+    with little contrast is near 0, so its noise does not correlate."""
     x = x.flatten(2) - x.mean((2, 3))[..., None]
     return x / (x.norm(dim=2, keepdim=True) + 0.005 * x.shape[2] ** 0.5)
 
 
 def _coarse(x):
+    """12 x 12 thumbnails for the shortlist: (P, 432), of which a product is 3 times a correlation."""
     return _unit(F.adaptive_avg_pool2d(x, 12)).flatten(1)
 
 
 def all_minus_clean(right, overlapping, confidence=0.95):
-    """Section 5's table row, from which answers were right and which pictures overlap: (n,) bools.
+    """A row of section 5's table, from two (n,) bools: which answers are right, which pictures overlap.
 
-    'all_minus_clean' is what the overlap adds to the score: its share times the difference of the two
-    accuracies. Its interval puts two Clopper-Pearson intervals, each of half the error, at their
-    worst against each other, so it covers the truth at least as often as it says. 'p_value': how
-    likely the overlap's score would be, or a better one, at the accuracy of the clean part
-    (one-sided). Without an overlap, or without a clean part, those are None.
+    'all_minus_clean' is what the overlap adds to the score: the share of the overlap times the
+    difference of the two accuracies. Its interval takes the most distant ends of two Clopper-Pearson
+    intervals, each with half of the error, so it covers the truth at least as often as stated.
+    'p_value': the probability of the overlap's score or a better one at the accuracy of the clean
+    part (one-sided). These are None without an overlap or without a clean part. Raises ValueError
+    for n = 0 or two lengths.
     """
     right, overlapping = np.asarray(right, bool), np.asarray(overlapping, bool)
     if len(right) != len(overlapping) or not len(right):
         raise ValueError(f"{len(right)} answers do not go with {len(overlapping)} pictures")
     n, dirty = len(right), int(overlapping.sum())
     hits, dirty_hits = int(right.sum()), int(right[overlapping].sum())
-    row = {"n": n, "n_overlap": dirty, "share": dirty / n, "all": hits / n,
-           "all_interval": clopper_pearson(hits, n, confidence),
-           "overlap": None, "clean": None, "all_minus_clean": None, "interval": None,
-           "p_value": None}  # fmt: skip
-    each = (1 + confidence) / 2
+    row = {"n": n, "n_overlap": dirty, "share": dirty / n, "all": hits / n}
+    row["all_interval"] = clopper_pearson(hits, n, confidence)
+    row |= dict.fromkeys(("overlap", "clean", "all_minus_clean", "interval", "p_value"))
     if dirty:
         row["overlap"] = dirty_hits / dirty
         row["overlap_interval"] = clopper_pearson(dirty_hits, dirty, confidence)
     if dirty < n:
         row["clean"] = (hits - dirty_hits) / (n - dirty)
     if 0 < dirty < n:
+        each = (1 + confidence) / 2
         a = clopper_pearson(dirty_hits, dirty, each)
         b = clopper_pearson(hits - dirty_hits, n - dirty, each)
         row["all_minus_clean"] = dirty / n * (row["overlap"] - row["clean"])

@@ -1,65 +1,96 @@
-"""The model as an examinee: what it has looked at and read once is remembered.
+"""Features that are computed once in a report, and the baselines that need no training.
 
-Every part of the report asks about the same few thousand pictures and the same class names. A
-picture's feature and a class's weights do not depend on who asks, so each is computed once a report.
-Left out: keeping features on the disk; a checkpoint that has trained on would be believed too long.
+All parts of the report ask about the same few thousand pictures and the same class names, so a
+FeatureCache encodes each of them once. The baselines are the same model with random weights and raw
+pixels, which say how much of a score comes from training.
+Left out: a cache on the disk; it would go stale when training goes on.
 """
 
+import numpy as np
 import torch
 
-from miniclip.data.dataset import BadPicture
-from miniclip.evaluation.retrieval import encode_pictures
 from miniclip.model.clip import CLIP
-from miniclip.zeroshot import classifier_weights
+from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
+
+
+class PictureList:
+    """A list of PIL pictures as a source of pictures."""
+
+    def __init__(self, pictures):
+        self.pictures = pictures
+
+    def image(self, i):
+        """Picture i."""
+        return self.pictures[i]
 
 
 class FeatureCache:
-    """A model and its tokenizer, with a memory. `pictures` and `classifier` are what it offers."""
+    """A model and its tokenizer, with the image features and classifiers computed so far."""
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self._seen, self._written = {}, {}
+        self._images, self._classifiers = {}, {}
 
-    def pictures(self, source, indices):
-        """Unit features of source.image(i) for i in indices: ((K, E) fp32, the K indices kept).
+    def images(self, source, indices):
+        """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
 
-        Pictures that cannot be read are left out. source: pairs, drawings, a labelled folder.
+        A picture that cannot be read is left out. source: pairs, drawings, labelled pictures.
         """
-        # the source itself stays in the memory, so that its id is not given to another
-        seen = self._seen.setdefault(id(source), (source, {}))[1]
-        new = list(dict.fromkeys(i for i in indices if i not in seen))
-        features, kept = encode_pictures(self.model, source, new)
-        seen.update({i: None for i in new})
-        seen.update(zip(kept, features))
-        kept = [i for i in indices if seen[i] is not None]
-        if not kept:
-            return torch.zeros(0, self.model.config["embed_dim"]), []
-        return torch.stack([seen[i] for i in kept]), kept
+        # the entry holds the source itself, so that its id is not given to another object
+        known = self._images.setdefault(id(source), (source, {}))[1]
+        new = list(dict.fromkeys(i for i in indices if i not in known))
+        features, kept = encode_images(self.model, source, new)
+        known |= dict.fromkeys(new) | dict(zip(kept, features))
+        kept = [i for i in indices if known[i] is not None]
+        return torch.stack([known[i] for i in kept]) if kept else features[:0], kept
 
     def classifier(self, names, templates):
-        """classifier_weights(names, templates), written by the text encoder once: (E, classes)."""
+        """classifier_weights(names, templates): (E, classes) fp32."""
         key = (tuple(names), tuple(templates))
-        if key not in self._written:
-            self._written[key] = classifier_weights(self.model, self.tokenizer, *map(list, key))
-        return self._written[key]
+        if key not in self._classifiers:
+            self._classifiers[key] = classifier_weights(self.model, self.tokenizer, *map(list, key))
+        return self._classifiers[key]
 
     def untrained(self, seed=0):
-        """The same towers with random weights: what the architecture brings without training."""
+        """The same architecture with random weights, as another FeatureCache."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = CLIP.from_config(self.model.config)
         return FeatureCache(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
 
 
-def raw_pixels(source, indices, side=24):
-    """Pictures as flat floats, a yardstick: (K, 3 side side) fp32 in 0..1, and the K indices kept."""
-    flat, kept = [], []
-    for i in indices:
-        try:
-            picture = source.image(i)
-        except BadPicture:
-            continue
-        small = picture.convert("RGB").resize((side, side))
-        flat.append(torch.frombuffer(bytearray(small.tobytes()), dtype=torch.uint8))
+def pixels(source, indices, side):
+    """Pictures resized to side x side: ((K, side, side, 3) fp32 in 0..1, the K indices kept)."""
+    rows, kept = [np.zeros((0, side, side, 3), np.uint8)], []
+    for i, picture in readable_pictures(source, indices):
+        rows.append(np.asarray(picture.convert("RGB").resize((side, side)))[None])  # bicubic
         kept.append(i)
-    return torch.stack(flat).float() / 255 if flat else torch.zeros(0, 3 * side * side), kept
+    return torch.from_numpy(np.concatenate(rows)).float() / 255, kept
+
+
+def raw_pixels(source, indices, side=24):
+    """Pictures as feature vectors, a baseline: ((K, 3 side side) fp32, the K indices kept)."""
+    images, kept = pixels(source, indices, side)
+    return images.flatten(1), kept
+
+
+def nearest_neighbour(known, labels, queries):
+    """Label of the nearest known row by Euclidean distance, a supervised baseline: (Q,) int64.
+
+    known (K, P) and queries (Q, P) are flat pictures, labels (K,) int64 those of the known ones.
+    """
+    return labels[torch.cdist(queries, known).argmin(1)]
+
+
+def examples(labelled, split):
+    """A split of labelled pictures as (source, indices, labels), the arguments of encode_examples."""
+    return labelled.pictures, labelled.splits[split], labelled.labels
+
+
+def encode_examples(encode, source, indices, labels):
+    """Features, labels and indices of the pictures that can be read: (K, D), (K,) int64, K indices.
+
+    encode: a function (source, indices) such as FeatureCache.images or raw_pixels; labels: {index: int}.
+    """
+    features, kept = encode(source, indices)
+    return features, torch.tensor([labels[i] for i in kept], dtype=torch.long), kept

@@ -9,53 +9,12 @@ Left out: re-ranking, and any text or picture ensembling.
 """
 
 import torch
-from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture
-from miniclip.data.transforms import evaluation
 from miniclip.evaluation.confidence import wilson
+from miniclip.zeroshot import encode_images, encode_texts
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
-
-
-@torch.inference_mode()
-def encode_pictures(model, pairs, indices, batch_size=256):
-    """Unit image features of pairs[indices]: (K, E) fp32 on the CPU, and the K indices kept.
-
-    A picture that cannot be read is left out; the model is put into evaluation mode meanwhile.
-    """
-    preprocess = evaluation(model.config["image_size"])
-    device, was_training = model.logit_scale.device, model.training
-    model.eval()
-    features, kept, batch = [], [], []
-    for index in [*indices, None]:
-        if index is not None:
-            try:
-                batch.append(preprocess(pairs.image(index)))
-                kept.append(index)
-            except BadPicture:
-                continue
-        if batch and (index is None or len(batch) == batch_size):
-            images = torch.stack(batch).to(device)
-            features.append(model.encode_image(images, normalize=True).float().cpu())
-            batch = []
-    model.train(was_training)
-    width = model.config["embed_dim"]
-    return torch.cat(features) if features else torch.zeros(0, width), kept
-
-
-@torch.inference_mode()
-def encode_texts(model, tokenizer, texts, batch_size=512):
-    """Unit text features of a list of strings: (len(texts), E) fp32 on the CPU."""
-    device, was_training = model.logit_scale.device, model.training
-    model.eval()
-    features = [torch.zeros(0, model.config["embed_dim"])]
-    for first in range(0, len(texts), batch_size):
-        tokens = tokenizer(texts[first : first + batch_size], trim=True).to(device)
-        features.append(model.encode_text(tokens, normalize=True).float().cpu())
-    model.train(was_training)
-    return torch.cat(features)
 
 
 def ranks(queries, gallery, wanted, owner):
@@ -97,39 +56,44 @@ def recalls(rank, gallery_size):
 
 
 def recall_by_size(rank, gallery_size, sizes):
-    """{size: R@1 in expectation} when the answer stands among size - 1 others of the gallery, drawn at
-    random: a score is a score among so many. rank: (Q,) among all gallery_size."""
+    """{size: R@1} to expect when the gallery holds the answer and size - 1 of the others, drawn at
+    random. rank: (Q,), the ranks among all gallery_size."""
     better = torch.as_tensor(rank, dtype=torch.float64) - 1
     result = {}
     for size in sizes:
         # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
         others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
         drawn = torch.tensor(size - 1.0, dtype=torch.float64)
-        log = (torch.lgamma(others - better + 1) - torch.lgamma(others - better - drawn + 1)
-               - torch.lgamma(others + 1) + torch.lgamma(others - drawn + 1))  # fmt: skip
+        log = (
+            torch.lgamma(others - better + 1)
+            - torch.lgamma(others - better - drawn + 1)
+            - torch.lgamma(others + 1)
+            + torch.lgamma(others - drawn + 1)
+        )
         possible = others - better >= drawn
         result[size] = torch.where(possible, log.exp(), torch.zeros_like(log)).mean().item()
     return result
 
 
 def chance(gallery_size):
-    """What recalls gives, in expectation, for a model that knows nothing."""
+    """The recalls and median rank to expect from a gallery in random order."""
     scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
     return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
 
 
 class Gallery:
-    """Everything that can be retrieved, embedded once, and the questions one can ask of it.
+    """The pictures and captions to search among, encoded once.
 
     indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. pictures: what encodes instead of encode_pictures, as FeatureCache.pictures, which remembers.
-    Afterwards `pictures` (K, E) go with `kept` (K indices); `texts` (T, E) with `captions`
-    (T strings) and `owner` (T positions in `kept`).
+    captions. pictures: a function (pairs, indices) to encode with, such as FeatureCache.images;
+    None is encode_images.
+    Fields: `pictures` (K, E) and `kept` (K indices); `texts` (T, E), `captions` (T strings) and
+    `owner` (T positions in `kept`).
     """
 
     def __init__(self, model, tokenizer, pairs, indices, pictures=None):
         self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
-        encoded = pictures(pairs, indices) if pictures else encode_pictures(model, pairs, indices)
+        encoded = pictures(pairs, indices) if pictures else encode_images(model, pairs, indices)
         self.pictures, self.kept = encoded
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
@@ -139,8 +103,9 @@ class Gallery:
     def evaluate(self, indices):
         """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
 
-        Each of their captions looks for its picture among all pictures of the gallery, and each of
-        their pictures for any one of its captions among all captions. None where none is in it.
+        Each of their captions is a query among all pictures of the gallery, and each of their
+        pictures a query among all captions, where any of its own is right. None where none of the
+        pairs is in the gallery.
         """
         found = self.ranks_of(indices)
         if found is None:
@@ -151,8 +116,8 @@ class Gallery:
         }
 
     def ranks_of(self, indices):
-        """The ranks behind `evaluate`: of each caption's picture and of each picture's caption, in
-        the order of the gallery: ((captions,) fp32, (pictures,) fp32), or None."""
+        """The ranks that `evaluate` summarizes, in the order of the gallery: of the captions' pictures
+        and of the pictures' captions, ((captions,) fp32, (pictures,) fp32), or None."""
         wanted = set(indices)
         position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
         if len(position) == 0:
@@ -170,25 +135,13 @@ class Gallery:
         return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
 
 
-@torch.inference_mode()
-def choose(model, tokenizer, pictures, candidates):
-    """Which of its own candidate captions each picture prefers: (K,) int64 positions.
-
-    pictures: (K, E) unit features; candidates: K lists of strings, each picture's own alternatives
-    ("woman firefighter: dark skin tone", "woman firefighter: light skin tone", ...).
-    """
-    flat = [text for texts in candidates for text in texts]
-    features = encode_texts(model, tokenizer, flat).split([len(texts) for texts in candidates])
-    picked = [(own @ picture).argmax() for own, picture in zip(features, F.normalize(pictures))]
-    return torch.stack(picked) if picked else torch.zeros(0, dtype=torch.int64)
-
-
 def evaluate_heldout(model, tokenizer, pairs, pictures=None):
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split: Gallery}),
-    with 'among_held_out' (text to image, among the split alone) where the gallery is larger.
-    A split of which no picture can be read is left out. pictures: as in Gallery.
+    with 'among_held_out' (text to image, among the split alone) where the gallery is larger, and
+    'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no picture can be
+    read is left out. pictures: as in Gallery.
     """
     results, galleries, by_indices = {}, {}, {}
     for split, indices in pairs.splits.items():
@@ -200,31 +153,32 @@ def evaluate_heldout(model, tokenizer, pairs, pictures=None):
         scores = by_indices[among].evaluate(indices)
         if scores:
             scores["chance"] = chance(scores["text_to_image"]["gallery"])
-            if len(among) > len(indices):  # the easier question that small test sets ask
+            if len(among) > len(indices):  # the easier task of small test sets
                 alone = Gallery(model, tokenizer, pairs, indices, pictures).evaluate(indices)
                 scores["among_held_out"] = alone["text_to_image"]
+            if split == "heldout_compositions":
+                scores["tone_blind_oracle"] = pairs.tone_blind_oracle(indices)
             results[split], galleries[split] = scores, by_indices[among]
     return results, galleries
+
+
+ROWS = {
+    "text_to_image": "text to image",
+    "image_to_text": "image to text",
+    "tone_blind_oracle": "text to image, tone-blind oracle",
+    "chance": "text to image, chance",
+    "among_held_out": "text to image, among the held-out",
+}
 
 
 def table(results):
     """The held-out results of evaluate_heldout as lines of text, for a terminal or a report."""
     lines = [f"{'':<48} {'R@1':>6} {'R@5':>6} {'R@10':>6} {'median':>7} {'n':>6} {'gallery':>8}"]
     for split, scores in results.items():
-        for task, label in (
-            ("text_to_image", "text to image"),
-            ("image_to_text", "image to text"),
-            ("tone_blind_oracle", "text to image, tone-blind oracle"),
-            ("chance", "text to image, chance"),
-            ("among_held_out", "text to image, among the held-out"),
-        ):
-            if task in scores:
-                s = scores[task]
-                name = f"{split.removeprefix('heldout_')}: {label}"
-                n = s.get("n", scores["text_to_image"]["n"])
-                middle = f"{s['median_rank']:7.1f}" if "median_rank" in s else f"{'':7}"
-                lines.append(
-                    f"{name:<48} {s['R@1']:6.3f} {s['R@5']:6.3f} {s['R@10']:6.3f} {middle}"
-                    f" {n:6d} {s['gallery']:8d}"
-                )
+        for task in [task for task in ROWS if task in scores]:
+            s = {"n": scores["text_to_image"]["n"]} | scores[task]
+            name = f"{split.removeprefix('heldout_')}: {ROWS[task]}"
+            at = " ".join(f"{s[k]:6.3f}" for k in ("R@1", "R@5", "R@10"))
+            median = f"{s['median_rank']:7.1f}" if "median_rank" in s else ""
+            lines.append(f"{name:<48} {at} {median:7} {s['n']:6d} {s['gallery']:8d}")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""Near-duplicates made on purpose, to see whether a detector finds them (CLIP, section 5 in small).
+"""Synthetic near-duplicates, to measure the detector of data_overlap.py (CLIP, section 5 and appendix C).
 
-A detector is worth what it finds of what is known to be there, and what it cries out at where nothing
-is. So some training pictures are changed as the web changes pictures and mixed among strangers.
+Training pictures are changed in the ways in which copies on the web differ: size, crop, compression,
+colours. The detector should find them (recall), and find nothing among pictures of which no
+near-duplicate is in the training set (false positives).
 """
 
 import io
@@ -11,41 +12,31 @@ import torch
 from PIL import Image, ImageEnhance
 
 from miniclip.evaluation.data_overlap import THRESHOLD, base_emoji, near_duplicates, thumbnails
-
-
-class Shown:
-    """A list of pictures as a source of pictures."""
-
-    def __init__(self, pictures):
-        self.pictures = pictures
-
-    def image(self, i):
-        """Picture i."""
-        return self.pictures[i]
+from miniclip.evaluation.features import PictureList
 
 
 def resized(picture, rng):
-    """At another size, 32 to 160 pixels a side."""
+    """Another size, 32 to 159 pixels a side."""
     side = int(rng.integers(32, 160))
     return picture.resize((side, side), Image.BICUBIC)
 
 
 def cropped(picture, rng):
-    """A tenth of the side cut off, somewhere."""
+    """A square of 90 % of the side, anywhere."""
     side = round(picture.width * 0.9)
     x, y = (int(v) for v in rng.integers(0, picture.width - side + 1, 2))
     return picture.crop((x, y, x + side, y + side))
 
 
 def recompressed(picture, rng):
-    """Through JPEG of quality 25 to 60."""
+    """JPEG of quality 25 to 59."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=int(rng.integers(25, 60)))
     return Image.open(buffer).convert("RGB")
 
 
 def recoloured(picture, rng):
-    """Another gamma, gain of each channel, and saturation."""
+    """Another gamma, brightness of each channel, and saturation."""
     pixels = np.asarray(picture) / 255
     pixels = np.clip(pixels ** rng.uniform(0.8, 1.25) * rng.uniform(0.8, 1.15, 3), 0, 1)
     graded = Image.fromarray((255 * pixels).astype(np.uint8))
@@ -55,32 +46,29 @@ def recoloured(picture, rng):
 CHANGES = (resized, cropped, recompressed, recoloured)
 
 
-def planted(pairs, seed, duplicates, clean):
-    """(known thumbnails, `duplicates` changed ones of them, positions, clean thumbnails): no picture
-    of a clean one's base emoji is known, nor any within RMSE .05 of it."""
-    rng = np.random.default_rng(seed)
-    by_base = {}
+def trial(pairs, seed=0, duplicates=40, clean=100):
+    """Recall and precision of the detector on changed copies of known pictures and on clean ones.
+
+    No known picture has the base emoji of a clean one, or is within RMSE .05 of it.
+    Returns {'duplicates', 'clean', 'found', 'false', 'recall', 'precision'}.
+    """
+    rng, by_base = np.random.default_rng(seed), {}
     for i in range(len(pairs)):
         by_base.setdefault(base_emoji(pairs.base(i)), []).append(i)
-    bases = sorted(by_base)
+    bases, apart = sorted(by_base), []
     rng.shuffle(bases)
-    asked = []
-    while len(asked) < 1.6 * clean:
-        asked += by_base[bases.pop()]
-    known, kept = thumbnails(pairs, [i for b in bases for i in by_base[b]])
-    strangers, names = thumbnails(pairs, asked)
-    rmse = torch.cdist(strangers.flatten(1), known.flatten(1)) / known[0].numel() ** 0.5
-    strangers = strangers[rmse.min(1).values > 0.05][:clean]
-    assert len(strangers) == clean
-    where = rng.choice(len(kept), duplicates, replace=False)
-    changed = [CHANGES[k % 4](pairs.image(kept[w]), rng) for k, w in enumerate(where)]
-    return known, thumbnails(Shown(changed), range(duplicates))[0], where, strangers
-
-
-def trial(pairs, seed=0, duplicates=40, clean=100):
-    """Recall and precision on `duplicates` planted ones among `clean` strangers: dict of numbers."""
-    known, changed, where, strangers = planted(pairs, seed, duplicates, clean)
-    found = int((near_duplicates(changed, known)[0] <= THRESHOLD).sum())
-    false = int((near_duplicates(strangers, known)[0] <= THRESHOLD).sum())
-    return {"planted": duplicates, "clean": clean, "found": found, "false": false,
-            "recall": found / duplicates, "precision": found / max(1, found + false)}  # fmt: skip
+    while len(apart) < 1.6 * clean:
+        apart += by_base[bases.pop()]
+    known, kept = thumbnails(pairs, [i for base in bases for i in by_base[base]])
+    others, _ = thumbnails(pairs, apart)
+    rmse = torch.cdist(others.flatten(1), known.flatten(1)) / known[0].numel() ** 0.5
+    others = others[rmse.min(1).values > 0.05][:clean]
+    assert len(others) == clean
+    originals = rng.choice(len(kept), duplicates, replace=False)
+    changed = [CHANGES[k % 4](pairs.image(kept[j]), rng) for k, j in enumerate(originals)]
+    changed, _ = thumbnails(PictureList(changed), range(duplicates))
+    found, false = (
+        int((near_duplicates(x, known)[0] <= THRESHOLD).sum()) for x in (changed, others)
+    )
+    result = {"duplicates": duplicates, "clean": clean, "found": found, "false": false}
+    return result | {"recall": found / duplicates, "precision": found / max(1, found + false)}

@@ -1,12 +1,20 @@
-"""Intervals against scipy's, and against what they promise."""
+"""Intervals equal scipy's and cover what they state; accuracies are counted by hand."""
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, share, wilson
+from miniclip.evaluation.confidence import (
+    accuracy,
+    binomial_tail,
+    clopper_pearson,
+    scores,
+    share,
+    wilson,
+)
 
 counts = st.integers(1, 300).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -46,3 +54,25 @@ def test_an_interval_holds_its_share_and_the_exact_one_is_mirrored(count):
 def test_what_is_no_share_is_refused(right, n):
     with pytest.raises(ValueError, match="no share"):
         clopper_pearson(right, n)
+
+
+def test_balanced_accuracy_weighs_classes_alike():
+    scores = accuracy([0, 0, 0, 0], [0, 0, 0, 1])
+    assert (scores["accuracy"], scores["balanced_accuracy"], scores["n"]) == (0.75, 0.5, 4)
+
+
+def test_an_accuracy_has_its_interval():
+    found = accuracy([1] * 30 + [0] * 10, [1] * 40)
+    assert found["low"] < 0.75 < found["high"] and found["n"] == 40
+
+
+@given(st.integers(2, 12), st.integers(1, 30), st.integers(0, 99))
+def test_top_k_holds_top_1_and_ties_gain_nothing(classes, n, seed):
+    generator = torch.Generator().manual_seed(seed)
+    similarity = torch.randn(n, classes, generator=generator)
+    labels = torch.randint(classes, (n,), generator=generator)
+    found = scores(similarity, labels)
+    assert found["accuracy"] <= found["top5"]
+    by_hand = [labels[i] in similarity[i].argsort(descending=True)[:5] for i in range(n)]
+    assert found["top5"] == pytest.approx(sum(map(bool, by_hand)) / n)
+    assert scores(torch.zeros(n, 9), labels % 9)["top5"] == 0

@@ -1,4 +1,4 @@
-"""Planted near-duplicates are found, strangers are not; the interval covers what it says."""
+"""Synthetic near-duplicates are found, clean pictures are not; the interval covers what it states."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,8 @@ from miniclip.evaluation.data_overlap import (
     near_duplicates,
     thumbnails,
 )
-from miniclip.evaluation.synthetic_duplicates import CHANGES, Shown, trial
+from miniclip.evaluation.features import PictureList
+from miniclip.evaluation.synthetic_duplicates import CHANGES, trial
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +31,11 @@ def check(pairs, seed, duplicates, clean):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_of_100_planted_duplicates_95_are_found_with_5_false_among_1000(pairs, seed):
+def test_of_100_synthetic_duplicates_95_are_found_with_5_false_positives_among_1000(pairs, seed):
     check(pairs, seed, 100, 1000)
 
 
-def test_planted_duplicates_are_found_and_strangers_are_not(pairs):
+def test_synthetic_duplicates_are_found_and_clean_pictures_are_not(pairs):
     check(pairs, 3, 40, 60)
 
 
@@ -44,13 +45,13 @@ def test_the_duplicate_it_names_is_the_one_that_was_changed(pairs, change):
     names = ["sushi", "owl", "castle", "guitar", "bicycle", "carrot"]
     indices = [i for i in range(len(pairs)) if pairs.captions(i)[0] in names]
     known, _ = thumbnails(pairs, indices)
-    changed = Shown([change(pairs.image(i), rng) for i in indices])
+    changed = PictureList([change(pairs.image(i), rng) for i in indices])
     distance, position = near_duplicates(thumbnails(changed, range(len(indices)))[0], known)
     assert position.tolist() == list(range(len(indices)))
     assert (distance <= THRESHOLD).sum() >= len(indices) - 1, distance  # its recall is .98, not 1
 
 
-def test_a_picture_is_its_own_duplicate_and_a_blank_one_is_nobodys():
+def test_a_picture_is_its_own_duplicate_and_a_blank_one_has_none():
     known = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert near_duplicates(known, known)[0].max() < 1e-3
     assert near_duplicates(torch.ones(1, 3, 64, 64), known)[0] > THRESHOLD

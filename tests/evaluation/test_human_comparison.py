@@ -1,4 +1,4 @@
-"""The quiz in a plain terminal: numbers in, a score out, nothing kept of the reader."""
+"""The quiz in a plain terminal: numbers in, scores out, no answer stored."""
 
 import pytest
 from PIL import Image
@@ -30,9 +30,8 @@ def play(labelled, folder, answers, rounds=4):
             raise EOFError from None
 
     right = {i: i % 2 == 0 for i in labelled.splits["test"]}
-    scores = run_quiz(labelled, labelled.splits["test"], right, folder, rounds, seed=0, ask=ask,
-                      say=said.append)  # fmt: skip
-    return scores, said
+    options = dict(seed=0, ask=ask, say=said.append)
+    return run_quiz(labelled, labelled.splits["test"], right, folder, rounds, **options), said
 
 
 def test_three_rounds_are_counted_with_their_intervals(labelled, tmp_path):

@@ -2,7 +2,7 @@
 
 from torch.nn import functional as F
 
-from miniclip.evaluation.retrieval import encode_texts
+from miniclip.zeroshot import encode_texts
 
 
 def _features(model, tokenizer, names, templates, by_template=False):

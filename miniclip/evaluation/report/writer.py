@@ -1,17 +1,18 @@
-"""The report as it grows: tables on the terminal, the same in report.md, figures, results.json."""
+"""Report: what the sections write goes to the terminal at once and into report.md at the end."""
 
 from pathlib import Path
+
+from miniclip.evaluation.confidence import interval
 
 COLUMNS = ("", "accuracy", "95 %", "top 5", "mean per class", "n")
 
 
 class Report:
-    """Collects sections. folder: where report.md, its figures and results.json go."""
+    """Collects sections. folder: where report.md and its figures go; it is made."""
 
     def __init__(self, folder, title):
-        self.folder, self.results = Path(folder), {}
+        self.folder, self._lines = Path(folder), [f"# {title}", ""]
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._lines = [f"# {title}", ""]
 
     def section(self, title, paper):
         """A heading; `paper` says which part of the paper it follows."""
@@ -19,36 +20,48 @@ class Report:
         self._lines += [f"## {title}", "", f"*{paper}*", ""]
 
     def say(self, text):
-        """A sentence, on the terminal and in the report."""
+        """A paragraph."""
         print(text)
         self._lines += [text, ""]
 
     def table(self, columns, rows):
-        """columns: names; rows: sequences of str, int or float (written with three digits)."""
+        """columns: names; rows: sequences of str, int, None or float (written with three digits)."""
         cells = [[_cell(c) for c in row] for row in [columns, *rows]]
-        widths = [max(len(row[k]) for row in cells) for k in range(len(columns))]
-        for row in cells:
-            first = row[0].ljust(widths[0])
-            print("  ".join([first, *(c.rjust(w) for c, w in zip(row[1:], widths[1:]))]))
+        widths = [max(map(len, column)) for column in zip(*cells)]
+        for first, *others in cells:
+            padded = [c.rjust(w) for c, w in zip(others, widths[1:])]
+            print("  ".join([first.ljust(widths[0]), *padded]))
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
         rule = "|---" + "|---:" * (len(columns) - 1) + "|"
         self._lines += [lines[0], rule, *lines[1:], ""]
 
+    def scores(self, results):
+        """A table of {name: what confidence.accuracy or confidence.scores returned}."""
+        rows = [
+            (
+                name,
+                s["accuracy"],
+                interval(s["low"], s["high"]),
+                s.get("top5"),
+                s["balanced_accuracy"],
+                s["n"],
+            )
+            for name, s in results.items()
+        ]
+        self.table(COLUMNS, rows)
+
     def text(self, block):
-        """A block of text as it is."""
+        """A block of text in a monospaced font."""
         print(block)
         self._lines += ["```text", block, "```", ""]
 
-    def figure(self, name, reading):
-        """A figure that was drawn to folder/name, and the sentence that reads it."""
-        self._lines += [f"![{name.partition('.')[0]}]({name})", "", reading, ""]
-
-    def path(self, name):
-        """Where a figure of this name belongs."""
-        return self.folder / name
+    def figure(self, name, caption, draw, *args, **options):
+        """A figure and its caption: draw(*args, path, **options) writes it to folder/name."""
+        draw(*args, self.folder / name, **options)
+        self._lines += [f"![{name.partition('.')[0]}]({name})", "", caption, ""]
 
     def write(self):
-        """Write report.md; the caller writes results.json."""
+        """Write report.md."""
         (self.folder / "report.md").write_text("\n".join(self._lines), encoding="utf-8")
 
 
@@ -58,12 +71,6 @@ def _cell(value):
     return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def interval(low, high):
-    """'[0.35, 0.54]', for a table."""
-    return f"[{low:.2f}, {high:.2f}]"
-
-
-def row(name, s):
-    """A row of scores under COLUMNS."""
-    top5 = s.get("top5")
-    return name, s["accuracy"], interval(s["low"], s["high"]), top5, s["balanced_accuracy"], s["n"]
+def share_cells(s):
+    """A share (confidence.share) as the cells of a table: value and interval."""
+    return s["value"], interval(s["low"], s["high"])

@@ -1,0 +1,42 @@
+"""The curves of a run, drawn from its log into curves.png.
+
+matplotlib's Figure is used directly: it needs no display and changes no global state.
+"""
+
+import json
+import math
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+# key of log.jsonl -> title
+PANELS = {
+    "loss": "loss",
+    "accuracy": "in-batch accuracy",
+    "scale": "logit scale",
+    "lr": "learning rate",
+}
+
+
+def draw_curves(log, path):
+    """Draw a log.jsonl (loss, in-batch accuracy, scale and learning rate by step) into a PNG."""
+    text = Path(log).read_text(encoding="utf-8") if Path(log).exists() else ""
+    lines = [line for line in map(json.loads, text.splitlines()) if "loss" in line]
+    steps = [line["step"] for line in lines]
+    figure = Figure(figsize=(10, 5.6), layout="constrained")
+    for axis, (key, title) in zip(figure.subplots(2, 2).flat, PANELS.items()):
+        axis.plot(steps, [line[key] for line in lines], color="#1f4e79", linewidth=1.2)
+        axis.set_title(title, loc="left", fontsize=10)
+        axis.set_xlabel("step", fontsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+        if key == "loss" and lines:
+            chance = math.log(lines[-1]["batch_size"])
+            axis.axhline(chance, color="#999999", linestyle="--", linewidth=1)
+            style = dict(ha="right", va="bottom", fontsize=8, color="#666666")
+            axis.text(steps[-1], chance, "log N: chance", **style)
+        if key != "lr":
+            axis.set_ylim(bottom=0)
+    figure.savefig(path, dpi=100)
