@@ -53,52 +53,53 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
+NAMES = ", ".join(CONTENTS)
 NEED_LABELS = {"zero_shot", "probe", "shift"}
+
+
+OPTIONS = {
+    "--checkpoint": dict(type=Path, required=True, help="of a run, or a file of weights"),
+    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+    "--task": dict(
+        nargs="+", choices=list(CONTENTS), metavar="TASK", help=f"some of {NAMES} (all)"
+    ),
+    "--data": dict(help="pairs.csv or a folder (default: what it was trained on)"),
+    "--image-column": dict(help="csv: the column of picture paths"),
+    "--caption-column": dict(help="csv: the column of captions"),
+    "--separator": dict(help="csv: the separator"),
+    "--images": dict(help="labelled pictures: folder/class/*, csv (filepath,label), tar"),
+    "--classes": dict(help="text file, a name a line in the labels' order; or imagenet"),
+    "--templates": dict(help="text file, a template with {} a line; or imagenet"),
+    "--shift": dict(
+        action="append",
+        metavar="NAME=FOLDER",
+        help="the same classes in other pictures; may be given again",
+    ),
+    "--seeds": dict(type=number(int, low=1), default=5, help="of few-shot draws (5)"),
+    "--out": dict(type=Path, help="folder for the report"),
+    "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
+    "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
+    "-k": dict(type=number(int, low=1), default=16, help="how many to find (16)"),
+    "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
+    "--threads": dict(type=number(int, low=1), help="CPU threads of torch"),
+}
 
 
 def options(argv):
     """Parse the command line."""
     parser = Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
-    add = parser.add_argument
-    add("--checkpoint", type=Path, required=True, help="checkpoint.pt of a run, or a weights file")
-    add("--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it")
-    names = ", ".join(CONTENTS)
-    add("--task", nargs="+", choices=list(CONTENTS), metavar="TASK", help=f"some of {names} (all)")
-    add("--data", help="pairs.csv or a folder (default: what it was trained on)")
-    add("--image-column", help="csv: the column of picture paths")
-    add("--caption-column", help="csv: the column of captions")
-    add("--separator", help="csv: the separator")
-    add("--images", help="labelled pictures: folder/class/*, csv (filepath,label), tar")
-    add("--classes", help="text file, a name a line in the labels' order; or imagenet")
-    add("--templates", help="text file, a template with {} a line; or imagenet")
-    again = "the same classes in other pictures; may be given again"
-    add("--shift", action="append", metavar="NAME=FOLDER", help=again)
-    add("--seeds", type=number(int, low=1), default=5, help="of few-shot draws (5)")
-    add("--out", type=Path, help="folder for the report")
-    add("--quiz", action="store_true", help="answer for the people of section 4")
-    add("--search", metavar="TEXT", help="find the pictures nearest to a text")
-    add("-k", type=number(int, low=1), default=16, help="how many to find (16)")
-    add("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    add("--threads", type=number(int, low=1), help="CPU threads of torch")
+    for name, how in OPTIONS.items():
+        parser.add_argument(name, **how)
     return parser.parse_args(argv)
 
 
-def search(model, tokenizer, pairs, text, k, path):
-    """--search: print the k nearest of all pictures, and draw them."""
-    gallery = Gallery(model, tokenizer, pairs, range(len(pairs)))
+def search(gallery, text, k, path):
+    """--search: print the k pictures nearest to a text, and draw them."""
     path.parent.mkdir(parents=True, exist_ok=True)
     [found] = plots.draw_retrieval(gallery, [text], path, columns=min(k, len(gallery.kept)))
     for rank, (index, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {pairs.captions(index)[0]}")
+        print(f"{rank:3d}  {cosine:.3f}  {gallery.pairs.captions(index)[0]}")
     print(f"drawn in {path}")
-
-
-def quiz(context, folder):
-    """--quiz: the reader and the model on the same held-out pictures."""
-    if context.labelled is None:
-        raise UserError("the quiz needs labelled pictures: add --images")
-    right = context.zero_shot_right("test")
-    run_quiz(context.labelled, right, right, folder)
 
 
 def write_sections(context, tasks):
@@ -129,11 +130,12 @@ def main(argv=None):
         torch.set_num_threads(args.threads)
     file = files.read(args.checkpoint)
     model, tokenizer, _ = convert.from_file(args.checkpoint, file, device, args.activation)
-    pairs, trained_on_pairs = open_data(args, file["content"].get("options"))
+    pairs, trained_on_pairs = open_data(args, file["content"])
     other = args.data and not trained_on_pairs
     out = args.out or args.checkpoint.parent / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        search(model, tokenizer, pairs, args.search, args.k, out / "search.png")
+        gallery = Gallery(model, tokenizer, pairs, range(len(pairs)))
+        search(gallery, args.search, args.k, out / "search.png")
         return 0
     labelled = open_classes(args, pairs)
     shifts, missing_shifts = open_shifts(args, labelled)
@@ -149,15 +151,16 @@ def main(argv=None):
         seeds=args.seeds,
     )
     if args.quiz:
-        quiz(context, out / "quiz")
+        if labelled is None:
+            raise UserError("the quiz needs labelled pictures: add --images")
+        run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
         return 0
     results = write_sections(context, args.task or CONTENTS)
     if labelled is not None and labelled.skipped:
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()
-    given = sys.argv if argv is None else ["eval.py", *argv]
     results |= {
-        "command": " ".join(["python", *given]),
+        "command": " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])]),
         "checkpoint": str(args.checkpoint),
         "seconds": round(time.monotonic() - began, 1),
         "machine": machine(device),

@@ -18,6 +18,7 @@ from miniclip.evaluation.confidence import share
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
+from miniclip.training.checkpoint import FORMAT
 from miniclip.zeroshot import classify, imagenet, read_lines
 
 GENERIC = "a photo of a {}."  # the paper's template for pictures of anything
@@ -26,18 +27,21 @@ EMOJI = ["{}", "an emoji of {}", "a drawing of {}", "a picture of {}", "{} icon"
 SHOTS = (1, 2, 4, 8, 16)
 
 
-def open_data(args, run):
+def open_data(args, checkpoint):
     """The pairs to retrieve: (pairs, whether the model was trained on them).
 
-    They are those of --data, else those of the training run, else the embedded ones. run: the options
-    of the training run, or None for a file that does not record them.
+    They are those of --data, else those that a checkpoint of train.py was trained on, else the
+    embedded ones. checkpoint: the content of the file.
     """
-    source = args.data or (run or {}).get("data")
-    trained_on = run is not None and source == run.get("data")
-    columns = {}
-    for name in ("image_column", "caption_column", "separator"):
-        columns[name] = getattr(args, name) or (run.get(name) if trained_on else None)
-    pairs = open_pairs(source, **columns)
+    ours = checkpoint.get("format") == FORMAT
+    run = checkpoint["options"] if ours else {}
+    source = args.data or run.get("data")
+    trained_on = ours and source == run["data"]
+    names = ("image_column", "caption_column", "separator")
+    recorded = run if trained_on else {}
+    pairs = open_pairs(
+        source, **{name: getattr(args, name) or recorded.get(name) for name in names}
+    )
     if not trained_on and source:  # no pair was trained on, so all are asked for
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
@@ -53,9 +57,9 @@ def open_classes(args, pairs):
     labelled = of_pairs(pairs)
     if names and labelled is None:
         raise UserError("--classes needs labelled pictures: add --images")
-    if names and len(names) != len(labelled.class_names):
-        raise UserError(f"--classes has {len(names)} names for {len(labelled.class_names)} classes")
     if names:
+        if len(names) != (n := len(labelled.class_names)):
+            raise UserError(f"--classes has {len(names)} names for {n} classes")
         labelled.class_names = names
     return labelled
 
@@ -101,12 +105,10 @@ def open_shifts(args, labelled):
         for kind in KINDS[1:]:
             try:
                 drawings = Drawings(labelled.pictures, kind)
+                indices = sorted({*labelled.splits["test"]} & {*drawings.available})
+                shifts[kind] = (drawings, indices, labelled.labels)
             except UserError as error:
                 missing.append(f"The drawings called {kind} are left out: {error}.")
-                continue
-            available = set(drawings.available)
-            indices = [i for i in labelled.splits["test"] if i in available]
-            shifts[kind] = (drawings, indices, labelled.labels)
     return shifts, missing
 
 
@@ -127,8 +129,8 @@ class EvalContext:
     @functools.cached_property
     def retrieval(self):
         """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
-        features = self.features
-        return evaluate_heldout(features.model, features.tokenizer, self.pairs, features.images)
+        model, tokenizer = self.features.model, self.features.tokenizer
+        return evaluate_heldout(model, tokenizer, self.pairs, self.features.images)
 
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""

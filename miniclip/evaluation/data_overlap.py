@@ -178,14 +178,20 @@ def all_minus_clean(right, overlapping, confidence=0.95):
         raise ValueError(f"{len(right)} answers do not go with {len(overlapping)} pictures")
     n, dirty = len(right), int(overlapping.sum())
     hits, dirty_hits = int(right.sum()), int(right[overlapping].sum())
-    row = {"n": n, "n_overlap": dirty, "share": dirty / n, "all": hits / n}
-    row["all_interval"] = clopper_pearson(hits, n, confidence)
-    row |= dict.fromkeys(("overlap", "clean", "all_minus_clean", "interval", "p_value"))
+    row = {
+        "n": n,
+        "n_overlap": dirty,
+        "share": dirty / n,
+        "all": hits / n,
+        "all_interval": clopper_pearson(hits, n, confidence),
+        "overlap": dirty_hits / dirty if dirty else None,
+        "clean": (hits - dirty_hits) / (n - dirty) if dirty < n else None,
+        "all_minus_clean": None,
+        "interval": None,
+        "p_value": None,
+    }
     if dirty:
-        row["overlap"] = dirty_hits / dirty
         row["overlap_interval"] = clopper_pearson(dirty_hits, dirty, confidence)
-    if dirty < n:
-        row["clean"] = (hits - dirty_hits) / (n - dirty)
     if 0 < dirty < n:
         each = (1 + confidence) / 2
         a = clopper_pearson(dirty_hits, dirty, each)

@@ -6,6 +6,8 @@ pixels, which say how much of a score comes from training.
 Left out: a cache on the disk; it would go stale when training goes on.
 """
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 
@@ -13,15 +15,9 @@ from miniclip.model.clip import CLIP
 from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
 
 
-class PictureList:
-    """A list of PIL pictures as a source of pictures."""
-
-    def __init__(self, pictures):
-        self.pictures = pictures
-
-    def image(self, i):
-        """Picture i."""
-        return self.pictures[i]
+def picture_source(pictures):
+    """A list of PIL pictures as a source of pictures: .image(i) is picture i."""
+    return SimpleNamespace(image=pictures.__getitem__)
 
 
 class FeatureCache:

@@ -8,6 +8,7 @@ terminal: pictures are written as PNG files, and drawn in the terminal where it 
 No answer is stored.
 """
 
+import contextlib
 import os
 import random
 from pathlib import Path
@@ -28,46 +29,41 @@ TABLE_2 = {
 COLUMNS = ("accuracy", "majority vote", "accuracy on guesses", "majority vote on guesses")
 
 
-def run_quiz(labelled, asked, model_right, folder, rounds=8, seed=None, ask=input, say=print):
+def run_quiz(labelled, model_right, folder, rounds=8, seed=None, ask=input, say=print):
     """Ask the reader about `rounds` pictures three times: with 0, 1 and 2 examples of each class.
 
-    labelled: data.labelled.Labelled; asked: indices to draw from; model_right: {index: whether the
-    model is right}; folder: where the pictures go; seed: None is another quiz each time. Returns
+    labelled: data.labelled.Labelled; model_right: {index: whether the model is right}, the pictures to
+    draw from; folder: where the pictures go; seed: None is another quiz each time. Returns
     {examples: (right, asked, "don't know", right of the model)}. The end of input ends the quiz.
     """
     rng, names, folder = random.Random(seed), labelled.class_names, Path(folder)
-    asked, by_class, scores = list(asked), {}, {}
+    asked, by_class, scores = list(model_right), {}, {}
     rng.shuffle(asked)
     for i in labelled.splits["train"]:
         by_class.setdefault(labelled.labels[i], []).append(i)
     folder.mkdir(parents=True, exist_ok=True)
     say("What is in the picture? Type a number; Enter alone is: I don't know.")
     say("  ".join(f"{k + 1} {name}" for k, name in enumerate(names)))
-    for examples in (0, 1, 2):
-        first = examples * rounds
-        batch = asked[first : first + rounds]
-        if batch and examples:
-            path = folder / f"examples_{examples}.png"
-            drawn = {c: rng.sample(own, min(examples, len(own))) for c, own in by_class.items()}
-            _sheet(labelled, drawn, examples).save(path)
-            say(f"\nNow with {examples} example{'s' * (examples > 1)} of each class: {path}")
-        for number, i in enumerate(batch, first + 1):
-            path, truth = folder / f"question_{number}.png", labelled.labels[i]
-            picture = labelled.pictures.image(i)
-            picture.save(path)
-            if os.isatty(1) and os.environ.get("COLORTERM") in ("truecolor", "24bit"):
-                say(in_terminal(picture))
-            answer = _answer(ask, say, f"{path}: ", len(names))
-            if answer is None:
-                return _report(scores, say)
-            counts = (answer == truth, 1, answer < 0, model_right[i])
-            scores[examples] = tuple(map(sum, zip(scores.get(examples, (0, 0, 0, 0)), counts)))
-            say("right" if answer == truth else f"it was {truth + 1} {names[truth]}")
-    return _report(scores, say)
-
-
-def _report(scores, say):
-    """Say the scores with their intervals, and return them."""
+    with contextlib.suppress(EOFError, KeyboardInterrupt):  # the end of input ends the quiz
+        for examples in (0, 1, 2):
+            first = examples * rounds
+            batch = asked[first : first + rounds]
+            if batch and examples:
+                path = folder / f"examples_{examples}.png"
+                drawn = {c: rng.sample(own, min(examples, len(own))) for c, own in by_class.items()}
+                _sheet(labelled, drawn, examples).save(path)
+                say(f"\nNow with {examples} example{'s' * (examples > 1)} of each class: {path}")
+            for number, i in enumerate(batch, first + 1):
+                path, truth = folder / f"question_{number}.png", labelled.labels[i]
+                picture = labelled.pictures.image(i)
+                picture.save(path)
+                if os.isatty(1) and os.environ.get("COLORTERM") in ("truecolor", "24bit"):
+                    say(in_terminal(picture))
+                answer = _answer(ask, say, f"{path}: ", len(names))
+                counts = (answer == truth, 1, answer < 0, model_right[i])
+                before = scores.get(examples, (0, 0, 0, 0))
+                scores[examples] = tuple(map(sum, zip(before, counts)))
+                say("right" if answer == truth else f"it was {truth + 1} {names[truth]}")
     for examples, (right, n, unsure, model) in scores.items():
         yours, models = (f"{k / n:.2f} {interval(*wilson(k, n))}" for k in (right, model))
         say(
@@ -79,17 +75,12 @@ def _report(scores, say):
 
 
 def _answer(ask, say, question, classes):
-    """A class position, -1 for "don't know", None at the end of input."""
-    while True:
-        try:
-            text = ask(question).strip()
-        except (EOFError, KeyboardInterrupt):
-            return None
-        if not text:
-            return -1
+    """The reader's answer: a class position, or -1 for "don't know". Raises EOFError."""
+    while text := ask(question).strip():
         if text.isdecimal() and 1 <= int(text) <= classes:
             return int(text) - 1
         say(f"a number from 1 to {classes}, or Enter")
+    return -1
 
 
 def _sheet(labelled, drawn, examples, side=64):

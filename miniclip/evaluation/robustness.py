@@ -13,7 +13,7 @@ from PIL import Image
 
 from miniclip.common import UserError
 from miniclip.data.labelled import Labelled
-from miniclip.evaluation.features import PictureList
+from miniclip.evaluation.features import picture_source
 
 DIGITS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 
@@ -61,4 +61,4 @@ def digits(n=600):
     order = np.random.default_rng(0).permutation(len(grey))[: 2 * n].tolist()
     labels = {i: int(found.target[i]) for i in order}
     splits = {"train": order[:n], "test": order[n:], "all": order}
-    return Labelled("handwritten digits", DIGITS, PictureList(pictures), labels, splits)
+    return Labelled("handwritten digits", DIGITS, picture_source(pictures), labels, splits)

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 from miniclip.evaluation.data_overlap import THRESHOLD, base_emoji, near_duplicates, thumbnails
-from miniclip.evaluation.features import PictureList
+from miniclip.evaluation.features import picture_source
 
 
 def resized(picture, rng):
@@ -66,7 +66,7 @@ def trial(pairs, seed=0, duplicates=40, clean=100):
     assert len(others) == clean
     originals = rng.choice(len(kept), duplicates, replace=False)
     changed = [CHANGES[k % 4](pairs.image(kept[j]), rng) for k, j in enumerate(originals)]
-    changed, _ = thumbnails(PictureList(changed), range(duplicates))
+    changed, _ = thumbnails(picture_source(changed), range(duplicates))
     found, false = (
         int((near_duplicates(x, known)[0] <= THRESHOLD).sum()) for x in (changed, others)
     )

@@ -17,6 +17,7 @@ PANELS = {
     "scale": "logit scale",
     "lr": "learning rate",
 }
+LABEL = dict(ha="right", va="bottom", fontsize=8, color="#666666")
 
 
 def draw_curves(log, path):
@@ -35,8 +36,7 @@ def draw_curves(log, path):
         if key == "loss" and lines:
             chance = math.log(lines[-1]["batch_size"])
             axis.axhline(chance, color="#999999", linestyle="--", linewidth=1)
-            style = dict(ha="right", va="bottom", fontsize=8, color="#666666")
-            axis.text(steps[-1], chance, "log N: chance", **style)
+            axis.annotate("log N: chance", (steps[-1], chance), **LABEL)
         if key != "lr":
             axis.set_ylim(bottom=0)
     figure.savefig(path, dpi=100)

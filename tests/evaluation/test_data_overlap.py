@@ -14,7 +14,7 @@ from miniclip.evaluation.data_overlap import (
     near_duplicates,
     thumbnails,
 )
-from miniclip.evaluation.features import PictureList
+from miniclip.evaluation.features import picture_source
 from miniclip.evaluation.synthetic_duplicates import CHANGES, trial
 
 
@@ -45,7 +45,7 @@ def test_the_duplicate_it_names_is_the_one_that_was_changed(pairs, change):
     names = ["sushi", "owl", "castle", "guitar", "bicycle", "carrot"]
     indices = [i for i in range(len(pairs)) if pairs.captions(i)[0] in names]
     known, _ = thumbnails(pairs, indices)
-    changed = PictureList([change(pairs.image(i), rng) for i in indices])
+    changed = picture_source([change(pairs.image(i), rng) for i in indices])
     distance, position = near_duplicates(thumbnails(changed, range(len(indices)))[0], known)
     assert position.tolist() == list(range(len(indices)))
     assert (distance <= THRESHOLD).sum() >= len(indices) - 1, distance  # its recall is .98, not 1

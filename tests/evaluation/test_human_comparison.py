@@ -31,7 +31,7 @@ def play(labelled, folder, answers, rounds=4):
 
     right = {i: i % 2 == 0 for i in labelled.splits["test"]}
     options = dict(seed=0, ask=ask, say=said.append)
-    return run_quiz(labelled, labelled.splits["test"], right, folder, rounds, **options), said
+    return run_quiz(labelled, right, folder, rounds, **options), said
 
 
 def test_three_rounds_are_counted_with_their_intervals(labelled, tmp_path):

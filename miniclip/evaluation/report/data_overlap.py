@@ -41,23 +41,29 @@ def write(context):
         pictures, new = thumbnails(source, [i for i in right if i not in nearest])
         nearest |= zip(new, zip(*(v.tolist() for v in near_duplicates(pictures, training))))
         kept = [i for i in right if i in nearest]
-        overlapping = [i for i in kept if nearest[i][0] <= THRESHOLD]
-        results[name] = all_minus_clean(
-            [right[i] for i in kept], [nearest[i][0] <= THRESHOLD for i in kept]
-        )
-        found += [(*nearest[i], source, i) for i in overlapping]
-    measured = {name: s for name, s in results.items() if s["interval"]}
-    keys = ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")
-    rows = []
-    for name, s in results.items():
-        around = interval(*s["interval"]) if name in measured else None
-        rows.append((name, *(s[key] for key in keys), around, s["p_value"]))
-    columns = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p")
-    report.table(columns, rows)
+        overlapping = [nearest[i][0] <= THRESHOLD for i in kept]
+        results[name] = all_minus_clean([right[i] for i in kept], overlapping)
+        found += [(*nearest[i], source, i) for i, near in zip(kept, overlapping) if near]
+    report.table(
+        ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p"),
+        [
+            (
+                name,
+                *(
+                    s[key]
+                    for key in ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")
+                ),
+                s["interval"] and interval(*s["interval"]),
+                s["p_value"],
+            )
+            for name, s in results.items()
+        ],
+    )
     report.say(
         "All - Clean is what the overlap adds to a score; its interval combines two Clopper-Pearson "
         "intervals. p: a one-sided binomial test of the overlap against the clean part."
     )
+    measured = {name: s for name, s in results.items() if s["interval"]}
     if measured:
         report.figure(
             "overlap.png",

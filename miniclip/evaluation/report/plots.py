@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from miniclip.evaluation.human_comparison import COLUMNS, TABLE_2
 
 BLUE, GREY, RED, GREEN, BLACK = "#1f4e79", "#8a8a8a", "#b5442e", "#2a7d4f", "#222222"
+EMPTY = dict(frame_on=False, xticks=[], yticks=[])  # axes for a picture
 COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", GREY)
 
 
@@ -33,22 +34,20 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     picture, which gets a green frame, or None. Returns what was found: for each query the list of
     gallery.search.
     """
-    answers = answers or [None] * len(queries)
     found = [gallery.search(query, columns) for query in queries]
     figure = Figure(figsize=(1.25 * columns, 1.55 * len(queries)), layout="constrained")
     figure.get_layout_engine().set(hspace=0.12)  # room for the titles, which the layout ignores
-    axes = figure.subplots(len(queries), columns, squeeze=False)
+    axes = figure.subplots(len(queries), columns, squeeze=False, subplot_kw=EMPTY)
+    answers = answers or [None] * len(queries)
     for row, query, results, answer in zip(axes, queries, found, answers):
-        for axis in row:
-            axis.set(xticks=[], yticks=[])
-            axis.spines[:].set_visible(False)
         title = row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False)
         title.set_in_layout(False)  # a long title would widen its column
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))
             axis.set_xlabel(f"{cosine:.2f}", fontsize=7, labelpad=1)
             if index == answer:
-                axis.spines[:].set(visible=True, color="#2a9d3a", linewidth=3)
+                axis.set_frame_on(True)
+                axis.spines[:].set(color="#2a9d3a", linewidth=3)
     figure.savefig(path, dpi=100)
     return found
 
@@ -58,8 +57,7 @@ def draw_recall_by_size(curves, path):
     with _axes(path, height=3.6) as axis:
         for (name, curve), colour in zip(curves.items(), COLOURS):
             axis.plot(list(curve), list(curve.values()), "o-", color=colour, label=name, ms=4)
-        axis.set_xscale("log")
-        axis.set(ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
+        axis.set(xscale="log", ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
 
 
 def draw_prompts(results, path):
@@ -77,8 +75,9 @@ def draw_shots(curves, zero_shot, path):
     with _axes(path) as axis:
         for (name, curve), colour in zip(curves.items(), COLOURS):
             shots, accuracies = list(curve), np.array(list(curve.values()))
-            low, high = accuracies.min(1), accuracies.max(1)
-            axis.fill_between(shots, low, high, color=colour, alpha=0.15, linewidth=0)
+            axis.fill_between(
+                shots, accuracies.min(1), accuracies.max(1), color=colour, alpha=0.15, linewidth=0
+            )
             axis.plot(shots, accuracies.mean(1), "o-", color=colour, label=name, ms=4)
         axis.axhspan(zero_shot["low"], zero_shot["high"], color=GREY, alpha=0.12, linewidth=0)
         axis.axhline(
@@ -86,8 +85,9 @@ def draw_shots(curves, zero_shot, path):
         )
         axis.set_xscale("log", base=2)
         axis.set_xticks(shots, [str(k) for k in shots])
-        axis.set(xlabel="labelled pictures a class", ylabel="accuracy (band: the seeds)")
-        axis.set_ylim(0, 1)
+        axis.set(
+            ylim=(0, 1), xlabel="labelled pictures a class", ylabel="accuracy (band: the seeds)"
+        )
 
 
 def draw_gap(points, path):
@@ -109,8 +109,12 @@ def draw_shift(families, line, path):
         axis.plot(x, x, color=GREY, linewidth=0.8, linestyle=":", label="no loss by the shift")
         for (name, points), colour, marker in zip(families.items(), COLOURS, "sovD^P"):
             axis.plot(*zip(*points), marker, color=colour, label=name, ms=5, linestyle="none")
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="accuracy at home (colour)")
-        axis.set_ylabel("accuracy on other drawings")
+        axis.set(
+            xlim=(0, 1),
+            ylim=(0, 1),
+            xlabel="accuracy at home (colour)",
+            ylabel="accuracy on other drawings",
+        )
 
 
 def draw_robustness(labels, accuracy, effective, path):
@@ -127,10 +131,9 @@ def draw_overlap(rows, path):
     """Figure 17: rows {name: data_overlap.all_minus_clean}, those with an interval."""
     with _axes(path, height=3.4) as axis:
         for (name, s), colour in zip(rows.items(), COLOURS):
-            difference, (low, high) = s["all_minus_clean"], s["interval"]
-            error = [[difference - low], [high - difference]]
+            error = np.abs(np.subtract(s["interval"], s["all_minus_clean"]))[:, None]
             style = dict(fmt="o", color=colour, capsize=3, label=name)
-            axis.errorbar(s["share"], difference, error, **style)
+            axis.errorbar(s["share"], s["all_minus_clean"], error, **style)
         axis.axhline(0, color=GREY, linestyle="--", linewidth=1)
         axis.set(xlabel="share of the test that overlaps", ylabel="All - Clean", xlim=(0, 1))
 
@@ -140,10 +143,8 @@ def draw_duplicates(rows, path):
     columns = 6
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(1.7 * columns, 1.35 * lines), layout="constrained")
-    cells = list(figure.subplots(lines, columns, squeeze=False).flat)
-    for axis in cells:
-        axis.set_axis_off()
-    for axis, (*pictures, title) in zip(cells, rows):
+    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY)
+    for axis, (*pictures, title) in zip(axes.flat, rows):
         both = [np.asarray(picture.convert("RGB").resize((64, 64))) for picture in pictures]
         axis.imshow(np.concatenate(both, 1))
         axis.set_title(title, fontsize=6, parse_math=False)

@@ -19,21 +19,21 @@ def write(context):
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
     for sentence in context.missing_shifts:
         report.say(sentence)
-    results = {}
-    if context.shifts and context.classes_and_shots[1]:
-        results = shifts(context)
-    else:
-        report.say(
-            "No shift to measure: give the same classes in other pictures with --shift NAME=FOLDER."
-        )
-    return results | digits(context)
+    if context.shifts and context.classes_and_shots[1] and len(context.zero_shot) > 1:
+        return shifts(context) | digits(context)
+    report.say(
+        "No shift to measure: give the same classes in other pictures with --shift NAME=FOLDER."
+    )
+    return digits(context)
 
 
 def shifts(context):
     """Zero-shot and probes at home and under the shifts: EvalContext -> results."""
     report, zero_shot = context.report, context.zero_shot
-    rows = [(name, *share_cells(s), s["n"]) for name, s in zero_shot.items()]
-    report.table(("zero-shot", "accuracy", "95 %", "n"), rows)
+    report.table(
+        ("zero-shot", "accuracy", "95 %", "n"),
+        [(name, *share_cells(s), s["n"]) for name, s in zero_shot.items()],
+    )
 
     def point(accuracies):  # {test: accuracy, or a list of them} -> (at home, mean of the shifts)
         means = {test: float(np.mean(a)) for test, a in accuracies.items()}
@@ -58,15 +58,16 @@ def shifts(context):
         families | {"probes on this model": ours, "zero-shot": [here]},
         line,
     )
-    points = dict(zip([f"{k} shots" for k in context.classes_and_shots[1]] + ["all"], ours))
-    points = {"zero-shot": here} | points
+    labels = ["zero-shot", *(f"{k} shots" for k in context.classes_and_shots[1]), "all"]
+    points = dict(zip(labels, [here, *ours]))
     effective = {
         label: float(robustness.effective_robustness(*p, line)) for label, p in points.items()
     }
     n = zero_shot["home"]["n"]
-    rows = [(label, *p, effective[label], n) for label, p in points.items()]
-    columns = ("classifier", "home", "shifted, mean", "effective robustness", "n at home")
-    report.table(columns, rows)
+    report.table(
+        ("classifier", "home", "shifted, mean", "effective robustness", "n at home"),
+        [(label, *p, effective[label], n) for label, p in points.items()],
+    )
     report.figure(
         "robustness.png",
         "In the paper accuracy at home rises with supervision while effective robustness falls (figures "

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from miniclip.evaluation.confidence import interval
 
-COLUMNS = ("", "accuracy", "95 %", "top 5", "mean per class", "n")
-
 
 class Report:
     """Collects sections. folder: where report.md and its figures go; it is made."""
@@ -29,26 +27,27 @@ class Report:
         cells = [[_cell(c) for c in row] for row in [columns, *rows]]
         widths = [max(map(len, column)) for column in zip(*cells)]
         for first, *others in cells:
-            padded = [c.rjust(w) for c, w in zip(others, widths[1:])]
-            print("  ".join([first.ljust(widths[0]), *padded]))
+            print(first.ljust(widths[0]), *map(str.rjust, others, widths[1:]), sep="  ")
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
         rule = "|---" + "|---:" * (len(columns) - 1) + "|"
         self._lines += [lines[0], rule, *lines[1:], ""]
 
     def scores(self, results):
         """A table of {name: what confidence.accuracy or confidence.scores returned}."""
-        rows = [
-            (
-                name,
-                s["accuracy"],
-                interval(s["low"], s["high"]),
-                s.get("top5"),
-                s["balanced_accuracy"],
-                s["n"],
-            )
-            for name, s in results.items()
-        ]
-        self.table(COLUMNS, rows)
+        self.table(
+            ("", "accuracy", "95 %", "top 5", "mean per class", "n"),
+            [
+                (
+                    name,
+                    s["accuracy"],
+                    interval(s["low"], s["high"]),
+                    s.get("top5"),
+                    s["balanced_accuracy"],
+                    s["n"],
+                )
+                for name, s in results.items()
+            ],
+        )
 
     def text(self, block):
         """A block of text in a monospaced font."""

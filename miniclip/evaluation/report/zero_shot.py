@@ -65,20 +65,23 @@ def polysemy(context):
     names, queries = ("mouse", "computer mouse"), ["mouse", "mouse, animal", "computer mouse"]
     images, _ = features.images(pairs, [by_name[name] for name in names])
     cosines = (images @ features.classifier(queries, ["{}"])).T.tolist()
-    columns = ("cosine of a query", *(f"picture of: {name}" for name in names))
-    report.table(columns, [(query, *row) for query, row in zip(queries, cosines)])
+    report.table(
+        ("cosine of a query", *(f"picture of: {name}" for name in names)),
+        [(query, *row) for query, row in zip(queries, cosines)],
+    )
     report.say("One word, two meanings (3.1.4, polysemy): a name with context tells them apart.")
     asked = [i for i in pairs.splits["heldout_compositions"] if len(pairs.tones(i)) == 1]
     images, asked = features.images(pairs, asked)
     tones = [pairs.tones(i)[0] for i in asked]
     named = [[pairs.captions(i)[0].replace(own, t) for t in TONES] for i, own in zip(asked, tones)]
-    alone = classify(images, features.classifier(TONES, ["{}"]))
-    with_noun = choose_caption(features.model, features.tokenizer, images, named)
     labels = torch.tensor([TONES.index(own) for own in tones])
-    results = {
-        "tone asked alone": accuracy(alone, labels),
-        "tone asked with its noun": accuracy(with_noun, labels),
+    predicted = {
+        "tone asked alone": classify(images, features.classifier(TONES, ["{}"])),
+        "tone asked with its noun": choose_caption(
+            features.model, features.tokenizer, images, named
+        ),
     }
+    results = {name: accuracy(tones, labels) for name, tones in predicted.items()}
     report.scores(results)
     report.say("Which of five skin tones, on held-out compositions; chance is 0.2.")
     return {"skin_tone": results}
