@@ -1,4 +1,4 @@
-"""eval.py: a report from a checkpoint alone, a search, and one sentence for wrong input."""
+"""eval.py: a report from a checkpoint alone, a search, one sentence for wrong input."""
 
 import json
 
@@ -69,7 +69,7 @@ def labelled(tmp_path_factory):
     return root
 
 
-def test_ones_own_classes_and_shifts_go_through_every_task(run, labelled, tmp_path, capsys):
+def test_own_classes_and_shifts_go_through_every_task(run, labelled, tmp_path, capsys):
     """One command on a labelled folder: each part writes its numbers, with n and interval."""
     (tmp_path / "templates.txt").write_text("{}\nthe colour {}\n")
     (tmp_path / "classes.txt").write_text("colour green\ncolour grey\ncolour red\n")

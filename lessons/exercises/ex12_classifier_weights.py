@@ -21,7 +21,7 @@ def classifier_weights(model, tokenizer, names, templates):
 
 
 class Tower:
-    """A text tower that gives every sentence a direction of its own, always the same one."""
+    """A text tower that gives every sentence its own fixed random direction."""
 
     config, logit_scale, training = {"embed_dim": 16}, torch.zeros(()), False
 
@@ -81,6 +81,6 @@ def test_classes_keep_their_own_templates():
         (["dog"], ["{} or {}"], "once"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(names, templates, word):
+def test_wrong_input_is_refused(names, templates, word):
     with pytest.raises(ValueError, match=word):
         weights(names, templates)

@@ -36,7 +36,7 @@ def test_k_of_each_class_and_none_from_outside_the_pool(labels, k, seed, data):
     assert list(shots) == sorted(shots)
 
 
-def test_a_seed_is_a_draw_and_another_seed_another():
+def test_a_seed_fixes_the_draw_and_other_seeds_draw_others():
     labels = np.arange(200) % 4
     draws = [tuple(few_shot(labels, range(200), 4, seed)) for seed in range(6)]
     assert draws == [tuple(few_shot(labels, range(200), 4, seed)) for seed in range(6)]
@@ -48,13 +48,13 @@ def test_the_order_of_the_pool_changes_nothing():
     assert few_shot(labels, range(60), 2, 1) == few_shot(labels, range(59, -1, -1), 2, 1)
 
 
-def test_more_shots_hold_fewer():
+def test_more_shots_include_fewer():
     labels = np.arange(120) % 4
     draws = [set(few_shot(labels, range(120), k, 3)) for k in (1, 2, 4, 8)]
     assert all(a < b for a, b in zip(draws, draws[1:]))
 
 
-def test_every_picture_has_its_chance():
+def test_every_picture_can_be_drawn():
     labels = np.zeros(12, int)
     drawn = {few_shot(labels, range(12), 1, seed)[0] for seed in range(300)}
     assert drawn == set(range(12))

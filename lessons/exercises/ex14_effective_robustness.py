@@ -1,4 +1,4 @@
-"""14  Robust beyond expectation.  Read lessons/14_shift.md, then make this file green."""
+"""14  Effective robustness.  Read lessons/14_shift.md, then make this file green."""
 
 import numpy as np
 import pytest
@@ -36,13 +36,13 @@ def test_accuracy_beyond_the_line_counts_one_for_one(accuracy, shifted, more, li
 
 
 @given(shares, st.floats(0.02, 0.9), lines)
-def test_a_better_model_at_home_is_expected_to_do_better(accuracy, shifted, line):
+def test_a_model_that_is_better_at_home_has_a_higher_expected_accuracy(accuracy, shifted, line):
     better = min(0.98, accuracy + 0.01)
-    assert (effective_robustness(better, shifted, line)
-            <= effective_robustness(accuracy, shifted, line) + 1e-12)  # fmt: skip
+    least, most = (effective_robustness(a, shifted, line) for a in (better, accuracy))
+    assert least <= most + 1e-12
 
 
-def test_without_a_loss_on_a_line_without_a_loss_there_is_none():
+def test_on_the_diagonal_no_drop_is_no_effective_robustness():
     assert abs(effective_robustness(0.7, 0.7, (1.0, 0.0))) < 1e-9
 
 

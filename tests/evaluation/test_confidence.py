@@ -35,14 +35,14 @@ def test_the_tail_is_the_one_sided_binomial_test(count, p):
 
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.5, 0.97])
 @pytest.mark.parametrize("n", [5, 40])
-def test_the_exact_interval_covers_the_truth_as_often_as_it_says(p, n):
+def test_the_exact_interval_covers_the_truth_at_least_as_often_as_stated(p, n):
     weight = stats.binom.pmf(np.arange(n + 1), n, p)
     covered = [low <= p <= high for low, high in (clopper_pearson(k, n) for k in range(n + 1))]
     assert weight @ covered >= 0.95, f"covers with probability {weight @ covered:.4f}"
 
 
 @given(counts)
-def test_an_interval_holds_its_share_and_the_exact_one_is_mirrored(count):
+def test_an_interval_contains_its_share_and_the_exact_one_is_mirrored(count):
     right, n = count
     s = share(right, n)
     assert 0 <= s["low"] <= s["value"] <= s["high"] <= 1 and s["n"] == n

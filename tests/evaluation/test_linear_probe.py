@@ -1,4 +1,4 @@
-"""Probes equal scikit-learn's; shots come from where they may, and nowhere else."""
+"""Probes equal scikit-learn's; shots come from the pool only."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_shots_never_leave_the_pool_and_are_k_of_each_class(labels, k, seed, dat
     assert shots == few_shot(labels, pool[::-1], k, seed), "the same seed, other shots"
 
 
-def test_more_shots_hold_fewer_and_seeds_differ():
+def test_more_shots_include_fewer_and_seeds_differ():
     y = np.arange(200) % 4
     nested = [set(few_shot(y, range(200), k, seed=1)) for k in (1, 2, 4, 8)]
     assert all(a < b for a, b in zip(nested, nested[1:]))
@@ -61,7 +61,7 @@ def test_the_search_finds_a_peak_to_an_eighth_of_a_decade_in_few_fits(peak):
     assert len(asked) == len(set(asked)) <= 17
 
 
-def test_of_equal_strengths_the_strongest_is_taken():
+def test_of_equally_good_strengths_the_largest_is_taken():
     assert search_strength(lambda s: 0.5) == 1e6
 
 
