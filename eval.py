@@ -169,7 +169,8 @@ def main(argv=None):
     before = json.loads(path.read_text()) if path.exists() else {}
     write_json(path, before | results)
     print(
-        f"\nreport.md with its figures and results.json are in {out}, after {results['seconds']:.0f} s"
+        f"\nreport.md with its figures and results.json are in {out}, after "
+        f"{results['seconds']:.0f} s"
     )
     return 0
 

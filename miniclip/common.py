@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(prog):
-    """Decorator of a command's main(argv=None): a UserError is printed as "prog: error: sentence" and
-    the process exits with code 2. An empty sentence prints nothing (another rank prints it)."""
+    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and exits
+    with code 2. An empty sentence prints nothing (another rank prints it)."""
 
     def decorate(main):
         @functools.wraps(main)

@@ -1,11 +1,11 @@
 """Zero-shot classification: the text encoder makes a classifier out of class names (CLIP, sections
 3.1.2 and 3.1.4).
 
-A class name is put into a template, the sentence is encoded as a unit vector, and this vector is the
-class's column in a linear classifier. With several templates ("a photo of a {}.", "a drawing of a
-{}.") the vectors of one class are averaged and normalized again: an ensemble in embedding space, as
-cheap at prediction as one template. The text encoder runs once a class, not once a picture.
-The functions that encode pictures and texts stand here too; retrieval and the probes use them.
+A class name is put into a template, the sentence is encoded as a unit vector, and this vector is
+the class's column in a linear classifier. With several templates ("a photo of a {}.", "a drawing of
+a {}.") the vectors of one class are averaged and normalized again: an ensemble in embedding space,
+as cheap at prediction as one template. The text encoder runs once a class, not once a picture. The
+functions that encode pictures and texts stand here too; retrieval and the probes use them.
 Left out: calibration of the logits, and learned prompts.
 """
 

@@ -5,7 +5,7 @@ import pytest
 import eval as eval_command
 import train
 from miniclip.benchmarks import towers
-from miniclip.common import UserError
+from miniclip.common import UserError, command
 from miniclip.data import __main__ as data
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack
@@ -59,3 +59,18 @@ def test_a_bug_shows_its_traceback_although_it_is_a_value_error(command, monkeyp
 def test_a_path_that_is_not_there_is_the_users_mistake(missing, tmp_path):
     with pytest.raises(UserError):
         missing(tmp_path / "nothing.pt")
+
+
+def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_sentence(capsys):
+    @command("tool")
+    def main(argv=None):
+        """The tool."""
+        if argv:
+            raise UserError(argv[0])
+        return 3
+
+    assert main() == 3 and main.__doc__ == "The tool."
+    for sentence, printed in (("no file", "tool: error: no file\n"), ("", "")):
+        with pytest.raises(SystemExit) as stopped:
+            main([sentence])
+        assert stopped.value.code == 2 and capsys.readouterr().err == printed

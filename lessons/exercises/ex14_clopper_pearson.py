@@ -11,8 +11,8 @@ ANSWER = "miniclip.evaluation.confidence:clopper_pearson"
 
 
 def clopper_pearson(right, n, confidence=0.95):
-    """(low, high), the exact interval around right / n: it covers the true share with a probability of
-    at least `confidence`.
+    """(low, high), the exact interval around right / n: it covers the true share with a probability
+    of at least `confidence`.
 
     low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
     which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.

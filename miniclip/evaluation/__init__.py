@@ -1,7 +1,8 @@
-"""The paper's evaluations of a trained model, one file for each question, and the report of them all.
+"""The paper's evaluations of a trained model, one file for each question, and their report.
 
 Read confidence.py (accuracy and its interval) and features.py (what is computed once) first. Then
-retrieval.py (appendix), linear_probe.py (3.2, few shots 3.1.5), robustness.py (3.3),
-human_comparison.py (4), data_overlap.py with synthetic_duplicates.py (5) and bias.py (7.1); zero-shot
-classification itself (3.1) is miniclip/zeroshot.py. context.py holds the data of one report/.
+retrieval.py (the paper's appendix), linear_probe.py (section 3.2; few shots, 3.1.5), robustness.py
+(3.3), human_comparison.py (4), data_overlap.py with synthetic_duplicates.py (5) and bias.py (7.1).
+Zero-shot classification itself (3.1) is miniclip/zeroshot.py. context.py turns the options of
+eval.py into data and holds what the sections of report/ share.
 """

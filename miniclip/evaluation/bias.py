@@ -2,9 +2,9 @@
 
 A zero-shot classifier is defined by its list of class names. One more name, or another word for the
 same class, changes which pictures are misclassified, often in one group more than in another. The
-paper shows this with photographs of people. Here the groups are those that Unicode's names state: the
-skin tone and the gender of a drawing. They are labels of drawings, not of people; a number says how
-this model treats these drawings. The method carries over: count errors for each group, with
+paper shows this with photographs of people. Here the groups are those that Unicode's names state:
+the skin tone and the gender of a drawing. They are labels of drawings, not of people; a number says
+how this model treats these drawings. The method carries over: count errors for each group, with
 intervals, before and after the list of names changes.
 Left out: groups that the name of a picture does not state, and which errors are harmful.
 """
@@ -27,8 +27,8 @@ GENDERS = re.compile(r"\b(woman|man)\b")
 
 
 def gender(names):
-    """The gender that the names of one picture state: 'woman', 'man' or 'not stated'; 'both names' for
-    a picture whose names differ in it."""
+    """The gender that the names of one picture state: 'woman', 'man' or 'not stated'; 'both names'
+    for a picture whose names differ in it."""
     stated = [set(GENDERS.findall(name)) or {"not stated"} for name in names]
     found = set().union(*stated)
     return found.pop() if len(found) == 1 else "both names"

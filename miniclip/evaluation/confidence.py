@@ -1,8 +1,8 @@
 """Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
 An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
-Wilson's is the shorter one: on average over true accuracies it covers the truth about as often as it
-states, for some of them a little less. The report gives it with every accuracy. Clopper and
+Wilson's is the shorter one: on average over true accuracies it covers the truth about as often as
+it states, for some of them a little less. The report gives it with every accuracy. Clopper and
 Pearson's is exact: it covers every truth at least as often as it states, and is wider for that. The
 paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, from a
 binomial tail and a bisection, because scipy is no dependency.
@@ -60,8 +60,8 @@ def _log_choose(n):
 
 @functools.lru_cache(maxsize=4096)
 def clopper_pearson(right, n, confidence=0.95):
-    """(low, high), the exact interval around right / n: it covers the true share with a probability of
-    at least `confidence`.
+    """(low, high), the exact interval around right / n: it covers the true share with a probability
+    of at least `confidence`.
 
     low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
     which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
@@ -88,8 +88,8 @@ def share(right, n, confidence=0.95):
 
 
 def accuracy(predicted, labels):
-    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its mean
-    over the classes that occur, and Wilson's 95 % interval of the first.
+    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
+    mean over the classes that occur, and Wilson's 95 % interval of the first.
 
     predicted, labels: (n,) int. Raises UserError for n = 0.
     """
@@ -106,8 +106,8 @@ def accuracy(predicted, labels):
 def scores(similarity, labels, k=5):
     """`accuracy` of each row's best class, and 'top5', the share whose class is among the k best.
 
-    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k others
-    are as good or better, so equal similarities count against the model.
+    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
+    others are as good or better, so equal similarities count against the model.
     """
     labels = torch.as_tensor(labels)
     own = similarity.gather(1, labels[:, None])

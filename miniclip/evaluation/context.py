@@ -48,7 +48,8 @@ def open_data(args, checkpoint):
 
 
 def open_classes(args, pairs):
-    """The labelled pictures of --images, or those that the pairs bring, or None; named by --classes."""
+    """The labelled pictures of --images, or those that the pairs bring, or None; named by
+    --classes."""
     names = None
     if args.classes:
         names = imagenet()[0] if args.classes == "imagenet" else read_lines(args.classes, "classes")
@@ -81,11 +82,11 @@ def open_templates(args, labelled, pairs):
 
 
 def open_shifts(args, labelled):
-    """The same classes in other pictures: ({name: (source, indices, labels)}, [sentences about shifts
-    that are missing]).
+    """The same classes in other pictures: ({name: (source, indices, labels)}, [sentences about
+    shifts that are missing]).
 
-    They are the folders of --shift NAME=FOLDER, whose classes must be among those of `labelled`, and
-    for the embedded emoji the other drawings.
+    They are the folders of --shift NAME=FOLDER, whose classes must be among those of `labelled`,
+    and for the embedded emoji the other drawings.
     """
     shifts, missing = {}, []
     for given in args.shift or ():
@@ -142,7 +143,7 @@ class EvalContext:
         return self.features.classifier(self.labelled.class_names, self.templates)
 
     def zero_shot_right(self, split):
-        """{index: whether the zero-shot classifier is right} of a split of the labelled pictures."""
+        """{index: whether zero-shot is right} of a split of the labelled pictures."""
         x, y, kept = self.encode_labelled(split)
         return dict(zip(kept, (classify(x, self.weights) == y).tolist()))
 
@@ -168,8 +169,8 @@ class EvalContext:
         return encode_examples(encode, source, indices, labels)[:2]
 
     def _tests(self, encode):
-        """{"home" and each shift: (features, labels)} without the empty shifts; UserError for an empty
-        home."""
+        """{"home" and each shift: (features, labels)} without the empty shifts; UserError for an
+        empty home."""
         tests = {"home": examples(self.labelled, "test"), **self.shifts}
         tests = {name: self._of_probe_classes(encode, *test) for name, test in tests.items()}
         if not len(tests["home"][1]):
@@ -178,7 +179,7 @@ class EvalContext:
 
     @functools.cached_property
     def zero_shot(self):
-        """{test: confidence.share}: zero-shot accuracy among the classes that take part in probes."""
+        """{test: confidence.share}: zero-shot accuracy among the classes of the probes."""
         classes, weights = self.classes_and_shots[0], self.weights
         right = {
             name: torch.tensor(classes)[classify(x, weights[:, classes])] == y

@@ -1,11 +1,12 @@
-"""Data overlap (CLIP, section 5): are test pictures in the training set, and does it raise the score?
+"""Data overlap (CLIP, section 5): are test pictures in the training set, and does it matter?
 
-First: which test pictures are near-duplicates of training pictures? The paper trained a detector; the
-one here is computed from pixels. It makes a shortlist by the correlation of thumbnails, aligns each
-candidate (one picture may be a crop of the other), fits its colours, and takes the largest local
-difference that is left: two emoji may differ in a beard only, which the mean difference would miss.
-Second: what does the overlap add to the score? All - Clean, with an interval from two exact ones and
-the paper's one-sided binomial test.
+First: which test pictures are near-duplicates of training pictures? The paper trained a detector;
+the one here is computed from pixels. It makes a shortlist by the correlation of thumbnails, aligns
+each candidate (one picture may be a crop of the other), fits its colours, and takes the largest
+local difference that is left: two emoji may differ in a beard only, which the mean difference would
+miss.
+Second: what does the overlap add to the score? All - Clean, with an interval from two exact
+ones and the paper's one-sided binomial test.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
 """
 
@@ -20,8 +21,8 @@ from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
 # The largest local difference (RMS over RGB, of pixels in 0..1) of what counts as a near-duplicate.
-# Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five of
-# them not used in the design (lowest and highest: 95 and 100, 0 and 8).
+# Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five
+# of them not used in the design (lowest and highest: 95 and 100, 0 and 8).
 THRESHOLD = 0.1
 SHORTLIST = 7  # candidates to align, at most
 MIN_CORRELATION = 0.65  # of a candidate
@@ -49,9 +50,9 @@ def thumbnails(source, indices):
 def near_duplicates(queries, known):
     """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
 
-    queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less is
-    a near-duplicate; without a candidate it is infinite. Costs Q x K x 22 k multiplications for the
-    shortlist, and 7 alignments a query.
+    queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less
+    is a near-duplicate; without a candidate it is infinite. Costs Q x K x 22 k multiplications for
+    the shortlist, and 7 alignments a query.
     """
     if not len(queries) or not len(known):
         return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
@@ -73,9 +74,9 @@ def near_duplicates(queries, known):
 
 
 def _shortlist(queries, known):
-    """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12 thumbnails,
-    over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the query is the one
-    to crop (Q, S) bool, correlation (Q, S))."""
+    """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12
+    thumbnails, over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the
+    query is the one to crop (Q, S) bool, correlation (Q, S))."""
     best = torch.full((len(queries), len(known)), -2.0)
     how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
     coarse_queries, coarse_known = _coarse(queries), _coarse(known)
@@ -93,8 +94,8 @@ def _shortlist(queries, known):
 
 
 def _difference(cut, whole, box):
-    """Crop `cut` (P, 3, 64, 64) so that it correlates with `whole` (P, 3, 32, 32) best, starting from
-    box (P, 3); fit its colours, and return the largest local difference that is left: (P,)."""
+    """Crop `cut` (P, 3, 64, 64) so that it correlates with `whole` (P, 3, 32, 32) best, starting
+    from box (P, 3); fit its colours, and return the largest local difference that is left: (P,)."""
     target = _unit(whole)
 
     def correlation(box):
@@ -152,26 +153,27 @@ def _blur(x):
 
 
 def _unit(x):
-    """Channels (P, 3, H, W) with mean 0 and a length just below 1: (P, 3, H W). The length of a channel
-    with little contrast is near 0, so its noise does not correlate."""
+    """Channels (P, 3, H, W) with mean 0 and a length just below 1: (P, 3, H W). The length of a
+    channel with little contrast is near 0, so its noise does not correlate."""
     x = x.flatten(2) - x.mean((2, 3))[..., None]
     return x / (x.norm(dim=2, keepdim=True) + 0.005 * x.shape[2] ** 0.5)
 
 
 def _coarse(x):
-    """12 x 12 thumbnails for the shortlist: (P, 432), of which a product is 3 times a correlation."""
+    """12 x 12 thumbnails: (P, 432); the product of two is 3 times their correlation."""
     return _unit(F.adaptive_avg_pool2d(x, 12)).flatten(1)
 
 
 def all_minus_clean(right, overlapping, confidence=0.95):
-    """A row of section 5's table, from two (n,) bools: which answers are right, which pictures overlap.
+    """A row of section 5's table, from two (n,) bools: which answers are right, which pictures
+    overlap.
 
     'all_minus_clean' is what the overlap adds to the score: the share of the overlap times the
-    difference of the two accuracies. Its interval takes the most distant ends of two Clopper-Pearson
-    intervals, each with half of the error, so it covers the truth at least as often as stated.
-    'p_value': the probability of the overlap's score or a better one at the accuracy of the clean
-    part (one-sided). These are None without an overlap or without a clean part. Raises ValueError
-    for n = 0 or two lengths.
+    difference of the two accuracies. Its interval takes the most distant ends of two
+    Clopper-Pearson intervals, each with half of the error, so it covers the truth at least as often
+    as stated. 'p_value': the probability of the overlap's score or a better one at the accuracy of
+    the clean part (one-sided). These are None without an overlap or without a clean part. Raises
+    ValueError for n = 0 or two lengths.
     """
     right, overlapping = np.asarray(right, bool), np.asarray(overlapping, bool)
     if len(right) != len(overlapping) or not len(right):

@@ -79,14 +79,15 @@ def nearest_neighbour(known, labels, queries):
 
 
 def examples(labelled, split):
-    """A split of labelled pictures as (source, indices, labels), the arguments of encode_examples."""
+    """A split of labelled pictures as (source, indices, labels), for encode_examples."""
     return labelled.pictures, labelled.splits[split], labelled.labels
 
 
 def encode_examples(encode, source, indices, labels):
     """Features, labels and indices of the pictures that can be read: (K, D), (K,) int64, K indices.
 
-    encode: a function (source, indices) such as FeatureCache.images or raw_pixels; labels: {index: int}.
+    encode: a function (source, indices) such as FeatureCache.images or raw_pixels; labels: {index:
+    int}.
     """
     features, kept = encode(source, indices)
     return features, torch.tensor([labels[i] for i in kept], dtype=torch.long), kept

@@ -1,11 +1,10 @@
 """People against CLIP (CLIP, section 4): the paper's table 2, and a quiz for the reader.
 
-In the paper five people named the breed in all 3,669 pictures of the Oxford-IIIT Pets test split, or
-said "I don't know": with no example of each of the 37 breeds, with one, and with two. The first
-example raised their accuracy by 22 points, the second by none.
-The quiz asks the reader about pictures that the model has classified too. It runs in a plain
-terminal: pictures are written as PNG files, and drawn in the terminal where it has 24-bit colour.
-No answer is stored.
+In the paper five people named the breed in all 3,669 pictures of the Oxford-IIIT Pets test split,
+or said "I don't know": with no example of each of the 37 breeds, with one, and with two. The first
+example raised their accuracy by 22 points, the second by none. The quiz asks the reader about
+pictures that the model has classified too. It runs in a plain terminal: pictures are written as PNG
+files, and drawn in the terminal where it has 24-bit colour. No answer is stored.
 """
 
 import contextlib
@@ -32,8 +31,8 @@ COLUMNS = ("accuracy", "majority vote", "accuracy on guesses", "majority vote on
 def run_quiz(labelled, model_right, folder, rounds=8, seed=None, ask=input, say=print):
     """Ask the reader about `rounds` pictures three times: with 0, 1 and 2 examples of each class.
 
-    labelled: data.labelled.Labelled; model_right: {index: whether the model is right}, the pictures to
-    draw from; folder: where the pictures go; seed: None is another quiz each time. Returns
+    labelled: data.labelled.Labelled; model_right: {index: whether the model is right}, the pictures
+    to draw from; folder: where the pictures go; seed: None is another quiz each time. Returns
     {examples: (right, asked, "don't know", right of the model)}. The end of input ends the quiz.
     """
     rng, names, folder = random.Random(seed), labelled.class_names, Path(folder)

@@ -1,10 +1,10 @@
-"""Linear probes and few shots: how good are the features for somebody who has labels? (CLIP, sections
-3.1.5 and 3.2, appendix A.3.)
+"""Linear probes and few shots: how good are the features for somebody who has labels? (CLIP,
+sections 3.1.5 and 3.2, appendix A.3.)
 
-The features stay fixed and a logistic regression is trained on them by L-BFGS with an L2 penalty, as
-in the paper. The paper's search over the strength of the penalty is scored on a validation split.
-With k labelled pictures of each class this is few-shot learning; figure 6 asks how many shots a probe
-needs to be as good as the zero-shot classifier.
+The features stay fixed and a logistic regression is trained on them by L-BFGS with an L2 penalty,
+as in the paper. The paper's search over the strength of the penalty is scored on a validation
+split. With k labelled pictures of each class this is few-shot learning; figure 6 asks how many
+shots a probe needs to be as good as the zero-shot classifier.
 Left out: end-to-end fine-tuning, which the paper leaves out of these comparisons too.
 """
 
@@ -51,8 +51,8 @@ def fit(features, labels, strength, iterations=1000):
 def search_strength(score):
     """The paper's search for the penalty: the strength with the highest score(strength).
 
-    It begins with seven strengths, two decades apart, and goes on with the neighbours of the best at
-    half the distance each time, until there are 8 strengths a decade. This takes about 15 fits
+    It begins with seven strengths, two decades apart, and goes on with the neighbours of the best
+    at half the distance each time, until there are 8 strengths a decade. This takes about 15 fits
     instead of 96. Of equally good strengths the largest is taken.
     """
     known, exponents, step = {}, EXPONENTS, 2.0  # step in decades
@@ -81,8 +81,8 @@ def few_shot(labels, pool, k, seed):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
-    gives the same shots, and the shots for k include those for fewer. Raises ValueError, which names
-    the class, when a class of the pool has fewer than k pictures there.
+    gives the same shots, and the shots for k include those for fewer. Raises ValueError, which
+    names the class, when a class of the pool has fewer than k pictures there.
     """
     labels, pool = _numpy(labels), np.unique(np.asarray(pool, dtype=int))
     chosen = []
@@ -112,19 +112,20 @@ def validation_split(labels, seed=0, one_in=5):
 
 
 def full_probe(features, labels):
-    """The probe of section 3.2: the strength is chosen on a validation split, then the probe is fitted
-    to all pictures. Returns (probe, strength)."""
+    """The probe of section 3.2: the strength is chosen on a validation split, then the probe is
+    fitted to all pictures. Returns (probe, strength)."""
     features, labels = _numpy(features), _numpy(labels)
     strength = _validated_strength(features, labels, *validation_split(labels))
     return fit(features, labels, strength), strength
 
 
 def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
-    """Few-shot probes: {k: {name of the test: [accuracy for each seed]}}, on several test sets at once.
+    """Few-shot probes: {k: {name of the test: [accuracy for each seed]}}, on several test sets at
+    once.
 
-    features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features, labels)}.
-    The strength is chosen with the first seed, on the pictures that are not its shots, and used with
-    all seeds.
+    features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features,
+    labels)}. The strength is chosen with the first seed, on the pictures that are not its shots,
+    and used with all seeds.
     """
     features, labels = _numpy(features), _numpy(labels)
     pool, result = np.arange(len(labels)), {}
@@ -142,8 +143,8 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
 
 
 def shots_worth(curve, zero_shot):
-    """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float, or
-    None where no number of the curve is enough. curve: {k: mean accuracy}."""
+    """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
+    or None where no number of the curve is enough. curve: {k: mean accuracy}."""
     shots = sorted(curve)
     if curve[shots[0]] >= zero_shot:
         return float(shots[0])

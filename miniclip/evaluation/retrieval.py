@@ -116,8 +116,8 @@ class Gallery:
         }
 
     def ranks_of(self, indices):
-        """The ranks that `evaluate` summarizes, in the order of the gallery: of the captions' pictures
-        and of the pictures' captions, ((captions,) fp32, (pictures,) fp32), or None."""
+        """The ranks that `evaluate` summarizes, in the order of the gallery: of the captions'
+        pictures and of the pictures' captions, ((captions,) fp32, (pictures,) fp32), or None."""
         wanted = set(indices)
         position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
         if len(position) == 0:
@@ -138,10 +138,10 @@ class Gallery:
 def evaluate_heldout(model, tokenizer, pairs, pictures=None):
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
-    Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split: Gallery}),
-    with 'among_held_out' (text to image, among the split alone) where the gallery is larger, and
-    'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no picture can be
-    read is left out. pictures: as in Gallery.
+    Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
+    Gallery}), with 'among_held_out' (text to image, among the split alone) where the gallery is
+    larger, and 'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no
+    picture can be read is left out. pictures: as in Gallery.
     """
     results, galleries, by_indices = {}, {}, {}
     for split, indices in pairs.splits.items():

@@ -2,9 +2,9 @@
 
 Accuracy drops on pictures from another source, and models that are better on their own test set
 ("at home") are better there too. With both accuracies on logit axes the models lie close to a line
-(figure 13), so the size of the drop alone says little. Effective robustness is the accuracy by which
-a model lies above the line through other models. Handwritten digits are here as well: pictures far
-from the training data (section 6).
+(figure 13), so the size of the drop alone says little. Effective robustness is the accuracy by
+which a model lies above the line through other models. Handwritten digits are here as well:
+pictures far from the training data (section 6).
 Left out: the class remapping that ImageNet's variants need.
 """
 
@@ -28,8 +28,8 @@ def logit(accuracy, floor=0.005):
 def baseline(accuracy, shifted):
     """The line through the models that set the standard, in logits: (slope, intercept).
 
-    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError for m < 2, or
-    equal accuracies at home.
+    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError for m < 2,
+    or equal accuracies at home.
     """
     x, y = logit(accuracy), logit(shifted)
     if len(x) < 2 or np.ptp(x) < 1e-9:

@@ -1,8 +1,9 @@
-"""Synthetic near-duplicates, to measure the detector of data_overlap.py (CLIP, section 5 and appendix C).
+"""Synthetic near-duplicates, to measure the detector of data_overlap.py (CLIP, section 5 and
+appendix C).
 
-Training pictures are changed in the ways in which copies on the web differ: size, crop, compression,
-colours. The detector should find them (recall), and find nothing among pictures of which no
-near-duplicate is in the training set (false positives).
+Training pictures are changed in the ways in which copies on the web differ: size, crop,
+compression, colours. The detector should find them (recall), and find nothing among pictures of
+which no near-duplicate is in the training set (false positives).
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Synthetic near-duplicates are found, clean pictures are not; the interval covers what it states."""
+"""Synthetic near-duplicates are found, clean pictures are not; the interval covers the truth."""
 
 import numpy as np
 import pytest

@@ -204,7 +204,7 @@ def test_recall_grows_with_k_and_counts_what_it_says(rank):
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))
 def test_recall_in_a_smaller_gallery_is_what_drawing_it_gives(rank, size):
-    """Against every subset of the 11 others: the answer wins when none of the better ones is drawn."""
+    """Against every subset of the 11 others: R@1 counts those without a better one."""
     from itertools import combinations
 
     got = recall_by_size(rank, 12, [size])[size]

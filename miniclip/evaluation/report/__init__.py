@@ -1,7 +1,7 @@
 """The report of eval.py: one file for each section, in the paper's order of topics.
 
-A section has a function write(context) that prints and records its tables and figures and returns its
-numbers. Read writer.py (tables and text), then retrieval.py, zero_shot.py, probes.py, robustness.py,
-human_comparison.py, data_overlap.py and bias.py, each beside its namesake one folder up; plots.py
-draws the figures.
+A section has a function write(context) that prints and records its tables and figures and returns
+its numbers. Read writer.py (tables and text), then retrieval.py, zero_shot.py, probes.py,
+robustness.py, human_comparison.py, data_overlap.py and bias.py, each beside its namesake one folder
+up; plots.py draws the figures.
 """

@@ -31,9 +31,9 @@ def write(context):
         ],
     )
     report.say(
-        f"{len(kept)} held-out drawings of people, {len(names)} classes: what they do. A class is right "
-        "whatever tone or gender is drawn. The columns differ only in the wording of the class names: "
-        "the model and the pictures are the same."
+        f"{len(kept)} held-out drawings of people, {len(names)} classes: what they do. A class is "
+        "right whatever tone or gender is drawn. The columns differ only in the wording of the "
+        "class names: the model and the pictures are the same."
     )
     man, woman = "every name for a man", "every name for a woman"
     changes = ", ".join(
@@ -43,16 +43,17 @@ def write(context):
     )
     report.figure(
         "classes.png",
-        "The wording moves errors between groups. With every class named as a man's and as a woman's, "
-        f"the error rates are: {changes}.",
+        "The wording moves errors between groups. With every class named as a man's and as a "
+        f"woman's, the error rates are: {changes}.",
         plots.draw_groups,
         {wording: tables[wording] for wording in ("name alone", man, woman)},
     )
     report.say(
-        "The groups are words in the names of drawings, not people. Most intervals overlap: so few "
-        "pictures mostly do not show a difference between two groups of one column. OpenMoji's drawing "
-        "without a stated gender is often the same picture as the man's (138 drawings; as the "
-        "woman's in 6), so 'both names' is not between the two. What carries over to photographs is the "
-        "method: compare errors by group whenever a list of classes changes."
+        "The groups are words in the names of drawings, not people. Most intervals overlap: so "
+        "few pictures mostly do not show a difference between two groups of one column. "
+        "OpenMoji's drawing without a stated gender is often the same picture as the man's (138 "
+        "drawings; as the woman's in 6), so 'both names' is not between the two. What carries "
+        "over to photographs is the method: compare errors by group whenever a list of classes "
+        "changes."
     )
     return {"n": len(kept), "classes": len(names)} | tables

@@ -17,13 +17,15 @@ SHOWN = 24  # near-duplicates in duplicates.png, at most
 
 
 def write(context):
-    """Near-duplicates in the tests, and what they add to the scores (figure 17): EvalContext -> results."""
+    """Near-duplicates in the tests, and what they add to the scores (figure 17): EvalContext ->
+    results."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
     known = pairs.splits.get("train") or []
     if not known:
         report.say(
-            "The pictures that this model was trained on are not known or not here: overlap is left out."
+            "The pictures that this model was trained on are not known or not here: overlap is "
+            "left out."
         )
         return {}
     if len(known) > MOST:
@@ -31,8 +33,8 @@ def write(context):
         report.say(f"Compared with {MOST:,} training pictures drawn at random: a lower bound.")
     if not context.trained_on_pairs:
         report.say(
-            f"This model's training data is not recorded; the training split of {pairs.name} takes its "
-            "place. This shows the method and says nothing about the model."
+            f"This model's training data is not recorded; the training split of {pairs.name} "
+            "takes its place. This shows the method and says nothing about the model."
         )
     training, known = thumbnails(pairs, known)
     results, found, nearest_of = {}, [], {}
@@ -60,15 +62,16 @@ def write(context):
         ],
     )
     report.say(
-        "All - Clean is what the overlap adds to a score; its interval combines two Clopper-Pearson "
-        "intervals. p: a one-sided binomial test of the overlap against the clean part."
+        "All - Clean is what the overlap adds to a score; its interval combines two "
+        "Clopper-Pearson intervals. p: a one-sided binomial test of the overlap against the "
+        "clean part."
     )
     measured = {name: s for name, s in results.items() if s["interval"]}
     if measured:
         report.figure(
             "overlap.png",
-            "An interval that includes 0 does not show that the overlap raises the score (figure 17). "
-            "The paper finds a median overlap of 2.2 %.",
+            "An interval that includes 0 does not show that the overlap raises the score (figure "
+            "17). The paper finds a median overlap of 2.2 %.",
             plots.draw_overlap,
             measured,
         )
@@ -77,28 +80,29 @@ def write(context):
         shown = min(SHOWN, len(found))
         report.figure(
             "duplicates.png",
-            f"{shown} of the {len(found)} pairs found, test left and training right, in the order of "
-            "their distance.",
+            f"{shown} of the {len(found)} pairs found, test left and training right, in the order "
+            "of their distance.",
             plots.draw_duplicates,
             [side_by_side(pairs, known, *found[k * len(found) // shown]) for k in range(shown)],
         )
     if hasattr(pairs, "rows"):
         report.say(
             "The embedded pictures include variants of one base emoji in five skin tones and two "
-            "genders. Such variants are near-duplicates by design and count as overlap here; telling "
-            "them apart is what the held-out compositions test."
+            "genders. Such variants are near-duplicates by design and count as overlap here; "
+            "telling them apart is what the held-out compositions test."
         )
         results["detector"] = s = trial(pairs)
         report.say(
             f"The detector: of {s['duplicates']} synthetic near-duplicates (resized, cropped, "
-            f"recompressed, recoloured) it finds {s['found']}, with {s['false']} false positives among "
-            f"{s['clean']} clean pictures: recall {s['recall']:.2f}, precision {s['precision']:.2f}."
+            f"recompressed, recoloured) it finds {s['found']}, with {s['false']} false positives "
+            f"among {s['clean']} clean pictures: recall {s['recall']:.2f}, precision "
+            f"{s['precision']:.2f}."
         )
     return results
 
 
 def answers(context):
-    """The tests whose answers are right or wrong for each picture: (name, source, {index: bool})."""
+    """Yield each test as (name, source, {index: whether the answer is right})."""
     if context.labelled is not None:
         yield "zero-shot", context.labelled.pictures, context.zero_shot_right("all")
     for split, gallery in context.retrieval[1].items():

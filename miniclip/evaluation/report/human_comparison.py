@@ -22,8 +22,8 @@ def write(context):
         model = (f"this model, on {classes} {interval(s['low'], s['high'])}", s["value"])
     report.figure(
         "humans.png",
-        "Bars: the paper's people and CLIP on pets. The dashed line is this model on other pictures; "
-        "`python eval.py --quiz` asks you about the same ones.",
+        "Bars: the paper's people and CLIP on pets. The dashed line is this model on other "
+        "pictures; `python eval.py --quiz` asks you about the same ones.",
         plots.draw_human_comparison,
         model,
     )

@@ -17,7 +17,7 @@ COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", GREY)
 
 @contextlib.contextmanager
 def _axes(path, width=6.4, height=4.2, **legend):
-    """Axes to draw into; at the end they get a legend, if anything has a label, and become a PNG."""
+    """Axes to draw into; at the end they get a legend, if they need one, and become a PNG."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axis = figure.subplots()
     axis.spines[["top", "right"]].set_visible(False)
@@ -101,7 +101,8 @@ def draw_gap(points, path):
 
 
 def draw_shift(families, line, path):
-    """Figure 13: families {name: [(accuracy, shifted accuracy)]}, line (slope, intercept) in logits."""
+    """Figure 13: families {name: [(accuracy, shifted accuracy)]}, line (slope, intercept) in
+    logits."""
     with _axes(path, 5.6, 4.6) as axis:
         x = np.linspace(0.02, 0.98, 200)
         fitted = 1 / (1 + np.exp(-(line[0] * np.log(x / (1 - x)) + line[1])))
@@ -118,7 +119,7 @@ def draw_shift(families, line, path):
 
 
 def draw_robustness(labels, accuracy, effective, path):
-    """Figures 14 and 15: accuracy at home and effective robustness, from zero-shot to a full probe."""
+    """Figures 14 and 15: accuracy at home and effective robustness of several classifiers."""
     with _axes(path) as axis:
         axis.plot(labels, accuracy, "o-", color=GREY, label="accuracy at home")
         axis.plot(labels, effective, "s-", color=BLUE, label="effective robustness")
@@ -169,7 +170,7 @@ def draw_groups(tables, path):
 
 
 def draw_human_comparison(model, path):
-    """Section 4: the paper's table 2 as bars; model: (label, accuracy) of ours as a line, or None."""
+    """Section 4: table 2 as bars; model: (label, accuracy), a line, or None."""
     with _axes(path, 7, 3.4, ncols=4, loc="upper center") as axis:
         positions, width = np.arange(len(COLUMNS)), 0.2
         for k, ((name, row), colour) in enumerate(zip(TABLE_2.items(), (GREY, BLUE, GREEN, RED))):

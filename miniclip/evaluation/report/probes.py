@@ -40,8 +40,8 @@ def write(context):
     least = "more than were tried" if worth is None else f"about {worth:.1f}"
     report.figure(
         "shots.png",
-        "Where the blue line crosses the dashed one, the probe is as good as zero-shot: "
-        f"{least} labelled pictures a class (figure 7; the paper's median is 5.4). The other two lines "
+        f"Where the blue line crosses the dashed one, the probe is as good as zero-shot: {least} "
+        "labelled pictures a class (figure 7; the paper's median is 5.4). The other two lines "
         "are baselines without any training on pairs.",
         plots.draw_shots,
         curves,
@@ -51,8 +51,8 @@ def write(context):
     gap = {test: (full[test], s["value"]) for test, s in context.zero_shot.items()}
     report.figure(
         "gap.png",
-        "Below the diagonal the probe is better than zero-shot: the features hold more than the class "
-        "names retrieve (figure 8).",
+        "Below the diagonal the probe is better than zero-shot: the features hold more than the "
+        "class names retrieve (figure 8).",
         plots.draw_gap,
         gap,
     )

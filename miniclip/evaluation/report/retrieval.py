@@ -32,8 +32,8 @@ def write(context):
     queries, answers = pairs.queries(split)
     report.figure(
         "retrieval.png",
-        "Each row is a query with the pictures nearest to it, the nearest first. A green frame marks "
-        "the picture that the caption belongs to.",
+        "Each row is a query with the pictures nearest to it, the nearest first. A green frame "
+        "marks the picture that the caption belongs to.",
         plots.draw_retrieval,
         gallery,
         queries,
@@ -46,8 +46,8 @@ def write(context):
         curves[split] = recall_by_size(ranks, size, [s for s in SIZES if s < size] + [size])
     report.figure(
         "candidates.png",
-        "R@1 from text to image by the size of the gallery: recalls can be compared only at the same "
-        "size.",
+        "R@1 from text to image by the size of the gallery: recalls can be compared only at the "
+        "same size.",
         plots.draw_recall_by_size,
         curves,
     )

@@ -1,5 +1,5 @@
-"""Section of the report: robustness to natural distribution shift (CLIP, section 3.3), and handwritten
-digits (section 6)."""
+"""Section of the report: robustness to natural distribution shift (CLIP, section 3.3), and
+handwritten digits (section 6)."""
 
 import numpy as np
 
@@ -70,8 +70,8 @@ def shifts(context):
     )
     report.figure(
         "robustness.png",
-        "In the paper accuracy at home rises with supervision while effective robustness falls (figures "
-        f"14 and 15). Here each point is an estimate from {n} pictures.",
+        "In the paper accuracy at home rises with supervision while effective robustness falls "
+        f"(figures 14 and 15). Here each point is an estimate from {n} pictures.",
         plots.draw_robustness,
         list(points),
         [home for home, _ in points.values()],
@@ -103,7 +103,7 @@ def digits(context):
         return {}
     report.scores({f"digits: {name}": s for name, s in results.items()})
     report.say(
-        "Handwriting is unlike the training pictures. In the paper zero-shot reaches 88 % on MNIST, "
-        "less than a logistic regression on raw pixels."
+        "Handwriting is unlike the training pictures. In the paper zero-shot reaches 88 % on "
+        "MNIST, less than a logistic regression on raw pixels."
     )
     return {"digits": results}

@@ -23,7 +23,7 @@ class Report:
         self._lines += [text, ""]
 
     def table(self, columns, rows):
-        """columns: names; rows: sequences of str, int, None or float (written with three digits)."""
+        """columns: names; rows: sequences of str, int, None or float (three digits)."""
         cells = [[_cell(c) for c in row] for row in [columns, *rows]]
         widths = [max(map(len, column)) for column in zip(*cells)]
         for first, *others in cells:

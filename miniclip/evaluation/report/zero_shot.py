@@ -41,16 +41,16 @@ def write(context):
         }
     report.scores(by_prompt | supervised)
     report.say(
-        "The text encoder runs once a class and gives the classifier's weights; a picture then costs "
-        "one matrix product. The rows below the ensemble, if any, use labelled pictures."
+        "The text encoder runs once a class and gives the classifier's weights; a picture then "
+        "costs one matrix product. The rows below the ensemble, if any, use labelled pictures."
     )
     first, *_, last = by_prompt.values()
     overlap = first["low"] <= last["high"] and last["low"] <= first["high"]
     report.figure(
         "prompts.png",
-        "In the paper's figure 4 prompts gain 5 points on average. Here the ensemble changes accuracy "
-        f"by {100 * (last['accuracy'] - first['accuracy']):+.1f} points; the two intervals "
-        f"{'overlap' if overlap else 'do not overlap'}.",
+        "In the paper's figure 4 prompts gain 5 points on average. Here the ensemble changes "
+        f"accuracy by {100 * (last['accuracy'] - first['accuracy']):+.1f} points; the two "
+        f"intervals {'overlap' if overlap else 'do not overlap'}.",
         plots.draw_prompts,
         by_prompt,
     )
@@ -59,7 +59,7 @@ def write(context):
 
 
 def polysemy(context):
-    """A word with two meanings needs context (3.1.4): two emoji as an example, skin tones counted."""
+    """A word with two meanings needs context (3.1.4): two emoji, and a count on skin tones."""
     report, pairs, features = context.report, context.pairs, context.features
     by_name = {pairs.captions(i)[0]: i for i in range(len(pairs))}
     names, queries = ("mouse", "computer mouse"), ["mouse", "mouse, animal", "computer mouse"]
