@@ -9,6 +9,7 @@ functions that encode pictures and texts stand here too; retrieval and the probe
 Left out: calibration of the logits, and learned prompts.
 """
 
+import contextlib
 import itertools
 from pathlib import Path
 
@@ -23,11 +24,8 @@ from miniclip.data.transforms import evaluation
 def readable_pictures(source, indices):
     """Yield (index, source.image(index)) for each of `indices` whose picture can be read."""
     for index in indices:
-        try:
-            picture = source.image(index)
-        except BadPicture:
-            continue
-        yield index, picture
+        with contextlib.suppress(BadPicture):
+            yield index, source.image(index)
 
 
 @torch.inference_mode()

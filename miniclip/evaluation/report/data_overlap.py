@@ -13,12 +13,12 @@ from miniclip.evaluation.report import plots
 from miniclip.evaluation.synthetic_duplicates import trial
 
 MOST = 20_000  # training pictures to compare with, at most
+CELLS = ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")  # of the table
 SHOWN = 24  # near-duplicates in duplicates.png, at most
 
 
 def write(context):
-    """Near-duplicates in the tests, and what they add to the scores (figure 17): EvalContext ->
-    results."""
+    """Near-duplicates in the tests, and what they add to the scores: EvalContext -> results."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
     known = pairs.splits.get("train") or []
@@ -49,15 +49,7 @@ def write(context):
     report.table(
         ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p"),
         [
-            (
-                name,
-                *(
-                    s[key]
-                    for key in ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")
-                ),
-                s["interval"] and interval(*s["interval"]),
-                s["p_value"],
-            )
+            (name, *map(s.get, CELLS), s["interval"] and interval(*s["interval"]), s["p_value"])
             for name, s in results.items()
         ],
     )

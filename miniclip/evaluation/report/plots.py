@@ -4,6 +4,7 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
+from itertools import zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -38,8 +39,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     figure = Figure(figsize=(1.25 * columns, 1.55 * len(queries)), layout="constrained")
     figure.get_layout_engine().set(hspace=0.12)  # room for the titles, which the layout ignores
     axes = figure.subplots(len(queries), columns, squeeze=False, subplot_kw=EMPTY)
-    answers = answers or [None] * len(queries)
-    for row, query, results, answer in zip(axes, queries, found, answers):
+    for row, query, results, answer in zip_longest(axes, queries, found, answers or ()):
         title = row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False)
         title.set_in_layout(False)  # a long title would widen its column
         for axis, (index, cosine) in zip(row, results):
@@ -133,8 +133,15 @@ def draw_overlap(rows, path):
     with _axes(path, height=3.4) as axis:
         for (name, s), colour in zip(rows.items(), COLOURS):
             error = np.abs(np.subtract(s["interval"], s["all_minus_clean"]))[:, None]
-            style = dict(fmt="o", color=colour, capsize=3, label=name)
-            axis.errorbar(s["share"], s["all_minus_clean"], error, **style)
+            axis.errorbar(
+                s["share"],
+                s["all_minus_clean"],
+                error,
+                fmt="o",
+                color=colour,
+                capsize=3,
+                label=name,
+            )
         axis.axhline(0, color=GREY, linestyle="--", linewidth=1)
         axis.set(xlabel="share of the test that overlaps", ylabel="All - Clean", xlim=(0, 1))
 

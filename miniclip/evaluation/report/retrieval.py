@@ -9,10 +9,11 @@ SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 
 def write(context):
     """Captions as queries among pictures and pictures among captions: EvalContext -> results."""
-    pairs, report, (scores, galleries) = context.pairs, context.report, context.retrieval
+    pairs, report = context.pairs, context.report
     report.section(
         "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
     )
+    scores, galleries = context.retrieval
     if not scores:
         report.say("No pairs were held out: there is nothing to retrieve.")
         return {}
