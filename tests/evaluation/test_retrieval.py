@@ -9,17 +9,16 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from miniclip.evaluation import retrieval
-from miniclip.evaluation.retrieval import (  # fmt: skip
+from miniclip.evaluation.retrieval import (
     Gallery,
     chance,
     choose,
-    encode_pictures,
-    encode_texts,
     evaluate_heldout,
     ranks,
     recall_by_size,
     recalls,
 )
+from miniclip.zeroshot import encode_images, encode_texts
 from tests.data.tars import Coloured
 
 
@@ -143,12 +142,12 @@ def toy_pairs(splits, bad=(), among=None):
 @pytest.mark.parametrize("size", [1, 2, 3, 256])
 def test_features_depend_on_no_batch_and_the_model_goes_on_training(size):
     model, want = Toy(), torch.tensor([5, 0, 1, 8, 2])
-    features, kept = encode_pictures(model, Coloured(9, bad=(3, 4)), [5, 0, 3, 1, 8, 2, 4], size)
+    features, kept = encode_images(model, Coloured(9, bad=(3, 4)), [5, 0, 3, 1, 8, 2, 4], size)
     assert kept == want.tolist() and model.training
     texts = encode_texts(model, numbers, [str(i) for i in kept], size)
     model.training = False
     assert torch.equal(texts, model.at(want, True)) and torch.equal(features, texts)
-    nothing = encode_pictures(model, Coloured(9, bad=(3,)), [3], size)
+    nothing = encode_images(model, Coloured(9, bad=(3,)), [3], size)
     assert nothing[0].shape == encode_texts(model, numbers, []).shape == (0, 2) and not nothing[1]
     assert not model.training
 
@@ -174,7 +173,7 @@ def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_sm
 
 
 def test_a_picture_chooses_among_its_own_candidates():
-    pictures, _ = encode_pictures(Toy(), Coloured(9), [2, 7, 5])
+    pictures, _ = encode_images(Toy(), Coloured(9), [2, 7, 5])
     candidates = [["3", "2"], ["0", "1", "6"], ["5"]]
     assert choose(Toy(), numbers, 3 * pictures, candidates).tolist() == [1, 2, 0]
     assert choose(Toy(), numbers, pictures[:0], []).shape == (0,)
