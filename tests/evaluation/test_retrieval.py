@@ -12,13 +12,12 @@ from miniclip.evaluation import retrieval
 from miniclip.evaluation.retrieval import (
     Gallery,
     chance,
-    choose,
     evaluate_heldout,
     ranks,
     recall_by_size,
     recalls,
 )
-from miniclip.zeroshot import encode_images, encode_texts
+from miniclip.zeroshot import choose_caption, encode_images, encode_texts
 from tests.data.tars import Coloured
 
 
@@ -175,8 +174,8 @@ def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_sm
 def test_a_picture_chooses_among_its_own_candidates():
     pictures, _ = encode_images(Toy(), Coloured(9), [2, 7, 5])
     candidates = [["3", "2"], ["0", "1", "6"], ["5"]]
-    assert choose(Toy(), numbers, 3 * pictures, candidates).tolist() == [1, 2, 0]
-    assert choose(Toy(), numbers, pictures[:0], []).shape == (0,)
+    assert choose_caption(Toy(), numbers, 3 * pictures, candidates).tolist() == [1, 2, 0]
+    assert choose_caption(Toy(), numbers, pictures[:0], []).shape == (0,)
 
 
 @pytest.mark.parametrize("n", [2, 5, 100])
