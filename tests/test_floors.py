@@ -1,4 +1,4 @@
-"""Each file imports only what stands below it, and no imports form a cycle; read from the sources."""
+"""Each file imports only what stands below it, and imports form no cycle, by their sources."""
 
 import ast
 import graphlib

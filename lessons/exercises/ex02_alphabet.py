@@ -7,7 +7,7 @@ ANSWER = "miniclip.bpe.tokenizer:byte_alphabet"
 
 
 def byte_alphabet():
-    """One visible character for each byte, in the order of CLIP's ids. -> dict int -> str, 256 long.
+    """One visible character for each byte, in the order of CLIP's ids. -> dict of 256 int -> str.
 
     The 188 printable characters of Latin-1 stand for themselves and come first (so id 0 is "!");
     the other 68 bytes follow in order and become U+0100, U+0101, ... Merges files are written in

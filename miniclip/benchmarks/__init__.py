@@ -1,4 +1,4 @@
-"""How fast miniclip is beside other libraries: `python -m miniclip.benchmarks towers|tokenizer|loader`.
+"""How fast miniclip is, beside other libraries (`python -m miniclip.benchmarks`).
 
 timer.py runs what is compared turn by turn, and makes the table. towers.py times both towers and a
 training step beside open_clip, tokenizer.py the tokenizer beside open_clip's and Hugging Face's,

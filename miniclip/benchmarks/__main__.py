@@ -1,4 +1,4 @@
-"""python -m miniclip.benchmarks towers|tokenizer|loader: choose a benchmark; -h after it lists its options."""
+"""Choose a benchmark: python -m miniclip.benchmarks towers|tokenizer|loader [its options, or -h]"""
 
 import argparse
 import importlib

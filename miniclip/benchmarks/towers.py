@@ -84,7 +84,7 @@ LOSSES = {"miniclip": our_loss, "open_clip": open_clip_loss}
 
 
 def batch(config, size, device):
-    """Random pictures, and captions of 5 to 20 random tokens, end included, padded to the context."""
+    """Random pictures, and captions of 5 to 20 random tokens (end included), padded with zeros."""
     side, context, end = config["image_size"], config["context_length"], config["vocab_size"] - 1
     images = torch.randn(size, 3, side, side)
     length = torch.randint(min(5, context), min(20, context) + 1, (size, 1))

@@ -7,8 +7,8 @@ this order,
     256 bytes | 256 bytes + end of word | one for every merge | start | end
 
 An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
-merges.segment is the readable encoder; tiktoken encodes faster, and `_tiktoken` says why the ids are
-equal. They also equal those of open_clip's tokenizer, with one exception: "<end_of_text>" in a
+merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why the ids
+are equal. They also equal those of open_clip's tokenizer, with one exception: "<end_of_text>" in a
 caption is text here, while open_clip reads it as the end token. Left out: dropout of merges, and
 vocabularies that split text into other words than CLIP's.
 """
@@ -40,7 +40,7 @@ RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710
 
 
 def byte_alphabet():
-    """One visible character for each byte, in the order of CLIP's ids. -> dict int -> str, 256 long.
+    """One visible character for each byte, in the order of CLIP's ids. -> dict of 256 int -> str.
 
     The 188 printable characters of Latin-1 stand for themselves and come first (so id 0 is "!");
     the other 68 bytes follow in order and become U+0100, U+0101, ... Merges files are written in
@@ -95,8 +95,8 @@ class Tokenizer:
 
     @classmethod
     def openai(cls, path=None):
-        """The released vocabulary of 49,408 ids, from its merges file: the one at `path`, or the one
-        in an installed open_clip_torch or CLIP package. UserError where there is none."""
+        """The released vocabulary of 49,408 ids, from its merges file: that at `path`, or that in
+        an installed open_clip_torch or CLIP package. UserError where there is none."""
         path = path or _find_merges_file()
         try:
             data = Path(path).read_bytes()
@@ -194,7 +194,7 @@ class Tokenizer:
         return "openai" if sha256 == RELEASED_SHA256 else sha256
 
     def state(self):
-        """The vocabulary as a dict of plain values, for a checkpoint; `from_state` is its inverse."""
+        """The vocabulary as a dict of plain values, for a checkpoint; `from_state` inverts it."""
         merges = [list(pair) for pair in self.merges]
         return {"format": FORMAT, "context_length": self.context_length, "merges": merges}
 

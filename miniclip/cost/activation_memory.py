@@ -50,9 +50,9 @@ def activations(model, length, dtype):
     """Bytes that the backward pass needs, beside the weights and their gradients.
 
     model: a CLIP on the meta device; length: tokens a text; dtype: autocast's. Returns
-    {'a_pair': of one pair, as built; 'a_pair_checkpointed': of one pair with checkpointing, the
-    inputs of the blocks; 'largest_block': what one block keeps while it is computed again; 'copies':
-    the weights in dtype, once whatever the batch}.
+    {'a_pair': of one pair, as built; 'a_pair_checkpointed': of one pair with checkpointing, mostly
+    the inputs of the blocks; 'largest_block': what one block keeps while it is computed again;
+    'copies': the weights in dtype, once whatever the batch}.
     """
     size = model.config["image_size"]
     images = torch.empty(1, 3, size, size, device="meta")

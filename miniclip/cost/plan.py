@@ -43,8 +43,8 @@ def plan(
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
     world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
-    towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a time;
-    length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
+    towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a
+    time; length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
     Raises UserError for unknown names and for sizes that cannot be.
     """
     card = GPUS.get(gpu, GPUS["v100"])

@@ -24,7 +24,7 @@ def blur_filter(taps):
 
 
 class BlurPool(nn.Module):
-    """Blur every channel and keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
+    """Blur every channel, keep every stride-th pixel: (N, C, H, W) -> (N, C, H/stride, W/stride).
 
     It replaces a convolution of stride 2 when it follows the same convolution of stride 1. stride 1
     is the identity. Two taps use no padding, and H/stride rounds down, as in nn.AvgPool2d(stride);
@@ -37,8 +37,8 @@ class BlurPool(nn.Module):
         self.stride, self.taps = stride, taps
         if taps == 2 and stride > 2:
             raise ValueError(f"two taps skip pixels at stride {stride}; use 3 or 5 taps")
-        # two taps need no filter, because average pooling is the same and faster; the released files
-        # have none, so it is not in the state dict
+        # two taps need no filter, because average pooling is the same and faster; it is not in the
+        # state dict, because the released files do not have it
         weight = None if taps == 2 else blur_filter(taps)
         self.register_buffer("filter", weight, persistent=False)
 

@@ -22,10 +22,10 @@ EXPANSION = 4  # a bottleneck's output has four times the channels of its inner 
 class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, added to a shortcut: (N, in_width, H, W) -> (N, 4 width, H', W').
 
-    Where the stride of 2 is decides which pixels are used. On the first 1x1 (the original), three of
-    four are dropped unread. On the 3x3 (ResNet-B) the main path reads all, but the shortcut's 1x1
-    still drops three of four. An average before that 1x1 (ResNet-D) reads all of them on both
-    paths. CLIP does that, and also averages on the main path, after a 3x3 of stride 1.
+    Where the stride of 2 is decides which pixels are used. On the first 1x1 (the original), three
+    of four are dropped unread. On the 3x3 (ResNet-B) the main path reads all, but the shortcut's
+    1x1 still drops three of four. With an average before that 1x1 (ResNet-D) both paths read all.
+    CLIP does that, and also averages on the main path, after a 3x3 of stride 1.
     """
 
     def __init__(self, in_width, width, stride=1):
@@ -89,7 +89,7 @@ class ResNet(nn.Module):
         self.attnpool = AttentionPool(image_size // stride, channels, heads, embed_dim)
 
     def forward(self, images):
-        # with channels last a 1x1 convolution is one matrix product; the other layers keep the layout
+        # with channels last a 1x1 convolution is one matrix product; other layers keep the layout
         x = images.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.bn1(self.conv1(x)), inplace=True)
         x = F.relu(self.bn2(self.conv2(x)), inplace=True)

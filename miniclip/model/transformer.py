@@ -1,4 +1,4 @@
-"""The residual attention block that both towers are made of (Vaswani et al. 2017; CLIP, section 2.4).
+"""The residual attention block of both towers (Vaswani et al. 2017; CLIP, section 2.4).
 
 x -> x + attention(norm(x)) -> x + mlp(norm(x)), `layers` times. The norm comes before each branch
 (pre-norm, as in GPT-2); the sum itself, from the embedding to the last block, is never normalized.
@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 
 def quick_gelu(x):
-    """x * sigmoid(1.702 x), elementwise: the cheap GELU that the released weights were trained with.
+    """x * sigmoid(1.702 x), elementwise: the fast GELU that the released weights were trained with.
 
     Plain GELU differs by at most 0.021, and costs those weights 0.6 to 2.7 points of ImageNet.
     """
@@ -58,7 +58,7 @@ class Attention(nn.Module):
 
 
 class MLP(nn.Module):
-    """Two linear layers with an activation between, four times as wide inside: (N, L, D) -> same."""
+    """Two linear layers, 4 D wide between, and an activation: (N, L, D) -> (N, L, D)."""
 
     def __init__(self, width, activation):
         super().__init__()
