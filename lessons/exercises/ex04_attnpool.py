@@ -1,4 +1,4 @@
-"""04  Pool with a question.  Read lessons/04_resnet.md, then make this file green."""
+"""04  Attention pooling.  Read lessons/04_resnet.md, then make this file green."""
 
 import pytest
 import torch
