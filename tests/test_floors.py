@@ -22,12 +22,12 @@ FLOORS = [
 ]
 # miniclip/__init__.py imports nothing of ours until one of its names is used: it is on no floor
 LAZY = "miniclip"
-# imports that break a floor, or close a circle, today, as (importer, imported); to be emptied
+# imports that break a floor, or close a cycle, today, as (importer, imported); to be emptied
 EXPECTED = {
     ("miniclip.distributed.process_group", "miniclip.training.checkpoint"),
     ("miniclip.data.shards.pack", "miniclip.training.checkpoint"),
 }
-EXPECTED_CIRCLE = ("kernels.bench.gpu", "kernels.bench.__main__")
+EXPECTED_CYCLE = ("kernels.bench.gpu", "kernels.bench.__main__")
 
 
 def modules():
@@ -87,11 +87,11 @@ def test_nothing_imports_what_stands_above_it():
 
 def test_no_imports_form_a_cycle():
     graph = {name: set(targets) for name, targets in IMPORTS.items()}
-    graph[EXPECTED_CIRCLE[0]].remove(EXPECTED_CIRCLE[1])  # fails once it is mended
+    graph[EXPECTED_CYCLE[0]].remove(EXPECTED_CYCLE[1])  # fails once it is mended
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
-        raise AssertionError(f"imports in a circle: {' -> '.join(error.args[1])}") from None
+        raise AssertionError(f"imports form a cycle: {' -> '.join(error.args[1])}") from None
 
 
 def test_kernels_do_not_import_miniclip_but_for_their_benchmark():

@@ -1,4 +1,4 @@
-"""The tokenizer: nothing is lost, tiktoken and the readable encoder agree, damage is refused."""
+"""The tokenizer: nothing is lost, tiktoken and `segment` agree, damaged files are refused."""
 
 import html
 import json
@@ -115,7 +115,7 @@ def test_tiktoken_and_python_agree_on_any_text(text):
 
 @st.composite
 def any_merges(draw):
-    """Merges that nobody learned: any two entries there are, over the letters a, b and c."""
+    """Merges that no training would give: of any two entries, over the letters a, b and c."""
     ids, made, pieces = (
         [64, 65, 66, 320, 321],
         [],
@@ -133,7 +133,7 @@ def any_merges(draw):
 
 
 @given(any_merges(), st.lists(st.text("abc", min_size=1, max_size=12)))
-def test_encoding_equals_python_for_merges_that_nobody_learned(merges, words):
+def test_encoding_equals_python_for_merges_that_no_training_gives(merges, words):
     tok = Tokenizer(merges)
     for word in words:
         assert tok.encode(word) == in_python(tok, word)

@@ -27,7 +27,7 @@ def how_often_a_word_occurs_is_ignored(words, n, first):
     return _learn(words, n, first, weight=lambda times: 1)
 
 
-def ties_go_to_whoever_was_seen_first(words, n, first):
+def ties_go_to_the_pair_seen_first(words, n, first):
     return _learn(words, n, first, key=lambda pair: 0)
 
 

@@ -30,7 +30,7 @@ def one_merge_and_no_more(symbols, merges):
     return symbols
 
 
-def a_word_of_one_id_is_not_thought_of(symbols, merges):
+def a_word_of_one_id_is_an_error(symbols, merges):
     while True:
         pair = min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))
         if pair not in merges:

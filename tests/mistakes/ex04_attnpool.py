@@ -8,7 +8,7 @@ from miniclip.model.transformer import attention
 
 
 class _Pool(AttentionPool):
-    """The right one, with places to go wrong."""
+    """The right one, in parts that the mistakes replace."""
 
     split = "n l (h d) -> n h l d"
 
@@ -19,17 +19,17 @@ class _Pool(AttentionPool):
         x = torch.cat([x.mean(dim=1, keepdim=True), x], dim=1)
         return x + self.positional_embedding
 
-    def question(self, x):
+    def query(self, x):
         return x[:, :1]
 
-    def answer(self, x):
+    def pooled(self, x):
         return rearrange(x, "n h 1 d -> n (h d)")
 
     def forward(self, x):
         x = self.cells(x)
-        parts = self.q_proj(self.question(x)), self.k_proj(x), self.v_proj(x)
+        parts = self.q_proj(self.query(x)), self.k_proj(x), self.v_proj(x)
         q, k, v = (rearrange(y, self.split, h=self.heads) for y in parts)
-        return self.c_proj(self.answer(attention(q, k, v)))
+        return self.c_proj(self.pooled(attention(q, k, v)))
 
 
 class positions_are_forgotten(_Pool):
@@ -42,11 +42,11 @@ class the_mean_is_not_among_the_cells(_Pool):
         x = self.cells(x)
         parts = self.q_proj(x[:, :1]), self.k_proj(x[:, 1:]), self.v_proj(x[:, 1:])
         q, k, v = (rearrange(y, self.split, h=self.heads) for y in parts)
-        return self.c_proj(self.answer(attention(q, k, v)))
+        return self.c_proj(self.pooled(attention(q, k, v)))
 
 
-class the_last_cell_asks(_Pool):
-    def question(self, x):
+class the_last_cell_is_the_query(_Pool):
+    def query(self, x):
         return x[:, -1:]
 
 
@@ -54,11 +54,11 @@ class heads_are_interleaved(_Pool):
     split = "n l (d h) -> n h l d"
 
 
-class all_ask_and_the_answers_are_averaged(_Pool):
-    def question(self, x):
+class all_cells_are_queries_and_the_results_are_averaged(_Pool):
+    def query(self, x):
         return x
 
-    def answer(self, x):
+    def pooled(self, x):
         return rearrange(x, "n h l d -> n l (h d)").mean(1)
 
 

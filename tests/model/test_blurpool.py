@@ -1,4 +1,4 @@
-"""Laws of the blur: a weighted average that keeps what is constant and stays where it is."""
+"""Laws of the blur: a weighted average that changes no constant and shifts nothing."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_the_filter_is_a_symmetric_average(taps):
 
 @given(taps)
 def test_the_filter_gives_every_pixel_the_same_weight_after_a_stride_of_two(taps):
-    # else a checkerboard would be stamped on the gradient: even and odd pixels must count alike
+    # otherwise the gradient would have a checkerboard pattern: even and odd pixels must weigh alike
     row = blur_filter(taps).sum(0)
     assert row[::2].sum() == row[1::2].sum() == 0.5
 

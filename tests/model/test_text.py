@@ -1,4 +1,4 @@
-"""Laws of the text tower: the end token speaks, and nothing behind it is heard."""
+"""Laws of the text tower: it is read at the end token, and nothing behind that changes it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Laws of the Vision Transformer: patches are words, and positions can be resized."""
+"""Laws of the Vision Transformer: patches are projected, and positions can be resized."""
 
 import pytest
 import torch
