@@ -98,8 +98,7 @@ class Transformer(nn.Module):
         if width % heads:
             raise ValueError(f"a width of {width} cannot be split among {heads} heads")
         if activation not in ACTIVATIONS:
-            names = " or ".join(ACTIVATIONS)
-            raise ValueError(f"no activation is called {activation!r}; it must be {names}")
+            raise ValueError(f"activation must be {' or '.join(ACTIVATIONS)}, not {activation!r}")
         blocks = (Block(width, heads, activation, causal) for _ in range(layers))
         self.resblocks = nn.ModuleList(blocks)
         self.checkpointing = checkpointing

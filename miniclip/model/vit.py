@@ -39,11 +39,10 @@ def resize_positions(positions, grid):
         raise ValueError(f"{len(positions)} positions are not one and a square grid")
     if side == grid:
         return positions
-    first, cells = positions[:1], positions[1:]
-    cells = rearrange(cells, "(h w) d -> 1 d h w", h=side).float()
+    cells = rearrange(positions[1:], "(h w) d -> 1 d h w", h=side).float()
     cells = F.interpolate(cells, (grid, grid), mode="bicubic", antialias=True, align_corners=False)
     cells = rearrange(cells, "1 d h w -> (h w) d").to(positions.dtype)
-    return torch.cat([first, cells])
+    return torch.cat([positions[:1], cells])
 
 
 class ViT(nn.Module):

@@ -127,5 +127,5 @@ def test_gpt_initialisation_has_the_released_sizes():
 def test_impossible_numbers_are_refused_in_words():
     with pytest.raises(ValueError, match="a width of 16 cannot be split among 5 heads"):
         Transformer(16, 1, 5, "gelu")
-    with pytest.raises(ValueError, match="no activation is called 'relu'"):
+    with pytest.raises(ValueError, match="activation must be quickgelu or gelu, not 'relu'"):
         Transformer(16, 1, 4, "relu")
