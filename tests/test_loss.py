@@ -1,6 +1,10 @@
 """Laws of the contrastive loss: one definition, one algorithm that scales, the same numbers."""
 
 import math
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -46,6 +50,13 @@ def test_it_is_the_definition_at_scale_100(n, d, dtype):
 def test_a_loss_of_1e_7_has_its_own_gradient(n, d):
     image, text = batch(n, d, "matched", noise=0.1)
     agrees(image, text, scale_for(1e-7, image, text), torch.float32)
+
+
+def test_of_equal_features_nothing_is_left_but_rounding():
+    """1 - p is taken against the rounded lse (softmax.finish), so that both are off alike."""
+    d_scale = grads(contrastive_loss, *batch(33, 1, "equal"), LOG_100, torch.float32)[3]
+    # sum G S / 2N: every S is 100, and each row of G adds up 33 numbers that are 2 together
+    assert abs(d_scale) <= 100 * 2 * rounding(torch.float32, 33 + 22)
 
 
 @given(sizes, st.integers(1, 48), seeds, st.floats(0, LOG_100), st.integers(1, 50))
@@ -184,6 +195,19 @@ def test_triton_on_a_cpu_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ValueError, match="backend='torch' does not|need a GPU"):
         contrastive_loss(x(3, 4), x(3, 4), x(()), backend="triton")
+
+
+def test_another_package_called_kernels_is_named(tmp_path):
+    """Where Hugging Face's package `kernels` comes first on the path."""
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "__init__.py").write_text("def get_kernel(): pass\n")
+    root = pathlib.Path(__file__).parents[1]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(root)]))
+    command = [sys.executable, "-c", "import miniclip.loss"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: miniclip needs its own package kernels"), done.stderr
+    assert str(tmp_path / "kernels") in last
 
 
 def test_open_clip_has_the_same_loss():

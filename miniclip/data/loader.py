@@ -8,11 +8,14 @@ of ("facing right", "red").
 """
 
 import contextlib
+import functools
 import itertools
 import math
 import mmap
 import os
 import sys
+import threading
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -62,7 +65,7 @@ def draw(pairs, i, seed, epoch):
 
 
 def crop(pairs, i, rng, image_size, scale, out=None):
-    """The picture of one visit: (3, S, S) uint8, see training_crop. Raises BadPicture."""
+    """The picture of one visit as training_crop makes it: (3, S, S) uint8. Raises BadPicture."""
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
@@ -96,7 +99,8 @@ class _Parts(torch.utils.data.Dataset):
 
     def __getitem__(self, part):
         epoch, indices, slot = part
-        images, drawn, captions, skipped = self.pixels[slot], [], [], []
+        images = self.pixels[slot].numpy()  # indexing a tensor takes 1 % of the time of a picture
+        drawn, captions, skipped = [], [], []
 
         # all captions before the first picture: decoding one empties the processor's caches, and
         # what is done once a picture takes ten times as long afterwards
@@ -134,6 +138,18 @@ def _memory(shape, shared):
     if _FORK:  # torch's would lie in /dev/shm, for which containers often have 64 MB
         return torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
     return torch.empty(shape, dtype=torch.uint8).share_memory_()
+
+
+def _end_with(parent, _):
+    """Have a worker end when the process that it loads for is killed: by itself it would wait for
+    ever for somebody to read what it has loaded (torch 2.13)."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _as_it_is(part):
@@ -174,18 +190,20 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
         loaded = iter(torch.utils.data.DataLoader(
             parts, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=AHEAD,
             collate_fn=_as_it_is, generator=torch.Generator(),
+            worker_init_fn=functools.partial(_end_with, os.getpid()),
             multiprocessing_context="fork" if _FORK else None,
         ))  # fmt: skip
     with _pinned(pixels) if pin_memory else contextlib.nullcontext():
         while True:
-            yield _batch(itertools.islice(loaded, count), pixels)
+            yield _batch(itertools.islice(loaded, count), pixels, pin_memory)
 
 
-def _batch(loaded, pixels):
+def _batch(loaded, pixels, pin_memory):
     """The Batch of loaded parts, whose pictures lie in `pixels`."""
     parts, skipped = [], []
     for slot, n, tokens, bad in loaded:
-        parts.append((pixels[slot, :n], torch.from_numpy(tokens)))
+        tokens = torch.from_numpy(tokens)
+        parts.append((pixels[slot, :n], tokens.pin_memory() if pin_memory else tokens))
         skipped += bad
     if not all(len(images) for images, _ in parts):  # spread what is left
         parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
