@@ -190,7 +190,7 @@ def test_the_rescue_fires_where_everything_else_would_vanish(who):
     check(image, text, math.log(100), "fp32")
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
 def test_what_stands_between_n_and_the_next_multiple_of_16_is_finite(precision):
     """All cosines near -1: in those columns a row's softmax would be 2^144 without a limit."""
     image, text = (0.02 * t for t in batch(20, 24))
