@@ -212,8 +212,10 @@ def test_the_table_keeps_what_is_fully_qualified_and_no_component():
 
 def test_another_file_than_unicodes_is_refused(tmp_path, capsys):
     (tmp_path / "x.txt").write_text("hello")
-    assert make_table.main([str(tmp_path / "x.txt")]) == 2
-    assert "emoji-test.txt" in capsys.readouterr().err
+    for wrong in ([str(tmp_path / "x.txt")], [str(tmp_path / "none.txt")], []):
+        with pytest.raises(SystemExit) as stopped:
+            make_table.main(wrong)
+        assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
 def test_unicodes_licence_lies_beside_its_names():

@@ -14,21 +14,17 @@ import hashlib
 import json
 import os
 import stat
-import sys
-import tempfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from miniclip.data import cache
 from miniclip.data.dataset import BadPicture
-from miniclip.data.emoji.render import cache_folder
 from miniclip.data.image_io import SUFFIXES
 from miniclip.data.shards.tar import scan
 
-LAYOUT = 1  # of the kept index
+LAYOUT = 2  # of the kept index
 MOST_PICTURE_BYTES, MOST_TEXT_BYTES = 64 << 20, 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
@@ -44,22 +40,19 @@ def build(paths, names):
     """
     made_of = {"layout": LAYOUT, "shards": [_fingerprint(path) for path in paths]}
     key = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    kept = cache_folder() / f"shards-{key}.index"
-    if (found := _load(kept, made_of)) is not None:
-        return found
-    rows, skipped = [], []
-    with ThreadPoolExecutor(SCANNERS) as pool:
-        found = pool.map(index_shard, range(len(paths)), paths, names)
-        quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
-        for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
-            rows.append(own)
-            skipped += bad
-    rows = np.concatenate(rows) if rows else np.empty(0, ROW)
-    try:
-        _store(kept, made_of, rows, skipped)
-    except OSError as error:
-        print(f"cannot keep the index in {kept}: {error.strerror}", file=sys.stderr)
-    return rows, skipped
+
+    def make():
+        rows, skipped = [np.empty(0, ROW)], []
+        with ThreadPoolExecutor(SCANNERS) as pool:
+            found = pool.map(index_shard, range(len(paths)), paths, names)
+            quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
+            for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
+                rows.append(own)
+                skipped += bad
+        return skipped, np.concatenate(rows).view(np.uint8)
+
+    skipped, body = cache.load_or_make(f"shards-{key}.index", made_of, make, "the index")
+    return body.view(ROW), [(name, reason) for name, reason in skipped]
 
 
 def index_shard(number, path, name):
@@ -170,35 +163,3 @@ def _fingerprint(path):
         return [path, status.st_size, status.st_mtime_ns]
     except (OSError, ValueError):
         return [path, -1, 0]
-
-
-def _load(kept, made_of):
-    """(rows, skipped) of a kept index, or None if it is not there, not sound, or of something else."""
-    try:
-        with open(kept, "rb") as file:
-            head = file.readline()
-        says = json.loads(head)
-        if says["made_of"] != made_of:
-            return None
-        rows = np.memmap(kept, ROW, "r", offset=len(head), shape=(says["rows"],))
-        if zlib.crc32(rows.view(np.uint8)) != says["crc32"]:
-            return None
-        return rows, [(name, reason) for name, reason in says["skipped"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _store(kept, made_of, rows, skipped):
-    """Write an index, one line of JSON and then the rows, that is complete or not there. OSError."""
-    crc32 = zlib.crc32(rows.view(np.uint8))
-    head = dict(made_of=made_of, rows=len(rows), crc32=crc32, skipped=skipped)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=kept.stem, suffix=".tmp", dir=kept.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            file.write(rows.view(np.uint8))  # no copy of half a gigabyte
-        os.replace(temporary, kept)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

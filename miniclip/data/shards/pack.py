@@ -16,13 +16,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, number
+from miniclip.common import Parser, UserError, number, replacing
 from miniclip.data import BadPicture, image_io, open_pairs, report_skipped
 from miniclip.data.dataset import printable
 from miniclip.data.files import Files
 from miniclip.data.shards.dataset import Shards
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
-from miniclip.training.checkpoint import replacing
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
 MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
