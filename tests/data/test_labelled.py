@@ -207,10 +207,18 @@ def test_unreadable_pictures_are_left_out_and_named(tmp_path):
         (
             lambda p: (p / "a.csv").write_text("a,b\n1,2") and p / "a.csv",
             None,
-            "filepath and label",
+            "no column of picture paths .* are 'a', 'b'$",
         ),
-        (lambda p: (p / "a.csv").write_text("path,b\n1,2") and p / "a.csv", None, "it has path, b"),
-        (lambda p: (p / "a.csv").write_text("a,class\n1,2") and p / "a.csv", None, "has a, class"),
+        (
+            lambda p: (p / "a.csv").write_text("path,b\n1,2") and p / "a.csv",
+            None,
+            "no column of labels .* are 'path', 'b'$",
+        ),
+        (
+            lambda p: (p / "a.csv").write_text("a,class\n1,2") and p / "a.csv",
+            None,
+            "columns are 'a', 'class'$",
+        ),
         (lambda p: (p / "a.tar").write_text("x" * 999) and p / "a.tar", None, "no tar"),
         (lambda p: (p / "a.tar").write_bytes(b"") or p / "a.tar", None, "gives no labelled"),
     ],

@@ -58,10 +58,6 @@ class Shards(Pairs):
     def __getstate__(self):  # for worker processes that are not forked
         return {**self.__dict__, "_open": collections.OrderedDict()}
 
-    def image(self, i):
-        """Picture i: RGB, upright. Raises BadPicture."""
-        return image_io.read(io.BytesIO(self.read(i, "picture")))
-
     def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
         return image_io.read(io.BytesIO(self.read(i, "picture")), side)

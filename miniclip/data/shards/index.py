@@ -22,7 +22,7 @@ from tqdm import tqdm
 from miniclip.data import cache
 from miniclip.data.dataset import BadPicture
 from miniclip.data.image_io import SUFFIXES
-from miniclip.data.shards.tar import scan
+from miniclip.data.shards.tar import key_and_suffix, scan
 
 LAYOUT = 2  # of the kept index
 MOST_PICTURE_BYTES, MOST_TEXT_BYTES = 64 << 20, 1 << 20
@@ -31,6 +31,7 @@ SCANNERS = 8  # threads: most of the time is the disk's or the network's
 ROW = np.dtype([("shard", "<i4"), ("draw", "<u2"), ("picture", "<i8"), ("picture_bytes", "<i4"),
                 ("txt", "<i8"), ("txt_bytes", "<i4"), ("json", "<i8"), ("json_bytes", "<i4")])  # fmt: skip
 DRAWS = 10_000
+TEXTS = {".txt": "txt", ".json": "json"}
 
 
 def build(paths, names):
@@ -69,7 +70,8 @@ def index_shard(number, path, name):
                 if not member and problem:
                     skipped.append((name, problem))
                     continue
-                key, role = _key_and_role(member)
+                key, suffix = key_and_suffix(member)
+                role = "picture" if suffix in SUFFIXES else TEXTS.get(suffix)
                 sample = samples.setdefault(key, [{}, False, False])
                 if role and not problem:
                     problem = _take(sample, role, offset, size, file)
@@ -117,15 +119,6 @@ def json_captions(data):
 def _one_line(text):
     text.encode()  # a lone half of a pair of surrogates, which JSON can spell, is no text
     return " ".join(text.replace("\0", " ").split())
-
-
-def _key_and_role(member):
-    """'a/0012.jpg' -> ('a/0012', 'picture'); the role is None for a suffix that is not read."""
-    folder, slash, base = member.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    suffix = suffix.lower()
-    role = "picture" if "." + suffix in SUFFIXES else suffix if suffix in ("txt", "json") else None
-    return folder + slash + stem, role
 
 
 def _take(sample, role, offset, size, file):

@@ -70,6 +70,13 @@ def scan(file, length):
         yield "", length, 0, "it ends without the mark that ends a tar: truncated?"
 
 
+def key_and_suffix(name):
+    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the key ends at the first dot of the last part."""
+    folder, slash, base = name.rpartition("/")
+    stem, dot, suffix = base.partition(".")
+    return folder + slash + stem, dot + suffix.lower()
+
+
 def _size(head):
     """The size in a header, or None if its checksum says that it is not one."""
     if _number(head[148:156]) != sum(head) - sum(head[148:156]) + 8 * ord(" "):
