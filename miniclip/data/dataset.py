@@ -82,6 +82,11 @@ def is_held_out(text):
     return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
 
 
+def one_line(text):
+    """A caption as it is used: on one line, single spaces, without NUL."""
+    return " ".join(text.replace("\0", " ").split())
+
+
 def report_skipped(skipped, shown=3):
     """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
     if not skipped:

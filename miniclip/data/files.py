@@ -15,7 +15,14 @@ from tqdm import tqdm
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, Pairs, is_held_out, printable, report_skipped
+from miniclip.data.dataset import (
+    BadPicture,
+    Pairs,
+    is_held_out,
+    one_line,
+    printable,
+    report_skipped,
+)
 
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -197,11 +204,6 @@ def _decode(data):
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("cp1252", "replace")
-
-
-def one_line(text):
-    """A caption as it is used: on one line, single spaces, without NUL."""
-    return " ".join(text.replace("\0", " ").split())
 
 
 def _relative(path, root):
