@@ -3,13 +3,13 @@
     --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
 
 The tars stay packed; an index (index.py) says where each pair lies. So shards are pairs like any
-others: they have a length, splits and an order that is a function of (seed, epoch), they resume at
-any batch, and any number of ranks and workers sees each pair of an epoch once. A stream, as
-webdataset reads it, knows none of these without counting on equal shards or drawing them anew.
+others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
+any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
+shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
 
-A disk reads what lies together fastest, so an epoch takes the shards in random order, a few at a
-time, and shuffles within those. Left out: URLs and pipes (copy or mount what they name first), and
-compressed tars. Names inside a tar group its members and are shown in messages, nothing else.
+A disk is fastest where it reads what lies together, so an epoch takes the shards in random order, a
+few at a time, and shuffles the pairs of those. Left out: URLs and pipes (copy or mount what they
+name first), and compressed tars. Names inside a tar are used to group members and in messages only.
 """
 
 import collections
@@ -24,8 +24,8 @@ from miniclip.data import image_io
 from miniclip.data.dataset import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
 from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 
-SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: of 10,000 pairs each, 160,000
-HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would take hours to judge
+SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
+HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
 class Shards(Pairs):
@@ -67,10 +67,8 @@ class Shards(Pairs):
 
         A tuple of str, each once. Raises BadPicture when the shard is no longer what was indexed.
         """
-        text = text_caption(self.read(i, "txt"))
-        data = self.read(i, "json")
-        own = json_captions(data) if data else ()
-        own = dict.fromkeys((text, *own) if text else own)
+        text, data = self.read(i, "txt"), self.read(i, "json") or b"null"
+        own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data))))
         if not own:
             raise BadPicture("an empty caption")
         return tuple(own)
@@ -86,7 +84,7 @@ class Shards(Pairs):
         return f"{shard}: {head.split(bytes(1))[0].decode('utf-8', 'surrogateescape')}"
 
     def order(self, indices, seed, epoch):
-        """`indices` as an epoch visits them: shards in random order, SHARDS_AT_ONCE of them at a
+        """`indices` in the order of an epoch: shards in random order, SHARDS_AT_ONCE of them at a
         time, their pairs shuffled together. A function of (seed, epoch) and nothing else."""
         rng = np.random.default_rng((seed, epoch))
         visits = rng.permutation(np.asarray(indices, np.int64))
@@ -118,17 +116,13 @@ class Shards(Pairs):
 def is_shards(source):
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
-    if os.path.isdir(source):
-        suffixes = {os.path.splitext(entry.name)[1].lower() for entry in _entries(source)}
-        return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
-    return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
-
-
-def _entries(folder):
+    if not os.path.isdir(source):
+        return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
     try:
-        return list(os.scandir(folder))
-    except OSError:  # the folder's own error is better said by who reads it
-        return []
+        suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
+    except OSError:  # open_folder reports it
+        return False
+    return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
 
 
 def _is_remote(source):
