@@ -24,19 +24,18 @@ def open_pairs(source=None, image_column=None, caption_column=None, separator=No
     there is no such source, or no pair in it.
     """
     options = dict(image_column=image_column, caption_column=caption_column, separator=separator)
-    given = [f"--{k.replace('_', '-')}" for k, v in options.items() if v is not None]
     source = None if source is None else os.fspath(source)
     shards = source is not None and is_shards(source)
     if source is not None and os.path.isfile(source) and not shards:
         return open_csv(source, **options)
-    if given:
-        raise UserError(f"{given[0]} is for a csv, and this is not one: {printable(source)}")
+    for name, value in options.items():
+        if value is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is for a csv, and this is not one: {printable(source)}")
     if source is None:
         return Emoji()
-    if shards:
-        return open_shards(source)
-    if os.path.isdir(source):
-        return open_folder(source)
+    if shards or os.path.isdir(source):
+        return open_shards(source) if shards else open_folder(source)
     raise UserError(f"{printable(source)} is no csv, folder or shard: there is no such file")
 
 

@@ -76,10 +76,15 @@ def shuffled(indices, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))
 
 
-def is_held_out(text):
-    """Whether the SHA-256 of `text` falls into the tenth that is held out: the same everywhere."""
+def text_hash(text):
+    """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
+    return int.from_bytes(digest[:8], "big")
+
+
+def is_held_out(text):
+    """Whether the hash of `text` falls into the tenth that is held out."""
+    return text_hash(text) % HELD_OUT_ONE_IN == 0
 
 
 def one_line(text):

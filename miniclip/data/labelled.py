@@ -12,14 +12,13 @@ A tar stays packed: its pictures are read from where they lie.
 Left out: several labels a picture, and shards over a network.
 """
 
-import hashlib
 import io
 import os
 from pathlib import Path
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, printable, report_skipped
+from miniclip.data.dataset import BadPicture, printable, report_skipped, text_hash
 from miniclip.data.files import PICTURE_COLUMNS, read_csv
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from miniclip.data.shards.tar import key_and_suffix, scan
@@ -129,16 +128,12 @@ def open_labelled(source, class_names=None):
     position = {key(label): k for k, label in enumerate(found)}
     labels = {i: position[key(label)] for i, label in enumerate(labels)}
     divided = {*parts} >= {"train", "test"}
-    halves = parts if divided else [_half(where) for where in wheres]
-    splits = {part: [i for i, half in enumerate(halves) if half == part] for part in PARTS.values()}
+    if not divided:  # by the last bit of the hash's first byte
+        parts = ["train" if text_hash(where) >> 56 & 1 else "test" for where in wheres]
+    splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
     names = class_names or [label.replace("_", " ") for label in found]
     return Labelled(name, names, _Sources(pictures), labels, splits, skipped)
-
-
-def _half(where):
-    digest = hashlib.sha256(where.encode("utf-8", "surrogatepass")).digest()
-    return "train" if digest[0] % 2 else "test"
 
 
 # the three readers give items: (name, label or "", part or None, a source of _opened)

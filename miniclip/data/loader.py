@@ -192,18 +192,13 @@ def batches(
         )
     with _pinned(pixels) if pin_memory else contextlib.nullcontext():
         while True:
-            yield _batch(itertools.islice(loaded, count), pixels)
-
-
-def _batch(loaded, pixels):
-    """The Batch of loaded parts, whose pictures lie in `pixels`."""
-    parts, skipped = [], []
-    for slot, n, tokens, bad in loaded:
-        parts.append((pixels[slot, :n], torch.from_numpy(tokens)))
-        skipped += bad
-    if not all(len(images) for images, _ in parts):  # spread what is left
-        parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
-    return Batch(parts, skipped)
+            parts, skipped = [], []
+            for slot, n, tokens, bad in itertools.islice(loaded, count):
+                parts.append((pixels[slot, :n], torch.from_numpy(tokens)))
+                skipped += bad
+            if not all(len(images) for images, _ in parts):  # spread what is left
+                parts = list(zip(*(side.tensor_split(count) for side in join(parts))))
+            yield Batch(parts, skipped)
 
 
 @contextlib.contextmanager

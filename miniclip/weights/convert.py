@@ -62,7 +62,15 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         if file["format"] == "torchscript":
             config["activation"] = "gelu" if "torch.gelu(" in file["code"] else "quickgelu"
-    config["activation"] = _activation(path, config.get("activation"), activation)
+    told = config.get("activation")
+    if told and activation and told != activation:
+        raise UserError(f"{path} was trained with {told}, and {activation=} was asked for")
+    if not (told or activation):
+        raise UserError(
+            f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
+            "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
+        )
+    config["activation"] = told or activation
     config["image_size"] = image_size or config["image_size"]
     state = _checked(path, config, _resized(path, config, state))
     with torch.random.fork_rng(devices=[]):  # the random state stays as it was
@@ -161,18 +169,6 @@ def _recorded_config(path, file):
         return None if note is None else _sound(json.loads(note))
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"{path} has a damaged record of its config: {error}") from None
-
-
-def _activation(path, told, asked):
-    """The activation that the file tells or the caller asks for; UserError where they differ."""
-    if told and asked and told != asked:
-        raise UserError(f"{path} was trained with {told}, and activation={asked!r} was asked for")
-    if not (told or asked):
-        raise UserError(
-            f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
-            "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
-        )
-    return told or asked
 
 
 def _resized(path, config, state):

@@ -150,19 +150,15 @@ def expand(source):
         return [os.path.join(source, name) for name in names]
     if os.path.exists(source):
         return [source]
-    found = []
-    for path in _braces(source) if "{" in source else [source]:
-        found += sorted(glob.glob(path)) if glob.has_magic(path) else [path]
-    return list(dict.fromkeys(os.path.normpath(path) for path in found))
-
-
-def _braces(pattern):
-    """What a shell makes of the braces in a pattern: list of str. Raises UserError."""
-    try:
-        from braceexpand import UnbalancedBracesError, braceexpand  # a part of webdataset's
-    except ImportError:
-        raise UserError("shards named with braces need: pip install webdataset") from None
-    try:
-        return list(braceexpand(pattern))
-    except UnbalancedBracesError:
-        raise UserError(f"{printable(pattern)} has a brace without its other") from None
+    paths = [source]
+    if "{" in source:
+        try:
+            from braceexpand import UnbalancedBracesError, braceexpand  # comes with webdataset
+        except ImportError:
+            raise UserError("shards named with braces need: pip install webdataset") from None
+        try:
+            paths = list(braceexpand(source))
+        except UnbalancedBracesError:
+            raise UserError(f"{printable(source)} has a brace without its other") from None
+    found = (sorted(glob.glob(p)) if glob.has_magic(p) else [p] for p in paths)
+    return list(dict.fromkeys(os.path.normpath(p) for own in found for p in own))

@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from miniclip.data import cache
-from miniclip.data.dataset import BadPicture, one_line
+from miniclip.data.dataset import BadPicture, one_line, text_hash
 from miniclip.data.image_io import SUFFIXES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
@@ -87,7 +87,7 @@ def index_shard(number, path, name):
     for key, sample in samples.items():
         if "picture" in sample and len(sample) > 1:
             places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
-            rows.append((number, _draw(key), *(n for place in places for n in place)))
+            rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
         elif key not in told:
             lacks = "no caption" if "picture" in sample else "no picture"
             skipped.append((f"{name}: {key}", lacks))
@@ -136,12 +136,6 @@ def json_captions(data):
     except UnicodeEncodeError:
         raise BadPicture("its caption is not Unicode") from None
     return tuple(filter(None, own))
-
-
-def _draw(key):
-    """A number below DRAWS from the hash of a key, by which the held-out pairs are chosen."""
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") % DRAWS
 
 
 def _fingerprint(path):
