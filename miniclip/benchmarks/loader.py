@@ -97,12 +97,16 @@ def theirs(source, size):
     import webdataset
     from torchvision import transforms
 
-    transform = transforms.Compose([
-        transforms.RandomResizedCrop(size, CROP, interpolation=transforms.InterpolationMode.BICUBIC),
-        lambda image: image.convert("RGB"),
-        transforms.ToTensor(),
-        transforms.Normalize(MEAN, STD),
-    ])  # fmt: skip
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                size, CROP, interpolation=transforms.InterpolationMode.BICUBIC
+            ),
+            lambda image: image.convert("RGB"),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
     stream = webdataset.WebDataset(expand(source), shardshuffle=False, empty_check=False)
     stream = stream.shuffle(1000).decode("pilrgb").to_tuple("jpg;jpeg;png;webp", "txt")
     return stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False)
@@ -260,8 +264,10 @@ def report_memory(size, batch_size, workers=2):
         sizes = memory(folder, size, batch_size, workers)
     before, most, own = (size / 2**20 for size in sizes)
     what = f"memory of loading batches of {batch_size:,} with {workers} workers"
-    print(f"{size:>5} px  {what}: {own:,.0f} MiB of pixels and {most - own:,.0f} MiB beyond them, "
-          f"{before:,.0f} of these before the first picture")  # fmt: skip
+    print(
+        f"{size:>5} px  {what}: {own:,.0f} MiB of pixels and {most - own:,.0f} MiB beyond them, "
+        f"{before:,.0f} of these before the first picture"
+    )
 
 
 @command("python -m miniclip.benchmarks loader")

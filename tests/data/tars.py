@@ -101,9 +101,13 @@ def pictures():
     noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     found = {}
     for suffix, kind in (
-        ("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("gif", "GIF"), ("bmp", "BMP"),
+        ("jpg", "JPEG"),
+        ("png", "PNG"),
+        ("webp", "WEBP"),
+        ("gif", "GIF"),
+        ("bmp", "BMP"),
         ("tiff", "TIFF"),
-    ):  # fmt: skip
+    ):
         file = io.BytesIO()
         noise.save(file, kind)
         found[suffix] = file.getvalue()

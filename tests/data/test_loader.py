@@ -179,8 +179,9 @@ def test_start_is_the_same_as_skipping_but_reads_nothing(start, seed):
 def test_a_run_goes_on_at_any_batch_across_epochs_with_any_number_of_workers(start, workers):
     pairs = Noise(broken=(5, 6))
     whole = steps(pairs, 17, micro_batch=2)
-    assert same_steps(steps(pairs, 17 - start, start=start, micro_batch=2, workers=workers),
-                      whole[start:])  # fmt: skip
+    assert same_steps(
+        steps(pairs, 17 - start, start=start, micro_batch=2, workers=workers), whole[start:]
+    )
 
 
 def test_workers_leave_torchs_generator_alone():
@@ -226,9 +227,9 @@ def test_a_batch_stays_as_it_is_while_workers_load_ahead(workers):
 
     pairs = Told()
     want = steps(Noise(), 12, micro_batch=1)
-    with contextlib.closing(batches(
-        pairs, range(23), letters, 4, 0, SIZE, SCALE, micro_batch=1, workers=workers
-    )) as loaded:  # fmt: skip
+    with contextlib.closing(
+        batches(pairs, range(23), letters, 4, 0, SIZE, SCALE, micro_batch=1, workers=workers)
+    ) as loaded:
         for k, (parts, _) in enumerate(itertools.islice(loaded, 12)):
             ahead, deadline = 4 * (k + 1) + workers * batches_module.AHEAD, time.monotonic() + 20
             while pairs.count.item() < ahead - workers and time.monotonic() < deadline:
@@ -258,9 +259,16 @@ def test_a_tokenizer_goes_to_the_workers_as_it_is():
 
 @pytest.mark.parametrize(
     "device, cores, ranks, want",
-    [("cpu", 64, 1, 0), ("cuda", 64, 8, 7), ("cuda", 2, 1, 1), ("cuda", 1, 1, 1),
-     ("cuda", 8, 8, 1), ("cuda", 4, 8, 1), ("cuda", 224, 1, 16)],
-)  # fmt: skip
+    [
+        ("cpu", 64, 1, 0),
+        ("cuda", 64, 8, 7),
+        ("cuda", 2, 1, 1),
+        ("cuda", 1, 1, 1),
+        ("cuda", 8, 8, 1),
+        ("cuda", 4, 8, 1),
+        ("cuda", 224, 1, 16),
+    ],
+)
 def test_a_rank_on_a_gpu_gets_its_share_of_the_cores(device, cores, ranks, want, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))

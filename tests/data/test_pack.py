@@ -163,6 +163,14 @@ def test_the_bench_counts_every_way(tmp_path, capsys):
     options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()
     assert benchmark.main(["loader", str(tmp_path / "out"), *options]) == 0
     printed = capsys.readouterr().out
-    for words in ("miniclip ", "webdataset + torchvision ", "data path ", "bare loop ", "1 worker ",
-                  "2 workers ", "2 bare loops ", "MiB beyond them"):  # fmt: skip
+    for words in (
+        "miniclip ",
+        "webdataset + torchvision ",
+        "data path ",
+        "bare loop ",
+        "1 worker ",
+        "2 workers ",
+        "2 bare loops ",
+        "MiB beyond them",
+    ):
         assert words in printed, printed

@@ -128,9 +128,16 @@ def test_a_photograph_stands_up(orientation):
     file = io.BytesIO()
     lying.save(file, "PNG", exif=exif)
     # the eight ways to look at a picture, in the order of the EXIF standard
-    turns = [None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
-             Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
-             Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90]  # fmt: skip
+    turns = [
+        None,
+        Image.Transpose.FLIP_LEFT_RIGHT,
+        Image.Transpose.ROTATE_180,
+        Image.Transpose.FLIP_TOP_BOTTOM,
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    ]
     turn = turns[orientation - 1]
     standing = lying if turn is None else lying.transpose(turn)
     once = to_rgb(Image.open(file))

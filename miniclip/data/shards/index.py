@@ -28,8 +28,18 @@ LAYOUT = 2  # of the kept index
 MOST_PICTURE_BYTES, MOST_TEXT_BYTES = 64 << 20, 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
-ROW = np.dtype([("shard", "<i4"), ("draw", "<u2"), ("picture", "<i8"), ("picture_bytes", "<i4"),
-                ("txt", "<i8"), ("txt_bytes", "<i4"), ("json", "<i8"), ("json_bytes", "<i4")])  # fmt: skip
+ROW = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("draw", "<u2"),
+        ("picture", "<i8"),
+        ("picture_bytes", "<i4"),
+        ("txt", "<i8"),
+        ("txt_bytes", "<i4"),
+        ("json", "<i8"),
+        ("json_bytes", "<i4"),
+    ]
+)
 DRAWS = 10_000
 TEXTS = {".txt": "txt", ".json": "json"}
 
