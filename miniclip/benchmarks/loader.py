@@ -71,10 +71,11 @@ def make_shards(folder, pictures, sides=(256, 512), per_shard=500, seed=0):
         path = Path(folder) / f"{first // per_shard:05d}.tar"
         with open(path, "wb") as file, TarWriter(file, mtime=0, encoder=False) as tar:
             for i in range(first, min(first + per_shard, pictures)):
-                jpeg = io.BytesIO()
-                photograph(rng, int(rng.integers(*sides, endpoint=True))).save(
-                    jpeg, "JPEG", quality=90
+                picture, jpeg = (
+                    photograph(rng, int(rng.integers(*sides, endpoint=True))),
+                    io.BytesIO(),
                 )
+                picture.save(jpeg, "JPEG", quality=90)
                 said = f"a photograph of noise, the {i}th".encode()
                 tar.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
 
@@ -86,7 +87,7 @@ def loader(pairs, size, batch_size=BATCH, workers=0):
 
 
 def ours(source, size):
-    """The same as `theirs`: (images, tokens)."""
+    """Batches with miniclip, in parts that are joined and normalized: (images, tokens)."""
     for parts, _ in loader(open_pairs(source), size):
         images, tokens = join(parts)
         yield normalize(images), tokens
@@ -122,8 +123,10 @@ def speeds(ways, turns):
 def pairs_per_s(loader, most, clock=time.process_time):
     """Pairs a second that a loader gives, of the first `most`; of CPU time unless clock says else."""
     began, count = clock(), 0
-    while count < most:
-        count += len(next(loader)[0])
+    for batch in loader:
+        count += len(batch[0])
+        if count >= most:
+            break
     return count / (clock() - began)
 
 
@@ -136,7 +139,7 @@ def compare(source, size, most, turns):
     """{'miniclip': [pairs/s of each turn], 'webdataset + torchvision': [...]}, CPU time."""
     ways = {
         "miniclip": lambda: pairs_per_s(ours(source, size), most),
-        "webdataset + torchvision": lambda: pairs_per_s(iter(theirs(source, size)), most),
+        "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
     }
     return speeds(ways, turns)
 

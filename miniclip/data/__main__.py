@@ -76,12 +76,9 @@ def _same_drawing(pairs, sign, person):
     sign: the code point of the gender sign that joins the neutral emoji; person: of the man or the
     woman who stands for the person (1F9D1) in the others.
     """
-    count = 0
-    for own in pairs.rows:
-        codes = [row["codes"] for row in own]
-        neutral = [c.replace(f"-200D-{sign}", "").replace(person, "1F9D1") for c in codes]
-        count += any(n != c and n in codes for n, c in zip(neutral, codes))
-    return count
+    found = {row["codes"]: i for i, own in enumerate(pairs.rows) for row in own}
+    neutral = {c: c.replace(f"-200D-{sign}", "").replace(person, "1F9D1") for c in found}
+    return len({found[c] for c, n in neutral.items() if n != c and found.get(n) == found[c]})
 
 
 def decode_all(pairs):

@@ -56,9 +56,8 @@ def to_rgb(image):
     if image.mode in ("La", "PA"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
-        image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image)
+        image = Image.alpha_composite(white, image.convert("RGBA"))
     image = image.convert("RGB")
     image.info = {}  # so that it is not turned again
     return image
@@ -75,8 +74,7 @@ def evaluation(image_size):
         left, top = round((w - image_size) / 2), round((h - image_size) / 2)
         square = (left, top, left + image_size, top + image_size)
         if w * h <= _MANY_PIXELS:
-            image = image.resize((w, h), BICUBIC).crop(square)
-            return normalize(_planes(image))
+            return normalize(_planes(image.resize((w, h), BICUBIC).crop(square)))
         # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
         box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
         return normalize(_planes(image.resize((image_size, image_size), BICUBIC, box)))

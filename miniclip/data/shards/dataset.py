@@ -21,7 +21,7 @@ import numpy as np
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
+from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
@@ -40,15 +40,13 @@ class Shards(Pairs):
         self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         names = [os.path.relpath(path, self.root) for path in self.paths]
         self.index, skipped = build(self.paths, names)
-        if not len(self.index):
+        if not len(self):
             raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
-        one_in = HELD_OUT_ONE_IN
-        while len(self.index) > one_in * HELD_OUT_PAIRS and one_in < DRAWS:
-            one_in *= 10
-        out = self.index["draw"] % one_in == 0
-        splits = {"train": np.flatnonzero(~out), "heldout": np.flatnonzero(out).tolist()}
+        one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
+        out = self.index["draw"] % one_in
+        splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
         if len(splits["heldout"]) < 2 or not len(splits["train"]):
-            splits = {"train": np.arange(len(self.index))}
+            splits = {"train": np.arange(len(self))}
         super().__init__(name, (), splits, skipped)
         self._open = collections.OrderedDict()  # {shard number: file}, the last used last
 
@@ -146,8 +144,8 @@ def expand(source):
     if _is_remote(source):
         raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
     if os.path.isdir(source):
-        names = sorted(name for name in os.listdir(source) if name.endswith(".tar"))
-        return [os.path.join(source, name) for name in names]
+        names = sorted(os.listdir(source))
+        return [os.path.join(source, name) for name in names if name.endswith(".tar")]
     if os.path.exists(source):
         return [source]
     paths = [source]

@@ -68,10 +68,10 @@ def sample(pairs, i):
     """
     captions, (suffix, data) = pairs.captions(i), encoded(pairs, i)
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
-    own = {"txt": captions[0].encode(), "json": json.dumps(says).encode()}
-    if max(map(len, own.values())) > MOST_TEXT_BYTES:
+    text, says = captions[0].encode(), json.dumps(says).encode()
+    if max(len(text), len(says)) > MOST_TEXT_BYTES:
         raise BadPicture("its captions are longer than 1 MiB")
-    return {"__key__": f"{i:09d}", suffix: data, **own}
+    return {"__key__": f"{i:09d}", suffix: data, "txt": text, "json": says}
 
 
 def encoded(pairs, i):
