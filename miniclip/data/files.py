@@ -47,13 +47,11 @@ class Files(Pairs):
                 skipped.append((_relative(path, root), str(error)))
         if not self.paths:
             raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
-        splits = {"train": [], "heldout": []}
-        for i in range(len(self.paths)):
-            splits["heldout" if is_held_out(self.where(i)) else "train"].append(i)
-        if (
-            not 2 <= len(splits["heldout"]) <= len(splits["train"])
-        ):  # too few to test or to train on
-            splits = {"train": list(range(len(self.paths)))}
+        held = [is_held_out(self.where(i)) for i in range(len(self.paths))]
+        parts = (("train", False), ("heldout", True))
+        splits = {part: [i for i, h in enumerate(held) if h == out] for part, out in parts}
+        if not 2 <= sum(held) <= len(held) / 2:  # too few to test on, or to train on
+            splits = {"train": list(range(len(held)))}
         super().__init__(name, [found[path] for path in self.paths], splits, skipped)
 
     def load_downscaled(self, i, side):
@@ -118,11 +116,10 @@ def open_folder(path):
                 if text is None:
                     raise UserError("no .txt beside it")
                 said = _decode(_read(os.path.join(folder, text), MOST_TEXT_BYTES)).splitlines()
-                found[file] = dict.fromkeys(filter(None, map(one_line, said)))
-                if not found[file]:
+                if not any(map(one_line, said)):
                     raise UserError("an empty caption")
+                found[file] = dict.fromkeys(filter(None, map(one_line, said)))
             except UserError as error:
-                found.pop(file, None)
                 skipped.append((_relative(file, root), str(error)))
     name = os.path.basename(root) or root
     if not found:
