@@ -73,11 +73,11 @@ def same_steps(left, right):
 
 
 @given(st.integers(0, 2**40), st.integers(0, 1000), st.integers(1, 30))
-def test_an_epoch_is_a_permutation_without_its_ragged_end(seed, number, batch_size):
+def test_an_epoch_is_a_permutation_without_an_incomplete_batch(seed, number, batch_size):
     order = epoch_order(range(100, 123), batch_size, seed, number)
-    visited = np.asarray(order).ravel().tolist()
-    assert len(set(visited)) == len(visited) and set(visited) <= set(range(100, 123))
-    assert len(visited) == (23 // batch_size * batch_size or 23)  # a small split is one batch
+    indices = np.asarray(order).ravel().tolist()
+    assert len(set(indices)) == len(indices) and set(indices) <= set(range(100, 123))
+    assert len(indices) == (23 // batch_size * batch_size or 23)  # a small split is one batch
 
 
 def test_epochs_and_seeds_differ_and_the_same_is_the_same():
@@ -100,7 +100,7 @@ def test_images_are_contiguous_bytes_with_one_caption_each():
 
 
 @given(st.integers(0, 5), st.integers(1, 12), st.integers(0, 99))
-def test_a_visit_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed):
+def test_a_sample_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed):
     pairs = Noise()
     alone = {}
     for i in range(len(pairs)):

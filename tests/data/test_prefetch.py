@@ -34,7 +34,7 @@ class Side:
 
 
 class Log(list):
-    """What was asked of whom, in order."""
+    """The calls, in order."""
 
     on = "main"  # the current stream
 

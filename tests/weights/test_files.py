@@ -1,4 +1,4 @@
-"""A file that is not what it should be is refused in words, and nothing in it is executed."""
+"""A file that is not what it should be is refused in one sentence, and nothing in it is executed."""
 
 import pickle
 import zipfile
@@ -91,9 +91,7 @@ def harmless(data):
         (lambda n, d: [(n, d), (f"trap/{'x' * 600}.py", d)], "too long"),
     ],
 )
-def test_code_under_a_second_or_another_name_does_not_slip_past_the_check(
-    entries, words, tmp_path, monkeypatch
-):
+def test_code_under_a_second_or_another_name_is_refused_too(entries, words, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = trap(tmp_path / "trap.pt")
     rewritten(path, lambda n, d: entries(n, d) if n.endswith(".py") else [(n, d)])

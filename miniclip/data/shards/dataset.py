@@ -85,9 +85,9 @@ class Shards(Pairs):
         """`indices` in the order of an epoch: shards in random order, SHARDS_AT_ONCE of them at a
         time, their pairs shuffled together. A function of (seed, epoch) and nothing else."""
         rng = np.random.default_rng((seed, epoch))
-        visits = rng.permutation(np.asarray(indices, np.int64))
+        order = rng.permutation(np.asarray(indices, np.int64))
         turn = (rng.permutation(len(self.paths)) // SHARDS_AT_ONCE).astype(np.int32)
-        return visits[np.argsort(turn[self.index["shard"][visits]], kind="stable")]
+        return order[np.argsort(turn[self.index["shard"][order]], kind="stable")]
 
     def read(self, i, role):
         """The bytes of pair i's "picture", "txt" or "json"; b'' where it has none. BadPicture."""
