@@ -137,14 +137,15 @@ class replacing:
         return self.file
 
     def __exit__(self, kind, error, traceback):
-        if kind is None:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        self.file.close()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-            sync_folder(self.path.parent)
-        else:
+        try:
+            with self.file:
+                if kind is None:
+                    self.file.flush()
+                    os.fsync(self.file.fileno())
+            if kind is None:
+                os.replace(self.temporary, self.path)
+                sync_folder(self.path.parent)
+        finally:  # it is there still if anything went wrong
             self.temporary.unlink(missing_ok=True)
 
 

@@ -2,7 +2,7 @@
 
     python -m miniclip.benchmarks loader [out/]
 
-Four comparisons, each of which takes turns, and prints the median of the turns and their range:
+Ways to load are compared turn by turn; printed are the median of the turns and their range:
 
 - a batch of random squares of S x S pixels, normalized, and its captions: ours, and webdataset's
   stream with torchvision's transforms, set up as open_clip does, in one process;
@@ -11,12 +11,13 @@ Four comparisons, each of which takes turns, and prints the median of the turns 
 - worker processes, one and two, and bare loops, one and two side by side.
 
 The first two are in CPU time, so that other work on the machine hardly counts. The third is in wall
-time, so that it does. Last comes the memory of loading one large batch. Without shards it makes some:
-noise as detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: disks and networks.
+time. Last comes the memory of loading one large batch. Without shards it makes some: noise as
+detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: disks and networks.
 """
 
 import concurrent.futures
 import contextlib
+import importlib.util
 import io
 import multiprocessing
 import os
@@ -24,14 +25,16 @@ import statistics
 import tempfile
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from miniclip.benchmarks.timer import take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, UserError, number
+from miniclip.common import Parser, UserError, command, number
 from miniclip.data import open_pairs
 from miniclip.data.loader import AHEAD, UNIT, batches, join
 from miniclip.data.shards.dataset import expand, is_shards
@@ -68,10 +71,11 @@ def make_shards(folder, pictures, sides=(256, 512), per_shard=500, seed=0):
         path = Path(folder) / f"{first // per_shard:05d}.tar"
         with open(path, "wb") as file, TarWriter(file, mtime=0, encoder=False) as tar:
             for i in range(first, min(first + per_shard, pictures)):
-                jpeg = io.BytesIO()
-                photograph(rng, int(rng.integers(*sides, endpoint=True))).save(
-                    jpeg, "JPEG", quality=90
+                picture, jpeg = (
+                    photograph(rng, int(rng.integers(*sides, endpoint=True))),
+                    io.BytesIO(),
                 )
+                picture.save(jpeg, "JPEG", quality=90)
                 said = f"a photograph of noise, the {i}th".encode()
                 tar.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
 
@@ -83,7 +87,7 @@ def loader(pairs, size, batch_size=BATCH, workers=0):
 
 
 def ours(source, size):
-    """The same as `theirs`: (images, tokens)."""
+    """Batches with miniclip, in parts that are joined and normalized: (images, tokens)."""
     for parts, _ in loader(open_pairs(source), size):
         images, tokens = join(parts)
         yield normalize(images), tokens
@@ -94,26 +98,26 @@ def theirs(source, size):
     import webdataset
     from torchvision import transforms
 
-    transform = transforms.Compose([
-        transforms.RandomResizedCrop(size, CROP, interpolation=transforms.InterpolationMode.BICUBIC),
-        lambda image: image.convert("RGB"),
-        transforms.ToTensor(),
-        transforms.Normalize(MEAN, STD),
-    ])  # fmt: skip
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(
+                size, CROP, interpolation=transforms.InterpolationMode.BICUBIC
+            ),
+            lambda image: image.convert("RGB"),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
     stream = webdataset.WebDataset(expand(source), shardshuffle=False, empty_check=False)
     stream = stream.shuffle(1000).decode("pilrgb").to_tuple("jpg;jpeg;png;webp", "txt")
     return stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False)
 
 
-def take_turns(ways, turns):
-    """{name: [pairs/s of each turn]} of {name: function that gives pairs/s}; a first turn warms up."""
-    found = {name: [] for name in ways}
-    for turn in range(-1, turns):
-        for name, way in ways.items():
-            speed = way()
-            if turn >= 0:
-                found[name].append(speed)
-    return found
+def speeds(ways, turns):
+    """{name: [pairs/s of each turn]} of {name: function that measures and returns pairs/s}."""
+    rounds = []
+    take_turns(ways, turns, check=rounds.append)
+    return {name: [found[name] for found in rounds[1:]] for name in ways}
 
 
 def pairs_per_s(loader, most, clock=time.process_time):
@@ -126,12 +130,18 @@ def pairs_per_s(loader, most, clock=time.process_time):
     return count / (clock() - began)
 
 
+def first_parts(loaded):
+    """Of each Batch the pictures of its first part, as a batch of pairs_per_s."""
+    return ((parts[0][0],) for parts, _ in loaded)
+
+
 def compare(source, size, most, turns):
     """{'miniclip': [pairs/s of each turn], 'webdataset + torchvision': [...]}, CPU time."""
-    return take_turns({
+    ways = {
         "miniclip": lambda: pairs_per_s(ours(source, size), most),
         "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
-    }, turns)  # fmt: skip
+    }
+    return speeds(ways, turns)
 
 
 def bare(pairs, size, count):
@@ -139,8 +149,7 @@ def bare(pairs, size, count):
     (CPU time, wall time)."""
     rng, began = np.random.default_rng(0), (time.process_time(), time.perf_counter())
     files = [open(path, "rb", buffering=0) for path in pairs.paths]
-    for i in range(count):
-        row = pairs.index[i]
+    for row in pairs.index[:count]:
         file = files[row["shard"]].fileno()
         data = os.pread(file, int(row["picture_bytes"]), int(row["picture"]))
         image = Image.open(io.BytesIO(data))
@@ -156,12 +165,12 @@ def against_bare(source, size, most, turns):
     """{'data path': [pairs/s of each turn], 'bare loop': [...]}, CPU time, on the same pictures."""
     pairs = open_pairs(source)
     count = min(most, len(pairs), UNIT)
-    loaded = batches(pairs, range(count), Tokenizer([]), count, 0, size, CROP)
-    firsts = ((parts[0][0],) for parts, _ in loaded)
-    return take_turns({
+    firsts = first_parts(batches(pairs, range(count), Tokenizer([]), count, 0, size, CROP))
+    ways = {
         "data path": lambda: pairs_per_s(firsts, count),
         "bare loop": lambda: bare(pairs, size, count)[0],
-    }, turns * -(-most // count))  # fmt: skip
+    }
+    return speeds(ways, turns * -(-most // count))
 
 
 def side_by_side(source, size, most, turns):
@@ -170,7 +179,7 @@ def side_by_side(source, size, most, turns):
 
     def workers(n):
         with contextlib.closing(loader(pairs, size, workers=n)) as loaded:
-            firsts = ((parts[0][0],) for parts, _ in loaded)
+            firsts = first_parts(loaded)
             for _ in range(n * (AHEAD * n + 1)):  # until every worker has touched all the memory
                 next(firsts)
             return pairs_per_s(firsts, most, time.perf_counter)
@@ -181,10 +190,13 @@ def side_by_side(source, size, most, turns):
             tasks = [pool.submit(bare, pairs, size, min(most, len(pairs))) for _ in range(n)]
             return sum(task.result()[1] for task in tasks)
 
-    return take_turns({
-        "1 worker": lambda: workers(1), "2 workers": lambda: workers(2),
-        "1 bare loop": lambda: bare_loops(1), "2 bare loops": lambda: bare_loops(2),
-    }, turns)  # fmt: skip
+    ways = {
+        "1 worker": partial(workers, 1),
+        "2 workers": partial(workers, 2),
+        "1 bare loop": partial(bare_loops, 1),
+        "2 bare loops": partial(bare_loops, 2),
+    }
+    return speeds(ways, turns)
 
 
 def memory(source, size, batch_size, workers):
@@ -206,9 +218,8 @@ def _memory(source, size, batch_size, workers):
 
     watching = threading.Thread(target=watch)
     watching.start()
-    for _ in range(2):
-        parts, _ = next(loaded)
-        own = sum(images.nbytes for images, _ in parts)
+    next(loaded)
+    own = sum(images.nbytes for images, _ in next(loaded).parts)
     seen.append(_pss())
     done.set()
     watching.join()
@@ -228,42 +239,41 @@ def _pss():
 
 
 def report(size, found, clock):
-    """Print {name: [pairs/s]} for one size of crop."""
-    for name, speeds in found.items():
-        print(f"{size:>5} px  {name:<26} {statistics.median(speeds):8,.0f} pairs/s {clock} "
-              f"({min(speeds):,.0f} to {max(speeds):,.0f}, {len(speeds)} turns)")  # fmt: skip
-
-
-def ratio(found, above, below):
-    """The ratio of two medians of {name: [pairs/s]}."""
-    return statistics.median(found[above]) / statistics.median(found[below])
+    """Print {name: [pairs/s]} for one size of crop; returns {name: median}."""
+    for name, own in found.items():
+        spread = f"({min(own):,.0f} to {max(own):,.0f}, {len(own)} turns)"
+        median = f"{statistics.median(own):8,.0f} pairs/s {clock}"
+        print(f"{size:>5} px  {name:<26} {median} {spread}", flush=True)
+    return {name: statistics.median(own) for name, own in found.items()}
 
 
 def report_all(source, size, most, turns):
     """Measure and print what the module's docstring lists, except for memory."""
-    found = compare(source, size, most, turns)
-    report(size, found, "per core")
-    print(f"{size:>5} px  ratio {ratio(found, *found):.2f}", flush=True)
-    found = against_bare(source, size, most, turns)
-    report(size, found, "per core")
-    print(f"{size:>5} px  ratio {ratio(found, *found):.3f}", flush=True)
-    found = side_by_side(source, size, most, turns)
-    report(size, found, "of wall time")
-    print(f"{size:>5} px  2 workers: {ratio(found, '2 workers', '1 worker'):.2f} of one, "
-          f"{ratio(found, '2 workers', '2 bare loops'):.3f} of two bare loops, which are "
-          f"{ratio(found, '2 bare loops', '1 bare loop'):.2f} of one", flush=True)  # fmt: skip
+    ours, theirs = report(size, compare(source, size, most, turns), "per core").values()
+    print(f"{size:>5} px  ratio {ours / theirs:.2f}")
+    ours, bare = report(size, against_bare(source, size, most, turns), "per core").values()
+    print(f"{size:>5} px  ratio {ours / bare:.3f}")
+    one, two, bare, two_bare = report(
+        size, side_by_side(source, size, most, turns), "of wall time"
+    ).values()
+    of_bare = f"{two / two_bare:.3f} of two bare loops, which are {two_bare / bare:.2f} of one"
+    print(f"{size:>5} px  2 workers: {two / one:.2f} of one, {of_bare}", flush=True)
 
 
 def report_memory(size, batch_size, workers=2):
     """Print what loading takes, from small pictures: their own size is no part of it."""
     with tempfile.TemporaryDirectory() as folder:
         make_shards(folder, 64, (24, 32))
-        before, most, own = memory(folder, size, batch_size, workers)
-    print(f"{size:>5} px  memory of loading batches of {batch_size:,} with {workers} workers: "
-          f"{own / 2**20:,.0f} MiB of pixels and {(most - own) / 2**20:,.0f} MiB beyond them, "
-          f"{before / 2**20:,.0f} of these before the first picture")  # fmt: skip
+        sizes = memory(folder, size, batch_size, workers)
+    before, most, own = (size / 2**20 for size in sizes)
+    what = f"memory of loading batches of {batch_size:,} with {workers} workers"
+    print(
+        f"{size:>5} px  {what}: {own:,.0f} MiB of pixels and {most - own:,.0f} MiB beyond them, "
+        f"{before:,.0f} of these before the first picture"
+    )
 
 
+@command("python -m miniclip.benchmarks loader")
 def main(argv=None):
     """The command: pairs a second, ours and theirs. Returns the exit code."""
     parser = Parser(
@@ -273,28 +283,22 @@ def main(argv=None):
     parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
     parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")
     parser.add_argument("--turns", type=number(int, low=1), default=5, help="of each (5)")
-    parser.add_argument("--memory-batch", type=number(int, low=0), default=32_768,
-                        help="pairs in the batch that memory is measured with, 0: none (32768)")  # fmt: skip
+    what = "pairs in the batch that memory is measured with, 0: none (32768)"
+    parser.add_argument("--memory-batch", type=number(int, low=0), default=32_768, help=what)
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
-    try:
-        import torchvision  # noqa: F401
-        import webdataset  # noqa: F401
-    except ImportError:
-        parser.error("the comparison needs: pip install webdataset torchvision")
+    if not all(map(importlib.util.find_spec, ("torchvision", "webdataset"))):
+        raise UserError("the comparison needs: pip install webdataset torchvision")
     with tempfile.TemporaryDirectory() as folder:
         source = args.data or folder
         if not args.data:
             make_shards(folder, args.pairs)
-        try:
-            if not is_shards(source):
-                raise UserError(f"{source} names no shards")
-            if len(pairs := open_pairs(source)) < BATCH:
-                raise UserError(f"{source} has {len(pairs)} pairs, less than a batch of {BATCH}")
-        except UserError as error:
-            parser.error(str(error))
-        began, paths = time.process_time(), [os.path.abspath(path) for path in expand(source)]
-        found = sum(len(index_shard(0, path, path)[0]) for path in paths)
+        if not is_shards(source):
+            raise UserError(f"{source} names no shards")
+        if len(pairs := open_pairs(source)) < BATCH:
+            raise UserError(f"{source} has {len(pairs)} pairs, less than a batch of {BATCH}")
+        began = time.process_time()
+        found = sum(len(index_shard(0, path, path)[0]) for path in pairs.paths)
         print(f"indexing  {found / (time.process_time() - began):10,.0f} pairs/s per core, once")
         for size in (args.image_size,) if args.image_size else (64, 224):
             report_all(source, size, args.pairs, args.turns)

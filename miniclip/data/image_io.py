@@ -1,8 +1,8 @@
-"""A picture file, read without trusting it: whatever is wrong with it becomes one BadPicture.
+"""A picture file, which may be damaged or hostile: whatever is wrong with it raises BadPicture.
 
-Its size is known from its header, before anything is decoded, so a file of a few kilobytes that
-unfolds to gigabytes is refused in time. Only raster formats are tried: Pillow would hand others to
-outside programs. Left out: everything but the first frame of an animation.
+The number of pixels is read from the header before anything is decoded, so a file of a few kilobytes
+that would decode to gigabytes is refused in time. Only raster formats are tried, because Pillow hands
+some others to external programs. Left out: everything but the first frame of an animation.
 """
 
 import io
@@ -22,9 +22,9 @@ SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FO
 
 
 def check(path):
-    """Raise BadPicture unless `path` is a file with the header of a picture of bearable size.
+    """Raise BadPicture unless `path` is a file with the header of a picture below MAX_PIXELS.
 
-    Reads the first few hundred bytes; damage further on shows only in `read`.
+    Reads the first few hundred bytes; damage further on is found by `read` only.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -39,21 +39,21 @@ def read(path, side=None):
     in a fraction of the time. Raises BadPicture.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of each oddity on stderr; we raise or do not
+        warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
         with _open(path) as image:
             try:
                 if side:
                     _reduce(image, side)
-                image.load()  # before to_rgb, which forgives what it cannot read of the EXIF
+                image.load()  # before to_rgb, which ignores what is wrong while it reads the EXIF
                 image = to_rgb(image)
-                image.info = {}  # what has been done must not be done again
+                image.info = {}  # so that it is not turned again
                 return image
             except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
                 raise BadPicture(f"damaged: {error or type(error).__name__}") from None
 
 
 def _reduce(image, side):
-    """Have a JPEG decoded as small as leaves `side` pixels of its short side; others stay."""
+    """Have a JPEG decoded at the smallest size of which the short side has `side` pixels."""
     width, height = image.size
     factor = 1
     while factor < 8 and min(width, height) // (2 * factor) >= side:
@@ -67,7 +67,7 @@ def _open(path):
     try:
         if not isinstance(path, io.BytesIO):
             status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
                 raise BadPicture("not a file")
             if status.st_size == 0:
                 raise BadPicture("an empty file")

@@ -1,10 +1,10 @@
-"""Pairs to batches: an epoch is a permutation, and every visit is a function of where it stands.
+"""Pairs to batches: an epoch is a permutation of the pairs, cut into batches (CLIP, section 2.5).
 
-Order, crop and caption come from (seed, epoch, index) and nothing else. So an interrupted run starts
-again at any batch without having kept a state, and worker processes cannot change what is learned.
-A batch comes in parts of 8-bit pictures and tokens; prefetch.py takes them to a GPU, and
-preprocess.normalize makes floats of them there. Left out: flips and colours, which captions speak
-of ("facing right", "red").
+Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
+batch without a saved state, and worker processes cannot change what is learned. A batch comes in
+parts of 8-bit pictures and tokens; prefetch.py copies them to a GPU, and transforms.normalize makes
+floats of them there. Left out: flips and changes of colour, because captions speak of both ("facing
+right", "red").
 """
 
 import contextlib
@@ -41,14 +41,14 @@ class Batch(NamedTuple):
 
 
 def epoch_order(indices, batch_size, seed, epoch, order=shuffled):
-    """The batches of one epoch: (batches, batch_size) int64, the ragged last one dropped.
+    """The batches of one epoch: (batches, batch_size) int64, without an incomplete last one.
 
     A split smaller than a batch is one batch. order: how to permute, Pairs.order where some
     orders read faster than others.
     """
-    visits = order(indices, seed, epoch)
-    size = min(batch_size, len(visits))
-    return visits[: len(visits) // size * size].reshape(-1, size)
+    indices = order(indices, seed, epoch)
+    size = min(batch_size, len(indices))
+    return indices[: len(indices) // size * size].reshape(-1, size)
 
 
 def planned_parts(batch_size, unit, world=1):
@@ -59,13 +59,13 @@ def planned_parts(batch_size, unit, world=1):
 
 
 def draw(pairs, i, seed, epoch):
-    """What is drawn for one visit to a pair: (rng, caption), rng for its crop. Raises BadPicture."""
+    """What is drawn for a pair in one epoch: (rng, caption), rng for its crop. Raises BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
     return rng, pairs.caption(i, rng)
 
 
 def crop(pairs, i, rng, image_size, scale, out=None):
-    """The picture of one visit as training_crop makes it: (3, S, S) uint8. Raises BadPicture."""
+    """A random crop of picture i: (3, S, S) uint8, see training_crop. Raises BadPicture."""
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
@@ -102,8 +102,8 @@ class _Parts(torch.utils.data.Dataset):
         images = self.pixels[slot].numpy()  # indexing a tensor takes 1 % of the time of a picture
         drawn, captions, skipped = [], [], []
 
-        # all captions before the first picture: decoding one empties the processor's caches, and
-        # what is done once a picture takes ten times as long afterwards
+        # all captions before the first picture: decoding a picture empties the processor's caches,
+        # and drawing a caption right after it takes ten times as long
         for i in indices.tolist():
             try:
                 drawn.append((i, *draw(self.pairs, i, self.seed, epoch)))
@@ -141,8 +141,10 @@ def _memory(shape, shared):
 
 
 def _end_with(parent, _):
-    """Have a worker end when the process that it loads for is killed: by itself it would wait for
-    ever for somebody to read what it has loaded (torch 2.13)."""
+    """End a worker when the process that it loads for is killed.
+
+    Otherwise it waits for ever until what it has loaded is read (torch 2.13).
+    """
 
     def watch():
         while os.getppid() == parent:
@@ -152,13 +154,21 @@ def _end_with(parent, _):
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _as_it_is(part):
-    """What DataLoader does to a part of ours: by itself it would turn arrays into tensors."""
-    return part
-
-
-def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, start=0,
-            micro_batch=None, workers=0, pin_memory=False, rank=0, world=1):  # fmt: skip
+def batches(
+    pairs,
+    indices,
+    tokenizer,
+    batch_size,
+    seed,
+    image_size,
+    scale,
+    start=0,
+    micro_batch=None,
+    workers=0,
+    pin_memory=False,
+    rank=0,
+    world=1,
+):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
     A batch is there until the next one is asked for: all use the same memory, that of a batch and of
@@ -167,10 +177,10 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
     ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
     differ by one at most, and all together in order are the batch of world 1. A share comes in
     planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
-    could not be read that fewer pairs than parts are left. workers: processes that load ahead; what
-    they yield is the same. pin_memory: a GPU can copy the parts while it computes. Raises UserError
-    when there is nothing to visit or a batch has fewer pairs than there are ranks, RuntimeError when
-    a worker dies.
+    could not be read that fewer pairs than parts are left. workers: processes that load ahead, with
+    the same result. pin_memory: a GPU can copy the parts while it computes. Raises UserError when
+    there are no pairs or a batch has fewer pairs than there are ranks, RuntimeError when a worker
+    dies.
     """
     if not len(indices):
         raise UserError("there are no pairs to make batches from")
@@ -186,33 +196,34 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
     loaded = map(parts.__getitem__, order)
     if workers:
         tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
-        # a generator of its own: DataLoader would draw from torch's, and so change the run
-        loaded = iter(torch.utils.data.DataLoader(
-            parts, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=AHEAD,
-            collate_fn=_as_it_is, generator=torch.Generator(),
-            worker_init_fn=functools.partial(_end_with, os.getpid()),
-            multiprocessing_context="fork" if _FORK else None,
-        ))  # fmt: skip
+        loaded = iter(
+            torch.utils.data.DataLoader(
+                parts,
+                batch_size=None,
+                sampler=order,
+                num_workers=workers,
+                prefetch_factor=AHEAD,
+                collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
+                generator=torch.Generator(),  # else it draws from torch's, which changes the run
+                worker_init_fn=functools.partial(_end_with, os.getpid()),
+                multiprocessing_context="fork" if _FORK else None,
+            )
+        )
     with _pinned(pixels) if pin_memory else contextlib.nullcontext():
         while True:
-            yield _batch(itertools.islice(loaded, count), pixels, pin_memory)
-
-
-def _batch(loaded, pixels, pin_memory):
-    """The Batch of loaded parts, whose pictures lie in `pixels`."""
-    parts, skipped = [], []
-    for slot, n, tokens, bad in loaded:
-        tokens = torch.from_numpy(tokens)
-        parts.append((pixels[slot, :n], tokens.pin_memory() if pin_memory else tokens))
-        skipped += bad
-    if not all(len(images) for images, _ in parts):  # spread what is left
-        parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
-    return Batch(parts, skipped)
+            parts, skipped = [], []
+            for slot, n, tokens, bad in itertools.islice(loaded, count):
+                tokens = torch.from_numpy(tokens)
+                parts.append((pixels[slot, :n], tokens.pin_memory() if pin_memory else tokens))
+                skipped += bad
+            if not all(len(images) for images, _ in parts):  # spread what is left
+                parts = list(zip(*(side.tensor_split(count) for side in join(parts))))
+            yield Batch(parts, skipped)
 
 
 @contextlib.contextmanager
 def _pinned(memory):
-    """Have the pages of a tensor stay where they are, for a GPU to copy from by itself.
+    """Lock the pages of a tensor in memory, so that a GPU can copy from them by itself.
 
     Tensor.pin_memory would copy, and take up to twice the bytes: it rounds to a power of two.
     """

@@ -1,11 +1,11 @@
 """Parts of a batch to the device, each copied while the device computes another.
 
-A GPU copies by itself, on a stream beside the one that computes, from memory that is pinned (the
-loader's pin_memory). There are two cases. A batch that is computed as a whole is copied while the
-one before it is computed: `batches_ahead`. One that is computed in micro-batches may be too large
-for that. It stays in the host's memory, and `PartsAhead` copies a part while the one before it is
-computed. Other devices compute first and copy then. Left out: copying the first parts of the next
-batch while the last ones of a micro-batched batch are computed.
+A GPU copies on a second stream, while the first one computes, from memory that is pinned (the loader's
+pin_memory). There are two cases. A batch that is computed as a whole is copied while the one before
+it is computed: `batches_ahead`. One that is computed in micro-batches may be too large for that. It
+stays in the host's memory, and `PartsAhead` copies a part while the one before it is computed. On
+other devices nothing is copied ahead. Left out: copying the first parts of the next batch while the
+last ones of a micro-batched batch are computed.
 """
 
 import itertools
@@ -17,9 +17,9 @@ from miniclip.data.transforms import normalize
 
 
 def batches_ahead(batches, device):
-    """Iterate over batches; on a GPU with their parts there, the next one's being copied meanwhile.
+    """Iterate over batches; on a GPU their parts are there, and the next batch is being copied.
 
-    So there it asks for a batch before it hands out the one before that.
+    So on a GPU a batch is loaded before the one before it is yielded.
     """
     stream = _side_stream(device)
     if stream is None:
@@ -32,16 +32,16 @@ def batches_ahead(batches, device):
             coming = Batch([_Copy(part, device, stream) for part in batch.parts], batch.skipped)
         if now:
             yield Batch([copy.finish() for copy in now.parts], now.skipped)
-        now = None  # let go of it before another one is loaded
+        now = None  # free its memory before another one is loaded
         for copy in coming.parts if coming else ():
-            copy.done.synchronize()  # the loader may write over the batch when it is asked for the next
+            copy.done.synchronize()  # the loader writes over the batch when it loads the next one
 
 
 class PartsAhead:
     """part -> (images (n, 3, S, S) float32, normalized, tokens (n, L)), both on the device.
 
-    parts: list of (images uint8, tokens), asked for in this order, again and again. On a GPU the one
-    after the one that is asked for is being copied when this returns.
+    parts: list of (images uint8, tokens), which are asked for in this order, again and again. On a
+    GPU the next part is being copied when this returns.
     """
 
     def __init__(self, parts, device):
@@ -59,7 +59,7 @@ class PartsAhead:
 
 
 class _Copy:
-    """A part on its way to a device, on a stream of its own or (None) on the current one."""
+    """A part that is being copied to a device, on `stream` or (None) on the current one."""
 
     def __init__(self, part, device, stream):
         with torch.cuda.stream(stream):  # None: changes nothing
@@ -67,7 +67,7 @@ class _Copy:
             self.done = stream and stream.record_event()
 
     def finish(self):
-        """The part, for the current stream to use: that waits for the copy, the CPU does not."""
+        """The part on the device. The current stream waits for the copy, the CPU does not."""
         if self.done:
             current = torch.cuda.current_stream(self.part[0].device)
             current.wait_event(self.done)

@@ -1,7 +1,8 @@
-"""Which CLIP is this? The architecture of a model, from the names and shapes of its tensors.
+"""The architecture of a model (CLIP, section 2.4), from the names and shapes of its tensors.
 
-Widths, depths, patches, grids and vocabularies are all shapes. Heads are not: they are taken from
-the released model with these very shapes, or from a config beside the file. Nor is the activation.
+Widths, depths, patch and picture sizes and the vocabulary follow from shapes. The number of heads does
+not: it is taken from the released model of these shapes, or from a config beside the file. The
+activation does not either; convert.py finds it.
 """
 
 import json
@@ -10,14 +11,24 @@ import re
 from pathlib import Path
 
 from miniclip.common import UserError
+from miniclip.data.transforms import MEAN
 from miniclip.model.clip import MODELS
 
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
 OPENCLIP = {
-    "rn50": "RN50", "rn101": "RN101", "rn50x4": "RN50x4", "rn50x16": "RN50x16",
-    "rn50x64": "RN50x64", "vit_b32": "ViT-B-32", "vit_b16": "ViT-B-16", "vit_l14": "ViT-L-14",
+    "rn50": "RN50",
+    "rn101": "RN101",
+    "rn50x4": "RN50x4",
+    "rn50x16": "RN50x16",
+    "rn50x64": "RN50x64",
+    "vit_b32": "ViT-B-32",
+    "vit_b16": "ViT-B-16",
+    "vit_l14": "ViT-L-14",
     "vit_l14_336": "ViT-L-14-336",
-}  # fmt: skip
+}
+# what open_clip_config.json may say of a tower without asking for something that miniclip lacks
+KNOWN = """image_size layers width patch_size head_width mlp_ratio context_length vocab_size
+    heads""".split()
 
 
 def config_from_shapes(path, state):
@@ -40,27 +51,25 @@ def config_from_shapes(path, state):
 
     vocab_size, text_width = shape("token_embedding.weight", 2)
     config = dict(
-        embed_dim=shape("text_projection", 2)[1], text_width=text_width, vocab_size=vocab_size,
+        embed_dim=shape("text_projection", 2)[1],
+        text_width=text_width,
+        vocab_size=vocab_size,
         text_layers=depth("transformer.resblocks."),
         context_length=shape("positional_embedding", 2)[0],
-    )  # fmt: skip
+    )
     if "visual.layer1.0.conv1.weight" in state:
-        layers = [depth(f"visual.layer{stage}.") for stage in (1, 2, 3, 4)]
-        layers = [n for n in layers if n]
-        cells, stride = shape("visual.attnpool.positional_embedding", 2)[0], 2 ** (len(layers) + 1)
-        config |= dict(vision_layers=layers, vision_width=shape("visual.conv3.weight", 4)[0])
-        config |= dict(vision_patch=None, image_size=_side(cells) * stride)
+        width, patch, positions = shape("visual.conv3.weight", 4)[0], None, "attnpool."
+        layers = [n for n in map(depth, [f"visual.layer{k}." for k in (1, 2, 3, 4)]) if n]
+        stride = 2 ** (len(layers) + 1)
     else:
         width, _, patch, _ = shape("visual.conv1.weight", 4)
-        cells = shape("visual.positional_embedding", 2)[0]
-        config |= dict(vision_layers=depth("visual.transformer.resblocks."), vision_width=width)
-        config |= dict(vision_patch=patch, image_size=_side(cells) * patch)
-    return config
-
-
-def _side(positions):
-    """Cells a side of a grid with this many positions, the class token's or the mean's included."""
-    return max(1, math.isqrt(max(0, positions - 1)))
+        layers, stride, positions = depth("visual.transformer.resblocks."), patch, ""
+    cells = (
+        shape(f"visual.{positions}positional_embedding", 2)[0] - 1
+    )  # without class token or mean
+    image_size = max(1, math.isqrt(max(0, cells))) * stride
+    vision = dict(vision_layers=layers, vision_width=width, vision_patch=patch)
+    return config | vision | dict(image_size=image_size)
 
 
 def released(config, but=()):
@@ -77,7 +86,8 @@ def released(config, but=()):
 
 
 def _nearest_released(config):
-    """The same, for pictures and texts of any size; the right size is preferred."""
+    """The same for texts of any length and vocabulary, and for another picture size where none has
+    the right one."""
     texts = ("vocab_size", "context_length")
     return released(config, but=texts) or released(config, but=("image_size", *texts))
 
@@ -108,19 +118,19 @@ def config_beside(path, state):
         whole = json.loads(beside.read_text(encoding="utf-8"))
         model = whole.get("model_cfg", whole)
         vision, text = model["vision_cfg"], model["text_cfg"]
-        known = {"image_size", "layers", "width", "patch_size", "head_width", "mlp_ratio"}
-        known |= {"context_length", "vocab_size", "heads"}
         for key, value in [*vision.items(), *text.items()]:
-            if key not in known and value:
+            if key not in KNOWN and value:
                 raise UserError(f"miniclip has no {key} = {value!r}")
-        channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
-        config["vision_heads"] = channels // vision.get("head_width", 64)
-        config["text_heads"] = text.get("heads", config["text_width"] // 64)
-        config["image_size"] = int(vision.get("image_size", config["image_size"]))
-        config["activation"] = "quickgelu" if model.get("quick_gelu") else "gelu"
         mean = whole.get("preprocess_cfg", {}).get("mean")
-        if mean and abs(mean[0] - 0.48145466) > 1e-4:
+        if mean and abs(mean[0] - MEAN[0]) > 1e-4:
             raise UserError(f"its pictures have the mean {mean}, not CLIP's")
+        channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
+        config |= dict(
+            vision_heads=channels // vision.get("head_width", 64),
+            text_heads=text.get("heads", config["text_width"] // 64),
+            image_size=int(vision.get("image_size", config["image_size"])),
+            activation="quickgelu" if model.get("quick_gelu") else "gelu",
+        )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
         raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
     return config | dict(name=_nearest_released(config))

@@ -1,9 +1,9 @@
 """Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model; back too.
 
-files.py opens the file, architecture.py reads the architecture off the shapes of the tensors, and
-here every tensor is checked by name and shape before a model is built. The activation (GELU or
-QuickGELU) no shape tells: it must be written down somewhere, because weights in the wrong one lose
-up to 2.7 points of ImageNet without a word of complaint.
+files.py opens the file, architecture.py finds the architecture from the shapes of the tensors, and
+every tensor is checked here by name and shape before a model is built. No shape tells the activation
+(GELU or QuickGELU), so it must be written down somewhere: weights run with the wrong one raise no
+error and lose up to 2.7 points on ImageNet.
 Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
 """
 
@@ -50,30 +50,38 @@ def load(path, device="cpu", activation=None, image_size=None):
 
 def from_file(path, file, device="cpu", activation=None, image_size=None):
     """`load` for a file that was read already: file is what files.read(path) returned."""
-    content = file["content"]
+    content, tokenizer = file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         config, state, tokenizer = _from_checkpoint(path, content)
     else:
-        tokenizer = None
-        state = _state_dict(path, file)
+        state = _state_dict(path, content)
         config = _recorded_config(path, file)
         if config is None:
             config = config_beside(path, state)
-            if config is None:
-                config = with_heads_of_released(path, config_from_shapes(path, state))
+            config = config or with_heads_of_released(path, config_from_shapes(path, state))
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         if file["format"] == "torchscript":
             config["activation"] = "gelu" if "torch.gelu(" in file["code"] else "quickgelu"
-    _settle_activation(path, config, activation)
+    told = config.get("activation")
+    if told and activation and told != activation:
+        raise UserError(f"{path} was trained with {told}, and {activation=} was asked for")
+    if not (told or activation):
+        raise UserError(
+            f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
+            "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
+        )
+    config["activation"] = told or activation
     config["image_size"] = image_size or config["image_size"]
-    state = _resized(path, config, state)
-    _check(path, config, state)
-    with torch.random.fork_rng(devices=[]):  # new weights are drawn only to be replaced
+    state = _checked(path, config, _resized(path, config, state))
+    with torch.random.fork_rng(devices=[]):  # the random state stays as it was
         model = CLIP.from_config(config)
     model.load_state_dict(state)
     model.to(device).eval()
-    tokenizer = _tokenizer_of(config) if tokenizer is None else tokenizer
-    return model, tokenizer, evaluation(config["image_size"])
+    return (
+        model,
+        _tokenizer_of(config) if tokenizer is None else tokenizer,
+        evaluation(config["image_size"]),
+    )
 
 
 def save_openclip(model, path, any_tokenizer=False):
@@ -125,33 +133,36 @@ def _from_checkpoint(path, content):
 
 
 def _sound(config):
-    """A config that was found in a file, once a model of its shape has been tried without memory."""
+    """A config that was found in a file, completed; raises what CLIP raises for an impossible one."""
     with torch.device("meta"):
         return CLIP.from_config(config).config
 
 
 def _are_weights(state):
-    """Is this a dict of tensors by name?"""
+    """Whether this is a dict of tensors by name."""
     return isinstance(state, dict) and all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     )
 
 
-def _state_dict(path, file):
+def _state_dict(path, content):
     """{name: fp32 tensor} of OpenAI's and open_clip's formats."""
-    state = file["content"]
-    if isinstance(state, dict) and isinstance(state.get("state_dict"), dict):
-        state = state["state_dict"]  # open_clip's training checkpoints hold an optimiser as well
-    if not _are_weights(state):
+    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
+        content = content[
+            "state_dict"
+        ]  # open_clip's training checkpoints hold an optimizer as well
+    if not _are_weights(content):
         raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
-    state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
-    for name in ("input_resolution", "context_length", "vocab_size"):
-        state.pop(name, None)  # numbers that OpenAI's archives keep beside the weights
+    state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    # numbers that OpenAI's archives hold beside the weights
+    state = {
+        k: state[k] for k in state if k not in ("input_resolution", "context_length", "vocab_size")
+    }
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _recorded_config(path, file):
-    """What save_openclip wrote down, or None."""
+    """The config that save_openclip wrote into the file, or None."""
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
     try:
@@ -160,68 +171,43 @@ def _recorded_config(path, file):
         raise UserError(f"{path} has a damaged record of its config: {error}") from None
 
 
-def _settle_activation(path, config, asked):
-    """Put the activation into config; refuse one that is unknown, or another than the file's."""
-    told = config.get("activation")
-    if told and asked and told != asked:
-        raise UserError(f"{path} was trained with {told}, and activation={asked!r} was asked for")
-    if not (told or asked):
-        raise UserError(
-            f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
-            "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
-        )
-    config["activation"] = told or asked
-
-
 def _resized(path, config, state):
-    """Interpolate the picture's position embeddings to config's image size; fill in counters."""
-    if config["vision_patch"]:
-        name, stride = "visual.positional_embedding", config["vision_patch"]
-    else:
-        name, stride = (
-            "visual.attnpool.positional_embedding",
-            2 ** (len(config["vision_layers"]) + 1),
-        )
+    """Interpolate the position embeddings of pictures to config's image size."""
+    patch = config["vision_patch"]
+    name = "visual.positional_embedding" if patch else "visual.attnpool.positional_embedding"
+    stride = patch or 2 ** (len(config["vision_layers"]) + 1)
     if config["image_size"] % stride:
         raise UserError(f"{path}: image_size must be a multiple of {stride}")
-    if name in state and state[name].ndim == 2:
-        try:
-            resized = resize_positions(state[name], config["image_size"] // stride)
-        except ValueError as error:
-            raise UserError(f"{path}: {name}: {error}") from None
-        state = {**state, name: resized}
-    return state
+    if name not in state or state[name].ndim != 2:
+        return state
+    try:
+        return state | {name: resize_positions(state[name], config["image_size"] // stride)}
+    except ValueError as error:
+        raise UserError(f"{path}: {name}: {error}") from None
 
 
-def _check(path, config, state):
-    """Refuse a state that is not exactly the config's, naming one tensor, found and expected."""
+def _checked(path, config, state):
+    """The state, if it is exactly the config's; else a UserError that names a tensor."""
     try:
         with torch.device("meta"):
             want = CLIP.from_config(config).state_dict()
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} tells a config that makes no model: {error}") from None
-    what = config.get("name") or "model"
-    for name, tensor in want.items():
-        expected = tuple(tensor.shape)
-        if name not in state and name.endswith("num_batches_tracked"):
-            state[name] = torch.zeros((), dtype=torch.int64)  # older files lack the counters
-        elif name not in state:
-            raise UserError(f"{path}: {name} is missing, expected {expected} for this {what}")
-        elif tuple(state[name].shape) != expected:
-            found = tuple(state[name].shape)
-            raise UserError(
-                f"{path}: {name} has shape {found}, expected {expected} for this {what}"
-            )
-    extra = sorted(state.keys() - want.keys())
-    if extra:
-        found = tuple(state[extra[0]].shape)
-        raise UserError(
-            f"{path}: {extra[0]} {found} is in the file, expected nothing for this {what}"
-        )
+    counters = [name for name in want if name.endswith("num_batches_tracked")]
+    state = (
+        dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
+    )  # not in older files
+    for name in [*want, *sorted(state.keys() - want.keys())]:
+        found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
+        expected = tuple(want[name].shape) if name in want else "nothing of this name"
+        if found != f"has shape {expected}":
+            what = config.get("name") or "model"
+            raise UserError(f"{path}: {name} {found}, expected {expected} for this {what}")
+    return state
 
 
 class _NoTokenizer:
-    """Stands in for a tokenizer that is not there, and says so when it is used."""
+    """In the place of a tokenizer that is not there: any use of it raises UserError(reason)."""
 
     def __init__(self, reason):
         self._reason = reason
@@ -234,7 +220,7 @@ class _NoTokenizer:
 
 
 def _tokenizer_of(config):
-    """Tokenizer.openai() for the released vocabulary, or a stand-in."""
+    """Tokenizer.openai() for the released vocabulary, else a _NoTokenizer."""
     size, vocabulary = config["vocab_size"], config["tokenizer"]
     if size != RELEASED_TOKENS:
         return _NoTokenizer(f"the file has {size} tokens, not the released 49408, and no tokenizer")

@@ -1,15 +1,15 @@
 """Open a file of weights without running what is in it: four formats in, one dict out.
 
-A checkpoint of torch is a pickle, and a pickle is a program. So: .safetensors holds tensors and
-text only; torch.load(weights_only=True) unpickles tensors, numbers, strings, lists and dicts and
-refuses everything else; and OpenAI's files are TorchScript archives, which need torch.jit.load. That
-one compiles the methods in the archive but calls none, unless one is named __setstate__: an archive
-with such a method is refused here. The check uses the reader that torch.jit.load uses, and refuses
-two entries of one name, so that what is checked is what is compiled. What is still trusted is
-torch's own reader of these formats.
-Left out: sharded files, numpy files, downloads.
+A checkpoint of torch is a pickle, and a pickle is a program. So .safetensors is read with its own
+library, which reads tensors and text only. A pickle is read with torch.load(weights_only=True), which
+accepts tensors, numbers, strings, lists and dicts and refuses everything else. OpenAI's files are
+TorchScript archives and need torch.jit.load. It compiles the methods in the archive and calls none
+but __setstate__, so an archive with such a method is refused here. The check uses the reader that
+torch.jit.load uses, and refuses two entries of one name, so that what is checked is what is compiled.
+These readers themselves are trusted. Left out: sharded files, numpy files, downloads.
 """
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -31,28 +31,23 @@ def read(path):
         raise UserError(f"there is no weights file at {path}")
     with open(path, "rb") as file:
         start = file.read(9)
-    # Anything at all may be raised for a file that is not what it looks like
+    notes, code = {}, ""
     try:
         if start[8:] == b"{":  # the length of a JSON header, then the header
-            return _read_safetensors(path)
-        code = _torchscript_code(path)
-        if code is None:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            return {"format": "torch", "content": content, "notes": {}, "code": ""}
-        if "__setstate__" in code:
+            kind = "safetensors"
+            with safe_open(path, framework="pt") as file:
+                content = {name: file.get_tensor(name) for name in file.keys()}
+                notes = file.metadata() or {}
+        elif (source := _torchscript_code(path)) is None:
+            kind, content = "torch", torch.load(path, map_location="cpu", weights_only=True)
+        elif "__setstate__" in source:
             raise UserError("its __setstate__ would run as soon as it is loaded")
-        module = torch.jit.load(str(path), map_location="cpu")
-        content = dict(module.state_dict())
-        return {"format": "torchscript", "content": content, "notes": {}, "code": code}
-    except Exception as error:
+        else:
+            kind, code = "torchscript", source
+            content = dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+    except Exception as error:  # these readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
-
-
-def _read_safetensors(path):
-    with safe_open(path, framework="pt") as file:
-        content = {name: file.get_tensor(name) for name in file.keys()}
-        notes = file.metadata() or {}
-    return {"format": "safetensors", "content": content, "notes": notes, "code": ""}
+    return {"format": kind, "content": content, "notes": notes, "code": code}
 
 
 def _torchscript_code(path):
@@ -79,9 +74,9 @@ def _torchscript_code(path):
 def _reason(error):
     """An exception in a few words, on one line."""
     text = " ".join(str(error).split()) or type(error).__name__
-    if "WeightsUnpickler" in text or "weights_only" in text:
-        for mark in ("Unsupported global: GLOBAL ", "Unsupported class ", "Unsupported operand "):
-            if mark in text:
-                return f"it holds more than tensors ({text.split(mark)[1].split()[0]})"
-        return "it is cut short, or holds more than tensors"
-    return text[:160]
+    refused = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", text)
+    if "WeightsUnpickler" not in text and "weights_only" not in text:
+        return text[:160]
+    if refused:
+        return f"it holds more than tensors ({refused[1]})"
+    return "it is cut short, or holds more than tensors"

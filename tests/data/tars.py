@@ -1,4 +1,4 @@
-"""What the tests of shards share: pairs to tell apart, tars of anything, and how to survive them."""
+"""What the tests of shards share: pairs that can be told apart, a writer of tars, a full read."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ def texts_of(tokens):
 
 
 def load_sample(pairs, i, seed, epoch, size, scale):
-    """One pair as it is seen this time: ((3, S, S) uint8, caption)."""
+    """One pair as it is drawn in an epoch: ((3, S, S) uint8, caption)."""
     rng, caption = draw(pairs, i, seed, epoch)
     return crop(pairs, i, rng, size, scale), caption
 
@@ -101,9 +101,13 @@ def pictures():
     noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     found = {}
     for suffix, kind in (
-        ("jpg", "JPEG"), ("png", "PNG"), ("webp", "WEBP"), ("gif", "GIF"), ("bmp", "BMP"),
+        ("jpg", "JPEG"),
+        ("png", "PNG"),
+        ("webp", "WEBP"),
+        ("gif", "GIF"),
+        ("bmp", "BMP"),
         ("tiff", "TIFF"),
-    ):  # fmt: skip
+    ):
         file = io.BytesIO()
         noise.save(file, kind)
         found[suffix] = file.getvalue()
@@ -112,7 +116,7 @@ def pictures():
 
 @contextlib.contextmanager
 def no_hang(seconds=60):
-    """A case that takes a minute hangs: most take milliseconds."""
+    """Fail where the body takes a minute; most cases take milliseconds."""
 
     def ring(number, frame):
         pytest.fail(f"hangs: not done after {seconds} s")
@@ -135,7 +139,7 @@ def files_below(folder):
 
 
 def survive(source, outside):
-    """Open a source and visit all of it: (pairs read, skips); a refusal is (0, 1).
+    """Open a source and read all of it: (pairs read, skips); a refusal is (0, 1).
 
     outside: a folder above the source, in which nothing may be written.
     """
@@ -147,9 +151,9 @@ def survive(source, outside):
             assert str(error) and "\n" not in str(error) and len(str(error)) < 2000
             assert files_below(outside) == before
             return 0, 1
-        visits = read_epoch(pairs, range(len(pairs)), 1, 0, 0, 8, (0.5, 1))
+        batches_read = read_epoch(pairs, range(len(pairs)), 1, 0, 0, 8, (0.5, 1))
         read, skipped = 0, list(pairs.skipped)
-        for images, captions, bad in visits:
+        for images, captions, bad in batches_read:
             assert len(images) == len(captions)
             assert all(c and c.encode() and "\n" not in c for c in captions)
             read, skipped = read + len(images), skipped + bad

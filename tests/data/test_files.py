@@ -1,4 +1,4 @@
-"""Your own pairs: what is readable is read, what is not is named, and nothing brings it down."""
+"""Your own pairs: what is readable is read, what is not is named, and nothing raises another error."""
 
 import csv
 import io

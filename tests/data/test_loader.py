@@ -77,11 +77,11 @@ def same_steps(left, right):
 
 
 @given(st.integers(0, 2**40), st.integers(0, 1000), st.integers(1, 30))
-def test_an_epoch_is_a_permutation_without_its_ragged_end(seed, number, batch_size):
+def test_an_epoch_is_a_permutation_without_an_incomplete_batch(seed, number, batch_size):
     order = epoch_order(range(100, 123), batch_size, seed, number)
-    visited = np.asarray(order).ravel().tolist()
-    assert len(set(visited)) == len(visited) and set(visited) <= set(range(100, 123))
-    assert len(visited) == (23 // batch_size * batch_size or 23)  # a small split is one batch
+    indices = np.asarray(order).ravel().tolist()
+    assert len(set(indices)) == len(indices) and set(indices) <= set(range(100, 123))
+    assert len(indices) == (23 // batch_size * batch_size or 23)  # a small split is one batch
 
 
 def test_epochs_and_seeds_differ_and_the_same_is_the_same():
@@ -104,7 +104,7 @@ def test_images_are_contiguous_bytes_with_one_caption_each():
 
 
 @given(st.integers(0, 5), st.integers(1, 12), st.integers(0, 99))
-def test_a_visit_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed):
+def test_a_sample_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed):
     pairs = Noise()
     alone = {}
     for i in range(len(pairs)):
@@ -183,8 +183,9 @@ def test_start_is_the_same_as_skipping_but_reads_nothing(start, seed):
 def test_a_run_goes_on_at_any_batch_across_epochs_with_any_number_of_workers(start, workers):
     pairs = Noise(broken=(5, 6))
     whole = steps(pairs, 17, micro_batch=2)
-    assert same_steps(steps(pairs, 17 - start, start=start, micro_batch=2, workers=workers),
-                      whole[start:])  # fmt: skip
+    assert same_steps(
+        steps(pairs, 17 - start, start=start, micro_batch=2, workers=workers), whole[start:]
+    )
 
 
 def test_workers_leave_torchs_generator_alone():
@@ -259,9 +260,9 @@ def test_a_batch_stays_as_it_is_while_workers_load_ahead(workers):
 
     pairs = Told()
     want = steps(Noise(), 12, micro_batch=1)
-    with contextlib.closing(batches(
-        pairs, range(23), letters, 4, 0, SIZE, SCALE, micro_batch=1, workers=workers
-    )) as loaded:  # fmt: skip
+    with contextlib.closing(
+        batches(pairs, range(23), letters, 4, 0, SIZE, SCALE, micro_batch=1, workers=workers)
+    ) as loaded:
         for k, (parts, _) in enumerate(itertools.islice(loaded, 12)):
             ahead, deadline = 4 * (k + 1) + workers * batches_module.AHEAD, time.monotonic() + 20
             while pairs.count.item() < ahead - workers and time.monotonic() < deadline:
@@ -291,9 +292,16 @@ def test_a_tokenizer_goes_to_the_workers_as_it_is():
 
 @pytest.mark.parametrize(
     "device, cores, ranks, want",
-    [("cpu", 64, 1, 0), ("cuda", 64, 8, 7), ("cuda", 2, 1, 1), ("cuda", 1, 1, 1),
-     ("cuda", 8, 8, 1), ("cuda", 4, 8, 1), ("cuda", 224, 1, 16)],
-)  # fmt: skip
+    [
+        ("cpu", 64, 1, 0),
+        ("cuda", 64, 8, 7),
+        ("cuda", 2, 1, 1),
+        ("cuda", 1, 1, 1),
+        ("cuda", 8, 8, 1),
+        ("cuda", 4, 8, 1),
+        ("cuda", 224, 1, 16),
+    ],
+)
 def test_a_rank_on_a_gpu_gets_its_share_of_the_cores(device, cores, ranks, want, monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))

@@ -1,6 +1,6 @@
-"""Mutated data: a tar, a csv or a picture that was damaged costs itself alone.
+"""Mutated data: a tar, a csv or a picture that was damaged is skipped alone.
 
-Each case is opened, visited whole in batches and asked for its captions. It must end in pairs and
+Each case is opened, read whole in batches and asked for its captions. It must end in pairs and
 named skips that together are all there was, or in one sentence, and must write nothing anywhere.
 """
 
@@ -59,13 +59,15 @@ FORMS = [shard(form) for form in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarf
 
 
 def check_tar(seed, tmp_path):
-    """A pair of a mutated tar is read or a skip is named: nothing is lost in silence."""
+    """Every pair of a mutated tar is read, or something is reported as skipped."""
     rng = np.random.default_rng(seed)
     path = tmp_path / "inside" / f"{seed}.tar"
     path.parent.mkdir(exist_ok=True)
     path.write_bytes(mutate(FORMS[seed % len(FORMS)], rng))
     read, skipped = survive(path, tmp_path)
-    assert read >= SAMPLES or skipped, f"{read} of {SAMPLES} pairs, and not a word of the others"
+    assert read >= SAMPLES or skipped, (
+        f"{read} of {SAMPLES} pairs, and nothing is reported as skipped"
+    )
     path.unlink()
     return skipped
 
@@ -88,7 +90,7 @@ def check_picture(seed, tmp_path):
 
 
 def check_csv(seed, tmp_path):
-    """A mutated csv gives pairs that can be visited, or a sentence."""
+    """A mutated csv gives pairs that can be read, or one sentence."""
     rng = np.random.default_rng(seed)
     path = tmp_path / f"{seed}.csv"
     (tmp_path / "a.png").exists() or (tmp_path / "a.png").write_bytes(picture("PNG"))
@@ -104,11 +106,11 @@ CHECKS = [check_tar, check_picture, check_csv]
 
 
 @pytest.mark.parametrize("check", CHECKS)
-def test_mutations_cost_themselves_alone(check, tmp_path):
+def test_a_mutation_costs_only_what_it_damages(check, tmp_path):
     assert sum(check(seed, tmp_path) for seed in range(40)) > 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("check, count", [*zip(CHECKS, (600, 300, 200))])
-def test_a_thousand_mutations_cost_themselves_alone(check, count, tmp_path):
+def test_each_of_a_thousand_mutations_costs_only_what_it_damages(check, count, tmp_path):
     assert sum(check(seed, tmp_path) for seed in range(1000, 1000 + count)) > 0

@@ -1,4 +1,4 @@
-"""Packing: what goes into shards comes out of them, whole or not at all, here and elsewhere."""
+"""Packing: what is written into shards is read from them, here and by webdataset."""
 
 import csv
 import io
@@ -53,7 +53,7 @@ def test_what_is_packed_comes_back_exactly(tmp_path):
         assert again.read(i, "picture") == after.read(i, "picture")
 
 
-def test_a_visit_is_the_same_from_a_folder_and_from_its_shards(tmp_path):
+def test_a_sample_is_the_same_from_a_folder_and_from_its_shards(tmp_path):
     rng = np.random.default_rng(1)
     for k, kind in enumerate(("jpg", "png", "jpg", "webp")):
         photograph(rng, 200 + k).save(tmp_path / f"{k}.{kind}")
@@ -118,23 +118,21 @@ def test_without_webdataset_a_sentence_says_what_to_install(name, tmp_path, monk
 
 
 @given(st.integers(8, 88), st.integers(8, 88), st.integers(0, 7), st.integers(24, 150))
-def test_a_drafted_picture_is_large_enough_and_its_crops_look_the_same(w, h, odd, side):
+def test_a_downscaled_picture_is_large_enough_and_its_crops_look_the_same(w, h, odd, side):
     width, height = 8 * w + odd, 8 * h + odd
     file = io.BytesIO()
     photograph(np.random.default_rng(0), 90).resize((width, height)).save(file, "JPEG", quality=95)
-    whole, load_downscaled = image_io.read(file), image_io.read(file, 2 * side)
-    assert min(load_downscaled.size) >= min(2 * side, *whole.size)
-    factor = round(width / load_downscaled.width)
-    assert factor in (1, 2, 4, 8) and (factor == 1 or min(load_downscaled.size) <= 4 * side)
+    whole, small = image_io.read(file), image_io.read(file, 2 * side)
+    assert min(small.size) >= min(2 * side, *whole.size)
+    factor = round(width / small.width)
+    assert factor in (1, 2, 4, 8) and (factor == 1 or min(small.size) <= 4 * side)
     a, b = (
         training_crop(p, side, np.random.default_rng(1), (0.8, 1)).numpy().astype(int)
-        for p in (whole, load_downscaled)
+        for p in (whole, small)
     )
     error = np.abs(a - b).mean()
     # an odd edge is rounded up, so the picture is stretched by less than a pixel of the original's
-    assert error < (6 if odd else 2), (
-        f"{error:.1f} of 255, {whole.size} -> {load_downscaled.size} -> {side}"
-    )
+    assert error < (6 if odd else 2), f"{error:.1f} of 255, {whole.size} -> {small.size} -> {side}"
 
 
 # command lines
@@ -163,6 +161,14 @@ def test_the_bench_counts_every_way(tmp_path, capsys):
     options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()
     assert benchmark.main(["loader", str(tmp_path / "out"), *options]) == 0
     printed = capsys.readouterr().out
-    for words in ("miniclip ", "webdataset + torchvision ", "data path ", "bare loop ", "1 worker ",
-                  "2 workers ", "2 bare loops ", "MiB beyond them"):  # fmt: skip
+    for words in (
+        "miniclip ",
+        "webdataset + torchvision ",
+        "data path ",
+        "bare loop ",
+        "1 worker ",
+        "2 workers ",
+        "2 bare loops ",
+        "MiB beyond them",
+    ):
         assert words in printed, printed

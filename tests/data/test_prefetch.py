@@ -34,7 +34,7 @@ class Side:
 
 
 class Log(list):
-    """What was asked of whom, in order."""
+    """The calls, in order."""
 
     on = "main"  # the current stream
 
@@ -84,10 +84,17 @@ def test_on_a_gpu_a_part_is_copied_while_the_one_before_it_is_computed(log):
     short = [line for line in log if "tokens" not in line and not line.startswith("event")]
     round_trip = []
     for event, (name, after) in enumerate(("ab", "bc", "ca")):
-        round_trip += [f"main waits {event}", f"keep {name}'s images", f"copy {after}'s images",
-                       f"compute {name}"]  # fmt: skip
-    second = [line.replace(f"waits {k}", f"waits {k + 3}") for k in range(3)
-              for line in round_trip[4 * k : 4 * k + 4]]  # fmt: skip
+        round_trip += [
+            f"main waits {event}",
+            f"keep {name}'s images",
+            f"copy {after}'s images",
+            f"compute {name}",
+        ]
+    second = [
+        line.replace(f"waits {k}", f"waits {k + 3}")
+        for k in range(3)
+        for line in round_trip[4 * k : 4 * k + 4]
+    ]
     assert short == ["copy a's images", *round_trip, *second]
 
 
@@ -110,11 +117,25 @@ def test_on_a_gpu_a_batch_is_copied_before_the_one_before_it_is_handed_out(log):
     short = [line for line in log if "tokens" not in line and not line.startswith("event")]
     # the host waits for a copy before the loader may write over what is copied
     assert short == [
-        "load a", "copy a's images", "host waits 0",
-        "load b", "copy b's images", "main waits 0", "keep a's images", "compute a", "host waits 1",
-        "load c", "copy c's images", "main waits 1", "keep b's images", "compute b", "host waits 2",
-        "main waits 2", "keep c's images", "compute c",
-    ]  # fmt: skip
+        "load a",
+        "copy a's images",
+        "host waits 0",
+        "load b",
+        "copy b's images",
+        "main waits 0",
+        "keep a's images",
+        "compute a",
+        "host waits 1",
+        "load c",
+        "copy c's images",
+        "main waits 1",
+        "keep b's images",
+        "compute b",
+        "host waits 2",
+        "main waits 2",
+        "keep c's images",
+        "compute c",
+    ]
 
 
 def test_on_a_cpu_nothing_is_loaded_before_it_is_asked_for():

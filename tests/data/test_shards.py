@@ -75,14 +75,14 @@ def test_an_order_is_a_permutation_that_has_few_shards_in_hand(seed, epoch, at_o
     assert in_hand <= at_once
 
 
-def test_an_epoch_visits_every_pair_once_on_any_number_of_ranks_and_workers(packed, monkeypatch):
+def test_an_epoch_has_every_pair_once_on_any_number_of_ranks_and_workers(packed, monkeypatch):
     monkeypatch.setattr(shards_module, "SHARDS_AT_ONCE", 3)
 
     def epoch(world, workers):
         parts = [
             read_epoch(
                 packed, range(60), 12, 1, 2, 4, (0.5, 1), workers=workers, rank=rank, world=world
-            )  # fmt: skip
+            )
             for rank in range(world)
         ]
         return [
@@ -114,15 +114,27 @@ def test_few_files_are_open_and_a_pickled_copy_opens_its_own(packed, monkeypatch
 
 def test_img2datasets_layout_is_read(tmp_path):
     says = json.dumps({"caption": "from json", "url": "http://x/y.jpg", "sha256": None}).encode()
-    write_tar(tmp_path / "00000.tar", [
-        ("000000000.jpg", picture()), ("000000000.json", says), ("000000000.txt", b"from json"),
-        ("000000001.webp", picture("WEBP")), ("000000001.json", says),
-        ("000000002.png", picture("PNG")), ("000000002.txt", "zwei\nZeilen ".encode()),
-        ("000000003.JPG", picture()), ("000000003.json", b'{"captions": ["one", 2, "two", "one"]}'),
-    ])  # fmt: skip
+    write_tar(
+        tmp_path / "00000.tar",
+        [
+            ("000000000.jpg", picture()),
+            ("000000000.json", says),
+            ("000000000.txt", b"from json"),
+            ("000000001.webp", picture("WEBP")),
+            ("000000001.json", says),
+            ("000000002.png", picture("PNG")),
+            ("000000002.txt", "zwei\nZeilen ".encode()),
+            ("000000003.JPG", picture()),
+            ("000000003.json", b'{"captions": ["one", 2, "two", "one"]}'),
+        ],
+    )
     pairs = open_pairs(tmp_path / "{00000..00000}.tar")
     assert [pairs.captions(i) for i in range(4)] == [
-        ("from json",), ("from json",), ("zwei Zeilen",), ("one", "two")]  # fmt: skip
+        ("from json",),
+        ("from json",),
+        ("zwei Zeilen",),
+        ("one", "two"),
+    ]
     assert not pairs.skipped and pairs.where(1) == "00000.tar: 000000001.webp"
 
 
@@ -160,7 +172,8 @@ def test_braces_stars_folders_and_lists_name_the_same_pairs(packed, tmp_path):
     for source in ("out/{00000..00011}.tar", "out/*.tar", "out", "o{u,ut,}t/000{00..11}.tar"):
         found = open_pairs(str(tmp_path / source))
         assert found.index.tolist() == want and found.skipped == [
-            skip for skip in found.skipped if skip[1] == "No such file or directory"], source  # fmt: skip
+            skip for skip in found.skipped if skip[1] == "No such file or directory"
+        ], source
     assert len(open_pairs(tmp_path / "out/00003.tar")) == 5
 
 
@@ -177,14 +190,17 @@ def test_a_missing_shard_is_named_and_the_others_are_read(packed, tmp_path):
     assert pairs.skipped == [(f"000{k}.tar", "No such file or directory") for k in (12, 13)]
 
 
-@pytest.mark.parametrize("source, says", [
-    ("http://x/{0..3}.tar", "read from files; copy or mount it first"),
-    ("pipe:cat x.tar", "read from files"),
-    ("no/{0..2}.tar", "left out 3: 0.tar (No such file"),
-    ("{0..2.tar", "a brace without its other"),
-    ("no*.tar", "matches no file"),
-    ("no.tar", "No such file"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "source, says",
+    [
+        ("http://x/{0..3}.tar", "read from files; copy or mount it first"),
+        ("pipe:cat x.tar", "read from files"),
+        ("no/{0..2}.tar", "left out 3: 0.tar (No such file"),
+        ("{0..2.tar", "a brace without its other"),
+        ("no*.tar", "matches no file"),
+        ("no.tar", "No such file"),
+    ],
+)
 def test_what_names_no_shards_is_refused_in_a_sentence(source, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError) as error:

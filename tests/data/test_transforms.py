@@ -1,6 +1,7 @@
 """Pictures to tensors: the released code's numbers to the bit, and no kind of picture refused."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -128,9 +129,16 @@ def test_a_photograph_stands_up(orientation):
     file = io.BytesIO()
     lying.save(file, "PNG", exif=exif)
     # the eight ways to look at a picture, in the order of the EXIF standard
-    turns = [None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180,
-             Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.TRANSPOSE,
-             Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90]  # fmt: skip
+    turns = [
+        None,
+        Image.Transpose.FLIP_LEFT_RIGHT,
+        Image.Transpose.ROTATE_180,
+        Image.Transpose.FLIP_TOP_BOTTOM,
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_270,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_90,
+    ]
     turn = turns[orientation - 1]
     standing = lying if turn is None else lying.transpose(turn)
     once = to_rgb(Image.open(file))
@@ -146,6 +154,16 @@ def test_broken_exif_is_no_reason_to_lose_a_picture(kind, exif):
     file = io.BytesIO()
     noise(8, 4).save(file, kind, exif=b"Exif\0\0" + exif)
     assert to_rgb(Image.open(file)).size == (8, 4)
+
+
+def test_a_photograph_stands_up_although_another_tag_is_damaged():
+    """Pillow 13.0's ImageOps.exif_transpose fails here: it encodes all tags again."""
+    tags = [(0x10F, 5, 1, 7), (0x112, 3, 1, 6)]  # a maker's name that is a fraction; orientation 6
+    tags = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    file, lying = io.BytesIO(), noise(8, 4)
+    lying.save(file, "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\x02\0" + tags + bytes(4))
+    standing = lying.transpose(Image.Transpose.ROTATE_270)
+    assert np.array_equal(to_rgb(Image.open(file)), standing)
 
 
 # --- training

@@ -1,4 +1,4 @@
-"""Weights go in and out unchanged, and a file that is not what it should be is refused in words."""
+"""Weights are read and written unchanged; a file that is not what it should be is refused."""
 
 import json
 
@@ -161,7 +161,7 @@ def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small)
 
 
 def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big, monkeypatch):
-    """Else open_clip feeds it the ids of the released vocabulary, and nobody is told."""
+    """Else open_clip feeds it the ids of the released vocabulary without an error."""
     monkeypatch.setitem(big.config, "tokenizer", "ab" * 32)
     with pytest.raises(UserError, match="a vocabulary of its own .*abab.* any_tokenizer=True"):
         save_openclip(big, tmp_path / "w.pt")

@@ -1,9 +1,9 @@
-"""What one may call an emoji: a caption that varies from visit to visit.
+"""Captions for an emoji, which vary from epoch to epoch.
 
-Unicode gives each picture one stiff name ("woman firefighter: dark skin tone"). People turn it
-around, so half of the visits do too; keywords (em-keyboard: dog -> pet, animal) join four visits in
-ten, since names almost never say animal, food or vehicle; half of the other visits put the
-name in a sentence. Prompts at test time are then no surprise (CLIP, section 3.1.4).
+Unicode gives each picture one stiff name ("woman firefighter: dark skin tone"). People say it in
+another order, so half of the captions do too. Keywords (em-keyboard: dog -> pet, animal) are added to
+four captions in ten, since names almost never say animal, food or vehicle. Half of the others put the
+name in a template, so that the prompts of the evaluation were seen in training (CLIP, section 3.1.4).
 """
 
 TEMPLATES = (
@@ -14,6 +14,14 @@ TEMPLATES = (
     "{} icon",
     "the {} emoji",
 )
+WAYS = {  # to say "head: details"
+    "flag": ("flag of {said}", "{said} flag"),
+    "keycap": ("keycap {said}",),
+    "family": ("family of {said}",),
+    "kiss": ("{said} kissing", "kiss of {said}"),
+    "couple with heart": ("{said} with heart", "couple with heart of {said}"),
+    None: ("{head} with {said}", "{said} {head}"),
+}
 KEYWORD_SHARE, MOST_KEYWORDS = 0.4, 3
 CANONICAL_SHARE = 0.5
 
@@ -37,20 +45,13 @@ def without_tone(name):
 
 def spoken(head, details):
     """Ways to say a name that has no tone, without its colon: list of str, never empty."""
-    said = " and ".join(details)
     if not details:
         return [head]
-    if head == "flag":
-        return [f"flag of {said}", f"{said} flag"]
-    if head == "keycap":
-        return [f"keycap {said}"]
+    said = " and ".join(details)
     if head == "family":
-        return [f"family of {', '.join(details[:-1])} and {details[-1]}"]
-    if head in ("kiss", "couple with heart"):
-        return [f"{said} {'kissing' if head == 'kiss' else 'with heart'}", f"{head} of {said}"]
-    if details == ("bald",):
-        return [f"bald {head}"]
-    return [f"{head} with {said}", f"{said} {head}"]
+        said = f"{', '.join(details[:-1])} and {details[-1]}"
+    ways = ("bald {head}",) if details == ("bald",) else WAYS.get(head, WAYS[None])
+    return [way.format(head=head, said=said) for way in ways]
 
 
 def variants(name):

@@ -1,10 +1,10 @@
 """Twenty classes for zero-shot classification of the embedded pictures.
 
-Unicode files every emoji under a subgroup ("animal-bug", "food-asian"). Twenty words that a person
-would type stand here for the subgroups whose pictures look like one kind of thing. A few emoji are
-filed by association (a fuel pump among the vehicles, a spider web among the animals): they get no
-class, and neither do pictures of people, flags, signs, anything with a skin tone, and a picture
-whose names fall into different classes.
+Unicode puts every emoji into a subgroup ("animal-bug", "food-asian"). A class is a word that a person
+would type, for one or several subgroups whose pictures look like one kind of thing. Some emoji are in
+a subgroup by association (a fuel pump among the vehicles, a spider web among the animals): they get
+no class. Neither do people, flags, signs, anything with a skin tone, and a picture whose names fall
+into different classes.
 """
 
 from miniclip.data.emoji.captions import parts
@@ -56,9 +56,12 @@ def label_of(rows):
 def _label(row):
     if row["name"] in MISFITS or parts(row["name"])[2]:
         return -1
-    for position, subgroups in enumerate(CLASSES.values()):
-        for subgroup in subgroups:
-            whole = not subgroup.endswith("-")
-            if row["subgroup"] == subgroup or not whole and row["subgroup"].startswith(subgroup):
-                return position
-    return -1
+    fits = (
+        position
+        for position, subgroups in enumerate(CLASSES.values())
+        for subgroup in subgroups
+        if row["subgroup"] == subgroup
+        or subgroup.endswith("-")
+        and row["subgroup"].startswith(subgroup)
+    )
+    return next(fits, -1)

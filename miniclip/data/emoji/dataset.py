@@ -1,16 +1,16 @@
 """The embedded pairs: 3,944 emoji names of Unicode, the 3,722 pictures OpenMoji draws for them.
 
 One picture is one pair; the names that share a picture (the flags of Norway, Svalbard and Bouvet
-Island) are its captions. What is held out is decided by the hash of the picture that stands in
-emoji.tsv, so it is the same on every machine, with every renderer and in every order, and no
-picture can be on both sides. The tenth held out falls into two parts:
+Island) are its captions. What is held out is decided by the hash of the picture in emoji.tsv, so it is
+the same on every machine, with every renderer and in every order, and no picture is in two splits.
+The tenth that is held out has two parts:
 
     compositions   a name has a skin tone or a joiner, and every word of every name of the picture
                    also occurs in a name of the training split: only the combination is new
-    concepts       all the others: either a thing of its own, or a word never seen
+    concepts       all the others: either a thing of its own, or a word that training never has
 
-so that nothing is held out and in neither. Left out: Unicode's components (a lone skin tone) and
-what OpenMoji draws beyond Unicode, which has no name there.
+Left out: Unicode's components (a lone skin tone) and what OpenMoji draws beyond Unicode, which has
+no name there.
 """
 
 import csv
@@ -28,14 +28,14 @@ from miniclip.data.emoji import captions, classes, render
 
 TABLE = Path(__file__).with_name("emoji.tsv")
 JOINER = "200D"
+WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
 def read_table(path=TABLE):
     """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
     with open(path, encoding="utf-8", newline="") as file:
-        rows = csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t")
-        return list(rows)
+        return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
 def words(name):
@@ -63,21 +63,19 @@ def read_keywords():
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
     """
     try:
-        package = importlib.metadata.distribution("em-keyboard")
+        files = importlib.metadata.distribution("em-keyboard").files or []
     except importlib.metadata.PackageNotFoundError:
         raise UserError("the embedded pairs need: pip install em-keyboard") from None
-    path = next(f.locate() for f in package.files or [] if f.name == "emojis.json")
+    path = next(f.locate() for f in files if f.name == "emojis.json")
     lists = json.loads(Path(path).read_text(encoding="utf-8"))
-    lists = {"-".join(f"{ord(c):04X}" for c in e if c != "\ufe0f"): k for e, k in lists.items()}
+    lists = {render.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}
     found = {}
     for row in read_table():
-        name, own = row["name"], []
-        for keyword in lists.get(row["codes"], [])[1:]:  # the first is the name again
-            text = keyword.replace("_", " ").strip()
-            if re.fullmatch(r"[\w’' -]*[^\W\d_][\w’' -]*", text) and not {*words(text)} <= {
-                *words(name)
-            }:
-                own.append(text)
+        name, said = row["name"], {*words(row["name"])}
+        texts = [
+            k.replace("_", " ").strip() for k in lists.get(row["codes"], [])[1:]
+        ]  # 0: the name
+        own = [t for t in texts if WORDLIKE.fullmatch(t) and not {*words(t)} <= said]
         if own and captions.without_tone(name) == name:
             found[name] = tuple(dict.fromkeys(own))
     return found
@@ -95,9 +93,8 @@ class Emoji(Pairs):
         self.rows = list(grouped.values())
         names = [[row["name"] for row in rows] for rows in self.rows]
         super().__init__("emoji", names, split(self.rows))
-        self._pictures = cached
-        if cached is None:
-            self._pictures = render.pictures([rows[0]["codes"] for rows in self.rows])
+        codes = [rows[0]["codes"] for rows in self.rows]
+        self._pictures = render.pictures(codes) if cached is None else cached
         keywords = read_keywords()
         self._sayings = [  # of each picture: for each of its names (name, other ways, keywords)
             [(n, captions.variants(n), keywords.get(captions.without_tone(n), ())) for n in own]
@@ -109,7 +106,7 @@ class Emoji(Pairs):
         return Image.fromarray(self._pictures[i])
 
     def caption(self, i, rng):
-        """The caption of one visit, as captions.vary makes it from one of the picture's names."""
+        """The caption of picture i in one epoch: captions.vary of one of its names."""
         own = self._sayings[i]
         return captions.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
 
@@ -120,7 +117,7 @@ class Emoji(Pairs):
         return [*typed, *texts], [*[None] * len(typed), *answers]
 
     def gallery(self, split):
-        """All pictures: among the held-out ones alone, skin tone would hardly matter."""
+        """All pictures: among the held-out ones alone, few differ in skin tone only."""
         return list(range(len(self)))
 
     def base(self, i):
@@ -135,10 +132,6 @@ class Emoji(Pairs):
         """Class of picture i as a position in class_names, or -1 (classes.py)."""
         return classes.label_of(self.rows[i])
 
-    def is_duplicate(self, i):
-        """Whether picture i has more than one name."""
-        return len(self._captions[i]) > 1
-
     @functools.cached_property
     def _by_base(self):
         found = {}
@@ -148,11 +141,11 @@ class Emoji(Pairs):
         return found
 
     def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
-        """Text-to-image recall of somebody who knows everything but cannot see skin tone.
+        """Text-to-image recall of a model that makes no mistake but cannot see skin tone.
 
-        Every caption of pairs[indices] is a query against all pictures; those with the query's name
-        but for the tone tie in first place, in random order, so R@k is in expectation
-        min(1, k / how many tie). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
+        Every caption of pairs[indices] is a query against all pictures. Those whose name differs
+        from it in the tone alone share the first place, in random order, so R@k is in expectation
+        min(1, k / how many share it). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
         """
         ties = [
             len(self._by_base[captions.without_tone(name)])

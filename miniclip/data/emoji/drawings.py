@@ -1,10 +1,10 @@
-"""The embedded emoji drawn by other hands: natural distribution shift in small (CLIP, section 3.3).
+"""The embedded emoji in other drawings: a small natural distribution shift (CLIP, section 3.3).
 
 The concepts stay, the drawing changes. Four kinds: `colour`, what a model was trained on; `grey`, the
 same without its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*,
-skin*, hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists
-altogether. The font comes in an optional package and has pictures for single code points only.
-Left out: flags, which are nothing but colour, and whatever has a skin tone.
+skin*, hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists.
+The font comes in an optional package, and only its pictures of single code points are used.
+Left out: flags, which differ in colour alone, and whatever has a skin tone.
 """
 
 import importlib.metadata
@@ -12,7 +12,6 @@ import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from miniclip.common import UserError
@@ -46,36 +45,35 @@ class Drawings:
             raise ValueError(f"no drawing is called {kind!r}; there are {', '.join(KINDS)}")
         self.pairs, self.kind, self.name = pairs, kind, kind
         self.available = [
-            i for i in range(len(pairs)) if pairs.rows[i][0]["group"] != "Flags"
-            and not pairs.tones(i)
-        ]  # fmt: skip
+            i
+            for i in range(len(pairs))
+            if pairs.rows[i][0]["group"] != "Flags" and not pairs.tones(i)
+        ]
         if kind == "line art":
             self._files = svg_files()
         if kind == "Noto":
             self._font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
-            self._nothing = self._glyph("\ue000").tobytes()  # what the font draws for "I have none"
+            self._nothing = self._glyph("\ue000")  # drawn for a character that the font lacks
             self.available = [i for i in self.available if self._noto(i) is not None]
 
     def image(self, i):
         """Picture i, 64 x 64 RGB. Raises UserError where this drawing has none."""
-        if self.kind == "colour":
-            return self.pairs.image(i)
-        if self.kind == "grey":
-            return self.pairs.image(i).convert("L").convert("RGB")
+        if self.kind == "Noto":
+            if (picture := self._noto(i)) is None:
+                raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
+            return picture
         if self.kind == "line art":
             path = Path(self._files[self.pairs.rows[i][0]["codes"]])
             return Image.fromarray(draw(line_art(path.read_text(encoding="utf-8"))))
-        picture = self._noto(i)
-        if picture is None:
-            raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
-        return picture
+        picture = self.pairs.image(i)
+        return picture.convert("L").convert("RGB") if self.kind == "grey" else picture
 
     def _noto(self, i):
         codes = self.pairs.rows[i][0]["codes"]
         if "-" in codes:  # sequences need shaping, which Pillow's basic layout does not do
             return None
         picture = self._glyph(chr(int(codes, 16)))
-        return None if picture.tobytes() == self._nothing else picture
+        return None if picture == self._nothing else picture
 
     def _glyph(self, character):
         picture = Image.new("L", (SIDE, SIDE), 255)
@@ -89,13 +87,6 @@ def noto_font():
     """Path of Noto's monochrome emoji font. Raises UserError where its package is missing."""
     try:
         files = importlib.metadata.distribution(PACKAGE).files or []
-        path = next(str(f.locate()) for f in files if f.name == FONT)
+        return next(str(f.locate()) for f in files if f.name == FONT)
     except (importlib.metadata.PackageNotFoundError, StopIteration):
         raise UserError("Noto's drawings need: pip install 'miniclip[eval]'") from None
-    return path
-
-
-def is_blank(picture):
-    """Whether a picture is one colour all over."""
-    pixels = np.asarray(picture)
-    return bool((pixels == pixels[:1, :1]).all())

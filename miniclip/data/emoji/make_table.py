@@ -1,10 +1,12 @@
-"""Make emoji.tsv, the committed table of names: python -m miniclip.data.make_table emoji-test.txt
+"""Make emoji.tsv, the committed table of names:
+
+    python -m miniclip.data.emoji.make_table emoji-test.txt
 
 Unicode's emoji-test.txt (version 17.0; UTS #51) lists every emoji with its name, group and subgroup.
-Kept are its fully-qualified rows outside the group Component: 3,944. A fifth column is the hash of
-the picture that OpenMoji draws for it. Two names with one hash are one picture, and the hash, not
-the machine that trains, decides what is held out: see dataset.py. It is in the table because another
-renderer, or another version of this one, may round a pixel differently; a split must not move.
+Its fully-qualified rows outside the group Component are kept: 3,944. A fifth column is the hash of
+the picture that OpenMoji draws for the emoji. Two names with one hash are one picture, and the hash
+decides what is held out: see dataset.py. It is in the table, and not computed where a model is
+trained, because another renderer or version may round a pixel differently; a split must not change.
 """
 
 import hashlib
@@ -12,8 +14,8 @@ import re
 import sys
 from pathlib import Path
 
-from miniclip.common import UserError
-from miniclip.data.emoji.render import draw_all
+from miniclip.common import Parser, UserError, command, replacing
+from miniclip.data.emoji.render import draw_all, without_fe0f
 
 ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")
 TABLE = Path(__file__).with_name("emoji.tsv")
@@ -32,23 +34,23 @@ def parse(text):
         elif line.startswith("# subgroup: "):
             subgroup = line.removeprefix("# subgroup: ").strip()
         elif (row := ROW.match(line)) and group != "Component":
-            codes = "-".join(code for code in row["codes"].split() if code != "FE0F")
+            codes = without_fe0f(row["codes"].split())
             rows.append((codes, row["name"].strip(), group, subgroup))
     if not version or not rows:
         raise UserError("this is not Unicode's emoji-test.txt: no version line, or no emoji in it")
     return version[1], rows
 
 
-def main(argv):
+@command("make_table")
+def main(argv=None):
     """The command: emoji-test.txt -> emoji.tsv. Returns the exit code."""
-    if len(argv) != 1:
-        print(__doc__.splitlines()[0], file=sys.stderr)
-        return 2
+    parser = Parser(prog="make_table", description="Make emoji.tsv from Unicode's emoji-test.txt.")
+    parser.add_argument("emoji_test", type=Path, help="emoji-test.txt, version 17.0")
+    path = parser.parse_args(argv).emoji_test
     try:
-        version, rows = parse(Path(argv[0]).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, UserError) as error:
-        print(f"make_table: {error}", file=sys.stderr)
-        return 2
+        version, rows = parse(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
     pictures = draw_all([row[0] for row in rows])
     hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
     lines = [
@@ -58,10 +60,11 @@ def main(argv):
         "codes\tname\tgroup\tsubgroup\tpicture",
         *("\t".join((*row, digest)) for row, digest in zip(rows, hashes)),
     ]
-    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    with replacing(TABLE) as file:
+        file.write(("\n".join(lines) + "\n").encode())
     print(f"{TABLE.name}: {len(rows):,} names, {len(set(hashes)):,} pictures")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,13 +3,13 @@
     --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
 
 The tars stay packed; an index (index.py) says where each pair lies. So shards are pairs like any
-others: they have a length, splits and an order that is a function of (seed, epoch), they resume at
-any batch, and any number of ranks and workers sees each pair of an epoch once. A stream, as
-webdataset reads it, knows none of these without counting on equal shards or drawing them anew.
+others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
+any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
+shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
 
-A disk reads what lies together fastest, so an epoch takes the shards in random order, a few at a
-time, and shuffles within those. Left out: URLs and pipes (copy or mount what they name first), and
-compressed tars. Names inside a tar group its members and are shown in messages, nothing else.
+A disk is fastest where it reads what lies together, so an epoch takes the shards in random order, a
+few at a time, and shuffles the pairs of those. Left out: URLs and pipes (copy or mount what they
+name first), and compressed tars. Names inside a tar are used to group members and in messages only.
 """
 
 import collections
@@ -21,11 +21,11 @@ import numpy as np
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import HELD_OUT_ONE_IN, BadPicture, Pairs, printable, report_skipped
+from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 
-SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: of 10,000 pairs each, 160,000
-HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would take hours to judge
+SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
+HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
 class Shards(Pairs):
@@ -40,15 +40,13 @@ class Shards(Pairs):
         self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         names = [os.path.relpath(path, self.root) for path in self.paths]
         self.index, skipped = build(self.paths, names)
-        if not len(self.index):
+        if not len(self):
             raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
-        one_in = HELD_OUT_ONE_IN
-        while len(self.index) > one_in * HELD_OUT_PAIRS and one_in < DRAWS:
-            one_in *= 10
-        out = self.index["draw"] % one_in == 0
-        splits = {"train": np.flatnonzero(~out), "heldout": np.flatnonzero(out).tolist()}
+        one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
+        out = self.index["draw"] % one_in
+        splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
         if len(splits["heldout"]) < 2 or not len(splits["train"]):
-            splits = {"train": np.arange(len(self.index))}
+            splits = {"train": np.arange(len(self))}
         super().__init__(name, (), splits, skipped)
         self._open = collections.OrderedDict()  # {shard number: file}, the last used last
 
@@ -57,10 +55,6 @@ class Shards(Pairs):
 
     def __getstate__(self):  # for worker processes that are not forked
         return {**self.__dict__, "_open": collections.OrderedDict()}
-
-    def image(self, i):
-        """Picture i: RGB, upright. Raises BadPicture."""
-        return image_io.read(io.BytesIO(self.read(i, "picture")))
 
     def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
@@ -71,10 +65,8 @@ class Shards(Pairs):
 
         A tuple of str, each once. Raises BadPicture when the shard is no longer what was indexed.
         """
-        text = text_caption(self.read(i, "txt"))
-        data = self.read(i, "json")
-        own = json_captions(data) if data else ()
-        own = dict.fromkeys((text, *own) if text else own)
+        text, data = self.read(i, "txt"), self.read(i, "json") or b"null"
+        own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data))))
         if not own:
             raise BadPicture("an empty caption")
         return tuple(own)
@@ -90,12 +82,12 @@ class Shards(Pairs):
         return f"{shard}: {head.split(bytes(1))[0].decode('utf-8', 'surrogateescape')}"
 
     def order(self, indices, seed, epoch):
-        """`indices` as an epoch visits them: shards in random order, SHARDS_AT_ONCE of them at a
+        """`indices` in the order of an epoch: shards in random order, SHARDS_AT_ONCE of them at a
         time, their pairs shuffled together. A function of (seed, epoch) and nothing else."""
         rng = np.random.default_rng((seed, epoch))
-        visits = rng.permutation(np.asarray(indices, np.int64))
+        order = rng.permutation(np.asarray(indices, np.int64))
         turn = (rng.permutation(len(self.paths)) // SHARDS_AT_ONCE).astype(np.int32)
-        return visits[np.argsort(turn[self.index["shard"][visits]], kind="stable")]
+        return order[np.argsort(turn[self.index["shard"][order]], kind="stable")]
 
     def read(self, i, role):
         """The bytes of pair i's "picture", "txt" or "json"; b'' where it has none. BadPicture."""
@@ -122,17 +114,13 @@ class Shards(Pairs):
 def is_shards(source):
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
-    if os.path.isdir(source):
-        suffixes = {os.path.splitext(entry.name)[1].lower() for entry in _entries(source)}
-        return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
-    return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
-
-
-def _entries(folder):
+    if not os.path.isdir(source):
+        return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
     try:
-        return list(os.scandir(folder))
-    except OSError:  # the folder's own error is better said by who reads it
-        return []
+        suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
+    except OSError:  # open_folder reports it
+        return False
+    return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
 
 
 def _is_remote(source):
@@ -156,23 +144,19 @@ def expand(source):
     if _is_remote(source):
         raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
     if os.path.isdir(source):
-        names = sorted(name for name in os.listdir(source) if name.endswith(".tar"))
-        return [os.path.join(source, name) for name in names]
+        names = sorted(os.listdir(source))
+        return [os.path.join(source, name) for name in names if name.endswith(".tar")]
     if os.path.exists(source):
         return [source]
-    found = []
-    for path in _braces(source) if "{" in source else [source]:
-        found += sorted(glob.glob(path)) if glob.has_magic(path) else [path]
-    return list(dict.fromkeys(os.path.normpath(path) for path in found))
-
-
-def _braces(pattern):
-    """What a shell makes of the braces in a pattern: list of str. Raises UserError."""
-    try:
-        from braceexpand import UnbalancedBracesError, braceexpand  # a part of webdataset's
-    except ImportError:
-        raise UserError("shards named with braces need: pip install webdataset") from None
-    try:
-        return list(braceexpand(pattern))
-    except UnbalancedBracesError:
-        raise UserError(f"{printable(pattern)} has a brace without its other") from None
+    paths = [source]
+    if "{" in source:
+        try:
+            from braceexpand import UnbalancedBracesError, braceexpand  # comes with webdataset
+        except ImportError:
+            raise UserError("shards named with braces need: pip install webdataset") from None
+        try:
+            paths = list(braceexpand(source))
+        except UnbalancedBracesError:
+            raise UserError(f"{printable(source)} has a brace without its other") from None
+    found = (sorted(glob.glob(p)) if glob.has_magic(p) else [p] for p in paths)
+    return list(dict.fromkeys(os.path.normpath(p) for own in found for p in own))

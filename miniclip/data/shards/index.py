@@ -1,40 +1,47 @@
-"""Where every pair of a set of shards lies: one pass over the tars' headers, kept for the next time.
+"""Where every pair of a set of shards lies: one pass over the tars' headers, kept in the cache.
 
 A shard is a tar in the layout of webdataset and img2dataset: files whose names are equal up to the
 first dot of their last part are one sample, "0012.jpg" with "0012.txt" or "0012.json". With an
-index of them a tar is read like a folder: any pair at once, in any order, by any process. A pair is
-one row of 42 bytes, so that 12 million are 0.5 GB, which all processes of a machine share.
+index of them a tar is read like a folder: any pair, in any order, by any process. A pair is one row
+of 42 bytes, so 12 million take 0.5 GB, which all processes of a machine share.
 
-Captions are read here once, so that what is listed can be used; pictures are looked at when they
-are visited. Whatever cannot be used is named, with the reason, and costs itself alone. Left out:
-compressed tars, and files with other suffixes than a picture's, txt and json.
+Captions are checked here once. Pictures are checked when they are loaded. A member that cannot be
+used is named with the reason, and costs its own pair only. Left out: compressed tars, and files with
+other suffixes than a picture's, txt and json.
 """
 
 import hashlib
 import json
 import os
 import stat
-import sys
-import tempfile
-import zlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from miniclip.data.dataset import BadPicture
-from miniclip.data.emoji.render import cache_folder
+from miniclip.data import cache
+from miniclip.data.dataset import BadPicture, one_line, text_hash
 from miniclip.data.image_io import SUFFIXES
-from miniclip.data.shards.tar import scan
+from miniclip.data.shards.tar import key_and_suffix, scan
 
-LAYOUT = 1  # of the kept index
+LAYOUT = 2  # of the kept index
 MOST_PICTURE_BYTES, MOST_TEXT_BYTES = 64 << 20, 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
-ROW = np.dtype([("shard", "<i4"), ("draw", "<u2"), ("picture", "<i8"), ("picture_bytes", "<i4"),
-                ("txt", "<i8"), ("txt_bytes", "<i4"), ("json", "<i8"), ("json_bytes", "<i4")])  # fmt: skip
+ROW = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("draw", "<u2"),
+        ("picture", "<i8"),
+        ("picture_bytes", "<i4"),
+        ("txt", "<i8"),
+        ("txt_bytes", "<i4"),
+        ("json", "<i8"),
+        ("json_bytes", "<i4"),
+    ]
+)
 DRAWS = 10_000
+TEXTS = {".txt": "txt", ".json": "json"}
 
 
 def build(paths, names):
@@ -44,30 +51,27 @@ def build(paths, names):
     """
     made_of = {"layout": LAYOUT, "shards": [_fingerprint(path) for path in paths]}
     key = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    kept = cache_folder() / f"shards-{key}.index"
-    if (found := _load(kept, made_of)) is not None:
-        return found
-    rows, skipped = [], []
-    with ThreadPoolExecutor(SCANNERS) as pool:
-        found = pool.map(index_shard, range(len(paths)), paths, names)
-        quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
-        for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
-            rows.append(own)
-            skipped += bad
-    rows = np.concatenate(rows) if rows else np.empty(0, ROW)
-    try:
-        _store(kept, made_of, rows, skipped)
-    except OSError as error:
-        print(f"cannot keep the index in {kept}: {error.strerror}", file=sys.stderr)
-    return rows, skipped
+
+    def make():
+        rows, skipped = [np.empty(0, ROW)], []
+        with ThreadPoolExecutor(SCANNERS) as pool:
+            found = pool.map(index_shard, range(len(paths)), paths, names)
+            quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
+            for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
+                rows.append(own)
+                skipped += bad
+        return skipped, np.concatenate(rows).view(np.uint8)
+
+    skipped, body = cache.load_or_make(f"shards-{key}.index", made_of, make, "the index")
+    return body.view(ROW), [(name, reason) for name, reason in skipped]
 
 
 def index_shard(number, path, name):
     """One shard's part of the index: (rows of ROW, in the order of the tar, [(name, reason)])."""
-    samples, skipped = {}, []  # {key: [{role: (offset, size)}, whether it has a caption, told]}
+    samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}, ..., keys in skipped
     try:
         status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # a pipe would wait for ever
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
             raise OSError(0, "not a file")
         if status.st_size == 0:
             raise OSError(0, "an empty file")
@@ -76,30 +80,52 @@ def index_shard(number, path, name):
                 if not member and problem:
                     skipped.append((name, problem))
                     continue
-                key, role = _key_and_role(member)
-                sample = samples.setdefault(key, [{}, False, False])
-                if role and not problem:
-                    problem = _take(sample, role, offset, size, file)
-                if problem:
-                    skipped.append((f"{name}: {member}", problem))
-                    sample[2] = True
+                key, suffix = key_and_suffix(member)
+                role = "picture" if suffix in SUFFIXES else TEXTS.get(suffix)
+                sample = samples.setdefault(key, {})
+                try:
+                    if problem:
+                        raise BadPicture(problem)
+                    if role and _is_used(sample, role, offset, size, file):
+                        sample[role] = offset, size
+                except BadPicture as error:
+                    skipped.append((f"{name}: {member}", str(error)))
+                    told.add(key)
     except (OSError, ValueError) as error:
         skipped.append((name, getattr(error, "strerror", None) or str(error)))
     rows = []
-    for key, (found, said, told) in samples.items():
-        if said and "picture" in found:
-            places = [found.get(role, (0, 0)) for role in ("picture", "txt", "json")]
-            rows.append((number, _draw(key), *(n for place in places for n in place)))
-        elif not told:
-            lacks = "no picture" if "picture" not in found else "no caption"
+    for key, sample in samples.items():
+        if "picture" in sample and len(sample) > 1:
+            places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
+            rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
+        elif key not in told:
+            lacks = "no caption" if "picture" in sample else "no picture"
             skipped.append((f"{name}: {key}", lacks))
     return np.array(rows, ROW), skipped
+
+
+def _is_used(sample, role, offset, size, file):
+    """Whether a member is a picture or holds a caption. Raises BadPicture for what is wrong."""
+    if role in sample:
+        raise BadPicture(f"a second {role} of the same key; the first is used")
+    most = MOST_PICTURE_BYTES if role == "picture" else MOST_TEXT_BYTES
+    if size > most:
+        raise BadPicture(f"{size:,} bytes: more than {most >> 20} MiB")
+    if size == 0:
+        raise BadPicture("an empty file")
+    if role == "picture":
+        return True
+    file.seek(offset)
+    captions = (text_caption if role == "txt" else json_captions)(file.read(size))
+    if role == "txt" and not captions:
+        raise BadPicture("an empty caption")
+    return bool(captions)
 
 
 def text_caption(data):
     """The caption in the bytes of a .txt: one line, '' for none. Raises BadPicture."""
     try:
-        return _one_line(data.decode("utf-8-sig"))
+        return one_line(data.decode("utf-8-sig"))
     except UnicodeDecodeError:
         raise BadPicture("its caption is not UTF-8") from None
 
@@ -114,54 +140,12 @@ def json_captions(data):
     except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
         raise BadPicture("its .json is not JSON") from None
     own = found.get("captions", found.get("caption")) if isinstance(found, dict) else None
-    own = own if isinstance(own, list) else [own]
+    own = [one_line(x) for x in (own if isinstance(own, list) else [own]) if isinstance(x, str)]
     try:
-        return tuple(c for c in (_one_line(text) for text in own if isinstance(text, str)) if c)
+        "".join(own).encode()  # JSON can spell one half of a pair of surrogates, which is no text
     except UnicodeEncodeError:
         raise BadPicture("its caption is not Unicode") from None
-
-
-def _one_line(text):
-    text.encode()  # a lone half of a pair of surrogates, which JSON can spell, is no text
-    return " ".join(text.replace("\0", " ").split())
-
-
-def _key_and_role(member):
-    """'a/0012.jpg' -> ('a/0012', 'picture'); the role is None for a suffix that is not read."""
-    folder, slash, base = member.rpartition("/")
-    stem, _, suffix = base.partition(".")
-    suffix = suffix.lower()
-    role = "picture" if "." + suffix in SUFFIXES else suffix if suffix in ("txt", "json") else None
-    return folder + slash + stem, role
-
-
-def _take(sample, role, offset, size, file):
-    """Enter one member into its sample; returns what is wrong with it, if anything is."""
-    found, said, _ = sample
-    if role in found:
-        return f"a second {role} of the same key; the first is used"
-    most = MOST_PICTURE_BYTES if role == "picture" else MOST_TEXT_BYTES
-    if size > most:
-        return f"{size:,} bytes: more than {most >> 20} MiB"
-    if size == 0:
-        return "an empty file"
-    if role != "picture":
-        file.seek(offset)
-        try:
-            own = (text_caption if role == "txt" else json_captions)(file.read(size))
-        except BadPicture as error:
-            return str(error)
-        sample[1] = said or bool(own)
-        if not own:
-            return "an empty caption" if role == "txt" else None
-    found[role] = offset, size
-    return None
-
-
-def _draw(key):
-    """A number below DRAWS from the hash of a key, by which the held-out pairs are chosen."""
-    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:8], "big") % DRAWS
+    return tuple(filter(None, own))
 
 
 def _fingerprint(path):
@@ -170,35 +154,3 @@ def _fingerprint(path):
         return [path, status.st_size, status.st_mtime_ns]
     except (OSError, ValueError):
         return [path, -1, 0]
-
-
-def _load(kept, made_of):
-    """(rows, skipped) of a kept index, or None if it is not there, not sound, or of something else."""
-    try:
-        with open(kept, "rb") as file:
-            head = file.readline()
-        says = json.loads(head)
-        if says["made_of"] != made_of:
-            return None
-        rows = np.memmap(kept, ROW, "r", offset=len(head), shape=(says["rows"],))
-        if zlib.crc32(rows.view(np.uint8)) != says["crc32"]:
-            return None
-        return rows, [(name, reason) for name, reason in says["skipped"]]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return None
-
-
-def _store(kept, made_of, rows, skipped):
-    """Write an index, one line of JSON and then the rows, that is complete or not there. OSError."""
-    crc32 = zlib.crc32(rows.view(np.uint8))
-    head = dict(made_of=made_of, rows=len(rows), crc32=crc32, skipped=skipped)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=kept.stem, suffix=".tmp", dir=kept.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            file.write(rows.view(np.uint8))  # no copy of half a gigabyte
-        os.replace(temporary, kept)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

@@ -1,31 +1,34 @@
 """Pack pairs into webdataset shards: python -m miniclip.data pack [pairs.csv | folder] out/
 
-Many small files are slow to list, to copy and to read in random order; a few tars are none of it. A
-picture that is a JPEG, PNG or WebP goes in as it is, byte for byte, any other as a PNG of what was
-seen. The first caption is the .txt, which is what other readers of this layout take; all of them
-are "captions" in the .json. Every picture is decoded once, so that the shards are sound.
+Many small files are slow to list, to copy and to read in random order; a few tars are not. A picture
+that is a JPEG, PNG or WebP is stored unchanged, byte for byte, any other as a PNG of its first frame.
+The first caption is the .txt, which is what other readers of this layout take; all of them are
+"captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
 
 A shard is complete or not there. The same pairs give the same bytes, so packing again after an
 interruption does no harm. Left out: the splits of the source; shards are held out by their keys.
 """
 
 import io
+import itertools
 import json
 import os
+import re
 from pathlib import Path
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, number
-from miniclip.data import BadPicture, image_io, open_pairs, report_skipped
+from miniclip.common import Parser, UserError, command, number, replacing
+from miniclip.data import BadPicture, add_csv_options, image_io, open_pairs, report_skipped
 from miniclip.data.dataset import printable
 from miniclip.data.files import Files
 from miniclip.data.shards.dataset import Shards
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
-from miniclip.training.checkpoint import replacing
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
-MAGIC = {b"\xff\xd8\xff": "jpg", b"\x89PNG\r\n\x1a\n": "png"}
+KINDS = re.compile(
+    rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
+)
 
 
 def pack(pairs, out, size=PAIRS_PER_SHARD):
@@ -46,17 +49,15 @@ def pack(pairs, out, size=PAIRS_PER_SHARD):
             "choose another folder"
         )
     out.mkdir(parents=True, exist_ok=True)
-    bar = tqdm(total=len(pairs), desc="packing", unit="", disable=None)
-    for k, path in enumerate(paths):
-        with replacing(path) as file:
-            with TarWriter(file, mtime=0, encoder=False) as tar:  # the same bytes at any time
-                for i in range(k * size, min((k + 1) * size, len(pairs))):
-                    try:
-                        tar.write(sample(pairs, i))
-                    except BadPicture as error:
-                        skipped.append((pairs.where(i), str(error)))
-                    bar.update()
-    bar.close()
+    left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
+    for path in paths:
+        # mtime=0: the same bytes at any time
+        with replacing(path) as file, TarWriter(file, mtime=0, encoder=False) as tar:
+            for i in itertools.islice(left, size):
+                try:
+                    tar.write(sample(pairs, i))
+                except BadPicture as error:
+                    skipped.append((pairs.where(i), str(error)))
     return paths, skipped
 
 
@@ -65,24 +66,21 @@ def sample(pairs, i):
 
     Raises BadPicture.
     """
-    captions = pairs.captions(i)
-    suffix, data = encoded(pairs, i)
+    captions, (suffix, data) = pairs.captions(i), encoded(pairs, i)
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
-    own = {"txt": captions[0].encode(), "json": json.dumps(says).encode()}
-    if max(map(len, own.values())) > MOST_TEXT_BYTES:
+    text, says = captions[0].encode(), json.dumps(says).encode()
+    if max(len(text), len(says)) > MOST_TEXT_BYTES:
         raise BadPicture("its captions are longer than 1 MiB")
-    return {"__key__": f"{i:09d}", suffix: data, **own}
+    return {"__key__": f"{i:09d}", suffix: data, "txt": text, "json": says}
 
 
 def encoded(pairs, i):
     """Picture i as a file: ("jpg", "png" or "webp", its bytes). Raises BadPicture."""
     data = _original(pairs, i)
-    suffix = next((suffix for magic, suffix in MAGIC.items() if data.startswith(magic)), None)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        suffix = "webp"
-    if suffix and len(data) <= MOST_PICTURE_BYTES:
-        image_io.read(io.BytesIO(data))  # to know that it can be
-        return suffix, data
+    kind = KINDS.match(data)
+    if kind and len(data) <= MOST_PICTURE_BYTES:
+        image_io.read(io.BytesIO(data))  # raises where it is damaged
+        return kind.lastgroup, data
     image, file = pairs.image(i), io.BytesIO()
     image.save(file, "PNG")
     if file.tell() > MOST_PICTURE_BYTES:
@@ -103,30 +101,28 @@ def _original(pairs, i):
         raise BadPicture(f"cannot be read: {error.strerror}") from None
 
 
+@command("python -m miniclip.data pack")
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
     parser.add_argument("data", nargs="?", help="pairs.csv, a folder or shards (default: emoji)")
     parser.add_argument("out", help="folder for 00000.tar, 00001.tar, ...")
-    parser.add_argument("--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD,
-                        help="pairs in a shard (10,000)")  # fmt: skip
-    parser.add_argument("--image-column", help="csv: the column of picture paths")
-    parser.add_argument("--caption-column", help="csv: the column of captions")
-    parser.add_argument("--separator", help="csv: the separator")
+    parser.add_argument(
+        "--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"
+    )
+    add_csv_options(parser)
     args = parser.parse_args(argv)
+    if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
+        raise UserError(f"{printable(args.out)} cannot be packed into itself")
+    pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
     try:
-        if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
-            raise UserError(f"{printable(args.out)} cannot be packed into itself")
-        pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
         paths, skipped = pack(pairs, args.out, args.shard_size)
-    except UserError as error:
-        parser.error(str(error))
     except OSError as error:
-        parser.error(f"{printable(error.filename or args.out)} cannot be written: {error.strerror}")
-    skipped = pairs.skipped + skipped
-    size = sum(path.stat().st_size for path in paths)
-    print(f"{len(pairs) - len(skipped) + len(pairs.skipped):,} pairs in {len(paths):,} shards, "
-          f"{size / 2**20:,.1f} MiB; train on them with --data {args.out}")  # fmt: skip
-    if skipped:
+        name = printable(error.filename or args.out)
+        raise UserError(f"{name} cannot be written: {error.strerror}") from None
+    size = sum(path.stat().st_size for path in paths) / 2**20
+    what = f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB"
+    print(f"{what}; train on them with --data {args.out}")
+    if skipped := pairs.skipped + skipped:
         print(report_skipped(skipped))
     return 0

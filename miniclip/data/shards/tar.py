@@ -1,10 +1,10 @@
-"""The members of a tar, found without trusting it: where each file lies, and where damage does.
+"""The members of a tar that may be damaged or hostile: where each file lies, and what is wrong.
 
 A tar is a chain of headers of 512 bytes, each followed by a file padded to 512 (POSIX.1-2001,
-"ustar" and "pax"; GNU tar's long names). Nothing is unpacked and no name is ever a path: a member
+"ustar" and "pax"; GNU tar's long names). Nothing is unpacked and no name is used as a path: a member
 is a name to group by, an offset and a size. A damaged header costs its own file only, because the
 search goes on at the next block that is a sound header. Left out: compressed tars, which cannot be
-read from the middle, sparse files, and the old headers without "ustar" once something is damaged.
+read from the middle, sparse files, and, after damage, headers without the "ustar" of POSIX.
 """
 
 BLOCK = 512
@@ -41,12 +41,8 @@ def scan(file, length):
             at, zeros, told, own = _next_header(file, at + BLOCK, length), 0, True, {}
             continue
         if zeros:
-            yield (
-                "",
-                at,
-                0,
-                f"{zeros:,} zeros before byte {at:,}: what was there, if it was, is lost",
-            )
+            lost = f"{zeros:,} zeros before byte {at:,}: what was there, if it was, is lost"
+            yield "", at, 0, lost
         kind, data, zeros, told = head[156:157], at + BLOCK, 0, False
         if kind in (b"L", b"x", b"g", b"K"):
             if size <= MOST_HEADER_BYTES and kind in (b"L", b"x"):
@@ -54,9 +50,9 @@ def scan(file, length):
                 own |= {"path": text.split(b"\0")[0]} if kind == b"L" else _pax(text)
             at = data + -(-size // BLOCK) * BLOCK
             continue
-        name = _name(own.get("path") or _ustar_path(head))
-        size = own.get("size", 0 if kind in WITHOUT_DATA else size)
-        own = {}
+        # bytes that are not UTF-8 are kept as surrogates
+        name = (own.get("path") or _ustar_path(head)).decode("utf-8", "surrogateescape")
+        size, own = own.get("size", 0 if kind in WITHOUT_DATA else size), {}
         if data + size > length:
             yield name, data, size, f"cut off: {data + size - length:,} of {size:,} bytes lack"
             at, told = _next_header(file, data, length), True
@@ -68,6 +64,13 @@ def scan(file, length):
         at = data + -(-size // BLOCK) * BLOCK
     if zeros < 2 * BLOCK and not told:
         yield "", length, 0, "it ends without the mark that ends a tar: truncated?"
+
+
+def key_and_suffix(name):
+    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the key ends at the first dot of the last part."""
+    folder, slash, base = name.rpartition("/")
+    stem, dot, suffix = base.partition(".")
+    return folder + slash + stem, dot + suffix.lower()
 
 
 def _size(head):
@@ -82,10 +85,7 @@ def _number(field):
     if field[0] == 0x80:
         return int.from_bytes(field[1:], "big")
     digits = field.split(b"\0")[0].strip()
-    try:
-        return int(digits, 8) if digits.isdigit() else None
-    except ValueError:  # an 8 or a 9
-        return None
+    return int(digits, 8) if digits and not digits.strip(b"01234567") else None
 
 
 def _ustar_path(head):
@@ -109,11 +109,6 @@ def _pax(text):
             found["size"] = int(value)
         at = end
     return found
-
-
-def _name(path):
-    """The bytes of a path as text; those that are not UTF-8 are kept as surrogates."""
-    return path.decode("utf-8", "surrogateescape")
 
 
 def _next_header(file, at, length):

@@ -1,0 +1,64 @@
+"""Files that can be made again: drawn emoji, the index of shards. One line of JSON, then bytes.
+
+A file is used only if it says what it was made from and its checksum holds; else it is made again.
+It is written beside its place and renamed into it, so that a reader never sees a part of it.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from miniclip.common import replacing
+
+
+def folder():
+    """The folder of these files: $MINICLIP_CACHE, or the platform's place for caches."""
+    if own := os.environ.get("MINICLIP_CACHE"):
+        return Path(own).expanduser()
+    base = os.environ.get("XDG_CACHE_HOME")
+    if sys.platform == "win32":
+        base = base or os.environ.get("LOCALAPPDATA")
+    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
+    return Path(base or default).expanduser() / "miniclip"
+
+
+def load_or_make(name, made_of, make, what):
+    """(notes, body) of the file `name`, or else of make(), which is then written there.
+
+    made_of, notes: what JSON can hold; body: bytes, (n,) uint8 that lies in the file where it was
+    read. what: what a message calls the file when it cannot be written.
+    """
+    path = folder() / name
+    found = read(path, made_of)
+    if found is None:
+        found = make()
+        try:
+            write(path, made_of, *found)
+        except OSError as error:
+            print(f"cannot keep {what} in {path}: {error.strerror}", file=sys.stderr)
+    return found
+
+
+def read(path, made_of):
+    """(notes, body) of a file, or None if it is not there, damaged, or made from something else."""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline()
+        head, body = json.loads(first), np.memmap(path, np.uint8, "r", offset=len(first))
+        if head["made_of"] == made_of and head["checksum"] == hashlib.sha256(body).hexdigest():
+            return head.get("notes"), body
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return None
+
+
+def write(path, made_of, notes, body):
+    """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError."""
+    head = {"made_of": made_of, "checksum": hashlib.sha256(body).hexdigest(), "notes": notes}
+    with replacing(path) as file:
+        file.write(json.dumps(head).encode() + b"\n")
+        file.write(body)
