@@ -24,7 +24,6 @@ FLOORS = [
 LAZY = "miniclip"
 # imports that break a floor, or close a circle, today, as (importer, imported); to be emptied
 EXPECTED = {
-    ("miniclip.distributed.process_group", "miniclip.training.checkpoint"),
     ("miniclip.data.shards.pack", "miniclip.training.checkpoint"),
 }
 EXPECTED_CIRCLE = ("kernels.bench.gpu", "kernels.bench.__main__")

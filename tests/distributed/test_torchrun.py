@@ -1,4 +1,4 @@
-"""torchrun train.py: many ranks are one process with the same global batch, and none is left behind."""
+"""torchrun train.py: many ranks give what one process gives with the same batch; none is left over."""
 
 import os
 import random
@@ -46,7 +46,7 @@ def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
     )  # fmt: skip
 
 
-def loss_from_sums(process, timeout_s=300):
+def output_of(process, timeout_s=300):
     try:
         said, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -95,17 +95,15 @@ def assert_the_same_run(one, two):
 
 
 def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
-    code, said = loss_from_sums(start(1, pairs_folder, tmp_path / "one", *THREE))
+    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
     # shares of 5 and 4 pairs, each in two parts
-    code, said = loss_from_sums(
-        start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4)
-    )
+    code, said = output_of(start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4))
     assert code == 0, said
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert_the_same_run(one, two)
-    _, said = loss_from_sums(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
+    _, said = output_of(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
     moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
     assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
 
@@ -133,7 +131,7 @@ def test_ranks_with_uneven_shares_meet_in_every_part(pairs_folder, tmp_path):
     (tmp_path / "meet.py").write_text(MEET)
     two = ("--steps", 2, "--micro-batch", 4)
     run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "meet.py")
-    code, said = loss_from_sums(run, timeout_s=120)
+    code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
@@ -149,12 +147,12 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder
     (tmp_path / "meet.py").write_text(MEET)
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
     run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "meet.py")
-    code, said = loss_from_sums(run, timeout_s=120)
+    code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
-    lost = checkpoint.load(tmp_path / "run/checkpoint.pt")["lost"]
-    assert 0 < lost < 9, f"{lost} of 9 steps were skipped"
-    assert passes == [6 * (9 - lost)] * 2, f"{passes} forward passes in {9 - lost} steps"
+    skipped = checkpoint.load(tmp_path / "run/checkpoint.pt")["skipped_steps"]
+    assert 0 < skipped < 9, f"{skipped} of 9 steps were skipped"
+    assert passes == [6 * (9 - skipped)] * 2, f"{passes} forward passes in {9 - skipped} steps"
 
 
 @pytest.mark.slow
@@ -166,17 +164,17 @@ def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_fold
         "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
         "sys.exit(train.main())\n"
     )
-    code, said = loss_from_sums(start(1, pairs_folder, tmp_path / "one", *THREE))
+    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
     run = start(2, pairs_folder, tmp_path / "two", *THREE, "--compile", *more,
                 script=tmp_path / "compiled.py")  # fmt: skip
-    code, said = loss_from_sums(run)
+    code, said = output_of(run)
     assert code == 0, said
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
-    code, said = loss_from_sums(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
+    code, said = output_of(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
     assert code != 0
     assert said.count("leaves some ranks without a pair") == 1, said
     assert not children_named(str(tmp_path / "run"))
@@ -185,13 +183,13 @@ def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_two_ranks_goes_on_alone(pairs_folder, tmp_path):
     whole = start(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
-    assert loss_from_sums(whole)[0] == 0
+    assert output_of(whole)[0] == 0
     run = start(2, pairs_folder, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
     while not (tmp_path / "moved/checkpoint.pt").exists() and run.poll() is None:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
-    loss_from_sums(run)
-    assert loss_from_sums(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
+    output_of(run)
+    assert output_of(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
     assert_close(weights(tmp_path / "whole"), weights(tmp_path / "moved"))
 
 
@@ -206,7 +204,7 @@ LONG = ("--steps", 120, "--save-every", 5, "--log-every", 5)
 @pytest.fixture(scope="module")
 def undisturbed(pairs_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, said = loss_from_sums(start(2, pairs_folder, out, *LONG))
+    code, said = output_of(start(2, pairs_folder, out, *LONG))
     assert code == 0, said
     return weights(out)
 
@@ -220,10 +218,10 @@ def test_killed_as_a_whole_ten_times(pairs_folder, tmp_path, undisturbed):
         time.sleep(moments.uniform(0, 0.4))
         for pid in children_named(str(out)):
             os.kill(pid, signal.SIGKILL)
-        loss_from_sums(run)
+        output_of(run)
         if (out / "checkpoint.pt").exists():
             checkpoint.load(out / "checkpoint.pt")  # never unreadable
-    code, said = loss_from_sums(start(2, pairs_folder, out, *LONG, "--resume"))
+    code, said = output_of(start(2, pairs_folder, out, *LONG, "--resume"))
     assert code == 0, said
     assert_same(undisturbed, weights(out))
     assert not children_named(str(out))
@@ -242,7 +240,7 @@ def test_one_rank_of_two_killed_five_times_is_restarted(pairs_folder, tmp_path, 
             deadline = time.monotonic() + 60
             while set(ranks) & set(children_named(str(out))) and time.monotonic() < deadline:
                 time.sleep(0.05)  # until torchrun has taken the others down
-    code, said = loss_from_sums(run)
+    code, said = output_of(run)
     assert code == 0, said[-3000:]
     assert_same(undisturbed, weights(out))
     assert not children_named(str(out))
