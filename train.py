@@ -372,23 +372,22 @@ def main(argv=None):
                     saver.save(state | {name: x.state_dict() for name, x in trained.items()})
 
         # 2. the loop
-        signals = process_group.Signals()
         size = model.config["image_size"]
         loader = batches_of_rank(pairs, tokenizer, args, size, monitor.step, device)
-        for parts in monitor.batches(loader, signals):
-            lr = args.lr * schedule(monitor.progress, args.warmup)
-            set_learning_rate(optimizer, lr)
-            result = train_step(towers, optimizer, scaler, parts, args) if parts else None
-            monitor.update(result)
-            log.write(monitor, result, lr)
-            if monitor.save:
-                save()
+        with process_group.noted_signals() as received:
+            for parts in monitor.batches(loader, received):
+                lr = args.lr * schedule(monitor.progress, args.warmup)
+                set_learning_rate(optimizer, lr)
+                result = train_step(towers, optimizer, scaler, parts, args) if parts else None
+                monitor.update(result)
+                log.write(monitor, result, lr)
+                if monitor.save:
+                    save()
+            save()
+            with process_group.together():
+                saver.wait()
 
         # 3. what is left
-        save()
-        with process_group.together():
-            saver.wait()
-        signals.restore()
         if monitor.stop:
             print0(
                 f"stopped by {signal.Signals(int(monitor.stop)).name} at step {monitor.step}, saved; "

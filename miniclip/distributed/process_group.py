@@ -62,18 +62,22 @@ def start(name):
 
 @contextlib.contextmanager
 def member(name):
-    """`with member(name) as device:` is `start`, and leaves the group at the end of the block.
+    """`with member(name) as device:` is `start`, and leaves the group after the block.
 
-    A UserError leaves the block on every rank, with its sentence on rank 0 and empty on the others:
-    one rank prints it.
+    A UserError ends the block on every rank: with its sentence on rank 0, and an empty one on the
+    others, so that it is printed once.
     """
+    global _host
+    problem = None
     try:
         yield start(name)
     except UserError as error:
-        rank = dist_info()[0]
-        end()
-        raise UserError("" if rank else str(error)) from None
-    end()
+        problem = UserError("" if dist_info()[0] else str(error))
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+    _host = None
+    if problem:
+        raise problem
 
 
 def restarted():
@@ -89,30 +93,23 @@ def gather(x):
     return of_all
 
 
-def first_problem(problem):
-    """The sentence of the first rank that has a problem, with the rank's number; None without one.
-
-    problem: str or None, this rank's. All ranks get the same answer. The number is left out where
-    all ranks have the same problem.
-    """
-    problems = gather(problem)
-    rank, first = next(((r, p) for r, p in enumerate(problems) if p), (0, None))
-    return first if problems.count(first) == len(problems) else f"on rank {rank}: {first}"
-
-
 @contextlib.contextmanager
 def together():
     """A block: a UserError on any rank becomes a UserError with the same sentence on all ranks.
 
-    After a line that can raise, the block must not contain a collective: the others would wait.
+    The sentence is that of the first rank that raised, and names the rank, unless it is the same on
+    all ranks. After a line that can raise, the block must not contain a collective: others would wait.
     """
     problem = None
     try:
         yield
     except UserError as error:
         problem = str(error)
-    if problem := first_problem(problem):
-        raise UserError(problem)
+    problems = gather(problem)
+    for rank, first in enumerate(problems):
+        if first:
+            same = problems.count(first) == len(problems)
+            raise UserError(first if same else f"on rank {rank}: {first}")
 
 
 def from_rank0(work):
@@ -190,26 +187,24 @@ def code_version():
     return digest.hexdigest()[:12]
 
 
-class Signals:
-    """Records the first SIGINT or SIGTERM; a second one ends the process as usual.
+@contextlib.contextmanager
+def noted_signals():
+    """`with noted_signals() as received:` appends the first SIGINT or SIGTERM to a list.
 
-    received: the number of the first signal, or 0.
+    A second one ends the process as usual. After the block signals act as before it.
     """
+    received = []
 
-    def __init__(self):
-        self.received = 0
-        self.before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-        for number in self.before:
-            signal.signal(number, self._note)
-
-    def restore(self):
-        """Put the handlers back that were there before."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self.received = number
+    def note(number, frame):
+        received.append(number)
         signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def any_rank(device, *facts):
@@ -217,11 +212,3 @@ def any_rank(device, *facts):
     if dist_info()[1] == 1:
         return facts
     return tuple(all_reduce(torch.tensor(facts, device=device), "max").tolist())
-
-
-def end():
-    """Leave the group."""
-    global _host
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
-    _host = None

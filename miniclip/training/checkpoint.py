@@ -8,8 +8,8 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import os
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
@@ -45,15 +45,14 @@ class Saver:
 
     def __init__(self, path, every=None, clock=time.monotonic):
         self.path, self.every, self.clock = path, every, clock
-        self.writer = self.error = None
         self.next = clock() + SHORTEST_S
+        self.thread, self.write = ThreadPoolExecutor(1), None  # Python waits for it before it exits
 
     def due(self, step):
         """Whether to save after `step` steps. By the clock, never during a write."""
         if self.every:
             return step % self.every == 0
-        writing = self.writer is not None and self.writer.is_alive()
-        return not writing and self.clock() >= self.next
+        return (self.write is None or self.write.done()) and self.clock() >= self.next
 
     def save(self, state):
         """Copy `state` (as for `save`) to host memory, and start to write the copy.
@@ -63,18 +62,14 @@ class Saver:
         began = self.clock()
         self.wait()
         copy = map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
-        # not a daemon thread, so that the interpreter waits for the write before it exits
-        self.writer = threading.Thread(target=self._write, args=(copy,))
-        self.writer.start()
+        self.write = self.thread.submit(save, self.path, copy)
         now = self.clock()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def wait(self):
-        """Wait until the last state is on the disk. Raises UserError when the write failed."""
-        if self.writer is not None:
-            self.writer.join()
-        error, self.error = self.error, None
-        reason = error
+        """Wait until the last state is on the disk. Raises UserError, once, when the write failed."""
+        write, self.write = self.write, None
+        error = reason = write and write.exception()
         while reason is not None and not isinstance(reason, OSError):
             reason = reason.__context__  # torch.save raises a RuntimeError on top of the OSError
         if reason is not None:
@@ -82,12 +77,6 @@ class Saver:
             raise UserError(f"{problem}; the previous checkpoint is unchanged") from None
         if error is not None:
             raise error
-
-    def _write(self, state):
-        try:
-            save(self.path, state)
-        except Exception as error:
-            self.error = error
 
 
 def load(path):

@@ -74,7 +74,9 @@ class RunLog:
         }
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        left = int(monitor.seconds_left(step_ms))
+        left = min(
+            (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
+        )
         skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
         print(
             f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
@@ -82,7 +84,7 @@ class RunLog:
             f"loss {line['loss']:.4f} (log N {math.log(monitor.batch_size):.2f}) | "
             f"scale {line['scale']:.1f} | lr {lr:.1e} | accuracy {line['accuracy']:.2f} | "
             f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
-            f"ETA {left // 60}:{left % 60:02d}",
+            f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,
         )
 
@@ -95,20 +97,15 @@ def in_batch_accuracy(image, text, at_most=1024):
     return (nearest == torch.arange(len(image), device=image.device)).float().mean().item()
 
 
-def cut_log(path, step):
-    """Drop the lines of a log.jsonl that were written after step `step`, and damaged lines.
+def read_log(path):
+    """The lines of a log.jsonl as dicts. The last one is left out if it is incomplete: a run was
+    killed."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
 
-    A killed run has logged steps after its last checkpoint, and the resumed run logs them again. Its
-    last line may be incomplete.
-    """
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError):
-            continue
+
+def cut_log(path, step):
+    """Remove the lines after step `step`: a killed run logs steps that the resumed one does again."""
+    kept = [line for line in read_log(path) if line["step"] <= step]
     with replacing(path) as file:
-        file.write("".join(kept).encode())
+        file.write("".join(json.dumps(line) + "\n" for line in kept).encode())

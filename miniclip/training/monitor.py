@@ -54,22 +54,13 @@ class Monitor:
 
     @property
     def progress(self):
-        """The share of the run that is over, for the schedule: above 0 and below 1 when counted in
-        steps, from 0 to 1 when measured in time."""
-        if self.steps < math.inf:
-            return self.step / (self.steps + 1)
-        return min(1, self.seconds / self.budget_s)
+        """The share of the run that is over, from 0 to 1, by steps or by time; for the schedule."""
+        return max(self.step / (self.steps + 1), min(1, self.seconds / self.budget_s))
 
-    def seconds_left(self, step_ms):
-        """The time that the run will take from here, at step_ms a step."""
-        if self.steps < math.inf:
-            return (self.steps - self.step) * step_ms / 1000
-        return max(0, self.budget_s - self.seconds)
-
-    def batches(self, loader, signals):
+    def batches(self, loader, received):
         """Iterate over the batches' parts until the run is done or a signal arrives.
 
-        loader: yields data's Batch. Instead of the parts an empty list is yielded where some rank
+        loader: yields data's Batch; received: the list of noted_signals. Instead of the parts an empty list is yielded where some rank
         has too few pairs because pictures could not be read: then all ranks leave the step out.
         """
         started = time.monotonic() - self.seconds
@@ -80,7 +71,7 @@ class Monitor:
             new = {name: why for name, why in unreadable if name not in self.skipped}
             self.stop, missing, self.seconds, self.save, any_new = process_group.any_rank(
                 self.device,
-                signals.received,
+                max(received, default=0),
                 pairs_here < self.fewest,
                 time.monotonic() - started,
                 dist_info()[0] == 0 and self.due(self.step),
@@ -99,13 +90,11 @@ class Monitor:
         self.failures = 0 if finite else self.failures + 1
         self.skipped_steps += not finite
         self.save = self.save and finite
-        if self.failures == PATIENCE and result is None:
-            raise UserError(
-                f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
-                f"{report_skipped(list(self.skipped.items()))}"
-            )
         if self.failures == PATIENCE:
             raise UserError(
                 f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
                 "checkpoint is unchanged: try a lower --lr, or --precision bf16"
+                if result
+                else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
+                f"{report_skipped(list(self.skipped.items()))}"
             )

@@ -46,8 +46,12 @@ def said_by(work):
 
 
 def helpers(rank, folder):
-    """What launch offers, by itself."""
-    process_group.start("cpu")
+    """The functions of process_group, called by themselves."""
+    with process_group.member("cpu"):
+        return answers(rank)
+
+
+def answers(rank):
     order, said = [], {}
 
     def one_fails():
@@ -77,9 +81,7 @@ def helpers(rank, folder):
         time.sleep(0.3 if rank == 0 else 0)
         order.append(time.monotonic())
     state = process_group.from_rank0(lambda: STATE if rank == 0 else 1 / 0)
-    result = dict(said=said, gathered=process_group.gather(rank), state=state, ended=order[0])
-    process_group.end()
-    return result
+    return dict(said=said, gathered=process_group.gather(rank), state=state, ended=order[0])
 
 
 def run(rank, *more):
