@@ -83,7 +83,7 @@ def assert_same_weights(a, b):
     assert not different, f"{len(different)} of {len(a['model'])} differ: {different[:3]}"
 
 
-def test_a_run_learns_and_leaves_what_it_promises(pairs_csv, tmp_path):
+def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--steps", 60, "--log-every", 10) == 0
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left >= {"checkpoint.pt", "log.jsonl", "curves.png", "results.json"}
@@ -246,7 +246,7 @@ def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(
     assert "without --vocab-size, not with 600" in capsys.readouterr().err
 
 
-def test_a_learned_vocabulary_is_told_in_the_config(pairs_csv, tmp_path, capsys):
+def test_a_learned_vocabulary_is_named_in_the_config(pairs_csv, tmp_path, capsys):
     run(pairs_csv, tmp_path / "run", "--steps", 1)
     found = final(tmp_path / "run")
     assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
@@ -395,7 +395,7 @@ def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_on
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_a_precision_that_the_cpu_emulates_is_said_to_be_slow(
+def test_a_precision_that_the_cpu_emulates_prints_a_warning(
     precision, pairs_csv, tmp_path, monkeypatch, capsys
 ):
     name = f"_is_mkldnn_{precision}_supported"

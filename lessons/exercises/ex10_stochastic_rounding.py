@@ -61,7 +61,7 @@ def test_the_mean_of_many_draws_is_the_value(value):
     assert abs(share - want) <= 5 * error, f"away from zero {share:.3f}, want {want:.3f}"
 
 
-def test_a_generator_decides_and_nobody_else_s_numbers_move():
+def test_the_noise_is_the_generator_s_and_the_global_one_is_not_used():
     before = torch.get_rng_state()
     first, again, other = draws(1.001, 999, 1), draws(1.001, 999, 1), draws(1.001, 999, 2)
     assert torch.equal(first, again) and not torch.equal(first, other)

@@ -38,12 +38,17 @@ def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
         command += ["--max-restarts", str(restarts), "--standalone"]
     command += [str(script), "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
     command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-                                "PYTHONPATH": str(ROOT)}  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
 def output_of(process, timeout_s=300):
@@ -166,8 +171,15 @@ def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_fold
     )
     code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
-    run = start(2, pairs_folder, tmp_path / "two", *THREE, "--compile", *more,
-                script=tmp_path / "compiled.py")  # fmt: skip
+    run = start(
+        2,
+        pairs_folder,
+        tmp_path / "two",
+        *THREE,
+        "--compile",
+        *more,
+        script=tmp_path / "compiled.py",
+    )
     code, said = output_of(run)
     assert code == 0, said
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))

@@ -1,4 +1,4 @@
-"""Saving is atomic, loading runs nobody's code, the log is cut back to the checkpoint."""
+"""Saving is atomic, loading runs no code of the file, the log is cut back to the checkpoint."""
 
 import json
 import os
