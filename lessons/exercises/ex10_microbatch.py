@@ -25,7 +25,7 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
     of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
     (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
     0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
-    scale) of the whole batch.
+    scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raise NotImplementedError  # about 25 lines
 
@@ -134,11 +134,11 @@ def test_each_part_is_prepared_just_before_its_forward_pass():
 
     def prepare(part):  # the parts are not yet in the towers' dtype
         order.append((len(model.calls), part[0].dtype))
-        return part[0].float(), part[1]
+        return part[0].double(), part[1]
 
-    parts = split(images.double(), tokens, (2, 2))
+    parts = split(images.float(), tokens, (2, 2))
     microbatch_step(model, parts, contrastive_loss, prepare)
-    assert order == [(calls, torch.float64) for calls in range(4)]
+    assert order == [(calls, torch.float32) for calls in range(4)]
 
 
 def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():

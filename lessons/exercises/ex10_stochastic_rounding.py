@@ -19,7 +19,7 @@ def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
 
     x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay; from bfloat16's largest number, 3.39e38, up is infinity.
+    default one. Infinities and NaN stay. Above bfloat16's largest number, 3.39e38, is infinity.
     """
     raise NotImplementedError  # about 4 lines
 
