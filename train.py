@@ -214,7 +214,7 @@ def prepare(args, saved, device):
 
 
 def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
-    """This rank's share of each batch from number `start` on, epoch after epoch, without end: Batch.
+    """This rank's share of each batch (a Batch) from number `start` on, epoch after epoch.
 
     Order, crops and captions depend only on (seed, epoch, index), so that a resumed run needs only
     the number of the step. On a GPU a batch without micro-batches is copied before it is needed.
@@ -340,8 +340,7 @@ def main(argv=None):
         # 1. what is trained: the pairs, the model, and the state that a resumed run goes on from
         if args.threads:
             torch.set_num_threads(args.threads)
-        may_resume = args.resume or process_group.restarted()
-        saved = process_group.from_rank0(lambda: checkpoint.find(args.out, may_resume))
+        saved = process_group.from_rank0(lambda: checkpoint.find(args.out, args.resume))
         with process_group.together():
             resolve_options(args, saved, device)
         pairs, tokenizer, model = prepare(args, saved, device)
@@ -390,8 +389,8 @@ def main(argv=None):
         # 3. what is left
         if monitor.stop:
             print0(
-                f"stopped by {signal.Signals(int(monitor.stop)).name} at step {monitor.step}, saved; "
-                f"go on with:\n  python train.py --out {shlex.quote(str(args.out))} --resume"
+                f"stopped by {signal.Signals(int(monitor.stop)).name} at step {monitor.step}, "
+                f"saved; go on with:\n  python train.py --out {shlex.quote(str(args.out))} --resume"
             )
         elif dist_info()[0] == 0:
             report(args, model, tokenizer, pairs, monitor, device)

@@ -1,4 +1,4 @@
-"""What the whole library shares: the exception for users' mistakes, options, devices, atomic writes.
+"""What the whole library shares: the exception for users' mistakes, options, devices, files.
 
 A UserError is a mistake of the user: a wrong path, option or file, or a missing package. A command
 prints its sentence and exits with code 2. Any other exception is a bug, and shows its traceback.
@@ -30,8 +30,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(prog):
-    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and exits
-    with code 2. An empty sentence prints nothing (another rank prints it)."""
+    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and
+    exits with code 2. An empty sentence prints nothing (another rank prints it)."""
 
     def decorate(main):
         @functools.wraps(main)
@@ -102,9 +102,10 @@ def _processor():
 
 
 def emulates(precision):
-    """Whether torch has no 16-bit matrix product for this CPU ("bf16", "fp16") and converts instead.
+    """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
 
-    On x86 oneDNN needs AVX-512 for them (torch 2.7 to 2.13). False where torch lacks oneDNN.
+    It then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
+    False where torch lacks oneDNN.
     """
     import torch
 
@@ -121,7 +122,7 @@ def write_json(path, results):
 
 @contextlib.contextmanager
 def replacing(path):
-    """`with replacing(path) as file:` writes a binary file that replaces `path` when it is complete.
+    """`with replacing(path) as file:` writes a binary file that replaces `path` when complete.
 
     After an exception in the block `path` is unchanged.
     """

@@ -2,8 +2,8 @@
 
     pytest lessons/exercises/ex10_microbatch.py -x
 
-In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has the
-model as .module, and in its context no_sync() a backward pass does not average over ranks.
+In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
+the model as .module, and in its context no_sync() a backward pass does not average over ranks.
 """
 
 import contextlib

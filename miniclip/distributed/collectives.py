@@ -7,6 +7,8 @@ factor of the number of ranks can be wrong in it. Ranks may hold different numbe
 rows are padded to the largest number before they are sent. Left out: starting processes (torchrun).
 """
 
+from functools import partial
+
 import torch
 import torch.distributed as torch_dist
 
@@ -25,9 +27,10 @@ def print0(*args, **kw):
 
 
 def all_gather(x, counts=None, group=None):
-    """The rows of all ranks, in the order of ranks. x: (M, ...), counts: each rank's M (None: equal).
+    """The rows of all ranks, in the order of ranks.
 
-    Returns (sum of counts, ...), on one rank x itself.
+    x: (M, ...), the rows of this rank. counts: each rank's M, None where they are equal. Returns
+    (sum of counts, ...), on one rank x itself.
     """
     world = dist_info(group)[1]
     if world == 1:
@@ -66,25 +69,16 @@ def reduce_scatter(x, counts=None, group=None):
 
 
 class GroupCollectives:
-    """The collectives that kernels.contrastive asks for. counts: the number of pairs of each rank."""
+    """The collectives that kernels.contrastive asks for. counts: the pairs of each rank.
+
+    gather: (M, ...) -> (N, ...), the rows of all ranks. total, largest: the sum and the maximum
+    over ranks. scatter: (N, ...) -> (M, ...), the rows of this rank in the sum over ranks.
+    """
 
     def __init__(self, counts, group=None):
-        self.counts, self.group = counts, group
         rank, self.world = dist_info(group)
         self.offset = sum(counts[:rank])
-
-    def gather(self, x):
-        """(M, ...) -> (N, ...): the rows of all ranks."""
-        return all_gather(x, self.counts, self.group)
-
-    def total(self, x):
-        """The sum over ranks."""
-        return all_reduce(x, "sum", self.group)
-
-    def largest(self, x):
-        """The maximum over ranks."""
-        return all_reduce(x, "max", self.group)
-
-    def scatter(self, x):
-        """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
-        return reduce_scatter(x, self.counts, self.group)
+        self.gather = partial(all_gather, counts=counts, group=group)
+        self.total = partial(all_reduce, group=group)
+        self.largest = partial(all_reduce, op="max", group=group)
+        self.scatter = partial(reduce_scatter, counts=counts, group=group)

@@ -31,9 +31,9 @@ _host = None  # the group through which Python objects are sent; None is the def
 def start(name):
     """Join the group that torchrun's environment describes, if any; returns this rank's device.
 
-    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank (nccl),
-    or the CPU (gloo). Raises UserError on all ranks when a device is missing or a machine has more
-    ranks than GPUs.
+    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank
+    (nccl), or the CPU (gloo). Raises UserError on all ranks when a device is missing or a machine
+    has more ranks than GPUs.
     """
     global _host
     if "LOCAL_RANK" not in os.environ:
@@ -98,7 +98,8 @@ def together():
     """A block: a UserError on any rank becomes a UserError with the same sentence on all ranks.
 
     The sentence is that of the first rank that raised, and names the rank, unless it is the same on
-    all ranks. After a line that can raise, the block must not contain a collective: others would wait.
+    all ranks. After a line that can raise, the block must not contain a collective: the other ranks
+    would wait in it.
     """
     problem = None
     try:

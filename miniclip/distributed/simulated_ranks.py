@@ -12,7 +12,7 @@ import torch
 
 
 class Rank:
-    """The collectives of one rank. counts: the number of pairs of each rank; rows: its own slice."""
+    """The collectives of one rank. counts: the pairs of each rank; rows: the slice of its own."""
 
     def __init__(self, rank, counts, barrier, slots):
         self.rank, self.counts, self.barrier, self.slots = rank, counts, barrier, slots

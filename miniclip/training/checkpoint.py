@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from miniclip.common import UserError, replacing
-from miniclip.distributed.process_group import map_tensors
+from miniclip.distributed.process_group import map_tensors, restarted
 
 FORMAT, VERSION = "miniclip", 1
 SHORTEST_S = 20  # the time between two saves is at least this
@@ -67,7 +67,7 @@ class Saver:
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def wait(self):
-        """Wait until the last state is on the disk. Raises UserError, once, when the write failed."""
+        """Wait until the last state is on the disk. Raises UserError once if that failed."""
         write, self.write = self.write, None
         error = reason = write and write.exception()
         while reason is not None and not isinstance(reason, OSError):
@@ -109,16 +109,17 @@ def load(path):
     return state
 
 
-def find(out, may_resume):
+def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
-    Raises UserError when `out` cannot be written, or holds a checkpoint and may_resume is False.
+    Raises UserError when `out` cannot be written, or holds a checkpoint although neither `resume`
+    is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
     folder = next(p for p in (out, *out.absolute().parents) if p.exists())
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise UserError(f"--out {out} cannot be written: {folder} is not a writable folder")
-    if path.exists() and not may_resume:
+    if path.exists() and not (resume or restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
     return load(path) if path.exists() else None
 

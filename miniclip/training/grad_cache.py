@@ -1,15 +1,15 @@
 """A batch that is larger than memory, with exact gradients (GradCache: Gao et al. 2021).
 
-Gradient accumulation does not give the loss of a larger batch: each part would be compared only with
-itself. But the towers compute each pair's features from that pair alone, and only the loss needs all
-pairs. So there are three stages:
+Gradient accumulation does not give the loss of a larger batch: each part would be compared only
+with itself. But the towers compute each pair's features from that pair alone, and only the loss
+needs all pairs. So there are three stages:
 
 1. the features of all parts, without gradients;
 2. the loss of the whole batch, and its gradients with respect to the features;
 3. the towers again, part by part, with a backward pass from the part's slice of those gradients.
 
-This costs one more forward pass. A model with batch norm gets other gradients than from the whole
-batch at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
+This costs one more forward pass. With batch norm the gradients differ from those of the whole batch
+at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
 Left out: parts of different sizes for the two towers.
 """
 

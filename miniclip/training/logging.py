@@ -1,6 +1,6 @@
-"""What a run tells while it trains: a header, a printed line every few steps, and log.jsonl.
+"""What a run prints and logs: a header, a line every few steps, and the same numbers in log.jsonl.
 
-Only rank 0 prints and writes. Left out: TensorBoard and services; log.jsonl is easily read by them.
+Only rank 0 prints and writes. Left out: TensorBoard and online services.
 """
 
 import json
@@ -37,17 +37,19 @@ def print_header(args, model, tokenizer, pairs, monitor, device):
 
 
 class RunLog:
-    """The lines of a run, every `every` steps, in out/log.jsonl and printed.
+    """Lines about the run every `every` steps, in the file out/log.jsonl and printed.
 
-    step: the step at which the run starts; the lines of later steps are removed from the file.
+    step: where the run starts, 0 or that of the checkpoint. A killed run may have logged later
+    steps, which the resumed run takes again: their lines are removed.
     """
 
     def __init__(self, out, every, step):
         self.path, self.every = out / "log.jsonl", every
         self.last = time.monotonic(), step  # of the last line
         if dist_info()[0] == 0:
-            out.mkdir(parents=True, exist_ok=True)
-            cut_log(self.path, step)
+            kept = [line for line in read_log(self.path) if line["step"] <= step]
+            with replacing(self.path) as file:
+                file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
 
     def write(self, monitor, result, lr):
         """Write the line of the present step, if it is due. result: train_step's, None: no line."""
@@ -102,10 +104,3 @@ def read_log(path):
     killed."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
-
-
-def cut_log(path, step):
-    """Remove the lines after step `step`: a killed run logs steps that the resumed one does again."""
-    kept = [line for line in read_log(path) if line["step"] <= step]
-    with replacing(path) as file:
-        file.write("".join(json.dumps(line) + "\n" for line in kept).encode())

@@ -58,10 +58,11 @@ class Monitor:
         return max(self.step / (self.steps + 1), min(1, self.seconds / self.budget_s))
 
     def batches(self, loader, received):
-        """Iterate over the batches' parts until the run is done or a signal arrives.
+        """Yield the parts of one batch after the other, until the run is done or a signal arrives.
 
-        loader: yields data's Batch; received: the list of noted_signals. Instead of the parts an empty list is yielded where some rank
-        has too few pairs because pictures could not be read: then all ranks leave the step out.
+        loader: yields data's Batch; received: the list of noted_signals. A batch is replaced by an
+        empty list, and all ranks leave the step out, when some rank has too few pairs because
+        pictures could not be read.
         """
         started = time.monotonic() - self.seconds
         while not (self.done or self.stop):
@@ -94,7 +95,7 @@ class Monitor:
             raise UserError(
                 f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
                 "checkpoint is unchanged: try a lower --lr, or --precision bf16"
-                if result
+                if result is not None
                 else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
                 f"{report_skipped(list(self.skipped.items()))}"
             )

@@ -4,7 +4,8 @@ Adam stores two averages for each weight: in float32 two thirds of the 12 bytes 
 moments. In 16 bits they take half as much. But in one step an average moves only by (1 - beta) of
 its distance to the new value. With beta2 = 0.999 that is less than half a unit in the last place:
 rounding to nearest gives the old value back in every step, and the second moment never falls.
-Stochastic rounding rounds up with the probability of the part that is cut off, so the mean is right.
+Stochastic rounding rounds up with a probability equal to the part that is cut off, in units of the
+last place, so the mean is right.
 
 The type is bfloat16: a gradient of 1e-5 has the square 1e-10, which is zero in float16, while
 bfloat16 keeps its relative precision. Left out: the paper's 16-bit weights of the text tower (they
@@ -36,8 +37,8 @@ class HalfAdamW(Optimizer):
 
     The step is computed in float32 from the moments before they are rounded: rounding affects only
     the later steps. The noise depends only on (seed, number of the step), both in state_dict. So a
-    resumed run and all ranks of a DDP run draw the same noise, and torch's global generators are not
-    used. Raises ValueError for parameters that are not float32, or numbers out of range.
+    resumed run and all ranks of a DDP run draw the same noise, and torch's global generators are
+    not used. Raises ValueError for parameters that are not float32, or numbers out of range.
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):

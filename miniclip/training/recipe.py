@@ -45,7 +45,7 @@ def recipe(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's two groups: matrices and convolutions are decayed; gains, biases and the scale not."""
+    """AdamW's two groups: matrices and convolutions are decayed; gains, biases, the scale not."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     return [

@@ -1,6 +1,7 @@
-"""Between the loop and the model: synchronized batch norm, compilation, DDP, and parts on the GPU.
+"""Between the loop and the model: synchronized batch norm, torch.compile, DDP, parts on the GPU.
 
-Each is a part of torch that needs some care when it meets the others; the comments say which.
+The comments say what one of them needs when it is used together with another. Left out: sharding
+the weights over GPUs (FSDP).
 """
 
 import torch
@@ -12,7 +13,7 @@ from miniclip.distributed.collectives import dist_info
 
 
 def wrap(model, args, device):
-    """The model as training calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
+    """The model as training calls it: --sync-bn and --compile, and inside DDP on many ranks."""
     if args.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if args.compile else model

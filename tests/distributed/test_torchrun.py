@@ -113,29 +113,29 @@ def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
     assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
 
 
-# ranks that meet in every forward pass, as those with synchronised batch norms do on GPUs
-MEET = """
+# ranks with a collective in every forward pass, as synchronized batch norms have on GPUs
+COLLECTIVE = """
 import sys
 import torch
 import train
 from miniclip.model.clip import CLIP
 
-def meet(module, inputs):
+def collective(module, inputs):
     if isinstance(module, CLIP) and torch.distributed.is_initialized():
         torch.distributed.all_reduce(torch.zeros(1))
         print(f"rank {torch.distributed.get_rank()}: {len(inputs[0])} pairs", flush=True)
 
-torch.nn.modules.module.register_module_forward_pre_hook(meet)
+torch.nn.modules.module.register_module_forward_pre_hook(collective)
 sys.exit(train.main())
 """
 
 
-def test_ranks_with_uneven_shares_meet_in_every_part(pairs_folder, tmp_path):
-    """One rank used to make two parts of its 5 pairs and the other one of its 4: with collectives in
-    the forward pass, which synchronised batch norm has on GPUs, they waited for ever."""
-    (tmp_path / "meet.py").write_text(MEET)
+def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path):
+    """Fails where one rank makes two parts of its 5 pairs and the other one of its 4: with
+    collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
+    (tmp_path / "collective.py").write_text(COLLECTIVE)
     two = ("--steps", 2, "--micro-batch", 4)
-    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "meet.py")
+    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "collective.py")
     code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
@@ -149,9 +149,9 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder
     for k in range(0, 33, 2):
         whole = (broken / f"{k}.png").read_bytes()
         (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
-    (tmp_path / "meet.py").write_text(MEET)
+    (tmp_path / "collective.py").write_text(COLLECTIVE)
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
-    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "meet.py")
+    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "collective.py")
     code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]

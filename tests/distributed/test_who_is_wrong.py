@@ -107,7 +107,7 @@ def test_local_logits_without_the_gather_s_gradient_are_wrong_in_every_direction
 
 
 def test_what_is_missing_there_is_the_columns_half(measured):
-    """A feature is in its own row of the logits and in one column; only the row's gradient is left."""
+    """A feature is in its row of the logits and in one column; only the row's gradient is left."""
     image, text = pairs()
     unit = [torch.nn.functional.normalize(x, dim=1) for x in (image, text)]
     logits = torch.tensor(LOG_SCALE).double().exp() * unit[0] @ unit[1].T

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from miniclip.training import checkpoint
-from miniclip.training.logging import cut_log
+from miniclip.training.logging import RunLog
 
 
 def test_what_is_saved_is_loaded(tmp_path):
@@ -92,7 +92,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path):
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (10, 20, 30)) + '{"step": 4')
-    cut_log(path, 20)
+    RunLog(tmp_path, every=10, step=20)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20]
 
 
