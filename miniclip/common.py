@@ -1,11 +1,11 @@
-"""What the whole library shares: the exception for users' mistakes, options, devices, atomic writes.
+"""What the whole library shares: the exception for users' mistakes, options, devices, files.
 
-A UserError is something that the person at the keyboard got wrong: a path, an option, a file, a
-missing package. A command line prints its sentence and exits with 2. Any other exception is a bug,
-and shows its traceback.
+A UserError is a mistake of the user: a wrong path, option or file, or a missing package. A command
+prints its sentence and exits with code 2. Any other exception is a bug, and shows its traceback.
 """
 
 import argparse
+import contextlib
 import functools
 import json
 import math
@@ -16,22 +16,22 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """What a user did wrong: one sentence that says what was wrong and what would be right."""
+    """A mistake of the user, in one sentence: what is wrong, and what would be right."""
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that answers a mistake with one sentence and exit code 2."""
+    """An argument parser that prints one sentence and exits with code 2 on a mistake."""
 
     def error(self, message):
-        """Print the sentence (None: another rank prints it) and leave with exit code 2."""
+        """Print the sentence, unless it is empty, and exit with code 2."""
         if message:
             print(f"{self.prog}: error: {message}", file=sys.stderr)
         raise SystemExit(2)
 
 
 def command(prog):
-    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and exits
-    with code 2. An empty sentence prints nothing (another rank prints it)."""
+    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and
+    exits with code 2. An empty sentence prints nothing (another rank prints it)."""
 
     def decorate(main):
         @functools.wraps(main)
@@ -49,26 +49,23 @@ def command(prog):
 def number(kind, low=None, above=None):
     """An argparse type: a finite int or float that is at least `low`, or greater than `above`."""
     word = "a whole number" if kind is int else "a number"
-    bound = f" of at least {low}" if low is not None else ""
-    bound = f" above {above}" if above is not None else bound
+    bound = "" if low is None else f" of at least {low}"
+    bound = bound if above is None else f" above {above}"
+    low, above = (-math.inf if limit is None else limit for limit in (low, above))
 
     def parse(text):
-        try:
-            value = kind(text)
-        except ValueError:
-            value = math.nan
-        inside = (low is None or value >= low) and (above is None or value > above)
-        if not (math.isfinite(value) and inside):
-            raise argparse.ArgumentTypeError(f"must be {word}{bound}, not {text!r}")
-        return value
+        with contextlib.suppress(ValueError):
+            if low <= (value := kind(text)) < math.inf and value > above:
+                return value
+        raise argparse.ArgumentTypeError(f"must be {word}{bound}, not {text!r}")
 
     return parse
 
 
 def pick_device(name):
-    """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where it is not there.
+    """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where there is none.
 
-    'auto' is a CUDA card or the CPU; Apple's mps is taken only by its name.
+    'auto' is a CUDA card or the CPU. Apple's mps must be given by name.
     """
     import torch
 
@@ -105,9 +102,10 @@ def _processor():
 
 
 def emulates(precision):
-    """Whether torch has no 16-bit matrix product for this CPU ("bf16", "fp16") and converts instead.
+    """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
 
-    On x86 oneDNN needs AVX-512 for them (torch 2.7 to 2.13). False where torch lacks oneDNN.
+    It then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
+    False where torch lacks oneDNN.
     """
     import torch
 
@@ -122,40 +120,26 @@ def write_json(path, results):
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
-class replacing:
-    """`with replacing(path) as file:` writes a binary file that replaces `path` only when whole."""
+@contextlib.contextmanager
+def replacing(path):
+    """`with replacing(path) as file:` writes a binary file that replaces `path` when complete.
 
-    def __init__(self, path):
-        self.path = Path(path)
-        self.temporary = self.path.with_name(f".{self.path.name}.{os.getpid()}.tmp")
-
-    def __enter__(self):
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        for old in self.path.parent.glob(f".{self.path.name}.*.tmp"):  # left by a killed process
-            old.unlink(missing_ok=True)
-        self.file = open(self.temporary, "wb")
-        return self.file
-
-    def __exit__(self, kind, error, traceback):
-        try:
-            with self.file:
-                if kind is None:
-                    self.file.flush()
-                    os.fsync(self.file.fileno())
-            if kind is None:
-                os.replace(self.temporary, self.path)
-                sync_folder(self.path.parent)
-        finally:  # it is there still if anything went wrong
-            self.temporary.unlink(missing_ok=True)
-
-
-def sync_folder(folder):
-    """Force a rename in `folder` to the disk, where the system can (Windows cannot)."""
+    After an exception in the block `path` is unchanged.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for old in path.parent.glob(f".{path.name}.*.tmp"):  # left by a killed process
+        old.unlink(missing_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:
-        return
-    try:
-        os.fsync(handle)
+        with open(temporary, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
     finally:
-        os.close(handle)
+        temporary.unlink(missing_ok=True)
+    with contextlib.suppress(PermissionError):  # Windows cannot open a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # forces the new name to the disk
+        os.close(folder)

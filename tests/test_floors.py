@@ -23,9 +23,7 @@ FLOORS = [
 # miniclip/__init__.py imports nothing of ours until one of its names is used: it is on no floor
 LAZY = "miniclip"
 # imports that break a floor, or close a cycle, today, as (importer, imported); to be emptied
-EXPECTED = {
-    ("miniclip.distributed.process_group", "miniclip.training.checkpoint"),
-}
+EXPECTED = {}
 EXPECTED_CYCLE = ("kernels.bench.gpu", "kernels.bench.__main__")
 
 

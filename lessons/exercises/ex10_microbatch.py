@@ -2,8 +2,8 @@
 
     pytest lessons/exercises/ex10_microbatch.py -x
 
-`frozen_bn_stats(model)` is a context in which batch norms do not count what they see. A model inside
-DDP has it as .module, and a no_sync() context in which a backward pass is not averaged over ranks.
+In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
+the model as .module, and in its context no_sync() a backward pass does not average over ranks.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
     of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
     (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
     0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
-    scale) of the whole batch.
+    scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raise NotImplementedError  # about 25 lines
 
 
 class Watched(torch.nn.Module):
-    """The model in a wrapper like DDP's, which notes how it is called."""
+    """The model in a wrapper like DDP that records how it is called."""
 
     def __init__(self, model):
         super().__init__()
@@ -52,10 +52,10 @@ def small(name="vit_mini"):
     torch.set_num_threads(1)
     torch.manual_seed(0)
     how = dict(vision_layers=1) if name == "vit_mini" else {}
-    # float64, whose rounding (1e-16) stays invisible even where most of a gradient cancels
+    # float64: its rounding (1e-16) stays small even where most of a gradient cancels
     model = create_model(name, vocab_size=600, text_layers=1, **how).train().double()
     for key, p in model.named_parameters():
-        if key.endswith("bn3.weight"):  # a fresh bottleneck hides its batch norm behind a zero
+        if key.endswith("bn3.weight"):  # a new bottleneck multiplies its batch norm by zero
             torch.nn.init.ones_(p)
     return model
 
@@ -128,17 +128,17 @@ def test_ranks_average_once_at_the_last_part():
     assert [quiet for _, keeps, quiet in model.calls if keeps] == [True, True, False]
 
 
-def test_each_part_is_prepared_when_its_turn_comes_and_not_before():
+def test_each_part_is_prepared_just_before_its_forward_pass():
     model, order = Watched(small()), []
     images, tokens = batch(model.module, 4)
 
-    def prepare(part):  # what stands in the parts is not yet what the towers read
+    def prepare(part):  # the parts are not yet in the towers' dtype
         order.append((len(model.calls), part[0].dtype))
-        return part[0].float(), part[1]
+        return part[0].double(), part[1]
 
-    parts = split(images.double(), tokens, (2, 2))
+    parts = split(images.float(), tokens, (2, 2))
     microbatch_step(model, parts, contrastive_loss, prepare)
-    assert order == [(calls, torch.float64) for calls in range(4)]
+    assert order == [(calls, torch.float32) for calls in range(4)]
 
 
 def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():

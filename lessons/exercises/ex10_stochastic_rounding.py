@@ -19,7 +19,7 @@ def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
 
     x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay; from bfloat16's largest number, 3.39e38, up is infinity.
+    default one. Infinities and NaN stay. Above bfloat16's largest number, 3.39e38, is infinity.
     """
     raise NotImplementedError  # about 4 lines
 
@@ -61,7 +61,7 @@ def test_the_mean_of_many_draws_is_the_value(value):
     assert abs(share - want) <= 5 * error, f"away from zero {share:.3f}, want {want:.3f}"
 
 
-def test_a_generator_decides_and_nobody_else_s_numbers_move():
+def test_the_noise_is_the_generator_s_and_the_global_one_is_not_used():
     before = torch.get_rng_state()
     first, again, other = draws(1.001, 999, 1), draws(1.001, 999, 1), draws(1.001, 999, 2)
     assert torch.equal(first, again) and not torch.equal(first, other)

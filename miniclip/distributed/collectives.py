@@ -1,10 +1,13 @@
-"""Ranks: who am I, who else is there, and the four collectives that the loss needs.
+"""The rank of a process, the number of ranks, and the collectives that the loss needs.
 
-Everything is an identity without torch.distributed, so nobody else mentions ranks. The collectives
-carry no gradient of their own: the loss states its gradient in full (kernels/contrastive.py), which
-is how it escapes the wrong factors that differentiating through an all-gather is known for. GroupCollectives
-may differ in size: they travel padded to the largest. Left out: starting processes (torchrun does).
+The paper shards the similarities over GPUs (CLIP, section 2.5). Without torch.distributed each
+collective returns its argument, so that the loss has no special case for one process. No gradient
+flows through a collective: the loss computes its gradient in full (kernels/contrastive.py), so no
+factor of the number of ranks can be wrong in it. Ranks may hold different numbers of pairs; their
+rows are padded to the largest number before they are sent. Left out: starting processes (torchrun).
 """
+
+from functools import partial
 
 import torch
 import torch.distributed as torch_dist
@@ -24,11 +27,12 @@ def print0(*args, **kw):
 
 
 def all_gather(x, counts=None, group=None):
-    """Everybody's rows, in the order of ranks. x: (M, ...), counts: every rank's M (None: equal).
+    """The rows of all ranks, in the order of ranks.
 
-    Returns (sum of counts, ...); x itself on one rank. No gradient flows through it.
+    x: (M, ...), the rows of this rank. counts: each rank's M, None where they are equal. Returns
+    (sum of counts, ...), on one rank x itself.
     """
-    _, world = dist_info(group)
+    world = dist_info(group)[1]
     if world == 1:
         return x
     counts = counts or [len(x)] * world
@@ -40,7 +44,7 @@ def all_gather(x, counts=None, group=None):
 
 
 def all_reduce(x, op="sum", group=None):
-    """The sum or the maximum ("max") over ranks, on every rank; x itself on one rank."""
+    """The sum or the maximum (op "max") of x over ranks, on every rank; on one rank x itself."""
     if dist_info(group)[1] == 1:
         return x
     x = x.clone()
@@ -49,12 +53,12 @@ def all_reduce(x, op="sum", group=None):
 
 
 def reduce_scatter(x, counts=None, group=None):
-    """The sum over ranks, of which each keeps its own rows. x: (sum of counts, ...) -> (M, ...)."""
+    """The rows of this rank in the sum over ranks. x: (sum of counts, ...) -> (M, ...)."""
     rank, world = dist_info(group)
     if world == 1:
         return x
     counts = counts or [len(x) // world] * world
-    if torch_dist.get_backend(group) == "gloo":  # older ones have no reduce-scatter
+    if torch_dist.get_backend(group) == "gloo":  # older versions of it have no reduce-scatter
         return all_reduce(x, group=group).split(counts)[rank].clone()
     padded = x.new_zeros(world, max(counts), *x.shape[1:])
     for slot, part in zip(padded, x.split(counts)):
@@ -65,25 +69,16 @@ def reduce_scatter(x, counts=None, group=None):
 
 
 class GroupCollectives:
-    """The collectives of one rank among many, for kernels.contrastive. counts: every rank's pairs."""
+    """The collectives that kernels.contrastive asks for. counts: the pairs of each rank.
+
+    gather: (M, ...) -> (N, ...), the rows of all ranks. total, largest: the sum and the maximum
+    over ranks. scatter: (N, ...) -> (M, ...), the rows of this rank in the sum over ranks.
+    """
 
     def __init__(self, counts, group=None):
-        self.counts, self.group = counts, group
         rank, self.world = dist_info(group)
         self.offset = sum(counts[:rank])
-
-    def gather(self, x):
-        """(M, ...) -> (N, ...): everybody's rows."""
-        return all_gather(x, self.counts, self.group)
-
-    def total(self, x):
-        """The sum over ranks."""
-        return all_reduce(x, "sum", self.group)
-
-    def largest(self, x):
-        """The maximum over ranks."""
-        return all_reduce(x, "max", self.group)
-
-    def scatter(self, x):
-        """(N, ...) -> (M, ...): the sum over ranks, own rows only."""
-        return reduce_scatter(x, self.counts, self.group)
+        self.gather = partial(all_gather, counts=counts, group=group)
+        self.total = partial(all_reduce, group=group)
+        self.largest = partial(all_reduce, op="max", group=group)
+        self.scatter = partial(reduce_scatter, counts=counts, group=group)

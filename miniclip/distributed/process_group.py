@@ -1,13 +1,12 @@
-"""The life of a group of ranks: start, agree, end (torchrun gives each its environment).
+"""How the processes (ranks) of one run start, agree and stop together.
 
-Ranks must never disagree on whether to go on: one that stops alone leaves the others waiting in a
-collective for ever. So a problem before the first step, or a signal during the run, is shared, and
-all stop together. What ranks tell each other on the host goes through a group of its own (gloo),
-whose timeout is a day: an index of a billion pairs takes five hours at 53,800 pairs/s
-(docs/data.md).
-Left out: starting processes, and restarting them; torchrun does both, and restarts well with a
-store of its own for each attempt: with the one that it shares by default, two in five restarts met
-the last attempt's leavings and hung (torch 2.13, ranks killed at random).
+A rank that stops alone leaves the others waiting in a collective for ever. So an error before the
+first step, or a signal during the run, is sent to all ranks, and all stop at the same step. Python
+objects are sent through a second group (gloo), whose timeout is a day, because ranks wait there for
+an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s (docs/data.md).
+Left out: starting and restarting processes, which torchrun does. Give it a new store for each
+attempt: by default the attempts share one, and the keys of the previous attempt made two in five
+restarts hang (torch 2.13, ranks killed at random times).
 
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nproc-per-node 8 --max-restarts 3 train.py ...
 """
@@ -24,18 +23,17 @@ import torch.distributed as torch_dist
 
 from miniclip.common import UserError, pick_device
 from miniclip.distributed.collectives import all_reduce, dist_info
-from miniclip.training.checkpoint import map_tensors
 
 ROOT = Path(__file__).parents[2]
-_host = None  # the group for what is said on the host; None stands for the default one
+_host = None  # the group through which Python objects are sent; None is the default group
 
 
 def start(name):
-    """Join the group that torchrun describes, if it does, and return this rank's device.
+    """Join the group that torchrun's environment describes, if any; returns this rank's device.
 
-    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank (nccl),
-    or the CPU (gloo). Raises UserError, on all ranks together, when a device is not there or a
-    machine has more ranks than GPUs.
+    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank
+    (nccl), or the CPU (gloo). Raises UserError on all ranks when a device is missing or a machine
+    has more ranks than GPUs.
     """
     global _host
     if "LOCAL_RANK" not in os.environ:
@@ -43,21 +41,43 @@ def start(name):
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
     crowded = cuda and ranks > cards
-    # nccl fails in its first collective when two ranks share a GPU; over gloo they can say so
-    # a rank that vanishes without closing its connections is noticed after this long at most
+    # nccl fails in its first collective when two ranks share a GPU; gloo sends the sentence below
     backend = "nccl" if cuda and not crowded else "gloo"
+    # a rank that died without closing its connections is noticed after this time at the latest
     torch_dist.init_process_group(backend, timeout=timedelta(minutes=10))
     _host = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
     with together():
         if crowded:
-            raise UserError(f"{ranks} ranks are too many for this machine's GPUs ({cards}); "
-                            f"start one a GPU at most, or choose --device cpu")  # fmt: skip
+            raise UserError(
+                f"{ranks} ranks are too many for this machine's GPUs ({cards}); "
+                "start one a GPU at most, or choose --device cpu"
+            )
         if name == "mps":
-            raise UserError("--device mps is for one process; torchrun needs GPUs of CUDA or CPUs")
+            raise UserError("--device mps is for one process; torchrun needs CUDA GPUs or CPUs")
         device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else name)
     if cuda:
         torch.cuda.set_device(device)
     return device
+
+
+@contextlib.contextmanager
+def member(name):
+    """`with member(name) as device:` is `start`, and leaves the group after the block.
+
+    A UserError ends the block on every rank: with its sentence on rank 0, and an empty one on the
+    others, so that it is printed once.
+    """
+    global _host
+    problem = None
+    try:
+        yield start(name)
+    except UserError as error:
+        problem = UserError("" if dist_info()[0] else str(error))
+    if torch_dist.is_available() and torch_dist.is_initialized():
+        torch_dist.destroy_process_group()
+    _host = None
+    if problem:
+        raise problem
 
 
 def restarted():
@@ -66,47 +86,39 @@ def restarted():
 
 
 def gather(x):
-    """Every rank's x, anything that can be pickled, on every rank: a list in the order of ranks."""
-    everybody = [x] * dist_info()[1]
-    if len(everybody) > 1:
-        torch_dist.all_gather_object(everybody, x, group=_host)
-    return everybody
-
-
-def first_problem(problem):
-    """The first rank's problem as a sentence that names the rank, or None where no rank has one.
-
-    problem: str or None, this rank's. Every rank gets the same answer, so all can stop together.
-    """
-    problems = gather(problem)
-    found = [(r, p) for r, p in enumerate(problems) if p]
-    if not found:
-        return None
-    everywhere = len(found) == len(problems) and len({p for _, p in found}) == 1
-    return found[0][1] if everywhere else f"on rank {found[0][0]}: {found[0][1]}"
+    """[x of each rank] in the order of ranks, on every rank. x: anything that can be pickled."""
+    of_all = [x] * dist_info()[1]
+    if len(of_all) > 1:
+        torch_dist.all_gather_object(of_all, x, group=_host)
+    return of_all
 
 
 @contextlib.contextmanager
 def together():
-    """A block that raises UserError on every rank, the same sentence, when it does so on any.
+    """A block: a UserError on any rank becomes a UserError with the same sentence on all ranks.
 
-    Nothing in the block may wait for another rank after this one could have raised.
+    The sentence is that of the first rank that raised, and names the rank, unless it is the same on
+    all ranks. After a line that can raise, the block must not contain a collective: the other ranks
+    would wait in it.
     """
     problem = None
     try:
         yield
     except UserError as error:
         problem = str(error)
-    if problem := first_problem(problem):
-        raise UserError(problem)
+    problems = gather(problem)
+    for rank, first in enumerate(problems):
+        if first:
+            same = problems.count(first) == len(problems)
+            raise UserError(first if same else f"on rank {rank}: {first}")
 
 
 def from_rank0(work):
-    """What work() returns on rank 0, on every rank; other ranks do not call it.
+    """Call work() on rank 0 and return its result on every rank.
 
     The result: nested dicts, lists and tuples of CPU tensors and of what can be pickled. All but
-    the tensors goes in one message, then one tensor after the other, as bytes. Raises, on every
-    rank, the UserError that work() raises.
+    the tensors is sent in one message, then each tensor as bytes. A UserError of work() is raised
+    on every rank.
     """
     rank, world = dist_info()
     if world == 1:
@@ -119,23 +131,34 @@ def from_rank0(work):
         result = map_tensors(lambda x: torch.empty(x.shape, dtype=x.dtype), shapes[0])
 
     def send(x):
-        if x.numel():  # of the receiving ranks' tensors this is a view
+        if x.numel():  # on the receiving ranks x is contiguous, and view writes into x itself
             torch_dist.broadcast(x.contiguous().view(-1).view(torch.uint8), src=0, group=_host)
 
     map_tensors(send, result)
     return result
 
 
+def map_tensors(function, state):
+    """`state`, nested dicts, lists and tuples, with each tensor x replaced by function(x)."""
+    if torch.is_tensor(state):
+        return function(state)
+    if isinstance(state, dict):
+        return {key: map_tensors(function, value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(map_tensors(function, value) for value in state)
+    return state
+
+
 @contextlib.contextmanager
 def local_rank_first():
-    """A block that local rank 0 of each machine runs before the others, who find what it cached."""
+    """A block that local rank 0 of each machine runs first; the others then find what it cached."""
     wait = dist_info()[1] > 1
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
     if wait and not first:
         torch_dist.barrier(group=_host)
     try:
         yield
-    finally:  # a problem of the first rank frees the others as well
+    finally:  # also after an exception: the others are waiting
         if wait and first:
             torch_dist.barrier(group=_host)
 
@@ -143,18 +166,20 @@ def local_rank_first():
 def agree(facts):
     """Raise UserError on all ranks, naming the first difference, unless all have the same facts.
 
-    facts: {what: value}, this rank's.
+    facts: {what: value} of this rank.
     """
-    everybody = gather(facts)
-    for what, value in everybody[0].items():
-        for rank, theirs in enumerate(everybody):
+    of_all = gather(facts)
+    for what, value in of_all[0].items():
+        for rank, theirs in enumerate(of_all):
             if theirs.get(what) != value:
-                raise UserError(f"all ranks must train the same model alike, but {what} is {value} "
-                                f"on rank 0 and {theirs.get(what)} on rank {rank}")  # fmt: skip
+                raise UserError(
+                    f"all ranks must have the same options, data and code, but {what} is {value} "
+                    f"on rank 0 and {theirs.get(what)} on rank {rank}"
+                )
 
 
 def code_version():
-    """A digest of the source files that training runs: 12 hexadecimal digits of their SHA-256."""
+    """The first 12 hexadecimal digits of the SHA-256 of the source files that training runs."""
     digest = hashlib.sha256()
     for pattern in ("train.py", "miniclip/**/*.py", "kernels/**/*.py"):
         for path in sorted(ROOT.glob(pattern)):
@@ -163,38 +188,28 @@ def code_version():
     return digest.hexdigest()[:12]
 
 
-class Signals:
-    """Counts SIGINT and SIGTERM instead of dying of them; the second one kills as ever.
+@contextlib.contextmanager
+def noted_signals():
+    """`with noted_signals() as received:` appends the first SIGINT or SIGTERM to a list.
 
-    received: the number of the first signal, or 0.
+    A second one ends the process as usual. After the block signals act as before it.
     """
+    received = []
 
-    def __init__(self):
-        self.received = 0
-        self.before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-        for number in self.before:
-            signal.signal(number, self._note)
-
-    def restore(self):
-        """From here on, signals do again what they did before."""
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self.received = number
+    def note(number, frame):
+        received.append(number)
         signal.signal(number, signal.SIG_DFL)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def any_rank(device, *facts):
-    """For each of the numbers: its maximum over the ranks, so that all ranks decide alike."""
+    """The maximum over ranks of each number, so that all ranks take the same decision."""
     if dist_info()[1] == 1:
         return facts
     return tuple(all_reduce(torch.tensor(facts, device=device), "max").tolist())
-
-
-def end():
-    """Leave the group."""
-    global _host
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
-    _host = None

@@ -1,8 +1,8 @@
-"""A world of ranks in one process: threads for ranks, a barrier for the wire.
+"""Ranks as threads of one process, for lessons, exercises and tests that look at all ranks at once.
 
-For lessons, exercises and tests, where one wants to look at all ranks at once; a real run has
-processes and collectives.py. The collectives are those that kernels/contrastive.py asks for, without
-gradients of their own, written as plainly as they can be. Left out: any gain in speed.
+The collectives are those that kernels/contrastive.py asks for. As in collectives.py, no gradient
+flows through them. Each is one line on top of `Rank.exchange`. Training uses processes and
+collectives.py instead. Left out: speed.
 """
 
 import threading
@@ -12,7 +12,7 @@ import torch
 
 
 class Rank:
-    """One rank's view of the world. counts: every rank's pairs; rows: the slice that is its own."""
+    """The collectives of one rank. counts: the pairs of each rank; rows: the slice of its own."""
 
     def __init__(self, rank, counts, barrier, slots):
         self.rank, self.counts, self.barrier, self.slots = rank, counts, barrier, slots
@@ -20,15 +20,15 @@ class Rank:
         self.rows = slice(self.offset, self.offset + counts[rank])
 
     def exchange(self, x):
-        """Everybody's x, in the order of ranks: the one thing that crosses."""
+        """[x of each rank], in the order of ranks."""
         self.slots[self.rank] = x
-        self.barrier.wait()  # all have put theirs
-        everybody = list(self.slots)
-        self.barrier.wait()  # all have taken them
-        return everybody
+        self.barrier.wait()  # until all have written theirs
+        of_all = list(self.slots)
+        self.barrier.wait()  # until all have read them
+        return of_all
 
     def gather(self, x):
-        """(M, ...) -> (N, ...): everybody's rows."""
+        """(M, ...) -> (N, ...): the rows of all ranks."""
         return torch.cat(self.exchange(x))
 
     def total(self, x):
@@ -40,14 +40,14 @@ class Rank:
         return torch.stack(self.exchange(x)).amax(0)
 
     def scatter(self, x):
-        """(N, ...) -> (M, ...): the sum over ranks, of which each keeps its own rows."""
+        """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
         return self.total(x).split(self.counts)[self.rank]
 
 
 def on_ranks(counts, work):
-    """[work(rank) for every rank], at the same time. counts: pairs of each; work: Rank -> anything.
+    """[work(rank) for each rank], in threads. counts: pairs of each rank; work: Rank -> anything.
 
-    When a rank raises, the others are freed from waiting for it, and what it raised is raised here.
+    When one rank raises, the others stop waiting, and its exception is raised here.
     """
     barrier, slots = threading.Barrier(len(counts)), [None] * len(counts)
 
@@ -60,9 +60,8 @@ def on_ranks(counts, work):
 
     with ThreadPoolExecutor(len(counts)) as pool:
         futures = [pool.submit(one, rank) for rank in range(len(counts))]
-    errors = [future.exception() for future in futures]
-    for error in sorted(
-        filter(None, errors), key=lambda e: isinstance(e, threading.BrokenBarrierError)
-    ):
-        raise error  # the one that broke the barrier rather than those that found it broken
+    errors = [future.exception() for future in futures if future.exception()]
+    # the exception that aborted the barrier, before those of the ranks that waited there
+    for error in sorted(errors, key=lambda e: isinstance(e, threading.BrokenBarrierError)):
+        raise error
     return [future.result() for future in futures]

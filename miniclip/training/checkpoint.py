@@ -1,29 +1,36 @@
-"""Checkpoints: saved atomically, loaded without running anybody's code, and resumed exactly.
+"""Checkpoints: written atomically, read without running code in them, and resumed bit for bit.
 
 A checkpoint is one self-contained file: weights, the model's config (its activation included), the
-tokenizer, the optimiser, the step, the random state and the options of the run. It holds tensors,
-numbers, strings, lists and dicts only, so that `torch.load(weights_only=True)` reads it.
+tokenizer, the optimizer, the step and the options of the run. It holds tensors, numbers, strings,
+lists and dicts only, so that `torch.load(weights_only=True)` reads it. No random state is needed:
+after the weights are initialized nothing draws from torch's global generators.
 Left out: keeping the last k checkpoints, and sharded ones; a run has one file, replaced in place.
 """
 
-import json
-import threading
+import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
 from miniclip.common import UserError, replacing
+from miniclip.distributed.process_group import map_tensors, restarted
 
 FORMAT, VERSION = "miniclip", 1
-SHORTEST_S, SHARE = 20, 0.02  # between two saves, and of the time that saving may take
+SHORTEST_S = 20  # the time between two saves is at least this
+SHARE = 0.02  # and saving may keep training waiting for this share of the time
+# options that may change when a run is resumed; the others define the run and are saved
+FREE = set(
+    "out resume save_every log_every device threads workers compile plan world_size gpu".split()
+)
 
 
 def save(path, state):
     """Write `state` (a dict) to `path` so that a reader sees the old file or the new one, whole.
 
-    The bytes go to a temporary file beside it, are forced to the disk, and take the name in one
-    step: killed at any moment, the process leaves `path` readable.
+    The bytes are written to a temporary file beside it and forced to the disk; then the file is
+    renamed. `path` stays readable when the process is killed at any moment.
     """
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
@@ -32,77 +39,58 @@ def save(path, state):
 class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
-    path: the file. every: steps between two saves; None: at least 20 s, and 50 times as long as the
-    last save kept training waiting. clock: the time in seconds.
+    path: the file. every: steps between two saves; None: at least 20 s, and at least 50 times as
+    long as the last save kept training waiting. clock: returns the time in seconds.
     """
 
     def __init__(self, path, every=None, clock=time.monotonic):
         self.path, self.every, self.clock = path, every, clock
-        self.writer = self.error = None
         self.next = clock() + SHORTEST_S
+        self.thread, self.write = ThreadPoolExecutor(1), None  # Python waits for it before it exits
 
     def due(self, step):
-        """Whether to save after `step` steps. By the clock, not while a write is under way."""
+        """Whether to save after `step` steps. By the clock, never during a write."""
         if self.every:
             return step % self.every == 0
-        writing = self.writer is not None and self.writer.is_alive()
-        return not writing and self.clock() >= self.next
+        return (self.write is None or self.write.done()) and self.clock() >= self.next
 
     def save(self, state):
-        """Copy `state` (as for `save`) to host memory and begin to write the copy.
+        """Copy `state` (as for `save`) to host memory, and start to write the copy.
 
-        Waits for the write before. Raises UserError when that one failed.
+        Waits for the previous write. Raises UserError when the previous write failed.
         """
         began = self.clock()
         self.wait()
         copy = map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
-        # not a daemon: an interpreter that ends waits for the write
-        self.writer = threading.Thread(target=self._write, args=(copy,))
-        self.writer.start()
+        self.write = self.thread.submit(save, self.path, copy)
         now = self.clock()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def wait(self):
-        """Return when what was saved is on the disk. Raises UserError when it cannot be."""
-        if self.writer is not None:
-            self.writer.join()
-        error, self.error = self.error, None
-        if error is None:
-            return
-        reason = error
+        """Wait until the last state is on the disk. Raises UserError once if that failed."""
+        write, self.write = self.write, None
+        error = reason = write and write.exception()
         while reason is not None and not isinstance(reason, OSError):
-            reason = reason.__context__  # torch.save raises a RuntimeError over the disk's error
-        if reason is None:
+            reason = reason.__context__  # torch.save raises a RuntimeError on top of the OSError
+        if reason is not None:
+            problem = f"{self.path} could not be written: {reason.strerror}"
+            raise UserError(f"{problem}; the previous checkpoint is unchanged") from None
+        if error is not None:
             raise error
-        problem = f"{self.path} could not be written: {reason.strerror}"
-        raise UserError(f"{problem}; a checkpoint from before is as it was") from None
-
-    def _write(self, state):
-        try:
-            save(self.path, state)
-        except Exception as error:
-            self.error = error
-
-
-def map_tensors(function, state):
-    """`state`, nested dicts, lists and tuples, with function(x) in the place of every tensor x."""
-    if torch.is_tensor(state):
-        return function(state)
-    if isinstance(state, dict):
-        return {key: map_tensors(function, value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        return type(state)(map_tensors(function, value) for value in state)
-    return state
 
 
 def load(path):
-    """Read a checkpoint onto the CPU as a dict. Raises UserError in one sentence when it cannot."""
+    """Read a checkpoint as a dict of CPU tensors, numbers and strings.
+
+    Raises UserError, in one sentence, when there is none or it cannot be read. The names of older
+    checkpoints are replaced by the present ones.
+    """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged file can raise nearly anything in the unpickler
+    except Exception as error:  # the unpickler raises many types of errors on a damaged file
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
@@ -111,37 +99,53 @@ def load(path):
         raise UserError(
             f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
         )
+    options = state.get("options", {})
+    for place, old, new in (
+        (state, "lost", "skipped_steps"),
+        (options, "checkpoint_blocks", "grad_checkpointing"),
+    ):
+        if old in place:
+            place[new] = place.pop(old)
     return state
 
 
-def random_state():
-    """The state of torch's generators (CPU and every CUDA device), to go into a checkpoint."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
+def find(out, resume):
+    """The state of the checkpoint in the folder `out`, None where there is none.
 
-
-def restore_random_state(state):
-    """The inverse of random_state. CUDA states are restored where the devices are as many."""
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def cut_log(path, step):
-    """Drop the lines of a log.jsonl that were written after `step` steps were done.
-
-    A killed run logs past its last checkpoint; a resumed one would log those steps twice. A last
-    line that the kill left half-written is dropped as well.
+    Raises UserError when `out` cannot be written, or holds a checkpoint although neither `resume`
+    is given nor torchrun has restarted the run.
     """
-    path = Path(path)
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except (ValueError, KeyError):
-            continue
-    with replacing(path) as file:
-        file.write("".join(kept).encode())
+    path = out / "checkpoint.pt"
+    folder = next(p for p in (out, *out.absolute().parents) if p.exists())
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise UserError(f"--out {out} cannot be written: {folder} is not a writable folder")
+    if path.exists() and not (resume or restarted()):
+        raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
+    return load(path) if path.exists() else None
+
+
+def run_options(args):
+    """{name: value} of the options that define the run."""
+    return {name: value for name, value in vars(args).items() if name not in FREE}
+
+
+def flag(name):
+    """The option on the command line whose name in args is `name`."""
+    return "--" + name.replace("_", "-")
+
+
+def resume_options(args, saved):
+    """Set the options of args to those in the checkpoint's state `saved`.
+
+    Raises UserError when an option was given on the command line and differs from the saved one.
+    """
+    for name, now in run_options(args).items():
+        then = saved["options"].get(name)
+        if now is not None and now is not False and now != then:  # a given 0 counts
+            before = (
+                f"without {flag(name)}" if then in (None, False) else f"with {flag(name)} {then}"
+            )
+            raise UserError(
+                f"{args.out} was started {before}, not with {now}; choose another --out"
+            )
+    vars(args).update(saved["options"])

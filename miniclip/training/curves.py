@@ -1,14 +1,14 @@
-"""The curves of a run, drawn from its log into curves.png.
+"""The curves of a run, drawn from log.jsonl into curves.png.
 
-matplotlib's Figure is used directly: it needs no display and changes no global state.
+matplotlib's Figure is used without pyplot, so it needs no display and changes no global state.
 """
 
-import json
 import math
-from pathlib import Path
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from miniclip.training.logging import read_log
 
 # key of log.jsonl -> title
 PANELS = {
@@ -22,8 +22,7 @@ LABEL = dict(ha="right", va="bottom", fontsize=8, color="#666666")
 
 def draw_curves(log, path):
     """Draw a log.jsonl (loss, in-batch accuracy, scale and learning rate by step) into a PNG."""
-    text = Path(log).read_text(encoding="utf-8") if Path(log).exists() else ""
-    lines = [line for line in map(json.loads, text.splitlines()) if "loss" in line]
+    lines = read_log(log)
     steps = [line["step"] for line in lines]
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     for axis, (key, title) in zip(figure.subplots(2, 2).flat, PANELS.items()):

@@ -1,11 +1,16 @@
-"""A batch larger than memory, exactly (the idea of GradCache: Gao et al. 2021).
+"""A batch that is larger than memory, with exact gradients (GradCache: Gao et al. 2021).
 
-Gradient accumulation is no larger batch here: each part would be compared with itself only. But
-the towers treat every pair alone, and only the loss sees them all. So: features of all parts
-without gradients; the loss once, over the whole batch, for its gradients by the features; then the
-towers again, part by part, each pulling its share of those gradients back into the weights. The
-price is one more forward pass. With batch norm the result differs from the whole batch in one go,
-since every part is normalized by its own mean and variance; a ViT has none, and is exact.
+Gradient accumulation does not give the loss of a larger batch: each part would be compared only
+with itself. But the towers compute each pair's features from that pair alone, and only the loss
+needs all pairs. So there are three stages:
+
+1. the features of all parts, without gradients;
+2. the loss of the whole batch, and its gradients with respect to the features;
+3. the towers again, part by part, with a backward pass from the part's slice of those gradients.
+
+This costs one more forward pass. With batch norm the gradients differ from those of the whole batch
+at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
+Left out: parts of different sizes for the two towers.
 """
 
 import contextlib
@@ -22,7 +27,7 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
     of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
     (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
     0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
-    scale) of the whole batch.
+    scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raw = getattr(model, "module", model)
 
@@ -31,12 +36,12 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
 
     def towers(part):  # only one part is on the device at a time
         images, tokens = (prepare or to_device)(part)
-        # autocast keeps its 16-bit copies of the weights until it is closed; those that the first
-        # pass made, without gradients, must not serve the second
+        # a context for each pass: autocast caches its 16-bit copies of the weights until it is
+        # closed, and the first pass made them without gradients
         with autocast():
             return model(images, tokens, normalize=False)
 
-    with torch.no_grad(), frozen_bn_stats(raw):  # the second pass counts the batch, once
+    with torch.no_grad(), frozen_bn_stats(raw):  # only the second pass updates the averages
         features = [towers(part)[:2] for part in parts]
     sizes = [len(image) for image, _ in features]
     image, text = (torch.cat(side).requires_grad_() for side in zip(*features))
@@ -44,12 +49,12 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
     loss = loss_fn(image, text, logit_scale)
     d_image, d_text, d_scale = torch.autograd.grad(loss, (image, text, logit_scale))
 
-    later = getattr(model, "no_sync", contextlib.nullcontext)  # DDP averages once, at the last part
-    for k, (part, *pull) in enumerate(zip(parts, d_image.split(sizes), d_text.split(sizes))):
+    no_sync = getattr(model, "no_sync", contextlib.nullcontext)  # DDP averages after the last part
+    for k, (part, *grads) in enumerate(zip(parts, d_image.split(sizes), d_text.split(sizes))):
         last = k == len(parts) - 1
-        with contextlib.nullcontext() if last else later():
-            *sides, scale = towers(part)
-            if last:  # log(scale) is logit_scale, seen through the model, where DDP sees it too
-                sides, pull = [*sides, scale.log()], [*pull, d_scale]
-            torch.autograd.backward(sides, pull)
+        with contextlib.nullcontext() if last else no_sync():
+            *outputs, scale = towers(part)
+            if last:  # log(scale) is logit_scale, as an output of the model, which DDP needs
+                outputs, grads = [*outputs, scale.log()], [*grads, d_scale]
+            torch.autograd.backward(outputs, grads)
     return loss.detach(), image.detach(), text.detach(), scale.detach()

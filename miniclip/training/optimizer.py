@@ -1,14 +1,15 @@
 """AdamW with moments of 16 bits, rounded at random (CLIP, section 2.5; Dhariwal et al. 2020).
 
-Adam keeps two averages beside each weight; in float32 they are two thirds of what training holds
-per parameter. Stored in 16 bits they are half as large, but an average moves by (1 - beta) of its
-distance to the new value: with beta2 = 0.999 that is less than half a unit in the last place, and
-rounding to nearest undoes it, step after step: the second moment can never fall again. Rounded
-at random, up with the probability of what would be cut off, it is right on average.
+Adam stores two averages for each weight: in float32 two thirds of the 12 bytes of a weight and its
+moments. In 16 bits they take half as much. But in one step an average moves only by (1 - beta) of
+its distance to the new value. With beta2 = 0.999 that is less than half a unit in the last place:
+rounding to nearest gives the old value back in every step, and the second moment never falls.
+Stochastic rounding rounds up with a probability equal to the part that is cut off, in units of the
+last place, so the mean is right.
 
-bfloat16, not float16: a gradient of 1e-5 has the square 1e-10, which float16 flushes to zero and
-bfloat16 keeps with the same relative precision as any other. Left out: the paper's 16-bit weights
-of the text tower (`stochastic_round` is what they need), AMSGrad, sparse gradients.
+The type is bfloat16: a gradient of 1e-5 has the square 1e-10, which is zero in float16, while
+bfloat16 keeps its relative precision. Left out: the paper's 16-bit weights of the text tower (they
+would need `stochastic_round` too), AMSGrad, sparse gradients, closures.
 """
 
 import torch
@@ -19,13 +20,13 @@ def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
 
     x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay; from bfloat16's largest number, 3.39e38, up is infinity.
+    default one. Infinities and NaN stay. Above bfloat16's largest number, 3.39e38, is infinity.
     """
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
     )
-    # bfloat16 is the upper half of float32. Adding noise to the lower half carries into the upper
-    # with the probability (lower half) / 2^16, across powers of two as well; then cut.
+    # bfloat16 is the upper half of float32. Noise that is added to the lower half carries into the
+    # upper half with the probability (lower half) / 2^16, also across powers of two. Then cut.
     bits = (x.view(torch.int32) + noise) & -(2**16)
     rounded = torch.where(x.isfinite(), bits.view(torch.float32), x)
     return rounded.bfloat16()
@@ -34,11 +35,10 @@ def stochastic_round(x, generator=None):
 class HalfAdamW(Optimizer):
     """torch.optim.AdamW with its two moments in bfloat16: 4 bytes a parameter instead of 8.
 
-    The step is computed in float32 from the moments before they are rounded, so rounding acts only
-    through what is remembered. The noise is a function of (seed, number of the step), both in
-    state_dict: a resumed run draws what it would have drawn, all ranks of a DDP run draw the same,
-    and nobody else's random numbers move. Raises ValueError for parameters that are not float32
-    (mixed precision keeps its masters so) or numbers out of range.
+    The step is computed in float32 from the moments before they are rounded: rounding affects only
+    the later steps. The noise depends only on (seed, number of the step), both in state_dict. So a
+    resumed run and all ranks of a DDP run draw the same noise, and torch's global generators are
+    not used. Raises ValueError for parameters that are not float32, or numbers out of range.
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
@@ -54,19 +54,15 @@ class HalfAdamW(Optimizer):
                 raise ValueError(f"HalfAdamW updates float32 parameters, but was given {p.dtype}")
 
     def load_state_dict(self, state_dict):
-        """As any optimiser's; the moments stay in bfloat16."""
+        """As any optimizer's; the moments stay in bfloat16."""
         super().load_state_dict(state_dict)
-        for state in self.state.values():  # torch casts them to the parameter's dtype: cast back
+        for state in self.state.values():  # torch cast them to the parameter's dtype
             for name in ("exp_avg", "exp_avg_sq"):
                 state[name] = state[name].bfloat16()  # exact, they were bfloat16 before
 
     @torch.no_grad()
-    def step(self, closure=None):
-        """One AdamW step for every parameter that has a gradient. Returns closure's loss or None."""
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+    def step(self):
+        """One AdamW step for every parameter that has a gradient."""
         generators = {}
         for group in self.param_groups:
             group["calls"] += 1
@@ -77,7 +73,6 @@ class HalfAdamW(Optimizer):
                     fresh = torch.Generator(p.device)
                     generators[p.device] = fresh.manual_seed(group["seed"] + group["calls"])
                 self._update(p, group, generators[p.device])
-        return loss
 
     def _update(self, p, group, generator):
         state, (beta1, beta2) = self.state[p], group["betas"]
@@ -91,7 +86,7 @@ class HalfAdamW(Optimizer):
         square = state["exp_avg_sq"].float().mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
         state["exp_avg"].copy_(stochastic_round(mean, generator))
         state["exp_avg_sq"].copy_(stochastic_round(square, generator))
-        # both averages started at zero, and are divided by the weight that the gradients have in them
+        # both averages started at zero: divide by the weight that the gradients have in them
         rate = group["lr"] / (1 - beta1 ** state["step"])
         size = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
         p.mul_(1 - group["lr"] * group["weight_decay"])

@@ -1,30 +1,43 @@
-"""The recipe: how long, how fast, and what is decayed (CLIP, section 2.5 and its appendix).
+"""The recipe: hyperparameters, schedule and weight decay (CLIP, section 2.5 and appendix F).
 
-One set of numbers for the small models, found on the embedded pairs, and the paper's for the
-released ones. Left out: layer-wise learning rates, averaged weights, label smoothing.
+The released models have the paper's hyperparameters (tables 18 to 20); those of the small models
+were chosen on the embedded pairs. Left out: layer-wise learning rates, averaged weights, label
+smoothing.
 """
 
 import math
 
 # crop: the side of the random square, as a share of the picture's short side (the paper: all of it)
 # warmup: the share of the run in which the learning rate rises (the paper: 2,000 of 390,000 steps)
-SMALL = dict(
-    batch_size=128, epochs=40.0, lr=2e-3, weight_decay=0.1, beta2=0.98, eps=1e-8,
-    warmup=0.05, crop=0.8, vocab_size=2014,
-)  # fmt: skip
 PAPER_VIT = dict(
-    batch_size=256, epochs=32.0, lr=5e-4, weight_decay=0.2, beta2=0.98, eps=1e-6,
-    warmup=0.005, crop=1.0, vocab_size=49408,
-)  # fmt: skip
+    batch_size=256,  # the paper's is 32,768: --batch-size 32768 with --micro-batch
+    epochs=32.0,
+    lr=5e-4,
+    weight_decay=0.2,
+    beta2=0.98,
+    eps=1e-6,
+    warmup=0.005,
+    crop=1.0,
+    vocab_size=49408,
+)
 PAPER_RESNET = PAPER_VIT | dict(beta2=0.999, eps=1e-8)
+SMALL = PAPER_RESNET | dict(
+    batch_size=128,
+    epochs=40.0,
+    lr=2e-3,
+    weight_decay=0.1,
+    beta2=0.98,
+    warmup=0.05,
+    crop=0.8,
+    vocab_size=2014,
+)
 PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
 
-MAX_LOGIT_SCALE = math.log(100)  # of the log; above 100 the paper found training unstable
+MAX_LOGIT_SCALE = math.log(100)  # of the logarithm; the paper clips the scale at 100 for stability
 
 
 def recipe(name):
-    """The default numbers for a name of MODELS, a new dict. The paper's batch is 32,768; ours is
-    what fits one device, and --batch-size with --micro-batch brings the paper's back."""
+    """The default hyperparameters for a name of MODELS, a new dict."""
     if name.endswith("_mini"):
         return dict(SMALL)
     numbers = PAPER_RESNET if name.startswith("rn") else PAPER_VIT
@@ -32,7 +45,7 @@ def recipe(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's two groups: weights that multiply are decayed; gains, biases and the scale are not."""
+    """AdamW's two groups: matrices and convolutions are decayed; gains, biases, the scale not."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     return [

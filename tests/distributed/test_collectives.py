@@ -1,4 +1,4 @@
-"""The loss over ranks is the loss over one: gloo processes with uneven shards, in float64."""
+"""The loss over ranks is the loss of one process: gloo, uneven shards, float64."""
 
 import os
 
@@ -24,7 +24,7 @@ SHARDS = {1: [[9]], 2: [[5, 4], [8, 1], [1, 8]], 4: [[1, 2, 3, 3], [6, 1, 1, 1]]
 CASES = [("random", 2.7), ("matched", 4.6), ("opposite", 4.6), ("equal", 4.6), ("zero", 2.7)]
 
 
-def test_alone_every_collective_is_the_identity(capsys):
+def test_in_one_process_every_collective_is_the_identity(capsys):
     x = torch.randn(3, 2)
     assert dist_info() == (0, 1)
     assert all_gather(x) is x and all_reduce(x) is x and reduce_scatter(x) is x
@@ -50,7 +50,7 @@ def rank_main(rank, folder):
                 got = grads(contrastive_loss, *pairs, logit_scale, group=group)
                 result[tuple(counts), kind] = got
         last = rank == world - 1
-        for n, e in [(0 if last else 3, 4), (3, 5 if last else 4)]:  # nobody here; another width
+        for n, e in [(0 if last else 3, 4), (3, 5 if last else 4)]:  # no pairs; another width
             features = torch.zeros(n, e)
             try:
                 contrastive_loss(features, features, torch.tensor(1.0), group=group)
@@ -64,7 +64,7 @@ def rank_main(rank, folder):
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
-    """{world: what each rank got}, from four processes that are started once."""
+    """{world: the results of each rank}, from four processes that are started once."""
     folder = str(tmp_path_factory.mktemp("ranks"))
     os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     mp.spawn(rank_main, (folder,), nprocs=4)
@@ -82,11 +82,11 @@ def test_uneven_shards_give_what_one_process_gives(ranks, kind, logit_scale):
             got = [result[tuple(counts), kind] for result in ranks[world]]
             values, d_images, d_texts, d_scales = zip(*got)
             why = f"{kind} in shards of {counts}"
-            for v, s in zip(values, d_scales):  # the global mean and its true slope, everywhere
+            for v, s in zip(values, d_scales):  # the global mean and its derivative, on every rank
                 torch.testing.assert_close(v, value, **CLOSE, msg=why)
                 torch.testing.assert_close(s, d_scale, **CLOSE, msg=why)
             for parts, true in ((d_images, d_image), (d_texts, d_text)):
-                mine = torch.cat(parts) / world  # DDP's average does this to parameters
+                mine = torch.cat(parts) / world  # as DDP averages the gradients of parameters
                 torch.testing.assert_close(mine, true, **CLOSE, msg=why)
 
 
@@ -100,6 +100,6 @@ def test_every_rank_raises_when_one_of_them_must(ranks):
             assert "the same E" in width and "5" in width
 
 
-def test_every_rank_knows_its_place(ranks):
+def test_every_rank_knows_its_number_and_the_world_size(ranks):
     for world, results in ranks.items():
         assert [result["info"] for result in results] == [(r, world) for r in range(world)]

@@ -24,10 +24,13 @@ from miniclip.distributed import process_group
 from miniclip.training import checkpoint
 
 STATE = {
-    "w": torch.arange(6.0).view(2, 3).T, "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
-    "flags": torch.tensor([True, False]), "bytes": torch.arange(256).byte(), "step": 7,
+    "w": torch.arange(6.0).view(2, 3).T,
+    "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
+    "flags": torch.tensor([True, False]),
+    "bytes": torch.arange(256).byte(),
+    "step": 7,
     "none": None,
-}  # fmt: skip
+}
 
 
 @contextlib.contextmanager
@@ -46,8 +49,12 @@ def said_by(work):
 
 
 def helpers(rank, folder):
-    """What launch offers, by itself."""
-    process_group.start("cpu")
+    """The functions of process_group, called by themselves."""
+    with process_group.member("cpu"):
+        return answers(rank)
+
+
+def answers(rank):
     order, said = [], {}
 
     def one_fails():
@@ -77,9 +84,7 @@ def helpers(rank, folder):
         time.sleep(0.3 if rank == 0 else 0)
         order.append(time.monotonic())
     state = process_group.from_rank0(lambda: STATE if rank == 0 else 1 / 0)
-    result = dict(said=said, gathered=process_group.gather(rank), state=state, ended=order[0])
-    process_group.end()
-    return result
+    return dict(said=said, gathered=process_group.gather(rank), state=state, ended=order[0])
 
 
 def run(rank, *more):
@@ -147,9 +152,9 @@ def rank_main(rank, folder, ports):
 
     index.index_shard = noted
     torch.set_num_threads(1)
-    os.environ |= dict(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2",
-                       MASTER_ADDR="127.0.0.1", GLOO_SOCKET_IFNAME="lo",
-                       MINICLIP_CACHE=f"{folder}/cache")  # fmt: skip
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+    os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    os.environ |= {"GLOO_SOCKET_IFNAME": "lo", "MINICLIP_CACHE": f"{folder}/cache"}
     for scene, port in zip(SCENES, ports):
         os.environ["MASTER_PORT"] = str(port)
         torch.save(scene(rank, Path(folder)), f"{folder}/{scene.__name__}-{rank}.pt")
@@ -212,11 +217,17 @@ def test_local_rank_0_is_done_before_the_others_begin(folder):
     assert first["ended"] <= second["ended"]
 
 
-@pytest.mark.parametrize("scene, words", [
-    ("crowded", ["2 ranks", "GPUs (1)", "--device cpu"]),
-    ("other_options", ["--lr is 0.001 on rank 0 and 0.002 on rank 1"]),
-    ("other_code", ["the digest of the code is 000000000000 on rank 0 and 111111111111 on rank 1"]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "scene, words",
+    [
+        ("crowded", ["2 ranks", "GPUs (1)", "--device cpu"]),
+        ("other_options", ["--lr is 0.001 on rank 0 and 0.002 on rank 1"]),
+        (
+            "other_code",
+            ["the digest of the code is 000000000000 on rank 0 and 111111111111 on rank 1"],
+        ),
+    ],
+)
 def test_ranks_that_do_not_fit_stop_in_one_sentence(scene, words, folder):
     """Fails where ranks share a GPU (nccl's error), or differ (they train, or wait for ever)."""
     first, second = both(folder, scene)

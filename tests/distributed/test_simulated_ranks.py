@@ -1,4 +1,4 @@
-"""A world of threads: its collectives are those of processes, and no failure hangs it."""
+"""Ranks in threads: the collectives are those of processes, and an exception stops all ranks."""
 
 import pytest
 import torch
@@ -11,7 +11,7 @@ worlds = st.lists(st.integers(0, 3), min_size=1, max_size=4)
 
 
 @given(worlds)
-def test_what_is_gathered_is_everybody_s_rows(counts):
+def test_gather_gives_the_rows_of_all_ranks(counts):
     x = torch.arange(sum(counts))
     gathered = on_ranks(counts, lambda rank: rank.gather(x[rank.rows]))
     assert all(torch.equal(g, x) for g in gathered)
@@ -34,7 +34,7 @@ def test_totals_and_maxima_are_the_same_on_every_rank(counts):
         assert total == ranks.sum() and largest == ranks.max()
 
 
-def test_a_rank_that_fails_frees_the_others_and_says_why():
+def test_an_exception_on_one_rank_stops_all_and_is_raised():
     def work(rank):
         if rank.rank == 1:
             raise KeyError("no such pair")

@@ -1,4 +1,4 @@
-"""torchrun train.py: many ranks are one process with the same global batch, and none is left behind."""
+"""torchrun train.py: many ranks give what one process gives with the same batch; none is left over."""
 
 import os
 import random
@@ -38,15 +38,20 @@ def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
         command += ["--max-restarts", str(restarts), "--standalone"]
     command += [str(script), "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
     command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-                                "PYTHONPATH": str(ROOT)}  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     return subprocess.Popen(
-        command, cwd=ROOT, env=environment, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
+        command,
+        cwd=ROOT,
+        env=environment,
+        text=True,
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
 
 
-def loss_from_sums(process, timeout_s=300):
+def output_of(process, timeout_s=300):
     try:
         said, _ = process.communicate(timeout=timeout_s)
     except subprocess.TimeoutExpired:
@@ -95,45 +100,43 @@ def assert_the_same_run(one, two):
 
 
 def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
-    code, said = loss_from_sums(start(1, pairs_folder, tmp_path / "one", *THREE))
+    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
     # shares of 5 and 4 pairs, each in two parts
-    code, said = loss_from_sums(
-        start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4)
-    )
+    code, said = output_of(start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4))
     assert code == 0, said
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert_the_same_run(one, two)
-    _, said = loss_from_sums(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
+    _, said = output_of(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
     moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
     assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
 
 
-# ranks that meet in every forward pass, as those with synchronised batch norms do on GPUs
-MEET = """
+# ranks with a collective in every forward pass, as synchronized batch norms have on GPUs
+COLLECTIVE = """
 import sys
 import torch
 import train
 from miniclip.model.clip import CLIP
 
-def meet(module, inputs):
+def collective(module, inputs):
     if isinstance(module, CLIP) and torch.distributed.is_initialized():
         torch.distributed.all_reduce(torch.zeros(1))
         print(f"rank {torch.distributed.get_rank()}: {len(inputs[0])} pairs", flush=True)
 
-torch.nn.modules.module.register_module_forward_pre_hook(meet)
+torch.nn.modules.module.register_module_forward_pre_hook(collective)
 sys.exit(train.main())
 """
 
 
-def test_ranks_with_uneven_shares_meet_in_every_part(pairs_folder, tmp_path):
-    """One rank used to make two parts of its 5 pairs and the other one of its 4: with collectives in
-    the forward pass, which synchronised batch norm has on GPUs, they waited for ever."""
-    (tmp_path / "meet.py").write_text(MEET)
+def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path):
+    """Fails where one rank makes two parts of its 5 pairs and the other one of its 4: with
+    collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
+    (tmp_path / "collective.py").write_text(COLLECTIVE)
     two = ("--steps", 2, "--micro-batch", 4)
-    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "meet.py")
-    code, said = loss_from_sums(run, timeout_s=120)
+    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "collective.py")
+    code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
@@ -146,15 +149,15 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder
     for k in range(0, 33, 2):
         whole = (broken / f"{k}.png").read_bytes()
         (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
-    (tmp_path / "meet.py").write_text(MEET)
+    (tmp_path / "collective.py").write_text(COLLECTIVE)
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
-    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "meet.py")
-    code, said = loss_from_sums(run, timeout_s=120)
+    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "collective.py")
+    code, said = output_of(run, timeout_s=120)
     assert code == 0, said
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
-    lost = checkpoint.load(tmp_path / "run/checkpoint.pt")["lost"]
-    assert 0 < lost < 9, f"{lost} of 9 steps were skipped"
-    assert passes == [6 * (9 - lost)] * 2, f"{passes} forward passes in {9 - lost} steps"
+    skipped = checkpoint.load(tmp_path / "run/checkpoint.pt")["skipped_steps"]
+    assert 0 < skipped < 9, f"{skipped} of 9 steps were skipped"
+    assert passes == [6 * (9 - skipped)] * 2, f"{passes} forward passes in {9 - skipped} steps"
 
 
 @pytest.mark.slow
@@ -166,17 +169,24 @@ def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_fold
         "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
         "sys.exit(train.main())\n"
     )
-    code, said = loss_from_sums(start(1, pairs_folder, tmp_path / "one", *THREE))
+    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
-    run = start(2, pairs_folder, tmp_path / "two", *THREE, "--compile", *more,
-                script=tmp_path / "compiled.py")  # fmt: skip
-    code, said = loss_from_sums(run)
+    run = start(
+        2,
+        pairs_folder,
+        tmp_path / "two",
+        *THREE,
+        "--compile",
+        *more,
+        script=tmp_path / "compiled.py",
+    )
+    code, said = output_of(run)
     assert code == 0, said
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
-    code, said = loss_from_sums(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
+    code, said = output_of(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
     assert code != 0
     assert said.count("leaves some ranks without a pair") == 1, said
     assert not children_named(str(tmp_path / "run"))
@@ -185,13 +195,13 @@ def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
 @pytest.mark.slow
 def test_a_run_of_two_ranks_goes_on_alone(pairs_folder, tmp_path):
     whole = start(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
-    assert loss_from_sums(whole)[0] == 0
+    assert output_of(whole)[0] == 0
     run = start(2, pairs_folder, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
     while not (tmp_path / "moved/checkpoint.pt").exists() and run.poll() is None:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
-    loss_from_sums(run)
-    assert loss_from_sums(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
+    output_of(run)
+    assert output_of(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
     assert_close(weights(tmp_path / "whole"), weights(tmp_path / "moved"))
 
 
@@ -206,7 +216,7 @@ LONG = ("--steps", 120, "--save-every", 5, "--log-every", 5)
 @pytest.fixture(scope="module")
 def undisturbed(pairs_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, said = loss_from_sums(start(2, pairs_folder, out, *LONG))
+    code, said = output_of(start(2, pairs_folder, out, *LONG))
     assert code == 0, said
     return weights(out)
 
@@ -220,10 +230,10 @@ def test_killed_as_a_whole_ten_times(pairs_folder, tmp_path, undisturbed):
         time.sleep(moments.uniform(0, 0.4))
         for pid in children_named(str(out)):
             os.kill(pid, signal.SIGKILL)
-        loss_from_sums(run)
+        output_of(run)
         if (out / "checkpoint.pt").exists():
             checkpoint.load(out / "checkpoint.pt")  # never unreadable
-    code, said = loss_from_sums(start(2, pairs_folder, out, *LONG, "--resume"))
+    code, said = output_of(start(2, pairs_folder, out, *LONG, "--resume"))
     assert code == 0, said
     assert_same(undisturbed, weights(out))
     assert not children_named(str(out))
@@ -242,7 +252,7 @@ def test_one_rank_of_two_killed_five_times_is_restarted(pairs_folder, tmp_path, 
             deadline = time.monotonic() + 60
             while set(ranks) & set(children_named(str(out))) and time.monotonic() < deadline:
                 time.sleep(0.05)  # until torchrun has taken the others down
-    code, said = loss_from_sums(run)
+    code, said = output_of(run)
     assert code == 0, said[-3000:]
     assert_same(undisturbed, weights(out))
     assert not children_named(str(out))

@@ -1,7 +1,7 @@
-"""Who is wrong about the distributed gradient: open_clip's four settings, and ours, on two ranks.
+"""The gradients of the distributed loss: open_clip's four settings, and ours, on two ranks.
 
-Each rank gets half of a batch; a feature's gradient, as the average over ranks that DDP takes makes
-it count, is compared with the true one: that of the mean loss over the whole batch on one process.
+Each rank gets half of a batch. A feature's gradient, divided by the number of ranks as DDP does, is
+compared with the true one: that of the mean loss over the whole batch in one process.
 """
 
 import itertools
@@ -79,7 +79,7 @@ def truth():
 
 
 @pytest.mark.parametrize("whose", ["ours", *SETTINGS])
-def test_everybody_has_the_loss_and_the_gradient_of_the_scale(measured, truth, whose):
+def test_all_have_the_right_loss_and_gradient_of_the_scale(measured, truth, whose):
     value, _, scale = measured[whose]
     torch.testing.assert_close(value, truth[0])
     torch.testing.assert_close(scale, truth[2])
@@ -101,13 +101,13 @@ def test_local_logits_without_the_gather_s_gradient_are_wrong_in_every_direction
     low, middle, high = ratio.quantile(torch.tensor([0.05, 0.5, 0.95]).double()).tolist()
     seen = f"5 %, 50 %, 95 % of the ratios: {low:.2f} {middle:.2f} {high:.2f}"
     assert low < 0 and 0.4 < middle < 0.55 and high > 0.95, seen
-    # and no factor repairs it: what is left at the best one
+    # no factor corrects it: the error that is left with the best factor
     left = (got * (got * true).sum() / got.square().sum() - true).norm() / true.norm()
     assert left > 0.2, f"{left:.2f}; {seen}"
 
 
 def test_what_is_missing_there_is_the_columns_half(measured):
-    """A feature meets the others in its own row and in their columns; only the row is left."""
+    """A feature is in its row of the logits and in one column; only the row's gradient is left."""
     image, text = pairs()
     unit = [torch.nn.functional.normalize(x, dim=1) for x in (image, text)]
     logits = torch.tensor(LOG_SCALE).double().exp() * unit[0] @ unit[1].T

@@ -8,10 +8,20 @@ from miniclip.model.resnet import frozen_bn_stats
 
 
 def _step(
-    model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext, slices=None,
-    with_scale=True, average=False, kept=frozen_bn_stats, first=torch.no_grad, quiet=True,
-    fresh=False, equal=False,
-):  # fmt: skip
+    model,
+    parts,
+    loss_fn,
+    prepare=None,
+    autocast=contextlib.nullcontext,
+    slices=None,
+    with_scale=True,
+    average=False,
+    kept=frozen_bn_stats,
+    first=torch.no_grad,
+    quiet=True,
+    fresh=False,
+    equal=False,
+):
     raw = getattr(model, "module", model)
 
     def towers(part):

@@ -1,4 +1,4 @@
-"""Moments of 16 bits: rounding that is right on average, and an AdamW that cannot tell."""
+"""Moments of 16 bits: the rounding is right on average, and training ends where AdamW's does."""
 
 import math
 
@@ -164,7 +164,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path):
     assert not all(torch.equal(a, b) for a, b in apart), "the seed changes nothing"
 
 
-def test_the_moments_take_four_bytes_a_parameter_and_nobody_s_random_numbers():
+def test_the_moments_take_four_bytes_a_parameter_and_no_global_random_numbers():
     model = fresh()
     optimizer = HalfAdamW(model.parameters())
     before = torch.get_rng_state()
@@ -177,7 +177,7 @@ def test_the_moments_take_four_bytes_a_parameter_and_nobody_s_random_numbers():
     assert sum(t.numel() * t.element_size() for t in tensors) == 4 * count
 
 
-def test_it_refuses_what_it_cannot_do():
+def test_other_dtypes_and_wrong_numbers_are_refused():
     with pytest.raises(ValueError, match="float32 parameters.*float64"):
         HalfAdamW([torch.zeros(2, dtype=torch.float64, requires_grad=True)])
     with pytest.raises(ValueError, match="betas"):

@@ -1,4 +1,4 @@
-"""Saving while training goes on: what is saved, how often, one at a time, and a disk that fails."""
+"""Saving during training: what is saved, how often, one at a time, and a disk that is full."""
 
 import threading
 import time

@@ -1,0 +1,106 @@
+"""What a run prints and logs: a header, a line every few steps, and the same numbers in log.jsonl.
+
+Only rank 0 prints and writes. Left out: TensorBoard and online services.
+"""
+
+import json
+import math
+import time
+
+import torch
+from torch.nn import functional as F
+
+from miniclip.common import emulates, replacing
+from miniclip.distributed.collectives import dist_info, print0
+
+
+def print_header(args, model, tokenizer, pairs, monitor, device):
+    """Print what is trained, on how many pairs, for how long and where."""
+    length = f"{monitor.steps:,} steps" if monitor.steps < math.inf else f"{args.minutes:g} minutes"
+    parts = [
+        f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters",
+        f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on",
+        f"{tokenizer.vocab_size:,} tokens",
+        f"batch {monitor.batch_size:,}",
+        length,
+        f"{args.precision} on {dist_info()[1]} x {device.type}",
+    ]
+    if monitor.step:
+        parts.append(f"resumed at step {monitor.step:,}")
+    print0(" | ".join(parts), flush=True)
+    if device.type == "cpu" and emulates(args.precision):
+        print0(
+            f"this CPU has no {args.precision} arithmetic that torch can use: it is emulated, and "
+            "a step takes about ten times as long as with --precision fp32",
+            flush=True,
+        )
+
+
+class RunLog:
+    """Lines about the run every `every` steps, in the file out/log.jsonl and printed.
+
+    step: where the run starts, 0 or that of the checkpoint. A killed run may have logged later
+    steps, which the resumed run takes again: their lines are removed.
+    """
+
+    def __init__(self, out, every, step):
+        self.path, self.every = out / "log.jsonl", every
+        self.last = time.monotonic(), step  # of the last line
+        if dist_info()[0] == 0:
+            kept = [line for line in read_log(self.path) if line["step"] <= step]
+            with replacing(self.path) as file:
+                file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
+
+    def write(self, monitor, result, lr):
+        """Write the line of the present step, if it is due. result: train_step's, None: no line."""
+        step = monitor.step
+        due = step % self.every == 0 or step == 1 or monitor.done
+        if result is None or not due or dist_info()[0]:
+            return
+        now, (before, step_before) = time.monotonic(), self.last
+        step_ms = 1000 * (now - before) / (step - step_before)
+        self.last = now, step
+        line = {
+            "step": step,
+            "epoch": step / monitor.steps_per_epoch,
+            "loss": result.loss.item(),
+            "scale": result.scale.item(),
+            "lr": lr,
+            "accuracy": in_batch_accuracy(result.image, result.text),
+            "grad_norm": result.grad_norm.item(),
+            "batch_size": monitor.batch_size,
+            "skipped_steps": monitor.skipped_steps,
+            "skipped": len(monitor.skipped),
+            "step_ms": step_ms,
+            "pairs_per_s": 1000 * monitor.batch_size / step_ms,
+        }
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        left = min(
+            (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
+        )
+        skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
+        print(
+            f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
+            f"epoch {line['epoch']:.1f} | "
+            f"loss {line['loss']:.4f} (log N {math.log(monitor.batch_size):.2f}) | "
+            f"scale {line['scale']:.1f} | lr {lr:.1e} | accuracy {line['accuracy']:.2f} | "
+            f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
+            f"ETA {int(left) // 60}:{int(left) % 60:02d}",
+            flush=True,
+        )
+
+
+@torch.no_grad()
+def in_batch_accuracy(image, text, at_most=1024):
+    """The share of pictures whose own caption is the nearest one, among `at_most` of this rank."""
+    image, text = F.normalize(image[:at_most], dim=1), F.normalize(text[:at_most], dim=1)
+    nearest = (image @ text.T).argmax(1)
+    return (nearest == torch.arange(len(image), device=image.device)).float().mean().item()
+
+
+def read_log(path):
+    """The lines of a log.jsonl as dicts. The last one is left out if it is incomplete: a run was
+    killed."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]

@@ -1,0 +1,101 @@
+"""How long a run goes on: steps, time, signals and patience, decided by all ranks together.
+
+Before each step the ranks take the maximum of a few numbers (one all-reduce), so that all of them
+stop, save or leave the step out together. Left out: early stopping by a validation loss.
+"""
+
+import math
+import time
+
+from miniclip.common import UserError
+from miniclip.data import report_skipped
+from miniclip.data.loader import planned_parts
+from miniclip.distributed import process_group
+from miniclip.distributed.collectives import dist_info
+
+PATIENCE = 20  # steps in a row without a finite gradient, after which the run is given up
+
+
+class Monitor:
+    """The progress of a run, and what the ranks decided about the present step.
+
+    args: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
+    that cannot be read; due: step -> bool, whether rank 0 should save after this step.
+    stop: the number of the signal that ends the run, or 0. save: whether to save after this step.
+    """
+
+    def __init__(self, args, train_pairs, skipped, due, device):
+        self.device, self.due, world = device, due, dist_info()[1]
+        self.batch_size = min(args.batch_size, train_pairs)
+        self.steps_per_epoch = train_pairs // self.batch_size
+        in_epochs = math.ceil(args.epochs * self.steps_per_epoch) if args.epochs else math.inf
+        self.steps = args.steps or in_epochs
+        self.budget_s = args.minutes * 60 if args.minutes else math.inf
+        self.fewest = 1  # pairs that a rank needs to take part in a step: one for each micro-batch
+        if args.micro_batch and world > 1:
+            self.fewest = planned_parts(self.batch_size, args.micro_batch, world)
+        self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
+        self.failures, self.stop, self.save = 0, 0, False  # failures: skipped steps in a row
+
+    def state_dict(self):
+        """The progress, for a checkpoint."""
+        names = ("step", "seconds", "skipped_steps", "skipped")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state):
+        """Go on from the progress in a checkpoint; other keys of `state` are ignored."""
+        skipped = self.skipped | state["skipped"]
+        vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)
+
+    @property
+    def done(self):
+        """Whether the steps or the time are used up."""
+        return self.step >= self.steps or self.seconds >= self.budget_s
+
+    @property
+    def progress(self):
+        """The share of the run that is over, from 0 to 1, by steps or by time; for the schedule."""
+        return max(self.step / (self.steps + 1), min(1, self.seconds / self.budget_s))
+
+    def batches(self, loader, received):
+        """Yield the parts of one batch after the other, until the run is done or a signal arrives.
+
+        loader: yields data's Batch; received: the list of noted_signals. A batch is replaced by an
+        empty list, and all ranks leave the step out, when some rank has too few pairs because
+        pictures could not be read.
+        """
+        started = time.monotonic() - self.seconds
+        while not (self.done or self.stop):
+            parts, unreadable = next(loader)
+            self.step += 1
+            pairs_here = sum(len(tokens) for _, tokens in parts)
+            new = {name: why for name, why in unreadable if name not in self.skipped}
+            self.stop, missing, self.seconds, self.save, any_new = process_group.any_rank(
+                self.device,
+                max(received, default=0),
+                pairs_here < self.fewest,
+                time.monotonic() - started,
+                dist_info()[0] == 0 and self.due(self.step),
+                len(new) > 0,
+            )
+            for of_rank in process_group.gather(new) if any_new else ():
+                self.skipped |= of_rank
+            yield [] if missing else parts
+
+    def update(self, result):
+        """Count a step that was skipped: result is None or not finite.
+
+        Such a step is not followed by a save. Raises UserError after PATIENCE of them in a row.
+        """
+        finite = result is not None and result.finite
+        self.failures = 0 if finite else self.failures + 1
+        self.skipped_steps += not finite
+        self.save = self.save and finite
+        if self.failures == PATIENCE:
+            raise UserError(
+                f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
+                "checkpoint is unchanged: try a lower --lr, or --precision bf16"
+                if result is not None
+                else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
+                f"{report_skipped(list(self.skipped.items()))}"
+            )

@@ -1,0 +1,45 @@
+"""Between the loop and the model: synchronized batch norm, torch.compile, DDP, parts on the GPU.
+
+The comments say what one of them needs when it is used together with another. Left out: sharding
+the weights over GPUs (FSDP).
+"""
+
+import torch
+from torch.nn.parallel import DistributedDataParallel
+
+from miniclip.data.loader import join
+from miniclip.data.prefetch import PartsAhead
+from miniclip.distributed.collectives import dist_info
+
+
+def wrap(model, args, device):
+    """The model as training calls it: --sync-bn and --compile, and inside DDP on many ranks."""
+    if args.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    towers = torch.compile(model) if args.compile else model
+    if args.grad_checkpointing and torch.__version__ < (2, 13):
+        # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
+        torch._dynamo.config.optimize_ddp = False
+    if dist_info()[1] > 1:  # each rank has its own batch-norm averages; those of rank 0 are saved
+        ids = [device.index] if device.type == "cuda" else None
+        towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)
+    return towers
+
+
+def prepared_parts(parts, args, device):
+    """(parts, prepare) of a batch, for train_step: its micro-batches, or all of it as one part.
+
+    prepare(part) -> (images float32, normalized, tokens), on the device.
+    """
+    parts = [part for part in parts if len(part[1])]  # a rank without others may have fewer parts
+    if not args.micro_batch:
+        parts = [join([[side.to(device) for side in part] for part in parts])]
+    ahead = PartsAhead(parts, device)
+
+    def prepare(part):
+        images, tokens = ahead(part)
+        if args.compile:  # one compilation for captions of every length
+            torch._dynamo.maybe_mark_dynamic(tokens, 1)
+        return images, tokens
+
+    return parts, prepare
