@@ -1,10 +1,11 @@
-"""The GPU half of `python -m kernels.bench`: the whole loss, every kernel, the peers, one run.
+"""The GPU half of `python -m kernels.bench`: the whole loss, every kernel, other implementations.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
 90th percentile), beside the floor and the prediction of roofline.py when the card is known there.
 Peak bytes are what the allocator held above the features; the gradient's error is against float64 on
-a slice of rows. Peers run when they are installed: open_clip (eager, and under torch.compile),
-memeff, Inf-CL. Nobody has run this yet on a card: every GPU time in this repository is predicted.
+a slice of rows. Other implementations run when they are installed: open_clip (eager, and under
+torch.compile), memeff, Inf-CL. This has not been run on a GPU yet: every GPU time in this repository
+is predicted.
 """
 
 import importlib.util
@@ -14,7 +15,7 @@ import math
 import torch
 import triton
 
-from kernels.bench.__main__ import plot
+from kernels.bench.plot import plot
 from kernels.fused import launch
 from kernels.report import roofline
 from kernels.softmax import LN2, fixed_shift
