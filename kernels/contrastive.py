@@ -41,8 +41,8 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     Returns (loss, saved): loss 0-d float32 (float64 for float64 operands), the mean over all N
     pairs; saved, a tuple of tensors of O(N E).
     """
-    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
-    scale_log2 = scale_log2.to(image.device)
+    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype))
+    scale_log2 = scale_log2.reshape(()).to(image.device)
     # an infinite scale must give NaN, not a finite loss
     scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan)
     rows, row_norm = ops.normalize(image, dtype)

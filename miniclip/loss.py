@@ -87,7 +87,10 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
         if value not in known:
             raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, not {value}")
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
-    if backend == "torch" or backend == "auto" and not _is_triton_better(image, dtype):
+    if backend == "auto":  # Triton on a GPU of the A100's generation or newer
+        new = image.is_cuda and torch.cuda.get_device_capability(image.device) >= (8, 0)
+        backend = "triton" if new and not _triton_problem(image, dtype) else "torch"
+    if backend == "torch":
         return reference, dtype
     if precision == "auto" and image.is_cuda and dtype != torch.float64:
         dtype = torch.float16  # unit rows need no range, and the error is a tenth of bfloat16's
@@ -96,13 +99,6 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     from kernels.fused import launch
 
     return launch, dtype
-
-
-def _is_triton_better(image, dtype):
-    """Whether "auto" means Triton: where it runs, on a GPU of the A100's generation or newer."""
-    if not image.is_cuda or _triton_problem(image, dtype):
-        return False
-    return torch.cuda.get_device_capability(image.device) >= (8, 0)
 
 
 def _triton_problem(image, dtype):
@@ -119,7 +115,6 @@ def _triton_problem(image, dtype):
             f"the Triton kernels need a GPU, but image is on {image.device} "
             "(TRITON_INTERPRET=1 interprets them, slowly, for tests)"
         )
-    return None
 
 
 def _plan_together(arguments, group):

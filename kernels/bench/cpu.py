@@ -112,9 +112,7 @@ def measure(name, n, d, threads, steps, warm_up):
 def fresh(*arguments):
     """`measure` of these arguments in a process of its own."""
     command = [sys.executable, "-m", "kernels.bench.cpu", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr}")
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 

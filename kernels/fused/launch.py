@@ -28,9 +28,7 @@ except ImportError:  # older Tritons: pointers everywhere
 @functools.cache
 def arch_of(device):
     """80, 90, ... of a CUDA device; 0 for the interpreter."""
-    if INTERPRET:
-        return 0
-    major, minor = torch.cuda.get_device_capability(device)
+    major, minor = (0, 0) if INTERPRET else torch.cuda.get_device_capability(device)
     return 10 * major + minor
 
 
@@ -66,10 +64,9 @@ def _launch(name, plan, shape, *arguments, **changed):
 
 def normalize(x, dtype):
     """As reference.normalize; x of any strides, D up to 2048."""
-    m = len(x)
     xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
-    norm = torch.empty(m, dtype=torch.float32, device=x.device)
-    _launch("normalize", _plan("normalize", x), (m, None), x, xhat, norm, m, *x.stride())
+    norm, sizes = torch.empty(len(x), dtype=torch.float32, device=x.device), (len(x), *x.stride())
+    _launch("normalize", _plan("normalize", x), (len(x), None), x, xhat, norm, *sizes)
     return xhat, norm
 
 

@@ -33,11 +33,6 @@ ROWWISE = {
 KERNELS = TILED | ROWWISE
 
 
-def grad_scale(dtype):
-    """The factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39."""
-    return 2.0**15 if dtype == torch.float16 else 1.0
-
-
 @functools.cache
 def constants(name, arch, dtype, d, tma):
     """The constexprs of a kernel of KERNELS, num_warps and num_stages, as a dict not to be changed.
@@ -47,7 +42,9 @@ def constants(name, arch, dtype, d, tma):
     if name in ROWWISE:
         return row_shape(d)
     transposed = name == "product transposed"
-    known = dict(TMA=tma, PRECISION="ieee", D=d, LOWEST=LOWEST, GRAD_SCALE=grad_scale(dtype))
+    # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
+    grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
+    known = dict(TMA=tma, PRECISION="ieee", D=d, LOWEST=LOWEST, GRAD_SCALE=grad_scale)
     known.update(TRANSPOSED=transposed, ADD=transposed)
     taken = {key: known[key] for key in known.keys() & set(KERNELS[name][0].arg_names)}
     return tile_shape(name, arch, dtype.itemsize, d) | taken

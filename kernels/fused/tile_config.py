@@ -16,27 +16,27 @@ def tile_shape(kernel, arch, dtype_bytes, d):
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
     """
+    padded = max(16, _power_of_two(d))
     if arch == 0:
-        bk = min(128, max(16, _power_of_two(d)))  # wider than below: fewer steps of numpy
+        bk = min(128, padded)  # wider than below: fewer steps of numpy
         return dict(BM=64, BN=64, BK=bk, num_warps=4, num_stages=1)
-    bk = min(64, max(16, _power_of_two(d)))
-    if kernel.startswith("product"):
-        bk = 64  # not dimensions here, but rows or columns
+    # a product's BK is not of dimensions, but of rows or columns
+    bk = 64 if kernel.startswith("product") else min(64, padded)
     if dtype_bytes == 4:
-        # at 64 columns the transposed product spills on sm_80, the online kernel on sm_86 and sm_120
-        bn = 32 if kernel in ("online", "product transposed") else 64
-        return dict(BM=64, BN=bn, BK=min(bk, 32), num_warps=4, num_stages=2)
-    shape = dict(BM=128, BN=128, BK=bk, num_warps=8, num_stages=3)
+        # at 64 columns the online kernel spills on sm_86 and sm_120; so does the transposed product
+        # on sm_80 with 4 warps, even at 32 columns
+        narrow, adds = kernel in ("online", "product transposed"), kernel == "product transposed"
+        shape = dict(BM=64, BN=32 if narrow else 64, BK=min(bk, 32))
+        return dict(shape, num_warps=8 if adds else 4, num_stages=2)
+    bn = 128
     if uses_tma(arch, dtype_bytes, d):
         # a product's columns are dimensions: 640 = 5 * 128 would waste 17 % of 3 * 256
         if kernel == "gradient" or (kernel == "product" and d % 256 == 0):
-            shape["BN"] = 256
+            bn = 256
         # tried 128 x 256 for the transposed product, which adds to C: 234 registers, spills on sm_100
-    elif kernel == "online":
-        shape["BN"] = 64  # 24 bytes of spills at 128
-    elif kernel == "product transposed" and arch == 120:
-        shape["BN"] = 64  # 8 bytes of spills at 128
-    return shape
+    elif kernel == "online" or (kernel == "product transposed" and arch == 120):
+        bn = 64  # at 128 the online kernel spills 24 bytes, the product 8
+    return dict(BM=128, BN=bn, BK=bk, num_warps=8, num_stages=3)
 
 
 def default_chunk(columns, dtype_bytes):
