@@ -1,6 +1,8 @@
-"""The contrastive loss as block operations, twice: in plain torch and in Triton.
+"""The contrastive loss as operations on blocks of similarities, in plain torch and in Triton.
 
 Read in this order: softmax.py (the numbers of one row), reference.py (the block operations in
-torch), contrastive.py (strings them together). This package imports torch and triton only, and
-everything but the Triton files works where Triton is missing.
+torch), contrastive.py (forward and backward from block operations), op.py (the loss under
+torch.compile), fused/ (the block operations in Triton), report/ (what the compiler makes of them),
+bench/ (time and memory). cards.py has the GPUs' numbers, table.py prints tables. The folder imports
+torch and triton only, bench/ excepted, and only fused/, report/ and bench/gpu.py need triton.
 """

@@ -3,9 +3,10 @@
 miniclip/cost/plan.py reads the data sheets, kernels/report/roofline.py what was measured.
 """
 
-# Dense 10^12 flop/s with 32-bit sums (0: the card has no such type), GiB of memory; GB/s one way to
-# the other cards of a machine (half of what NVLink or PCIe have both ways) and to other machines (a
-# GPU's share of the network of the maker's own eight-GPU machine; 50 Gbit/s for cards sold alone)
+# fp16, bf16, fp32: dense products in 10^12 flop/s with 32-bit sums (0: the card has no such type).
+# link: GB/s one way to the other cards of a machine, half of NVLink's or PCIe's total of both ways.
+# network: GB/s one way to other machines, a GPU's share in NVIDIA's eight-GPU machine with this card;
+# 50 Gbit/s for cards that are sold singly.
 COLUMNS = ("fp16", "bf16", "fp32", "memory_gib", "link_gb_s", "network_gb_s")
 GPUS = {
     name: dict(zip(COLUMNS, numbers))
@@ -21,6 +22,6 @@ GPUS = {
     ]
 }
 
-# measured by others on one card: fp16 products of 8192^3, copies; exp2: 16 a clock an SM
+# measured by others on one card: fp16 products of 8192^3, and copies. exp2: 16 per clock and SM
 GPUS["h100"] |= dict(flop_per_s=790e12, bytes_per_s=3.0e12, exp2_per_s=16 * 132 * 1.7e9)
 GPUS["a100"] |= dict(flop_per_s=270e12, bytes_per_s=1.7e12, exp2_per_s=16 * 108 * 1.4e9)

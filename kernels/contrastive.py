@@ -1,13 +1,13 @@
-"""The contrastive loss from block operations: forward, backward, one device or many.
+"""The contrastive loss from block operations: forward and backward, on one device or many.
 
-    normalize -> sums of one block -> all-reduce the column sums -> rescue -> finish
+    normalize -> sums of one block -> all-reduce the column sums -> rescue -> loss from sums
     gradient of the block -> reduce-scatter the column gradients -> normalize backward
 
-Written once. `ops` is a module of block operations (reference.py, or the Triton one) and
-`collectives` an object with the four that cross ranks; alone, each gives its argument back. The
-images of this rank are the block's rows, everybody's texts its columns: each similarity is computed
-by exactly one rank. No N x N tensor exists at any time. Left out: checks of the arguments
-(miniclip/loss.py) and what crosses ranks (miniclip/distributed/collectives.py).
+This rank's images are the block's rows, the texts of all ranks its columns, so each similarity is
+computed by one rank only. `ops` is a module of block operations (reference.py or fused/launch.py).
+`collectives` has the four operations that cross ranks; without other ranks each returns its
+argument. No N x N tensor exists at any time. Left out: checks of the arguments (miniclip/loss.py)
+and collectives of many ranks (miniclip/distributed/collectives.py).
 """
 
 import torch
@@ -17,88 +17,83 @@ from kernels.softmax import LN2, double, fixed_shift, loss_from_sums, merge, nee
 
 
 class LocalCollectives:
-    """The collectives of one rank that has everything: identities."""
+    """The collectives on one rank: each of the four returns its argument.
+
+    gather(x), (M, ...) -> (N, ...): the rows of all ranks, in the order of ranks. total(x) and
+    largest(x): the sum and the maximum over ranks, on every rank. scatter(x), (N, ...) -> (M, ...):
+    the sum over ranks, of which each rank gets its own rows.
+    """
 
     offset = 0  # pairs on the ranks before this one
     world = 1
 
-    def gather(self, x):
-        """Everybody's rows, in the order of ranks. x: (M, ...) -> (N, ...)."""
+    @staticmethod
+    def gather(x):
+        """x itself."""
         return x
 
-    def total(self, x):
-        """The sum over ranks, on every rank."""
-        return x
-
-    def largest(self, x):
-        """The maximum over ranks, on every rank."""
-        return x
-
-    def scatter(self, x):
-        """The sum over ranks, of which each keeps its own rows. x: (N, ...) -> (M, ...)."""
-        return x
+    total = largest = scatter = gather
 
 
 def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     """The loss, and what `backward` needs. image, text: (M, E), this rank's pairs.
 
-    Returns (loss, kept): loss 0-d float32 (float64 for float64 operands), the mean over all N
-    pairs; kept, a tuple of tensors of O(N E).
+    Returns (loss, saved): loss 0-d float32 (float64 for float64 operands), the mean over all N
+    pairs; saved, a tuple of tensors of O(N E).
     """
-    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
-    scale_log2 = scale_log2.to(image.device)
-    scale_log2 = scale_log2.masked_fill(
-        scale_log2.isinf(), torch.nan
-    )  # an infinite scale must not look like a number
+    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype))
+    scale_log2 = scale_log2.reshape(()).to(image.device)
+    # an infinite scale must give NaN, not a finite loss
+    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan)
     rows, row_norm = ops.normalize(image, dtype)
-    own, column_norm = ops.normalize(text, dtype)
-    cosines = ops.diagonal(rows, own)
-    matched_rows = double(cosines) * double(scale_log2)
-    columns, matched = collectives.gather(own), collectives.gather(matched_rows)
+    local_columns, column_norm = ops.normalize(text, dtype)
+    matched_rows = double(ops.diagonal(rows, local_columns)) * double(scale_log2)
+    columns, matched = collectives.gather(local_columns), collectives.gather(matched_rows)
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, dtype)
 
-    shift, floor = fixed_shift(
-        scale_log2, n
-    )  # the same on every rank, so column sums simply add up
+    # the shift is the same on every rank, so the ranks' column sums can be added
+    shift, floor = fixed_shift(scale_log2, n)
     z_rows, z_columns = ops.sums(rows, columns, scale_log2, shift, offset, chunk)
     z_columns = collectives.total(z_columns)
 
-    # rows have met every column here; columns have met the rows of one rank only
-    lost = needs_rescue(z_rows, floor)
-    highest, z = ops.online_sums(rows, columns, scale_log2, lost, offset, chunk)
-    z_rows, shift_rows = torch.where(lost, z, z_rows), torch.where(lost, highest, shift)
-    lost = needs_rescue(z_columns, floor)
-    highest, z = ops.online_sums(columns, rows, scale_log2, lost, -offset, chunk)
+    # a row's sum is over all columns here; a column's rescue is over this rank's rows, then merged
+    flagged = needs_rescue(z_rows, floor)
+    highest, z = ops.online_sums(rows, columns, scale_log2, flagged, offset, chunk)
+    z_rows, shift_rows = torch.where(flagged, z, z_rows), torch.where(flagged, highest, shift)
+    flagged = needs_rescue(z_columns, floor)
+    highest, z = ops.online_sums(columns, rows, scale_log2, flagged, -offset, chunk)
     highest, z = merge(highest, z, collectives.largest, collectives.total)
-    z_columns, shift_columns = torch.where(lost, z, z_columns), torch.where(lost, highest, shift)
+    z_columns, shift_columns = (
+        torch.where(flagged, z, z_columns),
+        torch.where(flagged, highest, shift),
+    )
 
     loss_rows, one_minus_p_rows, lse_rows = loss_from_sums(z_rows, shift_rows, matched_rows)
-    loss_columns, one_minus_p_columns, lse_columns = loss_from_sums(
-        z_columns, shift_columns, matched
-    )
+    of_columns = loss_from_sums(z_columns, shift_columns, matched)
+    loss_columns, one_minus_p_columns, lse_columns = of_columns
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
-    kept = (rows, row_norm, columns, column_norm, scale_log2)
-    kept += (lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns)
-    return loss.to(scale_log2.dtype).to(scale_log2.device), kept
+    softmaxes = lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns
+    saved = rows, row_norm, columns, column_norm, scale_log2, *softmaxes
+    return loss.to(scale_log2.dtype).to(scale_log2.device), saved
 
 
-def backward(upstream, kept, ops, collectives, dtypes, chunk):
+def backward(upstream, saved, ops, collectives, dtypes, chunk):
     """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
 
     The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
-    true ones: an average over ranks, which is what DDP takes of parameters, makes them right.
+    true ones, because DDP averages the gradients of parameters over ranks.
     """
-    rows, row_norm, columns, column_norm, scale_log2, *rest = kept
+    rows, row_norm, columns, column_norm, scale_log2, *softmaxes = saved
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, rows.dtype)
-    g_rows, g_columns, unit = ops.gradient(rows, columns, scale_log2, *rest, offset, chunk)
+    g_rows, g_columns, unit = ops.gradient(rows, columns, scale_log2, *softmaxes, offset, chunk)
     g_columns = collectives.scatter(g_columns)
     # S = exp(logit_scale) * cosine, and the loss is a mean over n
     factor = upstream.to(scale_log2.dtype) * scale_log2 * (LN2 * unit * collectives.world / n)
-    own = columns[offset : offset + len(g_columns)]
+    local_columns = columns[offset : offset + len(g_columns)]
     d_image, row_dot = ops.normalize_backward(g_rows, rows, row_norm, factor, dtypes[0])
-    d_text, _ = ops.normalize_backward(g_columns, own, column_norm, factor, dtypes[1])
+    d_text, _ = ops.normalize_backward(g_columns, local_columns, column_norm, factor, dtypes[1])
     d_scale = collectives.total(double(row_dot).sum()) / collectives.world
     return d_image, d_text, d_scale
 
@@ -110,10 +105,10 @@ class Contrastive(torch.autograd.Function):
     def forward(ctx, image, text, logit_scale, ops, collectives, dtype, chunk):
         """image, text: (M, E); logit_scale: one element; dtype: the operands'. Returns 0-d."""
         with torch.autocast(image.device.type, enabled=False):
-            loss, kept = forward(image, text, logit_scale, ops, collectives, dtype, chunk)
-        ctx.save_for_backward(*kept)
-        ctx.how = ops, collectives, (image.dtype, text.dtype), chunk
-        ctx.like = logit_scale.dtype, logit_scale.device, logit_scale.shape
+            loss, saved = forward(image, text, logit_scale, ops, collectives, dtype, chunk)
+        ctx.save_for_backward(*saved)
+        ctx.arguments = ops, collectives, (image.dtype, text.dtype), chunk
+        ctx.scale = logit_scale.dtype, logit_scale.device, logit_scale.shape
         return loss
 
     @staticmethod
@@ -124,7 +119,10 @@ class Contrastive(torch.autograd.Function):
                 "the contrastive loss has no second derivative; use miniclip.loss.clip_loss for that"
             )
         with torch.autocast(upstream.device.type, enabled=False):
-            d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.how)
-        dtype, device, shape = ctx.like
-        d_scale = d_scale.to(dtype).to(device).reshape(shape)
-        return d_image, d_text, d_scale, None, None, None, None
+            d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.arguments)
+        return d_image, d_text, like_scale(d_scale, *ctx.scale), None, None, None, None
+
+
+def like_scale(d_scale, dtype, device, shape):
+    """The scale's gradient with the scale's dtype, device and shape."""
+    return d_scale.to(dtype).to(device).reshape(shape)  # in this order: mps has no float64

@@ -1,19 +1,18 @@
-"""The block operations in plain torch: readable, for CPUs, and what runs where Triton is missing.
+"""The block operations in plain torch, for CPUs and where Triton is missing.
 
-A block is `rows` (this rank's pairs, M of them) against `columns` (everybody's, N of them); the
-match of row i is column i + offset. Only a chunk of c rows of similarities exists at a time, in
-scratch that is allocated once (fresh temporaries cost 1.7 times the time). Elementwise operations
-on it take a few rows at a time, which stay in the cache from one operation to the next. Operands are
-unit rows in the dtype asked for; sums and products are float32, or float64 for float64 operands. The
-Triton files have operations of the same names and arguments. Left out: anything about ranks or
-autograd.
+A block is `rows` (this rank's M images) against `columns` (the N texts of all ranks); the match of
+row i is column i + offset. Only a chunk of c rows of similarities exists at a time, in scratch that
+is allocated once (fresh temporaries cost 1.7 times the time). Elementwise operations on it take a few
+rows at a time, which stay in the cache from one operation to the next. Operands are unit rows in the
+dtype asked for; sums and products are float32, or float64 for float64 operands. fused/launch.py has
+operations of the same names and arguments. Left out: ranks and autograd (contrastive.py).
 """
 
 import torch
 
 from kernels.softmax import LOWEST, absorb
 
-# what options and arguments called precision take; those of the towers take all but fp64
+# the values of arguments called precision; options of the commands take all but fp64
 PRECISIONS = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
@@ -23,7 +22,7 @@ PRECISIONS = {
 
 
 def accumulator(dtype):
-    """The dtype sums are kept in: float64 for float64 operands, float32 for all others."""
+    """The dtype of sums: float64 for float64 operands, float32 for all others."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
@@ -35,8 +34,8 @@ def default_chunk(columns, dtype):
 def few(like):
     """Rows of a matrix like this that elementwise operations take at a time, at least 1.
 
-    On a CPU 512 KiB of float32 a thread, a quarter of an L2 cache of 2 MiB; elsewhere 64 MiB, so that
-    launches are few.
+    On a CPU 512 KiB of float32 per thread, a quarter of an L2 cache of 2 MiB; elsewhere 64 MiB, so
+    that there are few launches.
     """
     elements = 2**17 * torch.get_num_threads() if like.device.type == "cpu" else 2**24
     return max(1, elements // like.shape[1])
@@ -45,8 +44,9 @@ def few(like):
 def normalize(x, dtype):
     """Rows scaled to length 1. x: (M, D) -> (xhat (M, D) in dtype, norm (M,) float32 or 64).
 
-    A zero row stays zero and its norm is given as infinite, so that dividing by the norm makes its
-    gradient zero. Dividing by the largest magnitude first keeps squares from over- or underflowing.
+    A row of zeros stays zero, and its norm is given as infinite, so that dividing by the norm makes
+    its gradient zero. A row is divided by its largest magnitude first, so that squares neither
+    overflow nor underflow.
     """
     xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
     norm = torch.empty(len(x), dtype=accumulator(dtype), device=x.device)
@@ -63,12 +63,12 @@ def normalize(x, dtype):
 
 
 def normalize_backward(g, xhat, norm, factor, dtype):
-    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
+    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    With g' = factor * g the gradient of the loss by xhat: along = <xhat, g'> and
-    dx = (g' - xhat along) / norm, perpendicular to x. g is overwritten when it has the dtype asked
-    for. sum(along) over all rows is the gradient of logit_scale: the loss sees logit_scale and xhat
-    only in the products exp(logit_scale) <xhat, yhat>.
+    With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
+    dx = (g' - xhat row_dot) / norm, perpendicular to x. g is overwritten when it has the dtype asked
+    for. The sum of row_dot over all rows is the gradient of logit_scale, because the loss depends on
+    logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
     row_dot = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
@@ -90,10 +90,10 @@ def diagonal(x, y):
 
 
 def sums(rows, columns, scale_log2, shift, offset, chunk):
-    """Off-diagonal exponential sums of a block, over its rows and over its columns.
+    """Sums of a block's exponentials, the matches left out, over its rows and over its columns.
 
     rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and z_columns
-    (N,), the sums of 2^(S - shift) without the matches.
+    (N,), sums of 2^(S - shift).
     """
     acc = accumulator(rows.dtype)
     columns = columns.to(acc)
@@ -109,17 +109,17 @@ def sums(rows, columns, scale_log2, shift, offset, chunk):
         for e, z in zip(*(t.split(few(s)) for t in (s, z_rows[start : start + chunk]))):
             torch.sum(e.sub_(shift).exp2_(), 1, out=z)
             by_column += e.sum(0)
-        z_columns += by_column  # a chunk at a time: M small additions in a row would lose digits
+        z_columns += by_column  # once per chunk: M additions in sequence would lose digits
     return z_rows, z_columns
 
 
 def online_sums(mine, others, scale_log2, flagged, offset, chunk):
-    """The same sums for the flagged of `mine`, each against its own maximum: nothing can vanish.
+    """The same sums for the flagged rows of `mine`, each less its own maximum: none can vanish.
 
     mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],
     offset of either sign. Returns (highest, z), both (M,): the largest S among the others (LOWEST
-    when there are none) and the sum of 2^(S - highest). (LOWEST, 0) where not flagged.
-    Asks the device which rows are flagged, so a GPU waits here; the Triton kernel does not.
+    when there are none) and the sum of 2^(S - highest). (LOWEST, 0) where not flagged. The host waits
+    for the device here, to learn which rows are flagged; with the Triton kernel it does not.
     """
     acc = accumulator(mine.dtype)
     highest = torch.full((len(mine),), LOWEST, dtype=acc, device=mine.device)
@@ -147,15 +147,15 @@ def gradient(
     offset,
     chunk,
 ):
-    """Gradients of the block by its unit rows and unit columns, but for a factor.
+    """Gradients of the block by its unit rows and unit columns, up to a factor.
 
-    rows: (M, D), columns: (N, D); lse_*, rest_*: what `loss_from_sums` gave for all M rows and N columns.
-    Returns (g_rows (M, D), g_columns (N, D), unit): unit * g is the gradient of N * loss by the
-    cosines, carried to the operands: unit * G @ columns and unit * G.T @ rows, with
+    rows: (M, D), columns: (N, D); lse_*, one_minus_p_*: what `loss_from_sums` gave for all M rows and
+    N columns. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
+    unit * g_columns = G.T @ rows, where
 
-        d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+        G[i, j] = d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
-    and on the diagonal P_row - 1 = -rest_row, so that nothing cancels.
+    and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """
     acc = accumulator(rows.dtype)
     columns = columns.to(acc)
@@ -164,21 +164,16 @@ def gradient(
     scratch = g_rows.new_empty(min(chunk, len(rows)), len(columns))
     p_columns = torch.empty_like(scratch[: few(scratch)])
     for start in range(0, len(rows), chunk):
-        here = slice(start, start + chunk)
+        here, first = slice(start, start + chunk), start + offset
         part = rows[here].to(acc)
-        g = torch.mm(
-            part * scale_log2, columns.T, out=scratch[: len(part)]
-        )  # (c, N), S until the loop
+        # (c, N): S before the loop, 2 G after it, but for the matches
+        g = torch.mm(part * scale_log2, columns.T, out=scratch[: len(part)])
         for s, lse in zip(*(t.split(len(p_columns)) for t in (g, lse_rows[here, None]))):
             p = torch.sub(s, lse_columns, out=p_columns[: len(s)]).exp2_()
             s.sub_(lse).exp2_().add_(p)
-        matches = g.diagonal(start + offset)
-        first = start + offset
-        one_minus_p = (
-            one_minus_p_rows[start : start + len(matches)]
-            + one_minus_p_columns[first : first + len(matches)]
-        )
-        matches.copy_(one_minus_p.neg_())
+        matches = g.diagonal(first)
+        of_columns = one_minus_p_columns[first : first + len(matches)]
+        matches.copy_((one_minus_p_rows[start : start + len(matches)] + of_columns).neg_())
         torch.mm(g, columns, out=g_rows[here])
         g_columns.addmm_(g.T, part)
     return g_rows, g_columns, 0.5

@@ -1,12 +1,12 @@
-"""One row of the softmax, as vectors: where to stand, when to distrust it, and what comes out.
+"""The softmax of every row, as vectors: choice of the shift, underflow check, outputs.
 
-A row's loss is log(1 + z/e): e the exponential of the matched similarity, z the sum of the others.
+A row's loss is log(1 + z/e): e is the exponential of the matched similarity, z the sum of the others.
 Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
-Every sum of exponentials is taken against a shift, z = sum_j 2^(S_j - shift), and travels as the
-pair (z, shift): the shift is either one constant for all rows (`fixed_shift`), or, where the
-certificate says that constant lost something (`needs_rescue`), the row's own maximum (online softmax,
-Milakov and Gimelshein 2018). Summing the others only keeps 1 - P_matched = z / (z + e) exact when the
-model is good; subtracting a probability from 1 does not. Left out: anything with N x N elements.
+A sum of exponentials is stored as a pair (z, shift) with z = sum_j 2^(S_j - shift). The shift is one
+constant for all rows (`fixed_shift`). Where the underflow check fails (`needs_rescue`) it is the row's
+maximum instead, found by online softmax (Milakov and Gimelshein 2018). Because z leaves the match
+out, 1 - P_matched = z / (z + e) is accurate even where P_matched rounds to 1. Left out: anything with
+N x N elements.
 """
 
 import math
@@ -24,7 +24,7 @@ def double(x):
 
 
 def fixed_shift(scale_log2, count):
-    """The shift that puts a cosine of 1 just under the top of float32's range, and the certificate.
+    """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
 
     scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
     Returns (shift, floor): shift a 0-d tensor, floor a float for `needs_rescue`.
@@ -38,44 +38,44 @@ def fixed_shift(scale_log2, count):
 
 
 def needs_rescue(z, floor):
-    """Which sums the certificate does not cover: too small, infinite or NaN. z: (N,) -> (N,) bool."""
+    """Which sums are below floor, infinite or NaN. z: (N,) -> (N,) bool."""
     return ~((z >= floor) & (z < math.inf))
 
 
 def absorb(highest, z, s):
-    """Online softmax: the sum so far, and what it is once a further tile has joined it.
+    """Online softmax: add a further tile to the sums so far.
 
     highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S - highest);
-    s: (R, C), the tile, in bits; -inf counts for nothing. Returns the new (highest, z), both (R,).
+    s: (R, C), the tile, in bits; -inf adds nothing. Returns the new (highest, z), both (R,).
     """
     new = torch.maximum(highest, s.amax(1))
     return new, z * torch.exp2(highest - new) + torch.exp2(s - new[:, None]).sum(1)
 
 
 def merge(highest, z, largest, total):
-    """Sum over ranks of partial sums (highest, z), each against its own maximum.
+    """The sum over ranks of partial sums (highest, z) whose shifts differ from rank to rank.
 
     highest, z: (N,); largest and total: the collectives, each (N,) -> (N,), all-reduce MAX and SUM.
-    Returns (highest, z) of the whole, the same on every rank. One rank: its own arguments.
+    Returns (highest, z) of all ranks together, the same on every rank; on one rank its arguments.
     """
     everywhere = largest(highest)
     return everywhere, total(z * torch.exp2(highest - everywhere))
 
 
 def loss_from_sums(z, shift, matched):
-    """From sums to losses: one row's softmax without any cancellation.
+    """Each row's loss, and what the backward pass needs, from its sum; nothing cancels.
 
-    z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
-    the matched similarity in bits. Returns (loss, rest, lse): loss (N,) float64 = log(1 + z/e), in
-    nats; lse (N,) like z = log2(z + e), in bits, for the backward pass; rest (N,) like z =
-    z/(z + e), the probability that is not the match's.
+    z, shift: (N,), the sum over the others and its shift; matched: (N,) float64, the matched
+    similarity in bits. Returns (loss, one_minus_p, lse): loss (N,) float64 = log(1 + z/e), in nats;
+    one_minus_p (N,) like z = z/(z + e), one minus the match's probability; lse (N,) like z =
+    log2(z + e), in bits.
     """
     others = double(z).log2() + double(shift)  # log2 of z; -inf when there are no others
     lead = LN2 * (others - matched)  # log(z/e), in nats
-    # float64: at scale 100 similarities have 144 bits, whose last place in float32 is 1.5e-5
+    # float64: at scale 100 similarities reach 144 bits, where float32's spacing is 1.5e-5
     loss = torch.nn.functional.softplus(lead, threshold=50)
     lse = torch.logaddexp2(others, matched).to(z.dtype)
-    # against the rounded lse, as the backward pass sums them: then a row of the gradient adds up to
-    # zero as it should (with lead.sigmoid() equal features got 20 times the error)
+    # from the rounded lse, with which the backward pass computes the other probabilities: then a row
+    # of the gradient adds up to zero (tried lead.sigmoid(): equal features got 20 times the error)
     one_minus_p = torch.exp2(others - lse.double()).to(z.dtype)
     return loss, one_minus_p.to(z.device), lse.to(z.device)

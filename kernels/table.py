@@ -1,14 +1,14 @@
-"""A plain-text table for the commands of this package: columns as wide as what is in them."""
+"""A plain-text table for the commands: columns as wide as their widest cell."""
 
 
 class Table:
-    """Table("N", "ms"), then add(4096, "1.2") a row at a time; str() of it is the table."""
+    """Table("N", "ms"), then add(4096, "1.2") for each row; str() of it is the table."""
 
     def __init__(self, *head):
         self.rows = [[str(cell) for cell in head]]
 
     def add(self, *cells):
-        """One more row; anything that str() takes. What is missing on the right stays empty."""
+        """One more row; anything that str() takes. Cells missing on the right stay empty."""
         self.rows.append([str(cell) for cell in cells] + [""] * (len(self.rows[0]) - len(cells)))
 
     def __str__(self):

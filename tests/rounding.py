@@ -67,7 +67,7 @@ def loss_bounds(image, text, logit_scale, dtype, operands=None):
             # are G, the other rows and the row itself; exp: in bfloat16 e is no small number
             e = torch.expm1(e + scale * rounding(operands, 4 * x.square() @ y.square().T))
             products += rounding(operands, 3)
-            # what float16 cannot hold of 2^15 G (kernels/fused/launch.py:gain)
+            # what float16 cannot hold of 2^15 G (kernels/fused/signatures.py: GRAD_SCALE)
             flushed = torch.finfo(operands).tiny * torch.finfo(operands).eps * 2.0**-15
         else:
             flushed = 0

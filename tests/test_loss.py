@@ -173,12 +173,16 @@ x = torch.zeros
 WRONG = {
     "two shapes": ([x(3, 4), x(3, 5), x(())], {}, r"\(3, 4\).*\(3, 5\)"),
     "one dimension": ([x(3), x(3), x(())], {}, r"\(N, E\)"),
-    "nobody": ([x(0, 4), x(0, 4), x(())], {}, "at least one pair"),
+    "no pair": ([x(0, 4), x(0, 4), x(())], {}, "at least one pair"),
     "no width": ([x(3, 0), x(3, 0), x(())], {}, "at least one"),
     "whole numbers": ([x(3, 4), x(3, 4).long(), x(())], {}, "float32.*int64"),
-    "two devices": ([x(3, 4), x(3, 4, device="meta"), x(())], {}, "cpu, meta"),
+    "two devices": ([x(3, 4), x(3, 4, device="meta"), x(())], {}, "on cpu, text .* on meta"),
     "two scales": ([x(3, 4), x(3, 4), x(2)], {}, r"logit_scale.*\(2,\)"),
-    "a backend": ([x(3, 4), x(3, 4), x(())], {"backend": "cuda"}, "auto, torch or triton"),
+    "a backend": (
+        [x(3, 4), x(3, 4), x(())],
+        {"backend": "cuda"},
+        "auto, torch or triton, not cuda",
+    ),
     "a precision": ([x(3, 4), x(3, 4), x(())], {"precision": "tf32"}, "fp16.*tf32"),
     "a chunk": ([x(3, 4), x(3, 4), x(())], {"chunk": 0}, "at least 1"),
 }

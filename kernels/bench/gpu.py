@@ -1,11 +1,12 @@
-"""The GPU half of `python -m kernels.bench`: the whole loss, every kernel, the peers, one run.
+"""The GPU half of `python -m kernels.bench`: the whole loss, every kernel, other implementations.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
 90th percentile), beside the floor and the prediction of roofline.py when the card is known there.
 Peak bytes are what the allocator held above the features; the gradient's error is against float64 on
-a slice of rows. Peers run when they are installed: open_clip (eager, and under torch.compile),
-memeff, Inf-CL. A loss that fails says why in its row; after an error of CUDA itself, such as an
-illegal memory access, nothing more can run in the process, so the run ends there. Nobody has run this yet on a card: every GPU time in this repository is predicted.
+a slice of rows. Other implementations run when they are installed: open_clip (eager, and under
+torch.compile), memeff, Inf-CL. A loss that fails says why in its row. After an error of CUDA itself,
+such as an illegal memory access, nothing more can run in the process, so the run ends there. This
+has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
 
 import importlib.util
@@ -16,7 +17,7 @@ import sys
 import torch
 import triton
 
-from kernels.bench.__main__ import plot
+from kernels.bench.plot import plot
 from kernels.fused import launch
 from kernels.report import roofline
 from kernels.softmax import LN2, fixed_shift

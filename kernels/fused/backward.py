@@ -1,14 +1,15 @@
 """The fused backward pass: the gradient by the similarities, a chunk at a time, then two products.
 
-`gradient_kernel` makes the forward pass's tiles again and turns each into a tile of
+`gradient_kernel` computes the forward pass's tiles again and turns each into a tile of
 
-    G = (P_row + P_col) / 2, and -(rest_row + rest_col) / 2 where row and column match
+    G = (P_row + P_col) / 2, and -(one_minus_p_row + one_minus_p_col) / 2 where row and column match
 
-which goes, in the operands' 16 bits, into a reusable c x N buffer. Two matrix products carry it to
-the unit rows: dX = G Y and dY += G^T X. That is 8 N^2 D flop with the forward pass, and nothing is
-computed twice but S. The shape of FlashAttention's backward pass, which keeps G in registers, has
-to make S once for dX and once for dY (10 N^2 D) and at D >= 512 no longer fits a Hopper's registers
-(lesson 08 has the compiler's own words).
+which is stored, in the operands' dtype, in a reusable c x N buffer. Two matrix products give the
+gradients by the unit rows: dX = G Y and dY += G^T X. That is 8 N^2 D flop with the forward pass, and
+only S is computed twice. FlashAttention's backward pass keeps G in registers instead. It would
+compute S once for dX and once for dY (10 N^2 D), and at D >= 512 it does not fit a Hopper's
+registers (lesson 08 has the compiler's numbers). Left out: the gradient by the features themselves
+(normalize.py).
 """
 
 import triton
@@ -22,30 +23,29 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
                     M, N, offset, stride, GRAD_SCALE: tl.constexpr,
                     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                     TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """G (M, N) = GRAD_SCALE times the gradient of N * loss by S; columns N to stride get any finite numbers.
+    """G (M, N) = GRAD_SCALE times the gradient of N * loss by S. Columns N to stride get any finite
+    numbers.
 
     X (M, D), Y (N, D); stride: from row to row of G, a multiple of 16.
 
     # reads M N D (1/BM + 1/BN) operands, writes M N of G
     """
     # 1. the forward pass's tile, in bits
-    i, j = tile_index(M, N, BM, BN)
-    r = i * BM + tl.arange(0, BM)
-    c = j * BN + tl.arange(0, BN)
+    i, j, r, c = tile_index(M, N, BM, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(SCALE_LOG2)
-    # 2. both softmaxes; S <= lse, so no exponential exceeds 1. Outside, lse = inf makes it 0. Only the
-    # rows' part in columns N to stride has S = 0 and an lse that may be negative: limited, it is finite
+    # 2. both softmaxes; S <= lse, so no exponential exceeds 1. Outside, lse = inf makes it 0. Only in
+    # columns beyond N, S is 0 and a row's lse may be negative: the limit of 1 bit keeps that finite
     lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
     lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
     bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)
     g = tl.exp2(bits_rows) + tl.exp2(s - lse_columns[None, :])
-    # 3. the matches: P - 1 as -rest, in float32 before rounding, so that nothing cancels
+    # 3. the matches: P - 1 as -one_minus_p, in float32 before rounding, so that nothing cancels
     one_minus_p_rows = tl.load(ONE_MINUS_P_ROWS + r, mask=r < M, other=0.0)
     one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
     match = c[None, :] == (r + offset)[:, None]
     g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
-    # 4. |g| <= 2; GRAD_SCALE / 2 fills the range of G's dtype. Stored up to stride, not to N: the compiler
-    # knows it for a multiple of 16, so that one store takes 16 bytes
+    # 4. |g| <= 2; GRAD_SCALE / 2 fills the range of G's dtype. Stored up to stride and not to N: the
+    # compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
     at = r[:, None].to(tl.int64) * stride + c[None, :]
     g = (g * (GRAD_SCALE / 2)).to(G.dtype.element_ty)
     tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])
@@ -61,9 +61,7 @@ def product_kernel(A, B, C, M, N, K, stride, TRANSPOSED: tl.constexpr, ADD: tl.c
 
     # reads M N K (1/BM + 1/BN) operands, writes M N sums (and reads them if ADD)
     """
-    i, j = tile_index(M, N, BM, BN)
-    r = i * BM + tl.arange(0, BM)
-    c = j * BN + tl.arange(0, BN)
+    i, j, r, c = tile_index(M, N, BM, BN)
     at = C + r[:, None].to(tl.int64) * N + c[None, :]
     inside = (r < M)[:, None] & (c < N)[None, :]
     # C first: added at the end, a second tile of 128 x 256 would not fit the registers

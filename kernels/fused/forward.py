@@ -1,10 +1,10 @@
-"""The fused forward pass: exponential sums of every row and every column, and no logits anywhere.
+"""The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
-Each program makes one tile of similarities, takes exponentials in registers and adds them up twice,
-along its rows and along its columns. What it writes is BM + BN numbers. They are added in a fixed
-order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` redoes the rows that
-the fixed shift could not serve (softmax.py); it is always launched and does nothing where nothing is
-flagged, so the host never waits to find out.
+Each program computes one tile of similarities, takes exponentials in registers and adds them up twice,
+over its rows and over its columns. It writes BM + BN numbers. They are added in a fixed order
+afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes again the rows for
+which the fixed shift was not accurate (softmax.py). It is always launched and returns at once where
+no row is flagged, so the host need not wait for the flags. Left out: the losses (softmax.py).
 """
 
 import triton
@@ -24,15 +24,13 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
     """
     # 1. one tile of similarities
-    i, j = tile_index(M, N, BM, BN)
-    r = i * BM + tl.arange(0, BM)
-    c = j * BN + tl.arange(0, BN)
+    i, j, r, c = tile_index(M, N, BM, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
-    # 2. exponentials against the shift; the match and what is outside count for nothing
+    # 2. exponentials less the shift; 0 for the match and outside
     e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
     other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
     e = tl.where(other, e, 0.0)
-    # 3. one tile, both directions
+    # 3. the tile's sums in both directions
     tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
     tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, tl.sum(e, 0), mask=c < N)
 
@@ -43,11 +41,11 @@ def online_kernel(X, Y, SCALE_LOG2, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: t
                   TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
     """HIGHEST and Z of the flagged rows of X against all of Y: online softmax, a block at a time.
 
-    X (M, D), Y (N, D), FLAGGED (M,) bytes. Others get (LOWEST, 0).
+    X (M, D), Y (N, D), FLAGGED (M,) bytes. Rows without a flag get (LOWEST, 0).
 
     # reads M flags, and (N D + BM D) operands for every block of BM rows with a flag
     """
-    # 1. is anybody here flagged?
+    # 1. is a row of this block flagged?
     r = tl.program_id(0) * BM + tl.arange(0, BM)
     flagged = tl.load(FLAGGED + r, mask=r < M, other=0) != 0
     highest = tl.full((BM,), LOWEST, tl.float32)
@@ -64,6 +62,6 @@ def online_kernel(X, Y, SCALE_LOG2, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: t
             new = tl.maximum(highest, tl.max(s, 1))
             z = z * tl.exp2(highest - new) + tl.sum(tl.exp2(s - new[:, None]), 1)
             highest = new
-    # 4. rows that were only beside a flagged one keep their fixed shift
+    # 4. rows of the block that were not flagged
     tl.store(HIGHEST + r, tl.where(flagged, highest, LOWEST), mask=r < M)
     tl.store(Z + r, tl.where(flagged, z, 0.0), mask=r < M)

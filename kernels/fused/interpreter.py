@@ -1,11 +1,15 @@
-"""An honest interpreter: what passes on a CPU should pass on a GPU.
+"""Corrections to Triton's interpreter, so that what passes on a CPU should pass on a GPU.
 
-Triton's interpreter (TRITON_INTERPRET=1) runs kernels in numpy. Three of its habits hide or invent
-errors, and `install` corrects them: it rounds float32 to bfloat16 by cutting bits off instead of to
-the nearest; its tl.dot multiplies the bit patterns of bfloat16 as if they were whole numbers; and
-its exp2 keeps denormals, where a GPU flushes them to zero (so a sum that vanishes on the GPU, and
-needs the rescue, looks fine here). Left out: fused multiply-add and the GPU's order of summation,
-which change the last bit, and tf32, which nothing here asks for.
+The interpreter (TRITON_INTERPRET=1) runs kernels in numpy. It differs from a GPU in three ways that
+hide or invent errors (Triton 3.9), and `install` corrects them:
+
+- float32 is cut off to bfloat16 instead of rounded to the nearest;
+- tl.dot multiplies the bit patterns of bfloat16 as if they were whole numbers;
+- exp2 keeps denormals, where a GPU flushes them to zero. A sum that vanishes on the GPU, and needs
+  the rescue, would look right.
+
+Left out: fused multiply-add and the GPU's order of summation, which change the last bit, and tf32,
+which no kernel here uses.
 """
 
 import numpy as np
@@ -28,41 +32,42 @@ def from_bfloat16(bits):
 
 
 def flushed(x):
-    """float32 array with denormals made zero, as ex2.approx.ftz and its like do."""
+    """float32 array with denormals made zero, as the GPU's instruction ex2.approx.ftz does."""
     return np.where(np.abs(x) < SMALLEST, np.zeros_like(x), x)
 
 
 def install():
-    """Correct Triton's interpreter for this process; again is harmless."""
-    builder = interpreter.InterpreterBuilder
-    if getattr(builder, "honest", False):
+    """Correct Triton's interpreter for this process. A second call does nothing."""
+    builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
+    if hasattr(builder, "uncorrected_dot"):
         return
-    handle = interpreter.TensorHandle
-    cast, dot, convert = builder.cast_impl, builder.create_dot, builder.create_fp_to_fp
+    builder.uncorrected_dot = builder.create_dot
+    convert = {
+        (tl.float32, tl.bfloat16): to_bfloat16,
+        (tl.bfloat16, tl.float32): from_bfloat16,
+    }
 
-    def honest_cast(otherwise):
+    def rounding_cast(cast):
         def wrapper(self, source, target, *rest):
-            pair = source.dtype.scalar, target.scalar
-            if pair == (tl.float32, tl.bfloat16):
-                return handle(to_bfloat16(source.data), target.scalar)
-            if pair == (tl.bfloat16, tl.float32):
-                return handle(from_bfloat16(source.data), target.scalar)
-            with np.errstate(over="ignore"):  # lanes that a store masks out may hold anything
-                return otherwise(self, source, target, *rest)
+            converted = convert.get((source.dtype.scalar, target.scalar))
+            if converted:
+                return handle(converted(source.data), target.scalar)
+            with np.errstate(over="ignore"):  # elements that a store masks out may be anything
+                return cast(self, source, target, *rest)
 
         return wrapper
 
-    def widened(x):
-        is_half = x.dtype.scalar == tl.bfloat16
-        return handle(from_bfloat16(x.data), tl.float32) if is_half else x
+    def as_float32(x):
+        is_bfloat16 = x.dtype.scalar == tl.bfloat16
+        return handle(from_bfloat16(x.data), tl.float32) if is_bfloat16 else x
 
-    def honest_dot(self, a, b, *rest):
-        return dot(self, widened(a), widened(b), *rest)
+    def float32_dot(self, a, b, *rest):
+        return self.uncorrected_dot(as_float32(a), as_float32(b), *rest)
 
-    def honest_exp2(self, x):
+    def flushing_exp2(self, x):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return handle(flushed(np.exp2(flushed(x.data))), x.dtype.scalar)
 
-    builder.cast_impl, builder.create_dot = honest_cast(cast), honest_dot
-    builder.create_fp_to_fp, builder.create_exp2 = honest_cast(convert), honest_exp2
-    builder.honest = True
+    builder.cast_impl = rounding_cast(builder.cast_impl)
+    builder.create_fp_to_fp = rounding_cast(builder.create_fp_to_fp)
+    builder.create_dot, builder.create_exp2 = float32_dot, flushing_exp2

@@ -1,22 +1,22 @@
-"""One tile of similarities: the function that forward, rescue and backward all call.
+"""One tile of similarities: the function that the forward pass, rescue and backward pass all call.
 
-Because they share it, the backward pass sees the similarities of the forward pass to the last bit.
-A tile is BM rows of X against BN rows of Y, BK of the D dimensions at a time:
+The backward pass therefore has the similarities of the forward pass to the last bit. A tile is BM
+rows of X against BN rows of Y, BK of the D dimensions at a time:
 
     X (M, D)    row block  (BM, BK) --+
                                       +-- tl.dot, D/BK times --> (BM, BN) cosines in registers
     Y (N, D)    column block (BN, BK) +
 
-X and Y come as pointers (any GPU, and the interpreter) or as TMA descriptors (Hopper, Blackwell:
-one thread asks for a whole block, and what lies outside arrives as zeros). Left out: everything
-that is done with a tile.
+X and Y are pointers (any GPU, and the interpreter) or TMA descriptors (Hopper, Blackwell: one thread
+requests a whole block, and elements outside the tensor arrive as zeros). Left out: everything that
+is done with a tile.
 """
 
 import triton
 import triton.language as tl
 
-# arguments that change with the batch. If Triton specialised on them, it would compile each kernel again
-# when one stops being a multiple of 16, and when one is 1
+# Arguments that change with the batch. If Triton specialised on them, it would compile each kernel
+# again when one stops being a multiple of 16, and when one is 1
 BATCH = ["M", "N", "offset"]
 
 
@@ -57,13 +57,15 @@ def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.c
 
 @triton.jit
 def tile_index(M, N, BM: tl.constexpr, BN: tl.constexpr):
-    """This program's tile, as (row block, column block).
+    """This program's tile: (row block, column block, its row numbers (BM,), its column numbers (BN,)).
 
-    Eight row blocks go down before the next column block, so that what is read stays in L2.
+    Programs take eight row blocks of one column block before the next column block, so that what
+    they read stays in L2.
     """
     down, across = tl.cdiv(M, BM), tl.cdiv(N, BN)
     pid = tl.program_id(0)
     band = pid // (8 * across)
     height = tl.minimum(down - 8 * band, 8)
     inside = pid % (8 * across)
-    return 8 * band + inside % height, inside // height
+    i, j = 8 * band + inside % height, inside // height
+    return i, j, i * BM + tl.arange(0, BM), j * BN + tl.arange(0, BN)

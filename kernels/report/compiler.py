@@ -1,10 +1,9 @@
 """What the compiler makes of a kernel, without a GPU: registers, spills, memory, tensor-core code.
 
-Triton compiles ahead of time for any card; cuobjdump and nvdisasm, which come with it, say what came
-out. Left out: speed. A kernel without spills that uses the right instructions can still be slow.
+Triton compiles ahead of time for any card. cuobjdump and nvdisasm, which come with Triton, read the
+result. Left out: speed. A kernel without spills that uses the right instructions can still be slow.
 """
 
-import contextlib
 import os
 import pathlib
 import re
@@ -16,8 +15,8 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 TOOLS = pathlib.Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
-# of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the most
-# of it one block may have, in bytes, and warps
+# Of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the
+# most of it that one block may have, in bytes; then the most warps
 SHARED_BYTES = {
     80: (164 * 1024, 163 * 1024),
     86: (100 * 1024, 99 * 1024),
@@ -30,16 +29,16 @@ WARPS = {80: 64, 86: 48, 89: 48, 90: 64, 100: 64, 120: 48}
 REGISTERS = 65536  # of an SM, on all six
 
 
-def compiled(kernel, arch, types, constants, num_warps, num_stages):
-    """One kernel for one architecture.
+def compiled(kernel, arch, types, constants):
+    """One kernel for one architecture. types, constants: from signatures.variant.
 
-    types: argument name -> "*fp16", "i32", "tensordesc<fp16[128,64]>", ...; constants: the constexprs.
     Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
     are in every launch of launch.py when D is one. Nothing is assumed of M, of N rows and of offset.
     """
     if os.environ.get("TRITON_INTERPRET") == "1":
         raise RuntimeError("nothing compiles under TRITON_INTERPRET=1; unset it")
     names = kernel.arg_names
+    options = {key: constants[key] for key in ("num_warps", "num_stages")}
     attributes = {
         (p.num,): [["tt.divisibility", 16]]
         for p in kernel.params
@@ -48,23 +47,20 @@ def compiled(kernel, arch, types, constants, num_warps, num_stages):
     source = ASTSource(
         fn=kernel,
         signature={name: types.get(name, "constexpr") for name in names},
-        constexprs={(names.index(name),): value for name, value in constants.items()},
+        constexprs={(names.index(k),): v for k, v in constants.items() if k not in options},
         attrs=attributes,
     )
-    options = dict(num_warps=num_warps, num_stages=num_stages, enable_fp_fusion=False)
+    options["enable_fp_fusion"] = False  # as launch.py
     return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
 
 
 def read(binary, arch):
     """What the machine code says: a dict of numbers, all counts unless the name has a unit."""
-    with tempfile.NamedTemporaryFile(suffix=".cubin", delete=False) as file:
-        file.write(binary.asm["cubin"])
-    try:
-        usage = _tool("cuobjdump", "--dump-resource-usage", file.name)
-        code = _tool("nvdisasm", "-c", file.name)
-    finally:
-        with contextlib.suppress(OSError):
-            os.unlink(file.name)
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "kernel.cubin")
+        path.write_bytes(binary.asm["cubin"])
+        usage = _tool("cuobjdump", "--dump-resource-usage", path)
+        code = _tool("nvdisasm", "-c", path)
     registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", usage).groups())
     instructions = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)", code)
 
@@ -91,9 +87,9 @@ def read(binary, arch):
 
 
 def blocks_per_sm(arch, registers, warps, shared_bytes):
-    """How many blocks an SM holds at once, and what stops the next: (count, name)."""
-    of_a_warp = -(-registers * 32 // 256) * 256  # handed out 256 at a time
-    of_a_block = -(-(shared_bytes + 1024) // 128) * 128  # 1 KiB is the system's
+    """How many blocks an SM holds at once, and the resource that limits them: (count, name)."""
+    of_a_warp = -(-registers * 32 // 256) * 256  # allocated 256 at a time
+    of_a_block = -(-(shared_bytes + 1024) // 128) * 128  # CUDA reserves 1 KiB
     fits = {
         "registers": REGISTERS // of_a_warp // warps,
         "shared memory": SHARED_BYTES[arch][0] // of_a_block,

@@ -1,9 +1,9 @@
-"""What the loss must cost on a card, and what this design should take: arithmetic, no measurement.
+"""The least time the loss can take on a card, and the time predicted for this design: no measurement.
 
-The floor is four matrix products of 2 N^2 D flop at the card's measured speed, or the bytes that must
-move at its measured bandwidth, whichever takes longer. The prediction charges each kernel its products
-at the share of that speed a good Triton product reaches, and the exponentials the special-function
-units need meanwhile, as far as no second block on the SM hides them. Left out: launches, L2 misses.
+The floor is the longer of two times: four matrix products of 2 N^2 D flop at the card's measured
+speed, and the bytes that must move at its measured bandwidth. The prediction assumes that each
+kernel's product reaches PRODUCT_SHARE of that speed, and adds the time of the exponentials where no
+second block on the SM can multiply meanwhile. Left out: launches, L2 misses.
 """
 
 from kernels.cards import GPUS
@@ -30,7 +30,7 @@ def cost(n, d, operand_bytes=2, chunk=None):
 
 
 def floor_s(card, n, d):
-    """Seconds that no implementation with four products can beat on this card."""
+    """The least seconds of any implementation with four products on this card."""
     card = CARDS[card]
     features = 2 * n * d * 4 * 3  # read twice, written once
     return max(8 * n * n * d / card["flop_per_s"], features / card["bytes_per_s"])
@@ -44,8 +44,8 @@ def predicted_s(card, n, d, chunk=None):
     g_pass = 2 * n * n / card["bytes_per_s"]
     add = 8 * n * d * (-(-n // need["chunk"])) / card["bytes_per_s"]
     times = {
-        "sums": product + exp2 / 2,  # two blocks an SM: half of it hides
-        "gradient": max(product + 2 * exp2, g_pass),  # one block an SM: nothing does
+        "sums": product + exp2 / 2,  # two blocks an SM: half of the exponentials overlap products
+        "gradient": max(product + 2 * exp2, g_pass),  # one block an SM: none do
         "product": max(product, g_pass),
         "product transposed": max(product, g_pass) + add,
         "rows": 2 * n * d * (4 + 2 + 4 + 2 + 4) / card["bytes_per_s"],

@@ -11,12 +11,12 @@ LN2 = math.log(2)
 
 
 def loss_from_sums(z, shift, matched):
-    """From sums to losses: one row's softmax without any cancellation.
+    """Each row's loss, and what the backward pass needs, from its sum; nothing cancels.
 
-    z, shift: (N,), the sum over the others and what it was taken against; matched: (N,) float64,
-    the matched similarity in bits. Returns (loss, rest, lse): loss (N,) float64 = log(1 + z/e), in
-    nats; lse (N,) like z = log2(z + e), in bits, for the backward pass; rest (N,) like z =
-    z/(z + e), the probability that is not the match's.
+    z, shift: (N,), the sum over the others and its shift; matched: (N,) float64, the matched
+    similarity in bits. Returns (loss, one_minus_p, lse): loss (N,) float64 = log(1 + z/e), in nats;
+    one_minus_p (N,) like z = z/(z + e), one minus the match's probability; lse (N,) like z =
+    log2(z + e), in bits.
     """
     raise NotImplementedError  # about 5 lines
 
@@ -49,25 +49,24 @@ def test_a_perfect_match_still_has_a_loss(lead):
 
 
 @given(scale_log2)
-def test_alone_there_is_nothing_to_get_wrong(matched):
+def test_one_pair_has_no_loss(matched):
     loss, one_minus_p, lse = one(0.0, 0.0, matched, torch.float64)
     assert loss == 0 and one_minus_p == 0 and lse == matched
 
 
 @given(st.floats(100, 1000))
-def test_a_hopeless_match_costs_its_distance_and_no_more(behind):
+def test_a_match_far_behind_costs_its_distance_to_the_others(behind):
     loss, one_minus_p, _ = one(1.0, 0.0, -behind)
     assert abs(loss - behind * LN2) < 1e-9 and one_minus_p == 1
 
 
 @given(st.floats(0.5, 2.0), st.floats(100, 144), st.floats(0, 10))
-def test_rest_is_what_float32_will_sum_backward(z, shift, lead):
-    """The backward pass adds 2^(S - lse) with lse as it was rounded; rest must be that sum."""
+def test_one_minus_p_is_the_sum_of_the_backward_pass(z, shift, lead):
+    """The backward pass adds 2^(S - lse) with the rounded lse; one_minus_p must be that sum."""
     z32, shift32 = torch.tensor([z]), torch.tensor([shift])
     others = z32.double().log2() + shift32.double()
     _, one_minus_p, lse = loss_from_sums(z32, shift32, others + lead)
     assert one_minus_p.dtype == lse.dtype == torch.float32
     summed = torch.exp2(others - lse.double())
-    assert (
-        abs(one_minus_p.double() / summed - 1) < 2e-7
-    )  # rest is rounded once, by up to 6e-8 of itself
+    # one_minus_p is rounded once, by up to 6e-8 of itself
+    assert abs(one_minus_p.double() / summed - 1) < 2e-7

@@ -11,7 +11,7 @@ ANSWER = "miniclip.loss:clip_loss"
 
 
 def clip_loss(image, text, logit_scale):
-    """Mean of both cross-entropies over the batch (CLIP, figure 3): the readable definition.
+    """The mean of both cross-entropies over the batch: the definition (CLIP, figure 3).
 
     image, text: (N, E), need not be normalized; logit_scale: the log of the scale. Returns 0-d.
     """
@@ -26,14 +26,14 @@ def pairs(n, d, seed):
 
 
 @given(sizes, widths)
-def test_who_knows_nothing_pays_log_n(n, d):
+def test_equal_features_have_a_loss_of_log_n(n, d):
     same = torch.ones(n, d, dtype=torch.float64)
     loss = clip_loss(same, same, torch.tensor(2.0).double())
     torch.testing.assert_close(loss.item(), math.log(n))
 
 
 @given(sizes, st.floats(-1, 4))
-def test_perfect_pairs_pay_what_the_scale_allows(n, logit_scale):
+def test_perfect_pairs_have_the_least_loss_of_the_scale(n, logit_scale):
     """Matched cosines are 1 and all others 0: log(1 + (n - 1) exp(-scale))."""
     eye = 3 * torch.eye(n, dtype=torch.float64)
     loss = clip_loss(eye, eye, torch.tensor(logit_scale, dtype=torch.float64))
@@ -42,7 +42,7 @@ def test_perfect_pairs_pay_what_the_scale_allows(n, logit_scale):
 
 
 @given(sizes, widths, seeds, st.floats(0.01, 100))
-def test_the_length_of_a_feature_says_nothing(n, d, seed, factor):
+def test_the_length_of_a_feature_does_not_matter(n, d, seed, factor):
     image, text = pairs(n, d, seed)
     scale = torch.tensor(1.0).double()
     torch.testing.assert_close(
@@ -51,14 +51,14 @@ def test_the_length_of_a_feature_says_nothing(n, d, seed, factor):
 
 
 @given(sizes, widths, seeds)
-def test_neither_tower_is_the_first(n, d, seed):
+def test_swapping_the_towers_changes_nothing(n, d, seed):
     image, text = pairs(n, d, seed)
     scale = torch.tensor(1.5).double()
     torch.testing.assert_close(clip_loss(image, text, scale), clip_loss(text, image, scale))
 
 
-def test_a_text_that_everybody_likes_costs_its_column():
-    """Every picture finds its own text first, but the first text finds a stranger's picture too."""
+def test_both_directions_count():
+    """Each image is nearest to its own text, but the first text is near to both images."""
     image = torch.tensor([[1.0, 0.0], [0.8, 0.6]], dtype=torch.float64)
     text = torch.tensor([[1.0, 0.0], [0.6, 0.8]], dtype=torch.float64)
     s = math.exp(2.0) * image @ text.T

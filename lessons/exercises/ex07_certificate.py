@@ -1,4 +1,4 @@
-"""07  The certificate. Read lessons/07_forward.md, then make this file green."""
+"""07  The fixed shift and its underflow check. Read lessons/07_forward.md, then make this file green."""
 
 import math
 
@@ -10,7 +10,7 @@ ANSWER = "kernels.softmax:fixed_shift"
 
 
 def fixed_shift(scale_log2, count):
-    """The shift that puts a cosine of 1 just under the top of float32's range, and the certificate.
+    """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
 
     scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
     Returns (shift, floor): shift a 0-d tensor, floor a float for `needs_rescue`.
@@ -41,13 +41,13 @@ def test_a_full_sum_of_perfect_matches_does_not_overflow(scale, count):
 def test_the_top_of_the_range_is_used(scale, count):
     scale_log2, shift, _ = shifted(scale, count)
     assert math.log2(count) + scale_log2 - shift > 121, (
-        "every bit given away is a row to be rescued"
+        "each unused bit of the range means more rescues"
     )
 
 
 @given(scales, counts)
-def test_above_the_floor_what_was_flushed_does_not_show(scale, count):
-    """A GPU makes zero of what is below 2^-126: together no more than 2^-24 of the sum."""
+def test_above_the_floor_flushed_elements_change_no_digit(scale, count):
+    """A GPU flushes elements below 2^-126 to zero: together at most 2^-24 of the sum."""
     _, _, floor = shifted(scale, count)
     assert count * 2.0**-126 <= 2.0**-24 * floor
 
@@ -65,5 +65,5 @@ def test_subtracting_the_shift_is_exact(scale, count):
 
 
 @given(scales)
-def test_a_lone_pair_is_no_special_case(scale):
+def test_one_pair_is_as_two(scale):
     assert shifted(scale, 1) == shifted(scale, 2)

@@ -9,10 +9,10 @@ LOWEST = -1e38  # "no maximum yet"
 
 
 def absorb(highest, z, s):
-    """Online softmax: the sum so far, and what it is once a further tile has joined it.
+    """Online softmax: add a further tile to the sums so far.
 
     highest, z: (R,), the largest element so far (LOWEST at the start) and the sum of 2^(S - highest);
-    s: (R, C), the tile, in bits; -inf counts for nothing. Returns the new (highest, z), both (R,).
+    s: (R, C), the tile, in bits; -inf adds nothing. Returns the new (highest, z), both (R,).
     """
     raise NotImplementedError  # about 2 lines
 
@@ -56,20 +56,20 @@ def test_two_tiles_are_one_wide_tile_in_either_order(rows, columns, seed, data):
 
 
 @given(sizes, sizes, seeds)
-def test_what_is_masked_counts_for_nothing(rows, columns, seed):
+def test_masked_elements_add_nothing(rows, columns, seed):
     s = numbers(rows, columns, seed=seed, spread=10)
     so_far = absorb(*start(rows), s)
     again = absorb(*so_far, torch.full((rows, 3), -torch.inf))
     assert torch.equal(so_far[0], again[0]) and torch.equal(so_far[1], again[1])
 
 
-def test_nothing_but_masked_is_an_empty_sum():
+def test_only_masked_elements_are_an_empty_sum():
     highest, z = absorb(*start(2), torch.full((2, 5), -torch.inf))
     assert (z == 0).all() and (highest == LOWEST).all()
 
 
 @given(seeds)
-def test_neither_end_of_the_range_is_lost(seed):
+def test_very_large_and_very_small_similarities_stay_finite(seed):
     s = numbers(4, 6, seed=seed, spread=1)
     for far in (-5000.0, 5000.0):
         highest, z = absorb(*start(4), s + far)

@@ -10,12 +10,12 @@ ANSWER = "kernels.reference:normalize_backward"
 
 
 def normalize_backward(g, xhat, norm, factor, dtype):
-    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, along (M,)).
+    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    With g' = factor * g the gradient of the loss by xhat: along = <xhat, g'> and
-    dx = (g' - xhat along) / norm, perpendicular to x. g is overwritten when it has the dtype asked
-    for. sum(along) over all rows is the gradient of logit_scale: the loss sees logit_scale and xhat
-    only in the products exp(logit_scale) <xhat, yhat>.
+    With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
+    dx = (g' - xhat row_dot) / norm, perpendicular to x. g is overwritten when it has the dtype asked
+    for. The sum of row_dot over all rows is the gradient of logit_scale, because the loss depends on
+    logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
     raise NotImplementedError  # about 5 lines
 
@@ -38,7 +38,7 @@ def test_it_is_what_autograd_says(m, d, seed, factor, size):
 
 
 @given(rows, widths, seeds, st.floats(0.1, 10))
-def test_along_the_row_is_the_share_of_the_scale(m, d, seed, factor):
+def test_row_dot_is_each_row_s_part_of_the_scale_s_gradient(m, d, seed, factor):
     x, g = numbers(m, d, seed)
     xhat, norm = normalize(x, torch.float64)
     _, row_dot = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)

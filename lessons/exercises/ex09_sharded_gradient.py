@@ -2,15 +2,16 @@
 
     pytest lessons/exercises/ex09_sharded_gradient.py -x
 
-The forward pass is there (kernels/contrastive.py); the backward pass is yours. `kept` holds, in this
-order: rows, row_norm (this rank's pictures as unit rows, and their lengths), columns, column_norm
-(everybody's captions as unit rows; the lengths of *this rank's* captions), bits (the scale, in bits:
-exp(logit_scale) / LN2), and four more vectors that ops.gradient wants as they are. You need:
+The forward pass is there (kernels/contrastive.py); you write the backward pass. `saved` holds, in this
+order: rows, row_norm (this rank's images as unit rows, and their lengths), columns, column_norm (the
+texts of all ranks as unit rows; the lengths of *this rank's* texts), scale_log2 (the scale in bits:
+exp(logit_scale) / LN2), and four more vectors, which ops.gradient takes as they are. You need:
 
-    ops.gradient(rows, columns, bits, *four_more, offset, chunk) -> g_rows, g_columns, unit
-        unit * g is the gradient of N * loss by the cosines, carried to the unit rows and columns
-    ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, along
-        takes factor * g back through x / |x|; sum(along) over everything is the scale's gradient
+    ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
+        see its docstring in kernels/reference.py
+    ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
+        takes factor * g back through x / |x|; the sum of row_dot over all rows of all ranks is the
+        scale's gradient
     collectives.scatter, .total, .offset, .world
 """
 
@@ -26,11 +27,11 @@ from miniclip.loss import clip_loss
 ANSWER = "kernels.contrastive:backward"
 
 
-def backward(upstream, kept, ops, collectives, dtypes, chunk):
+def backward(upstream, saved, ops, collectives, dtypes, chunk):
     """The gradients by image, text and logit_scale. upstream: 0-d; dtypes: of image and of text.
 
     The scale's gradient is the true one. Those of image and text, (M, E), are `world` times the
-    true ones: an average over ranks, which is what DDP takes of parameters, makes them right.
+    true ones, because DDP averages the gradients of parameters over ranks.
     """
     raise NotImplementedError  # about 10 lines
 
@@ -58,8 +59,8 @@ def yours(counts, image, text, log_scale, upstream=1.0):
 
     def work(rank):
         mine = image[rank.rows], text[rank.rows]
-        _, kept = forward(*mine, log_scale, reference, rank, torch.float64, None)
-        return backward(torch.tensor(upstream), kept, reference, rank, dtypes, None)
+        _, saved = forward(*mine, log_scale, reference, rank, torch.float64, None)
+        return backward(torch.tensor(upstream), saved, reference, rank, dtypes, None)
 
     return on_ranks(counts, work)
 
@@ -78,18 +79,18 @@ def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
 
 @worlds
 @scales
-def test_pictures_are_complete_at_home_and_world_times_the_truth(counts, seed, log_scale):
+def test_image_gradients_are_world_times_the_truth(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[0] for rank in yours(counts, *pairs)])
-    close(got / len(counts), truth(*pairs)[0], f"pictures in shards of {counts}")
+    close(got / len(counts), truth(*pairs)[0], f"images in shards of {counts}")
 
 
 @worlds
 @scales
-def test_captions_hear_from_every_rank(counts, seed, log_scale):
+def test_text_gradients_are_summed_over_ranks(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[1] for rank in yours(counts, *pairs)])
-    close(got / len(counts), truth(*pairs)[1], f"captions in shards of {counts}")
+    close(got / len(counts), truth(*pairs)[1], f"texts in shards of {counts}")
 
 
 @worlds
@@ -101,7 +102,7 @@ def test_the_scale_s_gradient_is_the_true_one_on_every_rank(counts, seed, log_sc
 
 
 @pytest.mark.parametrize("upstream", [0.0, -2.0, 65536.0])
-def test_it_is_multiplied_by_what_comes_from_above(upstream):
+def test_it_is_multiplied_by_the_upstream_gradient(upstream):
     pairs = *batch(5, 0), torch.tensor(2.0).double()
     once, times = yours([2, 3], *pairs), yours([2, 3], *pairs, upstream=upstream)
     for rank, other in zip(once, times):

@@ -11,15 +11,15 @@ import time
 from kernels.table import Table
 
 
-def take_turns(functions, rounds, clock=time.perf_counter, check=None):
+def take_turns(functions, rounds, clock=time.perf_counter, check=None, warm_up=1):
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
-    One more round, the first, warms up and is not counted. clock: a function that returns seconds.
+    warm_up more rounds come first and are not counted. clock: a function that returns seconds.
     check: called after each round with {name: what f returned}. Python's garbage collector runs
     between the calls, because in which of them it would run is chance.
     """
     seconds = {name: [] for name in functions}
-    for _ in range(rounds + 1):
+    for _ in range(rounds + warm_up):
         results = {}
         for name, function in functions.items():
             gc.collect()
@@ -30,7 +30,7 @@ def take_turns(functions, rounds, clock=time.perf_counter, check=None):
             gc.enable()
         if check:
             check(results)
-    return {name: own[1:] for name, own in seconds.items()}
+    return {name: own[warm_up:] for name, own in seconds.items()}
 
 
 def compare(head, unit, convert, measurements):

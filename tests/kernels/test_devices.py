@@ -27,7 +27,7 @@ def test_every_kernel_is_launched_on_the_card_of_its_tensors(monkeypatch):
 
     class Recorded:
         def __init__(self, name, kernel):
-            self.name, self.kernel = name, kernel
+            self.name, self.kernel, self.arg_names = name, kernel, kernel.arg_names
 
         def __getitem__(self, grid):
             def launch(*args, **kw):
@@ -38,15 +38,14 @@ def test_every_kernel_is_launched_on_the_card_of_its_tensors(monkeypatch):
 
             return launch
 
-    kernels = {name: kernel for name, kernel in vars(blocks).items() if name.endswith("_kernel")}
-    for name, kernel in kernels.items():
-        monkeypatch.setattr(blocks, name, Recorded(name, kernel))
+    for name, (kernel, operands) in blocks.KERNELS.items():
+        monkeypatch.setitem(blocks.KERNELS, name, (Recorded(name, kernel), operands))
     monkeypatch.setattr(torch.cuda, "device_of", guard)
     pairs = batch(5, 8)
     if not blocks.INTERPRET:
         pairs = [x.cuda() for x in pairs]
     grads(contrastive_loss, *pairs, math.log(100), torch.float32, backend="triton")
-    assert launched == set(kernels) and not guards
+    assert launched == set(blocks.KERNELS) and not guards
 
 
 class Pretended(torch.Tensor):

@@ -59,8 +59,10 @@ def check(image, text, logit_scale, precision, **how):
         assert error <= allowed, f"{precision}: {error / allowed:.1f} times what rounding does"
 
 
-hard = given(st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6), st.sampled_from(KINDS),
-             precisions, st.floats(0, math.log(100)), st.integers(1, 80))  # fmt: skip
+sizes = st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6)
+hard = given(
+    *sizes, st.sampled_from(KINDS), precisions, st.floats(0, math.log(100)), st.integers(1, 80)
+)
 
 
 @hard
@@ -106,8 +108,14 @@ def test_the_four_regimes_of_training(loss, precision):
     check(image, text, math.log(100), precision)
 
 
-@given(st.integers(1, 70), st.integers(1, 90), st.integers(1, 96), st.integers(-20, 20),
-       st.floats(1, 100), st.integers(0, 10**6))  # fmt: skip
+@given(
+    st.integers(1, 70),
+    st.integers(1, 90),
+    st.integers(1, 96),
+    st.integers(-20, 20),
+    st.floats(1, 100),
+    st.integers(0, 10**6),
+)
 def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
     """Rows x columns that need not be square, matches that need not exist."""
     g = torch.Generator().manual_seed(seed)
@@ -124,7 +132,7 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
     for ours, theirs in zip(
         *(o.sums(rows, columns, scale_log2, shift, offset, 32) for o in (blocks, reference))
     ):
-        same(ours, theirs, atol=1e-30)  # below 2^-100 the certificate gives up
+        same(ours, theirs, atol=1e-30)  # below 2^-100 rows are rescued
     flagged = torch.rand(m, generator=g).to(DEVICE) < 0.5
     online = [
         o.online_sums(rows, columns, scale_log2, flagged, offset, 32) for o in (blocks, reference)
@@ -158,7 +166,7 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
 
 
 def rescued(image, text, scale):
-    """(share of rows that the certificate gives up, the loss's error as a share of its bound)."""
+    """(share of rows that need the rescue, the loss's error as a share of its bound)."""
     x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
     scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
     shift, floor = fixed_shift(scale_log2, len(x))
@@ -170,13 +178,13 @@ def rescued(image, text, scale):
     return needs_rescue(z, floor).float().mean().item(), error
 
 
-def test_the_rescue_is_silent_where_the_fixed_shift_is_enough():
+def test_no_row_is_rescued_where_the_fixed_shift_is_enough():
     share, error = rescued(*batch(64, 512), 1 / 0.07)
     assert share == 0 and error <= 1
 
 
 @pytest.mark.parametrize("who", ["every row", "one row"])
-def test_the_rescue_fires_where_everything_else_would_vanish(who):
+def test_rows_are_rescued_where_all_exponentials_would_vanish(who):
     n = 40
     image, text = (0.1 * t for t in batch(n, 24))
     text[:, 0] += 1
@@ -218,7 +226,7 @@ def test_a_scale_above_100_is_computed_and_not_clamped(scale):
 
 @given(st.integers(1, 50), st.integers(0, 30), st.integers(1, 64), st.integers(0, 30), precisions)
 def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precision):
-    """One rank's rows against everybody's columns, as a block of the whole in float64."""
+    """One rank's rows against the columns of all ranks, as a block of the whole in float64."""
     n, offset = m + extra, min(offset, extra)
     x, y = batch(n, d, "matched", seed=m)
     (rows, _), (columns, _) = (
@@ -265,7 +273,7 @@ def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
         assert torch.equal(a, b)
 
 
-def test_any_strides_are_read_where_they_lie():
+def test_features_of_any_strides_are_read_without_a_copy():
     image, text = batch(33, 20)
     wide = torch.stack([image.float(), image.float()], 2).to(DEVICE)
     transposed = text.float().T.contiguous().T.to(DEVICE)
@@ -309,7 +317,7 @@ def test_what_the_kernels_cannot_do_is_refused():
             fused(x, x, torch.tensor(1.0))
 
 
-def test_a_row_with_nobody_else_has_no_maximum():
+def test_a_row_without_other_columns_has_no_maximum():
     x = torch.ones(1, 4, device=DEVICE)
     flag = torch.ones(1, dtype=torch.bool, device=DEVICE)
     highest, z = blocks.online_sums(x, x, torch.tensor(1.0, device=DEVICE), flag, 0)

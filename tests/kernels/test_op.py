@@ -27,8 +27,8 @@ def test_the_operators_keep_torchs_rules():
     scale = torch.tensor(2.0, requires_grad=True)
     how = "torch", torch.float32, 4
     torch.library.opcheck(op.contrastive, (image, text, scale, *how))
-    _, *kept = op.contrastive(image.detach(), text.detach(), scale.detach(), *how)
-    arguments = torch.ones(()), kept, "torch", torch.float32, torch.float16, 4
+    _, *saved = op.contrastive(image.detach(), text.detach(), scale.detach(), *how)
+    arguments = torch.ones(()), saved, "torch", torch.float32, torch.float16, 4
     torch.library.opcheck(op.contrastive_backward, arguments)
 
 

@@ -34,7 +34,7 @@ def forgets_the_shift(z, shift, matched):
     return loss, torch.exp2(others - lse.double()).to(z.dtype), lse
 
 
-def rest_against_the_unrounded_lse(z, shift, matched):
+def one_minus_p_from_the_unrounded_lse(z, shift, matched):
     lead = _LN2 * (z.double().log2() + shift.double() - matched)
     lse = torch.logaddexp2(z.double().log2() + shift.double(), matched).to(z.dtype)
     return torch.nn.functional.softplus(lead, threshold=50), lead.sigmoid().to(z.dtype), lse

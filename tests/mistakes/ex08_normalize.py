@@ -21,7 +21,7 @@ def multiplies_by_the_norm(g, xhat, norm, factor, dtype):
     return ((g - xhat * row_dot[:, None]) * finite[:, None]).to(dtype), row_dot
 
 
-def along_comes_before_the_factor(g, xhat, norm, factor, dtype):
+def row_dot_without_the_factor(g, xhat, norm, factor, dtype):
     row_dot = (xhat * g).sum(1)
     return (factor * (g - xhat * row_dot[:, None]) / norm[:, None]).to(dtype), row_dot
 
