@@ -135,15 +135,6 @@ def first_parts(loaded):
     return ((parts[0][0],) for parts, _ in loaded)
 
 
-def compare(source, size, most, turns):
-    """{'miniclip': [pairs/s of each turn], 'webdataset + torchvision': [...]}, CPU time."""
-    ways = {
-        "miniclip": lambda: pairs_per_s(ours(source, size), most),
-        "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
-    }
-    return speeds(ways, turns)
-
-
 def bare(pairs, size, count):
     """Read, decode and crop the first `count` pictures, each to (3, S, S) uint8; their pairs/s, of
     (CPU time, wall time)."""
@@ -161,42 +152,21 @@ def bare(pairs, size, count):
     return count / (time.process_time() - began[0]), count / (time.perf_counter() - began[1])
 
 
-def against_bare(source, size, most, turns):
-    """{'data path': [pairs/s of each turn], 'bare loop': [...]}, CPU time, on the same pictures."""
-    pairs = open_pairs(source)
-    count = min(most, len(pairs), UNIT)
-    firsts = first_parts(batches(pairs, range(count), Tokenizer([]), count, 0, size, CROP))
-    ways = {
-        "data path": lambda: pairs_per_s(firsts, count),
-        "bare loop": lambda: bare(pairs, size, count)[0],
-    }
-    return speeds(ways, turns * -(-most // count))
+def bare_loops(n, pairs, size, count):
+    """Pairs/s of wall time of n bare loops side by side, together."""
+    fork = multiprocessing.get_context("fork")
+    with concurrent.futures.ProcessPoolExecutor(n, fork) as pool:
+        tasks = [pool.submit(bare, pairs, size, count) for _ in range(n)]
+        return sum(task.result()[1] for task in tasks)
 
 
-def side_by_side(source, size, most, turns):
-    """{'1 worker', '2 workers', '1 bare loop', '2 bare loops': [pairs/s of each turn]}, wall time."""
-    pairs = open_pairs(source)
-
-    def workers(n):
-        with contextlib.closing(loader(pairs, size, workers=n)) as loaded:
-            firsts = first_parts(loaded)
-            for _ in range(n * (AHEAD * n + 1)):  # until every worker has touched all the memory
-                next(firsts)
-            return pairs_per_s(firsts, most, time.perf_counter)
-
-    def bare_loops(n):
-        fork = multiprocessing.get_context("fork")
-        with concurrent.futures.ProcessPoolExecutor(n, fork) as pool:
-            tasks = [pool.submit(bare, pairs, size, min(most, len(pairs))) for _ in range(n)]
-            return sum(task.result()[1] for task in tasks)
-
-    ways = {
-        "1 worker": partial(workers, 1),
-        "2 workers": partial(workers, 2),
-        "1 bare loop": partial(bare_loops, 1),
-        "2 bare loops": partial(bare_loops, 2),
-    }
-    return speeds(ways, turns)
+def worker_processes(n, pairs, size, most):
+    """Pairs/s of wall time of n worker processes, together."""
+    with contextlib.closing(loader(pairs, size, workers=n)) as loaded:
+        firsts = first_parts(loaded)
+        for _ in range(n * (AHEAD * n + 1)):  # until every worker has touched all the memory
+            next(firsts)
+        return pairs_per_s(firsts, most, time.perf_counter)
 
 
 def memory(source, size, batch_size, workers):
@@ -239,24 +209,42 @@ def _pss():
 
 
 def report(size, found, clock):
-    """Print {name: [pairs/s]} for one size of crop; returns {name: median}."""
+    """Print {name: [pairs/s]} for one size of crop; returns the medians."""
     for name, own in found.items():
+        speed = f"{statistics.median(own):8,.0f} pairs/s {clock}"
         spread = f"({min(own):,.0f} to {max(own):,.0f}, {len(own)} turns)"
-        median = f"{statistics.median(own):8,.0f} pairs/s {clock}"
-        print(f"{size:>5} px  {name:<26} {median} {spread}", flush=True)
-    return {name: statistics.median(own) for name, own in found.items()}
+        print(f"{size:>5} px  {name:<26} {speed} {spread}", flush=True)
+    return [statistics.median(own) for own in found.values()]
 
 
 def report_all(source, size, most, turns):
     """Measure and print what the module's docstring lists, except for memory."""
-    ours, theirs = report(size, compare(source, size, most, turns), "per core").values()
-    print(f"{size:>5} px  ratio {ours / theirs:.2f}")
-    ours, bare = report(size, against_bare(source, size, most, turns), "per core").values()
-    print(f"{size:>5} px  ratio {ours / bare:.3f}")
-    one, two, bare, two_bare = report(
-        size, side_by_side(source, size, most, turns), "of wall time"
-    ).values()
-    of_bare = f"{two / two_bare:.3f} of two bare loops, which are {two_bare / bare:.2f} of one"
+    ways = {
+        "miniclip": lambda: pairs_per_s(ours(source, size), most),
+        "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
+    }
+    mine, other = report(size, speeds(ways, turns), "per core")
+    print(f"{size:>5} px  ratio {mine / other:.2f}")
+
+    pairs = open_pairs(source)
+    count = min(most, len(pairs), UNIT)
+    firsts = first_parts(batches(pairs, range(count), Tokenizer([]), count, 0, size, CROP))
+    ways = {
+        "data path": lambda: pairs_per_s(firsts, count),
+        "bare loop": lambda: bare(pairs, size, count)[0],
+    }
+    mine, other = report(size, speeds(ways, turns * -(-most // count)), "per core")
+    print(f"{size:>5} px  ratio {mine / other:.3f}")
+
+    count = min(most, len(pairs))
+    ways = {
+        "1 worker": partial(worker_processes, 1, pairs, size, most),
+        "2 workers": partial(worker_processes, 2, pairs, size, most),
+        "1 bare loop": partial(bare_loops, 1, pairs, size, count),
+        "2 bare loops": partial(bare_loops, 2, pairs, size, count),
+    }
+    one, two, bare_one, bare_two = report(size, speeds(ways, turns), "of wall time")
+    of_bare = f"{two / bare_two:.3f} of two bare loops, which are {bare_two / bare_one:.2f} of one"
     print(f"{size:>5} px  2 workers: {two / one:.2f} of one, {of_bare}", flush=True)
 
 

@@ -192,13 +192,13 @@ def batches(
     slots = count + workers * AHEAD
     pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
     order = _in_order(pairs, indices, batch_size, seed, start, count, slots, rank, world)
-    parts = _Parts(pairs, tokenizer, seed, scale, pixels)
-    loaded = map(parts.__getitem__, order)
+    reader = _Parts(pairs, tokenizer, seed, scale, pixels)
+    loaded = map(reader.__getitem__, order)
     if workers:
         tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
         loaded = iter(
             torch.utils.data.DataLoader(
-                parts,
+                reader,
                 batch_size=None,
                 sampler=order,
                 num_workers=workers,

@@ -52,35 +52,33 @@ class Drawings:
         if kind == "line art":
             self._files = svg_files()
         if kind == "Noto":
-            self._font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
-            self._nothing = self._glyph("\ue000")  # drawn for a character that the font lacks
-            self.available = [i for i in self.available if self._noto(i) is not None]
+            font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
+            nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
+            codes = {i: pairs.rows[i][0]["codes"] for i in self.available}
+            # sequences of code points need shaping, which Pillow's basic layout does not do
+            glyphs = {i: _glyph(font, chr(int(c, 16))) for i, c in codes.items() if "-" not in c}
+            self._glyphs = {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
+            self.available = list(self._glyphs)
 
     def image(self, i):
-        """Picture i, 64 x 64 RGB. Raises UserError where this drawing has none."""
+        """Picture i, 64 x 64 RGB. Raises BadPicture where Noto has none."""
         if self.kind == "Noto":
-            if (picture := self._noto(i)) is None:
+            if i not in self._glyphs:
                 raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
-            return picture
+            return self._glyphs[i]
         if self.kind == "line art":
             path = Path(self._files[self.pairs.rows[i][0]["codes"]])
             return Image.fromarray(draw(line_art(path.read_text(encoding="utf-8"))))
         picture = self.pairs.image(i)
         return picture.convert("L").convert("RGB") if self.kind == "grey" else picture
 
-    def _noto(self, i):
-        codes = self.pairs.rows[i][0]["codes"]
-        if "-" in codes:  # sequences need shaping, which Pillow's basic layout does not do
-            return None
-        picture = self._glyph(chr(int(codes, 16)))
-        return None if picture == self._nothing else picture
 
-    def _glyph(self, character):
-        picture = Image.new("L", (SIDE, SIDE), 255)
-        left, top, right, bottom = self._font.getbbox(character)
-        place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
-        ImageDraw.Draw(picture).text(place, character, font=self._font, fill=0)
-        return picture.convert("RGB")
+def _glyph(font, character):
+    picture = Image.new("L", (SIDE, SIDE), 255)
+    left, top, right, bottom = font.getbbox(character)
+    place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
+    ImageDraw.Draw(picture).text(place, character, font=font, fill=0)
+    return picture.convert("RGB")
 
 
 def noto_font():
