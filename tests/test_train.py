@@ -136,7 +136,7 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
 
 
 def test_a_checkpoint_of_before_is_resumed(pairs_csv, tmp_path):
-    """It had a random state, and the names of its time."""
+    """It was written before the renamings, and holds a random state."""
     run(pairs_csv, tmp_path / "run", "--minutes", 0.0001, "--grad-checkpointing")
     old = final(tmp_path / "run")
     old["options"]["checkpoint_blocks"] = old["options"].pop("grad_checkpointing")
