@@ -72,8 +72,8 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     """
     row_dot = torch.empty_like(norm)
     dx = g if g.dtype == dtype else torch.empty(g.shape, dtype=dtype, device=g.device)
-    pieces = zip(*(t.split(few(g)) for t in (g, xhat, norm, row_dot, dx)))
-    for g_part, xhat_part, length, dot, out in pieces:
+    tensors = g, xhat, norm, row_dot, dx
+    for g_part, xhat_part, length, dot, out in zip(*(t.split(few(g)) for t in tensors)):
         g_part.mul_(factor)
         unit = xhat_part.to(g.dtype)
         torch.sum(unit * g_part, 1, out=dot)

@@ -1,7 +1,7 @@
 """The block operations on Triton: names and arguments of reference.py, launches of the kernels.
 
-Nothing here asks the device for a number, so the host runs ahead and everything can be captured in
-a CUDA graph. With TRITON_INTERPRET=1, set before this is imported, the same launches run on a CPU in
+No operation here reads a number from the device, so the host does not wait and everything can be
+captured in a CUDA graph. With TRITON_INTERPRET=1, set before this is imported, the same launches run on a CPU in
 the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the kernels'
 constants (signatures.py, tile_config.py).
 """
