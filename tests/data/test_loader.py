@@ -223,8 +223,8 @@ def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
     script.write_text(
         "import os\n"
         "from pathlib import Path\n"
-        "from miniclip.data.batches import batches\n"
-        "from tests.tars import Coloured, letters\n"
+        "from miniclip.data.loader import batches\n"
+        "from tests.data.tars import Coloured, letters\n"
         "pairs = Coloured(64)\n"
         "pairs.captions = lambda i: ('long ' * 400,)  # more than a pipe holds\n"
         "next(loaded := batches(pairs, range(64), letters, 64, 0, 4, (1, 1), workers=2))\n"
@@ -244,7 +244,7 @@ def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
     left = [int(worker.name) for worker in workers if worker.exists()]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert not left, "they wait for ever for somebody to read what they have loaded"
+    assert not left, "workers go on after the process that they load for is killed"
 
 
 @pytest.mark.parametrize("workers", [1, 2])
