@@ -15,6 +15,7 @@ def pool(grid=3, width=16, heads=4, embed_dim=6):
     return AttentionPool(grid, width, heads, embed_dim).double()
 
 
+# float64: sums of some hundred numbers of size 1 are off by 1e-14, and 1e-12 leaves room
 def randn(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
