@@ -179,14 +179,15 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
         ))  # fmt: skip
     with _pinned(pixels) if pin_memory else contextlib.nullcontext():
         while True:
-            yield _batch(itertools.islice(loaded, count), pixels)
+            yield _batch(itertools.islice(loaded, count), pixels, pin_memory)
 
 
-def _batch(loaded, pixels):
+def _batch(loaded, pixels, pin_memory):
     """The Batch of loaded parts, whose pictures lie in `pixels`."""
     parts, skipped = [], []
     for slot, n, tokens, bad in loaded:
-        parts.append((pixels[slot, :n], torch.from_numpy(tokens)))
+        tokens = torch.from_numpy(tokens)
+        parts.append((pixels[slot, :n], tokens.pin_memory() if pin_memory else tokens))
         skipped += bad
     if not all(len(images) for images, _ in parts):  # spread what is left
         parts = list(zip(*(side.tensor_split(len(parts)) for side in join(parts))))
