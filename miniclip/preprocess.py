@@ -73,16 +73,16 @@ def evaluation(image_size):
         square = (left, top, left + image_size, top + image_size)
         if w * h <= _MANY_PIXELS:
             image = image.resize((w, h), Image.Resampling.BICUBIC).crop(square)
-            return normalise(_planes(image))
+            return normalise(torch.from_numpy(_planes(image)))
         # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
         box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-        return normalise(_planes(_resize(image, image_size, box)))
+        return normalise(torch.from_numpy(_planes(_resize(image, image_size, box))))
 
     return preprocess
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
-    """A random square of a PIL image -> (3, S, S) uint8, written into `out` if it is given.
+    """A random square of a PIL image -> (3, S, S) uint8: a tensor, or `out`, a numpy array.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
     paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
@@ -95,7 +95,8 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     side = rng.uniform(low, high) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
-    return _planes(_resize(image, image_size, box), out)
+    planes = _planes(_resize(image, image_size, box), out)
+    return torch.from_numpy(planes) if out is None else planes
 
 
 def normalise(images):
@@ -127,8 +128,8 @@ def _resize(image, image_size, box):
 
 
 def _planes(image, out=None):
-    """An RGB image -> (3, H, W) uint8, `out` if it is given."""
-    out = torch.empty(3, *image.size[::-1], dtype=torch.uint8) if out is None else out
-    for plane, band in zip(out.numpy(), image.split()):  # Pillow separates them faster than numpy
+    """An RGB image -> (3, H, W) uint8, a numpy array: `out` if it is given."""
+    out = np.empty((3, image.height, image.width), np.uint8) if out is None else out
+    for plane, band in zip(out, image.split()):  # Pillow separates them faster than numpy
         plane[:] = np.asarray(band)
     return out

@@ -285,10 +285,12 @@ def test_what_is_asked_to_be_pinned_is_registered_as_it_lies_and_let_go(monkeypa
 
     monkeypatch.setattr(torch.cuda, "cudart", Cudart)
     monkeypatch.setattr(torch.cuda, "check_error", lambda result: None)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: calls.append(t.dtype) or t)
     loaded = batches(Noise(), range(23), letters, 4, 0, SIZE, SCALE, pin_memory=True)
     place = next(loaded).parts[0][0].data_ptr()
     loaded.close()
-    assert calls == [("register", place, 4 * 3 * SIZE * SIZE), ("unregister", place)]
+    bytes_ = 4 * 3 * SIZE * SIZE
+    assert calls == [("register", place, bytes_), torch.int64, ("unregister", place)]
 
 
 @pytest.mark.slow

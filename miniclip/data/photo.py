@@ -17,7 +17,7 @@ from miniclip.preprocess import to_rgb
 
 MAX_PIXELS = 100_000_000
 Image.init()
-FORMATS = sorted({"PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF"} & set(Image.OPEN))
+FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
