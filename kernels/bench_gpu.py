@@ -4,12 +4,14 @@ Times are milliseconds of forward + backward by CUDA events (triton.testing.do_b
 90th percentile), beside the floor and the prediction of roofline.py when the card is known there.
 Peak bytes are what the allocator held above the features; the gradient's error is against float64 on
 a slice of rows. Peers run when they are installed: open_clip (eager, and under torch.compile),
-memeff, Inf-CL. Nobody has run this yet on a card: every GPU time in this repository is predicted.
+memeff, Inf-CL. A loss that fails says why in its row; after an error of CUDA itself, such as an
+illegal memory access, nothing more can run in the process, so the run ends there. Nobody has run this yet on a card: every GPU time in this repository is predicted.
 """
 
 import importlib.util
 import json
 import math
+import sys
 
 import torch
 import triton
@@ -65,9 +67,28 @@ def features(n, d):
     return image.requires_grad_(), text, scale
 
 
-def milliseconds(step):
-    """(median, 10th, 90th percentile) of step(), in ms."""
-    return triton.testing.do_bench(step, quantiles=[0.5, 0.1, 0.9])
+def milliseconds(step, repeats=5):
+    """(median, 10th, 90th percentile) of step(), in ms, over 100 ms and at least `repeats` steps."""
+    times = triton.testing.do_bench(step, return_mode="all")
+    while len(times) < repeats:  # a step longer than 20 ms
+        times = triton.testing.do_bench(step, rep=2 * repeats * max(times), return_mode="all")
+    return torch.tensor(times).quantile(torch.tensor([0.5, 0.1, 0.9])).tolist()
+
+
+def attempt(measure):
+    """measure(), a dict; where that fails {"failed": why}, and "broken": True if CUDA works no more."""
+    try:
+        return measure()
+    except torch.OutOfMemoryError:
+        return {"failed": "out of memory"}
+    except Exception as error:  # a peer's or our own: the other rows are still worth having
+        first = next(iter(str(error).strip().splitlines()), "")
+        failed = {"failed": f"{type(error).__name__}: {first}"[:100]}
+    try:
+        torch.cuda.synchronize()  # what broke the context, every later call reports again
+    except Exception:
+        failed["broken"] = True
+    return failed
 
 
 def true_rows(image, text, logit_scale, count):
@@ -84,32 +105,24 @@ def true_rows(image, text, logit_scale, count):
     ].double().norm(dim=1, keepdim=True)
 
 
-def whole(name, loss, n, d, true):
-    """One row: time, memory and error of a loss at this size, or why not."""
+def whole(loss, n, d, true):
+    """{"ms", "peak_bytes", "error"} of a loss at this size; true: of `true_rows`."""
     image, text, scale = features(n, d)
 
     def step():
         image.grad = text.grad = scale.grad = None
         loss(image, text, scale).backward()
 
-    row = {"n": n, "d": d, "loss": name}
-    try:
-        step()
-        torch.cuda.synchronize()
-        got = image.grad[: len(true)].double()
-        row["error"] = ((got - true).norm() / true.norm()).item()
-        image.grad = text.grad = None
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.memory_allocated()
-        step()
-        row["peak_bytes"] = torch.cuda.max_memory_allocated() - before
-        row["ms"] = milliseconds(step)
-    except (RuntimeError, triton.runtime.errors.OutOfResources, AssertionError, TypeError) as error:
-        row["failed"] = (
-            "out of memory" if "memory" in str(error) else str(error).split("\n")[0][:60]
-        )
-    torch.cuda.empty_cache()
-    return row
+    step()
+    torch.cuda.synchronize()
+    got = image.grad[: len(true)].double()
+    image.grad = text.grad = None
+    torch.cuda.reset_peak_memory_stats()
+    before = torch.cuda.memory_allocated()
+    step()
+    peak_bytes = torch.cuda.max_memory_allocated() - before
+    error = ((got - true).norm() / true.norm()).item()
+    return {"ms": milliseconds(step), "peak_bytes": peak_bytes, "error": error}
 
 
 def kernels_alone(n, d):
@@ -136,36 +149,54 @@ def kernels_alone(n, d):
     }
 
 
+def measure_all(sizes, d):
+    """(rows, parts): for every size a row a loss, and the times of `kernels_alone`.
+
+    Ends with the first row that is "broken".
+    """
+    rows, parts = [], []
+    for n in sizes:
+        jobs = {name: lambda loss=loss: whole(loss, n, d, true) for name, loss in peers().items()}
+        jobs["kernels alone"] = lambda: {"operations": kernels_alone(n, d)}
+        got = attempt(lambda: {"true": true_rows(*features(n, d), count=min(n, 256))})
+        if "failed" in got:
+            jobs = {"float64": lambda: got}
+        true = got.get("true")
+        for name, job in jobs.items():
+            print(f"\rN {n}: {name}          ", end="", flush=True)
+            row = {"n": n, "d": d, "loss": name, **attempt(job)}
+            (parts if "operations" in row else rows).append(row)
+            if "broken" in row:
+                return rows, parts
+            torch.cuda.empty_cache()
+    return rows, parts
+
+
 def bench_gpu(options):
     """The command on a GPU; options as bench.py parses them. Returns the exit code."""
     card, d = torch.cuda.get_device_name(), options.dim
     known = next((name for name in roofline.CARDS if name in card), None)
-    rows, parts = [], {}
+    rows, parts = measure_all(options.sizes or [8192, 32768, 131072], d)
     table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
                   "peak MiB", "gradient error")  # fmt: skip
-    for n in options.sizes or [8192, 32768, 131072]:
+    for row in rows:
+        n, name = row["n"], row["loss"]
+        if "failed" in row:
+            table.add(n, name, row["failed"])
+            continue
         floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
         predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
-        true = true_rows(*features(n, d), count=min(n, 256))
-        for name, loss in peers().items():
-            print(f"\rN {n}: {name}          ", end="", flush=True)
-            row = whole(name, loss, n, d, true)
-            rows.append(row)
-            if "failed" in row:
-                table.add(n, name, row["failed"])
-                continue
-            middle, low, high = row["ms"]
-            table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
-                      f"{predicted:.3f}" if name == "miniclip fp16" else "",
-                      f"{floor / middle:.0%}" if known else "",
-                      f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
-        parts[n] = kernels_alone(n, d)
+        middle, low, high = row["ms"]
+        table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
+                  f"{predicted:.3f}" if name == "miniclip fp16" else "",
+                  f"{floor / middle:.0%}" if known else "",
+                  f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
     print(f"\r{card}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
     print(table)
     alone = Table("N", "operation", "ms", "p10", "p90")
-    for n, times in parts.items():
-        for name, time in times.items():
-            alone.add(n, name, *(f"{t:.3f}" for t in time))
+    for part in parts:
+        for name, time in part["operations"].items():
+            alone.add(part["n"], name, *(f"{t:.3f}" for t in time))
     print(alone)
     if options.out:
         options.out.mkdir(parents=True, exist_ok=True)
@@ -179,4 +210,7 @@ def bench_gpu(options):
             f"{card}, D = {d}",
             options.out / "bench.png",
         )
+    if any("broken" in row for row in rows):
+        print("CUDA was broken by the last row's error, so the run ended there", file=sys.stderr)
+        return 1
     return 0

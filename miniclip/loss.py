@@ -11,7 +11,15 @@ import os
 import torch
 import torch.nn.functional as F
 
-from kernels import reference
+try:
+    from kernels import reference
+except ImportError as error:
+    import kernels
+
+    raise ImportError(
+        f"miniclip needs its own package kernels, but found another of that name in {kernels.__path__[0]} "
+        "(Hugging Face has one): uninstall that, or put miniclip's folder first on PYTHONPATH"
+    ) from error
 from kernels.contrastive import Alone, Contrastive
 from kernels.op import contrastive
 from kernels.softmax import double

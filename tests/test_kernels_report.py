@@ -1,6 +1,8 @@
 """The compiler's report, the roofline and the honest interpreter's arithmetic."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 
@@ -15,14 +17,16 @@ from kernels import interpreter, report, roofline, shapes  # noqa: E402
 from kernels.compiler import blocks_per_sm  # noqa: E402
 
 GOOD = dict(kernel="sums", arch=90, dtype="fp16", d=512, registers=95, stack_bytes=0, local=0,
-            shared_bytes=98328, wgmma=4, mma=0, tcgen05=0, exp2=64, blocks_per_sm=2, limit="registers")  # fmt: skip
+            shared_bytes=98328, wgmma=4, mma=0, tcgen05=0, exp2=64, wide=0, narrow=0, blocks_per_sm=2, limit="registers")  # fmt: skip
 
 
 @pytest.mark.parametrize("change, said", [
     (dict(stack_bytes=8), "stack"), (dict(local=3), "local"), (dict(registers=129), "129 registers"),
     (dict(shared_bytes=240000), "shared"), (dict(wgmma=0), "no wgmma"), (dict(mma=2), "2 mma"),
     (dict(blocks_per_sm=1), "1 block"), (dict(kernel="gradient", registers=185), "184 allowed"),
-    (dict(arch=100), "no tcgen05"), (dict(arch=80), "no mma"),
+    (dict(arch=100), "no tcgen05"), (dict(arch=80), "no mma"), (dict(arch=120), "no mma"),
+    (dict(arch=86, mma=4), "no loads of 16 bytes"), (dict(narrow=3), "3 loads and stores of 2 bytes"),
+    (dict(arch=89, shared_bytes=102000), "101376 allowed"),
 ])  # fmt: skip
 def test_every_bar_can_break(change, said):
     assert report.broken(GOOD) == []
@@ -33,9 +37,11 @@ def test_occupancy_is_what_runs_out_first():
     assert blocks_per_sm(90, 95, 8, 98328) == (2, "registers")
     assert blocks_per_sm(90, 32, 4, 147480)[0] == 1
     assert blocks_per_sm(90, 16, 8, 0) == (8, "warps")
+    assert blocks_per_sm(120, 16, 8, 0) == (6, "warps")
+    assert blocks_per_sm(86, 32, 4, 40000) == (2, "shared memory")
 
 
-@given(st.integers(1, 2048), st.sampled_from([0, 80, 86, 90, 100, 120]), st.sampled_from([2, 4]),
+@given(st.integers(1, 2048), st.sampled_from([0, 80, 86, 89, 90, 100, 120]), st.sampled_from([2, 4]),
        st.sampled_from(["sums", "online", "gradient", "product", "product turned"]))  # fmt: skip
 def test_tiles_are_powers_of_two_that_fit(d, arch, size, kernel):
     s = shapes.tile_shape(kernel, arch, size, d)
@@ -78,6 +84,45 @@ def run(*arguments):
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, capture_output=True, text=True, env=environment)
+
+
+@pytest.mark.parametrize("arch", [80, 90])
+def test_a_kernel_is_compiled_once_whatever_the_batch(arch):
+    """Without TRITON_INTERPRET: on a GPU each variant is compiled when it is first met."""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    command = [
+        sys.executable,
+        "-m",
+        "tests.specialisations",
+        *map(str, (arch, 64, 65, 130, 1, 33001)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert len(seen) == 7
+    for kernel, variants in seen.items():  # a product: turned or not, and added to or not
+        most = 3 if kernel == "product_kernel" else 1
+        assert len(variants) == most, f"{kernel}: {len(variants)} variants, {list(variants)}"
+
+
+def test_the_report_assumes_nothing_of_the_batch():
+    """Without TRITON_INTERPRET: what is compiled here is what is compiled for a batch of 65."""
+    code = """
+from kernels import compiler, shipped
+kernel, *how = shipped.variant("gradient", 80, "fp16", 64)
+print(compiler.compiled(kernel, 80, *how).asm["ttir"])
+"""
+    environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
+    known = dict(
+        re.findall(
+            r"%(\w+): \S+ (\{tt.divisibility = 16[^}]*\})?", done.stdout.split("attributes")[0]
+        )
+    )
+    assert known["G"] and known["stride"], done.stdout + done.stderr
+    assert not (known["M"] or known["N"] or known["offset"])
 
 
 @pytest.mark.slow

@@ -1,6 +1,10 @@
 """Laws of the contrastive loss: one definition, one algorithm that scales, the same numbers."""
 
 import math
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -199,6 +203,19 @@ def test_triton_on_a_cpu_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ValueError, match="backend='torch' does not|need a GPU"):
         contrastive_loss(x(3, 4), x(3, 4), x(()), backend="triton")
+
+
+def test_another_package_called_kernels_is_named(tmp_path):
+    """Where Hugging Face's package `kernels` comes first on the path."""
+    (tmp_path / "kernels").mkdir()
+    (tmp_path / "kernels" / "__init__.py").write_text("def get_kernel(): pass\n")
+    root = pathlib.Path(__file__).parents[1]
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(root)]))
+    command = [sys.executable, "-c", "import miniclip.loss"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("ImportError: miniclip needs its own package kernels"), done.stderr
+    assert str(tmp_path / "kernels") in last
 
 
 def test_open_clip_has_the_same_loss():
