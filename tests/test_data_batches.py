@@ -231,10 +231,12 @@ def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
         "os.kill(os.getpid(), 9)\n"
     )
     root = Path(__file__).parent.parent
-    killed = subprocess.run([sys.executable, script], capture_output=True, text=True, cwd=root,
-                            env=os.environ | {"PYTHONPATH": str(root)})  # fmt: skip
-    workers = [Path(f"/proc/{pid}") for pid in killed.stdout.split()]
-    assert len(workers) == 2, killed.stderr
+    told = tmp_path / "told"  # a file: workers that go on would keep a pipe open
+    with open(told, "w") as out:
+        subprocess.run([sys.executable, script], stdout=out, stderr=out, cwd=root, timeout=60,
+                       env=os.environ | {"PYTHONPATH": str(root)})  # fmt: skip
+    workers = [Path(f"/proc/{pid}") for pid in told.read_text().split()]
+    assert len(workers) == 2, told.read_text()
     deadline = time.monotonic() + 30
     while any(worker.exists() for worker in workers) and time.monotonic() < deadline:
         time.sleep(0.1)
