@@ -4,7 +4,11 @@ import contextlib
 import itertools
 import os
 import pickle
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -211,6 +215,35 @@ def test_the_same_processes_load_all_epochs():
 def test_a_workers_death_is_an_error():
     with pytest.raises(RuntimeError, match="worker"):
         epoch(Noise(deadly=range(23)), workers=1)
+
+
+def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os\n"
+        "from pathlib import Path\n"
+        "from miniclip.data.batches import batches\n"
+        "from tests.tars import Coloured, letters\n"
+        "pairs = Coloured(64)\n"
+        "pairs.captions = lambda i: ('long ' * 400,)  # more than a pipe holds\n"
+        "next(loaded := batches(pairs, range(64), letters, 64, 0, 4, (1, 1), workers=2))\n"
+        "print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    root = Path(__file__).parent.parent
+    told = tmp_path / "told"  # a file: workers that go on would keep a pipe open
+    with open(told, "w") as out:
+        subprocess.run([sys.executable, script], stdout=out, stderr=out, cwd=root, timeout=60,
+                       env=os.environ | {"PYTHONPATH": str(root)})  # fmt: skip
+    workers = [Path(f"/proc/{pid}") for pid in told.read_text().split()]
+    assert len(workers) == 2, told.read_text()
+    deadline = time.monotonic() + 30
+    while any(worker.exists() for worker in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = [int(worker.name) for worker in workers if worker.exists()]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left, "they wait for ever for somebody to read what they have loaded"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -8,11 +8,14 @@ of ("facing right", "red").
 """
 
 import contextlib
+import functools
 import itertools
 import math
 import mmap
 import os
 import sys
+import threading
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -137,6 +140,18 @@ def _memory(shape, shared):
     return torch.empty(shape, dtype=torch.uint8).share_memory_()
 
 
+def _end_with(parent, _):
+    """Have a worker end when the process that it loads for is killed: by itself it would wait for
+    ever for somebody to read what it has loaded (torch 2.13)."""
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _as_it_is(part):
     """What DataLoader does to a part of ours: by itself it would turn arrays into tensors."""
     return part
@@ -175,6 +190,7 @@ def batches(pairs, indices, tokenizer, batch_size, seed, image_size, scale, star
         loaded = iter(torch.utils.data.DataLoader(
             parts, batch_size=None, sampler=order, num_workers=workers, prefetch_factor=AHEAD,
             collate_fn=_as_it_is, generator=torch.Generator(),
+            worker_init_fn=functools.partial(_end_with, os.getpid()),
             multiprocessing_context="fork" if _FORK else None,
         ))  # fmt: skip
     with _pinned(pixels) if pin_memory else contextlib.nullcontext():
