@@ -33,8 +33,8 @@ def gradient_kernel(X, Y, BITS, LSE_ROWS, LSE_COLUMNS, REST_ROWS, REST_COLUMNS, 
     r = i * BM + tl.arange(0, BM)
     c = j * BN + tl.arange(0, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(BITS)
-    # 2. both softmaxes; S <= lse, so no exponential exceeds 1. Outside, lse = inf makes it 0, but for
-    # a row beyond column N, where S is 0 and lse may be negative: the limit of 1 keeps that finite
+    # 2. both softmaxes; S <= lse, so no exponential exceeds 1. Outside, lse = inf makes it 0. Only the
+    # rows' part in columns N to stride has S = 0 and an lse that may be negative: limited, it is finite
     lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
     lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
     bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)

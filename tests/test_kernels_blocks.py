@@ -188,6 +188,15 @@ def test_the_rescue_fires_where_everything_else_would_vanish(who):
     check(image, text, math.log(100), "fp32")
 
 
+@pytest.mark.parametrize("precision", TOLERANCE)
+def test_what_stands_between_n_and_the_next_multiple_of_16_is_finite(precision):
+    """All cosines near -1: in those columns a row's softmax would be 2^144 without a limit."""
+    image, text = (0.02 * t for t in batch(20, 24))
+    image[:, 0] += 1
+    text[:, 0] -= 1
+    check(image, text, math.log(100), precision)
+
+
 def test_against_the_largest_similarity_random_features_vanish():
     """The failure that softmax.py is there for: a loss of 0 where it should be about 13."""
     x, y = (reference.normalise(t.float().to(DEVICE), torch.float32)[0] for t in batch(64, 512))
