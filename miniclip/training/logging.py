@@ -31,7 +31,7 @@ def print_header(args, model, tokenizer, pairs, monitor, device):
     if device.type == "cpu" and emulates(args.precision):
         print0(
             f"this CPU has no {args.precision} arithmetic that torch can use: it is emulated, and "
-            "a step takes about ten times as long as with --precision fp32",
+            "a step takes up to ten times as long as with --precision fp32",
             flush=True,
         )
 
