@@ -13,34 +13,35 @@ pytest.importorskip("triton")
 import triton  # noqa: E402
 from triton.runtime.errors import OutOfResources  # noqa: E402
 
-from kernels.bench import __main__ as bench  # noqa: E402
-from kernels.bench import gpu  # noqa: E402
+from kernels.bench import cpu, gpu  # noqa: E402
 from miniclip.loss import contrastive_loss  # noqa: E402
 
 
 def test_the_floor_is_four_products_and_nothing_else():
-    step = bench.floor_of(300, 16)
+    step = cpu.floor_of(300, 16)
     with FlopCounterMode(display=False) as counter:
         step()
     assert counter.get_total_flops() == 8 * 300 * 300 * 16
     assert {str(op) for op in counter.get_flop_counts()["Global"]} == {"aten.mm"}
 
 
-def test_the_summary_is_of_pairs_that_were_timed_in_turn():
-    ours = dict(n=64, loss="chunks", seconds=[1.0, 2.0, 1.0], floor_seconds=[0.9, 1.6, 0.7],
-                round_seconds=[1.0, 2.0], growth_bytes=3 * 2**20)  # fmt: skip
+def test_the_last_lines_are_of_pairs_that_were_timed_in_turn(capsys):
+    ours = dict(n=64, d=16, loss="chunks", growth_bytes=3 * 2**20, round_seconds=[1.0, 2.0])
+    ours |= dict(seconds=[1.0, 2.0, 1.0], floor_seconds=[0.9, 1.6, 0.7])
     theirs = dict(ours, loss="open_clip", round_seconds=[2.0, 3.0], growth_bytes=9 * 2**20)
     share = "share of the floor 0.80 (0.70 to 0.90)"
-    assert bench.summary([ours]) == [f"N 64: {share}, 3 MiB"]
-    assert bench.summary([ours, theirs]) == [
-        f"N 64: times as fast as open_clip 1.75 (1.50 to 2.00), {share}, 3 MiB against 9"
-    ]
+    cpu.show([ours], threads=1)
+    assert capsys.readouterr().out.splitlines()[-1] == f"N 64: {share}, 3 MiB"
+    cpu.show([ours, theirs], threads=1)
+    faster = "times as fast as open_clip 1.75 (1.50 to 2.00)"
+    want = f"N 64: {faster}, {share}, 3 MiB against 9"
+    assert capsys.readouterr().out.splitlines()[-1] == want
 
 
 def test_every_step_of_ours_has_its_floor_beside_it():
-    got = bench.measure("chunks", 32, 8, torch.get_num_threads(), 3)
+    got = cpu.measure("chunks", 32, 8, torch.get_num_threads(), 3, 1)
     assert len(got["seconds"]) == len(got["floor_seconds"]) == 3
-    assert "floor_seconds" not in bench.measure("lines", 32, 8, torch.get_num_threads(), 1)
+    assert "floor_seconds" not in cpu.measure("lines", 32, 8, torch.get_num_threads(), 1, 0)
 
 
 class NoGPU:
