@@ -23,6 +23,8 @@ import textwrap
 import pytest
 from hypothesis import Phase, settings
 
+# the tensors of the tests are small: a second thread takes longer to start than it saves
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 if not shutil.which("nvidia-smi"):  # must be set before anything imports triton
     os.environ.setdefault("TRITON_INTERPRET", "1")
 

@@ -202,12 +202,20 @@ def test_triton_on_a_cpu_is_refused_in_a_sentence(monkeypatch):
 
 
 def test_another_package_called_kernels_is_named(tmp_path):
-    """Where Hugging Face's package `kernels` comes first on the path."""
+    """Where Hugging Face's package `kernels` comes first on the path.
+
+    An editable install finds our files all the same, so its finder is taken away.
+    """
     (tmp_path / "kernels").mkdir()
     (tmp_path / "kernels" / "__init__.py").write_text("def get_kernel(): pass\n")
     root = pathlib.Path(__file__).parents[1]
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join([str(tmp_path), str(root)]))
-    command = [sys.executable, "-c", "import miniclip.loss"]
+    code = (
+        "import sys\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f).lower()]\n"
+        "import miniclip.loss"
+    )
+    command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     last = done.stderr.splitlines()[-1]
     assert last.startswith("ImportError: miniclip needs its own package kernels"), done.stderr

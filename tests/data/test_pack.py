@@ -156,6 +156,7 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
         assert error.value.code == 2 and capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_the_bench_counts_every_way(tmp_path, capsys):
     pack(Coloured(64), tmp_path / "out")
     options = "--pairs 64 --turns 1 --image-size 32 --memory-batch 64".split()

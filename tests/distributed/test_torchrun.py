@@ -130,6 +130,7 @@ sys.exit(train.main())
 """
 
 
+@pytest.mark.slow
 def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path):
     """Fails where one rank makes two parts of its 5 pairs and the other one of its 4: with
     collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
@@ -143,6 +144,7 @@ def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path
         assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
 
 
+@pytest.mark.slow
 def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(pairs_folder, broken)
