@@ -23,7 +23,7 @@ import textwrap
 import pytest
 from hypothesis import Phase, settings
 
-# the tensors of the tests are small: a second thread takes longer to start than it saves
+# one thread: on a busy machine two that wait for each other take several times as long
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 if not shutil.which("nvidia-smi"):  # must be set before anything imports triton
     os.environ.setdefault("TRITON_INTERPRET", "1")

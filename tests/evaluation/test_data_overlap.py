@@ -35,6 +35,7 @@ def test_of_100_synthetic_duplicates_95_are_found_with_5_false_positives_among_1
     check(pairs, seed, 100, 1000)
 
 
+@pytest.mark.slow
 def test_synthetic_duplicates_are_found_and_clean_pictures_are_not(pairs):
     check(pairs, 3, 40, 60)
 
