@@ -408,7 +408,8 @@ def test_a_precision_that_the_cpu_emulates_prints_a_warning(
         assert ("emulated" in said) == (precision != "fp32" and not able), said
 
 
-@pytest.mark.parametrize("model", ["vit_mini", pytest.param("rn_mini", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
 def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, monkeypatch):
     longer = pairs_csv.with_name("longer.csv")
     rows = [line.split(",") for line in pairs_csv.read_text().splitlines()]

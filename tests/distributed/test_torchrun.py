@@ -99,6 +99,7 @@ def assert_the_same_run(one, two):
     assert_close(one, two, 3e-6, of=torch.mean)
 
 
+@pytest.mark.slow
 def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
     code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
     assert code == 0, said
@@ -187,6 +188,7 @@ def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_fold
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
+@pytest.mark.slow
 def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
     code, said = output_of(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
     assert code != 0

@@ -173,6 +173,7 @@ def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big
         tokenizer(["a heart"])
 
 
+@pytest.mark.slow
 def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_path, big):
     path = write(tmp_path / "w.pt", big.state_dict())
     loaded, tokenizer, _ = load(path, activation="gelu")

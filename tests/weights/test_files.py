@@ -160,6 +160,7 @@ def test_a_file_damaged_anywhere_loads_or_is_refused_in_one_sentence(tiny, data)
         assert "\n" not in str(error) and str(path) in str(error)
 
 
+@pytest.mark.slow
 def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(tmp_path, slim, small):
     state, path = slim.state_dict(), tmp_path / "w.pt"
 
