@@ -70,6 +70,7 @@ def huggingface(tokenizer):
 
 
 def one_by_one(encode):
+    """A function from a list of str to a list of lists of ids, from one that encodes one str."""
     return lambda texts: [encode(text) for text in texts]
 
 

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 import torch
 
 from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.common import Parser, UserError, machine, number, pick_device
+from miniclip.common import Parser, command, machine, number, pick_device
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import MODELS, create_model
 from miniclip.training.recipe import parameter_groups
@@ -108,6 +108,7 @@ def measurements(models, images, tokens, rounds):
             yield f"{dtype}  {what}", take_turns(functions, rounds)
 
 
+@command("python -m miniclip.benchmarks towers")
 def main(argv=None):
     """The command: a table for each model. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks towers", description="Time the towers.")
@@ -119,10 +120,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads or torch.get_num_threads())
     torch.manual_seed(0)
-    try:
-        device = pick_device(args.device)
-    except UserError as error:
-        parser.error(str(error))
+    device = pick_device(args.device)
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())
     print(f"{where}, batch {args.batch_size}, {args.rounds} rounds")
     for name in args.models:
