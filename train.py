@@ -12,6 +12,7 @@ results.json. A run given by --steps or --epochs that is killed at any moment an
 exactly the weights of an undisturbed run. With --minutes the weights depend on the clock.
 """
 
+import argparse
 import math
 import shlex
 import signal
@@ -26,11 +27,13 @@ from kernels.reference import PRECISIONS
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.data import open_pairs, report_skipped
+from miniclip.data import ICONS, SOURCE_OPTIONS, open_pairs, report_skipped
+from miniclip.data.dataset import shuffled
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
+from miniclip.evaluation import unseen_site
 from miniclip.evaluation.report.plots import draw_retrieval
 from miniclip.evaluation.retrieval import evaluate_heldout, table
 from miniclip.loss import contrastive_loss
@@ -47,11 +50,16 @@ from miniclip.training.wrap import prepared_parts, wrap
 COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
 OPTIONS = {
     "what to train": {
-        "--model": dict(help=f"one of {', '.join(MODELS)} (default rn_mini)"),
-        "--data": dict(help="pairs.csv, a folder or shards (default: the embedded emoji)"),
+        "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
+        "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
         "--image-column": dict(help="csv: the column of picture paths (default: sniffed)"),
         "--caption-column": dict(help="csv: the column of captions (default: sniffed)"),
         "--separator": dict(help="csv: the separator (default: sniffed)"),
+        "--sites": dict(
+            help="icons: the sets to train on, a,b,c (default: all but those held out)"
+        ),
+        "--held-out-sites": dict(help="icons: the sets to test on (fontawesome, never trained on)"),
+        "--pairs": dict(type=COUNT, help="train on so many of the pairs (default: all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
             choices=["openai"],
@@ -71,6 +79,12 @@ OPTIONS = {
         "--weight-decay": dict(type=number(float, low=0), help="on weights that multiply"),
         "--warmup": dict(type=number(float, low=0), help="share of the run, 0 to 1"),
         "--crop": dict(type=POSITIVE, help="smallest crop, share of the side"),
+        "--augment": dict(
+            choices=["crop", "icons"], help="random crops, or drawings redrawn: turned, thickened"
+        ),
+        "--unique-names": dict(
+            action=argparse.BooleanOptionalAction, help="no name twice in a batch"
+        ),
         "--clip-grad": dict(type=POSITIVE, help="largest gradient norm"),
         "--precision": dict(
             choices=["fp32", "bf16", "fp16"], help="of the towers (GPU: bf16; CPU: fp32)"
@@ -111,7 +125,8 @@ def options(argv):
         for name, how in rows.items():
             group.add_argument(name, **how)
     args = parser.parse_args(argv)
-    args.out = args.out or Path("runs") / (args.model or "rn_mini")
+    own = {ICONS: "icons"}.get(args.data, "rn_mini")
+    args.out = args.out or Path("runs") / (args.model or own)
     return args
 
 
@@ -125,7 +140,7 @@ def resolve_options(args, saved, device):
         raise UserError("--vocab-size is of a vocabulary to learn; leave it out with --tokenizer")
     if saved:
         checkpoint.resume_options(args, saved)
-    args.model = args.model or "rn_mini"
+    args.model = args.model or ("rn_icons" if args.data == ICONS else "rn_mini")
     if args.model not in MODELS:
         create_model(args.model)  # raises UserError with the names there are, and the nearest
     defaults = recipe(args.model) | dict(seed=0, precision="fp32")
@@ -185,10 +200,13 @@ def prepare(args, saved, device):
 
     Raises UserError on all ranks when the pairs cannot be read or have changed.
     """
-    csv = {name: getattr(args, name) for name in ("image_column", "caption_column", "separator")}
+    how = {name: getattr(args, name) for name in SOURCE_OPTIONS}
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            pairs = open_pairs(args.data, **csv)
+            pairs = open_pairs(args.data, **how)
+        train = pairs.splits["train"]
+        if args.pairs and args.pairs < len(train):
+            pairs.splits["train"] = sorted(shuffled(train, args.seed, 0)[: args.pairs].tolist())
         if len(pairs.splits["train"]) < dist_info()[1]:
             raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
         if saved and saved["pairs"] != len(pairs):  # the order of the pairs would be another one
@@ -226,11 +244,12 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
         args.batch_size,
         args.seed,
         image_size,
-        (args.crop, 1.0),
+        (args.crop, 1.0) if args.augment == "crop" else None,
         start,
         args.micro_batch,
         default_workers(device.type) if args.workers is None else args.workers,
         device.type == "cuda",  # pinned memory
+        args.unique_names,
         *dist_info(),
     )
     return data if args.micro_batch else batches_ahead(data, device)
@@ -299,6 +318,10 @@ def report(args, model, tokenizer, pairs, monitor, device):
         draw_retrieval(gallery, queries, args.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
+    if hasattr(pairs, "shared_names"):
+        zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
+        print(unseen_site.sentence(pairs, zero_shot))
+        results["zero_shot"] = zero_shot
     about_run = {
         "command": shlex.join(["python", *sys.argv]),
         "seed": args.seed,

@@ -2,7 +2,8 @@
 
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), loader.py (batches) and
-prefetch.py (to a GPU). emoji/ is the embedded source, shards/ reads and writes tars. labelled.py
+prefetch.py (to a GPU). emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and
+writes tars. labelled.py
 reads pictures with classes, for evaluation; cache.py keeps what is slow to make again.
 """
 
@@ -12,26 +13,46 @@ from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.files import open_csv, open_folder
+from miniclip.data.icons.dataset import Icons
 from miniclip.data.shards.dataset import is_shards, open_shards
+
+ICONS = "icons"  # as a source, the name wins: a folder of that name is ./icons
+SOURCE_OPTIONS = ("image_column", "caption_column", "separator", "sites", "held_out_sites")
 
 __all__ = ["BadPicture", "Pairs", "add_csv_options", "open_pairs", "report_skipped"]
 
 
-def open_pairs(source=None, image_column=None, caption_column=None, separator=None):
-    """Pairs from a source: None is the embedded emoji, else the path of a csv, a folder or shards.
+def open_pairs(
+    source=None,
+    image_column=None,
+    caption_column=None,
+    separator=None,
+    sites=None,
+    held_out_sites=None,
+):
+    """Pairs from a source: None is the embedded emoji, "icons" the icons of many sites, else the path
+    of a csv, a folder or shards.
 
-    The three options are for a csv whose header is not understood by itself. Raises UserError when
-    there is no such source, or no pair in it.
+    The next three options are for a csv whose header is not understood by itself; the last two for
+    icons, names with commas between them: what to train on, what to hold out. Raises UserError when
+    there is no such source, no pair in it, or an option is for another source.
     """
-    options = dict(image_column=image_column, caption_column=caption_column, separator=separator)
+    csv = dict(image_column=image_column, caption_column=caption_column, separator=separator)
+    icons = dict(sites=sites, held_out_sites=held_out_sites)
     source = None if source is None else os.fspath(source)
     shards = source is not None and is_shards(source)
-    if source is not None and os.path.isfile(source) and not shards:
-        return open_csv(source, **options)
-    for name, value in options.items():
-        if value is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is for a csv, and this is not one: {printable(source)}")
+    file = source is not None and os.path.isfile(source) and not shards
+    for options, fits, kind in ((csv, file, "a csv"), (icons, source == ICONS, "icons")):
+        for name, value in options.items():
+            if value is not None and not fits:
+                option = f"--{name.replace('_', '-')}"
+                given = "the embedded emoji" if source is None else printable(source)
+                raise UserError(f"{option} is for {kind}, and this is not: {given}")
+    if source == ICONS:
+        chosen = {k: v.split(",") for k, v in icons.items() if v is not None}
+        return Icons(**chosen)
+    if file:
+        return open_csv(source, **csv)
     if source is None:
         return Emoji()
     if shards or os.path.isdir(source):

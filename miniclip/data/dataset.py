@@ -52,6 +52,10 @@ class Pairs:
         own = self.captions(i)
         return own[int(rng.integers(len(own)))]
 
+    def names(self, i):
+        """What picture i shows, as no two pictures of a batch should with --unique-names."""
+        return self.captions(i)
+
     def where(self, i):
         """What picture i is called in a message about it."""
         return self._captions[i][0]

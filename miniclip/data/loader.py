@@ -7,6 +7,7 @@ floats of them there. Left out: flips and changes of colour, because captions sp
 right", "red").
 """
 
+import collections
 import contextlib
 import functools
 import itertools
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture, shuffled
-from miniclip.data.transforms import training_crop
+from miniclip.data.transforms import Redrawing, redraw, training_crop
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
 AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
@@ -40,15 +41,44 @@ class Batch(NamedTuple):
     skipped: list
 
 
-def epoch_order(indices, batch_size, seed, epoch, order=shuffled):
+def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
     """The batches of one epoch: (batches, batch_size) int64, without an incomplete last one.
 
     A split smaller than a batch is one batch. order: how to permute, Pairs.order where some
-    orders read faster than others.
+    orders read faster than others. names: Pairs.names, to have no name twice in a batch; None:
+    leave that to chance.
     """
     indices = order(indices, seed, epoch)
     size = min(batch_size, len(indices))
+    if names:
+        return with_unique_names(indices, size, names, np.random.default_rng((seed, epoch)))
     return indices[: len(indices) // size * size].reshape(-1, size)
+
+
+def with_unique_names(indices, size, names, rng):
+    """`indices` as batches, (len(indices) // size, size), that have no name twice.
+
+    Two pictures of one name in a batch are false negatives of each other. Pictures with frequent
+    names get their places first. A name of more pictures than there are batches still meets itself.
+    """
+    count = len(indices) // size
+    own = {i: names(i) for i in indices.tolist()}
+    frequency = collections.Counter(name for texts in own.values() for name in texts)
+    batches, taken, left = [[] for _ in range(count)], [set() for _ in range(count)], []
+    starts = rng.integers(count, size=len(own)).tolist()
+    most = sorted(own, key=lambda i: -max(frequency[name] for name in own[i]))
+    for i, start in zip(most, starts):
+        for k in (*range(start, count), *range(start)):
+            if len(batches[k]) < size and taken[k].isdisjoint(own[i]):
+                batches[k].append(i)
+                taken[k].update(own[i])
+                break
+        else:
+            left.append(i)
+    for batch in batches:
+        while len(batch) < size:
+            batch.append(left.pop(0))
+    return np.array(batches, np.int64)
 
 
 def planned_parts(batch_size, unit, world=1):
@@ -65,7 +95,10 @@ def draw(pairs, i, seed, epoch):
 
 
 def crop(pairs, i, rng, image_size, scale, out=None):
-    """A random crop of picture i: (3, S, S) uint8, see training_crop. Raises BadPicture."""
+    """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that
+    is redrawn, see transforms.redraw. Raises BadPicture."""
+    if scale is None:
+        return redraw(pairs.load_downscaled(i, None), image_size, Redrawing.draw(rng), out)
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
@@ -120,12 +153,14 @@ class _Parts(torch.utils.data.Dataset):
         return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
 
 
-def _in_order(pairs, indices, batch_size, seed, start, count, slots, rank, world):
+def _in_order(pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world):
     """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
     epoch, first = divmod(start, len(indices) // batch_size)
     slot = itertools.cycle(range(slots))
+    names = pairs.names if unique_names else None
     while True:
-        for batch in epoch_order(indices, batch_size, seed, epoch, pairs.order)[first:]:
+        order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
+        for batch in order[first:]:
             for part in np.array_split(np.array_split(batch, world)[rank], count):
                 yield epoch, part, next(slot)
         epoch, first = epoch + 1, 0
@@ -166,6 +201,7 @@ def batches(
     micro_batch=None,
     workers=0,
     pin_memory=False,
+    unique_names=False,
     rank=0,
     world=1,
 ):
@@ -173,7 +209,7 @@ def batches(
 
     A batch is there until the next one is asked for: all use the same memory, that of a batch and of
     2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
-    training_crop. start: how many batches to leave out, without reading them. batch_size: of all
+    training_crop, None for icons to be redrawn. unique_names: no name twice in a batch. start: how many batches to leave out, without reading them. batch_size: of all
     ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
     differ by one at most, and all together in order are the batch of world 1. A share comes in
     planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
@@ -191,7 +227,8 @@ def batches(
     largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
     slots = count + workers * AHEAD
     pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
-    order = _in_order(pairs, indices, batch_size, seed, start, count, slots, rank, world)
+    where = (unique_names, rank, world)
+    order = _in_order(pairs, indices, batch_size, seed, start, count, slots, *where)
     reader = _Parts(pairs, tokenizer, seed, scale, pixels)
     loaded = map(reader.__getitem__, order)
     if workers:

@@ -12,10 +12,12 @@ Left out: everything stronger. Two things differ from the released code, which i
 """
 
 import functools
+import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, ImageFilter
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -98,6 +100,44 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
     planes = _planes(image.resize((image_size, image_size), BICUBIC, box), out)
+    return torch.from_numpy(planes) if out is None else planes
+
+
+class Redrawing(NamedTuple):
+    """How an icon is drawn a little differently: turn in radians, size as a factor, shift (x, y) as
+    shares of the side, ink as the share to which the strokes are thickened."""
+
+    turn: float = 0.0
+    size: float = 1.0
+    shift: tuple = (0.0, 0.0)
+    ink: float = 0.0
+
+    @classmethod
+    def draw(cls, rng):
+        """Another hand's drawing: the ranges of which a study found that they matter."""
+        thicker = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
+        shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
+        return cls(rng.uniform(-0.1, 0.1), rng.uniform(0.8, 1.15), shift, thicker)
+
+
+def redraw(image, image_size, how, out=None):
+    """A picture of dark strokes on white, redrawn -> (3, S, S) uint8: a tensor, or `out`.
+
+    how: a Redrawing. What the turn or the shift uncovers is white.
+    """
+    image = image.convert("L")
+    if how[:3] != Redrawing()[:3]:
+        w, h = image.size
+        cos, sin = math.cos(how.turn) / how.size, math.sin(how.turn) / how.size
+        x, y = w * (0.5 + how.shift[0]), h * (0.5 + how.shift[1])  # where the middle goes
+        matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
+        affine = Image.Transform.AFFINE
+        image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor=255)
+    image = image.resize((image_size, image_size), BICUBIC)
+    if how.ink:
+        image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)
+    planes = np.empty((3, image_size, image_size), np.uint8) if out is None else out
+    planes[:] = np.asarray(image)
     return torch.from_numpy(planes) if out is None else planes
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError
-from miniclip.data import Pairs, open_pairs
+from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
@@ -37,11 +37,9 @@ def open_data(args, checkpoint):
     run = checkpoint["options"] if ours else {}
     source = args.data or run.get("data")
     trained_on = ours and source == run["data"]
-    names = ("image_column", "caption_column", "separator")
     recorded = run if trained_on else {}
-    pairs = open_pairs(
-        source, **{name: getattr(args, name) or recorded.get(name) for name in names}
-    )
+    how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
+    pairs = open_pairs(source, **how)
     if not trained_on and source:  # no pair was trained on, so all are asked for
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on

@@ -59,6 +59,14 @@ MODELS = {
         vision_heads=8,
         **_SMALL_TEXT,
     ),
+    "rn_icons": dict(
+        embed_dim=128,
+        image_size=32,
+        vision_layers=[1, 1, 1],
+        vision_width=24,
+        vision_heads=8,
+        **_SMALL_TEXT | dict(context_length=24),
+    ),
     "vit_mini": dict(
         embed_dim=128,
         image_size=64,

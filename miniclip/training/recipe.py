@@ -18,6 +18,7 @@ PAPER_VIT = dict(
     eps=1e-6,
     warmup=0.005,
     crop=1.0,
+    augment="crop",
     vocab_size=49408,
 )
 PAPER_RESNET = PAPER_VIT | dict(beta2=0.999, eps=1e-8)
@@ -31,6 +32,18 @@ SMALL = PAPER_RESNET | dict(
     crop=0.8,
     vocab_size=2014,
 )
+ICONS = SMALL | dict(
+    batch_size=512,
+    epochs=49.0,
+    lr=3e-3,
+    weight_decay=0.2,
+    eps=1e-6,
+    warmup=0.08,
+    clip_grad=1.0,
+    augment="icons",
+    unique_names=True,
+    vocab_size=2048,
+)
 PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
 
 MAX_LOGIT_SCALE = math.log(100)  # of the logarithm; the paper clips the scale at 100 for stability
@@ -40,6 +53,8 @@ def recipe(name):
     """The default hyperparameters for a name of MODELS, a new dict."""
     if name.endswith("_mini"):
         return dict(SMALL)
+    if name == "rn_icons":
+        return dict(ICONS)
     numbers = PAPER_RESNET if name.startswith("rn") else PAPER_VIT
     return numbers | dict(lr=PAPER_LR.get(name, numbers["lr"]))
 

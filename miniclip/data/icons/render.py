@@ -1,0 +1,79 @@
+"""Icons as pixels: glyphs of fonts drawn by Pillow, once, and kept in the cache.
+
+A glyph is drawn at 52 pixels a em, cropped to its ink and resized so that its longer side is 52 of
+the 64 pixels of a square; black on white. Drawings that many sets share (logos, copies) are found by
+a hash of the picture at 24 x 24 in 4 levels of grey, and are one picture.
+"""
+
+import hashlib
+import json
+import zlib
+
+import numpy as np
+from PIL import Image, ImageFont
+from PIL import __version__ as pillow
+from tqdm import tqdm
+
+from miniclip.data import cache
+from miniclip.data.icons import names, sets
+
+EM, INK, SIDE = 52, 52, 64  # pixels
+COARSE, LEVELS = 24, 4  # of the hash
+LAYOUT = 1  # of the cache file
+
+
+def draw(font, code):
+    """The ink of one glyph: (64, 64) uint8, 255 where it is black; None for an empty glyph."""
+    mask = font.getmask(chr(code), mode="L")
+    width, height = mask.size
+    if not width or not height:
+        return None
+    ink = Image.frombytes("L", (width, height), bytes(mask))
+    box = ink.getbbox()
+    if box is None:
+        return None
+    ink = ink.crop(box)
+    scale = INK / max(ink.size)
+    ink = ink.resize([max(1, round(side * scale)) for side in ink.size], Image.Resampling.BICUBIC)
+    square = Image.new("L", (SIDE, SIDE))
+    square.paste(ink, [(SIDE - side) // 2 for side in ink.size])
+    return np.asarray(square)
+
+
+def coarse(ink):
+    """What is the same in two drawings of the same picture: bytes."""
+    small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
+    return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
+
+
+def draw_all():
+    """All sets: ([[(site, name, style), ...] of each picture], ink (n, 64, 64) uint8)."""
+    wanted = [
+        (site, *glyph) for site in sets.SETS for glyph in names.listed(site, sets.glyphs(site))
+    ]
+    fonts, inks, captions = {}, [], {}
+    for site, path, code, own in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None):
+        if path not in fonts:
+            fonts[path] = ImageFont.truetype(path, EM, layout_engine=ImageFont.Layout.BASIC)
+        ink = draw(fonts[path], code)
+        if ink is None:
+            continue
+        key = coarse(ink)
+        if key not in captions:
+            inks.append(ink)
+        captions.setdefault(key, []).extend((site, *caption) for caption in own)
+    return list(captions.values()), np.stack(inks)
+
+
+def pictures():
+    """The same as draw_all, drawn once and kept in the cache."""
+    made_of = {"layout": LAYOUT, "pillow": pillow, **sets.versions()}
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+
+    def make():
+        captions, inks = draw_all()
+        return captions, zlib.compress(inks.tobytes(), 1)
+
+    captions, body = cache.load_or_make(f"icons-{key}.bin", made_of, make, "the drawings")
+    inks = np.frombuffer(zlib.decompress(body), np.uint8).reshape(-1, SIDE, SIDE)
+    return captions, inks
