@@ -70,8 +70,9 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     )
 
     loss_rows, one_minus_p_rows, lse_rows = loss_from_sums(z_rows, shift_rows, matched_rows)
-    of_columns = loss_from_sums(z_columns, shift_columns, matched)
-    loss_columns, one_minus_p_columns, lse_columns = of_columns
+    loss_columns, one_minus_p_columns, lse_columns = loss_from_sums(
+        z_columns, shift_columns, matched
+    )
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
     softmaxes = lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns
     saved = rows, row_norm, columns, column_norm, scale_log2, *softmaxes

@@ -71,8 +71,9 @@ def _save(ctx, inputs, output):
 
 def _differentiate(ctx, upstream, *others):
     """The gradients by image, text and logit_scale; the nine other outputs have none."""
-    gradients = contrastive_backward(upstream, list(ctx.saved_tensors), *ctx.arguments)
-    d_image, d_text, d_scale = gradients
+    d_image, d_text, d_scale = contrastive_backward(
+        upstream, list(ctx.saved_tensors), *ctx.arguments
+    )
     return d_image, d_text, like_scale(d_scale, *ctx.scale), None, None, None
 
 

@@ -39,13 +39,13 @@ def tile_shape(kernel, arch, dtype_bytes, d):
     return dict(BM=128, BN=bn, BK=bk, num_warps=8, num_stages=3)
 
 
-def default_chunk(columns, dtype_bytes):
+def default_chunk(columns, dtype):
     """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
 
     It is a multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
     every chunk starts at one.
     """
-    return max(128, min(4096, 2**28 // (columns * dtype_bytes) // 128 * 128))
+    return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
 def row_shape(d):
