@@ -49,8 +49,9 @@ def contrastive_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients by image, text and logit_scale (float64), from what `contrastive` returned."""
     ops = importlib.import_module(BACKENDS[backend])
-    dtypes = image_dtype, text_dtype
-    return backward(upstream, tuple(saved), ops, LocalCollectives(), dtypes, chunk or None)
+    return backward(
+        upstream, saved, ops, LocalCollectives(), (image_dtype, text_dtype), chunk or None
+    )
 
 
 @contrastive_backward.register_fake

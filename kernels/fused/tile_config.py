@@ -18,8 +18,8 @@ def tile_shape(kernel, arch, dtype_bytes, d):
     """
     padded = max(16, _power_of_two(d))
     if arch == 0:
-        bk = min(128, padded)  # wider than below: fewer steps of numpy
-        return dict(BM=64, BN=64, BK=bk, num_warps=4, num_stages=1)
+        # BK is wider than below: fewer steps of numpy
+        return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1)
     # a product's BK is not of dimensions, but of rows or columns
     bk = 64 if kernel.startswith("product") else min(64, padded)
     if dtype_bytes == 4:

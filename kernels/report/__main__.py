@@ -43,13 +43,13 @@ def inspect(job):
 def broken(r):
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
     arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
+    sums, blocks = r["kernel"] == "sums", r["blocks_per_sm"]
     tensor_cores = r["kernel"] in TILED and r["dtype"] != "fp32"
     hopper = tensor_cores and arch == 90
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
     most = MOST_REGISTERS.get(r["kernel"], 255)
     spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
     shared = f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed"
-    few_blocks = r["kernel"] == "sums" and r["blocks_per_sm"] < 2
     bars = [  # (whether it is a bar for this kernel, whether it is broken, the sentence)
         (True, r["stack_bytes"] or r["local"], spills),
         (True, r["shared_bytes"] > most_shared, shared),
@@ -58,7 +58,7 @@ def broken(r):
         (tensor_cores and unit == "mma", not r["wide"], "no loads of 16 bytes"),
         (tensor_cores, r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
         (hopper, r["registers"] > most, f"{r['registers']} registers, {most} allowed"),
-        (hopper, few_blocks, f"{r['blocks_per_sm']} block per SM, 2 needed"),
+        (hopper and sums, blocks < 2, f"{blocks} block per SM, 2 needed"),
     ]
     return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
 
@@ -89,9 +89,8 @@ def compiler_table(rows):
     """One line a kernel."""
     table = Table(*COLUMNS)
     for r in rows:
-        shared_kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
-        r = dict(r, shared_kib=shared_kib, verdict=verdict)
-        table.add(*map(r.get, COLUMNS.values()))
+        kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
+        table.add(*map(dict(r, shared_kib=kib, verdict=verdict).get, COLUMNS.values()))
     return table
 
 
@@ -114,8 +113,9 @@ def main(argv=None):
         prog="python -m kernels.report", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
-    cards = list(SHARED_BYTES)
-    parser.add_argument("--arch", type=int, nargs="+", choices=cards, default=cards)
+    parser.add_argument(
+        "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]
+    )
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=DTYPES)
     parser.add_argument("--dim", type=int, nargs="+", help="widths (512 to 1024)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8192, 32768, 131072, 262144])
