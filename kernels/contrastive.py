@@ -41,10 +41,9 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     Returns (loss, saved): loss 0-d float32 (float64 for float64 operands), the mean over all N
     pairs; saved, a tuple of tensors of O(N E).
     """
-    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype))
-    scale_log2 = scale_log2.reshape(()).to(image.device)
+    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
     # an infinite scale must give NaN, not a finite loss
-    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan)
+    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan).to(image.device)
     rows, row_norm = ops.normalize(image, dtype)
     local_columns, column_norm = ops.normalize(text, dtype)
     matched_rows = double(ops.diagonal(rows, local_columns)) * double(scale_log2)

@@ -176,36 +176,36 @@ def measure_all(sizes, d):
 
 
 def bench_gpu(options):
-    """The command on a GPU; options as bench.py parses them. Returns the exit code."""
+    """The command on a GPU; options as __main__.py parses them. Returns the exit code."""
     card, d = torch.cuda.get_device_name(), options.dim
     known = next((name for name in roofline.CARDS if name in card), None)
-    measured = list(measure_all(options.sizes or [8192, 32768, 131072], d))
-    parts = [row for row in measured if "operations" in row]
-    rows = [row for row in measured if "operations" not in row]
+    rows = list(measure_all(options.sizes or [8192, 32768, 131072], d))
+    alone = Table("N", "operation", "ms", "p10", "p90")
     table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
                   "peak MiB", "gradient error")  # fmt: skip
     for row in rows:
         n, name = row["n"], row["loss"]
         if "failed" in row:
             table.add(n, name, row["failed"])
-            continue
-        floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
-        predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
-        middle, low, high = row["ms"]
-        table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
-                  f"{predicted:.3f}" if name == "miniclip fp16" else "",
-                  f"{floor / middle:.0%}" if known else "",
-                  f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
+        elif "operations" in row:
+            for operation, time in row["operations"].items():
+                alone.add(n, operation, *(f"{t:.3f}" for t in time))
+        else:
+            floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
+            predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
+            middle, low, high = row["ms"]
+            table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
+                      f"{predicted:.3f}" if name == "miniclip fp16" else "",
+                      f"{floor / middle:.0%}" if known else "",
+                      f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
     print(f"\r{card}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
-    print(table)
-    alone = Table("N", "operation", "ms", "p10", "p90")
-    for part in parts:
-        for name, time in part["operations"].items():
-            alone.add(part["n"], name, *(f"{t:.3f}" for t in time))
-    print(alone)
+    print(table, alone, sep="\n")
     if options.out:
-        result = {"card": card, "losses": rows, "operations": parts}
-        write_json(options.out / "bench.json", result)
+        operations = [row for row in rows if "operations" in row]
+        losses = [row for row in rows if "operations" not in row]
+        write_json(
+            options.out / "bench.json", dict(card=card, losses=losses, operations=operations)
+        )
         plot(
             [r for r in rows if "ms" in r],
             lambda r: r["ms"][0] / 1e3,
@@ -213,7 +213,7 @@ def bench_gpu(options):
             f"{card}, D = {d}",
             options.out / "bench.png",
         )
-    if "broken" in measured[-1]:
+    if "broken" in rows[-1]:
         print("CUDA was broken by the last row's error, so the run ended there", file=sys.stderr)
         return 1
     return 0

@@ -138,6 +138,17 @@ def gradient(
         _launch("gradient", plan, (c, n), x, columns, scale_log2, *vectors, buffer, *sizes)
         # G (c, N) times Y (N, D), then G^T (N, c) times X (c, D), added to what is there
         _launch("product", product, (c, d), g, columns, g_rows[here], c, d, n, stride)
-        sizes = n, d, c, stride
-        _launch("product transposed", transposed, (n, d), g, x, g_columns, *sizes, ADD=start > 0)
+        _launch(
+            "product transposed",
+            transposed,
+            (n, d),
+            g,
+            x,
+            g_columns,
+            n,
+            d,
+            c,
+            stride,
+            ADD=start > 0,
+        )
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]

@@ -65,9 +65,7 @@ def variant(name, arch, dtype, d):
     tma = uses_tma(arch, PRECISIONS[dtype].itemsize, d)
     (kernel, operands), types = KERNELS[name], {}
     fixed = constants(name, arch, PRECISIONS[dtype], d, tma)
-    for argument in kernel.arg_names:
-        if argument in fixed:
-            continue
+    for argument in (a for a in kernel.arg_names if a not in fixed):
         types[argument] = "*u8" if argument == "FLAGGED" else "*fp32"
         if argument in ("M", "N", "K") or argument.islower():
             types[argument] = "i32"

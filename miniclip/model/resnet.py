@@ -80,12 +80,11 @@ class ResNet(nn.Module):
         channels = width
         for stage, depth in enumerate(layers):
             inner = width * 2**stage
-            blocks = [
-                Bottleneck(channels, inner, stride=2 if stage else 1)
-            ]  # the stem has halved it
+            # the stem has halved the first stage's grid
+            first = Bottleneck(channels, inner, stride=2 if stage else 1)
             channels = inner * EXPANSION
-            blocks += [Bottleneck(channels, inner) for _ in range(1, depth)]
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            blocks = nn.Sequential(first, *(Bottleneck(channels, inner) for _ in range(1, depth)))
+            setattr(self, f"layer{stage + 1}", blocks)
         self.attnpool = AttentionPool(image_size // stride, channels, heads, embed_dim)
 
     def forward(self, images):
