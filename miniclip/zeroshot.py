@@ -99,8 +99,10 @@ def choose_caption(model, tokenizer, images, candidates):
     """
     texts = encode_texts(model, tokenizer, list(itertools.chain.from_iterable(candidates)))
     own = texts.split([len(captions) for captions in candidates])
-    best = [(features @ image).argmax().item() for features, image in zip(own, images)]
-    return torch.tensor(best, dtype=torch.int64)
+    return torch.tensor(
+        [(features @ image).argmax().item() for features, image in zip(own, images)],
+        dtype=torch.int64,
+    )
 
 
 def read_lines(path, what):

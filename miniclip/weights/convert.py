@@ -126,8 +126,11 @@ def _from_checkpoint(path, content):
         if not _are_weights(state):
             raise UserError("its model is not a dict of tensors by name")
         tokenizer = Tokenizer.from_state(content["tokenizer"])
-        model = _on_meta({**content["config"], "tokenizer": tokenizer.digest})
-        return model.config, dict(state), tokenizer
+        return (
+            _on_meta({**content["config"], "tokenizer": tokenizer.digest}).config,
+            dict(state),
+            tokenizer,
+        )
     except KeyError as error:
         raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:

@@ -40,7 +40,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     figure.get_layout_engine().set(hspace=0.12)  # room for the titles, which the layout ignores
     axes = figure.subplots(len(queries), columns, squeeze=False, subplot_kw=EMPTY)
     for row, query, results, answer in zip_longest(axes, queries, found, answers or ()):
-        # in the layout a long title would widen its column
+        # in_layout=False: a long title would widen its column
         row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False, in_layout=False)
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))

@@ -91,13 +91,13 @@ def digits(context):
     try:
         found = robustness.digits()
         x, y, kept = encode_examples(features.images, *examples(found, "test"))
-        weights = features.classifier(found.class_names, DIGIT_TEMPLATES)
-        results = {"zero-shot": scores(x @ weights, y)}
+        similarity = x @ features.classifier(found.class_names, DIGIT_TEMPLATES)
+        results = {"zero-shot": scores(similarity, y)}
         for name, encode in {"this model": features.images, "raw pixels": raw_pixels}.items():
             known, labels, _ = encode_examples(encode, *examples(found, "train"))
             probe = linear_probe.fit(known, labels, 1.0)
-            asked = encode(found.pictures, kept)[0].numpy()
-            results[f"probe on {name}"] = accuracy(probe.predict(asked), y)
+            predicted = probe.predict(encode(found.pictures, kept)[0].numpy())
+            results[f"probe on {name}"] = accuracy(predicted, y)
     except UserError as error:
         report.say(f"The handwritten digits are left out: {error}.")
         return {}
