@@ -138,17 +138,6 @@ def gradient(
         _launch("gradient", plan, (c, n), x, columns, scale_log2, *vectors, buffer, *sizes)
         # G (c, N) times Y (N, D), then G^T (N, c) times X (c, D), added to what is there
         _launch("product", product, (c, d), g, columns, g_rows[here], c, d, n, stride)
-        _launch(
-            "product transposed",
-            transposed,
-            (n, d),
-            g,
-            x,
-            g_columns,
-            n,
-            d,
-            c,
-            stride,
-            ADD=start > 0,
-        )
+        sizes, added = (n, d, c, stride), start > 0
+        _launch("product transposed", transposed, (n, d), g, x, g_columns, *sizes, ADD=added)
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]
