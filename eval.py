@@ -53,7 +53,6 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
-NAMES = ", ".join(CONTENTS)
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
@@ -61,7 +60,10 @@ OPTIONS = {
     "--checkpoint": dict(type=Path, required=True, help="of a run, or a file of weights"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
-        nargs="+", choices=list(CONTENTS), metavar="TASK", help=f"some of {NAMES} (all)"
+        nargs="+",
+        choices=list(CONTENTS),
+        metavar="TASK",
+        help=f"some of {', '.join(CONTENTS)} (all)",
     ),
     "--data": dict(help="pairs.csv or a folder (default: what it was trained on)"),
     "--image-column": dict(help="csv: the column of picture paths"),
@@ -83,14 +85,6 @@ OPTIONS = {
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1), help="CPU threads of torch"),
 }
-
-
-def options(argv):
-    """Parse the command line."""
-    parser = Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
-    for name, how in OPTIONS.items():
-        parser.add_argument(name, **how)
-    return parser.parse_args(argv)
 
 
 def search(gallery, text, k, path):
@@ -124,7 +118,10 @@ def write_sections(context, tasks):
 @command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    args = options(argv)
+    parser = Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
+    for name, how in OPTIONS.items():
+        parser.add_argument(name, **how)
+    args = parser.parse_args(argv)
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -134,8 +131,12 @@ def main(argv=None):
     other = args.data and not trained_on_pairs
     out = args.out or args.checkpoint.parent / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        gallery = Gallery(model, tokenizer, pairs, range(len(pairs)))
-        search(gallery, args.search, args.k, out / "search.png")
+        search(
+            Gallery(model, tokenizer, pairs, range(len(pairs))),
+            args.search,
+            args.k,
+            out / "search.png",
+        )
         return 0
     labelled = open_classes(args, pairs)
     shifts, missing_shifts = open_shifts(args, labelled)

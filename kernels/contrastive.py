@@ -41,10 +41,9 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     Returns (loss, saved): loss 0-d float32 (float64 for float64 operands), the mean over all N
     pairs; saved, a tuple of tensors of O(N E).
     """
-    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype))
-    scale_log2 = scale_log2.reshape(()).to(image.device)
+    scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
     # an infinite scale must give NaN, not a finite loss
-    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan)
+    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan).to(image.device)
     rows, row_norm = ops.normalize(image, dtype)
     local_columns, column_norm = ops.normalize(text, dtype)
     matched_rows = double(ops.diagonal(rows, local_columns)) * double(scale_log2)
@@ -70,8 +69,9 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     )
 
     loss_rows, one_minus_p_rows, lse_rows = loss_from_sums(z_rows, shift_rows, matched_rows)
-    of_columns = loss_from_sums(z_columns, shift_columns, matched)
-    loss_columns, one_minus_p_columns, lse_columns = of_columns
+    loss_columns, one_minus_p_columns, lse_columns = loss_from_sums(
+        z_columns, shift_columns, matched
+    )
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
     softmaxes = lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns
     saved = rows, row_norm, columns, column_norm, scale_log2, *softmaxes

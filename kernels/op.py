@@ -49,8 +49,9 @@ def contrastive_backward(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The gradients by image, text and logit_scale (float64), from what `contrastive` returned."""
     ops = importlib.import_module(BACKENDS[backend])
-    dtypes = image_dtype, text_dtype
-    return backward(upstream, tuple(saved), ops, LocalCollectives(), dtypes, chunk or None)
+    return backward(
+        upstream, saved, ops, LocalCollectives(), (image_dtype, text_dtype), chunk or None
+    )
 
 
 @contrastive_backward.register_fake
@@ -71,8 +72,9 @@ def _save(ctx, inputs, output):
 
 def _differentiate(ctx, upstream, *others):
     """The gradients by image, text and logit_scale; the nine other outputs have none."""
-    gradients = contrastive_backward(upstream, list(ctx.saved_tensors), *ctx.arguments)
-    d_image, d_text, d_scale = gradients
+    d_image, d_text, d_scale = contrastive_backward(
+        upstream, list(ctx.saved_tensors), *ctx.arguments
+    )
     return d_image, d_text, like_scale(d_scale, *ctx.scale), None, None, None
 
 

@@ -13,8 +13,9 @@ class Table:
 
     def __str__(self):
         widths = [max(map(len, column)) for column in zip(*self.rows)]
-        lines = []
-        for row in self.rows:
-            cells = [c.rjust(w) if c[:1].isdigit() else c.ljust(w) for c, w in zip(row, widths)]
-            lines.append("  ".join(cells).rstrip())
-        return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+        rule = ["-" * width for width in widths]
+        lines = (
+            [c.rjust(w) if c[:1].isdigit() else c.ljust(w) for c, w in zip(row, widths)]
+            for row in (self.rows[0], rule, *self.rows[1:])
+        )
+        return "\n".join("  ".join(line).rstrip() for line in lines)

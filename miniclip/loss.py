@@ -83,9 +83,11 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     ]
     for requirement, holds in requirements:
         if not holds:
-            found = [f"{tuple(x.shape)} of {x.dtype} on {x.device}" for x in tensors]
-            found = ", ".join(map(" ".join, zip(("image is", "text", "logit_scale"), found)))
-            raise ValueError(f"{requirement}, but {found}")
+            found = (
+                f"{name} {tuple(x.shape)} of {x.dtype} on {x.device}"
+                for name, x in zip(("image is", "text", "logit_scale"), tensors)
+            )
+            raise ValueError(f"{requirement}, but {', '.join(found)}")
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 row, but is {chunk}")
     for name, value, known in (
@@ -131,12 +133,11 @@ def _plan_together(arguments, group):
     The ranks exchange the shapes of their features. The host waits for the device here, and nowhere
     else in the loss.
     """
-    image, problem = arguments[0], None
+    image, shape, problem = arguments[0], (0, 0), None
     try:
-        ops, dtype = _plan(*arguments)
+        (ops, dtype), shape = _plan(*arguments), image.shape
     except ValueError as error:
         problem = error
-    shape = [0, 0] if problem else list(image.shape)
     shapes = all_gather(torch.tensor([shape], device=image.device), group=group).tolist()
     counts, widths = map(list, zip(*shapes))
     if problem:

@@ -36,8 +36,10 @@ def _encode(model, encode, batches):
     """
     device, was_training = model.logit_scale.device, model.training
     model.eval()
-    features = [torch.zeros(0, model.config["embed_dim"])]
-    features += [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
+    features = [
+        torch.zeros(0, model.config["embed_dim"]),
+        *(encode(batch.to(device), normalize=True).float().cpu() for batch in batches),
+    ]
     model.train(was_training)
     return torch.cat(features)
 
@@ -97,8 +99,10 @@ def choose_caption(model, tokenizer, images, candidates):
     """
     texts = encode_texts(model, tokenizer, list(itertools.chain.from_iterable(candidates)))
     own = texts.split([len(captions) for captions in candidates])
-    best = [(features @ image).argmax().item() for features, image in zip(own, images)]
-    return torch.tensor(best, dtype=torch.int64)
+    return torch.tensor(
+        [(features @ image).argmax().item() for features, image in zip(own, images)],
+        dtype=torch.int64,
+    )
 
 
 def read_lines(path, what):
@@ -107,11 +111,10 @@ def read_lines(path, what):
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
     """
     try:
-        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+        lines = list(filter(None, map(str.strip, Path(path).read_text("utf-8-sig").splitlines())))
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise UserError(f"{what} cannot be read from {path}: {reason}") from None
-    lines = [line.strip() for line in lines if line.strip()]
     if not lines:
         raise UserError(f"{path} holds no {what}; give one a line")
     return lines

@@ -20,7 +20,7 @@ import torch
 
 from kernels.bench.plot import plot
 from kernels.table import Table
-from miniclip.benchmarks.timer import take_turns
+from miniclip.benchmarks.timer import spread, take_turns
 from miniclip.common import machine, write_json
 from miniclip.loss import clip_loss, contrastive_loss
 
@@ -102,10 +102,12 @@ def measure(name, n, d, threads, steps, warm_up):
         functions["floor_seconds"] = floor_of(n, d)  # allocates nothing when it runs
     before = resident_peak_bytes(reset=True)
 
-    def note_growth(_):
-        growth.append(resident_peak_bytes() - before)
-
-    seconds = take_turns(functions, steps, check=note_growth, warm_up=warm_up)
+    seconds = take_turns(
+        functions,
+        steps,
+        check=lambda _: growth.append(resident_peak_bytes() - before),
+        warm_up=warm_up,
+    )
     return dict(seconds, growth_bytes=growth[0])
 
 
@@ -133,39 +135,33 @@ def measure_all(sizes, d, threads, rounds, repeats):
                 got[name].append(fresh(name, n, d, threads, *steps))
         print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
         for name, found in got.items():
-            row = {"n": n, "d": d, "loss": name}
-            for key in found[0].keys() - {"growth_bytes"}:
-                row[key] = [seconds for f in found for seconds in f[key]]
-            row["growth_bytes"] = max(f["growth_bytes"] for f in found)
-            row["round_seconds"] = [statistics.median(f["seconds"]) for f in found]
-            rows.append(row)
+            growth_bytes = [f.pop("growth_bytes") for f in found]
+            seconds = {key: [s for f in found for s in f[key]] for key in found[0]}
+            medians = [statistics.median(f["seconds"]) for f in found]
+            row = dict(n=n, d=d, loss=name, growth_bytes=max(growth_bytes), round_seconds=medians)
+            rows.append(row | seconds)
     return rows
-
-
-def spread(values):
-    """The text "median (least to most)" of some numbers, with two digits behind the point."""
-    return f"{statistics.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"
 
 
 def show(rows, threads):
     """Print the table; then for every N one line on contrastive_loss: times as fast as open_clip,
     share of the floor, memory."""
-    table = Table("N", "loss", "s a step", "fastest", "slowest", "times chunks", "MiB above start")
-    by, lines = {(r["n"], r["loss"]): r for r in rows}, []
+    columns = "s a step", "lowest to highest", "times chunks", "MiB above start"
+    table, lines = Table("N", "loss", *columns), []
+    by = {(r["n"], r["loss"]): r for r in rows}
     for (n, name), r in by.items():
-        seconds, ours = r["seconds"], by[n, "chunks"]
-        middle, low, high = statistics.median(seconds), min(seconds), max(seconds)
-        mebibytes, ratio = r["growth_bytes"] / 2**20, middle / statistics.median(ours["seconds"])
-        times = f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}"
-        table.add(n, LOSSES[name], *times, f"{ratio:.2f}", f"{mebibytes:.0f}")
+        seconds, mebibytes = r["seconds"], f"{r['growth_bytes'] / 2**20:.0f}"
+        ratio = statistics.median(seconds) / statistics.median(by[n, "chunks"]["seconds"])
+        table.add(n, LOSSES[name], *spread(seconds, ".3f"), f"{ratio:.2f}", mebibytes)
         if name == "chunks":
-            share = spread([f / s for f, s in zip(r["floor_seconds"], seconds)])
-            lines.append(f"share of the floor {share}, {mebibytes:.0f} MiB")
+            shares = [f / s for f, s in zip(r["floor_seconds"], seconds)]
+            share = "share of the floor {} ({})".format(*spread(shares, ".2f"))
+            line = f"{share}, {mebibytes} MiB"
             if theirs := by.get((n, "open_clip")):
-                pairs = zip(theirs["round_seconds"], r["round_seconds"])
-                faster = f"times as fast as open_clip {spread([t / o for t, o in pairs])}"
-                lines[-1] = f"{faster}, {lines[-1]} against {theirs['growth_bytes'] / 2**20:.0f}"
-            lines[-1] = f"N {n}: {lines[-1]}"
+                ratios = [t / o for t, o in zip(theirs["round_seconds"], r["round_seconds"])]
+                faster = "times as fast as open_clip {} ({})".format(*spread(ratios, ".2f"))
+                line = f"{faster}, {line} against {theirs['growth_bytes'] / 2**20:.0f}"
+            lines.append(f"N {n}: {line}")
     processor = machine(torch.device("cpu"))["device"]
     print(f"{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
     print(f"forward + backward, float32, D = {rows[0]['d']}, {threads} thread(s), medians")

@@ -9,19 +9,21 @@ such as an illegal memory access, nothing more can run in the process, so the ru
 has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
 
+import functools
 import importlib.util
-import json
 import math
 import sys
 
 import torch
 import triton
 
+from kernels.bench.cpu import build
 from kernels.bench.plot import plot
 from kernels.fused import launch
 from kernels.report import roofline
 from kernels.softmax import LN2, fixed_shift
 from kernels.table import Table
+from miniclip.common import write_json
 from miniclip.loss import contrastive_loss
 
 LOGIT_SCALE = math.log(1 / 0.07)
@@ -30,19 +32,18 @@ LOGIT_SCALE = math.log(1 / 0.07)
 def peers():
     """{name: f(image, text, logit_scale)} of what is installed; features are not normalized."""
     unit = torch.nn.functional.normalize
-    losses = {"miniclip fp16": contrastive_loss}
-    losses["miniclip bf16"] = lambda x, y, s: contrastive_loss(x, y, s, precision="bf16")
+    losses = {
+        "miniclip fp16": contrastive_loss,
+        "miniclip bf16": functools.partial(contrastive_loss, precision="bf16"),
+    }
     if importlib.util.find_spec("open_clip"):
-        from open_clip.loss import ClipLoss
-
-        theirs = ClipLoss()
+        theirs = build("open_clip")
 
         def eager(x, y, s):
             with torch.autocast("cuda", torch.bfloat16):
-                return theirs(unit(x, dim=1), unit(y, dim=1), s.exp())
+                return theirs(x, y, s)
 
-        losses["open_clip amp"] = eager
-        losses["open_clip compiled"] = torch.compile(eager)
+        losses |= {"open_clip amp": eager, "open_clip compiled": torch.compile(eager)}
     if importlib.util.find_spec("memeff"):
         from memeff import MemoryEfficientCLIPLoss
 
@@ -53,8 +54,7 @@ def peers():
 
         def infinite(x, y, s):
             x, y = unit(x, dim=1), unit(y, dim=1)
-            both = cal_flash_loss(x, y, scale=s.exp()), cal_flash_loss(y, x, scale=s.exp())
-            return (both[0].mean() + both[1].mean()) / 2
+            return sum(cal_flash_loss(*xy, scale=s.exp()).mean() for xy in ((x, y), (y, x))) / 2
 
         losses["Inf-CL"] = infinite
     return losses
@@ -115,15 +115,13 @@ def whole(loss, n, d, true):
         image.grad = text.grad = scale.grad = None
         loss(image, text, scale).backward()
 
-    step()
-    torch.cuda.synchronize()
-    got = image.grad[: len(true)].double()
+    step()  # compiles
     image.grad = text.grad = None
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     step()
     peak_bytes = torch.cuda.max_memory_allocated() - before
-    error = ((got - true).norm() / true.norm()).item()
+    error = ((image.grad[: len(true)].double() - true).norm() / true.norm()).item()
     return {"ms": milliseconds(step), "peak_bytes": peak_bytes, "error": error}
 
 
@@ -156,67 +154,66 @@ def kernels_alone(n, d):
 
 
 def measure_all(sizes, d):
-    """(rows, parts): for every size a row a loss, and the times of `kernels_alone`.
+    """For every size a row a loss, then one with "operations", the times of `kernels_alone`.
 
     Ends with the first row that is "broken".
     """
-    rows, parts = [], []
     for n in sizes:
-        jobs = {name: lambda loss=loss: whole(loss, n, d, true) for name, loss in peers().items()}
-        jobs["kernels alone"] = lambda: {"operations": kernels_alone(n, d)}
         got = attempt(lambda: {"true": true_rows(*features(n, d), count=min(n, 256))})
+        jobs = {
+            name: lambda loss=loss: whole(loss, n, d, got["true"]) for name, loss in peers().items()
+        }
+        jobs["kernels alone"] = lambda: {"operations": kernels_alone(n, d)}
         if "failed" in got:
             jobs = {"float64": lambda: got}
-        true = got.get("true")
         for name, job in jobs.items():
             print(f"\rN {n}: {name}          ", end="", flush=True)
             row = {"n": n, "d": d, "loss": name, **attempt(job)}
-            (parts if "operations" in row else rows).append(row)
+            yield row
             if "broken" in row:
-                return rows, parts
+                return
             torch.cuda.empty_cache()
-    return rows, parts
 
 
 def bench_gpu(options):
-    """The command on a GPU; options as bench.py parses them. Returns the exit code."""
+    """The command on a GPU; options as __main__.py parses them. Returns the exit code."""
     card, d = torch.cuda.get_device_name(), options.dim
     known = next((name for name in roofline.CARDS if name in card), None)
-    rows, parts = measure_all(options.sizes or [8192, 32768, 131072], d)
+    rows = list(measure_all(options.sizes or [8192, 32768, 131072], d))
+    alone = Table("N", "operation", "ms", "p10", "p90")
     table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
                   "peak MiB", "gradient error")  # fmt: skip
     for row in rows:
         n, name = row["n"], row["loss"]
         if "failed" in row:
             table.add(n, name, row["failed"])
-            continue
-        floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
-        predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
-        middle, low, high = row["ms"]
-        table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
-                  f"{predicted:.3f}" if name == "miniclip fp16" else "",
-                  f"{floor / middle:.0%}" if known else "",
-                  f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
+        elif "operations" in row:
+            for operation, time in row["operations"].items():
+                alone.add(n, operation, *(f"{t:.3f}" for t in time))
+        else:
+            floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
+            predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
+            middle, low, high = row["ms"]
+            table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
+                      f"{predicted:.3f}" if name == "miniclip fp16" else "",
+                      f"{floor / middle:.0%}" if known else "",
+                      f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
     print(f"\r{card}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
-    print(table)
-    alone = Table("N", "operation", "ms", "p10", "p90")
-    for part in parts:
-        for name, time in part["operations"].items():
-            alone.add(part["n"], name, *(f"{t:.3f}" for t in time))
-    print(alone)
+    print(table, alone, sep="\n")
     if options.out:
-        options.out.mkdir(parents=True, exist_ok=True)
-        result = {"card": card, "losses": rows, "operations": parts}
-        (options.out / "bench.json").write_text(json.dumps(result, indent=1))
-        measured = [r for r in rows if "ms" in r]
+        operations = [row for row in rows if "operations" in row]
+        losses = [row for row in rows if "operations" not in row]
+        write_json(
+            options.out / "bench.json", dict(card=card, losses=losses, operations=operations)
+        )
         plot(
-            measured,
+            [r for r in rows if "ms" in r],
             lambda r: r["ms"][0] / 1e3,
             lambda r: r["peak_bytes"] / 2**20,
             f"{card}, D = {d}",
             options.out / "bench.png",
         )
-    if any("broken" in row for row in rows):
+    if "broken" in rows[-1]:
         print("CUDA was broken by the last row's error, so the run ended there", file=sys.stderr)
         return 1
     return 0

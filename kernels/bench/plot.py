@@ -3,12 +3,10 @@
 
 def plot(rows, time_of, bytes_of, title, path):
     """Time and memory over N, one line a loss. rows: dicts with n and loss; *_of: row -> number."""
-    import matplotlib
+    from matplotlib.figure import Figure
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(1, 2, figsize=(10, 4))
+    figure = Figure(figsize=(10, 4))
+    axes = figure.subplots(1, 2)
     for axis, of, what in zip(axes, (time_of, bytes_of), ("seconds a step", "MiB")):
         for loss in dict.fromkeys(r["loss"] for r in rows):
             points = [(r["n"], of(r)) for r in rows if r["loss"] == loss and of(r)]
@@ -17,4 +15,3 @@ def plot(rows, time_of, bytes_of, title, path):
     axes[0].legend()
     figure.suptitle(title)
     figure.savefig(path, dpi=80, bbox_inches="tight")
-    plt.close(figure)

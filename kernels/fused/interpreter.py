@@ -49,8 +49,7 @@ def install():
 
     def rounding_cast(cast):
         def wrapper(self, source, target, *rest):
-            converted = convert.get((source.dtype.scalar, target.scalar))
-            if converted:
+            if converted := convert.get((source.dtype.scalar, target.scalar)):
                 return handle(converted(source.data), target.scalar)
             with np.errstate(over="ignore"):  # elements that a store masks out may be anything
                 return cast(self, source, target, *rest)

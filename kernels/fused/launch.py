@@ -12,9 +12,9 @@ import os
 import torch
 import triton
 
-from kernels.fused import interpreter, tile_config
+from kernels.fused import interpreter
 from kernels.fused.signatures import KERNELS, constants
-from kernels.fused.tile_config import uses_tma
+from kernels.fused.tile_config import default_chunk, uses_tma  # noqa: F401  (an operation)
 
 INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
 if INTERPRET:
@@ -30,11 +30,6 @@ def arch_of(device):
     """80, 90, ... of a CUDA device; 0 for the interpreter."""
     major, minor = (0, 0) if INTERPRET else torch.cuda.get_device_capability(device)
     return 10 * major + minor
-
-
-def default_chunk(columns, dtype):
-    """Rows of the gradient at a time, by tile_config."""
-    return tile_config.default_chunk(columns, dtype.itemsize)
 
 
 def _plan(name, like, tma=None):
@@ -107,9 +102,8 @@ def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None)
     """As reference.online_sums, without waiting for the device; chunk is not needed."""
     highest = torch.empty(len(mine), dtype=torch.float32, device=mine.device)
     z, flags = torch.empty_like(highest), flagged.view(torch.uint8)
-    tensors, sizes = (scale_log2, flags, highest, z), (len(mine), len(others), offset)
-    plan = _plan("online", mine, tma)
-    _launch("online", plan, (len(mine), None), mine, others, *tensors, *sizes)
+    plan, sizes = _plan("online", mine, tma), (len(mine), len(others), offset)
+    _launch("online", plan, (len(mine), None), mine, others, scale_log2, flags, highest, z, *sizes)
     return highest, z
 
 
@@ -144,7 +138,6 @@ def gradient(
         _launch("gradient", plan, (c, n), x, columns, scale_log2, *vectors, buffer, *sizes)
         # G (c, N) times Y (N, D), then G^T (N, c) times X (c, D), added to what is there
         _launch("product", product, (c, d), g, columns, g_rows[here], c, d, n, stride)
-        sizes = n, d, c, stride
-        added = start > 0
+        sizes, added = (n, d, c, stride), start > 0
         _launch("product transposed", transposed, (n, d), g, x, g_columns, *sizes, ADD=added)
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]

@@ -44,8 +44,15 @@ def constants(name, arch, dtype, d, tma):
     transposed = name == "product transposed"
     # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
     grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
-    known = dict(TMA=tma, PRECISION="ieee", D=d, LOWEST=LOWEST, GRAD_SCALE=grad_scale)
-    known.update(TRANSPOSED=transposed, ADD=transposed)
+    known = dict(
+        TMA=tma,
+        PRECISION="ieee",
+        D=d,
+        LOWEST=LOWEST,
+        GRAD_SCALE=grad_scale,
+        TRANSPOSED=transposed,
+        ADD=transposed,
+    )
     taken = {key: known[key] for key in known.keys() & set(KERNELS[name][0].arg_names)}
     return tile_shape(name, arch, dtype.itemsize, d) | taken
 
@@ -58,9 +65,7 @@ def variant(name, arch, dtype, d):
     tma = uses_tma(arch, PRECISIONS[dtype].itemsize, d)
     (kernel, operands), types = KERNELS[name], {}
     fixed = constants(name, arch, PRECISIONS[dtype], d, tma)
-    for argument in kernel.arg_names:
-        if argument in fixed:
-            continue
+    for argument in (a for a in kernel.arg_names if a not in fixed):
         types[argument] = "*u8" if argument == "FLAGGED" else "*fp32"
         if argument in ("M", "N", "K") or argument.islower():
             types[argument] = "i32"

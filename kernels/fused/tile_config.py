@@ -18,8 +18,8 @@ def tile_shape(kernel, arch, dtype_bytes, d):
     """
     padded = max(16, _power_of_two(d))
     if arch == 0:
-        bk = min(128, padded)  # wider than below: fewer steps of numpy
-        return dict(BM=64, BN=64, BK=bk, num_warps=4, num_stages=1)
+        # BK is wider than below: fewer steps of numpy
+        return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1)
     # a product's BK is not of dimensions, but of rows or columns
     bk = 64 if kernel.startswith("product") else min(64, padded)
     if dtype_bytes == 4:
@@ -39,13 +39,13 @@ def tile_shape(kernel, arch, dtype_bytes, d):
     return dict(BM=128, BN=bn, BK=bk, num_warps=8, num_stages=3)
 
 
-def default_chunk(columns, dtype_bytes):
+def default_chunk(columns, dtype):
     """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
 
     It is a multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
     every chunk starts at one.
     """
-    return max(128, min(4096, 2**28 // (columns * dtype_bytes) // 128 * 128))
+    return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
 def row_shape(d):

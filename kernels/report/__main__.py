@@ -43,26 +43,24 @@ def inspect(job):
 def broken(r):
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
     arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
+    sums, blocks = r["kernel"] == "sums", r["blocks_per_sm"]
     tensor_cores = r["kernel"] in TILED and r["dtype"] != "fp32"
+    hopper = tensor_cores and arch == 90
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
     most = MOST_REGISTERS.get(r["kernel"], 255)
     spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
     shared = f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed"
-    bars = [(r["stack_bytes"] or r["local"], spills), (r["shared_bytes"] > most_shared, shared)]
-    if tensor_cores:
-        bars += [
-            (not r[unit], f"no {unit}"),
-            (unit != "mma" and r["mma"], f"{r['mma']} mma beside {unit}"),
-            (unit == "mma" and not r["wide"], "no loads of 16 bytes"),
-            (r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
-        ]
-    if tensor_cores and arch == 90:
-        few_blocks = r["kernel"] == "sums" and r["blocks_per_sm"] < 2
-        bars += [
-            (r["registers"] > most, f"{r['registers']} registers, {most} allowed"),
-            (few_blocks, f"{r['blocks_per_sm']} block per SM, 2 needed"),
-        ]
-    return [sentence for is_broken, sentence in bars if is_broken]
+    bars = [  # (whether it is a bar for this kernel, whether it is broken, the sentence)
+        (True, r["stack_bytes"] or r["local"], spills),
+        (True, r["shared_bytes"] > most_shared, shared),
+        (tensor_cores, not r[unit], f"no {unit}"),
+        (tensor_cores and unit != "mma", r["mma"], f"{r['mma']} mma beside {unit}"),
+        (tensor_cores and unit == "mma", not r["wide"], "no loads of 16 bytes"),
+        (tensor_cores, r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
+        (hopper, r["registers"] > most, f"{r['registers']} registers, {most} allowed"),
+        (hopper and sums, blocks < 2, f"{blocks} block per SM, 2 needed"),
+    ]
+    return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
 
 
 def compile_all(archs, dtypes, widths, workers):
@@ -91,9 +89,8 @@ def compiler_table(rows):
     """One line a kernel."""
     table = Table(*COLUMNS)
     for r in rows:
-        shared_kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
-        r = dict(r, shared_kib=shared_kib, verdict=verdict)
-        table.add(*(r[key] for key in COLUMNS.values()))
+        kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
+        table.add(*map(dict(r, shared_kib=kib, verdict=verdict).get, COLUMNS.values()))
     return table
 
 
@@ -116,8 +113,9 @@ def main(argv=None):
         prog="python -m kernels.report", description=__doc__.split("\n")[0]
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
-    cards = list(SHARED_BYTES)
-    parser.add_argument("--arch", type=int, nargs="+", choices=cards, default=cards)
+    parser.add_argument(
+        "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]
+    )
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=DTYPES)
     parser.add_argument("--dim", type=int, nargs="+", help="widths (512 to 1024)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8192, 32768, 131072, 262144])
@@ -127,15 +125,14 @@ def main(argv=None):
     if min(*dims, *options.sizes, options.workers) < 1 or max(dims) > 2048:
         parser.error("--dim must be 1 to 2048, --sizes and --workers at least 1")
     rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
-    print(compiler_table(rows))
+    print(compiler_table(rows), end="\n\n")
     for card in CARDS:
         print(
-            f"\n{card}, 16-bit operands, D = {dims[0]}, forward + backward; predicted, not measured,"
+            f"{card}, 16-bit operands, D = {dims[0]}, forward + backward; predicted, not measured,\n"
+            f"with products at {PRODUCT_SHARE:.0%} of the card's measured speed"
         )
-        print(f"with products at {PRODUCT_SHARE:.0%} of the card's measured speed")
-        print(roofline_table(card, options.sizes, dims[0]))
+        print(roofline_table(card, options.sizes, dims[0]), end="\n\n")
     failures = [(r, why) for r in rows for why in broken(r)]
-    print()
     for r, why in failures:
         print(f"broken: {r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}")
     print(f"{len(rows)} kernels, {len(failures)} broken bars")

@@ -6,6 +6,8 @@ kernel's product reaches PRODUCT_SHARE of that speed, and adds the time of the e
 second block on the SM can multiply meanwhile. Left out: launches, L2 misses.
 """
 
+import torch
+
 from kernels.cards import GPUS
 from kernels.fused.tile_config import default_chunk
 
@@ -13,17 +15,17 @@ CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with me
 PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an assumption
 
 
-def cost(n, d, operand_bytes=2, chunk=None):
-    """Flop, bytes and scratch of one forward and backward pass, as a dict; n pairs of width d."""
-    chunk = min(n, chunk or default_chunk(n, operand_bytes))
-    operands = 2 * n * d * operand_bytes
-    gradient_bytes = 3 * n * n * operand_bytes  # G is written once and read twice
+def cost(n, d):
+    """Flop, bytes and scratch of both passes on n pairs of width d, 16-bit operands, as a dict."""
+    chunk = min(n, default_chunk(n, torch.float16))
+    operands = 2 * n * d * 2  # bytes of both
+    gradient_bytes = 3 * n * n * 2  # G is written once and read twice
     rows_bytes = 2 * n * d * (4 + 4) + 4 * operands + 2 * n * d * 4 * -(-n // chunk)
     return {
         "flop": 8 * n * n * d,
         "exp2": 3 * n * n,
         "bytes": gradient_bytes + rows_bytes,
-        "scratch_bytes": chunk * n * operand_bytes + operands + 2 * n * d * 4,
+        "scratch_bytes": chunk * n * 2 + operands + 2 * n * d * 4,
         "logits_bytes": 4 * n * n,  # one float32 copy of what is never stored
         "chunk": chunk,
     }
@@ -36,9 +38,9 @@ def floor_s(card, n, d):
     return max(8 * n * n * d / card["flop_per_s"], features / card["bytes_per_s"])
 
 
-def predicted_s(card, n, d, chunk=None):
+def predicted_s(card, n, d):
     """{kernel: seconds} and "total", predicted, 16-bit operands."""
-    card, need = CARDS[card], cost(n, d, chunk=chunk)
+    card, need = CARDS[card], cost(n, d)
     product = 2 * n * n * d / (card["flop_per_s"] * PRODUCT_SHARE)
     exp2 = n * n / card["exp2_per_s"]
     g_pass = 2 * n * n / card["bytes_per_s"]

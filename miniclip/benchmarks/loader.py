@@ -26,13 +26,12 @@ import tempfile
 import threading
 import time
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
-from miniclip.benchmarks.timer import take_turns
+from miniclip.benchmarks.timer import spread, take_turns
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, number
 from miniclip.data import open_pairs
@@ -52,32 +51,27 @@ def photograph(rng, side):
     and quality 90, between scikit-learn's two photographs, 36 and 67 kB.
     """
     width, height = side * 4 // 3, side
-    total, cells = np.full((height, width, 3), 128, np.float32), 2
-    while cells <= side:  # octave by octave; grey and colour, of which photographs have less
+    total = np.full((height, width, 3), 128, np.float32)
+    # octave by octave; grey and colour, of which photographs have less
+    for cells in (2**octave for octave in range(1, side.bit_length())):
         grain = rng.normal(0, 60, (cells, cells, 1)) + rng.normal(0, 25, (cells, cells, 3))
         grain = Image.fromarray(np.clip(128 + grain * cells**-0.5, 0, 255).astype(np.uint8))
-        total += np.asarray(grain.resize((width, height), Image.Resampling.BICUBIC), np.float32)
-        total -= 128
-        cells *= 2
+        grain = grain.resize((width, height), Image.Resampling.BICUBIC)
+        total += np.asarray(grain, np.float32) - 128
     return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
 
 
-def make_shards(folder, pictures, sides=(256, 512), per_shard=500, seed=0):
-    """Shards of JPEGs of photograph, short sides uniform in `sides`, each with a caption."""
-    from webdataset import TarWriter
+def make_shards(folder, pictures, sides=(256, 512)):
+    """Shards of 500 JPEGs of photograph, short sides uniform in `sides`, each with a caption."""
+    from webdataset import ShardWriter
 
-    rng = np.random.default_rng(seed)
-    for first in range(0, pictures, per_shard):
-        path = Path(folder) / f"{first // per_shard:05d}.tar"
-        with open(path, "wb") as file, TarWriter(file, mtime=0, encoder=False) as tar:
-            for i in range(first, min(first + per_shard, pictures)):
-                picture, jpeg = (
-                    photograph(rng, int(rng.integers(*sides, endpoint=True))),
-                    io.BytesIO(),
-                )
-                picture.save(jpeg, "JPEG", quality=90)
-                said = f"a photograph of noise, the {i}th".encode()
-                tar.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
+    rng = np.random.default_rng(0)
+    with ShardWriter(f"{folder}/%05d.tar", 500, mtime=0, encoder=False, verbose=False) as shards:
+        for i in range(pictures):
+            jpeg, side = io.BytesIO(), int(rng.integers(*sides, endpoint=True))
+            photograph(rng, side).save(jpeg, "JPEG", quality=90)
+            said = f"a photograph of noise, the {i}th".encode()
+            shards.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
 
 
 def loader(pairs, size, batch_size=BATCH, workers=0):
@@ -111,13 +105,6 @@ def theirs(source, size):
     stream = webdataset.WebDataset(expand(source), shardshuffle=False, empty_check=False)
     stream = stream.shuffle(1000).decode("pilrgb").to_tuple("jpg;jpeg;png;webp", "txt")
     return stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False)
-
-
-def speeds(ways, turns):
-    """{name: [pairs/s of each turn]} of {name: function that measures and returns pairs/s}."""
-    rounds = []
-    take_turns(ways, turns, check=rounds.append)
-    return {name: [found[name] for found in rounds[1:]] for name in ways}
 
 
 def pairs_per_s(loader, most, clock=time.process_time):
@@ -156,8 +143,8 @@ def bare_loops(n, pairs, size, count):
     """Pairs/s of wall time of n bare loops side by side, together."""
     fork = multiprocessing.get_context("fork")
     with concurrent.futures.ProcessPoolExecutor(n, fork) as pool:
-        tasks = [pool.submit(bare, pairs, size, count) for _ in range(n)]
-        return sum(task.result()[1] for task in tasks)
+        found = pool.map(bare, [pairs] * n, [size] * n, [count] * n)
+        return sum(wall for _, wall in found)
 
 
 def worker_processes(n, pairs, size, most):
@@ -208,12 +195,16 @@ def _pss():
     return total
 
 
-def report(size, found, clock):
-    """Print {name: [pairs/s]} for one size of crop; returns the medians."""
+def report(size, ways, turns, clock):
+    """Measure {name: function that returns pairs/s} for one size of crop, and print each name's
+    median and range of the turns; returns the medians."""
+    rounds = []
+    take_turns(ways, turns, check=rounds.append)
+    found = {name: [speeds[name] for speeds in rounds[1:]] for name in ways}
     for name, own in found.items():
-        speed = f"{statistics.median(own):8,.0f} pairs/s {clock}"
-        spread = f"({min(own):,.0f} to {max(own):,.0f}, {len(own)} turns)"
-        print(f"{size:>5} px  {name:<26} {speed} {spread}", flush=True)
+        speed, between = spread(own, ",.0f")
+        speed = f"{speed:>8} pairs/s {clock} ({between}, {turns} turns)"
+        print(f"{size:>5} px  {name:<26} {speed}", flush=True)
     return [statistics.median(own) for own in found.values()]
 
 
@@ -223,7 +214,7 @@ def report_all(source, size, most, turns):
         "miniclip": lambda: pairs_per_s(ours(source, size), most),
         "webdataset + torchvision": lambda: pairs_per_s(theirs(source, size), most),
     }
-    mine, other = report(size, speeds(ways, turns), "per core")
+    mine, other = report(size, ways, turns, "per core")
     print(f"{size:>5} px  ratio {mine / other:.2f}")
 
     pairs = open_pairs(source)
@@ -233,7 +224,7 @@ def report_all(source, size, most, turns):
         "data path": lambda: pairs_per_s(firsts, count),
         "bare loop": lambda: bare(pairs, size, count)[0],
     }
-    mine, other = report(size, speeds(ways, turns * -(-most // count)), "per core")
+    mine, other = report(size, ways, turns * -(-most // count), "per core")
     print(f"{size:>5} px  ratio {mine / other:.3f}")
 
     count = min(most, len(pairs))
@@ -243,7 +234,7 @@ def report_all(source, size, most, turns):
         "1 bare loop": partial(bare_loops, 1, pairs, size, count),
         "2 bare loops": partial(bare_loops, 2, pairs, size, count),
     }
-    one, two, bare_one, bare_two = report(size, speeds(ways, turns), "of wall time")
+    one, two, bare_one, bare_two = report(size, ways, turns, "of wall time")
     of_bare = f"{two / bare_two:.3f} of two bare loops, which are {bare_two / bare_one:.2f} of one"
     print(f"{size:>5} px  2 workers: {two / one:.2f} of one, {of_bare}", flush=True)
 
@@ -254,9 +245,9 @@ def report_memory(size, batch_size, workers=2):
         make_shards(folder, 64, (24, 32))
         sizes = memory(folder, size, batch_size, workers)
     before, most, own = (size / 2**20 for size in sizes)
-    what = f"memory of loading batches of {batch_size:,} with {workers} workers"
     print(
-        f"{size:>5} px  {what}: {own:,.0f} MiB of pixels and {most - own:,.0f} MiB beyond them, "
+        f"{size:>5} px  memory of loading batches of {batch_size:,} with {workers} workers: "
+        f"{own:,.0f} MiB of pixels and {most - own:,.0f} MiB beyond them, "
         f"{before:,.0f} of these before the first picture"
     )
 
@@ -271,8 +262,12 @@ def main(argv=None):
     parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
     parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")
     parser.add_argument("--turns", type=number(int, low=1), default=5, help="of each (5)")
-    what = "pairs in the batch that memory is measured with, 0: none (32768)"
-    parser.add_argument("--memory-batch", type=number(int, low=0), default=32_768, help=what)
+    parser.add_argument(
+        "--memory-batch",
+        type=number(int, low=0),
+        default=32_768,
+        help="pairs in the batch that memory is measured with, 0: none (32768)",
+    )
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     if not all(map(importlib.util.find_spec, ("torchvision", "webdataset"))):

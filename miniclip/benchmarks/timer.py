@@ -45,12 +45,12 @@ def compare(head, unit, convert, measurements):
         first = next(iter(seconds.values()))
         for name, own in seconds.items():
             ratios = [theirs / ours for ours, theirs in zip(first, own)]
-            faster = [] if own is first else _spread(ratios, ".2f")
-            table.add(what, name, *_spread([convert(s) for s in own], ",.0f"), *faster)
+            faster = [] if own is first else spread(ratios, ".2f")
+            table.add(what, name, *spread([convert(s) for s in own], ",.0f"), *faster)
     return table
 
 
-def _spread(values, form):
-    """The median, and the lowest to the highest, as texts."""
+def spread(values, form):
+    """The median of some numbers, and the text "lowest to highest", in this format."""
     low, middle, high = (format(f(values), form) for f in (min, statistics.median, max))
     return middle, f"{low} to {high}"

@@ -48,10 +48,9 @@ def huggingface(tokenizer):
 
     names = list(byte_alphabet().values())
     names += [name + "</w>" for name in names]
-    pairs = []
     for left, right in tokenizer.merges:
-        pairs.append((names[left], names[right]))
         names.append(names[left] + names[right])
+    pairs = [(names[left], names[right]) for left, right in tokenizer.merges]
     vocab = {name: i for i, name in enumerate(names)}
     fast = tokenizers.Tokenizer(models.BPE(vocab=vocab, merges=pairs, end_of_word_suffix="</w>"))
     fast.normalizer = normalizers.Sequence(
@@ -78,8 +77,10 @@ def encoders():
     """-> dict name -> function from a list of str to a list of lists of ids."""
     fast, plain = Tokenizer.openai(), Tokenizer.openai()
     plain.fast = False
-    found = {"miniclip, tiktoken": one_by_one(fast.encode)}
-    found["miniclip, pure Python"] = one_by_one(plain.encode)
+    found = {
+        "miniclip, tiktoken": one_by_one(fast.encode),
+        "miniclip, pure Python": one_by_one(plain.encode),
+    }
     with suppress(ImportError):
         from open_clip.tokenizer import SimpleTokenizer
 
@@ -107,22 +108,18 @@ def main(argv=None):
     args = parser.parse_args(argv)
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    seeds, lines = range(args.rounds + 1), None
     try:
         tokenizer = Tokenizer.openai()
-        if args.captions:
-            lines = [x for x in Path(args.captions).read_text().splitlines() if is_plain(x)]
+        own = Path(args.captions).read_text().splitlines() if args.captions else []
     except (OSError, UserError) as error:
         parser.error(str(error))
-    if lines:
-        texts = [random.Random(seed).choices(lines, k=args.n) for seed in seeds]
-    else:
-        texts = [captions(tokenizer, args.n, seed) for seed in seeds]
-
-    def encode_next(encode, rounds):
-        return encode(next(rounds))
-
-    functions = {k: partial(encode_next, encode, iter(texts)) for k, encode in encoders().items()}
+    lines = [line for line in own if is_plain(line)]
+    texts = [
+        random.Random(seed).choices(lines, k=args.n) if lines else captions(tokenizer, args.n, seed)
+        for seed in range(args.rounds + 1)
+    ]
+    # each call encodes the next round's captions
+    functions = {name: partial(next, map(encode, texts)) for name, encode in encoders().items()}
     # seconds of this process alone, however busy the machine is
     seconds = take_turns(functions, args.rounds, time.process_time, check)
     print(f"{args.n:,} new captions in each of {args.rounds} rounds; one thread; equal ids")

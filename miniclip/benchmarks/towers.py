@@ -35,35 +35,25 @@ def open_clip_model(name, state):
     return model
 
 
-def both_passes(model, images, tokens, dtype, backward):
-    """One forward pass of both towers, with or without the backward pass."""
-    with _autocast(images, dtype), torch.set_grad_enabled(backward):
-        image, text, _ = model(images, tokens)
-        total = image.float().sum() + text.float().sum()
-    if backward:
-        total.backward()
-        model.zero_grad(set_to_none=True)
-    _wait(images.device)
-
-
-def training_step(model, images, tokens, dtype, loss_fn, optimizer):
-    """One training step: both towers, the loss, AdamW."""
-    optimizer.zero_grad(set_to_none=True)
-    with _autocast(images, dtype):
+def step(loss_fn, model, images, tokens, dtype, backward=True, optimizer=None):
+    """The forward pass of both towers and the loss; with the backward pass, and with the optimizer's
+    step, where asked for."""
+    low, device = dtype == "bf16", images.device
+    with torch.autocast(device.type, torch.bfloat16, low), torch.set_grad_enabled(backward):
         loss = loss_fn(model, images, tokens)
-    loss.backward()
-    optimizer.step()
-    _wait(images.device)
-
-
-def _autocast(images, dtype):
-    return torch.autocast(images.device.type, torch.bfloat16, enabled=dtype == "bf16")
-
-
-def _wait(device):
-    """Let a GPU finish what it was asked for."""
-    if device.type != "cpu":
+    if backward:
+        loss.backward()
+        if optimizer:
+            optimizer.step()
+        model.zero_grad(set_to_none=True)
+    if device.type != "cpu":  # let a GPU finish what it was asked for
         torch.accelerator.synchronize(device)
+
+
+def feature_sum(model, images, tokens):
+    """The sum of all features, in the place of a loss: both towers alone."""
+    image, text, _ = model(images, tokens)
+    return image.float().sum() + text.float().sum()
 
 
 def our_loss(model, images, tokens):
@@ -99,11 +89,12 @@ def measurements(models, images, tokens, rounds):
         rows = {"forward": {}, "forward + backward": {}, "training step": {}}
         for library, model in models.items():
             inputs = model, images, tokens, dtype
-            rows["forward"][library] = partial(both_passes, *inputs, backward=False)
-            rows["forward + backward"][library] = partial(both_passes, *inputs, backward=True)
-            optimizer = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-6)
-            how = LOSSES[library], optimizer
-            rows["training step"][library] = partial(training_step, *inputs, *how)
+            rows["forward"][library] = partial(step, feature_sum, *inputs, backward=False)
+            rows["forward + backward"][library] = partial(step, feature_sum, *inputs)
+            adamw = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-6)
+            rows["training step"][library] = partial(
+                step, LOSSES[library], *inputs, optimizer=adamw
+            )
         for what, functions in rows.items():
             yield f"{dtype}  {what}", take_turns(functions, rounds)
 
@@ -127,7 +118,6 @@ def main(argv=None):
         ours = create_model(name)
         models = {"miniclip": ours, "open_clip": open_clip_model(name, ours.state_dict())}
         models = {whose: m.to(device).train() for whose, m in models.items() if m is not None}
-        inputs = batch(ours.config, args.batch_size, device)
-        seconds = measurements(models, *inputs, args.rounds)
+        seconds = measurements(models, *batch(ours.config, args.batch_size, device), args.rounds)
         print(compare(name, "ms", lambda s: 1000 * s, seconds), flush=True)
     return 0

@@ -48,8 +48,9 @@ def byte_alphabet():
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    names = {byte: chr(byte) for byte in printable}
-    return names | {byte: chr(256 + i) for i, byte in enumerate(others)}
+    return {byte: chr(byte) for byte in printable} | {
+        byte: chr(256 + i) for i, byte in enumerate(others)
+    }
 
 
 class Tokenizer:
@@ -195,8 +196,11 @@ class Tokenizer:
 
     def state(self):
         """The vocabulary as a dict of plain values, for a checkpoint; `from_state` inverts it."""
-        merges = [list(pair) for pair in self.merges]
-        return {"format": FORMAT, "context_length": self.context_length, "merges": merges}
+        return {
+            "format": FORMAT,
+            "context_length": self.context_length,
+            "merges": [list(pair) for pair in self.merges],
+        }
 
     @classmethod
     def from_state(cls, state):
@@ -204,8 +208,7 @@ class Tokenizer:
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
         try:
-            merges = [(int(left), int(right)) for left, right in state["merges"]]
-            return cls(merges, state["context_length"])
+            return cls([map(int, pair) for pair in state["merges"]], state["context_length"])
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"a damaged {FORMAT}: {error!r}") from None
 

@@ -72,8 +72,11 @@ def plan(
     step = mine * (flop["forward"] + flop["backward"] + again)
 
     losses = loss_costs(batch_size, world, config["embed_dim"])
-    checkpointed_bytes = kept["a_pair_checkpointed"] + kept["largest_block"]
-    pair_bytes = checkpointed_bytes if grad_checkpointing else kept["a_pair"]
+    pair_bytes = (
+        kept["a_pair_checkpointed"] + kept["largest_block"]
+        if grad_checkpointing
+        else kept["a_pair"]
+    )
     picture_bytes = 3 * config["image_size"] ** 2 * 4
     memory = {
         "weights": 4 * parameters,
@@ -139,7 +142,7 @@ def loss_costs(batch_size, world, width):
     n, e, rows = batch_size, width, math.ceil(batch_size / world)
     # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
     # images in both
-    scratch = 2 * n * default_chunk(n, 2) + 6 * e * (n + rows)
+    scratch = 2 * n * default_chunk(n, torch.float16) + 6 * e * (n + rows)
     return {
         "all rows on every GPU": dict(flop=6 * n * n * e, bytes=4 * 4 * n * n),
         # its images against all texts, and its texts against all images: each similarity twice
@@ -190,46 +193,49 @@ def describe(plan):
     p, flop, memory = plan, plan["flop"], dict(plan["memory"])
     kept = f"activations of {p['pairs_together']:,} x {p['pair_bytes'] / 1e6:.1f} MB"
     memory[kept] = memory.pop("activations")
-    lines = [
-        f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
-        f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}"
-        f"{' | blocks checkpointed' * p['grad_checkpointing']}",
-        "",
-        "work for one pair                           Gflop",
-        _row(f"forward, the picture ({MODELS[p['model']]['image_size']} px)", flop["image"] / 1e9),
-        _row(f"forward, the text ({p['length']} tokens)", flop["text"] / 1e9),
-        _row("backward", flop["backward"] / 1e9),
-        _row("computed again", flop["again"] / 1e9),
-        "",
-        "memory of one GPU                             GiB",
-        *(_row(name, size / GIB, 2) for name, size in memory.items()),
-        _row("together", p["memory_bytes"] / GIB, 2) + f"   {_verdict(p)}",
-        "",
-        "the loss, on one GPU                        Gflop         GiB",
-        *(
-            _row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}"
-            for name, cost in p["losses"].items()
-        ),
-        f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic",
-        "",
-        "sent by one GPU in a step                      MB",
-        *(_row(name, size / 1e6) for name, size in p["wire"].items()),
-        "",
-        f"at {100 * p['utilisation']:.3g} % of the {p['gpu']}'s peak, what is computed again included",
-        _row("arithmetic of a step, s", p["compute_s"], 2),
-        _row("wire, s (while the rest computes)", p["wire_s"], 2),
-        _row("pairs a second", p["pairs_per_s"], 0),
-        _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
-        "",
-        "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
-        *(
-            _row(f"{run['model']} on {run['world']}", run["days"], 0)
-            + f"{run['predicted_days']:12.1f}{100 * run['utilisation']:14.0f} %"
-            + f"{100 * run['model_utilisation']:10.0f} %"
-            for run in p["paper"]
-        ),
-    ]
-    return "\n".join(lines)
+    return "\n".join(
+        [
+            f"{p['model']}, {p['parameters']:,} parameters, on {p['world']} x {p['gpu']} | batch "
+            f"{p['batch_size']:,} = {p['world']} x {p['pairs']} | {p['precision']}"
+            f"{' | blocks checkpointed' * p['grad_checkpointing']}",
+            "",
+            "work for one pair                           Gflop",
+            _row(
+                f"forward, the picture ({MODELS[p['model']]['image_size']} px)", flop["image"] / 1e9
+            ),
+            _row(f"forward, the text ({p['length']} tokens)", flop["text"] / 1e9),
+            _row("backward", flop["backward"] / 1e9),
+            _row("computed again", flop["again"] / 1e9),
+            "",
+            "memory of one GPU                             GiB",
+            *(_row(name, size / GIB, 2) for name, size in memory.items()),
+            _row("together", p["memory_bytes"] / GIB, 2) + f"   {_verdict(p)}",
+            "",
+            "the loss, on one GPU                        Gflop         GiB",
+            *(
+                _row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}"
+                for name, cost in p["losses"].items()
+            ),
+            f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic",
+            "",
+            "sent by one GPU in a step                      MB",
+            *(_row(name, size / 1e6) for name, size in p["wire"].items()),
+            "",
+            f"at {100 * p['utilisation']:.3g} % of the {p['gpu']}'s peak, what is computed again included",
+            _row("arithmetic of a step, s", p["compute_s"], 2),
+            _row("wire, s (while the rest computes)", p["wire_s"], 2),
+            _row("pairs a second", p["pairs_per_s"], 0),
+            _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
+            "",
+            "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
+            *(
+                _row(f"{run['model']} on {run['world']}", run["days"], 0)
+                + f"{run['predicted_days']:12.1f}{100 * run['utilisation']:14.0f} %"
+                + f"{100 * run['model_utilisation']:10.0f} %"
+                for run in p["paper"]
+            ),
+        ]
+    )
 
 
 def _row(name, value, digits=1):
@@ -241,8 +247,10 @@ def _verdict(p):
     gib, fit = p["gpu_bytes"] // GIB, p["pairs_that_fit"]
     if p["memory_bytes"] <= p["gpu_bytes"]:
         return f"fits in {gib}"
-    advice = f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
-    if fit:
-        more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
-        advice = f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
+    more = "" if p["grad_checkpointing"] else ", or keep less of each with --grad-checkpointing"
+    advice = (
+        f"{fit:,} pairs fit at a time: --micro-batch {fit:,}{more}"
+        if fit
+        else f"no pair fits beside the weights: take a larger card than the {p['gpu']}"
+    )
     return f"does not fit in {gib}\n  {advice}"

@@ -60,9 +60,7 @@ def reduce_scatter(x, counts=None, group=None):
     counts = counts or [len(x) // world] * world
     if torch_dist.get_backend(group) == "gloo":  # older versions of it have no reduce-scatter
         return all_reduce(x, group=group).split(counts)[rank].clone()
-    padded = x.new_zeros(world, max(counts), *x.shape[1:])
-    for slot, part in zip(padded, x.split(counts)):
-        slot[: len(part)] = part
+    padded = torch.nn.utils.rnn.pad_sequence(x.split(counts), batch_first=True)
     mine = torch.empty_like(padded[0])
     torch_dist.reduce_scatter_tensor(mine, padded.flatten(0, 1), group=group)
     return mine[: counts[rank]]

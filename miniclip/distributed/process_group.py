@@ -140,13 +140,11 @@ def from_rank0(work):
 
 def map_tensors(function, state):
     """`state`, nested dicts, lists and tuples, with each tensor x replaced by function(x)."""
-    if torch.is_tensor(state):
-        return function(state)
     if isinstance(state, dict):
         return {key: map_tensors(function, value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
         return type(state)(map_tensors(function, value) for value in state)
-    return state
+    return function(state) if torch.is_tensor(state) else state
 
 
 @contextlib.contextmanager
@@ -183,8 +181,8 @@ def code_version():
     digest = hashlib.sha256()
     for pattern in ("train.py", "miniclip/**/*.py", "kernels/**/*.py"):
         for path in sorted(ROOT.glob(pattern)):
-            digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0")
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
+            name = path.relative_to(ROOT).as_posix().encode() + b"\0"
+            digest.update(name + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
 
 

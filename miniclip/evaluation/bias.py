@@ -10,6 +10,7 @@ Left out: groups that the name of a picture does not state, and which errors are
 """
 
 import re
+from collections import Counter
 
 import torch
 
@@ -42,8 +43,11 @@ def drawings_of_people(pairs):
         for name in pairs.captions(i):
             drawn.setdefault(base_emoji(name), set()).add(gender([name]))
     both = {base for base, genders in drawn.items() if {"woman", "man"} <= genders}
-    bases = {i: base_emoji(pairs.captions(i)[0]) for i in pairs.splits["heldout_compositions"]}
-    bases = {i: base for i, base in bases.items() if base in both}
+    bases = {
+        i: base
+        for i in pairs.splits["heldout_compositions"]
+        if (base := base_emoji(pairs.captions(i)[0])) in both
+    }
     names = sorted(set(bases.values()))
     labels = torch.tensor([names.index(base) for base in bases.values()], dtype=torch.long)
     tones = [[*pairs.tones(i)] or ["no tone stated"] for i in bases]
@@ -59,10 +63,8 @@ def error_by_group(predicted, labels, groups):
     wrong = (torch.as_tensor(predicted) != torch.as_tensor(labels)).tolist()
     if len(wrong) != len(groups):
         raise ValueError(f"{len(groups)} groups do not go with {len(wrong)} predictions")
-    by_group = {}
-    for group, error in zip(groups, wrong):
-        by_group.setdefault(group, []).append(error)
-    return {group: share(sum(own), len(own)) for group, own in sorted(by_group.items())}
+    errors = Counter(group for group, error in zip(groups, wrong) if error)
+    return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 
 
 def merged(similarity, members):

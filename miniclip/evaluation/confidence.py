@@ -41,10 +41,8 @@ def wilson(right, n, confidence=0.95):
 
 def binomial_tail(right, n, p):
     """P(X >= right) for X binomial (n, p): the p-value of the one-sided test."""
-    if right <= 0 or p >= 1:
-        return float(right <= n)
-    if right > n or p <= 0:
-        return 0.0
+    if not (0 < right <= n and 0 < p < 1):  # certain or impossible
+        return float(right <= 0 or (p >= 1 and right <= n))
     k = np.arange(right, n + 1)
     # logarithms: 171! is beyond a float64
     logs = _log_choose(n)[right:] + k * math.log(p) + (n - k) * math.log1p(-p)
@@ -99,8 +97,11 @@ def accuracy(predicted, labels):
     right = (predicted == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))
-    mean = sum(per_class) / len(per_class)
-    return {"accuracy": found.pop("value"), "balanced_accuracy": mean, **found}
+    return {
+        "accuracy": found.pop("value"),
+        "balanced_accuracy": sum(per_class) / len(per_class),
+        **found,
+    }
 
 
 def scores(similarity, labels, k=5):
@@ -112,8 +113,7 @@ def scores(similarity, labels, k=5):
     labels = torch.as_tensor(labels)
     own = similarity.gather(1, labels[:, None])
     others = (similarity >= own).sum(1) - 1
-    top = {f"top{k}": (others < k).double().mean().item()}
-    return accuracy(similarity.argmax(1), labels) | top
+    return accuracy(similarity.argmax(1), labels) | {f"top{k}": (others < k).double().mean().item()}
 
 
 def interval(low, high):

@@ -33,10 +33,9 @@ def open_data(args, checkpoint):
     They are those of --data, else those that a checkpoint of train.py was trained on, else the
     embedded ones. checkpoint: the content of the file.
     """
-    ours = checkpoint.get("format") == FORMAT
-    run = checkpoint["options"] if ours else {}
+    run = checkpoint["options"] if checkpoint.get("format") == FORMAT else {}
     source = args.data or run.get("data")
-    trained_on = ours and source == run["data"]
+    trained_on = bool(run) and source == run["data"]
     recorded = run if trained_on else {}
     how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
@@ -69,10 +68,12 @@ def open_templates(args, labelled, pairs):
     Raises UserError for a template without its placeholder.
     """
     templates = EMOJI if labelled and labelled.pictures is pairs else PLAIN
-    if args.templates == "imagenet":
-        templates = imagenet()[1]
-    elif args.templates:
-        templates = read_lines(args.templates, "templates")
+    if args.templates:
+        templates = (
+            imagenet()[1]
+            if args.templates == "imagenet"
+            else read_lines(args.templates, "templates")
+        )
     for template in templates:
         if template.count("{}") != 1:
             raise UserError(f"template {template!r} must hold {{}} once, where the name goes")
@@ -97,8 +98,9 @@ def open_shifts(args, labelled):
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         if unknown:
             raise UserError(f"{folder} has classes that are not at home: {', '.join(unknown[:3])}")
-        position = [labelled.class_names.index(name) for name in other.class_names]
-        other.labels = {i: position[c] for i, c in other.labels.items()}
+        other.labels = {
+            i: labelled.class_names.index(other.class_names[c]) for i, c in other.labels.items()
+        }
         shifts[name] = examples(other, "all")
     if labelled is not None and hasattr(labelled.pictures, "rows"):  # the embedded emoji
         for kind in KINDS[1:]:
@@ -152,8 +154,9 @@ class EvalContext:
         The largest number of shots is the largest of SHOTS for which 80 % of the classes, and at
         least two, have pictures; classes with fewer are left out. Both are empty if there is none.
         """
-        counts = torch.tensor([self.labelled.labels[i] for i in self.labelled.splits["train"]])
-        counts = counts.long().bincount(minlength=len(self.labelled.class_names))
+        counts = torch.tensor(
+            [self.labelled.labels[i] for i in self.labelled.splits["train"]], dtype=torch.long
+        ).bincount(minlength=len(self.labelled.class_names))
         for most in reversed(SHOTS):
             classes = (counts >= most).nonzero().flatten().tolist()
             if len(classes) >= max(2, 0.8 * len(counts)):
@@ -178,12 +181,12 @@ class EvalContext:
     @functools.cached_property
     def zero_shot(self):
         """{test: confidence.share}: zero-shot accuracy among the classes of the probes."""
-        classes, weights = self.classes_and_shots[0], self.weights
-        right = {
-            name: torch.tensor(classes)[classify(x, weights[:, classes])] == y
+        classes = torch.tensor(self.classes_and_shots[0], dtype=torch.long)
+        weights = self.weights[:, classes]
+        return {
+            name: share(int((classes[classify(x, weights)] == y).sum()), len(y))
             for name, (x, y) in self._tests(self.features.images).items()
         }
-        return {name: share(int(hits.sum()), len(hits)) for name, hits in right.items()}
 
     @functools.cached_property
     def probes(self):

@@ -56,7 +56,7 @@ def near_duplicates(queries, known):
     """
     if not len(queries) or not len(known):
         return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
-    distance, position = [], []
+    found = []
     for some in queries.split(256):
         near, box, crop_query, correlation = _shortlist(some, known)
         q, rank = (correlation >= MIN_CORRELATION).nonzero().T
@@ -68,9 +68,8 @@ def near_duplicates(queries, known):
             everything = torch.tensor(BOXES[:1]).expand(len(q), 3)
             left[q, rank] = _difference(cut, _sample(whole, everything), box[q, rank])
         best, which = left.min(1)
-        distance.append(best)
-        position.append(near.gather(1, which[:, None])[:, 0])
-    return torch.cat(distance), torch.cat(position)
+        found.append((best, near.gather(1, which[:, None])[:, 0]))
+    return tuple(map(torch.cat, zip(*found)))
 
 
 def _shortlist(queries, known):
@@ -198,7 +197,9 @@ def all_minus_clean(right, overlapping, confidence=0.95):
         each = (1 + confidence) / 2
         a = clopper_pearson(dirty_hits, dirty, each)
         b = clopper_pearson(hits - dirty_hits, n - dirty, each)
-        row["all_minus_clean"] = dirty / n * (row["overlap"] - row["clean"])
-        row["interval"] = (dirty / n * (a[0] - b[1]), dirty / n * (a[1] - b[0]))
-        row["p_value"] = binomial_tail(dirty_hits, dirty, row["clean"])
+        row |= {
+            "all_minus_clean": dirty / n * (row["overlap"] - row["clean"]),
+            "interval": (dirty / n * (a[0] - b[1]), dirty / n * (a[1] - b[0])),
+            "p_value": binomial_tail(dirty_hits, dirty, row["clean"]),
+        }
     return row

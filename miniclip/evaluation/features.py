@@ -6,6 +6,7 @@ pixels, which say how much of a score comes from training.
 Left out: a cache on the disk; it would go stale when training goes on.
 """
 
+from functools import cache, partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -25,7 +26,7 @@ class FeatureCache:
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self._images, self._classifiers = {}, {}
+        self._images, self._classifier = {}, cache(partial(classifier_weights, model, tokenizer))
 
     def images(self, source, indices):
         """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
@@ -42,10 +43,7 @@ class FeatureCache:
 
     def classifier(self, names, templates):
         """classifier_weights(names, templates): (E, classes) fp32."""
-        key = (tuple(names), tuple(templates))
-        if key not in self._classifiers:
-            self._classifiers[key] = classifier_weights(self.model, self.tokenizer, *map(list, key))
-        return self._classifiers[key]
+        return self._classifier(tuple(names), tuple(templates))
 
     def untrained(self, seed=0):
         """The same architecture with random weights, as another FeatureCache."""
@@ -57,11 +55,12 @@ class FeatureCache:
 
 def pixels(source, indices, side):
     """Pictures resized to side x side: ((K, side, side, 3) fp32 in 0..1, the K indices kept)."""
-    rows, kept = [np.zeros((0, side, side, 3), np.uint8)], []
-    for i, picture in readable_pictures(source, indices):
-        rows.append(np.asarray(picture.convert("RGB").resize((side, side)))[None])  # bicubic
-        kept.append(i)
-    return torch.from_numpy(np.concatenate(rows)).float() / 255, kept
+    small = [
+        (i, np.asarray(picture.convert("RGB").resize((side, side))))  # bicubic
+        for i, picture in readable_pictures(source, indices)
+    ]
+    rows = np.array([x for _, x in small], np.uint8).reshape(-1, side, side, 3)
+    return torch.from_numpy(rows).float() / 255, [i for i, _ in small]
 
 
 def raw_pixels(source, indices, side=24):

@@ -60,8 +60,7 @@ def run_quiz(labelled, model_right, folder, rounds=8, seed=None, ask=input, say=
                     say(in_terminal(picture))
                 answer = _answer(ask, say, f"{path}: ", len(names))
                 counts = (answer == truth, 1, answer < 0, model_right[i])
-                before = scores.get(examples, (0, 0, 0, 0))
-                scores[examples] = tuple(map(sum, zip(before, counts)))
+                scores[examples] = tuple(map(sum, zip(scores.get(examples, (0,) * 4), counts)))
                 say("right" if answer == truth else f"it was {truth + 1} {names[truth]}")
     for examples, (right, n, unsure, model) in scores.items():
         yours, models = (f"{k / n:.2f} {interval(*wilson(k, n))}" for k in (right, model))
@@ -89,8 +88,9 @@ def _sheet(labelled, drawn, examples, side=64):
     for c in range(len(labelled.class_names)):
         ImageDraw.Draw(sheet).text((side * c + side // 2 - 6, 1), str(c + 1), fill="black")
         for row, i in enumerate(drawn.get(c, ())):
-            picture = labelled.pictures.image(i).resize((side, side))
-            sheet.paste(picture, (side * c, side * row + head))
+            sheet.paste(
+                labelled.pictures.image(i).resize((side, side)), (side * c, side * row + head)
+            )
     return sheet
 
 

@@ -11,7 +11,6 @@ Left out: end-to-end fine-tuning, which the paper leaves out of these comparison
 import warnings
 
 import numpy as np
-import torch
 
 from miniclip.common import UserError
 
@@ -19,10 +18,6 @@ from miniclip.common import UserError
 EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # x it begins with
 PER_DECADE = 8  # strengths per decade where it ends: 96 between 1e-6 and 1e6
 SEARCH_ITERATIONS = 50  # of L-BFGS for each strength: enough to rank strengths
-
-
-def _numpy(x):
-    return x.numpy() if isinstance(x, torch.Tensor) else np.asarray(x)
 
 
 def fit(features, labels, strength, iterations=1000):
@@ -37,7 +32,7 @@ def fit(features, labels, strength, iterations=1000):
         from threadpoolctl import threadpool_limits  # comes with scikit-learn
     except ImportError:
         raise UserError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
-    labels = _numpy(labels)
+    labels = np.asarray(labels)
     if len(np.unique(labels)) < 2:
         raise UserError("a probe needs pictures of at least two classes")
     # the warning says that 1,000 iterations, the paper's limit, are too few for a weak penalty; one
@@ -45,7 +40,7 @@ def fit(features, labels, strength, iterations=1000):
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         probe = LogisticRegression(C=1 / strength, max_iter=iterations)
-        return probe.fit(_numpy(features), labels)
+        return probe.fit(np.asarray(features), labels)
 
 
 def search_strength(score):
@@ -84,7 +79,7 @@ def few_shot(labels, pool, k, seed):
     gives the same shots, and the shots for k include those for fewer. Raises ValueError, which
     names the class, when a class of the pool has fewer than k pictures there.
     """
-    labels, pool = _numpy(labels), np.unique(np.asarray(pool, dtype=int))
+    labels, pool = np.asarray(labels), np.unique(np.asarray(pool, dtype=int))
     chosen = []
     for label in np.unique(labels[pool]):
         own = pool[labels[pool] == label]
@@ -102,19 +97,18 @@ def validation_split(labels, seed=0, one_in=5):
 
     One in `one_in` of each class, at least one, goes to the second; none of a class of one picture.
     """
-    labels, learn, validation = _numpy(labels), [], []
+    labels, validation = np.asarray(labels), []
     for label in np.unique(labels):
         own = np.random.default_rng((seed, int(label))).permutation(np.flatnonzero(labels == label))
         cut = max(1, len(own) // one_in) if len(own) > 1 else 0
         validation += own[:cut].tolist()
-        learn += own[cut:].tolist()
-    return sorted(learn), sorted(validation)
+    return np.setdiff1d(np.arange(len(labels)), validation).tolist(), sorted(validation)
 
 
 def full_probe(features, labels):
     """The probe of section 3.2: the strength is chosen on a validation split, then the probe is
     fitted to all pictures. Returns (probe, strength)."""
-    features, labels = _numpy(features), _numpy(labels)
+    features, labels = np.asarray(features), np.asarray(labels)
     strength = _validated_strength(features, labels, *validation_split(labels))
     return fit(features, labels, strength), strength
 
@@ -127,16 +121,15 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
     labels)}. The strength is chosen with the first seed, on the pictures that are not its shots,
     and used with all seeds.
     """
-    features, labels = _numpy(features), _numpy(labels)
+    features, labels = np.asarray(features), np.asarray(labels)
     pool, result = np.arange(len(labels)), {}
     for k in shots:
         draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
         rest = np.setdiff1d(pool, draws[0])
-        validation = rest if len(rest) else draws[0]
-        strength = _validated_strength(features, labels, draws[0], validation)
+        strength = _validated_strength(features, labels, draws[0], rest if len(rest) else draws[0])
         probes = [fit(features[drawn], labels[drawn], strength) for drawn in draws]
         result[k] = {
-            name: [float(probe.score(_numpy(x), _numpy(y))) for probe in probes]
+            name: [float(probe.score(np.asarray(x), np.asarray(y))) for probe in probes]
             for name, (x, y) in tests.items()
         }
     return result

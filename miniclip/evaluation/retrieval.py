@@ -8,6 +8,8 @@ or one query's where the gallery is larger than that.
 Left out: re-ranking, and any text or picture ensembling.
 """
 
+from functools import cache, partial
+
 import torch
 
 from miniclip.common import UserError
@@ -44,11 +46,10 @@ def recalls(rank, gallery_size):
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
     of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
-    scores = {f"R@{k}": (rank <= k).double().mean().item() for k in (1, 5, 10)}
-    around = {f"R@{k}": wilson(int((rank <= k).sum()), len(rank)) for k in (1, 5, 10)}
+    right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
-        **scores,
-        "intervals": around,
+        **{name: hits / len(rank) for name, hits in right.items()},
+        "intervals": {name: wilson(hits, len(rank)) for name, hits in right.items()},
         "median_rank": rank.quantile(0.5).item(),
         "n": len(rank),
         "gallery": gallery_size,
@@ -59,20 +60,17 @@ def recall_by_size(rank, gallery_size, sizes):
     """{size: R@1} to expect when the gallery holds the answer and size - 1 of the others, drawn at
     random. rank: (Q,), the ranks among all gallery_size."""
     better = torch.as_tensor(rank, dtype=torch.float64) - 1
-    result = {}
-    for size in sizes:
-        # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
-        others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
-        drawn = torch.tensor(size - 1.0, dtype=torch.float64)
-        log = (
-            torch.lgamma(others - better + 1)
-            - torch.lgamma(others - better - drawn + 1)
-            - torch.lgamma(others + 1)
-            + torch.lgamma(others - drawn + 1)
-        )
-        possible = others - better >= drawn
-        result[size] = torch.where(possible, log.exp(), torch.zeros_like(log)).mean().item()
-    return result
+    others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
+    drawn = torch.tensor(sizes, dtype=torch.float64)[:, None] - 1  # (sizes, 1)
+    # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
+    log = (
+        torch.lgamma(others - better + 1)
+        - torch.lgamma(others - better - drawn + 1)
+        - torch.lgamma(others + 1)
+        + torch.lgamma(others - drawn + 1)
+    )
+    share = log.exp().where(others - better >= drawn, 0.0).mean(1)
+    return dict(zip(sizes, share.tolist()))
 
 
 def chance(gallery_size):
@@ -93,8 +91,9 @@ class Gallery:
 
     def __init__(self, model, tokenizer, pairs, indices, pictures=None):
         self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
-        encoded = pictures(pairs, indices) if pictures else encode_images(model, pairs, indices)
-        self.pictures, self.kept = encoded
+        self.pictures, self.kept = (
+            pictures(pairs, indices) if pictures else encode_images(model, pairs, indices)
+        )
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
         self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
@@ -108,9 +107,7 @@ class Gallery:
         pairs is in the gallery.
         """
         found = self.ranks_of(indices)
-        if found is None:
-            return None
-        return {
+        return found and {
             "text_to_image": recalls(found[0], len(self.pictures)),
             "image_to_text": recalls(found[1], len(self.texts)),
         }
@@ -124,9 +121,10 @@ class Gallery:
             return None
         asking = torch.isin(self.owner, position).nonzero()[:, 0]
         everyone = torch.arange(len(self.kept))
-        text_rank = ranks(self.texts[asking], self.pictures, self.owner[asking], everyone)
-        image_rank = ranks(self.pictures[position], self.texts, position, self.owner)
-        return text_rank, image_rank
+        return (
+            ranks(self.texts[asking], self.pictures, self.owner[asking], everyone),
+            ranks(self.pictures[position], self.texts, position, self.owner),
+        )
 
     def search(self, query, k=8):
         """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
@@ -143,22 +141,20 @@ def evaluate_heldout(model, tokenizer, pairs, pictures=None):
     larger, and 'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no
     picture can be read is left out. pictures: as in Gallery.
     """
-    results, galleries, by_indices = {}, {}, {}
-    for split, indices in pairs.splits.items():
-        if split == "train" or not indices:
-            continue
+    results, galleries = {}, {}
+    gallery_of = cache(partial(Gallery, model, tokenizer, pairs, pictures=pictures))
+    held_out = {split: own for split, own in pairs.splits.items() if split != "train" and own}
+    for split, indices in held_out.items():
         among = tuple(pairs.gallery(split))
-        if among not in by_indices:
-            by_indices[among] = Gallery(model, tokenizer, pairs, among, pictures)
-        scores = by_indices[among].evaluate(indices)
+        scores = gallery_of(among).evaluate(indices)
         if scores:
             scores["chance"] = chance(scores["text_to_image"]["gallery"])
             if len(among) > len(indices):  # the easier task of small test sets
-                alone = Gallery(model, tokenizer, pairs, indices, pictures).evaluate(indices)
+                alone = gallery_of(tuple(indices)).evaluate(indices)
                 scores["among_held_out"] = alone["text_to_image"]
             if split == "heldout_compositions":
                 scores["tone_blind_oracle"] = pairs.tone_blind_oracle(indices)
-            results[split], galleries[split] = scores, by_indices[among]
+            results[split], galleries[split] = scores, gallery_of(among)
     return results, galleries
 
 

@@ -71,5 +71,11 @@ def trial(pairs, seed=0, duplicates=40, clean=100):
     found, false = (
         int((near_duplicates(x, known)[0] <= THRESHOLD).sum()) for x in (changed, others)
     )
-    result = {"duplicates": duplicates, "clean": clean, "found": found, "false": false}
-    return result | {"recall": found / duplicates, "precision": found / max(1, found + false)}
+    return {
+        "duplicates": duplicates,
+        "clean": clean,
+        "found": found,
+        "false": false,
+        "recall": found / duplicates,
+        "precision": found / max(1, found + false),
+    }

@@ -10,7 +10,6 @@ import math
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from miniclip.common import UserError
 from miniclip.model.resnet import ResNet
@@ -148,7 +147,7 @@ class CLIP(TextTransformer):
     def encode_image(self, images, normalize=False):
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)
-        return F.normalize(x, dim=1) if normalize else x
+        return nn.functional.normalize(x, dim=1) if normalize else x
 
     def forward(self, images, tokens, normalize=True):
         """Pictures (N, 3, H, W), tokens (N, L) -> image (N, E), text (N, E), exp(logit_scale)."""

@@ -80,12 +80,11 @@ class ResNet(nn.Module):
         channels = width
         for stage, depth in enumerate(layers):
             inner = width * 2**stage
-            blocks = [
-                Bottleneck(channels, inner, stride=2 if stage else 1)
-            ]  # the stem has halved it
+            # the stem has halved the first stage's grid
+            first = Bottleneck(channels, inner, stride=2 if stage else 1)
             channels = inner * EXPANSION
-            blocks += [Bottleneck(channels, inner) for _ in range(1, depth)]
-            setattr(self, f"layer{stage + 1}", nn.Sequential(*blocks))
+            blocks = nn.Sequential(first, *(Bottleneck(channels, inner) for _ in range(1, depth)))
+            setattr(self, f"layer{stage + 1}", blocks)
         self.attnpool = AttentionPool(image_size // stride, channels, heads, embed_dim)
 
     def forward(self, images):
@@ -103,12 +102,11 @@ class ResNet(nn.Module):
 
     @staticmethod
     def _checkpointed(block, x):
-        def contexts():  # one around the forward pass, one around its repetition
-            return contextlib.nullcontext(), frozen_bn_stats(block)
-
-        # torch.compile takes no such contexts (torch 2.7 to 2.13). From 2.9 on it needs none, since
-        # what it computes again writes no buffer; 2.7 and 2.8 do, and train.py refuses them
-        extra = {} if torch.compiler.is_compiling() else dict(context_fn=contexts)
+        # one context around the forward pass, one around its repetition. torch.compile takes none
+        # (torch 2.7 to 2.13). From 2.9 on it needs none, since what it computes again writes no
+        # buffer; 2.7 and 2.8 do, and train.py refuses them
+        contexts = dict(context_fn=lambda: (contextlib.nullcontext(), frozen_bn_stats(block)))
+        extra = {} if torch.compiler.is_compiling() else contexts
         return checkpoint(block, x, use_reentrant=False, preserve_rng_state=False, **extra)
 
 
@@ -116,13 +114,16 @@ class ResNet(nn.Module):
 def frozen_bn_stats(block):
     """While the backward pass computes a block again, its batch norms must not count the batch a
     second time: the running averages would differ from those of a run without checkpointing."""
-    norms = [m for m in block.modules() if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))]
-    before = [(m.momentum, m.num_batches_tracked.clone()) for m in norms]
-    for m in norms:
+    before = [
+        (m, m.momentum, m.num_batches_tracked.clone())
+        for m in block.modules()
+        if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))
+    ]
+    for m, *_ in before:
         m.momentum = 0.0  # running = 1 * running + 0 * batch
     try:
         yield
     finally:
-        for m, (momentum, counted) in zip(norms, before):
+        for m, momentum, counted in before:
             m.momentum = momentum
             m.num_batches_tracked.copy_(counted)

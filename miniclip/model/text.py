@@ -8,7 +8,6 @@ Left out: the half-precision, stochastically rounded text weights of the paper's
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from miniclip.model.transformer import Transformer
 
@@ -61,14 +60,15 @@ class TextTransformer(nn.Module):
         """
         context = len(self.positional_embedding)
         if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
-            shape = tuple(tokens.shape)
-            raise ValueError(f"tokens must be (N, L) with L from 1 to {context}, not {shape}")
+            raise ValueError(
+                f"tokens must be (N, L) with L from 1 to {context}, not {tuple(tokens.shape)}"
+            )
         x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
         x = self.transformer(x)
         # the norm treats each position by itself, so one position is enough
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)
         x = x @ self.text_projection  # (N, E)
-        return F.normalize(x, dim=1) if normalize else x
+        return nn.functional.normalize(x, dim=1) if normalize else x
 
     def forward(self, tokens):
         return self.encode_text(tokens)

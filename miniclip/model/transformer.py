@@ -99,8 +99,9 @@ class Transformer(nn.Module):
             raise ValueError(f"a width of {width} cannot be split among {heads} heads")
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be {' or '.join(ACTIVATIONS)}, not {activation!r}")
-        blocks = (Block(width, heads, activation, causal) for _ in range(layers))
-        self.resblocks = nn.ModuleList(blocks)
+        self.resblocks = nn.ModuleList(
+            Block(width, heads, activation, causal) for _ in range(layers)
+        )
         self.checkpointing = checkpointing
 
     def forward(self, x):

@@ -50,13 +50,6 @@ def config_from_shapes(path, state):
         return max((int(m[1]) + 1 for m in found if m), default=0)
 
     vocab_size, text_width = shape("token_embedding.weight", 2)
-    config = dict(
-        embed_dim=shape("text_projection", 2)[1],
-        text_width=text_width,
-        vocab_size=vocab_size,
-        text_layers=depth("transformer.resblocks."),
-        context_length=shape("positional_embedding", 2)[0],
-    )
     if "visual.layer1.0.conv1.weight" in state:
         width, patch, positions = shape("visual.conv3.weight", 4)[0], None, "attnpool."
         layers = [n for n in map(depth, [f"visual.layer{k}." for k in (1, 2, 3, 4)]) if n]
@@ -64,12 +57,19 @@ def config_from_shapes(path, state):
     else:
         width, _, patch, _ = shape("visual.conv1.weight", 4)
         layers, stride, positions = depth("visual.transformer.resblocks."), patch, ""
-    cells = (
-        shape(f"visual.{positions}positional_embedding", 2)[0] - 1
-    )  # without class token or mean
-    image_size = max(1, math.isqrt(max(0, cells))) * stride
-    vision = dict(vision_layers=layers, vision_width=width, vision_patch=patch)
-    return config | vision | dict(image_size=image_size)
+    # without class token or mean
+    cells = shape(f"visual.{positions}positional_embedding", 2)[0] - 1
+    return dict(
+        embed_dim=shape("text_projection", 2)[1],
+        text_width=text_width,
+        vocab_size=vocab_size,
+        text_layers=depth("transformer.resblocks."),
+        context_length=shape("positional_embedding", 2)[0],
+        vision_layers=layers,
+        vision_width=width,
+        vision_patch=patch,
+        image_size=max(1, math.isqrt(max(0, cells))) * stride,
+    )
 
 
 def released(config, but=()):

@@ -57,8 +57,9 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         state = _state_dict(path, content)
         config = _recorded_config(path, file)
         if config is None:
-            config = config_beside(path, state)
-            config = config or with_heads_of_released(path, config_from_shapes(path, state))
+            config = config_beside(path, state) or with_heads_of_released(
+                path, config_from_shapes(path, state)
+            )
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         if file["format"] == "torchscript":
             config["activation"] = "gelu" if "torch.gelu(" in file["code"] else "quickgelu"
@@ -125,17 +126,22 @@ def _from_checkpoint(path, content):
         if not _are_weights(state):
             raise UserError("its model is not a dict of tensors by name")
         tokenizer = Tokenizer.from_state(content["tokenizer"])
-        return _sound({**content["config"], "tokenizer": tokenizer.digest}), dict(state), tokenizer
+        return (
+            _on_meta({**content["config"], "tokenizer": tokenizer.digest}).config,
+            dict(state),
+            tokenizer,
+        )
     except KeyError as error:
         raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
 
 
-def _sound(config):
-    """A config that was found in a file, completed; raises what CLIP raises for an impossible one."""
+def _on_meta(config):
+    """CLIP of a config that was found in a file, without memory for its weights; its .config is
+    complete. Raises what CLIP raises for an impossible one."""
     with torch.device("meta"):
-        return CLIP.from_config(config).config
+        return CLIP.from_config(config)
 
 
 def _are_weights(state):
@@ -154,11 +160,12 @@ def _state_dict(path, content):
     if not _are_weights(content):
         raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    # numbers that OpenAI's archives hold beside the weights
-    state = {
-        k: state[k] for k in state if k not in ("input_resolution", "context_length", "vocab_size")
+    return {
+        k: v.float() if v.is_floating_point() else v
+        for k, v in state.items()
+        # numbers that OpenAI's archives hold beside the weights
+        if k not in ("input_resolution", "context_length", "vocab_size")
     }
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _recorded_config(path, file):
@@ -166,7 +173,7 @@ def _recorded_config(path, file):
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
     try:
-        return None if note is None else _sound(json.loads(note))
+        return None if note is None else _on_meta(json.loads(note)).config
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"{path} has a damaged record of its config: {error}") from None
 
@@ -189,8 +196,7 @@ def _resized(path, config, state):
 def _checked(path, config, state):
     """The state, if it is exactly the config's; else a UserError that names a tensor."""
     try:
-        with torch.device("meta"):
-            want = CLIP.from_config(config).state_dict()
+        want = _on_meta(config).state_dict()
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} tells a config that makes no model: {error}") from None
     counters = [name for name in want if name.endswith("num_batches_tracked")]
@@ -201,8 +207,10 @@ def _checked(path, config, state):
         found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         expected = tuple(want[name].shape) if name in want else "nothing of this name"
         if found != f"has shape {expected}":
-            what = config.get("name") or "model"
-            raise UserError(f"{path}: {name} {found}, expected {expected} for this {what}")
+            raise UserError(
+                f"{path}: {name} {found}, expected {expected} "
+                f"for this {config.get('name') or 'model'}"
+            )
     return state
 
 
@@ -212,11 +220,10 @@ class _NoTokenizer:
     def __init__(self, reason):
         self._reason = reason
 
-    def __getattr__(self, name):
-        raise UserError(self._reason)
-
     def __call__(self, *texts, **options):
         raise UserError(self._reason)
+
+    __getattr__ = __call__
 
 
 def _tokenizer_of(config):

@@ -26,8 +26,7 @@ def read(path):
     and TorchScript is {name: tensor}; notes: its strings (safetensors), or {}; code: the source of
     its methods (TorchScript), or "". Raises UserError in one sentence for what cannot be read.
     """
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise UserError(f"there is no weights file at {path}")
     with open(path, "rb") as file:
         start = file.read(9)
@@ -77,6 +76,8 @@ def _reason(error):
     refused = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", text)
     if "WeightsUnpickler" not in text and "weights_only" not in text:
         return text[:160]
-    if refused:
-        return f"it holds more than tensors ({refused[1]})"
-    return "it is cut short, or holds more than tensors"
+    return (
+        f"it holds more than tensors ({refused[1]})"
+        if refused
+        else "it is cut short, or holds more than tensors"
+    )

@@ -20,9 +20,11 @@ def write(context):
         members = [c for c in range(len(names)) for _ in forms]
         similarity = x @ context.features.classifier(texts, ["{}"])
         predicted = bias.merged(similarity, members).argmax(1)
-        tables[wording] = {}
-        for groups in (["everybody"] * len(labels), genders, tones):
-            tables[wording] |= bias.error_by_group(predicted, labels, groups)
+        tables[wording] = {
+            group: errors
+            for groups in (["everybody"] * len(labels), genders, tones)
+            for group, errors in bias.error_by_group(predicted, labels, groups).items()
+        }
     report.table(
         ("error rate", "n", *(c for wording in tables for c in (wording, ""))),
         [

@@ -107,6 +107,5 @@ def answers(context):
 def side_by_side(pairs, known, distance, position, source, i):
     """A near-duplicate for the figure: (test picture, training picture, title)."""
     test = pairs.captions(i)[0][:24] if source is pairs else "test"
-    training = known[position]
-    title = f"{test}\n{pairs.captions(training)[0][:24]}\n{distance:.3f}"
-    return source.image(i), pairs.image(training), title
+    training = pairs.captions(known[position])[0][:24]
+    return source.image(i), pairs.image(known[position]), f"{test}\n{training}\n{distance:.3f}"

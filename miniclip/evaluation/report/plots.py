@@ -40,8 +40,8 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None):
     figure.get_layout_engine().set(hspace=0.12)  # room for the titles, which the layout ignores
     axes = figure.subplots(len(queries), columns, squeeze=False, subplot_kw=EMPTY)
     for row, query, results, answer in zip_longest(axes, queries, found, answers or ()):
-        title = row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False)
-        title.set_in_layout(False)  # a long title would widen its column
+        # in_layout=False: a long title would widen its column
+        row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False, in_layout=False)
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))
             axis.set_xlabel(f"{cosine:.2f}", fontsize=7, labelpad=1)
@@ -166,12 +166,14 @@ def draw_groups(tables, path):
     with _axes(path, 8, 0.8 + 0.22 * len(groups) * len(tables)) as axis:
         for k, ((name, table), colour) in enumerate(zip(tables.items(), COLOURS)):
             y = np.arange(len(groups)) + (k - (len(tables) - 1) / 2) * height
-            values = [table[g]["value"] for g in groups]
-            axis.barh(y, values, height, color=colour, alpha=0.85, label=name)
+            axis.barh(
+                y, [table[g]["value"] for g in groups], height, color=colour, alpha=0.85, label=name
+            )
             for at, g in zip(y, groups):
                 axis.plot([table[g]["low"], table[g]["high"]], [at, at], color=BLACK, linewidth=0.9)
-        labels = [f"{g} (n={s['n']})" for g, s in groups.items()]
-        axis.set_yticks(range(len(groups)), labels, fontsize=8)
+        axis.set_yticks(
+            range(len(groups)), [f"{g} (n={s['n']})" for g, s in groups.items()], fontsize=8
+        )
         axis.invert_yaxis()
         axis.set(xlim=(0, 1), xlabel="error rate, with 95 % interval")
 

@@ -30,8 +30,10 @@ def write(context):
     rows, results = [("zero-shot, ensemble", *share_cells(zero_shot), n)], {}
     for name, curve in curves.items():
         mean = {k: float(np.mean(accuracies)) for k, accuracies in curve.items()}
-        for k, own in curve.items():
-            rows.append((f"{name}, {k} shots", mean[k], f"{min(own):.2f} to {max(own):.2f}", n))
+        rows += [
+            (f"{name}, {k} shots", mean[k], f"{min(own):.2f} to {max(own):.2f}", n)
+            for k, own in curve.items()
+        ]
         full = share(round(probes[name]["full"]["home"] * n), n)
         rows.append((f"{name}, all pictures", *share_cells(full), n))
         results[name] = probes[name] | {"mean": mean}

@@ -18,13 +18,25 @@ def write(context):
         report.say("No pairs were held out: there is nothing to retrieve.")
         return {}
     report.text(table(scores))
-    rows = []
-    for split, both in scores.items():
-        for way in ("text_to_image", "image_to_text"):
-            s, name = both[way], f"{split.removeprefix('heldout_')}: {way.replace('_', ' ')}"
-            cells = [(s[k], interval(*s["intervals"][k])) for k in ("R@1", "R@10")]
-            rows.append((name, *cells[0], *cells[1], s["n"]))
-    report.table(("R@1 and R@10 with 95 %", "R@1", "", "R@10", "", "n"), rows)
+    both_ways = {
+        f"{split.removeprefix('heldout_')}: {way.replace('_', ' ')}": both[way]
+        for split, both in scores.items()
+        for way in ("text_to_image", "image_to_text")
+    }
+    report.table(
+        ("R@1 and R@10 with 95 %", "R@1", "", "R@10", "", "n"),
+        [
+            (
+                name,
+                s["R@1"],
+                interval(*s["intervals"]["R@1"]),
+                s["R@10"],
+                interval(*s["intervals"]["R@10"]),
+                s["n"],
+            )
+            for name, s in both_ways.items()
+        ],
+    )
     report.say(
         "R@k is the share of queries whose answer is among the first k of the gallery. Chance is a "
         "gallery in random order."

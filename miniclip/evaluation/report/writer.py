@@ -29,8 +29,7 @@ class Report:
         for first, *others in cells:
             print(first.ljust(widths[0]), *map(str.rjust, others, widths[1:]), sep="  ")
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
-        rule = "|---" + "|---:" * (len(columns) - 1) + "|"
-        self._lines += [lines[0], rule, *lines[1:], ""]
+        self._lines += [lines[0], "|---" + "|---:" * (len(columns) - 1) + "|", *lines[1:], ""]
 
     def scores(self, results):
         """A table of {name: what confidence.accuracy or confidence.scores returned}."""
@@ -65,9 +64,7 @@ class Report:
 
 
 def _cell(value):
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def share_cells(s):

@@ -33,10 +33,9 @@ def write(context):
     supervised = {}
     if home.splits["train"] and home.splits["all"] == home.splits["test"]:
         known, labels, _ = encode_examples(raw_pixels, *examples(home, "train"))
-        commonest = labels.bincount().argmax()
         nearest = nearest_neighbour(known, labels, raw_pixels(home.pictures, kept)[0])
         supervised = {
-            "commonest class": accuracy(commonest.expand(len(y)), y),
+            "commonest class": accuracy(labels.bincount().argmax().expand(len(y)), y),
             "pixel nearest neighbour, supervised": accuracy(nearest, y),
         }
     report.scores(by_prompt | supervised)
@@ -54,8 +53,12 @@ def write(context):
         plots.draw_prompts,
         by_prompt,
     )
-    results = {"classes": len(home.class_names)} | by_prompt | supervised
-    return results | (polysemy(context) if hasattr(context.pairs, "tones") else {})
+    return (
+        {"classes": len(home.class_names)}
+        | by_prompt
+        | supervised
+        | (polysemy(context) if hasattr(context.pairs, "tones") else {})
+    )
 
 
 def polysemy(context):
