@@ -143,6 +143,10 @@ def draw_scaling(panels, path):
             label = f"{name}: slope {slope:+.3f}"
             axis.plot(line, scale * line**slope, color=colour, linewidth=1, label=label)
         axis.set(xscale="log", yscale="log", xlabel=what)
+        axis.set_xticks(x, [f"{value:,.3g}" if value < 100 else f"{value:,}" for value in x])
+        axis.minorticks_off()
+        ticks = np.arange(1, 10) / 10
+        axis.set_yticks(ticks, [f"{tick:.1f}" for tick in ticks])
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("zero-shot error")
