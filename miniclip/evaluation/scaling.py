@@ -288,14 +288,15 @@ def write_robustness(report, parts, away):
             return tuple(found[test]["value"] for test in supervised.TESTS)
 
         report.say(
-            f"{site}: {pixels['classes']} classes; trained on the style "
-            f"{trained or 'without a name'}, tested at home on the style {tested}."
+            f"{site}: {pixels['classes']} classes; the labels are those of the style "
+            f"{trained or 'without a name'}, the test at home is the style {tested}."
         )
         try:
             line = baseline(*zip(*map(point, labels.values())))
         except UserError as error:
             report.say(f"No effective robustness: {error}.")
             continue
+        report.say("Baseline: logit(away) = {:.2f} logit(home) {:+.2f}.".format(*line))
         effective = {n: float(effective_robustness(*point(f), line)) for n, f in rows.items()}
         report.table(
             ("classifier", "home", "95 %", "n", away, "95 %", "n", "effective robustness"),

@@ -174,7 +174,9 @@ def test_a_contrastive_run_is_trained_by_train_py_and_tested_where_it_saw_nothin
 
 
 @pytest.mark.slow
-def test_the_whole_study_with_one_step_a_run(icons, tmp_path):
+def test_the_whole_study_with_one_step_a_run(icons, tmp_path, monkeypatch):
+    monkeypatch.setattr(scaling, "PICTURES", (10, 20, 40))
+    monkeypatch.setattr(scaling, "OF_PICTURES", 20)
     options = ["--steps", "1", "--threads", "1", "--out", str(tmp_path / "runs")]
     assert scaling.main([*options, "--results", str(tmp_path / "results")]) == 0
     lines = scaling.finished(tmp_path / "results/runs.jsonl")

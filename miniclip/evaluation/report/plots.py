@@ -143,10 +143,11 @@ def draw_scaling(panels, path):
             label = f"{name}: slope {slope:+.3f}"
             axis.plot(line, scale * line**slope, color=colour, linewidth=1, label=label)
         axis.set(xscale="log", yscale="log", xlabel=what)
-        axis.set_xticks(x, [f"{value:,.3g}" if value < 100 else f"{value:,}" for value in x])
-        axis.minorticks_off()
-        ticks = np.arange(1, 10) / 10
+        limits, ticks = axis.get_ylim(), np.arange(1, 10) / 10  # ticks must not widen the limits
         axis.set_yticks(ticks, [f"{tick:.1f}" for tick in ticks])
+        axis.set_ylim(limits)
+        axis.set_xticks(x, [f"{round(value):,}" for value in x])
+        axis.minorticks_off()
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=7, frameon=False)
     axes[0].set_ylabel("zero-shot error")
