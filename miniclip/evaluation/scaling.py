@@ -346,7 +346,7 @@ def write_report(parts, held_out_sites, path):
         return next((line["found"] for line in lines if line["run"] == how), None)
 
     parts = {part: {run: found(run) for run in runs} for part, runs in parts.items()}
-    missing = [run for runs in parts.values() for run, f in runs.items() if f is None]
+    missing = {run for runs in parts.values() for run, f in runs.items() if f is None}
     if missing:
         raise UserError(
             f"{path} lacks {len(missing)} runs with these settings; leave out --figures"

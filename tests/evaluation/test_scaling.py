@@ -119,6 +119,13 @@ def test_the_fit_recovers_a_planted_law_and_its_residuals():
     np.testing.assert_allclose(found, residuals, atol=1e-12)
 
 
+def test_the_four_sizes_double_in_compute_at_least():
+    flop = [flop_per_pair(MODELS[name]) for name in scaling.STEP_S]
+    for tower in ("image", "text"):
+        sizes = [f[tower] for f in flop]
+        assert all(b > 1.9 * a for a, b in zip(sizes, sizes[1:])), (tower, sizes)
+
+
 def test_the_plan_holds_one_thing_fixed_at_a_time():
     model, pictures, sites = (PARTS[part] for part in ("model", "pictures", "sites"))
     assert len({run._replace(model=None) for run in model}) == 1 and len(model) == 4

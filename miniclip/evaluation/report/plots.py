@@ -139,7 +139,7 @@ def draw_scaling(panels, path):
         for (name, (errors, (slope, scale, *_))), colour in zip(series.items(), COLOURS):
             error, low, high = map(np.asarray, errors)
             bars = (error - low, high - error)
-            axis.errorbar(x, error, bars, fmt="o", color=colour, ms=4, capsize=2, label=name)
+            axis.errorbar(x, error, bars, fmt="o", color=colour, ms=4, capsize=2)
             label = f"{name}: slope {slope:+.3f}"
             axis.plot(line, scale * line**slope, color=colour, linewidth=1, label=label)
         axis.set(xscale="log", yscale="log", xlabel=what)
