@@ -49,7 +49,7 @@ except ModuleNotFoundError:  # an installed package has no train.py
 
 CONTRASTIVE, SUPERVISED, PIXELS = "contrastive", "cross-entropy", "pixel neighbour"
 # of 512 pictures: 13 epochs of all pictures; after 250 steps with labels the smallest tower names .99
-# of the pictures of remix that it is trained on
+# of the pictures it is trained on (remix, fill)
 STEPS = {CONTRASTIVE: 640, SUPERVISED: 250}
 SEED = 0
 RESULTS, OUT = Path("docs/icons/scaling"), Path("runs/scaling")
@@ -112,10 +112,10 @@ def plan(held_out_sites, steps=None):
 
 
 def settings(run, held_out_sites):
-    """All that the numbers of a run depend on, as its line in runs.jsonl has it."""
+    """What a run is known by in runs.jsonl: its numbers, those of its model and of its recipe."""
     chosen = {name: value for name, value in run._asdict().items() if value is not None}
     model = MODELS[run.model] | recipe(run.model) if run.model else {}
-    chosen |= {"seed": SEED, "held_out_sites": held_out_sites, "settings": model}
+    chosen |= {"seed": SEED, "held_out_sites": held_out_sites, "homes": HOMES, "settings": model}
     return json.loads(json.dumps(chosen))  # tuples become lists, as in the file
 
 

@@ -91,7 +91,9 @@ def test_a_run_with_other_settings_is_done_again(trained, icons, tmp_path, monke
     scaling.study([longer], icons, path, tmp_path)
     monkeypatch.setitem(MODELS, RUNS[0].model, MODELS[RUNS[0].model] | {"image_size": 48})
     scaling.study(RUNS[:1], icons, path, tmp_path)
-    assert trained == [RUNS[0], longer, RUNS[0]]
+    monkeypatch.setitem(scaling.HOMES, "remix", ("fill", "line"))
+    scaling.study(RUNS[:1], icons, path, tmp_path)
+    assert trained == [RUNS[0], longer, RUNS[0], RUNS[0]]
 
 
 def test_a_run_killed_while_its_line_is_written_leaves_the_file_whole(tmp_path, monkeypatch):
