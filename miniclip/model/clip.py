@@ -39,6 +39,19 @@ _SMALL_TEXT = dict(
     text_width=128, text_layers=2, text_heads=4, context_length=32, activation="quickgelu"
 )
 
+
+def _icons(width, text_width):
+    """A ResNet for drawings of 32 pixels, with a short context for names."""
+    return dict(
+        embed_dim=128,
+        image_size=32,
+        vision_layers=[1, 1, 1],
+        vision_width=width,
+        vision_heads=8,
+        **_SMALL_TEXT | dict(text_width=text_width, context_length=24),
+    )
+
+
 MODELS = {
     "rn50": _released(1024, 224, [3, 4, 6, 3], 64, 512),
     "rn101": _released(512, 224, [3, 4, 23, 3], 64, 512),
@@ -58,14 +71,12 @@ MODELS = {
         vision_heads=8,
         **_SMALL_TEXT,
     ),
-    "rn_icons": dict(
-        embed_dim=128,
-        image_size=32,
-        vision_layers=[1, 1, 1],
-        vision_width=24,
-        vision_heads=8,
-        **_SMALL_TEXT | dict(context_length=24),
-    ),
+    # one model for icons and its neighbours in size, for scaling.py: both towers grow in width only,
+    # as the paper's text towers do with its ResNets (section 2.4)
+    "rn_icons_xs": _icons(8, 48),
+    "rn_icons_s": _icons(16, 80),
+    "rn_icons": _icons(24, 128),
+    "rn_icons_l": _icons(36, 192),
     "vit_mini": dict(
         embed_dim=128,
         image_size=64,

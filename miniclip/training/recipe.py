@@ -53,7 +53,7 @@ def recipe(name):
     """The default hyperparameters for a name of MODELS, a new dict."""
     if name.endswith("_mini"):
         return dict(SMALL)
-    if name == "rn_icons":
+    if name.startswith("rn_icons"):
         return dict(ICONS)
     numbers = PAPER_RESNET if name.startswith("rn") else PAPER_VIT
     return numbers | dict(lr=PAPER_LR.get(name, numbers["lr"]))

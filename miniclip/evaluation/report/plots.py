@@ -100,7 +100,13 @@ def draw_gap(points, path):
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="linear probe", ylabel="zero-shot")
 
 
-def draw_shift(families, line, path):
+def draw_shift(
+    families,
+    line,
+    path,
+    xlabel="accuracy at home (colour)",
+    ylabel="accuracy on other drawings",
+):
     """Figure 13: families {name: [(accuracy, shifted accuracy)]}, line (slope, intercept) in
     logits."""
     with _axes(path, 5.6, 4.6) as axis:
@@ -110,12 +116,7 @@ def draw_shift(families, line, path):
         axis.plot(x, x, color=GREY, linewidth=0.8, linestyle=":", label="no loss by the shift")
         for (name, points), colour, marker in zip(families.items(), COLOURS, "sovD^P"):
             axis.plot(*zip(*points), marker, color=colour, label=name, ms=5, linestyle="none")
-        axis.set(
-            xlim=(0, 1),
-            ylim=(0, 1),
-            xlabel="accuracy at home (colour)",
-            ylabel="accuracy on other drawings",
-        )
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel=ylabel)
 
 
 def draw_robustness(labels, accuracy, effective, path):
@@ -126,6 +127,31 @@ def draw_robustness(labels, accuracy, effective, path):
         axis.axhline(0, color=BLACK, linewidth=0.8)
         axis.set_ylabel("fraction of 1")
         axis.tick_params(axis="x", labelsize=8)
+
+
+def draw_scaling(panels, path):
+    """Figure 9: panels {what grows: (its values, {name: ([errors, their low ends, their high ends],
+    (slope, scale, ...) of the fitted power law)})}, all axes logarithmic."""
+    figure = Figure(figsize=(3.6 * len(panels), 3.6), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    for axis, (what, (x, series)) in zip(axes, panels.items()):
+        line = np.geomspace(min(x), max(x))
+        for (name, (errors, (slope, scale, *_))), colour in zip(series.items(), COLOURS):
+            error, low, high = map(np.asarray, errors)
+            bars = (error - low, high - error)
+            axis.errorbar(x, error, bars, fmt="o", color=colour, ms=4, capsize=2)
+            label = f"{name}: slope {slope:+.3f}"
+            axis.plot(line, scale * line**slope, color=colour, linewidth=1, label=label)
+        axis.set(xscale="log", yscale="log", xlabel=what)
+        limits, ticks = axis.get_ylim(), np.arange(1, 10) / 10  # ticks must not widen the limits
+        axis.set_yticks(ticks, [f"{tick:.1f}" for tick in ticks])
+        axis.set_ylim(limits)
+        axis.set_xticks(x, [f"{round(value):,}" for value in x])
+        axis.minorticks_off()
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=7, frameon=False)
+    axes[0].set_ylabel("zero-shot error")
+    figure.savefig(path, dpi=100)
 
 
 def draw_overlap(rows, path):

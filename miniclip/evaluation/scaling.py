@@ -1,0 +1,389 @@
+"""Scaling and effective robustness of models trained on icons (CLIP, figures 9 and 13 to 15).
+
+    python -m miniclip.evaluation.scaling              about an hour on two cores
+    python -m miniclip.evaluation.scaling --figures    draw again what is committed
+
+Stopped and started again, it goes on with the run that was interrupted. Each finished run is at once
+one line of runs.jsonl in the folder --results; a run whose line is there, with the same settings, is
+not repeated. The report and its figures go to the same folder.
+
+- Scaling: four model sizes on all pictures, four numbers of pictures, and four numbers of sites with
+  the same number of pictures, all for the same number of steps.
+- Effective robustness: classifiers trained on one site's labels (supervised_baseline.py), tested at
+  home and on the site held out, beside zero-shot models that saw neither site.
+
+Contrastive runs are those of train.py, so this needs a checkout. Left out: several seeds.
+"""
+
+import functools
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from miniclip.common import Parser, UserError, command, machine, number, replacing
+from miniclip.cost.flop import flop_per_pair
+from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.sets import SETS
+from miniclip.evaluation import supervised_baseline as supervised
+from miniclip.evaluation.confidence import share
+from miniclip.evaluation.features import raw_pixels
+from miniclip.evaluation.report import plots
+from miniclip.evaluation.report.writer import Report, share_cells
+from miniclip.evaluation.robustness import baseline, effective_robustness
+from miniclip.evaluation.unseen_site import TEMPLATES, correct, labelled
+from miniclip.model.clip import MODELS
+from miniclip.training.recipe import recipe
+from miniclip.weights import load
+from miniclip.zeroshot import classifier_weights, encode_images
+
+try:
+    import train
+except ModuleNotFoundError:  # an installed package has no train.py
+    train = None
+
+CONTRASTIVE, SUPERVISED, PIXELS = "contrastive", "cross-entropy", "pixel neighbour"
+# of 512 pictures: 13 epochs of all pictures; after 250 steps with labels the smallest tower names .99
+# of the pictures it is trained on (remix, fill)
+STEPS = {CONTRASTIVE: 640, SUPERVISED: 250}
+SEED = 0
+RESULTS, OUT = Path("docs/icons/scaling"), Path("runs/scaling")
+# model -> seconds of a step on two cores: contrastive, and supervised, which has no text tower
+STEP_S = {
+    "rn_icons_xs": {CONTRASTIVE: 0.16, SUPERVISED: 0.11},
+    "rn_icons_s": {CONTRASTIVE: 0.26, SUPERVISED: 0.17},
+    "rn_icons": {CONTRASTIVE: 0.40, SUPERVISED: 0.25},
+    "rn_icons_l": {CONTRASTIVE: 0.70, SUPERVISED: 0.43},
+}
+AROUND_S = 10  # seconds around the steps of a run: its vocabulary, its tests
+PICTURES = (3_000, 6_000, 12_000)  # and all of about 24,000
+SITES, OF_PICTURES = ("material", "google", "fluent", "remix"), 6_000  # the largest sites first
+# site -> the style to train on, the style to test at home: such that home is nearer than other sites,
+# by the pixel neighbour's accuracy at home and on the validation sites: .64 and .38, .48 and .32, .50
+# and .29 (fluent the other way round: .41 and .38; bootstrap: .35 and .30)
+HOMES = {"google": ("", "outlined"), "fluent": ("regular", "filled"), "remix": ("line", "fill")}
+
+
+class Run(NamedTuple):
+    """One training. pairs: how many (None: all); sites: to train on (None: all that are not held
+    out); home: the site whose labels are given."""
+
+    objective: str
+    model: str | None
+    steps: int
+    pairs: int | None = None
+    sites: tuple | None = None
+    home: str | None = None
+
+    def __str__(self):
+        pictures = f"{self.pairs:,} pictures" if self.pairs else ""
+        parts = (self.objective, self.model, pictures, "+".join(self.sites or ()), self.home)
+        return ", ".join(filter(None, parts))
+
+    @property
+    def expected_s(self):
+        """How many seconds it takes on two cores."""
+        return AROUND_S + self.steps * STEP_S.get(self.model, {}).get(self.objective, 0)
+
+
+def plan(held_out_sites, steps=None):
+    """{part of the study: its runs}; a run may be in several parts. steps: of every run, instead of
+    STEPS."""
+    contrastive = functools.partial(Run, CONTRASTIVE, steps=steps or STEPS[CONTRASTIVE])
+    others = tuple(site for site in SETS if site not in {*TEST, *held_out_sites, *HOMES})
+    few = {"model": "rn_icons", "pairs": OF_PICTURES}
+    return {
+        "model": [contrastive(model=model) for model in STEP_S],
+        "pictures": [contrastive(model="rn_icons", pairs=n) for n in (*PICTURES, None)],
+        "sites": [*(contrastive(**few, sites=SITES[:k]) for k in (1, 2, 4)), contrastive(**few)],
+        "without the homes": [contrastive(model="rn_icons", sites=others)],
+        "supervised": [
+            Run(SUPERVISED, model, steps or STEPS[SUPERVISED], home=home)
+            for home in HOMES
+            for model in STEP_S
+        ],
+        "pixels": [Run(PIXELS, None, 0, home=home) for home in HOMES],
+    }
+
+
+def settings(run, held_out_sites):
+    """What a run is known by in runs.jsonl: its numbers, those of its model and of its recipe."""
+    chosen = {name: value for name, value in run._asdict().items() if value is not None}
+    model = MODELS[run.model] | recipe(run.model) if run.model else {}
+    chosen |= {"seed": SEED, "held_out_sites": held_out_sites, "homes": HOMES, "settings": model}
+    return json.loads(json.dumps(chosen))  # tuples become lists, as in the file
+
+
+def finished(path):
+    """The lines of a file of runs: a list of dicts with the keys run, found, seconds, machine."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def add(path, line):
+    """Add a finished run to a file; a killed process leaves the file as it was, or with the line."""
+    before = path.read_bytes() if path.exists() else b""
+    with replacing(path) as file:
+        file.write(before + (json.dumps(line) + "\n").encode())
+
+
+def train_contrastive(run, pairs, out, threads):
+    """Start or resume a run of train.py in the folder `out`, and test it: its numbers, a dict.
+
+    All runs are tested over the same classes, the names that all training pictures share with the
+    site held out; "named" counts those that this run's own pictures have.
+    """
+    options = {
+        "--data": "icons",
+        "--held-out-sites": ",".join(pairs.held_out_sites),
+        "--model": run.model,
+        "--steps": run.steps,
+        "--pairs": run.pairs,
+        "--sites": run.sites and ",".join(run.sites),
+        "--seed": SEED,
+        "--out": out,
+        "--log-every": 100,
+        "--threads": threads,
+        "--device": "cpu",
+    }
+    given = [str(x) for option in options.items() if option[1] is not None for x in option]
+    if stopped := train.main([*given, "--resume"]):
+        raise SystemExit(stopped)
+    results = json.loads((out / "results.json").read_text())
+    model, tokenizer, _ = load(out / "checkpoint.pt")
+
+    def features(source, indices):
+        return encode_images(model, source, indices)
+
+    def zero_shot(source, names):
+        weights = classifier_weights(model, tokenizer, names, TEMPLATES)
+        return lambda indices: features(source, indices)[0] @ weights
+
+    indices, right = labelled(pairs, "heldout_site", pairs.shared_names)
+    scores = zero_shot(pairs, pairs.shared_names)(indices)
+    trained = Icons(run.sites, pairs.held_out_sites, (pairs.owned, pairs.inks))
+    pictures = len(trained.splits["train"])
+    pictures = min(run.pairs or pictures, pictures)
+    flop = flop_per_pair(model.config)  # a name counts as the whole context
+    batch = min(recipe(run.model)["batch_size"], pictures)
+    found = {
+        "sites": len(trained.sites),
+        "pictures": pictures,
+        "Tflop": run.steps * batch * (flop["forward"] + flop["backward"]) / 1e12,
+        **{f"top-{k}": share(int(correct(scores, right, k).sum()), len(right)) for k in (1, 5)},
+        "classes": len(pairs.shared_names),
+        "named": results["zero_shot"]["classes"],
+        "homes": {},
+    }
+    for site in [site for site in HOMES if site not in trained.sites]:
+        home = supervised.Home(pairs, site, *HOMES[site])
+        found["homes"][site] = {
+            "zero-shot": supervised.accuracies(home, zero_shot(home, home.tested_names)),
+            "labels": supervised.accuracies(home, supervised.neighbour(features, home)),
+        }
+    return found | {"seconds": results["train_seconds"]}
+
+
+def train_supervised(run, pairs):
+    """Train and test a classifier on the labels of run.home; without a model the pixel neighbour."""
+    began = time.monotonic()
+    home = supervised.Home(pairs, run.home, *HOMES[run.home])
+    if run.model:
+        scores = supervised.train(home, run.model, run.steps, SEED)
+    else:
+        scores = supervised.neighbour(raw_pixels, home)
+    found = supervised.accuracies(home, scores) | {"classes": len(home.tested_names)}
+    return found | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def study(runs, pairs, path, out, threads=None):
+    """Do the runs that the file `path` lacks, and add each to it as it ends."""
+    known = [line["run"] for line in finished(path)]
+    left = [run for run in runs if settings(run, pairs.held_out_sites) not in known]
+    began, expected = time.monotonic(), [run.expected_s for run in left]
+    for k, run in enumerate(left):
+        # so far this machine takes `pace` times as long as two quiet cores
+        pace = (time.monotonic() - began) / sum(expected[:k]) if k else 1
+        eta, number = pace * sum(expected[k:]) / 60, len(runs) - len(left) + k + 1
+        print(f"run {number} of {len(runs)}: {run} | ETA of all {eta:.0f} min", flush=True)
+        how = settings(run, pairs.held_out_sites)
+        if run.objective == CONTRASTIVE:
+            key = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:12]
+            found = train_contrastive(run, pairs, out / key, threads)
+        else:
+            found = train_supervised(run, pairs)
+        add(path, {"run": how, "found": found, "machine": machine(torch.device("cpu"))})
+
+
+def power_law(x, error):
+    """Fit error = scale x^slope by least squares in logarithms, as figure 9 does: (slope, scale,
+    residuals of the natural logarithm of the error, (m,)). x, error: (m,) above 0."""
+    x, error = np.log(x), np.log(error)
+    slope, intercept = np.polyfit(x, error, 1)
+    return float(slope), float(np.exp(intercept)), error - (intercept + slope * x)
+
+
+def write_scaling(report, parts):
+    """Tables, fits and the figure of scaling. parts: {part of the study: {run: found}}."""
+    report.section("Scaling", "section 3.1.5; figure 9")
+    panels = {}
+    for part, axis in (("model", "Tflop"), ("pictures", "pictures"), ("sites", "sites")):
+        runs = parts[part]
+        report.table(
+            ("run", "sites", "pictures", "names known", "Tflop", "top-1", "95 %", "top-5", "95 %"),
+            [
+                (
+                    str(run).removeprefix(f"{CONTRASTIVE}, "),
+                    f["sites"],
+                    f["pictures"],
+                    f"{f['named']} of {f['classes']}",
+                    f["Tflop"],
+                    *share_cells(f["top-1"]),
+                    *share_cells(f["top-5"]),
+                )
+                for run, f in runs.items()
+            ],
+        )
+        x, fits = [f[axis] for f in runs.values()], {}
+        for top in ("top-1", "top-5"):
+            errors = [[1 - f[top][end] for f in runs.values()] for end in ("value", "high", "low")]
+            fits[top] = (errors, power_law(x, errors[0]))
+        panels[axis] = x, fits
+        report.table(
+            (f"fit in {axis}", "slope", "error at ten times as much", "residuals of log error"),
+            [
+                (top, slope, f"x {10**slope:.2f}", " ".join(f"{r:+.3f}" for r in residuals))
+                for top, (_, (slope, _, residuals)) in fits.items()
+            ],
+        )
+    report.figure(
+        "scaling.png",
+        "Zero-shot error on the site held out, both axes logarithmic, so a power law is a straight "
+        "line (figure 9). Left: four models on all pictures. Middle: one model on fewer pictures. "
+        f"Right: one model on {OF_PICTURES:,} pictures of 1, 2, 4 and all sites. Middle and right "
+        "have equal compute. Bars: 95 % intervals by the number of test pictures; one seed.",
+        plots.draw_scaling,
+        panels,
+    )
+
+
+def write_robustness(report, parts, away):
+    """Tables and figures 13 to 15 for each home. parts: {part of the study: {run: found}}; away:
+    what the site held out is called."""
+    report.section("Effective robustness", "section 3.3; figures 13, 14 and 15")
+    contrastive = {run: f for runs in parts.values() for run, f in runs.items() if "homes" in f}
+    for site, (trained, tested) in HOMES.items():
+        labels = {run.model: f for run, f in parts["supervised"].items() if run.home == site}
+        (pixels,) = (f for run, f in parts["pixels"].items() if run.home == site)
+        unseen = {run: f["homes"][site] for run, f in contrastive.items() if site in f["homes"]}
+        best = next(unseen[run] for run in parts["without the homes"])
+        rows = {"zero-shot": best["zero-shot"], "its features, labels": best["labels"]}
+        rows |= {"pixels, labels": pixels} | {f"{m}, labels": f for m, f in labels.items()}
+
+        def point(found):
+            return tuple(found[test]["value"] for test in supervised.TESTS)
+
+        report.say(
+            f"{site}: {pixels['classes']} classes; the labels are those of the style "
+            f"{trained or 'without a name'}, the test at home is the style {tested}."
+        )
+        try:
+            line = baseline(*zip(*map(point, labels.values())))
+        except UserError as error:
+            report.say(f"No effective robustness: {error}.")
+            continue
+        report.say("Baseline: logit(away) = {:.2f} logit(home) {:+.2f}.".format(*line))
+        effective = {n: float(effective_robustness(*point(f), line)) for n, f in rows.items()}
+        report.table(
+            ("classifier", "home", "95 %", "n", away, "95 %", "n", "effective robustness"),
+            [
+                (
+                    name,
+                    *(c for t in supervised.TESTS for c in (*share_cells(f[t]), f[t]["n"])),
+                    effective[name],
+                )
+                for name, f in rows.items()
+            ],
+        )
+        report.figure(
+            f"shift_{site}.png",
+            f"{site} at home, {away} as the shift, over the same classes. The line is fitted to the "
+            "supervised towers; effective robustness is the height above it (figure 13). The "
+            "zero-shot models saw neither site; the last of them is the one in the table.",
+            plots.draw_shift,
+            {
+                "supervised towers of four sizes": [point(f) for f in labels.values()],
+                "pixel neighbour, same labels": [point(pixels)],
+                "zero-shot": [point(f["zero-shot"]) for f in unseen.values()],
+                "neighbour in its features, same labels": [point(best["labels"])],
+            },
+            line,
+            xlabel="accuracy at home (another style)",
+            ylabel=f"accuracy on {away}",
+        )
+        report.figure(
+            f"robustness_{site}.png",
+            "In the paper labels from home raise accuracy at home and lower effective robustness "
+            "(figures 14 and 15). Compare the first two points: names, then labels, on the same "
+            f"features. Each accuracy is an estimate from {pixels['home']['n']} pictures.",
+            plots.draw_robustness,
+            [name.replace(", ", "\n") for name in rows],
+            [point(f)[0] for f in rows.values()],
+            list(effective.values()),
+        )
+
+
+def write_report(parts, held_out_sites, path):
+    """Write report.md and its figures beside the file of runs. UserError where a run is missing."""
+    lines = finished(path)
+
+    def found(run):
+        how = settings(run, held_out_sites)
+        return next((line["found"] for line in lines if line["run"] == how), None)
+
+    parts = {part: {run: found(run) for run in runs} for part, runs in parts.items()}
+    missing = {run for runs in parts.values() for run, f in runs.items() if f is None}
+    if missing:
+        raise UserError(
+            f"{path} lacks {len(missing)} runs with these settings; leave out --figures"
+        )
+    report = Report(path.parent, "Scaling and robustness of models trained on icons")
+    write_scaling(report, parts)
+    write_robustness(report, parts, ", ".join(held_out_sites))
+    report.write()
+    print(f"\nreport.md and its figures are in {path.parent}")
+
+
+@command("python -m miniclip.evaluation.scaling")
+def main(argv=None):
+    """The study, or with --figures its report alone. Returns the exit code."""
+    parser = Parser(
+        prog="python -m miniclip.evaluation.scaling", description=__doc__.split("\n")[0]
+    )
+    add_option = parser.add_argument
+    add_option("--figures", action="store_true", help="no training: draw what runs.jsonl has")
+    add_option("--held-out-sites", default=",".join(TEST), help="the sets to test on (fontawesome)")
+    add_option("--results", type=Path, default=RESULTS, help=f"runs.jsonl, the report ({RESULTS})")
+    add_option("--out", type=Path, default=OUT, help=f"a folder a training ({OUT})")
+    add_option("--steps", type=number(int, low=1), help="of each run, to try the command")
+    add_option("--threads", type=number(int, low=1), help="CPU threads of torch")
+    args = parser.parse_args(argv)
+    held_out_sites = tuple(args.held_out_sites.split(","))
+    parts, path = plan(held_out_sites, args.steps), args.results / "runs.jsonl"
+    if not args.figures:
+        if train is None:
+            raise UserError("it starts train.py, so it must be started in the folder of a checkout")
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        runs = list(dict.fromkeys(run for runs in parts.values() for run in runs))
+        study(runs, Icons(held_out_sites=held_out_sites), path, args.out, args.threads)
+    write_report(parts, held_out_sites, path)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
