@@ -8,6 +8,8 @@ or one query's where the gallery is larger than that.
 Left out: re-ranking, and any text or picture ensembling.
 """
 
+import functools
+
 import torch
 
 from miniclip.common import UserError
@@ -98,7 +100,11 @@ class Gallery:
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
         self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
-        self.texts = encode_texts(model, tokenizer, self.captions)
+
+    @functools.cached_property
+    def texts(self):
+        """The captions, encoded when they are first asked for."""
+        return encode_texts(self.model, self.tokenizer, self.captions)
 
     def evaluate(self, indices):
         """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
