@@ -77,8 +77,8 @@ def icon_summary(pairs):
     sites = collections.defaultdict(set)
     for site, name, _ in (caption for own in pairs.owned for caption in own):
         sites[name].add(site)
-    note = f"that {', '.join(pairs.held_out_sites)} shares with training: zero-shot's classes"
-    rows = [("names", len(sites), ""), ("names", len(pairs.shared_names), note)]
+    note = f"{len(pairs.shared_names):,} in training and in {', '.join(pairs.held_out_sites)}"
+    rows = [("names without style", len(sites), note)]
     for site, about in SETS.items():
         mine = [own for own in pairs.owned if any(s == site for s, _, _ in own)]
         names = {name for own in mine for s, name, _ in own if s == site}
