@@ -316,7 +316,7 @@ def report(args, model, tokenizer, pairs, monitor, device):
         draw_retrieval(gallery, queries, args.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
-    if hasattr(pairs, "shared_names"):
+    if getattr(pairs, "shared_names", ()):
         zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
         print(unseen_site.sentence(pairs, zero_shot))
         results["zero_shot"] = zero_shot
