@@ -5,6 +5,7 @@
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
+    python eval.py --checkpoint icons --search "trash can"   the released model, in 29,000 icons
     python eval.py --checkpoint ... --quiz                 you against the model
 
 Writes report.md with its figures, and results.json, beside the checkpoint (or to --out), and prints
@@ -14,12 +15,13 @@ the tables. Intervals are at 95 % (Wilson's, unless said otherwise).
 import json
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from miniclip.common import Parser, UserError, command, machine, number, pick_device, write_json
-from miniclip.data import report_skipped
+from miniclip.data import SOURCE_FLAGS, report_skipped
 from miniclip.evaluation.context import (
     EvalContext,
     open_classes,
@@ -27,7 +29,7 @@ from miniclip.evaluation.context import (
     open_shifts,
     open_templates,
 )
-from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.features import FeatureCache, kept_images
 from miniclip.evaluation.human_comparison import run_quiz
 from miniclip.evaluation.report import (
     bias,
@@ -57,7 +59,7 @@ NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
 OPTIONS = {
-    "--checkpoint": dict(type=Path, required=True, help="of a run, or a file of weights"),
+    "--checkpoint": dict(required=True, help="of a run, a file of weights, or icons (released)"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
         nargs="+",
@@ -65,10 +67,8 @@ OPTIONS = {
         metavar="TASK",
         help=f"some of {', '.join(CONTENTS)} (all)",
     ),
-    "--data": dict(help="pairs.csv or a folder (default: what it was trained on)"),
-    "--image-column": dict(help="csv: the column of picture paths"),
-    "--caption-column": dict(help="csv: the column of captions"),
-    "--separator": dict(help="csv: the separator"),
+    "--data": dict(help="pairs.csv, a folder, shards or icons (default: what it was trained on)"),
+    **SOURCE_FLAGS,
     "--images": dict(help="labelled pictures: folder/class/*, csv (filepath,label), tar"),
     "--classes": dict(help="text file, a name a line in the labels' order; or imagenet"),
     "--templates": dict(help="text file, a template with {} a line; or imagenet"),
@@ -125,18 +125,16 @@ def main(argv=None):
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
-    file = files.read(args.checkpoint)
-    model, tokenizer, _ = convert.from_file(args.checkpoint, file, device, args.activation)
+    path = files.find(args.checkpoint)
+    file = files.read(path)
+    model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
     pairs, trained_on_pairs = open_data(args, file["content"])
     other = args.data and not trained_on_pairs
-    out = args.out or args.checkpoint.parent / (f"eval_{Path(args.data).stem}" if other else "")
+    home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
+    out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        search(
-            Gallery(model, tokenizer, pairs, range(len(pairs))),
-            args.search,
-            args.k,
-            out / "search.png",
-        )
+        gallery = Gallery(model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model))
+        search(gallery, args.search, args.k, out / "search.png")
         return 0
     labelled = open_classes(args, pairs)
     shifts, missing_shifts = open_shifts(args, labelled)
@@ -162,13 +160,13 @@ def main(argv=None):
     context.report.write()
     results |= {
         "command": " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])]),
-        "checkpoint": str(args.checkpoint),
+        "checkpoint": args.checkpoint,
         "seconds": round(time.monotonic() - began, 1),
         "machine": machine(device),
     }
-    path = out / "results.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    write_json(path, before | results)
+    written = out / "results.json"
+    before = json.loads(written.read_text()) if written.exists() else {}
+    write_json(written, before | results)
     print(
         f"\nreport.md with its figures and results.json are in {out}, after "
         f"{results['seconds']:.0f} s"

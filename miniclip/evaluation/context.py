@@ -11,6 +11,7 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs
+from miniclip.data.dataset import changed_packages
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
@@ -39,6 +40,9 @@ def open_data(args, checkpoint):
     recorded = run if trained_on else {}
     how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
+    then = checkpoint.get("packages", {}) if trained_on else {}
+    if changed := changed_packages(then, pairs.packages):
+        print(f"the pictures are no longer those that the model was trained on: {changed}")
     if not trained_on and source:  # no pair was trained on, so all are asked for
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on

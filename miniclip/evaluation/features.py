@@ -1,17 +1,22 @@
 """Features that are computed once in a report, and the baselines that need no training.
 
 All parts of the report ask about the same few thousand pictures and the same class names, so a
-FeatureCache encodes each of them once. The baselines are the same model with random weights and raw
-pixels, which say how much of a score comes from training.
-Left out: a cache on the disk; it would go stale when training goes on.
+FeatureCache encodes each of them once. Between calls of a command kept_images keeps the features of
+pictures that packages bring, by the weights of the model. The baselines are the same model with random
+weights and raw pixels, which say how much of a score comes from training.
+Left out: a cache on the disk of the features of other pictures; they may change under one name.
 """
 
-from functools import cache, partial
+import functools
+import hashlib
+import json
 from types import SimpleNamespace
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
+from miniclip.data import cache
 from miniclip.model.clip import CLIP
 from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
 
@@ -26,7 +31,10 @@ class FeatureCache:
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self._images, self._classifier = {}, cache(partial(classifier_weights, model, tokenizer))
+        self._images, self._classifier = (
+            {},
+            functools.cache(functools.partial(classifier_weights, model, tokenizer)),
+        )
 
     def images(self, source, indices):
         """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
@@ -51,6 +59,29 @@ class FeatureCache:
             torch.manual_seed(seed)
             model = CLIP.from_config(self.model.config)
         return FeatureCache(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
+
+
+def kept_images(model, pairs, indices):
+    """encode_images for pairs, from a file of the cache where it can be: (features, indices kept).
+
+    The file is used for pairs whose pictures are those of packages (all can be read), by the
+    packages' versions, the numbers of the pictures and the weights of the model.
+    """
+    if not pairs.packages:
+        return encode_images(model, pairs, indices)
+    digest = hashlib.sha256(json.dumps([*indices]).encode())
+    for name, x in model.state_dict().items():
+        digest.update(name.encode() + x.cpu().numpy().tobytes())
+    made_of = {"weights and pictures": digest.hexdigest(), **pairs.packages}
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+
+    def make():
+        shown = tqdm(indices, desc="encoding pictures (once)", unit="", disable=None)
+        return None, encode_images(model, pairs, shown)[0].numpy().tobytes()
+
+    _, body = cache.load_or_make(f"features-{key}.bin", made_of, make, "the features")
+    features = torch.from_numpy(np.frombuffer(bytes(body), np.float32).copy())
+    return features.view(len(indices), -1), list(indices)
 
 
 def pixels(source, indices, side):

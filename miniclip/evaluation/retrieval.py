@@ -8,7 +8,7 @@ or one query's where the gallery is larger than that.
 Left out: re-ranking, and any text or picture ensembling.
 """
 
-from functools import cache, partial
+import functools
 
 import torch
 
@@ -97,7 +97,11 @@ class Gallery:
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
         self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
-        self.texts = encode_texts(model, tokenizer, self.captions)
+
+    @functools.cached_property
+    def texts(self):
+        """The captions, encoded when they are first asked for."""
+        return encode_texts(self.model, self.tokenizer, self.captions)
 
     def evaluate(self, indices):
         """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
@@ -142,7 +146,9 @@ def evaluate_heldout(model, tokenizer, pairs, pictures=None):
     picture can be read is left out. pictures: as in Gallery.
     """
     results, galleries = {}, {}
-    gallery_of = cache(partial(Gallery, model, tokenizer, pairs, pictures=pictures))
+    gallery_of = functools.cache(
+        functools.partial(Gallery, model, tokenizer, pairs, pictures=pictures)
+    )
     held_out = {split: own for split, own in pairs.splits.items() if split != "train" and own}
     for split, indices in held_out.items():
         among = tuple(pairs.gallery(split))

@@ -24,7 +24,7 @@ def labelled(pairs, split, names):
 
 
 def correct(scores, right, k=1):
-    """Whether one of the k classes with the highest scores is right: (K,) bool."""
+    """Whether one of the k classes with the highest scores is right: (K,) bool; of all, if fewer."""
     return right.gather(1, scores.topk(min(k, scores.shape[1]), dim=1).indices).any(1)
 
 

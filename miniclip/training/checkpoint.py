@@ -112,8 +112,8 @@ def load(path):
 def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
-    Raises UserError when `out` cannot be written, or holds a checkpoint although neither `resume`
-    is given nor torchrun has restarted the run.
+    Raises UserError when `out` cannot be written, holds a released model, or holds a checkpoint
+    although neither `resume` is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
     folder = next(p for p in (out, *out.absolute().parents) if p.exists())
@@ -121,7 +121,10 @@ def find(out, resume):
         raise UserError(f"--out {out} cannot be written: {folder} is not a writable folder")
     if path.exists() and not (resume or restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
-    return load(path) if path.exists() else None
+    state = load(path) if path.exists() else None
+    if state and "optimizer" not in state:
+        raise UserError(f"{path} is a released model without its optimizer: it cannot go on")
+    return state
 
 
 def run_options(args):

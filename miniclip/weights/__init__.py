@@ -1,7 +1,8 @@
 """Weights in and out: a file of OpenAI, open_clip or our own becomes a model, and back.
 
 Read files.py (open a file without executing it), architecture.py (which model it is, from the shapes
-of its tensors) and convert.py (load and save_openclip).
+of its tensors), convert.py (load and save_openclip) and release.py (from a run to a file of released/,
+which the package brings).
 """
 
 from miniclip.weights.convert import load, save_openclip

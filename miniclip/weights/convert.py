@@ -34,7 +34,8 @@ RELEASED_TOKENS = 49408
 def load(path, device="cpu", activation=None, image_size=None):
     """Read a model from a file: path -> (model, tokenizer, preprocess), the model in eval mode, fp32.
 
-    path: our checkpoint.pt, OpenAI's .pt (QuickGELU), or open_clip's .pt or .safetensors. Those of
+    path: "icons", the model that the package brings (the name wins: a file called so is "./icons"),
+    our checkpoint.pt, OpenAI's .pt (QuickGELU), or open_clip's .pt or .safetensors. Those of
     open_clip do not tell their activation: give "gelu" or "quickgelu", or keep the model's
     open_clip_config.json beside the file; what save_openclip wrote knows. image_size: pixels, to
     use the model at another size than it was trained at (position embeddings are interpolated).
@@ -45,6 +46,7 @@ def load(path, device="cpu", activation=None, image_size=None):
     Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
     activation than it says. Nothing in the file is executed; files.py says what is trusted.
     """
+    path = files.find(path)
     return from_file(path, files.read(path), device, activation, image_size)
 
 

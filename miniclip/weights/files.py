@@ -6,9 +6,11 @@ accepts tensors, numbers, strings, lists and dicts and refuses everything else. 
 TorchScript archives and need torch.jit.load. It compiles the methods in the archive and calls none
 but __setstate__, so an archive with such a method is refused here. The check uses the reader that
 torch.jit.load uses, and refuses two entries of one name, so that what is checked is what is compiled.
-These readers themselves are trusted. Left out: sharded files, numpy files, downloads.
+These readers themselves are trusted. Models that the package brings have a name instead of a path.
+Left out: sharded files, numpy files, downloads.
 """
 
+import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -17,6 +19,17 @@ import torch
 from safetensors import safe_open
 
 from miniclip.common import UserError
+
+RELEASED = Path(__file__).parent / "released"  # what release.py wrote: {name}.pt
+
+
+def find(path):
+    """The file that `path` names, a Path: that of a released model ("icons"), or `path` itself.
+
+    The name wins: a file called so is "./icons".
+    """
+    released = {file.stem: file for file in RELEASED.glob("*.pt")}
+    return released.get(os.fspath(path), Path(path))
 
 
 def read(path):

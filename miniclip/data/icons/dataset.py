@@ -13,6 +13,7 @@ While settings are chosen, `held_out_sites` is VALIDATION instead, and Font Awes
 """
 
 import functools
+import sys
 
 from PIL import Image
 
@@ -40,7 +41,9 @@ class Icons(Pairs):
         if both := {*sites} & {*held_out_sites, *TEST}:
             raise UserError(f"{min(both)} is held out, so it cannot be trained on")
         self.owned, self.inks = render.pictures() if drawn is None else drawn
-        self.packages = sets.versions() if drawn is None else None
+        self.packages = sets.versions() if drawn is None else {}
+        if drawn is None and (others := sets.newer()):
+            print(others, file=sys.stderr)
         self.sites, self.held_out_sites = tuple(sites), tuple(held_out_sites)
         captions = [
             dict.fromkeys(f"{name} {style}".strip() for _, name, style in own) for own in self.owned

@@ -66,7 +66,10 @@ def draw_all():
 
 
 def pictures():
-    """The same as draw_all, drawn once and kept in the cache."""
+    """The same as draw_all, drawn once and kept in the cache.
+
+    Raises UserError where a package is missing.
+    """
     made_of = {"layout": LAYOUT, "pillow": pillow, **sets.versions()}
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 

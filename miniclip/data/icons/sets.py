@@ -148,8 +148,8 @@ def versions():
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             raise UserError(
-                f"--data icons needs {package}: pip install 'miniclip[icons]', "
-                "or pip install -e '.[icons]' in a checkout"
+                f"the icons need {package}: pip install 'miniclip[icons]', or "
+                "pip install -e '.[icons]' in a checkout"
             ) from None
     return found
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import Parser, UserError, command, number, replacing
-from miniclip.data import BadPicture, add_csv_options, image_io, open_pairs, report_skipped
+from miniclip.data import BadPicture, add_source_options, image_io, open_source, report_skipped
 from miniclip.data.dataset import printable
 from miniclip.data.files import Files
 from miniclip.data.shards.dataset import Shards
@@ -105,16 +105,16 @@ def _original(pairs, i):
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
-    parser.add_argument("data", nargs="?", help="pairs.csv, a folder or shards (default: emoji)")
+    parser.add_argument("data", nargs="?", help="pairs.csv, a folder, shards or icons (emoji)")
     parser.add_argument("out", help="folder for 00000.tar, 00001.tar, ...")
     parser.add_argument(
         "--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"
     )
-    add_csv_options(parser)
+    add_source_options(parser)
     args = parser.parse_args(argv)
     if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
         raise UserError(f"{printable(args.out)} cannot be packed into itself")
-    pairs = open_pairs(args.data, args.image_column, args.caption_column, args.separator)
+    pairs = open_source(args)
     try:
         paths, skipped = pack(pairs, args.out, args.shard_size)
     except OSError as error:

@@ -1,0 +1,55 @@
+"""The file that the package brings of a trained model: python -m miniclip.weights.release RUN FILE
+
+It is a checkpoint without the optimizer, its matrices and convolutions in 16 bits: 2 bytes a parameter.
+What has one dimension (biases, gains, the averages of batch norm, whose variances may lie below the
+least normal float16, 6e-5) stays in 32. The card says how the model was made.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from miniclip.common import Parser, UserError, command
+from miniclip.training import checkpoint
+
+FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
+
+
+def release(run, path):
+    """Write the model of the folder of a finished run to `path`; returns its card, a dict.
+
+    Raises UserError when there is no checkpoint, or no results.json beside it.
+    """
+    state, results = checkpoint.load(Path(run) / "checkpoint.pt"), Path(run) / "results.json"
+    if not results.is_file():
+        raise UserError(f"{run} has no results.json: its run has not ended")
+    facts = json.loads(results.read_text(encoding="utf-8"))
+    card = {name: facts[name] for name in FACTS if name in facts}
+    kept = "config tokenizer options step pairs packages".split()
+    weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
+    if not all(x.isfinite().all() for x in weights.values()):
+        raise UserError(f"{run} has weights that 16 bits cannot hold")
+    kept = {name: state[name] for name in kept if name in state}
+    checkpoint.save(path, kept | dict(model=weights, card=card))
+    return card
+
+
+@command("python -m miniclip.weights.release")
+def main(argv=None):
+    """The command: write the file, and print its card. Returns the exit code."""
+    parser = Parser(
+        prog="python -m miniclip.weights.release", description="Write a model to be released."
+    )
+    parser.add_argument("run", help="folder of a finished run of train.py")
+    parser.add_argument(
+        "file", type=Path, help="to write, such as miniclip/weights/released/icons.pt"
+    )
+    args = parser.parse_args(argv)
+    card = release(args.run, args.file)
+    print(json.dumps(card, indent=2))
+    print(f"{args.file}: {args.file.stat().st_size / 1e6:.2f} MB")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

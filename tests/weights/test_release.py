@@ -1,0 +1,188 @@
+"""A released model: a small file made of a run, found by its name, loaded without a network."""
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import eval as evaluation
+import miniclip
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError
+from miniclip.data.icons import render, sets
+from miniclip.evaluation import features
+from miniclip.model.clip import create_model
+from miniclip.training import checkpoint
+from miniclip.weights import files
+from miniclip.weights.release import main, release
+from tests.data.icons import made_up
+
+FACTS = dict(command="python train.py --data icons", seed=3, steps=9, zero_shot={"top-1": 0.5})
+
+
+def finished_run(folder, seed=0, results=FACTS):
+    """A folder as train.py leaves it, with new weights."""
+    torch.manual_seed(seed)
+    texts = [f"thing {k}" for k in range(9)]
+    tokenizer = Tokenizer.train(texts, 520, context_length=24)
+    model = create_model("rn_icons", vocab_size=520, vision_width=4, tokenizer=tokenizer.digest)
+    with torch.no_grad():
+        model.visual.bn1.running_var[0] = 3e-6  # in 16 bits: a twentieth off
+    packages = sets.versions()
+    state = dict(
+        model=model.state_dict(),
+        config=model.config,
+        tokenizer=tokenizer.state(),
+        options=dict(data="icons", seed=seed),
+        packages=packages,
+        pairs=5,
+        step=9,
+        optimizer=torch.optim.AdamW(model.parameters()).state_dict(),
+    )
+    checkpoint.save(folder / "checkpoint.pt", state)
+    if results:
+        (folder / "results.json").write_text(json.dumps(results | {"split": {"R@1": 0.1}}))
+    return model
+
+
+@pytest.fixture
+def released(tmp_path, monkeypatch):
+    """A folder of released models with one called icons; returns (path, the model it is made of)."""
+    monkeypatch.setattr(files, "RELEASED", tmp_path / "released")
+    model = finished_run(tmp_path / "run")
+    release(tmp_path / "run", tmp_path / "released/icons.pt")
+    return tmp_path / "released/icons.pt", model
+
+
+def test_matrices_have_16_bits_the_rest_is_as_it_was_and_the_optimizer_is_gone(released):
+    path, model = released
+    state, whole = checkpoint.load(path), model.state_dict()
+    for name, x in state["model"].items():
+        assert x.dtype == (torch.float16 if x.ndim > 1 else whole[name].dtype), name
+        assert torch.equal(x, whole[name].to(x.dtype)), name
+    assert state["model"].keys() == whole.keys()
+    assert state["card"] == FACTS and state["packages"] == sets.versions()
+    assert state["options"] == dict(data="icons", seed=0) and state["config"] == model.config
+    assert "optimizer" not in state
+    assert path.stat().st_size < 2 * sum(p.numel() for p in model.parameters()) + 100_000
+
+
+def test_it_is_loaded_by_its_name_as_a_model_in_32_bits(released):
+    model, tokenizer, preprocess = miniclip.load("icons")
+    assert {p.dtype for p in model.parameters()} == {torch.float32} and not model.training
+    for name, x in model.state_dict().items():
+        assert torch.equal(x, checkpoint.load(released[0])["model"][name].to(x.dtype)), name
+    assert tokenizer.digest == model.config["tokenizer"]
+    assert preprocess(Image.new("RGB", (64, 64))).shape == (3, 32, 32)
+
+
+def test_the_name_wins_and_a_file_called_so_is_given_with_its_folder(
+    released, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    own = finished_run(tmp_path / "own", seed=1)
+    (tmp_path / "own/checkpoint.pt").rename(tmp_path / "icons")
+    other, inside = miniclip.load("./icons")[0], miniclip.load("icons")[0]
+    assert torch.equal(other.text_projection, own.text_projection)
+    assert not torch.equal(inside.text_projection, own.text_projection)
+    assert files.find("icons") == files.find(Path("icons")) == released[0]
+    assert files.find("./icons") == files.find("icons.pt").with_suffix("") == Path("icons")
+    with pytest.raises(UserError, match="no weights file at iconz"):
+        miniclip.load("iconz")
+
+
+def test_the_command_writes_the_file_and_says_its_card(tmp_path, capsys):
+    finished_run(tmp_path / "run")
+    assert main([str(tmp_path / "run"), str(tmp_path / "new/icons.pt")]) == 0
+    said = capsys.readouterr().out
+    assert FACTS["command"] in said and "icons.pt: " in said and "MB" in said
+    assert (tmp_path / "new/icons.pt").is_file()
+
+
+def test_a_run_that_has_not_ended_or_does_not_fit_16_bits_is_refused(tmp_path, capsys):
+    finished_run(tmp_path / "run", results=None)
+    with pytest.raises(SystemExit) as stop:
+        main([str(tmp_path / "run"), str(tmp_path / "icons.pt")])
+    assert stop.value.code == 2 and "has not ended" in capsys.readouterr().err
+    finished_run(tmp_path / "run")
+    state = checkpoint.load(tmp_path / "run/checkpoint.pt")
+    state["model"]["text_projection"][0, 0] = 70_000.0
+    checkpoint.save(tmp_path / "run/checkpoint.pt", state)
+    with pytest.raises(UserError, match="16 bits cannot hold"):
+        release(tmp_path / "run", tmp_path / "icons.pt")
+    assert not (tmp_path / "icons.pt").exists()
+
+
+def test_it_cannot_be_trained_on(released, tmp_path):
+    released[0].rename(tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="without its optimizer"):
+        checkpoint.find(tmp_path, resume=True)
+
+
+# a search with it
+
+
+@pytest.fixture
+def icons(tmp_path, monkeypatch):
+    """Five icons, of two sites and of Font Awesome; an empty cache; an empty working folder."""
+    owned = [
+        [(site, f"thing {k}", "")] for k, site in enumerate(["remix"] * 3 + ["fontawesome"] * 2)
+    ]
+    monkeypatch.setattr(render, "pictures", lambda: made_up(owned))
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_search_by_its_name_is_among_all_icons_and_encodes_them_once(
+    released, icons, tmp_path, monkeypatch, capsys
+):
+    search = ["--checkpoint", "icons", "--search", "thing 3"]
+    assert evaluation.main(search) == 0
+    said = capsys.readouterr().out
+    assert all(f"thing {k}" in said for k in range(5))
+    assert "drawn in runs/icons-released/search.png" in said
+    assert (tmp_path / "runs/icons-released/search.png").is_file()
+
+    def again(*args):
+        raise AssertionError("the pictures are encoded again")
+
+    monkeypatch.setattr(features, "encode_images", again)
+    assert evaluation.main(search) == 0
+    assert capsys.readouterr().out == said
+    finished_run(tmp_path / "other", seed=1)
+    with pytest.raises(AssertionError, match="again"):
+        evaluation.main(["--checkpoint", "other/checkpoint.pt", "--search", "thing 3"])
+
+
+def test_a_search_without_the_packages_is_one_sentence(released, monkeypatch, capsys):
+    def missing(package):
+        raise sets.importlib.metadata.PackageNotFoundError(package)
+
+    monkeypatch.setattr(sets.importlib.metadata, "version", missing)
+    with pytest.raises(SystemExit) as stop:
+        evaluation.main(["--checkpoint", "icons", "--search", "trash can"])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "miniclip[icons]" in said, said
+
+
+# the file in the package
+
+
+def test_the_package_brings_a_small_model_of_icons_that_needs_no_network(monkeypatch):
+    def no_network(*args, **how):
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket, "socket", no_network)
+    model, tokenizer, _ = miniclip.load("icons")
+    assert model.config["name"] == "rn_icons" and tokenizer.digest == model.config["tokenizer"]
+    assert files.find("icons").stat().st_size < 3.5e6
+    state = checkpoint.load(files.find("icons"))
+    assert state["options"]["data"] == "icons" and state["options"]["held_out_sites"] in (
+        None,
+        "fontawesome",
+    )
+    assert {"command", "seed", "train_seconds", "machine", "zero_shot"} <= state["card"].keys()
+    assert sorted(state["packages"]) == sorted(sets.versions())
