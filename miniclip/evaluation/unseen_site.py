@@ -13,14 +13,15 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.evaluation.confidence import share, wilson
+from miniclip.evaluation.confidence import wilson
 from miniclip.evaluation.features import FeatureCache, pixels
-from miniclip.evaluation.linear_probe import few_shot, shots_worth
-from miniclip.zeroshot import choose_caption
+from miniclip.evaluation.linear_probe import few_shot, few_shot_probes, full_probe, shots_worth
 
 TEMPLATES = ("{}", "{} filled", "{} outline")
 SHOTS = (1, 2, 4, 8)
-SIDE = 16  # pixels. tried 24, 32 and plain distances on the validation sites: neighbour .46, not .48
+SIDE = (
+    16  # pixels. tried 24, 32 and plain distances on the validation sites: neighbour .46, not .48
+)
 EDGES = (0.95, 0.90, 0.80)  # of the cosine of raw pixels to the nearest training picture
 
 
@@ -138,17 +139,18 @@ def drawn_neighbours(similarity, own, right, k, seeds):
     return torch.stack(hits)
 
 
-def curve(site, learn, seeds, shots=SHOTS):
+def curve(site, learn, seeds, least=1):
     """A learner by the number of labelled pictures a class, with zero-shot over the same classes.
 
-    learn: a function (columns, rows, k, seeds) -> hits (seeds, rows) bool, where k None is all
-    labels. Yields (k, columns, rows, hits, zero-shot's hits (rows,) bool); the last k is "all".
-    Numbers of shots that fewer than two classes have are left out.
+    learn: a function (columns, rows, k, seeds) -> hits (seeds, rows) bool; least: the labelled
+    pictures of a class that takes part, at k at least k. Yields (k, columns, rows, hits, zero-shot's
+    hits (rows,) bool), for k of SHOTS and "all". Numbers that fewer than two classes have are left
+    out.
     """
-    for k in (*shots, "all"):
-        columns, rows = with_shots(site.own, site.right, 1 if k == "all" else k)
+    for k in (*SHOTS, "all"):
+        columns, rows = with_shots(site.own, site.right, least if k == "all" else max(least, k))
         if len(columns) > 1 and len(rows):
-            hits = learn(columns, rows, None if k == "all" else k, seeds)
+            hits = learn(columns, rows, k, seeds)
             ours = correct(site.zero_shot[rows][:, columns], site.right[rows][:, columns])
             yield k, columns, rows, hits, ours
 
@@ -161,9 +163,25 @@ def neighbours(site, encode):
         own, right = site.own[:, columns], site.right[rows][:, columns]
         some = own.any(1).nonzero()[:, 0]
         closeness, own = similarity[rows][:, some], own[some]
-        if k is None:
+        if k == "all":
             return neighbour_right(closeness, own, right)[None]
         return drawn_neighbours(closeness, own, right, k, seeds)
+
+    return learn
+
+
+def probes(site, encode):
+    """The linear probe as a learner for `curve`, on the vectors of `encode`."""
+    picture, label = site.own.nonzero().T  # one row for each picture and name
+    known = encode(site.pairs, site.known)[0][picture]
+    tests = encode(site.pairs, site.tests)[0]
+
+    def learn(columns, rows, k, seeds):
+        some = torch.isin(label, columns)
+        x, y = known[some], label[some]
+        fitted = [full_probe(x, y)[0]] if k == "all" else few_shot_probes(x, y, k, seeds)
+        answers = [torch.as_tensor(probe.predict(tests[rows].numpy())) for probe in fitted]
+        return site.right[rows].gather(1, torch.stack(answers, 1)).T
 
     return learn
 
