@@ -72,24 +72,22 @@ def draw_prompts(results, path):
         axis.set(xlabel="zero-shot accuracy, with 95 % interval", xlim=(0, 1))
 
 
-def draw_shots(curves, zero_shot, path, classes=None):
+def draw_shots(curves, zero_shot, path, classes=()):
     """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}.
 
-    k: a number of labels, or "all"; classes: {k: how many classes have so many}, or None.
+    k: a number of labels, or "all", the same in all; classes: how many there are at each k, if told.
     """
-    with _axes(path, 7.2, 4.6, loc="upper left", ncols=2) as axis:
-        at = dict(zip(zero_shot, range(len(zero_shot))))  # the numbers double: a logarithmic axis
+    with _axes(path, 7.2, 4.6, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3) as axis:
+        x = range(len(zero_shot))  # the numbers double: a logarithmic axis
+        low, high, value = ([s[e] for s in zero_shot.values()] for e in ("low", "high", "value"))
+        axis.fill_between(x, low, high, color=BLACK, alpha=0.1, linewidth=0)
+        axis.plot(x, value, "--", color=BLACK, label="zero-shot, no label")
         for (name, curve), colour in zip(curves.items(), COLOURS):
-            x, accuracies = [at[k] for k in curve], list(curve.values())
-            low, high, mean = ([f(a) for a in accuracies] for f in (min, max, np.mean))
+            low, high, mean = ([f(a) for a in curve.values()] for f in (min, max, np.mean))
             axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
             axis.plot(x, mean, "o-", color=colour, label=name, ms=4)
-        low, high, value = ([s[e] for s in zero_shot.values()] for e in ("low", "high", "value"))
-        x = list(at.values())
-        axis.fill_between(x, low, high, color=BLACK, alpha=0.1, linewidth=0)
-        axis.plot(x, value, "--", color=BLACK, label="zero-shot, no labels (95 % interval)")
-        under = {k: f"\n{n} classes" for k, n in (classes or {}).items()}
-        axis.set_xticks(x, [f"{k}{under.get(k, '')}" for k in at])
+        under = [f"\n{n} classes" for n in classes] or [""] * len(x)
+        axis.set_xticks(x, [f"{k}{text}" for k, text in zip(zero_shot, under)])
         axis.set(ylim=(0, 1), xlabel="labelled pictures a class", ylabel="accuracy")
         axis.grid(axis="y", alpha=0.25, linewidth=0.6)
 
@@ -154,8 +152,10 @@ def draw_answers(rows, path):
     """Pictures with the names that a model gives: rows (picture, [(name, whether it is right)])."""
     columns = 8
     lines = -(-len(rows) // columns)
-    figure = Figure(figsize=(1.45 * columns, 1.95 * lines), layout="constrained")
-    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY)
+    figure = Figure(figsize=(1.45 * columns, 1.95 * lines))
+    below = dict(hspace=0.5, bottom=0.42 / lines)  # the names
+    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY, gridspec_kw=below)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.99)
     for axis, (picture, names) in zip(axes.flat, rows):
         axis.imshow(picture)
         for k, (name, right) in enumerate(names):

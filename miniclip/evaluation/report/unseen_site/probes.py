@@ -17,7 +17,7 @@ def write(context):
     learners = {f"probe on {name}": probes(site, encode) for name, encode in kinds.items()}
     learners |= {f"neighbour in {name}": neighbours(site, encode) for name, encode in kinds.items()}
     results = write_curves(context, learners, "probes.png")
-    full = {name: found["curve"]["all"] for name, found in results.items()}
+    full = {name: found["by k"]["curve"]["all"] for name, found in results.items()}
     report.figure(
         "gap.png",
         "Zero-shot against the classifiers with all labels, over all shared classes (figure 8). "

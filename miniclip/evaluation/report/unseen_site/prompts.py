@@ -11,10 +11,10 @@ from miniclip.evaluation.unseen_site import correct, style_choices
 FEWEST = 20  # pictures of a style that a row is shown for
 NEAREST = 5  # pictures of a query
 SENSES = {
-    "crane": ("bird crane", "construction crane"),
-    "mouse": ("computer mouse", "mouse animal"),
+    "crane": ("pier crane", "crane bird"),
+    "mouse": ("mouse pointer", "mouse rodent"),
     "bat": ("baseball bat", "bat animal"),
-    "key": ("door key", "keyboard key"),
+    "key": ("lock key", "keyboard key"),
     "bank": ("bank building", "piggy bank"),
 }
 
@@ -88,11 +88,14 @@ def styles(context):
         "styles.png",
         "How often a style word picks the drawing of its style among drawings of the same name. "
         "Chance is one over the number of these drawings.",
-        plots.draw_prompts,
+        plots.draw_groups,
         {
-            f"{p} (n = {s['n']}, chance {s['chance']:.2f})": s | {"accuracy": s["value"]}
-            for p, s in named.items()
+            "its own drawing first": named,
+            "chance": {
+                p: dict.fromkeys(("value", "low", "high"), s["chance"]) for p, s in named.items()
+            },
         },
+        "share",
     )
     return results
 
@@ -117,17 +120,22 @@ def senses(context):
         "The word alone finds what the names in the training data mean by it.",
         draw,
     )
+    trained = {name for i in pairs.splits["train"] for name in pairs.names(i)}
     report.table(
-        ("word", "in context", "nearest to the word in context", f"also of the word's {NEAREST}"),
+        ("word", "in context", "a name in training", "nearest to it"),
         [
             (
                 word,
                 query,
+                "yes" if query in trained else "no",
                 ", ".join(pairs.names(i)[0] for i in found[query][:3]),
-                len({*found[query]} & {*found[word]}),
             )
             for word, meanings in SENSES.items()
             for query in meanings
         ],
+    )
+    report.say(
+        "The names of the three pictures nearest to the word in context. Training pictures have "
+        "short names only, so context is understood as far as such names combine the words."
     )
     return {query: [pairs.names(i)[0] for i in own] for query, own in found.items()}
