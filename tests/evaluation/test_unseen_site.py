@@ -12,7 +12,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.data.icons import render, sets
 from miniclip.data.icons.dataset import Icons
-from miniclip.evaluation import unseen_site
+from miniclip.evaluation import linear_probe, unseen_site
 from miniclip.evaluation.context import EvalContext, open_data
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report
@@ -228,7 +228,8 @@ def context(features, pairs, tmp_path):
     return EvalContext(features, pairs, True, None, list(TEMPLATES), {}, [], report, 2)
 
 
-def test_the_report_has_each_section_with_its_figures(context, tmp_path):
+def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeypatch):
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 1.0)
     tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
     results = evaluation.write_sections(context, tasks)
     context.report.write()
@@ -267,3 +268,13 @@ def test_with_shots_keeps_pictures_by_their_right_classes():
     right = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
     columns, rows = with_shots(own, right, 2)
     assert columns.tolist() == [0] and rows.tolist() == [1]
+
+
+def test_a_probe_learns_from_features_that_are_nearly_the_same(site):
+    def collinear(source, indices):
+        x, kept = ink(source, indices)
+        return torch.nn.functional.normalize(x * 1e-2 + 1, dim=1), kept
+
+    *_, (k, _, _, hits, _) = curve(site, unseen_site.probes(site, collinear), 1)
+    assert k == "all" and hits.shape == (1, len(site.tests))
+    assert hits.float().mean() > 0.7, "the features differ by 1 %, as those of random weights"
