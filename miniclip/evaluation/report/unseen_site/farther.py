@@ -32,9 +32,9 @@ def write(context):
         "Nothing of them was trained on. Text to picture: each name and keyword is a query among "
         "all emoji. Flags and skin tones are left out."
     )
-    results |= digits(context)
-    report.say("Chance is .10 for the digits.")
-    return results
+    if handwritten := digits(context):
+        report.say("Chance is .10 for the digits.")
+    return results | handwritten
 
 
 def emoji(context, kind):

@@ -8,6 +8,7 @@ from miniclip.evaluation.report.writer import share_cells
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.evaluation.unseen_site import correct, style_choices
 
+OTHER_ORDER = ("filled {}", "outline {}")  # captions have the style last
 FEWEST = 20  # pictures of a style that a row is shown for
 NEAREST = 5  # pictures of a query
 SENSES = {
@@ -34,8 +35,9 @@ def templates(context):
         which = torch.tensor([style in own for own in drawn])
         if which.sum() >= FEWEST:
             groups[f"drawn as {style!r}" if style else "no style told"] = which
-    prompts = {repr(t): (t,) for t in site.templates}
-    prompts[f"ensemble of {len(site.templates)}"] = site.templates
+    prompts = {repr(t): (t,) for t in (*site.templates, *OTHER_ORDER)}
+    ensemble = f"ensemble of the first {len(site.templates)}"
+    prompts[ensemble] = site.templates
     results = {}
     for prompt, some in prompts.items():
         hits = correct(site.scores(site.tests, site.names, some), site.right)
@@ -50,7 +52,7 @@ def templates(context):
             for prompt, found in results.items()
         ],
     )
-    alone, every = (list(results.values())[k]["all"]["value"] for k in (0, -1))
+    every, alone = (results[p]["all"]["value"] for p in (ensemble, repr(site.templates[0])))
     report.figure(
         "prompts.png",
         "The same pictures and classes; only the words around the name differ. The ensemble changes "
