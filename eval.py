@@ -2,6 +2,7 @@
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
     python eval.py --checkpoint ... --task probe shift     some sections of the report only
+    python eval.py --checkpoint runs/icons/checkpoint.pt --task probe    minutes more, see UNSEEN_SITE
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
@@ -39,6 +40,7 @@ from miniclip.evaluation.report import (
     probes,
     retrieval,
     robustness,
+    unseen_site,
     zero_shot,
 )
 from miniclip.evaluation.report.writer import Report
@@ -55,6 +57,17 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
+# of pairs with a site that was never seen (icons)
+UNSEEN_SITE = {
+    "retrieval": retrieval,
+    "zero_shot": unseen_site.zero_shot,  # 3.1: names of the training sites, and names never seen
+    "shots": unseen_site.shots,  #         3.1.5: nearest neighbours against zero-shot; figures 6, 7
+    "prompts": unseen_site.prompts,  #     3.1.4: style words, ensemble, polysemy; figure 4
+    "overlap": unseen_site.overlap,  #     5: copies among the test pictures; figure 17
+    "farther": unseen_site.farther,  #     3.3, 6: emoji, handwritten digits
+    "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
+}
+TASKS = list(CONTENTS | UNSEEN_SITE)
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
@@ -63,9 +76,9 @@ OPTIONS = {
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
         nargs="+",
-        choices=list(CONTENTS),
+        choices=TASKS,
         metavar="TASK",
-        help=f"some of {', '.join(CONTENTS)} (all)",
+        help=f"some of {', '.join(TASKS)} (all that fit the pairs)",
     ),
     "--data": dict(help="pairs.csv, a folder, shards or icons (default: what it was trained on)"),
     **SOURCE_FLAGS,
@@ -96,17 +109,27 @@ def search(gallery, text, k, path):
     print(f"drawn in {path}")
 
 
-def write_sections(context, tasks):
-    """Write the sections in the order of the contents; returns their results."""
-    results = {}
-    for task in [task for task in CONTENTS if task in tasks]:
-        if task in NEED_LABELS and context.labelled is None:
+def write_sections(context, tasks=None):
+    """Write the sections in the order of their table of contents; returns their results.
+
+    tasks: their names, or None for all but the long one. Raises UserError for one that the pairs
+    have no section for.
+    """
+    unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
+    contents = UNSEEN_SITE if unseen else CONTENTS
+    for task in tasks or ():
+        if task not in contents:
+            fitting = ", ".join(contents)
+            raise UserError(f"--task {task} is not for {context.pairs.name}; there are {fitting}")
+    tasks = tasks or [task for task in contents if not (unseen and task == "probe")]
+    for task in [task for task in contents if task in tasks]:
+        if not unseen and task in NEED_LABELS and context.labelled is None:
             context.report.section(task.replace("_", "-"), "left out")
             context.report.say("These pairs have no classes; give labelled pictures with --images.")
             continue
         began, found = time.monotonic(), {}
         try:
-            found = CONTENTS[task].write(context)
+            found = contents[task].write(context)
         except UserError as error:  # something that only this section needs is missing
             context.report.say(f"Left out: {error}.")
         # the held-out splits stand at the top level of results.json, as train.py writes them
@@ -154,7 +177,7 @@ def main(argv=None):
             raise UserError("the quiz needs labelled pictures: add --images")
         run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
         return 0
-    results = write_sections(context, args.task or CONTENTS)
+    results = write_sections(context, args.task)
     if labelled is not None and labelled.skipped:
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()

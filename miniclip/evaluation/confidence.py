@@ -5,8 +5,9 @@ Wilson's is the shorter one: on average over true accuracies it covers the truth
 it states, for some of them a little less. The report gives it with every accuracy. Clopper and
 Pearson's is exact: it covers every truth at least as often as it states, and is wider for that. The
 paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, from a
-binomial tail and a bisection, because scipy is no dependency.
-Left out: intervals for the difference of two models on the same pictures (McNemar's test).
+binomial tail and a bisection, because scipy is no dependency. Two classifiers on the same pictures
+are compared by McNemar's exact test (McNemar 1947), from the pictures on which they differ.
+Left out: intervals for the difference of two classifiers on the same pictures.
 """
 
 import functools
@@ -47,6 +48,22 @@ def binomial_tail(right, n, p):
     # logarithms: 171! is beyond a float64
     logs = _log_choose(n)[right:] + k * math.log(p) + (n - k) * math.log1p(-p)
     return min(1.0, float(np.exp(logs).sum()))
+
+
+def mcnemar(first, second):
+    """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
+    'p_value'}, how many pictures only the one has right, and the two-sided p-value.
+
+    first, second: (n,) bool, which answers are right. Pictures that both have right, or neither, say
+    nothing of the difference; of the others half are expected on each side. Raises ValueError for
+    two lengths.
+    """
+    first, second = np.asarray(first, bool), np.asarray(second, bool)
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} and {len(second)} answers are not to the same pictures")
+    b, c = int((first & ~second).sum()), int((second & ~first).sum())
+    p_value = min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))
+    return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
 @functools.lru_cache(maxsize=64)

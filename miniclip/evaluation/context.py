@@ -19,6 +19,7 @@ from miniclip.evaluation.confidence import share
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
+from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
 from miniclip.zeroshot import classify, imagenet, read_lines
 
@@ -72,6 +73,8 @@ def open_templates(args, labelled, pairs):
     Raises UserError for a template without its placeholder.
     """
     templates = EMOJI if labelled and labelled.pictures is pairs else PLAIN
+    if labelled is None and "heldout_site" in pairs.splits:
+        templates = list(TEMPLATES)
     if args.templates:
         templates = (
             imagenet()[1]
@@ -136,6 +139,11 @@ class EvalContext:
         """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
         model, tokenizer = self.features.model, self.features.tokenizer
         return evaluate_heldout(model, tokenizer, self.pairs, self.features.images)
+
+    @functools.cached_property
+    def unseen(self):
+        """The test on the site that the pairs hold out: UnseenSite."""
+        return UnseenSite(self.features, self.pairs, self.templates)
 
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""

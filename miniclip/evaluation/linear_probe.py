@@ -113,21 +113,29 @@ def full_probe(features, labels):
     return fit(features, labels, strength), strength
 
 
-def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
-    """Few-shot probes: {k: {name of the test: [accuracy for each seed]}}, on several test sets at
-    once.
+def few_shot_probes(features, labels, k, seeds):
+    """Probes on k pictures of each class, one for each seed: list of fitted probes.
 
-    features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features,
-    labels)}. The strength is chosen with the first seed, on the pictures that are not its shots,
-    and used with all seeds.
+    features (n, D), labels (n,): the pictures to draw shots from. The strength is chosen with the
+    first seed, on the pictures that are not its shots, and used with all seeds.
     """
     features, labels = np.asarray(features), np.asarray(labels)
-    pool, result = np.arange(len(labels)), {}
+    pool = np.arange(len(labels))
+    draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
+    rest = np.setdiff1d(pool, draws[0])
+    strength = _validated_strength(features, labels, draws[0], rest if len(rest) else draws[0])
+    return [fit(features[drawn], labels[drawn], strength) for drawn in draws]
+
+
+def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
+    """few_shot_probes on several test sets: {k: {name of the test: [accuracy for each seed]}}.
+
+    features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features,
+    labels)}.
+    """
+    result = {}
     for k in shots:
-        draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
-        rest = np.setdiff1d(pool, draws[0])
-        strength = _validated_strength(features, labels, draws[0], rest if len(rest) else draws[0])
-        probes = [fit(features[drawn], labels[drawn], strength) for drawn in draws]
+        probes = few_shot_probes(features, labels, k, seeds)
         result[k] = {
             name: [float(probe.score(np.asarray(x), np.asarray(y))) for probe in probes]
             for name, (x, y) in tests.items()

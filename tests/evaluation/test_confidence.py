@@ -11,6 +11,7 @@ from miniclip.evaluation.confidence import (
     accuracy,
     binomial_tail,
     clopper_pearson,
+    mcnemar,
     scores,
     share,
     wilson,
@@ -76,3 +77,20 @@ def test_top_k_holds_top_1_and_ties_gain_nothing(classes, n, seed):
     by_hand = [labels[i] in similarity[i].argsort(descending=True)[:5] for i in range(n)]
     assert found["top5"] == pytest.approx(sum(map(bool, by_hand)) / n)
     assert scores(torch.zeros(n, 9), labels % 9)["top5"] == 0
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=80))
+def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answers):
+    first, second = ([own[side] for own in answers] for side in (0, 1))
+    found = mcnemar(first, second)
+    b, c = found["only_first"], found["only_second"]
+    assert b - c == sum(first) - sum(second), "what both have right cancels"
+    theirs = stats.binomtest(b, b + c).pvalue if b + c else 1.0
+    assert found["p_value"] == pytest.approx(theirs, abs=1e-9)
+    assert mcnemar(second, first)["p_value"] == found["p_value"]
+
+
+def test_mcnemar_by_hand_and_of_two_lengths():
+    assert mcnemar([1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 1, 1])["p_value"] == pytest.approx(12 / 32)
+    with pytest.raises(ValueError, match="same pictures"):
+        mcnemar([1], [1, 0])

@@ -49,6 +49,7 @@ def write(context):
         f"woman's, the error rates are: {changes}.",
         plots.draw_groups,
         {wording: tables[wording] for wording in ("name alone", man, woman)},
+        "error rate",
     )
     report.say(
         "The groups are words in the names of drawings, not people. Most intervals overlap: so "

@@ -28,17 +28,19 @@ def _axes(path, width=6.4, height=4.2, **legend):
     figure.savefig(path, dpi=100)
 
 
-def draw_retrieval(gallery, queries, path, columns=8, answers=None):
-    """One row a query with the `columns` nearest pictures, best first.
+def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_row=1):
+    """The `columns` nearest pictures of each query, best first; `queries_a_row` queries in a row.
 
     gallery: a retrieval.Gallery; queries: list of strings; answers: for each query the index of its
     picture, which gets a green frame, or None. Returns what was found: for each query the list of
     gallery.search.
     """
     found = [gallery.search(query, columns) for query in queries]
-    figure = Figure(figsize=(1.25 * columns, 1.55 * len(queries)), layout="constrained")
+    rows = -(-len(queries) // queries_a_row)
+    width = columns * queries_a_row
+    figure = Figure(figsize=(1.25 * width, 1.55 * rows), layout="constrained")
     figure.get_layout_engine().set(hspace=0.12)  # room for the titles, which the layout ignores
-    axes = figure.subplots(len(queries), columns, squeeze=False, subplot_kw=EMPTY)
+    axes = figure.subplots(rows, width, squeeze=False, subplot_kw=EMPTY).reshape(-1, columns)
     for row, query, results, answer in zip_longest(axes, queries, found, answers or ()):
         # in_layout=False: a long title would widen its column
         row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False, in_layout=False)
@@ -70,24 +72,24 @@ def draw_prompts(results, path):
         axis.set(xlabel="zero-shot accuracy, with 95 % interval", xlim=(0, 1))
 
 
-def draw_shots(curves, zero_shot, path):
-    """Figure 6: curves {features: {k: [accuracy per seed]}}; zero_shot: confidence.share."""
-    with _axes(path) as axis:
+def draw_shots(curves, zero_shot, path, classes=()):
+    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}.
+
+    k: a number of labels, or "all", the same in all; classes: how many there are at each k, if told.
+    """
+    with _axes(path, 7.2, 4.6, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3) as axis:
+        x = range(len(zero_shot))  # the numbers double: a logarithmic axis
+        low, high, value = ([s[e] for s in zero_shot.values()] for e in ("low", "high", "value"))
+        axis.fill_between(x, low, high, color=BLACK, alpha=0.1, linewidth=0)
+        axis.plot(x, value, "--", color=BLACK, label="zero-shot, no label")
         for (name, curve), colour in zip(curves.items(), COLOURS):
-            shots, accuracies = list(curve), np.array(list(curve.values()))
-            axis.fill_between(
-                shots, accuracies.min(1), accuracies.max(1), color=colour, alpha=0.15, linewidth=0
-            )
-            axis.plot(shots, accuracies.mean(1), "o-", color=colour, label=name, ms=4)
-        axis.axhspan(zero_shot["low"], zero_shot["high"], color=GREY, alpha=0.12, linewidth=0)
-        axis.axhline(
-            zero_shot["value"], color=GREY, linestyle="--", label="zero-shot (95 % interval)"
-        )
-        axis.set_xscale("log", base=2)
-        axis.set_xticks(shots, [str(k) for k in shots])
-        axis.set(
-            ylim=(0, 1), xlabel="labelled pictures a class", ylabel="accuracy (band: the seeds)"
-        )
+            low, high, mean = ([f(a) for a in curve.values()] for f in (min, max, np.mean))
+            axis.fill_between(x, low, high, color=colour, alpha=0.15, linewidth=0)
+            axis.plot(x, mean, "o-", color=colour, label=name, ms=4)
+        under = [f"\n{n} classes" for n in classes] or [""] * len(x)
+        axis.set_xticks(x, [f"{k}{text}" for k, text in zip(zero_shot, under)])
+        axis.set(ylim=(0, 1), xlabel="labelled pictures a class", ylabel="accuracy")
+        axis.grid(axis="y", alpha=0.25, linewidth=0.6)
 
 
 def draw_gap(points, path):
@@ -172,6 +174,32 @@ def draw_overlap(rows, path):
         axis.set(xlabel="share of the test that overlaps", ylabel="All - Clean", xlim=(0, 1))
 
 
+def draw_answers(rows, path):
+    """Pictures with the names that a model gives: rows (picture, [(name, whether it is right)])."""
+    columns = 8
+    lines = -(-len(rows) // columns)
+    figure = Figure(figsize=(1.45 * columns, 1.95 * lines))
+    below = dict(hspace=0.5, bottom=0.42 / lines)  # the names
+    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY, gridspec_kw=below)
+    figure.subplots_adjust(left=0.01, right=0.99, top=0.99)
+    for axis, (picture, names) in zip(axes.flat, rows):
+        axis.imshow(picture)
+        for k, (name, right) in enumerate(names):
+            style = dict(color=GREEN, weight="bold") if right else dict(color=BLACK)
+            place = (0.5, -0.06 - 0.14 * k)
+            axis.text(
+                *place,
+                name[:22],
+                fontsize=7,
+                ha="center",
+                va="top",
+                parse_math=False,
+                transform=axis.transAxes,
+                **style,
+            )
+    figure.savefig(path, dpi=110)
+
+
 def draw_duplicates(rows, path):
     """Near-duplicates side by side: rows (test picture, training picture, title)."""
     columns = 6
@@ -185,8 +213,8 @@ def draw_duplicates(rows, path):
     figure.savefig(path, dpi=110)
 
 
-def draw_groups(tables, path):
-    """Section 7: tables {wording: {group: confidence.share}} as bars by group."""
+def draw_groups(tables, xlabel, path):
+    """Tables {wording: {group: confidence.share}} as bars by group; xlabel: what a share is of."""
     groups = next(iter(tables.values()))
     height = 0.8 / len(tables)
     with _axes(path, 8, 0.8 + 0.22 * len(groups) * len(tables)) as axis:
@@ -201,7 +229,7 @@ def draw_groups(tables, path):
             range(len(groups)), [f"{g} (n={s['n']})" for g, s in groups.items()], fontsize=8
         )
         axis.invert_yaxis()
-        axis.set(xlim=(0, 1), xlabel="error rate, with 95 % interval")
+        axis.set(xlim=(0, 1), xlabel=f"{xlabel}, with 95 % interval")
 
 
 def draw_human_comparison(model, path):

@@ -47,7 +47,7 @@ def write(context):
         "are baselines without any training on pairs.",
         plots.draw_shots,
         curves,
-        zero_shot,
+        dict.fromkeys(shots, zero_shot),
     )
     full = probes["this model"]["full"]
     gap = {test: (full[test], s["value"]) for test, s in context.zero_shot.items()}

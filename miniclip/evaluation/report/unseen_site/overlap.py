@@ -1,0 +1,90 @@
+"""Section of the report: overlap of an unseen site with the training pictures (CLIP, section 5).
+
+Copies are found by the cosine of raw pixels, which is enough for drawings of one size in black on
+white; the detector of ../data_overlap.py is for pictures with colours and crops.
+"""
+
+import torch
+
+from miniclip.evaluation.confidence import interval, mcnemar, share
+from miniclip.evaluation.data_overlap import all_minus_clean
+from miniclip.evaluation.report import plots
+from miniclip.evaluation.report.data_overlap import CELLS
+from miniclip.evaluation.report.writer import share_cells
+from miniclip.evaluation.unseen_site import EDGES, SIDE, bins, correct, ink, neighbour_right
+
+SHOWN = 24  # pairs in nearest.png
+
+
+def write(context):
+    """Copies among the test pictures, and what they add to the scores: EvalContext -> results."""
+    site, report, pairs = context.unseen, context.report, context.pairs
+    report.section("Data overlap", "section 5, figure 17")
+    closeness, nearest = site.similarity(ink, pairs.splits["train"]).max(1)
+    right = {
+        "zero-shot": correct(site.zero_shot, site.right),
+        "pixel neighbour, all labels": neighbour_right(site.similarity(ink), site.own, site.right),
+    }
+    ours, pixels = right
+    everything = torch.ones_like(closeness, dtype=torch.bool)
+    parts = {"all": everything, "clean": closeness < EDGES[0], **bins(closeness)}
+    results, rows = {"by closeness": {}}, []
+    for part, which in parts.items():
+        if which.any():
+            found = {
+                name: share(int(r[which].sum()), int(which.sum())) for name, r in right.items()
+            }
+            test = mcnemar(*(r[which].numpy() for r in right.values()))
+            results["by closeness"][part] = found | {"mcnemar": test}
+            cells = [cell for s in found.values() for cell in share_cells(s)]
+            ahead = f"{test['only_first']} / {test['only_second']}"
+            rows.append((part, int(which.sum()), *cells, ahead, f"{test['p_value']:.1e}"))
+    report.table(
+        ("cosine to training", "n", ours, "95 %", pixels, "95 %", "only one right", "p"), rows
+    )
+    report.say(
+        f"Test pictures by the cosine of raw pixels ({SIDE} x {SIDE}, black 1, white 0) to the "
+        f"nearest of all {len(pairs.splits['train']):,} training pictures, whatever its name. "
+        f"Clean: below {EDGES[0]:.2f}; above it are copies, and drawings that merely look alike at this "
+        "size. The pixel neighbour has the labels of all "
+        f"{len(site.known):,} training pictures with a shared name. p: McNemar's exact test, two "
+        "sides, of the pictures on which exactly one of the two is right (zero-shot / neighbour)."
+    )
+    report.figure(
+        "closeness.png",
+        "Accuracy by the cosine to the nearest training picture. Both fall where the pictures "
+        "are new; the difference between them is what the names add to copying.",
+        plots.draw_groups,
+        {name: {part: s[name] for part, s in results["by closeness"].items()} for name in right},
+        "accuracy",
+    )
+    copies = (closeness >= EDGES[0]).numpy()
+    results |= {name: all_minus_clean(r.numpy(), copies) for name, r in right.items()}
+    report.table(
+        ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p"),
+        [
+            (name, *map(s.get, CELLS), s["interval"] and interval(*s["interval"]), s["p_value"])
+            for name, s in ((name, results[name]) for name in right)
+        ],
+    )
+    report.say(
+        "All - Clean is what the overlap adds to a score (the paper's median overlap is 2.2 %); its "
+        "p is of the one-sided binomial test of the overlap against the clean part."
+    )
+    order = closeness.argsort(descending=True).tolist()
+    some = [order[k * len(order) // SHOWN] for k in range(min(SHOWN, len(order)))]
+    report.figure(
+        "nearest.png",
+        "Test pictures (left) and the training picture nearest to each (right), with the cosine, "
+        "evenly spaced from the nearest pair to the farthest.",
+        plots.draw_duplicates,
+        [side_by_side(pairs, site.tests[row], nearest[row], closeness[row]) for row in some],
+    )
+    return results
+
+
+def side_by_side(pairs, i, position, cosine):
+    """A row of plots.draw_duplicates: (test picture, training picture, title)."""
+    j = pairs.splits["train"][position]
+    title = f"{pairs.names(i)[0][:24]}\n{pairs.names(j)[0][:24]}\n{cosine:.3f}"
+    return pairs.image(i), pairs.image(j), title

@@ -1,0 +1,280 @@
+"""The test on a site never seen: its classes, shots, overlap and prompts, on a few drawn pictures."""
+
+import functools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+import eval as evaluation
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError
+from miniclip.data.icons import render, sets
+from miniclip.data.icons.dataset import Icons
+from miniclip.evaluation import linear_probe, unseen_site
+from miniclip.evaluation.context import EvalContext, open_data
+from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.unseen_site import (
+    SHOTS,
+    TEMPLATES,
+    UnseenSite,
+    bins,
+    correct,
+    curve,
+    ink,
+    labelled,
+    neighbour_right,
+    neighbours,
+    style_choices,
+    unknown_names,
+    with_shots,
+    worth,
+    zero_shot,
+)
+from miniclip.model.clip import create_model
+from miniclip.training.checkpoint import FORMAT
+
+NAMES = ("home", "car", "tree", "key", "fish", "arrow left")
+COUNTS = (9, 8, 4, 2, 2, 1)  # training pictures of each name
+
+
+def drawing(name, noise, rng):
+    """The ink of a name: its own random 8 x 8 pattern, with some cells changed."""
+    cells = np.random.default_rng(NAMES.index(name)).random((8, 8)) < 0.4
+    cells = cells ^ (rng.random((8, 8)) < noise)
+    return np.kron(cells, np.full((8, 8), 255)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """What render.pictures returns: Font Awesome draws each name twice, and some other names."""
+    rng, owned, inks = np.random.default_rng(0), [], []
+
+    def add(ink, *own):
+        owned.append([list(one) for one in own])
+        inks.append(ink)
+
+    for name, count in zip(NAMES, COUNTS):
+        for k in range(count):
+            style = ("", "outline", "filled")[k % 3]
+            add(drawing(name, 0.03, rng), (("google", "remix", "lucide")[k % 3], name, style))
+        for style in ("", "regular"):
+            add(drawing(name, 0.03, rng), ("fontawesome", name, style))
+    add(drawing("home", 0, rng), ("fontawesome", "home", ""), ("fontawesome", "tree", ""))
+    for name in ("home left", "car tree", "zebra", "zebra left"):
+        add(drawing("key", 0.5, rng), ("fontawesome", name, ""))
+    return owned, np.stack(inks)
+
+
+@pytest.fixture(scope="module")
+def pairs(drawn):
+    return Icons(drawn=drawn)
+
+
+@pytest.fixture(scope="module")
+def features(pairs):
+    tokenizer = Tokenizer.train(["home car tree key fish arrow left"], 520, context_length=16)
+    torch.manual_seed(0)
+    model = create_model("rn_icons", vocab_size=tokenizer.vocab_size).eval()
+    return FeatureCache(model, tokenizer)
+
+
+@pytest.fixture(scope="module")
+def site(features, pairs):
+    return UnseenSite(features, pairs)
+
+
+def test_the_classes_are_shared_names_and_any_name_of_a_picture_is_right(site, pairs):
+    assert site.names == tuple(sorted(NAMES))
+    assert len(site.tests) == 2 * len(NAMES) + 1 and len(site.known) == sum(COUNTS)
+    both = site.right[-1].nonzero()[:, 0].tolist()
+    assert [site.names[c] for c in both] == ["home", "tree"]
+    for c in range(len(NAMES)):
+        scores = torch.zeros(1, len(NAMES)).index_fill_(1, torch.tensor([c]), 1.0)
+        assert bool(correct(scores, site.right[-1:])) == (c in both)
+    assert correct(site.zero_shot, site.right, 99).all(), "top-99 of six classes has all of them"
+
+
+def test_no_training_picture_is_a_test_picture_and_each_row_says_its_names(site, pairs):
+    assert not {*site.tests} & {*site.known} and {*site.known} <= {*pairs.splits["train"]}
+    for i, row in zip(site.tests, site.right):
+        assert {site.names[c] for c in row.nonzero()[:, 0]} == {*pairs.names(i)} & {*site.names}
+
+
+def test_names_that_no_training_site_has_are_told_apart_by_their_words(pairs):
+    assert list(unknown_names(pairs).values()) == [
+        ["car tree", "home left"],
+        ["zebra", "zebra left"],
+    ]
+    for names in unknown_names(pairs).values():
+        assert not labelled(pairs, "train", names)[0]
+        assert len(labelled(pairs, "heldout_site", names)[0]) == 2
+
+
+def test_at_k_only_classes_with_k_training_pictures_take_part(site):
+    def all_wrong(columns, rows, k, seeds):
+        return torch.zeros(seeds, len(rows), dtype=torch.bool)
+
+    points = {k: (columns, rows) for k, columns, rows, _, _ in curve(site, all_wrong, 2)}
+    assert list(points) == [*SHOTS, "all"]
+    for k, (columns, rows) in points.items():
+        wanted = {n for n, count in zip(NAMES, COUNTS) if count >= (1 if k == "all" else k)}
+        assert {site.names[c] for c in columns} == wanted
+        # one picture more has the names home and tree
+        assert len(rows) == 2 * len(wanted) + 1
+    fixed = [columns.tolist() for _, columns, *_ in curve(site, all_wrong, 2, least=SHOTS[-1])]
+    assert len(fixed) == len(points) and all(columns == points[8][0].tolist() for columns in fixed)
+
+
+def test_zero_shot_in_a_curve_is_over_the_same_classes(site):
+    learn = neighbours(site, ink)
+    for _, columns, rows, hits, ours in curve(site, learn, 3):
+        scores = site.zero_shot[rows][:, columns].argmax(1)
+        by_hand = [bool(site.right[row, columns[c]]) for row, c in zip(rows, scores)]
+        assert ours.tolist() == by_hand and hits.shape[1] == len(rows)
+
+
+def test_a_neighbour_knows_the_names_of_its_picture_only(site):
+    similarity = site.similarity(ink)
+    assert neighbour_right(similarity, site.own, site.right).float().mean() > 0.9
+    wrong = site.own.roll(1, dims=1)
+    assert neighbour_right(similarity, wrong, site.right).float().mean() < 0.2
+    assert neighbour_right(similarity, torch.ones_like(site.own), site.right).all()
+
+
+def test_as_many_shots_as_there_are_pictures_equal_all_labels(site):
+    similarity = site.similarity(ink)
+    _, column = next((c, j) for j, c in enumerate(site.own.sum(0)) if c == 1)
+    own = site.own[:, [column]]
+    shots = unseen_site.drawn_neighbours(similarity, own, site.right[:, [column]], 1, 2)
+    some = own.any(1)
+    full = neighbour_right(similarity[:, some], own[some], site.right[:, [column]])
+    assert shots.tolist() == [full.tolist()] * 2
+
+
+def points_of(means, zero, n=400, seeds=5):
+    """Points of a curve: hits at the given rates over the same n pictures."""
+    rng = np.random.default_rng(1)
+    ours = torch.tensor(rng.random(n) < zero)
+    for k, mean in means.items():
+        yield k, None, torch.arange(n), torch.tensor(rng.random((seeds, n)) < mean), ours
+
+
+def test_how_many_shots_zero_shot_is_worth():
+    rising = {1: 0.3, 2: 0.5, 4: 0.7, 8: 0.9, "all": 0.1}
+    found = worth(points_of(rising, 0.6), 400, draws=200)
+    assert (
+        found["low"] < found["value"] < found["high"]
+        and 2 < found["low"] < 2.83 < found["high"] < 4
+    )
+    never = worth(points_of(dict.fromkeys(SHOTS, 0.1), 0.6), 400, draws=50)
+    assert set(never.values()) == {None}, "more than were tried"
+    always = worth(points_of(dict.fromkeys(SHOTS, 0.9), 0.6), 400, draws=50)
+    assert set(always.values()) == {1.0}
+
+
+def test_pictures_of_classes_without_k_labels_do_not_count():
+    ours = torch.tensor([False, True])
+    some = [(k, None, torch.tensor([0, 3]), torch.tensor([[True, True]]), ours) for k in SHOTS]
+    assert worth(some, 4, draws=1)["value"] == 1.0
+
+
+def test_each_test_picture_is_in_one_bin_of_overlap():
+    closeness = torch.tensor([1.0, 0.95, 0.949, 0.9, 0.899, 0.8, 0.799, 0.0])
+    parts = bins(closeness)
+    assert torch.stack([*parts.values()]).sum(0).tolist() == [1] * 8
+    assert [which.nonzero()[:, 0].tolist() for which in parts.values()] == [
+        [0, 1],
+        [2, 3],
+        [4, 5],
+        [6, 7],
+    ]
+
+
+def test_ink_is_one_for_a_copy_and_less_for_another_drawing(pairs):
+    x, _ = ink(pairs, [0, 1, 20])
+    assert torch.allclose(x @ x.T, (x @ x.T).T) and torch.allclose((x @ x.T).diag(), torch.ones(3))
+    assert x[0] @ x[1] > x[0] @ x[2]
+
+
+@pytest.mark.parametrize("knows", [True, False])
+def test_a_style_word_is_right_when_it_picks_the_drawing_of_its_style(pairs, knows):
+    def scores(indices, prompts, templates):
+        styles = [style for i in indices for _, _, style in pairs.owned[i]]
+        return torch.tensor(
+            [[float(p.endswith(s) == knows and s != "") for p in prompts] for s in styles]
+        )
+
+    found = style_choices(SimpleNamespace(pairs=pairs, scores=scores))
+    assert set(found) == {"", "regular"}
+    rights, chances = found["regular"]
+    assert len(rights) == len(NAMES) and all(c == 0.5 for c in chances[1:])
+    assert all(rights) if knows else not any(rights)
+
+
+def test_zero_shot_of_the_recipe_says_the_same_as_the_report(site, features, pairs):
+    found = zero_shot(features.model, features.tokenizer, pairs)
+    assert found["n"] == 13 and found["classes"] == 6
+    assert found["top-1"] == correct(site.zero_shot, site.right).float().mean().item()
+    low, high = found["intervals"]["top-1"]
+    assert low <= found["top-1"] <= high
+
+
+@pytest.fixture
+def context(features, pairs, tmp_path):
+    report = Report(tmp_path, "icons")
+    return EvalContext(features, pairs, True, None, list(TEMPLATES), {}, [], report, 2)
+
+
+def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeypatch):
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 1.0)
+    tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
+    results = evaluation.write_sections(context, tasks)
+    context.report.write()
+    assert results["zero_shot"]["of the training sites too"]["top-1"]["n"] == 13
+    assert results["shots"]["neighbour in raw pixels"]["by k"]["curve"]["all"]["classes"] == 6
+    assert results["overlap"]["by closeness"]["all"]["mcnemar"]["p_value"] <= 1
+    assert len(results["probe"]) == 7  # six classifiers, and the seconds
+    text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
+    assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
+    assert all(f"({name})" in text for name in figures)
+
+
+def test_probes_are_for_those_who_ask_and_other_sections_are_refused(context, monkeypatch):
+    written = []
+    for task in evaluation.UNSEEN_SITE:
+        write = functools.partial(lambda task, _: written.append(task) or {}, task)
+        monkeypatch.setitem(evaluation.UNSEEN_SITE, task, SimpleNamespace(write=write))
+    evaluation.write_sections(context)
+    assert written == [task for task in evaluation.UNSEEN_SITE if task != "probe"]
+    with pytest.raises(UserError, match="--task humans is not for icons; there are retrieval"):
+        evaluation.write_sections(context, ["humans"])
+
+
+def test_a_checkpoint_brings_back_the_sites_that_it_was_trained_on(drawn, monkeypatch):
+    monkeypatch.setattr(render, "pictures", lambda: drawn)
+    monkeypatch.setattr(sets, "versions", dict)
+    options = {"data": "icons", "sites": "google", "held_out_sites": "lucide"}
+    args = SimpleNamespace(data=None)
+    found, trained_on_pairs = open_data(args, {"format": FORMAT, "options": options})
+    assert trained_on_pairs and found.sites == ("google",) and found.held_out_sites == ("lucide",)
+    assert all(found.owned[i][0][0] == "lucide" for i in found.splits["heldout_site"])
+
+
+def test_with_shots_keeps_pictures_by_their_right_classes():
+    own = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    right = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
+    columns, rows = with_shots(own, right, 2)
+    assert columns.tolist() == [0] and rows.tolist() == [1]
+
+
+def test_a_probe_learns_from_features_that_are_nearly_the_same(site):
+    def collinear(source, indices):
+        x, kept = ink(source, indices)
+        return torch.nn.functional.normalize(x * 1e-2 + 1, dim=1), kept
+
+    *_, (k, _, _, hits, _) = curve(site, unseen_site.probes(site, collinear), 1)
+    assert k == "all" and hits.shape == (1, len(site.tests))
+    assert hits.float().mean() > 0.7, "the features differ by 1 %, as those of random weights"
