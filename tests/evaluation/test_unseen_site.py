@@ -282,3 +282,13 @@ def test_a_probe_learns_from_features_that_are_nearly_the_same(site):
     *_, (k, _, _, hits, _) = curve(site, unseen_site.probes(site, collinear), 1)
     assert k == "all" and hits.shape == (1, len(site.tests))
     assert hits.float().mean() > 0.7, "the features differ by 1 %, as those of random weights"
+
+
+@pytest.mark.slow
+def test_what_is_farther_away_is_reported_with_its_chance(context):
+    found = evaluation.write_sections(context, ["farther"])["farther"]
+    for kind in ("colour", "line art", "Noto"):
+        found_by_text, classes = found[kind]["text to picture"], found[kind]["classes"]
+        assert found_by_text["chance"]["R@10"] == 10 / found_by_text["gallery"]
+        assert classes["chance"] == 1 / 20 and classes["n"] > 500
+    assert found["digits"]["zero-shot"]["n"] == 600
