@@ -2,7 +2,7 @@
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
     python eval.py --checkpoint ... --task probe shift     some sections of the report only
-    python eval.py --checkpoint runs/icons/checkpoint.pt --task probe    minutes more, see UNSEEN_SITE
+    python eval.py --checkpoint runs/icons/checkpoint.pt --task probe    see UNSEEN_SITE
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"

@@ -54,7 +54,7 @@ def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
-    first, second: (n,) bool, which answers are right. Pictures that both have right, or neither, say
+    first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
     nothing of the difference; of the others half are expected on each side. Raises ValueError for
     two lengths.
     """

@@ -1,4 +1,4 @@
-"""The test on a site never seen: its classes, shots, overlap and prompts, on a few drawn pictures."""
+"""The test on a site never seen: its classes, shots, overlap and prompts, on few pictures."""
 
 import functools
 from types import SimpleNamespace
@@ -236,6 +236,10 @@ def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeyp
     assert results["zero_shot"]["of the training sites too"]["top-1"]["n"] == 13
     assert results["shots"]["neighbour in raw pixels"]["by k"]["curve"]["all"]["classes"] == 6
     assert results["overlap"]["by closeness"]["all"]["mcnemar"]["p_value"] <= 1
+    point = results["probe"]["probe on our features"]["fixed"]["curve"]["all"]
+    b, c = point["mcnemar"]["only_first"], point["mcnemar"]["only_second"]
+    n, zero = point["zero_shot"]["n"], point["zero_shot"]["value"]
+    assert b - c == round(n * (zero - point["mean"])), "paired on the same pictures"
     assert len(results["probe"]) == 7  # six classifiers, and the seconds
     text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
     assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
@@ -278,3 +282,13 @@ def test_a_probe_learns_from_features_that_are_nearly_the_same(site):
     *_, (k, _, _, hits, _) = curve(site, unseen_site.probes(site, collinear), 1)
     assert k == "all" and hits.shape == (1, len(site.tests))
     assert hits.float().mean() > 0.7, "the features differ by 1 %, as those of random weights"
+
+
+@pytest.mark.slow
+def test_what_is_farther_away_is_reported_with_its_chance(context):
+    found = evaluation.write_sections(context, ["farther"])["farther"]
+    for kind in ("colour", "line art", "Noto"):
+        found_by_text, classes = found[kind]["text to picture"], found[kind]["classes"]
+        assert found_by_text["chance"]["R@10"] == 10 / found_by_text["gallery"]
+        assert classes["chance"] == 1 / 20 and classes["n"] > 500
+    assert found["digits"]["zero-shot"]["n"] == 600

@@ -75,7 +75,7 @@ def draw_prompts(results, path):
 def draw_shots(curves, zero_shot, path, classes=()):
     """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}.
 
-    k: a number of labels, or "all", the same in all; classes: how many there are at each k, if told.
+    k: a number of labels, or "all", the same in each curve; classes: how many at each k, if told.
     """
     with _axes(path, 7.2, 4.6, loc="upper center", bbox_to_anchor=(0.5, 1.14), ncols=3) as axis:
         x = range(len(zero_shot))  # the numbers double: a logarithmic axis

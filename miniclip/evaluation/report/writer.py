@@ -70,3 +70,8 @@ def _cell(value):
 def share_cells(s):
     """A share (confidence.share) as the cells of a table: value and interval."""
     return s["value"], interval(s["low"], s["high"])
+
+
+def paired_cells(test):
+    """confidence.mcnemar as the cells of a table: the pictures that only one has right, and p."""
+    return f"{test['only_first']} / {test['only_second']}", f"{test['p_value']:.1e}"

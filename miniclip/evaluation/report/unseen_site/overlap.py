@@ -10,7 +10,7 @@ from miniclip.evaluation.confidence import interval, mcnemar, share
 from miniclip.evaluation.data_overlap import all_minus_clean
 from miniclip.evaluation.report import plots
 from miniclip.evaluation.report.data_overlap import CELLS
-from miniclip.evaluation.report.writer import share_cells
+from miniclip.evaluation.report.writer import paired_cells, share_cells
 from miniclip.evaluation.unseen_site import EDGES, SIDE, bins, correct, ink, neighbour_right
 
 SHOWN = 24  # pairs in nearest.png
@@ -37,16 +37,15 @@ def write(context):
             test = mcnemar(*(r[which].numpy() for r in right.values()))
             results["by closeness"][part] = found | {"mcnemar": test}
             cells = [cell for s in found.values() for cell in share_cells(s)]
-            ahead = f"{test['only_first']} / {test['only_second']}"
-            rows.append((part, int(which.sum()), *cells, ahead, f"{test['p_value']:.1e}"))
+            rows.append((part, int(which.sum()), *cells, *paired_cells(test)))
     report.table(
         ("cosine to training", "n", ours, "95 %", pixels, "95 %", "only one right", "p"), rows
     )
     report.say(
         f"Test pictures by the cosine of raw pixels ({SIDE} x {SIDE}, black 1, white 0) to the "
         f"nearest of all {len(pairs.splits['train']):,} training pictures, whatever its name. "
-        f"Clean: below {EDGES[0]:.2f}; above it are copies, and drawings that merely look alike at this "
-        "size. The pixel neighbour has the labels of all "
+        f"Clean: below {EDGES[0]:.2f}; above it are copies, and drawings that merely look alike at "
+        "this size. The pixel neighbour has the labels of all "
         f"{len(site.known):,} training pictures with a shared name. p: McNemar's exact test, two "
         "sides, of the pictures on which exactly one of the two is right (zero-shot / neighbour)."
     )
@@ -68,8 +67,8 @@ def write(context):
         ],
     )
     report.say(
-        "All - Clean is what the overlap adds to a score (the paper's median overlap is 2.2 %); its "
-        "p is of the one-sided binomial test of the overlap against the clean part."
+        "All - Clean is what the overlap adds to a score (the paper's median overlap is 2.2 %); "
+        "its p is of the one-sided binomial test of the overlap against the clean part."
     )
     order = closeness.argsort(descending=True).tolist()
     some = [order[k * len(order) // SHOWN] for k in range(min(SHOWN, len(order)))]

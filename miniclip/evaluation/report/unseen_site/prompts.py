@@ -55,9 +55,9 @@ def templates(context):
     every, alone = (results[p]["all"]["value"] for p in (ensemble, repr(site.templates[0])))
     report.figure(
         "prompts.png",
-        "The same pictures and classes; only the words around the name differ. The ensemble changes "
-        f"accuracy by {100 * (every - alone):+.1f} points against the first template alone (figure "
-        "4; the paper gains 5 points on average).",
+        "The same pictures and classes; only the words around the name differ. The ensemble "
+        f"changes accuracy by {100 * (every - alone):+.1f} points against the first template alone "
+        "(figure 4; the paper gains 5 points on average).",
         plots.draw_prompts,
         {p: found["all"] | {"accuracy": found["all"]["value"]} for p, found in results.items()},
     )

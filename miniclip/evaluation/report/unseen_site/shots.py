@@ -1,8 +1,8 @@
 """Section of the report: how many labelled pictures a name is worth (CLIP, section 3.1.5)."""
 
-from miniclip.evaluation.confidence import share
+from miniclip.evaluation.confidence import mcnemar, share
 from miniclip.evaluation.report import plots
-from miniclip.evaluation.report.writer import share_cells
+from miniclip.evaluation.report.writer import paired_cells, share_cells
 from miniclip.evaluation.unseen_site import SHOTS, curve, ink, neighbours, worth
 
 COLUMNS = ("labels a class", "accuracy", "seeds", "zero-shot", "95 %", "n", "classes", "chosen")
@@ -63,7 +63,23 @@ def write_curves(context, learners, figure):
         "log k (figure 7; the paper's median is 5.4). The interval is a bootstrap over test "
         f"pictures and over seeds. More than {most} were not tried; 1.0 is one or fewer."
     )
-    ours = next(iter(results.values()))
+    everything = [
+        (name, own["curve"]["all"], CHOSEN[classes])
+        for name, found in results.items()
+        for classes, own in found.items()
+    ]
+    report.table(
+        ("all labels", "accuracy", "zero-shot", "only one right", "p", COLUMNS[-1]),
+        [
+            (name, s["mean"], s["zero_shot"]["value"], *paired_cells(s["mcnemar"]), chosen)
+            for name, s, chosen in everything
+        ],
+    )
+    report.say(
+        "All labels against zero-shot on the same pictures: how many only zero-shot has right, how "
+        "many only the other, and the p of McNemar's exact test (two-sided)."
+    )
+    ours, place = next(iter(results.values())), ", ".join(context.pairs.held_out_sites)
     captions = {
         "fixed": "The lines have labels from the training sites, the dashed line has the names "
         "alone. Where a line crosses it, so many labelled pictures a class are worth as much as "
@@ -76,7 +92,7 @@ def write_curves(context, learners, figure):
             points = ours[classes]["curve"]
             report.figure(
                 file,
-                f"Accuracy on {', '.join(context.pairs.held_out_sites)}, a site never seen. {caption} "
+                f"Accuracy on {place}, a site never seen. {caption} "
                 f"Bands: the lowest and highest of {context.seeds} seeds; of zero-shot, the 95 % "
                 "interval.",
                 plots.draw_shots,
@@ -94,13 +110,15 @@ def point_cells(k, s):
 
 
 def numbers(columns, rows, hits, ours):
-    """A point of unseen_site.curve as numbers for results.json."""
+    """A point of unseen_site.curve as numbers for results.json; mcnemar: zero-shot against the
+    first draw, on the same pictures."""
     seeds = hits.float().mean(1).tolist()
     return {
         "mean": sum(seeds) / len(seeds),
         "seeds": seeds,
         "zero_shot": share(int(ours.sum()), len(rows)),
         "classes": len(columns),
+        "mcnemar": mcnemar(ours, hits[0]),
     }
 
 
