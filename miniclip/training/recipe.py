@@ -34,7 +34,7 @@ SMALL = PAPER_RESNET | dict(
 )
 ICONS = SMALL | dict(
     batch_size=512,
-    epochs=49.0,
+    epochs=90.0,
     lr=3e-3,
     weight_decay=0.2,
     eps=1e-6,
