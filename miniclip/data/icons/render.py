@@ -46,11 +46,9 @@ def coarse(ink):
     return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
 
 
-def draw_all():
-    """All sets: ([[(site, name, style), ...] of each picture], ink (n, 64, 64) uint8)."""
-    wanted = [
-        (site, *glyph) for site in sets.SETS for glyph in names.listed(site, sets.glyphs(site))
-    ]
+def draw_all(sites=tuple(sets.SETS)):
+    """The pictures of some sets: ([[(site, name, style), ...] of each picture], ink (n, 64, 64) uint8)."""
+    wanted = [(site, *glyph) for site in sites for glyph in names.listed(site, sets.glyphs(site))]
     fonts, inks, captions = {}, [], {}
     for site, path, code, own in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None):
         if path not in fonts:

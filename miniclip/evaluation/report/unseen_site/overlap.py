@@ -4,6 +4,8 @@ Copies are found by the cosine of raw pixels, which is enough for drawings of on
 white; the detector of ../data_overlap.py is for pictures with colours and crops.
 """
 
+import csv
+
 import torch
 
 from miniclip.evaluation.confidence import interval, mcnemar, share
@@ -79,7 +81,40 @@ def write(context):
         plots.draw_duplicates,
         [side_by_side(pairs, site.tests[row], nearest[row], closeness[row]) for row in some],
     )
+    right["feature neighbour, all labels"] = neighbour_right(
+        site.similarity(context.features.images), site.own, site.right
+    )
+    write_answers(site, closeness, right, report.folder / "answers.csv")
+    report.say(
+        "answers.csv has a line for each test picture: what was answered, and how near it is."
+    )
     return results
+
+
+def write_answers(site, closeness, right, path):
+    """Write a line for each test picture: its captions, its names, zero-shot's answer, the rank of
+    the first right name, the cosine to training, and whether each of `right` answers rightly."""
+    best = site.zero_shot.masked_fill(~site.right, -torch.inf).amax(1, keepdim=True)
+    ranks = (site.zero_shot > best).sum(1) + 1
+    answers = site.zero_shot.argmax(1).tolist()
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file, lineterminator="\n")
+        table.writerow(("captions", "names", "answer", "rank", "cosine", *right))
+        for row, i in enumerate(site.tests):
+            names = (site.names[c] for c in site.right[row].nonzero()[:, 0])
+            cells = (
+                int(ranks[row]),
+                f"{closeness[row]:.4f}",
+                *(int(r[row]) for r in right.values()),
+            )
+            table.writerow(
+                (
+                    "|".join(site.pairs.captions(i)),
+                    "|".join(names),
+                    site.names[answers[row]],
+                    *cells,
+                )
+            )
 
 
 def side_by_side(pairs, i, position, cosine):
