@@ -44,3 +44,41 @@ def k_in_all_and_not_of_each_class(labels, pool, k, seed):
     pool = np.unique(np.asarray(pool, int))
     chosen = np.random.default_rng(seed).permutation(pool)[: k * len(classes)]
     return sorted(chosen.tolist())
+
+
+def one_generator_shared_by_all_classes(labels, pool, k, seed):
+    shared = np.random.default_rng(seed)
+    return _draw(labels, pool, k, seed, lambda own, rng, k: shared.permutation(own)[:k])
+
+
+def each_class_draws_with_the_same_generator(labels, pool, k, seed):
+    def pick(own, rng, k):
+        return np.random.default_rng(seed).permutation(own)[:k]
+
+    return _draw(labels, pool, k, seed, pick)
+
+
+def generators_numbered_by_place_and_not_by_class(labels, pool, k, seed):
+    places = iter(range(len(labels)))
+
+    def pick(own, rng, k):
+        return np.random.default_rng((seed, next(places))).permutation(own)[:k]
+
+    return _draw(labels, pool, k, seed, pick)
+
+
+def refuses_without_naming_the_class(labels, pool, k, seed):
+    try:
+        return _draw(labels, pool, k, seed, lambda own, rng, k: rng.permutation(own)[:k])
+    except ValueError:
+        raise ValueError("too few pictures") from None
+
+
+def depends_on_the_order_of_the_pool(labels, pool, k, seed):
+    labels, chosen = np.asarray(labels), []
+    for label in np.unique(labels[list(pool)]):
+        own = [i for i in pool if labels[i] == label]
+        if len(own) < k:
+            raise ValueError(f"class {label} has {len(own)}, {k} are asked for")
+        chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
+    return sorted(chosen)
