@@ -28,7 +28,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
 from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped
-from miniclip.data.dataset import changed_packages, shuffled
+from miniclip.data.dataset import changed_packages, keep_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
@@ -197,9 +197,7 @@ def prepare(args, saved, device):
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
             pairs = open_source(args)
-        train = pairs.splits["train"]
-        if args.pairs and args.pairs < len(train):
-            pairs.splits["train"] = sorted(shuffled(train, args.seed, 0)[: args.pairs].tolist())
+        keep_pairs(pairs, args.pairs)
         if len(pairs.splits["train"]) < dist_info()[1]:
             raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
         if saved and (changed := changed_packages(saved.get("packages", {}), pairs.packages)):

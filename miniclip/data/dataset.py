@@ -89,6 +89,13 @@ def changed_packages(then, now):
     return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
 
 
+def keep_pairs(pairs, count):
+    """Train on `count` of the training pairs only, the same ones each time; None: on all."""
+    train = pairs.splits["train"]
+    if count and count < len(train):
+        pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:count].tolist())
+
+
 def text_hash(text):
     """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

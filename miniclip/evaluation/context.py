@@ -11,7 +11,7 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs
-from miniclip.data.dataset import changed_packages
+from miniclip.data.dataset import changed_packages, keep_pairs
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
@@ -41,6 +41,7 @@ def open_data(args, checkpoint):
     recorded = run if trained_on else {}
     how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
+    keep_pairs(pairs, recorded.get("pairs"))
     then = checkpoint.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")

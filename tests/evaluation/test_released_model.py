@@ -1,0 +1,70 @@
+"""The released model of icons repeats the answers in docs/icons/report/answers.csv."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+
+import miniclip
+from miniclip.data.icons import render
+from miniclip.data.icons.dataset import Icons
+from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.report.unseen_site import overlap
+from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite, ink, neighbour_right
+from miniclip.zeroshot import classifier_weights, encode_images
+
+ANSWERS = Path(__file__).parents[2] / "docs/icons/report/answers.csv"
+# two names whose cosines differ by less may change places on another processor: some hundred sums in
+# a row, each rounded to float32
+CLOSE = 1000 * torch.finfo(torch.float32).eps
+
+
+def lines(path=ANSWERS):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_zero_shot_on_font_awesome_gives_the_committed_answers():
+    model, tokenizer, _ = miniclip.load("icons")
+    pairs = Icons(drawn=render.draw_all(["fontawesome"]))
+    by_caption = {caption: i for i in range(len(pairs)) for caption in pairs.captions(i)}
+    rows = lines()
+    names = sorted({name for row in rows for name in row["names"].split("|")})
+    own = [
+        next(by_caption[c] for c in row["captions"].split("|") if c in by_caption) for row in rows
+    ]
+    features, _ = encode_images(model, pairs, own)
+    scores = features @ classifier_weights(model, tokenizer, names, TEMPLATES)
+    for row, cosines in zip(rows, scores):
+        best = cosines.max() - cosines[names.index(row["answer"])]
+        assert best < CLOSE, (
+            f"{row['captions']} is {names[cosines.argmax()]!r}, not {row['answer']!r}"
+        )
+
+
+def test_headline_figures_are_counted_from_the_committed_answers():
+    rows = lines()
+    right = sum(row["answer"] in row["names"].split("|") for row in rows)
+    assert right == sum(int(row["zero-shot"]) for row in rows), "the columns disagree"
+    assert right >= 0.60 * len(rows), f"top-1 {right / len(rows):.3f} is below .60"
+    five = sum(int(row["rank"]) <= 5 for row in rows)
+    assert five >= 0.76 * len(rows), f"top-5 {five / len(rows):.3f} is below .76"
+
+
+@pytest.mark.slow
+def test_all_sites_give_the_committed_lines_again(tmp_path):
+    model, tokenizer, _ = miniclip.load("icons")
+    site = UnseenSite(FeatureCache(model, tokenizer), Icons())
+    closeness, _ = site.similarity(ink, site.pairs.splits["train"]).max(1)
+    pixels = neighbour_right(site.similarity(ink), site.own, site.right)
+    right = {"pixel neighbour, all labels": pixels}
+    overlap.write_answers(site, closeness, right, tmp_path / "answers.csv")
+    now, then = lines(tmp_path / "answers.csv"), lines()
+    assert [row["captions"] for row in now] == [row["captions"] for row in then]
+    assert [row["names"] for row in now] == [row["names"] for row in then]
+    for new, old in zip(now, then):
+        difference = abs(float(new["cosine"]) - float(old["cosine"]))
+        assert difference < 2e-4, f"{new['captions']} is {difference:.4f} nearer or farther"
+    differ = [n["captions"] for n, o in zip(now, then) if any(n[c] != o[c] for c in right)]
+    assert len(differ) <= len(then) / 100, f"another neighbour of {differ}"
