@@ -80,6 +80,8 @@ def test_a_name_may_hold_braces():
         (["dog"], [], "templates"),
         (["dog"], ["a photo"], "a photo"),
         (["dog"], "a {}", "templates"),
+        ("dog", ["{}"], "names"),
+        (["dog"], ["{} and {}"], "once"),
     ],
 )
 def test_bad_input_is_named(names, templates, word):

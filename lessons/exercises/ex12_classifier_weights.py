@@ -1,6 +1,8 @@
-"""12  A classifier out of names.  Read lessons/12_zeroshot.md, then make this file green."""
+"""12  A classifier out of names.  Read lessons/12_zeroshot.md, then make this file green.
 
-import pytest
+The library also refuses wrong input. That is not asked here: write the classifier.
+"""
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ def classifier_weights(model, tokenizer, names, templates):
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
     alone. Raises ValueError for no names, no templates, or a template without its placeholder.
     """
-    raise NotImplementedError  # about 11 lines
+    raise NotImplementedError  # about 4 lines, with encode_texts
 
 
 class Tower:
@@ -48,39 +50,43 @@ def sentence(text):
     return encode_texts(Tower(), tokenizer, [text])[0]
 
 
+def same(found, wanted, law):
+    assert found.shape == wanted.shape, (
+        f"{law}: the shape is {tuple(found.shape)}, not {tuple(wanted.shape)}"
+    )
+    apart = (found - wanted).abs().max().item()
+    assert apart < 1e-5, f"{law}: off by up to {apart:.2g}"
+
+
 @given(st.integers(1, 5), st.integers(1, 4))
 def test_one_column_of_length_one_for_each_class(classes, templates):
     names = [f"class {k}" for k in range(classes)]
     w = weights(names, [f"{t} {{}}" for t in range(templates)])
-    assert w.shape == (16, classes)
-    torch.testing.assert_close(w.norm(dim=0), torch.ones(classes))
+    assert w.shape == (16, classes), f"want (E, classes), which is (16, {classes}): {(*w.shape,)}"
+    same(w.norm(dim=0), torch.ones(classes), "each column must have length one")
 
 
 def test_a_class_is_the_sentence_with_its_name_in_it():
-    torch.testing.assert_close(weights(["dog", "cat"], ["a {}."])[:, 1], sentence("a cat."))
+    law = "with one template, the column of cat is the sentence 'a cat.'"
+    same(weights(["dog", "cat"], ["a {}."])[:, 1], sentence("a cat."), law)
 
 
 def test_an_ensemble_is_the_mean_of_its_sentences_and_of_length_one_again():
-    mean = (sentence("a dog") + sentence("the dog")) / 2
-    torch.testing.assert_close(weights(["dog"], ["a {}", "the {}"])[:, 0], F.normalize(mean, dim=0))
+    mean = F.normalize(sentence("a dog") + sentence("the dog"), dim=0)
+    law = "two templates give the normalized mean of two sentences"
+    same(weights(["dog"], ["a {}", "the {}"])[:, 0], mean, law)
 
 
-def test_classes_keep_their_own_templates():
-    both = weights(["dog", "cat"], ["a {}", "the {}"])
-    torch.testing.assert_close(both[:, :1], weights(["dog"], ["a {}", "the {}"]))
-    torch.testing.assert_close(both[:, 1:], weights(["cat"], ["a {}", "the {}"]))
+def test_classes_keep_their_own_sentences():
+    both, law = (
+        weights(["dog", "cat"], ["a {}", "the {}"]),
+        "a column must not depend on the others",
+    )
+    same(both[:, :1], weights(["dog"], ["a {}", "the {}"]), law)
+    same(both[:, 1:], weights(["cat"], ["a {}", "the {}"]), law)
 
 
-@pytest.mark.parametrize(
-    "names, templates, word",
-    [
-        ([], ["{}"], "names"),
-        ("dog", ["{}"], "names"),
-        (["dog"], [], "templates"),
-        (["dog"], ["a photo"], "a photo"),
-        (["dog"], ["{} or {}"], "once"),
-    ],
-)
-def test_wrong_input_is_refused(names, templates, word):
-    with pytest.raises(ValueError, match=word):
-        weights(names, templates)
+def test_the_order_of_the_templates_does_not_matter():
+    names, templates = ["dog", "cat"], ["a {}", "the {}", "{}"]
+    law = "the same templates in another order are the same classifier"
+    same(weights(names, templates), weights(names, templates[::-1]), law)

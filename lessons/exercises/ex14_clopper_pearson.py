@@ -27,30 +27,42 @@ counts = st.integers(1, 80).flatmap(lambda n: st.tuples(st.integers(0, n), st.ju
 def test_at_each_end_the_sample_has_half_of_the_error(count, confidence):
     right, n = count
     low, high = clopper_pearson(right, n, confidence)
+    half = (1 - confidence) / 2
     if right > 0:
-        assert binomial_tail(right, n, low) == pytest.approx((1 - confidence) / 2, abs=1e-6)
+        above = binomial_tail(right, n, low)
+        assert above == pytest.approx(half, abs=1e-6), (
+            f"if the true share is the lower end {low:.4f}, {right} or more of {n} must have "
+            f"probability {half:.4f}; it is {above:.4f}"
+        )
     if right < n:
-        assert 1 - binomial_tail(right + 1, n, high) == pytest.approx(
-            (1 - confidence) / 2, abs=1e-6
+        below = 1 - binomial_tail(right + 1, n, high)
+        assert below == pytest.approx(half, abs=1e-6), (
+            f"if the true share is the upper end {high:.4f}, {right} or fewer of {n} must have "
+            f"probability {half:.4f}; it is {below:.4f}"
         )
 
 
 @given(counts)
 def test_it_contains_the_share_and_stays_within_0_and_1(count):
     low, high = clopper_pearson(*count)
-    assert 0 <= low <= count[0] / count[1] <= high <= 1
+    assert 0 <= low <= count[0] / count[1] <= high <= 1, (
+        f"[{low:.4f}, {high:.4f}] must lie in 0 .. 1 and hold {count[0]} / {count[1]}"
+    )
 
 
 @given(st.integers(1, 60))
 def test_nothing_right_allows_shares_of_0_and_above(n):
-    assert clopper_pearson(0, n)[0] == 0 and clopper_pearson(0, n)[1] > 0
-    assert clopper_pearson(n, n)[1] == 1 and clopper_pearson(n, n)[0] < 1
+    low, high = clopper_pearson(0, n)
+    assert low == 0 and high > 0, f"0 of {n}: [{low}, {high}] must begin at 0 and have a width"
+    low, high = clopper_pearson(n, n)
+    assert high == 1 and low < 1, f"{n} of {n}: [{low}, {high}] must end at 1 and have a width"
 
 
 def test_more_confidence_is_wider_and_more_pictures_are_narrower():
     width = [np.ptp(clopper_pearson(10, 40, c)) for c in (0.8, 0.95, 0.995)]
-    assert width == sorted(width) and width[0] < width[2]
-    assert np.ptp(clopper_pearson(100, 400)) < np.ptp(clopper_pearson(10, 40))
+    assert width[0] < width[1] < width[2], f"at .8, .95 and .995 the widths are {width}"
+    few, many = np.ptp(clopper_pearson(10, 40)), np.ptp(clopper_pearson(100, 400))
+    assert many < few, f"the same share has width {few:.3f} of 40 pictures and {many:.3f} of 400"
 
 
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.9])
@@ -60,10 +72,11 @@ def test_it_covers_the_truth_at_least_as_often_as_stated(p):
     intervals = [clopper_pearson(k, n) for k in range(n + 1)]
     covers = [low <= p <= high for low, high in intervals]
     covered = sum(at_least[k] - at_least[k + 1] for k in range(n + 1) if covers[k])
-    assert covered >= 0.95, f"covers with probability {covered:.3f}"
+    assert covered >= 0.95, f"the true share {p} is covered with probability {covered:.3f} < .95"
 
 
 @pytest.mark.parametrize("right, n", [(1, 0), (3, 2), (-1, 4)])
 def test_what_is_no_share_is_refused(right, n):
     with pytest.raises(ValueError):
         clopper_pearson(right, n)
+        pytest.fail(f"{right} of {n} is no share, and no ValueError was raised")

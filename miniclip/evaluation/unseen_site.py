@@ -246,14 +246,16 @@ def style_choices(site, splits=("heldout_site", "heldout_names")):
     for i in sorted({i for split in splits for i in pairs.splits[split]}):
         for own, name, style in pairs.owned[i]:
             drawings.setdefault((own, name), {}).setdefault(style, i)
-    for (_, name), by_style in drawings.items():
+    groups = [(name, own) for (_, name), own in drawings.items() if len({*own.values()}) > 1]
+    prompts = {f"{name} {style}".strip(): None for name, own in groups for style in own}
+    texts = site.features.classifier(list(prompts), ("{}",)).T
+    vector = dict(zip(prompts, texts))  # all at once: one by one they take a hundred times as long
+    for name, by_style in groups:
         choice = sorted({*by_style.values()})
-        if len(choice) < 2:
-            continue
-        prompts = [f"{name} {style}".strip() for style in by_style]
-        chosen = site.scores(choice, prompts, ("{}",)).argmax(0).tolist()
-        for (style, i), k in zip(by_style.items(), chosen):
+        images, _ = site.features.images(pairs, choice)
+        for style, i in by_style.items():
+            chosen = (images @ vector[f"{name} {style}".strip()]).argmax()
             rights, chances = found.setdefault(style, ([], []))
-            rights.append(choice[k] == i)
+            rights.append(choice[chosen] == i)
             chances.append(1 / len(choice))
     return found

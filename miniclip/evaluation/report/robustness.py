@@ -70,8 +70,9 @@ def shifts(context):
     )
     report.figure(
         "robustness.png",
-        "In the paper accuracy at home rises with supervision while effective robustness falls "
-        f"(figures 14 and 15). Here each point is an estimate from {n} pictures.",
+        "In the paper a probe on few labels is at home no better than zero-shot; with more labels it "
+        "gets better there, and its effective robustness falls (figures 14 and 15). Here each "
+        f"point is an estimate from {n} pictures.",
         plots.draw_robustness,
         list(points),
         [home for home, _ in points.values()],
