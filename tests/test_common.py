@@ -13,10 +13,10 @@ from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
-    "train": (train, ["--out", "run"], "open_pairs"),
+    "train": (train, ["--out", "run"], "open_source"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
-    "data": (data, [], "open_pairs"),
-    "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
+    "data": (data, [], "open_source"),
+    "pack": (pack, ["pairs.csv", "out"], "open_source"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }
 

@@ -15,7 +15,7 @@ import torch.multiprocessing as mp
 from miniclip.loss import clip_loss, contrastive_loss
 from tests.losses import grads
 
-pytestmark = pytest.mark.numerics
+pytestmark = [pytest.mark.numerics, pytest.mark.slow]
 
 LOG_SCALE = 2.6593  # log(1 / 0.07)
 N, E, WORLD = 24, 16, 2

@@ -165,6 +165,7 @@ def test_figures_without_all_runs_are_refused(trained, icons, tmp_path, capsys):
     assert "lacks 2 runs" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_contrastive_run_is_trained_by_train_py_and_tested_where_it_saw_nothing(
     icons, tmp_path, capsys
 ):

@@ -201,13 +201,17 @@ def test_ink_is_one_for_a_copy_and_less_for_another_drawing(pairs):
 
 @pytest.mark.parametrize("knows", [True, False])
 def test_a_style_word_is_right_when_it_picks_the_drawing_of_its_style(pairs, knows):
-    def scores(indices, prompts, templates):
-        styles = [style for i in indices for _, _, style in pairs.owned[i]]
-        return torch.tensor(
-            [[float(p.endswith(s) == knows and s != "") for p in prompts] for s in styles]
-        )
+    styles = sorted({style for own in pairs.owned for _, _, style in own} - {""})
 
-    found = style_choices(SimpleNamespace(pairs=pairs, scores=scores))
+    def images(_, indices):
+        drawn = [{style for _, _, style in pairs.owned[i]} for i in indices]
+        return torch.tensor([[float(s in own) for s in styles] for own in drawn]), indices
+
+    def classifier(prompts, templates):
+        return torch.tensor([[float(p.endswith(s) == knows) for p in prompts] for s in styles])
+
+    features = SimpleNamespace(images=images, classifier=classifier)
+    found = style_choices(SimpleNamespace(pairs=pairs, features=features))
     assert set(found) == {"", "regular"}
     rights, chances = found["regular"]
     assert len(rights) == len(NAMES) and all(c == 0.5 for c in chances[1:])
@@ -228,6 +232,7 @@ def context(features, pairs, tmp_path):
     return EvalContext(features, pairs, True, None, list(TEMPLATES), {}, [], report, 2)
 
 
+@pytest.mark.slow
 def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeypatch):
     monkeypatch.setattr(linear_probe, "search_strength", lambda score: 1.0)
     tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
