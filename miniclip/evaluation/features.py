@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
+from PIL import __version__ as pillow
 from tqdm import tqdm
 
 from miniclip.data import cache
@@ -31,10 +32,8 @@ class FeatureCache:
 
     def __init__(self, model, tokenizer):
         self.model, self.tokenizer = model, tokenizer
-        self._images, self._classifier = (
-            {},
-            functools.cache(functools.partial(classifier_weights, model, tokenizer)),
-        )
+        self._images = {}
+        self._classifier = functools.cache(functools.partial(classifier_weights, model, tokenizer))
 
     def images(self, source, indices):
         """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
@@ -65,14 +64,14 @@ def kept_images(model, pairs, indices):
     """encode_images for pairs, from a file of the cache where it can be: (features, indices kept).
 
     The file is used for pairs whose pictures are those of packages (all can be read), by the
-    packages' versions, the numbers of the pictures and the weights of the model.
+    packages' versions and Pillow's, the numbers of the pictures and the weights of the model.
     """
     if not pairs.packages:
         return encode_images(model, pairs, indices)
     digest = hashlib.sha256(json.dumps([*indices]).encode())
     for name, x in model.state_dict().items():
         digest.update(name.encode() + x.cpu().numpy().tobytes())
-    made_of = {"weights and pictures": digest.hexdigest(), **pairs.packages}
+    made_of = {"weights and pictures": digest.hexdigest(), "pillow": pillow, **pairs.packages}
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
     def make():
