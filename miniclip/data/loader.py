@@ -209,8 +209,8 @@ def batches(
 
     A batch is there until the next one is asked for: all use the same memory, that of a batch and of
     2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
-    training_crop, None for icons to be redrawn. unique_names: no name twice in a batch. start: how many batches to leave out, without reading them. batch_size: of all
-    ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
+    training_crop, None for icons to be redrawn. start: how many batches to leave out, without
+    reading them. unique_names: no name twice in a batch. batch_size: of all ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
     differ by one at most, and all together in order are the batch of world 1. A share comes in
     planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
     could not be read that fewer pairs than parts are left. workers: processes that load ahead, with

@@ -4,6 +4,7 @@ Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and nor
 with the mean and deviation of CLIP's training pictures. Training cuts a random square instead, which
 is the paper's only augmentation: no flip ("facing right"), no colour jitter ("a red heart").
 A crop stays 8 bits, a quarter of the bytes to copy, until `normalize` has it on the device.
+Icons, which have no colour, may be redrawn instead (`redraw`): turned, scaled, shifted, thickened.
 Left out: everything stronger. Two things differ from the released code, which ignores both:
 
 - transparent parts are white, as on a page. The colour stored under them is arbitrary, mostly black,
@@ -114,7 +115,7 @@ class Redrawing(NamedTuple):
 
     @classmethod
     def draw(cls, rng):
-        """Another hand's drawing: the ranges of which a study found that they matter."""
+        """A random one; with wider ranges zero-shot was no better (docs/icons.md)."""
         thicker = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
         shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
         return cls(rng.uniform(-0.1, 0.1), rng.uniform(0.8, 1.15), shift, thicker)

@@ -1,8 +1,8 @@
 """The recipe: hyperparameters, schedule and weight decay (CLIP, section 2.5 and appendix F).
 
 The released models have the paper's hyperparameters (tables 18 to 20); those of the small models
-were chosen on the embedded pairs. Left out: layer-wise learning rates, averaged weights, label
-smoothing.
+were chosen on the embedded pairs, those of icons on two sites that were held out for it (docs/icons.md).
+Left out: layer-wise learning rates, averaged weights, label smoothing.
 """
 
 import math
