@@ -1,12 +1,13 @@
 """The softmax of every row, as vectors: choice of the shift, underflow check, outputs.
 
-A row's loss is log(1 + z/e): e is the exponential of the matched similarity, z the sum of the others.
+A row's loss is log(1 + others/e): e is the exponential of the matched similarity, others the sum of
+the other exponentials.
 Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
 A sum of exponentials is stored as a pair (z, shift) with z = sum_j 2^(S_j - shift). The shift is one
 constant for all rows (`fixed_shift`). Where the underflow check fails (`needs_rescue`) it is the row's
-maximum instead, found by online softmax (Milakov and Gimelshein 2018). Because z leaves the match
-out, 1 - P_matched = z / (z + e) is accurate even where P_matched rounds to 1. Left out: anything with
-N x N elements.
+maximum instead, found by online softmax (Milakov and Gimelshein 2018). Because the sum leaves the
+match out, 1 - P_matched = others / (others + e) is accurate even where P_matched rounds to 1. Left
+out: anything with N x N elements.
 """
 
 import math
@@ -65,17 +66,17 @@ def merge(highest, z, largest, total):
 def loss_from_sums(z, shift, matched):
     """Each row's loss, and what the backward pass needs, from its sum; nothing cancels.
 
-    z, shift: (N,), the sum over the others and its shift; matched: (N,) float64, the matched
-    similarity in bits. Returns (loss, one_minus_p, lse): loss (N,) float64 = log(1 + z/e), in nats;
-    one_minus_p (N,) like z = z/(z + e), one minus the match's probability; lse (N,) like z =
-    log2(z + e), in bits.
+    z, shift: (N,), the sum over the others is others = z 2^shift; matched: (N,) float64, the matched
+    similarity in bits, e = 2^matched. Returns (loss, one_minus_p, lse): loss (N,) float64 =
+    log(1 + others/e), in nats; one_minus_p (N,) in z's dtype = others/(others + e), one minus the
+    match's probability; lse (N,) in z's dtype = log2(others + e), in bits.
     """
-    others = double(z).log2() + double(shift)  # log2 of z; -inf when there are no others
-    lead = LN2 * (others - matched)  # log(z/e), in nats
+    log2_others = double(z).log2() + double(shift)  # -inf when there are no others
+    lead = LN2 * (log2_others - matched)  # log(others/e), in nats
     # float64: at scale 100 similarities reach 144 bits, where float32's spacing is 1.5e-5
     loss = torch.nn.functional.softplus(lead, threshold=50)
-    lse = torch.logaddexp2(others, matched).to(z.dtype)
+    lse = torch.logaddexp2(log2_others, matched).to(z.dtype)
     # from the rounded lse, with which the backward pass computes the other probabilities: then a row
     # of the gradient adds up to zero (tried lead.sigmoid(): equal features got 20 times the error)
-    one_minus_p = torch.exp2(others - lse.double()).to(z.dtype)
+    one_minus_p = torch.exp2(log2_others - lse.double()).to(z.dtype)
     return loss, one_minus_p.to(z.device), lse.to(z.device)

@@ -31,36 +31,44 @@ def randn(*shape, seed=0):
 def test_the_first_is_kept_and_the_others_fill_the_grid(side, grid):
     positions = randn(side * side + 1, 4)
     resized = resize_positions(positions, grid)
-    assert resized.shape == (grid * grid + 1, 4)
-    assert torch.equal(resized[0], positions[0])
+    assert resized.shape == (grid * grid + 1, 4), f"shape {tuple(resized.shape)} for grid {grid}"
+    assert torch.equal(resized[0], positions[0]), "the class token's position has changed"
 
 
 @given(st.integers(1, 6))
 def test_the_same_grid_changes_nothing(side):
     positions = randn(side * side + 1, 4)
-    assert torch.allclose(resize_positions(positions, side), positions, **CLOSE)
+    moved = (resize_positions(positions, side) - positions).abs().max()
+    assert moved < CLOSE["atol"], f"the same grid moves a number by {moved:.1e}"
 
 
 @given(st.integers(1, 6), st.integers(1, 8))
 def test_what_is_constant_stays_constant(side, grid):
     positions = randn(1, 4).expand(side * side + 1, 4)
-    assert torch.allclose(resize_positions(positions, grid), positions[:1], **CLOSE)
+    moved = (resize_positions(positions, grid) - positions[:1]).abs().max()
+    assert moved < CLOSE["atol"], f"all positions are equal, but the result is {moved:.1e} away"
 
 
 def test_rows_stay_rows_and_columns_stay_columns():
     rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(4.0), indexing="ij")
     positions = torch.cat([torch.zeros(1, 2), torch.stack([rows, columns], -1).reshape(16, 2)])
     rows, columns = resize_positions(positions, 8)[1:].reshape(8, 8, 2).unbind(-1)
-    assert torch.allclose(rows, rows[:, :1].expand(8, 8), **CLOSE) and rows[7, 0] > rows[0, 0] + 2
-    assert torch.allclose(columns, columns[:1].expand(8, 8), **CLOSE)
-    assert abs(rows[3:5].mean() - 1.5) < 2e-5  # the middle is still the middle
+    why = "varies along a row of the grid, or does not grow down a column"
+    same = torch.allclose(rows, rows[:, :1].expand(8, 8), **CLOSE)
+    assert same and rows[7, 0] > rows[0, 0] + 2, f"the channel that counts rows {why}"
+    same = torch.allclose(columns, columns[:1].expand(8, 8), **CLOSE)
+    assert same, "the channel that counts columns varies down a column of the grid"
+    middle = rows[3:5].mean()
+    assert abs(middle - 1.5) < 2e-5, f"the middle of rows 0 to 3 is 1.5, but became {middle:.5f}"
 
 
 def test_shrinking_averages_instead_of_picking():
     positions = torch.zeros(8 * 8 + 1, 1, requires_grad=True)
     resize_positions(positions, 2)[1:].sum().backward()
     read = positions.grad[1:]  # how much each of the 64 cells counts in the four
-    assert read.min() > 0, f"from {read.min():.3f} to {read.max():.3f}"
+    assert read.min() > 0, (
+        f"some of the 64 cells do not count: the smallest weight is {read.min():.3f}"
+    )
 
 
 @given(st.sampled_from([3, 4, 9, 11]))

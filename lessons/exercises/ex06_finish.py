@@ -13,10 +13,10 @@ LN2 = math.log(2)
 def loss_from_sums(z, shift, matched):
     """Each row's loss, and what the backward pass needs, from its sum; nothing cancels.
 
-    z, shift: (N,), the sum over the others and its shift; matched: (N,) float64, the matched
-    similarity in bits. Returns (loss, one_minus_p, lse): loss (N,) float64 = log(1 + z/e), in nats;
-    one_minus_p (N,) like z = z/(z + e), one minus the match's probability; lse (N,) like z =
-    log2(z + e), in bits.
+    z, shift: (N,), the sum over the others is others = z 2^shift; matched: (N,) float64, the matched
+    similarity in bits, e = 2^matched. Returns (loss, one_minus_p, lse): loss (N,) float64 =
+    log(1 + others/e), in nats; one_minus_p (N,) in z's dtype = others/(others + e), one minus the
+    match's probability; lse (N,) in z's dtype = log2(others + e), in bits.
     """
     raise NotImplementedError  # about 5 lines
 
@@ -31,33 +31,42 @@ def one(z, shift, matched, dtype=torch.float32):
     )
 
 
+def equal(name, found, want, within):
+    assert abs(found - want) <= within, f"{name} is {found:.9g} and should be {want:.9g}"
+
+
 @given(st.floats(1e-3, 1e3), scale_log2, st.floats(-20, 20))
 def test_it_is_the_softmax_of_the_match(z, shift, lead):
     """With others = z 2^shift and e = 2^matched: log(1 + others / e), and the share of others."""
     loss, one_minus_p, lse = one(z, shift, shift + math.log2(z) - lead, torch.float64)
     ratio = 2.0**lead
-    assert abs(loss / math.log1p(ratio) - 1) < 1e-9
-    assert abs(one_minus_p / (ratio / (1 + ratio)) - 1) < 1e-9
-    assert abs(lse - (shift + math.log2(z) + math.log2(1 + 1 / ratio))) < 1e-9
+    equal("loss, in nats,", loss, math.log1p(ratio), within=1e-9 * math.log1p(ratio))
+    want = ratio / (1 + ratio)
+    equal("one_minus_p", one_minus_p, want, within=1e-9 * want)
+    want = shift + math.log2(z) + math.log2(1 + 1 / ratio)
+    equal("lse, in bits,", lse, want, within=1e-9)
 
 
 @given(st.floats(20, 100))
 def test_a_perfect_match_still_has_a_loss(lead):
     """Others at 2^-lead of the match: 1 - P is that, though P rounds to 1."""
     loss, one_minus_p, _ = one(1.0, 0.0, lead, torch.float64)
-    assert abs(loss / 2.0**-lead - 1) < 1e-5 and abs(one_minus_p / 2.0**-lead - 1) < 1e-5
+    equal("loss, in nats,", loss, 2.0**-lead, within=1e-5 * 2.0**-lead)
+    equal("one_minus_p", one_minus_p, 2.0**-lead, within=1e-5 * 2.0**-lead)
 
 
 @given(scale_log2)
 def test_one_pair_has_no_loss(matched):
     loss, one_minus_p, lse = one(0.0, 0.0, matched, torch.float64)
-    assert loss == 0 and one_minus_p == 0 and lse == matched
+    found = (loss, one_minus_p, lse)
+    assert found == (0, 0, matched), f"without others (z = 0) the three are {found}"
 
 
 @given(st.floats(100, 1000))
 def test_a_match_far_behind_costs_its_distance_to_the_others(behind):
     loss, one_minus_p, _ = one(1.0, 0.0, -behind)
-    assert abs(loss - behind * LN2) < 1e-9 and one_minus_p == 1
+    equal("loss, in nats,", loss, behind * LN2, within=1e-9)
+    equal("one_minus_p", one_minus_p, 1, within=0)
 
 
 @given(st.floats(0.5, 2.0), st.floats(100, 144), st.floats(0, 10))
@@ -66,7 +75,11 @@ def test_one_minus_p_is_the_sum_of_the_backward_pass(z, shift, lead):
     z32, shift32 = torch.tensor([z]), torch.tensor([shift])
     others = z32.double().log2() + shift32.double()
     _, one_minus_p, lse = loss_from_sums(z32, shift32, others + lead)
-    assert one_minus_p.dtype == lse.dtype == torch.float32
+    dtypes = one_minus_p.dtype, lse.dtype
+    assert dtypes == (z32.dtype,) * 2, f"one_minus_p and lse should be like z, but are {dtypes}"
     summed = torch.exp2(others - lse.double())
     # one_minus_p is rounded once, by up to 6e-8 of itself
-    assert abs(one_minus_p.double() / summed - 1) < 2e-7
+    error = abs(one_minus_p.double() / summed - 1).item()
+    assert error < 2e-7, (
+        f"one_minus_p is off by {error:.1e} from the sum of 2^(S - lse), lse rounded"
+    )

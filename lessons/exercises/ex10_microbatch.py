@@ -101,9 +101,12 @@ def test_the_gradients_are_those_of_the_whole_batch(sizes):
     model.zero_grad()
     parts = split(images, tokens, sizes)
     got, image, text, scale = microbatch_step(model, parts, contrastive_loss)
-    torch.testing.assert_close(got, loss)
-    assert image.shape == text.shape == (sum(sizes), 128) and not image.requires_grad
-    assert scale == model.logit_scale.exp()
+    assert abs(got - loss) < 1e-9, f"the loss is {got:.6f}, but that of the whole batch {loss:.6f}"
+    shapes = (*image.shape,), (*text.shape,)
+    assert shapes == ((sum(sizes), 128),) * 2, f"image and text are {shapes}, not the whole batch"
+    assert not image.requires_grad, "the features are not detached"
+    right = model.logit_scale.exp().item()
+    assert scale == right, f"the scale is {scale:.4f}, but exp(logit_scale) is {right:.4f}"
     close(gradients(model), want)
 
 
@@ -118,14 +121,17 @@ def test_gradients_are_added_to_those_that_are_there():
 def test_one_part_at_a_time_and_features_first_without_gradients():
     model = Watched(small())
     microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
-    assert [count for count, *_ in model.calls] == [2, 2, 1, 2, 2, 1]
-    assert [keeps for _, keeps, _ in model.calls] == [False] * 3 + [True] * 3
+    counts = [count for count, *_ in model.calls]
+    assert counts == [2, 2, 1, 2, 2, 1], f"two loops over parts of 2, 2, 1, but had {counts} pairs"
+    keeps = [keeps for _, keeps, _ in model.calls]
+    assert keeps == [False] * 3 + [True] * 3, f"whether a forward pass keeps activations: {keeps}"
 
 
 def test_ranks_average_once_at_the_last_part():
     model = Watched(small())
     microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
-    assert [quiet for _, keeps, quiet in model.calls if keeps] == [True, True, False]
+    quiet = [quiet for _, keeps, quiet in model.calls if keeps]
+    assert quiet == [True, True, False], f"no_sync() is for all parts but the last, not {quiet}"
 
 
 def test_each_part_is_prepared_just_before_its_forward_pass():
@@ -138,7 +144,9 @@ def test_each_part_is_prepared_just_before_its_forward_pass():
 
     parts = split(images.float(), tokens, (2, 2))
     microbatch_step(model, parts, contrastive_loss, prepare)
-    assert order == [(calls, torch.float32) for calls in range(4)]
+    before = [calls for calls, _ in order]
+    assert before == [0, 1, 2, 3], f"forward passes before each call of prepare: {before}"
+    assert {dtype for _, dtype in order} == {torch.float32}, "prepare was given a prepared part"
 
 
 def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():
@@ -163,7 +171,8 @@ def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():
     parts = split(*batch(model, 4), (2, 2))
     microbatch_step(model, parts, watched, None, autocast)
     assert len(opened) == 4, f"autocast was opened {len(opened)} times for 4 forward passes"
-    assert set(inside) == {("forward", True), ("loss", False), ("backward", False)}, inside
+    want = {("forward", True), ("loss", False), ("backward", False)}
+    assert set(inside) == want, f"where autocast was open: {sorted(set(inside))}"
 
 
 def test_batch_norm_counts_each_part_once():
@@ -174,4 +183,5 @@ def test_batch_norm_counts_each_part_once():
     before = model.visual.bn1.num_batches_tracked.item()
     microbatch_step(model, [(images, tokens)], contrastive_loss)
     close(gradients(model), want)
-    assert model.visual.bn1.num_batches_tracked.item() == before + 1
+    counted = model.visual.bn1.num_batches_tracked.item() - before
+    assert counted == 1, f"batch norm updated its averages {counted} times for one part"

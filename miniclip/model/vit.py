@@ -2,7 +2,7 @@
 
 Cut the picture into squares, project each to a vector, put a class token in front, add positions,
 and run the blocks of transformer.py without a causal mask. The class token's last activation is the
-feature. CLIP's one change is the extra LayerNorm before the blocks (ln_pre).
+feature. CLIP adds a LayerNorm before the blocks (ln_pre) and changes the initialization.
 Left out: patch dropout, other poolings, and registers, which came later.
 """
 

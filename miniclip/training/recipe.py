@@ -60,7 +60,7 @@ def recipe(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's two groups: matrices and convolutions are decayed; gains, biases, the scale not."""
+    """AdamW's groups: matrices, convolutions, embedding tables are decayed; vectors, the scale not."""
     matrices = [p for p in model.parameters() if p.ndim >= 2]
     vectors = [p for p in model.parameters() if p.ndim < 2]
     return [

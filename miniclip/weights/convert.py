@@ -3,7 +3,7 @@
 files.py opens the file, architecture.py finds the architecture from the shapes of the tensors, and
 every tensor is checked here by name and shape before a model is built. No shape tells the activation
 (GELU or QuickGELU), so it must be written down somewhere: weights run with the wrong one raise no
-error and lose up to 2.7 points on ImageNet.
+error and lose accuracy.
 Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
 """
 
