@@ -76,6 +76,7 @@ def loss_from_sums(z, shift, matched):
     loss = torch.nn.functional.softplus(lead, threshold=50)
     lse = torch.logaddexp2(others, matched).to(z.dtype)
     # from the rounded lse, with which the backward pass computes the other probabilities: then a row
-    # of the gradient adds up to zero (tried lead.sigmoid(): equal features got 20 times the error)
+    # of P, less 1 at the match, adds up to zero (tried lead.sigmoid(): equal features got 20 times
+    # the error)
     one_minus_p = torch.exp2(others - lse.double()).to(z.dtype)
     return loss, one_minus_p.to(z.device), lse.to(z.device)
