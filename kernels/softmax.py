@@ -28,13 +28,13 @@ def fixed_shift(scale_log2, count):
     """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
 
     scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
-    Returns (shift, floor): shift a 0-d tensor, floor a float for `needs_rescue`.
+    Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
     A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
     zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
     """
     room = math.ceil(math.log2(max(count, 2)))
-    # a whole number, so that S - shift is exact; otherwise each sum is off by up to 3e-6 of itself
+    # whole: S - shift is exact where |S| >= 64; else it rounds by up to 2^-18, 3e-6 of the element
     return scale_log2.floor() - (124 - room), 2.0 ** (room - 102)
 
 
@@ -77,6 +77,7 @@ def loss_from_sums(z, shift, matched):
     loss = torch.nn.functional.softplus(lead, threshold=50)
     lse = torch.logaddexp2(log2_others, matched).to(z.dtype)
     # from the rounded lse, with which the backward pass computes the other probabilities: then a row
-    # of the gradient adds up to zero (tried lead.sigmoid(): equal features got 20 times the error)
+    # of P, less 1 at the match, adds up to zero (tried lead.sigmoid(): equal features got 20 times
+    # the error)
     one_minus_p = torch.exp2(log2_others - lse.double()).to(z.dtype)
     return loss, one_minus_p.to(z.device), lse.to(z.device)

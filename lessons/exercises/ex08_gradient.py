@@ -37,6 +37,10 @@ def gradient(
 seeds, widths = st.integers(0, 10**6), st.integers(2, 12)
 
 
+def close(got, true, why, **tolerance):
+    torch.testing.assert_close(got, true, **tolerance, msg=lambda m: f"{why}: {m}")
+
+
 def block(n, d, seed):
     """Unit rows and columns, the scale, and the four vectors of the forward pass."""
     generator = torch.Generator().manual_seed(seed)
@@ -60,8 +64,8 @@ def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
     (sums_of_logs / 2 - scaled.diagonal().sum()).backward()
     g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
     nats = scale_log2 * torch.log(torch.tensor(2.0))
-    torch.testing.assert_close(g_rows * unit * nats, x.grad)
-    torch.testing.assert_close(g_columns * unit * nats, y.grad)
+    close(g_rows * unit * nats, x.grad, "the rows' gradient, against autograd")
+    close(g_columns * unit * nats, y.grad, "the columns' gradient, against autograd")
 
 
 @given(st.integers(2, 12), widths, seeds, st.data())
@@ -75,8 +79,10 @@ def test_ranks_share_the_work(n, d, seed, data):
     for part in (slice(0, cut), slice(cut, n)):
         vectors = lse_rows[part], lse_columns, p_rows[part], p_columns
         parts.append(gradient(rows[part], columns, scale_log2, *vectors, part.start, n))
-    torch.testing.assert_close(torch.cat([p[0] * p[2] for p in parts]), whole[0] * whole[2])
-    torch.testing.assert_close(sum(p[1] * p[2] for p in parts), whole[1] * whole[2])
+    of_rows = torch.cat([p[0] * p[2] for p in parts])
+    close(of_rows, whole[0] * whole[2], f"the rows' gradients, cut at {cut}")
+    of_columns = sum(p[1] * p[2] for p in parts)
+    close(of_columns, whole[1] * whole[2], f"the sum of the columns' gradients, cut at {cut}")
 
 
 def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
@@ -87,4 +93,4 @@ def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
     g_rows, _, unit = gradient(rows, rows, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, 3)
     want = torch.full((3, 3), 2.0**-30).fill_diagonal_(-(2.0**-29))
     # float32: S is rounded at 30 bits, by up to 2e-6, and exp2 makes 1.3e-6 of the result of that
-    torch.testing.assert_close(g_rows * unit, want, rtol=1e-5, atol=0)
+    close(g_rows * unit, want, "a probability of 1 - 2e-9 lost its gradient", rtol=1e-5, atol=0)

@@ -23,6 +23,10 @@ def normalize_backward(g, xhat, norm, factor, dtype):
 rows, widths, seeds = st.integers(1, 20), st.integers(1, 30), st.integers(0, 10**6)
 
 
+def close(got, true, why, **tolerance):
+    torch.testing.assert_close(got, true, **tolerance, msg=lambda m: f"{why}: {m}")
+
+
 def numbers(m, d, seed):
     return torch.randn(2, m, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
@@ -34,7 +38,7 @@ def test_it_is_what_autograd_says(m, d, seed, factor, size):
     (x / x.norm(dim=1, keepdim=True)).backward(factor * g)
     xhat, norm = normalize(x.detach(), torch.float64)
     dx, _ = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
-    torch.testing.assert_close(dx, x.grad)
+    close(dx, x.grad, "dx, against autograd")
 
 
 @given(rows, widths, seeds, st.floats(0.1, 10))
@@ -42,7 +46,7 @@ def test_row_dot_is_each_row_s_part_of_the_scale_s_gradient(m, d, seed, factor):
     x, g = numbers(m, d, seed)
     xhat, norm = normalize(x, torch.float64)
     _, row_dot = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
-    torch.testing.assert_close(row_dot, factor * (xhat * g).sum(1))
+    close(row_dot, factor * (xhat * g).sum(1), "row_dot is not <xhat, factor g>")
 
 
 @given(rows, widths, seeds)
@@ -50,7 +54,8 @@ def test_the_gradient_is_perpendicular_to_the_row(m, d, seed):
     x, g = numbers(m, d, seed)
     xhat, norm = normalize(x, torch.float64)
     dx, _ = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
-    assert ((dx * xhat).sum(1).abs() * norm < 1e-12 * (1 + g.norm(dim=1))).all()
+    along = (dx * xhat).sum(1).abs() * norm
+    assert (along < 1e-12 * (1 + g.norm(dim=1))).all(), f"dx has a part along the row: {along}"
 
 
 @given(rows, widths, seeds)
@@ -59,7 +64,8 @@ def test_a_zero_row_has_zero_gradient(m, d, seed):
     x[0] = 0
     xhat, norm = normalize(x, torch.float64)
     dx, row_dot = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
-    assert not dx[0].any() and row_dot[0] == 0 and torch.isfinite(dx).all()
+    assert not dx[0].any(), f"a row of zeros got the gradient {dx[0]}"
+    assert row_dot[0] == 0 and torch.isfinite(dx).all(), f"row_dot {row_dot}, dx {dx}"
 
 
 @given(rows, widths, seeds, st.sampled_from([torch.float16, torch.bfloat16, torch.float32]))
@@ -67,4 +73,5 @@ def test_it_comes_in_the_dtype_of_the_feature(m, d, seed, dtype):
     x, g = (t.float() for t in numbers(m, d, seed))
     xhat, norm = normalize(x.to(dtype), torch.float32)
     dx, row_dot = normalize_backward(g, xhat, norm, 1.0, dtype)
-    assert dx.dtype == dtype and row_dot.dtype == torch.float32
+    assert dx.dtype == dtype, f"the feature is {dtype}, its gradient {dx.dtype}"
+    assert row_dot.dtype == torch.float32, f"row_dot comes in g's dtype, not in {row_dot.dtype}"

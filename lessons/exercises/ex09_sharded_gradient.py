@@ -7,12 +7,14 @@ order: rows, row_norm (this rank's images as unit rows, and their lengths), colu
 texts of all ranks as unit rows; the lengths of *this rank's* texts), scale_log2 (the scale in bits:
 exp(logit_scale) / LN2), and four more vectors, which ops.gradient takes as they are. You need:
 
+    ops.default_chunk(number of columns, dtype of rows) -> what `chunk` is where it is None
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
         see its docstring in kernels/reference.py
     ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
-        takes factor * g back through x / |x|; the sum of row_dot over all rows of all ranks is the
-        scale's gradient
-    collectives.scatter, .total, .offset, .world
+        takes factor * g back through x / |x|. With the factor of the loss, the sum of row_dot over all
+        rows of all ranks is the scale's gradient
+    collectives.scatter (N, D) -> (M, D), summed over ranks; .total, a sum over ranks, the same on all;
+    .offset, this rank's first column; .world
 """
 
 import pytest
@@ -74,7 +76,7 @@ def close(got, true, why):
 def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
     pairs = *batch(n, seed), torch.tensor(log_scale).double()
     for got, true, name in zip(yours([n], *pairs)[0], truth(*pairs), ("image", "text", "scale")):
-        close(got.reshape(true.shape), true, name)
+        close(got.reshape(true.shape), true, f"{name}, on one rank")
 
 
 @worlds

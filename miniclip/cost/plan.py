@@ -162,7 +162,7 @@ def wire_bytes(batch_size, world, width, parameters):
         "gradients of the weights, all-reduced": 2 * share * 4 * parameters,
         "texts in fp16, gathered": share * n * (2 * width + 8),  # and the matched similarity
         "their gradients, reduce-scattered": share * n * 4 * width,
-        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # and twice more where one underflowed
+        "column sums, all-reduced": 2 * share * 3 * 4 * n,  # sums; maxima and sums of `merge`
     }
 
 
