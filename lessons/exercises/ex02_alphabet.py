@@ -19,7 +19,7 @@ def byte_alphabet():
 def test_every_byte_has_a_character_of_its_own():
     alphabet = byte_alphabet()
     assert sorted(alphabet) == list(range(256))
-    assert len(set(alphabet.values())) == 256
+    assert len(set(alphabet.values())) == 256, "two bytes have the same character"
 
 
 def test_every_character_can_be_seen():
@@ -37,7 +37,7 @@ def test_nothing_is_lost(data):
 
 def test_what_latin_1_can_print_stands_for_itself_and_comes_first():
     pairs = list(byte_alphabet().items())
-    assert pairs[0] == (33, "!") and pairs[187] == (255, "ÿ")
+    assert pairs[0] == (33, "!") and pairs[187] == (255, "ÿ"), "188 bytes: from ! to ÿ"
     assert all(chr(byte) == character for byte, character in pairs[:188])
 
 

@@ -49,7 +49,8 @@ def test_each_merge_is_the_smallest_of_the_most_frequent_pairs_of_its_time(corpu
     for pair, new in learn_merges(corpus, n, 10).items():
         pairs = count(words)
         most = max(pairs.values())
-        assert pair == min(p for p in pairs if pairs[p] == most)
+        best = min(p for p in pairs if pairs[p] == most)
+        assert pair == best, f"{pair} was joined before {best}, which is more frequent or smaller"
         assert most > 1, "what occurs once teaches nothing"
         words = {word: (merge(ids, pair, new), times) for word, (ids, times) in words.items()}
 
@@ -59,13 +60,14 @@ def test_it_ends_when_no_pair_occurs_twice_and_not_before(corpus):
     words = {word: (list(word), times) for word, times in corpus.items()}
     for pair, new in learn_merges(corpus, 1000, 10).items():
         words = {word: (merge(ids, pair, new), times) for word, (ids, times) in words.items()}
-    assert max(count(words).values(), default=0) < 2
+    assert max(count(words).values(), default=0) < 2, "a pair that occurs twice is left"
 
 
 @given(corpora, st.integers(0, 9))
 def test_ids_count_up_from_the_first(corpus, n):
     ids = list(learn_merges(corpus, n, 10).values())
-    assert ids == list(range(10, 10 + len(ids))) and len(ids) <= n
+    assert len(ids) <= n, "more merges than asked for"
+    assert ids == list(range(10, 10 + len(ids))), "the ids do not count up from the first"
 
 
 @given(corpora)

@@ -22,26 +22,27 @@ def test_nothing_is_lost(symbols, pair):
     undone = []
     for symbol in merge(symbols, pair, 9):
         undone += pair if symbol == 9 else [symbol]
-    assert undone == symbols
+    assert undone == symbols, "split again, the result is not what came in"
 
 
 @given(st.lists(few), st.tuples(few, few))
 def test_no_such_pair_is_left(symbols, pair):
     merged = merge(symbols, pair, 9)
-    assert pair not in zip(merged, merged[1:])
+    assert pair not in zip(merged, merged[1:]), f"{pair} still occurs in {merged}"
 
 
 @given(st.integers(0, 9))
 def test_equal_neighbours_are_joined_from_the_left(n):
-    assert merge([1] * n, (1, 1), 9) == [9] * (n // 2) + [1] * (n % 2)
+    want = [9] * (n // 2) + [1] * (n % 2)
+    assert merge([1] * n, (1, 1), 9) == want, "not joined in twos from the left"
 
 
 @given(st.lists(few), st.tuples(few, few))
 def test_the_argument_is_left_alone(symbols, pair):
     before = list(symbols)
     merge(symbols, pair, 9)
-    assert symbols == before
+    assert symbols == before, "the list that was passed in has changed"
 
 
 def test_what_is_joined_now_is_not_joined_again():
-    assert merge([1, 1, 1, 1], (1, 1), 1) == [1, 1]
+    assert merge([1, 1, 1, 1], (1, 1), 1) == [1, 1], "an id that was made is joined again"

@@ -31,14 +31,15 @@ def undone(symbols, merges):
 @given(words, corpora)
 def test_nothing_is_lost(word, corpus):
     merges = learn_merges(corpus, 9, 10)
-    assert undone(segment(word, merges), merges) == word
+    assert undone(segment(word, merges), merges) == word, "the entries do not spell the word"
 
 
 @given(words, corpora)
 def test_nothing_is_left_to_join(word, corpus):
     merges = learn_merges(corpus, 9, 10)
     out = segment(word, merges)
-    assert not any(pair in merges for pair in zip(out, out[1:]))
+    left = [pair for pair in zip(out, out[1:]) if pair in merges]
+    assert not left, f"merges that still apply: {left}"
 
 
 @given(words, corpora)
@@ -47,7 +48,7 @@ def test_it_is_the_merges_of_training_in_their_order(word, corpus):
     want = word
     for pair, new in merges.items():
         want = merge(want, pair, new)
-    assert segment(word, merges) == want
+    assert segment(word, merges) == want, "not what the merges give one after another"
 
 
 def test_what_was_learned_first_goes_first_wherever_it_stands():

@@ -28,7 +28,7 @@ lengths, seeds = st.integers(1, 7), st.integers(0, 99)
 def test_the_weights_are_an_average(length, causal, seed):
     q, k, v = qkv(length, seed=seed)
     ones = attention(q, k, torch.ones_like(v), causal)
-    assert torch.allclose(ones, torch.ones_like(v))  # positive, of sum 1
+    assert torch.allclose(ones, torch.ones_like(v)), "a query's weights do not sum to 1"
 
 
 @given(lengths, lengths, seeds)
@@ -37,7 +37,7 @@ def test_a_query_alone_is_the_formula(length, keys, seed):
     for i in range(length):
         weights = ((q[:, :, i : i + 1] * k).sum(-1) / 2).exp()  # sqrt(4) is 2
         want = (weights[..., None] * v).sum(2) / weights.sum(-1, keepdim=True)
-        assert torch.allclose(attention(q, k, v)[:, :, i], want)
+        assert torch.allclose(attention(q, k, v)[:, :, i], want), f"query {i}: not the formula"
 
 
 @given(st.integers(2, 7), seeds, st.data())
@@ -47,22 +47,25 @@ def test_causal_a_later_position_never_changes_an_earlier_one(length, seed, data
     for a, b in zip(first, second):
         b[:, :, :cut] = a[:, :, :cut]
     before, after = attention(*first, causal=True), attention(*second, causal=True)
-    assert torch.allclose(before[:, :, :cut], after[:, :, :cut])
+    same = torch.allclose(before[:, :, :cut], after[:, :, :cut])
+    assert same, f"a change at positions from {cut} on reached an earlier one"
 
 
 @given(lengths, seeds)
 def test_causal_the_last_position_sees_everything(length, seed):
     q, k, v = qkv(length, seed=seed)
     last = attention(q, k, v, causal=True)[:, :, -1]
-    assert torch.allclose(last, attention(q, k, v)[:, :, -1])
+    want = attention(q, k, v)[:, :, -1]
+    assert torch.allclose(last, want), "the mask hides something from the last position"
 
 
 @given(lengths, seeds)
 def test_causal_the_first_position_sees_itself(length, seed):
     q, k, v = qkv(length, seed=seed)
-    assert torch.allclose(attention(q, k, v, causal=True)[:, :, 0], v[:, :, 0])
+    first = attention(q, k, v, causal=True)[:, :, 0]
+    assert torch.allclose(first, v[:, :, 0]), "position 0 must read its own value and no other"
 
 
 def test_large_scores_do_not_overflow():
     q, k, v = qkv(3)
-    assert attention(1000 * q, 1000 * k, v).isfinite().all()
+    assert attention(1000 * q, 1000 * k, v).isfinite().all(), "exp of a large score overflows"

@@ -33,7 +33,10 @@ def test_each_text_is_read_at_its_own_end(text):
     tokens, ends = text
     x = torch.arange(len(tokens) * 8.0).reshape(len(tokens), 8, 1).repeat(1, 1, 3)
     want = torch.tensor([[row * 8.0 + end] * 3 for row, end in enumerate(ends)])
-    assert torch.equal(at_end_token(x, tokens), want)
+    got = at_end_token(x, tokens)
+    assert got.shape == want.shape, f"a shape of {tuple(got.shape)}, not {tuple(want.shape)}"
+    read = (got[:, 0] % 8).tolist()
+    assert torch.equal(got, want), f"positions {read} were read, the ends are at {ends}"
 
 
 @given(texts())
@@ -42,4 +45,5 @@ def test_the_gradient_reaches_one_position_a_text(text):
     x = torch.zeros(len(tokens), 8, 3, requires_grad=True)
     at_end_token(x, tokens).sum().backward()
     reached = x.grad.sum(2).nonzero().tolist()
-    assert reached == [[row, end] for row, end in enumerate(ends)]
+    want = [[row, end] for row, end in enumerate(ends)]
+    assert reached == want, "the gradient reaches other (text, position) pairs than the ends"

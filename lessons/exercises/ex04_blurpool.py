@@ -48,15 +48,17 @@ taps, sides = st.sampled_from(list(TAPS)), st.integers(2, 9)
 @given(sides, sides)
 def test_two_taps_are_average_pooling(height, width):
     x = randn(2, 3, height, width)
-    assert torch.allclose(BlurPool()(x), F.avg_pool2d(x, 2), **CLOSE)
+    assert torch.allclose(BlurPool()(x), F.avg_pool2d(x, 2), **CLOSE), "not the mean of 2x2 pixels"
 
 
 @given(taps, sides, sides)
 def test_a_constant_stays_constant_up_to_the_edge(taps, height, width):
     y = BlurPool(taps=taps)(torch.full((1, 2, height, width), 3.0))
-    assert torch.allclose(y, torch.tensor(3.0), **CLOSE)
+    low, high = y.aminmax()
+    assert torch.allclose(y, torch.tensor(3.0), **CLOSE), f"all 3 became {low:.2f} to {high:.2f}"
     up = taps > 2
-    assert y.shape == (1, 2, (height + up) // 2, (width + up) // 2)
+    want = (1, 2, (height + up) // 2, (width + up) // 2)
+    assert y.shape == want, f"{height} x {width} became {tuple(y.shape)}, not {want}"
 
 
 @given(st.sampled_from([3, 5]), st.integers(2, 3))
@@ -66,7 +68,9 @@ def test_a_dot_becomes_the_filter(taps, stride):
     padded = torch.zeros(13, 13)
     low = 6 - taps // 2
     padded[low : low + taps, low : low + taps] = blur_filter(taps)
-    assert torch.allclose(BlurPool(stride, taps)(x)[0, 0], padded[::stride, ::stride], **CLOSE)
+    got, want = BlurPool(stride, taps)(x)[0, 0], padded[::stride, ::stride]
+    assert got.shape == want.shape, f"13 x 13 at stride {stride} became {tuple(got.shape)}"
+    assert torch.allclose(got, want, **CLOSE), f"{taps} taps: a dot is not the filter"
 
 
 @given(taps)
@@ -75,10 +79,11 @@ def test_channels_do_not_mix(taps):
     y = BlurPool(taps=taps)(x)
     for channel in range(3):
         alone = BlurPool(taps=taps)(x[:, channel : channel + 1])
-        assert torch.allclose(y[:, channel : channel + 1], alone, **CLOSE)
+        same = torch.allclose(y[:, channel : channel + 1], alone, **CLOSE)
+        assert same, f"channel {channel} is another one when the others are there"
 
 
 @given(taps)
 def test_a_stride_of_one_changes_nothing(taps):
     x = randn(1, 2, 5, 5)
-    assert torch.equal(BlurPool(1, taps)(x), x)
+    assert torch.equal(BlurPool(1, taps)(x), x), "stride 1 must return its input"

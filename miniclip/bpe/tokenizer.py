@@ -8,9 +8,9 @@ this order,
 
 An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
 merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why the ids
-are equal. They also equal those of open_clip's tokenizer, with one exception: "<end_of_text>" in a
-caption is text here, while open_clip reads it as the end token. Left out: dropout of merges, and
-vocabularies that split text into other words than CLIP's.
+are equal. They also equal those of open_clip's tokenizer, with one exception: "<start_of_text>" and
+"<end_of_text>" in a caption are text here, while open_clip reads them as its start and end tokens.
+Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
 """
 
 import gzip

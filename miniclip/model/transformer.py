@@ -30,7 +30,7 @@ def attention(q, k, v, causal=False):
 
     q, k, v: (N, heads, L, d). Returns (N, heads, L, d). causal: position i reads 0 to i only.
     """
-    # one kernel that never stores the (L, L) weights; is_causal also skips the half it masks
+    # its fused kernels never store the (L, L) weights, and with is_causal skip the half it masks
     return F.scaled_dot_product_attention(q, k, v, is_causal=causal)
 
 
