@@ -5,6 +5,7 @@ import pytest
 from miniclip.benchmarks import tokenizer
 
 
+@pytest.mark.slow
 def test_it_prints_a_row_for_each_tokenizer(capsys, monkeypatch):
     pytest.importorskip("open_clip")
     for name in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):  # the command sets both

@@ -10,6 +10,7 @@ from tests.rounding import tower_error
 pytestmark = pytest.mark.numerics
 
 
+@pytest.mark.slow
 def test_it_times_both_passes_and_a_step_in_both_precisions(capsys):
     assert towers.main(["--models", "rn_mini", "--rounds", "1", "--batch-size", "2"]) == 0
     head, names, _, *rows = capsys.readouterr().out.splitlines()

@@ -187,6 +187,7 @@ def both(folder, scene):
     return [torch.load(folder / f"{scene}-{rank}.pt", weights_only=False) for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_what_rank_0_has_all_have(folder):
     for result in both(folder, "helpers"):
         state, gathered = result["state"], result["gathered"]
@@ -197,6 +198,7 @@ def test_what_rank_0_has_all_have(folder):
         assert state["half"][0] == STATE["half"][0] and state["half"][1].shape == (0, 3)
 
 
+@pytest.mark.slow
 def test_a_users_mistake_on_one_rank_is_raised_on_all(folder):
     for result in both(folder, "helpers"):
         said = result["said"]
@@ -205,6 +207,7 @@ def test_a_users_mistake_on_one_rank_is_raised_on_all(folder):
         assert said["first_fails"] == "on rank 0: no room"
 
 
+@pytest.mark.slow
 def test_facts_that_differ_are_named(folder):
     for result in both(folder, "helpers"):
         for what in ("--lr", "the number of pairs"):
@@ -212,6 +215,7 @@ def test_facts_that_differ_are_named(folder):
         assert result["said"]["alike"] is None
 
 
+@pytest.mark.slow
 def test_local_rank_0_is_done_before_the_others_begin(folder):
     first, second = both(folder, "helpers")
     assert first["ended"] <= second["ended"]
@@ -228,6 +232,7 @@ def test_local_rank_0_is_done_before_the_others_begin(folder):
         ),
     ],
 )
+@pytest.mark.slow
 def test_ranks_that_do_not_fit_stop_in_one_sentence(scene, words, folder):
     """Fails where ranks share a GPU (nccl's error), or differ (they train, or wait for ever)."""
     first, second = both(folder, scene)
@@ -237,6 +242,7 @@ def test_ranks_that_do_not_fit_stop_in_one_sentence(scene, words, folder):
     assert not (folder / "other").exists() and not (folder / "crowded").exists()
 
 
+@pytest.mark.slow
 def test_ranks_without_a_shared_folder_resume_alike(folder):
     """Fails where each rank reads its own --out: rank 1's is empty, as on another machine."""
     assert [r["code"] for r in both(folder, "whole")] == [0, 0]
@@ -250,12 +256,14 @@ def test_ranks_without_a_shared_folder_resume_alike(folder):
     assert runs[0]["optimizer"]["param_groups"] == runs[1]["optimizer"]["param_groups"]
 
 
+@pytest.mark.slow
 def test_the_index_of_shards_is_made_once_a_machine(folder):
     """Fails where all ranks of a machine make it at the same time."""
     assert (folder / "indexed").read_text() == "0"
 
 
 @pytest.mark.parametrize("name", ["whole", "parts"])
+@pytest.mark.slow
 def test_what_any_rank_skipped_is_counted(name, folder, monkeypatch):
     """Fails where rank 0 counts its own: half of each batch is rank 1's."""
     monkeypatch.setenv("MINICLIP_CACHE", str(folder / "cache"))

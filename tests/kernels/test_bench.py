@@ -38,6 +38,7 @@ def test_the_last_lines_are_of_pairs_that_were_timed_in_turn(capsys):
     assert capsys.readouterr().out.splitlines()[-1] == want
 
 
+@pytest.mark.slow
 def test_every_step_of_ours_has_its_floor_beside_it():
     got = cpu.measure("chunks", 32, 8, torch.get_num_threads(), 3, 1)
     assert len(got["seconds"]) == len(got["floor_seconds"]) == 3

@@ -128,6 +128,7 @@ def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name):
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_an_archive_that_calls_gelu_says_so(tmp_path):
     path = tmp_path / "traced.pt"
     model = create_model(
@@ -160,6 +161,7 @@ def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small)
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big, monkeypatch):
     """Else open_clip feeds it the ids of the released vocabulary without an error."""
     monkeypatch.setitem(big.config, "tokenizer", "ab" * 32)
@@ -182,6 +184,7 @@ def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_p
     assert load(path)[0].config["tokenizer"] == "openai"
 
 
+@pytest.mark.slow
 def test_open_clip_files_need_an_activation(tmp_path, slim):
     state = slim.state_dict()
     save_file(state, tmp_path / "w.safetensors")
