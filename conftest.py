@@ -29,7 +29,12 @@ if not shutil.which("nvidia-smi"):  # must be set before anything imports triton
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 settings.register_profile(
-    "miniclip", deadline=None, derandomize=True, database=None, max_examples=25
+    "miniclip",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=25,
+    phases=set(Phase) - {Phase.explain},  # it lists lines of torch and of numpy
 )
 settings.register_profile(  # for planted mistakes: that they fail is enough, no need to say where
     "mistakes", parent=settings.get_profile("miniclip"), phases=[Phase.explicit, Phase.generate]
