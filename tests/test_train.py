@@ -6,7 +6,6 @@ import functools
 import importlib.util
 import json
 import math
-import os
 import random
 import signal
 import subprocess
@@ -25,6 +24,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import train
 from miniclip.bpe import Tokenizer
 from miniclip.training import checkpoint
+from tests.interruption import stop_at_loss
 
 ROOT = Path(__file__).parent.parent
 COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "pink", "brown"]
@@ -101,18 +101,9 @@ def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     more, pairs_csv, tmp_path, monkeypatch
 ):
     run(pairs_csv, tmp_path / "whole", "--steps", 12, *more)
-    real, calls = train.contrastive_loss, []
-
-    def interrupted(*args):
-        calls.append(1)
-        if len(calls) == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)
-
-    monkeypatch.setattr(train, "contrastive_loss", interrupted)
+    stop_at_loss(monkeypatch, 5)
     assert run(pairs_csv, tmp_path / "parts", "--steps", 12, *more) == 128 + signal.SIGTERM
     assert 0 < final(tmp_path / "parts")["step"] < 12
-    monkeypatch.setattr(train, "contrastive_loss", real)
     assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
     assert_same_weights(tmp_path / "whole", tmp_path / "parts")
     steps = [json.loads(s)["step"] for s in (tmp_path / "parts/log.jsonl").read_text().splitlines()]

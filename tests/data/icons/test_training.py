@@ -2,7 +2,6 @@
 
 import importlib.metadata
 import json
-import os
 import signal
 
 import pytest
@@ -13,6 +12,7 @@ import train
 from miniclip.data.icons import render, sets
 from miniclip.training import checkpoint
 from tests.data.icons import made_up
+from tests.interruption import stop_at_loss
 
 SITES = ["remix", "lucide", "eva", "fontawesome"]
 
@@ -96,15 +96,7 @@ def test_a_stopped_run_goes_on_with_its_options_to_the_same_weights(
 ):
     more = ("--steps", 14, "--sites", "remix,lucide", "--held-out-sites", "eva", "--pairs", 30)
     run(tmp_path / "whole", *more)
-    real, calls = train.contrastive_loss, []
-
-    def interrupted(*args):
-        calls.append(1)
-        if len(calls) == 5:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)
-
-    monkeypatch.setattr(train, "contrastive_loss", interrupted)
+    stop_at_loss(monkeypatch, 5)
     assert run(tmp_path / "parts", *more) == 128 + signal.SIGTERM
     assert 0 < final(tmp_path / "parts")["step"] < 14
     assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0

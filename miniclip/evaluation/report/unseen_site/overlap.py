@@ -101,20 +101,10 @@ def write_answers(site, closeness, right, path):
         table = csv.writer(file, lineterminator="\n")
         table.writerow(("captions", "names", "answer", "rank", "cosine", *right))
         for row, i in enumerate(site.tests):
-            names = (site.names[c] for c in site.right[row].nonzero()[:, 0])
-            cells = (
-                int(ranks[row]),
-                f"{closeness[row]:.4f}",
-                *(int(r[row]) for r in right.values()),
-            )
-            table.writerow(
-                (
-                    "|".join(site.pairs.captions(i)),
-                    "|".join(names),
-                    site.names[answers[row]],
-                    *cells,
-                )
-            )
+            names = "|".join(site.names[c] for c in site.right[row].nonzero()[:, 0])
+            said = "|".join(site.pairs.captions(i)), names, site.names[answers[row]]
+            hits = (int(r[row]) for r in right.values())
+            table.writerow((*said, int(ranks[row]), f"{closeness[row]:.4f}", *hits))
 
 
 def side_by_side(pairs, i, position, cosine):
