@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.loss:clip_loss"
+HINT = """F.normalize and F.cross_entropy do steps 1 and 3: row i's class is i. Of which axis does cross_entropy
+take the softmax, and what must be turned for the captions?"""
 
 
 def clip_loss(image, text, logit_scale):

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:loss_from_sums"
+HINT = """All three results need only the float64 number log2(others) and its distance from matched. Round lse
+before 1 - p is computed from it, and let softplus be exact far from 0 (its threshold)."""
 LN2 = math.log(2)
 
 
