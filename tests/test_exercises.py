@@ -72,7 +72,7 @@ def test_it_has_a_hint_of_one_or_two_sentences(path):
     hints = [
         ast.literal_eval(n.value)
         for n in tree.body
-        if isinstance(n, ast.Assign) and n.targets[0].id == "HINT"
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == "HINT"
     ]
     assert len(hints) == 1 and hints[0].endswith((".", "?")) and len(hints[0].split()) >= 8
 
