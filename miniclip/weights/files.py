@@ -6,8 +6,9 @@ accepts tensors, numbers, strings, lists and dicts and refuses everything else. 
 TorchScript archives and need torch.jit.load. It compiles the methods in the archive and calls none
 but __setstate__, so an archive with such a method is refused here. The check uses the reader that
 torch.jit.load uses, and refuses two entries of one name, so that what is checked is what is compiled.
-These readers themselves are trusted. Hugging Face's libraries split large models into files, whose index
-says which tensor is in which. Models that the package brings have a name instead of a path.
+These readers themselves are trusted. Hugging Face's libraries split a large model into several files
+and write an index, which says where each tensor is. Models that the package brings have a name
+instead of a path.
 Left out: numpy files, downloads.
 """
 
@@ -49,9 +50,10 @@ def find(path):
 def read(path):
     """Read a weights file, or all that an index names, onto the CPU: path -> dict with
 
-    format: "safetensors", "torch", "torchscript" or "shards"; content: what it holds, which for safetensors
-    and TorchScript is {name: tensor}; notes: its strings (safetensors), or {}; code: the source of
-    its methods (TorchScript), or "". Raises UserError in one sentence for what cannot be read.
+    format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what it holds,
+    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {}; code: the
+    source of its methods (TorchScript), or "". Raises UserError in one sentence for what cannot be
+    read.
     """
     if Path(path).is_dir():
         raise UserError(f"the folder {path} holds none of {', '.join(IN_FOLDER)}")

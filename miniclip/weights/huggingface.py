@@ -111,7 +111,7 @@ def read(path, state):
         raise UserError(f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}")
     if eos not in (LEGACY_EOS, size - 1):
         raise UserError(
-            f"{beside}: texts end at eos_token_id {eos}, but the tokenizer's end token is {size - 1}"
+            f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is {size - 1}"
         )
     _check_pictures(beside.parent, config["image_size"])
     # older files keep the numbers 0, 1, 2, ... beside the weights
@@ -133,7 +133,8 @@ def save_huggingface(model, folder, tokenizer=None):
     config, folder = model.config, Path(folder)
     if config["vision_patch"] is None:
         raise UserError(
-            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its models"
+            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its "
+            "models"
         )
     if tokenizer is None and config["tokenizer"] == "openai":
         tokenizer = Tokenizer.openai()
