@@ -72,7 +72,7 @@ NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
 OPTIONS = {
-    "--checkpoint": dict(required=True, help="of a run, a file of weights, or icons (released)"),
+    "--checkpoint": dict(required=True, help="of a run, weights (a file or folder), or icons"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
         nargs="+",
