@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import miniclip
@@ -41,6 +41,7 @@ def test_the_ends_are_exactly_the_two_models(states):
         assert all(found[name].dtype == x.dtype for name, x in end.items())
 
 
+@settings(max_examples=10)
 @given(st.floats(0, 1))
 def test_every_number_is_between_the_two_by_alpha(states, alpha):
     start, tuned = states
@@ -55,6 +56,7 @@ def test_every_number_is_between_the_two_by_alpha(states, alpha):
             assert torch.equal(x, (tuned if alpha >= 0.5 else start)[name]), name
 
 
+@settings(max_examples=10)
 @given(st.floats(0, 1))
 def test_what_both_share_stays_the_same_bits(states, alpha):
     start, _ = states
