@@ -247,6 +247,17 @@ def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
         assert (curve[end]["value"], curve[end]["n"]) == (alone["R@1"], alone["n"])
 
 
+def test_pairs_of_the_start_that_cannot_be_had_are_left_out_and_said(run, tuned, tmp_path, capsys):
+    state = torch.load(run, weights_only=True)
+    state["options"]["data"] = str(tmp_path / "gone.csv")
+    torch.save(state, tmp_path / "start.pt")
+    arguments = ["--checkpoint", str(tuned), "--average-with", str(tmp_path / "start.pt")]
+    assert evaluation.main([*arguments, "--out", str(tmp_path / "curve")]) == 0
+    assert "left out: " in capsys.readouterr().out
+    curves = json.loads((tmp_path / "curve/results.json").read_text())["curves"]
+    assert list(curves) == ["others.csv, heldout: text to image R@1"]
+
+
 def test_an_average_is_saved_evaluated_and_tuned_again(run, tuned, tmp_path, capsys):
     path = tmp_path / "average.pt"
     arguments = ["--checkpoint", str(tuned), "--average-with", str(run), "--save", str(path)]

@@ -46,7 +46,8 @@ def open_tests(args, tuned, start, report):
         plain = SimpleNamespace(data=None, templates=None)
         try:
             pairs, _ = open_data(plain, start)
-            tests.append((pairs, of_pairs(pairs), open_templates(plain, None, pairs)))
+            labelled = of_pairs(pairs)
+            tests.append((pairs, labelled, open_templates(plain, labelled, pairs)))
         except UserError as error:
             report.say(f"The pairs that {args.average_with} was trained on are left out: {error}.")
     return tests
@@ -87,11 +88,16 @@ def write(report, model, tokenizer, start, tests):
     for alpha in tqdm(ALPHAS, desc="averages", disable=None):
         model.load_state_dict(interpolate(start, tuned, alpha))
         features = FeatureCache(model, tokenizer)
-        for test in tests:
+        for k, test in enumerate(tests):
             for what, score in measures(features, *test).items():
-                curves.setdefault(what, {})[f"{alpha:g}"] = score
+                curves.setdefault((k, what), {})[f"{alpha:g}"] = score
     if not curves:
         raise UserError("there is nothing to test on: no pair was held out; add --images")
+    names = [what for _, what in curves]  # both may have been trained on a "pairs.csv"
+    curves = {
+        what if names.count(what) == 1 else f"{what}, {('tuned', 'start')[k]}": curve
+        for (k, what), curve in curves.items()
+    }
     report.table(
         ("alpha", *next(iter(curves.values())), "n"),
         [(w, *(s["value"] for s in c.values()), c["0"]["n"]) for w, c in curves.items()],
