@@ -4,7 +4,7 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -95,7 +95,7 @@ def draw_shots(curves, zero_shot, path, classes=()):
 def draw_average(curves, path):
     """Accuracy by alpha: curves {name: {alpha: {value, low, high}}} (WiSE-FT)."""
     with _axes(path, 7, 4.2, loc="upper center", bbox_to_anchor=(0.5, 1.22)) as axis:
-        for (name, curve), colour in zip(curves.items(), COLOURS):
+        for (name, curve), colour in zip(curves.items(), cycle(COLOURS)):
             low, high, value = ([s[e] for s in curve.values()] for e in ("low", "high", "value"))
             axis.fill_between(list(curve), low, high, color=colour, alpha=0.12, linewidth=0)
             axis.plot(list(curve), value, "o-", color=colour, label=name, ms=4)
