@@ -62,8 +62,7 @@ def measures(features, pairs, labelled, templates):
     else:
         scores, _ = evaluate_heldout(features.model, features.tokenizer, pairs, features.images)
         for split, s in scores.items():
-            for key in ("R@1", "R@10"):
-                found[f"{pairs.name}, {split}: text to image {key}"] = s["text_to_image"], key
+            found[f"{pairs.name}, {split}: text to image R@1"] = s["text_to_image"], "R@1"
     found = {
         what: dict(zip(("low", "high"), s["intervals"][key]), value=s[key], n=s["n"])
         for what, (s, key) in found.items()
