@@ -32,15 +32,18 @@ def trained_on(content):
 
 
 def open_tests(args, tuned, start, report):
-    """What to test on: [(pairs, labelled pictures or None, templates)]. tuned, start: what the two
-    files hold.
+    """What to test on: [(pairs or None, labelled pictures or None, templates)]. tuned, start: what
+    the two files hold.
 
     They are the pairs of --data, or those of the tuned model and then those of the other, which are
     left out, and the report says why, if they cannot be had; and labelled pictures of --images.
     """
     pairs, _ = open_data(args, tuned)
     labelled = open_classes(args, pairs)
-    tests = [(pairs, labelled, open_templates(args, labelled, pairs))]
+    own = None if args.images else labelled
+    tests = [(pairs, own, open_templates(args, own, pairs))]
+    if args.images:
+        tests.append((None, labelled, open_templates(args, labelled, pairs)))
     other = trained_on(start)
     if other and not args.data and other != trained_on(tuned):
         plain = SimpleNamespace(data=None, templates=None)
@@ -59,7 +62,7 @@ def measures(features, pairs, labelled, templates):
     if getattr(pairs, "shared_names", ()):
         s = zero_shot(features.model, features.tokenizer, pairs, templates)
         found["zero-shot on " + ", ".join(pairs.held_out_sites)] = s, "top-1"
-    else:
+    elif pairs is not None:
         scores, _ = evaluate_heldout(features.model, features.tokenizer, pairs, features.images)
         for split, s in scores.items():
             found[f"{pairs.name}, {split}: text to image R@1"] = s["text_to_image"], "R@1"
@@ -95,7 +98,7 @@ def write(report, model, tokenizer, start, tests):
         raise UserError("there is nothing to test on: no pair was held out; add --images")
     names = [what for _, what in curves]  # both may have been trained on a "pairs.csv"
     curves = {
-        what if names.count(what) == 1 else f"{what}, {('tuned', 'start')[k]}": curve
+        what if names.count(what) == 1 else f"{what}, {'start' if k else 'tuned'}": curve
         for (k, what), curve in curves.items()
     }
     report.table(
