@@ -31,7 +31,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out_proj.bias)
 
     def forward(self, x):
-        raise NotImplementedError  # about 4 lines
+        raise NotImplementedError  # about 4 lines; attention gets self.causal as it is
 
 
 def pair(heads, causal=False, seed=0):
@@ -81,4 +81,7 @@ def test_a_causal_one_is_torch_attention_with_a_mask(seed, heads):
     ours, theirs, x = pair(heads, causal=True, seed=seed)
     mask = torch.ones(5, 5, dtype=bool).triu(1)  # True: hidden
     far = (ours(x) - theirs(x, x, x, attn_mask=mask, need_weights=False)[0]).abs().max().item()
-    assert far < 1e-9, f"with causal=True it differs from torch's masked attention by {far:.1g}"
+    assert far < 1e-9, (
+        f"with causal=True it differs from torch's masked attention by {far:.1g}: does `attention` "
+        "get self.causal?"
+    )
