@@ -9,7 +9,6 @@ starts with a dot is passed over. Left out: a change that keeps both size and ti
 
 import collections
 import contextlib
-import functools
 import os
 import stat
 import sys
@@ -22,7 +21,7 @@ from tqdm import tqdm
 from miniclip.common import Parser, UserError, command
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
-from miniclip.search.encode import add_options, encode_pictures, open_encoder
+from miniclip.search.encode import add_model_options, add_options, encode_pictures, open_encoder
 from miniclip.search.index import FILE, PARTS, Index, place_of
 
 PART_SECONDS = 10
@@ -115,8 +114,7 @@ def _update(folder, place, encoder, found, skipped):
         names.clear(), features.clear()
 
     with tqdm(total=len(new), desc="reading pictures", unit="", disable=None) as bar:
-        read = functools.partial(_read, folder)
-        for good, encoded, bad in encode_pictures(encoder, read, new):
+        for good, encoded, bad in encode_pictures(encoder, read_from(folder), new):
             names.extend(good)
             features.append(encoded.half().numpy())
             skipped.extend(bad)
@@ -140,8 +138,9 @@ def _update(folder, place, encoder, found, skipped):
     return index, {"read": count, "kept": kept, "forgotten": gone}, skipped
 
 
-def _read(folder, path):
-    return image_io.read(folder / path)
+def read_from(folder):
+    """-> a function from a relative path of `scan` to the picture, PIL. It raises BadPicture."""
+    return lambda path: image_io.read(os.path.join(folder, path))
 
 
 @contextlib.contextmanager
@@ -186,12 +185,7 @@ def main(argv=None):
         description="Make the index of a folder of pictures, or bring it up to date.",
     )
     parser.add_argument("folder", metavar="DIR", help="pictures in it and below")
-    parser.add_argument(
-        "--checkpoint", required=True, help="of a run, a file of weights, or icons (released)"
-    )
-    parser.add_argument(
-        "--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it"
-    )
+    add_model_options(parser)
     parser.add_argument(
         "--index", metavar="PATH", help="folder for the index (default: DIR/.miniclip)"
     )
@@ -207,8 +201,7 @@ def main(argv=None):
         f"{time.monotonic() - began:.1f} s"
     )
     if skipped:
-        print(f"skipped: {count_skipped(skipped)}")
-        print(report_skipped(skipped))
+        print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
     return 0
 
 

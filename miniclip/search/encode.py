@@ -50,6 +50,16 @@ def open_encoder(checkpoint, args, activation=None):
     return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
 
 
+def add_model_options(parser):
+    """Add --checkpoint and --activation."""
+    parser.add_argument(
+        "--checkpoint", required=True, help="of a run, a file of weights, or icons (released)"
+    )
+    parser.add_argument(
+        "--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it"
+    )
+
+
 def add_options(parser):
     """Add the options that all commands have: --device, --threads."""
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
