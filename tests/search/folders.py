@@ -11,8 +11,8 @@ from tests.weights.models import our_checkpoint
 def tiny_checkpoint(path, seed=0):
     """A checkpoint of a model for pictures of 16 pixels; returns its path as a str."""
     torch.manual_seed(seed)
-    shape = dict(vocab_size=520, image_size=16, vision_width=32, vision_layers=1, text_layers=1)
-    our_checkpoint(create_model("vit_mini", **shape), path)
+    shape = dict(image_size=16, vision_width=32, vision_layers=1, text_layers=1, context_length=77)
+    our_checkpoint(create_model("vit_mini", vocab_size=520, **shape), path)
     return str(path)
 
 

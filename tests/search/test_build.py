@@ -135,7 +135,11 @@ def test_each_skip_is_counted_by_its_reason(checkpoint, tmp_path, capsys):
         "skipped: 2 not a picture by its name, 2 damaged, 1 an empty file, 1 not a picture that "
         "can be read; left out 6: " in out
     ), out
-    kinds = [("a", "damaged: x: 1"), ("b", "9 x 9 pixels: too many"), ("c", "8 x 8 pixels: too many")]
+    kinds = [
+        ("a", "damaged: x: 1"),
+        ("b", "9 x 9 pixels: too many"),
+        ("c", "8 x 8 pixels: too many"),
+    ]
     assert count_skipped(kinds) == "2 too many, 1 damaged"
 
 

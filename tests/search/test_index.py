@@ -105,7 +105,9 @@ def test_a_damaged_foreign_or_hostile_file_is_one_sentence(tmp_path):
     path = place / "index.npz"
     random_index(tmp_path, 3).write(path)
     good = path.read_bytes()
-    with pytest.raises(UserError, match="made with the model model.pt .d{12}., not with o.pt .e{12}"):
+    with pytest.raises(
+        UserError, match="made with the model model.pt .d{12}., not with o.pt .e{12}"
+    ):
         Index.open(place, "e" * 64, "o.pt")
 
     def text(value):
