@@ -202,6 +202,11 @@ def main(argv=None):
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
+    if args.search is not None and args.images:
+        raise UserError(
+            "--search is among pairs (--data); for a folder of pictures there is python -m "
+            "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR"
+        )
     path = files.find(args.checkpoint)
     file = files.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)

@@ -9,6 +9,7 @@ training/      the recipe: optimizer, schedule, micro-batches, checkpoints
 weights/       files of OpenAI, open_clip, Hugging Face and our own: read, convert, write
 zeroshot.py    a classifier made of captions
 evaluation/    the paper's evaluation, one file a question
+search/        an index of your own pictures, searched by words or by a picture
 cost/          flop, memory and days of a run
 benchmarks/    speed, beside other libraries
 common.py      what all of them share: users' errors, options, devices, files

@@ -57,7 +57,12 @@ def encode_images(model, source, indices, batch_size=256):
             kept.extend(i for i, _ in batch)
             yield torch.stack([image for _, image in batch])
 
-    return _encode(model, model.encode_image, batches()), kept
+    return encode_tensors(model, batches()), kept
+
+
+def encode_tensors(model, batches):
+    """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU."""
+    return _encode(model, model.encode_image, batches)
 
 
 def encode_texts(model, tokenizer, texts, batch_size=512):

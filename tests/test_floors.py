@@ -17,7 +17,7 @@ FLOORS = [
     ["miniclip.weights"],
     ["miniclip.zeroshot"],
     ["miniclip.evaluation"],
-    ["miniclip.cost", "miniclip.benchmarks"],
+    ["miniclip.cost", "miniclip.benchmarks", "miniclip.search"],
     ["kernels.bench"],
     ["train", "eval"],
     ["miniclip.evaluation.scaling"],  # starts train.py, so that the loop stands once

@@ -60,6 +60,17 @@ class FeatureCache:
         return FeatureCache(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
 
 
+def model_digest(model):
+    """Which model this is, whatever file it was read from: the SHA-256, in hex, of its weights and
+    of what its config says about their use."""
+    used = {k: v for k, v in model.config.items() if k not in ("name", "checkpointing")}
+    digest = hashlib.sha256(json.dumps(used, sort_keys=True).encode())
+    for name, x in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(x.cpu().reshape(-1).numpy())
+    return digest.hexdigest()
+
+
 def kept_images(model, pairs, indices):
     """encode_images for pairs, from a file of the cache where it can be: (features, indices kept).
 
@@ -68,10 +79,9 @@ def kept_images(model, pairs, indices):
     """
     if not pairs.packages:
         return encode_images(model, pairs, indices)
-    digest = hashlib.sha256(json.dumps([*indices]).encode())
-    for name, x in model.state_dict().items():
-        digest.update(name.encode() + x.cpu().numpy().tobytes())
-    made_of = {"weights and pictures": digest.hexdigest(), "pillow": pillow, **pairs.packages}
+    asked = hashlib.sha256(json.dumps([*indices]).encode()).hexdigest()
+    model_and_pictures = {"model": model_digest(model), "pictures": asked, "pillow": pillow}
+    made_of = model_and_pictures | pairs.packages
     key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
     def make():

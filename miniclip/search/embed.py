@@ -1,0 +1,119 @@
+"""Features to a file, CLIP as a feature extractor: python -m miniclip.search embed IN OUT.npz
+
+    photos/              every picture in the folder and below: "names" (paths), "features"
+    sentences.txt        a sentence a line: "names" (the sentences), "features"
+    pairs.csv, shards    "names", "features" of the pictures, and of their captions "captions",
+                         "caption_features" and "caption_rows", the row of each one's picture
+
+Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
+pickle. With pairs the dot products of the two are what CLIP's score between a text and a picture is
+made of. Left out: features before the projection, and files larger than memory.
+"""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from miniclip.common import Parser, UserError, command, replacing
+from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source, report_skipped
+from miniclip.data.dataset import printable
+from miniclip.data.shards.dataset import Shards, is_shards
+from miniclip.evaluation.retrieval import Gallery
+from miniclip.search.build import count_skipped, read_from, scan
+from miniclip.search.encode import add_model_options, add_options, encode_pictures, open_encoder
+from miniclip.zeroshot import encode_texts, read_lines
+
+
+def embed_pictures(encoder, read, items, threads=None):
+    """All of read(item): (features (K, E) fp32, the K items kept, [(item, reason)]); see
+    encode_pictures."""
+    kept, features, skipped = [], [torch.zeros(0, encoder.model.config["embed_dim"])], []
+    with tqdm(total=len(items), desc="reading pictures", unit="", disable=None) as bar:
+        for good, encoded, bad in encode_pictures(encoder, read, items, threads):
+            kept += good
+            features.append(encoded)
+            skipped += bad
+            bar.update(len(good) + len(bad))
+    return torch.cat(features), kept, skipped
+
+
+def embed_folder(encoder, folder):
+    """({"names", "features"} of the pictures of a folder, [(name, reason)] of what was skipped)."""
+    found, skipped = scan(folder)
+    features, names, bad = embed_pictures(encoder, read_from(folder), list(found))
+    return {"names": names, "features": features}, skipped + bad
+
+
+def embed_pairs(encoder, pairs):
+    """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
+    skipped = list(pairs.skipped)
+
+    def pictures(pairs, indices):
+        # a shard's files are opened and closed by one thread
+        threads = 1 if isinstance(pairs, Shards) else None
+        features, kept, bad = embed_pictures(encoder, pairs.image, indices, threads)
+        skipped.extend((pairs.where(i), reason) for i, reason in bad)
+        return features, kept
+
+    gallery = Gallery(encoder.model, encoder.tokenizer, pairs, range(len(pairs)), pictures)
+    return {
+        "names": [pairs.where(i) for i in gallery.kept],
+        "features": gallery.pictures,
+        "captions": gallery.captions,
+        "caption_features": gallery.texts,
+        "caption_rows": gallery.owner,
+    }, skipped
+
+
+@command("python -m miniclip.search embed")
+def main(argv=None):
+    """The command: write the features, and say what is in the file. Returns the exit code."""
+    parser = Parser(
+        prog="python -m miniclip.search embed",
+        description="Write the features of pictures, of pairs or of sentences to a file.",
+    )
+    parser.add_argument(
+        "data", metavar="IN", help="a folder of pictures, pairs.csv, shards, or sentences.txt"
+    )
+    parser.add_argument("out", metavar="OUT.npz", type=Path, help="to write")
+    add_model_options(parser)
+    add_source_options(parser)
+    add_options(parser)
+    args = parser.parse_args(argv)
+    if args.out.suffix != ".npz":
+        raise UserError(f"{printable(args.out)} must end in .npz")
+    pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
+    encoder, skipped = open_encoder(args.checkpoint, args, args.activation), []
+    began = time.monotonic()
+    if args.data.lower().endswith(".txt") and not pairs_options:
+        names = read_lines(args.data, "sentences")
+        arrays = {
+            "names": names,
+            "features": encode_texts(encoder.model, encoder.tokenizer, names),
+        }
+    elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
+        arrays, skipped = embed_folder(encoder, args.data)
+    else:
+        arrays, skipped = embed_pairs(encoder, open_source(args))
+    seconds = time.monotonic() - began
+    if not len(arrays["names"]):
+        raise UserError(f"{printable(args.data)} has no picture that can be read")
+    try:
+        with replacing(args.out) as file:
+            np.savez(file, **{name: np.asarray(values) for name, values in arrays.items()})
+    except OSError as error:
+        raise UserError(f"{printable(args.out)} cannot be written: {error.strerror}") from None
+    shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
+    print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
+    if skipped:
+        print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

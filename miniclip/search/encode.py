@@ -1,0 +1,104 @@
+"""The model of a command, and pictures to its features, read in threads while the model encodes.
+
+Threads are enough: Pillow releases Python's lock while it decodes and resizes, torch while it computes.
+The features are those of zeroshot.encode_images. Left out: decoding a JPEG at a part of its size,
+which would change them.
+"""
+
+import collections
+import itertools
+import os
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from typing import Callable, NamedTuple
+
+import torch
+
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError, number, pick_device
+from miniclip.data.dataset import BadPicture
+from miniclip.evaluation.features import model_digest
+from miniclip.model.clip import CLIP
+from miniclip.weights import files, load
+from miniclip.zeroshot import encode_tensors
+
+BATCH = 64  # pictures
+AHEAD = 128  # pictures that are read before they are asked for: 77 MB at 224 pixels
+
+
+class Encoder(NamedTuple):
+    """A model that was loaded, and what an index says of it."""
+
+    model: CLIP
+    tokenizer: Tokenizer
+    preprocess: Callable  # a PIL picture to (3, S, S), transforms.evaluation
+    file: str  # its absolute path, or the name of a released model
+    digest: str
+
+
+def open_encoder(checkpoint, args, activation=None):
+    """Load a model, a path or the name of a released one, by the options of add_options: Encoder.
+
+    Raises UserError.
+    """
+    device = pick_device(args.device)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    model, tokenizer, preprocess = load(checkpoint, device, activation)
+    released = files.find(checkpoint).parent == files.RELEASED
+    file = checkpoint if released else os.path.abspath(checkpoint)
+    return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
+
+
+def add_model_options(parser):
+    """Add --checkpoint and --activation."""
+    parser.add_argument(
+        "--checkpoint", required=True, help="of a run, a file of weights, or icons (released)"
+    )
+    parser.add_argument(
+        "--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it"
+    )
+
+
+def add_options(parser):
+    """Add the options that all commands have: --device, --threads."""
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument(
+        "--threads", type=number(int, low=1), help="CPU threads of torch, and of reading pictures"
+    )
+
+
+def encode_pictures(encoder, read, items, threads=None):
+    """Encode read(item), PIL pictures, of many items: yields for each batch, in order,
+    (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)]).
+
+    read may raise BadPicture, and is called in `threads` threads (None: as many as torch has).
+    Raises UserError for features that are not finite.
+    """
+    items = iter(items)
+
+    def prepare(item):
+        try:
+            return item, encoder.preprocess(read(item)), None
+        except BadPicture as error:
+            return item, None, str(error)
+
+    pool, waiting = ThreadPoolExecutor(threads or torch.get_num_threads()), collections.deque()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
+            while True:
+                more = itertools.islice(items, BATCH + AHEAD - len(waiting))
+                waiting.extend(pool.submit(prepare, item) for item in more)
+                batch = [waiting.popleft().result() for _ in range(min(BATCH, len(waiting)))]
+                if not batch:
+                    return
+                good = [(item, image) for item, image, _ in batch if image is not None]
+                images = [torch.stack([image for _, image in good])] if good else []
+                features = encode_tensors(encoder.model, images)
+                if not features.isfinite().all():
+                    raise UserError("the features are not finite: this model has diverged")
+                bad = [(item, reason) for item, image, reason in batch if image is None]
+                yield [item for item, _ in good], features, bad
+    finally:
+        pool.shutdown(cancel_futures=True)
