@@ -5,6 +5,7 @@ pytest lessons/exercises --answer library    the same laws on miniclip's own cod
 """
 
 import importlib
+import traceback
 
 import pytest
 
@@ -34,7 +35,10 @@ def fill_in_the_blank(request, monkeypatch):
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
-    if call.excinfo and call.excinfo.errisinstance(NotImplementedError):
-        where = call.excinfo.traceback[-1]
-        report.longrepr = f"to do   {item.path.name}:{where.lineno + 1}   {where.name}"
+    error = call.excinfo and call.excinfo.value
+    if isinstance(getattr(error, "__cause__", None), NotImplementedError):
+        error = error.__cause__  # Triton's interpreter raises its own error from it
+    if isinstance(error, NotImplementedError):
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        report.longrepr = f"to do   {item.path.name}:{where.lineno}   {where.name}"
     return report
