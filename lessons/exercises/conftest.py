@@ -1,7 +1,7 @@
 """Exercises flip from red to green.
 
 pytest lessons/exercises -x                  stops at the first one still to do
-pytest lessons/exercises --answer library    the same laws on miniclip's own code
+pytest lessons/exercises --answer library    the same laws on miniclip's own code (or tests/answers)
 """
 
 import importlib
