@@ -20,6 +20,7 @@ import os
 import pathlib
 import re
 import shutil
+import sys
 import textwrap
 
 import pytest
@@ -112,6 +113,8 @@ class Lesson(pytest.File):
             if not self.config.getoption("--fix-lessons"):
                 self.folder = self.config._tmp_path_factory.mktemp(self.path.stem)
             (self.folder / "lessons/figures").mkdir(parents=True, exist_ok=True)
+            if "matplotlib.pyplot" in sys.modules:  # another lesson's figure may be open
+                sys.modules["matplotlib.pyplot"].close("all")
         before = os.getcwd()
         os.chdir(self.folder)
         try:

@@ -3,6 +3,7 @@
 `clip_loss` is the paper's figure 3, five lines that hold N x N tensors. `contrastive_loss` has the
 same value and gradients without such tensors (kernels/), on one device or over many ranks. Left out:
 other objectives, and the clamp of the scale, which train.py applies after each step.
+Lesson: lessons/06_loss.md.
 """
 
 import importlib.util

@@ -8,6 +8,7 @@ import importlib
 import importlib.util
 import inspect
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -104,6 +105,35 @@ def test_lessons_and_exercises_in_triton_are_skipped_where_it_is_missing(monkeyp
     assert len(lessons) == 3 and len(paths) == 7, [p.name for p in paths]
     assert {pathlib.Path(r.location[0]).name for r in found} == lessons  # exercises have no test
     assert {r.outcome for r in found} == {"skipped"}
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
+def test_it_has_a_hint_of_one_or_two_sentences(path):
+    tree = ast.parse(path.read_text())
+    hints = [
+        ast.literal_eval(n.value)
+        for n in tree.body
+        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == "HINT"
+    ]
+    assert len(hints) == 1 and hints[0].endswith((".", "?")) and len(hints[0].split()) >= 8
+
+
+def test_a_second_failure_gives_the_hint(tmp_path):
+    option = "\ndef pytest_addoption(parser):\n    parser.addoption('--answer', action='append')\n"
+    conftest = (HERE.parent / "lessons/exercises/conftest.py").read_text() + option
+    (tmp_path / "conftest.py").write_text(conftest)
+    exercise = tmp_path / "test_ex.py"
+    law = "HINT = 'Count the columns.'\n\ndef test_law():\n    {}\n"
+    command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
+
+    def output(body):
+        exercise.write_text(law.format(body))
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+
+    assert "Count the columns" not in output("raise NotImplementedError")
+    assert "Count the columns" not in output("assert False, 'one column is missing'")
+    second = output("assert False, 'one column is missing'")
+    assert "one column is missing" in second and "Count the columns" in second
 
 
 @pytest.mark.parametrize(

@@ -96,16 +96,16 @@ def train(home, model, steps, seed=0):
 
 def neighbour(encode, home):
     """The nearest neighbour among the training pictures of home.tested_names. Returns its scores, a
-    function indices -> minus the distance to the nearest picture of each class, (K, classes).
+    function indices -> the cosine to the most similar picture of each class, (K, classes).
 
-    encode: a function (source, indices) -> (features (K, D), indices), such as raw_pixels.
+    encode: a function (source, indices) -> (unit vectors (K, D), indices), such as unseen_site.ink.
     """
     indices, right = labelled(home, "train", home.tested_names)
     known = encode(home, indices)[0]
 
     def scores(indices):
-        nearness = -torch.cdist(encode(home, indices)[0], known)
-        return torch.where(right, nearness[:, :, None], -torch.inf).amax(1)
+        cosines = encode(home, indices)[0] @ known.T
+        return torch.where(right, cosines[:, :, None], -torch.inf).amax(1)
 
     return scores
 

@@ -4,6 +4,7 @@ A stride drops pixels. A pattern that is finer than the remaining pixels can rep
 as another, coarser pattern, which changes when the picture is shifted by one pixel (aliasing). A
 blur before the stride removes such patterns. CLIP's is the smallest, two taps: a 2x2 average.
 Left out: learned filters, and filters longer than five taps.
+Lesson: lessons/04_resnet.md.
 """
 
 import torch

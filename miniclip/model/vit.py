@@ -4,6 +4,7 @@ Cut the picture into squares, project each to a vector, put a class token in fro
 and run the blocks of transformer.py without a causal mask. The class token's last activation is the
 feature. CLIP adds a LayerNorm before the blocks (ln_pre) and changes the initialization.
 Left out: patch dropout, other poolings, and registers, which came later.
+Lesson: lessons/05_vit.md.
 """
 
 import math

@@ -11,6 +11,7 @@ from miniclip.data.icons import render
 from miniclip.data.icons.dataset import TEST, Icons
 from miniclip.evaluation import scaling
 from miniclip.evaluation.confidence import share
+from miniclip.evaluation.report.scaling import power_law
 from miniclip.model.clip import MODELS
 from miniclip.training import checkpoint
 from tests.evaluation.fake_icons import NAMES, drawn
@@ -116,7 +117,7 @@ def test_the_fit_recovers_a_planted_law_and_its_residuals():
     basis = np.stack([np.ones(4), np.log(x)], 1)
     residuals = np.array([0.02, -0.03, 0.01, 0.005])
     residuals -= basis @ np.linalg.lstsq(basis, residuals, rcond=None)[0]  # what no law explains
-    slope, scale, found = scaling.power_law(x, 0.9 * x**-0.3 * np.exp(residuals))
+    slope, scale, found = power_law(x, 0.9 * x**-0.3 * np.exp(residuals))
     assert slope == pytest.approx(-0.3) and scale == pytest.approx(0.9)
     np.testing.assert_allclose(found, residuals, atol=1e-12)
 

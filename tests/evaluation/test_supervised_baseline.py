@@ -6,9 +6,8 @@ import torch
 from miniclip.common import UserError
 from miniclip.data.icons.dataset import Icons
 from miniclip.evaluation import supervised_baseline
-from miniclip.evaluation.features import raw_pixels
 from miniclip.evaluation.supervised_baseline import Home, accuracies, neighbour
-from miniclip.evaluation.unseen_site import correct, labelled
+from miniclip.evaluation.unseen_site import correct, ink, labelled
 from tests.evaluation.fake_icons import NAMES, drawn
 
 
@@ -58,11 +57,11 @@ def test_the_neighbour_gives_each_class_its_nearest_picture():
     own = home()
     known, right = labelled(own, "train", own.tested_names)
     queries = own.splits["heldout_site"]
-    found = neighbour(raw_pixels, own)(queries)
-    distance = torch.cdist(raw_pixels(own, queries)[0], raw_pixels(own, known)[0])
+    found = neighbour(ink, own)(queries)
+    cosines = ink(own, queries)[0] @ ink(own, known)[0].T
     for c in range(len(own.tested_names)):
-        torch.testing.assert_close(found[:, c], -distance[:, right[:, c]].amin(1))
-    assert accuracies(own, neighbour(raw_pixels, own))["home"]["value"] == 1.0
+        torch.testing.assert_close(found[:, c], cosines[:, right[:, c]].amax(1))
+    assert accuracies(own, neighbour(ink, own))["home"]["value"] == 1.0
 
 
 def test_a_tower_trained_on_the_labels_of_one_style_names_it_and_the_other_site():

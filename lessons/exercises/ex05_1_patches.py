@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 ANSWER = "miniclip.model.vit:embed_patches"
+HINT = """einops.rearrange cuts and orders the patches in one line: which letters make the list of patches,
+and which one patch? The weights must have the same order of numbers."""
 
 
 def embed_patches(images, weight):

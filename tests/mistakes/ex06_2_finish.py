@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lessons/exercises/ex06_finish.py."""
+"""Plausible wrong answers to lessons/exercises/ex06_2_finish.py."""
 
 import math
 

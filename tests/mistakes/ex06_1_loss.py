@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lessons/exercises/ex06_loss.py."""
+"""Plausible wrong answers to lessons/exercises/ex06_1_loss.py."""
 
 import torch
 import torch.nn.functional as _F

@@ -1,0 +1,76 @@
+"""04  The law of a blur.  Read lessons/04_resnet.md, then make this file green.
+
+Here you write the test: what is true of every blur in RIGHT and false of every one in WRONG?
+"""
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from miniclip.model.blurpool import BlurPool
+
+ANSWER = "tests.mistakes.ex04_1_blur_law:_law"
+HINT = """The finest stripes, upright or lying, become their mean away from the edge; a constant stays
+what it is, also at the edge. Do both in several channels that differ, and look at the shape too."""
+
+
+def _law(blur):
+    """Holds for a blur of stride 2, whatever its filter and its edge.
+
+    blur: (N, C, H, W) -> (N, C, H/2, W/2), for even H and W. Raises AssertionError, with a sentence
+    that says what is wrong, where blur is not a weighted average of the pixels near each place, of
+    its own channel, that removes the stripes which half the pixels cannot show.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+def filtered(x, weights, mode="replicate"):
+    """Average with weights along rows and along columns, then keep every second pixel."""
+    row = torch.tensor(weights) / sum(weights)
+    x = F.pad(x, (len(row) // 2, (len(row) - 1) // 2) * 2, mode=mode)
+    filter = torch.outer(row, row).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(x, filter, stride=2, groups=x.shape[1])
+
+
+RIGHT = {
+    "2 taps": BlurPool(),
+    "3 taps": BlurPool(taps=3),
+    "5 taps": BlurPool(taps=5),
+    "4 taps, weights 1 3 3 1": lambda x: filtered(x, [1.0, 3.0, 3.0, 1.0]),
+    "3 taps, the edge reflected": lambda x: filtered(x, [1.0, 2.0, 1.0], mode="reflect"),
+}
+WRONG = {
+    "every second pixel": lambda x: x[..., ::2, ::2],
+    "the largest of four pixels": lambda x: F.max_pool2d(x, 2),
+    "twice the average": lambda x: 2 * F.avg_pool2d(x, 2),
+    "the stride before the blur": lambda x: F.avg_pool2d(
+        F.pad(x[..., ::2, ::2], (0, 1, 0, 1), "replicate"), 2, 1
+    ),
+    "a blur along rows only": lambda x: F.avg_pool2d(x, (1, 2))[..., ::2, :],
+    "a blur along columns only": lambda x: F.avg_pool2d(x, (2, 1))[..., ::2],
+    "weights 1 3 1": lambda x: filtered(x, [1.0, 3.0, 1.0]),
+    "zeros at the edge": lambda x: filtered(x, [1.0, 2.0, 1.0], mode="constant"),
+    "the mean of all channels": lambda x: (
+        F.avg_pool2d(x, 2).mean(1, keepdim=True).expand(-1, x.shape[1], -1, -1)
+    ),
+    "no stride": lambda x: F.avg_pool2d(F.pad(x, (0, 1, 0, 1), "replicate"), 2, 1),
+}
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_right_blurs_keep_the_law(name):
+    try:
+        _law(RIGHT[name])
+    except AssertionError as error:
+        why = str(error).partition("\n")[0]
+        pytest.fail(f"your law refuses a right blur ({name}): {why}", pytrace=False)
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_blurs_break_the_law(name):
+    try:
+        _law(WRONG[name])
+    except AssertionError:
+        return
+    why = "which picture tells it from the right ones? (lesson 04, section The blur)"
+    pytest.fail(f"your law lets a wrong blur pass ({name}): {why}", pytrace=False)
