@@ -15,7 +15,7 @@ from kernels.fused.launch import INTERPRET  # noqa: E402
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "kernels.fused.normalize:diagonal_kernel"
-HINT = "Start from exp_sums_kernel of the lesson: which three of its lines need a second operand?"
+HINT = "Start from exp_sums_kernel of the lesson: load a second block in the same way, both as float32."
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
