@@ -8,6 +8,8 @@
     python eval.py --checkpoint ... --search "a red heart"
     python eval.py --checkpoint icons --search "trash can"   the released model, in 29,000 icons
     python eval.py --checkpoint ... --quiz                 you against the model
+    python eval.py --checkpoint runs/tuned/checkpoint.pt --average-with icons    fine-tuned, or before?
+    python eval.py --checkpoint ... --average-with icons --alpha 0.5 --save averaged.pt
 
 Writes report.md with its figures, and results.json, beside the checkpoint (or to --out), and prints
 the tables. Intervals are at 95 % (Wilson's, unless said otherwise).
@@ -41,11 +43,12 @@ from miniclip.evaluation.report import (
     retrieval,
     robustness,
     unseen_site,
+    weight_average,
     zero_shot,
 )
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import Gallery
-from miniclip.weights import convert, files
+from miniclip.weights import average, convert, files
 
 # the table of contents: task -> section of the report
 CONTENTS = {
@@ -72,7 +75,7 @@ NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
 OPTIONS = {
-    "--checkpoint": dict(required=True, help="of a run, a file of weights, or icons (released)"),
+    "--checkpoint": dict(required=True, help="of a run, weights (a file or folder), or icons"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
         nargs="+",
@@ -95,9 +98,17 @@ OPTIONS = {
     "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1), default=16, help="how many to find (16)"),
+    "--average-with": dict(metavar="FILE", help="what it was tuned from: accuracies of averages"),
+    "--alpha": dict(type=number(float, low=0), help="share of the tuned weights, for --save (0.5)"),
+    "--save": dict(type=Path, help="write the average of one alpha instead"),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1), help="CPU threads of torch"),
 }
+
+
+# what --average-with has no use for; the last ones if it is to --save
+NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
+NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
 
 
 def search(gallery, text, k, path):
@@ -138,6 +149,48 @@ def write_sections(context, tasks=None):
     return results
 
 
+def check_average(args):
+    """Raise UserError for options that --average-with, --alpha and --save exclude or need."""
+    if not args.average_with:
+        for flag, value in (("--alpha", args.alpha), ("--save", args.save)):
+            if value is not None:
+                raise UserError(f"{flag} is of an average of weights; add --average-with FILE")
+        return
+    for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
+        value = getattr(args, flag.lstrip("-").replace("-", "_"))
+        if value not in (None, False, OPTIONS[flag].get("default")):
+            raise UserError(f"--average-with {'--save ' if args.save else ''}takes no {flag}")
+    if args.alpha is not None and not args.save:
+        raise UserError("--alpha is of the model that --save writes; the curve has eleven of them")
+    if (args.alpha or 0) > 1:
+        raise UserError(f"--alpha is from 0 to 1, not {args.alpha:g}")
+
+
+def averages(args, content, model, tokenizer, out):
+    """--average-with: write the report of the curve over alpha to `out`, or with --save one model.
+
+    content: what the file of the tuned `model` holds.
+    """
+    path = files.find(args.average_with)
+    file = files.read(path)
+    start, *_ = convert.from_file(path, file, model.logit_scale.device, args.activation)
+    names = args.average_with, args.checkpoint
+    average.check_alike(names, (start.config, model.config))
+    start = start.state_dict()
+    if args.save:
+        alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
+        state = average.interpolate(start, model.state_dict(), alpha)
+        average.save_average(args.save, alpha, names, state, model, tokenizer, content)
+        print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
+        return
+    report = Report(out, f"{names[0]} to {names[1]}")
+    tests = weight_average.open_tests(args, content, file["content"], report)
+    curves = weight_average.write(report, model, tokenizer, start, tests)
+    report.write()
+    write_json(out / "results.json", dict(start=names[0], tuned=names[1], curves=curves))
+    print(f"\nreport.md, average.png and results.json are in {out}")
+
+
 @command("eval.py")
 def main(argv=None):
     began = time.monotonic()
@@ -145,15 +198,19 @@ def main(argv=None):
     for name, how in OPTIONS.items():
         parser.add_argument(name, **how)
     args = parser.parse_args(argv)
+    check_average(args)
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
     path = files.find(args.checkpoint)
     file = files.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
+    home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
+    if args.average_with:
+        averages(args, file["content"], model, tokenizer, args.out or home / "averages")
+        return 0
     pairs, trained_on_pairs = open_data(args, file["content"])
     other = args.data and not trained_on_pairs
-    home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
         gallery = Gallery(model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model))

@@ -3,6 +3,7 @@
     python train.py                                  embedded pairs, small model, minutes on a CPU
     python train.py --data pairs.csv --out runs/mine your own pairs (docs/data.md)
     python train.py --out runs/mine --resume         go on where a run stopped
+    python train.py --init ViT-B-32.pt --data pairs.csv                          fine-tune
     python train.py --model vit_b32 --batch-size 32768 --micro-batch 1024        one GPU
     torchrun --nproc-per-node 8 train.py --model vit_l14 --data 'cc12m/{0000..1242}.tar'
     python train.py --plan --world-size 256 --model vit_l14 --gpu v100           what it would cost
@@ -40,12 +41,20 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
+from miniclip.training.freeze import freeze
 from miniclip.training.grad_cache import microbatch_step
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
 from miniclip.training.optimizer import HalfAdamW
-from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.training.recipe import (
+    MAX_LOGIT_SCALE,
+    fine_tuning,
+    parameter_groups,
+    recipe,
+    schedule,
+)
 from miniclip.training.wrap import prepared_parts, wrap
+from miniclip.weights.initial import initial_state
 
 COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
 OPTIONS = {
@@ -60,6 +69,13 @@ OPTIONS = {
             help="the released vocabulary (default: learned from the captions)",
         ),
         "--seed": dict(type=number(int, low=0), help="of weights, order, crops (0)"),
+    },
+    "fine-tuning (docs/finetuning.md)": {
+        "--init": dict(help="start from a file of weights, a checkpoint, or icons (released)"),
+        "--activation": dict(
+            choices=["gelu", "quickgelu"], help="of weights that do not record it"
+        ),
+        "--freeze": dict(choices=["image", "text"], help="keep this tower as it is"),
     },
     "how long": {
         "--epochs": dict(type=POSITIVE, help="passes over the pairs"),
@@ -119,41 +135,55 @@ def options(argv):
         for name, how in rows.items():
             group.add_argument(name, **how)
     args = parser.parse_args(argv)
-    own = {ICONS: "icons"}.get(args.data, "rn_mini")
+    own = "tuned" if args.init else {ICONS: "icons"}.get(args.data, "rn_mini")
     args.out = args.out or Path("runs") / (args.model or own)
     return args
 
 
-def resolve_options(args, saved, device):
+def resolve_options(args, saved, start, device):
     """Fill in the options that were not given, from the checkpoint and from the model's recipe.
 
-    saved: the checkpoint's state, or None. Raises UserError where options exclude each other, or
-    one is given that differs from the run to be resumed.
+    saved: the checkpoint's state, or None; start: that, or what --init names, or None. Raises
+    UserError where options exclude each other, or one differs from the run to be resumed.
     """
-    if args.tokenizer and args.vocab_size:
-        raise UserError("--vocab-size is of a vocabulary to learn; leave it out with --tokenizer")
+    if (args.tokenizer or args.init) and args.vocab_size:
+        brings = "--init" if args.init else "--tokenizer"
+        raise UserError(f"--vocab-size is of a vocabulary to learn; leave it out with {brings}")
     if saved:
         checkpoint.resume_options(args, saved)
+    elif args.init:
+        args.model = start["config"]["name"] or "unnamed"
     args.model = args.model or ("rn_icons" if args.data == ICONS else "rn_mini")
-    if args.model not in MODELS:
+    if args.model not in MODELS and not start:
         create_model(args.model)  # raises UserError with the names there are, and the nearest
-    defaults = recipe(args.model) | dict(seed=0, precision="fp32")
+    defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
     if device.type == "cuda":
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
         del defaults["epochs"]
     if args.tokenizer:
-        del defaults["vocab_size"]
+        defaults.pop("vocab_size", None)
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
-    resnet = not isinstance(MODELS[args.model]["vision_layers"], int)
+    shape = start["config"] if start else MODELS[args.model]
+    resnet = not isinstance(shape["vision_layers"], int)
+    vocabulary = start["config"].get("tokenizer") if args.init else None
     twice = args.compile and args.grad_checkpointing and resnet and torch.__version__ < (2, 9)
     for wrong, sentence in (
         (
             twice,
             "--compile --grad-checkpointing counts each batch twice in the batch norms of a ResNet "
             f"before torch 2.9, and this is {torch.__version__}",
+        ),
+        (
+            args.freeze and not args.init,
+            f"--freeze {args.freeze} keeps a tower as --init gives it; add --init",
+        ),
+        (args.activation and not args.init, "--activation is of the weights of --init; add --init"),
+        (
+            args.tokenizer and vocabulary not in (None, "openai"),
+            f"--init {args.init} brings its own vocabulary; leave out --tokenizer {args.tokenizer}",
         ),
         (args.warmup > 1, f"--warmup is a share, at most 1, not {args.warmup}"),
         (args.crop > 1, f"--crop is a share, at most 1, not {args.crop}"),
@@ -189,8 +219,16 @@ def make_tokenizer(pairs, args, context_length):
     return Tokenizer.train(texts, args.vocab_size, context_length=context_length)
 
 
-def prepare(args, saved, device):
-    """(pairs, tokenizer, model); the two latter as in the checkpoint, but for the weights.
+def starting_point(args, saved):
+    """Where weights and vocabulary come from, on every rank: the checkpoint's state `saved`, else what
+    --init names, else None. Only rank 0 reads the file."""
+    if saved or not args.init:
+        return saved
+    return process_group.from_rank0(lambda: initial_state(args.init, args.model, args.activation))
+
+
+def prepare(args, saved, start, device):
+    """(pairs, tokenizer, model); the two latter as `start` has them, see `starting_point`.
 
     Raises UserError on all ranks when the pairs cannot be read or have changed.
     """
@@ -211,9 +249,11 @@ def prepare(args, saved, device):
                 f"{args.out} was started; bring them back, or choose another --out"
             )
     torch.manual_seed(args.seed)
-    if saved:
-        tokenizer = Tokenizer.from_state(saved["tokenizer"])
-        model = CLIP.from_config({**saved["config"], "tokenizer": tokenizer.digest})
+    if start:
+        tokenizer = Tokenizer.from_state(start["tokenizer"])
+        config = dict(tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)
+        model = CLIP.from_config(start["config"] | config)
+        model.load_state_dict(start["model"])
     else:
         length = MODELS[args.model]["context_length"]
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
@@ -224,7 +264,8 @@ def prepare(args, saved, device):
             tokenizer=tokenizer.digest,
             checkpointing=args.grad_checkpointing,
         )
-    return pairs, tokenizer, model.to(device).train()
+    freeze(model.to(device).train(), args.freeze)
+    return pairs, tokenizer, model
 
 
 def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
@@ -353,6 +394,8 @@ def print_plan(args):
 def main(argv=None):
     args = options(argv)
     if args.plan:
+        if args.init:
+            raise UserError("--plan is of training from nothing; leave out --init")
         print_plan(args)
         return 0
     with process_group.member(args.device) as device:
@@ -360,9 +403,10 @@ def main(argv=None):
         if args.threads:
             torch.set_num_threads(args.threads)
         saved = process_group.from_rank0(lambda: checkpoint.find(args.out, args.resume))
+        start = starting_point(args, saved)
         with process_group.together():
-            resolve_options(args, saved, device)
-        pairs, tokenizer, model = prepare(args, saved, device)
+            resolve_options(args, saved, start, device)
+        pairs, tokenizer, model = prepare(args, saved, start, device)
         run = checkpoint.run_options(args)
         process_group.agree(
             {"the digest of the code": process_group.code_version()}
@@ -376,9 +420,9 @@ def main(argv=None):
         trained = dict(model=model, optimizer=optimizer, scaler=scaler)
         if saved:
             monitor.load_state_dict(saved)
-            for name, x in trained.items():
-                x.load_state_dict(saved[name])
-        saved = None  # its copy of the weights would stay in memory
+            optimizer.load_state_dict(saved["optimizer"])
+            scaler.load_state_dict(saved["scaler"])
+        saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)
         log = RunLog(args.out, args.log_every, monitor.step)
         print_header(args, model, tokenizer, pairs, monitor, device)

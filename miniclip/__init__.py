@@ -6,7 +6,7 @@ loss.py        the contrastive loss (figure 3); its kernels are in the package k
 distributed/   collectives and process groups, for many GPUs
 data/          pairs of pictures and captions, and batches of them
 training/      the recipe: optimizer, schedule, micro-batches, checkpoints
-weights/       files of OpenAI, open_clip and our own: read, convert, write
+weights/       files of OpenAI, open_clip, Hugging Face and our own: read, convert, write
 zeroshot.py    a classifier made of captions
 evaluation/    the paper's evaluation, one file a question
 cost/          flop, memory and days of a run

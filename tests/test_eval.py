@@ -210,3 +210,85 @@ def test_missing_data_is_one_sentence(run, capsys):
         evaluation.main(["--checkpoint", str(run), "--data", "nowhere.csv"])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1 and "nowhere.csv" in said
+
+
+@pytest.fixture(scope="module")
+def tuned(run, tmp_path_factory):
+    """A run that was fine-tuned from `run` on 30 other pictures."""
+    folder = tmp_path_factory.mktemp("tuned")
+    lines = ["filepath,caption"]
+    for k in range(30):
+        Image.new("RGB", (32, 32), (8 * k, 99, 255 - 8 * k)).save(folder / f"{k}.png")
+        lines.append(f"{k}.png,another number {k}")
+    (folder / "others.csv").write_text("\n".join(lines))
+    options = ["--data", folder / "others.csv", "--out", folder / "run", "--init", run]
+    options += ["--steps", 2, "--batch-size", 8, "--lr", 0.01]
+    train.main([str(option) for option in options])
+    return folder / "run/checkpoint.pt"
+
+
+def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
+    run, tuned, labelled, tmp_path, capsys
+):
+    arguments = ["--checkpoint", str(tuned), "--average-with", str(run)]
+    arguments += ["--images", str(labelled / "home"), "--out", str(tmp_path / "curve")]
+    assert evaluation.main(arguments) == 0
+    said = capsys.readouterr().out
+    held = json.loads((tmp_path / "curve/results.json").read_text())
+    assert held["start"] == str(run) and held["tuned"] == str(tuned)
+    curves = held["curves"]
+    places = ("others.csv, heldout", "pairs.tsv, heldout", "zero-shot on home")
+    own = [next(c for what, c in curves.items() if place in what) for place in places]
+    assert len(curves) == 3 and all(list(c) == [f"{k / 10:g}" for k in range(11)] for c in own)
+    assert all(what in said for what in curves)
+    assert {"report.md", "average.png"} <= {p.name for p in (tmp_path / "curve").iterdir()}
+    for curve, end, path in ((own[0], "1", tuned), (own[1], "0", run)):  # what train.py found
+        alone = json.loads(path.with_name("results.json").read_text())["heldout"]["text_to_image"]
+        assert (curve[end]["value"], curve[end]["n"]) == (alone["R@1"], alone["n"])
+
+
+def test_pairs_of_the_start_that_cannot_be_had_are_left_out_and_said(run, tuned, tmp_path, capsys):
+    state = torch.load(run, weights_only=True)
+    state["options"]["data"] = str(tmp_path / "gone.csv")
+    torch.save(state, tmp_path / "start.pt")
+    arguments = ["--checkpoint", str(tuned), "--average-with", str(tmp_path / "start.pt")]
+    assert evaluation.main([*arguments, "--out", str(tmp_path / "curve")]) == 0
+    assert "left out: " in capsys.readouterr().out
+    curves = json.loads((tmp_path / "curve/results.json").read_text())["curves"]
+    assert list(curves) == ["others.csv, heldout: text to image R@1"]
+
+
+def test_an_average_is_saved_evaluated_and_tuned_again(run, tuned, tmp_path, capsys):
+    path = tmp_path / "average.pt"
+    arguments = ["--checkpoint", str(tuned), "--average-with", str(run), "--save", str(path)]
+    assert evaluation.main(arguments) == 0 and "0.5 of" in capsys.readouterr().out
+    first, second, middle = (torch.load(p, weights_only=True)["model"] for p in (run, tuned, path))
+    name = "text_projection"
+    assert torch.equal(middle[name], torch.lerp(first[name], second[name], 0.5))
+    assert evaluation.main(["--checkpoint", str(path), "--task", "retrieval"]) == 0
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["heldout"]["text_to_image"]["n"] >= 1
+    again = ["--init", str(path), "--data", str(tuned.parents[1] / "others.csv")]
+    assert train.main([*again, "--out", str(tmp_path / "again"), "--steps", "1"]) == 0
+
+
+@pytest.mark.parametrize(
+    "more, words",
+    [
+        (["--average-with", "nowhere.pt"], ["nowhere.pt"]),
+        (["--average-with", "icons"], ["cannot be averaged", "icons"]),
+        (["--alpha", "0.5"], ["--alpha", "--average-with"]),
+        (["--save", "x.pt"], ["--save", "--average-with"]),
+        (["--average-with", "icons", "--alpha", "0.5"], ["--alpha", "--save"]),
+        (["--average-with", "icons", "--alpha", "2", "--save", "x.pt"], ["--alpha", "0 to 1"]),
+        (["--average-with", "icons", "--search", "x"], ["--average-with takes no --search"]),
+        (["--average-with", "icons", "--save", "x.pt", "--data", "y.csv"], ["takes no --data"]),
+    ],
+)
+def test_an_average_that_cannot_be_is_one_sentence_and_exit_code_2(run, more, words, capsys):
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        evaluation.main(["--checkpoint", str(run), *more])
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1
+    assert all(word in said for word in words), said

@@ -5,6 +5,7 @@ breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white 
 lower-cases. Then it splits text into words that are merged separately: English contractions, runs
 of letters, single digits, runs of anything else. White space is dropped, so "it's 12" comes back as
 "it 's 1 2". Left out: Unicode normalization beyond ftfy's.
+Lesson: lessons/02_bpe.md.
 """
 
 import html

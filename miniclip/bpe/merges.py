@@ -3,6 +3,7 @@
 Training joins the most frequent pair of neighbours into a new id, again and again. Encoding applies
 those merges to a word, the earliest first. The ids are plain integers here: tokenizer.py gives them
 their bytes. Left out: merges chosen at random while training (BPE dropout).
+Lesson: lessons/02_bpe.md.
 """
 
 import heapq

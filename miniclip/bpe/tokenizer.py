@@ -11,6 +11,7 @@ merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken`
 are equal. They also equal those of open_clip's tokenizer, with one exception: "<start_of_text>" and
 "<end_of_text>" in a caption are text here, while open_clip reads them as its start and end tokens.
 Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
+Lesson: lessons/02_bpe.md.
 """
 
 import gzip

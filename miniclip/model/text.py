@@ -4,6 +4,7 @@ Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end 
 It is causal so that a language-modelling loss could be added (the paper's reason). So only the end
 token has read the whole text, and the padding behind it changes nothing.
 Left out: the half-precision, stochastically rounded text weights of the paper's training run.
+Lesson: lessons/03_text.md.
 """
 
 import torch

@@ -3,6 +3,7 @@
 x -> x + attention(norm(x)) -> x + mlp(norm(x)), `layers` times. The norm comes before each branch
 (pre-norm, as in GPT-2); the sum itself, from the embedding to the last block, is never normalized.
 Left out: dropout (CLIP has none), key-value caches, attention over a second sequence.
+Lesson: lessons/03_text.md.
 """
 
 import math

@@ -1,7 +1,7 @@
 """Training (CLIP, section 2.5): hyperparameters, the optimizer, micro-batches, checkpoints.
 
 Read recipe.py (hyperparameters, schedule), optimizer.py (AdamW with 16-bit moments) and
-grad_cache.py (a batch larger than memory) first: they are the paper's. The rest serves the loop in
-train.py: wrap.py (compile, many GPUs), monitor.py (when to stop, save), checkpoint.py, logging.py
-and curves.py.
+grad_cache.py (a batch larger than memory) first: they are the paper's. freeze.py is for fine-tuning.
+The rest serves the loop in train.py: wrap.py (compile, many GPUs), monitor.py (when to stop, save),
+checkpoint.py, logging.py and curves.py.
 """

@@ -56,5 +56,6 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
             *outputs, scale = towers(part)
             if last:  # log(scale) is logit_scale, as an output of the model, which DDP needs
                 outputs, grads = [*outputs, scale.log()], [*grads, d_scale]
-            torch.autograd.backward(outputs, grads)
+            trained = [(x, grad) for x, grad in zip(outputs, grads) if x.requires_grad]
+            torch.autograd.backward(*zip(*trained))  # without those of a frozen tower
     return loss.detach(), image.detach(), text.detach(), scale.detach()

@@ -17,14 +17,24 @@ from miniclip.distributed.collectives import dist_info, print0
 def print_header(args, model, tokenizer, pairs, monitor, device):
     """Print what is trained, on how many pairs, for how long and where."""
     length = f"{monitor.steps:,} steps" if monitor.steps < math.inf else f"{args.minutes:g} minutes"
+    count, learn = (
+        sum(p.numel() for p in model.parameters() if p.requires_grad or all_of_them)
+        for all_of_them in (True, False)
+    )
     parts = [
-        f"{args.model}: {sum(p.numel() for p in model.parameters()):,} parameters",
+        f"{args.model}: {count:,} parameters",
         f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on",
         f"{tokenizer.vocab_size:,} tokens",
         f"batch {monitor.batch_size:,}",
         length,
         f"{args.precision} on {dist_info()[1]} x {device.type}",
     ]
+    if args.init:
+        frozen = f", the {args.freeze} tower frozen: {learn:,} learn" if args.freeze else ""
+        parts[1:1] = [
+            f"fine-tuned from {args.init}{frozen}",
+            f"lr {args.lr:g}, warm-up {args.warmup:g} of the run, weight decay {args.weight_decay:g}",
+        ]
     if monitor.step:
         parts.append(f"resumed at step {monitor.step:,}")
     print0(" | ".join(parts), flush=True)

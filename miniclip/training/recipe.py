@@ -44,6 +44,12 @@ ICONS = SMALL | dict(
     unique_names=True,
     vocab_size=2048,
 )
+# fine-tuning of released weights, as Goyal et al. 2023 (FLYP) do it: rate, epochs, decay; they warm up
+# for 500 steps of 25,000. A random crop is for pictures of anything, also where the model's own
+# recipe redraws icons in black
+FINE_TUNING = dict(epochs=10.0, lr=1e-5, weight_decay=0.1, warmup=0.02, augment="crop")
+# the small ones: a third to half of their rate from nothing (no other was tried), batches for a CPU
+FINE_TUNING_SMALL = FINE_TUNING | dict(batch_size=128, lr=1e-3, unique_names=False)
 PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
 
 MAX_LOGIT_SCALE = math.log(100)  # of the logarithm; the paper clips the scale at 100 for stability
@@ -59,10 +65,25 @@ def recipe(name):
     return numbers | dict(lr=PAPER_LR.get(name, numbers["lr"]))
 
 
+def fine_tuning(name):
+    """The default hyperparameters for weights that were trained before, a new dict; see `recipe`.
+
+    What a vocabulary needs is not among them: the weights bring their own.
+    """
+    small = name.endswith("_mini") or name.startswith("rn_icons")
+    numbers = recipe(name) | (FINE_TUNING_SMALL if small else FINE_TUNING)
+    del numbers["vocab_size"]
+    return numbers
+
+
 def parameter_groups(model, weight_decay):
-    """AdamW's groups: matrices, convolutions, embedding tables are decayed; vectors, the scale not."""
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
+    """AdamW's groups: matrices, convolutions, embedding tables are decayed; vectors, the scale not.
+
+    Frozen parameters are in neither.
+    """
+    trained = [p for p in model.parameters() if p.requires_grad]
+    matrices = [p for p in trained if p.ndim >= 2]
+    vectors = [p for p in trained if p.ndim < 2]
     return [
         dict(params=matrices, weight_decay=weight_decay),
         dict(params=vectors, weight_decay=0.0),

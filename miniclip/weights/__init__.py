@@ -1,10 +1,13 @@
-"""Weights in and out: a file of OpenAI, open_clip or our own becomes a model, and back.
+"""Weights in and out: a file of OpenAI, open_clip, Hugging Face or our own becomes a model, and back.
 
 Read files.py (open a file without executing it), architecture.py (which model it is, from the shapes
-of its tensors), convert.py (load and save_openclip) and release.py (from a run to a file of released/,
-which the package brings).
+of its tensors), convert.py (load and save_openclip), huggingface.py (transformers' names and config,
+and save_huggingface), huggingface_tokenizer.py (its vocabulary files) and release.py (from a run to a
+file of released/, which the package brings). initial.py and average.py are for fine-tuning: what it
+starts from, and the weights between two models.
 """
 
 from miniclip.weights.convert import load, save_openclip
+from miniclip.weights.huggingface import save_huggingface
 
-__all__ = ["load", "save_openclip"]
+__all__ = ["load", "save_huggingface", "save_openclip"]

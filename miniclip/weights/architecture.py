@@ -10,10 +10,13 @@ import math
 import re
 from pathlib import Path
 
+import torch
+
 from miniclip.common import UserError
 from miniclip.data.transforms import MEAN
-from miniclip.model.clip import MODELS
+from miniclip.model.clip import CLIP, MODELS
 
+RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
 OPENCLIP = {
     "rn50": "RN50",
@@ -29,6 +32,25 @@ OPENCLIP = {
 # what open_clip_config.json may say of a tower without asking for something that miniclip lacks
 KNOWN = """image_size layers width patch_size head_width mlp_ratio context_length vocab_size
     heads""".split()
+
+
+def on_meta(config):
+    """CLIP of a config that was found in a file, without memory for its weights; its .config is
+    complete. Raises what CLIP raises for an impossible one."""
+    with torch.device("meta"):
+        return CLIP.from_config(config)
+
+
+def must_match(path, state, want, model=None):
+    """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
+    `want`, a dict of (meta) tensors. model: its name, or None."""
+    for name in [*want, *sorted(state.keys() - want.keys())]:
+        found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
+        expected = tuple(want[name].shape) if name in want else "nothing of this name"
+        if found != f"has shape {expected}":
+            raise UserError(
+                f"{path}: {name} {found}, expected {expected} for this {model or 'model'}"
+            )
 
 
 def config_from_shapes(path, state):

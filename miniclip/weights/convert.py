@@ -1,7 +1,8 @@
 """Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model; back too.
 
-files.py opens the file, architecture.py finds the architecture from the shapes of the tensors, and
-every tensor is checked here by name and shape before a model is built. No shape tells the activation
+files.py opens the file, architecture.py finds the architecture from the shapes of the tensors
+(huggingface.py from config.json), and every tensor is checked here by name and shape before a model
+is built. No shape tells the activation
 (GELU or QuickGELU), so it must be written down somewhere: weights run with the wrong one raise no
 error and lose accuracy.
 Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
@@ -18,29 +19,32 @@ from miniclip.data.transforms import evaluation
 from miniclip.model.clip import CLIP
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
-from miniclip.weights import files
+from miniclip.weights import files, huggingface
 from miniclip.weights.architecture import (
     OPENCLIP,
+    RELEASED_TOKENS,
     config_beside,
     config_from_shapes,
+    must_match,
+    on_meta,
     released,
     with_heads_of_released,
 )
 
 NOTE = "miniclip"  # under this name save_openclip records the config
-RELEASED_TOKENS = 49408
 
 
 def load(path, device="cpu", activation=None, image_size=None):
     """Read a model from a file: path -> (model, tokenizer, preprocess), the model in eval mode, fp32.
 
     path: "icons", the model that the package brings (the name wins: a file called so is "./icons"),
-    our checkpoint.pt, OpenAI's .pt (QuickGELU), or open_clip's .pt or .safetensors. Those of
-    open_clip do not tell their activation: give "gelu" or "quickgelu", or keep the model's
-    open_clip_config.json beside the file; what save_openclip wrote knows. image_size: pixels, to
-    use the model at another size than it was trained at (position embeddings are interpolated).
-    tokenizer: our checkpoint's own, or the released one; where its merges file is missing, or the
-    file says that the model has another vocabulary, one that raises UserError when used.
+    our checkpoint.pt, OpenAI's .pt (QuickGELU), open_clip's .pt or .safetensors, or the folder or
+    file of a CLIP of Hugging Face's transformers (huggingface.py). Those of open_clip do not tell
+    their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside
+    the file; what save_openclip wrote knows. image_size: pixels, to use the model at another size
+    than it was trained at (position embeddings are interpolated).
+    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one; where its
+    merges file is missing, or the model has another vocabulary, one that raises UserError when used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
@@ -58,7 +62,9 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     else:
         state = _state_dict(path, content)
         config = _recorded_config(path, file)
-        if config is None:
+        if huggingface.wrote(state):
+            config, state, tokenizer = huggingface.read(path, state)
+        elif config is None:
             config = config_beside(path, state) or with_heads_of_released(
                 path, config_from_shapes(path, state)
             )
@@ -129,7 +135,7 @@ def _from_checkpoint(path, content):
             raise UserError("its model is not a dict of tensors by name")
         tokenizer = Tokenizer.from_state(content["tokenizer"])
         return (
-            _on_meta({**content["config"], "tokenizer": tokenizer.digest}).config,
+            on_meta({**content["config"], "tokenizer": tokenizer.digest}).config,
             dict(state),
             tokenizer,
         )
@@ -137,13 +143,6 @@ def _from_checkpoint(path, content):
         raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
     except (TypeError, ValueError, ArithmeticError) as error:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
-
-
-def _on_meta(config):
-    """CLIP of a config that was found in a file, without memory for its weights; its .config is
-    complete. Raises what CLIP raises for an impossible one."""
-    with torch.device("meta"):
-        return CLIP.from_config(config)
 
 
 def _are_weights(state):
@@ -175,7 +174,7 @@ def _recorded_config(path, file):
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
     try:
-        return None if note is None else _on_meta(json.loads(note)).config
+        return None if note is None else on_meta(json.loads(note)).config
     except (ValueError, TypeError, ArithmeticError) as error:
         raise UserError(f"{path} has a damaged record of its config: {error}") from None
 
@@ -198,21 +197,14 @@ def _resized(path, config, state):
 def _checked(path, config, state):
     """The state, if it is exactly the config's; else a UserError that names a tensor."""
     try:
-        want = _on_meta(config).state_dict()
+        want = on_meta(config).state_dict()
     except (TypeError, ValueError) as error:
         raise UserError(f"{path} tells a config that makes no model: {error}") from None
     counters = [name for name in want if name.endswith("num_batches_tracked")]
     state = (
         dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
     )  # not in older files
-    for name in [*want, *sorted(state.keys() - want.keys())]:
-        found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
-        expected = tuple(want[name].shape) if name in want else "nothing of this name"
-        if found != f"has shape {expected}":
-            raise UserError(
-                f"{path}: {name} {found}, expected {expected} "
-                f"for this {config.get('name') or 'model'}"
-            )
+    must_match(path, state, want, config.get("name"))
     return state
 
 

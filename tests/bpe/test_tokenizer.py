@@ -84,6 +84,11 @@ def test_the_alphabet_gives_each_byte_a_character_that_can_be_seen():
     alphabet = byte_alphabet()
     assert sorted(alphabet) == list(range(256)) and len(set(alphabet.values())) == 256
     assert all(len(c) == 1 and c.isprintable() and not c.isspace() for c in alphabet.values())
+    pairs = list(alphabet.items())  # what Latin-1 can print comes first and stands for itself
+    assert pairs[0] == (33, "!") and pairs[187] == (255, "ÿ")
+    assert all(chr(byte) == character for byte, character in pairs[:188])
+    assert [ord(character) for _, character in pairs[188:]] == list(range(256, 256 + 68))
+    assert sorted(pairs[188:]) == pairs[188:] and alphabet[ord(" ")] == "Ġ"
 
 
 def test_training_depends_on_the_captions_and_not_on_their_order():

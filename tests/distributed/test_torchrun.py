@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 
 from miniclip.training import checkpoint
+from miniclip.training.freeze import tower_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -267,3 +268,43 @@ def wait_until_it_trains(run, out):
     before = log.read_bytes() if log.exists() else b""
     while run.poll() is None and (not log.exists() or log.read_bytes() == before):
         time.sleep(0.01)
+
+
+# only rank 0 may read the file of --init: other machines need not have it
+READ_BY_RANK_0 = """
+import os
+import sys
+import train
+
+def initial_state(*args):
+    raise AssertionError("--init was read on another rank than 0")
+
+if os.environ.get("RANK", "0") != "0":
+    train.initial_state = initial_state
+sys.exit(train.main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tower", ["image", "text"])
+def test_two_ranks_fine_tune_beside_a_frozen_tower_as_one_process_does(
+    tower, pairs_folder, tmp_path
+):
+    (tmp_path / "rank0.py").write_text(READ_BY_RANK_0)
+    code, said = output_of(start(1, pairs_folder, tmp_path / "start", "--steps", 2))
+    assert code == 0, said
+    more = (*THREE, "--init", tmp_path / "start/checkpoint.pt", "--freeze", tower)
+    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *more))
+    assert code == 0, said
+    many = (*more, "--micro-batch", 4)
+    code, said = output_of(
+        start(2, pairs_folder, tmp_path / "two", *many, script=tmp_path / "rank0.py")
+    )
+    assert code == 0 and f"the {tower} tower frozen" in said, said
+    before, one, two = (weights(tmp_path / name) for name in ("start", "one", "two"))
+    assert_the_same_run(one, two)
+    frozen = [name for name in before if tower_of(name) == tower]
+    assert frozen and all(torch.equal(before[n], x[n]) for n in frozen for x in (one, two))
+    trained = "text_projection" if tower == "image" else "visual.proj"
+    moved = (before[trained] - two[trained]).abs().mean()
+    assert moved > 3e-5, f"the other tower moved by {moved:.1e} only"

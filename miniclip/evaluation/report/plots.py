@@ -4,7 +4,7 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
-from itertools import zip_longest
+from itertools import cycle, zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -90,6 +90,16 @@ def draw_shots(curves, zero_shot, path, classes=()):
         axis.set_xticks(x, [f"{k}{text}" for k, text in zip(zero_shot, under)])
         axis.set(ylim=(0, 1), xlabel="labelled pictures a class", ylabel="accuracy")
         axis.grid(axis="y", alpha=0.25, linewidth=0.6)
+
+
+def draw_average(curves, path):
+    """Accuracy by alpha: curves {name: {alpha: {value, low, high}}} (WiSE-FT)."""
+    with _axes(path, 7, 4.2, loc="upper center", bbox_to_anchor=(0.5, 1.22)) as axis:
+        for (name, curve), colour in zip(curves.items(), cycle(COLOURS)):
+            low, high, value = ([s[e] for s in curve.values()] for e in ("low", "high", "value"))
+            axis.fill_between(list(curve), low, high, color=colour, alpha=0.12, linewidth=0)
+            axis.plot(list(curve), value, "o-", color=colour, label=name, ms=4)
+        axis.set(ylim=(0, 1), xlabel="alpha: 0 before fine-tuning, 1 after it", ylabel="accuracy")
 
 
 def draw_gap(points, path):

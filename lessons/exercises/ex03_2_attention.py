@@ -5,6 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.model.transformer:attention"
+HINT = (
+    "The scores of all queries are one matrix product of q with the transposed keys. Which score gets "
+    "the weight zero from softmax, so that the other weights still sum to 1?"
+)
 
 
 def attention(q, k, v, causal=False):
@@ -21,7 +25,8 @@ def qkv(length, d=4, seed=0, keys=None):
     return [torch.randn(2, 3, n, d, generator=g, dtype=torch.float64) for n in lengths]
 
 
-lengths, seeds = st.integers(1, 7), st.integers(0, 99)
+lengths = st.integers(1, 7)
+seeds = st.integers(0, 99)
 
 
 @given(lengths, st.booleans(), seeds)

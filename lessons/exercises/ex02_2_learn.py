@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from miniclip.bpe.merges import merge
 
 ANSWER = "miniclip.bpe.merges:learn_merges"
+HINT = (
+    "After each merge, replace every word's ids by what `merge` makes of them, and count the pairs "
+    "again. One min over the pairs, with a key of two parts, settles frequency and ties."
+)
 
 
 def learn_merges(words, n, first):
@@ -40,7 +44,9 @@ def test_the_example_of_the_paper():
     made = {ord(letter): letter for word in corpus for letter in word}
     for (left, right), new in learn_merges(words, 5, 1000).items():
         made[new] = made[left] + made[right]
-    assert [made[i] for i in range(1000, 1005)] == ["es", "est", "lo", "low", "ew"]
+    entries = [made.get(i) for i in range(1000, 1005)]
+    want = ["es", "est", "lo", "low", "ew"]
+    assert entries == want, f"the entries are {entries}, not {want}: count again after each merge"
 
 
 @given(corpora, st.integers(0, 9))
@@ -73,11 +79,12 @@ def test_ids_count_up_from_the_first(corpus, n):
 @given(corpora)
 def test_the_order_of_the_words_is_of_no_consequence(corpus):
     backwards = dict(reversed(corpus.items()))
-    assert list(learn_merges(corpus, 9, 10)) == list(learn_merges(backwards, 9, 10))
+    same = list(learn_merges(corpus, 9, 10)) == list(learn_merges(backwards, 9, 10))
+    assert same, "the words in another order give other merges: what settles a tie?"
 
 
 @given(corpora)
 def test_the_words_are_left_alone(corpus):
     before = dict(corpus)
     learn_merges(corpus, 9, 10)
-    assert corpus == before
+    assert corpus == before, "the dict that was passed in has changed"

@@ -5,6 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.model.text:at_end_token"
+HINT = (
+    "x takes two lists of indices, x[rows, positions], and pairs them up one by one. Which list of "
+    "rows goes with one position a text?"
+)
 
 
 def at_end_token(x, tokens):

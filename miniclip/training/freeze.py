@@ -1,0 +1,23 @@
+"""Freezing one tower while the other learns (LiT: Zhai et al. 2022).
+
+A frozen tower gets no gradient, is not in the optimizer (so not decayed either), and its batch norms
+normalize with the averages they have and do not change them: after training it is bit for bit what it
+was. Its projection to the shared space belongs to it; the scale belongs to none and is trained.
+Left out: computing a frozen tower's features once for the whole run, since crops differ by epoch.
+"""
+
+
+def tower_of(name):
+    """The tower that a parameter belongs to: "image", "text", or None for the scale."""
+    if name == "logit_scale":
+        return None
+    return "image" if name.startswith("visual.") else "text"
+
+
+def freeze(model, tower):
+    """Freeze the "image" or the "text" tower of a model in training mode; None: neither."""
+    if tower:
+        for name, p in model.named_parameters():
+            p.requires_grad_(tower_of(name) != tower)
+    if tower == "image":  # the text tower has no layer that training mode changes
+        model.visual.eval()

@@ -1,0 +1,51 @@
+"""The average of a fine-tuned model and the one it was tuned from (WiSE-FT: Wortsman et al. 2022).
+
+Fine-tuning wins on its own pairs and loses elsewhere. The weights between the two ends of a run are a
+model as well, of the same cost, and often keep most of both. The running means and variances of batch
+norms are averaged as the weights are. Left out: computing them again from pictures, which a model
+without batch norm does not need; averages of more than two models.
+"""
+
+import torch
+
+from miniclip.common import UserError
+from miniclip.training import checkpoint
+
+
+def interpolate(start, tuned, alpha):
+    """The state dict (1 - alpha) * start + alpha * tuned of two of the same names and shapes.
+
+    alpha from 0, exactly start, to 1, exactly tuned. Numbers on which the two agree stay exactly as
+    they are, for any alpha (a frozen tower). Whole numbers, which count batches, are not averaged:
+    they are those of the nearer one, tuned at 0.5. Neither argument is changed.
+    """
+    return {
+        name: torch.lerp(first, tuned[name], alpha)
+        if first.is_floating_point()
+        else (first if alpha < 0.5 else tuned[name]).clone()
+        for name, first in start.items()
+    }
+
+
+def check_alike(names, configs):
+    """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
+    (one, other), (first, second) = names, configs
+    for key in first.keys() - {"name", "checkpointing"}:
+        unknown = key == "tokenizer" and None in (first[key], second[key])
+        if first[key] != second[key] and not unknown:
+            raise UserError(
+                f"{one} and {other} cannot be averaged: their {key} is {first[key]} and {second[key]}"
+            )
+
+
+def save_average(path, alpha, names, state, model, tokenizer, run):
+    """Write the average as a checkpoint without optimizer, which `load` and eval.py read.
+
+    names: of the two models, from start to tuned; state: what interpolate gave; model, tokenizer:
+    the tuned ones, for config and vocabulary; run: the tuned checkpoint, whose options are kept so
+    that eval.py finds its pairs, or {} for weights from elsewhere.
+    """
+    kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
+    whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state)
+    average = dict(zip(("start", "tuned"), names), alpha=alpha)
+    checkpoint.save(path, dict(options={}) | kept | whole | dict(average=average))

@@ -1,0 +1,324 @@
+"""CLIP in the files of Hugging Face's transformers: a folder becomes a model, and back.
+
+The tensors are the same as ours but for three things: they have other names, q, k and v are three
+matrices instead of a packed one, and the projections to the shared space are transposed (E, D). What
+no shape tells (heads, activation) is in config.json. preprocessor_config.json must ask for CLIP's
+own pictures, because the model gets no others here.
+
+The text feature is the activation at the first end token (model/text.py: the largest id). So is
+transformers', where config.json names the tokenizer's end token as eos_token_id; where it says 2, as
+all files from before transformers 4.31 do, transformers takes the largest id too. On rows of CLIP's
+tokenizer the three are the same position, also when padded with end tokens. Other ids are refused.
+Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError, replacing, write_json
+from miniclip.data.transforms import MEAN, STD
+from miniclip.weights.architecture import RELEASED_TOKENS, must_match, on_meta, released
+from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
+
+# whole names first, then parts of the others
+NAMES = {
+    "logit_scale": "logit_scale",
+    "text_projection": "text_projection.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+    "visual.proj": "visual_projection.weight",
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "visual.class_embedding": "vision_model.embeddings.class_embedding",
+    "visual.positional_embedding": "vision_model.embeddings.position_embedding.weight",
+}
+PARTS = {
+    "transformer": "encoder",
+    "resblocks": "layers",
+    "ln_1": "layer_norm1",
+    "ln_2": "layer_norm2",
+    "attn": "self_attn",
+    "c_fc": "fc1",
+    "c_proj": "fc2",
+    "ln_pre": "pre_layrnorm",  # sic
+    "ln_post": "post_layernorm",
+    "ln_final": "final_layer_norm",
+}
+TRANSPOSED = ("text_projection", "visual.proj")
+ACTIVATIONS = {"quick_gelu": "quickgelu", "gelu": "gelu"}
+# What config.json leaves out has these values (transformers 5.24), and FIXED is all that miniclip has.
+FIXED = {"layer_norm_eps": 1e-5, "attention_dropout": 0.0}
+TOWER = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", **FIXED}
+TEXT = TOWER | {
+    "vocab_size": RELEASED_TOKENS,
+    "hidden_size": 512,
+    "intermediate_size": 2048,
+    "num_attention_heads": 8,
+    "max_position_embeddings": 77,
+    "eos_token_id": RELEASED_TOKENS - 1,
+}
+VISION = TOWER | {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_attention_heads": 12,
+    "num_channels": 3,
+    "image_size": 224,
+    "patch_size": 32,
+}
+LEGACY_EOS = 2
+PICTURES = {
+    "do_resize": True,
+    "do_center_crop": True,
+    "do_rescale": True,
+    "do_normalize": True,
+    "resample": 3,  # bicubic
+    "rescale_factor": 1 / 255,
+    "image_mean": list(MEAN),
+    "image_std": list(STD),
+}
+# whichever of these save_huggingface does not write must not lie in its folder
+READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
+    vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
+    preprocessor_config.json processor_config.json""".split()
+
+
+def wrote(state):
+    """Whether these tensors, {name: tensor}, have the names of transformers."""
+    return any(name.startswith(("text_model.", "vision_model.")) for name in state)
+
+
+def read(path, state):
+    """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
+
+    path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
+    preprocessor's files; state: {name: tensor} in it. Raises UserError for what is no CLIP, has a
+    part that miniclip lacks, or is not what its config.json says.
+    """
+    beside = Path(path).parent / "config.json"
+    if not beside.is_file():
+        raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
+    try:
+        config, eos = _from_json(json.loads(beside.read_text(encoding="utf-8")))
+        want = on_meta(config).state_dict()
+    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+    tokenizer = read_tokenizer(beside.parent, config["context_length"])
+    size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
+    if size > config["vocab_size"]:
+        raise UserError(f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}")
+    if eos not in (LEGACY_EOS, size - 1):
+        raise UserError(
+            f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is {size - 1}"
+        )
+    _check_pictures(beside.parent, config["image_size"])
+    # older files keep the numbers 0, 1, 2, ... beside the weights
+    state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
+    must_match(path, state, to_theirs(want))
+    assumed = "openai" if size == RELEASED_TOKENS else None
+    config |= {"name": released(config), "tokenizer": tokenizer.digest if tokenizer else assumed}
+    return config, _to_ours(want, state), tokenizer
+
+
+def save_huggingface(model, folder, tokenizer=None):
+    """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
+
+    It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
+    vocab.json, merges.txt and tokenizer_config.json: of `tokenizer`, or of the released one where
+    the model was trained with that. Raises UserError for a ResNet, for a model of another
+    vocabulary whose tokenizer is not given, and for a folder with files of another model.
+    """
+    config, folder = model.config, Path(folder)
+    if config["vision_patch"] is None:
+        raise UserError(
+            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its "
+            "models"
+        )
+    if tokenizer is None and config["tokenizer"] == "openai":
+        tokenizer = Tokenizer.openai()
+    end = config["vocab_size"] - 1
+    if tokenizer is not None:
+        end = tokenizer.end
+        if config["tokenizer"] not in (None, tokenizer.digest) or end >= config["vocab_size"]:
+            raise UserError("this tokenizer has another vocabulary than the model was trained on")
+    elif config["tokenizer"] is not None:
+        raise UserError(
+            f"this model was trained on a vocabulary of its own (sha256 {config['tokenizer']}); give "
+            "its tokenizer, because transformers would use the released one"
+        )
+    weights = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in to_theirs(model.state_dict()).items()
+    }
+    dtype = str(weights["logit_scale"].dtype).removeprefix("torch.")
+    written = {
+        "config.json": _to_json(config, end) | {"torch_dtype": dtype},
+        "preprocessor_config.json": _pictures(config["image_size"]),
+    }
+    ours = {"model.safetensors", *written}
+    if tokenizer is not None:
+        ours |= {"vocab.json", "merges.txt", "tokenizer_config.json"}
+    for name in READ_BY_OTHERS:
+        if name not in ours and (folder / name).exists():
+            raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
+    from safetensors.torch import save
+
+    if tokenizer is not None:
+        write_tokenizer(tokenizer, folder, config["context_length"])
+    for name, content in written.items():
+        write_json(folder / name, content)
+    with replacing(folder / "model.safetensors") as file:
+        file.write(save(weights, metadata={"format": "pt"}))
+
+
+def to_theirs(state):
+    """{our name: tensor} of a ViT's CLIP -> {transformers' name: tensor}, views of the same memory."""
+    out = {}
+    for name, tensor in state.items():
+        theirs = _names(name)
+        tensor = tensor.T if name in TRANSPOSED else tensor
+        out |= zip(theirs, tensor.chunk(3) if len(theirs) == 3 else [tensor])
+    return out
+
+
+def _to_ours(want, state):
+    """{transformers' name: tensor} -> {our name: tensor} for the names of `want`."""
+    packed = {name: [state[theirs] for theirs in _names(name)] for name in want}
+    whole = {name: torch.cat(p) if len(p) > 1 else p[0] for name, p in packed.items()}
+    return {name: x.T.contiguous() if name in TRANSPOSED else x for name, x in whole.items()}
+
+
+def _names(ours):
+    """transformers' name of a tensor of ours, in a list; three names for the packed q, k and v."""
+    if ours in NAMES:
+        return [NAMES[ours]]
+    tower = "vision_model." if ours.startswith("visual.") else "text_model."
+    parts = [PARTS.get(part, part) for part in ours.removeprefix("visual.").split(".")]
+    if parts[-1] in ("in_proj_weight", "in_proj_bias"):
+        kind = parts.pop().removeprefix("in_proj_")
+        return [f"{tower}{'.'.join(parts)}.{which}_proj.{kind}" for which in "qkv"]
+    return [tower + ".".join(parts)]
+
+
+def _from_json(whole):
+    """config.json -> (config of CLIP, eos_token_id). ValueError for what miniclip has not got."""
+    if whole.get("model_type") != "clip":
+        raise ValueError(f"its model_type is {whole.get('model_type')!r}, not 'clip'")
+    text, vision = _tower(whole, "text_config", TEXT), _tower(whole, "vision_config", VISION)
+    if vision["num_channels"] != 3:
+        raise ValueError(f"its pictures have {vision['num_channels']} channels, not 3")
+    acts = text["hidden_act"], vision["hidden_act"]
+    if acts[0] != acts[1] or acts[0] not in ACTIVATIONS:
+        raise ValueError(
+            f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or 'quick_gelu'"
+        )
+    return dict(
+        embed_dim=_whole_number(whole.get("projection_dim", 512), "projection_dim"),
+        image_size=vision["image_size"],
+        vision_layers=vision["num_hidden_layers"],
+        vision_width=vision["hidden_size"],
+        vision_heads=vision["num_attention_heads"],
+        vision_patch=vision["patch_size"],
+        text_width=text["hidden_size"],
+        text_layers=text["num_hidden_layers"],
+        text_heads=text["num_attention_heads"],
+        vocab_size=text["vocab_size"],
+        context_length=text["max_position_embeddings"],
+        activation=ACTIVATIONS[acts[0]],
+    ), text["eos_token_id"]
+
+
+def _tower(whole, key, defaults):
+    """A tower's part of config.json, complete and checked. Old files have a second part, key_dict,
+    which counts more, defaults included."""
+    config = defaults | (whole.get(key) or {})
+    if whole.get(f"{key}_dict") is not None:
+        config |= defaults | whole[f"{key}_dict"]
+    for name, default in defaults.items():
+        if name in FIXED and config[name] != default:
+            raise ValueError(f"{name} is {config[name]!r} in {key}; miniclip has {default}")
+        if isinstance(default, int):
+            _whole_number(config[name], name, 1000 if name == "num_hidden_layers" else 1 << 20)
+    if config["intermediate_size"] != 4 * config["hidden_size"]:
+        ratio = config["intermediate_size"] / config["hidden_size"]
+        raise ValueError(f"the MLPs of {key} are {ratio:.4g} times as wide as it, not 4 times")
+    return config
+
+
+def _whole_number(value, name, limit=1 << 20):
+    if type(value) is not int or not 0 < value <= limit:
+        raise ValueError(f"{name} is {str(value)[:40]}, not a whole number from 1 to {limit}")
+    return value
+
+
+def _to_json(config, end):
+    """The config of CLIP -> config.json, a dict. end: the id of the end token."""
+    [act] = [theirs for theirs, ours in ACTIVATIONS.items() if ours == config["activation"]]
+    text, vision = (
+        FIXED
+        | {
+            "model_type": f"clip_{tower}_model",
+            "hidden_size": config[f"{tower}_width"],
+            "intermediate_size": 4 * config[f"{tower}_width"],
+            "num_hidden_layers": config[f"{tower}_layers"],
+            "num_attention_heads": config[f"{tower}_heads"],
+            "projection_dim": config["embed_dim"],
+            "hidden_act": act,
+        }
+        for tower in ("text", "vision")
+    )
+    text |= {
+        "vocab_size": config["vocab_size"],
+        "max_position_embeddings": config["context_length"],
+        "bos_token_id": end - 1,
+        "eos_token_id": end,
+        "pad_token_id": end,
+    }
+    vision |= {
+        "image_size": config["image_size"],
+        "patch_size": config["vision_patch"],
+        "num_channels": 3,
+    }
+    return {
+        "architectures": ["CLIPModel"],
+        "model_type": "clip",
+        "projection_dim": config["embed_dim"],
+        "text_config": text,
+        "vision_config": vision,
+    }
+
+
+def _pictures(image_size):
+    """preprocessor_config.json, a dict."""
+    square = {"height": image_size, "width": image_size}
+    size = {"shortest_edge": image_size}
+    kind = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
+    return PICTURES | kind | {"size": size, "crop_size": square}
+
+
+def _check_pictures(folder, image_size):
+    """Raise UserError where the folder's preprocessor makes other pictures than miniclip does."""
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        path = folder / name
+        if not path.is_file():
+            continue
+        try:
+            asked = json.loads(path.read_text(encoding="utf-8"))
+            asked = asked.get("image_processor", {}) if name.startswith("proc") else asked
+            for key, ours in PICTURES.items():
+                value = asked.get(key, ours)
+                if not np.allclose(value, ours, rtol=0, atol=1e-4):
+                    raise ValueError(f"{key} is {str(value)[:80]}, and CLIP's is {ours}")
+            sizes = {"size": ("shortest_edge",), "crop_size": ("height", "width")}
+            for key, sides in sizes.items():
+                value = asked.get(key, image_size)
+                if value not in (image_size, dict.fromkeys(sides, image_size)):
+                    raise ValueError(
+                        f"{key} is {str(value)[:80]}, and the model's pictures {image_size}"
+                    )
+        except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            raise UserError(
+                f"{path} asks for pictures that miniclip does not make: {error}"
+            ) from None

@@ -1,0 +1,277 @@
+"""train.py --init and --freeze: what a run starts from, what it leaves alone, what is refused."""
+
+import functools
+import json
+import signal
+
+import pytest
+import torch
+from PIL import Image
+from torch._dynamo.testing import CompileCounterWithBackend
+
+import miniclip
+import train
+from miniclip.bpe import Tokenizer
+from miniclip.data.emoji.dataset import Emoji
+from miniclip.data.icons import render
+from miniclip.data.icons.dataset import Icons
+from miniclip.evaluation.retrieval import Gallery
+from miniclip.evaluation.unseen_site import TEMPLATES
+from miniclip.model.clip import MODELS
+from miniclip.model.vit import resize_positions
+from miniclip.training import checkpoint
+from miniclip.training.freeze import tower_of
+from miniclip.training.recipe import fine_tuning, recipe
+from miniclip.weights.average import interpolate
+from miniclip.zeroshot import classifier_weights, classify, encode_images
+from tests.evaluation.test_released_model import lines
+from tests.interruption import stop_at_loss
+
+
+def final(out):
+    return checkpoint.load(out / "checkpoint.pt")
+
+
+def run(pairs_csv, out, *more):
+    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
+    return train.main([str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_report():
+    """It takes longer than these runs, and other tests have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "report", lambda *args: None)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def signals_as_before():
+    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for name, handler in before.items():
+        signal.signal(name, handler)
+
+
+@pytest.fixture(scope="module")
+def pairs_csv(tmp_path_factory):
+    """24 pictures of one colour each, and captions of many words."""
+    folder = tmp_path_factory.mktemp("pairs")
+    lines = ["filepath,caption"]
+    for k in range(24):
+        Image.new("RGB", (40, 40), (10 * k, 250 - 10 * k, 90)).save(folder / f"{k}.png")
+        lines.append(f"{k}.png,colour number {k} " + "and so on " * (k % 3 * 20))
+    (folder / "pairs.csv").write_text("\n".join(lines))
+    return folder / "pairs.csv"
+
+
+@pytest.fixture(scope="module")
+def starts(pairs_csv, tmp_path_factory):
+    """The checkpoints of two short runs: {model: path}."""
+    folder = tmp_path_factory.mktemp("starts")
+    for model in ("rn_mini", "vit_mini"):
+        run(pairs_csv, folder / model, "--model", model, "--steps", 4, "--seed", 3)
+    return {model: folder / model / "checkpoint.pt" for model in ("rn_mini", "vit_mini")}
+
+
+def assert_unchanged(before, after, tower, of_training=True):
+    """The frozen tower's tensors are the same bits; of_training: each other matrix has moved."""
+    names = {n for n in before if tower_of(n) == tower}
+    changed = [name for name in names if not torch.equal(before[name], after[name])]
+    assert names and not changed, f"{len(changed)} of {len(names)} changed: {changed[:3]}"
+    if of_training:
+        others = [n for n, x in before.items() if n not in names and x.ndim > 1]
+        still = [name for name in others if torch.equal(before[name], after[name])]
+        assert others and not still, f"did not learn: {still[:3]}"
+
+
+def test_it_starts_from_the_weights_and_the_vocabulary_of_a_checkpoint(
+    pairs_csv, starts, tmp_path, capsys
+):
+    start = starts["rn_mini"]
+    capsys.readouterr()
+    run(pairs_csv, tmp_path / "run", "--init", start, "--steps", 1, "--lr", 1e-30)
+    header = capsys.readouterr().out.splitlines()[0]
+    before, after = checkpoint.load(start), final(tmp_path / "run")
+    for name, x in before["model"].items():
+        if not name.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            torch.testing.assert_close(after["model"][name], x, rtol=0, atol=1e-20, msg=name)
+    assert after["tokenizer"] == before["tokenizer"] and after["config"] == before["config"]
+    assert after["options"]["init"] == str(start) and after["options"]["model"] == "rn_mini"
+    for said in ("rn_mini", f"fine-tuned from {start}", "lr 1e-30", "warm-up 0.02", "decay 0.1"):
+        assert said in header, header
+
+
+def test_the_released_model_of_icons_brings_its_own_vocabulary(pairs_csv, tmp_path):
+    run(pairs_csv, tmp_path / "run", "--init", "icons", "--steps", 1, "--lr", 1e-30)
+    after = final(tmp_path / "run")
+    model, tokenizer, _ = miniclip.load("icons")
+    assert after["config"]["name"] == "rn_icons" and after["options"]["init"] == "icons"
+    assert Tokenizer.from_state(after["tokenizer"]).digest == tokenizer.digest
+    assert torch.equal(after["model"]["text_projection"], model.text_projection)
+
+
+def test_fine_tuning_has_a_recipe_of_its_own():
+    for name in MODELS:
+        own, anew = fine_tuning(name), recipe(name)
+        assert own["lr"] < anew["lr"] and own["epochs"] < anew["epochs"], name
+        assert 0 < own["warmup"] < 0.05 and "vocab_size" not in own, name
+
+
+ROWS = [
+    ("rn_mini", "image", ()),
+    ("rn_mini", "text", ("--micro-batch", 3)),
+    ("rn_mini", "image", ("--micro-batch", 3, "--grad-checkpointing", "--half-moments")),
+    ("vit_mini", "text", ("--micro-batch", 3, "--grad-checkpointing", "--half-moments")),
+    ("vit_mini", "image", ("--grad-checkpointing", "--precision", "bf16")),
+]
+
+
+@pytest.mark.parametrize("model, tower, more", ROWS)
+def test_a_frozen_tower_is_bit_for_bit_what_it_was(model, tower, more, pairs_csv, starts, tmp_path):
+    options = ("--init", starts[model], "--freeze", tower, "--steps", 3, "--weight-decay", 0.5)
+    assert run(pairs_csv, tmp_path / "run", *options, *more) == 0
+    after = final(tmp_path / "run")
+    before = checkpoint.load(starts[model])["model"]
+    assert_unchanged(before, after["model"], tower)
+    assert not torch.equal(before["logit_scale"], after["model"]["logit_scale"])
+    state = after["optimizer"]["state"]
+    trained = [n for n, p in miniclip.load(starts[model])[0].named_parameters()]
+    assert len(state) == sum(tower_of(name) != tower for name in trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model, tower", [("rn_mini", "image"), ("vit_mini", "text")])
+def test_a_frozen_tower_may_be_compiled(model, tower, pairs_csv, starts, tmp_path, monkeypatch):
+    torch._dynamo.reset()
+    counter = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(torch, "compile", functools.partial(torch.compile, backend=counter))
+    options = ("--init", starts[model], "--freeze", tower, "--steps", 3, "--compile")
+    assert run(pairs_csv, tmp_path / "run", *options) == 0
+    assert counter.frame_count > 0
+    assert_unchanged(
+        checkpoint.load(starts[model])["model"], final(tmp_path / "run")["model"], tower
+    )
+
+
+@pytest.mark.parametrize("more", [(), ("--freeze", "image", "--micro-batch", 3, "--half-moments")])
+def test_stopped_and_resumed_the_weights_are_the_same_tensors(
+    more, pairs_csv, starts, tmp_path, monkeypatch
+):
+    """The file that it started from is not needed again."""
+    gone = tmp_path / "gone.pt"
+    gone.write_bytes(starts["rn_mini"].read_bytes())
+    options = ("--init", gone, "--steps", 8, *more)
+    run(pairs_csv, tmp_path / "whole", *options)
+    stop_at_loss(monkeypatch, 4)
+    assert run(pairs_csv, tmp_path / "parts", *options) == 128 + signal.SIGTERM
+    assert 0 < final(tmp_path / "parts")["step"] < 8
+    gone.unlink()
+    assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
+    whole, parts = final(tmp_path / "whole"), final(tmp_path / "parts")
+    assert whole["step"] == parts["step"] == 8
+    different = [n for n, x in whole["model"].items() if not torch.equal(x, parts["model"][n])]
+    assert not different, f"{len(different)} differ: {different[:3]}"
+
+
+def test_the_same_towers_may_take_larger_pictures(pairs_csv, starts, tmp_path, monkeypatch):
+    """As the paper's L/14@336 from L/14: the positions are interpolated, the rest is the file's."""
+    monkeypatch.setitem(MODELS, "vit_mini_96", MODELS["vit_mini"] | dict(image_size=96))
+    options = ("--init", starts["vit_mini"], "--model", "vit_mini_96", "--steps", 1, "--lr", 1e-30)
+    run(pairs_csv, tmp_path / "run", *options)
+    before, after = checkpoint.load(starts["vit_mini"])["model"], final(tmp_path / "run")
+    assert after["config"]["image_size"] == 96 and after["config"]["name"] == "vit_mini_96"
+    name = "visual.positional_embedding"
+    assert len(after["model"][name]) == 37 and len(before[name]) == 17
+    wanted = resize_positions(before[name], 6)
+    torch.testing.assert_close(after["model"][name], wanted, rtol=0, atol=1e-20)
+    assert torch.equal(after["model"]["visual.conv1.weight"], before["visual.conv1.weight"])
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (["--init", "nowhere.pt"], ["nowhere.pt"]),
+        (["--init", "{csv}"], ["pairs.csv"]),
+        (["--init", "{start}", "--model", "vit_mini"], ["--init", "other towers", "vit_mini"]),
+        (["--init", "{start}", "--model", "rn_mimi"], ["rn_mimi", "rn_mini"]),
+        (["--init", "{start}", "--vocab-size", "600"], ["--vocab-size", "--init"]),
+        (["--init", "{start}", "--tokenizer", "openai"], ["its own vocabulary", "--tokenizer"]),
+        (["--init", "{start}", "--activation", "gelu"], ["trained with quickgelu", "gelu"]),
+        (["--init", "{start}", "--freeze", "both"], ["both", "image"]),
+        (["--init", "{start}", "--plan"], ["--plan", "--init"]),
+        (["--freeze", "image"], ["--freeze image", "--init"]),
+        (["--activation", "gelu"], ["--activation", "--init"]),
+    ],
+)
+def test_what_cannot_be_fine_tuned_is_one_sentence_and_exit_code_2(
+    arguments, words, pairs_csv, starts, tmp_path, capsys
+):
+    arguments = [a.format(csv=pairs_csv, start=starts["rn_mini"]) for a in arguments]
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", *arguments)
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1, said
+    assert all(word in said for word in words), said
+    assert not (tmp_path / "run").exists()
+
+
+def test_weights_without_a_known_vocabulary_are_refused(pairs_csv, starts, tmp_path, capsys):
+    """save_openclip records a learned vocabulary by its digest only: nobody has its merges."""
+    from safetensors.torch import save_file
+
+    held = checkpoint.load(starts["vit_mini"])
+    note = json.dumps(held["config"])
+    save_file(held["model"], tmp_path / "weights.safetensors", metadata={"miniclip": note})
+    with pytest.raises(SystemExit) as stop:
+        run(pairs_csv, tmp_path / "run", "--init", tmp_path / "weights.safetensors")
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and "tokens" in said, said
+
+
+def test_another_start_is_refused_on_resumption(pairs_csv, starts, tmp_path, capsys):
+    run(pairs_csv, tmp_path / "run", "--init", starts["rn_mini"], "--steps", 1)
+    for more, word in (
+        (["--init", "icons"], "with --init"),
+        (["--freeze", "text"], "without --freeze"),
+    ):
+        with pytest.raises(SystemExit) as stop:
+            run(pairs_csv, tmp_path / "run", "--resume", *more)
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and said.count("\n") == 1 and word in said, said
+
+
+@pytest.mark.slow
+def test_icons_tuned_on_emoji_beat_nothing_on_new_concepts_and_an_average_keeps_font_awesome(
+    tmp_path,
+):
+    """The experiment of docs/finetuning.md in a short form: 40 steps instead of 260."""
+    options = ["--steps", "40", "--batch-size", "64", "--threads", "1", "--seed", "1"]
+    nothing = ["--model", "rn_icons", "--augment", "crop", "--no-unique-names"]
+    pairs, recall, models = Emoji(), {}, {}
+    held = pairs.splits["heldout_concepts"]
+    for name, more in (("tuned", ["--init", "icons"]), ("nothing", nothing)):
+        train.main([*more, *options, "--out", str(tmp_path / name)])
+        models[name], tokenizer, _ = miniclip.load(tmp_path / name / "checkpoint.pt")
+        found = Gallery(models[name], tokenizer, pairs, held).evaluate(held)
+        recall[name] = found["text_to_image"]["R@10"]
+    assert recall["tuned"] > recall["nothing"], recall
+
+    model, tokenizer, _ = miniclip.load("icons")
+    icons = Icons(drawn=render.draw_all(["fontawesome"]))
+    number = {caption: i for i in range(len(icons)) for caption in icons.captions(i)}
+    rows = [row["names"].split("|") for row in lines()]
+    own = [next(number[c] for c in row["captions"].split("|") if c in number) for row in lines()]
+    names = sorted({name for row in rows for name in row})
+    start, end, accuracy = model.state_dict(), models["tuned"].state_dict(), {}
+    start = {name: x.clone() for name, x in start.items()}
+    for alpha in (0, 0.2, 1):
+        model.load_state_dict(interpolate(start, end, alpha))
+        answers = classify(
+            encode_images(model, icons, own)[0],
+            classifier_weights(model, tokenizer, names, TEMPLATES),
+        )
+        right = sum(names[c] in row for c, row in zip(answers.tolist(), rows))
+        accuracy[alpha] = right / len(rows)
+    assert accuracy[0.2] >= 0.9 * accuracy[0] > accuracy[1], accuracy

@@ -1,0 +1,94 @@
+"""A frozen tower gets no gradient and does not change; the other one learns as it would in one go."""
+
+import copy
+
+import pytest
+import torch
+
+from miniclip import create_model
+from miniclip.loss import contrastive_loss
+from miniclip.training.freeze import freeze, tower_of
+from miniclip.training.grad_cache import microbatch_step
+from miniclip.training.recipe import parameter_groups
+
+pytestmark = pytest.mark.numerics
+
+
+def frozen_model(name, tower, **how):
+    torch.manual_seed(0)
+    model = create_model(name, vocab_size=600, **how).train().double()
+    with torch.no_grad():  # a fresh bottleneck hides its batch norm behind a gain of zero
+        for parameter, p in model.named_parameters():
+            if parameter.endswith("bn3.weight"):
+                p.fill_(1)
+    freeze(model, tower)
+    return model
+
+
+def batch(model, n=7):
+    size = model.config["image_size"]
+    tokens = torch.randint(1, 599, (n, 6))
+    tokens[:, -1] = 599
+    return torch.randn(n, 3, size, size, dtype=torch.float64), tokens
+
+
+def gradients(model):
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize(
+    "name, tower",
+    [("vit_mini", "image"), ("vit_mini", "text"), ("rn_mini", "image")],
+)
+def test_parts_give_the_gradients_of_the_whole_and_none_to_the_frozen_tower(
+    name, tower, checkpointing
+):
+    """With its batch norms frozen, a ResNet's parts are normalized as the whole batch is."""
+    model = frozen_model(name, tower, checkpointing=checkpointing)
+    before = copy.deepcopy(model.state_dict())
+    images, tokens = batch(model)
+    image, text, _ = model(images, tokens, normalize=False)
+    contrastive_loss(image, text, model.logit_scale).backward()
+    whole = gradients(model)
+    microbatch_step(model, list(zip(images.split(3), tokens.split(3))), contrastive_loss)
+    parts = gradients(model)
+    wanted = {n for n, _ in model.named_parameters() if tower_of(n) != tower}
+    assert whole.keys() == parts.keys() == wanted and "logit_scale" in wanted
+    for parameter, true in whole.items():
+        off = (parts[parameter] - true).norm() / true.norm().clamp(min=1e-12)
+        # the key's bias has no true gradient: softmax does not see it
+        assert off < 1e-9 or parameter.endswith("in_proj_bias"), f"{parameter} is off by {off:.1e}"
+    changed = [n for n, x in model.state_dict().items() if not torch.equal(x, before[n])]
+    assert not changed, f"two passes changed {changed[:3]}"
+
+
+@pytest.mark.parametrize("tower", ["image", "text", None])
+def test_frozen_parameters_are_in_no_group_of_the_optimizer(tower):
+    model = frozen_model("rn_mini", tower)
+    names = {id(p): name for name, p in model.named_parameters()}
+    groups = parameter_groups(model, 0.1)
+    inside = {names[id(p)] for group in groups for p in group["params"]}
+    assert inside == {name for name in names.values() if tower is None or tower_of(name) != tower}
+
+
+def test_each_projection_belongs_to_its_tower():
+    owners = {
+        "visual.proj": "image",
+        "visual.attnpool.c_proj.weight": "image",
+        "text_projection": "text",
+        "token_embedding.weight": "text",
+        "logit_scale": None,
+    }
+    assert {name: tower_of(name) for name in owners} == owners
+
+
+def test_synchronized_batch_norms_of_a_frozen_tower_stay_frozen():
+    """--sync-bn replaces them after the tower was frozen; it needs GPUs, so only this is tested."""
+    model = frozen_model("rn_mini", "image")
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    norms = [m for m in model.visual.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    assert norms and not any(norm.training for norm in norms)
+    assert not any(p.requires_grad for norm in norms for p in norm.parameters())

@@ -1,0 +1,112 @@
+"""Averages of two models: exact at the ends, refused for models that differ, read again when saved."""
+
+import copy
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import miniclip
+from miniclip import create_model
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError
+from miniclip.training import checkpoint
+from miniclip.weights.average import check_alike, interpolate, save_average
+
+
+def model(seed, name="rn_mini", **how):
+    """A model with random weights, and batch norms that have seen a batch."""
+    torch.manual_seed(seed)
+    made = create_model(name, **dict(vocab_size=520) | how).train()
+    size = made.config["image_size"]
+    with torch.no_grad():
+        for _ in range(seed + 1):
+            made.visual(torch.randn(4, 3, size, size))
+    return made.eval()
+
+
+@pytest.fixture(scope="module")
+def states():
+    return model(0).state_dict(), model(1).state_dict()
+
+
+def test_the_ends_are_exactly_the_two_models(states):
+    """Batch norms' averages and counters included."""
+    for alpha, end in enumerate(states):
+        found = interpolate(*states, float(alpha))
+        assert found.keys() == end.keys()
+        different = [name for name, x in end.items() if not torch.equal(found[name], x)]
+        assert not different, f"at alpha {alpha} {different[:3]} differ"
+        assert all(found[name].dtype == x.dtype for name, x in end.items())
+
+
+@settings(max_examples=10)
+@given(st.floats(0, 1))
+def test_every_number_is_between_the_two_by_alpha(states, alpha):
+    start, tuned = states
+    found = interpolate(start, tuned, alpha)
+    for name, x in found.items():
+        if x.is_floating_point():
+            wanted = (1 - alpha) * start[name].double() + alpha * tuned[name].double()
+            # two products and a sum, each rounded
+            bound = 3 * torch.finfo(x.dtype).eps * (start[name].abs() + tuned[name].abs())
+            assert ((x - wanted).abs() <= bound).all(), name
+        else:
+            assert torch.equal(x, (tuned if alpha >= 0.5 else start)[name]), name
+
+
+@settings(max_examples=10)
+@given(st.floats(0, 1))
+def test_what_both_share_stays_the_same_bits(states, alpha):
+    start, _ = states
+    found = interpolate(start, copy.deepcopy(start), alpha)
+    assert all(torch.equal(found[name], x) for name, x in start.items())
+
+
+def test_the_two_states_are_not_changed(states):
+    before = copy.deepcopy(states)
+    for x in interpolate(*states, 0.3).values():
+        x.zero_()
+    for old, now in zip(before, states):
+        assert all(torch.equal(x, now[name]) for name, x in old.items())
+
+
+@pytest.mark.parametrize(
+    "how, word",
+    [
+        (dict(name="vit_mini"), "vision_"),
+        (dict(vocab_size=521), "vocab_size"),
+        (dict(image_size=64), "image_size"),
+        (dict(activation="gelu"), "activation"),
+        (dict(tokenizer="another"), "tokenizer"),
+    ],
+)
+def test_models_that_differ_are_refused_in_one_sentence(how, word):
+    configs = model(0, tokenizer="one").config, model(0, **dict(tokenizer="one") | how).config
+    with pytest.raises(UserError, match="a.pt and b.pt cannot be averaged") as caught:
+        check_alike(("a.pt", "b.pt"), configs)
+    if word != "vision_":  # several numbers differ, any of them may be named
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_vocabulary_that_is_not_known_is_no_difference():
+    configs = model(0, tokenizer="one").config, model(0, name="rn_mini", tokenizer=None).config
+    check_alike(("a.pt", "b.pt"), configs)
+
+
+def test_what_is_saved_is_loaded_and_says_what_it_is(tmp_path, states):
+    tokenizer = Tokenizer.train(["a red heart", "a red cup"], 520)
+    tuned, path = model(1, vocab_size=tokenizer.vocab_size), tmp_path / "average.pt"
+    state = interpolate(
+        model(0, vocab_size=tokenizer.vocab_size).state_dict(), tuned.state_dict(), 0.25
+    )
+    run = dict(options={"data": "pairs.csv"}, pairs=7, optimizer={"state": {}})
+    save_average(path, 0.25, ("a.pt", "b.pt"), state, tuned, tokenizer, run)
+    found, words, _ = miniclip.load(path)
+    assert all(torch.equal(x, state[name]) for name, x in found.state_dict().items())
+    assert words.encode("a red cup") == tokenizer.encode("a red cup")
+    held = checkpoint.load(path)
+    assert held["average"] == dict(start="a.pt", tuned="b.pt", alpha=0.25)
+    assert held["options"] == {"data": "pairs.csv"} and "optimizer" not in held

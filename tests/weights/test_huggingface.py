@@ -1,0 +1,571 @@
+"""CLIP of transformers is read and written with equal features; other folders are refused."""
+
+import copy
+import json
+import sys
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+import eval as evaluation
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError
+from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.model.clip import MODELS, create_model
+from miniclip.training.recipe import parameter_groups
+from miniclip.weights import load, save_huggingface
+from miniclip.weights.architecture import OPENCLIP
+from miniclip.weights.files import IN_FOLDER
+from tests.weights.models import refused, same_weights
+
+transformers = pytest.importorskip("transformers")
+transformers.logging.set_verbosity_error()
+transformers.logging.disable_progress_bar()
+
+pytestmark = pytest.mark.numerics
+TEXTS = ["a red heart", "a red cup and a blue cup"]
+# as laion's ViT-H/14: heads of 5/4 of the usual width, and towers that differ in depth
+SHAPES = {
+    "text_config": dict(
+        vocab_size=540,
+        bos_token_id=538,
+        eos_token_id=539,
+        hidden_size=32,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        max_position_embeddings=12,
+    ),
+    "vision_config": dict(
+        image_size=32,
+        patch_size=8,
+        hidden_size=60,
+        intermediate_size=240,
+        num_hidden_layers=3,
+        num_attention_heads=3,
+    ),
+}
+
+
+def theirs(act="quick_gelu", text=(), vision=(), embed=24):
+    """A small CLIPModel of transformers, with random numbers in every tensor."""
+    parts = {key: {**part, "hidden_act": act} for key, part in SHAPES.items()}
+    parts["text_config"] |= dict(text)
+    parts["vision_config"] |= dict(vision)
+    return filled(transformers.CLIPConfig(projection_dim=embed, **parts))
+
+
+def filled(config):
+    torch.manual_seed(0)
+    model = transformers.CLIPModel(config).eval()
+    for name, p in model.named_parameters():  # its biases start at 0, its gains at 1
+        if p.ndim == 1:
+            torch.nn.init.normal_(p, mean=float(p.detach().mean()), std=0.1)
+    return model
+
+
+def their_features(model, images, tokens):
+    with torch.no_grad():
+        out = model(input_ids=tokens, pixel_values=images)
+    return out.image_embeds, out.text_embeds
+
+
+def batch(model, n=3):
+    """Pictures, and texts of several lengths, padded with end tokens as transformers does."""
+    size, text = model.config.vision_config.image_size, model.config.text_config
+    g = torch.Generator().manual_seed(1)
+    tokens = torch.randint(1, text.vocab_size - 2, (n, text.max_position_embeddings), generator=g)
+    for row, length in zip(tokens, (4, 7, len(tokens[0]) - 1)):
+        row[length:] = text.vocab_size - 1
+    return torch.randn(n, 3, size, size, generator=g), tokens
+
+
+def apart(model, ours):
+    """The larger relative distance of the two models' unit features, in norm."""
+    images, tokens = batch(model)
+    with torch.no_grad():
+        found = ours(images, tokens)
+    pairs = zip(their_features(model, images, tokens), found)
+    return max(((a - b).norm() / a.norm()).item() for a, b in pairs)
+
+
+def from_pretrained(folder):
+    """CLIPModel of transformers, which must miss no tensor, and find none that is not its own."""
+    model, info = transformers.CLIPModel.from_pretrained(folder, output_loading_info=True)
+    assert not any(info.values()), info
+    return model.eval()
+
+
+@pytest.fixture(scope="module")
+def small():
+    return theirs()
+
+
+@pytest.fixture
+def folder(small, tmp_path):
+    small.save_pretrained(tmp_path / "hf")
+    return tmp_path / "hf"
+
+
+def edit(folder, name="config.json", **parts):
+    """Change a JSON file: keys of it, or of its parts where the value is a dict."""
+    whole = json.loads((folder / name).read_text())
+    for key, value in parts.items():
+        old = whole.get(key)
+        whole[key] = (
+            {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+    (folder / name).write_text(json.dumps(whole))
+
+
+# --- in and out
+
+
+@pytest.mark.parametrize("act, ours", [("quick_gelu", "quickgelu"), ("gelu", "gelu")])
+def test_features_equal_transformers_both_ways(tmp_path, act, ours):
+    model = theirs(act)
+    model.save_pretrained(tmp_path / "in")
+    loaded, _, preprocess = load(tmp_path / "in")
+    assert loaded.config["activation"] == ours and not loaded.training
+    assert apart(model, loaded) < 1e-5
+    save_huggingface(loaded, tmp_path / "out")
+    back = from_pretrained(tmp_path / "out")
+    assert same_weights(model, back)
+    assert apart(back, loaded) < 1e-5
+    config = back.config
+    assert config.text_config.eos_token_id == 539 and config.vision_config.hidden_act == act
+    made = transformers.CLIPImageProcessor.from_pretrained(tmp_path / "out")
+    assert made.size["shortest_edge"] == made.crop_size["height"] == 32
+    from PIL import Image
+
+    grey = Image.new("RGB", (60, 50), "grey")
+    pixels = torch.as_tensor(made(grey)["pixel_values"][0])
+    torch.testing.assert_close(pixels, preprocess(grey), rtol=0, atol=1e-5)
+
+
+def released_config(name, act):
+    """transformers' config of a model of MODELS."""
+    m = MODELS[name]
+    towers = {
+        f"{side}_config": dict(
+            hidden_size=m[f"{side}_width"],
+            intermediate_size=4 * m[f"{side}_width"],
+            num_hidden_layers=m[f"{side}_layers"],
+            num_attention_heads=m[f"{side}_heads"],
+            hidden_act=act,
+        )
+        for side in ("text", "vision")
+    }
+    towers["vision_config"] |= dict(image_size=m["image_size"], patch_size=m["vision_patch"])
+    return transformers.CLIPConfig(projection_dim=m["embed_dim"], **towers)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name, act",
+    [(name, act) for name in OPENCLIP if "vit" in name for act in ("quick_gelu", "gelu")],
+)
+def test_features_of_the_released_sizes_equal_transformers_both_ways(tmp_path, name, act):
+    """OpenAI's with quick_gelu, laion's with gelu."""
+    pytest.importorskip("open_clip")  # brings the released vocabulary
+    model = filled(released_config(name, act))
+    model.save_pretrained(tmp_path / "in")
+    loaded, tokenizer, _ = load(tmp_path / "in")
+    assert loaded.config["name"] == name and loaded.config["tokenizer"] == "openai"
+    error = apart(model, loaded)
+    print(f"{name} {act}: {error:.1e}")
+    assert error < 1e-5
+    del model
+    save_huggingface(loaded, tmp_path / "out")
+    error = apart(from_pretrained(tmp_path / "out"), loaded)
+    print(f"{name} {act}, back: {error:.1e}")
+    assert error < 1e-5
+    assert load(tmp_path / "out")[1].digest == "openai"
+
+
+def test_each_layout_of_files_gives_the_same_model(small, tmp_path):
+    config, state = small.config, small.state_dict()
+    small.save_pretrained(tmp_path / "hf")
+    want, _, _ = load(tmp_path / "hf")
+    assert same_weights(want, load(tmp_path / "hf/model.safetensors")[0])
+
+    def folder(name):
+        path = tmp_path / name
+        path.mkdir()
+        config.save_pretrained(path)
+        return path
+
+    path = folder("bin")  # with buffers that older versions of transformers saved
+    positions = {
+        f"{t}_model.embeddings.position_ids": torch.arange(9)[None] for t in ("text", "vision")
+    }
+    torch.save(state | positions, path / "pytorch_model.bin")
+    assert same_weights(want, load(path)[0])
+    assert same_weights(want, load(path / "pytorch_model.bin")[0])
+    for suffix, write in (("safetensors", save_file), ("bin", torch.save)):
+        path = folder(f"shards of {suffix}")
+        stem = "model" if suffix == "safetensors" else "pytorch_model"
+        homes = {n: f"{stem}-0000{i % 3}-of-00003.{suffix}" for i, n in enumerate(state)}
+        for home in set(homes.values()):
+            write({n: x for n, x in state.items() if homes[n] == home}, path / home)
+        index = path / f"{stem}.{suffix}.index.json"
+        index.write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+        assert same_weights(want, load(path)[0])
+        assert same_weights(want, load(index)[0])
+
+
+def test_half_precision_is_read_as_float32_of_the_same_numbers(small, tmp_path):
+    copy.deepcopy(small).half().save_pretrained(tmp_path)
+    model, _, _ = load(tmp_path)
+    rounded = copy.deepcopy(small).half().float()
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert apart(rounded, model) < 1e-5
+
+
+def test_half_precision_is_written_as_it_is(small, folder, tmp_path):
+    model, _, _ = load(folder)
+    save_huggingface(model.half(), tmp_path / "out")
+    options = dict(torch_dtype="auto")
+    back = transformers.CLIPModel.from_pretrained(tmp_path / "out", **options)
+    assert back.dtype == torch.float16 and same_weights(back, copy.deepcopy(small).half())
+
+
+def test_old_configs_have_the_tower_twice_and_eos_2(small, folder):
+    """As OpenAI's and laion's files from before transformers 4.31: text_config_dict counts more."""
+    want = load(folder)[0].config
+    text = json.loads((folder / "config.json").read_text())["text_config"]
+    old = {**text, "eos_token_id": 2, "bos_token_id": 0}
+    edit(folder, text_config={**old, "hidden_act": "relu"}, text_config_dict=old)
+    edit(folder, vision_config_dict=None)
+    assert load(folder)[0].config == want
+    assert apart(from_pretrained(folder), load(folder)[0]) < 1e-5
+
+
+def test_the_three_rules_for_the_end_token_agree_on_rows_of_a_tokenizer(folder, tmp_path):
+    """The largest id (ours, and transformers' for 2), the first end token (transformers')."""
+    tokenizer = Tokenizer.train(TEXTS * 9, 540, context_length=12)
+    tokens = tokenizer([*TEXTS, "a cup " * 20, ""])
+    end = tokenizer.end
+    model = load(folder)[0]
+    padded = torch.where((tokens == 0) & ((tokens == end).cumsum(1) > 0), end, tokens)
+    assert (padded == end).sum() > len(tokens) and not torch.equal(padded, tokens)
+    with torch.no_grad():
+        want = model.encode_text(tokens, normalize=True)
+        torch.testing.assert_close(model.encode_text(padded, normalize=True), want)
+    for eos in (2, end):
+        edit(folder, text_config={"eos_token_id": eos})
+        for rows in (tokens, padded):
+            _, found = their_features(from_pretrained(folder), torch.zeros(4, 3, 32, 32), rows)
+            assert (found - want).norm() / want.norm() < 1e-5
+
+
+def test_transformers_is_not_needed(folder, tmp_path, monkeypatch):
+    for name in [n for n in sys.modules if n.split(".")[0] in ("transformers", "tokenizers")]:
+        monkeypatch.delitem(sys.modules, name)
+    for name in ("transformers", "tokenizers"):
+        monkeypatch.setitem(sys.modules, name, None)
+    save_huggingface(load(folder)[0], tmp_path / "out")
+    assert same_weights(load(folder)[0], load(tmp_path / "out")[0])
+
+
+def test_positions_are_interpolated_here_too(folder):
+    model, _, preprocess = load(folder, image_size=48)
+    assert model.config["image_size"] == 48 and len(model.visual.positional_embedding) == 37
+    refused(folder, "quickgelu", "'gelu'", activation="gelu")
+
+
+def test_eval_searches_with_a_folder(folder, tmp_path, capsys):
+    from PIL import Image
+
+    tokenizer = Tokenizer.train(TEXTS * 9, 540, context_length=12)
+    save_huggingface(load(folder)[0], tmp_path / "out", tokenizer)
+    (tmp_path / "pairs").mkdir()
+    for k in range(3):
+        Image.new("RGB", (40, 32), (80 * k, 0, 0)).save(tmp_path / f"pairs/{k}.png")
+        (tmp_path / f"pairs/{k}.txt").write_text(f"cup number {k}")
+    arguments = [
+        "--checkpoint",
+        tmp_path / "out",
+        "--data",
+        tmp_path / "pairs",
+        "--search",
+        "a cup",
+    ]
+    assert evaluation.main([str(a) for a in arguments]) == 0
+    assert capsys.readouterr().out.count("cup number") == 3
+
+
+# --- one AdamW step from a file of transformers, in float64
+
+
+def step(model, features, loss):
+    """The model after one step on the features' loss."""
+    groups = parameter_groups(model, weight_decay=0.2)
+    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98), eps=1e-6)
+    value = loss(*features(model))
+    value.backward()
+    optimizer.step()
+    return value.item(), {name: p.detach() for name, p in model.named_parameters()}
+
+
+def test_a_fine_tuning_step_equals_open_clip_s_and_transformers_in_float64(small, folder, tmp_path):
+    open_clip = pytest.importorskip("open_clip")
+    open_loss = pytest.importorskip("open_clip.loss").ClipLoss()
+    ours = load(folder)[0].double().train()
+    text, vision = SHAPES["text_config"], SHAPES["vision_config"]
+    other = open_clip.CLIP(
+        24,
+        quick_gelu=True,
+        vision_cfg=dict(layers=3, width=60, head_width=20, patch_size=8, image_size=32),
+        text_cfg=dict(context_length=12, vocab_size=540, width=32, heads=2, layers=2),
+    ).double()
+    assert (text["hidden_size"], vision["hidden_size"]) == (32, 60)
+    other.load_state_dict(ours.state_dict(), strict=True)
+    third = copy.deepcopy(small).double()
+    images, tokens = batch(small, 3)
+    images = images.double()
+    before = {name: p.detach().clone() for name, p in ours.named_parameters()}
+
+    def raw(model):
+        return model.encode_image(images), model.encode_text(tokens), model.logit_scale
+
+    def unit(model):
+        return model(images, tokens)[:3]
+
+    def of_transformers(model):
+        torch.set_default_dtype(torch.float64)  # in which transformers 4.40 makes its causal mask
+        try:
+            out = model(input_ids=tokens, pixel_values=images)
+        finally:
+            torch.set_default_dtype(torch.float32)
+        return out.image_embeds, out.text_embeds, model.logit_scale
+
+    value, mine = step(ours, raw, contrastive_loss)
+    open_value, open_clip_s = step(other, unit, open_loss)
+    third_value, _ = step(third, of_transformers, clip_loss)
+    third.save_pretrained(tmp_path / "tuned")
+    save_file(third.state_dict(), tmp_path / "tuned/model.safetensors")  # all 64 bits
+    transformers_s = dict(as_float64(tmp_path / "tuned").named_parameters())
+    for found in (open_value, third_value):
+        assert abs(value / found - 1) < 1e-12
+    for name, tuned in mine.items():
+        moved = (tuned - before[name]).abs().max()
+        assert moved > 5e-5, f"{name} did not move"
+        for who, peer in (("open_clip", open_clip_s), ("transformers", transformers_s)):
+            error = (tuned - peer[name]).abs().max()
+            # a step of 1e-4 g / (|g| + 1e-6): an error of g of 1e-15 is 1e-13 at most
+            assert error < 1e-12, f"{who}, {name}: {error:.1e}"
+
+
+def as_float64(folder):
+    """load keeps 32 bits; read the same tensors with 64."""
+    from miniclip.weights import huggingface
+    from miniclip.weights.files import read
+
+    model = load(folder)[0].double()
+    path = folder / "model.safetensors"
+    model.load_state_dict(huggingface.read(path, read(path)["content"])[1])
+    return model
+
+
+# --- what is refused
+
+
+CONFIGS = {
+    "siglip": (dict(model_type="siglip"), "'siglip', not 'clip'"),
+    "chinese": (dict(model_type="chinese_clip"), "'chinese_clip'"),
+    "one tower": (dict(model_type="clip_vision_model"), "'clip_vision_model'"),
+    "g/14": (dict(vision_config=dict(hidden_size=1408, intermediate_size=6144)), "4.364 times"),
+    "mixed": (dict(text_config=dict(hidden_act="gelu")), "'gelu' and 'quick_gelu'"),
+    "relu": (
+        dict(text_config=dict(hidden_act="relu"), vision_config=dict(hidden_act="relu")),
+        "'relu'",
+    ),
+    "norm": (dict(vision_config=dict(layer_norm_eps=1e-6)), "layer_norm_eps is 1e-06"),
+    "dropout": (dict(text_config=dict(attention_dropout=0.1)), "attention_dropout is 0.1"),
+    "channels": (dict(vision_config=dict(num_channels=4)), "4 channels"),
+    "heads": (dict(vision_config=dict(num_attention_heads=7)), "60 cannot be split among 7"),
+    "patch": (dict(vision_config=dict(patch_size=7)), "patches of 7"),
+    "list": (dict(vision_config=dict(num_hidden_layers=[1, 2])), "num_hidden_layers is [1, 2]"),
+    "endless": (dict(vision_config=dict(num_hidden_layers=10**9)), "num_hidden_layers"),
+    "wide": (dict(projection_dim=10**30), "projection_dim"),
+    "null": (dict(vision_config=dict(hidden_size=None)), "hidden_size is None"),
+    "eos": (dict(text_config=dict(eos_token_id=7)), "eos_token_id 7", "539"),
+    "deep": (dict(text_config=dict(num_hidden_layers=3)), "layers.2", "is missing"),
+    "shallow": (dict(text_config=dict(num_hidden_layers=1)), "layers.1", "expected nothing"),
+    "narrow": (dict(projection_dim=25), "text_projection.weight has shape (24, 32)", "(25, 32)"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_a_config_of_another_model_is_refused_in_one_sentence(folder, case):
+    change, *words = CONFIGS[case]
+    edit(folder, **change)
+    refused(folder, *words)
+
+
+def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    good, state = weights.read_bytes(), small.state_dict()
+    for name in ("vision_model.encoder.layers.1.self_attn.k_proj.bias", "logit_scale"):
+        save_file({k: v for k, v in state.items() if k != name}, weights)
+        refused(folder, f"{name} is missing")
+    save_file(state | {"text_model.extra": torch.ones(2)}, weights)
+    refused(folder, "text_model.extra", "nothing of this name")
+    save_file(state | {"visual_projection.weight": torch.ones(60, 24)}, weights)
+    refused(folder, "visual_projection.weight has shape (60, 24), expected (24, 60)")
+    weights.write_bytes(good[:-9])
+    refused(folder, "cannot be read as weights")
+    weights.write_bytes(good)
+    for text in ("{", "[1]", "3", "", '{"model_type": "clip", "text_config": [1]}', "[" * 10**5):
+        config.write_text(text)
+        refused(folder, "config.json describes no model of miniclip's")
+    config.unlink()
+    refused(folder, "there is no config.json beside it")
+    weights.unlink()
+    refused(folder, "holds none of model.safetensors, ")
+    refused(tmp_path / "nowhere", "no weights file")
+
+
+def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
+    state = small.state_dict()
+    (folder / "model.safetensors").unlink()
+    index, home = folder / "model.safetensors.index.json", "model-00001-of-00002.safetensors"
+    half = dict(list(state.items())[::2])
+    save_file(half, folder / home)
+    (folder / "text.bin").write_bytes(b"hello")
+    torch.save([1], folder / "list.bin")
+
+    def indexed(**homes):
+        index.write_text(json.dumps({"weight_map": dict.fromkeys(half, home) | homes}))
+        return folder
+
+    refused(indexed(logit="model-00002-of-00002.safetensors"), "no weights file", "00002-of-00002")
+    refused(indexed(logit=home), "logit is in model-00001")
+    refused(indexed(logit="list.bin"), "logit is in list.bin")
+    refused(indexed(logit="text.bin"), "text.bin cannot be read as weights")
+    refused(indexed(), "is missing")
+    for elsewhere in ("../model.safetensors", "/etc/passwd", index.name, "", 3, None, ["a.bin"]):
+        refused(indexed(logit=elsewhere), "is no index of weights")
+    for text in ("{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": [1]}', "[" * 10**5):
+        index.write_text(text)
+        refused(folder, "is no index of weights")
+
+
+PREPROCESSORS = {
+    "mean": (dict(image_mean=[0.5, 0.5, 0.5]), "image_mean is [0.5, 0.5, 0.5]"),
+    "deviation": (dict(image_std=[0.5] * 3), "image_std"),
+    "size": (dict(size={"shortest_edge": 64}), "size is {'shortest_edge': 64}", "32"),
+    "squashed": (dict(size={"height": 32, "width": 32}), "size is {'height': 32"),
+    "crop": (dict(crop_size=31), "crop_size is 31"),
+    "bilinear": (dict(resample=2), "resample is 2"),
+    "whole": (dict(do_center_crop=False), "do_center_crop is False"),
+    "odd": (dict(image_mean="red"), "asks for pictures"),
+}
+
+
+@pytest.mark.parametrize("case", PREPROCESSORS)
+@pytest.mark.parametrize("name", ["preprocessor_config.json", "processor_config.json"])
+def test_other_pictures_are_refused_in_one_sentence(folder, case, name):
+    own = {"size": 32, "crop_size": 32, "do_resize": True}  # as older files write it
+    asked, *words = PREPROCESSORS[case]
+    for content in (own, own | asked):
+        nested = {"image_processor": content} if name.startswith("processor") else content
+        (folder / name).write_text(json.dumps(nested))
+        if content == own:
+            load(folder, image_size=48)
+    refused(folder, name, *words)
+
+
+JSON = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.just([]),
+    st.just({}),
+)
+
+
+@given(data=st.data())
+def test_a_folder_changed_anywhere_loads_or_is_refused_in_one_sentence(hostile, data):
+    folder, good = hostile
+    for name, text in good.items():
+        (folder / name).write_text(text)
+    name = data.draw(st.sampled_from(sorted(good)))
+    if data.draw(st.booleans()):
+        cut = data.draw(st.integers(0, len(good[name])))
+        (folder / name).write_text(good[name][:cut])
+    else:
+        part = whole = json.loads(good[name])
+        while True:
+            key = data.draw(st.sampled_from(sorted(part)))
+            if not isinstance(part[key], dict) or not part[key] or data.draw(st.booleans()):
+                break
+            part = part[key]
+        part[key] = data.draw(JSON)
+        (folder / name).write_text(json.dumps(whole))
+    try:
+        load(folder)
+    except UserError as error:
+        assert "\n" not in str(error) and str(folder) in str(error)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """(a folder with every file that load reads, {name of a JSON file: its text})."""
+    model, folder = theirs(), tmp_path_factory.mktemp("hostile") / "hf"
+    model.save_pretrained(folder)
+    out = folder.parent / "out"
+    save_huggingface(load(folder)[0], out, Tokenizer.train(TEXTS * 9, 540))
+    (out / "model.safetensors").rename(out / "part.safetensors")
+    homes = dict.fromkeys(model.state_dict(), "part.safetensors")
+    (out / "model.safetensors.index.json").write_text(json.dumps({"weight_map": homes}))
+    return out, {path.name: path.read_text() for path in out.glob("*.json")}
+
+
+def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
+    out = tmp_path / "out"
+
+    def refuses(model, match, tokenizer=None):
+        with pytest.raises(UserError, match=match):
+            save_huggingface(model, out, tokenizer)
+        assert not out.exists()
+
+    refuses(create_model("rn_mini", vocab_size=540), "has no ResNet, so this rn_mini")
+    model = load(folder)[0]
+    tokenizer = Tokenizer.train(TEXTS * 9, 540)
+    model.config["tokenizer"] = "ab" * 32
+    refuses(model, "a vocabulary of its own .*abab")
+    refuses(model, "another vocabulary", tokenizer)
+    model.config["tokenizer"] = None
+    model.config["vocab_size"] = tokenizer.vocab_size - 1
+    refuses(model, "another vocabulary", tokenizer)
+
+
+def test_a_folder_with_files_of_another_model_is_not_written_to(folder, tmp_path):
+    model, tokenizer = load(folder)[0], Tokenizer.train(TEXTS * 9, 540)
+    out = tmp_path / "out"
+    for _ in range(2):  # its own files are replaced
+        save_huggingface(model, out, tokenizer)
+    with pytest.raises(UserError, match="holds the vocab.json of another model"):
+        save_huggingface(model, out)
+    for name in ("tokenizer.json", "model.safetensors.index.json"):
+        (out / name).write_text("{}")
+        with pytest.raises(UserError, match=f"holds the {name} of another model"):
+            save_huggingface(model, out, tokenizer)
+        (out / name).unlink()
+
+
+def test_a_folder_of_open_clip_s_files_is_found(tmp_path):
+    small = create_model("vit_mini", vocab_size=520)
+    vision = {"image_size": 64, "layers": 4, "width": 128, "patch_size": 16, "head_width": 32}
+    text = {"context_length": 32, "vocab_size": 520, "width": 128, "heads": 4, "layers": 2}
+    config = {"embed_dim": 128, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
+    save_file(small.state_dict(), tmp_path / IN_FOLDER[-2])
+    assert same_weights(small, load(tmp_path)[0])

@@ -1,0 +1,206 @@
+"""Hugging Face's vocabulary files become a Tokenizer with equal ids, and back."""
+
+import json
+import random
+import re
+
+import pytest
+
+from miniclip.bpe import Tokenizer
+from miniclip.bpe.cleaning import clean
+from miniclip.common import UserError
+from miniclip.data.emoji.dataset import read_keywords, read_table
+from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
+
+transformers = pytest.importorskip("transformers")
+TEXTS = ["a red heart", "a red cup", "two red cups, it's 12 o'clock", "été à la plage"] * 9
+# transformers' tokenizer gives other ids for these, and the same once they are cleaned, but for the
+# last two. docs/weights.md has the list.
+DIFFERENT = {
+    "html": ["black &amp; white", "&lt;b&gt;", "caf&eacute;", "5 &gt 3"],
+    "control characters": ["a\x1cb", "a\x00b", "\x1b[36mred", "a\x0bb", "\ufeffa cat"],
+    "quotation marks": ["it’s", "“quoted”"],
+    "ligatures": ["ﬁsh", "ﬀ"],
+    "full and half width": ["ＡＢ", "猫，犬", "ﾊﾝｶｸ"],
+    "wrong encoding": ["donâ€™t"],
+    "final sigma": ["ΣΊΣΥΦΟΣ"],
+    "names of special tokens": ["<|endoftext|>", "a <|startoftext|> b"],
+    "long s": ["it'ſ"],
+}
+EQUAL = [
+    "café",
+    "cafe\u0301",
+    "İstanbul",
+    "…",
+    "½ ① x² Ⅷ",
+    "日本 한",
+    "'S 'RE",
+    "a\xa0b",
+    "R&B & <b>",
+]
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    """(the released tokenizer, that of transformers from our files, their folder)."""
+    pytest.importorskip("open_clip")
+    folder = tmp_path_factory.mktemp("released")
+    ours = Tokenizer.openai()
+    write_tokenizer(ours, folder, 77)
+    return ours, transformers.CLIPTokenizerFast.from_pretrained(folder), folder
+
+
+@pytest.fixture
+def learned(tmp_path):
+    """(a folder with vocab.json and merges.txt, its tokenizer)."""
+    tokenizer = Tokenizer.train(TEXTS, 560, context_length=12)
+    write_tokenizer(tokenizer, tmp_path, 12)
+    return tmp_path, tokenizer
+
+
+def captions(total):
+    """ASCII captions: names and keywords of emoji, and lines of random words, numbers and signs."""
+    rng = random.Random(0)
+    found = [row["name"] for row in read_table()]
+    found += [word for words in read_keywords().values() for word in words]
+    found = sorted({text for text in found if text.isascii()})
+    words = [word for text in found for word in text.split()]
+    letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    signs = "!\"#$%'()*+,-./:;<=>?@[\\]^_`{|}~"  # without "&", which may start an entity
+
+    def word():
+        kind = rng.randrange(6)
+        if kind < 3:
+            return rng.choice([str, str.upper, str.title])(rng.choice(words))
+        if kind == 3:
+            return "".join(rng.choices(letters, k=rng.randint(1, 14)))
+        if kind == 4:
+            return str(rng.randrange(10 ** rng.randint(1, 6))) + rng.choice(["", "th", "'s", "%"])
+        return "".join(rng.choices(signs, k=rng.randint(1, 4)))
+
+    rng.shuffle(found)
+    half = found[: total // 2]
+    made = (
+        rng.choice([" ", "  ", " ", ""]).join(word() for _ in range(rng.randint(1, 20)))
+        for _ in iter(int, 1)
+    )
+    return half + [next(made) for _ in range(total - len(half))]
+
+
+def assert_ids_equal(released, texts):
+    ours, theirs, _ = released
+    found = theirs(texts, padding="max_length", truncation=True, max_length=77)["input_ids"]
+    rows = ours(texts).tolist()
+    for text, a, b in zip(texts, rows, found):
+        length = a.index(ours.end) + 1
+        assert a[:length] == b[:length] and set(b[length:]) <= {ours.end}, text
+
+
+def test_ids_of_ascii_captions_equal_transformers(released):
+    assert_ids_equal(released, captions(400))
+
+
+@pytest.mark.slow
+def test_ids_of_ten_thousand_ascii_captions_equal_transformers(released):
+    texts = captions(10_000)
+    assert len(texts) == 10_000 and len(set(texts)) > 9_000 and all(map(str.isascii, texts))
+    assert_ids_equal(released, texts)
+
+
+@pytest.mark.parametrize("kind", DIFFERENT)
+def test_transformers_differs_where_the_docs_say_so(released, kind):
+    ours, theirs, _ = released
+
+    def same(text):
+        return theirs(text)["input_ids"][1:-1] == ours.encode(text)
+
+    for text in DIFFERENT[kind]:
+        assert not same(text), text
+        assert same(clean(text)) == (kind not in ("names of special tokens", "long s")), text
+
+
+def test_other_text_beyond_ascii_is_equal(released):
+    assert_ids_equal(released, EQUAL)
+
+
+# --- files
+
+
+@pytest.mark.parametrize("kind", ["CLIPTokenizer", "CLIPTokenizerFast"])
+def test_a_learned_vocabulary_is_written_and_read_again(learned, tmp_path, kind):
+    folder, tokenizer = learned
+    theirs = getattr(transformers, kind).from_pretrained(folder)
+    assert theirs.model_max_length == 12 and len(theirs) == tokenizer.vocab_size
+    for text in TEXTS[:4]:
+        assert theirs(text)["input_ids"][1:-1] == tokenizer.encode(text)
+    assert theirs.eos_token_id == theirs.pad_token_id == tokenizer.end
+    theirs.save_pretrained(tmp_path / "again")  # tokenizer.json, or vocab.json and merges.txt
+    for path in (folder, tmp_path / "again"):
+        found = read_tokenizer(path, 12)
+        assert found.state() == tokenizer.state()
+    assert read_tokenizer(tmp_path / "nothing", 12) is None
+
+
+def test_the_released_files_are_the_released_vocabulary(released, tmp_path):
+    ours, theirs, folder = released
+    assert read_tokenizer(folder, 77).digest == "openai"
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "vocab.json").unlink(missing_ok=True)
+    found = read_tokenizer(tmp_path, 77)
+    assert found.digest == "openai" and (tmp_path / "tokenizer.json").is_file()
+    whole = json.loads((tmp_path / "tokenizer.json").read_text())
+    merges = whole["model"]["merges"]  # lists or strings, depending on the version of tokenizers
+    whole["model"]["merges"] = [m if isinstance(m, str) else " ".join(m) for m in merges]
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    assert read_tokenizer(tmp_path, 77).digest == "openai"
+
+
+def test_other_tokenizers_are_refused_in_one_sentence(learned):
+    folder, tokenizer = learned
+    transformers.CLIPTokenizerFast.from_pretrained(folder).save_pretrained(folder)
+    path = folder / "tokenizer.json"
+    good = json.loads(path.read_text())
+    vocabulary = good["model"]["vocab"]
+    added = good["added_tokens"]
+    swapped = vocabulary | {"x": vocabulary["z"], "z": vocabulary["x"]}  # in no merge
+
+    def refuses(match, **parts):
+        path.write_text(json.dumps({**good, **parts}))
+        with pytest.raises(UserError, match=match) as caught:
+            read_tokenizer(folder, 12)
+        assert str(path) in str(caught.value) and "\n" not in str(caught.value)
+
+    refuses("no byte-pair encoding", model={"type": "WordPiece", "vocab": {}})
+    refuses("no byte-pair encoding", model={**good["model"], "end_of_word_suffix": ""})
+    refuses("upper case", normalizer=None)
+    refuses("splits words", pre_tokenizer={"type": "ByteLevel"})
+    refuses("<cat>", added_tokens=[*added, {"content": "<cat>", "id": tokenizer.vocab_size}])
+    refuses("the order", model={**good["model"], "vocab": swapped})
+    refuses("lacks 'zz'", model={**good["model"], "merges": ["zz a"]})
+    refuses("tokenizer of CLIP's kind", model={**good["model"], "merges": [3]})
+    refuses("lacks 'merges'", model={k: v for k, v in good["model"].items() if k != "merges"})
+    refuses("tokenizer of CLIP's kind", model=[])
+    for text in ("", "{", "[]", "3", "[" * 10**5):
+        path.write_text(text)
+        with pytest.raises(UserError, match="^[^\n]*tokenizer of CLIP's kind[^\n]*$"):
+            read_tokenizer(folder, 12)
+
+
+def test_a_vocabulary_without_its_merges_is_refused(learned):
+    folder, _ = learned
+    (folder / "merges.txt").unlink()
+    with pytest.raises(UserError, match=f"^{re.escape(str(folder))}.*merges.txt[^\n]*$"):
+        read_tokenizer(folder, 12)
+
+
+def test_entries_that_the_files_would_write_alike_are_refused(tmp_path):
+    """The end of the word "a" and the text "a</w>" inside a word are written alike."""
+    blank = Tokenizer([])
+    ids = [blank.ids[byte] for byte in (b"a", b"<", b"/", b"w", b">")]
+    merges, left = [], ids[0]
+    for i, right in enumerate(ids[1:]):
+        merges.append((left, right))
+        left = 512 + i
+    with pytest.raises(UserError, match="alike"):
+        write_tokenizer(Tokenizer(merges), tmp_path, 77)
+    assert not list(tmp_path.iterdir())
