@@ -7,11 +7,13 @@
 
 `pytest --fix-lessons` rewrites stale quotations and printed text in place, and redraws figures.
 A lesson runs in an empty folder (so a figure it draws is not left in the checkout) unless it is
-being fixed, when it runs in the repository's root, as it does for a reader who pastes it.
+being fixed, when it runs in the repository's root, as it does for a reader who pastes it. A lesson
+that sets TRITON_INTERPRET is skipped where Triton is not installed.
 """
 
 import ast
 import contextlib
+import importlib.util
 import io
 import linecache
 import os
@@ -94,11 +96,15 @@ class Lesson(pytest.File):
     def collect(self):
         self.names, self.printed, self.folder = {"__name__": self.path.stem}, "", None
         text = self.path.read_text()
+        in_vain = "TRITON_INTERPRET" in text and not importlib.util.find_spec("triton")
         for fence in FENCE.finditer(text):
             line = text[: fence.start()].count("\n") + 1
-            yield Fence.from_parent(
+            item = Fence.from_parent(
                 self, name=f"line {line}", line=line, kind=fence[1], info=fence[2], body=fence[3]
             )
+            if in_vain:
+                item.add_marker(pytest.mark.skip("needs Triton"))
+            yield item
 
     @contextlib.contextmanager
     def working_folder(self):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:fixed_shift"
+HINT = "How large may one element be, if a sum of `count` of them has to stay below 2^124?"
 
 
 def fixed_shift(scale_log2, count):

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:absorb"
+HINT = "Two sums with different maxima cannot be added: what takes a sum of 2^(S - old) to 2^(S - new)?"
 LOWEST = -1e38  # "no maximum yet"
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kernels.reference import normalize
 
 ANSWER = "kernels.reference:normalize_backward"
+HINT = "Multiply by `factor` first. The row's own direction, times row_dot, is what has to go."
 
 
 def normalize_backward(g, xhat, norm, factor, dtype):

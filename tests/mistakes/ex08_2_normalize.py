@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lessons/exercises/ex08_normalize.py."""
+"""Plausible wrong answers to lessons/exercises/ex08_2_normalize.py."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Plausible wrong answers to lessons/exercises/ex08_gradient.py."""
+"""Plausible wrong answers to lessons/exercises/ex08_1_gradient.py."""
 
 import torch
 

@@ -1,0 +1,79 @@
+"""07  This time you write the law. Read lessons/07_triton.md, then make this file green.
+
+Your law has to pass two correct implementations, one of them a kernel with tiles of 64 x 64, and fail
+eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time.
+"""
+
+import pytest
+import torch
+
+pytest.importorskip("triton")
+from kernels import reference  # noqa: E402
+from kernels.fused import launch  # noqa: E402
+from tests.mistakes import ex07_2_row_sums as wrong_kernels  # noqa: E402
+
+ANSWER = "tests.answers.ex07_3_law:law"
+HINT = "Which numbers of rows, columns and dimensions would hide a mistake at the edge of a tile?"
+DEVICE = "cpu" if launch.INTERPRET else "cuda"
+
+
+def law(row_sums):
+    """AssertionError unless row_sums is right; returns nothing.
+
+    row_sums(x, y, scale_log2, shift) -> z: x (M, D), y (N, D), z (M,) float32 tensors, scale_log2 and
+    shift floats; z[i] is the sum over all j of 2^(scale_log2 <x_i, y_j> - shift), wrong by at most one
+    part in 10,000 where |scale_log2 <x_i, y_j>| is at most 20.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+def by(operations):
+    """row_sums by the library's `sums`; no column matches a row, so that none is left out."""
+
+    def row_sums(x, y, scale_log2, shift):
+        numbers = (torch.tensor(float(v), device=DEVICE) for v in (scale_log2, shift))
+        z, _ = operations.sums(x.to(DEVICE), y.to(DEVICE), *numbers, len(y), len(x))
+        return z.to(x.device)
+
+    return row_sums
+
+
+def by_kernel(kernel):
+    """row_sums by one of the wrong kernels, one program for 16 rows."""
+
+    def row_sums(x, y, scale_log2, shift):
+        z = torch.full((len(x),), torch.nan, device=DEVICE)
+        numbers = (torch.tensor([float(v)], device=DEVICE) for v in (scale_log2, shift))
+        sizes = dict(D=x.shape[1], BM=16, BN=16, BK=16)
+        operands = x.to(DEVICE).contiguous(), y.to(DEVICE).contiguous()
+        kernel[(-(-len(x) // 16),)](*operands, *numbers, z, len(x), len(y), **sizes)
+        return z.to(x.device)
+
+    return row_sums
+
+
+@pytest.mark.parametrize("operations", [reference, launch], ids=["in torch", "in Triton"])
+def test_your_law_passes_the_library(operations):
+    try:
+        law(by(operations))
+    except AssertionError as error:
+        pytest.fail(f"your law fails a correct implementation, {operations.__name__}: {error}")
+
+
+def is_wrong_kernel(name):
+    """Whether this is one of the wrong kernels. A write outside of z does not show in z: left out."""
+    function = getattr(getattr(wrong_kernels, name), "fn", None)
+    ours = getattr(function, "__module__", None) == wrong_kernels.__name__
+    return ours and not name.startswith(("_", "writes"))
+
+
+WRONG = [name for name in vars(wrong_kernels) if is_wrong_kernel(name)]
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_your_law_fails_a_wrong_kernel(name):
+    try:
+        law(by_kernel(getattr(wrong_kernels, name)))
+    except AssertionError:
+        return
+    pytest.fail(f"your law passes a wrong kernel, {name}; see 'A law for it' in the lesson")
