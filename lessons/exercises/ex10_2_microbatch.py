@@ -1,6 +1,6 @@
 """10  A batch larger than memory. Read lessons/10_recipe.md, then make this file green.
 
-    pytest lessons/exercises/ex10_microbatch.py -x
+    pytest lessons/exercises/ex10_2_microbatch.py -x
 
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
 the model as .module, and in its context no_sync() a backward pass does not average over ranks.

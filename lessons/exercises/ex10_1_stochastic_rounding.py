@@ -1,6 +1,6 @@
 """10  Rounding at random. Read lessons/10_recipe.md, then make this file green.
 
-    pytest lessons/exercises/ex10_stochastic_rounding.py -x
+    pytest lessons/exercises/ex10_1_stochastic_rounding.py -x
 
 bfloat16 is the upper half of a float32: x.view(torch.int32) shows the bits, and back again.
 """
