@@ -1,7 +1,8 @@
 """10  A batch larger than memory. Read lessons/10_recipe.md, then make this file green.
 
-    pytest lessons/exercises/ex10_microbatch.py -x
+    pytest lessons/exercises/ex10_2_microbatch.py -x
 
+Begin with the gradients; then take the details of the lesson's list one by one, as the laws below do.
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
 the model as .module, and in its context no_sync() a backward pass does not average over ranks.
 """
@@ -16,6 +17,10 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.resnet import frozen_bn_stats  # noqa: F401  (for you)
 
 ANSWER = "miniclip.training.grad_cache:microbatch_step"
+HINT = (
+    "Join the features of all parts and let them require gradients: torch.autograd.grad of the loss gives "
+    "one gradient a feature, and torch.autograd.backward(outputs, gradients) takes a part's slice on."
+)
 
 
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
@@ -90,7 +95,10 @@ def close(got, want, factor=1.0):
     scale = max(g.abs().max() for g in want.values())
     for name in want:
         error = (got[name] - factor * want[name]).abs().max() / scale
-        assert error < 1e-9, f"{name} is off by {error:.1e} of the largest gradient"
+        assert error < 1e-9, (
+            f"the gradient of {name} is off by {error:.1e} of the largest gradient: the loss must see all "
+            "pairs at once, and gradients add up in .grad (lesson 10, section 'A batch larger than memory')"
+        )
 
 
 @pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 2, 1), (4,), (1, 3), (1, 1, 1, 1)])

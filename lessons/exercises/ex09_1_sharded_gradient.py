@@ -1,6 +1,6 @@
 """09  The sharded gradient. Read lessons/09_sharding.md, then make this file green.
 
-    pytest lessons/exercises/ex09_sharded_gradient.py -x
+    pytest lessons/exercises/ex09_1_sharded_gradient.py -x
 
 The forward pass is there (kernels/contrastive.py); you write the backward pass. `saved` holds, in this
 order: rows, row_norm (this rank's images as unit rows, and their lengths), columns, column_norm (the
@@ -27,6 +27,10 @@ from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.loss import clip_loss
 
 ANSWER = "kernels.contrastive:backward"
+HINT = (
+    "On one rank the factor of ops.normalize_backward is upstream * scale_log2 * LN2 * unit / N; ask of "
+    "each of the three results which ranks hold a part of it, and what DDP's average then does to it."
+)
 
 
 def backward(upstream, saved, ops, collectives, dtypes, chunk):
@@ -67,8 +71,16 @@ def yours(counts, image, text, log_scale, upstream=1.0):
     return on_ranks(counts, work)
 
 
-def close(got, true, why):
-    torch.testing.assert_close(got, true, rtol=1e-9, atol=1e-11, msg=lambda m: f"{why}: {m}")
+READ = "Lesson 09, section 'What must be sent back'."
+
+
+def close(got, true, what, read):
+    assert got.shape == true.shape, f"{what} has shape {(*got.shape,)}, not {(*true.shape,)}"
+    error, ratio = (got - true).abs().max(), (got / true)[true != 0].median()
+    equal = torch.allclose(got, true, rtol=1e-9, atol=1e-11)
+    assert equal, (
+        f"{what} is off by up to {error:.1e}, its ratio to the truth is {ratio:.3g}. {read}"
+    )
 
 
 @scales
@@ -76,7 +88,8 @@ def close(got, true, why):
 def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
     pairs = *batch(n, seed), torch.tensor(log_scale).double()
     for got, true, name in zip(yours([n], *pairs)[0], truth(*pairs), ("image", "text", "scale")):
-        close(got.reshape(true.shape), true, f"{name}, on one rank")
+        what = f"On one rank, with {n} pairs, the gradient by {name}"
+        close(got.reshape(true.shape), true, what, "See the top of this file.")
 
 
 @worlds
@@ -84,7 +97,8 @@ def test_on_one_rank_it_is_the_gradient(n, seed, log_scale):
 def test_image_gradients_are_world_times_the_truth(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[0] for rank in yours(counts, *pairs)])
-    close(got / len(counts), truth(*pairs)[0], f"images in shards of {counts}")
+    what = f"With shards of {counts} the gradient by image, divided by the number of ranks,"
+    close(got / len(counts), truth(*pairs)[0], what, READ)
 
 
 @worlds
@@ -92,15 +106,17 @@ def test_image_gradients_are_world_times_the_truth(counts, seed, log_scale):
 def test_text_gradients_are_summed_over_ranks(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
     got = torch.cat([rank[1] for rank in yours(counts, *pairs)])
-    close(got / len(counts), truth(*pairs)[1], f"texts in shards of {counts}")
+    what = f"With shards of {counts} the gradient by text, divided by the number of ranks,"
+    close(got / len(counts), truth(*pairs)[1], what, READ)
 
 
 @worlds
 @scales
 def test_the_scale_s_gradient_is_the_true_one_on_every_rank(counts, seed, log_scale):
     pairs = *batch(sum(counts), seed), torch.tensor(log_scale).double()
-    for rank in yours(counts, *pairs):
-        close(rank[2].reshape(()), truth(*pairs)[2], f"the scale in shards of {counts}")
+    for k, rank in enumerate(yours(counts, *pairs)):
+        what = f"With shards of {counts} the gradient by the scale on rank {k}"
+        close(rank[2].reshape(()), truth(*pairs)[2], what, READ)
 
 
 @pytest.mark.parametrize("upstream", [0.0, -2.0, 65536.0])
@@ -108,5 +124,6 @@ def test_it_is_multiplied_by_the_upstream_gradient(upstream):
     pairs = *batch(5, 0), torch.tensor(2.0).double()
     once, times = yours([2, 3], *pairs), yours([2, 3], *pairs, upstream=upstream)
     for rank, other in zip(once, times):
-        for a, b in zip(rank, other):
-            close(b, upstream * a, f"upstream {upstream}")
+        for a, b, name in zip(rank, other, ("image", "text", "scale")):
+            what = f"With the upstream gradient {upstream} the gradient by {name}"
+            close(b, upstream * a, what, "`upstream` is a factor of all three.")

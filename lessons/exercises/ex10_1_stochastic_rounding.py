@@ -1,6 +1,6 @@
 """10  Rounding at random. Read lessons/10_recipe.md, then make this file green.
 
-    pytest lessons/exercises/ex10_stochastic_rounding.py -x
+    pytest lessons/exercises/ex10_1_stochastic_rounding.py -x
 
 bfloat16 is the upper half of a float32: x.view(torch.int32) shows the bits, and back again.
 """
@@ -13,6 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.training.optimizer:stochastic_round"
+HINT = (
+    "Add a random whole number below 2**16 to the bits of x, then set the lower 16 bits to zero: how "
+    "often does the sum carry into the upper half? Infinity and NaN have bits too."
+)
 
 
 def stochastic_round(x, generator=None):
@@ -40,9 +44,11 @@ def neighbours(value):
 @given(floats, st.integers(0, 99))
 def test_it_gives_bfloat16_and_one_of_the_two_neighbours(value, seed):
     rounded = draws(value, 64, seed)
-    assert rounded.dtype == torch.bfloat16, f"the result is {rounded.dtype}"
+    assert rounded.dtype == torch.bfloat16, f"the result is {rounded.dtype}, not bfloat16"
     found = sorted(set(rounded.tolist()))
-    assert set(found) <= set(neighbours(value)), f"{value} became {found}, not a neighbour"
+    assert set(found) <= set(neighbours(value)), (
+        f"{value} became {found}, but {neighbours(value)} are its neighbours"
+    )
 
 
 @given(floats, st.integers(0, 99))
@@ -60,7 +66,10 @@ def test_the_mean_of_many_draws_is_the_value(value):
     share = (draws(value, 40_000).double() - low).mean().item() / (high - low)
     want = (value - low) / (high - low)  # the probability of the neighbour farther from zero
     error = math.sqrt(want * (1 - want) / 40_000)
-    assert abs(share - want) <= 5 * error, f"away from zero {share:.3f}, want {want:.3f}"
+    assert abs(share - want) <= 5 * error, (
+        f"{share:.3f} of the draws of {value} went away from zero, but {want:.3f} would make their mean right: "
+        "the probability is that of lesson 10, section 'Weights and moments'"
+    )
 
 
 def test_the_noise_is_the_generator_s_and_the_global_one_is_not_used():
