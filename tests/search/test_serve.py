@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import pathlib
 import re
 import shutil
 import signal
@@ -10,9 +11,7 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
-from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
@@ -21,46 +20,52 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-import miniclip
-from miniclip.common import UserError
 from miniclip.search import build, find, serve
-from miniclip.search.encode import open_encoder
 from miniclip.search.index import Index
 from miniclip.zeroshot import classifier_weights, encode_texts
 from tests.search.folders import fill, refusal, tiny_checkpoint
 
+ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 12
-CPU = find.add_search_options  # the options of a command, for `arguments`
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
 
 
-def arguments():
+def options():
     parser = serve.Parser()
     find.add_search_options(parser)
     return parser.parse_args(["--device", "cpu"])
 
 
+def client_of(folder, encoder, host="127.0.0.1"):
+    return serve.create_app(Index.open(folder / ".miniclip"), encoder, host).test_client()
+
+
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    return tiny_checkpoint(tmp_path_factory.mktemp("model") / "model.pt")
-
-
-@pytest.fixture
-def folder(tmp_path, checkpoint):
+def folder(tmp_path_factory):
     """An indexed folder of twelve pictures, one of them large, beside a secret picture."""
-    fill(tmp_path / "in", COUNT - 2)
-    fill(tmp_path / "outside", 1)
-    Image.new("RGB", (900, 300), "red").save(tmp_path / "in" / "large.jpg")
-    Image.new("RGB", (20, 20), "blue").save(tmp_path / "in" / STRANGE)
-    assert build.main([str(tmp_path / "in"), "--checkpoint", checkpoint]) == 0
-    return tmp_path / "in"
+    root = tmp_path_factory.mktemp("root")
+    fill(root / "in", COUNT - 2)
+    fill(root / "outside", 1)
+    Image.new("RGB", (900, 300), "red").save(root / "in" / "large.jpg")
+    Image.new("RGB", (20, 20), "blue").save(root / "in" / STRANGE)
+    checkpoint = tiny_checkpoint(root / "model.pt")
+    assert build.main([str(root / "in"), "--checkpoint", checkpoint]) == 0
+    return root / "in"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def search(folder):
     """(index, encoder, a test client of the page)."""
-    index, encoder = find.open_search(folder / ".miniclip", arguments())
-    return index, encoder, serve.create_app(index, encoder).test_client()
+    index, encoder = find.open_search(folder / ".miniclip", options())
+    return index, encoder, client_of(folder, encoder)
+
+
+@pytest.fixture
+def copied(folder, search, tmp_path):
+    """(a copy of the folder, to be changed, its index, a test client of its page)."""
+    shutil.copytree(folder.parent, tmp_path, dirs_exist_ok=True)
+    index = Index.open(tmp_path / "in" / ".miniclip")
+    return tmp_path / "in", index, client_of(tmp_path / "in", search[1])
 
 
 def features(index):
@@ -88,7 +93,7 @@ def test_the_page_takes_no_file_from_another_site(search):
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-def test_the_page_knows_what_it_searches(search, checkpoint):
+def test_the_page_knows_what_it_searches(search):
     index, _, client = search
     about = client.get("/about").get_json()
     assert (about["pictures"], about["folder"], about["model"]) == (COUNT, "in", "model.pt")
@@ -147,8 +152,8 @@ def test_there_are_no_other_files(search, path):
     sentence(search[2].get(path), 404)
 
 
-def test_no_link_leads_out_of_the_folder(search, folder, tmp_path):
-    index, _, client = search
+def test_no_link_leads_out_of_the_folder(copied, tmp_path):
+    folder, index, client = copied
     secret = tmp_path / "outside" / "below/deep 0/00000.png"
 
     def answer(path):
@@ -172,14 +177,13 @@ def test_no_link_leads_out_of_the_folder(search, folder, tmp_path):
     assert answer("00004.png").data == answer("00005.png").data
 
 
-def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, tmp_path):
+def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, search, tmp_path):
     (tmp_path / "link").symlink_to(folder)
-    index, encoder = find.open_search(tmp_path / "link" / ".miniclip", arguments())
-    assert serve.create_app(index, encoder).test_client().get("/picture/0").status_code == 200
+    assert client_of(tmp_path / "link", search[1]).get("/picture/0").status_code == 200
 
 
-def test_a_picture_that_has_vanished_or_changed_gives_a_sentence(search, folder):
-    index, _, client = search
+def test_a_picture_that_has_vanished_or_changed_gives_a_sentence(copied):
+    folder, index, client = copied
     (folder / "00001.png").unlink()
     (folder / "00002.png").write_text("no picture")
     (folder / "00004.png").unlink()
@@ -245,20 +249,18 @@ def test_what_cannot_be_classified_gives_a_sentence(search, query, upload, code,
     assert words in sentence(classify(search[2], upload, **query), code)
 
 
-def test_an_upload_is_limited_in_bytes_and_in_pixels(search, monkeypatch):
+def test_an_upload_is_limited_in_bytes_and_in_pixels(search, folder, monkeypatch):
     monkeypatch.setattr(serve, "MAX_UPLOAD", 2 << 20)
-    client = serve.create_app(*search[:2]).test_client()
+    client = client_of(folder, search[1])
     assert "at most 2 MB" in sentence(classify(client, bytes((2 << 20) + 1)), 413)
     assert "not a picture" in sentence(classify(client, bytes(2 << 20)), 400)
     file = io.BytesIO()
-    Image.new("1", (20_000, 20_000)).save(file, "PNG")
+    Image.new("1", (10_000, 10_000)).save(file, "PNG", compress_level=1)
     assert "megapixels" in sentence(classify(client, file.getvalue()), 400)
 
 
-def test_the_page_answers_by_its_own_address_only(search):
-    index, encoder, client = search
-
-    def code(name, client=client):
+def test_the_page_answers_by_its_own_address_only(search, folder):
+    def code(name, client=search[2]):
         return client.get("/about", headers={"Host": name}).status_code
 
     for name in ("127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "192.168.1.7"):
@@ -267,7 +269,7 @@ def test_the_page_answers_by_its_own_address_only(search):
         assert code(name) == 403, name
     for name in ("[", "a b", "@", "127.0.0.1@evil.example:80", ":8000"):
         assert code(name) in (400, 403), name
-    assert code("photos.lan", serve.create_app(index, encoder, "photos.lan").test_client()) == 200
+    assert code("photos.lan", client_of(folder, search[1], "photos.lan")) == 200
 
 
 def test_an_upload_is_never_written_to_a_file(search, monkeypatch):
@@ -290,8 +292,9 @@ def test_an_upload_is_never_written_to_a_file(search, monkeypatch):
     url = f"http://127.0.0.1:{at.getsockname()[1]}/classify?classes=cat,dog&template=%7B%7D"
     with urllib.request.urlopen(urllib.request.Request(url, file.getvalue()), timeout=60) as answer:
         assert json.load(answer)["names"] == ["cat", "dog"]
-    server.asyncore.close_all(server._map)
+    server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
     thread.join(60)
+    server.task_dispatcher.shutdown()
     assert not opened
 
 
@@ -312,3 +315,150 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypat
         assert words in refusal(serve.main, wrong, capsys)
     monkeypatch.setitem(sys.modules, "waitress", None)
     assert "pip install 'miniclip[app]'" in refusal(serve.main, [folder], capsys)
+
+
+@pytest.fixture
+def browser():
+    """Headless Chromium; the test is skipped where there is none, and nothing is installed."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("NOT TESTED: the page in a browser needs chromium and chromedriver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    how = webdriver.ChromeOptions()
+    how.binary_location = program
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
+        how.add_argument(f"--{flag}")
+    how.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    own = webdriver.Chrome(options=how, service=Service(driver))
+    own.implicitly_wait(60)
+    yield own
+    own.quit()
+
+
+def until(browser, expression):
+    """Wait until JavaScript finds it true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 120).until(
+        lambda _: browser.execute_script(f"return {expression}"), expression
+    )
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(browser, folder, search):
+    """Search by words, more like a picture, Back, classify a picture of the index and a file, what
+    is wrong, keys, the width of a phone; then Ctrl-C, without a traceback."""
+    from selenium.webdriver.common.keys import Keys
+
+    index, encoder, client = search
+    command = [sys.executable, "-m", "miniclip.search", "serve", str(folder), "--port", "0"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, cwd=ROOT, **pipes)
+    try:
+        line = server.stdout.readline()
+        assert f"{COUNT} pictures of " in line, server.communicate()
+        browser.get(re.search(r"http://127\.0\.0\.1:\d+", line)[0])
+
+        def element(selector):
+            return browser.find_element("css selector", selector)
+
+        def shown():
+            return browser.execute_script(
+                "return [...document.querySelectorAll('#found button')].map(b => +b.dataset.row)"
+            )
+
+        def drawn(selector="#found img"):
+            until(
+                browser,
+                f"[...document.querySelectorAll({selector!r})].every(i => i.naturalWidth > 0)",
+            )
+
+        until(browser, f"document.querySelectorAll('#found li').length == {COUNT}")
+        drawn()
+        assert browser.switch_to.active_element == element("#text")
+
+        element("#text").send_keys("a cat", Keys.ENTER)  # words
+        until(browser, "document.querySelector('#count').textContent.startsWith('The nearest')")
+        words = shown()
+        assert words == rows(client.get("/search?text=a+cat"))
+        drawn()
+        alts = "[...document.querySelectorAll('#found img')].map(i => i.alt)"
+        assert until(browser, alts) == [index.paths[row] for row in words]
+
+        element("#found button").send_keys(Keys.ENTER)  # more like the first of them
+        until(browser, "document.activeElement == document.querySelector('#like h2')")
+        assert shown() == rows(client.get(f"/search?like={words[0]}"))
+        assert index.paths[words[0]] in element("#like .hint").text
+        drawn("#like img")
+        element("#text").send_keys("a dog", Keys.ENTER)  # and words added to it
+        both = rows(client.get(f"/search?like={words[0]}&text=a+dog"))
+        until(browser, "location.search.includes('text=a+dog')")
+        until(
+            browser, f"[...document.querySelectorAll('#found button')][0].dataset.row == {both[0]}"
+        )
+        browser.back(), browser.back()
+        until(browser, "document.querySelector('#like').hidden")
+        until(browser, f"document.querySelectorAll('#found li').length == {COUNT}")
+        assert shown() == words and element("#text").get_attribute("value") == "a cat"
+
+        element("#found button").click()  # classify it
+        until(browser, "document.activeElement == document.querySelector('#like h2')")
+        element("#to-classify").click()
+        assert element("#tab-classify").get_attribute("aria-selected") == "true"
+        assert not element("#search").is_displayed()
+        element("#classify .main").click()  # before there are classes
+        until(browser, "document.querySelector('#classify-wrong').textContent")
+        assert element("#classify-wrong").text.startswith("Type from 2 to 1,000 classes")
+        element("#classes").send_keys("cat, dog, <b>fish</b>")
+        element("#classify .main").click()
+        until(browser, "document.querySelectorAll('tbody tr').length == 3")
+        assert element("#classify-wrong").text == ""
+        names = ["cat", "dog", "<b>fish</b>"]
+        said = classify(client, row=words[0], classes=",".join(names)).get_json()
+        best = [names[said[key].index(max(said[key]))] for key in ("bare", "templated")]
+        assert [each.text for each in element("#verdict").find_elements("tag name", "b")] == best
+        for key, column in (("bare", 2), ("templated", 3)):
+            cells = browser.find_elements("css selector", f"tbody td:nth-child({column})")
+            heads = browser.find_elements("css selector", "tbody th")
+            seen = {head.text: float(cell.text.rstrip(" %")) for head, cell in zip(heads, cells)}
+            want = {name: 100 * p for name, p in zip(names, said[key])}
+            assert seen == pytest.approx(want, abs=0.11), key
+
+        element("#template").clear()  # a file, and another template
+        element("#template").send_keys("a {} outside")
+        element("#file").send_keys(str(folder / "large.jpg"))
+        drawn("#chosen img")
+        element("#classify .main").click()
+        until(browser, "document.querySelector('thead th:last-child').textContent.includes('outs')")
+        element("#file").send_keys(str(folder.parent / "model.pt"))
+        element("#classify .main").click()
+        until(browser, "document.querySelector('#classify-wrong').textContent")
+        assert element("#classify-wrong").text.startswith("This file cannot be classified: not a")
+
+        element("#tab-classify").send_keys(Keys.ARROW_LEFT)  # keys, and an empty query
+        assert browser.switch_to.active_element == element("#tab-search")
+        element("#forget").click()
+        element("#text").send_keys(Keys.ENTER)
+        until(browser, "document.querySelector('#search-wrong').textContent")
+        assert element("#search-wrong").text.startswith("Type what to look for")
+
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        for tab in ("#tab-classify", "#tab-search"):
+            element(tab).click()
+            assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+        assert browser.title == "Search your pictures"  # no file's name was run
+        other = "performance.getEntries().map(e => e.name).filter(n => n.startsWith('http'))"
+        home = browser.execute_script("return location.origin")
+        assert all(url.startswith(home) for url in until(browser, other))
+        wrong = [e["message"] for e in browser.get_log("browser") if "status of 400" not in str(e)]
+        assert not wrong
+        server.send_signal(signal.SIGINT)
+        _, error = server.communicate(timeout=60)
+        assert server.returncode == 0 and "Traceback" not in error and "queue" not in error, error
+    finally:
+        server.kill()
+        server.communicate()
