@@ -92,7 +92,7 @@ def create_app(index, encoder, host="127.0.0.1"):
         rows = range(0, len(index), -(-len(index) // SAMPLE))
         return {
             "pictures": len(index),
-            "folder": printable(index.root.name or index.root),
+            "folder": printable(root.name or root),
             "model": printable(os.path.basename(encoder.file)),
             "max_upload": MAX_UPLOAD,
             "sample": [{"row": row, "name": printable(index.paths[row], 200)} for row in rows],
@@ -231,7 +231,7 @@ def main(argv=None):
         server = make_server(create_app(index, encoder, args.host), at)
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        print(f"{len(index):,} pictures of {printable(index.root)}: http://{shown}:{port}")
+        print(f"{len(index):,} pictures: http://{shown}:{port}")
         if not index.finished:
             print("the index is not finished: run python -m miniclip.search index again")
         if not ipaddress.ip_address(address).is_loopback:

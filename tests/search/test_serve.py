@@ -359,7 +359,7 @@ def test_the_page_in_a_browser(browser, folder, search):
     server = subprocess.Popen(command, cwd=ROOT, **pipes)
     try:
         line = server.stdout.readline()
-        assert f"{COUNT} pictures of " in line, server.communicate()
+        assert f"{COUNT} pictures: " in line, server.communicate()
         browser.get(re.search(r"http://127\.0\.0\.1:\d+", line)[0])
 
         def element(selector):
