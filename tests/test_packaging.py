@@ -38,6 +38,14 @@ model, tokenizer, preprocess = miniclip.load("icons")
 assert here in pathlib.Path(miniclip.weights.files.find("icons")).parents
 assert model.encode_text(tokenizer(["trash can"])).isfinite().all()
 """
+PICTURES = """
+import pathlib
+from PIL import Image
+
+pathlib.Path("in").mkdir()
+for k in range(3):
+    Image.new("RGB", (40, 30), (90 * k, 0, 0)).save(f"in/{k}.png")
+"""
 
 
 def run(*command, **how):
@@ -70,3 +78,9 @@ def test_an_installed_wheel_works_outside_the_checkout(tmp_path):
     run(python, "-c", FROM_ELSEWHERE, cwd=elsewhere, env=alone)
     said = run(python, "-m", "miniclip.benchmarks", "-h", cwd=elsewhere, env=alone)
     assert "towers" in said
+    run(python, "-c", PICTURES, cwd=elsewhere, env=alone)
+    search = [python, "-m", "miniclip.search"]
+    said = run(*search, "index", "in", "--checkpoint", "icons", cwd=elsewhere, env=alone)
+    assert "3 pictures in" in said
+    said = run(*search, "find", "trash can", "in", cwd=elsewhere, env=alone)
+    assert "3 pictures: " in said

@@ -3,8 +3,7 @@
 It lies in a folder of its own, DIR/.miniclip or one that is named: index.npz and, while it is being
 made or after its process was killed, part-*.npz with what was finished since. Every file is written
 atomically, says which model made it, and holds no pickle. Later files win over earlier ones.
-Every query is compared with every picture: at a million pictures this takes a fraction of a second
-(docs/search.md). Left out: approximate search, and pictures on other machines.
+Every query is compared with every picture: a million take a second of one core (docs/search.md). Left out: approximate search, and pictures on other machines.
 """
 
 import json

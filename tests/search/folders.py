@@ -1,11 +1,15 @@
 """What the tests of the search share: folders of pictures, and checkpoints of small random models."""
 
+import types
+
 import numpy as np
 import torch
 from PIL import Image
 
 from miniclip.model.clip import create_model
 from tests.weights.models import our_checkpoint
+
+CPU = types.SimpleNamespace(device="cpu", threads=None)  # as encode.add_options gives it
 
 
 def tiny_checkpoint(path, seed=0):

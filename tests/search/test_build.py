@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import types
 
 import numpy as np
 import pytest
@@ -16,9 +15,7 @@ from miniclip.search import encode
 from miniclip.search.build import build, count_skipped, main, scan
 from miniclip.search.encode import encode_pictures, open_encoder
 from miniclip.search.index import Index
-from tests.search.folders import fill, refusal, said, tiny_checkpoint
-
-CPU = types.SimpleNamespace(device="cpu", threads=None)
+from tests.search.folders import CPU, fill, refusal, said, tiny_checkpoint
 
 
 @pytest.fixture(scope="module")
