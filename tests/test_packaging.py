@@ -28,6 +28,7 @@ from miniclip.data.emoji.dataset import read_table
 names = [row["name"] for row in read_table()]
 assert len(names) > 3000
 assert resources.files("miniclip.data.emoji").joinpath("UNICODE-LICENSE.txt").is_file()
+assert resources.files("miniclip.search").joinpath("page.html").is_file()
 tokenizer = Tokenizer.train(names[:200], 600)
 model = miniclip.create_model("vit_mini", vocab_size=tokenizer.vocab_size)
 image, text, scale = model(torch.zeros(2, 3, 64, 64), tokenizer(["a dog", "cat"], 32))

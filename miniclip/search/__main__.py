@@ -1,4 +1,4 @@
-"""Choose a command: python -m miniclip.search index|find|embed [its options, or -h]"""
+"""Choose a command: python -m miniclip.search index|find|embed|serve [its options, or -h]"""
 
 import argparse
 import importlib
@@ -10,6 +10,7 @@ COMMANDS = {  # name: (module, what it does)
     "index": ("build", "make the index of a folder of pictures, or bring it up to date"),
     "find": ("find", "find the pictures nearest to a text or to a picture"),
     "embed": ("embed", "write the features of pictures or sentences to a file"),
+    "serve": ("serve", "search an index in a browser, and classify pictures"),
 }
 
 

@@ -1,0 +1,245 @@
+"""A page that searches an index in a browser: python -m miniclip.search serve
+
+Words, a picture of the index or both find pictures. A second tab classifies a picture by classes that
+the user types (zero-shot: CLIP, section 3.1), by their names alone and inside a template.
+By default only this machine can open the page. A picture is asked for by its row in the index and
+never by a path. It is sent as pixels, never as the bytes of a file; a link that leads out of the
+folder of the index is not followed. An upload stays in memory. Left out: passwords, HTTPS, and
+changes of the index while the page is served.
+"""
+
+import contextlib
+import io
+import ipaddress
+import logging
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import torch
+from torch.nn import functional as F
+
+from miniclip.common import Parser, UserError, command, number
+from miniclip.data import image_io
+from miniclip.data.dataset import BadPicture, printable
+from miniclip.search.find import add_search_options, open_search, query, thumbnail
+from miniclip.search.index import place_of
+from miniclip.zeroshot import classifier_weights, encode_tensors
+
+MAX_UPLOAD = 32 << 20  # bytes
+MAX_CLASSES, MAX_ANSWERS = 1000, 240
+SAMPLE = 24  # pictures that the page shows before anything is asked
+HEADERS = {
+    # nothing from another site, and no other site may show the page or its pictures
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline'; img-src 'self' blob: data:; "
+    "frame-ancestors 'none'; form-action 'self'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",  # rows mean other pictures once the index has changed
+}
+
+
+def create_app(index, encoder, host="127.0.0.1"):
+    """The page of an index, a Flask application. host: a name that it may be asked by."""
+    import flask
+    from werkzeug.exceptions import HTTPException
+
+    app = flask.Flask(__name__, static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
+    page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
+    root, alone = Path(os.path.realpath(index.root)), threading.Lock()  # alone: with the model
+
+    def row_of(text):
+        if re.fullmatch("[0-9]{1,12}", text) and int(text) < len(index):
+            return int(text)
+        flask.abort(404, f"there is no picture {printable(text, 20)} in the index")
+
+    def features_of(row):
+        return torch.from_numpy(index.features[row]).float()
+
+    @app.before_request
+    def check_host():
+        """Against DNS rebinding: a name of another site that was made to lead here."""
+        if not _is_ours(flask.request.host, host):
+            flask.abort(403, "the page must be opened by the address that the command printed")
+
+    @app.after_request
+    def add_headers(response):
+        response.headers.update(HEADERS)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def say(error):
+        too_large = f"a picture may have at most {MAX_UPLOAD >> 20} MB"
+        return {"error": too_large if error.code == 413 else error.description}, error.code
+
+    @app.errorhandler(UserError)
+    def refuse(error):
+        return {"error": str(error)}, 400
+
+    @app.get("/")
+    def show():
+        return page
+
+    @app.get("/about")
+    def about():
+        rows = range(0, len(index), -(-len(index) // SAMPLE))
+        return {
+            "pictures": len(index),
+            "folder": printable(root.name or root),
+            "model": printable(os.path.basename(encoder.file)),
+            "max_upload": MAX_UPLOAD,
+            "sample": [{"row": row, "name": printable(index.paths[row], 200)} for row in rows],
+        }
+
+    @app.get("/picture/<number>")
+    def picture(number):
+        row = row_of(number)
+        path, png = Path(os.path.realpath(index.path(row))), io.BytesIO()
+        try:
+            if root not in path.parents:
+                raise BadPicture("a link that leads out of the folder")
+            thumbnail(path).save(png, "PNG", compress_level=1)
+        except BadPicture as error:
+            flask.abort(404, f"{printable(index.paths[row])} cannot be shown: {error}")
+        return png.getvalue(), {"Content-Type": "image/png"}
+
+    @app.get("/search")
+    def search():
+        asked = flask.request.args
+        text, like, began = asked.get("text", "").strip(), asked.get("like"), time.monotonic()
+        k = min(max(asked.get("k", 24, type=int), 1), MAX_ANSWERS)
+        own = row_of(like) if like else None
+        if not text and own is None:
+            raise UserError("type what to look for, or choose a picture")
+        parts = [] if own is None else [features_of(own)]
+        with alone:
+            if text:
+                parts.append(query(encoder, text))
+            cosines, rows = index.find(F.normalize(sum(parts), dim=0), k + 1)
+        found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
+        return {
+            "found": [
+                {"row": row, "name": printable(index.paths[row], 200), "cosine": cosine}
+                for row, cosine in found
+            ],
+            "like": None if own is None else printable(index.paths[own], 200),
+            "seconds": time.monotonic() - began,
+        }
+
+    @app.post("/classify")
+    def classify():
+        asked = flask.request.args
+        names = (name.strip() for name in re.split(r"[,\n]", asked.get("classes", "")))
+        names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
+        if not 2 <= len(names) <= MAX_CLASSES:
+            raise UserError(f"type from 2 to {MAX_CLASSES:,} classes, a comma between them")
+        if template.count("{}") != 1:
+            raise UserError("the template must hold {} once, where the name goes")
+        row = asked.get("row")
+        own = row_of(row) if row else None
+        upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        if own is None and not upload:
+            raise UserError("choose a picture first")
+        with alone:
+            if own is None:
+                try:
+                    image = encoder.preprocess(image_io.read(io.BytesIO(upload)))
+                except BadPicture as error:
+                    raise UserError(f"this file cannot be classified: {error}") from None
+                image = encode_tensors(encoder.model, [image[None]])[0]
+            else:
+                image = features_of(own)
+            scale = encoder.model.logit_scale.exp().item()
+            bare, templated = (
+                (scale * image @ classifier_weights(encoder.model, encoder.tokenizer, names, [t]))
+                .softmax(0)
+                .tolist()
+                for t in ("{}", template)
+            )
+        return {"names": names, "bare": bare, "templated": templated, "scale": scale}
+
+    return app
+
+
+def _is_ours(asked, host):
+    """Whether a Host header names this server: by an address, as localhost or as --host does."""
+    try:
+        name = urlsplit(f"//{asked}").hostname
+        return name in ("localhost", host.lower()) or bool(ipaddress.ip_address(name))
+    except ValueError:
+        return False
+
+
+def listen(host, port):
+    """A socket that listens. port 0: any free one. Raises UserError."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((address[0], port), family=family)
+    except (OSError, OverflowError, UnicodeError) as error:
+        reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
+        raise UserError(
+            f"the page cannot listen at {printable(host)}, port {port}: {reason}; "
+            "choose others with --host and --port"
+        ) from None
+
+
+def make_server(app, at):
+    """A waitress server of `app` on the socket `at`, which keeps whole requests in memory."""
+    import waitress
+
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # browsers ask for many at once
+    return waitress.create_server(
+        app,
+        sockets=[at],
+        max_request_body_size=MAX_UPLOAD + 1,  # the first size that is refused
+        inbuf_overflow=MAX_UPLOAD + 1,  # the first size that would be written to a file
+    )
+
+
+@command("python -m miniclip.search serve")
+def main(argv=None):
+    """The command: serve the page until Ctrl-C. Returns the exit code."""
+    parser = Parser(
+        prog="python -m miniclip.search serve",
+        description="Search an index in a browser, and classify pictures by classes that you type.",
+    )
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="that was indexed (this one)")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"
+    )
+    parser.add_argument(
+        "--port", type=number(int, low=0), default=8000, help="8000; 0 for any free one"
+    )
+    add_search_options(parser)
+    args = parser.parse_args(argv)
+    try:
+        import flask  # noqa: F401
+        import waitress  # noqa: F401
+    except ImportError:
+        raise UserError("the page needs flask and waitress: pip install 'miniclip[app]'") from None
+    if args.index and args.folder is not None:
+        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
+    with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:
+        index, encoder = open_search(place_of(args.folder or ".", args.index), args)
+        server = make_server(create_app(index, encoder, args.host), at)
+        address, port = at.getsockname()[:2]
+        shown = f"[{address}]" if ":" in address else address
+        print(f"{len(index):,} pictures: http://{shown}:{port}")
+        if not index.finished:
+            print("the index is not finished: run python -m miniclip.search index again")
+        if not ipaddress.ip_address(address).is_loopback:
+            print("anyone who can reach this machine can search these pictures")
+        print("Ctrl-C ends it", flush=True)
+        server.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,464 @@
+"""The page of an index: its answers, what it refuses to send, and the page in a real browser."""
+
+import io
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import urllib.request
+from urllib.parse import urlencode
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from miniclip.search import build, find, serve
+from miniclip.search.index import Index
+from miniclip.zeroshot import classifier_weights, encode_texts
+from tests.search.folders import fill, refusal, tiny_checkpoint
+
+ROOT = pathlib.Path(__file__).parents[2]
+COUNT = 12
+STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
+
+
+def options():
+    parser = serve.Parser()
+    find.add_search_options(parser)
+    return parser.parse_args(["--device", "cpu"])
+
+
+def client_of(folder, encoder, host="127.0.0.1"):
+    return serve.create_app(Index.open(folder / ".miniclip"), encoder, host).test_client()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An indexed folder of twelve pictures, one of them large, beside a secret picture."""
+    root = tmp_path_factory.mktemp("root")
+    fill(root / "in", COUNT - 2)
+    fill(root / "outside", 1)
+    Image.new("RGB", (900, 300), "red").save(root / "in" / "large.jpg")
+    Image.new("RGB", (20, 20), "blue").save(root / "in" / STRANGE)
+    checkpoint = tiny_checkpoint(root / "model.pt")
+    assert build.main([str(root / "in"), "--checkpoint", checkpoint]) == 0
+    return root / "in"
+
+
+@pytest.fixture(scope="module")
+def search(folder):
+    """(index, encoder, a test client of the page)."""
+    index, encoder = find.open_search(folder / ".miniclip", options())
+    return index, encoder, client_of(folder, encoder)
+
+
+@pytest.fixture
+def copied(folder, search, tmp_path):
+    """(a copy of the folder, to be changed, its index, a test client of its page)."""
+    shutil.copytree(folder.parent, tmp_path, dirs_exist_ok=True)
+    index = Index.open(tmp_path / "in" / ".miniclip")
+    return tmp_path / "in", index, client_of(tmp_path / "in", search[1])
+
+
+def features(index):
+    return torch.from_numpy(index.features).float()
+
+
+def sentence(answer, code):
+    """The one sentence of a refusal, which must have this code."""
+    error = answer.get_json()["error"]
+    assert answer.status_code == code, (answer.status_code, error)
+    assert error and "\n" not in error and len(error) < 200, error
+    return error
+
+
+def rows(answer):
+    return [found["row"] for found in answer.get_json()["found"]]
+
+
+def test_the_page_takes_no_file_from_another_site(search):
+    answer = search[2].get("/")
+    urls = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s'\"]*", answer.text))
+    assert urls == {"http://www.w3.org/2000/svg"}, urls  # the name of SVG, which nobody asks for
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+def test_the_page_knows_what_it_searches(search):
+    index, _, client = search
+    about = client.get("/about").get_json()
+    assert (about["pictures"], about["folder"], about["model"]) == (COUNT, "in", "model.pt")
+    assert [each["row"] for each in about["sample"]] == list(range(COUNT))
+    assert [each["name"] for each in about["sample"]] == index.paths
+
+
+def test_words_and_a_picture_of_the_index_find_what_the_index_finds(search):
+    index, encoder, client = search
+    words, own = encode_texts(encoder.model, encoder.tokenizer, ["a cat"])[0], features(index)[5]
+    for query, vector, out in (
+        ("text=a%20cat", words, None),
+        ("like=5", own, 5),
+        ("text=a%20cat&like=5", words + own, 5),
+    ):
+        cosines = features(index) @ F.normalize(vector, dim=0)
+        want = [row for row in cosines.argsort(descending=True).tolist() if row != out]
+        found = client.get(f"/search?{query}&k=7").get_json()["found"]
+        assert [each["row"] for each in found] == want[:7], query
+        assert [each["name"] for each in found] == [index.paths[row] for row in want[:7]]
+        assert torch.allclose(torch.tensor([e["cosine"] for e in found]), cosines[want[:7]])
+
+
+def test_absurd_numbers_of_answers_are_bounded(search):
+    for k, count in (("", COUNT), ("0", 1), ("-3", 1), ("9" * 5000, COUNT), ("10000000", COUNT)):
+        assert len(rows(search[2].get("/search", query_string={"text": "a", "k": k}))) == count
+
+
+def test_a_picture_comes_as_a_small_png(search):
+    index, _, client = search
+    for row, path in enumerate(index.paths):
+        answer = client.get(f"/picture/{row}")
+        assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/png"
+        shown = Image.open(io.BytesIO(answer.data))
+        if path == "large.jpg":
+            assert shown.size == (256, 85)
+        else:
+            assert np.array_equal(shown, Image.open(index.path(row)))
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *("-1", str(COUNT), "9" * 5000, "1e1", "1.0", "0x1", "+1", "1_0", "٣", "", " 1", "1%0A"),
+        *("..", "../in/large.jpg", "%2e%2e%2foutside%2f00000.png", "..%5coutside%5c00000.png"),
+        *("large.jpg", "%2Fetc%2Fpasswd", "//etc/passwd", "1/../../outside/00000.png", "1%00"),
+        *("%252e%252e%252foutside", "file:///etc/passwd", "1;.png", "～/x", "%ff"),
+    ],
+)
+def test_a_picture_is_asked_for_by_its_number_only(search, number):
+    sentence(search[2].get(f"/picture/{number}"), 404)
+
+
+@pytest.mark.parametrize("path", ["/..%2f..%2fetc%2fpasswd", "/page.html", "/static/page.html"])
+def test_there_are_no_other_files(search, path):
+    sentence(search[2].get(path), 404)
+
+
+def test_no_link_leads_out_of_the_folder(copied, tmp_path):
+    folder, index, client = copied
+    secret = tmp_path / "outside" / "below/deep 0/00000.png"
+
+    def answer(path):
+        return client.get(f"/picture/{index.paths.index(path)}")
+
+    (folder / "large.jpg").unlink()
+    (folder / "large.jpg").symlink_to(secret)  # to a picture outside
+    assert "leads out" in sentence(answer("large.jpg"), 404)
+    (folder / "00001.png").unlink()
+    (folder / "00001.png").symlink_to("../in/../outside/below/deep 0/00000.png")
+    assert "leads out" in sentence(answer("00001.png"), 404)
+    shutil.rmtree(folder / "below")
+    (folder / "below").symlink_to(tmp_path / "outside" / "below")  # the name is that of a picture
+    assert (folder / "below/deep 0/00000.png").exists()
+    assert "leads out" in sentence(answer("below/deep 0/00000.png"), 404)
+    (folder / "00002.png").unlink()
+    (folder / "00002.png").symlink_to("00002.png")  # to itself
+    sentence(answer("00002.png"), 404)
+    (folder / "00004.png").unlink()
+    (folder / "00004.png").symlink_to("00005.png")  # inside
+    assert answer("00004.png").data == answer("00005.png").data
+
+
+def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, search, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    assert client_of(tmp_path / "link", search[1]).get("/picture/0").status_code == 200
+
+
+def test_a_picture_that_has_vanished_or_changed_gives_a_sentence(copied):
+    folder, index, client = copied
+    (folder / "00001.png").unlink()
+    (folder / "00002.png").write_text("no picture")
+    (folder / "00004.png").unlink()
+    os.mkfifo(folder / "00004.png")
+    for path, reason in (("1", "no such file"), ("2", "not a picture"), ("4", "not a file")):
+        row = index.paths.index(f"0000{path}.png")
+        assert reason in sentence(client.get(f"/picture/{row}"), 404)
+        assert len(rows(client.get(f"/search?like={row}"))) == COUNT - 1  # it can be searched
+
+
+@pytest.mark.parametrize(
+    "query, code, words",
+    [
+        ({}, 400, "type what to look for"),
+        ({"text": " \n"}, 400, "type what to look for"),
+        ({"like": str(COUNT)}, 404, f"no picture {COUNT}"),
+        ({"like": "../large.jpg"}, 404, "no picture ../large.jpg"),
+        ({"text": "a", "like": "9" * 5000}, 404, "no picture 9999"),
+    ],
+)
+def test_a_search_that_cannot_be_made_gives_a_sentence(search, query, code, words):
+    assert words in sentence(search[2].get("/search", query_string=query), code)
+
+
+def classify(client, upload=b"", **query):
+    asked = {"classes": "cat, dog\nfish,,cat , ", "template": "a photo of a {}."} | query
+    return client.post("/classify?" + urlencode(asked), data=upload)
+
+
+def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(search):
+    index, encoder, client = search
+    row, names = 5, ["cat", "dog", "fish"]
+    image, model = features(index)[row], encoder.model
+    said = classify(client, row=row).get_json()
+    sent = classify(client, index.path(row).read_bytes()).get_json()
+    assert said["names"] == sent["names"] == names
+    assert said["scale"] == pytest.approx(model.logit_scale.exp().item())
+    for key, template in (("bare", "{}"), ("templated", "a photo of a {}.")):
+        weights = classifier_weights(model, encoder.tokenizer, names, [template])
+        want = (said["scale"] * image @ weights).softmax(0).tolist()
+        assert said[key] == pytest.approx(want, abs=1e-6)
+        assert sent[key] == pytest.approx(want, abs=0.02)  # features of 32 bits, not of 16
+    assert said["bare"] != said["templated"]
+
+
+@pytest.mark.parametrize(
+    "query, upload, code, words",
+    [
+        ({"classes": ""}, b"", 400, "from 2 to 1,000 classes"),
+        ({"classes": " , \n"}, b"", 400, "from 2 to 1,000 classes"),
+        ({"classes": "cat,cat"}, b"", 400, "from 2 to 1,000 classes"),
+        ({"classes": ",".join(map(str, range(1001)))}, b"", 400, "from 2 to 1,000 classes"),
+        ({"template": "a photo"}, b"", 400, "must hold {} once"),
+        ({"template": "{} {}"}, b"", 400, "must hold {} once"),
+        ({}, b"", 400, "choose a picture first"),
+        ({}, b"no picture", 400, "not a picture"),
+        ({}, b"\x89PNG\r\n\x1a\n" + b"\0" * 99, 400, "not a picture"),
+        ({"row": "99"}, b"", 404, "no picture 99"),
+        ({"row": "/etc/passwd"}, b"", 404, "no picture /etc/passwd"),
+    ],
+)
+def test_what_cannot_be_classified_gives_a_sentence(search, query, upload, code, words):
+    assert words in sentence(classify(search[2], upload, **query), code)
+
+
+def test_an_upload_is_limited_in_bytes_and_in_pixels(search, folder, monkeypatch):
+    monkeypatch.setattr(serve, "MAX_UPLOAD", 2 << 20)
+    client = client_of(folder, search[1])
+    assert "at most 2 MB" in sentence(classify(client, bytes((2 << 20) + 1)), 413)
+    assert "not a picture" in sentence(classify(client, bytes(2 << 20)), 400)
+    file = io.BytesIO()
+    Image.new("1", (10_000, 10_000)).save(file, "PNG", compress_level=1)
+    assert "megapixels" in sentence(classify(client, file.getvalue()), 400)
+
+
+def test_the_page_answers_by_its_own_address_only(search, folder):
+    def code(name, client=search[2]):
+        return client.get("/about", headers={"Host": name}).status_code
+
+    for name in ("127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "192.168.1.7"):
+        assert code(name) == 200, name
+    for name in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil"):
+        assert code(name) == 403, name
+    for name in ("a b", "@", "127.0.0.1@evil.example:80", ":8000"):
+        assert code(name) in (400, 403), name
+    assert code("photos.lan", client_of(folder, search[1], "photos.lan")) == 200
+
+
+def test_an_upload_is_never_written_to_a_file(search, monkeypatch):
+    opened, open_file = [], os.open
+
+    def record(path, flags, *others, **options):
+        if flags & (os.O_WRONLY | os.O_RDWR):
+            opened.append((path, flags))
+        return open_file(path, flags, *others, **options)
+
+    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, "PNG", compress_level=1)
+    assert file.tell() > 1 << 20
+    at = serve.listen("127.0.0.1", 0)
+    server = serve.make_server(serve.create_app(*search[:2]), at)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    monkeypatch.setattr(os, "open", record)  # what tempfile opens its files with
+    url = f"http://127.0.0.1:{at.getsockname()[1]}/classify?classes=cat,dog&template=%7B%7D"
+    with urllib.request.urlopen(urllib.request.Request(url, file.getvalue()), timeout=60) as answer:
+        assert json.load(answer)["names"] == ["cat", "dog"]
+    server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
+    thread.join(60)
+    server.task_dispatcher.shutdown()
+    assert not opened
+
+
+def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        busy = taken.getsockname()[1]
+        assert "Address already in use" in refusal(serve.main, [folder, "--port", busy], capsys)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = ["--port", free.getsockname()[1]]
+    for wrong, words in (
+        ([folder, "--port", 70000], "must be 0-65535"),
+        ([folder, "--port", -1], "whole number of at least 0"),
+        ([folder, "--host", "no such host", *port], "cannot listen at no such host"),
+        ([tmp_path, *port], "there is no index"),
+        ([folder, "--index", folder / ".miniclip", *port], "not both"),
+        ([folder, "--checkpoint", "icons", *port], "was made with the model"),
+    ):
+        assert words in refusal(serve.main, wrong, capsys)
+    monkeypatch.setitem(sys.modules, "waitress", None)
+    assert "pip install 'miniclip[app]'" in refusal(serve.main, [folder], capsys)
+
+
+@pytest.fixture
+def browser():
+    """Headless Chromium; the test is skipped where there is none, and nothing is installed."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    driver = shutil.which("chromedriver")
+    if not (program and driver):
+        pytest.skip("NOT TESTED: the page in a browser needs chromium and chromedriver")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    how = webdriver.ChromeOptions()
+    how.binary_location = program
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage"):
+        how.add_argument(f"--{flag}")
+    how.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    own = webdriver.Chrome(options=how, service=Service(driver))
+    own.implicitly_wait(60)
+    yield own
+    own.quit()
+
+
+def until(browser, expression):
+    """Wait until JavaScript finds it true."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    return WebDriverWait(browser, 120).until(
+        lambda _: browser.execute_script(f"return {expression}"), expression
+    )
+
+
+@pytest.mark.slow
+def test_the_page_in_a_browser(browser, folder, search):
+    """Search by words, more like a picture, Back, classify a picture of the index and a file, what
+    is wrong, keys, the width of a phone; then Ctrl-C, without a traceback."""
+    from selenium.webdriver.common.keys import Keys
+
+    index, encoder, client = search
+    command = [sys.executable, "-m", "miniclip.search", "serve", str(folder), "--port", "0"]
+    pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(command, cwd=ROOT, **pipes)
+    try:
+        line = server.stdout.readline()
+        assert f"{COUNT} pictures: " in line, server.communicate()
+        browser.get(re.search(r"http://127\.0\.0\.1:\d+", line)[0])
+
+        def element(selector):
+            return browser.find_element("css selector", selector)
+
+        def shown():
+            return browser.execute_script(
+                "return [...document.querySelectorAll('#found button')].map(b => +b.dataset.row)"
+            )
+
+        def drawn(selector="#found img"):
+            until(
+                browser,
+                f"[...document.querySelectorAll({selector!r})].every(i => i.naturalWidth > 0)",
+            )
+
+        until(browser, f"document.querySelectorAll('#found li').length == {COUNT}")
+        drawn()
+        assert browser.switch_to.active_element == element("#text")
+
+        element("#text").send_keys("a cat", Keys.ENTER)  # words
+        until(browser, "document.querySelector('#count').textContent.startsWith('The nearest')")
+        words = shown()
+        assert words == rows(client.get("/search?text=a+cat"))
+        drawn()
+        alts = "[...document.querySelectorAll('#found img')].map(i => i.alt)"
+        assert until(browser, alts) == [index.paths[row] for row in words]
+
+        element("#found button").send_keys(Keys.ENTER)  # more like the first of them
+        until(browser, "document.activeElement == document.querySelector('#like h2')")
+        assert shown() == rows(client.get(f"/search?like={words[0]}"))
+        assert index.paths[words[0]] in element("#like .hint").text
+        drawn("#like img")
+        element("#text").send_keys("a dog", Keys.ENTER)  # and words added to it
+        both = rows(client.get(f"/search?like={words[0]}&text=a+dog"))
+        until(browser, "location.search.includes('text=a+dog')")
+        until(
+            browser, f"[...document.querySelectorAll('#found button')][0].dataset.row == {both[0]}"
+        )
+        browser.back(), browser.back()
+        until(browser, "document.querySelector('#like').hidden")
+        until(browser, f"document.querySelectorAll('#found li').length == {COUNT}")
+        assert shown() == words and element("#text").get_attribute("value") == "a cat"
+
+        element("#found button").click()  # classify it
+        until(browser, "document.activeElement == document.querySelector('#like h2')")
+        element("#to-classify").click()
+        assert element("#tab-classify").get_attribute("aria-selected") == "true"
+        assert not element("#search").is_displayed()
+        element("#classify .main").click()  # before there are classes
+        until(browser, "document.querySelector('#classify-wrong').textContent")
+        assert element("#classify-wrong").text.startswith("Type from 2 to 1,000 classes")
+        element("#classes").send_keys("cat, dog, <b>fish</b>")
+        element("#classify .main").click()
+        until(browser, "document.querySelectorAll('tbody tr').length == 3")
+        assert element("#classify-wrong").text == ""
+        names = ["cat", "dog", "<b>fish</b>"]
+        said = classify(client, row=words[0], classes=",".join(names)).get_json()
+        best = [names[said[key].index(max(said[key]))] for key in ("bare", "templated")]
+        assert [each.text for each in element("#verdict").find_elements("tag name", "b")] == best
+        for key, column in (("bare", 2), ("templated", 3)):
+            cells = browser.find_elements("css selector", f"tbody td:nth-child({column})")
+            heads = browser.find_elements("css selector", "tbody th")
+            seen = {head.text: float(cell.text.rstrip(" %")) for head, cell in zip(heads, cells)}
+            want = {name: 100 * p for name, p in zip(names, said[key])}
+            assert seen == pytest.approx(want, abs=0.11), key
+
+        element("#template").clear()  # a file, and another template
+        element("#template").send_keys("a {} outside")
+        element("#file").send_keys(str(folder / "large.jpg"))
+        drawn("#chosen img")
+        element("#classify .main").click()
+        until(browser, "document.querySelector('thead th:last-child').textContent.includes('outs')")
+        element("#file").send_keys(str(folder.parent / "model.pt"))
+        element("#classify .main").click()
+        until(browser, "document.querySelector('#classify-wrong').textContent")
+        assert element("#classify-wrong").text.startswith("This file cannot be classified: not a")
+
+        element("#tab-classify").send_keys(Keys.ARROW_LEFT)  # keys, and an empty query
+        assert browser.switch_to.active_element == element("#tab-search")
+        element("#forget").click()
+        element("#text").send_keys(Keys.ENTER)
+        until(browser, "document.querySelector('#search-wrong').textContent")
+        assert element("#search-wrong").text.startswith("Type what to look for")
+
+        size = {"width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": True}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        for tab in ("#tab-classify", "#tab-search"):
+            element(tab).click()
+            assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+        assert browser.title == "Search your pictures"  # no file's name was run
+        other = "performance.getEntries().map(e => e.name).filter(n => n.startsWith('http'))"
+        home = browser.execute_script("return location.origin")
+        assert all(url.startswith(home) for url in until(browser, other))
+        wrong = [e["message"] for e in browser.get_log("browser") if "status of 400" not in str(e)]
+        assert not wrong
+        server.send_signal(signal.SIGINT)
+        _, error = server.communicate(timeout=60)
+        assert server.returncode == 0 and "Traceback" not in error and "queue" not in error, error
+    finally:
+        server.kill()
+        server.communicate()
