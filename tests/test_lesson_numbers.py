@@ -26,7 +26,7 @@ LINK = re.compile(r"\]\(https?://")
 NUMBER = re.compile(r"(?<![\w.,/^-])\d*(?:(?<=\d),\d{3})*(?:\.\d+)?(?:e-?\d+)?(?![\w^])")
 ANY_NUMBER = re.compile(r"\d+(?:[,_]\d{3})*(?:\.\d+)?(?:e-?\d+)?|\.\d+(?:e-?\d+)?")
 NO_CLAIM = re.compile(
-    r"""`[^`]*`|\$[^$]*\$|^\#.*$|\]\([^)]*\)|<!--.*?-->       # code, formulas, headings, addresses
+    r"""`[^`]*`|\$[^$]*\$|^\#.*$|^[ ]{4}.*$|\]\([^)]*\)|<!--.*?-->       # code, formulas, headings, addresses
     |(?:sections?|figures?|lessons?|tables?|appendix|exercises?)\s(?:\d[\d.]*(?:,\s|\sand\s|\sto\s)?)+
     |et\ al\.,?\s\d{4}|p\s<\s\.05|95\s%\sinterval
     """,

@@ -78,10 +78,7 @@ def fine_tuning(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's groups: matrices, convolutions, embedding tables are decayed; vectors, the scale not.
-
-    Frozen parameters are in neither.
-    """
+    """AdamW's groups of what is trained: matrices, tables are decayed; vectors, the scale not."""
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim >= 2]
     vectors = [p for p in trained if p.ndim < 2]

@@ -12,6 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.weights.average:interpolate"
+HINT = (
+    "Go through the tensors by their kind: which of them are whole numbers, and which formula for the "
+    "others gives both ends exactly?"
+)
 
 
 def interpolate(start, tuned, alpha):

@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex17_interpolate.py."""
+"""Wrong answers to lessons/exercises/ex17_1_interpolate.py."""
 
 import torch
 
