@@ -43,13 +43,6 @@ def largest_number_where_none_is_enough(curve, zero_shot):
     return _first_crossing(curve, zero_shot, _along_log) or float(max(curve))
 
 
-def log_k_as_a_function_of_accuracy(curve, zero_shot):  # by numpy, which wants it to grow
-    shots = sorted(curve)
-    if zero_shot > max(curve.values()):
-        return None
-    return float(np.exp(np.interp(zero_shot, [curve[k] for k in shots], np.log(shots))))
-
-
 def last_crossing(curve, zero_shot):
     shots = sorted(curve)
     for a, b in reversed([*zip(shots, shots[1:])]):
