@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail
 
 ANSWER = "miniclip.evaluation.confidence:clopper_pearson"
+HINT = """Both tails only rise or only fall with the share p, so bisection between 0 and 1 finds where each has
+half of the error. `right` or fewer is 1 minus the tail of what?"""
 
 
 def clopper_pearson(right, n, confidence=0.95):

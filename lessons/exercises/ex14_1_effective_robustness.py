@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from miniclip.evaluation.robustness import logit
 
 ANSWER = "miniclip.evaluation.robustness:effective_robustness"
+HINT = """The line is in logits, so the accuracy at home becomes a logit, and what the line gives becomes an
+accuracy again. Only then is it compared with the accuracy under the shift."""
 
 
 def effective_robustness(accuracy, shifted, line):

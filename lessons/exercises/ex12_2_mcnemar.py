@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail  # noqa: F401
 
 ANSWER = "miniclip.evaluation.confidence:mcnemar"
+HINT = """Under equality the larger of the two counts is that of heads in as many fair tosses as the two
+together. Its tail is one side: what is the other, and can the sum of both be more than 1?"""
 
 
 def mcnemar(first, second):

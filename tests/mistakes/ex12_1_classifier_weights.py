@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex12_classifier_weights.py."""
+"""Wrong answers to lessons/exercises/ex12_1_classifier_weights.py."""
 
 import torch
 from torch.nn import functional as F

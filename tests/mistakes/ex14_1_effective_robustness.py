@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex14_effective_robustness.py."""
+"""Wrong answers to lessons/exercises/ex14_1_effective_robustness.py."""
 
 import numpy as np
 

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from miniclip.zeroshot import encode_texts
 
 ANSWER = "miniclip.zeroshot:classifier_weights"
+HINT = """Encode every sentence at once, all templates of a name one after the other, and give the result
+a shape with one axis for classes and one for templates. Over which is the mean, and how long is it?"""
 
 
 def classifier_weights(model, tokenizer, names, templates):

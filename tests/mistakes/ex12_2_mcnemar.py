@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex12_mcnemar.py."""
+"""Wrong answers to lessons/exercises/ex12_2_mcnemar.py."""
 
 import math
 
