@@ -68,7 +68,8 @@ def write_robustness(report, parts, homes, away):
     report.section("Effective robustness", "section 3.3; figures 13, 14 and 15")
     contrastive = {run: f for runs in parts.values() for run, f in runs.items() if "homes" in f}
     for site, (trained, tested) in homes.items():
-        labels = {run.model: f for run, f in parts["supervised"].items() if run.home == site}
+        towers = [(run, f) for run, f in parts["supervised"].items() if run.home == site]
+        labels = {str(run).split(", ", 1)[1].replace(f", {site}", ""): f for run, f in towers}
         (pixels,) = (f for run, f in parts["pixels"].items() if run.home == site)
         unseen = {run: f["homes"][site] for run, f in contrastive.items() if site in f["homes"]}
         best = next(unseen[run] for run in parts["without the homes"])
@@ -103,11 +104,12 @@ def write_robustness(report, parts, homes, away):
         report.figure(
             f"shift_{site}.png",
             f"{site} at home, {away} as the shift, over the same classes. The line is fitted to the "
-            "supervised towers; effective robustness is the height above it (figure 13). The "
+            "supervised towers, of four sizes, the smallest also trained for fewer steps; effective "
+            "robustness is the height above it (figure 13). The "
             "zero-shot models saw neither site; the last of them is the one in the table.",
             plots.draw_shift,
             {
-                "supervised towers of four sizes": [point(f) for f in labels.values()],
+                "supervised towers": [point(f) for f in labels.values()],
                 "pixel neighbour, same labels": [point(pixels)],
                 "zero-shot": [point(f["zero-shot"]) for f in unseen.values()],
                 "neighbour in its features, same labels": [point(best["labels"])],
