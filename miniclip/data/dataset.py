@@ -118,7 +118,7 @@ def some_pairs(text):
 
 
 def _listed(pairs, path):
-    """The pairs of a list, indices, after some of them were compared by name."""
+    """The indices in a list. Names are compared, of a long list some."""
     train, found, names = pairs.splits["train"], array.array("q"), {}
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -126,7 +126,9 @@ def _listed(pairs, path):
             if (columns := next(rows, None)) == LIST_COLUMNS:
                 for i, name, _ in rows:
                     found.append(int(i))
-                    names[len(found) // 100] = found[-1], name  # the last is always among them
+                    # of a long list every hundredth, because shards read a name from the disk
+                    checked = len(found) if len(found) < 1000 else -(len(found) // 100)
+                    names[checked] = found[-1], name  # the last is always among them
     except OSError as error:
         raise UserError(f"{printable(path)} cannot be read: {error.strerror}") from None
     except (ValueError, OverflowError, csv.Error):

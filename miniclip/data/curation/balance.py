@@ -104,6 +104,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
         raise UserError(f"{printable(args.out)} cannot be both what is read and what is written")
+    for path in filter(None, (args.out, args.plot)):
+        if os.path.isdir(path):
+            raise UserError(f"{printable(path)} is a folder; name a file")
     names = read_text(args.names).splitlines() if args.names else []
     names = {name for name in (" ".join(words(line)) for line in names) if name}
     source = open_source(args, CsvRows)
