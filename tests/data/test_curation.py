@@ -26,6 +26,7 @@ from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.dataset import Icons
 from tests.data.icons import made_up
 from tests.data.test_files import one_sentence, write_csv
+from tests.data.test_summary import DOCS, about_the_same
 
 WORDS = "A a b c Über über 7 don't e-mail snow_man 雪".split()
 CAPTION = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(", ".join)
@@ -251,6 +252,19 @@ def test_a_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, why
         main(["curate", *arguments.split()])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and why in said and said.count("\n") == 1, said
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_the_cap_does_to_the_icons(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    page = (DOCS / "data.md").read_text(encoding="utf-8")
+    command = re.search(r"python -m miniclip.data (curate icons .*)", page)[1]
+    assert main(command.split()) == 0
+    said = capsys.readouterr().out.splitlines()
+    shown = page.splitlines()
+    at = next(i for i, line in enumerate(shown) if line.endswith(" are kept"))
+    for line, written in zip(said, shown[at : at + len(said)], strict=True):
+        about_the_same(line, written)
 
 
 MEASURED = """
