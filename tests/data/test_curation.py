@@ -91,6 +91,7 @@ def as_dict(found):
 @given(
     PAIRS, st.integers(1, 5), st.integers(1, 6), st.sampled_from([-1.0, 0.5, 3]), NAMES, st.data()
 )
+@example([["a b c a"]] * 4 + [["b c", "a"], ["B-c a!"]], 2, 3, 3, {"b c a", "b c"}, None)
 @example([["a b"]] * 9 + [["c"]], 3, 2, 0.1, {"a b"}, None)
 def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi, names, data):
     buckets = data.draw(st.integers(1, 50)) if data else 1  # collisions change nothing
