@@ -29,7 +29,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
 from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped
-from miniclip.data.dataset import changed_packages, keep_pairs
+from miniclip.data.dataset import changed_packages, keep_pairs, some_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
@@ -62,7 +62,7 @@ OPTIONS = {
         "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
         "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
         **SOURCE_FLAGS,
-        "--pairs": dict(type=COUNT, help="train on so many of the pairs (default: all)"),
+        "--pairs": dict(type=some_pairs, help="train on so many, or on a list by curate (all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
             choices=["openai"],

@@ -7,6 +7,7 @@ import train
 from miniclip.benchmarks import towers
 from miniclip.common import UserError, command
 from miniclip.data import __main__ as data
+from miniclip.data.curation import balance
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack
 from miniclip.training import checkpoint
@@ -16,6 +17,7 @@ COMMANDS = {
     "train": (train, ["--out", "run"], "open_source"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
     "data": (data, [], "open_source"),
+    "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
     "pack": (pack, ["pairs.csv", "out"], "open_source"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }

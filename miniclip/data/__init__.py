@@ -3,8 +3,8 @@
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), loader.py (batches) and
 prefetch.py (to a GPU). emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and
-writes tars. labelled.py reads pictures with classes, for evaluation; cache.py keeps what is slow to
-make again.
+writes tars. curation/ chooses pairs by the words of their captions. labelled.py reads pictures with
+classes, for evaluation; cache.py keeps what is slow to make again.
 """
 
 import os
@@ -38,13 +38,14 @@ def open_pairs(
     separator=None,
     sites=None,
     held_out_sites=None,
+    csv_as=open_csv,
 ):
     """Pairs from a source: None is the embedded emoji, "icons" the icons of many sites, else the path
     of a csv, a folder or shards.
 
     The next three options are for a csv whose header is not understood by itself; the last two for
-    icons, names with commas between them: what to train on, what to hold out. Raises UserError when
-    there is no such source, no pair in it, or an option is for another source.
+    icons, names with commas between them: what to train on, what to hold out. csv_as: what opens a
+    csv. Raises UserError when there is no such source, no pair in it, or an option is for another.
     """
     csv = dict(image_column=image_column, caption_column=caption_column, separator=separator)
     icons = dict(sites=sites, held_out_sites=held_out_sites)
@@ -61,7 +62,7 @@ def open_pairs(
         chosen = {k: v.split(",") for k, v in icons.items() if v is not None}
         return Icons(**chosen)
     if file:
-        return open_csv(source, **csv)
+        return csv_as(source, **csv)
     if source is None:
         return Emoji()
     if shards or os.path.isdir(source):
@@ -75,6 +76,7 @@ def add_source_options(parser):
         parser.add_argument(flag, **how)
 
 
-def open_source(args):
+def open_source(args, csv_as=open_csv):
     """open_pairs of the parsed options of a command: --data and SOURCE_FLAGS."""
-    return open_pairs(args.data, **{name: getattr(args, name) for name in SOURCE_OPTIONS})
+    how = {name: getattr(args, name) for name in SOURCE_OPTIONS}
+    return open_pairs(args.data, **how, csv_as=csv_as)

@@ -14,7 +14,14 @@ import sys
 from tqdm import tqdm
 
 from miniclip.common import Parser, command
-from miniclip.data import BadPicture, add_source_options, open_source, printable, report_skipped
+from miniclip.data import (
+    BadPicture,
+    add_source_options,
+    open_source,
+    printable,
+    report_skipped,
+)
+from miniclip.data.curation import balance
 from miniclip.data.emoji.dataset import JOINER, Emoji, words
 from miniclip.data.icons.dataset import Icons
 from miniclip.data.icons.sets import SETS
@@ -125,14 +132,15 @@ def decode_all(pairs):
 
 @command("python -m miniclip.data")
 def main(argv=None):
-    """The command: a summary, or the sub-command pack. Returns the exit code."""
+    """The command: a summary, or the sub-commands pack and curate. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    if argv[:1] == ["pack"]:
-        return pack.main(argv[1:])
+    for name, other in (("pack", pack), ("curate", balance)):
+        if argv[:1] == [name]:
+            return other.main(argv[1:])
     parser = Parser(
         prog="python -m miniclip.data",
         description="Count what is in a set of pairs.",
-        epilog="pack ... writes shards; see pack -h",
+        epilog="pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h",
     )
     parser.add_argument(
         "data", nargs="?", help="pairs.csv, a folder, shards or icons (default: emoji)"

@@ -5,13 +5,18 @@ folder and shards are the same to them. A pair is one picture with one caption o
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
+import argparse
+import array
+import csv
 import hashlib
+import os
 
 import numpy as np
 
-from miniclip.common import UserError
+from miniclip.common import UserError, number
 
 HELD_OUT_ONE_IN = 10
+LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation.py writes
 
 
 class BadPicture(UserError):
@@ -89,11 +94,55 @@ def changed_packages(then, now):
     return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
 
 
-def keep_pairs(pairs, count):
-    """Train on `count` of the training pairs only, the same ones each time; None: on all."""
+def keep_pairs(pairs, kept):
+    """Train on some of the training pairs only.
+
+    kept: how many, the same ones each time, or the path of a list that `curate` wrote; None: all.
+    Raises UserError when the list is of other pairs.
+    """
     train = pairs.splits["train"]
-    if count and count < len(train):
-        pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:count].tolist())
+    if isinstance(kept, str):
+        pairs.splits["train"] = _listed(pairs, kept)
+    elif kept and kept < len(train):
+        pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:kept].tolist())
+
+
+def some_pairs(text):
+    """An argparse type, what keep_pairs takes: a number of pairs, or the path of a list of them."""
+    try:
+        return number(int, low=1)(text)
+    except argparse.ArgumentTypeError as error:
+        if os.path.isfile(text):
+            return text
+        raise argparse.ArgumentTypeError(f"{error}, and there is no such list") from None
+
+
+def _listed(pairs, path):
+    """The indices in a list. Names are compared, of a long list some."""
+    train, found, names = pairs.splits["train"], array.array("q"), {}
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
+            rows = csv.reader(file)
+            if (columns := next(rows, None)) == LIST_COLUMNS:
+                for i, name, _ in rows:
+                    found.append(int(i))
+                    # of a long list every hundredth, because shards read a name from the disk
+                    checked = len(found) if len(found) < 1000 else -(len(found) // 100)
+                    names[checked] = found[-1], name  # the last is always among them
+    except OSError as error:
+        raise UserError(f"{printable(path)} cannot be read: {error.strerror}") from None
+    except (ValueError, OverflowError, csv.Error):
+        raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
+    if columns != LIST_COLUMNS:
+        raise UserError(f"{printable(path)} is no list that curate wrote")
+    if not (found and np.isin(found, train).all()) or any(
+        pairs.where(i) != name for i, name in names.values()
+    ):
+        raise UserError(
+            f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: "
+            "curate them again, with the same options"
+        )
+    return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
 
 
 def text_hash(text):

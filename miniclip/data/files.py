@@ -6,7 +6,9 @@ of pictures are read here. Damage further on is found when the picture is loaded
 A tenth is held out, by the hash of the path relative to the csv or folder. Left out: fetching URLs.
 """
 
+import codecs
 import csv
+import functools
 import io
 import os
 import unicodedata
@@ -69,18 +71,8 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
     Rows with the same picture are one pair. The separator and the two columns are those that fit the
     header unless given. Raises UserError when none fit, or when no row can be used.
     """
-    header, (picture, caption), rows, separator = read_csv(
-        path,
-        ("picture paths", PICTURE_COLUMNS, image_column, "; --image-column names another"),
-        ("captions", CAPTION_COLUMNS, caption_column, "; --caption-column names another"),
-        separator=separator,
-    )
     found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
-    for line, row in rows:
-        if caption == len(header) - 1:  # separators that should have been quoted
-            row[caption:] = [separator.join(row[caption:])]
-        where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-        where, said = where.strip(), one_line(said)
+    for line, _, where, said in caption_rows(path, image_column, caption_column, separator)[1]:
         if where and said:
             found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
         else:
@@ -91,6 +83,29 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
         why = report_skipped(skipped) or "no rows"
         raise UserError(f"{printable(name)} gives no pair: {why}")
     return Files(name, root, found, skipped)
+
+
+def caption_rows(path, image_column=None, caption_column=None, separator=None):
+    """A csv of pairs, row by row: (header, rows, separator, position of the picture's column).
+
+    rows: an iterator over (line number, row, path as it is written, caption), '' for what is not
+    there; row: all of its fields, list of str. Raises UserError, as do the rows.
+    """
+    header, (picture, caption), rows, separator = read_csv(
+        path,
+        ("picture paths", PICTURE_COLUMNS, image_column, "; --image-column names another"),
+        ("captions", CAPTION_COLUMNS, caption_column, "; --caption-column names another"),
+        separator=separator,
+    )
+
+    def each():
+        for line, row in rows:
+            if caption == len(header) - 1:  # separators that should have been quoted
+                row[caption:] = [separator.join(row[caption:])]
+            where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
+            yield line, row, where.strip(), one_line(said)
+
+    return header, each(), separator, picture
 
 
 def open_folder(path):
@@ -115,7 +130,7 @@ def open_folder(path):
             try:
                 if text is None:
                     raise UserError("no .txt beside it")
-                said = _decode(_read(os.path.join(folder, text), MOST_TEXT_BYTES)).splitlines()
+                said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES).splitlines()
                 if not any(map(one_line, said)):
                     raise UserError("an empty caption")
                 found[file] = dict.fromkeys(filter(None, map(one_line, said)))
@@ -136,7 +151,12 @@ def read_csv(path, *wanted, separator=None):
     positions: of the wanted columns; rows: iterator over (line number, list of str) of all rows
     that are not blank. Raises UserError; so do the rows, where they are no csv.
     """
-    name, text = printable(os.path.basename(path)), _decode(_read(path))
+    name = printable(os.path.basename(path))
+    try:
+        with open(path, "rb") as file:
+            encoding = _encoding(file)
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from None
     if separator is not None:
         separator = SEPARATOR_NAMES.get(separator.lower(), separator)
         if len(separator) != 1 or separator in '"\r\n\0':
@@ -145,7 +165,7 @@ def read_csv(path, *wanted, separator=None):
             )
     choices = []
     for candidate in (separator,) if separator else SEPARATORS:
-        rows = _rows(name, text, candidate)
+        rows = _rows(path, encoding, candidate)
         header = next(rows, (0, []))[1]
         positions = [_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, candidate))
@@ -158,15 +178,19 @@ def read_csv(path, *wanted, separator=None):
     return best
 
 
-def _rows(name, text, separator):
+def _rows(path, encoding, separator):
     """(line number, fields) of each row that is not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
-        for row in reader:
-            if any(field.strip() for field in row):
-                yield reader.line_num, row
+        with open(path, encoding=encoding, errors="replace", newline="") as file:
+            reader = csv.reader(file, delimiter=separator)
+            for row in reader:
+                if any(field.strip() for field in row):
+                    yield reader.line_num, row
     except csv.Error as error:
+        name = printable(os.path.basename(path))
         raise UserError(f"{name}, line {reader.line_num}, is not csv: {error}") from None
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def _column(header, own, known):
@@ -180,27 +204,37 @@ def _column(header, own, known):
     return next((plain.index(name) for name in known if name in plain), None)
 
 
-def _read(path, most=None):
-    """The bytes of a file. Raises UserError with a sentence."""
+def read_text(path, most=None):
+    """The text of a file, in whatever encoding. Raises UserError with a sentence."""
     try:
         with open(path, "rb") as file:
             data = file.read(-1 if most is None else most + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{printable(path)} cannot be read: {reason}") from None
+        raise _unreadable(path, error) from None
     if most is not None and len(data) > most:
         raise UserError("its .txt is too long for a caption")
-    return data
+    return data.decode(_encoding(io.BytesIO(data)), "replace")
 
 
-def _decode(data):
-    """Bytes as text: by their byte order mark, else UTF-8, else Windows' Latin; never an error."""
-    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return data.decode("utf-16", "replace")
+def _unreadable(path, error):
+    """The UserError for a file that cannot be read."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return UserError(f"{printable(path)} cannot be read: {reason}")
+
+
+def _encoding(file):
+    """The encoding of a binary file that holds text: by its byte order mark, else UTF-8, else Windows' Latin."""
+    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
     try:
-        return data.decode("utf-8-sig")
+        for block in iter(functools.partial(file.read, 1 << 20), b""):
+            decoder.decode(block)
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")
+        return "cp1252"
+    return "utf-8-sig"
 
 
 def _relative(path, root):

@@ -57,6 +57,15 @@ def test_any_separator_line_end_and_encoding_gives_the_same_pairs(folder, separa
     assert pairs.image(1).mode == "RGB" and pairs.image(1).size == (20, 16)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_the_encoding_of_a_csv_of_several_blocks_is_found(folder, encoding):
+    text = "filepath,caption\n" + "a.png,x\n" * ((1 << 17) - 4)
+    text += "a.png,".rjust((1 << 20) - 1 - len(text), "\n") + "ü\n"  # its two bytes in two blocks
+    assert len(text) == (1 << 20) + 1
+    pairs = open_pairs(write_csv(folder, text, encoding=encoding))
+    assert pairs.captions(0) == ("x", "ü")
+
+
 @given(st.lists(TEXT, min_size=1, max_size=4), st.sampled_from(",\t;|"))
 @example(["\r"], ",")
 def test_any_caption_comes_back_but_for_its_white_space(tmp_path_factory, captions, separator):

@@ -78,6 +78,11 @@ class Icons(Pairs):
         """The names of picture i without style, each once: tuple of str."""
         return tuple(dict.fromkeys(name for _, name, _ in self.owned[i]))
 
+    def where(self, i):
+        """The site of picture i, and its first name there."""
+        site, name, style = self.owned[i][0]
+        return f"{site}: {name} {style}".strip()
+
     @functools.cached_property
     def shared_names(self):
         """The names that pictures of the sites held out share with the training pictures, sorted."""

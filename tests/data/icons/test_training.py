@@ -1,5 +1,6 @@
 """train.py and eval.py on icons: each option does something, is saved, and is resumed with."""
 
+import argparse
 import importlib.metadata
 import json
 import signal
@@ -9,7 +10,12 @@ import torch
 
 import eval as evaluation
 import train
+from miniclip.common import UserError
+from miniclip.data import open_pairs
+from miniclip.data.curation.curate import curate
+from miniclip.data.curation.sources import Listed
 from miniclip.data.icons import render, sets
+from miniclip.evaluation.context import open_data
 from miniclip.training import checkpoint
 from tests.data.icons import made_up
 from tests.interruption import stop_at_loss
@@ -139,3 +145,18 @@ def test_a_site_that_is_held_out_or_unknown_is_refused(icons, tmp_path, capsys):
 def test_a_site_that_shares_no_name_is_trained_on_without_zero_shot(icons, tmp_path):
     assert run(tmp_path / "run", "--steps", 1, "--held-out-sites", "weather") == 0
     assert "zero_shot" not in json.loads((tmp_path / "run/results.json").read_text())
+
+
+def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
+    icons, tmp_path, no_report, capsys
+):
+    source, out, path = Listed(open_pairs("icons")), tmp_path / "run", tmp_path / "list.csv"
+    found = curate(source, cap=1, min_count=1)
+    source.write(path, found)
+    assert run(out, "--steps", 1, "--pairs", path) == 0
+    assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
+    saved, args = final(out), argparse.Namespace(data=None)
+    assert open_data(args, saved)[0].splits["train"] == found.kept["pair"].tolist()
+    path.unlink()
+    with pytest.raises(UserError, match="list.csv cannot be read"):
+        open_data(args, saved)
