@@ -8,7 +8,7 @@ computed by one rank only. `ops` is a module of block operations (reference.py o
 `collectives` has the four operations that cross ranks; without other ranks each returns its
 argument. No N x N tensor exists at any time. Left out: checks of the arguments (miniclip/loss.py)
 and collectives of many ranks (miniclip/distributed/collectives.py).
-Lesson: lessons/09_sharding.md.
+Lesson: lessons/10_sharding.md.
 """
 
 import torch

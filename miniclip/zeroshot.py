@@ -7,7 +7,7 @@ a {}.") the vectors of one class are averaged and normalized again: an ensemble 
 as cheap at prediction as one template. The text encoder runs once a class, not once a picture. The
 functions that encode pictures and texts stand here too; retrieval and the probes use them.
 Left out: calibration of the logits, and learned prompts.
-Lesson: lessons/12_zeroshot.md.
+Lesson: lessons/14_zeroshot.md.
 """
 
 import contextlib

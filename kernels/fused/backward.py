@@ -9,7 +9,7 @@ gradients by the unit rows: dX = G Y and dY += G^T X. That is 8 N^2 D flop with 
 only S is computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
 with atomics, whose order varies; Triton's tutorial computes S once for dX and once for dY, which would
 be 10 N^2 D here. Both keep rows of dX or dY in registers: 64 rows fill half of an SM's at D = 512 and
-all at 1,024 (lesson 08). Left out: the gradient by the features themselves
+all at 1,024 (lesson 09). Left out: the gradient by the features themselves
 (normalize.py).
 """
 

@@ -3,7 +3,7 @@
 On torch's meta device tensors have shapes and no numbers, so the largest model runs in a second and
 allocates nothing, and autograd passes every tensor that it would keep to a hook. So the count
 follows each change of a layer. Left out: what an allocator wastes.
-Lesson: lessons/10b_cost.md.
+Lesson: lessons/12_cost.md.
 """
 
 from collections import Counter

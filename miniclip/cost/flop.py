@@ -5,7 +5,7 @@ takes about a second and no memory. torch's counter knows matrix products, convo
 attention. A multiplication and an addition are two flop, and causal attention counts in full. Left
 out: all else in the towers, below a hundredth of it, and the loss, whose flop grow with the batch
 (plan.py).
-Lesson: lessons/10b_cost.md.
+Lesson: lessons/12_cost.md.
 """
 
 import torch

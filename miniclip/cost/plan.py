@@ -4,7 +4,7 @@ Flop and bytes are counted by running the model without memory (flop.py, activat
 what a GPU can do is its data sheet (kernels/cards.py). The days of a run are its flop, divided by
 the share of the card's peak that is reached. That share is a guess: the middle of what the paper's
 two largest runs imply. Left out: loading, evaluation, waiting for the slowest GPU, failures.
-Lesson: lessons/10b_cost.md.
+Lesson: lessons/12_cost.md.
 """
 
 import functools

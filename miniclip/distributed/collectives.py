@@ -5,7 +5,7 @@ collective returns its argument, so that the loss has no special case for one pr
 flows through a collective: the loss computes its gradient in full (kernels/contrastive.py), so no
 factor of the number of ranks can be wrong in it. Ranks may hold different numbers of pairs; their
 rows are padded to the largest number before they are sent. Left out: starting processes (torchrun).
-Lesson: lessons/09_sharding.md.
+Lesson: lessons/10_sharding.md.
 """
 
 from functools import partial

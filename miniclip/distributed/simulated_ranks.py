@@ -3,7 +3,7 @@
 The collectives are those that kernels/contrastive.py asks for. As in collectives.py, no gradient
 flows through them. Each is one line on top of `Rank.exchange`. Training uses processes and
 collectives.py instead. Left out: speed.
-Lesson: lessons/09_sharding.md.
+Lesson: lessons/10_sharding.md.
 """
 
 import threading

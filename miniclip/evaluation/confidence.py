@@ -8,8 +8,8 @@ paper uses it for small overlaps, and so does data_overlap.py. Both are computed
 binomial tail and a bisection, because scipy is no dependency. Two classifiers on the same pictures
 are compared by McNemar's exact test (McNemar 1947), from the pictures on which they differ.
 Left out: intervals for the difference of two classifiers on the same pictures.
-Lesson: lessons/12_zeroshot.md.
-Lesson: lessons/14_shift.md.
+Lesson: lessons/14_zeroshot.md.
+Lesson: lessons/16_shift.md.
 """
 
 import functools

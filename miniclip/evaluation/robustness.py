@@ -6,7 +6,7 @@ Accuracy drops on pictures from another source, and models that are better on th
 which a model lies above the line through other models. Handwritten digits are here as well:
 pictures far from the training data (section 6).
 Left out: the class remapping that ImageNet's variants need.
-Lesson: lessons/14_shift.md.
+Lesson: lessons/16_shift.md.
 """
 
 import numpy as np

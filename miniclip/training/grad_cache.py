@@ -11,7 +11,7 @@ needs all pairs. So there are three stages:
 This costs one more forward pass. With batch norm the gradients differ from those of the whole batch
 at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
 Left out: parts of different sizes for the two towers.
-Lesson: lessons/10_recipe.md.
+Lesson: lessons/11_recipe.md.
 """
 
 import contextlib

@@ -10,7 +10,7 @@ last place, so the mean is right.
 The type is bfloat16: a gradient of 1e-5 has the square 1e-10, which is zero in float16, while
 bfloat16 keeps its relative precision. Left out: the paper's 16-bit weights of the text tower (they
 would need `stochastic_round` too), AMSGrad, sparse gradients, closures.
-Lesson: lessons/10_recipe.md.
+Lesson: lessons/11_recipe.md.
 """
 
 import torch

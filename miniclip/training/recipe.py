@@ -3,7 +3,7 @@
 The released models have the paper's hyperparameters (tables 18 to 20); those of the small models
 were chosen on the embedded pairs, those of icons on two sites that were held out for it (docs/icons.md).
 Left out: layer-wise learning rates, averaged weights, label smoothing.
-Lesson: lessons/10_recipe.md.
+Lesson: lessons/11_recipe.md.
 """
 
 import math

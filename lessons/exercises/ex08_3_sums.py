@@ -1,0 +1,113 @@
+"""08  Both sums of a tile, in Triton. Read lessons/08_forward.md, then make this file green.
+
+It runs in Triton's interpreter, or on a GPU where there is one.
+"""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+triton = pytest.importorskip("triton")
+import triton.language as tl  # noqa: E402
+
+from kernels.fused.launch import INTERPRET  # noqa: E402
+from kernels.fused.tile import BATCH, cosines, tile_index  # noqa: E402, F401  (for your answer)
+from tests.guarded import guarded, untouched  # noqa: E402
+
+ANSWER = "kernels.fused.forward:sums_kernel"
+HINT = (
+    "Which elements of the tile are not pairs of two existing rows, and which of them is the match?"
+)
+DEVICE = "cpu" if INTERPRET else "cuda"
+
+
+@triton.jit(do_not_specialize=BATCH)
+def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
+                D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+                TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
+
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/BM, N), all rounded up.
+
+    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
+    """
+    raise NotImplementedError  # about 7 lines
+
+
+def sums(x, y, scale_log2, shift, offset):
+    """(Z_ROWS, Z_COLUMNS) of tiles of 16 x 16; all memory around the tensors is NaN."""
+    (m, d), n = x.shape, len(y)
+    down, across = triton.cdiv(m, 16), triton.cdiv(n, 16)
+    outputs = [guarded(torch.full(s, torch.nan), DEVICE) for s in ((across, m), (down, n))]
+    numbers = (torch.tensor(v, dtype=torch.float32, device=DEVICE) for v in (scale_log2, shift))
+    x, y = guarded(x, DEVICE), guarded(y, DEVICE)
+    how = dict(D=d, BM=16, BN=16, BK=16, TMA=False, PRECISION="ieee")
+    sums_kernel[(down * across,)](x, y, *numbers, *outputs, m, n, offset, **how)
+    return outputs
+
+
+def unit_rows(m, n, d, seed):
+    drawn = torch.randn(2, max(m, n), d, generator=torch.Generator().manual_seed(seed))
+    return (torch.nn.functional.normalize(x, dim=1)[:k] for x, k in zip(drawn, (m, n)))
+
+
+def true_sums(e):
+    """The sums of blocks of 16 columns and of 16 rows of e (M, N)."""
+    return (
+        torch.stack([part.sum(1) for part in e.split(16, dim=1)]),
+        torch.stack([part.sum(0) for part in e.split(16, dim=0)]),
+    )
+
+
+heights, widths, seeds = st.integers(1, 20), st.integers(1, 20), st.integers(0, 10**6)
+few = settings(max_examples=6)  # the interpreter takes milliseconds for each tile
+
+
+@few
+@given(heights, heights, widths, seeds, st.integers(-20, 20))
+def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
+    x, y = unit_rows(m, n, d, seed)
+    e = torch.exp2(9 * x.double() @ y.double().T - 2)
+    e.diagonal(offset).zero_()
+    for z, true, name in zip(sums(x, y, 9.0, 2.0, offset), true_sums(e), ("Z_ROWS", "Z_COLUMNS")):
+        z = z.cpu().double()
+        where = f"{name} of {m} x {n} rows of width {d}, the match of row i is column i + {offset}"
+        assert not z.isnan().any(), f"NaN in {name}: not written, or read outside ({where})"
+        # exponents of up to 12 bits with D + 3 roundings of 6e-8 of them
+        error = (z - true).abs() / (true + 1e-6)
+        block, k = divmod(error.argmax().item(), error.shape[1])
+        assert error.max() < 1e-4, (
+            f"{name}[{block}, {k}] is {z[block, k]:.5g} and should be {true[block, k]:.5g}: {where};"
+            " see 'The kernel'"
+        )
+
+
+@few
+@given(heights, heights, st.integers(0, 20))
+def test_pairs_that_do_not_exist_add_nothing(m, n, offset):
+    """All similarities are equal to the shift, so each pair but the matches adds 1."""
+    x, y = (torch.nn.functional.normalize(torch.ones(k, 8), dim=1) for k in (m, n))
+    pairs = m * n - torch.ones(m, n).diagonal(offset).sum().item()
+    for z, name in zip(sums(x, y, 8.0, 8.0, offset), ("Z_ROWS", "Z_COLUMNS")):
+        total = z.sum().item()
+        assert abs(total - pairs) < 0.001 * pairs + 1e-6, (
+            f"{m} x {n} pairs, {pairs:.0f} without the matches, add up to {total:.2f} in {name};"
+            " see step 2 of 'The kernel'"
+        )
+
+
+@few
+@given(heights, heights, seeds)
+def test_nothing_is_written_beyond_the_sums(m, n, seed):
+    for z, name in zip(sums(*unit_rows(m, n, 8, seed), 5.0, 0.0, 0), ("Z_ROWS", "Z_COLUMNS")):
+        assert untouched(z), f"memory beside {name} changed ({m} x {n} rows); mask the stores"
+
+
+def test_several_tiles_each_way():
+    x, y = unit_rows(35, 50, 8, seed=0)
+    e = torch.exp2(5 * x.double() @ y.double().T)
+    e.diagonal(3).zero_()
+    for z, true in zip(sums(x, y, 5.0, 0.0, 3), true_sums(e)):
+        error = (z.cpu().double() / true - 1).abs().max()
+        assert error < 1e-4, "35 x 50 rows: a tile's sums are not where the docstring says"

@@ -1,0 +1,97 @@
+"""09  The gradient by the similarities. Read lessons/09_backward.md, then make this file green.
+
+Chunks save memory, not arithmetic: one chunk that holds everything is a right answer.
+"""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "kernels.reference:gradient"
+HINT = "Take one chunk: two exponentials less their lse, a diagonal from column `offset`, two products."
+
+
+def gradient(
+    rows,
+    columns,
+    scale_log2,
+    lse_rows,
+    lse_columns,
+    one_minus_p_rows,
+    one_minus_p_columns,
+    offset,
+    chunk,
+):
+    """Gradients of the block by its unit rows and unit columns, up to a factor.
+
+    rows: (M, D), columns: (N, D); lse_*, one_minus_p_*: what `loss_from_sums` gave for all M rows and
+    N columns. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
+    unit * g_columns = G.T @ rows, where
+
+        G[i, j] = d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+
+    and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+seeds, widths = st.integers(0, 10**6), st.integers(2, 12)
+
+
+def close(got, true, why, **tolerance):
+    torch.testing.assert_close(got, true, **tolerance, msg=lambda m: f"{why}: {m}")
+
+
+def block(n, d, seed):
+    """Unit rows and columns, the scale, and the four vectors of the forward pass."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, columns = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
+    rows, columns = (x / x.norm(dim=1, keepdim=True) for x in (rows, columns))
+    scale_log2 = torch.tensor(7.0, dtype=torch.float64)
+    s = scale_log2 * rows @ columns.T
+    lse = torch.log2(torch.exp2(s).sum(1)), torch.log2(torch.exp2(s).sum(0))
+    others = torch.exp2(s).fill_diagonal_(0)
+    one_minus_p = others.sum(1) / torch.exp2(lse[0]), others.sum(0) / torch.exp2(lse[1])
+    return rows, columns, scale_log2, *lse, *one_minus_p
+
+
+@given(st.integers(1, 12), widths, seeds)
+def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
+    rows, columns, scale_log2, *softmaxes = block(n, d, seed)
+    x, y = rows.clone().requires_grad_(), columns.clone().requires_grad_()
+    s = x @ y.T  # in units of bits * ln 2, which `backward` puts in afterwards
+    scaled = s * scale_log2 * torch.log(torch.tensor(2.0))
+    sums_of_logs = scaled.logsumexp(1).sum() + scaled.logsumexp(0).sum()
+    (sums_of_logs / 2 - scaled.diagonal().sum()).backward()
+    g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
+    nats = scale_log2 * torch.log(torch.tensor(2.0))
+    close(g_rows * unit * nats, x.grad, "the rows' gradient, against autograd")
+    close(g_columns * unit * nats, y.grad, "the columns' gradient, against autograd")
+
+
+@given(st.integers(2, 12), widths, seeds, st.data())
+def test_ranks_share_the_work(n, d, seed, data):
+    """The rows of two ranks against all columns, offsets apart, are the rows of one."""
+    rows, columns, scale_log2, *softmaxes = block(n, d, seed)
+    lse_rows, lse_columns, p_rows, p_columns = softmaxes
+    cut = data.draw(st.integers(1, n - 1))
+    whole = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
+    parts = []
+    for part in (slice(0, cut), slice(cut, n)):
+        vectors = lse_rows[part], lse_columns, p_rows[part], p_columns
+        parts.append(gradient(rows[part], columns, scale_log2, *vectors, part.start, n))
+    of_rows = torch.cat([p[0] * p[2] for p in parts])
+    close(of_rows, whole[0] * whole[2], f"the rows' gradients, cut at {cut}")
+    of_columns = sum(p[1] * p[2] for p in parts)
+    close(of_columns, whole[1] * whole[2], f"the sum of the columns' gradients, cut at {cut}")
+
+
+def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
+    """one_minus_p is 1e-9 where 1 - P is 0 in float32: the diagonal must be made of one_minus_p."""
+    rows = torch.eye(3)
+    scale_log2, lse = torch.tensor(30.0), torch.full((3,), 30.0)
+    one_minus_p = torch.full((3,), 2 * 2.0**-30)
+    g_rows, _, unit = gradient(rows, rows, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, 3)
+    want = torch.full((3, 3), 2.0**-30).fill_diagonal_(-(2.0**-29))
+    # float32: S is rounded at 30 bits, by up to 2e-6, and exp2 makes 1.3e-6 of the result of that
+    close(g_rows * unit, want, "a probability of 1 - 2e-9 lost its gradient", rtol=1e-5, atol=0)

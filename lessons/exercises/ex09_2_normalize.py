@@ -1,0 +1,78 @@
+"""09  Back through the normalization. Read lessons/09_backward.md, then make this file green."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kernels.reference import normalize
+
+ANSWER = "kernels.reference:normalize_backward"
+HINT = "Multiply by `factor` first. The row's own direction, times row_dot, is what has to go."
+
+
+def normalize_backward(g, xhat, norm, factor, dtype):
+    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
+
+    With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
+    dx = (g' - xhat row_dot) / norm, perpendicular to x. g is overwritten when it has the dtype asked
+    for. The sum of row_dot over all rows is the gradient of logit_scale, because the loss depends on
+    logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
+    """
+    raise NotImplementedError  # about 5 lines
+
+
+rows, widths, seeds = st.integers(1, 20), st.integers(1, 30), st.integers(0, 10**6)
+
+
+def close(got, true, why, **tolerance):
+    torch.testing.assert_close(got, true, **tolerance, msg=lambda m: f"{why}: {m}")
+
+
+def numbers(m, d, seed):
+    return torch.randn(2, m, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@given(rows, widths, seeds, st.floats(0.1, 10), st.floats(1e-3, 1e3))
+def test_it_is_what_autograd_says(m, d, seed, factor, size):
+    x, g = numbers(m, d, seed)
+    x = (size * x).requires_grad_()
+    (x / x.norm(dim=1, keepdim=True)).backward(factor * g)
+    xhat, norm = normalize(x.detach(), torch.float64)
+    dx, _ = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
+    close(dx, x.grad, "dx, against autograd")
+
+
+@given(rows, widths, seeds, st.floats(0.1, 10))
+def test_row_dot_is_each_row_s_part_of_the_scale_s_gradient(m, d, seed, factor):
+    x, g = numbers(m, d, seed)
+    xhat, norm = normalize(x, torch.float64)
+    _, row_dot = normalize_backward(g.clone(), xhat, norm, factor, torch.float64)
+    close(row_dot, factor * (xhat * g).sum(1), "row_dot is not <xhat, factor g>")
+
+
+@given(rows, widths, seeds)
+def test_the_gradient_is_perpendicular_to_the_row(m, d, seed):
+    x, g = numbers(m, d, seed)
+    xhat, norm = normalize(x, torch.float64)
+    dx, _ = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
+    along = (dx * xhat).sum(1).abs() * norm
+    assert (along < 1e-12 * (1 + g.norm(dim=1))).all(), f"dx has a part along the row: {along}"
+
+
+@given(rows, widths, seeds)
+def test_a_zero_row_has_zero_gradient(m, d, seed):
+    x, g = numbers(m, d, seed)
+    x[0] = 0
+    xhat, norm = normalize(x, torch.float64)
+    dx, row_dot = normalize_backward(g.clone(), xhat, norm, 1.0, torch.float64)
+    assert not dx[0].any(), f"a row of zeros got the gradient {dx[0]}"
+    assert row_dot[0] == 0 and torch.isfinite(dx).all(), f"row_dot {row_dot}, dx {dx}"
+
+
+@given(rows, widths, seeds, st.sampled_from([torch.float16, torch.bfloat16, torch.float32]))
+def test_it_comes_in_the_dtype_of_the_feature(m, d, seed, dtype):
+    x, g = (t.float() for t in numbers(m, d, seed))
+    xhat, norm = normalize(x.to(dtype), torch.float32)
+    dx, row_dot = normalize_backward(g, xhat, norm, 1.0, dtype)
+    assert dx.dtype == dtype, f"the feature is {dtype}, its gradient {dx.dtype}"
+    assert row_dot.dtype == torch.float32, f"row_dot comes in g's dtype, not in {row_dot.dtype}"

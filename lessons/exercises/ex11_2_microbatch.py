@@ -1,0 +1,195 @@
+"""11  A batch larger than memory. Read lessons/11_recipe.md, then make this file green.
+
+    pytest lessons/exercises/ex11_2_microbatch.py -x
+
+Begin with the gradients; then take the details of the lesson's list one by one, as the laws below do.
+In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
+the model as .module, and in its context no_sync() a backward pass does not average over ranks.
+"""
+
+import contextlib
+
+import pytest
+import torch
+
+from miniclip import create_model
+from miniclip.loss import contrastive_loss
+from miniclip.model.resnet import frozen_bn_stats  # noqa: F401  (for you)
+
+ANSWER = "miniclip.training.grad_cache:microbatch_step"
+HINT = (
+    "Join the features of all parts and let them require gradients: torch.autograd.grad of the loss gives "
+    "one gradient a feature, and torch.autograd.backward(outputs, gradients) takes a part's slice on."
+)
+
+
+def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
+    """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
+
+    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; parts: a list
+    of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
+    (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
+    0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
+    scale) of the whole batch: image and text (N, E), scale 0-d.
+    """
+    raise NotImplementedError  # about 25 lines
+
+
+class Watched(torch.nn.Module):
+    """The model in a wrapper like DDP that records how it is called."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.module, self.quiet, self.calls = model, False, []
+
+    @contextlib.contextmanager
+    def no_sync(self):
+        self.quiet = True
+        yield
+        self.quiet = False
+
+    def forward(self, images, tokens, normalize=True):
+        self.calls.append((len(images), torch.is_grad_enabled(), self.quiet))
+        return self.module(images, tokens, normalize)
+
+
+def small(name="vit_mini"):
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    how = dict(vision_layers=1) if name == "vit_mini" else {}
+    # float64: its rounding (1e-16) stays small even where most of a gradient cancels
+    model = create_model(name, vocab_size=600, text_layers=1, **how).train().double()
+    for key, p in model.named_parameters():
+        if key.endswith("bn3.weight"):  # a new bottleneck multiplies its batch norm by zero
+            torch.nn.init.ones_(p)
+    return model
+
+
+def batch(model, n):
+    size = model.config["image_size"]
+    images, tokens = torch.randn(n, 3, size, size).double(), torch.randint(1, 598, (n, 5))
+    tokens[:, -1] = 599
+    return images, tokens
+
+
+def split(images, tokens, sizes):
+    return list(zip(images.split(sizes), tokens.split(sizes)))
+
+
+def whole(model, images, tokens):
+    """(loss, gradients by name) of the batch in one go."""
+    model.zero_grad()
+    image, text, _ = model(images, tokens, normalize=False)
+    loss = contrastive_loss(image, text, model.logit_scale)
+    loss.backward()
+    return loss.detach(), gradients(model)
+
+
+def gradients(model):
+    missing = [name for name, p in model.named_parameters() if p.grad is None]
+    assert not missing, f"no gradient for {missing}"
+    return {name: p.grad.clone() for name, p in model.named_parameters()}
+
+
+def close(got, want, factor=1.0):
+    scale = max(g.abs().max() for g in want.values())
+    for name in want:
+        error = (got[name] - factor * want[name]).abs().max() / scale
+        assert error < 1e-9, (
+            f"the gradient of {name} is off by {error:.1e} of the largest gradient: the loss must see all "
+            "pairs at once, and gradients add up in .grad (lesson 11, section 'A batch larger than memory')"
+        )
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (2, 2, 1), (4,), (1, 3), (1, 1, 1, 1)])
+def test_the_gradients_are_those_of_the_whole_batch(sizes):
+    model = small()
+    images, tokens = batch(model, sum(sizes))
+    loss, want = whole(model, images, tokens)
+    model.zero_grad()
+    parts = split(images, tokens, sizes)
+    got, image, text, scale = microbatch_step(model, parts, contrastive_loss)
+    assert abs(got - loss) < 1e-9, f"the loss is {got:.6f}, but that of the whole batch {loss:.6f}"
+    shapes = (*image.shape,), (*text.shape,)
+    assert shapes == ((sum(sizes), 128),) * 2, f"image and text are {shapes}, not the whole batch"
+    assert not image.requires_grad, "the features are not detached"
+    right = model.logit_scale.exp().item()
+    assert scale == right, f"the scale is {scale:.4f}, but exp(logit_scale) is {right:.4f}"
+    close(gradients(model), want)
+
+
+def test_gradients_are_added_to_those_that_are_there():
+    model = small()
+    images, tokens = batch(model, 4)
+    _, want = whole(model, images, tokens)
+    microbatch_step(model, split(images, tokens, (2, 2)), contrastive_loss)
+    close(gradients(model), want, factor=2)
+
+
+def test_one_part_at_a_time_and_features_first_without_gradients():
+    model = Watched(small())
+    microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
+    counts = [count for count, *_ in model.calls]
+    assert counts == [2, 2, 1, 2, 2, 1], f"two loops over parts of 2, 2, 1, but had {counts} pairs"
+    keeps = [keeps for _, keeps, _ in model.calls]
+    assert keeps == [False] * 3 + [True] * 3, f"whether a forward pass keeps activations: {keeps}"
+
+
+def test_ranks_average_once_at_the_last_part():
+    model = Watched(small())
+    microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
+    quiet = [quiet for _, keeps, quiet in model.calls if keeps]
+    assert quiet == [True, True, False], f"no_sync() is for all parts but the last, not {quiet}"
+
+
+def test_each_part_is_prepared_just_before_its_forward_pass():
+    model, order = Watched(small()), []
+    images, tokens = batch(model.module, 4)
+
+    def prepare(part):  # the parts are not yet in the towers' dtype
+        order.append((len(model.calls), part[0].dtype))
+        return part[0].double(), part[1]
+
+    parts = split(images.float(), tokens, (2, 2))
+    microbatch_step(model, parts, contrastive_loss, prepare)
+    before = [calls for calls, _ in order]
+    assert before == [0, 1, 2, 3], f"forward passes before each call of prepare: {before}"
+    assert {dtype for _, dtype in order} == {torch.float32}, "prepare was given a prepared part"
+
+
+def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():
+    model, opened, inside = small(), [], []
+
+    @contextlib.contextmanager
+    def autocast():
+        opened.append(True)
+        yield
+        opened[-1] = False
+
+    def watched(image, text, logit_scale):
+        inside.append(("loss", any(opened)))
+        image.register_hook(lambda gradient: inside.append(("backward", any(opened))))
+        return contrastive_loss(image, text, logit_scale)
+
+    def forward(module, args, kwargs):
+        inside.append(("forward", any(opened)))
+
+    model.register_forward_pre_hook(forward, with_kwargs=True)
+    model.visual.conv1.weight.register_hook(lambda g: inside.append(("backward", any(opened))))
+    parts = split(*batch(model, 4), (2, 2))
+    microbatch_step(model, parts, watched, None, autocast)
+    assert len(opened) == 4, f"autocast was opened {len(opened)} times for 4 forward passes"
+    want = {("forward", True), ("loss", False), ("backward", False)}
+    assert set(inside) == want, f"where autocast was open: {sorted(set(inside))}"
+
+
+def test_batch_norm_counts_each_part_once():
+    model = small("rn_mini")
+    images, tokens = batch(model, 4)
+    _, want = whole(model, images, tokens)
+    model.zero_grad()
+    before = model.visual.bn1.num_batches_tracked.item()
+    microbatch_step(model, [(images, tokens)], contrastive_loss)
+    close(gradients(model), want)
+    counted = model.visual.bn1.num_batches_tracked.item() - before
+    assert counted == 1, f"batch norm updated its averages {counted} times for one part"

@@ -1,0 +1,105 @@
+"""12  The flop of a pair, by hand. Read lessons/12_cost.md, then make this file green.
+
+    pytest lessons/exercises/ex12_1_flop.py -x
+
+For ViTs only, and from the numbers of `config` alone: the library lets torch count, you need no model.
+An entry of MODELS has image_size and vision_patch (pixels of a side), vision_layers and vision_width,
+text_layers and text_width, embed_dim, context_length. Count the matrix products: the patch embedding
+(a linear layer from the 3 x patch x patch numbers of a patch), the blocks, and the projections to
+embed_dim, of the class token and of the end token. Looking up an embedding or a position is no product.
+"""
+
+import pytest
+
+from miniclip import MODELS
+
+ANSWER = "miniclip.cost.flop:flop_per_pair"
+HINT = (
+    "Write one function for a tower with L tokens of width D: its blocks as in the lesson, then one "
+    "token projected to embed_dim. The picture tower has one token more than patches."
+)
+
+
+def flop_per_pair(config, length=None):
+    """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
+
+    config: a MODELS entry or model.config; length: tokens a text (None: the whole context).
+    recompute: what --grad-checkpointing computes again, at most: the forward pass without its first
+    product. (torch skips a block's last product as well: 0.68 of this for vit_l14 with torch 2.13.)
+    """
+    raise NotImplementedError  # about 12 lines
+
+
+MINI = MODELS[
+    "vit_mini"
+]  # 16 patches, width 128 and 4 layers; texts: 32 tokens, width 128, 2 layers
+# counted by torch (2.13) as the models run
+IMAGE = {"vit_mini": 30_509_056, "vit_b32": 8_817_623_040, "vit_l14": 162_025_537_536}
+TEXT = {"vit_mini": 26_247_168, "vit_b32": 5_959_540_736, "vit_l14": 13_299_683_328}
+BACKWARD = {"vit_mini": 110_366_720, "vit_b32": 29_323_116_544, "vit_l14": 350_342_160_384}
+names = pytest.mark.parametrize("name", IMAGE)
+
+
+def equal(got, want, what, read):
+    assert got == want, (
+        f"{what} takes {want:,} flop, but yours {got:,}, {got / want:.4f} of it: {read}"
+    )
+
+
+def test_towers_without_blocks():
+    flop = flop_per_pair(MINI | dict(vision_layers=0, text_layers=0))
+    read = "one token is projected to embed_dim, and a multiplication and an addition are two flop."
+    equal(flop["text"], 32_768, "A text tower of no blocks", read)
+    equal(
+        flop["image"],
+        3_178_496,
+        "A picture tower of no blocks",
+        "16 patches are embedded, and " + read,
+    )
+
+
+@pytest.mark.parametrize("key, more", [("image", 6_832_640), ("text", 13_107_200)])
+def test_one_block_more(key, more):
+    longer = MINI | dict(vision_layers=5, text_layers=3)
+    got = flop_per_pair(longer)[key] - flop_per_pair(MINI)[key]
+    read = "see the lesson's sum for a block; the class token counts, and causal attention is full."
+    equal(got, more, f"One block more in the {key} tower", read)
+
+
+@names
+def test_a_picture(name):
+    read = "patches, blocks on one token more, one projection."
+    equal(flop_per_pair(MODELS[name])["image"], IMAGE[name], f"A picture in {name}", read)
+
+
+@names
+def test_a_text(name):
+    read = (
+        "blocks on `context_length` tokens, one projection; the text tower has a width of its own."
+    )
+    equal(flop_per_pair(MODELS[name])["text"], TEXT[name], f"A text in {name}", read)
+
+
+def test_a_shorter_text():
+    flop = flop_per_pair(MINI, 5)
+    equal(flop["text"], 3_990_528, "A text of 5 tokens", "`length` replaces the context.")
+    equal(flop["image"], IMAGE["vit_mini"], "Its picture", "`length` is that of the text.")
+
+
+@names
+def test_the_forward_pass_is_both_towers(name):
+    flop = flop_per_pair(MODELS[name])
+    equal(flop["forward"], IMAGE[name] + TEXT[name], f"Both towers of {name}", "add them.")
+
+
+@names
+def test_the_backward_pass(name):
+    read = "two products for each, but for the patch embedding (section 'The flop of a pair')."
+    equal(flop_per_pair(MODELS[name])["backward"], BACKWARD[name], f"The backward of {name}", read)
+
+
+@names
+def test_what_is_computed_again(name):
+    flop, want = flop_per_pair(MODELS[name]), BACKWARD[name] - IMAGE[name] - TEXT[name]
+    read = "the forward pass, but for the patch embedding, which is in no block."
+    equal(flop["recompute"], want, f"What {name} computes again", read)

@@ -1,0 +1,102 @@
+"""15  Draw the shots.  Read lessons/15_probes.md, then make this file green."""
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+ANSWER = "miniclip.evaluation.linear_probe:few_shot"
+HINT = """Give every class a generator of its own, which depends on the seed and on the class and on nothing
+else. If k shots are the first k of one permutation, more shots include fewer."""
+
+
+def few_shot(labels, pool, k, seed):
+    """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
+
+    labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
+    gives the same shots, and the shots for k include those for fewer. Each class is drawn
+    independently: the other classes of the pool do not change its shots. Raises ValueError, which
+    names the class, when a class of the pool has fewer than k pictures there.
+    """
+    raise NotImplementedError  # about 8 lines
+
+
+some_labels = st.lists(st.integers(0, 3), min_size=8, max_size=60).map(np.array)
+
+
+@given(some_labels, st.integers(1, 3), st.integers(0, 9), st.data())
+def test_k_of_each_class_and_none_from_outside_the_pool(labels, k, seed, data):
+    pool = data.draw(st.lists(st.integers(0, len(labels) - 1), min_size=1, unique=True))
+    counts = np.bincount(labels[pool], minlength=4)
+    assume((counts[counts > 0] >= k).all())
+    shots = few_shot(labels, pool, k, seed)
+    outside = set(shots) - set(pool)
+    assert not outside, f"{outside} are not in the pool: they may be test pictures"
+    assert len(set(shots)) == len(shots), f"one picture was drawn twice: {shots}"
+    found = np.bincount(labels[shots], minlength=4)
+    assert (found == k * (counts > 0)).all(), f"k = {k}, but the classes got {found} pictures"
+    assert list(shots) == sorted(shots), f"the positions are not sorted: {shots}"
+
+
+def test_a_class_with_too_few_pictures_is_refused_by_its_name():
+    labels = np.array([5] * 4 + [7] * 2 + [5, 7, 7])  # in the pool, class 7 has two pictures
+    with pytest.raises(ValueError) as error:
+        shots = few_shot(labels, range(6), 3, 0)
+        pytest.fail(f"class 7 has 2 pictures in the pool, 3 are asked for; you returned {shots}")
+    assert "7" in str(error.value), f"the message does not name class 7: {error.value}"
+
+
+def test_a_seed_fixes_the_draw_and_other_seeds_draw_others():
+    labels = np.arange(200) % 4
+    draws = [tuple(few_shot(labels, range(200), 4, seed)) for seed in range(6)]
+    again = [tuple(few_shot(labels, range(200), 4, seed)) for seed in range(6)]
+    assert draws == again, "the same seed gave other shots the second time"
+    assert len(set(draws)) == 6, f"six seeds gave only {len(set(draws))} different draws"
+
+
+def test_the_order_of_the_pool_changes_nothing():
+    labels = np.arange(60) % 3
+    forwards = few_shot(labels, range(60), 2, 1)
+    backwards = few_shot(labels, range(59, -1, -1), 2, 1)
+    assert forwards == backwards, "the same pool in another order gave other shots"
+
+
+def test_more_shots_include_fewer():
+    labels = np.arange(120) % 4
+    draws = [set(few_shot(labels, range(120), k, 3)) for k in (1, 2, 4, 8)]
+    for fewer, more in zip(draws, draws[1:]):
+        assert fewer < more, f"of the {len(fewer)} shots, {fewer - more} are not among {len(more)}"
+
+
+def test_another_class_in_the_pool_does_not_change_the_shots_of_a_class():
+    labels = np.arange(120) % 4
+    everything = few_shot(labels, range(120), 3, 1)
+    for left_out in range(4):
+        without = few_shot(labels, np.flatnonzero(labels != left_out), 3, 1)
+        want = [i for i in everything if labels[i] != left_out]
+        assert without == want, f"without class {left_out} the other classes got other shots"
+
+
+def test_how_the_other_pictures_are_classed_does_not_change_the_shots_of_a_class():
+    labels = np.arange(120) % 4
+    merged = np.where(labels == 3, 3, 0)  # of the others one class is left
+    for seed in range(5):
+        draws = [few_shot(x, range(120), 3, seed) for x in (labels, merged)]
+        one, other = ([i for i in draw if labels[i] == 3] for draw in draws)
+        assert one == other, f"class 3 is the same, the others became one: {one} and {other}"
+
+
+def test_two_classes_do_not_draw_alike():
+    labels = np.arange(80) % 2  # pictures 2 j and 2 j + 1 are the j-th of their classes
+    places = [{0: [], 1: []} for _ in range(5)]
+    for seed, place in enumerate(places):
+        for i in few_shot(labels, range(80), 4, seed):
+            place[int(labels[i])].append(i // 2)
+    alike = sum(place[0] == place[1] for place in places)
+    assert alike < 5, "with every seed both classes drew the same places: they share a draw"
+
+
+def test_every_picture_can_be_drawn():
+    labels = np.zeros(12, int)
+    drawn = {few_shot(labels, range(12), 1, seed)[0] for seed in range(300)}
+    assert drawn == set(range(12)), f"in 300 seeds {set(range(12)) - drawn} never were drawn"

@@ -1,0 +1,78 @@
+"""15  How many labels is the name worth?  Read lessons/15_probes.md, then make this file green."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "miniclip.evaluation.linear_probe:shots_worth"
+HINT = """Go through neighbouring numbers of shots, fewest first, and stop at the first pair whose second accuracy
+reaches zero-shot. How far along this pair is the crossing, as a share of the step in log k?"""
+
+
+def shots_worth(curve, zero_shot):
+    """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
+    or None where no number of the curve is enough. curve: {k: mean accuracy}."""
+    raise NotImplementedError  # about 7 lines
+
+
+PAGE = "(lesson 15, section How many labels is a name worth?)"
+
+
+@given(st.floats(0.01, 0.99))
+def test_between_two_numbers_log_k_grows_in_step_with_accuracy(part):
+    zero_shot = 0.3 + part * 0.4
+    found = shots_worth({2: 0.3, 8: 0.7}, zero_shot)
+    assert found is not None, f"8 shots have 0.7, zero-shot has {zero_shot:.3f}: 8 are enough"
+    want = 2 * 4**part
+    assert abs(found - want) < 1e-6, (
+        f"2 shots have 0.3, 8 have 0.7, zero-shot {zero_shot:.3f} is {part:.3f} of the way up: so is "
+        f"log k of the way from log 2 to log 8, k = {want:.4f}, not {found:.4f} {PAGE}"
+    )
+
+
+def test_a_number_that_was_tried_is_found_where_it_equals_zero_shot():
+    curve = {1: 0.2, 2: 0.4, 4: 0.5, 8: 0.9}
+    for k, accuracy in curve.items():
+        found = shots_worth(curve, accuracy)
+        assert found is not None and math.isclose(found, k), (
+            f"with {k} shots the accuracy is exactly that of zero-shot, but you return {found}"
+        )
+
+
+def test_only_the_two_numbers_beside_the_crossing_count():
+    found = shots_worth({1: 0.1, 2: 0.3, 4: 0.5, 8: 0.6}, 0.4)
+    other = shots_worth({1: 0.2, 2: 0.3, 4: 0.5, 8: 0.9}, 0.4)
+    assert found == other, (
+        f"the crossing lies between 2 and 4 shots; other accuracies at 1 and 8 changed {found} to {other}"
+    )
+
+
+def test_more_than_were_tried_is_none():
+    found = shots_worth({1: 0.2, 2: 0.4, 4: 0.5}, 0.6)
+    assert found is None, f"no number of shots reaches 0.6; what is beyond 4 is not known: {found}"
+
+
+def test_where_the_first_number_is_enough_it_is_the_answer():
+    found = shots_worth({2: 0.5, 4: 0.7}, 0.4)
+    assert found == 2, f"2 shots are more than enough, and fewer were not tried: 2, not {found}"
+
+
+def test_of_several_crossings_it_is_the_first():
+    found = shots_worth({1: 0.2, 2: 0.4, 4: 0.35, 8: 0.1, 16: 0.2, 32: 0.5}, 0.3)
+    assert found is not None and found == pytest.approx(2**0.5), (
+        f"the curve reaches 0.3 between 1 and 2 shots, falls, and reaches it again: found {found}"
+    )
+
+
+def test_the_order_of_the_dict_does_not_matter():
+    found, other = shots_worth({1: 0.2, 4: 0.6}, 0.4), shots_worth({4: 0.6, 1: 0.2}, 0.4)
+    assert found == other, f"the same curve, written the other way round: {found} and {other}"
+
+
+def test_a_flat_piece_is_no_division_by_zero():
+    found = shots_worth({1: 0.3, 2: 0.3, 4: 0.5}, 0.4)
+    assert found is not None and math.isclose(found, 8**0.5), (
+        f"1 and 2 shots have 0.3, and 0.4 is halfway from 2 to 4: {8**0.5:.4f}, not {found}"
+    )
