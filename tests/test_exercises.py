@@ -16,14 +16,6 @@ from hypothesis import settings
 
 HERE = pathlib.Path(__file__).parent
 EXERCISES = sorted((HERE.parent / "lessons/exercises").glob("ex*.py"))
-# their planted mistakes take seconds: slow
-LONG = {
-    "ex07_2_row_sums",
-    "ex08_3_sums",
-    "ex10_1_sharded_gradient",
-    "ex11_2_microbatch",
-    "ex12_1_flop",
-}
 
 
 def plain(thing):
@@ -142,11 +134,8 @@ def test_a_second_failure_gives_the_hint(tmp_path):
     assert "one column is missing" in second and "Count the columns" in second
 
 
-@pytest.mark.parametrize(
-    "path",
-    [pytest.param(p, marks=pytest.mark.slow) if p.stem in LONG else p for p in EXERCISES],
-    ids=lambda p: p.stem,
-)
+@pytest.mark.slow  # .ci/run has the library turn all of them green before
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
 def test_the_library_turns_it_green_and_every_mistake_turns_it_red(path):
     wrong = mistakes(path)
     assert len(wrong) >= 3, f"{path.stem} has {len(wrong)} planted mistakes, want 3 or more"
