@@ -100,6 +100,7 @@ def load(path):
             f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
         )
     options = state.get("options", {})
+    options.setdefault("objective", "contrastive")
     for place, old, new in (
         (state, "lost", "skipped_steps"),
         (options, "checkpoint_blocks", "grad_checkpointing"),

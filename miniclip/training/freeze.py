@@ -8,8 +8,9 @@ Left out: computing a frozen tower's features once for the whole run, since crop
 
 
 def tower_of(name):
-    """The tower that a parameter belongs to: "image", "text", or None for the scale."""
-    if name == "logit_scale":
+    """The tower that a parameter belongs to: "image", "text", or None for the scale (and SigLIP's
+    bias)."""
+    if name in ("logit_scale", "logit_bias"):
         return None
     return "image" if name.startswith("visual.") else "text"
 

@@ -14,7 +14,8 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.data.transforms import MEAN
-from miniclip.model.clip import CLIP, MODELS
+from miniclip.model.clip import MODELS
+from miniclip.objectives import from_config
 
 RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
@@ -35,10 +36,19 @@ KNOWN = """image_size layers width patch_size head_width mlp_ratio context_lengt
 
 
 def on_meta(config):
-    """CLIP of a config that was found in a file, without memory for its weights; its .config is
-    complete. Raises what CLIP raises for an impossible one."""
+    """The model of a config that was found in a file, without memory for its weights; its .config is
+    complete. Raises what its class raises for an impossible one."""
     with torch.device("meta"):
-        return CLIP.from_config(config)
+        return from_config(config)
+
+
+def must_be_clip(model):
+    """Raise UserError for a model of another objective, which other libraries cannot describe."""
+    if objective := model.config.get("objective"):
+        raise UserError(
+            f"this model was trained with --objective {objective}, and only a contrastive CLIP can "
+            "be written for other libraries"
+        )
 
 
 def must_match(path, state, want, model=None):

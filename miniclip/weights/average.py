@@ -30,11 +30,11 @@ def interpolate(start, tuned, alpha):
 def check_alike(names, configs):
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
-    for key in first.keys() - {"name", "checkpointing"}:
-        unknown = key == "tokenizer" and None in (first[key], second[key])
-        if first[key] != second[key] and not unknown:
+    for key in sorted(first.keys() - {"name", "checkpointing"} | {"objective"}):
+        pair = tuple(config.get(key, "contrastive") for config in (first, second))
+        if pair[0] != pair[1] and not (key == "tokenizer" and None in pair):
             raise UserError(
-                f"{one} and {other} cannot be averaged: their {key} is {first[key]} and {second[key]}"
+                f"{one} and {other} cannot be averaged: their {key} is {pair[0]} and {pair[1]}"
             )
 
 
