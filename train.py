@@ -340,7 +340,6 @@ def train_step(towers, optimizer, scaler, parts, args):
     """
     model = getattr(towers, "module", towers)
     device, dtype = next(model.parameters()).device, PRECISIONS[args.precision]
-    loss_fn = contrastive_loss if args.objective == "contrastive" else model.features_loss
     parts, prepare = prepared_parts(parts, args, device)
 
     def autocast():  # around forward passes only; a backward pass needs none
@@ -348,6 +347,7 @@ def train_step(towers, optimizer, scaler, parts, args):
 
     def loss_of(image, text, logit_scale):
         # the features may have 16 bits; the loss normalizes in float32
+        loss_fn = contrastive_loss if args.objective == "contrastive" else model.features_loss
         return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
     optimizer.zero_grad(set_to_none=True)

@@ -41,7 +41,7 @@ class Captioning(Predictive):
         """Activations at the text's positions: (N, channels * cells), (N, L, D) embedded -> (N, L, D)."""
         grid = self.grid_projection(rearrange(features, "n (d s) -> n s d", s=self.cells))
         text = text + self.positional_embedding[: text.shape[1]]
-        x = self.transformer(torch.cat([grid, text.to(grid.dtype)], 1))  # (N, cells + L, D)
+        x = self.transformer(torch.cat([grid.to(text.dtype), text], 1))  # (N, cells + L, D)
         return self.ln_final(x[:, self.cells :])
 
     def log_losses(self, x, words):
