@@ -100,7 +100,6 @@ def load(path):
             f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
         )
     options = state.get("options", {})
-    options.setdefault("objective", "contrastive")
     for place, old, new in (
         (state, "lost", "skipped_steps"),
         (options, "checkpoint_blocks", "grad_checkpointing"),
@@ -143,8 +142,9 @@ def resume_options(args, saved):
 
     Raises UserError when an option was given on the command line and differs from the saved one.
     """
+    options = {"objective": "contrastive"} | saved["options"]  # the only one until it was an option
     for name, now in run_options(args).items():
-        then = saved["options"].get(name)
+        then = options.get(name)
         if now is not None and now is not False and now != then:  # a given 0 counts
             before = (
                 f"without {flag(name)}" if then in (None, False) else f"with {flag(name)} {then}"
@@ -152,4 +152,4 @@ def resume_options(args, saved):
             raise UserError(
                 f"{args.out} was started {before}, not with {now}; choose another --out"
             )
-    vars(args).update(saved["options"])
+    vars(args).update(options)

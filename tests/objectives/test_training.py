@@ -176,3 +176,14 @@ def test_a_log_without_features_has_neither_scale_nor_accuracy(trained):
     line = json.loads((trained("contrastive") / "log.jsonl").read_text().splitlines()[-1])
     assert "scale" in line and "accuracy" in line and "objective" not in line
     assert shared_space(miniclip.load("icons")[0])
+
+
+def test_a_run_of_before_there_was_a_choice_goes_on_as_contrastive(pairs_csv, tmp_path):
+    run(pairs_csv, tmp_path / "run", "--minutes", 0.0001)
+    old = checkpoint.load(tmp_path / "run/checkpoint.pt")
+    del old["options"]["objective"]
+    old["options"] |= {"minutes": None, "steps": 2}
+    checkpoint.save(tmp_path / "run/checkpoint.pt", old)
+    run(pairs_csv, tmp_path / "run", "--resume", "--objective", "contrastive")
+    after = checkpoint.load(tmp_path / "run/checkpoint.pt")
+    assert after["step"] == 2 and after["options"]["objective"] == "contrastive"
