@@ -325,7 +325,8 @@ def test_with_permuted_captions_zero_shot_is_at_chance(objective):
     """Trained on noisy pictures of eight colours, zero-shot names the colour of new ones; with the
     captions permuted it is right as often as chance."""
     colours = "red green blue yellow purple orange pink brown".split()
-    tokenizer = Tokenizer.train(colours, 560, context_length=16)
+    tokenizer = Tokenizer.train(2 * colours, 620, context_length=16)
+    assert all(len(tokenizer.encode(name)) == 1 for name in colours)
     looks = torch.randn(8, 3, 1, 1, generator=torch.Generator().manual_seed(1))
 
     def draw(n, seed):
@@ -343,7 +344,7 @@ def test_with_permuted_captions_zero_shot_is_at_chance(objective):
         if objective == "ngrams":
             model.learn_dictionary(tokens)
         optimizer = torch.optim.Adam(model.train().parameters(), lr=3e-3)
-        for k in range(40):
+        for k in range(20):
             for rows in torch.randperm(256, generator=torch.Generator().manual_seed(k)).split(64):
                 optimizer.zero_grad()
                 model.batch_loss(images[rows], tokens[rows]).backward()
