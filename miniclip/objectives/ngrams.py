@@ -10,7 +10,7 @@ from miniclip.model.text import is_word
 from miniclip.objectives.predictive import Predictive
 
 SHARE = 0.5  # of the n-gram in the smoothed probability; not searched
-FEWEST = 2  # times that an n-gram must occur to be in the dictionary
+FEWEST = 10  # times that an n-gram must occur to be in the dictionary; not searched
 
 
 class Ngrams(Predictive):
@@ -49,15 +49,15 @@ class Ngrams(Predictive):
         the last word. The number of an n-gram is its place; that of a word is its id."""
         return [getattr(self, f"keys{n}") for n, _ in enumerate(self.config["ngrams"], 2)]
 
-    def learn_dictionary(self, texts):
-        """Keep the n-grams that occur FEWEST times at least in `texts`, (N, L) int64."""
+    def learn_dictionary(self, texts, fewest=FEWEST):
+        """Keep the n-grams that occur `fewest` times at least in `texts`, (N, L) int64."""
         V, keys, device = self.config["vocab_size"], [], self.keys[0].device
         rows = [row[word].tolist() for row, word in zip(texts, is_word(texts))]
         number = {(w,): w for w in range(V)}
         for n, _ in enumerate(self.keys, 2):
             count = Counter(tuple(row[i : i + n]) for row in rows for i in range(len(row) - n + 1))
             kept = {
-                number[gram[:-1]] * V + gram[-1]: gram for gram, c in count.items() if c >= FEWEST
+                number[gram[:-1]] * V + gram[-1]: gram for gram, c in count.items() if c >= fewest
             }
             keys.append(torch.tensor(sorted(kept), dtype=torch.int64))
             number = {kept[key]: place for place, key in enumerate(sorted(kept))}
@@ -105,6 +105,6 @@ def softmax_of_groups(x, group, groups):
     """The log-softmax of x (N, G) over the columns of each group, (G,) int64 from 0 to groups - 1."""
     top = x.new_full((len(x), groups), -torch.inf)
     top = top.scatter_reduce(1, group.expand(len(x), -1), x.detach(), "amax")
-    x = x - top[:, group]
+    x = x - top.index_select(1, group)  # top[:, group] is a third slower, with its gradient
     total = x.new_zeros(len(x), groups).index_add(1, group, x.exp())
-    return x - total[:, group].log()
+    return x - total.log().index_select(1, group)

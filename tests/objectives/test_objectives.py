@@ -12,7 +12,7 @@ from miniclip.training.grad_cache import predictive_step
 from miniclip.training.recipe import MAX_LOGIT_SCALE
 from miniclip.zeroshot import name_scores
 
-NAMES = list(OBJECTIVES)
+NAMES, FEWEST = list(OBJECTIVES), 2
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
 WORDS = ("red green blue pink", "round square thin tall", "house tree car cup")
 CAPTIONS = [
@@ -36,7 +36,7 @@ def tiny(objective, seed=0, texts=CAPTIONS, **more):
     torch.manual_seed(seed)
     model = create(objective, "rn_icons_xs", **TINY | more).train()
     if objective == "ngrams":
-        model.learn_dictionary(TOKENIZER(list(texts), trim=True))
+        model.learn_dictionary(TOKENIZER(list(texts), trim=True), FEWEST)
     return model
 
 
@@ -73,14 +73,14 @@ def shared_out(a, b):
 
 
 def bound_of_ngrams(captions):
-    """From strings alone: which n-grams occur FEWEST times, and which words follow which."""
+    """From strings alone: which n-grams occur FEWEST times or more, and which words follow which."""
     count, total = {}, 0.0
     for words in map(str.split, captions):
         for n in (2, 3):
             for i in range(len(words) - n + 1):
                 gram = tuple(words[i : i + n])
                 count[gram] = count.get(gram, 0) + 1
-    kept = {gram for gram, c in count.items() if c >= ngrams.FEWEST}
+    kept = {gram for gram, c in count.items() if c >= FEWEST}
     for words in map(str.split, captions):
         a, b = [0.0] * len(words), [1.0] * len(words)
         for n in (2, 3):
@@ -211,7 +211,7 @@ def test_the_dictionary_holds_what_occurs_twice():
     texts = ["a b c d", "x b c d", "x b q"]
     tokenizer = Tokenizer.train(texts, 560)
     model = create("ngrams", "rn_icons_xs", **TINY | dict(vocab_size=tokenizer.vocab_size))
-    model.learn_dictionary(tokenizer(texts, trim=True))
+    model.learn_dictionary(tokenizer(texts, trim=True), 2)
     assert model.config["ngrams"] == [3, 1]  # b c, c d, x b; b c d
     b, c, d = (tokenizer.encode(w)[0] for w in "bcd")
     V = tokenizer.vocab_size
