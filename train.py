@@ -64,6 +64,7 @@ OPTIONS = {
         "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
         **SOURCE_FLAGS,
         "--objective": dict(choices=objectives.OBJECTIVES, help="what to learn (contrastive)"),
+        "--projection": dict(choices=["linear", "mlp"], help="into the shared space (linear)"),
         "--pairs": dict(type=COUNT, help="train on so many of the pairs (default: all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
@@ -158,9 +159,9 @@ def resolve_options(args, saved, start, device):
     args.model = args.model or ("rn_icons" if args.data == ICONS else "rn_mini")
     if args.model not in MODELS and not start:
         create_model(args.model)  # raises UserError with the names there are, and the nearest
-    objective = start["config"].get("objective", "contrastive") if start else "contrastive"
     defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
-    defaults["objective"] = objective
+    plain = {"objective": "contrastive", "projection": "linear"}
+    defaults |= {k: start["config"].get(k, v) if start else v for k, v in plain.items()}
     if device.type == "cuda":
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
@@ -170,6 +171,7 @@ def resolve_options(args, saved, start, device):
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    check_objective(args, start)
     shape = start["config"] if start else MODELS[args.model]
     resnet = not isinstance(shape["vision_layers"], int)
     vocabulary = start["config"].get("tokenizer") if args.init else None
@@ -189,22 +191,6 @@ def resolve_options(args, saved, start, device):
             args.tokenizer and vocabulary not in (None, "openai"),
             f"--init {args.init} brings its own vocabulary; leave out --tokenizer {args.tokenizer}",
         ),
-        (
-            start and args.objective != objective,
-            f"--init {args.init} was trained with --objective {objective}, not {args.objective}",
-        ),
-        (
-            dist_info()[1] > 1 and args.objective not in ("contrastive", "contrastive_bow"),
-            f"--objective {args.objective} trains in one process, not in {dist_info()[1]}",
-        ),
-        (
-            args.compile and args.objective != "contrastive",
-            f"--compile is of --objective contrastive, not {args.objective}",
-        ),
-        (
-            args.micro_batch and args.objective == "sigmoid",
-            "--micro-batch has no place for the bias of --objective sigmoid; leave it out",
-        ),
         (args.warmup > 1, f"--warmup is a share, at most 1, not {args.warmup}"),
         (args.crop > 1, f"--crop is a share, at most 1, not {args.crop}"),
         (
@@ -218,6 +204,36 @@ def resolve_options(args, saved, start, device):
         (
             args.batch_size < dist_info()[1],
             f"--batch-size {args.batch_size} leaves some ranks without a pair",
+        ),
+    ):
+        if wrong:
+            raise UserError(sentence)
+
+
+def check_objective(args, start):
+    """Raise UserError where --objective or --projection excludes another option, or is not that of
+    the weights to start from."""
+    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
+    for option, plain in (("objective", "contrastive"), ("projection", "linear")):
+        then, now = start and start["config"].get(option, plain), getattr(args, option)
+        if start and then != now:
+            raise UserError(f"--init {args.init} was trained with --{option} {then}, not {now}")
+    for wrong, sentence in (
+        (
+            apart and args.projection == "mlp",
+            f"--projection mlp is of a shared space, and --objective {args.objective} has none",
+        ),
+        (
+            world > 1 and args.objective not in ("contrastive", "contrastive_bow"),
+            f"--objective {args.objective} trains in one process, not in {world}",
+        ),
+        (
+            args.compile and args.objective != "contrastive",
+            f"--compile is of --objective contrastive, not {args.objective}",
+        ),
+        (
+            args.micro_batch and args.objective == "sigmoid",
+            "--micro-batch has no place for the bias of --objective sigmoid; leave it out",
         ),
     ):
         if wrong:
@@ -288,6 +304,7 @@ def prepare(args, saved, start, device):
             vocab_size=tokenizer.vocab_size,
             tokenizer=tokenizer.digest,
             checkpointing=args.grad_checkpointing,
+            **({"projection": "mlp"} if args.projection == "mlp" else {}),
         )
         if args.objective == "ngrams":
             model.learn_dictionary(tokenizer(some_captions(pairs, args.seed), trim=True))
@@ -432,6 +449,8 @@ def main(argv=None):
             raise UserError("--plan is of training from nothing; leave out --init")
         if args.objective not in (None, "contrastive"):
             raise UserError(f"--plan is of --objective contrastive, not {args.objective}")
+        if args.projection == "mlp":
+            raise UserError("--plan is of --projection linear, not mlp")
         print_plan(args)
         return 0
     with process_group.member(args.device) as device:

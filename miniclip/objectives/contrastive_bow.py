@@ -1,7 +1,5 @@
 """The contrastive objective with a text tower that ignores the order of words (CLIP, figure 2)."""
 
-from torch import nn
-
 from miniclip.model.text import is_word
 from miniclip.objectives.contrastive import Contrastive
 
@@ -24,5 +22,4 @@ class ContrastiveBow(Contrastive):
         """(N, L) int64 -> (N, E). normalize: divide each row by its length."""
         words = is_word(tokens).unsqueeze(2)
         mean = (self.token_embedding(tokens) * words).sum(1) / words.sum(1).clamp(min=1)  # (N, D)
-        x = mean @ self.text_projection
-        return nn.functional.normalize(x, dim=1) if normalize else x
+        return self.project("text", mean @ self.text_projection, normalize)

@@ -142,7 +142,8 @@ def resume_options(args, saved):
 
     Raises UserError when an option was given on the command line and differs from the saved one.
     """
-    options = {"objective": "contrastive"} | saved["options"]  # the only one until it was an option
+    # what there was before these were options
+    options = {"objective": "contrastive", "projection": "linear"} | saved["options"]
     for name, now in run_options(args).items():
         then = options.get(name)
         if now is not None and now is not False and now != then:  # a given 0 counts

@@ -12,7 +12,7 @@ def tower_of(name):
     bias)."""
     if name in ("logit_scale", "logit_bias"):
         return None
-    return "image" if name.startswith("visual.") else "text"
+    return "image" if name.startswith(("visual.", "heads.image.")) else "text"
 
 
 def freeze(model, tower):

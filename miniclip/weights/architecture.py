@@ -43,12 +43,13 @@ def on_meta(config):
 
 
 def must_be_clip(model):
-    """Raise UserError for a model of another objective, which other libraries cannot describe."""
-    if objective := model.config.get("objective"):
-        raise UserError(
-            f"this model was trained with --objective {objective}, and only a contrastive CLIP can "
-            "be written for other libraries"
-        )
+    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
+    for option in ("objective", "projection"):
+        if option in model.config:
+            raise UserError(
+                f"this model was trained with --{option} {model.config[option]}, and only CLIP itself "
+                "can be written for other libraries"
+            )
 
 
 def must_match(path, state, want, model=None):

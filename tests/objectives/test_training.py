@@ -138,6 +138,8 @@ def test_stopped_and_resumed_the_weights_are_the_same(objective, pairs_csv, tmp_
         (["--objective", "ngrams", "--compile"], ["--compile", "ngrams"]),
         (["--objective", "captioning", "--model", "vit_mini"], ["captioning", "ResNet"]),
         (["--objective", "captioning", "--plan"], ["--plan", "captioning"]),
+        (["--projection", "mlp", "--plan"], ["--plan", "mlp"]),
+        (["--projection", "mlp", "--objective", "ngrams"], ["--projection mlp", "ngrams"]),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments, words, pairs_csv, tmp_path, capsys):
@@ -187,3 +189,20 @@ def test_a_run_of_before_there_was_a_choice_goes_on_as_contrastive(pairs_csv, tm
     run(pairs_csv, tmp_path / "run", "--resume", "--objective", "contrastive")
     after = checkpoint.load(tmp_path / "run/checkpoint.pt")
     assert after["step"] == 2 and after["options"]["objective"] == "contrastive"
+
+
+def test_a_projection_by_an_mlp_is_trained_loaded_and_frozen_with_its_tower(pairs_csv, tmp_path):
+    assert run(pairs_csv, tmp_path / "run", "--steps", 2, "--projection", "mlp") == 0
+    path = tmp_path / "run/checkpoint.pt"
+    model, *_ = miniclip.load(path)
+    assert model.config["projection"] == "mlp" and "heads.image.1.weight" in model.state_dict()
+    images = torch.randn(2, 3, 48, 48)
+    by_hand = model.heads["image"][1](model.visual(images).relu())
+    assert torch.equal(model.encode_image(images), by_hand)
+    with pytest.raises(UserError, match="--projection mlp"):
+        save_openclip(model, tmp_path / "x.pt")
+    tuned = tmp_path / "tuned"
+    assert run(pairs_csv, tuned, "--steps", 1, "--init", path, "--freeze", "image") == 0
+    before, after = (checkpoint.load(p)["model"] for p in (path, tuned / "checkpoint.pt"))
+    same = {name for name, x in before.items() if torch.equal(x, after[name])}
+    assert "heads.image.1.weight" in same and "heads.text.1.weight" not in same
