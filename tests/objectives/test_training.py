@@ -206,3 +206,22 @@ def test_a_projection_by_an_mlp_is_trained_loaded_and_frozen_with_its_tower(pair
     before, after = (checkpoint.load(p)["model"] for p in (path, tuned / "checkpoint.pt"))
     same = {name for name, x in before.items() if torch.equal(x, after[name])}
     assert "heads.image.1.weight" in same and "heads.text.1.weight" not in same
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", list(OBJECTIVES)[1:])
+def test_the_other_options_of_training_work_with_it(objective, trained, pairs_csv, tmp_path):
+    """Grad checkpointing gives the same losses; 16 bits, moments of 16 bits and micro-batches train."""
+
+    def losses(folder):
+        return [json.loads(line)["loss"] for line in (folder / "log.jsonl").open()]
+
+    more = ("--steps", 2, "--objective", objective)
+    run(pairs_csv, tmp_path / "again", *more, "--grad-checkpointing")
+    assert losses(tmp_path / "again") == pytest.approx(losses(trained(objective)), rel=1e-4)
+    micro = () if objective == "sigmoid" else ("--micro-batch", 3)
+    run(pairs_csv, tmp_path / "bits", *more, *micro, "--precision", "bf16", "--half-moments")
+    # batch norm sees three pairs instead of eight, and 8 bits of each number
+    assert losses(tmp_path / "bits") == pytest.approx(losses(trained(objective)), rel=0.2)
+    model = checkpoint.load(tmp_path / "bits/checkpoint.pt")["model"]
+    assert all(x.isfinite().all() for x in model.values())
