@@ -48,6 +48,7 @@ from miniclip.evaluation.report import (
 )
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import Gallery
+from miniclip.objectives import shared_space
 from miniclip.weights import average, convert, files
 
 # the table of contents: task -> section of the report
@@ -71,6 +72,7 @@ UNSEEN_SITE = {
     "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
 }
 TASKS = list(CONTENTS | UNSEEN_SITE)
+ANY_OBJECTIVE = ["zero_shot"]  # what needs no space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
@@ -191,6 +193,20 @@ def averages(args, content, model, tokenizer, out):
     print(f"\nreport.md, average.png and results.json are in {out}")
 
 
+def check_objective(args, model):
+    """Ask a model without a shared space for zero-shot only; raise UserError for anything else."""
+    if shared_space(model):
+        return
+    asked = [f"--task {task}" for task in args.task or () if task not in ANY_OBJECTIVE]
+    flags = ("--search", args.search), ("--average-with", args.average_with)
+    if asked := [*asked, *(flag for flag, value in flags if value is not None)]:
+        raise UserError(
+            f"{asked[0]} needs a space that pictures and texts share, and --objective "
+            f"{model.objective} has none; --task zero_shot and --quiz work"
+        )
+    args.task = ANY_OBJECTIVE
+
+
 @command("eval.py")
 def main(argv=None):
     began = time.monotonic()
@@ -210,6 +226,7 @@ def main(argv=None):
     path = files.find(args.checkpoint)
     file = files.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
+    check_objective(args, model)
     home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
     if args.average_with:
         averages(args, file["content"], model, tokenizer, args.out or home / "averages")

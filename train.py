@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from kernels.reference import PRECISIONS
+from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
@@ -38,11 +39,11 @@ from miniclip.evaluation import unseen_site
 from miniclip.evaluation.report.plots import draw_retrieval
 from miniclip.evaluation.retrieval import evaluate_heldout, table
 from miniclip.loss import contrastive_loss
-from miniclip.model.clip import CLIP, MODELS, create_model
+from miniclip.model.clip import MODELS, create_model
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
 from miniclip.training.freeze import freeze
-from miniclip.training.grad_cache import microbatch_step
+from miniclip.training.grad_cache import microbatch_step, predictive_step
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
 from miniclip.training.optimizer import HalfAdamW
@@ -62,6 +63,8 @@ OPTIONS = {
         "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
         "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
         **SOURCE_FLAGS,
+        "--objective": dict(choices=objectives.OBJECTIVES, help="what to learn (contrastive)"),
+        "--projection": dict(choices=["linear", "mlp"], help="into the shared space (linear)"),
         "--pairs": dict(type=some_pairs, help="train on so many, or on a list by curate (all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
@@ -157,6 +160,8 @@ def resolve_options(args, saved, start, device):
     if args.model not in MODELS and not start:
         create_model(args.model)  # raises UserError with the names there are, and the nearest
     defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
+    plain = {"objective": "contrastive", "projection": "linear"}
+    defaults |= {k: start["config"].get(k, v) if start else v for k, v in plain.items()}
     if device.type == "cuda":
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
@@ -166,6 +171,7 @@ def resolve_options(args, saved, start, device):
     for name, value in defaults.items():
         if getattr(args, name, None) is None:
             setattr(args, name, value)
+    check_objective(args, start)
     shape = start["config"] if start else MODELS[args.model]
     resnet = not isinstance(shape["vision_layers"], int)
     vocabulary = start["config"].get("tokenizer") if args.init else None
@@ -204,18 +210,52 @@ def resolve_options(args, saved, start, device):
             raise UserError(sentence)
 
 
+def check_objective(args, start):
+    """Raise UserError where --objective or --projection excludes another option, or is not that of
+    the weights to start from."""
+    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
+    for option, plain in (("objective", "contrastive"), ("projection", "linear")):
+        then, now = start and start["config"].get(option, plain), getattr(args, option)
+        if start and then != now:
+            raise UserError(f"--init {args.init} was trained with --{option} {then}, not {now}")
+    for wrong, sentence in (
+        (
+            apart and args.projection == "mlp",
+            f"--projection mlp is of a shared space, and --objective {args.objective} has none",
+        ),
+        (
+            world > 1 and args.objective not in ("contrastive", "contrastive_bow"),
+            f"--objective {args.objective} trains in one process, not in {world}",
+        ),
+        (
+            args.compile and args.objective != "contrastive",
+            f"--compile is of --objective contrastive, not {args.objective}",
+        ),
+        (
+            args.micro_batch and args.objective == "sigmoid",
+            "--micro-batch has no place for the bias of --objective sigmoid; leave it out",
+        ),
+    ):
+        if wrong:
+            raise UserError(sentence)
+
+
+def some_captions(pairs, seed):
+    """Two captions, the first and one drawn, of at most 50,000 pictures of the training split."""
+    rng = np.random.default_rng(seed)
+    indices = pairs.splits["train"]
+    if len(indices) > 50_000:  # sorted, because shards are read faster in their order
+        indices = np.sort(rng.choice(indices, 50_000, replace=False)).tolist()
+    return [caption for i in indices for caption in (pairs.captions(i)[0], pairs.caption(i, rng))]
+
+
 def make_tokenizer(pairs, args, context_length):
-    """The released tokenizer (--tokenizer openai), or one learned from the captions of at most
-    50,000 pictures of the training split."""
+    """The released tokenizer (--tokenizer openai), or one learned from some captions."""
     if args.tokenizer:
         tokenizer = Tokenizer.openai()
         tokenizer.context_length = context_length
         return tokenizer
-    rng = np.random.default_rng(args.seed)
-    indices = pairs.splits["train"]
-    if len(indices) > 50_000:  # sorted, because shards are read faster in their order
-        indices = np.sort(rng.choice(indices, 50_000, replace=False)).tolist()
-    texts = [caption for i in indices for caption in (pairs.captions(i)[0], pairs.caption(i, rng))]
+    texts = some_captions(pairs, args.seed)
     return Tokenizer.train(texts, args.vocab_size, context_length=context_length)
 
 
@@ -252,18 +292,22 @@ def prepare(args, saved, start, device):
     if start:
         tokenizer = Tokenizer.from_state(start["tokenizer"])
         config = dict(tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)
-        model = CLIP.from_config(start["config"] | config)
+        model = objectives.from_config(start["config"] | config)
         model.load_state_dict(start["model"])
     else:
         length = MODELS[args.model]["context_length"]
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
         tokenizer = Tokenizer.from_state(state)
-        model = create_model(
+        model = objectives.create(
+            args.objective,
             args.model,
             vocab_size=tokenizer.vocab_size,
             tokenizer=tokenizer.digest,
             checkpointing=args.grad_checkpointing,
+            **({"projection": "mlp"} if args.projection == "mlp" else {}),
         )
+        if args.objective == "ngrams":
+            model.learn_dictionary(tokenizer(some_captions(pairs, args.seed), trim=True))
     freeze(model.to(device).train(), args.freeze)
     return pairs, tokenizer, model
 
@@ -312,7 +356,7 @@ def train_step(towers, optimizer, scaler, parts, args):
     a gradient is not finite.
     """
     model = getattr(towers, "module", towers)
-    device, dtype = model.logit_scale.device, PRECISIONS[args.precision]
+    device, dtype = next(model.parameters()).device, PRECISIONS[args.precision]
     parts, prepare = prepared_parts(parts, args, device)
 
     def autocast():  # around forward passes only; a backward pass needs none
@@ -320,10 +364,13 @@ def train_step(towers, optimizer, scaler, parts, args):
 
     def loss_of(image, text, logit_scale):
         # the features may have 16 bits; the loss normalizes in float32
-        return scaler.scale(contrastive_loss(image.float(), text.float(), logit_scale))
+        loss_fn = contrastive_loss if args.objective == "contrastive" else model.features_loss
+        return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
     optimizer.zero_grad(set_to_none=True)
-    if len(parts) > 1:
+    if not model.shared_space:
+        loss, image, text, scale = predictive_step(model, parts, scaler.scale, prepare, autocast)
+    elif len(parts) > 1:
         loss, image, text, scale = microbatch_step(towers, parts, loss_of, prepare, autocast)
     else:
         images, tokens = prepare(parts[0])
@@ -339,15 +386,18 @@ def train_step(towers, optimizer, scaler, parts, args):
         scaler.step(optimizer)
     scaler.update()
     with torch.no_grad():
-        model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        if model.shared_space:
+            model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
     return Step(loss, image, text, scale, norm, finite)
 
 
 def report(args, model, tokenizer, pairs, monitor, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
     draw_curves(args.out / "log.jsonl", args.out / "curves.png")
-    print("evaluating on the held-out pairs ...", flush=True)
-    results, galleries = evaluate_heldout(model.eval(), tokenizer, pairs)
+    results, galleries = {}, {}
+    if model.shared_space:
+        print("evaluating on the held-out pairs ...", flush=True)
+        results, galleries = evaluate_heldout(model.eval(), tokenizer, pairs)
     example, drawn = pairs.captions(pairs.splits["train"][0])[0], ""
     if results:
         split, gallery = next(iter(galleries.items()))
@@ -355,7 +405,7 @@ def report(args, model, tokenizer, pairs, monitor, device):
         draw_retrieval(gallery, queries, args.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
-    if getattr(pairs, "shared_names", ()):
+    if model.shared_space and getattr(pairs, "shared_names", ()):
         zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
         print(unseen_site.sentence(pairs, zero_shot))
         results["zero_shot"] = zero_shot
@@ -369,9 +419,10 @@ def report(args, model, tokenizer, pairs, monitor, device):
         "machine": machine(device),
     }
     write_json(args.out / "results.json", results | about_run)
+    task = f"--search {shlex.quote(example)}" if model.shared_space else "--task zero_shot"
     print(
         f"curves.png, {drawn}and results.json are in {args.out}\nnext: python eval.py "
-        f"--checkpoint {args.out / 'checkpoint.pt'} --search {shlex.quote(example)}"
+        f"--checkpoint {args.out / 'checkpoint.pt'} {task}"
     )
 
 
@@ -396,6 +447,10 @@ def main(argv=None):
     if args.plan:
         if args.init:
             raise UserError("--plan is of training from nothing; leave out --init")
+        if args.objective not in (None, "contrastive"):
+            raise UserError(f"--plan is of --objective contrastive, not {args.objective}")
+        if args.projection == "mlp":
+            raise UserError("--plan is of --projection linear, not mlp")
         print_plan(args)
         return 0
     with process_group.member(args.device) as device:
@@ -424,7 +479,7 @@ def main(argv=None):
             scaler.load_state_dict(saved["scaler"])
         saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)
-        log = RunLog(args.out, args.log_every, monitor.step)
+        log = RunLog(args.out, args.log_every, monitor.step, args.objective)
         print_header(args, model, tokenizer, pairs, monitor, device)
 
         def save():

@@ -3,6 +3,7 @@
 model/         CLIP itself: the two towers
 bpe/           text to token ids
 loss.py        the contrastive loss (figure 3); its kernels are in the package kernels
+objectives/    what the paper compared that loss with, and SigLIP
 distributed/   collectives and process groups, for many GPUs
 data/          pairs of pictures and captions, and batches of them
 training/      the recipe: optimizer, schedule, micro-batches, checkpoints

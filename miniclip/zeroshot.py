@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
 from miniclip.data.transforms import evaluation
+from miniclip.objectives import shared_space
 
 
 def readable_pictures(source, indices):
@@ -35,14 +36,11 @@ def _encode(model, encode, batches):
 
     The model is in evaluation mode meanwhile; the batches are moved to its device.
     """
-    device, was_training = model.logit_scale.device, model.training
+    device, was_training = next(model.parameters()).device, model.training
     model.eval()
-    features = [
-        torch.zeros(0, model.config["embed_dim"]),
-        *(encode(batch.to(device), normalize=True).float().cpu() for batch in batches),
-    ]
+    features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
     model.train(was_training)
-    return torch.cat(features)
+    return torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
 
 
 def encode_images(model, source, indices, batch_size=256):
@@ -90,6 +88,17 @@ def classifier_weights(model, tokenizer, names, templates):
     features = encode_texts(model, tokenizer, sentences)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
     return F.normalize(mean, dim=1).T
+
+
+def name_scores(model, tokenizer, features, names, templates):
+    """How well each name fits each picture, for a model of any objective: (K, classes) fp32.
+
+    features: (K, ...), what encode_images gave. With a shared space the cosine to classifier_weights,
+    else the mean over the templates of the name's log-likelihood, or that of its words.
+    """
+    if shared_space(model):
+        return features @ classifier_weights(model, tokenizer, names, templates)
+    return model.name_scores(features, tokenizer, names, templates)
 
 
 def classify(images, weights):

@@ -12,6 +12,7 @@ FLOORS = [
     ["miniclip.common"],
     ["miniclip.model", "miniclip.bpe", "miniclip.distributed"],
     ["miniclip.loss"],
+    ["miniclip.objectives"],
     ["miniclip.data"],
     ["miniclip.training"],
     ["miniclip.weights"],

@@ -158,7 +158,8 @@ class EvalContext:
     def zero_shot_right(self, split):
         """{index: whether zero-shot is right} of a split of the labelled pictures."""
         x, y, kept = self.encode_labelled(split)
-        return dict(zip(kept, (classify(x, self.weights) == y).tolist()))
+        scores = self.features.scores(x, self.labelled.class_names, self.templates)
+        return dict(zip(kept, (scores.argmax(1) == y).tolist()))
 
     @functools.cached_property
     def classes_and_shots(self):

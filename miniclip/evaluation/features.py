@@ -18,8 +18,13 @@ from PIL import __version__ as pillow
 from tqdm import tqdm
 
 from miniclip.data import cache
-from miniclip.model.clip import CLIP
-from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
+from miniclip.objectives import from_config, shared_space
+from miniclip.zeroshot import (
+    classifier_weights,
+    encode_images,
+    name_scores,
+    readable_pictures,
+)
 
 
 def picture_source(pictures):
@@ -52,12 +57,19 @@ class FeatureCache:
         """classifier_weights(names, templates): (E, classes) fp32."""
         return self._classifier(tuple(names), tuple(templates))
 
+    def scores(self, images, names, templates):
+        """name_scores of `images`, what self.images gave: (K, classes) fp32."""
+        if shared_space(self.model):
+            return images @ self.classifier(names, templates)
+        return name_scores(self.model, self.tokenizer, images, names, templates)
+
     def untrained(self, seed=0):
         """The same architecture with random weights, as another FeatureCache."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model = CLIP.from_config(self.model.config)
-        return FeatureCache(model.to(self.model.logit_scale.device).eval(), self.tokenizer)
+            model = from_config(self.model.config)
+        device = next(self.model.parameters()).device
+        return FeatureCache(model.to(device).eval(), self.tokenizer)
 
 
 def model_digest(model):

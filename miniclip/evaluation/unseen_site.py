@@ -63,9 +63,9 @@ class UnseenSite:
         self.known, self.own = labelled(pairs, "train", self.names)
 
     def scores(self, indices, names, templates=None):
-        """Cosines of pictures with the names' classifier: (K, classes) fp32."""
+        """How well each name fits each picture, zeroshot.name_scores: (K, classes) fp32."""
         images, _ = self.features.images(self.pairs, indices)
-        return images @ self.features.classifier(names, templates or self.templates)
+        return self.features.scores(images, names, templates or self.templates)
 
     @functools.cached_property
     def zero_shot(self):

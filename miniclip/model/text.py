@@ -22,6 +22,12 @@ def at_end_token(x, tokens):
     return x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
 
 
+def is_word(tokens):
+    """Whether each token stands between the start and the end token: (N, L) int64 -> (N, L) bool."""
+    position = torch.arange(tokens.shape[1], device=tokens.device)
+    return (position > 0) & (position < tokens.argmax(dim=1, keepdim=True))
+
+
 class TextTransformer(nn.Module):
     """(N, L) int64 token ids, L <= context_length -> (N, embed_dim) sentence embeddings.
 

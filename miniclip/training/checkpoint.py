@@ -142,8 +142,10 @@ def resume_options(args, saved):
 
     Raises UserError when an option was given on the command line and differs from the saved one.
     """
+    # what there was before these were options
+    options = {"objective": "contrastive", "projection": "linear"} | saved["options"]
     for name, now in run_options(args).items():
-        then = saved["options"].get(name)
+        then = options.get(name)
         if now is not None and now is not False and now != then:  # a given 0 counts
             before = (
                 f"without {flag(name)}" if then in (None, False) else f"with {flag(name)} {then}"
@@ -151,4 +153,4 @@ def resume_options(args, saved):
             raise UserError(
                 f"{args.out} was started {before}, not with {now}; choose another --out"
             )
-    vars(args).update(saved["options"])
+    vars(args).update(options)

@@ -8,7 +8,7 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from miniclip.training.logging import read_log
+from miniclip.training.logging import chance_is_log_n, read_log
 
 # key of log.jsonl -> title
 PANELS = {
@@ -26,13 +26,15 @@ def draw_curves(log, path):
     steps = [line["step"] for line in lines]
     figure = Figure(figsize=(10, 5.6), layout="constrained")
     for axis, (key, title) in zip(figure.subplots(2, 2).flat, PANELS.items()):
-        axis.plot(steps, [line[key] for line in lines], color="#1f4e79", linewidth=1.2)
+        axis.plot(
+            steps, [line.get(key, math.nan) for line in lines], color="#1f4e79", linewidth=1.2
+        )
         axis.set_title(title, loc="left", fontsize=10)
         axis.set_xlabel("step", fontsize=8)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-        if key == "loss" and lines:
+        if key == "loss" and lines and chance_is_log_n(lines[-1]):
             chance = math.log(lines[-1]["batch_size"])
             axis.axhline(chance, color="#999999", linestyle="--", linewidth=1)
             axis.annotate("log N: chance", (steps[-1], chance), **LABEL)

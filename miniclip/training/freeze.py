@@ -9,10 +9,11 @@ Lesson: lessons/17_finetuning.md.
 
 
 def tower_of(name):
-    """The tower that a parameter belongs to: "image", "text", or None for the scale."""
-    if name == "logit_scale":
+    """The tower that a parameter belongs to: "image", "text", or None for the scale (and SigLIP's
+    bias)."""
+    if name in ("logit_scale", "logit_bias"):
         return None
-    return "image" if name.startswith("visual.") else "text"
+    return "image" if name.startswith(("visual.", "heads.image.")) else "text"
 
 
 def freeze(model, tower):

@@ -27,6 +27,7 @@ def print_header(args, model, tokenizer, pairs, monitor, device):
         f"{tokenizer.vocab_size:,} tokens",
         f"batch {monitor.batch_size:,}",
         length,
+        *([] if args.objective == "contrastive" else [f"objective {args.objective}"]),
         f"{args.precision} on {dist_info()[1]} x {device.type}",
     ]
     if args.init:
@@ -53,8 +54,8 @@ class RunLog:
     steps, which the resumed run takes again: their lines are removed.
     """
 
-    def __init__(self, out, every, step):
-        self.path, self.every = out / "log.jsonl", every
+    def __init__(self, out, every, step, objective="contrastive"):
+        self.path, self.every, self.objective = out / "log.jsonl", every, objective
         self.last = time.monotonic(), step  # of the last line
         if dist_info()[0] == 0:
             kept = [line for line in read_log(self.path) if line["step"] <= step]
@@ -70,13 +71,14 @@ class RunLog:
         now, (before, step_before) = time.monotonic(), self.last
         step_ms = 1000 * (now - before) / (step - step_before)
         self.last = now, step
+        features = result.image is not None  # an objective without a shared space has none
         line = {
             "step": step,
             "epoch": step / monitor.steps_per_epoch,
             "loss": result.loss.item(),
-            "scale": result.scale.item(),
+            "scale": result.scale.item() if features else None,
             "lr": lr,
-            "accuracy": in_batch_accuracy(result.image, result.text),
+            "accuracy": in_batch_accuracy(result.image, result.text) if features else None,
             "grad_norm": result.grad_norm.item(),
             "batch_size": monitor.batch_size,
             "skipped_steps": monitor.skipped_steps,
@@ -84,21 +86,31 @@ class RunLog:
             "step_ms": step_ms,
             "pairs_per_s": 1000 * monitor.batch_size / step_ms,
         }
+        if self.objective != "contrastive":
+            line["objective"] = self.objective
+        line = {name: value for name, value in line.items() if value is not None}
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         left = min(
             (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
         )
+        log_n = f" (log N {math.log(monitor.batch_size):.2f})" if chance_is_log_n(line) else ""
+        scale = f"scale {line['scale']:.1f} | " if features else ""
+        accuracy = f"accuracy {line['accuracy']:.2f} | " if features else ""
         skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
         print(
             f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
             f"epoch {line['epoch']:.1f} | "
-            f"loss {line['loss']:.4f} (log N {math.log(monitor.batch_size):.2f}) | "
-            f"scale {line['scale']:.1f} | lr {lr:.1e} | accuracy {line['accuracy']:.2f} | "
+            f"loss {line['loss']:.4f}{log_n} | {scale}lr {lr:.1e} | {accuracy}"
             f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
             f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,
         )
+
+
+def chance_is_log_n(line):
+    """Whether the loss in a line of the log is log N for features that say nothing."""
+    return line.get("objective", "contrastive").startswith("contrastive")
 
 
 @torch.no_grad()

@@ -14,7 +14,8 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.data.transforms import MEAN
-from miniclip.model.clip import CLIP, MODELS
+from miniclip.model.clip import MODELS
+from miniclip.objectives import from_config
 
 RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
@@ -35,10 +36,20 @@ KNOWN = """image_size layers width patch_size head_width mlp_ratio context_lengt
 
 
 def on_meta(config):
-    """CLIP of a config that was found in a file, without memory for its weights; its .config is
-    complete. Raises what CLIP raises for an impossible one."""
+    """The model of a config that was found in a file, without memory for its weights; its .config is
+    complete. Raises what its class raises for an impossible one."""
     with torch.device("meta"):
-        return CLIP.from_config(config)
+        return from_config(config)
+
+
+def must_be_clip(model):
+    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
+    for option in ("objective", "projection"):
+        if option in model.config:
+            raise UserError(
+                f"this model was trained with --{option} {model.config[option]}, and only CLIP itself "
+                "can be written for other libraries"
+            )
 
 
 def must_match(path, state, want, model=None):

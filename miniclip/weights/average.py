@@ -31,11 +31,13 @@ def interpolate(start, tuned, alpha):
 def check_alike(names, configs):
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
-    for key in first.keys() - {"name", "checkpointing"}:
-        unknown = key == "tokenizer" and None in (first[key], second[key])
-        if first[key] != second[key] and not unknown:
+    plain = {"objective": "contrastive", "projection": "linear"}
+    first, second = plain | first, plain | second
+    for key in sorted(first.keys() - {"name", "checkpointing"}):
+        pair = first[key], second.get(key)
+        if pair[0] != pair[1] and not (key == "tokenizer" and None in pair):
             raise UserError(
-                f"{one} and {other} cannot be averaged: their {key} is {first[key]} and {second[key]}"
+                f"{one} and {other} cannot be averaged: their {key} is {pair[0]} and {pair[1]}"
             )
 
 

@@ -16,8 +16,8 @@ import torch
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, replacing
 from miniclip.data.transforms import evaluation
-from miniclip.model.clip import CLIP
 from miniclip.model.vit import resize_positions
+from miniclip.objectives import from_config
 from miniclip.training import checkpoint
 from miniclip.weights import files, huggingface
 from miniclip.weights.architecture import (
@@ -25,6 +25,7 @@ from miniclip.weights.architecture import (
     RELEASED_TOKENS,
     config_beside,
     config_from_shapes,
+    must_be_clip,
     must_match,
     on_meta,
     released,
@@ -83,7 +84,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     config["image_size"] = image_size or config["image_size"]
     state = _checked(path, config, _resized(path, config, state))
     with torch.random.fork_rng(devices=[]):  # the random state stays as it was
-        model = CLIP.from_config(config)
+        model = from_config(config)
     model.load_state_dict(state)
     model.to(device).eval()
     return (
@@ -101,6 +102,7 @@ def save_openclip(model, path, any_tokenizer=False):
     vocabulary than open_clip's too; whoever uses the file must bring that tokenizer.
     Raises UserError when open_clip has no config for the model, or would feed it other ids.
     """
+    must_be_clip(model)
     named = released(model.config)
     if named is None:
         raise UserError(

@@ -21,7 +21,13 @@ import torch
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, replacing, write_json
 from miniclip.data.transforms import MEAN, STD
-from miniclip.weights.architecture import RELEASED_TOKENS, must_match, on_meta, released
+from miniclip.weights.architecture import (
+    RELEASED_TOKENS,
+    must_be_clip,
+    must_match,
+    on_meta,
+    released,
+)
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
 
 # whole names first, then parts of the others
@@ -130,6 +136,7 @@ def save_huggingface(model, folder, tokenizer=None):
     the model was trained with that. Raises UserError for a ResNet, for a model of another
     vocabulary whose tokenizer is not given, and for a folder with files of another model.
     """
+    must_be_clip(model)
     config, folder = model.config, Path(folder)
     if config["vision_patch"] is None:
         raise UserError(

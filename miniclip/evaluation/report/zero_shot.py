@@ -6,6 +6,7 @@ from miniclip.evaluation.confidence import accuracy, scores
 from miniclip.evaluation.context import GENERIC
 from miniclip.evaluation.features import encode_examples, examples, nearest_neighbour, raw_pixels
 from miniclip.evaluation.report import plots
+from miniclip.objectives import shared_space
 from miniclip.zeroshot import choose_caption, classify
 
 TONES = [f"{t} skin tone" for t in ("light", "medium-light", "medium", "medium-dark", "dark")]
@@ -27,7 +28,7 @@ def write(context):
         f"ensemble of {len(templates)} templates": templates,
     }
     by_prompt = {
-        prompt: scores(x @ context.features.classifier(home.class_names, some), y)
+        prompt: scores(context.features.scores(x, home.class_names, some), y)
         for prompt, some in prompts.items()
     }
     supervised = {}
@@ -53,11 +54,12 @@ def write(context):
         plots.draw_prompts,
         by_prompt,
     )
+    tones = hasattr(context.pairs, "tones") and shared_space(context.features.model)
     return (
         {"classes": len(home.class_names)}
         | by_prompt
         | supervised
-        | (polysemy(context) if hasattr(context.pairs, "tones") else {})
+        | (polysemy(context) if tones else {})
     )
 
 

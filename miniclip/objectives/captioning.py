@@ -1,0 +1,58 @@
+"""Predict the caption word by word from the picture (VirTex: Desai and Johnson 2021)."""
+
+import torch
+from einops import rearrange
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.common import UserError
+from miniclip.objectives.predictive import Predictive
+
+
+class Captioning(Predictive):
+    """A causal Transformer, CLIP's text tower, that has the cells of the picture's grid before the text.
+
+    The ResNet's last grid takes the place of its attention pool. The loss of a pair is -log p(caption |
+    picture), summed over its words and the end; so is a name's score, its log-likelihood.
+    Lower bound of the loss on a batch: 0, when no picture occurs twice with other captions; else the
+    entropy of the captions given the picture.
+    VirTex adds: a second decoder that reads the caption from its end, with the same embeddings; decoders
+    that attend to the grid in a layer of their own instead of having it before the text; beam search.
+    """
+
+    objective = "captioning"
+
+    def build(self, clip):
+        if not hasattr(self.visual, "attnpool"):
+            raise UserError(
+                f"--objective {self.objective} reads the last grid of a ResNet, and this model has a ViT"
+            )
+        pool = self.visual.attnpool
+        self.cells, self.visual.attnpool = pool.grid**2, nn.Flatten()
+        self.grid_projection = nn.Linear(pool.k_proj.in_features, self.config["text_width"])
+        for name in ("token_embedding", "positional_embedding", "transformer", "ln_final"):
+            setattr(self, name, getattr(clip, name))
+
+    def encode_image(self, images, normalize=False):
+        """The cells of the grid: (N, 3, H, W) -> (N, channels * cells)."""
+        return self.visual(images)
+
+    def read(self, features, text):
+        """Activations at the text's positions: (N, channels * cells), (N, L, D) embedded -> (N, L, D)."""
+        grid = self.grid_projection(rearrange(features, "n (d s) -> n s d", s=self.cells))
+        text = text + self.positional_embedding[: text.shape[1]]
+        x = self.transformer(torch.cat([grid.to(text.dtype), text], 1))  # (N, cells + L, D)
+        return self.ln_final(x[:, self.cells :])
+
+    def log_losses(self, x, words):
+        """-log p of words (...) int64 by the activations x (..., D); the embeddings are the softmax's
+        weights."""
+        logits = (x @ self.token_embedding.weight.T).float()
+        return F.cross_entropy(logits.flatten(0, -2), words.flatten(), reduction="none")
+
+    def pair_losses(self, features, tokens):
+        """-log p(caption | picture): (N, channels * cells), (N, L) int64 -> (N,)."""
+        x, following = self.read(features, self.token_embedding(tokens))[:, :-1], tokens[:, 1:]
+        losses = self.log_losses(x, following).view(following.shape)
+        position = torch.arange(1, tokens.shape[1], device=tokens.device)
+        return losses.where(position <= tokens.argmax(dim=1, keepdim=True), 0).sum(1)

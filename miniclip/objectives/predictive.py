@@ -1,0 +1,73 @@
+"""What the objectives that predict the caption from the picture have in common (CLIP, section 2.3)."""
+
+import torch
+from torch import nn
+
+from miniclip.common import UserError
+from miniclip.model.clip import CLIP
+
+ROWS = 512  # pairs of a picture and a name that are scored at a time
+
+
+class Predictive(nn.Module):
+    """CLIP's picture tower, and something that predicts words from it.
+
+    The loss of a pair is -log p(caption | picture) or that of the caption's words, and the score of a
+    name is the same without the sign. So the loss of a batch is a mean over its pairs, and micro-batches
+    are exact but for batch norm. config: that of CLIP, whose picture tower has the same first weights
+    for the same seed. A subclass defines build, encode_image and pair_losses.
+    """
+
+    shared_space = False
+
+    def __init__(self, **config):
+        super().__init__()
+        clip = CLIP(**config)
+        self.visual = clip.visual
+        self.config = clip.config | {"objective": self.objective}
+        self.build(clip)
+
+    def build(self, clip):
+        """Add what predicts the words; `clip` has a new text tower whose parts may be taken."""
+
+    def encode_image(self, images, normalize=False):
+        """(N, 3, H, W) -> (N, K), what the words are predicted from. normalize: has no meaning here,
+        since these features are compared with nothing."""
+        raise NotImplementedError
+
+    def pair_losses(self, features, tokens):
+        """encode_image's features (N, K) and tokens (N, L) int64 -> (N,), in nats."""
+        raise NotImplementedError
+
+    def forward(self, images, tokens):
+        """The losses of the pairs, (N,)."""
+        return self.pair_losses(self.encode_image(images), tokens)
+
+    def batch_loss(self, images, tokens):
+        """The mean loss of a batch, 0-d: images (N, 3, H, W), tokens (N, L) int64."""
+        return self(images, tokens).mean()
+
+    def encode_text(self, tokens, normalize=False):
+        """Raises UserError: a text has no features of its own here."""
+        raise UserError(
+            f"a model trained with --objective {self.objective} has no space that pictures and texts "
+            "share, so it does zero-shot only, no retrieval and no search"
+        )
+
+    @torch.inference_mode()
+    def name_scores(self, features, tokenizer, names, templates):
+        """The mean over the templates of -pair_losses of each picture with each name: (K, classes)
+        fp32 on the CPU. features: (K, ...), what encode_image gave."""
+        device = next(self.parameters()).device
+        texts = [template.replace("{}", name) for name in names for template in templates]
+        scores = torch.empty(len(features), len(texts))
+        for rows in torch.arange(len(features)).split(ROWS):
+            some = features[rows].to(device)
+            for k, text in enumerate(texts):
+                tokens = tokenizer([text], trim=True).to(device).expand(len(rows), -1)
+                scores[rows, k] = -self.name_losses(some, tokens).float().cpu()
+        return scores.unflatten(1, (len(names), len(templates))).mean(2)
+
+    def name_losses(self, features, tokens):
+        """pair_losses as name_scores takes it, which may be more exact than in training."""
+        return self.pair_losses(features, tokens)

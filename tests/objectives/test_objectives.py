@@ -1,0 +1,360 @@
+"""Laws of every objective: the lower bound that its docstring states, and where it comes from."""
+
+import math
+
+import pytest
+import torch
+
+from miniclip.bpe import Tokenizer
+from miniclip.model.clip import create_model
+from miniclip.objectives import OBJECTIVES, create, ngrams
+from miniclip.training.grad_cache import predictive_step
+from miniclip.training.recipe import MAX_LOGIT_SCALE
+from miniclip.zeroshot import name_scores
+
+NAMES, FEWEST = list(OBJECTIVES), 2
+APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
+WORDS = ("red green blue pink", "round square thin tall", "house tree car cup")
+CAPTIONS = [
+    f"{a} {b} {c}" for a in WORDS[0].split() for b in WORDS[1].split() for c in WORDS[2].split()
+]
+TOKENIZER = Tokenizer.train(CAPTIONS, 620, context_length=16)
+TINY = dict(
+    vocab_size=TOKENIZER.vocab_size,
+    image_size=16,
+    vision_layers=[1],
+    vision_width=8,
+    vision_heads=2,
+    embed_dim=64,
+    text_width=64,
+    text_heads=2,
+    context_length=16,
+)
+
+
+def tiny(objective, seed=0, texts=CAPTIONS, **more):
+    torch.manual_seed(seed)
+    model = create(objective, "rn_icons_xs", **TINY | more).train()
+    if objective == "ngrams":
+        model.learn_dictionary(TOKENIZER(list(texts), trim=True), FEWEST)
+    return model
+
+
+def pictures(n, seed=0):
+    return torch.randn(n, 3, 16, 16, generator=torch.Generator().manual_seed(seed))
+
+
+def steps(model, images, tokens, count, lr=3e-3):
+    """Train with Adam and the clamp of train.py; yields the loss before each step."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    for step in range(count):
+        for group in optimizer.param_groups:
+            group["lr"] = lr * min(1, (step + 1) / 10)
+        optimizer.zero_grad()
+        loss = model.batch_loss(images, tokens)
+        loss.backward()
+        optimizer.step()
+        if model.shared_space:
+            with torch.no_grad():
+                model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+        yield loss.item()
+
+
+def shared_out(a, b):
+    """min over distributions q of -sum log(a_i + b_i q_i): fill up from the lowest, by bisection."""
+    low, high = 0.0, 2 + max(x / y for x, y in zip(a, b))
+    for _ in range(100):
+        level = (low + high) / 2
+        if sum(max(0, level - x / y) for x, y in zip(a, b)) > 1:
+            high = level
+        else:
+            low = level
+    return -sum(math.log(x + y * max(0, low - x / y)) for x, y in zip(a, b))
+
+
+def bound_of_ngrams(captions):
+    """From strings alone: which n-grams occur FEWEST times or more, and which words follow which."""
+    count, total = {}, 0.0
+    for words in map(str.split, captions):
+        for n in (2, 3):
+            for i in range(len(words) - n + 1):
+                gram = tuple(words[i : i + n])
+                count[gram] = count.get(gram, 0) + 1
+    kept = {gram for gram, c in count.items() if c >= FEWEST}
+    for words in map(str.split, captions):
+        a, b = [0.0] * len(words), [1.0] * len(words)
+        for n in (2, 3):
+            for i in range(n - 1, len(words)):
+                gram = tuple(words[i - n + 1 : i + 1])
+                if any(other[:-1] == gram[:-1] for other in kept if len(other) == n):
+                    a[i] = ngrams.SHARE * (gram in kept) + (1 - ngrams.SHARE) * a[i]
+                    b[i] *= 1 - ngrams.SHARE
+        total += shared_out(a, b)
+    return total / len(captions)
+
+
+def bound(objective, scale, n):
+    """The lower bound that the docstring states, on n captions of CAPTIONS, all different."""
+    c = n / (n - 1)
+    if objective.startswith("contrastive"):
+        return math.log1p((n - 1) * math.exp(-scale * c))
+    if objective == "sigmoid":
+        m = torch.linspace(-20, 2 * scale, 40_001, dtype=torch.float64)
+        softplus = torch.nn.functional.softplus
+        return (softplus(-m) + (n - 1) * softplus(m - scale * c)).min().item()
+    if objective == "bag_of_words":
+        return math.log(3)
+    return bound_of_ngrams(CAPTIONS) if objective == "ngrams" else 0.0
+
+
+# steps within which the law held, and half as many again
+STEPS = dict(contrastive=75, contrastive_bow=75, sigmoid=250, bag_of_words=125, ngrams=90, captioning=100, masked_words=300)  # fmt: skip
+FAST = ("contrastive_bow", "bag_of_words", "ngrams")
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in NAMES],
+)
+def test_training_reaches_the_stated_bound(objective):
+    """64 pairs with one caption each: at most 2 % of the way to the lower bound is left."""
+    model, images, tokens = tiny(objective), pictures(64), TOKENIZER(CAPTIONS, trim=True)
+    lowest, losses = bound(objective, 100.0, 64), []
+    for loss in steps(model, images, tokens, STEPS[objective]):
+        losses.append(loss)
+        assert loss > lowest - 1e-4, f"{loss} is below the bound {lowest}"
+        # the mean of three steps: masked words takes the three words of a caption in turn
+        left = (sum(losses[-3:]) / 3 - lowest) / (losses[0] - lowest)
+        if len(losses) > 3 and left <= 0.02:
+            return
+    raise AssertionError(f"{objective}: {left:.3f} of the way is left after {len(losses)} steps")
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "contrastive_bow", "sigmoid"])
+def test_no_features_have_a_loss_below_the_bound(objective):
+    """The bound at a scale is that of a simplex, which is reached, and random features are above."""
+    n, model = 6, tiny(objective)
+    centred = torch.eye(n, dtype=torch.float64) - 1 / n
+    for scale in (1.0, 3.0, 10.0):
+        log_scale, lowest = torch.tensor(math.log(scale)).double(), bound(objective, scale, n)
+        if objective == "sigmoid":  # the best bias, searched for
+            found = []
+            for b in torch.linspace(-2 * scale - 5, 2 * scale + 5, 4001):
+                model.logit_bias.data = b.double()
+                found.append(model.features_loss(centred, centred, log_scale).item())
+            reached = min(found)
+        else:
+            reached = model.features_loss(centred, centred, log_scale).item()
+        assert reached == pytest.approx(lowest, rel=1e-4)
+        for seed in range(20):
+            x, y = torch.randn(2, n, 8, generator=torch.Generator().manual_seed(seed)).double()
+            assert model.features_loss(x, y, log_scale) > lowest
+
+
+def test_the_sigmoid_loss_is_the_sum_over_all_pairs():
+    model, total = tiny("sigmoid").double(), 0.0
+    x, y = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(0)).double()
+    for i in range(5):
+        for j in range(5):
+            cosine = torch.cosine_similarity(x[i], y[j], dim=0).item()
+            z = 1 if i == j else -1
+            total += math.log1p(math.exp(-z * (10 * cosine - 10))) / 5
+    found = model.features_loss(x, y, torch.tensor(10.0).double().log())
+    assert found.item() == pytest.approx(total)
+    assert model.features_loss(x, y, model.logit_scale).item() == pytest.approx(total)
+
+
+def test_a_bag_of_words_has_no_order_and_no_padding():
+    model = tiny("contrastive_bow").eval()
+    one, other = TOKENIZER(["red round house", "house red round"], trim=True)
+    long = TOKENIZER("red round house")
+    assert torch.allclose(model.encode_text(one[None]), model.encode_text(other[None]), atol=1e-6)
+    assert torch.allclose(model.encode_text(one[None]), model.encode_text(long), atol=1e-6)
+    assert not torch.allclose(
+        model.encode_text(long), model.encode_text(TOKENIZER("red round tree"))
+    )
+
+
+def test_the_targets_of_a_bag_of_words_are_k_hot():
+    """Against the cross-entropy with targets that are written out; a word twice counts once."""
+    model = tiny("bag_of_words").double().eval()
+    tokens = TOKENIZER(["red red house", "cup"], trim=True)
+    features = model.encode_image(pictures(2).double())
+    red, house, cup = (TOKENIZER.encode(word)[0] for word in ("red", "house", "cup"))
+    wanted = torch.stack([-(features[0, red] + features[0, house]) / 2, -features[1, cup]])
+    assert torch.allclose(model.pair_losses(features, tokens), wanted)
+    assert torch.allclose(features.exp().sum(1), torch.ones(2), atol=1e-5)
+
+
+@pytest.mark.parametrize("before", ["", "red", "blue round", "car", "house red", "tree blue"])
+def test_the_smoothed_probabilities_of_the_next_word_sum_to_one(before):
+    """Whether the dictionary knows the words before (red, blue round) or not."""
+    model = tiny("ngrams").eval()
+    assert model.config["ngrams"][0] == 32 and len(model.keys2) == 32
+    V, ids = TOKENIZER.vocab_size, TOKENIZER.encode(before)
+    features = 3 * model.encode_image(pictures(1))
+    features = torch.cat(
+        [features[:, :V].log_softmax(1), ngrams.softmax_of_groups(
+            features[:, V : V + 32], model.keys2 // V, V), features[:, V + 32 :]], 1
+    )  # fmt: skip
+    rows = torch.tensor([[TOKENIZER.start, *ids, w, TOKENIZER.end] for w in range(V - 2)])
+    of_text = model.pair_losses(features.expand(len(rows), -1), rows)
+    if ids:
+        alone = torch.tensor([[TOKENIZER.start, *ids, TOKENIZER.end]])
+        of_text = of_text - model.pair_losses(features, alone)
+    ends = features[0, [V - 2, V - 1]].exp().sum().item()  # start and end are words of the softmax
+    share = 1 - ngrams.SHARE if before in ("red", "blue round", "house red", "tree blue") else 1
+    assert (-of_text).exp().sum().item() == pytest.approx(1 - share * ends, abs=1e-4)
+
+
+def test_the_dictionary_holds_what_occurs_twice():
+    texts = ["a b c d", "x b c d", "x b q"]
+    tokenizer = Tokenizer.train(texts, 560)
+    model = create("ngrams", "rn_icons_xs", **TINY | dict(vocab_size=tokenizer.vocab_size))
+    model.learn_dictionary(tokenizer(texts, trim=True), 2)
+    assert model.config["ngrams"] == [3, 1]  # b c, c d, x b; b c d
+    b, c, d = (tokenizer.encode(w)[0] for w in "bcd")
+    V = tokenizer.vocab_size
+    assert b * V + c in model.keys2 and c * V + d in model.keys2
+    assert model.keys3.tolist() == [model.keys2.tolist().index(b * V + c) * V + d]
+
+
+@pytest.mark.parametrize("objective", APART)
+def test_padding_changes_no_loss_and_the_mean_is_that_of_the_batch(objective):
+    model, images = tiny(objective).eval(), pictures(4)
+    texts = ["red round house", "cup", "tall tree", "blue thin car"]
+    trimmed, whole = TOKENIZER(texts, trim=True), TOKENIZER(texts)
+    with torch.no_grad():
+        losses = model(images, trimmed)
+        assert torch.allclose(losses, model(images, whole), atol=1e-5)
+        assert losses.shape == (4,)
+        assert model.batch_loss(images, whole).item() == pytest.approx(losses.mean().item(), 1e-5)
+
+
+def test_the_probabilities_of_all_captions_sum_to_one_at_most():
+    """Captioning is a distribution over texts: the empty one and those of one and two words of a
+    vocabulary cut to a few, summed over everything that can follow, are at most 1 and near it."""
+    model = tiny("captioning").eval()
+    start, end, V = TOKENIZER.start, TOKENIZER.end, TOKENIZER.vocab_size
+    with torch.no_grad():
+        features = model.encode_image(pictures(1))
+        x = model.read(features, model.token_embedding(torch.tensor([[start]])))[:, 0]
+        every = -model.log_losses(x.expand(V, -1), torch.arange(V))
+        assert every.exp().sum().item() == pytest.approx(1, abs=1e-5)
+        empty = model.pair_losses(features, torch.tensor([[start, end]]))
+        assert empty.item() == pytest.approx(-every[end].item(), abs=1e-5)
+        # one word: p(word) p(end | word)
+        word = TOKENIZER.encode("red")[0]
+        x = model.read(features, model.token_embedding(torch.tensor([[start, word]])))[:, 1]
+        then = model.log_losses(x, torch.tensor([end])).item()
+        loss = model.pair_losses(features, torch.tensor([[start, word, end]])).item()
+        assert loss == pytest.approx(-every[word].item() + then, abs=1e-5)
+
+
+def test_a_masked_word_is_not_read_and_the_others_are():
+    model = tiny("masked_words").eval()
+    rows = TOKENIZER(["red round house", "red tall house", "red round cup"], trim=True)
+    features, second = model.encode_image(pictures(1)).expand(3, -1), torch.tensor([1, 1, 1])
+    with torch.no_grad():
+        text = model.token_embedding(rows)
+        text[:, 2] = model.mask_embedding
+        x = model.read(features, text)[:, -1]
+        by_hand = model.log_losses(x, rows[:, 2])
+    found = model.masked_losses(features, rows, second)
+    assert torch.allclose(found, by_hand, atol=1e-5)
+    assert torch.allclose(x[0], x[1], atol=1e-6), "the masked word itself was read"
+    assert not torch.allclose(x[0], x[2], atol=1e-4), "a later word was not read"
+
+
+def test_the_masked_words_take_turns_and_a_name_is_scored_by_all():
+    model, images = tiny("masked_words"), pictures(1)
+    tokens = TOKENIZER(["red round house"], trim=True)
+    model.eval()
+    with torch.no_grad():
+        features = model.encode_image(images)
+        each = [model.masked_losses(features, tokens, torch.tensor([k])).item() for k in range(4)]
+        assert each[3] == 0  # there is no fourth word
+        assert model.name_losses(features, tokens).item() == pytest.approx(sum(each), rel=1e-5)
+        model.train()
+        turns = [model.pair_losses(features, tokens).item() for _ in range(3)]
+    assert turns == pytest.approx(each[:3]) and model.turn == 3
+
+
+@pytest.mark.parametrize("objective", APART)
+def test_the_score_of_a_name_is_its_loss_with_the_other_sign(objective):
+    model, names = tiny(objective).eval(), ["red round house", "cup", "tall tree"]
+    templates = ["{}", "blue {}"]
+    with torch.no_grad():
+        features = model.encode_image(pictures(5))
+        scores = model.name_scores(features, TOKENIZER, names, templates)
+        assert scores.shape == (5, 3)
+        for k, name in enumerate(names):
+            texts = TOKENIZER([t.replace("{}", name) for t in templates])
+            by_hand = -sum(model.name_losses(features, t.expand(5, -1)) for t in texts) / 2
+            assert torch.allclose(scores[:, k], by_hand, atol=1e-4)
+
+
+@pytest.mark.parametrize("objective", APART)
+def test_micro_batches_have_the_gradients_of_the_whole_batch(objective):
+    """Without batch norm, whose statistics are those of the part: it is in evaluation mode here."""
+    model, images, tokens = tiny(objective).eval(), pictures(6), TOKENIZER(CAPTIONS[:6], trim=True)
+    if objective == "masked_words":  # which word is masked depends on the row in its part
+        tokens = TOKENIZER(["red", "cup", "car", "tree", "blue", "pink"], trim=True)
+    loss = model.batch_loss(images, tokens)
+    wanted = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    parts = list(zip(images.split((1, 3, 2)), tokens.split((1, 3, 2))))
+    found, *none = predictive_step(model, parts, lambda x: x, lambda part: part)
+    assert none == [None] * 3 and found.item() == pytest.approx(loss.item(), rel=1e-5)
+    for (name, p), grad in zip(model.named_parameters(), wanted):
+        if grad is not None:
+            assert torch.allclose(p.grad, grad, rtol=1e-3, atol=1e-5), name
+
+
+@pytest.mark.parametrize("objective", NAMES)
+def test_the_picture_tower_starts_as_that_of_clip(objective):
+    torch.manual_seed(0)
+    clip = create_model("rn_icons_xs", **TINY)
+    own = tiny(objective, texts=()).visual.state_dict()
+    same = clip.visual.state_dict()
+    assert own and all(torch.equal(x, same[name]) for name, x in own.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("objective", NAMES)
+def test_with_permuted_captions_zero_shot_is_at_chance(objective):
+    """Trained on noisy pictures of eight colours, zero-shot names the colour of new ones; with the
+    captions permuted it is right as often as chance."""
+    colours = "red green blue yellow purple orange pink brown".split()
+    tokenizer = Tokenizer.train(2 * colours, 620, context_length=16)
+    assert all(len(tokenizer.encode(name)) == 1 for name in colours)
+    looks = torch.randn(8, 3, 1, 1, generator=torch.Generator().manual_seed(1))
+
+    def draw(n, seed):
+        g = torch.Generator().manual_seed(seed)
+        label = torch.arange(n) % 8
+        return looks[label] + 0.5 * torch.randn(n, 3, 16, 16, generator=g), label
+
+    right = {}
+    for permuted in (False, True):
+        torch.manual_seed(0)
+        model = create(objective, "rn_icons_xs", **TINY | dict(vocab_size=tokenizer.vocab_size))
+        images, label = draw(256, 2)
+        told = label[torch.randperm(256)] if permuted else label
+        tokens = tokenizer([colours[k] for k in told], trim=True)
+        if objective == "ngrams":
+            model.learn_dictionary(tokens)
+        optimizer = torch.optim.Adam(model.train().parameters(), lr=3e-3)
+        for k in range(20):
+            for rows in torch.randperm(256, generator=torch.Generator().manual_seed(k)).split(64):
+                optimizer.zero_grad()
+                model.batch_loss(images[rows], tokens[rows]).backward()
+                optimizer.step()
+        images, label = draw(400, 3)
+        with torch.no_grad():
+            features = model.eval().encode_image(images, normalize=True)
+        found = name_scores(model, tokenizer, features, colours, ["{}"]).argmax(1)
+        right[permuted] = (found == label).float().mean().item()
+    # a model that answers by picture only has a spread of sqrt(1/8 7/8 / 8) over permutations of
+    # the eight classes; three of them, and 0.125 itself
+    assert right[False] > 0.8, right
+    assert right[True] < 0.125 + 3 * math.sqrt(7 / 64 / 8), right
