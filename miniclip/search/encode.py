@@ -19,6 +19,7 @@ from miniclip.common import UserError, number, pick_device
 from miniclip.data.dataset import BadPicture
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
+from miniclip.objectives import shared_space
 from miniclip.weights import files, load
 from miniclip.zeroshot import encode_tensors
 
@@ -45,6 +46,11 @@ def open_encoder(checkpoint, args, activation=None):
     if args.threads:
         torch.set_num_threads(args.threads)
     model, tokenizer, preprocess = load(checkpoint, device, activation)
+    if not shared_space(model):
+        raise UserError(
+            f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
+            "pictures and texts share; search and embed need one"
+        )
     released = files.find(checkpoint).parent == files.RELEASED
     file = checkpoint if released else os.path.abspath(checkpoint)
     return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))

@@ -12,6 +12,7 @@ import miniclip
 import train
 from miniclip.common import UserError
 from miniclip.objectives import OBJECTIVES, shared_space
+from miniclip.search import __main__ as search
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface, save_openclip
 
@@ -81,6 +82,12 @@ def test_without_a_shared_space_the_rest_is_refused_in_one_sentence(objective, t
     for more in (["--search", "red"], ["--task", "retrieval"], ["--average-with", path]):
         with pytest.raises(SystemExit) as stop:
             evaluate.main(["--checkpoint", path, *more])
+        said = capsys.readouterr().err
+        assert stop.value.code == 2 and objective in said and said.count("\n") == 1, said
+    own = str(trained(objective))
+    for command in (["index", own], ["embed", own, own + "/features.npz"]):
+        with pytest.raises(SystemExit) as stop:
+            search.main([*command, "--checkpoint", path])
         said = capsys.readouterr().err
         assert stop.value.code == 2 and objective in said and said.count("\n") == 1, said
     model, tokenizer, _ = miniclip.load(path)
