@@ -75,6 +75,7 @@ def test_checkpointing_changes_no_bit(training):
         assert torch.equal(a, b), f"{name}: counted twice"
 
 
+@pytest.mark.slow  # compiles for seconds
 @pytest.mark.skipif(torch.__version__ < (2, 9), reason="counts twice before 2.9; train.py refuses")
 def test_compiled_checkpointing_counts_each_batch_once_and_has_the_same_gradients():
     plain, checkpointed = small(), small(checkpointing=True)
