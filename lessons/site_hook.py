@@ -14,7 +14,7 @@ QUOTATION = re.compile(r"^```python (\S+\.py):(\S+)$", re.M)
 
 def on_files(files, config):
     """Add docs/, the licence that it links, and a page for each quoted file."""
-    docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".png")]
+    docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".png", ".json")]
     for path in sorted([*docs, *ROOT.glob("miniclip/data/emoji/*.txt")]):
         uri = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, uri, abs_src_path=str(path)))

@@ -42,7 +42,7 @@ def test_equal_features_have_a_loss_of_log_n(n, d):
 
 
 @given(sizes, st.floats(-1, 4))
-def test_perfect_pairs_have_the_least_loss_of_the_scale(n, logit_scale):
+def test_perfect_pairs_have_the_loss_that_the_scale_leaves(n, logit_scale):
     """Matched cosines are 1 and all others 0: log(1 + (n - 1) exp(-scale))."""
     eye = 3 * torch.eye(n, dtype=torch.float64)
     loss = clip_loss(eye, eye, torch.tensor(logit_scale, dtype=torch.float64))

@@ -13,7 +13,8 @@ HINT = "How large may one element be, if a sum of `count` of them has to stay be
 def fixed_shift(scale_log2, count):
     """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
 
-    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum.
+    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum,
+    of which 1 counts as 2.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
     A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to

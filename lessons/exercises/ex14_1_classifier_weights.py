@@ -35,6 +35,9 @@ class Tower:
     def train(self, mode=True):
         return self
 
+    def parameters(self):
+        return iter([self.logit_scale])
+
     def encode_text(self, tokens, normalize=False):
         seeds = [torch.Generator().manual_seed(int(t)) for t in tokens[:, 0]]
         return F.normalize(torch.stack([torch.randn(16, generator=g) for g in seeds]), dim=1)

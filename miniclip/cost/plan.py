@@ -143,7 +143,7 @@ def loss_costs(batch_size, world, width):
     n, e, rows = batch_size, width, math.ceil(batch_size / world)
     # a chunk of gradients in 16 bits; everybody's texts in 16 and their gradients in 32 bits; own
     # images in both
-    scratch = 2 * n * default_chunk(n, torch.float16) + 6 * e * (n + rows)
+    scratch = 2 * n * min(default_chunk(n, torch.float16), rows) + 6 * e * (n + rows)
     return {
         "all rows on every GPU": dict(flop=6 * n * n * e, bytes=4 * 4 * n * n),
         # its images against all texts, and its texts against all images: each similarity twice

