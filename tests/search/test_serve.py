@@ -1,5 +1,6 @@
 """The page of an index: its answers, what it refuses to send, and the page in a real browser."""
 
+import functools
 import io
 import json
 import os
@@ -356,7 +357,9 @@ def test_the_page_in_a_browser(browser, folder, search):
     index, encoder, client = search
     command = [sys.executable, "-m", "miniclip.search", "serve", str(folder), "--port", "0"]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    server = subprocess.Popen(command, cwd=ROOT, **pipes)
+    # a shell's background job, as which these tests may run, ignores SIGINT, and so would its children
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    server = subprocess.Popen(command, cwd=ROOT, preexec_fn=heed, **pipes)
     try:
         line = server.stdout.readline()
         assert f"{COUNT} pictures: " in line, server.communicate()
