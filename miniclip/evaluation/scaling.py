@@ -100,6 +100,7 @@ def plan(held_out_sites, steps=None):
     contrastive = functools.partial(Run, CONTRASTIVE, steps=steps or STEPS[CONTRASTIVE])
     others = tuple(site for site in SETS if site not in {*TEST, *held_out_sites, *HOMES})
     smallest, *_ = STEP_S
+    short = () if steps else SHORT
     few = {"model": SMALL, "pairs": OF_PICTURES}
     return {
         "model": [contrastive(model=model) for model in STEP_S],
@@ -112,7 +113,7 @@ def plan(held_out_sites, steps=None):
                 for home in HOMES
                 for model in STEP_S
             ),
-            *(Run(SUPERVISED, smallest, n, home=home) for home in HOMES for n in SHORT),
+            *(Run(SUPERVISED, smallest, n, home=home) for home in HOMES for n in short),
         ],
         "pixels": [Run(PIXELS, None, 0, home=home) for home in HOMES],
     }
