@@ -160,8 +160,8 @@ def resolve_options(args, saved, start, device):
     if args.model not in MODELS and not start:
         create_model(args.model)  # raises UserError with the names there are, and the nearest
     defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
-    plain = {"objective": "contrastive", "projection": "linear"}
-    defaults |= {k: start["config"].get(k, v) if start else v for k, v in plain.items()}
+    begun = objectives.PLAIN | (start["config"] if start else {})
+    defaults |= {name: begun[name] for name in objectives.PLAIN}
     if device.type == "cuda":
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.steps or args.minutes:
@@ -214,9 +214,9 @@ def check_objective(args, start):
     """Raise UserError where --objective or --projection excludes another option, or is not that of
     the weights to start from."""
     world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
-    for option, plain in (("objective", "contrastive"), ("projection", "linear")):
-        then, now = start and start["config"].get(option, plain), getattr(args, option)
-        if start and then != now:
+    for option, plain in objectives.PLAIN.items():
+        now = getattr(args, option)
+        if start and (then := start["config"].get(option, plain)) != now:
             raise UserError(f"--init {args.init} was trained with --{option} {then}, not {now}")
     for wrong, sentence in (
         (

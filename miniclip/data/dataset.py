@@ -16,7 +16,7 @@ import numpy as np
 from miniclip.common import UserError, number
 
 HELD_OUT_ONE_IN = 10
-LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation.py writes
+LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
 
 
 class BadPicture(UserError):

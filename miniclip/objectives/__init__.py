@@ -28,12 +28,14 @@ OBJECTIVES = {
     "captioning": Captioning,
     "masked_words": MaskedWords,
 }
+# what a config, or a run of before there was a choice, says by leaving these out
+PLAIN = {"objective": "contrastive", "projection": "linear"}
 
 
 def from_config(config):
     """A new model of the shape and the objective that `model.config` tells; CLIP's own has no key
     "objective". Raises UserError for an objective that is not in OBJECTIVES."""
-    objective = config.get("objective", "contrastive")
+    objective = (PLAIN | config)["objective"]
     if objective not in OBJECTIVES:
         raise UserError(f"there is no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})

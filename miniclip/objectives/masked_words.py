@@ -12,8 +12,8 @@ class MaskedWords(Captioning):
 
     The prediction is read at the end token, which has read all of it, so that the padding needs no
     mask in the attention. In training one word of each caption is masked, another in each step and
-    by its row in the part; the loss of a pair is -log p(word | picture, other words). The score of a name is the sum of that over
-    its words, its pseudo-log-likelihood.
+    by its row in the part; the loss of a pair is -log p(word | picture, other words). The score of a
+    name is minus the sum of that over its words, its pseudo-log-likelihood.
     Lower bound of the loss on a batch: 0, when the picture and the other words tell the word.
     Left out: the concepts that ICMLM selects for masking, its attention over the grid, BERT's weights.
     """

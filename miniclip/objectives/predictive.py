@@ -60,12 +60,13 @@ class Predictive(nn.Module):
         fp32 on the CPU. features: (K, ...), what encode_image gave."""
         device = next(self.parameters()).device
         texts = [template.replace("{}", name) for name in names for template in templates]
+        tokens = [tokenizer([text], trim=True).to(device) for text in texts]
         scores = torch.empty(len(features), len(texts))
         for rows in torch.arange(len(features)).split(ROWS):
             some = features[rows].to(device)
-            for k, text in enumerate(texts):
-                tokens = tokenizer([text], trim=True).to(device).expand(len(rows), -1)
-                scores[rows, k] = -self.name_losses(some, tokens).float().cpu()
+            for k, text in enumerate(tokens):
+                losses = self.name_losses(some, text.expand(len(rows), -1))
+                scores[rows, k] = -losses.float().cpu()
         return scores.unflatten(1, (len(names), len(templates))).mean(2)
 
     def name_losses(self, features, tokens):

@@ -1,8 +1,9 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
 A query is a unit vector: the sum of the unit features of the text and of the picture, minus MINUS
-times those of the text to avoid. It is compared with every picture of the index. The model is the one that the index
-was made with, read from the same file unless another is named; it is refused if its weights differ.
+times those of the text to avoid. It is compared with every picture of the index. The model is the one
+that the index was made with, read from the same file unless another is named; it is refused if its
+weights differ.
 """
 
 import os
@@ -24,6 +25,13 @@ from miniclip.zeroshot import encode_tensors, encode_texts
 THUMBNAIL = 256  # pixels
 # tried 1, with the model icons: of "heart" minus "black" the first five were four squares and a heart
 MINUS = 0.5
+
+
+def place_of_search(args):
+    """Where the index lies, by the options DIR and --index. Raises UserError when both are given."""
+    if args.index and args.folder is not None:
+        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
+    return place_of(args.folder or ".", args.index)
 
 
 def open_search(place, args):
@@ -115,9 +123,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     if args.image and args.folder is None and os.path.isdir(args.text):  # --image FILE DIR
         args.text, args.folder = "", args.text
-    if args.index and args.folder is not None:
-        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
-    image = None
+    place, image = place_of_search(args), None
     if args.image:
         try:
             image = image_io.read(args.image)
@@ -125,7 +131,7 @@ def main(argv=None):
             raise UserError(f"--image {printable(args.image)}: {error}") from None
     if not (args.text.strip() or image):
         raise UserError("the query is empty: give a text, --image, or both")
-    index, encoder = open_search(place_of(args.folder or ".", args.index), args)
+    index, encoder = open_search(place, args)
     if args.text or args.minus:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
     loaded = time.monotonic()

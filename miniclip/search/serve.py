@@ -27,8 +27,7 @@ from torch.nn import functional as F
 from miniclip.common import Parser, UserError, command, number
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.find import add_search_options, open_search, query, thumbnail
-from miniclip.search.index import place_of
+from miniclip.search.find import add_search_options, open_search, place_of_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
 MAX_UPLOAD = 32 << 20  # bytes
@@ -224,10 +223,9 @@ def main(argv=None):
         import waitress  # noqa: F401
     except ImportError:
         raise UserError("the page needs flask and waitress: pip install 'miniclip[app]'") from None
-    if args.index and args.folder is not None:
-        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
+    place = place_of_search(args)
     with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:
-        index, encoder = open_search(place_of(args.folder or ".", args.index), args)
+        index, encoder = open_search(place, args)
         server = make_server(create_app(index, encoder, args.host), at)
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

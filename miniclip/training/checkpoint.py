@@ -16,6 +16,7 @@ import torch
 
 from miniclip.common import UserError, replacing
 from miniclip.distributed.process_group import map_tensors, restarted
+from miniclip.objectives import PLAIN
 
 FORMAT, VERSION = "miniclip", 1
 SHORTEST_S = 20  # the time between two saves is at least this
@@ -142,8 +143,7 @@ def resume_options(args, saved):
 
     Raises UserError when an option was given on the command line and differs from the saved one.
     """
-    # what there was before these were options
-    options = {"objective": "contrastive", "projection": "linear"} | saved["options"]
+    options = PLAIN | saved["options"]
     for name, now in run_options(args).items():
         then = options.get(name)
         if now is not None and now is not False and now != then:  # a given 0 counts

@@ -10,6 +10,7 @@ Lesson: lessons/17_finetuning.md.
 import torch
 
 from miniclip.common import UserError
+from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 
 
@@ -31,8 +32,7 @@ def interpolate(start, tuned, alpha):
 def check_alike(names, configs):
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
-    plain = {"objective": "contrastive", "projection": "linear"}
-    first, second = plain | first, plain | second
+    first, second = PLAIN | first, PLAIN | second
     for key in sorted(first.keys() - {"name", "checkpointing"}):
         pair = first[key], second.get(key)
         if pair[0] != pair[1] and not (key == "tokenizer" and None in pair):

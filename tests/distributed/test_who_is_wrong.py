@@ -53,7 +53,9 @@ def rank_main(rank, folder):
         result[setting] = grads(open_clip_loss(*setting, rank), *mine, LOG_SCALE)
     torch.save(result, f"{folder}/{rank}.pt")
     torch_dist.barrier()
-    os._exit(0)  # gloo's threads have aborted a process that ended as usual, after its work was done
+    os._exit(
+        0
+    )  # gloo's threads have aborted a process that ended as usual, after its work was done
 
 
 @pytest.fixture(scope="module")

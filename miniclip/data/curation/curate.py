@@ -10,8 +10,9 @@ no query are left out, as a search would never have found them.
 Captions are read three times: keys (words and bigrams) are counted roughly, by hash; those that may
 be frequent enough are counted exactly; pairs are assigned. A rough count is never too low, so no
 query is missed. Memory: 64 MiB of rough counts, the keys that may be queries, 20 bytes of each pair
-that is kept, and several times these while the cap is applied. Left out: queries from another corpus than the captions, and WordNet's synonyms. The
-paper gives no threshold for bigrams; the one here is our choice.
+that is kept, and several times these while the cap is applied. The paper gives no threshold for
+bigrams; the one here is our choice. Left out: queries from another corpus than the captions, and
+WordNet's synonyms.
 """
 
 import collections
