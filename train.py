@@ -65,6 +65,7 @@ OPTIONS = {
         **SOURCE_FLAGS,
         "--objective": dict(choices=objectives.OBJECTIVES, help="what to learn (contrastive)"),
         "--projection": dict(choices=["linear", "mlp"], help="into the shared space (linear)"),
+        "--temperature": dict(type=number(float, low=0.01), help="keep it fixed (learned)"),
         "--pairs": dict(type=some_pairs, help="train on so many, or on a list by curate (all)"),
         "--vocab-size": dict(type=number(int, low=514), help="tokens to learn at most"),
         "--tokenizer": dict(
@@ -224,6 +225,10 @@ def check_objective(args, start):
             f"--projection mlp is of a shared space, and --objective {args.objective} has none",
         ),
         (
+            apart and args.temperature,
+            f"--temperature is of a shared space, and --objective {args.objective} has none",
+        ),
+        (
             world > 1 and args.objective not in ("contrastive", "contrastive_bow"),
             f"--objective {args.objective} trains in one process, not in {world}",
         ),
@@ -309,6 +314,9 @@ def prepare(args, saved, start, device):
         if args.objective == "ngrams":
             model.learn_dictionary(tokenizer(some_captions(pairs, args.seed), trim=True))
     freeze(model.to(device).train(), args.freeze)
+    if args.temperature:
+        model.logit_scale.data.fill_(-math.log(args.temperature))
+        model.logit_scale.requires_grad_(False)
     return pairs, tokenizer, model
 
 

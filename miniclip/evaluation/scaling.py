@@ -25,7 +25,7 @@ from typing import NamedTuple
 
 import torch
 
-from miniclip.common import Parser, UserError, command, machine, number, replacing
+from miniclip.common import Parser, UserError, command, machine, number
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.icons.dataset import TEST, Icons
 from miniclip.data.icons.sets import SETS
@@ -33,6 +33,7 @@ from miniclip.evaluation import supervised_baseline as supervised
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.report.scaling import write_robustness, write_scaling
 from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.runs import add, finished
 from miniclip.evaluation.unseen_site import TEMPLATES, correct, ink, labelled
 from miniclip.model.clip import MODELS
 from miniclip.training.recipe import recipe
@@ -125,18 +126,6 @@ def settings(run, held_out_sites):
     model = MODELS[run.model] | recipe(run.model) if run.model else {}
     chosen |= {"seed": SEED, "held_out_sites": held_out_sites, "homes": HOMES, "settings": model}
     return json.loads(json.dumps(chosen))  # tuples become lists, as in the file
-
-
-def finished(path):
-    """The lines of a file of runs: a list of dicts with the keys run, found, seconds, machine."""
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def add(path, line):
-    """Add a finished run to a file; a killed process leaves the file as it was, or with the line."""
-    before = path.read_bytes() if path.exists() else b""
-    with replacing(path) as file:
-        file.write(before + (json.dumps(line) + "\n").encode())
 
 
 def train_contrastive(run, pairs, out, threads):

@@ -147,6 +147,8 @@ def test_stopped_and_resumed_the_weights_are_the_same(objective, pairs_csv, tmp_
         (["--objective", "captioning", "--plan"], ["--plan", "captioning"]),
         (["--projection", "mlp", "--plan"], ["--plan", "mlp"]),
         (["--projection", "mlp", "--objective", "ngrams"], ["--projection mlp", "ngrams"]),
+        (["--temperature", "0.1", "--objective", "ngrams"], ["--temperature", "ngrams"]),
+        (["--temperature", "0.009"], ["--temperature", "at least 0.01"]),
     ],
 )
 def test_what_does_not_go_together_is_refused(arguments, words, pairs_csv, tmp_path, capsys):
@@ -213,6 +215,24 @@ def test_a_projection_by_an_mlp_is_trained_loaded_and_frozen_with_its_tower(pair
     before, after = (checkpoint.load(p)["model"] for p in (path, tuned / "checkpoint.pt"))
     same = {name for name, x in before.items() if torch.equal(x, after[name])}
     assert "heads.image.1.weight" in same and "heads.text.1.weight" not in same
+
+
+@pytest.mark.parametrize("more", [(), pytest.param(("--micro-batch", 3), marks=pytest.mark.slow)])
+def test_a_fixed_temperature_stays_and_the_rest_is_trained(more, pairs_csv, tmp_path):
+    options = ("--temperature", 0.2, "--steps", 2, "--save-every", 1, *more)
+    assert run(pairs_csv, tmp_path / "run", *options) == 0
+    state = checkpoint.load(tmp_path / "run/checkpoint.pt")
+    assert state["model"]["logit_scale"].exp().item() == pytest.approx(5, rel=1e-6)
+    first, last = (tmp_path / "run/log.jsonl").read_text().splitlines()
+    assert json.loads(first)["scale"] == json.loads(last)["scale"] == pytest.approx(5, rel=1e-6)
+    assert all(entry["step"] == 2 for entry in state["optimizer"]["state"].values())
+    state["options"]["steps"] = 3
+    checkpoint.save(tmp_path / "run/checkpoint.pt", state)
+    assert train.main(["--out", str(tmp_path / "run"), "--resume", "--threads", "1"]) == 0
+    after = checkpoint.load(tmp_path / "run/checkpoint.pt")
+    assert torch.equal(after["model"]["logit_scale"], state["model"]["logit_scale"])
+    name = "text_projection"
+    assert after["step"] == 3 and not torch.equal(after["model"][name], state["model"][name])
 
 
 @pytest.mark.slow

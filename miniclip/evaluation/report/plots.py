@@ -166,6 +166,28 @@ def draw_scaling(panels, path):
     figure.savefig(path, dpi=100)
 
 
+def draw_race(pairs, curves, path):
+    """Figure 2: curves {objective: accuracy (points, seeds)} over `pairs`, (points,)."""
+    with _axes(path) as axis:
+        for (name, accuracy), colour in zip(curves.items(), (*COLOURS, BLACK)):
+            mean = accuracy.mean(1)
+            ends = np.abs((accuracy.min(1), accuracy.max(1)) - mean)
+            axis.errorbar(pairs, mean, ends, fmt="o-", color=colour, ms=4, capsize=2, label=name)
+        axis.set(xscale="log", xlabel="pairs processed", ylabel="zero-shot top-1")
+        axis.set_xticks(pairs, [f"{n:,}" for n in pairs])
+        axis.minorticks_off()
+
+
+def draw_entries(rows, path):
+    """Rows {name: an accuracy a seed} as dots, from left to right, with a line at each mean."""
+    with _axes(path, height=3.2) as axis:
+        for x, values in enumerate(rows.values()):
+            axis.plot([x] * len(values), values, "o", color=BLUE, ms=4)
+            axis.plot([x - 0.2, x + 0.2], [np.mean(values)] * 2, color=RED)
+        axis.set_xticks(range(len(rows)), rows)
+        axis.set_ylabel("zero-shot top-1")
+
+
 def draw_overlap(rows, path):
     """Figure 17: rows {name: data_overlap.all_minus_clean}, those with an interval."""
     with _axes(path, height=3.4) as axis:

@@ -1,0 +1,204 @@
+"""The report on a part of objectives/race.py: tables with their spread, and figure 2.
+
+A part's results are {entry: [(options of a training, what it found)]}; what is found holds for each
+test picture whether it was named rightly.
+"""
+
+import numpy as np
+
+from miniclip.common import write_json
+from miniclip.evaluation.confidence import interval
+from miniclip.evaluation.report import plots
+from miniclip.evaluation.report.writer import Report
+
+TITLES = {
+    "race": ("The race of objectives", "section 2.3; figure 2"),
+    "projection": ("A linear or a non-linear projection", "section 2.3"),
+    "temperature": ("A learned or a fixed temperature", "section 2.5"),
+    "batch": ("The size of the batch, at equal pairs", "section 2.5"),
+    "cap": ("With and without a cap of pairs a query", "section 2.2"),
+}
+BASE = "bag_of_words"  # what the others are compared with, as in figure 2
+DRAWS = 2_000
+
+
+def rights(runs, test="race"):
+    """Whether each picture was named rightly: (seeds, K) bool."""
+    return np.array([[c == "1" for c in found[test]["right"]] for _, found in runs])
+
+
+def difference(a, b):
+    """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
+    'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
+    gain, rng = a.astype(float) - b, np.random.default_rng(0)
+    seeds, pictures = gain.shape
+    draws = [
+        gain[rng.integers(seeds, size=seeds)][:, rng.integers(pictures, size=pictures)].mean()
+        for _ in range(DRAWS)
+    ]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
+
+
+def reached(pairs, accuracy, target):
+    """After how many pairs a curve first has the accuracy `target`, by straight lines over the
+    logarithm of pairs; None where it never has, the first point where it begins above."""
+    if accuracy[0] >= target:
+        return float(pairs[0])
+    for k in range(1, len(pairs)):
+        if accuracy[k] >= target:
+            low, high = accuracy[k - 1], accuracy[k]
+            part = (target - low) / (high - low)
+            return float(pairs[k - 1] * (pairs[k] / pairs[k - 1]) ** part)
+    return None
+
+
+def times_fewer(pairs, accuracy, base):
+    """How many times fewer pairs a curve needs than the curve `base` for the last accuracy of the
+    worse of them; below 1: it needs more. All (points,)."""
+    if accuracy[-1] >= base[-1]:
+        return pairs[-1] / reached(pairs, accuracy, base[-1])
+    return reached(pairs, base, accuracy[-1]) / pairs[-1]
+
+
+def by_points(runs):
+    """{pairs: runs of all seeds}, the fewest pairs first."""
+    points = sorted({how["steps"] * how["batch_size"] for how, _ in runs})
+    return {
+        n: [(how, found) for how, found in runs if how["steps"] * how["batch_size"] == n]
+        for n in points
+    }
+
+
+def ms_a_pair(points):
+    """CPU milliseconds of a pair, from the two longest trainings, so that what is done once does
+    not count; None where a training was resumed."""
+    (fewer, short), (more, long) = [*points.items()][-2:]
+    times = [[found["cpu_s"] for _, found in runs] for runs in (short, long)]
+    if None in times[0] + times[1]:
+        return None
+    return 1e3 * (np.mean(times[1]) - np.mean(times[0])) / (more - fewer)
+
+
+def spread(values):
+    """Mean, least and most, as a table shows them; None for an empty list."""
+    return (
+        f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if len(values) else None
+    )
+
+
+def write_report(part, found, folder):
+    """Write report.md, results.json and the figure into `folder`."""
+    report = Report(folder, TITLES[part][0])
+    report.section(*TITLES[part])
+    seeds = len({how["seed"] for runs in found.values() for how, _ in runs})
+    pictures = len(next(iter(found.values()))[0][1]["race"]["right"])
+    report.say(
+        f"Top-1 of {pictures} pictures of sites never seen, by zero-shot; mean and (least to most) of "
+        f"{seeds} seeds. Intervals of 95 % are by a bootstrap over seeds and pictures."
+    )
+    results = (race if part == "race" else ablation)(report, part, found)
+    report.write()
+    write_json(folder / "results.json", results)
+
+
+def race(report, _, found):
+    """The tables and the figure of the race: {objective: numbers}."""
+    curves = {name: by_points(runs) for name, runs in found.items()}
+    # of each seed: (points, seeds)
+    accuracy = {
+        name: np.array([rights(runs).mean(1) for runs in points.values()])
+        for name, points in curves.items()
+    }
+    pairs = [*next(iter(curves.values()))]
+    report.table(
+        ("objective", *(f"{n:,} pairs" for n in pairs)),
+        [(name, *map(spread, values)) for name, values in accuracy.items()],
+    )
+    results, base_ms = {}, ms_a_pair(curves[BASE])
+    for name, points in curves.items():
+        fewer = [times_fewer(pairs, *both) for both in zip(accuracy[name].T, accuracy[BASE].T)]
+        last, ms = points[pairs[-1]], ms_a_pair(points)
+        results[name] = {
+            "pairs": pairs,
+            "top-1": accuracy[name].tolist(),
+            "against bag of words": difference(rights(last), rights(curves[BASE][pairs[-1]])),
+            "times fewer pairs": fewer,
+            "CPU ms a pair": ms,
+            "CPU time, bag of words = 1": ms and base_ms and ms / base_ms,
+        }
+    report.table(
+        ("objective", "top-1 against bag of words", "95 %", "times fewer pairs", "CPU time a pair"),
+        [
+            (
+                name,
+                f"{r['against bag of words']['value']:+.3f}",
+                interval(r["against bag of words"]["low"], r["against bag of words"]["high"]),
+                spread(r["times fewer pairs"]),
+                r["CPU time, bag of words = 1"],
+            )
+            for name, r in results.items()
+        ],
+    )
+    report.say(
+        "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
+        "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
+        "CPU time is that of bag-of-words prediction = 1."
+    )
+    report.figure(
+        "race.png",
+        "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
+        "and from the least to the most of them. Each point is a training of its own.",
+        plots.draw_race,
+        pairs,
+        accuracy,
+    )
+    return results
+
+
+def groups(runs):
+    """{group of test pictures: rights (seeds, K)}: the race's classes, all names that are known, and
+    those by the number of training pictures of their name."""
+    known = runs[0][1]["known"]
+    of_all = rights(runs, "all names")
+    many = np.array([known[name] > 10 for name in runs[0][1]["all names"]["classes"]])
+    return {
+        "100 names": rights(runs),
+        "all names": of_all,
+        "names of more than 10 pictures": of_all[:, many],
+        "of 10 at most": of_all[:, ~many],
+    }
+
+
+def ablation(report, part, found):
+    """The table and the figure of an ablation, against its first entry: {entry: numbers}."""
+    results, (first, *_) = {}, found.values()
+    for name, runs in found.items():
+        own = groups(runs) if part == "cap" else {"top-1": rights(runs)}
+        other = groups(first) if part == "cap" else {"top-1": rights(first)}
+        results[name] = {
+            group: {"seeds": hits.mean(1).tolist(), "n": hits.shape[1]}
+            | {"against the first": difference(hits, other[group])}
+            for group, hits in own.items()
+        }
+    shown = [*next(iter(results.values()))]
+    report.table(
+        (part, *(cell for group in shown for cell in (group, "against the first", "95 %"))),
+        [
+            (name, *(cell for group in shown for cell in cells(own[group])))
+            for name, own in results.items()
+        ],
+    )
+    report.figure(
+        f"{part}.png",
+        f"{TITLES[part][0]}: zero-shot top-1 on sites never seen; a dot a seed, a line at the mean.",
+        plots.draw_entries,
+        {name: own[shown[0]]["seeds"] for name, own in results.items()},
+    )
+    return results
+
+
+def cells(own):
+    """One group of one entry as the cells of a table."""
+    more = own["against the first"]
+    return spread(own["seeds"]), f"{more['value']:+.3f}", interval(more["low"], more["high"])
