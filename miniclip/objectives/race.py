@@ -133,12 +133,15 @@ def chosen_pairs(pairs, kind, folder):
 
 def answers(features, pairs, names):
     """Which test pictures with a name among `names` are given a right one: {"classes": the first
-    right name of each, "right": a string of 0 and 1}."""
+    right name of each, "right": a string of 0 and 1, "centred": the same where each name's mean
+    score over these pictures is subtracted, so that frequent names have no advantage}."""
     indices, right = labelled(pairs, "heldout_site", names)
     images, _ = features.images(pairs, indices)
-    hits = correct(features.scores(images, names, ("{}",)), right)
-    own = [names[k] for k in right.int().argmax(1).tolist()]
-    return {"classes": own, "right": "".join(str(int(hit)) for hit in hits)}
+    scores = features.scores(images, names, ("{}",))
+    found = {"classes": [names[k] for k in right.int().argmax(1).tolist()]}
+    for what, some in (("right", scores), ("centred", scores - scores.mean(0))):
+        found[what] = "".join(str(int(hit)) for hit in correct(some, right))
+    return found
 
 
 def compete(options, folder):

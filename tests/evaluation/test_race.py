@@ -66,7 +66,8 @@ def run(seed, steps, share, cpu_s=None, size=256, pictures=40):
     """A training whose first `share` of pictures is named rightly."""
     right = "".join("01"[k < round(share * pictures)] for k in range(pictures))
     names = [f"name {k}" for k in range(pictures)]
-    found = {"cpu_s": cpu_s, "race": {"right": right, "classes": names}}
+    centred = right[::-1].replace("1", "0", 1)  # one fewer
+    found = {"cpu_s": cpu_s, "race": {"right": right, "centred": centred, "classes": names}}
     found["all names"] = found["race"]
     found["known"] = {name: 11 if k < pictures // 2 else 10 for k, name in enumerate(names)}
     return {"seed": seed, "steps": steps, "batch_size": size}, found
@@ -99,6 +100,7 @@ def test_the_report_of_the_race(tmp_path):
     assert ours["times fewer pairs"] == pytest.approx([4.0] * 3)
     assert ours["CPU time, bag of words = 1"] == pytest.approx(1.5)
     assert base["times fewer pairs"] == [1] * 3 and base["against bag of words"]["value"] == 0
+    assert ours["top-1 of centred scores"] == pytest.approx([0.8 - 1 / 40] * 3)
     text = (tmp_path / "report.md").read_text()
     assert "| contrastive | 0.200 (0.200 to 0.200) | 0.400" in text and "+0.400" in text
     assert (tmp_path / "race.png").stat().st_size > 5_000

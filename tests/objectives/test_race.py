@@ -5,9 +5,11 @@ import os
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
+import torch
 
 from miniclip.common import write_json
 from miniclip.data.icons.dataset import Icons
@@ -61,6 +63,19 @@ def test_the_classes_are_those_with_most_pictures_and_always_the_same(monkeypatc
     more = [i for i in held for _ in range(pairs.names(i)[0] in ("heart", "drum"))]
     pairs.splits["heldout_site"] = held + more
     assert race.fixed_classes(pairs) == ["drum", "heart", sorted({*NAMES} - {"drum", "heart"})[0]]
+
+
+def test_answers_are_right_by_any_name_and_centred_ones_need_no_frequent_name():
+    pairs = Icons(held_out_sites=("fluent",), drawn=drawn())
+    names, held = [*pairs.shared_names], pairs.splits["heldout_site"]
+    own = torch.tensor([names.index(pairs.names(i)[0]) for i in held])
+    scores = torch.nn.functional.one_hot(own, len(names)).float()
+    scores[:, 2] += 5.0  # a name that is so frequent that it always wins
+    features = types.SimpleNamespace(images=lambda *_: (None, held), scores=lambda *_: scores)
+    found = race.answers(features, pairs, names)
+    assert found["classes"] == [names[k] for k in own]
+    assert found["right"] == "".join(str(int(k == 2)) for k in own)
+    assert found["centred"] == "1" * len(held)
 
 
 def test_figures_without_all_trainings_are_refused(tmp_path, capsys):
