@@ -1,0 +1,135 @@
+"""13  One objective more.  Read lessons/13_objectives.md, then make this file green.
+
+Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
+question by itself: is it in the caption? When the file is green, a line in OBJECTIVES of
+miniclip/objectives/__init__.py gives you train.py --objective yes_or_no, and a place in the race.
+"""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from miniclip import objectives
+from miniclip.bpe import Tokenizer
+from miniclip.model.text import is_word  # noqa: F401
+from miniclip.objectives.predictive import Predictive
+
+ANSWER = "tests.answers.ex13_1_objective:YesOrNo"
+HINT = """Make a row of zeros as long as the vocabulary and put ones where the caption's words are:
+scatter_add_ and clamp do it for all rows. torch.nn.functional has the cross-entropy of yes-or-no questions."""
+
+
+class YesOrNo(Predictive):
+    """A linear layer over the picture's features, and a sigmoid for each word of the vocabulary.
+
+    The loss of a pair is the sum over the vocabulary of -log p(right answer), in nats; the right answer
+    is yes for the caption's words. The start, the end and the padding are no words. Lower bound of the
+    loss on a batch: 0, when no picture occurs twice with other captions. The score of a name is the
+    same without the sign.
+    """
+
+    objective = "yes_or_no"
+
+    def build(self, clip):
+        self.words = nn.Linear(self.config["embed_dim"], self.config["vocab_size"])
+
+    def encode_image(self, images, normalize=False):
+        """The log-odds of every word: (N, 3, H, W) -> (N, vocab_size) fp32."""
+        return self.words(self.visual(images)).float()
+
+    def pair_losses(self, features, tokens):
+        """Sums of cross-entropies: log-odds (N, vocab_size), tokens (N, L) int64 -> (N,)."""
+        raise NotImplementedError  # about 4 lines, with is_word
+
+
+CAPTIONS = [f"{a} {b}" for a in ("red", "green", "blue", "pink") for b in ("house", "tree", "car")]
+TOKENIZER = Tokenizer.train(CAPTIONS, 560, context_length=12)
+SIZES = dict(vocab_size=TOKENIZER.vocab_size, image_size=16, vision_layers=[1], vision_width=8)
+SIZES |= dict(vision_heads=2, embed_dim=32, text_width=32, text_heads=2, context_length=12)
+
+
+def model():
+    torch.manual_seed(0)
+    objectives.OBJECTIVES["yes_or_no"] = YesOrNo  # the line in the table
+    try:
+        return objectives.create("yes_or_no", "rn_icons_xs", **SIZES)
+    finally:
+        del objectives.OBJECTIVES["yes_or_no"]
+
+
+def words_of(text):
+    """The ids of a caption's words, without start and end: a set."""
+    return set(TOKENIZER.encode(text))
+
+
+def log_odds(seed, n=1):
+    generator = torch.Generator().manual_seed(seed)
+    return 3 * torch.randn(n, TOKENIZER.vocab_size, generator=generator)
+
+
+@given(st.integers(0, 10**6), st.sampled_from(CAPTIONS))
+def test_it_is_the_sum_over_all_words_of_the_vocabulary(seed, caption):
+    z = log_odds(seed)
+    p = z[0].double().sigmoid()
+    own = words_of(caption)
+    want = -sum((p[k] if k in own else 1 - p[k]).log().item() for k in range(len(p)))
+    (loss,) = model().pair_losses(z, TOKENIZER([caption], trim=True)).tolist()
+    assert abs(loss - want) < 1e-5 * want, (
+        f"{caption!r}: {len(own)} times -log p(yes) and {len(p) - len(own)} times -log p(no) make "
+        f"{want:.4f}, not {loss:.4f}"
+    )
+
+
+def test_each_pair_has_its_own_loss():
+    z, tokens = log_odds(1, len(CAPTIONS)), TOKENIZER(CAPTIONS)
+    together, alone = model().pair_losses(z, tokens), []
+    for k in range(len(CAPTIONS)):
+        alone.append(model().pair_losses(z[k : k + 1], tokens[k : k + 1]))
+    assert together.shape == (len(CAPTIONS),), f"one loss a pair, not {tuple(together.shape)}"
+    assert torch.allclose(together, torch.cat(alone)), "a pair's loss depends on its neighbours"
+
+
+def test_order_repetition_and_padding_do_not_count():
+    z = log_odds(2)
+    for text, why in (("tree red", "the order"), ("red tree red", "a word that is said twice")):
+        a, b = (model().pair_losses(z, TOKENIZER([t], trim=True)) for t in ("red tree", text))
+        assert torch.allclose(a, b), f"{why} changed the loss from {a.item():.4f} to {b.item():.4f}"
+    short, long = (model().pair_losses(z, TOKENIZER(["red tree"], trim=t)) for t in (True, False))
+    assert torch.allclose(short, long), "the padding behind the end token is no word"
+
+
+def test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity():
+    z = torch.full((1, TOKENIZER.vocab_size), -200.0)
+    z[0, list(words_of("blue car"))] = 200.0
+    tokens = TOKENIZER(["blue car"], trim=True)
+    right, wrong = model().pair_losses(z, tokens), model().pair_losses(-z, tokens)
+    assert right.item() == 0, f"the lower bound is 0, and this is {right.item()}"
+    assert torch.isfinite(wrong).all(), "log(0): use a function that takes the log-odds themselves"
+
+
+def test_the_gradient_is_probability_minus_answer():
+    z = log_odds(3).requires_grad_()
+    model().pair_losses(z, TOKENIZER(["green house"], trim=True)).sum().backward()
+    want = z.detach().sigmoid()
+    want[0, list(words_of("green house"))] -= 1
+    worst = (z.grad - want).abs().max().item()
+    assert worst < 1e-6, (
+        f"the derivative by log-odds is p - [word in caption]; {worst} away from it"
+    )
+
+
+def test_twelve_pictures_learn_their_names():
+    net, tokens = model().train(), TOKENIZER(CAPTIONS, trim=True)
+    images = torch.randn(12, 3, 16, 16, generator=torch.Generator().manual_seed(4))
+    optimizer, losses = torch.optim.Adam(net.parameters(), lr=1e-2), []
+    for _ in range(80):
+        optimizer.zero_grad()
+        loss = net.batch_loss(images, tokens)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.02 * losses[0], f"of the loss {losses[0]:.1f} is left {losses[-1]:.2f}"
+    scores = net.name_scores(net.encode_image(images).detach(), TOKENIZER, CAPTIONS, ["{}"])
+    hits = int((scores.argmax(1) == torch.arange(12)).sum())
+    assert hits >= 11, f"{hits} of 12 pictures have their own name as the best one"

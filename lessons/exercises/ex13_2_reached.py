@@ -1,0 +1,63 @@
+"""13  How many times fewer pairs?  Read lessons/13_objectives.md, then make this file green.
+
+To say that one objective needs a third of another's pairs, one reads a curve at an accuracy that was
+not measured.
+"""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANSWER = "miniclip.evaluation.report.race:reached"
+HINT = """Find the first point that is high enough. Between it and the point before, the accuracy is
+linear in the logarithm of pairs: which power of their ratio is that?"""
+
+
+def reached(pairs, accuracy, target):
+    """After how many pairs a curve first has the accuracy `target`, by straight lines over the
+    logarithm of pairs; None where it never has, the first point where it begins above."""
+    raise NotImplementedError  # about 8 lines
+
+
+PAIRS = [100, 200, 400, 800]
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_a_measured_accuracy_is_reached_where_it_was_measured(k):
+    accuracy = [0.1, 0.15, 0.3, 0.35]
+    found = reached(PAIRS, accuracy, accuracy[k])
+    assert found == pytest.approx(PAIRS[k]), f"{accuracy[k]} was measured after {PAIRS[k]} pairs"
+
+
+@given(st.floats(0.0, 1.0))
+def test_between_two_points_the_line_is_straight_over_the_logarithm(part):
+    found = reached([100, 10_000], [0.25, 0.75], 0.25 + 0.5 * part)
+    assert found == pytest.approx(100 ** (1 + part)), (
+        f"{part:.3f} of the way up from 100 to 10,000 pairs is 100^(1 + {part:.3f})"
+    )
+
+
+def test_what_is_above_the_curve_is_never_reached():
+    found = reached(PAIRS, [0.1, 0.2, 0.3, 0.4], 0.41)
+    assert found is None, f"the curve ends at .4, so .41 is not reached: None, not {found}"
+
+
+def test_a_curve_that_begins_above_says_its_first_point():
+    found = reached(PAIRS, [0.3, 0.4, 0.5, 0.6], 0.2)
+    assert found == 100, f"it begins above .2: it may be fewer than 100, but not {found}"
+
+
+def test_a_curve_that_falls_again_counts_at_the_first_time():
+    found = reached(PAIRS, [0.1, 0.5, 0.2, 0.9], 0.4)
+    assert 100 < found < 200, f".4 is passed between 100 and 200 pairs first, not at {found}"
+
+
+@given(st.integers(0, 10**6), st.floats(1, 10))
+def test_a_curve_moved_along_the_axis_is_reached_later_by_the_same_factor(seed, factor):
+    rng = np.random.default_rng(seed)
+    accuracy = np.sort(rng.random(4))
+    target = rng.uniform(accuracy[0], accuracy[-1])
+    near = reached(PAIRS, accuracy, target)
+    far = reached([factor * n for n in PAIRS], accuracy, target)
+    assert far == pytest.approx(factor * near), "only ratios of pairs matter on this axis"
