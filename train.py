@@ -94,8 +94,10 @@ OPTIONS = {
         "--warmup": dict(type=number(float, low=0), help="share of the run, 0 to 1"),
         "--crop": dict(type=POSITIVE, help="smallest crop, share of the side"),
         "--augment": dict(
-            choices=["crop", "icons"], help="random crops, or drawings redrawn: turned, thickened"
+            choices=["crop", "convirt", "icons"],
+            help="random crops, also changed as in ConVIRT, or drawings redrawn: turned, thickened",
         ),
+        "--one-sentence": FLAG | dict(help="of each caption a random sentence, as in ConVIRT"),
         "--unique-names": dict(
             action=argparse.BooleanOptionalAction, help="no name twice in a batch"
         ),
@@ -165,6 +167,8 @@ def resolve_options(args, saved, start, device):
     defaults |= {name: begun[name] for name in objectives.PLAIN}
     if device.type == "cuda":
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    if args.augment == "convirt":
+        defaults["crop"] = 0.6
     if args.steps or args.minutes:
         del defaults["epochs"]
     if args.tokenizer:
@@ -191,6 +195,10 @@ def resolve_options(args, saved, start, device):
         (
             args.tokenizer and vocabulary not in (None, "openai"),
             f"--init {args.init} brings its own vocabulary; leave out --tokenizer {args.tokenizer}",
+        ),
+        (
+            args.one_sentence and args.data in (None, ICONS),
+            "--one-sentence is of captions, and emoji and icons have names; leave it out",
         ),
         (args.warmup > 1, f"--warmup is a share, at most 1, not {args.warmup}"),
         (args.crop > 1, f"--crop is a share, at most 1, not {args.crop}"),
@@ -333,13 +341,15 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
         args.batch_size,
         args.seed,
         image_size,
-        (args.crop, 1.0) if args.augment == "crop" else None,
+        None if args.augment == "icons" else (args.crop, 1.0),
         start,
         args.micro_batch,
         default_workers(device.type) if args.workers is None else args.workers,
         device.type == "cuda",  # pinned memory
         args.unique_names,
         *dist_info(),
+        args.one_sentence,
+        args.augment == "convirt",
     )
     return data if args.micro_batch else batches_ahead(data, device)
 

@@ -10,6 +10,7 @@ import array
 import csv
 import hashlib
 import os
+import re
 
 import numpy as np
 
@@ -159,6 +160,15 @@ def is_held_out(text):
 def one_line(text):
     """A caption as it is used: on one line, single spaces, without NUL."""
     return " ".join(text.replace("\0", " ").split())
+
+
+def sentences(caption):
+    """The sentences of a caption on one line, as `one_line` makes it: list of str.
+
+    A sentence ends with a full stop, ! or ? that white space or the end follows: "3.5 cm" is not
+    divided, "St. Lucia" is. Left out: abbreviations, other scripts' full stops.
+    """
+    return re.split("(?<=[.!?]) ", caption)
 
 
 def report_skipped(skipped, shown=3):

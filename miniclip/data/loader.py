@@ -3,8 +3,8 @@
 Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
 batch without a saved state, and worker processes cannot change what is learned. A batch comes in
 parts of 8-bit pictures and tokens; prefetch.py copies them to a GPU, and transforms.normalize makes
-floats of them there. Left out: flips and changes of colour, because captions speak of both ("facing
-right", "red").
+floats of them there. Flips and changes of colour are only made when asked for (`augmented`), because
+captions speak of both ("facing right", "red").
 """
 
 import collections
@@ -24,8 +24,8 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture, shuffled
-from miniclip.data.transforms import Redrawing, redraw, training_crop
+from miniclip.data.dataset import BadPicture, sentences, shuffled
+from miniclip.data.transforms import Augmentation, Redrawing, redraw, training_crop
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
 AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
@@ -88,19 +88,26 @@ def planned_parts(batch_size, unit, world=1):
     return min(-(-largest // unit), smallest)
 
 
-def draw(pairs, i, seed, epoch):
-    """What is drawn for a pair in one epoch: (rng, caption), rng for its crop. Raises BadPicture."""
+def draw(pairs, i, seed, epoch, one_sentence=False):
+    """What is drawn for a pair in one epoch: (rng, caption), rng for its crop. one_sentence: of the
+    caption one sentence, as in ConVIRT (CLIP, section 2.3, which leaves it out). Raises BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
-    return rng, pairs.caption(i, rng)
+    caption = pairs.caption(i, rng)
+    if one_sentence:
+        own = sentences(caption)
+        caption = own[int(rng.integers(len(own)))]
+    return rng, caption
 
 
-def crop(pairs, i, rng, image_size, scale, out=None):
-    """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that
-    is redrawn, see transforms.redraw. Raises BadPicture."""
+def crop(pairs, i, rng, image_size, scale, out=None, augmented=False):
+    """A random crop of picture i: (3, S, S) uint8, see training_crop; augmented: changed as in
+    ConVIRT, see transforms.augment; scale None: a drawn icon that is redrawn, see transforms.redraw.
+    Raises BadPicture."""
     if scale is None:
         return redraw(pairs.load_downscaled(i, None), image_size, Redrawing.draw(rng), out)
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
-    return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
+    how = Augmentation.draw(rng) if augmented else None
+    return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out, how)
 
 
 def join(parts):
@@ -126,8 +133,9 @@ def default_workers(device_type):
 class _Parts(torch.utils.data.Dataset):
     """Reads a part, (epoch, indices, slot), into a slot of `pixels`; what a worker process holds."""
 
-    def __init__(self, pairs, tokenizer, seed, scale, pixels):
+    def __init__(self, pairs, tokenizer, seed, scale, pixels, one_sentence, augmented):
         self.pairs, self.tokenizer, self.seed, self.scale = pairs, tokenizer, seed, scale
+        self.one_sentence, self.augmented = one_sentence, augmented
         self.pixels = pixels  # (slots, n, 3, S, S) uint8
 
     def __getitem__(self, part):
@@ -139,12 +147,13 @@ class _Parts(torch.utils.data.Dataset):
         # and drawing a caption right after it takes ten times as long
         for i in indices.tolist():
             try:
-                drawn.append((i, *draw(self.pairs, i, self.seed, epoch)))
+                drawn.append((i, *draw(self.pairs, i, self.seed, epoch, self.one_sentence)))
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
         for i, rng, caption in drawn:
+            out = images[len(captions)]
             try:
-                crop(self.pairs, i, rng, images.shape[-1], self.scale, images[len(captions)])
+                crop(self.pairs, i, rng, out.shape[-1], self.scale, out, self.augmented)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
                 continue
@@ -204,19 +213,22 @@ def batches(
     unique_names=False,
     rank=0,
     world=1,
+    one_sentence=False,
+    augmented=False,
 ):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
     A batch is there until the next one is asked for: all use the same memory, that of a batch and of
     2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
     training_crop, None for icons to be redrawn. start: how many batches to leave out, without
-    reading them. unique_names: no name twice in a batch. batch_size: of all ranks together. rank, world: of each batch the contiguous share that rank reads; their sizes
-    differ by one at most, and all together in order are the batch of world 1. A share comes in
-    planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
-    could not be read that fewer pairs than parts are left. workers: processes that load ahead, with
-    the same result. pin_memory: a GPU can copy the parts while it computes. Raises UserError when
-    there are no pairs or a batch has fewer pairs than there are ranks, RuntimeError when a worker
-    dies.
+    reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw and crop.
+    batch_size: of all ranks together. rank, world: of each batch the contiguous share that rank
+    reads; their sizes differ by one at most, and all together in order are the batch of world 1. A
+    share comes in planned_parts parts, the same number on every rank. No part is empty, unless so
+    many pictures could not be read that fewer pairs than parts are left. workers: processes that load
+    ahead, with the same result. pin_memory: a GPU can copy the parts while it computes. Raises
+    UserError when there are no pairs or a batch has fewer pairs than there are ranks, RuntimeError
+    when a worker dies.
     """
     if not len(indices):
         raise UserError("there are no pairs to make batches from")
@@ -229,7 +241,7 @@ def batches(
     pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
     where = (unique_names, rank, world)
     order = _in_order(pairs, indices, batch_size, seed, start, count, slots, *where)
-    reader = _Parts(pairs, tokenizer, seed, scale, pixels)
+    reader = _Parts(pairs, tokenizer, seed, scale, pixels, one_sentence, augmented)
     loaded = map(reader.__getitem__, order)
     if workers:
         tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork

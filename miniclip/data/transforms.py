@@ -3,6 +3,7 @@
 Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalizes each channel
 with the mean and deviation of CLIP's training pictures. Training cuts a random square instead, which
 is the paper's only augmentation: no flip ("facing right"), no colour jitter ("a red heart").
+ConVIRT, CLIP's predecessor, has both, for X-rays: `augment` does what it does.
 A crop stays 8 bits, a quarter of the bytes to copy, until `normalize` has it on the device.
 Icons, which have no colour, may be redrawn instead (`redraw`): turned, scaled, shifted, thickened.
 Left out: everything stronger. Two things differ from the released code, which ignores both:
@@ -18,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageFilter
+from PIL import ExifTags, Image, ImageEnhance, ImageFilter
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -86,12 +87,12 @@ def evaluation(image_size):
     return preprocess
 
 
-def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
+def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):
     """A random square of a PIL image -> (3, S, S) uint8: a tensor, or `out`, a numpy array.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
-    paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
-    than 0 < low <= high <= 1.
+    paper's. rng: a numpy Generator, of which three numbers are drawn. how: an Augmentation of the
+    square, None for none. ValueError for another scale than 0 < low <= high <= 1.
     """
     low, high = scale
     if not 0 < low <= high <= 1:
@@ -100,8 +101,44 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     side = rng.uniform(low, high) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
-    planes = _planes(image.resize((image_size, image_size), BICUBIC, box), out)
+    image = image.resize((image_size, image_size), BICUBIC, box)
+    planes = _planes(augment(image, how) if how else image, out)
     return torch.from_numpy(planes) if out is None else planes
+
+
+class Augmentation(NamedTuple):
+    """How a crop is changed: mirrored or not, turn in radians, size as a factor, shift (x, y) as
+    shares of the side, brightness and contrast as factors, sigma of the blur in pixels of 224."""
+
+    flip: bool = False
+    turn: float = 0.0
+    size: float = 1.0
+    shift: tuple = (0.0, 0.0)
+    brightness: float = 1.0
+    contrast: float = 1.0
+    sigma: float = 0.0
+
+    @classmethod
+    def draw(cls, rng):
+        """A random one, in ConVIRT's ranges (Zhang et al. 2020, arXiv 2010.00747, appendix)."""
+        flip, turn, size = rng.uniform() < 0.5, rng.uniform(-20, 20), rng.uniform(0.95, 1.05)
+        shift = rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)
+        light = rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)
+        return cls(flip, math.radians(turn), size, shift, *light, rng.uniform(0.1, 3.0))
+
+
+def augment(image, how):
+    """A square RGB image, changed as an Augmentation says, in the order of its fields.
+
+    What the turn or the shift uncovers is white. ConVIRT's pictures are 224 pixels wide: the sigma
+    of its blur is scaled to the side of this one.
+    """
+    if how.flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    image = _moved(image, how.turn, how.size, how.shift)
+    image = ImageEnhance.Brightness(image).enhance(how.brightness)
+    image = ImageEnhance.Contrast(image).enhance(how.contrast)
+    return image.filter(ImageFilter.GaussianBlur(how.sigma * image.width / 224))
 
 
 class Redrawing(NamedTuple):
@@ -128,12 +165,7 @@ def redraw(image, image_size, how, out=None):
     """
     image = image.convert("L")
     if how[:3] != Redrawing()[:3]:
-        w, h = image.size
-        cos, sin = math.cos(how.turn) / how.size, math.sin(how.turn) / how.size
-        x, y = w * (0.5 + how.shift[0]), h * (0.5 + how.shift[1])  # where the middle goes
-        matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
-        affine = Image.Transform.AFFINE
-        image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor=255)
+        image = _moved(image, *how[:3])
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)
@@ -160,6 +192,16 @@ def unnormalize(x):
     """(3, H, W) float -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
     x = x.detach().float().cpu() * _STD + _MEAN
     return (x * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+
+
+def _moved(image, turn, size, shift):
+    """An image turned (radians) and scaled about its middle, then shifted by shares of its sides."""
+    w, h = image.size
+    cos, sin = math.cos(turn) / size, math.sin(turn) / size
+    x, y = w * (0.5 + shift[0]), h * (0.5 + shift[1])  # where the middle goes
+    matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
+    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    return image.transform((w, h), affine, matrix, bilinear, fillcolor="white")
 
 
 def _planes(image, out=None):
