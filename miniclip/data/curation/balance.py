@@ -1,6 +1,7 @@
 """What the cap did: a table, a picture, and the command that makes them.
 
 python -m miniclip.data curate pairs.csv curated.csv --cap 20000 --min-count 100
+Lesson: lessons/01_names.md.
 """
 
 import collections

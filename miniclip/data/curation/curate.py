@@ -13,6 +13,7 @@ query is missed. Memory: 64 MiB of rough counts, the keys that may be queries, 2
 that is kept, and several times these while the cap is applied. The paper gives no threshold for
 bigrams; the one here is our choice. Left out: queries from another corpus than the captions, and
 WordNet's synonyms.
+Lesson: lessons/01_names.md.
 """
 
 import collections

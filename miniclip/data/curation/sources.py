@@ -3,6 +3,7 @@
 A csv is read row by row and gives a csv. Any other source is opened as for training and gives a list
 of its training pairs, for train.py --pairs: the pictures stay where they are, and what is held out
 stays the same.
+Lesson: lessons/01_names.md.
 """
 
 import csv
