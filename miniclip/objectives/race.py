@@ -1,7 +1,7 @@
 """The race of objectives, and ablations of CLIP's (CLIP, sections 2.2, 2.3 and 2.5, figure 2).
 
     python -m miniclip.objectives.race                        about 50 minutes on two cores
-    python -m miniclip.objectives.race --ablation projection  or temperature, batch, cap: 5 to 15
+    python -m miniclip.objectives.race --ablation projection  or temperature, batch, lead, cap
     python -m miniclip.objectives.race --figures              draw again what is committed
 
 Each entry is trained by train.py on the icons, with three seeds. At the end of its training it names
@@ -33,6 +33,7 @@ import torch
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.data.curation.curate import curate
 from miniclip.data.curation.sources import Listed
+from miniclip.data.dataset import keep_pairs
 from miniclip.data.icons.dataset import VALIDATION, Icons
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.race import write_report
@@ -65,6 +66,8 @@ RATES = {
     "captioning": 6e-3,
     "masked_words": 2e-3,
 }
+BATCHES = (32, 128, BATCH, 1024, 4096)
+LEAD, LEAD_BATCHES = ("bag_of_words", "contrastive_bow"), (64, BATCH, 1024)
 CAP, MIN_COUNT = 10, 2  # of curation: pairs of a name, pairs that a word is in
 RESULTS, OUT = Path("docs/objectives"), Path("runs/race")
 # seconds of a step of 256 pairs, one thread each on two quiet cores
@@ -80,6 +83,14 @@ STEP_S = {
 AROUND_S = 12  # seconds around the steps of a training: pictures, vocabulary, test
 
 
+def of_batch(objective, size, steps):
+    """Options of a training on as many pairs as `steps` batches of BATCH have. The learning rate grows
+    as the root of the batch, as is right for Adam (Malladi et al. 2022)."""
+    lr = RATES[objective] * (size / BATCH) ** 0.5
+    steps = max(1, steps * BATCH // size)
+    return {"objective": objective, "batch_size": size, "steps": steps, "lr": lr}
+
+
 def plan(part, points=POINTS, seeds=SEEDS):
     """The trainings of a part: {entry: [options of train.py, a dict, of each training]}."""
     last, middle = points[-1], points[-2]
@@ -93,12 +104,13 @@ def plan(part, points=POINTS, seeds=SEEDS):
             name: [{"steps": middle} | how] for name, how in ({"learned": {}} | fixed).items()
         }
     elif part == "batch":
-        entries = {}
-        for size in (32, 128, BATCH, 1024, 4096):
-            # the rate of Adam grows as the root of the batch (Malladi et al. 2022)
-            lr = RATES["contrastive"] * (size / BATCH) ** 0.5
-            steps = max(1, middle * BATCH // size)
-            entries[f"{size:,}"] = [{"batch_size": size, "steps": steps, "lr": lr}]
+        entries = {f"{size:,}": [of_batch("contrastive", size, middle)] for size in BATCHES}
+    elif part == "lead":
+        entries = {
+            f"{name}, {size:,}": [of_batch(name, size, middle)]
+            for size in LEAD_BATCHES
+            for name in LEAD
+        }
     else:
         kinds = {"cap": "curated", "as many, drawn": "as many", "all pairs": None}
         entries = {name: [{"steps": last, "pairs": pairs}] for name, pairs in kinds.items()}
@@ -140,7 +152,7 @@ def chosen_pairs(pairs, kind, folder):
     if kind == "as many":
         return len(found.kept)
     source.write(folder / "curated.csv", found)
-    return folder / "curated.csv"
+    return str(folder / "curated.csv")
 
 
 def answers(features, pairs, names):
@@ -159,10 +171,11 @@ def answers(features, pairs, names):
 def compete(options, folder):
     """One training by train.py in `folder`, and its test; writes found.json there when it is done."""
     folder.mkdir(parents=True, exist_ok=True)
-    pairs = Icons(held_out_sites=VALIDATION)
-    given = dict(options)
+    pairs, given = Icons(held_out_sites=VALIDATION), dict(options)
+    classes, names = fixed_classes(pairs), pairs.shared_names
     if "pairs" in given:
         given["pairs"] = chosen_pairs(pairs, given["pairs"], folder)
+        keep_pairs(pairs, given["pairs"])
     given |= {"data": "icons", "held_out_sites": ",".join(VALIDATION), "out": folder}
     given |= {"log_every": 10, "threads": 1, "device": "cpu"}
     flags = [(f"--{name.replace('_', '-')}", str(value)) for name, value in given.items()]
@@ -173,11 +186,11 @@ def compete(options, folder):
     cpu_s = None if resumed else time.process_time() - began  # the rest of it was another process's
     model, tokenizer, _ = load(folder / "checkpoint.pt")
     features = FeatureCache(model, tokenizer)
-    found = {"cpu_s": cpu_s, "race": answers(features, pairs, fixed_classes(pairs))}
+    found = {"cpu_s": cpu_s, "race": answers(features, pairs, classes)}
     if model.shared_space:
-        found["all names"] = answers(features, pairs, pairs.shared_names)
+        found["all names"] = answers(features, pairs, names)
         known = collections.Counter(n for i in pairs.splits["train"] for n in pairs.names(i))
-        found["known"] = {name: known[name] for name in pairs.shared_names}
+        found["known"] = {name: known[name] for name in names}  # pictures that it trained on
     write_json(folder / "found.json", found)
 
 
@@ -227,8 +240,8 @@ def main(argv=None):
     """The race or an ablation, or with --figures its report alone. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.objectives.race", description=__doc__.split("\n")[0])
     add_option = parser.add_argument
-    parts = ("projection", "temperature", "batch", "cap")
-    add_option("--ablation", choices=parts, default="race", help="of the contrastive objective")
+    parts = ("projection", "temperature", "batch", "lead", "cap")
+    add_option("--ablation", choices=parts, default="race", help="instead of the race")
     add_option("--quick", action="store_true", help="one seed and few steps, to try the command")
     add_option("--figures", action="store_true", help="no training: draw what runs.jsonl has")
     add_option("--results", type=Path, help=f"runs.jsonl, the reports ({RESULTS}; quick: --out)")

@@ -109,17 +109,35 @@ def test_the_report_of_the_race(tmp_path):
 def test_the_report_of_an_ablation_is_against_its_first_entry(tmp_path):
     found = {
         name: [run(seed, 800, share) for seed in range(3)]
+        for name, share in (("linear", 0.5), ("MLP", 0.75))
+    }
+    report.write_report("projection", found, tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["linear"]["top-1"]["against the first"]["value"] == 0
+    assert results["MLP"]["top-1"]["against the first"]["value"] == pytest.approx(0.25)
+    assert results["MLP"]["top-1"]["seeds"] == [0.75] * 3
+    assert (tmp_path / "projection.png").exists()
+    assert "+0.250" in (tmp_path / "report.md").read_text()
+
+
+def test_the_cap_is_judged_by_names_that_all_trained_on(tmp_path):
+    """Of 40 names 20 have 11 pictures without a cap and 20 have 10; one of each kind is lost by it."""
+    found = {
+        name: [run(seed, 800, share) for seed in range(3)]
         for name, share in (("cap", 0.5), ("all pairs", 0.75))
     }
+    for _, own in found["cap"]:
+        own["known"] = own["known"] | {"name 0": 0, "name 39": 0}
     report.write_report("cap", found, tmp_path)
-    results = json.loads((tmp_path / "results.json").read_text())
-    assert results["cap"]["all names"]["against the first"]["value"] == 0
-    more = results["all pairs"]
-    assert more["100 names"]["against the first"]["value"] == pytest.approx(0.25)
-    # the first half of the pictures has the frequent names
-    assert more["names of more than 10 pictures"]["seeds"] == [1, 1, 1]
-    assert more["of 10 at most"]["seeds"] == [0.5] * 3 and more["of 10 at most"]["n"] == 20
-    assert (tmp_path / "cap.png").exists() and "+0.250" in (tmp_path / "report.md").read_text()
+    more = json.loads((tmp_path / "results.json").read_text())["all pairs"]
+    sizes = {"all names": 40, "names that all trained on": 38}
+    sizes |= {"of more than 10 pictures": 19, "of 10 at most": 19}
+    assert {group: own["n"] for group, own in more.items()} == sizes
+    # the first 30 of 40 are right
+    assert more["all names"]["seeds"] == [0.75] * 3
+    assert more["of more than 10 pictures"]["seeds"] == [1] * 3
+    assert more["of 10 at most"]["seeds"] == pytest.approx([10 / 19] * 3)
+    assert more["of 10 at most"]["against the first"]["value"] == pytest.approx(10 / 19)
 
 
 def changed(first, other):
@@ -144,6 +162,7 @@ def test_the_plan_of_the_race_differs_in_the_objective_and_its_rate_only():
         ("projection", {"projection"}),
         ("temperature", {"temperature"}),
         ("batch", {"batch_size", "steps", "lr"}),
+        ("lead", {"objective", "batch_size", "steps", "lr"}),
         ("cap", {"pairs"}),
     ],
 )

@@ -16,6 +16,7 @@ TITLES = {
     "projection": ("A linear or a non-linear projection", "section 2.3"),
     "temperature": ("A learned or a fixed temperature", "section 2.5"),
     "batch": ("The size of the batch, at equal pairs", "section 2.5"),
+    "lead": ("Contrastive against predicted words, by the batch", "section 2.3; figure 2"),
     "cap": ("With and without a cap of pairs a query", "section 2.2"),
 }
 BASE = "bag_of_words"  # what the others are compared with, as in figure 2
@@ -167,31 +168,35 @@ def race(report, _, found):
     return results
 
 
-def groups(runs):
-    """{group of test pictures: rights (seeds, K)}: the race's classes, all names that are known, and
-    those by the number of training pictures of their name."""
-    known = runs[0][1]["known"]
-    of_all = rights(runs, "all names")
-    many = np.array([known[name] > 10 for name in runs[0][1]["all names"]["classes"]])
+def groups(part, found):
+    """{entry: {group of test pictures: rights (seeds, K)}}. For the cap: all names, then those that
+    every entry trained on, by the pictures that the last entry, which has no cap, has of them."""
+    if part != "cap":
+        return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
+    known = [runs[0][1]["known"] for runs in found.values()]
+    names = next(iter(found.values()))[0][1]["all names"]["classes"]
+    shared = np.array([all(own[name] for own in known) for name in names])
+    many = np.array([known[-1][name] > 10 for name in names])
+    chosen = {"all names": shared | True, "names that all trained on": shared}
+    chosen |= {"of more than 10 pictures": shared & many, "of 10 at most": shared & ~many}
     return {
-        "100 names": rights(runs),
-        "all names": of_all,
-        "names of more than 10 pictures": of_all[:, many],
-        "of 10 at most": of_all[:, ~many],
+        entry: {group: rights(runs, "all names")[:, some] for group, some in chosen.items()}
+        for entry, runs in found.items()
     }
 
 
 def ablation(report, part, found):
     """The table and the figure of an ablation, against its first entry: {entry: numbers}."""
-    results, (first, *_) = {}, found.values()
-    for name, runs in found.items():
-        own = groups(runs) if part == "cap" else {"top-1": rights(runs)}
-        other = groups(first) if part == "cap" else {"top-1": rights(first)}
-        results[name] = {
-            group: {"seeds": hits.mean(1).tolist(), "n": hits.shape[1]}
-            | {"against the first": difference(hits, other[group])}
-            for group, hits in own.items()
+    hits = groups(part, found)
+    first, *_ = hits.values()
+    results = {
+        entry: {
+            group: {"seeds": own.mean(1).tolist(), "n": own.shape[1]}
+            | {"against the first": difference(own, first[group])}
+            for group, own in of_entry.items()
         }
+        for entry, of_entry in hits.items()
+    }
     shown = [*next(iter(results.values()))]
     report.table(
         (part, *(cell for group in shown for cell in (group, "against the first", "95 %"))),
