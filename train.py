@@ -169,6 +169,8 @@ def resolve_options(args, saved, start, device):
         defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     if args.augment == "convirt":
         defaults["crop"] = 0.6
+    if args.crop and not saved and (args.augment or defaults["augment"]) == "icons":
+        raise UserError("--crop is of random crops, and icons are redrawn; add --augment crop")
     if args.steps or args.minutes:
         del defaults["epochs"]
     if args.tokenizer:

@@ -156,6 +156,7 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--data", "nowhere.csv"], ["nowhere.csv"]),
         (["--steps", "3", "--epochs", "2"], ["not allowed with"]),
         (["--warmup", "2"], ["warmup", "at most 1"]),
+        (["--augment", "icons", "--crop", "0.5"], ["--crop", "--augment crop"]),
         (["--device", "cuda:99"], ["cuda:99"]),
         (["--sync-bn", "--device", "cpu"], ["--sync-bn", "GPUs"]),
         (["--tokenizer", "openai", "--vocab-size", "600"], ["--vocab-size", "--tokenizer"]),
