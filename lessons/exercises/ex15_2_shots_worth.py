@@ -17,7 +17,7 @@ def shots_worth(curve, zero_shot):
     raise NotImplementedError  # about 7 lines
 
 
-PAGE = "(lesson 15, section How many labels is a name worth?)"
+PAGE = "(lesson 15, section The place where a curve crosses)"
 
 
 @given(st.floats(0.01, 0.99))
