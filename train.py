@@ -166,7 +166,8 @@ def resolve_options(args, saved, start, device):
     begun = objectives.PLAIN | (start["config"] if start else {})
     defaults |= {name: begun[name] for name in objectives.PLAIN}
     if device.type == "cuda":
-        defaults["precision"] = "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+        bf16 = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slow
+        defaults["precision"] = "bf16" if bf16 else "fp16"
     if args.augment == "convirt":
         defaults["crop"] = 0.6
     if args.crop and not saved and (args.augment or defaults["augment"]) == "icons":

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import weakref
 from pathlib import Path
 
@@ -385,6 +386,19 @@ def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_on
     said = capsys.readouterr().err
     assert stop.value.code == 2 and said.count("\n") == 1
     assert ("torch 2.9" in said) == refused, said
+
+
+@pytest.mark.parametrize("capability, precision", [((7, 0), "fp16"), ((8, 0), "bf16")])
+def test_a_card_that_only_emulates_bf16_trains_in_fp16(capability, precision, monkeypatch):
+    """A V100 (7.0) computes bf16 by way of float32; its tensor cores have fp16."""
+    card = types.SimpleNamespace(major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True)
+    args = train.options([])
+    train.resolve_options(args, None, None, torch.device("cuda"))
+    assert args.precision == precision
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
