@@ -151,9 +151,11 @@ def race(report, _, found):
             for name, r in results.items()
         ],
     )
+    most = pairs[-1] / pairs[0]
     report.say(
         "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
         "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
+        f"The points bound it: {most:g} means that or more, {1 / most:g} that or less. "
         "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
         "the test pictures is subtracted, so that frequent names have no advantage."
     )
