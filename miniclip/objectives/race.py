@@ -156,15 +156,17 @@ def chosen_pairs(pairs, kind, folder):
 
 
 def answers(features, pairs, names):
-    """Which test pictures with a name among `names` are given a right one: {"classes": the first
-    right name of each, "right": a string of 0 and 1, "centred": the same where each name's mean
-    score over these pictures is subtracted, so that frequent names have no advantage}."""
+    """Which test pictures with a name among `names` are given a right one: {"right": a string of 0
+    and 1; "centred": the same where each name's mean score over these pictures is subtracted, so
+    that frequent names have no advantage; "known": how many training pictures have the name, the
+    first right one, of each}."""
     indices, right = labelled(pairs, "heldout_site", names)
     images, _ = features.images(pairs, indices)
-    scores = features.scores(images, names, ("{}",))
-    found = {"classes": [names[k] for k in right.int().argmax(1).tolist()]}
+    scores, found = features.scores(images, names, ("{}",)), {}
     for what, some in (("right", scores), ("centred", scores - scores.mean(0))):
         found[what] = "".join(str(int(hit)) for hit in correct(some, right))
+    known = collections.Counter(n for i in pairs.splits["train"] for n in pairs.names(i))
+    found["known"] = [known[names[k]] for k in right.int().argmax(1).tolist()]
     return found
 
 
@@ -189,8 +191,6 @@ def compete(options, folder):
     found = {"cpu_s": cpu_s, "race": answers(features, pairs, classes)}
     if model.shared_space:
         found["all names"] = answers(features, pairs, names)
-        known = collections.Counter(n for i in pairs.splits["train"] for n in pairs.names(i))
-        found["known"] = {name: known[name] for name in names}  # pictures that it trained on
     write_json(folder / "found.json", found)
 
 

@@ -175,10 +175,8 @@ def groups(part, found):
     every entry trained on, by the pictures that the last entry, which has no cap, has of them."""
     if part != "cap":
         return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
-    known = [runs[0][1]["known"] for runs in found.values()]
-    names = next(iter(found.values()))[0][1]["all names"]["classes"]
-    shared = np.array([all(own[name] for own in known) for name in names])
-    many = np.array([known[-1][name] > 10 for name in names])
+    known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])
+    shared, many = known.all(0), known[-1] > 10
     chosen = {"all names": shared | True, "names that all trained on": shared}
     chosen |= {"of more than 10 pictures": shared & many, "of 10 at most": shared & ~many}
     return {
