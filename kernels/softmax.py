@@ -31,8 +31,9 @@ def fixed_shift(scale_log2, count):
     of which 1 counts as 2.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
-    A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
-    zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
+    An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
+    sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
+    2^(room - 126) together: 2^-24 of any sum of at least floor.
     """
     room = math.ceil(math.log2(max(count, 2)))
     # whole: S - shift is exact where |S| >= 64; else it rounds by up to 2^-18, 3e-6 of the element

@@ -7,7 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:fixed_shift"
-HINT = "How large may one element be, if a sum of `count` of them has to stay below 2^124?"
+HINT = (
+    "How large may one element be, if a sum of `count` of them has to stay below 2^125, and rounding "
+    "the scale down puts it up to one bit higher?"
+)
 
 
 def fixed_shift(scale_log2, count):
@@ -17,8 +20,9 @@ def fixed_shift(scale_log2, count):
     of which 1 counts as 2.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
-    A sum of `count` elements of at most 2^(124 - room) stays below 2^124. What a GPU flushes to
-    zero is below 2^-126 each, below 2^(room - 126) together: 2^-24 of any sum of at least floor.
+    An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
+    sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
+    2^(room - 126) together: 2^-24 of any sum of at least floor.
     """
     raise NotImplementedError  # about 2 lines
 

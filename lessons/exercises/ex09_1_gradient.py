@@ -3,6 +3,8 @@
 Chunks save memory, not arithmetic: one chunk that holds everything is a right answer.
 """
 
+import math
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +40,11 @@ def gradient(
 seeds, widths = st.integers(0, 10**6), st.integers(2, 12)
 
 
-def close(got, true, why, **tolerance):
-    torch.testing.assert_close(got, true, **tolerance, msg=lambda m: f"{why}: {m}")
+def close(got, true, what, cause, rtol=1e-9, atol=1e-11):
+    assert got.shape == true.shape, f"{what}: shape {(*got.shape,)}, not {(*true.shape,)}"
+    error = (got - true).abs().max()
+    equal = torch.allclose(got, true, rtol, atol)
+    assert equal, f"{what} is off by up to {error:.1e}. {cause}"
 
 
 def block(n, d, seed):
@@ -60,13 +65,16 @@ def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
     rows, columns, scale_log2, *softmaxes = block(n, d, seed)
     x, y = rows.clone().requires_grad_(), columns.clone().requires_grad_()
     s = x @ y.T  # in units of bits * ln 2, which `backward` puts in afterwards
-    scaled = s * scale_log2 * torch.log(torch.tensor(2.0))
+    scaled = s * scale_log2 * math.log(2)
     sums_of_logs = scaled.logsumexp(1).sum() + scaled.logsumexp(0).sum()
     (sums_of_logs / 2 - scaled.diagonal().sum()).backward()
     g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
-    nats = scale_log2 * torch.log(torch.tensor(2.0))
-    close(g_rows * unit * nats, x.grad, "the rows' gradient, against autograd")
-    close(g_columns * unit * nats, y.grad, "the columns' gradient, against autograd")
+    nats = scale_log2 * math.log(2)
+    cause = (
+        "It needs both softmaxes, the matches' minus, and `unit`: lesson 09, 'Three pairs by hand'."
+    )
+    close(g_rows * unit * nats, x.grad, "The rows' gradient, against autograd,", cause)
+    close(g_columns * unit * nats, y.grad, "The columns' gradient, against autograd,", cause)
 
 
 @given(st.integers(2, 12), widths, seeds, st.data())
@@ -81,9 +89,18 @@ def test_ranks_share_the_work(n, d, seed, data):
         vectors = lse_rows[part], lse_columns, p_rows[part], p_columns
         parts.append(gradient(rows[part], columns, scale_log2, *vectors, part.start, n))
     of_rows = torch.cat([p[0] * p[2] for p in parts])
-    close(of_rows, whole[0] * whole[2], f"the rows' gradients, cut at {cut}")
+    cause = (
+        f"The match of row r of the second part is column r + offset, offset {cut}, and not column r: "
+        "lesson 09, 'A chunk at a time', step 3."
+    )
+    close(of_rows, whole[0] * whole[2], f"The rows' gradient, in two parts cut at {cut},", cause)
     of_columns = sum(p[1] * p[2] for p in parts)
-    close(of_columns, whole[1] * whole[2], f"the sum of the columns' gradients, cut at {cut}")
+    close(
+        of_columns,
+        whole[1] * whole[2],
+        f"The columns' gradient, summed over both, cut at {cut},",
+        cause,
+    )
 
 
 def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
@@ -94,4 +111,5 @@ def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
     g_rows, _, unit = gradient(rows, rows, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, 3)
     want = torch.full((3, 3), 2.0**-30).fill_diagonal_(-(2.0**-29))
     # float32: S is rounded at 30 bits, by up to 2e-6, and exp2 makes 1.3e-6 of the result of that
-    close(g_rows * unit, want, "a probability of 1 - 2e-9 lost its gradient", rtol=1e-5, atol=0)
+    cause = "1 - 2e-9 is 1 in float32: lesson 09, 'The diagonal, without subtracting'."
+    close(g_rows * unit, want, "The gradient of a likely match", cause, rtol=1e-5, atol=0)
