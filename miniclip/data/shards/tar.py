@@ -21,10 +21,10 @@ def scan(file, length):
     bytes cannot be used; a problem of no member, but of the tar, has the name "".
     """
     at, zeros, told, own = 0, 0, False, {}
-    while at + BLOCK <= length:
+    while True:
         file.seek(at)
         head = file.read(BLOCK)
-        if len(head) < BLOCK:  # the file has become shorter
+        if len(head) < BLOCK:
             break
         if head == bytes(BLOCK):
             at, zeros = at + BLOCK, zeros + BLOCK
@@ -120,7 +120,7 @@ def _next_header(file, at, length):
     while at + BLOCK <= end:
         file.seek(at)
         chunk = file.read(min(1 << 20, end - at))
-        for k in range(0, len(chunk) - BLOCK + 1, BLOCK):
+        for k in range(0, len(chunk), BLOCK):
             head = chunk[k : k + BLOCK]
             if head[257:262] == b"ustar" and _size(head) is not None:
                 return at + k
