@@ -127,13 +127,12 @@ def redraw(image, image_size, how, out=None):
     how: a Redrawing. What the turn or the shift uncovers is white.
     """
     image = image.convert("L")
-    if how[:3] != Redrawing()[:3]:
-        w, h = image.size
-        cos, sin = math.cos(how.turn) / how.size, math.sin(how.turn) / how.size
-        x, y = w * (0.5 + how.shift[0]), h * (0.5 + how.shift[1])  # where the middle goes
-        matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
-        affine = Image.Transform.AFFINE
-        image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor=255)
+    w, h = image.size
+    cos, sin = math.cos(how.turn) / how.size, math.sin(how.turn) / how.size
+    x, y = w * (0.5 + how.shift[0]), h * (0.5 + how.shift[1])  # where the middle goes
+    matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
+    affine = Image.Transform.AFFINE
+    image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor=255)
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)

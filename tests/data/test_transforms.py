@@ -103,6 +103,19 @@ def test_sixteen_bits_keep_their_highlights(mode):
     assert [pixel[0] for pixel in np.asarray(to_rgb(image))[0]] == [0, 1, 128, 255]
 
 
+def test_32_bits_beyond_what_16_hold_are_black_or_white():
+    image = Image.fromarray(np.array([[-70_000, -1, 70_000, 2**31 - 1]], np.int32))
+    assert np.asarray(to_rgb(image))[0].tolist() == [[0] * 3, [0] * 3, [255] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_and_half_transparent_is_half_way_to_white(mode):
+    bands = (100, 128) if mode == "La" else (100, 100, 100, 128)
+    image = Image.new("LA" if mode == "La" else "RGBA", (2, 2), bands).convert(mode)
+    want = 100 * 128 / 255 + 255 * 127 / 255
+    assert all(abs(level - want) <= 1 for level in to_rgb(image).getpixel((0, 0)))
+
+
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_what_is_transparent_is_white(alpha, level):
     want = 255 + (level - 255) * alpha / 255
