@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -140,6 +140,8 @@ def test_the_parts_joined_are_the_batch_that_is_not_in_parts(batch_size, micro_b
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 9))
+@example(3, 1, 2)
+@example(8, 3, 1)
 def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(n, unit, world):
     world = min(world, n)
     count = planned_parts(n, unit, world)
