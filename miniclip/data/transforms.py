@@ -132,7 +132,7 @@ def redraw(image, image_size, how, out=None):
     x, y = w * (0.5 + how.shift[0]), h * (0.5 + how.shift[1])  # where the middle goes
     matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
     affine = Image.Transform.AFFINE
-    image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor=255)
+    image = image.transform((w, h), affine, matrix, Image.Resampling.BILINEAR, fillcolor="white")
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)

@@ -9,6 +9,7 @@ import math
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -95,6 +96,7 @@ def as_dict(found):
 )
 @example([["a b c a"]] * 4 + [["b c", "a"], ["B-c a!"]], 2, 3, 3, {"b c a", "b c"}, None)
 @example([["a b"]] * 9 + [["c"]], 3, 2, 0.1, {"a b"}, None)
+@example([["a b"]] * 3, 9, 3, 0.5, set(), None)  # as frequent as asked for, and by chance
 @example([["a b"]] + [["c"]] * 7, 3, 1, 3.0, set(), None)  # 8 times as often as by chance
 def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi, names, data):
     buckets = data.draw(st.integers(1, 50)) if data else 1  # collisions change nothing
@@ -139,7 +141,7 @@ def test_one_two_and_four_workers_give_the_same(tmp_path, monkeypatch, capsys):
 def test_each_worker_has_work_and_at_most_three_chunks_a_worker_are_in_memory(workers, monkeypatch):
     class Pool(concurrent.futures.ThreadPoolExecutor):
         def __init__(self, workers, context, start, arguments):
-            pools.append(workers)
+            pools.append((workers, context))
             super().__init__(workers, initializer=start, initargs=arguments)
 
     class Chunks:
@@ -150,22 +152,35 @@ def test_each_worker_has_work_and_at_most_three_chunks_a_worker_are_in_memory(wo
 
     pools, held, done = [], [], []
     monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(module.multiprocessing, "get_context", str)
+    monkeypatch.setattr(module.sys, "platform", "linux" if workers < 3 else "darwin")
     for result in module._each(lambda _, about, k: about * k, Chunks(), 2, workers, ""):
         done.append(result)
     assert done == [2 * k for k in range(1, 31)], "a chunk is lost, or not in its place"
-    assert pools == ([] if workers == 1 else [workers])
+    assert pools == {1: [], 2: [(2, "fork")], 3: [(3, "None")]}[workers]
     assert workers <= max(held) <= 3 * workers, held
 
 
-def test_the_cap_is_applied_whenever_as_many_pairs_wait_as_are_kept(monkeypatch):
+@pytest.mark.parametrize(
+    "kinds, cap, pending, want",
+    [
+        # 8 wait and are kept; 8 more; then 12 more at a time, as 10 are kept; 4 at the end
+        (2, 5, 8, [8, 8 + 8, *[10 + 12] * 5, 10 + 4]),
+        (2, 5, 9, [12, *[10 + 12] * 5, 10 + 8]),
+        (3, 3, 4, [4, 4 + 4, 8 + 8, *[9 + 12] * 5, 9 + 4]),
+    ],
+)
+def test_the_cap_is_applied_whenever_as_many_pairs_wait_as_are_kept(
+    kinds, cap, pending, want, monkeypatch
+):
     sizes = []
     monkeypatch.setattr(module, "capped", lambda *a: sizes.append(len(a[0])) or capped(*a))
-    monkeypatch.setattr(module, "PENDING", 8)
+    monkeypatch.setattr(module, "PENDING", pending)
     monkeypatch.setattr(sources, "CHUNK", 4)
-    found = curate(Listed(pairs_of([[f"a {i % 2}"] for i in range(80)])), cap=5, min_count=1)
-    assert found.pairs == 80 and found.after.tolist() == [5, 5, 0]
-    # 8 wait and are kept; 8 more; then 12 more at a time, as 10 are kept; 4 at the end
-    assert sizes == [8, 8 + 8, *[10 + 12] * 5, 10 + 4], sizes
+    source = Listed(pairs_of([[f"a {i % kinds}"] for i in range(80)]))
+    found = curate(source, cap=cap, min_count=1)
+    assert found.pairs == 80 and found.after.tolist() == [cap] * kinds + [0]
+    assert sizes == want
 
 
 @given(st.randoms(use_true_random=False))
@@ -381,6 +396,18 @@ def test_the_paper_s_cap_is_the_default_of_the_command_and_of_the_function(tmp_p
     assert asked == [(20_000, 100, 4.0, set(), 1), (1, 1, -2.0, set(), 1)]
     defaults = [p.default for p in inspect.signature(curate).parameters.values()][1:]
     assert defaults == [20_000, 100, 4.0, (), 1]
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path, TABLE)
+    for path, name in (("balance.png", "balance.png"), (None, "out.csv")):
+        error = OSError(28, "No space left on device", path)
+        monkeypatch.setattr(CsvRows, "write", mock.Mock(side_effect=error))
+        with pytest.raises(SystemExit):
+            balance.main(["pairs.csv", "out.csv", "--min-count", "3"])
+        why = f"error: {name} cannot be written: No space left on device\n"
+        assert capsys.readouterr().err.endswith(why)
 
 
 @pytest.mark.slow

@@ -332,7 +332,7 @@ def test_what_is_asked_to_be_pinned_is_registered_as_it_lies_and_let_go(monkeypa
 
     class Cudart:
         def cudaHostRegister(self, place, size, flags):
-            calls.append(("register", place, size))
+            calls.append(("register", place, size, flags))
 
         def cudaHostUnregister(self, place):
             calls.append(("unregister", place))
@@ -344,7 +344,7 @@ def test_what_is_asked_to_be_pinned_is_registered_as_it_lies_and_let_go(monkeypa
     place = next(loaded).parts[0][0].data_ptr()
     loaded.close()
     bytes_ = 4 * 3 * SIZE * SIZE
-    assert calls == [("register", place, bytes_), torch.int64, ("unregister", place)]
+    assert calls == [("register", place, bytes_, 0), torch.int64, ("unregister", place)]
 
 
 @pytest.mark.parametrize(
@@ -358,12 +358,12 @@ def test_memory_is_for_the_parts_of_the_largest_share(
     monkeypatch.setattr(
         batches_module,
         "_memory",
-        lambda shape, shared: taken.append(shape) or memory(shape, shared),
+        lambda shape, shared: taken.append((*shape, shared)) or memory(shape, shared),
     )
     for rank in range(world):
         steps(Noise(), 1, batch_size, micro_batch=micro_batch, rank=rank, world=world)
     assert [shape[0] * shape[1] for shape in taken] == [pairs] * world
-    assert {shape[2:] for shape in taken} == {(3, SIZE, SIZE)}
+    assert {shape[2:] for shape in taken} == {(3, SIZE, SIZE, False)}  # and not shared
 
 
 def test_a_picture_is_asked_for_at_twice_the_size_of_the_smallest_crop():

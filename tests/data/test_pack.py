@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import tarfile
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -181,6 +182,12 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
         f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data {out}",
         "left out 1: b.png (not a picture that can be read)",
     ]
+    for path, name in (("00000.tar", "00000.tar"), (None, out)):
+        error = mock.Mock(side_effect=OSError(28, "No space left on device", path))
+        with mock.patch.object(pack_module, "pack", error), pytest.raises(SystemExit):
+            main(["pack", str(tmp_path), out])
+        why = f"error: {name} cannot be written: No space left on device\n"
+        assert capsys.readouterr().err.endswith(why)
     os.remove(tmp_path / "b.png")
     assert main(["pack", str(tmp_path), out]) == 0
     assert "left out" not in capsys.readouterr().out

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import tarfile
 
 import numpy as np
@@ -223,6 +224,7 @@ def test_the_index_is_kept_until_a_shard_changes_and_made_again_when_it_is_damag
         return len(scanned)
 
     (kept,) = cache.glob("shards-*.index")
+    assert re.fullmatch(r"shards-[0-9a-f]{16}\.index", kept.name)
     assert scans() == 0
     whole = kept.read_bytes()
     for damaged in (

@@ -253,6 +253,12 @@ def test_an_impossible_scale_is_refused(scale):
         training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
 
 
+def test_what_no_picture_has_is_shown_as_black_or_white():
+    shown = unnormalize(torch.tensor([-9.0, 0, 9]).view(1, 1, 3).expand(3, 1, 3))
+    mean = [round(255 * number) for number in MEAN]
+    assert shown.tolist() == [[[0] * 3, mean, [255] * 3]]
+
+
 def test_unnormalize_gives_the_picture_back():
     image = noise(32, 32)
     x = evaluation(32)(image)
