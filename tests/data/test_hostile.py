@@ -300,6 +300,15 @@ def test_a_member_is_cut_off_when_its_last_byte_is_not_there():
     ]
 
 
+def test_what_is_appended_after_its_size_was_read_is_left_for_another_time():
+    grown = Reads(MEMBER + LAST + bytes(2 * BLOCK))
+    told = "it ends without the mark that ends a tar: truncated?"
+    assert [*itertools.islice(scan(grown, len(MEMBER)), 99)] == [
+        ("a.txt", BLOCK, 3, None),
+        ("", len(MEMBER), 0, told),
+    ]
+
+
 def test_zeros_between_members_are_named_and_a_mebibyte_of_them_at_most():
     for more in (0, 1):
         zeros = bytes(MOST_ZEROS + more * BLOCK)

@@ -21,10 +21,10 @@ def scan(file, length):
     bytes cannot be used; a problem of no member, but of the tar, has the name "".
     """
     at, zeros, told, own = 0, 0, False, {}
-    while True:
+    while at + BLOCK <= length:
         file.seek(at)
         head = file.read(BLOCK)
-        if len(head) < BLOCK:
+        if len(head) < BLOCK:  # the file has become shorter
             break
         if head == bytes(BLOCK):
             at, zeros = at + BLOCK, zeros + BLOCK
