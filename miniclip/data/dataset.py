@@ -80,8 +80,9 @@ class Pairs:
     def queries(self, split, k=8):
         """([k texts], [index of the picture that each describes]) to show retrieval with."""
         indices = self.splits[split]
-        chosen = [indices[j * len(indices) // k] for j in range(k)] if len(indices) > k else indices
-        return [self.captions(i)[0] for i in chosen], list(chosen)
+        k = min(k, len(indices))
+        chosen = [indices[j * len(indices) // k] for j in range(k)]
+        return [self.captions(i)[0] for i in chosen], chosen
 
 
 def shuffled(indices, seed, epoch):

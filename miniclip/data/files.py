@@ -166,7 +166,7 @@ def read_csv(path, *wanted, separator=None):
     choices = []
     for candidate in (separator,) if separator else SEPARATORS:
         rows = _rows(path, encoding, candidate)
-        header = next(rows, (0, []))[1]
+        header = next(rows, (None, []))[1]
         positions = [_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, candidate))
     best = max(choices, key=lambda choice: (-choice[1].count(None), len(choice[0])))

@@ -54,12 +54,10 @@ def read(path, side=None):
 
 def _reduce(image, side):
     """Have a JPEG decoded at the smallest size of which the short side has `side` pixels."""
-    width, height = image.size
     factor = 1
-    while factor < 8 and min(width, height) // (2 * factor) >= side:
+    while min(image.size) // (2 * factor) >= side:
         factor *= 2
-    if factor > 1:
-        image.draft(None, (width // factor, height // factor))
+    image.draft(None, [edge // factor for edge in image.size])  # a decoder goes to 1/8 at most
 
 
 def _open(path):

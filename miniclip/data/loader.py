@@ -81,7 +81,7 @@ def with_unique_names(indices, size, names, rng):
     return np.array(batches, np.int64)
 
 
-def planned_parts(batch_size, unit, world=1):
+def planned_parts(batch_size, unit, world):
     """In how many parts every rank reads its share of a batch: those of `unit` pairs in the largest
     share, but no more than the smallest has pairs."""
     smallest, largest = batch_size // world, -(-batch_size // world)

@@ -163,9 +163,7 @@ def redraw(image, image_size, how, out=None):
 
     how: a Redrawing. What the turn or the shift uncovers is white.
     """
-    image = image.convert("L")
-    if how[:3] != Redrawing()[:3]:
-        image = _moved(image, *how[:3])
+    image = _moved(image.convert("L"), *how[:3])
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)

@@ -1,12 +1,15 @@
 """Curation gives what a plain reference in memory gives, for any source and number of workers."""
 
 import collections
+import concurrent.futures
 import csv
 import hashlib
+import inspect
 import math
 import re
 import subprocess
 import sys
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,9 +21,9 @@ import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
+from miniclip.data.curation import balance, sources
 from miniclip.data.curation import curate as module
-from miniclip.data.curation import sources
-from miniclip.data.curation.curate import curate
+from miniclip.data.curation.curate import ASSIGNED, Curated, capped, curate
 from miniclip.data.curation.sources import CsvRows, Listed
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.dataset import Icons
@@ -93,6 +96,8 @@ def as_dict(found):
 )
 @example([["a b c a"]] * 4 + [["b c", "a"], ["B-c a!"]], 2, 3, 3, {"b c a", "b c"}, None)
 @example([["a b"]] * 9 + [["c"]], 3, 2, 0.1, {"a b"}, None)
+@example([["a b"]] * 3, 9, 3, 0.5, set(), None)  # as frequent as asked for, and by chance
+@example([["a b"]] + [["c"]] * 7, 3, 1, 3.0, set(), None)  # 8 times as often as by chance
 def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi, names, data):
     buckets = data.draw(st.integers(1, 50)) if data else 1  # collisions change nothing
     want = plain(captions, cap, count, pmi, names)
@@ -130,6 +135,52 @@ def test_one_two_and_four_workers_give_the_same(tmp_path, monkeypatch, capsys):
         files = [(tmp_path / name).read_bytes() for name in ("out.csv", "list.csv")]
         said.append((capsys.readouterr().out, files))
     assert said[0] == said[1] == said[2]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_each_worker_has_work_and_at_most_three_chunks_a_worker_are_in_memory(workers, monkeypatch):
+    class Pool(concurrent.futures.ThreadPoolExecutor):
+        def __init__(self, workers, context, start, arguments):
+            pools.append((workers, context))
+            super().__init__(workers, initializer=start, initargs=arguments)
+
+    class Chunks:
+        def chunks(self):
+            for taken in range(1, 31):
+                held.append(taken - len(done))
+                yield taken
+
+    pools, held, done = [], [], []
+    monkeypatch.setattr(concurrent.futures, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(module.multiprocessing, "get_context", str)
+    monkeypatch.setattr(module.sys, "platform", "linux" if workers < 3 else "darwin")
+    for result in module._each(lambda _, about, k: about * k, Chunks(), 2, workers, ""):
+        done.append(result)
+    assert done == [2 * k for k in range(1, 31)], "a chunk is lost, or not in its place"
+    assert pools == {1: [], 2: [(2, "fork")], 3: [(3, "None")]}[workers]
+    assert workers <= max(held) <= 3 * workers, held
+
+
+@pytest.mark.parametrize(
+    "kinds, cap, pending, want",
+    [
+        # 8 wait and are kept; 8 more; then 12 more at a time, as 10 are kept; 4 at the end
+        (2, 5, 8, [8, 8 + 8, *[10 + 12] * 5, 10 + 4]),
+        (2, 5, 9, [12, *[10 + 12] * 5, 10 + 8]),
+        (3, 3, 4, [4, 4 + 4, 8 + 8, *[9 + 12] * 5, 9 + 4]),
+    ],
+)
+def test_the_cap_is_applied_whenever_as_many_pairs_wait_as_are_kept(
+    kinds, cap, pending, want, monkeypatch
+):
+    sizes = []
+    monkeypatch.setattr(module, "capped", lambda *a: sizes.append(len(a[0])) or capped(*a))
+    monkeypatch.setattr(module, "PENDING", pending)
+    monkeypatch.setattr(sources, "CHUNK", 4)
+    source = Listed(pairs_of([[f"a {i % kinds}"] for i in range(80)]))
+    found = curate(source, cap=cap, min_count=1)
+    assert found.pairs == 80 and found.after.tolist() == [cap] * kinds + [0]
+    assert sizes == want
 
 
 @given(st.randoms(use_true_random=False))
@@ -253,6 +304,110 @@ def test_a_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, why
         main(["curate", *arguments.split()])
     said = capsys.readouterr().err
     assert stop.value.code == 2 and why in said and said.count("\n") == 1, said
+
+
+LONG = "abcdefghijklmnopqrstuvw"  # 23 letters, one more than the table has room for
+FOUND = Curated(
+    pairs=1300,
+    queries=["not rarest", "once", "a b c d", "ten", "all but", LONG, "most"],
+    before=np.array([0, 1, 9, 10, 99, 100, 1000]),
+    after=np.array([0, 1, 9, 10, 99, 100, 100]),
+    kept=np.empty(0, ASSIGNED),
+)
+TABLE_OF_FOUND = """\
+7 queries: 4 of one word, 2 of two, 1 of more
+pairs of a query          queries         pairs before          pairs after
+none: no pair's rarest          1            0    0.0%            0    0.0%
+1 to 9                          2           10    0.8%           10    3.1%
+10 to 99                        2          109    8.9%          109   34.2%
+100 to 999                      1          100    8.2%          100   31.3%
+1,000 to 9,999                  1        1,000   82.0%          100   31.3%
+all                             7        1,219  100.0%          319  100.0%
+  most                                   1,000   82.0%          100   31.3%
+  abcdefghi ... pqrstuvw                   100    8.2%          100   31.3%
+  all but                                   99    8.1%           99   31.0%
+  ten                                       10    0.8%           10    3.1%
+  a b c d                                    9    0.7%            9    2.8%
+"""
+
+
+def test_the_balance_counts_queries_by_powers_of_ten_and_names_the_five_largest():
+    *table, last = balance.balance(FOUND)
+    assert "\n".join(table) + "\n" == TABLE_OF_FOUND
+    # e to the entropy is the product of p^-p
+    before, after = (
+        math.prod((n / sum(counts)) ** -(n / sum(counts)) for n in counts.tolist() if n)
+        for counts in (FOUND.before, FOUND.after)
+    )
+    assert last == (
+        f"effective number of queries (e to the entropy): {before:,.0f} before, {after:,.0f} after"
+    )
+    equal = FOUND._replace(before=np.array([7, 0, 7, 7]), after=np.array([2, 0, 2, 0]))
+    assert [*balance.balance(equal)][-1].endswith(": 3 before, 2 after")
+
+
+def test_the_picture_has_the_pairs_of_each_query_largest_first_and_the_cap(tmp_path, monkeypatch):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    drawn, save = [], figure.savefig
+    monkeypatch.setattr(figure, "savefig", lambda *a, **how: drawn.append(a[0]) or save(*a, **how))
+    balance.draw(FOUND, 100, tmp_path / "a.png")
+    assert Image.open(tmp_path / "a.png").size == (640, 400)
+    (axis,) = drawn[0].axes
+    before, after, cap = axis.lines
+    assert before.get_xydata().tolist() == [[1, 1000], [2, 100], [3, 99], [4, 10], [5, 9], [6, 1]]
+    assert after.get_xydata().tolist() == [[1, 100], [2, 100], [3, 99], [4, 10], [5, 9], [6, 1]]
+    assert list(cap.get_ydata()) == [100, 100]
+    said = [text.get_text() for text in axis.get_legend().get_texts()]
+    assert said == ["before: 1,219 pairs", "after: 319 pairs", "cap: 100"]
+
+
+def test_the_command_says_what_it_read_left_out_and_kept_and_how_to_train_on_it(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    rows = [*["cat"] * 4, *["dog"] * 2, "owl", ""]
+    rows = "".join(f"{i}.png;{said}\n" for i, said in enumerate(rows))
+    write_csv(tmp_path, "filepath;caption\n" + rows)
+    options = "--cap 3 --min-count 2 --separator ;".split()
+    assert balance.main(["pairs.csv", "out.csv", *options]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [
+        "7 pairs, of which 1 match no query; 5 are kept",
+        "2 queries: 2 of one word, 0 of two, 0 of more",
+    ]
+    assert said[-2:] == [
+        "left out 1 rows without a picture or a caption",
+        "train on them with --data out.csv --separator ';'",
+    ]
+    write_csv(tmp_path, "filepath;caption\n" + rows[: rows.index("7.png")])
+    assert balance.main(["pairs.csv", "out.csv", *options]) == 0
+    assert "left out" not in capsys.readouterr().out
+
+
+def test_the_paper_s_cap_is_the_default_of_the_command_and_of_the_function(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(balance, "curate", lambda source, *how: asked.append(how) or 1 / 0)
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path, TABLE)
+    least = "--cap 1 --min-count 1 --workers 1 --min-pmi -2".split()
+    for options in ([], least):
+        with pytest.raises(ZeroDivisionError):
+            balance.main(["pairs.csv", "out.csv", *options])
+    assert asked == [(20_000, 100, 4.0, set(), 1), (1, 1, -2.0, set(), 1)]
+    defaults = [p.default for p in inspect.signature(curate).parameters.values()][1:]
+    assert defaults == [20_000, 100, 4.0, (), 1]
+
+
+def test_what_cannot_be_written_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_csv(tmp_path, TABLE)
+    for path, name in (("balance.png", "balance.png"), (None, "out.csv")):
+        error = OSError(28, "No space left on device", path)
+        monkeypatch.setattr(CsvRows, "write", mock.Mock(side_effect=error))
+        with pytest.raises(SystemExit):
+            balance.main(["pairs.csv", "out.csv", "--min-count", "3"])
+        why = f"error: {name} cannot be written: No space left on device\n"
+        assert capsys.readouterr().err.endswith(why)
 
 
 @pytest.mark.slow

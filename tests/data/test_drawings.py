@@ -4,9 +4,10 @@ import importlib.metadata
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFont
 
-from miniclip.data import open_pairs
-from miniclip.data.emoji.drawings import KINDS, Drawings, line_art
+from miniclip.data import BadPicture, open_pairs
+from miniclip.data.emoji.drawings import KINDS, Drawings, line_art, noto_font
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +54,35 @@ def test_a_missing_font_is_one_sentence(pairs, monkeypatch):
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(ValueError, match="pip install"):
         Drawings(pairs, "Noto")
+
+
+def test_noto_draws_each_emoji_by_its_code_point_in_the_middle(pairs):
+    try:
+        drawings = Drawings(pairs, "Noto")
+    except ValueError as error:
+        pytest.skip(str(error))
+    codes = {i: pairs.rows[i][0]["codes"] for i in drawings.available}
+    assert len(codes) > 1000 and not any("-" in code for code in codes.values())
+    font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
+
+    def ink(image):
+        """(how much, the middle (x, y)) of what is dark."""
+        dark = 255.0 - np.asarray(image.convert("L"))
+        y, x = np.mgrid[: len(dark), : len(dark)]
+        return dark.sum(), np.array([(dark * x).sum(), (dark * y).sum()]) / dark.sum()
+
+    for character in "\U0001f41b\u2764\U0001f576":
+        (i,) = (i for i, code in codes.items() if int(code, 16) == ord(character))
+        large = Image.new("L", (200, 200), "white")
+        ImageDraw.Draw(large).text((50, 50), character, font=font, fill="black")
+        (much, place), (drawn, found) = ink(large), ink(drawings.image(i))
+        assert much == drawn
+        left, top, right, bottom = font.getbbox(character)
+        middle = found - place + 50 + ((left + right) / 2, (top + bottom) / 2)
+        assert np.abs(middle - 32).max() <= 0.55, middle  # Pillow draws at whole pixels
+    lacking = next(i for i in range(len(pairs)) if i not in codes)
+    with pytest.raises(BadPicture, match=pairs.captions(lacking)[0]):
+        drawings.image(lacking)
 
 
 def test_an_unknown_kind_is_named(pairs):

@@ -2,8 +2,10 @@
 
 import collections
 import hashlib
+import json
 import pathlib
 import random
+import types
 
 import numpy as np
 import pytest
@@ -180,6 +182,86 @@ def test_a_caption_is_a_function_of_its_generator(pairs, i, seed):
     assert first == again and first.strip()
 
 
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_one_to_three_keywords_are_added_each_number_and_each_keyword_as_often(count):
+    rng, keywords, counts = np.random.default_rng(0), "abcd"[:count], collections.Counter()
+    for _ in range(4000):
+        name, *added = captions.vary("x", [], keywords, rng).split(", ")
+        if added:
+            assert name == "x" and len(set(added)) == len(added)
+            counts.update([len(added), *added])
+    numbers = {1: {1: 1}, 2: {1: 1 / 3, 2: 2 / 3}, 4: {1: 1 / 3, 2: 1 / 3, 3: 1 / 3}}[count]
+    total = sum(counts[n] for n in (1, 2, 3))
+    assert abs(total / 4000 - 0.4) < 0.04  # 5 standard deviations
+    mean = sum(n * share for n, share in numbers.items())
+    for what, share in (numbers | dict.fromkeys(keywords, mean / count)).items():
+        assert abs(counts[what] / total - share) < 0.07, (what, counts)
+    assert {n for n in counts if isinstance(n, int)} == {*numbers}
+
+
+def test_a_picture_of_several_names_is_called_by_each_and_one_of_one_name_draws_nothing_for_it(
+    pairs,
+):
+    several = [i for i in range(len(pairs)) if len(pairs.captions(i)) == 2]
+    for i in several[:3]:
+        said = {pairs.caption(i, np.random.default_rng(seed)) for seed in range(60)}
+        assert {*pairs.captions(i)} <= said, said
+    keywords = dataset.read_keywords()
+    for i in (i for i in range(0, len(pairs), 50) if len(pairs.captions(i)) == 1):
+        (name,) = pairs.captions(i)
+        about = name, captions.variants(name), keywords.get(captions.without_tone(name), ())
+        for seed in range(5):
+            want = captions.vary(*about, np.random.default_rng(seed))
+            assert pairs.caption(i, np.random.default_rng(seed)) == want
+
+
+def test_a_tone_blind_oracle_is_right_with_one_over_how_many_share_a_base(pairs):
+    assert pairs.tone_blind_oracle([]) == dict.fromkeys(["R@1", "R@5", "R@10", "n"], 0) | {
+        "gallery": 3722
+    }
+    hand = next(i for i in range(len(pairs)) if pairs.captions(i)[0] == "waving hand")
+    found = pairs.tone_blind_oracle([hand])  # in yellow and in five tones
+    assert found == {"R@1": 1 / 6, "R@5": 5 / 6, "R@10": 1, "n": 1, "gallery": 3722}
+
+
+def test_a_picture_whose_names_are_of_two_classes_or_that_is_a_misfit_has_none():
+    def row(name, subgroup):
+        return {"name": name, "subgroup": subgroup}
+
+    cat, bug = row("cat", "animal-mammal"), row("bug", "animal-bug")
+    pizza, ghost = row("pizza", "food-prepared"), row("ghost", "face-costume")
+    face = row("face", "face-smiling")
+    names = [classes.NAMES.index(name) for name in ("animal", "food", "face")]
+    assert [classes.label_of([r]) for r in (cat, pizza, face)] == names and names[2] == 0
+    assert classes.label_of([cat, bug]) == names[0]
+    for none in (
+        [cat, pizza],
+        [ghost],
+        [cat, ghost],
+        [row("x", "person-role")],
+        [row("x", "animal")],
+    ):
+        assert classes.label_of(none) == -1, none
+
+
+def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_path, monkeypatch):
+    lists = {
+        "\U0001f436": ["dog_face", "pet", "good_dog", "dog", ":3", "pet "],
+        "\u2764\ufe0f": ["red_heart", "love"],
+        "\U0001f44b\U0001f3fb": ["waving_hand", "hello"],
+    }
+    (tmp_path / "emojis.json").write_text(json.dumps(lists))
+
+    class File(type(tmp_path)):
+        locate = type(tmp_path).absolute
+
+    files = [File(tmp_path / name) for name in ("other.json", "emojis.json")]
+    monkeypatch.setattr(
+        dataset.importlib.metadata, "distribution", lambda name: types.SimpleNamespace(files=files)
+    )
+    assert dataset.read_keywords() == {"dog face": ("pet", "good dog"), "red heart": ("love",)}
+
+
 def test_keywords_say_what_names_do_not(pairs):
     keywords = dataset.read_keywords()
     assert {"animal", "pet"} <= set(keywords["dog"])
@@ -210,9 +292,31 @@ def test_the_table_keeps_what_is_fully_qualified_and_no_component():
     ]
 
 
+def test_the_table_is_written_with_the_first_16_digits_of_each_drawing_s_hash(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(make_table, "TABLE", tmp_path / "emoji.tsv")
+    (tmp_path / "x.txt").write_text(SMALL_TABLE)
+    assert make_table.main([str(tmp_path / "x.txt")]) == 0
+    assert capsys.readouterr().out == "emoji.tsv: 2 names, 2 pictures\n"
+    first = (tmp_path / "emoji.tsv").read_text("utf-8").splitlines()[0]
+    assert first.startswith("# Names, groups and subgroups: Unicode's emoji-test.txt 17.0, ")
+    rows = dataset.read_table(tmp_path / "emoji.tsv")
+    assert [*map(tuple, (row.values() for row in rows))] == [
+        (*row, hashlib.sha256(drawing.tobytes()).hexdigest()[:16])
+        for row, drawing in zip(
+            make_table.parse(SMALL_TABLE)[1], render.draw_all(["1F41B", "1F577"])
+        )
+    ]
+    committed = {row["codes"]: row for row in dataset.read_table()}
+    assert {row["codes"]: row for row in rows}.items() <= committed.items()
+
+
 def test_another_file_than_unicodes_is_refused(tmp_path, capsys):
     (tmp_path / "x.txt").write_text("hello")
-    for wrong in ([str(tmp_path / "x.txt")], [str(tmp_path / "none.txt")], []):
+    (tmp_path / "version.txt").write_text("# Version: 17.0\n")
+    (tmp_path / "rows.txt").write_text(SMALL_TABLE.replace("Version", "Date"))
+    for wrong in *([str(tmp_path / f"{n}.txt")] for n in ("x", "version", "rows", "none")), []:
         with pytest.raises(SystemExit) as stopped:
             make_table.main(wrong)
         assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1

@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data import BadPicture, open_pairs, report_skipped
+from miniclip.common import UserError
+from miniclip.data import BadPicture, files, open_pairs, report_skipped
 from tests.data.test_image_io import mutated
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0\ufeff"), min_size=1, max_size=20)
@@ -158,6 +159,60 @@ def test_an_index_that_cannot_be_used_is_an_error_in_one_sentence(folder, text, 
     with pytest.raises(ValueError) as error:
         open_pairs(write_csv(folder, text, encoding="latin-1"))
     assert says in one_sentence(error)
+
+
+def test_the_columns_of_the_likeliest_separator_are_named(folder):
+    columns = "a,b,c,d,e,f,g,h,i"
+    for text, seen in (
+        (f"{columns}\n", "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'"),
+        ("a,b;c;d\n", "'a,b', 'c', 'd'"),
+        ("x" * 30 + "," + "y" * 31, f"'{'x' * 30}', '{'y' * 13} ... {'y' * 12}'"),
+        ("", "none"),
+    ):
+        with pytest.raises(UserError) as error:
+            open_pairs(write_csv(folder, text))
+        assert str(error.value) == (
+            "pairs.csv has no column of picture paths (such as 'filepath'); "
+            f"its columns are {seen}; --image-column names another"
+        )
+    with pytest.raises(UserError, match="no column of captions .* are 'path', 'b,c'; --caption"):
+        open_pairs(write_csv(folder, "path;b,c\n"))  # more columns are found than with a comma
+
+
+@pytest.mark.parametrize(
+    "count, held", [(3, 2), (4, 1), (4, 2), (4, 3), (5, 2), (5, 3), (9, 4), (9, 0)]
+)
+def test_from_two_pairs_to_half_of_them_are_held_out_or_none(tmp_path, monkeypatch, count, held):
+    for k in range(count):
+        picture(tmp_path / f"{k}.png")
+        (tmp_path / f"{k}.txt").write_text("x")
+    monkeypatch.setattr(files, "is_held_out", lambda name: int(name[0]) < held)
+    pairs = open_pairs(tmp_path)
+    everyone = [*range(count)]
+    split = (count, held) in [(4, 2), (5, 2), (9, 4)]
+    parts = {"train": everyone[held:], "heldout": everyone[:held]} if split else {"train": everyone}
+    assert pairs.splits == parts and pairs.name == tmp_path.name
+
+
+def test_a_bar_is_shown_from_2000_pictures_on_where_there_is_a_terminal(monkeypatch):
+    quiet = []
+    monkeypatch.setattr(files, "tqdm", lambda x, disable, **how: quiet.append(disable) or x)
+    monkeypatch.setattr(files.image_io, "check", lambda path: None)
+    for count in (1999, 2000):
+        assert len(files.Files("x", "/", {f"/{k}": ["x"] for k in range(count)}, [])) == count
+    assert quiet == [True, None]
+
+
+def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes("é, ü".encode())  # 6 bytes, the first one of two
+    for most in (None, 6, 7):
+        assert files.read_text(path, most) == "é, ü", most
+    with pytest.raises(UserError, match="too long for a caption"):
+        files.read_text(path, 5)
+    with pytest.raises(UserError) as error:
+        files.read_text(tmp_path / "none.txt")
+    assert str(error.value).endswith("none.txt cannot be read: No such file or directory")
 
 
 def test_wrong_options_are_errors_in_one_sentence(folder):

@@ -72,6 +72,17 @@ def test_a_damaged_picture_is_read_or_refused_and_nothing_else(tmp_path, suffix,
     assert suffix == "tif" or capfd.readouterr().err == ""  # libtiff itself writes there
 
 
+def test_a_jpeg_comes_at_the_smallest_of_its_four_sizes_that_is_large_enough(tmp_path):
+    Image.new("RGB", (160, 128)).save(tmp_path / "a.jpg")
+    Image.new("RGB", (160, 128)).save(tmp_path / "a.png")
+    for side, size in (
+        (None, (160, 128)), (200, (160, 128)), (65, (160, 128)), (64, (80, 64)), (33, (80, 64)),
+        (32, (40, 32)), (17, (40, 32)), (16, (20, 16)), (8, (20, 16)), (1, (20, 16)),
+    ):  # fmt: skip
+        assert image_io.read(tmp_path / "a.jpg", side).size == size, side
+        assert image_io.read(tmp_path / "a.png", side).size == (160, 128)
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "I;16", "CMYK"])
 def test_every_mode_is_read_as_rgb(tmp_path, mode):
     path = tmp_path / ("x.jpg" if mode == "CMYK" else "x.png")

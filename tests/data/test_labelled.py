@@ -1,5 +1,6 @@
 """Labelled pictures from a folder, a csv and a tar; whatever is wrong is one sentence."""
 
+import hashlib
 import io
 import os
 import tarfile
@@ -8,8 +9,10 @@ import tracemalloc
 import pytest
 from PIL import Image
 
-from miniclip.data.dataset import BadPicture
-from miniclip.data.labelled import open_labelled
+from miniclip.common import UserError
+from miniclip.data import labelled
+from miniclip.data.dataset import BadPicture, Pairs
+from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from tests.data import tars
 
@@ -32,6 +35,86 @@ def test_a_folders_names_are_its_classes(tmp_path):
     assert sorted(found.splits["train"] + found.splits["test"]) == list(range(12))
     assert not set(found.splits["train"]) & set(found.splits["test"])
     assert found.pictures.image(0).mode == "RGB"
+
+
+def test_halves_are_by_the_last_bit_of_the_first_byte_of_the_path_s_hash(tmp_path):
+    found = open_labelled(folder_of(tmp_path, ["cat", "dog"], each=20))
+    names = [f"{name}/{k}.png" for name in ("cat", "dog") for k in range(20)]
+    odd = {name for name in names if hashlib.sha256(name.encode()).digest()[0] % 2}
+    pixels = {}  # the red of each picture tells which one it is
+    for i, split in ((i, s) for s in ("train", "test") for i in found.splits[s]):
+        pixels.setdefault(split, []).append(found.pictures.image(i).getpixel((0, 0))[0])
+    for split, own in (("train", odd), ("test", {*names} - odd)):
+        numbers = (int(n[4:-4]) + 20 * n.startswith("dog") for n in own)
+        assert sorted(pixels[split]) == sorted(9 * k % 256 for k in numbers), split
+    assert found.splits["all"] == [*range(40)] and found.name == tmp_path.name
+
+
+def test_pictures_are_in_the_order_of_their_folders_then_of_their_names(tmp_path):
+    names = ["cat/z.png", "cat/a/x.png", "cat/b.png", "dog/1.png", "dog/a/1.png", "top.png"]
+    for name in names:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    for name in ("cat", "dog"):
+        picture().save(tmp_path / name / "good.png")
+    skipped = [name for name, _ in open_labelled(tmp_path).skipped]
+    assert skipped == ["cat/b.png", "cat/z.png", "cat/a/x.png", "dog/1.png", "dog/a/1.png"]
+
+
+def test_a_label_of_19_digits_is_a_number_and_one_of_20_a_name(tmp_path):
+    picture().save(tmp_path / "a.png")
+    for digits, sorted_as in ((19, ["2", "1" + "0" * 18]), (20, ["1" + "0" * 19, "2"])):
+        long = "1" + "0" * (digits - 1)
+        (tmp_path / "a.csv").write_text(f"path,label\na.png,{long}\na.png,2\na.png\n,3\na.png,\n")
+        assert open_labelled(tmp_path / "a.csv").class_names == sorted_as
+
+
+def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count(tmp_path):
+    picture().save(tmp_path / "a.png")
+    for numbers, want in (
+        ("015", [0, 1, 2]),
+        ("013", [0, 1, 2]),
+        ("012", [0, 1, 2]),
+        ("02", [0, 2]),
+    ):
+        rows = "".join(f"a.png,{k}\n" for k in numbers)
+        (tmp_path / "a.csv").write_text(f"path,label\n{rows}")
+        found = open_labelled(tmp_path / "a.csv", ["x", "y", "z"])
+        assert [*found.labels.values()] == want and found.class_names == ["x", "y", "z"]
+    with pytest.raises(UserError, match="^3 class names for the 2 classes of a.csv; "):
+        (tmp_path / "a.csv").write_text("path,label\na.png,0\na.png,3\n")
+        open_labelled(tmp_path / "a.csv", ["x", "y", "z"])
+
+
+def test_a_member_of_exactly_the_largest_size_is_read(tmp_path, monkeypatch):
+    jpg = tars.picture()
+    members = [(f"{k}.{s}", d) for k in "ab" for s, d in (("jpg", jpg), ("cls", k.encode() * 4))]
+    path = tars.write_tar(tmp_path / "a.tar", members)
+    for change, names in ((0, ["aaaa", "bbbb"]), (-1, None)):
+        for name, size in (("MOST_PICTURE_BYTES", len(jpg)), ("MOST_TEXT_BYTES", 4)):
+            with monkeypatch.context() as patch:
+                patch.setattr(labelled, name, size + change)
+                if names:
+                    assert open_labelled(path).class_names == names
+                else:
+                    with pytest.raises(UserError, match="left out 2: .*(no label|more than 0 MiB)"):
+                        open_labelled(path)
+
+
+def test_classes_that_pairs_bring_are_those_of_training_and_of_the_held_out_concepts():
+    class Classed(Pairs):
+        class_names = ("zero", "one")
+
+        def label(self, i):
+            return [0, -1, 1, 1, 0, -1][i]
+
+    splits = {"train": [0, 1, 2], "heldout_concepts": [3, 4, 5]}
+    pairs = Classed("things", [[str(i)] for i in range(6)], splits)
+    found = of_pairs(pairs)
+    assert found.labels == {0: 0, 2: 1, 3: 1, 4: 0} and found.class_names == ["zero", "one"]
+    assert found.splits == {"train": [0, 2], "test": [3, 4], "all": [3, 4]}
+    assert found.name == "things, held-out concepts" and found.pictures is pairs
+    assert of_pairs(Pairs("none", [["x"]], {"train": [0]})) is None
 
 
 def test_a_label_of_thousands_of_digits_is_a_name(tmp_path):
@@ -221,7 +304,12 @@ def test_unreadable_pictures_are_left_out_and_named(tmp_path):
 @pytest.mark.parametrize(
     "make, names, words",
     [
-        (lambda p: p, None, "no labelled picture"),
+        (lambda p: p, None, "gives no labelled picture: it is empty$"),
+        (
+            lambda p: shard(p / "a.tar", [(0, "")]),
+            None,
+            r"a.tar gives .*: left out 1: 0.png \(no lab",
+        ),
         (lambda p: folder_of(p, ["cat"]), None, "at least two classes"),
         (lambda p: folder_of(p, ["cat", "dog"]), ["cat"], "1 class names for the 2"),
         (lambda p: p / "nowhere", None, "nowhere"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -21,7 +21,14 @@ from miniclip.benchmarks import loader
 from miniclip.bpe import Tokenizer
 from miniclip.data import loader as batches_module
 from miniclip.data.dataset import BadPicture, Pairs
-from miniclip.data.loader import batches, default_workers, epoch_order, join, planned_parts
+from miniclip.data.loader import (
+    batches,
+    crop,
+    default_workers,
+    epoch_order,
+    join,
+    planned_parts,
+)
 from tests.data.tars import letters, load_sample, read_epoch, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
@@ -133,6 +140,8 @@ def test_the_parts_joined_are_the_batch_that_is_not_in_parts(batch_size, micro_b
 
 
 @given(st.integers(1, 300), st.integers(1, 40), st.integers(1, 9))
+@example(3, 1, 2)
+@example(8, 3, 1)
 def test_every_rank_has_the_same_number_of_parts_and_none_is_empty_or_too_large(n, unit, world):
     world = min(world, n)
     count = planned_parts(n, unit, world)
@@ -303,9 +312,13 @@ def test_a_tokenizer_goes_to_the_workers_as_it_is():
     ],
 )
 def test_a_rank_on_a_gpu_gets_its_share_of_the_cores(device, cores, ranks, want, monkeypatch):
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(cores), raising=False)
+    own = {0: range(cores)}  # 0: this process
+    monkeypatch.setattr(os, "sched_getaffinity", own.__getitem__, raising=False)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(ranks))
     assert default_workers(device) == want
+    if ranks == 1:
+        monkeypatch.delenv("LOCAL_WORLD_SIZE")  # a process by itself
+        assert default_workers(device) == want
     monkeypatch.delattr(os, "sched_getaffinity")  # macOS has none
     monkeypatch.setattr(os, "cpu_count", lambda: cores)
     assert default_workers(device) == want
@@ -319,7 +332,7 @@ def test_what_is_asked_to_be_pinned_is_registered_as_it_lies_and_let_go(monkeypa
 
     class Cudart:
         def cudaHostRegister(self, place, size, flags):
-            calls.append(("register", place, size))
+            calls.append(("register", place, size, flags))
 
         def cudaHostUnregister(self, place):
             calls.append(("unregister", place))
@@ -331,7 +344,48 @@ def test_what_is_asked_to_be_pinned_is_registered_as_it_lies_and_let_go(monkeypa
     place = next(loaded).parts[0][0].data_ptr()
     loaded.close()
     bytes_ = 4 * 3 * SIZE * SIZE
-    assert calls == [("register", place, bytes_), torch.int64, ("unregister", place)]
+    assert calls == [("register", place, bytes_, 0), torch.int64, ("unregister", place)]
+
+
+@pytest.mark.parametrize(
+    "batch_size, world, micro_batch, pairs",
+    [(10, 3, 2, 2 * 2), (10, 3, 3, 2 * 2), (7, 1, 3, 3 * 3), (9, 9, 4, 1), (8, 1, None, 8)],
+)
+def test_memory_is_for_the_parts_of_the_largest_share(
+    batch_size, world, micro_batch, pairs, monkeypatch
+):
+    taken, memory = [], batches_module._memory
+    monkeypatch.setattr(
+        batches_module,
+        "_memory",
+        lambda shape, shared: taken.append((*shape, shared)) or memory(shape, shared),
+    )
+    for rank in range(world):
+        steps(Noise(), 1, batch_size, micro_batch=micro_batch, rank=rank, world=world)
+    assert [shape[0] * shape[1] for shape in taken] == [pairs] * world
+    assert {shape[2:] for shape in taken} == {(3, SIZE, SIZE, False)}  # and not shared
+
+
+def test_a_picture_is_asked_for_at_twice_the_size_of_the_smallest_crop():
+    class Asked(Noise):
+        def load_downscaled(self, i, side):
+            sides.append(side)
+            return self.image(i)
+
+    sides = []
+    for scale in ((0.5, 1), (0.3, 1), (1, 1), None):
+        crop(Asked(), 0, np.random.default_rng(0), 12, scale)
+    assert sides == [48, 80, 24, None]  # 2 * 12 / 0.5 pixels
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_workers_share_memory_with_the_process_that_reads_it(fork, monkeypatch):
+    monkeypatch.setattr(batches_module, "_FORK", fork)
+    mapped = []
+    monkeypatch.setattr(batches_module.mmap, "mmap", lambda *a: mapped.append(a) or bytearray(a[1]))
+    memory = batches_module._memory((2, 5), shared=True)
+    assert memory.shape == (2, 5) and memory.dtype == torch.uint8
+    assert mapped == ([(-1, 10)] if fork else []) and memory.is_shared() != fork
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ import csv
 import io
 import os
 import sys
+import tarfile
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -16,7 +18,8 @@ from miniclip.benchmarks import __main__ as benchmark
 from miniclip.benchmarks.loader import photograph
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.shards.pack import pack
+from miniclip.data.shards import pack as pack_module
+from miniclip.data.shards.pack import encoded, pack, sample
 from miniclip.data.transforms import training_crop
 from tests.data.tars import Coloured, cache_folder, load_sample, packed_pairs, picture, write_tar  # noqa: F401
 
@@ -76,12 +79,41 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
         return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
     pack(Coloured(7), tmp_path / "out", 3)
+    with tarfile.open(tmp_path / "out/00000.tar") as tar:
+        assert {member.mtime for member in tar} == {0}  # not the time of packing
     first = files()
     pack(Coloured(7), tmp_path / "out", 3)
     assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
     with pytest.raises(ValueError, match="holds 00002.tar, which is none of these"):
         pack(Coloured(6), tmp_path / "out", 3)
     assert files() == first
+
+
+def test_captions_of_a_mebibyte_are_packed_and_longer_ones_named(monkeypatch):
+    pairs = Coloured(1)
+    longest = max(len(data) for kind, data in sample(pairs, 0).items() if kind in ("txt", "json"))
+    monkeypatch.setattr(pack_module, "MOST_TEXT_BYTES", longest)
+    assert sample(pairs, 0)["txt"] == b"0"
+    monkeypatch.setattr(pack_module, "MOST_TEXT_BYTES", longest - 1)
+    with pytest.raises(image_io.BadPicture, match="longer than 1 MiB"):
+        sample(pairs, 0)
+
+
+def test_a_file_that_is_too_large_is_packed_as_a_png_if_that_is_smaller(tmp_path, monkeypatch):
+    size = len(jpg := picture())  # one colour: as a PNG it is much smaller
+    for name, data in (("a.jpg", jpg), ("a.txt", b"x")):
+        (tmp_path / name).write_bytes(data)
+    pairs, kinds = open_pairs(tmp_path), []
+    png = io.BytesIO()
+    image_io.read(io.BytesIO(jpg)).save(png, "PNG")
+    for most in (size, size - 1, png.tell(), png.tell() - 1):
+        monkeypatch.setattr(pack_module, "MOST_PICTURE_BYTES", most)
+        try:
+            kinds.append(encoded(pairs, 0))
+        except image_io.BadPicture as error:
+            kinds.append(str(error))
+    assert png.tell() < size - 1
+    assert kinds == [("jpg", jpg), *[("png", png.getvalue())] * 2, "more than 0 MiB"]
 
 
 def test_an_interrupted_pack_leaves_whole_shards_only(tmp_path):
@@ -139,10 +171,26 @@ def test_a_downscaled_picture_is_large_enough_and_its_crops_look_the_same(w, h, 
 
 
 def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
-    (tmp_path / "a.txt").write_text("black")
-    assert main(["pack", str(tmp_path), str(tmp_path / "out"), "--shard-size", "3"]) == 0
-    assert "1 pairs in 1 shards" in capsys.readouterr().out
+    Image.effect_noise((700, 700), 60).save(tmp_path / "a.png")  # about 0.4 MiB
+    (tmp_path / "a.txt").write_text("noise")
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.txt").write_text("damaged")
+    out = str(tmp_path / "out")
+    assert main(["pack", str(tmp_path), out, "--shard-size", "1"]) == 0
+    size = os.path.getsize(tmp_path / "out/00000.tar") / 1024**2
+    assert capsys.readouterr().out.splitlines() == [
+        f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data {out}",
+        "left out 1: b.png (not a picture that can be read)",
+    ]
+    for path, name in (("00000.tar", "00000.tar"), (None, out)):
+        error = mock.Mock(side_effect=OSError(28, "No space left on device", path))
+        with mock.patch.object(pack_module, "pack", error), pytest.raises(SystemExit):
+            main(["pack", str(tmp_path), out])
+        why = f"error: {name} cannot be written: No space left on device\n"
+        assert capsys.readouterr().err.endswith(why)
+    os.remove(tmp_path / "b.png")
+    assert main(["pack", str(tmp_path), out]) == 0
+    assert "left out" not in capsys.readouterr().out
     assert main([str(tmp_path / "out")]) == 0
     assert "pictures" in capsys.readouterr().out
     for wrong in (

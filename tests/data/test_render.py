@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from unittest import mock
 
 import numpy as np
@@ -76,6 +77,7 @@ def test_pictures_are_drawn_once_and_again_after_damage(cache):
     with mock.patch.object(render, "draw_all", side_effect=AssertionError("drawn again")):
         assert (render.pictures(CODES) == first).all()
     (file,) = cache.iterdir()
+    assert re.fullmatch(r"emoji-[0-9a-f]{12}\.bin", file.name)
     file.write_bytes(file.read_bytes()[:-7])
     assert (render.pictures(CODES) == first).all()
     assert json.loads(file.read_bytes().partition(b"\n")[0])["made_of"]["shape"] == [3, 64, 64, 3]
@@ -116,6 +118,28 @@ def test_the_cache_lies_where_the_user_says(monkeypatch, tmp_path):
     monkeypatch.delenv("MINICLIP_CACHE")
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert kept.folder().name == "miniclip"
+
+
+@pytest.mark.parametrize(
+    "system, settings, want",
+    [
+        ("linux", {}, "/home/x/.cache/miniclip"),
+        ("linux", {"LOCALAPPDATA": "/local"}, "/home/x/.cache/miniclip"),
+        ("darwin", {"LOCALAPPDATA": "/local"}, "/home/x/Library/Caches/miniclip"),
+        ("darwin", {"XDG_CACHE_HOME": "~/xdg"}, "/home/x/xdg/miniclip"),
+        ("win32", {}, "/home/x/.cache/miniclip"),
+        ("win32", {"LOCALAPPDATA": "/local"}, "/local/miniclip"),
+        ("win32", {"LOCALAPPDATA": "/local", "XDG_CACHE_HOME": "/xdg"}, "/xdg/miniclip"),
+        ("win32", {"LOCALAPPDATA": "/local", "MINICLIP_CACHE": "~/own"}, "/home/x/own"),
+    ],
+)
+def test_each_system_has_its_place_for_caches(system, settings, want, monkeypatch):
+    for name in ("LOCALAPPDATA", "XDG_CACHE_HOME", "MINICLIP_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"HOME": "/home/x", **settings}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(kept.sys, "platform", system)
+    assert kept.folder().as_posix() == want
 
 
 def test_an_emoji_that_is_not_drawn_is_named():

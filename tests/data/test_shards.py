@@ -1,8 +1,10 @@
 """Shards: the same pairs whatever the order, the ranks, the workers and the names of the tars."""
 
+import hashlib
 import json
 import os
 import pickle
+import re
 import tarfile
 
 import numpy as np
@@ -222,6 +224,7 @@ def test_the_index_is_kept_until_a_shard_changes_and_made_again_when_it_is_damag
         return len(scanned)
 
     (kept,) = cache.glob("shards-*.index")
+    assert re.fullmatch(r"shards-[0-9a-f]{16}\.index", kept.name)
     assert scans() == 0
     whole = kept.read_bytes()
     for damaged in (
@@ -252,6 +255,74 @@ def test_the_held_out_are_a_tenth_by_the_hash_of_their_key(packed):
     want = [i for i in range(60) if is_held_out(f"{i:09d}")]
     assert packed.splits["heldout"] == want and len(want) >= 2
     assert sorted([*packed.splits["train"], *want]) == list(range(60))
+
+
+@pytest.mark.parametrize(
+    "count, one_in", [(50, 10), (51, 100), (500, 100), (501, 1000), (5000, 1000), (5001, 10_000)]
+)
+def test_a_tenth_a_hundredth_and_so_on_of_5_held_out_pairs_at_most(count, one_in, monkeypatch):
+    rows = np.ones(count, index.ROW)
+    rows["draw"][:10] = [0, 0, 10, 30, 100, 700, 1000, 5000, 9999, 1]
+    monkeypatch.setattr(shards_module, "HELD_OUT_PAIRS", 5)
+    monkeypatch.setattr(shards_module, "build", lambda paths, names: (rows, []))
+    splits = shards_module.Shards("x", ["a.tar"]).splits
+    held = {10: [*range(8)], 100: [0, 1, 4, 5, 6, 7], 1000: [0, 1, 6, 7], 10_000: [0, 1]}[one_in]
+    assert splits["heldout"] == held
+    assert splits["train"].tolist() == [i for i in range(count) if i not in held]
+
+
+@pytest.mark.parametrize(
+    "draws, held", [([0, 7, 10], [0, 2]), ([0, 7, 11], None), ([0, 10], None), ([7, 8, 9], None)]
+)
+def test_fewer_than_two_to_test_on_or_none_to_train_on_are_not_split(draws, held, monkeypatch):
+    rows = np.zeros(len(draws), index.ROW)
+    rows["draw"] = draws
+    monkeypatch.setattr(shards_module, "build", lambda paths, names: (rows, []))
+    splits = shards_module.Shards("x", ["a.tar"]).splits
+    assert splits.get("heldout") == held
+    assert splits["train"].tolist() == [i for i in range(len(draws)) if i not in (held or [])]
+
+
+def test_a_row_of_the_index_says_where_its_files_lie_and_zeros_for_none(tmp_path):
+    members = [("a/7.jpg", picture()), ("a/7.txt", b"seven"), ("b.json", b'{"caption": "x"}')]
+    path = write_tar(tmp_path / "a.tar", [*members, ("b.png", picture("PNG"))])
+    rows, skipped = index.index_shard(3, path, "a.tar")
+    with tarfile.open(path) as tar:
+        jpg, txt, says, png = ((m.offset_data, m.size) for m in tar.getmembers())
+    a, b = (
+        int.from_bytes(hashlib.sha256(key).digest()[:8], "big") % 10_000 for key in (b"a/7", b"b")
+    )
+    assert rows.tolist() == [(3, a, *jpg, *txt, 0, 0), (3, b, *png, 0, 0, *says)] and not skipped
+
+
+def test_a_file_of_exactly_the_largest_size_is_used(tmp_path, monkeypatch):
+    jpg = picture()
+    path = write_tar(tmp_path / "a.tar", [("a.jpg", jpg), ("a.txt", b"x" * 9)])
+    for change, used in ((0, True), (-1, False)):
+        for name, size in (("MOST_PICTURE_BYTES", len(jpg)), ("MOST_TEXT_BYTES", 9)):
+            with monkeypatch.context() as patch:
+                patch.setattr(index, name, size + change)
+                assert len(index.index_shard(0, path, "a.tar")[0]) == used, (name, change)
+
+
+def test_a_bar_is_shown_from_four_shards_on_where_there_is_a_terminal(packed, monkeypatch, cache):
+    quiet, bar = [], index.tqdm
+    monkeypatch.setattr(
+        index, "tqdm", lambda *a, disable: quiet.append(disable) or bar(*a, disable=True)
+    )
+    for count in (3, 4):
+        assert len(index.build(packed.paths[:count], ["x"] * count)[0]) == 5 * count
+    assert quiet == [True, None]
+
+
+@pytest.mark.parametrize("letters", [94, 95, 96])
+def test_a_pair_is_called_as_its_picture_up_to_100_bytes(letters, tmp_path):
+    name = f"{'n' * letters}.jpg"
+    path = write_tar(tmp_path / "a.tar", [(name, picture()), (f"{'n' * letters}.txt", b"x")])
+    pairs = open_pairs(path)
+    assert pairs.where(0) == f"a.tar: {name}"
+    os.truncate(path, 99)
+    assert pairs.where(0) == "a.tar: byte 512"
 
 
 def test_of_many_pairs_fewer_are_held_out_and_all_of_them_were_before(

@@ -103,6 +103,19 @@ def test_sixteen_bits_keep_their_highlights(mode):
     assert [pixel[0] for pixel in np.asarray(to_rgb(image))[0]] == [0, 1, 128, 255]
 
 
+def test_32_bits_beyond_what_16_hold_are_black_or_white():
+    image = Image.fromarray(np.array([[-70_000, -1, 70_000, 2**31 - 1]], np.int32))
+    assert np.asarray(to_rgb(image))[0].tolist() == [[0] * 3, [0] * 3, [255] * 3, [255] * 3]
+
+
+@pytest.mark.parametrize("mode", ["La", "RGBa"])
+def test_premultiplied_and_half_transparent_is_half_way_to_white(mode):
+    bands = (100, 128) if mode == "La" else (100, 100, 100, 128)
+    image = Image.new("LA" if mode == "La" else "RGBA", (2, 2), bands).convert(mode)
+    want = 100 * 128 / 255 + 255 * 127 / 255
+    assert all(abs(level - want) <= 1 for level in to_rgb(image).getpixel((0, 0)))
+
+
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_what_is_transparent_is_white(alpha, level):
     want = 255 + (level - 255) * alpha / 255
@@ -238,6 +251,12 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
 def test_an_impossible_scale_is_refused(scale):
     with pytest.raises(ValueError, match="^scale must be[^\n]*$"):
         training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
+
+
+def test_what_no_picture_has_is_shown_as_black_or_white():
+    shown = unnormalize(torch.tensor([-9.0, 0, 9]).view(1, 1, 3).expand(3, 1, 3))
+    mean = [round(255 * number) for number in MEAN]
+    assert shown.tolist() == [[[0] * 3, mean, [255] * 3]]
 
 
 def test_unnormalize_gives_the_picture_back():

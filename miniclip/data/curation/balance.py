@@ -32,7 +32,7 @@ def balance(found, largest=5):
 
     def row(what, queries, before, after):
         cells = (
-            f"{n:>13,} {n / all_of if all_of else 0:>7.1%}"
+            f"{n:>13,} {n / all_of:>7.1%}"
             for n, all_of in ((before, found.before.sum()), (after, found.after.sum()))
         )
         return f"{what:<24}{queries:>9}{''.join(cells)}"
@@ -70,7 +70,7 @@ def draw(found, cap, path):
         sizes = np.sort(counts[counts > 0])[::-1]
         label = f"{label}: {counts.sum():,} pairs"
         axis.plot(np.arange(1, len(sizes) + 1), sizes, color=colour, label=label)
-    axis.axhline(cap, color="#999999", linestyle="--", linewidth=1, label=f"cap: {cap:,}")
+    axis.axhline(cap, color="#999999", linestyle="--", label=f"cap: {cap:,}")
     axis.set(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)

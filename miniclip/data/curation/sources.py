@@ -24,8 +24,10 @@ class CsvRows:
     """A csv of pairs that is never in memory as a whole. Rows of one picture that follow each other
     are one pair. Takes what open_csv takes; raises UserError."""
 
+    empty = 0  # rows without a picture or a caption
+
     def __init__(self, path, **columns):
-        self.path, self.columns, self.empty = path, columns, 0
+        self.path, self.columns = path, columns
         self.header, _, self.separator, self.picture = caption_rows(path, **columns)
 
     def pairs(self):

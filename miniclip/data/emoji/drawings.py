@@ -74,10 +74,10 @@ class Drawings:
 
 
 def _glyph(font, character):
-    picture = Image.new("L", (SIDE, SIDE), 255)
+    picture = Image.new("L", (SIDE, SIDE), "white")
     left, top, right, bottom = font.getbbox(character)
     place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
-    ImageDraw.Draw(picture).text(place, character, font=font, fill=0)
+    ImageDraw.Draw(picture).text(place, character, font=font, fill="black")
     return picture.convert("RGB")
 
 

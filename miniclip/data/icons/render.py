@@ -25,10 +25,7 @@ LAYOUT = 1  # of the cache file
 def draw(font, code):
     """The ink of one glyph: (64, 64) uint8, 255 where it is black; None for an empty glyph."""
     mask = font.getmask(chr(code), mode="L")
-    width, height = mask.size
-    if not width or not height:
-        return None
-    ink = Image.frombytes("L", (width, height), bytes(mask))
+    ink = Image.frombytes("L", mask.size, bytes(mask))
     box = ink.getbbox()
     if box is None:
         return None

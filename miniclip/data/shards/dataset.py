@@ -101,7 +101,7 @@ class Shards(Pairs):
             if shard not in self._open:
                 while len(self._open) >= SHARDS_AT_ONCE:
                     self._open.popitem(last=False)[1].close()
-                self._open[shard] = open(self.paths[shard], "rb", buffering=0)
+                self._open[shard] = open(self.paths[shard], "rb")
             self._open.move_to_end(shard)
             data = os.pread(self._open[shard].fileno(), size, offset)
         except OSError as error:

@@ -153,4 +153,4 @@ def _fingerprint(path):
         status = os.stat(path)
         return [path, status.st_size, status.st_mtime_ns]
     except (OSError, ValueError):
-        return [path, -1, 0]
+        return [path]

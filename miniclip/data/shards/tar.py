@@ -120,7 +120,7 @@ def _next_header(file, at, length):
     while at + BLOCK <= end:
         file.seek(at)
         chunk = file.read(min(1 << 20, end - at))
-        for k in range(0, len(chunk) - BLOCK + 1, BLOCK):
+        for k in range(0, len(chunk), BLOCK):
             head = chunk[k : k + BLOCK]
             if head[257:262] == b"ustar" and _size(head) is not None:
                 return at + k

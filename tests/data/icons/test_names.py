@@ -89,6 +89,8 @@ def test_of_fluent_s_sizes_the_one_nearest_to_24_is_drawn(sizes, count):
     spelled = [(f"ic-fluent-cat-{size}-filled", size, "font", "") for size in sizes[:count]]
     nearest = min(abs(size - 24) for size in sizes[:count])
     ((font, size, own),) = listed("fluent", spelled)
+    tie = [(f"ic-fluent-cat-{size}-filled", size, "font", "") for size in (20, 28)]
+    assert listed("fluent", tie)[0][1] == 20 and listed("fluent", tie[::-1])[0][1] == 28
     assert abs(size - 24) == nearest and (font, own) == ("font", [("cat", "filled")])
 
 

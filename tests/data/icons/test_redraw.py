@@ -112,6 +112,18 @@ def test_a_quarter_turn_is_exact_and_leaves_the_middle_where_it_is(seed, quarter
     assert np.abs(turned - np.rot90(np.asarray(image).astype(int), -quarters)).max() <= 1
 
 
+@given(st.floats(-1, 1), st.floats(0.6, 1.0), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
+def test_any_turn_is_clockwise_about_the_middle_which_then_moves_by_the_shift(turn, size, x, y):
+    """A dot at the right of the middle of a picture that is wider than high."""
+    wide = np.full((60, 80), 255, np.uint8)
+    wide[28:32, 58:62] = 0
+    planes = redraw(Image.fromarray(wide), 480, Redrawing(turn, size, (x, y)))
+    found = middle(planes[0].numpy().astype(int)) / (6, 8)  # in pixels of the picture again
+    right, down = 20 * size * math.cos(turn), 20 * size * math.sin(turn)
+    want = np.array([40 + right + 80 * x, 30 + down + 60 * y])
+    assert np.abs(found - want).max() < 0.5, (found, want)
+
+
 @given(st.integers(0, 3), st.floats(0.5, 1.0), st.floats(-0.1, 0.1), st.floats(-0.1, 0.1))
 def test_size_scales_lengths_about_the_shifted_middle_whatever_the_turn(quarters, size, x, y):
     square = np.full((64, 64), 255, np.uint8)

@@ -1,5 +1,6 @@
 """Icons as pixels: all of the ink, as large as it may be; equal drawings have an equal hash."""
 
+import re
 from unittest import mock
 
 import numpy as np
@@ -69,6 +70,12 @@ def test_a_hash_forgets_faint_differences_and_keeps_strong_ones(ink, step):
     assert render.coarse(turned) != render.coarse(turned[::-1])
 
 
+def test_each_grey_is_hashed_as_the_nearest_of_four():
+    for level in range(256):
+        nearest = min(range(4), key=lambda k: abs(85 * k - level))  # 0, 85, 170 and 255
+        assert {*render.coarse(np.full((24, 24), level, np.uint8))} == {nearest}, level
+
+
 def test_equal_drawings_are_one_picture_with_the_captions_of_both():
     bar, dot = Image.new("L", (9, 3), 255), Image.new("L", (9, 9), 255)
     glyphs = {
@@ -94,8 +101,10 @@ def test_icons_are_drawn_once_and_again_for_other_packages(tmp_path, monkeypatch
         return [[["eva", "minus", ""]], [["eva", "plus", ""]]], inks
 
     monkeypatch.setattr(render, "draw_all", draw_all)
+    name = re.compile(r"icons-[0-9a-f]{12}\.bin")
     for count, version in ((1, "1.1.1"), (1, "1.1.1"), (2, "1.1.2"), (2, "1.1.1")):
         monkeypatch.setattr(sets, "versions", lambda: {"tkinter-icons-eva": version})
         captions, found = render.pictures()
         assert len(calls) == count
         assert np.array_equal(found, inks) and captions[1] == [["eva", "plus", ""]]
+        assert all(name.fullmatch(file.name) for file in tmp_path.iterdir())

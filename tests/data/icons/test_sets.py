@@ -80,6 +80,18 @@ def test_nothing_of_the_sets_is_in_the_repository():
     assert not [p for p in here if p.name.startswith("glyphmap")]
 
 
+def test_code_points_are_numbers_or_hexadecimal(tmp_path, monkeypatch):
+    (tmp_path / "glyphmap.json").write_text('{"icon-cat": "e10a", "icon-dog": 57611}')
+
+    class File(type(tmp_path)):
+        locate = type(tmp_path).absolute
+
+    files = [File(tmp_path / name) for name in ("glyphmap.json", "lucide.ttf")]
+    monkeypatch.setattr(importlib.metadata, "files", lambda package: files)
+    font = str(tmp_path / "lucide.ttf")
+    assert glyphs("lucide") == [("icon-cat", 0xE10A, font, ""), ("icon-dog", 0xE10B, font, "")]
+
+
 def test_a_missing_package_is_one_sentence_that_says_how_to_get_it(monkeypatch):
     real = importlib.metadata.version
 

@@ -1,0 +1,113 @@
+"""What every source of pairs offers: some of them, queries, hashes, and names that can be printed."""
+
+import argparse
+import hashlib
+
+import numpy as np
+import pytest
+
+from miniclip.common import UserError
+from miniclip.data.dataset import (
+    LIST_COLUMNS,
+    Pairs,
+    is_held_out,
+    keep_pairs,
+    printable,
+    report_skipped,
+    some_pairs,
+    text_hash,
+)
+
+
+def pairs_of(count):
+    return Pairs("x", [(f"name {i}", "another") for i in range(count)], {"train": [*range(count)]})
+
+
+# --- some of the training pairs
+
+
+def test_as_many_pairs_are_kept_as_asked_for_in_order_and_always_the_same():
+    for kept in (1, 3, 9):
+        pairs = pairs_of(10)
+        keep_pairs(pairs, kept)
+        assert pairs.splits["train"] == sorted(np.random.default_rng((0, 0)).permutation(10)[:kept])
+    for all_of_them in (10, 11, None):
+        pairs = pairs_of(10)
+        pairs.splits["train"] = backwards = [*range(10)][::-1]
+        keep_pairs(pairs, all_of_them)
+        assert pairs.splits["train"] is backwards
+
+
+def test_what_to_keep_is_a_number_from_one_on_or_a_list_that_is_there(tmp_path):
+    (tmp_path / "list.csv").write_text("")
+    assert some_pairs("1") == 1 and some_pairs(str(tmp_path / "list.csv")) == str(
+        tmp_path / "list.csv"
+    )
+    for wrong in ("0", "nowhere.csv"):
+        with pytest.raises(argparse.ArgumentTypeError, match="of at least 1, .* no such list"):
+            some_pairs(wrong)
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1500])
+def test_of_a_list_the_first_999_names_are_compared_then_the_last_of_each_hundred(count, tmp_path):
+    class Asked(Pairs):
+        def where(self, i):
+            asked.append(i)
+            return super().where(i)
+
+    pairs, asked = pairs_of(2000), []
+    pairs.__class__ = Asked
+    rows = [",".join(LIST_COLUMNS), *(f"{i},name {i},query" for i in range(1, count + 1))]
+    (tmp_path / "list.csv").write_text("\n".join(rows))
+    keep_pairs(pairs, str(tmp_path / "list.csv"))
+    assert pairs.splits["train"] == [*range(1, count + 1)]
+    late = {1500: [1099, 1199, 1299, 1399, 1499, 1500], 1000: [1000]}
+    assert asked == [*range(1, min(count, 999) + 1), *late.get(count, [])]
+    for wrong in (1, asked[-1]):
+        changed = "\n".join(rows).replace(f"{wrong},name {wrong},", f"{wrong},name 0,")
+        (tmp_path / "list.csv").write_text(changed)
+        with pytest.raises(UserError, match="lists other pairs"):
+            keep_pairs(pairs_of(2000), str(tmp_path / "list.csv"))
+
+
+# --- queries and hashes
+
+
+@pytest.mark.parametrize("count, chosen", [(0, []), (1, [0]), (3, [0, 1, 2]), (4, [0, 1, 2]), (9, [0, 3, 6])])  # fmt: skip
+def test_queries_are_the_first_captions_of_pairs_spread_over_the_split(count, chosen):
+    pairs = pairs_of(20)
+    pairs.splits["some"] = [2 * i for i in range(count)]
+    texts, answers = pairs.queries("some", 3)
+    assert answers == [2 * i for i in chosen] and texts == [f"name {i}" for i in answers]
+    assert len(pairs.queries("train")[1]) == 8
+    assert pairs.where(3) == "name 3" and {
+        pairs.caption(3, np.random.default_rng(k)) for k in range(9)
+    } == {"name 3", "another"}
+
+
+def test_a_hash_is_the_first_8_bytes_of_sha_256_and_every_tenth_is_held_out():
+    assert text_hash("") == 0xE3B0C44298FC1C14  # FIPS 180-4's digest of nothing
+    for text in ("a", "\udc80", *map(str, range(40))):
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        assert text_hash(text) == int(digest[:16], 16)
+        assert is_held_out(text) == (int(digest[:16], 16) % 10 == 0)
+
+
+# --- what is printed
+
+
+def test_a_long_text_keeps_its_beginning_and_its_end():
+    assert printable("a" * 80) == "a" * 80
+    assert printable("a" * 40 + "b" * 41) == "a" * 38 + " ... " + "b" * 37
+    assert printable("0123456789" * 3, 20) == "01234567 ... 3456789"
+    assert printable("a\nb\x1b[2J\udc80é") == r"a\nb\x1b[2J\udc80é"
+
+
+def test_three_of_those_left_out_are_named_and_the_others_counted():
+    named = [(f"p{k}", f"why {k}") for k in range(2000)]
+    assert report_skipped([]) == ""
+    assert report_skipped(named[:1]) == "left out 1: p0 (why 0)"
+    assert report_skipped(named[:3]) == "left out 3: p0 (why 0), p1 (why 1), p2 (why 2)"
+    few = "p0 (why 0), p1 (why 1), p2 (why 2)"
+    assert report_skipped(named[:4]) == f"left out 4: {few} and 1 more"
+    assert report_skipped(named) == f"left out 2,000: {few} and 1,997 more"
