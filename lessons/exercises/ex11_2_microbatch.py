@@ -40,7 +40,7 @@ class Watched(torch.nn.Module):
 
     def __init__(self, model):
         super().__init__()
-        self.module, self.quiet, self.calls = model, False, []
+        self.module, self.quiet, self.calls, self.scales = model, False, [], []
 
     @contextlib.contextmanager
     def no_sync(self):
@@ -50,7 +50,10 @@ class Watched(torch.nn.Module):
 
     def forward(self, images, tokens, normalize=True):
         self.calls.append((len(images), torch.is_grad_enabled(), self.quiet))
-        return self.module(images, tokens, normalize)
+        image, text, scale = self.module(images, tokens, normalize)
+        if scale.requires_grad:  # called when a backward pass brings a gradient to this output
+            scale.register_hook(lambda gradient, quiet=self.quiet: self.scales.append(quiet))
+        return image, text, scale
 
 
 def small(name="vit_mini"):
@@ -140,6 +143,19 @@ def test_ranks_average_once_at_the_last_part():
     microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
     quiet = [quiet for _, keeps, quiet in model.calls if keeps]
     assert quiet == [True, True, False], f"no_sync() is for all parts but the last, not {quiet}"
+
+
+def test_the_scale_s_gradient_goes_through_the_last_part_s_output():
+    model = Watched(small())
+    microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
+    assert model.scales, (
+        "no gradient came through the model's output `scale`: DDP would not average what is added to "
+        "logit_scale.grad by hand"
+    )
+    assert model.scales == [False], (
+        f"a gradient came through `scale` {len(model.scales)} times, inside no_sync(): {model.scales}; "
+        "once is enough, in the last part's pass, which is the one that is averaged"
+    )
 
 
 def test_each_part_is_prepared_just_before_its_forward_pass():

@@ -21,6 +21,8 @@ def _step(
     quiet=True,
     fresh=False,
     equal=False,
+    by_hand=False,
+    early=False,
 ):
     raw = getattr(model, "module", model)
 
@@ -50,7 +52,11 @@ def _step(
         with contextlib.nullcontext() if last else later():
             *sides, scale = towers(part)
             pull = [g[: len(side)] for g, side in zip(pull, sides)]
-            if last and with_scale:
+            if last and by_hand:
+                raw.logit_scale.grad = d_scale + (
+                    0 if raw.logit_scale.grad is None else raw.logit_scale.grad
+                )
+            elif (k == 0 if early else last) and with_scale:
                 sides, pull = [*sides, scale.log()], [*pull, d_scale]
             torch.autograd.backward(sides, pull)
     return loss.detach(), image.detach(), text.detach(), raw.logit_scale.exp().detach()
@@ -71,6 +77,14 @@ def accumulates_the_parts(model, parts, loss_fn, prepare=None, autocast=contextl
 
 def the_scale_learns_nothing(*how):
     return _step(*how, with_scale=False)
+
+
+def adds_the_scale_s_gradient_by_hand(*how):
+    return _step(*how, by_hand=True)
+
+
+def the_scale_s_gradient_comes_with_the_first_part(*how):
+    return _step(*how, early=True)
 
 
 def pulls_the_first_part_s_gradients_everywhere(*how):
