@@ -138,6 +138,37 @@ def test_the_predicted_times_are_those_worked_by_hand(d, microseconds):
     assert roofline.predicted_s("A100", 8192, d) == pytest.approx(want, rel=1e-4)
 
 
+TYPES = {
+    (
+        "sums",
+        90,
+        "fp16",
+    ): "X Y: tensordesc<fp16[128,64]>, SCALE_LOG2 SHIFT Z_ROWS Z_COLUMNS: *fp32, M N offset: i32",
+    ("sums", 80, "fp32"): "X Y: *fp32, SCALE_LOG2 SHIFT Z_ROWS Z_COLUMNS: *fp32, M N offset: i32",
+    (
+        "online",
+        80,
+        "bf16",
+    ): "X Y: *bf16, SCALE_LOG2 HIGHEST Z: *fp32, FLAGGED: *u8, M N offset: i32",
+    ("gradient", 90, "bf16"): "X: tensordesc<bf16[128,64]>, Y: tensordesc<bf16[256,64]>, G: *bf16, "
+    "SCALE_LOG2 LSE_ROWS LSE_COLUMNS ONE_MINUS_P_ROWS ONE_MINUS_P_COLUMNS: *fp32, "
+    "M N offset stride: i32",
+    ("product", 80, "fp16"): "A B: *fp16, C: *fp32, M N K stride: i32",
+    ("product transposed", 90, "fp16"): "A: tensordesc<fp16[64,128]>, B: tensordesc<fp16[64,128]>, "
+    "C: *fp32, M N K stride: i32",
+    ("normalize", 90, "fp16"): "X NORM: *fp32, XHAT: *fp16, M stride_m stride_d: i32",
+    ("diagonal", 80, "fp16"): "X Y: *fp16, OUT: *fp32, M: i32",
+}
+
+
+@pytest.mark.parametrize("name, arch, dtype", TYPES)
+def test_kernels_are_compiled_for_the_arguments_that_launches_pass(name, arch, dtype):
+    want = {}
+    for names, kind in re.findall(r"([\w ]+): (\S+?)(?:, |$)", TYPES[name, arch, dtype]):
+        want |= dict.fromkeys(names.split(), kind)
+    assert report.variant(name, arch, dtype, 512)[1] == want
+
+
 def run(*arguments):
     """python -m with these arguments, without the interpreter."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
