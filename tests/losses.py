@@ -6,7 +6,7 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from miniclip.loss import clip_loss
+from miniclip.loss import clip_loss, reference
 
 KINDS = ("random", "matched", "equal", "opposite", "zero", "tiny", "huge")
 
@@ -70,6 +70,20 @@ def grads(loss, image, text, logit_scale, dtype=torch.float64, **how):
 def largest_gradient(x, logit_scale):
     """The most a row's gradient can be, exp(logit_scale) / (N |x|); infinite for a zero row."""
     return math.exp(logit_scale) / (len(x) * x.norm(dim=1))
+
+
+def chunks_used(monkeypatch):
+    """The chunks that the block operations in torch are called with from now on."""
+    used = []
+    for name in ("sums", "gradient"):
+        real = getattr(reference, name)
+
+        def noted(*arguments, real=real):
+            used.append(arguments[-1])
+            return real(*arguments)
+
+        monkeypatch.setattr(reference, name, noted)
+    return used
 
 
 class Watch(TorchDispatchMode):

@@ -1,11 +1,18 @@
-"""A user's mistake is one sentence and exit code 2; a bug shows its traceback."""
+"""A user's mistake is one sentence and exit code 2; a bug shows its traceback. Options, devices."""
+
+import argparse
+import builtins
+import io
+import os
+import platform
 
 import pytest
+import torch
 
 import eval as eval_command
 import train
 from miniclip.benchmarks import towers
-from miniclip.common import UserError, command
+from miniclip.common import UserError, command, emulates, machine, number, pick_device, write_json
 from miniclip.data import __main__ as data
 from miniclip.data.curation import balance
 from miniclip.data.labelled import open_labelled
@@ -76,3 +83,83 @@ def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_senten
         with pytest.raises(SystemExit) as stopped:
             main([sentence])
         assert stopped.value.code == 2 and capsys.readouterr().err == printed
+
+
+# --- options, devices, files
+
+
+@pytest.mark.parametrize(
+    "kind, bounds, good, bad, wanted",
+    [
+        (int, {}, ["-7", "0", "3"], ["1.5", "x", ""], "a whole number"),
+        (int, dict(low=1), ["1", "2"], ["0", "-1", "1.0"], "a whole number of at least 1"),
+        (float, dict(low=0), ["0", "0.5"], ["-0.1", "nan", "inf"], "a number of at least 0"),
+        (float, dict(above=0), ["1e-9", "2"], ["0", "-1", "nan", "inf"], "a number above 0"),
+        (float, {}, ["-1e9", "0", "1e9"], ["nan", "inf", "-"], "a number"),
+    ],
+)
+def test_a_number_is_finite_and_within_its_bounds(kind, bounds, good, bad, wanted):
+    parse = number(kind, **bounds)
+    assert [parse(text) for text in good] == [kind(text) for text in good]
+    for text in bad:
+        with pytest.raises(argparse.ArgumentTypeError) as error:
+            parse(text)
+        assert str(error.value) == f"must be {wanted}, not {text!r}"
+
+
+def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch):
+    for there, device in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: there)
+        assert pick_device("auto") == torch.device(device)
+    assert pick_device("cpu") == torch.device("cpu")
+    for name in ("cuda:99", "no device"):
+        with pytest.raises(UserError, match=f"^--device {name} is not available here; try"):
+            pick_device(name)
+
+
+@pytest.mark.parametrize(
+    "cpuinfo, of_platform, words",
+    [
+        ("processor\t: 0\nmodel name\t: Xeon 8375C\nmodel name\t: other\n", "x", "Xeon 8375C"),
+        ("processor\t: 0\nBogoMIPS\t: 243\n", "arm", "arm"),
+        (None, "i386", "i386"),
+        (None, "", "aarch64"),
+    ],
+)
+def test_the_machine_is_told_in_words(cpuinfo, of_platform, words, monkeypatch):
+    def no_such_file(path):
+        assert path == "/proc/cpuinfo"
+        if cpuinfo is None:
+            raise FileNotFoundError(path)
+        return io.StringIO(cpuinfo)
+
+    monkeypatch.setattr(platform, "processor", lambda: of_platform)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
+    with monkeypatch.context() as files:
+        files.setattr(builtins, "open", no_such_file)
+        told = machine(torch.device("cpu"))
+    assert told == {
+        "device": words,
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+    assert machine(torch.device("cuda:1"))["device"] == "card of cuda:1"
+
+
+@pytest.mark.parametrize("there, has", [(True, True), (True, False), (False, True), (False, False)])
+def test_a_precision_without_instructions_is_emulated(there, has, monkeypatch):
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
+    for name in ("bf16", "fp16"):
+        supported = f"_is_mkldnn_{name}_supported"
+        monkeypatch.setattr(torch.ops.mkldnn, supported, lambda: has, raising=False)
+        assert emulates(name) == (there and not has)
+    assert emulates("fp32") is False
+
+
+def test_results_are_json_with_two_spaces_and_a_last_newline(tmp_path):
+    write_json(tmp_path / "new" / "results.json", {"loss": 0.5, "of": [1]})
+    text = (tmp_path / "new" / "results.json").read_text()
+    assert text == '{\n  "loss": 0.5,\n  "of": [\n    1\n  ]\n}\n'

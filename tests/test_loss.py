@@ -11,8 +11,18 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.loss import contrastive_loss
-from tests.losses import KINDS, Watch, batch, definition, grads, largest_gradient, scale_for
+from miniclip import loss as loss_module
+from miniclip.loss import clip_loss, contrastive_loss
+from tests.losses import (
+    KINDS,
+    Watch,
+    batch,
+    chunks_used,
+    definition,
+    grads,
+    largest_gradient,
+    scale_for,
+)
 from tests.rounding import assert_within, loss_bounds, rounding
 
 pytestmark = pytest.mark.numerics
@@ -199,6 +209,86 @@ def test_triton_on_a_cpu_is_refused_in_a_sentence(monkeypatch):
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     with pytest.raises(ValueError, match="backend='torch' does not|need a GPU"):
         contrastive_loss(x(3, 4), x(3, 4), x(()), backend="triton")
+
+
+# --- what is chosen, by seams: no GPU is needed
+
+
+class OnCard(torch.Tensor):
+    """A tensor that says it is on a GPU."""
+
+    is_cuda = True
+
+
+@pytest.mark.parametrize(
+    "capability, dtype, width, how, want",
+    [
+        ((8, 0), torch.float32, 2048, {}, ("triton", torch.float16)),
+        ((8, 0), torch.bfloat16, 8, {}, ("triton", torch.float16)),
+        ((12, 0), torch.float32, 8, dict(precision="bf16"), ("triton", torch.bfloat16)),
+        ((8, 0), torch.float32, 8, dict(precision="fp32"), ("triton", torch.float32)),
+        ((7, 5), torch.float32, 8, {}, ("torch", torch.float32)),  # older than the A100
+        ((7, 5), torch.float32, 8, dict(backend="triton"), ("triton", torch.float16)),
+        ((8, 0), torch.float32, 2049, {}, ("torch", torch.float32)),  # wider than the kernels
+        ((8, 0), torch.float64, 8, {}, ("torch", torch.float64)),
+        ((8, 0), torch.float64, 8, dict(precision="fp16"), ("triton", torch.float16)),
+        ((8, 0), torch.float32, 8, dict(precision="fp64"), ("torch", torch.float64)),
+        ((8, 0), torch.float16, 8, dict(backend="torch"), ("torch", torch.float16)),
+        (None, torch.float32, 8, {}, ("torch", torch.float32)),  # on a CPU
+        (None, torch.bfloat16, 8, dict(precision="fp64"), ("torch", torch.float64)),
+        (None, torch.float32, 8, dict(backend="triton"), ("triton", torch.float32)),
+    ],
+)
+def test_triton_in_fp16_on_gpus_of_the_a100_s_generation_or_newer(
+    capability, dtype, width, how, want, monkeypatch
+):
+    pytest.importorskip("triton")
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    image = torch.ones(3, width, dtype=dtype)
+    image = image.as_subclass(OnCard) if capability else image
+    how = dict(backend="auto", precision="auto") | how
+    ops, chosen = loss_module._plan(image, image, 1.0, how["backend"], how["precision"], None)
+    name = {"kernels.reference": "torch", "kernels.fused.launch": "triton"}[ops.__name__]
+    assert (name, chosen) == want
+
+
+def test_without_triton_a_gpu_computes_in_torch(monkeypatch):
+    monkeypatch.setattr(loss_module, "HAS_TRITON", False)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    image = torch.ones(3, 8).as_subclass(OnCard)
+    ops, dtype = loss_module._plan(image, image, 1.0, "auto", "auto", None)
+    assert ops is loss_module.reference and dtype == torch.float32
+    with pytest.raises(ValueError, match="needs Triton installed"):
+        loss_module._plan(image, image, 1.0, "triton", "auto", None)
+
+
+@pytest.mark.parametrize("chunk, want", [(None, 512), (1, 1), (3, 3), (1000, 1000)])
+def test_the_chunk_is_the_one_asked_for_or_the_backend_s_own(chunk, want, monkeypatch):
+    used = chunks_used(monkeypatch)
+    grads(contrastive_loss, *batch(5, 4), 1.0, chunk=chunk)
+    assert used == [want, want]
+
+
+@pytest.mark.parametrize("chunk, want", [(None, 512), (3, 3)])
+def test_the_chunk_of_a_compiled_loss_is_the_same(chunk, want, monkeypatch):
+    used = chunks_used(monkeypatch)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    value, *_ = grads(contrastive_loss, *batch(5, 4), 1.0, chunk=chunk)
+    assert used == [want, want]
+    torch.testing.assert_close(value, definition(*batch(5, 4), torch.tensor(1.0).double()))
+
+
+def test_the_five_lines_are_the_mean_of_two_cross_entropies():
+    """Unit rows at 0 and 90 degrees against 0 and 60; scale 2: cosines 1, 1/2, 0, 0.866."""
+    image, text = torch.tensor([[3.0, 0], [0, 0.5]]), torch.tensor([[1.0, 0], [1, 3**0.5]])
+    s = [[2, 1], [0, 3**0.5]]
+    rows = [math.log(math.exp(a) + math.exp(b)) for a, b in s]
+    columns = [math.log(math.exp(a) + math.exp(b)) for a, b in zip(*s)]
+    want = (sum(rows) + sum(columns)) / 4 - (s[0][0] + s[1][1]) / 2
+    for loss in (clip_loss, contrastive_loss):
+        assert loss(image, text, torch.tensor(math.log(2))).item() == pytest.approx(want, rel=1e-6)
+    assert contrastive_loss(image, text, math.log(2)).item() == pytest.approx(want, rel=1e-6)
 
 
 def test_another_package_called_kernels_is_named(tmp_path):

@@ -45,7 +45,7 @@ def _launch(name, plan, shape, *arguments, **changed):
 
     plan: from `_plan`, `changed` in some constants. arguments: all others, by position.
     """
-    (kernel, operands), (m, n), first = KERNELS[name], shape, arguments[0]
+    (kernel, operands), (m, n), (first, *_) = KERNELS[name], shape, arguments
     if plan.get("TMA"):  # the first two arguments are operands, read in blocks
         blocks = ([plan[size] for size in sizes] for sizes in operands.values() if sizes)
         descriptors = map(TensorDescriptor.from_tensor, arguments, blocks)

@@ -80,7 +80,7 @@ def activations(model, length, dtype):
     inside = Counter()  # block -> bytes kept in it; None: outside the blocks
     for storage in kept.keys() - weights - copies:
         inside[kept[storage]] += storage.nbytes()
-    a_pair, outside = inside.total(), inside.pop(None, 0)
+    a_pair, outside = inside.total(), inside.pop(None)
     return dict(
         a_pair=a_pair,
         a_pair_checkpointed=outside + sum(input_bytes for _, input_bytes in visited),

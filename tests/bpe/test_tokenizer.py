@@ -93,6 +93,19 @@ def test_the_alphabet_gives_each_byte_a_character_that_can_be_seen():
     assert sorted(pairs[188:]) == pairs[188:] and alphabet[ord(" ")] == "Ġ"
 
 
+def test_a_merge_joins_any_entries_before_it_unless_the_left_one_ends_a_word():
+    assert Tokenizer([(0, 0), (512, 256), (255, 511)]).pieces[512:] == [
+        b"!!",
+        b"!!!\xff",
+        b"\xad\xad\xff",
+    ]
+    for left, right in ((-1, 0), (0, -1), (512, 0), (0, 512), (256, 0)):
+        with pytest.raises(
+            ValueError, match="^merge 0 joins entries that cannot stand side by side$"
+        ):
+            Tokenizer([(left, right)])
+
+
 def test_training_depends_on_the_captions_and_not_on_their_order():
     shuffled = random.Random(1).sample(CAPTIONS, len(CAPTIONS))
     assert Tokenizer.train(shuffled, 580, context_length=16).state() == TOK.state()
@@ -101,6 +114,7 @@ def test_training_depends_on_the_captions_and_not_on_their_order():
 def test_a_frequent_word_becomes_one_id_and_few_captions_give_few_merges():
     assert len(TOK.encode("firefighter")) == 1
     small = Tokenizer.train(["ab ab"], 5000)
+    assert small.context_length == Tokenizer([]).context_length == 77
     assert small.vocab_size == 515 and small.encode("ab") == [512]
 
 
@@ -168,6 +182,12 @@ def test_a_full_cache_starts_afresh(monkeypatch):
     assert len(tok._ids_of_chunk) <= 3
 
 
+def test_a_word_of_64_characters_is_not_kept_and_a_shorter_one_is():
+    tok = Tokenizer([])
+    tok("a" * 63 + " " + "b" * 64)
+    assert [len(chunk) for chunk in tok._ids_of_chunk] == [63]
+
+
 # --- the tensor
 
 
@@ -200,8 +220,11 @@ def test_long_text_is_refused_on_request():
     assert TOK(["1" * 14], truncate=False)[0, -1] == TOK.end
 
 
-def test_no_texts_make_no_rows():
-    assert TOK([]).shape == (0, 16) and len(TOK([], trim=True)) == 0
+def test_no_texts_make_no_rows_and_an_empty_text_is_start_and_end():
+    assert TOK([]).shape == (0, 16) and TOK([], trim=True).shape == (0, 2)
+    assert (
+        TOK("", trim=True).tolist() == TOK("", context_length=2).tolist() == [[TOK.start, TOK.end]]
+    )
 
 
 def test_special_tokens_in_a_caption_are_text():
@@ -212,8 +235,10 @@ def test_special_tokens_in_a_caption_are_text():
 
 def test_decoding_reads_a_row_until_its_end():
     assert TOK.decode(TOK("a red heart!", trim=False)[0]) == "a red heart !"
-    with pytest.raises(ValueError, match="so 580 is none"):
-        TOK.decode([3, 580])
+    assert TOK.decode([TOK.start, 0, 256, 0, TOK.end, 0]) == "!! !"
+    for wrong in (580, -1):
+        with pytest.raises(ValueError, match=f"^ids run from 0 to 579, so {wrong} is none$"):
+            TOK.decode([3, wrong])
 
 
 # --- to a file and back
@@ -296,6 +321,7 @@ def test_wrong_arguments_are_refused_in_one_sentence(tmp_path):
     for wrong in [
         lambda: Tokenizer.train("one string", 600),
         lambda: Tokenizer.train(["a"], 513),
+        lambda: Tokenizer.train(["a"], 600.0),
         lambda: Tokenizer.train(["a"], 600, context_length=1),
         lambda: Tokenizer.train([3], 600),
         lambda: TOK("a", context_length=0),

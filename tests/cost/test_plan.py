@@ -9,9 +9,22 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from miniclip import MODELS, create_model
+from miniclip.cost import plan as plan_module
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
-from miniclip.cost.plan import GIB, GPUS, PAPER, describe, plan
+from miniclip.cost.plan import (
+    DAY,
+    GIB,
+    GPUS,
+    PAIRS,
+    PAPER,
+    UTILISATION,
+    describe,
+    loss_costs,
+    paper_run,
+    plan,
+    wire_bytes,
+)
 from miniclip.loss import clip_loss, contrastive_loss
 from tests.losses import Watch
 
@@ -28,6 +41,210 @@ def inputs(model, count, length, device="meta"):
     size = model.config["image_size"]
     images = torch.zeros(count, 3, size, size, device=device)
     return images, torch.zeros(count, length, dtype=torch.long, device=device)
+
+
+# --- sums worked by hand
+
+
+def test_the_loss_costs_what_its_blocks_do():
+    """25 rows of one of four ranks against 97 columns of width 8."""
+    assert loss_costs(97, 4, 8) == {
+        "all rows on every GPU": dict(flop=451_632, bytes=150_544),  # 6 x 97^2 x 8, 16 x 97^2
+        "own rows, both ways": dict(flop=232_800, bytes=38_800),  # 12 x 25 x 97 x 8, 16 x 25 x 97
+        # 8 x 25 x 97 x 8; G: 25 x 97 x 2; 122 rows of width 8 in 16 and in 32 bits
+        "this one": dict(flop=155_200, bytes=4_850 + 122 * 8 * 6),
+    }
+    # at 65,536 pairs a chunk of G is 2,048 rows, 256 MiB
+    assert loss_costs(65_536, 2, 1)["this one"]["bytes"] == 2**28 + 98_304 * 6
+
+
+def test_three_quarters_of_everything_leave_one_of_four_gpus():
+    assert list(wire_bytes(100, 4, 8, 1000).values()) == [
+        6000,  # 3/4 of 1000 float32, twice
+        1800,  # 3/4 of 100 rows of 8 float16 and a float64
+        2400,  # 3/4 of 100 rows of 8 float32
+        1800,  # 3/4 of 100 float32, twice, three times
+    ]
+    assert sum(wire_bytes(100, 1, 8, 1000).values()) == 0
+
+
+MEASURED = (
+    dict(embed_dim=8, image_size=10, context_length=77),
+    10**6,
+    dict(a_pair=5000, a_pair_checkpointed=700, largest_block=300, copies=12),
+    dict(image=10**6, text=2 * 10**6, forward=3 * 10**6, backward=5 * 10**6, recompute=2 * 10**6),
+)
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """A model of a million parameters with round numbers; runs of the paper cost nothing."""
+    monkeypatch.setattr(plan_module, "_measured", lambda model, length, precision: MEASURED)
+    monkeypatch.setattr(plan_module, "PAPER", [])
+
+
+def test_a_plan_adds_up(measured):
+    """Three T4 share 100 pairs: 34 of one GPU, 10 at a time, checkpointed, at half of the peak."""
+    p = plan(
+        "vit_mini", 3, "t4", 100, micro_batch=10, grad_checkpointing=True, length=5, utilisation=0.5
+    )
+    assert (p["pairs"], p["pairs_together"], p["precision"], p["length"]) == (34, 10, "fp16", 5)
+    assert p["flop"]["again"] == 5 * 10**6  # forward for the micro-batches, and the blocks again
+    assert p["flop"]["step"] == 34 * 13 * 10**6
+    assert p["memory"] == {
+        "weights": 4 * 10**6,
+        "gradients": 4 * 10**6,
+        "gradients on their way (DDP)": 4 * 10**6,
+        "Adam's moments": 8 * 10**6,
+        "weights in fp16": 12,
+        "the loss": 13_232,  # 34 x 100 x 2 + 134 x 8 x 6
+        "pictures": 10 * 3 * 10 * 10 * 4,
+        "activations": 10 * (700 + 300),
+    }
+    assert (p["memory_bytes"], p["gpu_bytes"]) == (20_035_244, 16 * 2**30)
+    # 2^34 - 20,013,244 bytes hold so many pairs of 1,000 + 1,200 bytes
+    assert (p["pair_bytes"], p["pairs_that_fit"]) == (1000, 7_799_934)
+    assert p["loss_share"] == pytest.approx(217_600 / 442e6)
+    assert p["compute_s"] == pytest.approx(442_217_600 / 32.5e12)
+    assert p["wire_s"] == p["step_s"] == pytest.approx(5_338_666.67 / 16e9)
+    assert p["pairs_per_s"] == pytest.approx(299_700.3, rel=1e-6)
+    assert p["days"] == pytest.approx(0.494325, rel=1e-5)
+
+
+def test_one_gpu_alone_sends_nothing_and_takes_the_batch_whole(measured):
+    p = plan("vit_mini", gpu="t4", half_moments=True, utilisation=1)
+    assert (p["world"], p["batch_size"], p["pairs_together"]) == (1, 32_768, 32_768)
+    assert p["length"] == 77 and p["flop"]["again"] == 0 and p["pair_bytes"] == 5000
+    assert p["memory"]["gradients on their way (DDP)"] == p["wire_s"] == 0
+    assert p["memory"]["Adam's moments"] == 4 * 10**6
+    assert (
+        p["step_s"]
+        == p["compute_s"]
+        == pytest.approx((32_768 * 8e6 + p["losses"]["this one"]["flop"]) / 65e12)
+    )
+    assert p["gpu"] == "t4" and plan("vit_mini", gpu="a100")["precision"] == "bf16"
+    assert plan("vit_mini")["gpu"] == "v100"
+
+
+def test_the_least_and_the_most_that_can_be_planned(measured):
+    for how in (dict(length=1), dict(length=32), dict(micro_batch=1), dict(batch_size=1)):
+        assert plan("vit_mini", **how)["days"] > 0
+    assert plan("vit_mini", 7, batch_size=7)["pairs"] == 1
+    for how in (dict(length=33), dict(utilisation=0), dict(utilisation=1.01)):
+        with pytest.raises(ValueError, match="reads 1 to 32|share of the peak"):
+            plan("vit_mini", **how)
+
+
+def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
+    """10 V100s at 125 Tflop/s for 2 days make 2.16e20 flop; 12.8e9 pairs of 3 and 0.9 Gflop."""
+    flop = dict(forward=1e9, backward=2e9, recompute=0.9e9)
+    monkeypatch.setattr(plan_module, "flop_per_pair", lambda config: flop)
+    run = paper_run.__wrapped__("vit_mini", 10, 2)
+    assert (run["model"], run["world"], run["days"]) == ("vit_mini", 10, 2)
+    peak = 10 * 2 * 24 * 3600 * 125e12
+    assert (PAIRS, DAY, UTILISATION, peak) == (12.8e9, 86_400, 0.255, 2.16e20)
+    assert run["model_utilisation"] == pytest.approx(38.4e18 / 216e18)
+    assert run["utilisation"] == pytest.approx(49.92e18 / 216e18)
+    assert run["predicted_days"] == pytest.approx(2 * 0.231111 / 0.255, rel=1e-5)
+
+
+HAND = dict(
+    model="vit_mini",
+    world=16,
+    gpu="a100",
+    batch_size=4096,
+    precision="bf16",
+    grad_checkpointing=True,
+    pairs=256,
+    pairs_together=64,
+    length=31,
+    utilisation=0.255,
+    parameters=1_234_567,
+    flop=dict(image=1.26e9, text=2.5e9, backward=7.5e9, again=0.31e9),
+    memory={"weights": 1.5 * GIB, "activations": 3.004 * GIB},
+    memory_bytes=4.504 * GIB,
+    gpu_bytes=80 * GIB,
+    pair_bytes=50.4e6,
+    pairs_that_fit=1500,
+    losses={"this one": dict(flop=4.2e9, bytes=0.13 * GIB)},
+    loss_share=0.0123,
+    wire={"texts": 2.5e6},
+    compute_s=0.456,
+    wire_s=0.0312,
+    pairs_per_s=8_982.4,
+    days=16.51,
+)
+HAND["paper"] = [
+    dict(model="rn50", world=8, days=18, predicted_days=17.46, utilisation=0.2649)
+    | dict(model_utilisation=0.2012)
+]
+TABLE = """\
+vit_mini, 1,234,567 parameters, on 16 x a100 | batch 4,096 = 16 x 256 | bf16 | blocks checkpointed
+
+work for one pair                           Gflop
+  forward, the picture (64 px)                1.3
+  forward, the text (31 tokens)               2.5
+  backward                                    7.5
+  computed again                              0.3
+
+memory of one GPU                             GiB
+  weights                                    1.50
+  activations of 64 x 50.4 MB                3.00
+  together                                   4.50   fits in 80
+
+the loss, on one GPU                        Gflop         GiB
+  this one                                    4.2        0.13
+  this one is 1.2 % of the step's arithmetic
+
+sent by one GPU in a step                      MB
+  texts                                       2.5
+
+at 25.5 % of the a100's peak, what is computed again included
+  arithmetic of a step, s                    0.46
+  wire, s (while the rest computes)          0.03
+  pairs a second                            8,982
+  days for 12.8 billion pairs                16.5
+
+the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once
+  rn50 on 8                                    18        17.5            26 %        20 %
+"""
+
+
+def test_the_table_is_this_one():
+    assert describe(HAND).splitlines() == TABLE.splitlines()
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (dict(memory_bytes=80 * GIB), ["fits in 80"]),
+        (
+            dict(gpu_bytes=4 * GIB),
+            ["does not fit in 4", "  1,500 pairs fit at a time: --micro-batch 1,500"],
+        ),
+        (
+            dict(gpu_bytes=4 * GIB, grad_checkpointing=False, pairs_that_fit=1),
+            [
+                "does not fit in 4",
+                "  1 pairs fit at a time: --micro-batch 1, "
+                "or keep less of each with --grad-checkpointing",
+            ],
+        ),
+        (
+            dict(gpu_bytes=4 * GIB, pairs_that_fit=0),
+            [
+                "does not fit in 4",
+                "  no pair fits beside the weights: take a larger card than the a100",
+            ],
+        ),
+    ],
+)
+def test_what_does_not_fit_comes_with_advice(change, said):
+    lines = describe(HAND | change).split("together", 1)[1].splitlines()
+    assert [lines[0].split("   ")[-1], *lines[1 : lines.index("")]] == said
+
+
+# --- what is counted
 
 
 def by_formula(model, length):
@@ -128,6 +345,27 @@ def test_the_activations_are_what_autograd_keeps_of_real_tensors(name, dtype, wi
 def test_checkpointing_keeps_one_block_and_the_inputs_of_all(name):
     kept = activations(on_meta(name), 32, torch.float32)
     assert kept["a_pair_checkpointed"] + kept["largest_block"] < kept["a_pair"]
+
+
+def test_without_blocks_checkpointing_saves_nothing():
+    model = on_meta("vit_mini", vision_layers=0, text_layers=0)
+    kept = activations(model, 32, torch.float32)
+    assert kept["a_pair_checkpointed"] == kept["a_pair"] and kept["largest_block"] == 0
+
+
+def test_the_weights_of_products_are_copied_to_16_bits_once():
+    """Six blocks with 12 D^2 weights and 9 D biases, and two projections D x D; D = 128."""
+    model = on_meta("vit_mini")
+    assert activations(model, 32, torch.float32)["copies"] == 0
+    want = 2 * (6 * (12 * 128**2 + 9 * 128) + 2 * 128**2)
+    assert activations(model, 32, torch.bfloat16)["copies"] == want
+    assert activations(model, 9, torch.float16)["copies"] == want
+
+
+def test_the_whole_context_is_counted_unless_fewer_tokens_are_asked_for():
+    config = MODELS["vit_mini"]
+    whole, few = flop_per_pair(config), flop_per_pair(config, 5)
+    assert whole == flop_per_pair(config, config["context_length"]) and few["text"] < whole["text"]
 
 
 def test_one_more_block_keeps_its_input_only():

@@ -7,6 +7,7 @@ import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
 
+from miniclip.distributed import collectives
 from miniclip.distributed.collectives import (
     all_gather,
     all_reduce,
@@ -30,6 +31,30 @@ def test_in_one_process_every_collective_is_the_identity(capsys):
     assert all_gather(x) is x and all_reduce(x) is x and reduce_scatter(x) is x
     print0("hello")
     assert capsys.readouterr().out == "hello\n"
+
+
+@pytest.mark.parametrize("backend", ["nccl", "gloo"])
+@pytest.mark.parametrize("counts", [[2, 2, 2], [3, 1, 2], None])
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_a_rank_gets_its_own_rows_of_the_sum_from_nccl_too(rank, counts, backend, monkeypatch):
+    """The other two ranks hold 1 and 2 times x. nccl wants equal parts, all in one tensor."""
+    x = torch.arange(12.0).view(6, 2) + 1
+
+    def reduce_scatter_tensor(mine, padded, group):
+        assert padded.shape == (3 * max(counts or [2]), 2)
+        mine.copy_(padded.chunk(3)[rank] * 4)
+
+    def no_such_collective(*_, **__):
+        raise RuntimeError("not in this backend")
+
+    other = no_such_collective if backend == "gloo" else reduce_scatter_tensor
+    monkeypatch.setattr(collectives, "dist_info", lambda group=None: (rank, 3))
+    monkeypatch.setattr(torch_dist, "get_backend", lambda group: backend)
+    monkeypatch.setattr(torch_dist, "reduce_scatter_tensor", other)
+    monkeypatch.setattr(torch_dist, "all_reduce", lambda x, op, group: x.mul_(4))
+    got = reduce_scatter(x, counts)
+    assert torch.equal(got, 4 * x.split(counts or [2, 2, 2])[rank])
+    assert torch.equal(x, torch.arange(12.0).view(6, 2) + 1)  # as it was
 
 
 def rank_main(rank, folder):

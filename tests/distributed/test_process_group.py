@@ -4,11 +4,14 @@ import contextlib
 import io
 import json
 import os
+import pickle
 import signal
 import socket
 import tarfile
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,6 +24,7 @@ from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.shards import index
 from miniclip.distributed import process_group
+from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.training import checkpoint
 
 STATE = {
@@ -320,3 +324,251 @@ def test_the_digest_of_the_code_is_of_every_source_file(tmp_path, monkeypatch):
         digests.add(process_group.code_version())
     (tmp_path / "kernels/c.py").write_text("x = 1")
     assert len(digests | {process_group.code_version()}) == 6
+
+
+# --- ranks as threads
+
+
+@pytest.fixture
+def play(monkeypatch):
+    """play(world, work): [work(rank) of each rank], in threads that torch.distributed joins.
+
+    A rank that leaves while another waits is an error. local_ranks: LOCAL_RANK of each.
+    """
+    mine = threading.local()
+    monkeypatch.setattr(process_group, "dist_info", lambda: (mine.rank.rank, mine.rank.world))
+
+    def sent(x):
+        return [pickle.loads(pickle.dumps(y)) for y in mine.rank.exchange(x)]
+
+    def all_gather_object(out, x, group):
+        out[:] = sent(x)
+
+    def broadcast_object_list(objects, src, group):
+        objects[:] = sent(list(objects))[src]
+
+    def broadcast(x, src, group):
+        x.copy_(sent(x)[src])
+
+    def all_reduce(x, op):
+        assert op == "max"
+        return mine.rank.largest(x)
+
+    fake = SimpleNamespace(
+        all_gather_object=all_gather_object,
+        broadcast_object_list=broadcast_object_list,
+        broadcast=broadcast,
+        barrier=lambda group: mine.rank.exchange("barrier"),
+    )
+    monkeypatch.setattr(process_group, "torch_dist", fake)
+    monkeypatch.setattr(process_group, "all_reduce", all_reduce)
+
+    def play(world, work, local_ranks=None):
+        class Environment(dict):
+            def get(self, key, default=None):
+                assert key == "LOCAL_RANK"
+                return str(local_ranks[mine.rank.rank]) if local_ranks else default
+
+        def one(rank):
+            mine.rank = rank
+            result = work(rank.rank)
+            assert rank.exchange("the end") == ["the end"] * world, "a rank has left the others"
+            return result
+
+        with replaced(process_group, "os", SimpleNamespace(environ=Environment())):
+            return on_ranks([1] * world, one)
+
+    return play
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_every_rank_gets_what_all_have_in_order(play, world):
+    of_all = play(world, lambda rank: process_group.gather({"rank": rank}))
+    assert of_all == [[{"rank": rank} for rank in range(world)]] * world
+
+
+@pytest.mark.parametrize(
+    "sentences, want",
+    [
+        ([None, None, None], None),
+        ([None, "no such file", None], "on rank 1: no such file"),
+        ([None, "no such file", "no room"], "on rank 1: no such file"),
+        (["no room", "no room", "no such file"], "on rank 0: no room"),
+        (["no room", "no room", "no room"], "no room"),
+        (["no room"], "no room"),
+    ],
+)
+def test_all_ranks_raise_the_first_rank_s_sentence(play, sentences, want):
+    def work(rank):
+        with process_group.together():
+            if sentences[rank]:
+                raise UserError(sentences[rank])
+
+    said = play(len(sentences), lambda rank: said_by(lambda: work(rank)))
+    assert said == [want] * len(sentences)
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_rank_0_works_and_all_have_the_result(play, world):
+    calls, nested = [], dict(STATE, pair=(torch.ones(2, 3), ["x", 1.5]))
+
+    def work(rank):
+        return process_group.from_rank0(lambda: calls.append(rank) or nested)
+
+    for rank, state in enumerate(play(world, work)):
+        assert (state is nested) == (rank == 0) and state.keys() == nested.keys()
+        got, want = ([], [])
+        process_group.map_tensors(got.append, state)
+        process_group.map_tensors(want.append, nested)
+        for x, y in zip(got, want, strict=True):
+            assert x.dtype == y.dtype and x.shape == y.shape and torch.equal(x, y)
+        assert state["pair"][1] == ["x", 1.5] and type(state["pair"]) is tuple
+        assert (state["step"], state["none"]) == (7, None)
+    assert calls == [0]
+
+
+def test_a_mistake_of_rank_0_is_raised_on_all(play):
+    def fails():
+        raise UserError("a damaged file")
+
+    said = play(2, lambda rank: said_by(lambda: process_group.from_rank0(fails)))
+    assert said == ["on rank 0: a damaged file"] * 2
+
+
+@pytest.mark.parametrize("local_ranks", [[0, 1, 2], [1, 0, 1, 0], [0], None])
+@pytest.mark.parametrize("fails", [False, True])
+def test_local_rank_0_of_each_machine_is_first_even_if_it_fails(play, local_ranks, fails):
+    order = []
+
+    def enter(local_rank):
+        with process_group.local_rank_first():
+            time.sleep(0 if local_rank else 0.02)  # whoever does not wait would be first
+            order.append(local_rank)
+            if fails and local_rank == 0:
+                raise UserError("no room")
+
+    ranks = local_ranks or [0]
+    said = play(len(ranks), lambda rank: said_by(lambda: enter(ranks[rank])), local_ranks)
+    assert [not local_rank for local_rank in order] == sorted([not r for r in ranks], reverse=True)
+    assert said == ["no room" if fails and r == 0 else None for r in ranks]
+
+
+@pytest.mark.parametrize(
+    "values, said",
+    [
+        ([1, 1, 1], None),
+        ([1], None),
+        ([0, 1, 1], "--lr is 0 on rank 0 and 1 on rank 1"),
+        ([0, 0, 2], "--lr is 0 on rank 0 and 2 on rank 2"),
+    ],
+)
+def test_the_first_fact_that_differs_is_named_with_both_values(play, values, said):
+    def work(rank):
+        facts = {"the code": "same", "--lr": values[rank], "the seed": values[rank]}
+        return said_by(lambda: process_group.agree(facts))
+
+    for sentence in play(len(values), work):
+        assert sentence == said or sentence == (
+            f"all ranks must have the same options, data and code, but {said}"
+        )
+
+
+@pytest.mark.parametrize("world", [1, 2, 3])
+def test_what_is_true_of_any_rank_is_true_of_all(play, world):
+    def work(rank):
+        return process_group.any_rank("cpu", rank, 5 - rank, int(rank == world - 1))
+
+    assert play(world, work) == [(world - 1, 5, 1)] * world
+
+
+# --- joining and leaving the group
+
+
+@pytest.mark.parametrize("count, want", [(None, False), ("0", False), ("1", True), ("2", True)])
+def test_a_run_that_torchrun_has_restarted_knows_it(monkeypatch, count, want):
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    if count:
+        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
+    assert process_group.restarted() is want
+
+
+@pytest.fixture
+def joined(monkeypatch):
+    """Ranks of a machine with `cards` GPUs, and what is asked of torch: {what: argument}."""
+    asked = {}
+
+    def join(name, cards, ranks=None, local_rank="1"):
+        asked.clear()
+        for key, value in (("LOCAL_WORLD_SIZE", ranks), ("LOCAL_RANK", local_rank)):
+            monkeypatch.delenv(key, raising=False)
+            if value:
+                monkeypatch.setenv(key, str(value))
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+        return process_group.start(name)
+
+    def init_process_group(backend, timeout):
+        asked.update(backend=backend, minutes=timeout.total_seconds() / 60)
+
+    monkeypatch.setattr(process_group, "pick_device", lambda name: f"picked {name}")
+    monkeypatch.setattr(process_group, "_host", None)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: asked.update(card=device))
+    monkeypatch.setattr(torch_dist, "init_process_group", init_process_group)
+    monkeypatch.setattr(torch_dist, "new_group", lambda backend, timeout: None)
+    return join, asked
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:3", "auto"])
+def test_each_rank_has_the_gpu_of_its_local_rank(joined, name):
+    join, asked = joined
+    for cards, ranks in ((2, 2), (8, 2), (1, None)):
+        assert join(name, cards, ranks) == "picked cuda:1"
+        assert asked == dict(backend="nccl", minutes=10, card="picked cuda:1")
+
+
+def test_without_gpus_or_where_asked_ranks_compute_on_the_cpu(joined):
+    join, asked = joined
+    for name, cards in (("cpu", 0), ("cpu", 4), ("auto", 0)):
+        assert join(name, cards, ranks=2) == f"picked {name}"
+        assert asked == dict(backend="gloo", minutes=10)
+
+
+def test_outside_of_torchrun_there_is_no_group(joined):
+    join, asked = joined
+    for name in ("cpu", "auto", "cuda:1", "mps"):
+        assert join(name, 2, local_rank=None) == f"picked {name}" and not asked
+
+
+@pytest.mark.parametrize(
+    "name, cards, sentence",
+    [
+        ("cuda", 2, "3 ranks are too many for this machine's GPUs (2); start one a GPU at most, "
+         "or choose --device cpu"),
+        ("mps", 0, "--device mps is for one process; torchrun needs CUDA GPUs or CPUs"),
+    ],
+)  # fmt: skip
+def test_ranks_that_cannot_have_a_device_say_so_through_gloo(joined, name, cards, sentence):
+    join, asked = joined
+    assert said_by(lambda: join(name, cards, ranks=3)) == sentence
+    assert asked == dict(backend="gloo", minutes=10)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("is_there", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_member_leaves_its_group_and_rank_0_says_why(monkeypatch, rank, is_there, fails):
+    left = []
+    monkeypatch.setattr(process_group, "start", lambda name: f"started {name}")
+    monkeypatch.setattr(process_group, "dist_info", lambda: (rank, 2))
+    monkeypatch.setattr(process_group, "_host", "a group")
+    monkeypatch.setattr(torch_dist, "is_initialized", lambda: is_there)
+    monkeypatch.setattr(torch_dist, "destroy_process_group", lambda: left.append(1))
+
+    def work():
+        with process_group.member("cpu") as device:
+            assert device == "started cpu"
+            if fails:
+                raise UserError("no such file")
+
+    assert said_by(work) == (None if not fails else "" if rank else "no such file")
+    assert len(left) == is_there and process_group._host is None

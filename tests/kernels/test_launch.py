@@ -15,10 +15,16 @@ from hypothesis import strategies as st
 from kernels import reference
 from kernels.softmax import LOWEST, fixed_shift, needs_rescue
 from miniclip.loss import PRECISIONS, contrastive_loss
+from tests.guarded import guarded, untouched
 from tests.losses import KINDS, Watch, batch, definition, grads
 from tests.rounding import assert_within, loss_bounds, probability_error, rounding
 
-pytest.importorskip("triton")
+triton = pytest.importorskip("triton")
+import triton.language as tl  # noqa: E402
+from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
+
+from kernels.fused.tile import tile_index  # noqa: E402
+
 blocks = pytest.importorskip("kernels.fused.launch")
 DEVICE = "cpu" if blocks.INTERPRET else "cuda"
 if DEVICE == "cuda" and not torch.cuda.is_available():
@@ -27,6 +33,7 @@ KERNEL_PRECISIONS = ("fp32", "fp16", "bf16")
 precisions = st.sampled_from(KERNEL_PRECISIONS)
 pytestmark = pytest.mark.numerics
 fused = functools.partial(contrastive_loss, backend="triton")
+interpreted = pytest.mark.skipif(not blocks.INTERPRET, reason="needs TRITON_INTERPRET=1")
 
 
 @pytest.fixture(autouse=True)
@@ -324,6 +331,199 @@ def test_a_row_without_other_columns_has_no_maximum():
     flag = torch.ones(1, dtype=torch.bool, device=DEVICE)
     highest, z = blocks.online_sums(x, x, torch.tensor(1.0, device=DEVICE), flag, 0)
     assert highest.item() == torch.tensor(LOWEST).item() and z.item() == 0
+
+
+# --- how the kernels are launched
+
+
+@interpreted
+def test_a_card_is_named_by_its_compute_capability(monkeypatch):
+    assert blocks.arch_of.__wrapped__(torch.device("cpu")) == 0
+    monkeypatch.setattr(blocks, "INTERPRET", False)
+    for capability, arch in {(8, 0): 80, (8, 6): 86, (9, 0): 90, (12, 0): 120}.items():
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+        assert blocks.arch_of.__wrapped__(torch.device("cuda")) == arch
+
+
+def test_descriptors_are_used_where_the_card_and_triton_have_them_unless_asked(monkeypatch):
+    def uses(arch, d, tma=None):
+        monkeypatch.setattr(blocks, "arch_of", lambda device: arch)
+        return blocks._plan("sums", torch.empty(4, d, dtype=torch.float16), tma)["TMA"]
+
+    monkeypatch.setattr(blocks, "TensorDescriptor", object)
+    assert [uses(90, 64), uses(80, 64), uses(90, 20), uses(0, 64)] == [True, False, False, False]
+    assert [uses(90, 64, False), uses(80, 64, True)] == [False, True]
+    monkeypatch.setattr(blocks, "TensorDescriptor", None)
+    assert [uses(90, 64), uses(80, 64)] == [False, False]
+
+
+def test_float16_holds_the_gradient_times_the_largest_power_of_two_that_fits():
+    """|G| <= 2, and GRAD_SCALE / 2 times it is stored."""
+    scale = {p: blocks._plan("gradient", torch.empty(1, 8, dtype=PRECISIONS[p]))["GRAD_SCALE"]
+             for p in KERNEL_PRECISIONS}  # fmt: skip
+    largest = torch.finfo(torch.float16).max
+    assert scale["fp16"] <= largest < 2 * scale["fp16"] and math.log2(scale["fp16"]).is_integer()
+    assert scale["bf16"] == scale["fp32"] == 1
+
+
+class Launches:
+    """In the place of the kernels: notes (name, programs, arguments, constants) and runs them,
+    through `around`, or not at all."""
+
+    def __init__(self, monkeypatch, around=lambda run, arguments: None):
+        self.seen = []
+        for name, (kernel, operands) in blocks.KERNELS.items():
+            stand_in = self.stand_in(name, kernel, around)
+            monkeypatch.setitem(blocks.KERNELS, name, (stand_in, operands))
+
+    def stand_in(self, name, kernel, around):
+        class Kernel:
+            arg_names = kernel.arg_names
+
+            def __getitem__(_, grid):
+                def launch(*arguments, **how):
+                    self.seen.append((name, grid[0], arguments, how))
+                    around(lambda *a: kernel[grid](*a, **how), arguments)
+
+                return launch
+
+        return Kernel()
+
+
+@interpreted
+def test_each_kernel_is_launched_once_a_tile_or_once_a_block_of_rows(monkeypatch):
+    """Tiles of 64 x 64; a program of the others holds 16 rows of at most 128 numbers."""
+    seen = Launches(monkeypatch).seen
+    x, y, one = torch.ones(130, 40), torch.ones(200, 40), torch.ones(())
+    blocks.normalize(x, torch.float32)
+    blocks.diagonal(x, x)
+    blocks.normalize_backward(x, x, torch.ones(130), one, torch.float32)
+    blocks.online_sums(x, y, one, torch.ones(130, dtype=torch.bool), 0)
+    assert [(name, programs) for name, programs, *_ in seen] == [
+        ("normalize", 9),
+        ("diagonal", 9),
+        ("normalize backward", 9),
+        ("online", 3),
+    ]
+    seen.clear()
+    blocks.sums(x, y, one, one, 7, 65)
+    assert [(programs, a[4].shape, a[5].shape, a[6:]) for _, programs, a, _ in seen] == [
+        (8, (4, 65), (2, 200), (65, 200, 7)),
+        (8, (4, 65), (2, 200), (65, 200, 72)),
+    ]
+
+
+@interpreted
+@pytest.mark.parametrize("n, stride", [(1, 16), (16, 16), (17, 32), (208, 208)])
+def test_the_gradient_s_rows_start_at_multiples_of_16_and_its_chunks_add_up(n, stride, monkeypatch):
+    seen = Launches(monkeypatch).seen
+    x, y, one, rows = torch.ones(3, 70), torch.ones(n, 70), torch.ones(()), torch.ones(3)
+    blocks.gradient(x, y, one, rows, torch.ones(n), rows, torch.ones(n), 0, 1)
+    across = -(-n // 64)
+    assert [(name, programs) for name, programs, *_ in seen] == 3 * [
+        ("gradient", across),
+        ("product", 2),
+        ("product transposed", 2 * across),
+    ]
+    assert {arguments[-1] for _, _, arguments, _ in seen} == {stride}
+    assert [how["ADD"] for *_, how in seen if "ADD" in how and how["TRANSPOSED"]] == [0, 1, 1]
+    assert not any(how["ADD"] for *_, how in seen if "ADD" in how and not how["TRANSPOSED"])
+
+
+def spaced(x):
+    """x with neighbours in memory that no kernel may touch: (a view like x, are they untouched?)."""
+    span = x if x.is_contiguous() else x.as_strided((len(x) * x.stride(0),), (1,))
+    if x.dtype != torch.uint8:
+        inside = guarded(span)
+        return inside.as_strided(x.shape, x.stride()), lambda: untouched(inside)
+    around = torch.full((len(x) + 128,), 255, dtype=torch.uint8)
+    around[64:-64] = x
+    rest = lambda: bool((around[:64] == 255).all() and (around[-64:] == 255).all())  # noqa: E731
+    return around[64:-64], rest
+
+
+@interpreted
+@pytest.mark.parametrize("m, n, d", [(67, 70, 20), (16, 33, 17)])
+def test_no_kernel_reads_or_writes_outside_of_its_tensors(m, n, d, monkeypatch):
+    """On a GPU one that does reads what another tensor holds, or ends the program."""
+
+    def around(run, arguments):
+        both = [
+            spaced(a) if torch.is_tensor(a) and a.ndim else (a, lambda: True) for a in arguments
+        ]
+        run(*(inside for inside, _ in both))
+        for argument, (inside, intact) in zip(arguments, both):
+            assert intact(), "written outside"
+            if inside is not argument:
+                argument.copy_(inside)
+
+    real = InterpreterBuilder.create_masked_load
+
+    def load(self, pointers, mask, *rest):
+        loaded = real(self, pointers, mask, *rest)
+        values = loaded.data[mask.data]
+        # NaN and 255 stand around every tensor, and in none
+        assert not ((values != values) | (values == 255)).any(), "read outside"
+        return loaded
+
+    monkeypatch.setattr(InterpreterBuilder, "create_masked_load", load)
+    empty = torch.empty  # fresh memory may hold a NaN
+    monkeypatch.setattr(torch, "empty", lambda *shape, **how: empty(*shape, **how).zero_())
+    seen = Launches(monkeypatch, around).seen
+    x, y = torch.randn(2, max(m, n), d, generator=torch.Generator().manual_seed(0))
+    (rows, norm), (columns, _) = (blocks.normalize(t, torch.float32) for t in (x[:m], y[:n]))
+    scale_log2, one = torch.tensor(20.0), torch.ones(())
+    blocks.diagonal(rows, columns[:m].clone() if m <= n else rows)
+    blocks.sums(rows, columns, scale_log2, one, 0, 40)
+    blocks.online_sums(rows, columns, scale_log2, torch.arange(m) % 2 == 0, 0)
+    offset = max(0, n - m)
+    vectors = [torch.full((k,), value) for value in (30.0, 0.5) for k in (m, n)]
+    g_rows, _, _ = blocks.gradient(rows, columns, scale_log2, *vectors, offset, 40)
+    blocks.normalize_backward(g_rows, rows, norm, one, torch.float16)
+    assert {name for name, *_ in seen} == set(blocks.KERNELS)
+
+
+@interpreted
+def test_the_rescue_multiplies_nothing_where_no_row_is_flagged(monkeypatch):
+    """A block of 64 rows is computed where one of them is flagged, and no other block."""
+    real, products = InterpreterBuilder.create_dot, []
+
+    def dot(self, *arguments):
+        products.append(1)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(InterpreterBuilder, "create_dot", dot)
+    x = torch.eye(130, 16)
+    for who, count in ((None, 0), (0, 3), (63, 3), (64, 3), (129, 3)):
+        products.clear()
+        flagged = torch.arange(130) == (-1 if who is None else who)
+        blocks.online_sums(x, x, torch.tensor(3.0), flagged, 0)
+        assert len(products) == count, who  # 130 columns are three tiles
+
+
+@triton.jit
+def tiles_kernel(OUT, M, N, BM: tl.constexpr, BN: tl.constexpr):
+    """OUT[program] = (row block, column block, first row, first column) of that program's tile."""
+    i, j, r, c = tile_index(M, N, BM, BN)
+    at = OUT + tl.program_id(0) * 4
+    tl.store(at, i)
+    tl.store(at + 1, j)
+    tl.store(at + 2, tl.min(r, 0))
+    tl.store(at + 3, tl.max(c, 0))
+
+
+@pytest.mark.parametrize("m, n", [(16 * 17, 32), (16 * 11 - 3, 17), (5, 40)])
+def test_programs_take_eight_row_blocks_of_a_column_block_before_the_next(m, n):
+    down, across = -(-m // 16), -(-n // 16)
+    out = torch.empty(down * across, 4, dtype=torch.int32, device=DEVICE)
+    tiles_kernel[(down * across,)](out, m, n, 16, 16)
+    order = [
+        (i, j, 16 * i, 16 * j + 15)
+        for band in range(0, down, 8)
+        for j in range(across)
+        for i in range(band, min(band + 8, down))
+    ]
+    assert list(map(tuple, out.tolist())) == order
 
 
 @pytest.mark.gpu

@@ -1,4 +1,4 @@
-"""The compiler's report, the roofline and the corrected interpreter's arithmetic."""
+"""The compiler's report and the roofline."""
 
 import json
 import os
@@ -6,17 +6,15 @@ import re
 import subprocess
 import sys
 
-import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 pytest.importorskip("triton")
-from kernels.fused import interpreter, tile_config  # noqa: E402
+from kernels.fused import tile_config  # noqa: E402
 from kernels.report import __main__ as report  # noqa: E402
 from kernels.report import roofline  # noqa: E402
-from kernels.report.compiler import blocks_per_sm  # noqa: E402
+from kernels.report.compiler import TOOLS, _tool, blocks_per_sm  # noqa: E402
 
 GOOD = dict(kernel="sums", arch=90, dtype="fp16", d=512, registers=95, shared_bytes=98328)
 GOOD |= dict(stack_bytes=0, local=0, wgmma=4, mma=0, tcgen05=0, exp2=64, wide=8, narrow=0)
@@ -53,6 +51,24 @@ def test_occupancy_is_what_runs_out_first():
     assert blocks_per_sm(86, 32, 4, 40000) == (2, "shared memory")
 
 
+def test_registers_and_shared_memory_are_allocated_in_steps():
+    """65,536 registers: 16 warps of 128 x 32, 15 of 136 x 32. 228 KiB: twice 114, 1 KiB reserved."""
+    assert blocks_per_sm(90, 128, 1, 0) == (16, "registers")
+    assert blocks_per_sm(90, 129, 1, 0) == (15, "registers")
+    assert blocks_per_sm(90, 136, 1, 0) == (15, "registers")
+    assert blocks_per_sm(90, 137, 1, 0) == (14, "registers")
+    assert blocks_per_sm(90, 128, 3, 0) == (5, "registers")
+    assert blocks_per_sm(90, 16, 1, 113 * 1024) == (2, "shared memory")
+    assert blocks_per_sm(90, 16, 1, 113 * 1024 - 127) == (2, "shared memory")
+    assert blocks_per_sm(90, 16, 1, 113 * 1024 + 1) == (1, "shared memory")
+
+
+@pytest.mark.skipif(not TOOLS.exists(), reason="this Triton has no tools of NVIDIA's")
+def test_the_tools_that_read_machine_code_come_with_triton():
+    for name in ("cuobjdump", "nvdisasm"):
+        assert "NVIDIA" in _tool(name, "--version")
+
+
 @given(
     st.integers(1, 2048),
     st.sampled_from([0, 80, 86, 89, 90, 100, 120]),
@@ -80,19 +96,77 @@ def test_no_prediction_beats_the_floor(n, d, card):
 def test_the_floors_are_those_of_the_design():
     for n, ms in ((8192, 0.348), (32768, 5.57), (131072, 89.1)):
         assert abs(roofline.floor_s("H100", n, 512) * 1e3 / ms - 1) < 0.01
+    # one pair: 2 x 1024 numbers of 4 bytes, read twice and written once, at 3 TB/s
+    assert roofline.floor_s("H100", 1, 1024) == pytest.approx(24_576 / 3e12)
+    assert roofline.floor_s("A100", 8192, 512) == pytest.approx(8 * 2**35 / 270e12)
 
 
-@given(st.lists(st.floats(width=32), min_size=1, max_size=20))
-def test_the_interpreter_rounds_bfloat16_as_torch_does(values):
-    x = np.array(values, dtype=np.float32)
-    ours = torch.from_numpy(interpreter.from_bfloat16(interpreter.to_bfloat16(x)))
-    theirs = torch.from_numpy(x).bfloat16().float()
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=0, equal_nan=True)
+def test_the_cost_is_the_sum_of_what_the_kernels_read_and_write():
+    """8192 x 512 are 2^22 numbers of each side. G takes 2^26 numbers, its buffer 2^25."""
+    mib = 2**20
+    assert roofline.cost(8192, 512) == {
+        "flop": 2**38,  # four products of 2 N^2 D
+        "exp2": 3 * 2**26,  # once forward, twice backward
+        # G thrice; features and their gradients; operands four times; sums of two chunks
+        "bytes": (3 * 128 + 2 * (16 + 16) + 4 * 16 + 2 * 2 * 16) * mib,
+        "scratch_bytes": (64 + 16 + 32) * mib,  # buffer, operands, gradients of the unit rows
+        "logits_bytes": 256 * mib,
+        "chunk": 4096,
+    }
+    small = roofline.cost(100, 8)  # in one chunk
+    assert small["bytes"] == 3 * 20_000 + 2 * 6_400 + 4 * 3_200 + 6_400
+    assert (small["scratch_bytes"], small["chunk"]) == (20_000 + 3_200 + 6_400, 100)
+    # one row more than a chunk makes two chunks: each row's sums, 64 bytes, are moved twice
+    assert roofline.cost(4096, 8)["bytes"] == 6 * 4096**2 + 4096 * (128 + 128 + 64)
+    assert roofline.cost(4097, 8)["bytes"] == 6 * 4097**2 + 4097 * (128 + 128 + 2 * 64)
 
 
-def test_the_interpreter_flushes_denormals():
-    x = np.array([2.0**-126, 2.0**-127, -(2.0**-149), 0.0, 1.0], dtype=np.float32)
-    assert interpreter.flushed(x).tolist() == [2.0**-126, 0.0, 0.0, 0.0, 1.0]
+@pytest.mark.parametrize(
+    "d, microseconds",
+    [
+        # product 339.4, exponentials 27.7 a pass, G 79.0 a pass, addition to dY 39.5, rows 79.0
+        (512, dict(sums=353.23, gradient=394.84, product=339.36, add=39.48, rows=78.95)),
+        # product 10.6: G's passes take longer than the products and the exponentials
+        (16, dict(sums=24.475, gradient=78.952, product=78.952, add=1.2336, rows=2.4672)),
+    ],
+)
+def test_the_predicted_times_are_those_worked_by_hand(d, microseconds):
+    """A100, N = 8192: 3/4 of 270 Tflop/s, 1.7 TB/s, 2.4192e12 exponentials a second."""
+    want = {name: t * 1e-6 for name, t in microseconds.items()}
+    want["product transposed"] = want["product"] + want.pop("add")
+    want["total"] = sum(want.values())
+    assert roofline.predicted_s("A100", 8192, d) == pytest.approx(want, rel=1e-4)
+
+
+TYPES = {
+    (
+        "sums",
+        90,
+        "fp16",
+    ): "X Y: tensordesc<fp16[128,64]>, SCALE_LOG2 SHIFT Z_ROWS Z_COLUMNS: *fp32, M N offset: i32",
+    ("sums", 80, "fp32"): "X Y: *fp32, SCALE_LOG2 SHIFT Z_ROWS Z_COLUMNS: *fp32, M N offset: i32",
+    (
+        "online",
+        80,
+        "bf16",
+    ): "X Y: *bf16, SCALE_LOG2 HIGHEST Z: *fp32, FLAGGED: *u8, M N offset: i32",
+    ("gradient", 90, "bf16"): "X: tensordesc<bf16[128,64]>, Y: tensordesc<bf16[256,64]>, G: *bf16, "
+    "SCALE_LOG2 LSE_ROWS LSE_COLUMNS ONE_MINUS_P_ROWS ONE_MINUS_P_COLUMNS: *fp32, "
+    "M N offset stride: i32",
+    ("product", 80, "fp16"): "A B: *fp16, C: *fp32, M N K stride: i32",
+    ("product transposed", 90, "fp16"): "A: tensordesc<fp16[64,128]>, B: tensordesc<fp16[64,128]>, "
+    "C: *fp32, M N K stride: i32",
+    ("normalize", 90, "fp16"): "X NORM: *fp32, XHAT: *fp16, M stride_m stride_d: i32",
+    ("diagonal", 80, "fp16"): "X Y: *fp16, OUT: *fp32, M: i32",
+}
+
+
+@pytest.mark.parametrize("name, arch, dtype", TYPES)
+def test_kernels_are_compiled_for_the_arguments_that_launches_pass(name, arch, dtype):
+    want = {}
+    for names, kind in re.findall(r"([\w ]+): (\S+?)(?:, |$)", TYPES[name, arch, dtype]):
+        want |= dict.fromkeys(names.split(), kind)
+    assert report.variant(name, arch, dtype, 512)[1] == want
 
 
 def run(*arguments):

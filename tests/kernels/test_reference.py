@@ -1,0 +1,122 @@
+"""The block operations in plain torch against loops over pairs, and how much they take at a time."""
+
+import functools
+import math
+
+import pytest
+import torch
+
+from kernels import reference
+from kernels.softmax import LOWEST
+
+close = functools.partial(torch.testing.assert_close, rtol=1e-12, atol=1e-12)
+
+
+def unit_rows(n, d, seed):
+    x = torch.randn(n, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    return x / x.norm(dim=1, keepdim=True)
+
+
+@pytest.mark.parametrize(
+    "columns, rows",
+    [(1, 512), (2**14, 512), (2**14 + 1, 511), (2**15, 256), (2**19, 16), (2**23, 16)],
+)
+def test_a_chunk_is_32_mib_of_float32_and_16_to_512_rows(columns, rows):
+    assert reference.default_chunk(columns, torch.float16) == rows
+
+
+def test_elementwise_operations_take_512_kib_a_thread_or_64_mib_of_another_device(monkeypatch):
+    for threads in (1, 3):
+        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+        assert reference.few(torch.empty(0, 2**10)) == threads * 2**19 / 4 / 2**10
+        assert reference.few(torch.empty(0, threads * 2**17)) == 1
+        assert reference.few(torch.empty(0, threads * 2**17 + 1)) == 1  # at least one row
+        assert reference.few(torch.empty(0, 2**10, device="meta")) == 2**26 / 4 / 2**10
+
+
+@pytest.fixture(params=[1, 2, 100])
+def few(request, monkeypatch):
+    """Whatever the number of rows that elementwise operations take at a time."""
+    monkeypatch.setattr(reference, "few", lambda like: request.param)
+
+
+def test_rows_of_length_1_and_their_norms(few):
+    """Squares of the third row overflow, those of the fourth vanish."""
+    rows = [[3, -4], [0, 0], [1e300, 0], [1e-300, 1e-300], [0, -2]]
+    x, half = torch.tensor(rows, dtype=torch.float64), 0.5**0.5
+    xhat, norm = reference.normalize(x, torch.float64)
+    unit = [[0.6, -0.8], [0, 0], [1, 0], [half, half], [0, -1]]
+    close(xhat, torch.tensor(unit, dtype=torch.float64))
+    want = [5, math.inf, 1e300, 2**0.5 * 1e-300, 2]
+    torch.testing.assert_close(norm.log(), torch.tensor(want, dtype=torch.float64).log())
+    narrow, wide = reference.normalize(x.float()[:1], torch.float16)
+    assert (narrow.dtype, wide.dtype) == (torch.float16, torch.float32)
+
+
+def test_going_back_through_a_length_keeps_what_is_perpendicular(few):
+    """At x = (3, -4), g = (2, 1), factor 10: g' = (20, 10), <xhat, g'> = 4, and the rest over 5."""
+    xhat = torch.tensor([[3, -4], [0, 0]]).double() / 5
+    norm = torch.tensor([5, math.inf], dtype=torch.float64)
+    for dtype in (torch.float64, torch.float32):
+        g = torch.tensor([[2.0, 1.0], [2.0, 1.0]]).double()
+        dx, row_dot = reference.normalize_backward(g, xhat, norm, torch.tensor(10.0), dtype)
+        close(row_dot, torch.tensor([4, 0]).double())
+        want = torch.tensor([[(20 - 0.6 * 4) / 5, (10 + 0.8 * 4) / 5], [0, 0]], dtype=dtype)
+        torch.testing.assert_close(dx, want)
+        assert (dx is g) == (
+            dtype == torch.float64
+        )  # in place where the dtype is the one asked for
+
+
+def test_the_matched_cosines_are_those_of_row_with_row(few):
+    x, y = unit_rows(5, 3, 0), unit_rows(5, 3, 1)
+    close(reference.diagonal(x, y), torch.stack([a @ b for a, b in zip(x, y)]))
+    assert reference.diagonal(x.half(), y.half()).dtype == torch.float32
+
+
+M, N, SCALE = 4, 6, torch.tensor(7.0, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("offset", [-4, -3, -1, 0, 2, 3, 5, 6])
+@pytest.mark.parametrize("chunk", [1, 3, 9])
+def test_sums_leave_out_the_match_wherever_it_is(offset, chunk, few):
+    x, y = unit_rows(M, 3, 2), unit_rows(N, 3, 3)
+    others = [[j for j in range(N) if j != i + offset] for i in range(M)]
+    s = [[7 * (a @ b).item() for b in y] for a in x]
+    z_rows, z_columns = reference.sums(x, y, SCALE, torch.tensor(2.0), offset, chunk)
+    want = torch.zeros(M, N, dtype=torch.float64)
+    for i in range(M):
+        for j in others[i]:
+            want[i, j] = 2 ** (s[i][j] - 2)
+    close(z_rows, want.sum(1))
+    close(z_columns, want.sum(0))
+    flagged = torch.tensor([True, False, True, True])
+    highest, z = reference.online_sums(x, y, SCALE, flagged, offset, chunk)
+    for i in range(M):
+        largest = max(s[i][j] for j in others[i])
+        total = sum(2 ** (s[i][j] - largest) for j in others[i])
+        one = (highest[i].item(), z[i].item())
+        assert one == (pytest.approx((largest, total)) if flagged[i] else (LOWEST, 0))
+    nobody = reference.online_sums(x, y, SCALE, flagged & False, offset, chunk)
+    assert nobody[0].tolist() == [LOWEST] * M and nobody[1].tolist() == [0] * M
+
+
+@pytest.mark.parametrize("offset", [0, 1, 2])
+@pytest.mark.parametrize("chunk", [1, 3, 9])
+def test_gradients_are_g_times_the_other_side(offset, chunk, few):
+    x, y = unit_rows(M, 3, 4), unit_rows(N, 3, 5)
+    g = torch.Generator().manual_seed(6)
+    lse_rows, lse_columns, omp_rows, omp_columns = (
+        torch.rand(k, generator=g, dtype=torch.float64) for k in (M, N, M, N)
+    )
+    vectors = lse_rows + 7, lse_columns + 7, omp_rows, omp_columns
+    g_rows, g_columns, unit = reference.gradient(x, y, SCALE, *vectors, offset, chunk)
+    G = torch.zeros(M, N, dtype=torch.float64)
+    for i in range(M):
+        for j in range(N):
+            s = 7 * (x[i] @ y[j])
+            p = 2 ** (s - vectors[0][i]), 2 ** (s - vectors[1][j])
+            match = j == i + offset
+            G[i, j] = (-omp_rows[i] - omp_columns[j] if match else p[0] + p[1]) / 2
+    close(unit * g_rows, G @ y)
+    close(unit * g_columns, G.T @ x)
