@@ -101,7 +101,7 @@ def config_from_shapes(path, state):
         vision_layers=layers,
         vision_width=width,
         vision_patch=patch,
-        image_size=max(1, math.isqrt(max(0, cells))) * stride,
+        image_size=math.isqrt(max(1, cells)) * stride,
     )
 
 
