@@ -277,6 +277,7 @@ def test_what_is_wrong_is_one_sentence(checkpoint, encoder, tmp_path, capsys, mo
     (tmp_path / "empty/b.png").write_text("x")
     assert "no picture in" in refused(tmp_path / "empty")
     fill(tmp_path / "in", 3)
+    assert "at least 1" in refused(tmp_path / "in", "--threads", 0)
     assert "no weights file at" in refused(tmp_path / "in", model=tmp_path / "nothing.pt")
     (tmp_path / "a file").write_text("x")
     error = refused(tmp_path / "in", "--index", tmp_path / "a file")
