@@ -57,6 +57,7 @@ def test_chance_is_a_line_at_the_logarithm_of_the_last_batch_size_in_the_loss_on
     [text] = loss.texts
     assert text.get_text() == "log N: chance" and text.xy == (20, math.log(100))
     assert all(len(axis.lines) == 1 and not axis.texts for axis in others)
+    assert drawn(LINES[:1]).axes[0].texts[0].xy == (1, math.log(9)), "a log of one line"
 
 
 @pytest.mark.parametrize("lines", [[], [line | {"objective": "ngrams"} for line in LINES]])
