@@ -178,12 +178,16 @@ def test_a_bag_of_words_has_no_order_and_no_padding():
 @pytest.mark.parametrize("projection", ["linear", "mlp"])
 def test_the_text_feature_of_a_bag_of_words_is_projected_from_the_mean_of_its_words(projection):
     model = tiny("contrastive_bow", projection=projection).eval()
+    assert set(model.heads) == ({"image", "text"} if projection == "mlp" else set())
     texts = ["red", "red round", "red red house", ""]
     found = model.encode_text(TOKENIZER(texts))
     for row, text in zip(found, texts):
         words = model.token_embedding.weight[TOKENIZER.encode(text)]
         mean = words.mean(0) if text else torch.zeros(64)  # nothing is no word, and no 0 / 0
-        wanted = model.project("text", (mean @ model.text_projection)[None], normalize=False)[0]
+        wanted = mean @ model.text_projection
+        if projection == "mlp":
+            last = model.heads["text"][1]
+            wanted = last.weight @ wanted.relu() + last.bias
         assert torch.allclose(row, wanted, atol=1e-5), text
 
 
@@ -329,6 +333,18 @@ def test_the_probabilities_of_all_captions_sum_to_one_at_most():
         then = model.log_losses(x, torch.tensor([end])).item()
         loss = model.pair_losses(features, torch.tensor([[start, word, end]])).item()
         assert loss == pytest.approx(-every[word].item() + then, abs=1e-5)
+
+
+def test_a_position_counts_as_if_it_were_added_to_the_word():
+    model, more = tiny("captioning").eval(), torch.linspace(-1, 1, 64)
+    tokens = TOKENIZER(["red round house"], trim=True)
+    with torch.no_grad():
+        features, text = model.encode_image(pictures(1)), model.token_embedding(tokens)
+        text[:, 2] += more
+        wanted = model.read(features, text)
+        model.positional_embedding[2] += more
+        found = model.read(features, model.token_embedding(tokens))
+    assert torch.allclose(found, wanted, atol=1e-5)
 
 
 def test_a_masked_word_is_not_read_and_the_others_are():
