@@ -175,9 +175,7 @@ def create_model(name, vocab_size=49408, **overrides):
     override that the config lacks.
     """
     if name not in MODELS:
-        near = difflib.get_close_matches(
-            str(name).lower().replace("-", "_"), MODELS, n=1, cutoff=0.4
-        )
+        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
     known = (CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()) - {"name"}

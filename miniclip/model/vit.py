@@ -34,8 +34,8 @@ def resize_positions(positions, grid):
     The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
     are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they are not one and a square.
     """
-    side = math.isqrt(max(0, len(positions) - 1))
-    if side * side + 1 != len(positions) or side < 1:
+    side = math.isqrt(len(positions))  # that of S*S + 1 is S, unless S is 0
+    if side * side + 1 != len(positions):
         raise ValueError(f"{len(positions)} positions are not one and a square grid")
     if side == grid:
         return positions

@@ -82,7 +82,7 @@ class Ngrams(Predictive):
         number, log_p, offset = tokens.where(word, -1), features.gather(1, tokens), 0
         for keys, begins in zip(self.keys, [V, *self.config["ngrams"]]):
             offset += begins
-            before = nn.functional.pad(number[:, :-1], (1, 0), value=-1)  # of the words before
+            before = nn.functional.pad(number[:, :-1], (1, 0))  # of the words before; first: unused
             place, found = look_up(keys, before * V + tokens)
             found &= word & (before >= 0)
             known = torch.zeros(begins, dtype=torch.bool, device=tokens.device)

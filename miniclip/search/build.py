@@ -108,7 +108,9 @@ def _update(folder, place, encoder, found, skipped):
         if names:
             sizes, mtimes = np.array([found[path] for path in names], np.int64).T
             part = Index(names, np.concatenate(features), sizes, mtimes, **about)
-            last = max((int(path.stem[5:]) for path in place.glob(PARTS)), default=0)
+            last = max(
+                (int(path.stem.removeprefix("part-")) for path in place.glob(PARTS)), default=0
+            )
             part.write(place / PARTS.replace("*", f"{last + 1:06d}"))
         count, began = count + len(names), time.monotonic()
         names.clear(), features.clear()

@@ -90,8 +90,8 @@ def config_from_shapes(path, state):
     else:
         width, _, patch, _ = shape("visual.conv1.weight", 4)
         layers, stride, positions = depth("visual.transformer.resblocks."), patch, ""
-    # without class token or mean
-    cells = shape(f"visual.{positions}positional_embedding", 2)[0] - 1
+    # S * S cells, and the class token or the mean
+    rows = shape(f"visual.{positions}positional_embedding", 2)[0]
     return dict(
         embed_dim=shape("text_projection", 2)[1],
         text_width=text_width,
@@ -101,7 +101,7 @@ def config_from_shapes(path, state):
         vision_layers=layers,
         vision_width=width,
         vision_patch=patch,
-        image_size=max(1, math.isqrt(max(0, cells))) * stride,
+        image_size=math.isqrt(rows) * stride,
     )
 
 

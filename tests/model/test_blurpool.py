@@ -89,5 +89,6 @@ def test_impossible_blurs_are_refused():
     for bad in (1, 4, 7):
         with pytest.raises(ValueError, match="2, 3 or 5 taps"):
             BlurPool(taps=bad)
-    with pytest.raises(ValueError, match="skip pixels"):
-        BlurPool(stride=4)
+    for stride in (3, 4):
+        with pytest.raises(ValueError, match=f"two taps skip pixels at stride {stride}"):
+            BlurPool(stride)

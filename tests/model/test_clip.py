@@ -11,6 +11,8 @@ from torch.nn import functional as F
 import miniclip
 from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.model.resnet import Bottleneck
+from miniclip.training import checkpoint
+from miniclip.weights import files
 from miniclip.weights.architecture import OPENCLIP
 from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
 
@@ -220,6 +222,29 @@ def test_a_config_written_before_the_tokenizer_was_in_it_makes_the_model():
     del model.config["tokenizer"]
     with torch.device("meta"):
         assert CLIP.from_config(model.config).config == shell("vit_mini").config
+
+
+def test_a_config_without_vocabulary_and_context_is_that_of_the_released_texts():
+    config = {k: v for k, v in shell("vit_b32").config.items()}
+    for key in ("vocab_size", "context_length", "activation", "checkpointing", "name"):
+        del config[key]
+    with torch.device("meta"):
+        model = CLIP.from_config(config)
+    assert sum(p.numel() for p in model.parameters()) == PARAMETERS["vit_b32"]
+    assert (
+        model.positional_embedding.shape == (77, 512) and len(model.token_embedding.weight) == 49408
+    )
+
+
+def test_the_models_for_icons_differ_from_the_one_in_the_package_in_width_only():
+    released = checkpoint.load(files.find("icons"))["config"]
+    own = shell("rn_icons", vocab_size=released["vocab_size"]).config
+    assert {k: own[k] for k in released if k != "tokenizer"} == {
+        k: v for k, v in released.items() if k != "tokenizer"
+    }
+    for name in ("rn_icons_xs", "rn_icons_s", "rn_icons_l"):
+        differ = {key for key, value in MODELS[name].items() if value != MODELS["rn_icons"][key]}
+        assert differ == {"vision_width", "text_width"}, name
 
 
 def test_any_number_of_a_config_can_be_changed():

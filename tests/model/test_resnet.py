@@ -30,6 +30,8 @@ def test_a_new_block_is_its_shortcut():
     block = Bottleneck(16, 8, stride=2).eval()
     x = torch.randn(2, 16, 6, 6)
     assert torch.equal(block(x), block.downsample(BlurPool()(x)).relu())
+    assert Bottleneck(32, 8, stride=2).downsample is not None  # the widths agree, the grids do not
+    assert Bottleneck(32, 8).downsample is None
 
 
 def test_no_convolution_but_the_stem_has_a_stride():
@@ -73,6 +75,14 @@ def test_checkpointing_changes_no_bit(training):
         assert torch.equal(a.grad, b.grad), name
     for (name, a), b in zip(models[0].named_buffers(), models[1].buffers()):
         assert torch.equal(a, b), f"{name}: counted twice"
+
+
+@pytest.mark.parametrize("checkpointing", [True, False])
+def test_only_checkpointing_runs_a_block_again_for_the_backward_pass(checkpointing):
+    model, runs = small(checkpointing=checkpointing), []
+    model.layer1[1].register_forward_pre_hook(lambda *_: runs.append(1))
+    model(pictures()).sum().backward()
+    assert len(runs) == 1 + checkpointing
 
 
 @pytest.mark.slow  # compiles for seconds

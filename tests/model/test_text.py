@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.model.text import TextTransformer, at_end_token
+from miniclip.model.text import TextTransformer, at_end_token, is_word
 
 pytestmark = pytest.mark.numerics
 
@@ -68,6 +68,27 @@ def test_the_first_of_several_end_tokens_counts():
     assert at_end_token(x, torch.tensor([[1, 5, 9, 0, 9, 9, 0, 0]])).item() == 2
 
 
+def test_a_word_stands_between_the_start_and_the_first_end_token():
+    start, end = 8, 9
+    rows = [
+        [start, 3, 4, end, 0],
+        [start, end, 7, end, 3],
+        [start, 1, 2, 3, end],
+        [end, 3, 4, 5, 6],
+    ]
+    words = [[1, 2], [], [1, 2, 3], []]
+    found = is_word(torch.tensor(rows))
+    assert [row.nonzero().flatten().tolist() for row in found] == words
+
+
+def test_one_token_is_a_text_and_the_whole_context_is_too():
+    rows = torch.full((2, CONTEXT), END)
+    for length in (1, CONTEXT):
+        assert TOWER.encode_text(rows[:, :length]).shape == (2, 6)
+    # an end token alone is read at position 0, whatever follows
+    assert torch.allclose(TOWER.encode_text(rows[:, :1]), TOWER.encode_text(rows), atol=1e-12)
+
+
 @given(texts())
 def test_normalized_features_have_length_one(tokens):
     lengths = TOWER.encode_text(tokens, normalize=True).norm(dim=1)
@@ -82,7 +103,8 @@ def test_tokens_of_a_wrong_shape_are_refused(shape):
 
 def test_it_starts_with_the_released_sizes():
     torch.manual_seed(0)
-    model = TextTransformer(256, 256, 2, 4, 2000, 77)
+    model = TextTransformer(256, 256, 2, 4, 2000)
+    assert model.positional_embedding.shape == (77, 256)  # the released context is the default
     for name, std in {
         "token_embedding.weight": 0.02,
         "positional_embedding": 0.01,

@@ -69,7 +69,7 @@ def test_resized_positions_keep_their_place():
 
 
 def test_positions_that_are_no_square_are_refused():
-    for count in (0, 1, 3, 9):
+    for count in (0, 1, 3, 4, 6, 9, 16):
         with pytest.raises(ValueError, match="not one and a square grid"):
             resize_positions(torch.zeros(count, 4), 2)
 

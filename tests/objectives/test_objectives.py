@@ -175,6 +175,22 @@ def test_a_bag_of_words_has_no_order_and_no_padding():
     )
 
 
+@pytest.mark.parametrize("projection", ["linear", "mlp"])
+def test_the_text_feature_of_a_bag_of_words_is_projected_from_the_mean_of_its_words(projection):
+    model = tiny("contrastive_bow", projection=projection).eval()
+    assert set(model.heads) == ({"image", "text"} if projection == "mlp" else set())
+    texts = ["red", "red round", "red red house", ""]
+    found = model.encode_text(TOKENIZER(texts))
+    for row, text in zip(found, texts):
+        words = model.token_embedding.weight[TOKENIZER.encode(text)]
+        mean = words.mean(0) if text else torch.zeros(64)  # nothing is no word, and no 0 / 0
+        wanted = mean @ model.text_projection
+        if projection == "mlp":
+            last = model.heads["text"][1]
+            wanted = last.weight @ wanted.relu() + last.bias
+        assert torch.allclose(row, wanted, atol=1e-5), text
+
+
 def test_the_targets_of_a_bag_of_words_are_k_hot():
     """Against the cross-entropy with targets that are written out; a word twice counts once."""
     model = tiny("bag_of_words").double().eval()
@@ -205,6 +221,74 @@ def test_the_smoothed_probabilities_of_the_next_word_sum_to_one(before):
     ends = features[0, [V - 2, V - 1]].exp().sum().item()  # start and end are words of the softmax
     share = 1 - ngrams.SHARE if before in ("red", "blue round", "house red", "tree blue") else 1
     assert (-of_text).exp().sum().item() == pytest.approx(1 - share * ends, abs=1e-4)
+
+
+def by_loops(model, raw, texts):
+    """-log P of a text by Jelinek and Mercer's mixture, as the docstring of Ngrams says it: from the
+    scores (N, K) of words and n-grams, and the words of texts, whose n-grams are counted here."""
+    grams = [[]] * 2
+    for n in (2, 3):
+        seen = [tuple(t[i : i + n]) for t in texts for i in range(len(t) - n + 1)]
+        grams[n - 2] = sorted({gram for gram in seen if seen.count(gram) >= FEWEST})
+    rows, V = {(w,): w for w in range(model.config["vocab_size"])}, model.config["vocab_size"]
+    rows |= {gram: V + k for k, gram in enumerate(grams[0] + grams[1])}
+    assert model.config["ngrams"] == [len(grams[0]), len(grams[1])]
+
+    def softmax(scores, row, among):
+        return math.exp(scores[row]) / sum(math.exp(scores[other]) for other in among)
+
+    for scores, text in zip(raw.tolist(), texts):
+        total = 0.0
+        for i, word in enumerate(text):
+            p = softmax(scores, word, range(V))
+            for n in (2, 3):
+                before = tuple(text[max(0, i - n + 1) : i])
+                same = [g for g in grams[n - 2] if g[:-1] == before and len(before) == n - 1]
+                if same:
+                    gram = (*before, word)
+                    own = (
+                        softmax(scores, rows[gram], [rows[g] for g in same]) if gram in same else 0
+                    )
+                    p = ngrams.SHARE * own + (1 - ngrams.SHARE) * p
+            total -= math.log(p)
+        yield total
+
+
+@pytest.mark.parametrize("vocabulary", [2, 4, 40])
+def test_the_loss_of_ngrams_is_the_mixture_that_loops_give(vocabulary):
+    """With words of the ids 0 and 1, of many n-grams, of one and of none (40 words, 40 texts)."""
+    g = torch.Generator().manual_seed(vocabulary)
+    start, end = vocabulary, vocabulary + 1
+    texts = [
+        torch.randint(0, vocabulary, (n,), generator=g).tolist() for n in (1, 2, 3, 5, 6, 0, 4) * 3
+    ]
+    width = 8
+    tokens = torch.tensor([[start, *t, end, *[0] * (width - 2 - len(t))] for t in texts])
+    torch.manual_seed(0)
+    model = create("ngrams", "rn_icons_xs", **TINY | dict(vocab_size=vocabulary + 2)).eval()
+    assert model.config["ngrams"] == [0, 0]
+    images = pictures(len(texts))
+    for learned in (False, True):
+        if learned:
+            model.learn_dictionary(tokens, FEWEST)
+        with torch.no_grad():
+            model.ngrams.weight.mul_(3)
+            raw = model.ngrams(model.visual(images)).double()
+            found = model.pair_losses(model.encode_image(images), tokens)
+        wanted = list(by_loops(model, raw, texts if learned else [[]] * len(texts)))
+        if not learned:
+            log_p = raw.log_softmax(1)
+            wanted = [-sum(log_p[i, w].item() for w in text) for i, text in enumerate(texts)]
+        assert found.tolist() == pytest.approx(wanted, rel=1e-4, abs=1e-6)
+
+
+def test_a_dictionary_of_one_ngram_is_looked_up_and_large_scores_do_not_overflow():
+    for keys, wanted, there in (([5], [4, 5, 6], [0, 1, 0]), ([], [5, 0], [0, 0])):
+        place, found = ngrams.look_up(torch.tensor(keys, dtype=torch.int64), torch.tensor(wanted))
+        assert found.tolist() == there and not place.any()
+    x, group = torch.tensor([[200.0, 200.0, -300.0]]), torch.tensor([2, 2, 0])
+    log_p = ngrams.softmax_of_groups(x, group, 3)
+    assert log_p[0].tolist() == pytest.approx([-math.log(2), -math.log(2), 0])
 
 
 def test_the_dictionary_holds_what_occurs_twice():
@@ -251,6 +335,18 @@ def test_the_probabilities_of_all_captions_sum_to_one_at_most():
         assert loss == pytest.approx(-every[word].item() + then, abs=1e-5)
 
 
+def test_a_position_counts_as_if_it_were_added_to_the_word():
+    model, more = tiny("captioning").eval(), torch.linspace(-1, 1, 64)
+    tokens = TOKENIZER(["red round house"], trim=True)
+    with torch.no_grad():
+        features, text = model.encode_image(pictures(1)), model.token_embedding(tokens)
+        text[:, 2] += more
+        wanted = model.read(features, text)
+        model.positional_embedding[2] += more
+        found = model.read(features, model.token_embedding(tokens))
+    assert torch.allclose(found, wanted, atol=1e-5)
+
+
 def test_a_masked_word_is_not_read_and_the_others_are():
     model = tiny("masked_words").eval()
     rows = TOKENIZER(["red round house", "red tall house", "red round cup"], trim=True)
@@ -274,10 +370,19 @@ def test_the_masked_words_take_turns_and_a_name_is_scored_by_all():
         features = model.encode_image(images)
         each = [model.masked_losses(features, tokens, torch.tensor([k])).item() for k in range(4)]
         assert each[3] == 0  # there is no fourth word
+        for k in (3, 4, 99):
+            assert model.masked_losses(features, tokens, torch.tensor([k])).item() == 0
+        assert model.name_losses(features, TOKENIZER([""], trim=True)).item() == 0
         assert model.name_losses(features, tokens).item() == pytest.approx(sum(each), rel=1e-5)
         model.train()
         turns = [model.pair_losses(features, tokens).item() for _ in range(3)]
     assert turns == pytest.approx(each[:3]) and model.turn == 3
+
+
+def test_a_mask_starts_as_small_as_the_embeddings_of_words():
+    masks = [tiny("masked_words", seed).mask_embedding for seed in range(8)]
+    std = torch.stack(masks).std()  # of 512 numbers: within a tenth of theirs
+    assert abs(std - 0.02) < 0.002, std
 
 
 @pytest.mark.parametrize("objective", APART)

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import types
 
 import numpy as np
 import pytest
@@ -108,6 +109,7 @@ def test_parts_are_written_on_the_way_and_an_interrupted_run_goes_on(
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path, place, encoder)
     assert len(Index.open(place)) == 8 and not Index.open(place).finished
+    assert [p.name for p in sorted(place.glob("part-*"))] == ["part-000001.npz", "part-000002.npz"]
     (place / ".part-000002.npz.1.tmp").write_bytes(b"cut short")
     first = sorted(Index.open(place).paths)
     opened = recorded(monkeypatch)
@@ -117,6 +119,69 @@ def test_parts_are_written_on_the_way_and_an_interrupted_run_goes_on(
     assert len(index) == 20 and index.finished
     agrees_with(index, checkpoint, tmp_path)
     assert sorted(p.name for p in place.iterdir()) == ["index.npz", "lock"]
+
+
+def test_a_part_is_written_when_ten_seconds_have_passed_since_the_one_before(
+    encoder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(encode, "BATCH", 4)
+    fill(tmp_path, 18)
+    (tmp_path / "broken.png").write_text("x")
+    now, sizes, shown, real = [1000.0], [], [], encode.encode_tensors
+
+    def five_seconds(*args):
+        now[0] += 5
+        return real(*args)
+
+    class Bar:
+        def __init__(self, total, **how):
+            shown.append(-total)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            pass
+
+        def update(self, count):
+            shown.append(count)
+
+    write = Index.write
+    monkeypatch.setattr(encode, "encode_tensors", five_seconds)
+    monkeypatch.setattr(build_file, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(build_file, "tqdm", Bar)
+    monkeypatch.setattr(Index, "write", lambda self, p: sizes.append(len(self)) or write(self, p))
+    build(tmp_path, tmp_path / "i", encoder)
+    assert sizes == [8, 8, 2, 18], "two batches a part, what is left, and the whole"
+    assert shown[0] == -19 and sum(shown) == 0, "the bar ends at its total"
+
+
+def test_as_many_new_pictures_as_were_there_are_no_reason_to_refuse(encoder, tmp_path):
+    fill(tmp_path, 2)
+    build(tmp_path, tmp_path / "i", encoder)
+    fill(tmp_path / "more", 2)
+    _, counts, _ = build(tmp_path, tmp_path / "i", encoder)
+    assert counts == {"read": 2, "kept": 2, "forgotten": 0}
+
+
+def test_the_command_says_what_is_in_the_index_and_how_large_it_is(
+    tmp_path, capsys, monkeypatch, checkpoint
+):
+    def made(folder, place, encoder):
+        place.mkdir()
+        (place / "index.npz").write_bytes(b"x" * 2_650_000)
+        skipped = [("a.txt", "not a picture by its name")]
+        return range(1234), dict(read=1200, kept=34, forgotten=5), skipped
+
+    times = iter([10.0, 12.25])
+    monkeypatch.setattr(build_file, "build", made)
+    monkeypatch.setattr(build_file, "time", types.SimpleNamespace(monotonic=lambda: next(times)))
+    out = said(main, [tmp_path, "--checkpoint", checkpoint], capsys).splitlines()
+    assert out == [
+        f"1,234 pictures in {tmp_path}/.miniclip (2.6 MB): 1,200 read, 34 unchanged, 5 forgotten, "
+        "in 2.2 s",
+        "skipped: 1 not a picture by its name; left out 1: a.txt (not a picture by its name)",
+    ]
 
 
 def test_each_skip_is_counted_by_its_reason(checkpoint, tmp_path, capsys):
@@ -212,6 +277,7 @@ def test_what_is_wrong_is_one_sentence(checkpoint, encoder, tmp_path, capsys, mo
     (tmp_path / "empty/b.png").write_text("x")
     assert "no picture in" in refused(tmp_path / "empty")
     fill(tmp_path / "in", 3)
+    assert "at least 1" in refused(tmp_path / "in", "--threads", 0)
     assert "no weights file at" in refused(tmp_path / "in", model=tmp_path / "nothing.pt")
     (tmp_path / "a file").write_text("x")
     error = refused(tmp_path / "in", "--index", tmp_path / "a file")
@@ -271,14 +337,41 @@ def test_pictures_are_read_ahead_in_threads_in_order_and_not_all_at_once(encoder
             raise build_file.image_io.BadPicture("damaged")
         return red
 
-    batches = encode_pictures(encoder, picture, range(40), threads=2)
+    asked = []
+    items = (asked.append(k) or k for k in range(40))
+    batches = encode_pictures(encoder, picture, items, threads=2)
     kept, features, bad = next(batches)
+    assert len(asked) == 4 + 6
     assert kept == [0, 1, 2, 3] and features.shape == (4, 128) and not bad
     assert len(threads) == 2 and threading.current_thread() not in threads
     assert len(read) <= 4 + 6, "more was read than AHEAD allows"
-    rest = list(batches)
+    rest = [next(batches)]
+    assert len(asked) == 4 + 4 + 6
+    rest += batches
     assert rest[0][0] == [4, 6, 7] and rest[0][2] == [(5, "damaged")]
     assert [k for kept, _, _ in rest for k in kept] == [4, *range(6, 40)]
+
+
+@pytest.mark.parametrize("threads", [None, 3])
+def test_pictures_are_read_in_as_many_threads_as_torch_has_or_in_those_that_are_given(
+    encoder, threads, monkeypatch
+):
+    made, real = [], encode.ThreadPoolExecutor
+    monkeypatch.setattr(encode, "ThreadPoolExecutor", lambda n: made.append(n) or real(n))
+    assert list(encode_pictures(encoder, None, [], threads)) == []
+    assert made == [threads or torch.get_num_threads()]
+
+
+def test_a_model_is_called_by_its_absolute_path_or_by_its_released_name(checkpoint, monkeypatch):
+    monkeypatch.chdir(os.path.dirname(checkpoint))
+    threads = torch.get_num_threads()
+    try:
+        two = types.SimpleNamespace(device="cpu", threads=threads + 1)
+        assert open_encoder(os.path.basename(checkpoint), two).file == checkpoint
+        assert torch.get_num_threads() == threads + 1
+    finally:
+        torch.set_num_threads(threads)
+    assert open_encoder("icons", CPU).file == "icons"
 
 
 def test_a_model_that_has_diverged_is_refused(encoder, tmp_path):

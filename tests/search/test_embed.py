@@ -1,5 +1,8 @@
 """python -m miniclip.search embed: features of pictures, pairs and sentences, in a file."""
 
+import contextlib
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +11,7 @@ from PIL import Image
 import miniclip
 from miniclip.data import open_pairs
 from miniclip.data.shards.pack import pack
+from miniclip.search import embed
 from miniclip.search.embed import main
 from tests.search.folders import fill, refusal, said, tiny_checkpoint
 
@@ -40,12 +44,18 @@ def same(found, want):
     np.testing.assert_allclose(found, want, rtol=0, atol=1e-5)  # fp32 sums in another order
 
 
-def test_a_folder_gives_names_and_unit_features_of_what_can_be_read(checkpoint, tmp_path, capsys):
+def test_a_folder_gives_names_and_unit_features_of_what_can_be_read(
+    checkpoint, tmp_path, capsys, monkeypatch
+):
     root = tmp_path / "in"
     fill(root, 7)
     (root / "broken.png").write_text("x")
     (root / "00001.txt").write_text("a caption is no picture")
+    shown = []
+    bar = contextlib.nullcontext(types.SimpleNamespace(update=shown.append))
+    monkeypatch.setattr(embed, "tqdm", lambda total, **how: shown.append(-total) or bar)
     arrays, printed = embedded(root, checkpoint, tmp_path, capsys)
+    assert shown == [-8, 8], "the bar ends at its total"
     assert arrays.keys() == {"names", "features"} and len(arrays["names"]) == 7
     assert "features (7, 128)" in printed and "1 not a picture by its name" in printed
     assert "1 not a picture that can be read" in printed
@@ -75,7 +85,14 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
     if kind == "shards":
         pack(open_pairs(source), tmp_path / "tars", 1)
         source = tmp_path / "tars"
+    threads, encode, times = [], embed.encode_pictures, iter([10.0, 12.25])
+    monkeypatch.setattr(
+        embed, "encode_pictures", lambda *args: threads.append(args[3]) or encode(*args)
+    )
+    monkeypatch.setattr(embed, "time", types.SimpleNamespace(monotonic=lambda: next(times)))
     arrays, printed = embedded(source, checkpoint, tmp_path, capsys, *options)
+    assert threads == [1 if kind == "shards" else None], "a shard's files belong to one thread"
+    assert "caption_rows (3,), in 2.2 s" in printed
     assert len(arrays["names"]) == 2 and arrays["captions"].tolist() == ["cup", "a cup", "heart"]
     assert arrays["caption_rows"].tolist() == [0, 0, 1]
     same(arrays["features"], fresh(checkpoint, [tmp_path / f"0000{k}.png" for k in (1, 2)]))

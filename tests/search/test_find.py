@@ -1,6 +1,7 @@
 """python -m miniclip.search find: queries of words and pictures, and one sentence for wrong input."""
 
 import re
+import types
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch.nn import functional as F
 import eval as evaluation
 import miniclip
 from miniclip.common import UserError
+from miniclip.evaluation.report import plots
 from miniclip.search import build, find
 from miniclip.search.__main__ import COMMANDS
 from miniclip.search.__main__ import main as search
@@ -103,6 +105,61 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(photos, tmp_path, cap
         assert grid.width > grid.height > 200
     Image.new("RGB", (3000, 100), "red").save(tmp_path / "wide.png")
     assert real(tmp_path / "wide.png").size == (256, 9)
+
+
+def test_a_picture_is_drawn_with_its_cosine_and_its_name_and_one_that_is_gone_is_white(
+    photos, tmp_path, monkeypatch
+):
+    drawn = []
+    monkeypatch.setattr(plots, "draw_answers", lambda rows, path: drawn.extend(rows))
+    long = tmp_path / ("a" * 30 + ".png")
+    found = [(photos[0] / "00001.png", 0.9876), (tmp_path / "gone.png", -0.25), (long, 0.0)]
+    find.draw(found, tmp_path / "g.png")
+    texts = [text for _, text in drawn]
+    assert texts[:2] == [
+        [("0.988", True), ("00001.png", False)],
+        [("-0.250", True), ("gone.png", False)],
+    ]
+    assert len(texts[2][1][0]) == 22, "a long name is cut"
+    assert drawn[0][0].size == (20, 20)
+    assert drawn[1][0].size == (1, 1) and drawn[1][0].getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_what_the_tokenizer_makes_at_its_first_call_is_no_part_of_the_query_s_time(
+    photos, capsys, monkeypatch
+):
+    root, photo = photos[0], photos[0] / "00005.png"
+    real_open, real_query, events, now = find.open_search, find.query, [], [0.0]
+
+    def tokenizer(texts, trim=False):
+        now[0] += 8 * (texts == [""])
+        events.append("first call" if texts == [""] else "text")
+        return own(texts, trim=trim)
+
+    def opened(place, args):
+        nonlocal own
+        now[0] += 2
+        index, encoder = real_open(place, args)
+        own = encoder.tokenizer
+        return index, encoder._replace(tokenizer=tokenizer)
+
+    def query(*args):
+        now[0] += 0.25
+        return real_query(*args)
+
+    own = None
+    monkeypatch.setattr(find, "open_search", opened)
+    monkeypatch.setattr(find, "query", query)
+    monkeypatch.setattr(find, "time", types.SimpleNamespace(monotonic=lambda: now[0]))
+    for arguments, calls, loading in (
+        (["cup", root], ["first call", "text"], 10),
+        (["", root, "--image", photo, "--minus", "cup"], ["first call", "text"], 10),
+        (["", root, "--image", photo], [], 2),
+    ):
+        events.clear()
+        out = said(main, arguments, capsys)
+        assert events == calls
+        assert out.endswith(f"12 pictures: loading {loading}.00 s, query 0.250 s\n"), out
 
 
 def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):

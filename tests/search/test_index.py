@@ -1,6 +1,7 @@
 """An index: exact search in bounded memory, a file without pickle, names of any bytes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,7 +58,12 @@ def test_a_search_holds_no_more_than_its_block(tmp_path, monkeypatch):
 
     monkeypatch.setattr(torch.Tensor, "sort", recorded)
     index.find(torch.randn(50, 8), 5)
-    assert max(seen) <= 20_000 and len(seen) > 50
+    # 8 numbers of features a row, and a cosine, a number and an order for each query: 158
+    assert seen[0] == 50 * 126 and len(seen) == 80, "126 rows at a time are 19,908 numbers"
+    seen.clear()
+    monkeypatch.setattr(index_file, "BLOCK", 1)
+    random_index(tmp_path, 3).find(torch.randn(50, 8), 5)
+    assert seen[0] == 50, "one row at least"
 
 
 def test_an_index_is_read_as_it_was_written_and_needs_no_pickle(tmp_path):
@@ -89,6 +95,18 @@ def test_parts_of_an_interrupted_run_are_read_and_the_last_one_wins(tmp_path):
     assert sorted(again.paths) == ["a", "b", "c", "d"] and not again.finished
     row = again.paths.index("b")
     assert np.array_equal(again.features[row], index.features[1]), "an older part won"
+
+
+def test_what_is_known_of_the_model_is_from_the_last_part(tmp_path):
+    place, names = tmp_path / "i", ("index.npz", "part-000001.npz", "part-000002.npz")
+    for name in names:
+        replace(random_index(tmp_path, 2), file=f"of {name}").write(place / name)
+    again = Index.open(place)
+    assert again.file == "of part-000002.npz" and len(again) == 2
+    replace(random_index(tmp_path, 2), digest="e" * 64, file="old.pt").write(place / names[0])
+    message = "made with the model old.pt .e{12}., not with of part-000002.npz .d{12}."
+    with pytest.raises(UserError, match=message):
+        Index.open(place)
 
 
 def edited(path, **changes):
@@ -131,6 +149,13 @@ def test_a_damaged_foreign_or_hostile_file_is_one_sentence(tmp_path):
             Index.open(place)
             raise AssertionError(what)
         assert "\n" not in str(caught.value)
+    path.write_bytes(good)
+    edited(path, **damages["a later format"])
+    with pytest.raises(UserError, match="index: its format is 2, and this code reads 1$"):
+        Index.open(place)
+    (tmp_path / "folder/index.npz").mkdir(parents=True)
+    with pytest.raises(UserError, match="cannot be read as an index: Is a directory$"):
+        Index.open(tmp_path / "folder")
     middle = len(good) // 2
     for data in (b"", b"nonsense", good[:middle], good[:middle] + b"?" + good[middle + 1 :]):
         path.write_bytes(data)

@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 
+from miniclip.common import UserError
 from miniclip.training import checkpoint
 from miniclip.training.logging import RunLog
 
@@ -101,3 +103,104 @@ def test_older_names_in_a_checkpoint_are_read_as_the_present_ones(tmp_path):
     checkpoint.save(tmp_path / "c.pt", old)
     loaded = checkpoint.load(tmp_path / "c.pt")
     assert loaded["skipped_steps"] == 3 and loaded["options"] == {"grad_checkpointing": True}
+
+
+@pytest.mark.parametrize(
+    "error, reason",
+    [
+        (RuntimeError("cut short\nin line 3"), "cut short"),
+        (RuntimeError("x" * 121), "x" * 120),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_the_reader_s_reason_is_its_first_line_cut_or_the_kind_of_error(
+    error, reason, tmp_path, monkeypatch
+):
+    def load(*args, **how):
+        raise error
+
+    (tmp_path / "c.pt").write_bytes(b"x")
+    monkeypatch.setattr(torch, "load", load)
+    with pytest.raises(UserError) as caught:
+        checkpoint.load(tmp_path / "c.pt")
+    assert str(caught.value) == f"{tmp_path / 'c.pt'} cannot be read as a checkpoint: {reason}"
+
+
+@pytest.mark.parametrize(
+    "content, words",
+    [
+        ([1], "is not a miniclip checkpoint"),
+        ({"version": 1}, "is not a miniclip checkpoint"),
+        ({"format": "miniclip", "version": 2}, "has checkpoint version 2, this miniclip reads 1"),
+        ({"format": "miniclip"}, "has checkpoint version None, this miniclip reads 1"),
+    ],
+)
+def test_what_torch_reads_and_is_no_checkpoint_is_refused(content, words, tmp_path):
+    torch.save(content, tmp_path / "c.pt")
+    with pytest.raises(UserError, match=words):
+        checkpoint.load(tmp_path / "c.pt")
+
+
+def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
+    tmp_path, monkeypatch
+):
+    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
+    for resume in (False, True):
+        assert checkpoint.find(tmp_path / "new", resume) is None
+    checkpoint.save(tmp_path / "checkpoint.pt", dict(step=7, optimizer={}))
+    with pytest.raises(UserError, match="holds a run; go on with --resume"):
+        checkpoint.find(tmp_path, resume=False)
+    assert checkpoint.find(tmp_path, resume=True)["step"] == 7
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    assert checkpoint.find(tmp_path, resume=False)["step"] == 7
+    checkpoint.save(tmp_path / "checkpoint.pt", dict(step=7))
+    with pytest.raises(UserError, match="a released model without its optimizer"):
+        checkpoint.find(tmp_path, resume=True)
+
+
+def test_a_run_s_folder_must_be_a_folder_in_which_one_may_write(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("x")
+    for out in (tmp_path / "file", tmp_path / "file/below"):
+        with pytest.raises(UserError, match="file is not a writable folder"):
+            checkpoint.find(out, resume=False)
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, how: asked.append((path, how)))  # it says no
+    with pytest.raises(UserError, match=f"{tmp_path} is not a writable folder"):
+        checkpoint.find(tmp_path / "a/b", resume=False)
+    assert asked == [(tmp_path, os.W_OK)], "the lowest folder that is there decides"
+
+
+def resumed(tmp_path, **given):
+    """The options of a run that was started with lr 0.5, seed 3, --half-moments, without --epochs."""
+    saved = dict(lr=0.5, seed=3, half_moments=True, epochs=None, compile=False)
+    args = dict.fromkeys(saved | dict(objective=None)) | dict(half_moments=False) | given
+    args = SimpleNamespace(out=tmp_path, workers=2, **args)
+    checkpoint.resume_options(args, dict(options=saved))
+    return args
+
+
+def test_options_that_are_not_given_again_are_those_of_the_run(tmp_path):
+    args = resumed(tmp_path, lr=0.5)  # given again, and the same
+    assert (args.lr, args.seed, args.half_moments, args.epochs) == (0.5, 3, True, None)
+    assert args.objective == "contrastive"  # of a run from before there was a choice
+    assert args.workers == 2, "an option that does not define the run is free"
+
+
+@pytest.mark.parametrize(
+    "given, words",
+    [
+        (dict(lr=0.25), "was started with --lr 0.5, not with 0.25; choose another --out"),
+        (dict(seed=0), "was started with --seed 3, not with 0"),  # a given 0 counts
+        (dict(epochs=2.0), "was started without --epochs, not with 2.0"),
+        (dict(objective="sigmoid"), "with --objective contrastive, not with sigmoid"),
+    ],
+)
+def test_an_option_that_differs_from_the_run_s_is_refused(given, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        resumed(tmp_path, **given)
+
+
+def test_options_that_may_change_are_not_saved():
+    args = SimpleNamespace(lr=0.5, grad_checkpointing=True, out="a", resume=True, workers=2)
+    assert checkpoint.run_options(args) == dict(lr=0.5, grad_checkpointing=True)
+    assert checkpoint.flag("grad_checkpointing") == "--grad-checkpointing"

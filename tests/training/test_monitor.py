@@ -9,6 +9,7 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.data.loader import Batch
+from miniclip.training import monitor as monitor_file
 from miniclip.training.monitor import PATIENCE, Monitor
 
 FINITE, NOT_FINITE = SimpleNamespace(finite=True), SimpleNamespace(finite=False)
@@ -21,8 +22,9 @@ def monitor(due=lambda step: False, **options):
     return Monitor(SimpleNamespace(**args), 20, {}, due, torch.device("cpu"))
 
 
-def endless(skipped=()):
-    return itertools.repeat(Batch(PARTS, list(skipped)))
+def endless(skipped=(), parts=PARTS):
+    """More batches than any run below takes; a run that does not end is an error."""
+    return itertools.repeat(Batch(parts, list(skipped)), 200)
 
 
 def test_the_progress_is_the_share_of_the_steps_or_of_the_time():
@@ -30,8 +32,58 @@ def test_the_progress_is_the_share_of_the_steps_or_of_the_time():
         seen = [run.progress for _ in run.batches(endless(), [])]
         assert seen == [k / (steps + 1) for k in range(1, steps + 1)] and run.done
     run = monitor(minutes=1)
-    run.seconds = 45
-    assert run.steps == math.inf and run.progress == 0.75 and not run.done
+    assert run.state_dict() == dict(step=0, seconds=0, skipped_steps=0, skipped={})
+    for seconds, share in ((0, 0), (45, 0.75), (59, 59 / 60), (60, 1), (90, 1)):
+        run.seconds = seconds
+        assert run.steps == math.inf and run.progress == share and run.done == (share == 1)
+
+
+def test_the_time_of_a_resumed_run_goes_on_from_that_of_the_checkpoint(monkeypatch):
+    now = iter([1000.0, 1003.0, 1010.0])  # at the start and after two steps
+    monkeypatch.setattr(monitor_file, "time", SimpleNamespace(monotonic=lambda: next(now)))
+    run = monitor(minutes=1)
+    run.load_state_dict(dict(step=5, seconds=40.0, skipped_steps=0, skipped={}))
+    seen = [(run.step, run.seconds) for _ in zip(range(2), run.batches(endless(), []))]
+    assert seen == [(6, 43.0), (7, 50.0)]
+
+
+@pytest.mark.parametrize(
+    "pairs, world, micro_batch, taken",
+    [
+        (0, 1, None, False),
+        (1, 1, None, True),
+        (1, 1, 2, True),  # on one rank parts without pairs are left out
+        (1, 2, None, True),
+        (1, 2, 2, False),  # a batch of 8 in parts of 2 on two ranks: two parts each
+        (2, 2, 2, True),
+    ],
+)
+def test_a_step_is_left_out_where_a_rank_has_fewer_pairs_than_micro_batches(
+    pairs, world, micro_batch, taken, monkeypatch
+):
+    monkeypatch.setattr(monitor_file, "dist_info", lambda: (0, world))
+    run = monitor(steps=1, micro_batch=micro_batch)
+    parts = [(torch.zeros(n, 3, 2, 2), torch.zeros(n, 5)) for n in (pairs, 0)]
+    [found] = run.batches(endless(parts=parts), [])
+    assert found == (parts if taken else [])
+
+
+def test_the_ranks_tell_each_other_of_a_picture_once(monkeypatch):
+    told = []
+    monkeypatch.setattr(
+        monitor_file.process_group, "gather", lambda new: told.append(new) or [new, {"b": "gone"}]
+    )
+    run = monitor(steps=3)
+    for _ in run.batches(endless([("a", "damaged")]), []):
+        pass
+    assert told == [{"a": "damaged"}] and run.skipped == {"a": "damaged", "b": "gone"}
+
+
+def test_only_rank_0_says_when_to_save(monkeypatch):
+    for rank in (0, 1):
+        monkeypatch.setattr(monitor_file, "dist_info", lambda: (rank, 1))
+        run = monitor(due=lambda step: True, steps=1)
+        assert [run.save for _ in run.batches(endless(), [])] == [rank == 0]
 
 
 def test_a_signal_ends_the_run_after_the_next_step():

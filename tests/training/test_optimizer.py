@@ -49,6 +49,16 @@ def test_the_mean_of_many_draws_is_the_value(size, sign, seed):
     assert abs(share - want) <= 5 * error, f"{share:.4f}, want {want:.4f} within {error:.4f}"
 
 
+def test_the_least_part_that_is_cut_off_counts():
+    """A number one 2^16th of a step above a neighbour goes up once in 2^16, one below it down."""
+    one = torch.ones(1).view(torch.int32)
+    for lower_half in (1, 2**16 - 1):
+        value = (one + lower_half).view(torch.float32).item()
+        rare = (draws(value, 2_000_000).float() > 1) == (lower_half == 1)
+        expected = 2_000_000 / 2**16  # 31, with a deviation of its root
+        assert abs(rare.sum() - expected) < 4 * expected**0.5, rare.sum()
+
+
 def test_infinities_and_nan_stay_what_they_are():
     x = torch.tensor([math.inf, -math.inf, math.nan, 0.0, -0.0]).repeat(100)
     nan = torch.tensor([0x7F800001, 0x7FFFFFFF, -1], dtype=torch.int32).view(torch.float32)
@@ -127,6 +137,32 @@ def test_the_first_step_is_adamw_s_own():
         torch.testing.assert_close(mine, yours, rtol=weight, atol=1e-2 * step)
 
 
+def test_the_defaults_are_adamw_s_and_seed_0():
+    ours, theirs = (
+        make([torch.zeros(2, requires_grad=True)]).defaults
+        for make in (HalfAdamW, torch.optim.AdamW)
+    )
+    for name in ("lr", "betas", "eps", "weight_decay"):
+        assert ours[name] == theirs[name], name
+    assert ours["seed"] == 0
+
+
+def test_the_noise_of_a_step_is_that_of_a_generator_with_the_sum_of_seed_and_step():
+    """So a run that is resumed with another version goes on with the same numbers."""
+    p = torch.zeros(500, requires_grad=True)
+    optimizer, (mean, square) = HalfAdamW([p], betas=(0.75, 0.5), seed=5), torch.zeros(2, 500)
+    for step in (1, 2, 3):
+        p.grad = torch.randn(500, generator=torch.Generator().manual_seed(step))
+        optimizer.step()
+        noise = torch.Generator().manual_seed(5 + step)
+        mean = stochastic_round(mean + (p.grad - mean) / 4, noise).float()
+        square = stochastic_round((square + p.grad * p.grad) / 2, noise).float()
+        for name, wanted in (("exp_avg", mean), ("exp_avg_sq", square)):
+            found = optimizer.state[p][name].float()
+            # where the average's last bit differs in float32 the rounding may go the other way
+            assert (found != wanted).float().mean() < 0.01, f"{name} at step {step}"
+
+
 @pytest.mark.parametrize("betas", [(0.9, 0.999), (0.5, 0.9)])
 def test_forty_steps_end_where_adamw_s_do(betas):
     ends = []
@@ -180,8 +216,20 @@ def test_the_moments_take_four_bytes_a_parameter_and_no_global_random_numbers():
 def test_other_dtypes_and_wrong_numbers_are_refused():
     with pytest.raises(ValueError, match="float32 parameters.*float64"):
         HalfAdamW([torch.zeros(2, dtype=torch.float64, requires_grad=True)])
-    with pytest.raises(ValueError, match="betas"):
-        HalfAdamW([torch.zeros(2, requires_grad=True)], betas=(0.9, 1.0))
+    p = torch.zeros(2, requires_grad=True)
+    for wrong in (
+        dict(betas=(0.9, 1.0)),
+        dict(betas=(1.0, 0.9)),
+        dict(betas=(-0.1, 0.9)),
+        dict(lr=-1e-9),
+        dict(eps=-1e-9),
+        dict(weight_decay=-1e-9),
+    ):
+        [(name, value)] = wrong.items()
+        with pytest.raises(ValueError, match="must not be negative") as caught:
+            HalfAdamW([p], **wrong)
+        assert f"{name} {value}" in str(caught.value)
+    HalfAdamW([p], lr=0, eps=0, weight_decay=0, betas=(0, 0))
 
 
 def test_a_parameter_without_a_gradient_is_left_alone():

@@ -17,6 +17,12 @@ def test_the_schedule_warms_up_and_falls_to_zero(progress, share):
     assert schedule(progress, 0.1) == pytest.approx(share)
 
 
+def test_a_run_without_warm_up_starts_at_the_peak_and_one_of_warm_up_ends_there():
+    assert schedule(0, 0) == 1 and schedule(1, 0) == pytest.approx(0)
+    assert schedule(0.5, 1) == 0.5 and schedule(1, 1) == 1
+    assert schedule(1, 0.95) == pytest.approx(0) and schedule(0.975, 0.95) == pytest.approx(0.5)
+
+
 def test_gains_biases_and_the_scale_are_not_decayed():
     model = create_model("vit_mini", vocab_size=600)
     decayed, free = parameter_groups(model, 0.2)

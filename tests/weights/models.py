@@ -4,15 +4,21 @@ import pytest
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.model.clip import create_model
+from miniclip.model.clip import MODELS, create_model
 from miniclip.training import checkpoint
-from miniclip.weights import load
+from miniclip.weights import architecture
+from miniclip.weights.convert import load
 
-LIGHT = "rn50"  # with fewer tokens and pixels: half of the smallest released model
 
-
-def light(**overrides):
-    return create_model(LIGHT, **dict(vocab_size=520, context_length=8, image_size=32) | overrides)
+def tiny_release(monkeypatch, vocab_size=520):
+    """A small model that counts as released, and as open_clip's "Tiny", in this test."""
+    numbers = dict(embed_dim=8, image_size=32, vision_layers=[1, 1], vision_width=16)
+    numbers |= dict(vision_heads=4, text_width=32, text_heads=2, text_layers=1, context_length=12)
+    entry = numbers | dict(vocab_size=vocab_size, activation="quickgelu")
+    monkeypatch.setitem(MODELS, "rn_tiny", entry)
+    monkeypatch.setitem(architecture.OPENCLIP, "rn_tiny", "Tiny")
+    torch.manual_seed(0)
+    return create_model("rn_tiny", vocab_size=vocab_size).eval()
 
 
 def same_weights(model, other):

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import miniclip
@@ -42,6 +42,7 @@ def test_the_ends_are_exactly_the_two_models(states):
 
 
 @settings(max_examples=10)
+@example(0.5)
 @given(st.floats(0, 1))
 def test_every_number_is_between_the_two_by_alpha(states, alpha):
     start, tuned = states

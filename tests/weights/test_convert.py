@@ -10,22 +10,23 @@ import miniclip
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.model.clip import MODELS, create_model
-from miniclip.weights import load, save_openclip
+from miniclip.weights import convert, files
 from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
+from miniclip.weights.convert import load, save_openclip
 from tests.rounding import tower_error
-from tests.weights.models import LIGHT, light, our_checkpoint, refused, same_weights, write
+from tests.weights.models import (
+    our_checkpoint,
+    refused,
+    same_weights,
+    tiny_release,
+    write,
+)
 
 
 @pytest.fixture(scope="module")
 def big():
     torch.manual_seed(0)
     return create_model("rn50").eval()
-
-
-@pytest.fixture(scope="module")
-def slim():
-    torch.manual_seed(0)
-    return light().eval()
 
 
 @pytest.fixture(scope="module")
@@ -108,10 +109,11 @@ def openai_file(model, path):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [LIGHT, pytest.param("vit_b32", marks=pytest.mark.slow)])
-def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name):
+@pytest.mark.parametrize("name", ["rn_tiny", pytest.param("vit_b32", marks=pytest.mark.slow)])
+def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name, monkeypatch):
     torch.manual_seed(0)
-    model = (light() if name == LIGHT else create_model(name)).eval()
+    tiny = name == "rn_tiny"
+    model = tiny_release(monkeypatch) if tiny else create_model(name).eval()
     with torch.no_grad():  # numbers that half precision keeps, so that equality is exact
         for p in model.parameters():
             p.copy_(p.half().float())
@@ -119,10 +121,10 @@ def test_an_archive_in_openai_format_loads_as_quickgelu(tmp_path, name):
     model.float()
     loaded, tokenizer, _ = load(path)
     assert same_weights(model, loaded)
-    vocabulary = {"tokenizer": None if name == LIGHT else "openai"}  # LIGHT has 520 tokens
+    vocabulary = {"tokenizer": None if tiny else "openai"}  # of 520 tokens nothing is known
     assert loaded.config == model.config | vocabulary
     assert loaded.config["activation"] == "quickgelu"
-    if name != LIGHT:
+    if not tiny:
         assert tokenizer("a heart").shape == (1, 77)
     refused(path, "quickgelu", activation="gelu")
 
@@ -161,18 +163,53 @@ def test_save_openclip_refuses_what_open_clip_has_no_config_for(tmp_path, small)
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.slow
-def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, big, monkeypatch):
+def test_a_model_of_another_vocabulary_is_exported_only_on_request(tmp_path, monkeypatch):
     """Else open_clip feeds it the ids of the released vocabulary without an error."""
-    monkeypatch.setitem(big.config, "tokenizer", "ab" * 32)
+    monkeypatch.setattr(convert, "RELEASED_TOKENS", 520)
+    model = tiny_release(monkeypatch)
+    model.config["tokenizer"] = "ab" * 32
     with pytest.raises(UserError, match="a vocabulary of its own .*abab.* any_tokenizer=True"):
-        save_openclip(big, tmp_path / "w.pt")
+        save_openclip(model, tmp_path / "w.pt")
     assert not list(tmp_path.iterdir())
-    assert save_openclip(big, tmp_path / "w.pt", any_tokenizer=True) == "RN50-quickgelu"
+    assert save_openclip(model, tmp_path / "w.pt", any_tokenizer=True) == "Tiny-quickgelu"
     loaded, tokenizer, _ = load(tmp_path / "w.pt")
-    assert same_weights(big, loaded) and loaded.config == big.config
+    assert same_weights(model, loaded) and loaded.config == model.config
     with pytest.raises(UserError, match="a vocabulary of its own .*abab"):
         tokenizer(["a heart"])
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+@pytest.mark.parametrize("activation", ["gelu", "quickgelu"])
+def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation, monkeypatch):
+    model, path = tiny_release(monkeypatch), tmp_path / f"w{suffix}"
+    model.config |= dict(activation=activation, checkpointing=True, name="another")
+    assert save_openclip(model, path) == "Tiny" + "-quickgelu" * (activation == "quickgelu")
+    assert files.read(path)["format"] == ("torch" if suffix == ".pt" else "safetensors")
+    loaded, _, _ = load(path)
+    assert same_weights(model, loaded)
+    assert loaded.config == model.config | dict(checkpointing=False, name="rn_tiny")
+    other = "quickgelu" if activation == "gelu" else "gelu"
+    refused(path, f"trained with {activation}, and activation='{other}'", activation=other)
+
+
+def test_a_damaged_record_of_the_config_is_refused(tmp_path, monkeypatch):
+    state = tiny_release(monkeypatch).state_dict()
+    for note in ("{", '{"embed_dim": 8}', "3"):
+        refused(write(tmp_path / "w.pt", dict(state_dict=state, miniclip=note)), "a damaged record")
+
+
+def test_the_released_vocabulary_is_cut_to_the_context_of_the_model(monkeypatch):
+    monkeypatch.setattr(Tokenizer, "openai", lambda: Tokenizer.train(["a b"], 520))
+    config = dict(vocab_size=49408, context_length=9)
+    for known in (None, "openai"):
+        tokenizer = convert._tokenizer_of(config | dict(tokenizer=known))
+        assert tokenizer(["a b"]).shape == (1, 9)
+    for other, words in (
+        (dict(tokenizer="ab"), "vocabulary of its own .sha256 ab."),
+        (dict(tokenizer=None, vocab_size=49407), "has 49407 tokens, not the released 49408"),
+    ):
+        with pytest.raises(UserError, match=words):
+            convert._tokenizer_of(config | other).encode("a")
 
 
 @pytest.mark.slow
@@ -184,30 +221,67 @@ def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_p
     assert load(path)[0].config["tokenizer"] == "openai"
 
 
-@pytest.mark.slow
-def test_open_clip_files_need_an_activation(tmp_path, slim):
-    state = slim.state_dict()
+def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
+    model = tiny_release(monkeypatch)
+    state = model.state_dict()
     save_file(state, tmp_path / "w.safetensors")
     write(
         tmp_path / "w.pt", {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}}
     )
-    for name in ("w.safetensors", "w.pt"):
+    write(tmp_path / "half.pt", {k: v.half() if v.ndim else v for k, v in state.items()})
+    for name in ("w.safetensors", "w.pt", "half.pt"):
         path = tmp_path / name
         refused(path, "activation")
         refused(path, "relu", "quickgelu or gelu", activation="relu")
         loaded, _, _ = load(path, activation="gelu")
-        assert same_weights(slim, loaded) and loaded.config["activation"] == "gelu"
+        assert {p.dtype for p in loaded.parameters()} == {torch.float32}
+        assert name == "half.pt" or same_weights(model, loaded)
+        assert loaded.config == model.config | dict(activation="gelu")
     for quick, activation in ((True, "quickgelu"), (False, "gelu")):
-        beside = {"embed_dim": 1024, "quick_gelu": quick, "vision_cfg": {"image_size": 32}}
-        beside["text_cfg"] = {"heads": 8}
+        beside = {"embed_dim": 8, "quick_gelu": quick, "vision_cfg": {"head_width": 128}}
+        beside["text_cfg"] = {"heads": 2}
         (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
-        assert load(tmp_path / "w.safetensors")[0].config == slim.config | dict(
-            activation=activation
-        )
+        for path in (tmp_path / "w.safetensors", tmp_path / "w.pt"):
+            assert load(path)[0].config == model.config | dict(activation=activation)
     for bad in ("{", "{}", '{"vision_cfg": {"timm_pool": "avg"}, "text_cfg": {}}', "[1]"):
         (tmp_path / "open_clip_config.json").write_text(bad)
         with pytest.raises(ValueError, match="open_clip_config.json describes no model"):
             load(tmp_path / "w.safetensors")
+
+
+@pytest.mark.parametrize("tokens, vocabulary", [(520, "openai"), (521, None)])
+def test_a_file_with_as_many_tokens_as_the_released_models_has_their_vocabulary(
+    tokens, vocabulary, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(convert, "RELEASED_TOKENS", 520)
+    path = write(tmp_path / "w.pt", tiny_release(monkeypatch, tokens).state_dict())
+    assert load(path, activation="gelu")[0].config["tokenizer"] == vocabulary
+
+
+def test_numbers_that_openai_kept_beside_the_weights_and_counters_that_are_missing(
+    tmp_path, monkeypatch
+):
+    model = tiny_release(monkeypatch)
+    state = {k: v for k, v in model.state_dict().items() if "num_batches" not in k}
+    for name in ("input_resolution", "context_length", "vocab_size"):
+        state[name] = torch.tensor(7)
+    loaded, _, _ = load(write(tmp_path / "w.pt", state), activation="gelu")
+    assert same_weights(model, loaded)
+    assert loaded.visual.bn1.num_batches_tracked.dtype == torch.int64
+
+
+def test_positions_that_are_no_square_are_named(tmp_path, monkeypatch):
+    name, model = "visual.attnpool.positional_embedding", tiny_release(monkeypatch)
+    for rows, words in (
+        (torch.ones(15, 512), f"{name}: 15 positions are not one and a square grid"),
+        (torch.ones(17), f"{name} has shape (17,), expected 2 dimensions"),
+    ):
+        path = write(tmp_path / "w.pt", model.state_dict() | {name: rows})
+        refused(path, words, activation="gelu")
+    our_checkpoint(model, tmp_path / "c.pt")
+    whole = torch.load(tmp_path / "c.pt", weights_only=True)
+    whole["model"][name] = torch.ones(17)
+    refused(write(tmp_path / "c.pt", whole), f"{name} has shape (17,), expected (17, 128)")
 
 
 def test_a_config_beside_the_file_brings_heads_that_shapes_do_not_tell(tmp_path, small):
@@ -236,14 +310,16 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
     assert features(model, 64, 520).isfinite().all()
 
 
-def test_without_a_merges_file_the_model_still_loads(tmp_path, big, monkeypatch):
+def test_without_a_merges_file_the_model_still_loads(tmp_path, monkeypatch):
     def missing(path=None):
         raise UserError("there is no merges file")
 
     monkeypatch.setattr(Tokenizer, "openai", missing)
-    save_openclip(big, tmp_path / "w.pt")
+    monkeypatch.setattr(convert, "RELEASED_TOKENS", 520)
+    released = tiny_release(monkeypatch)
+    save_openclip(released, tmp_path / "w.pt")
     model, tokenizer, _ = load(tmp_path / "w.pt")
-    assert same_weights(big, model)
+    assert same_weights(released, model)
     for use in (
         lambda: tokenizer(["x"]),
         lambda: tokenizer.encode("x"),

@@ -12,14 +12,9 @@ from safetensors.torch import save_file
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
-from miniclip.weights import load
-from tests.weights.models import light, our_checkpoint, refused, write
-
-
-@pytest.fixture(scope="module")
-def slim():
-    torch.manual_seed(0)
-    return light().eval()
+from miniclip.weights import files
+from miniclip.weights.convert import load
+from tests.weights.models import our_checkpoint, refused, tiny_release, write
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +155,10 @@ def test_a_file_damaged_anywhere_loads_or_is_refused_in_one_sentence(tiny, data)
         assert "\n" not in str(error) and str(path) in str(error)
 
 
-@pytest.mark.slow
-def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(tmp_path, slim, small):
+def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(
+    tmp_path, small, monkeypatch
+):
+    slim = tiny_release(monkeypatch)
     state, path = slim.state_dict(), tmp_path / "w.pt"
 
     def changed(**changes):
@@ -171,23 +168,23 @@ def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(tmp_pa
     ask = dict(activation="quickgelu")
     name = "visual.layer1.0.conv2.weight"
     changed(**{name: torch.ones(3, 3)})
-    refused(path, name, "(3, 3)", "(64, 64, 3, 3)", "rn50", **ask)
+    refused(path, name, "(3, 3)", "(16, 16, 3, 3)", "rn_tiny", **ask)
     changed(**{name: None})
-    refused(path, name, "missing", "(64, 64, 3, 3)", **ask)
+    refused(path, name, "missing", "(16, 16, 3, 3)", **ask)
     changed(**{"visual.extra": torch.ones(2)})
     refused(path, "visual.extra", "(2,)", "nothing", **ask)
     changed(token_embedding=None, **{"token_embedding.weight": None})
     refused(path, "token_embedding.weight", "missing", **ask)
     changed(text_projection=torch.ones(()))
     refused(path, "text_projection", "()", **ask)
-    changed(**{"visual.attnpool.positional_embedding": torch.ones(49, 2048)})
+    changed(**{"visual.attnpool.positional_embedding": torch.ones(16, 128)})
     refused(path, "visual.attnpool.positional_embedding", **ask)
     changed(**{"visual.bn1.num_batches_tracked": None})
     load(path, **ask)  # files of older torch have no such counters, and nothing depends on them
     ours = dict(model=slim.state_dict(), config=small.config)
     ours["tokenizer"] = Tokenizer.train(["a b"], 520).state()
     checkpoint.save(path, ours)
-    refused(path, "positional_embedding", "(8, 512)", "(32, 128)", "vit_mini")
+    refused(path, "positional_embedding", "(12, 32)", "(32, 128)", "vit_mini")
 
 
 def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
@@ -205,3 +202,49 @@ def test_nothing_in_a_file_is_executed(tmp_path, monkeypatch):
         for suffix in ("pt", "pkl"):
             refused(tmp_path / f"{i}.{suffix}", "more than tensors")
     assert not (tmp_path / "sprung").exists()
+
+
+def test_each_format_is_known_by_its_first_bytes_and_brings_its_notes(tmp_path):
+    weights = {"a": torch.ones(2)}
+    save_file(weights, tmp_path / "plain")
+    save_file(weights, tmp_path / "noted", metadata={"k": "v"})
+    torch.save(weights, tmp_path / "pickled")
+    for name, kind, notes in (
+        ("plain", "safetensors", {}),
+        ("noted", "safetensors", {"k": "v"}),
+        ("pickled", "torch", {}),
+    ):
+        found = files.read(tmp_path / name)
+        assert found.pop("content")["a"].tolist() == [1, 1]
+        assert found == dict(format=kind, notes=notes, code="")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_torchscript_archive_brings_the_source_of_its_methods(tmp_path):
+    class Doubled(torch.nn.Module):
+        def forward(self, x):
+            return x + x
+
+    torch.jit.save(torch.jit.script(Doubled()), tmp_path / "w.pt")
+    found = files.read(tmp_path / "w.pt")
+    assert found["format"] == "torchscript" and "torch.add(x, x)" in found["code"]
+    assert found["content"] == {}
+
+
+@pytest.mark.parametrize(
+    "said, words",
+    [
+        ("in two\nlines  of text", "in two lines of text"),
+        ("x" * 161, "x" * 160),
+        ("", "RuntimeError"),
+        (
+            "WeightsUnpickler error: Unsupported global: GLOBAL os.system was not an allowed global",
+            "it holds more than tensors (os.system)",
+        ),
+        ("weights_only: Unsupported operand 149", "it holds more than tensors (149)"),
+        ("WeightsUnpickler error: at the end", "it is cut short, or holds more than tensors"),
+        ("failed with weights_only=True", "it is cut short, or holds more than tensors"),
+    ],
+)
+def test_a_reader_s_error_is_told_in_a_few_words(said, words):
+    assert files._reason(RuntimeError(said)) == words

@@ -16,9 +16,11 @@ from miniclip.common import UserError
 from miniclip.loss import clip_loss, contrastive_loss
 from miniclip.model.clip import MODELS, create_model
 from miniclip.training.recipe import parameter_groups
-from miniclip.weights import load, save_huggingface
+from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.architecture import OPENCLIP
+from miniclip.weights.convert import load
 from miniclip.weights.files import IN_FOLDER
+from miniclip.weights.huggingface_tokenizer import write_tokenizer
 from tests.weights.models import refused, same_weights
 
 transformers = pytest.importorskip("transformers")
@@ -453,6 +455,60 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     for text in ("{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": [1]}', "[" * 10**5):
         index.write_text(text)
         refused(folder, "is no index of weights")
+
+
+def test_what_a_config_leaves_out_is_as_transformers_has_it():
+    config, eos = huggingface._from_json({"model_type": "clip"})
+    theirs = transformers.CLIPConfig()
+    assert (config["embed_dim"], config["image_size"]) == (theirs.projection_dim, 224)
+    for side in ("text", "vision"):
+        tower = getattr(theirs, f"{side}_config")
+        for ours, name in (
+            ("width", "hidden_size"),
+            ("layers", "num_hidden_layers"),
+            ("heads", "num_attention_heads"),
+        ):
+            assert config[f"{side}_{ours}"] == getattr(tower, name), (side, name)
+    assert (config["vocab_size"], config["context_length"], eos) == (49408, 77, 49407)
+
+
+def test_the_largest_numbers_of_a_config_and_the_next_ones():
+    largest = {"num_hidden_layers": 1000, "vocab_size": 1 << 20, "num_attention_heads": 1 << 20}
+    for name, limit in largest.items():
+        for value in (1, limit):
+            part = {"text_config": {name: value}}
+            assert huggingface._tower(part, "text_config", huggingface.TEXT)[name] == value
+        for value in (0, -1, limit + 1, True, 8.0, "8"):
+            part = {"text_config": {name: value}}
+            with pytest.raises(ValueError, match=f"{name} is .* not a whole number from 1 to"):
+                huggingface._tower(part, "text_config", huggingface.TEXT)
+    whole = {"model_type": "clip", "projection_dim": 1 << 20}
+    assert huggingface._from_json(whole)[0]["embed_dim"] == 1 << 20
+    with pytest.raises(ValueError, match="projection_dim"):
+        huggingface._from_json(whole | {"projection_dim": (1 << 20) + 1})
+
+
+def test_a_tokenizer_may_have_fewer_tokens_than_the_model_and_not_more(folder):
+    assert load(folder)[0].config["tokenizer"] is None  # without one nothing is known of it
+    texts = [*TEXTS, "the quick brown fox jumps over a lazy dog"] * 9
+    for size, words in ((520, ""), (540, ""), (541, "540 tokens, and its tokenizer has 541")):
+        write_tokenizer(Tokenizer.train(texts, size), folder, 12)
+        edit(folder, text_config={"eos_token_id": size - 1})
+        if words:
+            refused(folder, words)
+        else:
+            model, tokenizer, _ = load(folder)
+            assert model.config["tokenizer"] == tokenizer.digest and tokenizer.vocab_size == size
+
+
+def test_the_written_config_names_start_end_and_padding(folder, tmp_path):
+    model = load(folder)[0]
+    save_huggingface(model, tmp_path / "a")
+    save_huggingface(model, tmp_path / "b", Tokenizer.train(TEXTS * 9, 520))
+    for name, end in (("a", 539), ("b", 519)):
+        text = json.loads((tmp_path / name / "config.json").read_text())["text_config"]
+        found = [text[f"{which}_token_id"] for which in ("bos", "eos", "pad")]
+        assert found == [end - 1, end, end]
 
 
 PREPROCESSORS = {

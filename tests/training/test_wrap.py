@@ -1,0 +1,87 @@
+"""What training calls instead of the model, and the parts that a batch is computed in."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch._dynamo
+
+from miniclip.training import wrap as wrap_file
+from miniclip.training.wrap import prepared_parts, wrap
+
+CPU = torch.device("cpu")
+
+
+def options(**given):
+    plain = dict(sync_bn=False, compile=False, grad_checkpointing=False, micro_batch=None)
+    return SimpleNamespace(**plain | given)
+
+
+@pytest.fixture
+def wrapped(monkeypatch):
+    """[(what DDP was given, its options)], on two ranks that are not there."""
+    calls = []
+    monkeypatch.setattr(wrap_file, "dist_info", lambda: (0, 2))
+    monkeypatch.setattr(
+        wrap_file, "DistributedDataParallel", lambda model, **how: calls.append((model, how))
+    )
+    return calls
+
+
+def test_without_options_on_one_rank_it_is_the_model_itself():
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    assert wrap(model, options(), CPU) is model and type(model[0]) is torch.nn.BatchNorm2d
+
+
+def test_many_ranks_are_inside_ddp_on_the_gpu_of_the_rank(wrapped):
+    model = torch.nn.Linear(2, 2)
+    for device, ids in ((CPU, None), (torch.device("cuda:1"), [1])):
+        wrap(model, options(), device)
+        assert wrapped.pop() == (model, dict(device_ids=ids, broadcast_buffers=False))
+
+
+def test_batch_norms_are_synchronized_and_compiled_inside_of_ddp(wrapped, monkeypatch):
+    monkeypatch.setattr(torch, "compile", lambda model: ("compiled", model))
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    wrap(model, options(sync_bn=True, compile=True), CPU)
+    assert wrapped[0][0] == ("compiled", model)
+    assert type(model[0]) is torch.nn.SyncBatchNorm
+
+
+@pytest.mark.parametrize(
+    "checkpointing, version, whole",
+    [(True, "2.12.1", True), (True, "2.13.0", False), (False, "2.12.1", False)],
+)
+def test_before_torch_2_13_a_checkpointed_graph_is_not_split_at_ddp_s_buckets(
+    checkpointing, version, whole, monkeypatch
+):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
+    with torch._dynamo.config.patch(optimize_ddp=True):
+        wrap(torch.nn.Linear(2, 2), options(grad_checkpointing=checkpointing), CPU)
+        assert torch._dynamo.config.optimize_ddp is not whole
+
+
+def batch():
+    """Parts of 2, 0 and 1 pairs, with texts of 3 and of 5 tokens."""
+    return [(torch.full((n, 3, 2, 2), n, dtype=torch.uint8), torch.ones(n, length, dtype=torch.long))
+            for n, length in ((2, 3), (0, 3), (1, 5))]  # fmt: skip
+
+
+def test_micro_batches_are_the_parts_with_pairs_and_otherwise_there_is_one_part():
+    parts, prepare = prepared_parts(batch(), options(micro_batch=2), CPU)
+    assert [tuple(tokens.shape) for _, tokens in parts] == [(2, 3), (1, 5)]
+    images, tokens = prepare(parts[1])
+    assert images.dtype == torch.float32 and images.shape == (1, 3, 2, 2) and tokens.shape == (1, 5)
+    [whole], prepare = prepared_parts(batch(), options(), CPU)
+    assert prepare(whole)[0].shape == (3, 3, 2, 2)
+    assert prepare(whole)[1].tolist() == [[1, 1, 1, 0, 0]] * 2 + [[1] * 5]
+
+
+def test_only_for_a_compiled_model_the_length_of_texts_is_marked_as_varying(monkeypatch):
+    marked = []
+    monkeypatch.setattr(torch._dynamo, "maybe_mark_dynamic", lambda *args: marked.append(args))
+    for compiled in (False, True):
+        parts, prepare = prepared_parts(batch(), options(compile=compiled), CPU)
+        _, tokens = prepare(parts[0])
+        assert len(marked) == compiled
+    assert marked[0][0] is tokens and marked[0][1] == 1  # dimension 1 of (N, L)

@@ -1,0 +1,60 @@
+"""What fine-tuning starts from: the weights of a file, perhaps for pictures of another size."""
+
+import pytest
+import torch
+
+from miniclip import create_model
+from miniclip.common import UserError
+from miniclip.weights.initial import initial_state
+from tests.weights.models import our_checkpoint
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """(path of a vit_mini's checkpoint for pictures of 32 pixels and gelu, model, tokenizer)."""
+    path = tmp_path_factory.mktemp("start") / "c.pt"
+    how = dict(image_size=32, activation="gelu", context_length=20)
+    model = create_model("vit_mini", vocab_size=520, **how)
+    return path, model, our_checkpoint(model, path)
+
+
+def test_without_a_model_it_is_what_the_file_holds(start):
+    path, model, tokenizer = start
+    found = initial_state(path)
+    assert found["config"] == model.config | {"tokenizer": tokenizer.digest}
+    assert found["tokenizer"] == tokenizer.state()
+    assert all(torch.equal(x, found["model"][name]) for name, x in model.state_dict().items())
+
+
+def test_the_same_towers_take_pictures_of_another_size_and_keep_texts_and_activation(start):
+    path, model, _ = start
+    found = initial_state(path, "vit_mini")
+    sizes = {name: found["config"][name] for name in ("image_size", "context_length", "activation")}
+    assert sizes == dict(image_size=64, context_length=20, activation="gelu")
+    differ = [n for n, x in model.state_dict().items() if x.shape != found["model"][n].shape]
+    assert differ == ["visual.positional_embedding"] and found["config"]["name"] == "vit_mini"
+
+
+def test_other_towers_and_unknown_models_are_refused(start):
+    path, _, _ = start
+    with pytest.raises(UserError, match="other towers than --model rn_mini: its .* is .*, not "):
+        initial_state(path, "rn_mini")
+    with pytest.raises(UserError, match="no model is called 'vit_mimi'; did you mean 'vit_mini'"):
+        initial_state(path, "vit_mimi")
+    with pytest.raises(UserError, match="was trained with gelu, and activation='quickgelu'"):
+        initial_state(path, activation="quickgelu")
+
+
+def test_positions_of_the_right_size_are_read_once(start, monkeypatch):
+    from miniclip.weights import initial
+
+    path, _, _ = start
+    sizes, real = [], initial.load
+    monkeypatch.setitem(initial.MODELS, "vit_same", initial.MODELS["vit_mini"] | {"image_size": 32})
+    monkeypatch.setattr(
+        initial, "load", lambda *a, **how: sizes.append(how.get("image_size")) or real(*a, **how)
+    )
+    for model, read in (("vit_same", [None]), ("vit_mini", [None, 64])):
+        sizes.clear()
+        initial_state(path, model)
+        assert sizes == read
