@@ -78,7 +78,7 @@ def _shortlist(queries, known):
     """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12
     thumbnails, over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the
     query is the one to crop (Q, S) bool, correlation (Q, S))."""
-    best = torch.full((len(queries), len(known)), -2.0)
+    best = torch.full((len(queries), len(known)), -torch.inf)
     how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
     coarse_queries, coarse_known = _coarse(queries), _coarse(known)
     for k, box in enumerate(torch.tensor(BOXES)):

@@ -21,7 +21,7 @@ from miniclip.evaluation.context import (
 from miniclip.evaluation.unseen_site import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
 from tests.data.tars import Coloured
-from tests.evaluation.fake_features import Features, Plane
+from tests.evaluation.fakes import Features, Plane
 
 
 def options(**given):

@@ -1,4 +1,4 @@
-"""A model in the place of FeatureCache: pictures and texts are directions in the plane, in degrees."""
+"""A model whose pictures and texts are directions in the plane, in degrees, and a report to read."""
 
 from types import SimpleNamespace
 
@@ -6,6 +6,8 @@ import torch
 from PIL import Image
 
 from miniclip.data.dataset import BadPicture
+from miniclip.evaluation.confidence import interval, wilson
+from miniclip.evaluation.report.writer import Report
 
 
 class Plane:
@@ -50,3 +52,30 @@ class Features:
 
     def untrained(self):
         return Features(self.texts)
+
+
+class Written(Report):
+    """A report whose figures are not drawn but recorded in `drawn`, {file: (caption, arguments)}."""
+
+    def __init__(self, folder):
+        super().__init__(folder, "test")
+        self.drawn = {}
+
+    def figure(self, name, caption, draw, *args, **options):
+        self.drawn[name] = caption, args
+        if not args:  # it draws what it has already
+            draw(self.folder / name)
+        super().figure(name, caption, lambda *_, **__: None, *args, **options)
+
+    def lines(self):
+        return "\n".join(self._lines).splitlines()
+
+
+def row(*cells):
+    """A row of a table as report.md has it."""
+    return f"| {' | '.join(cells)} |"
+
+
+def cells(right, n):
+    """A share as a table shows it."""
+    return f"{right / n:.3f}", interval(*wilson(right, n))
