@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from miniclip.common import UserError
 from miniclip.evaluation.confidence import (
     accuracy,
     binomial_tail,
     clopper_pearson,
+    interval,
     mcnemar,
     scores,
     share,
@@ -32,6 +34,14 @@ def test_both_intervals_equal_scipys(count, confidence):
 def test_the_tail_is_the_one_sided_binomial_test(count, p):
     theirs = stats.binomtest(*count, p, alternative="greater").pvalue
     assert binomial_tail(*count, p) == pytest.approx(theirs, abs=1e-9)
+
+
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_a_tail_that_is_certain_is_exactly_1_and_an_impossible_one_0(p):
+    assert [binomial_tail(k, 7, p) for k in (-1, 0, 8)] == [1, 1, 0]
+    assert [binomial_tail(k, 7, 0.0) for k in (1, 7)] == [0, 0]
+    assert [binomial_tail(k, 7, 1.0) for k in (1, 7)] == [1, 1]
+    assert max(binomial_tail(1, n, 1 - 1e-9) for n in range(1, 60)) == 1, "no rounding above 1"
 
 
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.5, 0.97])
@@ -94,3 +104,19 @@ def test_mcnemar_by_hand_and_of_two_lengths():
     assert mcnemar([1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 1, 1])["p_value"] == pytest.approx(12 / 32)
     with pytest.raises(ValueError, match="same pictures"):
         mcnemar([1], [1, 0])
+
+
+def test_no_picture_has_no_accuracy_and_one_has():
+    with pytest.raises(UserError, match="no labelled pictures"):
+        accuracy([], [])
+    assert accuracy([2], [2])["accuracy"] == 1
+
+
+def test_top_k_by_hand():
+    """Right are the best, the second and the third best class of three."""
+    similarity = torch.tensor([[0.9, 0.5, 0.1]] * 3)
+    for k, want in ((1, 1 / 3), (2, 2 / 3), (3, 1.0)):
+        assert scores(similarity, [0, 1, 2], k)[f"top{k}"] == pytest.approx(want)
+    tied = torch.tensor([[0.5, 0.5, 0.1]])
+    assert scores(tied, [0], 1)["top1"] == 0 and scores(tied, [0], 2)["top2"] == 1
+    assert interval(0.3456, 0.5) == "[0.35, 0.50]"
