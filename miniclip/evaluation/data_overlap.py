@@ -124,7 +124,7 @@ def _regraded(x, y, ridge=1e-3):
     This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
     """
     y_mean = y.mean((2, 3), keepdim=True)
-    target = (y - y_mean).flatten(2)[..., None]  # (P, 3, pixels, 1)
+    target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean does not count: the terms' is 0
     x = x - x.mean((2, 3), keepdim=True)
     square = x.square() - x.square().mean((2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True).expand_as(x)
