@@ -97,12 +97,16 @@ def test_classes_are_those_of_the_folder_or_of_the_pairs_and_take_given_names(mo
     assert open_classes(options(), None) is None
     with pytest.raises(UserError, match="needs labelled pictures"):
         open_classes(options(classes=names), None)
+    monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
+    assert open_classes(options(classes="imagenet"), True).class_names == [*"pqr"]
     monkeypatch.setattr(context, "of_pairs", lambda pairs: named("ab"))
     with pytest.raises(UserError, match="has 3 names for 2 classes"):
         open_classes(options(classes=names), True)
 
 
-def test_templates_suit_the_pictures_unless_they_are_given(tmp_path):
+def test_templates_suit_the_pictures_unless_they_are_given(tmp_path, monkeypatch):
+    monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
+    assert open_templates(options(templates="imagenet"), None, Coloured(6)) == ["an {}"]
     pairs, icons = Coloured(6), Coloured(6)
     icons.splits = {"train": [0], "heldout_site": [1]}
     assert open_templates(options(), named(pictures=pairs), pairs) == EMOJI

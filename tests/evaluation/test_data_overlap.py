@@ -357,3 +357,21 @@ def test_the_precision_of_a_detector_that_finds_nothing_is_0(monkeypatch):
     monkeypatch.setattr(synthetic_duplicates, "near_duplicates", nothing)
     result = trial(Flat(), duplicates=2, clean=3)
     assert (result["found"], result["recall"], result["precision"]) == (0, 0, 0)
+
+
+def test_a_trial_is_of_40_duplicates_and_100_clean_pictures_the_same_each_time(monkeypatch):
+    """343 emoji of a colour each, no two within .05."""
+    pairs, queries = Flat(), []
+    pairs.levels = [36 * np.array(c) for c in np.ndindex(7, 7, 7)]
+    pairs.base = lambda i: f"number {i}"
+
+    def found(x, known):
+        queries.append(x[:, :, 0, 0])
+        return torch.zeros(len(x)), None
+
+    monkeypatch.setattr(synthetic_duplicates, "near_duplicates", found)
+    assert trial(pairs) == trial(pairs, 0)
+    want = dict(duplicates=40, clean=100, found=40, false=100, recall=1, precision=40 / 140)
+    assert trial(pairs, 1) == want
+    first, _, again, _, other, _ = queries
+    assert torch.equal(first, again) and not torch.equal(first, other)

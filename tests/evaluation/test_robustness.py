@@ -38,6 +38,12 @@ def test_no_drop_is_robust_where_the_baseline_drops():
     assert effective_robustness(0.6, 0.6, line) > 0.25
 
 
+def test_two_models_of_nearly_equal_accuracy_have_a_line():
+    slope, intercept = baseline([0.5, 0.51], [0.4, 0.42])
+    assert slope == pytest.approx((logit(0.42) - logit(0.4)) / logit(0.51))
+    assert intercept == pytest.approx(logit(0.4))
+
+
 def test_accuracies_of_0_and_1_stay_finite():
     assert np.isfinite(baseline([0.0, 1.0], [0.0, 0.9])).all()
 
