@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageChops, ImageDraw
 
 from miniclip.data.labelled import Labelled
 from miniclip.evaluation.confidence import interval, wilson
@@ -72,6 +72,13 @@ def test_answers_are_scored_against_the_pictures_that_were_shown(labelled, tmp_p
     assert any("Now with 2 examples of" in line for line in said)
 
 
+def number(n):
+    """A number in Pillow's own font, black on white, without its margins."""
+    picture = Image.new("RGB", (40, 40), "white")
+    ImageDraw.Draw(picture).text((9, 9), str(n), fill="black")
+    return picture.crop(ImageChops.invert(picture).getbbox())
+
+
 def test_examples_are_training_pictures_in_the_column_of_their_class(labelled, tmp_path):
     labelled.labels |= dict.fromkeys(range(2, 30, 3), 0)  # of the third class there is one picture
     labelled.labels[29] = 2
@@ -86,8 +93,11 @@ def test_examples_are_training_pictures_in_the_column_of_their_class(labelled, t
                 ((red, green, _),) = found
                 empty = c == 2 and row == 1
                 assert (red, green) == (255, 255) if empty else labelled.labels[red] == c < 30
-        number = sheet.crop((0, 0, 64, 14)).convert("L").point(lambda v: 255 * (v < 128)).getbbox()
-        assert number[0] > 20 and number[2] < 44, "the number is above the middle of its column"
+        for c in range(3):
+            head = sheet.crop((64 * c, 0, 64 * c + 64, 14))
+            box = ImageChops.invert(head).getbbox()
+            assert 20 < box[0] < box[2] < 44, "the number is above the middle of its column"
+            assert head.crop(box).tobytes() == number(c + 1).tobytes()
     pictures = {sheet.getpixel((9, 64 * row + 20)) for row in range(2)}
     assert len(pictures) == 2, "two different examples"
 
