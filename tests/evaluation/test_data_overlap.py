@@ -1,5 +1,7 @@
 """Synthetic near-duplicates are found, clean pictures are not; the interval covers the truth."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -298,6 +300,13 @@ def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
     for pixel, want in zip([(51, 51, 51), (51, 255, 255)], colours):
         found = recoloured(Image.new("RGB", (2, 2), pixel), Ends())
         assert found.getpixel((0, 0)) == pytest.approx(want, abs=1)
+
+
+def test_nothing_recoloured_is_nothing_changed():
+    one = SimpleNamespace(uniform=lambda low, high, n=None: np.ones(n) if n else 1.0)
+    for level in (0, 255):
+        picture = recoloured(Image.new("RGB", (2, 2), (level,) * 3), one)
+        assert picture.getpixel((0, 0)) == (level,) * 3
 
 
 class Flat:
