@@ -14,6 +14,7 @@ from miniclip.zeroshot import (
     encode_images,
     encode_texts,
     imagenet,
+    name_scores,
     read_lines,
 )
 from tests.rounding import tower_error
@@ -101,6 +102,15 @@ def test_each_picture_chooses_among_its_own_captions():
     images = torch.stack([encode_texts(Words(), tokenizer, own)[1] for own in candidates])
     assert choose_caption(Words(), tokenizer, images, candidates).tolist() == [1, 1]
     assert choose_caption(Words(), tokenizer, images[:0], []).tolist() == []
+
+
+def test_names_are_scored_by_cosines_or_as_the_model_does():
+    model, w = Words(), weights(["dog", "cat"], ["a {}", "{}"])
+    found = name_scores(model, tokenizer, w.T, ["dog", "cat"], ["a {}", "{}"])
+    torch.testing.assert_close(found, w.T @ w)
+    model.shared_space, model.name_scores = False, lambda *asked: asked
+    asked = name_scores(model, tokenizer, "features", ["dog"], ["{}"])
+    assert asked == ("features", tokenizer, ["dog"], ["{}"])
 
 
 class Pictures:

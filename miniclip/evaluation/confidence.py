@@ -27,7 +27,6 @@ def _check(right, n):
         raise ValueError(f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1")
 
 
-@functools.lru_cache(maxsize=4096)
 def wilson(right, n, confidence=0.95):
     """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
@@ -68,14 +67,14 @@ def mcnemar(first, second):
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache
 def _log_choose(n):
     """log of the binomial coefficient (n, k) for k = 0 .. n: (n + 1,) fp64."""
     log_factorial = np.concatenate([[0.0], np.log(np.arange(1, n + 1)).cumsum()])
     return log_factorial[n] - log_factorial - log_factorial[::-1]
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache
 def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.

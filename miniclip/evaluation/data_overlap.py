@@ -21,7 +21,8 @@ from miniclip.evaluation.confidence import binomial_tail, clopper_pearson
 from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
-# The largest local difference (RMS over RGB, of pixels in 0..1) of what counts as a near-duplicate.
+# The largest local difference of what counts as a near-duplicate: the root mean square, over 6 x 6
+# pixels, of the length of the difference in RGB (0..1).
 # Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five
 # of them not used in the design (lowest and highest: 95 and 100, 0 and 8).
 THRESHOLD = 0.1
@@ -77,7 +78,7 @@ def _shortlist(queries, known):
     """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12
     thumbnails, over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the
     query is the one to crop (Q, S) bool, correlation (Q, S))."""
-    best = torch.full((len(queries), len(known)), -2.0)
+    best = torch.full((len(queries), len(known)), -torch.inf)
     how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
     coarse_queries, coarse_known = _coarse(queries), _coarse(known)
     for k, box in enumerate(torch.tensor(BOXES)):
@@ -107,7 +108,7 @@ def _difference(cut, whole, box):
         for move in torch.cartesian_prod(signs, signs, signs) * step:
             side, centre = (start + move).split([1, 2], 1)
             side = side.clamp(0.85, 1)
-            centre = centre.clamp(-1, 1).maximum(side - 1).minimum(1 - side)
+            centre = centre.maximum(side - 1).minimum(1 - side)  # inside the picture
             trial = torch.cat([side, centre], 1)
             score = correlation(trial)
             better = score > best
@@ -123,7 +124,7 @@ def _regraded(x, y, ridge=1e-3):
     This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
     """
     y_mean = y.mean((2, 3), keepdim=True)
-    target = (y - y_mean).flatten(2)[..., None]  # (P, 3, pixels, 1)
+    target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean does not count: the terms' is 0
     x = x - x.mean((2, 3), keepdim=True)
     square = x.square() - x.square().mean((2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True).expand_as(x)

@@ -51,7 +51,7 @@ class FeatureCache:
         features, kept = encode_images(self.model, source, new)
         known |= dict.fromkeys(new) | dict(zip(kept, features))
         kept = [i for i in indices if known[i] is not None]
-        return torch.stack([known[i] for i in kept]) if kept else features[:0], kept
+        return torch.stack([known[i] for i in kept]) if kept else features, kept
 
     def classifier(self, names, templates):
         """classifier_weights(names, templates): (E, classes) fp32."""

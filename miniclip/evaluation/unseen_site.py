@@ -151,7 +151,7 @@ def curve(site, learn, seeds, least=1):
     """
     for k in (*SHOTS, "all"):
         columns, rows = with_shots(site.own, site.right, least if k == "all" else max(least, k))
-        if len(columns) > 1 and len(rows):
+        if len(columns) > 1:
             hits = learn(columns, rows, k, seeds)
             ours = correct(site.zero_shot[rows][:, columns], site.right[rows][:, columns])
             yield k, columns, rows, hits, ours
@@ -205,6 +205,7 @@ def worth(points, n, draws=1000):
     for k, _, rows, hits, ours in points:
         if k != "all":
             gains[k], counts[k] = np.zeros((len(hits), n)), np.zeros(n)
+            rows = rows.numpy()  # NumPy takes a tensor of one row as a number
             gains[k][:, rows], counts[k][rows] = hits.numpy().astype(float) - ours.numpy(), 1
     rng, seeds, found = np.random.default_rng(0), len(next(iter(gains.values()))), []
     samples = [(rng.integers(seeds, size=seeds), rng.integers(n, size=n)) for _ in range(draws)]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
+from miniclip.data.dataset import Pairs
 from miniclip.evaluation.bias import drawings_of_people, error_by_group, gender, merged
 
 
@@ -53,3 +54,31 @@ def test_the_drawings_are_held_out_and_their_classes_are_drawn_both_ways():
     assert len(indices) == len(labels) == len(genders) == len(tones) > 80
     assert {"woman", "man", "not stated"} <= set(genders) and "dark skin tone" in tones
     assert all(names[c] in pairs.captions(i)[0] for i, c in zip(indices, labels.tolist()))
+
+
+def test_who_is_drawn_and_how_is_what_the_names_say():
+    names = [
+        ["woman cook: dark skin tone"],
+        ["man cook"],
+        ["cook"],  # not held out
+        ["woman judge", "person judge"],
+        ["man judge: dark skin tone"],
+        ["king"],  # no woman, so no class
+        ["man king"],
+    ]
+    pairs = Pairs("people", names, {"train": [2], "heldout_compositions": [0, 1, 3, 4, 5, 6]})
+    pairs.tones = lambda i: {0: ["dark"], 3: ["light", "dark"], 4: ["dark"]}.get(i, [])
+    indices, classes, labels, genders, tones = drawings_of_people(pairs)
+    assert indices == [0, 1, 3, 4] and classes == ["cook", "judge"]
+    assert labels.tolist() == [0, 0, 1, 1]
+    assert genders == ["woman", "man", "both names", "man"]
+    assert tones == ["dark", "no tone stated", "two tones", "dark"]
+
+
+def test_error_rates_by_hand():
+    found = error_by_group([0, 1, 2, 0], [0, 0, 2, 1], ["b", "b", "a", "b"])
+    assert {group: (s["value"], s["n"]) for group, s in found.items()} == {
+        "a": (0, 1),
+        "b": (2 / 3, 3),
+    }
+    assert list(found) == ["a", "b"]

@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from miniclip.common import UserError
 from miniclip.evaluation.confidence import (
     accuracy,
     binomial_tail,
     clopper_pearson,
+    interval,
     mcnemar,
     scores,
     share,
@@ -34,6 +36,14 @@ def test_the_tail_is_the_one_sided_binomial_test(count, p):
     assert binomial_tail(*count, p) == pytest.approx(theirs, abs=1e-9)
 
 
+@pytest.mark.parametrize("p", [0.0, 0.3, 1.0])
+def test_a_tail_that_is_certain_is_exactly_1_and_an_impossible_one_0(p):
+    assert [binomial_tail(k, 7, p) for k in (-1, 0, 8)] == [1, 1, 0]
+    assert [binomial_tail(k, 7, 0.0) for k in (1, 7)] == [0, 0]
+    assert [binomial_tail(k, 7, 1.0) for k in (1, 7)] == [1, 1]
+    assert binomial_tail(1, 22, 0.9) <= 1, "no rounding above 1"
+
+
 @pytest.mark.parametrize("p", [0.02, 0.3, 0.5, 0.97])
 @pytest.mark.parametrize("n", [5, 40])
 def test_the_exact_interval_covers_the_truth_at_least_as_often_as_stated(p, n):
@@ -49,6 +59,12 @@ def test_an_interval_contains_its_share_and_the_exact_one_is_mirrored(count):
     assert 0 <= s["low"] <= s["value"] <= s["high"] <= 1 and s["n"] == n
     low, high = clopper_pearson(right, n)
     assert clopper_pearson(n - right, n) == pytest.approx((1 - high, 1 - low), abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [1, 2, 9, 14, 26, 300])
+def test_all_or_nothing_right_ends_at_1_or_0_exactly(n):
+    for interval_of in (wilson, clopper_pearson):
+        assert interval_of(n, n)[1] == 1 and interval_of(0, n)[0] == 0
 
 
 @pytest.mark.parametrize("right, n", [(1, 0), (3, 2), (-1, 4)])
@@ -94,3 +110,19 @@ def test_mcnemar_by_hand_and_of_two_lengths():
     assert mcnemar([1, 1, 1, 1, 0, 1], [0, 0, 0, 0, 1, 1])["p_value"] == pytest.approx(12 / 32)
     with pytest.raises(ValueError, match="same pictures"):
         mcnemar([1], [1, 0])
+
+
+def test_no_picture_has_no_accuracy_and_one_has():
+    with pytest.raises(UserError, match="no labelled pictures"):
+        accuracy([], [])
+    assert accuracy([2], [2])["accuracy"] == 1
+
+
+def test_top_k_by_hand():
+    """Right are the best, the second and the third best class of three."""
+    similarity = torch.tensor([[0.9, 0.5, 0.1]] * 3)
+    for k, want in ((1, 1 / 3), (2, 2 / 3), (3, 1.0)):
+        assert scores(similarity, [0, 1, 2], k)[f"top{k}"] == pytest.approx(want)
+    tied = torch.tensor([[0.5, 0.5, 0.1]])
+    assert scores(tied, [0], 1)["top1"] == 0 and scores(tied, [0], 2)["top2"] == 1
+    assert interval(0.3456, 0.5) == "[0.35, 0.50]"

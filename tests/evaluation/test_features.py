@@ -1,12 +1,22 @@
 """Features are computed once; the nearest neighbour of a known picture is itself."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
+from miniclip.data.dataset import BadPicture
 from miniclip.evaluation import features
-from miniclip.evaluation.features import FeatureCache, kept_images, nearest_neighbour
+from miniclip.evaluation.features import (
+    FeatureCache,
+    kept_images,
+    nearest_neighbour,
+    picture_source,
+    pixels,
+    raw_pixels,
+)
 from miniclip.model.clip import create_model
 from miniclip.zeroshot import encode_images
 from tests.data.tars import Coloured
@@ -33,6 +43,46 @@ def test_a_picture_is_encoded_once_for_each_source(monkeypatch):
     assert kept == [3, 4, 1] and rows.flatten().tolist() == [3, 4, 1]
     assert cache.images(one, [2])[0].shape == (0, 1) and cache.images(other, [1])[1] == [1]
     assert calls == [[1, 2, 3], [4], [], [1]]
+
+
+def test_scores_are_cosines_or_the_models_own():
+    model = SimpleNamespace(name_scores=lambda *asked: asked)
+    cache = FeatureCache(model, "tokenizer")
+    cache.classifier = lambda names, templates: torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    assert cache.scores(torch.tensor([[3.0, 4.0]]), "ab", ["{}"]).tolist() == [[3, 8]]
+    model.shared_space = False
+    assert cache.scores("images", "ab", ["{}"]) == ("images", "tokenizer", "ab", ["{}"])
+
+
+def test_the_untrained_model_is_the_same_each_time_and_draws_nothing(small):
+    torch.manual_seed(5)
+    cache = FeatureCache(small, "tokenizer")
+    models = [cache.untrained(*seed).model for seed in ((), (0,), (1,))]
+    drawn = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(drawn, torch.rand(1)), "the generator goes on as if nothing was drawn"
+    first, again, other = (model.state_dict()["text_projection"] for model in models)
+    assert torch.equal(first, again) and not torch.equal(first, other)
+    assert not models[0].training and models[0].config == small.config
+
+
+def test_pixels_are_from_0_to_1_with_their_channels_last():
+    split = Image.new("RGB", (8, 8), (0, 51, 255))
+    split.paste((255, 0, 0), (4, 0, 8, 8))
+
+    def image(i):
+        if i == 1:
+            raise BadPicture("damaged")
+        return split
+
+    source = SimpleNamespace(image=image)
+    found, kept = pixels(source, [0, 1, 2], 4)
+    assert found.shape == (2, 4, 4, 3) and kept == [0, 2]
+    assert found[1, 3, 0].tolist() == pytest.approx([0, 0.2, 1], abs=0.02)
+    assert found[1, 0, 3].tolist() == pytest.approx([1, 0, 0], abs=0.02)
+    assert pixels(picture_source([split]), [0], 8)[0].max() == 1
+    assert raw_pixels(source, [0, 2])[0].shape == (2, 3 * 24 * 24)
+    assert pixels(source, [1], 4)[0].shape == (0, 4, 4, 3)
 
 
 @pytest.fixture

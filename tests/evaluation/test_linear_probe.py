@@ -6,9 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
+from miniclip.evaluation import linear_probe
 from miniclip.evaluation.linear_probe import (
     few_shot,
+    few_shot_probes,
     fit,
+    full_probe,
     search_strength,
     shots_curve,
     shots_worth,
@@ -30,6 +33,8 @@ def test_the_probe_is_scikit_learns_fit_on_the_same_features(strength):
     ours, theirs = fit(x, y, strength), LogisticRegression(C=1 / strength, max_iter=1000).fit(x, y)
     np.testing.assert_array_equal(ours.coef_, theirs.coef_)
     np.testing.assert_array_equal(ours.predict(x), theirs.predict(x))
+    assert ours.max_iter == 1000, "the paper's limit"
+    assert fit(x, y, strength, iterations=2).n_iter_.max() <= 2
 
 
 @given(labels, st.integers(1, 3), st.integers(0, 9), st.data())
@@ -53,12 +58,15 @@ def test_more_shots_include_fewer_and_seeds_differ():
     assert len({tuple(few_shot(y, range(200), 4, seed)) for seed in range(5)}) == 5
 
 
-@pytest.mark.parametrize("peak", [-5.0, -0.25, 3.125, 6.0])
+@pytest.mark.parametrize("peak", [-6.0, -5.0, -0.25, 3.125, 6.0])
 def test_the_search_finds_a_peak_to_an_eighth_of_a_decade_in_few_fits(peak):
     asked = []
     best = search_strength(lambda s: asked.append(s) or -abs(np.log10(s) - peak))
     assert abs(np.log10(best) - peak) <= 1 / 16 + 1e-6
     assert len(asked) == len(set(asked)) <= 17
+    eighths = 8 * np.log10(asked)
+    np.testing.assert_allclose(eighths, eighths.round(), atol=1e-4)
+    assert abs(eighths).max() <= 48.001, "between 1e-6 and 1e6"
 
 
 def test_of_equally_good_strengths_the_largest_is_taken():
@@ -70,6 +78,67 @@ def test_a_validation_split_is_a_partition_that_leaves_every_class_something(lab
     learn, choose = validation_split(labels)
     assert sorted(learn + choose) == list(range(len(labels)))
     assert set(labels[learn]) == set(labels)
+
+
+def test_one_in_five_of_each_class_validates():
+    sizes = [1, 2, 4, 5, 9, 10, 14, 15]
+    y = np.repeat(range(8), sizes)
+    learn, validation = validation_split(y)
+    assert np.bincount(y[validation], minlength=8).tolist() == [0, 1, 1, 1, 1, 2, 2, 3]
+    assert np.bincount(y[validation_split(y, one_in=2)[1]]).tolist() == [0, 1, 2, 2, 4, 5, 7, 7]
+    assert (learn, validation) == validation_split(y, seed=0) != validation_split(y, seed=1)
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """The pictures that each probe is fitted to and scored on; the strength asked is 1."""
+    calls = []
+
+    class Probe:
+        def score(self, x, y):
+            calls.append(("score", x[:, 0].tolist()))
+            return 1.0
+
+    def fit(x, y, strength, iterations=1000):
+        calls.append((strength, iterations, x[:, 0].tolist()))
+        return Probe()
+
+    monkeypatch.setattr(linear_probe, "fit", fit)
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: score(1.0) + 1)
+    return calls
+
+
+def test_the_strength_is_chosen_on_pictures_that_are_not_learned_from(fits):
+    x, y = np.arange(40.0)[:, None], np.arange(40) % 4
+    assert full_probe(x, y)[1] == 2
+    (_, few, learned), (_, validated), (strength, most, everything) = fits
+    assert sorted(learned + validated) == everything == x[:, 0].tolist()
+    assert (len(validated), few, strength, most) == (8, 50, 2, 1000)
+
+
+def test_shots_of_the_first_seed_choose_the_strength_for_all(fits):
+    x, y = np.arange(12.0)[:, None], np.arange(12) % 3
+    draws = [[float(i) for i in few_shot(y, range(12), 2, seed)] for seed in range(3)]
+    assert len(few_shot_probes(x, y, 2, 3)) == 3
+    (_, few, learned), (_, validated), *last = fits
+    assert learned == draws[0] and sorted(learned + validated) == x[:, 0].tolist()
+    assert last == [(2, 1000, own) for own in draws]
+    fits.clear()
+    assert len(few_shot_probes(x, y, 4, 1)) == 1
+    assert fits[1] == ("score", x[:, 0].tolist()), "nothing is left, so its shots choose"
+
+
+def test_a_curve_has_the_papers_shots_and_five_seeds(monkeypatch):
+    asked = []
+
+    def probes(x, y, k, seeds):
+        asked.append((k, seeds))
+        return []
+
+    monkeypatch.setattr(linear_probe, "few_shot_probes", probes)
+    curve = shots_curve([], [], {"home": ([], [])})
+    assert curve == {k: {"home": []} for k in (1, 2, 4, 8, 16)}
+    assert asked == [(k, 5) for k in (1, 2, 4, 8, 16)]
 
 
 def test_more_shots_help_and_the_test_set_is_never_learned_from():
@@ -87,6 +156,11 @@ def test_shots_worth_lies_between_the_shots_that_bracket_zero_shot():
     curve = {1: 0.2, 2: 0.4, 4: 0.6}
     assert shots_worth(curve, 0.4) == 2 and 2 < shots_worth(curve, 0.5) < 4
     assert shots_worth(curve, 0.1) == 1 and shots_worth(curve, 0.7) is None
+    assert shots_worth(curve, 0.5) == pytest.approx(2 * 2**0.5)  # half way along log k
+    assert shots_worth(curve, 0.25) == pytest.approx(2**0.25)
+    assert shots_worth(curve, 0.6) == 4 and shots_worth(curve, 0.2) == 1
+    falling = {1: 0.5, 2: 0.4, 4: 0.6}
+    assert shots_worth(falling, 0.5) == 1 and shots_worth(falling, 0.55) == pytest.approx(2**1.75)
 
 
 def test_one_class_only_is_refused():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from miniclip.evaluation import retrieval
+from miniclip.evaluation.confidence import wilson
 from miniclip.evaluation.retrieval import (
     Gallery,
     chance,
@@ -16,6 +17,7 @@ from miniclip.evaluation.retrieval import (
     ranks,
     recall_by_size,
     recalls,
+    table,
 )
 from miniclip.zeroshot import choose_caption, encode_images, encode_texts
 from tests.data.tars import Coloured
@@ -159,6 +161,7 @@ def test_a_search_gives_the_nearest_first():
     assert found[0] == (6, pytest.approx(1)) and {i for i, _ in found[1:]} == {5, 7}
     assert found[1][1] == pytest.approx(math.cos(0.01))
     assert len(gallery.search("5", k=50)) == 8
+    assert len(Gallery(Toy(), numbers, Coloured(12), range(12)).search("5")) == 8
 
 
 def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller():
@@ -200,6 +203,34 @@ def test_recall_grows_with_k_and_counts_what_it_says(rank):
     assert scores["R@1"] <= scores["R@5"] <= scores["R@10"]
     assert scores["R@5"] == pytest.approx(sum(r <= 5 for r in rank) / len(rank))
     assert scores["n"] == len(rank) and scores["gallery"] == 40
+
+
+def test_recalls_of_ranks_at_the_edges_by_hand():
+    found = recalls([1, 1.5, 5, 5.5, 10, 10.5, 11, 300], 400)
+    assert [found[f"R@{k}"] for k in (1, 5, 10)] == [1 / 8, 3 / 8, 5 / 8]
+    assert found["intervals"] == {"R@1": wilson(1, 8), "R@5": wilson(3, 8), "R@10": wilson(5, 8)}
+    assert (found["median_rank"], found["n"], found["gallery"]) == (7.75, 8, 400)
+    assert recalls([1, 4, 40], 40)["median_rank"] == 4
+
+
+def test_chance_is_k_of_the_gallery_and_its_middle():
+    scores = {"R@1": 0.05, "R@5": 0.25, "R@10": 0.5, "median_rank": 10.5, "gallery": 20}
+    assert chance(20) == scores
+    assert chance(3) == {"R@1": 1 / 3, "R@5": 1, "R@10": 1, "median_rank": 2, "gallery": 3}
+
+
+def test_the_table_has_a_line_for_each_task_that_was_measured():
+    found = {"R@1": 0.25, "R@5": 0.5, "R@10": 1.0, "n": 4, "gallery": 1234, "median_rank": 3.5}
+    oracle = {"R@1": 0.125, "R@5": 0.5, "R@10": 1.0, "gallery": 1234}
+    scores = {"text_to_image": found, "image_to_text": found | {"n": 2}, "chance": chance(20)}
+    scores["tone_blind_oracle"] = oracle
+    assert table({"heldout_names": scores}).splitlines() == [
+        f"{'':48}    R@1    R@5   R@10  median      n  gallery",
+        f"{'names: text to image':48}  0.250  0.500  1.000     3.5      4     1234",
+        f"{'names: image to text':48}  0.250  0.500  1.000     3.5      2     1234",
+        f"{'names: text to image, tone-blind oracle':48}  0.125  0.500  1.000              4     1234",
+        f"{'names: text to image, chance':48}  0.050  0.250  0.500    10.5      4       20",
+    ]
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))

@@ -8,6 +8,7 @@ from miniclip.data.icons.dataset import Icons
 from miniclip.evaluation import supervised_baseline
 from miniclip.evaluation.supervised_baseline import Home, accuracies, neighbour
 from miniclip.evaluation.unseen_site import correct, ink, labelled
+from miniclip.training.recipe import recipe
 from tests.evaluation.fake_icons import NAMES, drawn
 
 
@@ -75,8 +76,27 @@ def test_a_tower_trained_on_the_labels_of_one_style_names_it_and_the_other_site(
     assert found["heldout_site"]["low"] > chance and found["home"]["n"] == len(NAMES), found
 
 
-def test_training_is_a_function_of_its_seed():
-    own = home()
+def test_training_is_a_function_of_its_seed_and_has_the_recipes_optimizer(monkeypatch):
+    own, progress, optimizers, adamw = home(), [], [], torch.optim.AdamW
+    monkeypatch.setattr(supervised_baseline, "schedule", lambda at, _: progress.append(at) or 0.25)
+
+    def made(*args, **options):
+        optimizers.append((adamw(*args, **options), options))
+        return optimizers[-1][0]
+
+    monkeypatch.setattr(torch.optim, "AdamW", made)
     indices = own.splits["home"]
-    a, b, c = (supervised_baseline.train(own, "rn_icons_xs", 2, s)(indices) for s in (0, 0, 1))
+    seeds = ((), (0,), (1,))
+    a, b, c = (supervised_baseline.train(own, "rn_icons_xs", 2, *s)(indices) for s in seeds)
     assert torch.equal(a, b) and not torch.equal(a, c)
+    assert list(dict.fromkeys(progress)) == pytest.approx([1 / 3, 2 / 3])
+    how = recipe("rn_icons_xs")
+    optimizer, options = optimizers[0]
+    assert options == {"lr": how["lr"], "betas": (0.9, how["beta2"]), "eps": how["eps"]}
+    assert {group["lr"] for group in optimizer.param_groups} == {how["lr"] * 0.25}
+
+
+def test_two_names_are_enough_for_a_home():
+    assert home(drawn(NAMES[:2])).tested_names == ["anchor", "bell"]
+    with pytest.raises(UserError, match="fewer than two names"):
+        home(drawn(NAMES[:1]))

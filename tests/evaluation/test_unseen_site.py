@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import eval as evaluation
 from miniclip.bpe import Tokenizer
@@ -13,8 +14,9 @@ from miniclip.common import UserError
 from miniclip.data.icons import render, sets
 from miniclip.data.icons.dataset import Icons
 from miniclip.evaluation import linear_probe, unseen_site
+from miniclip.evaluation.confidence import wilson
 from miniclip.evaluation.context import EvalContext, open_data
-from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.features import FeatureCache, picture_source
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.unseen_site import (
     SHOTS,
@@ -175,6 +177,55 @@ def test_how_many_shots_zero_shot_is_worth():
     assert set(always.values()) == {1.0}
 
 
+def test_the_interval_of_a_worth_holds_95_percent_of_1000_draws(monkeypatch):
+    found = iter([500, *range(1, 1001)])
+    monkeypatch.setattr(unseen_site, "shots_worth", lambda mean, zero_shot: next(found))
+    points = points_of({1: 0.3, 2: 0.5}, 0.4, n=3, seeds=2)
+    assert worth(points, 3) == {"value": 500, "low": 25, "high": 975}
+    assert next(found, None) is None
+
+
+def test_a_worth_is_of_the_mean_gain_of_the_pictures_that_count():
+    """One picture counts at 1, where only zero-shot is right; two count at 2, each right with one of
+    two seeds: gains of -1 and .5, so 0 is two thirds of the way from log 1 to log 2."""
+    ours = torch.tensor([True]), torch.tensor([False, False])
+    hits = torch.tensor([[False], [False]]), torch.tensor([[True, False], [False, True]])
+    points = [(k, None, torch.arange(k), hit, own) for k, hit, own in zip((1, 2), hits, ours)]
+    points.append(("all", None, torch.arange(2), hits[1], ours[1]))
+    assert worth(points, 2, draws=1)["value"] == pytest.approx(2 ** (2 / 3))
+
+
+def test_a_number_of_labels_that_one_class_has_is_left_out():
+    own = torch.tensor([[1, 0], [1, 0], [0, 1]], dtype=torch.bool)
+    right = torch.eye(2, dtype=torch.bool)
+    few = SimpleNamespace(own=own, right=right, zero_shot=right.float())
+    found = curve(few, lambda columns, rows, k, seeds: torch.zeros(1, len(rows)), 1)
+    assert [(k, ours.tolist()) for k, *_, ours in found] == [(1, [True] * 2), ("all", [True] * 2)]
+
+
+def test_a_probe_does_not_see_where_the_features_lie_and_how_large_they_are(site, monkeypatch):
+    def elsewhere(source, indices):
+        x, kept = ink(source, indices)
+        return 50 * x + 30, kept
+
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 0.03)
+    columns, rows = with_shots(site.own, site.right, 2)
+    for k in (2, "all"):
+        hits = unseen_site.probes(site, ink)(columns, rows, k, 2)
+        assert torch.equal(hits, unseen_site.probes(site, elsewhere)(columns, rows, k, 2))
+        assert hits.shape == (1 if k == "all" else 2, len(rows))
+    fitted = []
+
+    def full_probe(x, y):
+        fitted.append(x)
+        return linear_probe.full_probe(x, y)
+
+    monkeypatch.setattr(unseen_site, "full_probe", full_probe)
+    unseen_site.probes(site, elsewhere)(torch.arange(len(NAMES)), rows, "all", 1)
+    (x,) = fitted  # a picture has one name here: these are all
+    assert x.mean(0).abs().max() < 1e-5 and x.norm(dim=1).mean().item() == pytest.approx(1)
+
+
 def test_pictures_of_classes_without_k_labels_do_not_count():
     ours = torch.tensor([False, True])
     some = [(k, None, torch.tensor([0, 3]), torch.tensor([[True, True]]), ours) for k in SHOTS]
@@ -197,6 +248,13 @@ def test_ink_is_one_for_a_copy_and_less_for_another_drawing(pairs):
     x, _ = ink(pairs, [0, 1, 20])
     assert torch.allclose(x @ x.T, (x @ x.T).T) and torch.allclose((x @ x.T).diag(), torch.ones(3))
     assert x[0] @ x[1] > x[0] @ x[2]
+    half = Image.new("RGB", (32, 32), "white")
+    half.paste((0, 0, 0), (0, 0, 32, 16))
+    half.paste((255, 0, 0), (0, 16, 16, 32))  # red has two thirds of the ink of black
+    (own,), _ = ink(picture_source([half]), [0])
+    assert own.shape == (16 * 16,) and own.norm().item() == pytest.approx(1)
+    upper, left, right = own.view(16, 16)[[2, 13, 13], [8, 3, 12]].tolist()
+    assert left / upper == pytest.approx(2 / 3) and right == 0
 
 
 @pytest.mark.parametrize("knows", [True, False])
@@ -213,6 +271,7 @@ def test_a_style_word_is_right_when_it_picks_the_drawing_of_its_style(pairs, kno
     features = SimpleNamespace(images=images, classifier=classifier)
     found = style_choices(SimpleNamespace(pairs=pairs, features=features))
     assert set(found) == {"", "regular"}
+    assert len(found[""][0]) == len(NAMES), "a name that is drawn once leaves no choice"
     rights, chances = found["regular"]
     assert len(rights) == len(NAMES) and all(c == 0.5 for c in chances[1:])
     assert all(rights) if knows else not any(rights)
@@ -222,8 +281,8 @@ def test_zero_shot_of_the_recipe_says_the_same_as_the_report(site, features, pai
     found = zero_shot(features.model, features.tokenizer, pairs)
     assert found["n"] == 13 and found["classes"] == 6
     assert found["top-1"] == correct(site.zero_shot, site.right).float().mean().item()
-    low, high = found["intervals"]["top-1"]
-    assert low <= found["top-1"] <= high
+    assert found["top-5"] == correct(site.zero_shot, site.right, 5).float().mean().item()
+    assert found["intervals"] == {k: wilson(round(13 * found[k]), 13) for k in ("top-1", "top-5")}
 
 
 @pytest.fixture
