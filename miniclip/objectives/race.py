@@ -83,10 +83,15 @@ STEP_S = {
 AROUND_S = 12  # seconds around the steps of a training: pictures, vocabulary, test
 
 
+def rate(objective):
+    """The learning rate of an objective; of one that is not in RATES yet, that of CLIP's."""
+    return RATES.get(objective, RATES["contrastive"])
+
+
 def of_batch(objective, size, steps):
     """Options of a training on as many pairs as `steps` batches of BATCH have. The learning rate grows
     as the root of the batch, as is right for Adam (Malladi et al. 2022)."""
-    lr = RATES[objective] * (size / BATCH) ** 0.5
+    lr = rate(objective) * (size / BATCH) ** 0.5
     steps = max(1, steps * BATCH // size)
     return {"objective": objective, "batch_size": size, "steps": steps, "lr": lr}
 
@@ -117,7 +122,7 @@ def plan(part, points=POINTS, seeds=SEEDS):
     common = {"model": MODEL, "objective": "contrastive", "batch_size": BATCH}
     for name, trainings in entries.items():
         options = [
-            common | {"lr": RATES[(common | how)["objective"]]} | how | {"seed": seed}
+            common | {"lr": rate((common | how)["objective"])} | how | {"seed": seed}
             for seed in seeds
             for how in trainings
         ]
@@ -128,7 +133,7 @@ def plan(part, points=POINTS, seeds=SEEDS):
 def expected_s(options):
     """How many seconds a training takes on one of two quiet cores."""
     pairs = options["steps"] * options["batch_size"]
-    return AROUND_S + pairs / BATCH * STEP_S[options["objective"]]
+    return AROUND_S + pairs / BATCH * STEP_S.get(options["objective"], 0.2)
 
 
 def settings(options):

@@ -49,6 +49,13 @@ def test_what_has_ended_is_kept_and_not_done_again(tmp_path, capsys):
     assert "top-1 0.500 | ETA of all" in capsys.readouterr().out
 
 
+def test_one_line_in_the_table_enters_an_objective_in_the_race(monkeypatch):
+    monkeypatch.setitem(OBJECTIVES, "mine", OBJECTIVES["bag_of_words"])
+    trainings = race.plan("race")["mine"]
+    assert {how["lr"] for how in trainings} == {race.RATES["contrastive"]}
+    assert all(race.expected_s(how) > race.AROUND_S for how in trainings)
+
+
 def test_a_training_with_other_settings_is_another_one(monkeypatch):
     first, *others = [race.settings(how) for how in TRAININGS]
     assert first not in others and json.loads(json.dumps(first)) == first
