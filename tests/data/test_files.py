@@ -118,7 +118,7 @@ def test_rows_with_one_picture_are_one_pair(folder):
 
 def test_what_is_wrong_with_one_row_costs_that_row(folder):
     (folder / "empty.png").touch()
-    (folder / "words.png").write_text("these are words")
+    (folder / "words.png").write_text("x")  # one byte is not empty
     (folder / "folder.png").mkdir()
     text = "filepath,caption\na.png,red\nnone.png,x\nempty.png,x\nwords.png,x\nfolder.png,x\n"
     text += "b.jpg, \n,lonely\nb.jpg\na\0b.png,nul\n" + "x" * 5000 + ".png,long\nb.jpg,blue\n"

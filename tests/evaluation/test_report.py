@@ -556,6 +556,7 @@ def test_what_is_compared_with_is_said(report, overlapping, monkeypatch, most):
     data_overlap.write(overlapping)
     said = "\n".join(report.lines())
     assert ("Compared with 2 training pictures drawn at random" in said) == (most == 2)
+    assert ("drawn at random" in said) == (most == 2)  # there are 3
     assert "training split of angles takes its place" in said
     assert {len(training) for _, training in overlapping.near.compared} == {most}
     overlapping.pairs.splits["train"] = []
