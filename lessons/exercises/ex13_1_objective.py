@@ -1,8 +1,8 @@
 """13  One objective more.  Read lessons/13_objectives.md, then make this file green.
 
 Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
-question by itself: is it in the caption? When the file is green, a line in OBJECTIVES of
-miniclip/objectives/__init__.py gives you train.py --objective yes_or_no, and a place in the race.
+question by itself: is it in the caption? When the file is green, an import and a line in OBJECTIVES of
+miniclip/objectives/__init__.py give you train.py --objective yes_or_no, and a place in the race.
 """
 
 import torch

@@ -1,7 +1,7 @@
 """What the paper compared its objective with (CLIP, figure 2): one class a file, one line a table.
 
-Each class is a picture tower and what learns it from captions; the tower, the data and the vocabulary
-are the same for all, so that only the objective differs. Its docstring gives the lower bound of the
+Each class is a picture tower and what learns it from captions; the data and the vocabulary are the
+same for all, and so is the tower, but that captioning and masked words read its last grid. Its docstring gives the lower bound of the
 loss on a batch. Reading order: contrastive.py, contrastive_bow.py and sigmoid.py have a space that
 pictures and texts share. predictive.py is what the others have in common: they predict the caption from
 the picture. bag_of_words.py, ngrams.py, captioning.py and masked_words.py follow.
