@@ -177,10 +177,10 @@ def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     error = refusal(main, ["cup", root, "--checkpoint", other], capsys)
     assert checkpoint in error and other in error
-    for name in ("g.txt", "a folder.png"):
-        (tmp_path / "a folder.png").mkdir(exist_ok=True)
+    (tmp_path / "a folder.png").mkdir()
+    for name, why in (("g.xyz", "Format 'xyz' is not supported"), ("a folder.png", "Is a dir")):
         error = refusal(main, ["cup", root, "--grid", tmp_path / name], capsys)
-        assert "cannot be written" in error
+        assert f"cannot be written: {why}" in error
 
 
 def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys):
