@@ -103,6 +103,14 @@ def share(right, n, confidence=0.95):
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
+def resamples(seeds, pictures, draws):
+    """The samples of a bootstrap over seeds and over pictures: yields (indices of seeds, (seeds,),
+    and of pictures, (pictures,)), both drawn with replacement, the same ones each time."""
+    rng = np.random.default_rng(0)
+    for _ in range(draws):
+        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
+
+
 def accuracy(predicted, labels):
     """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
     mean over the classes that occur, and Wilson's 95 % interval of the first.

@@ -16,7 +16,6 @@ Contrastive runs are those of train.py, so this needs a checkout. Left out: seve
 """
 
 import functools
-import hashlib
 import json
 import sys
 import time
@@ -33,7 +32,7 @@ from miniclip.evaluation import supervised_baseline as supervised
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.report.scaling import write_robustness, write_scaling
 from miniclip.evaluation.report.writer import Report
-from miniclip.evaluation.runs import add, finished
+from miniclip.evaluation.runs import add, finished, folder_of, results
 from miniclip.evaluation.unseen_site import TEMPLATES, correct, ink, labelled
 from miniclip.model.clip import MODELS
 from miniclip.training.recipe import recipe
@@ -118,6 +117,11 @@ def plan(held_out_sites, steps=None):
         ],
         "pixels": [Run(PIXELS, None, 0, home=home) for home in HOMES],
     }
+
+
+def distinct(parts):
+    """The runs of all parts, each once."""
+    return list(dict.fromkeys(run for runs in parts.values() for run in runs))
 
 
 def settings(run, held_out_sites):
@@ -209,8 +213,7 @@ def study(runs, pairs, path, out, threads=None):
         print(f"run {number} of {len(runs)}: {run} | ETA of all {eta:.0f} min", flush=True)
         how = settings(run, pairs.held_out_sites)
         if run.objective == CONTRASTIVE:
-            key = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:12]
-            found = train_contrastive(run, pairs, out / key, threads)
+            found = train_contrastive(run, pairs, folder_of(out, how), threads)
         else:
             found = train_supervised(run, pairs)
         add(path, {"run": how, "found": found, "machine": machine(torch.device("cpu"))})
@@ -218,18 +221,9 @@ def study(runs, pairs, path, out, threads=None):
 
 def write_report(parts, held_out_sites, path):
     """Write report.md and its figures beside the file of runs. UserError where a run is missing."""
-    lines = finished(path)
-
-    def found(run):
-        how = settings(run, held_out_sites)
-        return next((line["found"] for line in lines if line["run"] == how), None)
-
-    parts = {part: {run: found(run) for run in runs} for part, runs in parts.items()}
-    missing = {run for runs in parts.values() for run, f in runs.items() if f is None}
-    if missing:
-        raise UserError(
-            f"{path} lacks {len(missing)} runs with these settings; leave out --figures"
-        )
+    runs = distinct(parts)
+    found = dict(zip(runs, results(path, [settings(run, held_out_sites) for run in runs])))
+    parts = {part: {run: found[run] for run in runs} for part, runs in parts.items()}
     report = Report(path.parent, "Scaling and robustness of models trained on icons")
     write_scaling(report, parts)
     write_robustness(report, parts, HOMES, ", ".join(held_out_sites))
@@ -258,8 +252,7 @@ def main(argv=None):
             raise UserError("it starts train.py, so it must be started in the folder of a checkout")
         if args.threads:
             torch.set_num_threads(args.threads)
-        runs = list(dict.fromkeys(run for runs in parts.values() for run in runs))
-        study(runs, Icons(held_out_sites=held_out_sites), path, args.out, args.threads)
+        study(distinct(parts), Icons(held_out_sites=held_out_sites), path, args.out, args.threads)
     write_report(parts, held_out_sites, path)
     return 0
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.evaluation.confidence import wilson
+from miniclip.evaluation.confidence import resamples, wilson
 from miniclip.evaluation.features import FeatureCache, pixels
 from miniclip.evaluation.linear_probe import few_shot, few_shot_probes, full_probe, shots_worth
 
@@ -207,9 +207,8 @@ def worth(points, n, draws=1000):
             gains[k], counts[k] = np.zeros((len(hits), n)), np.zeros(n)
             rows = rows.numpy()  # NumPy takes a tensor of one row as a number
             gains[k][:, rows], counts[k][rows] = hits.numpy().astype(float) - ours.numpy(), 1
-    rng, seeds, found = np.random.default_rng(0), len(next(iter(gains.values()))), []
-    samples = [(rng.integers(seeds, size=seeds), rng.integers(n, size=n)) for _ in range(draws)]
-    for some, pictures in [(np.arange(seeds), np.arange(n)), *samples]:
+    seeds, found = len(next(iter(gains.values()))), []
+    for some, pictures in [(np.arange(seeds), np.arange(n)), *resamples(seeds, n, draws)]:
         mean = {
             k: gain[np.ix_(some, pictures)].mean(0).sum() / max(1, counts[k][pictures].sum())
             for k, gain in gains.items()

@@ -32,7 +32,8 @@ def resize_positions(positions, grid):
     """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
 
     The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
-    are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they are not one and a square.
+    are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they
+    are not one and a square.
     """
     side = math.isqrt(len(positions))  # that of S*S + 1 is S, unless S is 0
     if side * side + 1 != len(positions):

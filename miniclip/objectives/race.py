@@ -18,7 +18,6 @@ Lesson: lessons/13_objectives.md.
 
 import collections
 import contextlib
-import hashlib
 import json
 import multiprocessing
 import os
@@ -36,8 +35,8 @@ from miniclip.data.curation.sources import Listed
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.icons.dataset import VALIDATION, Icons
 from miniclip.evaluation.features import FeatureCache
-from miniclip.evaluation.report.race import write_report
-from miniclip.evaluation.runs import add, finished
+from miniclip.evaluation.report.race import TITLES, write_report
+from miniclip.evaluation.runs import add, finished, folder_of, results
 from miniclip.evaluation.unseen_site import correct, labelled
 from miniclip.model.clip import MODELS
 from miniclip.objectives import OBJECTIVES
@@ -67,6 +66,7 @@ RATES = {
     "masked_words": 2e-3,
 }
 BATCHES = (32, 128, BATCH, 1024, 4096)
+TEMPERATURES = (0.01, 0.03, 0.07, 0.2, 0.5)
 LEAD, LEAD_BATCHES = ("bag_of_words", "contrastive_bow"), (64, BATCH, 1024)
 CAP, MIN_COUNT = 10, 2  # of curation: pairs of a name, pairs that a word is in
 RESULTS, OUT = Path("docs/objectives"), Path("runs/race")
@@ -101,13 +101,6 @@ def plan(part, points=POINTS, seeds=SEEDS):
     last, middle = points[-1], points[-2]
     if part == "race":
         entries = {name: [{"objective": name, "steps": n} for n in points] for name in OBJECTIVES}
-    elif part == "projection":
-        entries = {"linear": [{"steps": last}], "MLP": [{"steps": last, "projection": "mlp"}]}
-    elif part == "temperature":
-        fixed = {f"{t} fixed": {"temperature": t} for t in (0.01, 0.03, 0.07, 0.2, 0.5)}
-        entries = {
-            name: [{"steps": middle} | how] for name, how in ({"learned": {}} | fixed).items()
-        }
     elif part == "batch":
         entries = {f"{size:,}": [of_batch("contrastive", size, middle)] for size in BATCHES}
     elif part == "lead":
@@ -117,17 +110,31 @@ def plan(part, points=POINTS, seeds=SEEDS):
             for name in LEAD
         }
     else:
-        kinds = {"cap": "curated", "as many, drawn": "as many", "all pairs": None}
-        entries = {name: [{"steps": last, "pairs": pairs}] for name, pairs in kinds.items()}
+        steps, changes = {
+            "projection": (last, {"linear": {}, "MLP": {"projection": "mlp"}}),
+            "temperature": (
+                middle,
+                {"learned": {}} | {f"{t} fixed": {"temperature": t} for t in TEMPERATURES},
+            ),
+            "cap": (
+                last,
+                {
+                    "cap": {"pairs": "curated"},
+                    "as many, drawn": {"pairs": "as many"},
+                    "all pairs": {},
+                },
+            ),
+        }[part]
+        entries = {name: [{"steps": steps} | how] for name, how in changes.items()}
     common = {"model": MODEL, "objective": "contrastive", "batch_size": BATCH}
-    for name, trainings in entries.items():
-        options = [
+    return {
+        name: [
             common | {"lr": rate((common | how)["objective"])} | how | {"seed": seed}
             for seed in seeds
             for how in trainings
         ]
-        entries[name] = [{k: v for k, v in how.items() if v is not None} for how in options]
-    return entries
+        for name, trainings in entries.items()
+    }
 
 
 def expected_s(options):
@@ -212,8 +219,7 @@ def run_all(trainings, path, out, jobs, work=compete):
         while waiting or running:
             while waiting and len(running) < jobs:
                 how = waiting.popleft()
-                key = hashlib.sha256(json.dumps(settings(how), sort_keys=True).encode()).hexdigest()
-                folder = out / key[:12]
+                folder = folder_of(out, settings(how))
                 process = context.Process(target=work, args=(how, folder))
                 process.start()
                 running[process.sentinel] = process, how, folder
@@ -245,7 +251,7 @@ def main(argv=None):
     """The race or an ablation, or with --figures its report alone. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.objectives.race", description=__doc__.split("\n")[0])
     add_option = parser.add_argument
-    parts = ("projection", "temperature", "batch", "lead", "cap")
+    parts = [part for part in TITLES if part != "race"]
     add_option("--ablation", choices=parts, default="race", help="instead of the race")
     add_option("--quick", action="store_true", help="one seed and few steps, to try the command")
     add_option("--figures", action="store_true", help="no training: draw what runs.jsonl has")
@@ -253,27 +259,20 @@ def main(argv=None):
     add_option("--out", type=Path, default=OUT, help=f"a folder a training ({OUT})")
     add_option("--jobs", type=number(int, low=1), help="trainings at a time (one a core)")
     args = parser.parse_args(argv)
-    results = args.results or (args.out / "quick" if args.quick else RESULTS)
+    folder = args.results or (args.out / "quick" if args.quick else RESULTS)
     entries = plan(args.ablation, QUICK, SEEDS[:1]) if args.quick else plan(args.ablation)
-    path = results / "runs.jsonl"
+    trainings = [how for options in entries.values() for how in options]
+    path = folder / "runs.jsonl"
     if not args.figures:
         if train is None:
             raise UserError("it starts train.py, so it must be started in the folder of a checkout")
-        trainings = [how for options in entries.values() for how in options]
-        trainings.sort(key=lambda how: how["seed"])
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        run_all(trainings, path, args.out, args.jobs or os.cpu_count())
-    known = [(line["run"], line["found"]) for line in finished(path)]
-    found = {
-        name: [
-            (how, next((f for run, f in known if run == settings(how)), None)) for how in options
-        ]
-        for name, options in entries.items()
-    }
-    if missing := sum(f is None for runs in found.values() for _, f in runs):
-        raise UserError(f"{path} lacks {missing} runs with these settings; leave out --figures")
-    write_report(args.ablation, found, results / args.ablation)
-    print(f"report.md, results.json and the figure are in {results / args.ablation}")
+        by_seed = sorted(trainings, key=lambda how: how["seed"])
+        run_all(by_seed, path, args.out, args.jobs or os.cpu_count())
+    found = iter(results(path, map(settings, trainings)))
+    found = {name: list(zip(options, found)) for name, options in entries.items()}
+    write_report(args.ablation, found, folder / args.ablation)
+    print(f"report.md, results.json and the figure are in {folder / args.ablation}")
     return 0
 
 

@@ -108,7 +108,7 @@ def _torchscript_code(path):
         names = archive.get_all_records()
     except (RuntimeError, UnicodeDecodeError):  # not one of torch's archives
         return None
-    name, times = Counter(map(str.lower, names)).most_common()[0]  # its look-up ignores case
+    name, times = Counter(map(str.lower, names)).most_common(1)[0]  # its look-up ignores case
     if times > 1:
         raise UserError(f"it has {times} entries called {name!r}")
     if not all(map(archive.has_record, names)):  # names of more than 511 bytes are listed cut off

@@ -56,7 +56,7 @@ def keys(captions, names=frozenset(), lengths=()):
         own = words(caption)
         found.update(own, map(" ".join, zip(own, own[1:])))
         for n in lengths:
-            grams = (" ".join(own[at : at + n]) for at in range(len(own)))
+            grams = (" ".join(own[at : at + n]) for at in range(len(own) - n + 1))
             found.update(names.intersection(grams))
     return found
 

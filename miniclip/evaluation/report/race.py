@@ -7,7 +7,7 @@ test picture whether it was named rightly.
 import numpy as np
 
 from miniclip.common import write_json
-from miniclip.evaluation.confidence import interval
+from miniclip.evaluation.confidence import interval, resamples
 from miniclip.evaluation.report import plots
 from miniclip.evaluation.report.writer import Report
 
@@ -32,12 +32,8 @@ def rights(runs, test="race", scores="right"):
 def difference(a, b):
     """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
     'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
-    gain, rng = a.astype(float) - b, np.random.default_rng(0)
-    seeds, pictures = gain.shape
-    draws = [
-        gain[rng.integers(seeds, size=seeds)][:, rng.integers(pictures, size=pictures)].mean()
-        for _ in range(DRAWS)
-    ]
+    gain = a.astype(float) - b
+    draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
     low, high = np.quantile(draws, (0.025, 0.975))
     return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
 
@@ -65,11 +61,10 @@ def times_fewer(pairs, accuracy, base):
 
 def by_points(runs):
     """{pairs: runs of all seeds}, the fewest pairs first."""
-    points = sorted({how["steps"] * how["batch_size"] for how, _ in runs})
-    return {
-        n: [(how, found) for how, found in runs if how["steps"] * how["batch_size"] == n]
-        for n in points
-    }
+    points = {}
+    for how, found in runs:
+        points.setdefault(how["steps"] * how["batch_size"], []).append((how, found))
+    return dict(sorted(points.items()))
 
 
 def ms_a_pair(points):
@@ -83,10 +78,8 @@ def ms_a_pair(points):
 
 
 def spread(values):
-    """Mean, least and most, as a table shows them; None for an empty list."""
-    return (
-        f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})" if len(values) else None
-    )
+    """Mean, least and most, as a table shows them."""
+    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
 
 
 def write_report(part, found, folder):
@@ -98,12 +91,12 @@ def write_report(part, found, folder):
         f"Top-1 of pictures of sites never seen, by zero-shot; mean and (least to most) of {seeds} "
         "seeds. Intervals of 95 % are by a bootstrap over seeds and pictures."
     )
-    results = (race if part == "race" else ablation)(report, part, found)
+    results = race(report, found) if part == "race" else ablation(report, part, found)
     report.write()
     write_json(folder / "results.json", results)
 
 
-def race(report, _, found):
+def race(report, found):
     """The tables and the figure of the race: {objective: numbers}."""
     curves = {name: by_points(runs) for name, runs in found.items()}
     # of each seed: (points, seeds)
@@ -177,7 +170,7 @@ def groups(part, found):
         return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
     known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])
     shared, fewer = known.all(0), known[0] < known[-1]
-    chosen = {"all names": shared | True, "names that all trained on": shared}
+    chosen = {"all names": np.full(len(shared), True), "names that all trained on": shared}
     chosen |= {"it took pictures of them": shared & fewer, "it took none": shared & ~fewer}
     return {
         entry: {group: rights(runs, "all names")[:, some] for group, some in chosen.items()}
