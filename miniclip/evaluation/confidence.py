@@ -9,7 +9,7 @@ binomial tail and a bisection, because scipy is no dependency. Two classifiers o
 are compared by McNemar's exact test (McNemar 1947), from the pictures on which they differ.
 Left out: intervals for the difference of two classifiers on the same pictures.
 Lesson: lessons/14_zeroshot.md.
-Lesson: lessons/16_shift.md.
+Lesson: lessons/17_overlap.md.
 """
 
 import functools

@@ -8,7 +8,7 @@ miss.
 Second: what does the overlap add to the score? All - Clean, with an interval from two exact
 ones and the paper's one-sided binomial test.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
-Lesson: lessons/16_shift.md.
+Lesson: lessons/17_overlap.md.
 """
 
 import re

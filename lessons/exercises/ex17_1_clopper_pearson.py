@@ -1,4 +1,4 @@
-"""16  The exact interval.  Read lessons/16_shift.md, then make this file green."""
+"""17  The exact interval.  Read lessons/17_overlap.md, then make this file green."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""17  The weights between two models.  Read lessons/17_finetuning.md, then make this file green.
+"""18  The weights between two models.  Read lessons/18_finetuning.md, then make this file green.
 
 A state dict holds weights, the averages of batch norms, and their counters of batches, which are
 whole numbers. torch.lerp(a, b, alpha) is exact at both ends, and where a and b are the same.

@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex16_2_clopper_pearson.py."""
+"""Wrong answers to lessons/exercises/ex17_1_clopper_pearson.py."""
 
 import math
 from statistics import NormalDist

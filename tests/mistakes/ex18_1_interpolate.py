@@ -1,4 +1,4 @@
-"""Wrong answers to lessons/exercises/ex17_1_interpolate.py."""
+"""Wrong answers to lessons/exercises/ex18_1_interpolate.py."""
 
 import torch
 
