@@ -143,7 +143,9 @@ def test_gradients_equal_open_clip_s_and_one_percent_in_any_is_seen(layers, dtyp
                 assert_gradients_within({**got, name: 1.01 * got[name]}, true, bounds)
 
 
-@pytest.mark.parametrize("layers", [2, [1, 1, 1, 1]], ids=["vit", "resnet"])
+@pytest.mark.parametrize(
+    "layers", [2, pytest.param([1, 1, 1, 1], marks=pytest.mark.slow)], ids=["vit", "resnet"]
+)
 def test_thirty_steps_follow_open_clip(layers):
     losses = []
     for model in twins(layers):

@@ -140,7 +140,8 @@ def test_an_archive_that_calls_gelu_says_so(tmp_path):
     assert load(path)[0].config["activation"] == "gelu"
 
 
-@pytest.mark.parametrize("suffix", [pytest.param(".pt", marks=pytest.mark.slow), ".safetensors"])
+@pytest.mark.slow
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_what_save_openclip_writes_loads_in_open_clip_and_here(tmp_path, big, suffix):
     open_clip = pytest.importorskip("open_clip")
     path = tmp_path / f"w{suffix}"
