@@ -154,6 +154,18 @@ def test_another_way_to_say_a_name_says_all_of_it(name):
         )
 
 
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        ("man: red hair", ["man with red hair", "red hair man"]),
+        ("kiss: woman, man", ["woman and man kissing", "kiss of woman and man"]),
+        ("family: man, woman, boy", ["family of man, woman and boy"]),
+    ],
+)
+def test_details_are_said_as_people_say_them(name, said):
+    assert captions.variants(name) == said
+
+
 def test_a_caption_is_the_name_turned_around_enriched_or_framed():
     rng, kinds = np.random.default_rng(0), collections.Counter()
     name, others = (

@@ -22,6 +22,13 @@ def header_of_png(width, height):
     )
 
 
+@pytest.mark.parametrize("content, reason", [(b"", "an empty file"), (b"x", "not a picture")])
+def test_an_empty_file_is_told_from_one_that_is_no_picture(tmp_path, content, reason):
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(BadPicture, match=reason):
+        image_io.check(tmp_path / "a.png")
+
+
 def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path, recwarn):
     for size in ((10_000, 10_000), (20_000, 20_000), (2**31 - 1, 2**31 - 1)):
         (tmp_path / "huge.png").write_bytes(header_of_png(*size))
