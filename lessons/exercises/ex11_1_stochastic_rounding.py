@@ -23,7 +23,8 @@ def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
 
     x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay. Above bfloat16's largest number, 3.39e38, is infinity.
+    default one. Infinities and NaN stay. bfloat16's largest number is 3.39e38, and its upper
+    neighbour infinity.
     """
     raise NotImplementedError  # about 4 lines
 

@@ -4,7 +4,8 @@
 
 Begin with the gradients; then take the details of the lesson's list one by one, as the laws below do.
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
-the model as .module, and in its context no_sync() a backward pass does not average over ranks.
+the model as .module. Gradients of a part whose forward and backward pass are both in its context
+no_sync() are not averaged over ranks.
 """
 
 import contextlib

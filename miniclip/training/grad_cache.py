@@ -39,7 +39,7 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
     def towers(part):  # only one part is on the device at a time
         images, tokens = (prepare or to_device)(part)
         # a context for each pass: autocast caches its 16-bit copies of the weights until it is
-        # closed, and the first pass made them without gradients
+        # closed, and torch 2.7 would use those of the first pass, which have no gradients
         with autocast():
             return model(images, tokens, normalize=False)
 

@@ -2,8 +2,9 @@
 
 Adam stores two averages for each weight: in float32 two thirds of the 12 bytes of a weight and its
 moments. In 16 bits they take half as much. But in one step an average moves only by (1 - beta) of
-its distance to the new value. With beta2 = 0.999 that is less than half a unit in the last place:
-rounding to nearest gives the old value back in every step, and the second moment never falls.
+its distance to the new value. With beta2 = 0.999 the second moment falls by at most a thousandth of
+itself, which is less than half a unit in the last place: rounding to nearest gives the old value
+back, and it never falls.
 Stochastic rounding rounds up with a probability equal to the part that is cut off, in units of the
 last place, so the mean is right.
 
@@ -21,7 +22,8 @@ def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
 
     x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay. Above bfloat16's largest number, 3.39e38, is infinity.
+    default one. Infinities and NaN stay. bfloat16's largest number is 3.39e38, and its upper
+    neighbour infinity.
     """
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
