@@ -4,8 +4,9 @@
 A class name is put into a template, the sentence is encoded as a unit vector, and this vector is
 the class's column in a linear classifier. With several templates ("a photo of a {}.", "a drawing of
 a {}.") the vectors of one class are averaged and normalized again: an ensemble in embedding space,
-as cheap at prediction as one template. The text encoder runs once a class, not once a picture. The
-functions that encode pictures and texts stand here too; retrieval and the probes use them.
+as cheap at prediction as one template. The text encoder runs once for each sentence, however many
+pictures there are. The functions that encode pictures and texts stand here too; retrieval and the
+probes use them.
 Left out: calibration of the logits, and learned prompts.
 Lesson: lessons/14_zeroshot.md.
 """

@@ -1,7 +1,7 @@
 """14  Two classifiers, the same pictures.  Read lessons/14_zeroshot.md, then make this file green.
 
-The lesson tosses coins; here the p-value is exact. The library also refuses two lengths. That is
-not asked here.
+The lesson tosses coins; here the p-value is exact. The library also refuses two different
+lengths. That is not asked here.
 """
 
 from math import comb
@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail  # noqa: F401
 
 ANSWER = "miniclip.evaluation.confidence:mcnemar"
-HINT = """Under equality the larger of the two counts is that of heads in as many fair tosses as the two
-together. Its tail is one side: what is the other, and can the sum of both be more than 1?"""
+HINT = """If neither is better, each of the two counts is that of heads in as many fair tosses as the two
+together. The tail from the larger count is one side: what is the other, and can the sum of both be
+more than 1?"""
 
 
 def mcnemar(first, second):
@@ -23,8 +24,8 @@ def mcnemar(first, second):
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
     first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
-    nothing of the difference; of the others half are expected on each side. Raises ValueError for
-    two lengths.
+    nothing of the difference; of the others, half are expected on each side if neither is better.
+    Raises ValueError for two different lengths.
     """
     raise NotImplementedError  # about 4 lines, with binomial_tail(right, n, p)
 
@@ -67,7 +68,7 @@ def test_the_other_way_round_is_the_same_question(b, c):
 @given(st.integers(0, 30))
 def test_as_many_on_each_side_is_no_evidence_at_all(b):
     p = mcnemar(*answers(b, b))["p_value"]
-    assert p == 1, f"{b} against {b}: every result is as uneven, so p is 1, not {p}"
+    assert p == 1, f"{b} against {b}: every result is at least as uneven, so p is 1, not {p}"
 
 
 def test_which_pictures_they_are_matters_not_only_how_many_are_right():

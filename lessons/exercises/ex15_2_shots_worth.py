@@ -13,7 +13,9 @@ reaches zero-shot. How far along this pair is the crossing, as a share of the st
 
 def shots_worth(curve, zero_shot):
     """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
-    or None where no number of the curve is enough. curve: {k: mean accuracy}."""
+    or None where no number of the curve is enough. Of several crossings it is the first; where the
+    smallest number is enough, it is that number. curve: {k: mean accuracy}.
+    """
     raise NotImplementedError  # about 7 lines
 
 

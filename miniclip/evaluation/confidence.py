@@ -1,12 +1,13 @@
 """Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
 An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
-Wilson's is the shorter one: on average over true accuracies it covers the truth about as often as
-it states, for some of them a little less. The report gives it with every accuracy. Clopper and
-Pearson's is exact: it covers every truth at least as often as it states, and is wider for that. The
-paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, from a
-binomial tail and a bisection, because scipy is no dependency. Two classifiers on the same pictures
-are compared by McNemar's exact test (McNemar 1947), from the pictures on which they differ.
+Wilson's is usually the shorter one: on average over true accuracies it covers the truth about as
+often as it states, for some of them less. The report gives it with accuracies. Clopper and
+Pearson's is exact: it covers every truth at least as often as it states, so it is usually wider.
+The paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the
+second from a binomial tail and a bisection, because scipy is no dependency. Two classifiers on the
+same pictures are compared by McNemar's exact test (McNemar 1947), from the pictures that exactly
+one of them has right.
 Left out: intervals for the difference of two classifiers on the same pictures.
 Lesson: lessons/14_zeroshot.md.
 Lesson: lessons/17_overlap.md.
@@ -30,8 +31,8 @@ def _check(right, n):
 def wilson(right, n, confidence=0.95):
     """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
-    right, n: whole numbers; z: the normal quantile of `confidence`. Raises ValueError unless
-    0 <= right <= n and n >= 1.
+    right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
+    unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -56,8 +57,8 @@ def mcnemar(first, second):
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
     first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
-    nothing of the difference; of the others half are expected on each side. Raises ValueError for
-    two lengths.
+    nothing of the difference; of the others, half are expected on each side if neither is better.
+    Raises ValueError for two different lengths.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     if len(first) != len(second):

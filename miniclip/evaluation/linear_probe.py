@@ -119,7 +119,8 @@ def few_shot_probes(features, labels, k, seeds):
     """Probes on k pictures of each class, one for each seed: list of fitted probes.
 
     features (n, D), labels (n,): the pictures to draw shots from. The strength is chosen with the
-    first seed, on the pictures that are not its shots, and used with all seeds.
+    first seed, on the pictures that are not its shots (on the shots where there are no others), and
+    used with all seeds.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     pool = np.arange(len(labels))
@@ -147,7 +148,9 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
 
 def shots_worth(curve, zero_shot):
     """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
-    or None where no number of the curve is enough. curve: {k: mean accuracy}."""
+    or None where no number of the curve is enough. Of several crossings it is the first; where the
+    smallest number is enough, it is that number. curve: {k: mean accuracy}.
+    """
     shots = sorted(curve)
     if curve[shots[0]] >= zero_shot:
         return float(shots[0])
