@@ -14,7 +14,7 @@ def row_sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z, M, N, D: tl.constexpr,
     """Z[i] = sum over all N rows y of Y of 2^(SCALE_LOG2 <x_i, y> - SHIFT), in float32.
 
     X (M, D), Y (N, D); SCALE_LOG2, SHIFT: pointers to one float32 each; Z (M,). Program p computes
-    rows p BM to p BM + BM.
+    the BM rows from p BM on.
     """
     row = tl.program_id(0) * BM
     r = row + tl.arange(0, BM)
