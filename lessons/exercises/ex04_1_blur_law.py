@@ -19,8 +19,8 @@ def _law(blur):
 
     blur: (N, C, H, W) -> (N, C, H/2, W/2), for even H and W. Raises AssertionError, with a sentence
     that says what is wrong, where blur is not a weighted average of the pixels near each place, of
-    its own channel, that removes the stripes which half the pixels cannot show. Stripes have to go
-    away from the edge only (two places of the result): at it, right blurs differ.
+    its own channel, that leaves only the mean of the finest stripes (one pixel wide). The two places
+    of the result that are nearest to an edge may show stripes: there, right blurs differ.
     """
     raise NotImplementedError  # about 8 lines
 

@@ -11,7 +11,7 @@ HINT = """Set the first position aside. F.interpolate wants the others as (1, D,
 
 
 def resize_positions(positions, grid):
-    """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
+    """Fit position embeddings to another grid: (1 + S*S, D) -> (1 + grid*grid, D).
 
     The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
     are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they

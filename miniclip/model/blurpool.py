@@ -2,8 +2,8 @@
 
 A stride drops pixels. A pattern that is finer than the remaining pixels can represent then appears
 as another, coarser pattern, which changes when the picture is shifted by one pixel (aliasing). A
-blur before the stride removes such patterns. CLIP's is the smallest, two taps: a 2x2 average.
-Left out: learned filters, and filters longer than five taps.
+blur before the stride removes or weakens such patterns. CLIP's is the smallest, two taps: a 2x2
+average. Left out: learned filters, filters of four taps or more than five.
 Lesson: lessons/04_resnet.md.
 """
 

@@ -1,9 +1,10 @@
 """CLIP's ResNet: a ResNet-D with antialiased strides and an attention pool (CLIP, section 2.4).
 
-Three changes to the ResNet of He et al. 2016, from He et al. 2019 (bag of tricks) and Zhang 2019.
-The stem is three 3x3 convolutions and a 2x2 average instead of one 7x7 and a max pool. After the
-stem's first convolution none has a stride: a blur pool halves the grid instead. An attention pool
-replaces the global average. Left out: squeeze-and-excitation, stochastic depth, a classifier.
+Three changes to the layers of the ResNet of He et al. 2016; the first two draw on He et al. 2019
+(bag of tricks) and Zhang 2019. The stem is three 3x3 convolutions and a 2x2 average instead of one
+7x7 and a max pool. After the stem's first convolution none has a stride: a blur pool halves the
+grid instead. An attention pool replaces the global average.
+Left out: squeeze-and-excitation, stochastic depth, a classifier.
 Lesson: lessons/04_resnet.md.
 """
 

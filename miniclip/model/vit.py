@@ -1,8 +1,9 @@
 """The Vision Transformer: a picture is a sequence of patches (Dosovitskiy et al. 2021; CLIP, 2.4).
 
 Cut the picture into squares, project each to a vector, put a class token in front, add positions,
-and run the blocks of transformer.py without a causal mask. The class token's last activation is the
-feature. CLIP adds a LayerNorm before the blocks (ln_pre) and changes the initialization.
+and run the blocks of transformer.py without a causal mask. The class token's last activation,
+normalized and projected, is the feature. CLIP adds a LayerNorm before the blocks (ln_pre) and
+changes the initialization.
 Left out: patch dropout, other poolings, and registers, which came later.
 Lesson: lessons/05_vit.md.
 """
@@ -29,7 +30,7 @@ def embed_patches(images, weight):
 
 
 def resize_positions(positions, grid):
-    """Fit position embeddings to another grid: (first + S*S, D) -> (first + grid*grid, D).
+    """Fit position embeddings to another grid: (1 + S*S, D) -> (1 + grid*grid, D).
 
     The first one (of the class token, or of the attention pool's mean) is kept; the S x S others
     are interpolated as a picture with D channels (bicubic, antialiased). Raises ValueError when they

@@ -65,7 +65,8 @@ def must_match(path, state, want, model=None):
 
 
 def config_from_shapes(path, state):
-    """The config of CLIP that the tensors' shapes tell: all but heads, activation and name.
+    """The config of CLIP that the tensors' shapes tell: all but heads, activation, name, tokenizer
+    and checkpointing.
 
     state: {name: tensor}. Raises UserError naming `path` and the tensor that is missing.
     """
