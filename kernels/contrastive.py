@@ -6,8 +6,8 @@
 This rank's images are the block's rows, the texts of all ranks its columns, so each similarity is
 computed by one rank only. `ops` is a module of block operations (reference.py or fused/launch.py).
 `collectives` has the four operations that cross ranks; without other ranks each returns its
-argument. No N x N tensor exists at any time. Left out: checks of the arguments (miniclip/loss.py)
-and collectives of many ranks (miniclip/distributed/collectives.py).
+argument. Of an N x N matrix only a chunk of rows exists at a time. Left out: checks of the arguments
+(miniclip/loss.py) and collectives of many ranks (miniclip/distributed/collectives.py).
 Lesson: lessons/10_sharding.md.
 """
 

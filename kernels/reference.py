@@ -66,8 +66,8 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
 
     With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
-    dx = (g' - xhat row_dot) / norm, perpendicular to x. g is overwritten when it has the dtype asked
-    for. The sum of row_dot over all rows is the gradient of logit_scale, because the loss depends on
+    dx = (g' - xhat row_dot) / norm, perpendicular to x. g may be overwritten. The sum of row_dot over
+    all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
     logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
     row_dot = torch.empty_like(norm)
@@ -153,7 +153,7 @@ def gradient(
     N columns. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
     unit * g_columns = G.T @ rows, where
 
-        G[i, j] = d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+        G[i, j] = d N loss / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
     and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """

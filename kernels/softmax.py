@@ -5,9 +5,9 @@ the other exponentials.
 Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
 A sum of exponentials is stored as a pair (z, shift) with z = sum_j 2^(S_j - shift). The shift is one
 constant for all rows (`fixed_shift`). Where the underflow check fails (`needs_rescue`) it is the row's
-maximum instead, found by online softmax (Milakov and Gimelshein 2018). Because the sum leaves the
-match out, 1 - P_matched = others / (others + e) is accurate even where P_matched rounds to 1. Left
-out: anything with N x N elements.
+maximum, without the match, found by online softmax (Milakov and Gimelshein 2018). Because the sum
+leaves the match out, 1 - P_matched = others / (others + e) is accurate even where P_matched rounds
+to 1. Left out: anything with N x N elements.
 """
 
 import math
@@ -33,7 +33,7 @@ def fixed_shift(scale_log2, count):
 
     An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
     sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
-    2^(room - 126) together: 2^-24 of any sum of at least floor.
+    2^(room - 126) together: at most 2^-24 of any sum of at least floor.
     """
     room = math.ceil(math.log2(max(count, 2)))
     # whole: S - shift is exact where |S| >= 64; else it rounds by up to 2^-18, 3e-6 of the element

@@ -1,4 +1,4 @@
-"""The fused backward pass: the gradient by the similarities, a chunk at a time, then two products.
+"""The fused backward pass: the gradient by the logits, a chunk at a time, then two products.
 
 `gradient_kernel` computes the forward pass's tiles again and turns each into a tile of
 
@@ -9,8 +9,7 @@ gradients by the unit rows: dX = G Y and dY += G^T X. That is 8 N^2 D flop with 
 only S is computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
 with atomics, whose order varies; Triton's tutorial computes S once for dX and once for dY, which would
 be 10 N^2 D here. Both keep rows of dX or dY in registers: 64 rows fill half of an SM's at D = 512 and
-all at 1,024 (lesson 09). Left out: the gradient by the features themselves
-(normalize.py).
+all at 1,024. Left out: the gradient by the features themselves (normalize.py).
 """
 
 import triton
@@ -24,18 +23,18 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
                     M, N, offset, stride, GRAD_SCALE: tl.constexpr,
                     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                     TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """G (M, N) = GRAD_SCALE times the gradient of N * loss by S. Columns N to stride get any finite
-    numbers.
+    """G (M, N) = GRAD_SCALE times the gradient of N * loss by the logits. Columns from N on, up to
+    stride, get any finite numbers.
 
     X (M, D), Y (N, D); stride: from row to row of G, a multiple of 16.
 
-    # reads M N D (1/BM + 1/BN) operands, writes M N of G
+    # reads M N D (1/BM + 1/BN) operands, writes M stride of G
     """
     # 1. the forward pass's tile, in bits
     i, j, r, c = tile_index(M, N, BM, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(SCALE_LOG2)
-    # 2. both softmaxes; S <= lse, so no exponential exceeds 1. Outside, lse = inf makes it 0. Only in
-    # columns beyond N, S is 0 and a row's lse may be negative: the limit of 1 bit keeps that finite
+    # 2. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf makes
+    # it 0. In columns beyond N, S is 0 and a row's lse may be negative: the limit of 1 bit keeps that finite
     lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
     lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
     bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)
@@ -45,8 +44,8 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
     one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
     match = c[None, :] == (r + offset)[:, None]
     g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
-    # 4. |g| <= 2; GRAD_SCALE / 2 fills the range of G's dtype. Stored up to stride and not to N: the
-    # compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
+    # 4. |g| <= 2; GRAD_SCALE / 2 is 2^14 for float16, to use its range. Stored up to stride and not to
+    # N: the compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
     at = r[:, None].to(tl.int64) * stride + c[None, :]
     g = (g * (GRAD_SCALE / 2)).to(G.dtype.element_ty)
     tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])

@@ -1,8 +1,8 @@
 """The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
-Each program computes one tile of similarities, takes exponentials in registers and adds them up twice,
-over its rows and over its columns. It writes BM + BN numbers. They are added in a fixed order
-afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes again the rows for
+Each program of `sums_kernel` computes one tile of similarities, takes exponentials in registers and
+adds them up twice, over its rows and over its columns. It writes BM + BN numbers. They are added in a
+fixed order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes again the rows for
 which the fixed shift was not accurate (softmax.py). It is always launched and returns at once where
 no row is flagged, so the host need not wait for the flags. Left out: the losses (softmax.py).
 """
@@ -43,7 +43,7 @@ def online_kernel(X, Y, SCALE_LOG2, FLAGGED, HIGHEST, Z, M, N, offset, LOWEST: t
 
     X (M, D), Y (N, D), FLAGGED (M,) bytes. Rows without a flag get (LOWEST, 0).
 
-    # reads M flags, and (N D + BM D) operands for every block of BM rows with a flag
+    # reads M flags, and N D (1 + BM/BN) operands for every block of BM rows with a flag
     """
     # 1. is a row of this block flagged?
     r = tl.program_id(0) * BM + tl.arange(0, BM)

@@ -22,7 +22,7 @@ def fixed_shift(scale_log2, count):
 
     An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
     sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
-    2^(room - 126) together: 2^-24 of any sum of at least floor.
+    2^(room - 126) together: at most 2^-24 of any sum of at least floor.
     """
     raise NotImplementedError  # about 2 lines
 
@@ -52,7 +52,7 @@ def test_the_top_of_the_range_is_used(scale, count):
 
 
 @given(scales, counts)
-def test_above_the_floor_flushed_elements_change_no_digit(scale, count):
+def test_above_the_floor_flushed_elements_are_negligible(scale, count):
     """A GPU flushes elements below 2^-126 to zero: together at most 2^-24 of the sum."""
     _, _, floor = shifted(scale, count)
     lost = count * 2.0**-126

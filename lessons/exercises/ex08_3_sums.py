@@ -16,9 +16,7 @@ from kernels.fused.tile import BATCH, cosines, tile_index  # noqa: E402, F401  (
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "kernels.fused.forward:sums_kernel"
-HINT = (
-    "Which elements of the tile are not pairs of two existing rows, and which of them is the match?"
-)
+HINT = "Which elements of the tile belong to a row or column that does not exist, and which are matches?"
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 

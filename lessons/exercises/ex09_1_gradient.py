@@ -30,7 +30,7 @@ def gradient(
     N columns. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
     unit * g_columns = G.T @ rows, where
 
-        G[i, j] = d N loss / d S[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+        G[i, j] = d N loss / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
     and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """
@@ -64,12 +64,11 @@ def block(n, d, seed):
 def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
     rows, columns, scale_log2, *softmaxes = block(n, d, seed)
     x, y = rows.clone().requires_grad_(), columns.clone().requires_grad_()
-    s = x @ y.T  # in units of bits * ln 2, which `backward` puts in afterwards
-    scaled = s * scale_log2 * math.log(2)
-    sums_of_logs = scaled.logsumexp(1).sum() + scaled.logsumexp(0).sum()
-    (sums_of_logs / 2 - scaled.diagonal().sum()).backward()
+    nats = scale_log2 * math.log(2)  # the scale, by which the caller of `gradient` multiplies
+    logits = x @ y.T * nats
+    sums_of_logs = logits.logsumexp(1).sum() + logits.logsumexp(0).sum()
+    (sums_of_logs / 2 - logits.diagonal().sum()).backward()
     g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
-    nats = scale_log2 * math.log(2)
     cause = (
         "It needs both softmaxes, the matches' minus, and `unit`: lesson 09, 'Three pairs by hand'."
     )
@@ -104,7 +103,7 @@ def test_ranks_share_the_work(n, d, seed, data):
 
 
 def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
-    """one_minus_p is 1e-9 where 1 - P is 0 in float32: the diagonal must be made of one_minus_p."""
+    """one_minus_p is 2e-9 where 1 - P is 0 in float32: the diagonal must be made of one_minus_p."""
     rows = torch.eye(3)
     scale_log2, lse = torch.tensor(30.0), torch.full((3,), 30.0)
     one_minus_p = torch.full((3,), 2 * 2.0**-30)

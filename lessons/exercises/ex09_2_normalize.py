@@ -14,8 +14,8 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
 
     With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
-    dx = (g' - xhat row_dot) / norm, perpendicular to x. g is overwritten when it has the dtype asked
-    for. The sum of row_dot over all rows is the gradient of logit_scale, because the loss depends on
+    dx = (g' - xhat row_dot) / norm, perpendicular to x. g may be overwritten. The sum of row_dot over
+    all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
     logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
     raise NotImplementedError  # about 5 lines
