@@ -11,8 +11,8 @@ exp(logit_scale) / LN2), and four more vectors, which ops.gradient takes as they
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
         see its docstring in kernels/reference.py
     ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
-        takes factor * g back through x / |x|. With the factor of the loss, the sum of row_dot over all
-        rows of all ranks is the scale's gradient
+        takes factor * g back through x / |x|. With the factor that one process has, the sum of row_dot
+        over the images of all ranks is the scale's gradient
     collectives.scatter (N, D) -> (M, D), summed over ranks; .total, a sum over ranks, the same on all;
     .offset, this rank's first column; .world
 """

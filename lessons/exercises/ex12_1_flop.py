@@ -101,5 +101,5 @@ def test_the_backward_pass(name):
 @names
 def test_what_is_computed_again(name):
     flop, want = flop_per_pair(MODELS[name]), BACKWARD[name] - IMAGE[name] - TEXT[name]
-    read = "the forward pass, but for the patch embedding, which is in no block."
+    read = "the forward pass but for its first product, the patch embedding; projections count."
     equal(flop["recompute"], want, f"What {name} computes again", read)

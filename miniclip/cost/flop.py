@@ -3,8 +3,8 @@
 On the meta device tensors have shapes and no numbers, so counting both passes of the largest model
 takes about a second and no memory. torch's counter knows matrix products, convolutions and
 attention. A multiplication and an addition are two flop, and causal attention counts in full. Left
-out: all else in the towers, below a hundredth of it, and the loss, whose flop grow with the batch
-(plan.py).
+out: all else in the towers, below a hundredth of it in the released models, and the loss, whose flop
+grow with the batch (plan.py).
 Lesson: lessons/12_cost.md.
 """
 

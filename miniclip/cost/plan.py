@@ -2,8 +2,9 @@
 
 Flop and bytes are counted by running the model without memory (flop.py, activation_memory.py);
 what a GPU can do is its data sheet (kernels/cards.py). The days of a run are its flop, divided by
-the share of the card's peak that is reached. That share is a guess: the middle of what the paper's
-two largest runs imply. Left out: loading, evaluation, waiting for the slowest GPU, failures.
+the peak of its cards and by the share of it that is reached. That share is a guess: about the middle
+of what the paper's two largest runs imply. Left out: loading, evaluation, waiting for the slowest
+GPU, failures.
 Lesson: lessons/12_cost.md.
 """
 
@@ -26,7 +27,7 @@ PAIRS = 12.8e9  # 32 epochs of 400 million pairs
 MACHINE = 8  # GPUs that share the fast link
 
 PAPER = [("rn50x64", 592, 18), ("vit_l14", 256, 12)]  # model, V100s, days
-UTILISATION = 0.255  # share of the peak; the middle of what those two imply, recomputing included
+UTILISATION = 0.255  # share of the peak; near the middle of those two's, recomputing included
 
 
 def plan(
