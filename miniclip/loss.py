@@ -1,7 +1,7 @@
 """The objective: classify each image's text and each text's image in a batch (CLIP, figure 3).
 
 `clip_loss` is the paper's figure 3, five lines that hold N x N tensors. `contrastive_loss` has the
-same value and gradients without such tensors (kernels/). Over many ranks its gradients are those that
+same value and gradients, with a chunk of rows at a time (kernels/). Over many ranks its gradients are those that
 DDP's average turns into the batch's. Left out: other objectives, and the clamp of the scale, which
 train.py applies after each step.
 Lesson: lessons/06_loss.md.
@@ -46,7 +46,7 @@ def clip_loss(image, text, logit_scale):
 def contrastive_loss(
     image, text, logit_scale, group=None, backend="auto", precision="auto", chunk=None
 ):
-    """`clip_loss` over the global batch (CLIP, section 2.3), without any N x N tensor.
+    """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
     image, text: (N, E) not normalized, this rank's pairs; logit_scale: one element, the log.
     group: a process group, None for the default one if torch.distributed is initialised. Ranks may

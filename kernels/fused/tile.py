@@ -1,7 +1,7 @@
 """One tile of similarities: the function that the forward pass, rescue and backward pass all call.
 
-The backward pass therefore has the similarities of the forward pass to the last bit. A tile is BM
-rows of X against BN rows of Y, BK of the D dimensions at a time:
+So the backward pass computes the similarities as the forward pass did. A tile is BM rows of X against
+BN rows of Y, BK of the D dimensions at a time:
 
     X (M, D)    row block  (BM, BK) --+
                                       +-- tl.dot, D/BK times --> (BM, BN) cosines in registers

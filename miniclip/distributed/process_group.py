@@ -1,6 +1,6 @@
 """How the processes (ranks) of one run start, agree and stop together.
 
-A rank that stops alone leaves the others waiting in a collective for ever. So an error before the
+A rank that stops alone leaves the others waiting in a collective until its timeout. So an error before the
 first step, or a signal during the run, is sent to all ranks, and all stop at the same step. Python
 objects are sent through a second group (gloo), whose timeout is a day, because ranks wait there for
 an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s (docs/data.md).
