@@ -45,7 +45,7 @@ def test_your_law_accepts_a_right_merge(merge):
     assert accepts(merge), f"your law raises AssertionError for {merge.__name__}, which is right"
 
 
-# --- and reject these: each differs from the right one on some list
+# --- and reject these: each is wrong on some list
 
 
 def only_the_first_occurrence(symbols, pair, new):
@@ -112,4 +112,4 @@ WRONG = [
 @pytest.mark.parametrize("merge", WRONG, ids=lambda merge: merge.__name__)
 def test_your_law_rejects_a_wrong_merge(merge):
     name = merge.__name__
-    assert not accepts(merge), f"your law accepts {name}: add a list that it gets wrong"
+    assert not accepts(merge), f"your law accepts {name}: add a call that shows its mistake"

@@ -38,7 +38,7 @@ def count(words):
     return pairs
 
 
-def test_the_example_of_the_paper():
+def test_the_words_of_the_paper_s_algorithm_1():
     corpus = {"low": 5, "lower": 2, "newest": 6, "widest": 3}
     words = {tuple(map(ord, word)): times for word, times in corpus.items()}
     made = {ord(letter): letter for word in corpus for letter in word}
@@ -59,7 +59,7 @@ def test_each_merge_is_the_smallest_of_the_most_frequent_pairs_of_its_time(corpu
         most = max(pairs.values())
         best = min(p for p in pairs if pairs[p] == most)
         assert pair == best, f"{pair} was joined before {best}, which is more frequent or smaller"
-        assert most > 1, "what occurs once teaches nothing"
+        assert most > 1, f"{pair} was joined, but occurs only once"
         words = {word: (merge(ids, pair, new), times) for word, (ids, times) in words.items()}
 
 

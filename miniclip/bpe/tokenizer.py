@@ -8,8 +8,9 @@ this order,
 
 An entry is kept as its bytes, and the end of a word as the byte FF, which UTF-8 never contains.
 merges.segment is the readable encoder. tiktoken encodes faster, and `_tiktoken` says why the ids
-are equal. They also equal those of open_clip's tokenizer, with one exception: "<start_of_text>" and
-"<end_of_text>" in a caption are text here, while open_clip reads them as its start and end tokens.
+are equal. They also equal those of open_clip's tokenizer, except where a caption contains
+"<start_of_text>" or "<end_of_text>", in any case or with a long s: open_clip reads them as its start
+and end tokens, or as one word; here they are text like any other.
 Left out: dropout of merges, and vocabularies that split text into other words than CLIP's.
 Lesson: lessons/02_bpe.md.
 """
