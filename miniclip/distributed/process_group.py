@@ -1,12 +1,12 @@
 """How the processes (ranks) of one run start, agree and stop together.
 
-A rank that stops alone leaves the others waiting in a collective until its timeout. So an error before the
-first step, or a signal during the run, is sent to all ranks, and all stop at the same step. Python
-objects are sent through a second group (gloo), whose timeout is a day, because ranks wait there for
-an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s (docs/data.md).
-Left out: starting and restarting processes, which torchrun does. Give it a new store for each
-attempt: by default the attempts share one, and the keys of the previous attempt made two in five
-restarts hang (torch 2.13, ranks killed at random times).
+A rank that stops alone leaves the others waiting in a collective until its timeout. So an error
+before the first step, or a signal during the run, is sent to all ranks, and all stop at the same
+step. Python objects are sent through a second group (gloo), whose timeout is a day, because ranks
+wait there for an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s
+(docs/data.md). Left out: starting and restarting processes, which torchrun does. Give it a new
+store for each attempt: by default the attempts share one, and the keys of the previous attempt made
+two in five restarts hang (torch 2.13, ranks killed at random times).
 
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nproc-per-node 8 --max-restarts 3 train.py ...
 """
