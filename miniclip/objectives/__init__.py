@@ -1,10 +1,11 @@
-"""What the paper compared its objective with (CLIP, figure 2): one class a file, one line a table.
+"""CLIP's objective, those it was compared with (CLIP, figure 2), and more: one class a file.
 
-Each class is a picture tower and what learns it from captions; the data and the vocabulary are the
-same for all, and so is the tower, but that captioning and masked words read its last grid. Its docstring gives the lower bound of the
-loss on a batch. Reading order: contrastive.py, contrastive_bow.py and sigmoid.py have a space that
-pictures and texts share. predictive.py is what the others have in common: they predict the caption from
-the picture. bag_of_words.py, ngrams.py, captioning.py and masked_words.py follow.
+Each class is a picture tower and what trains it on captions; the data and the vocabulary are the same
+for all, and so is the tower, but that captioning and masked words read its last grid. The docstring of
+a class gives the lower bound of the loss on a batch. Reading order: contrastive.py, contrastive_bow.py
+and sigmoid.py have a space that pictures and texts share. predictive.py is what the others have in
+common: they predict the caption from the picture. bag_of_words.py, ngrams.py, captioning.py and
+masked_words.py follow.
 
 A word means here a token of the vocabulary: a whole word where it is frequent, else a piece of one.
 """

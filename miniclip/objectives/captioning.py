@@ -1,4 +1,4 @@
-"""Predict the caption word by word from the picture (VirTex: Desai and Johnson 2021)."""
+"""Predict the caption word by word from the picture (VirTex: Desai and Johnson 2020)."""
 
 import torch
 from einops import rearrange

@@ -9,7 +9,8 @@ the pictures of two sites that it never saw, among 100 fixed classes; these are 
 settings are chosen, never Font Awesome. A point of a curve is a training of its own, so that each
 has a whole schedule. Trainings have one thread each, and as many run side by side as there are
 cores. Each finished one is at once a line of runs.jsonl in the folder --results; stopped and started
-again, the race goes on.
+again, the race goes on. Only what the file lacks is trained: of what is committed, nothing, so to train
+it again, name another folder.
 
 All have the icons' recipe but for the learning rate, which is chosen for each (RATES). Left out:
 choosing anything else for each objective.

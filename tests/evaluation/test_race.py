@@ -1,5 +1,6 @@
 """The report of the race: how curves are compared, and what each part shows."""
 
+import contextlib
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from miniclip.evaluation.report import plots
 from miniclip.evaluation.report import race as report
 from miniclip.objectives import OBJECTIVES, race
 
@@ -183,3 +185,20 @@ def test_the_parts_take_at_most_as_long_as_promised():
     for part, minutes in (("race", 90), *((part, 45) for part in report.TITLES if part != "race")):
         trainings = [how for runs in race.plan(part).values() for how in runs]
         assert sum(map(race.expected_s, trainings)) / 2 < 60 * minutes, part
+
+
+def test_the_figure_has_a_curve_for_each_objective_also_for_more_than_there_are(
+    tmp_path, monkeypatch
+):
+    axes, shown = plots._axes, []
+
+    @contextlib.contextmanager
+    def noted(path):
+        with axes(path) as axis:
+            yield axis
+            shown.extend(axis.get_legend_handles_labels()[1])
+
+    monkeypatch.setattr(plots, "_axes", noted)
+    curves = {f"objective {k}": np.full((4, 3), k / 20) for k in range(len(OBJECTIVES) + 10)}
+    plots.draw_race(PAIRS, curves, tmp_path / "race.png")
+    assert shown == [*curves], f"{len(shown)} of {len(curves)} objectives are in the figure"

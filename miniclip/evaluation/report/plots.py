@@ -4,7 +4,7 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
-from itertools import cycle, zip_longest
+from itertools import cycle, product, zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -169,10 +169,11 @@ def draw_scaling(panels, path):
 def draw_race(pairs, curves, path):
     """Figure 2: curves {objective: accuracy (points, seeds)} over `pairs`, (points,)."""
     with _axes(path) as axis:
-        for (name, accuracy), colour in zip(curves.items(), (*COLOURS, BLACK)):
+        styles = product(("o-", "s--"), (*COLOURS, BLACK))
+        for (name, accuracy), (fmt, colour) in zip(curves.items(), cycle(styles)):
             mean = accuracy.mean(1)
             ends = np.abs((accuracy.min(1), accuracy.max(1)) - mean)
-            axis.errorbar(pairs, mean, ends, fmt="o-", color=colour, ms=4, capsize=2, label=name)
+            axis.errorbar(pairs, mean, ends, fmt=fmt, color=colour, ms=4, capsize=2, label=name)
         axis.set(xscale="log", xlabel="pairs processed", ylabel="zero-shot top-1")
         axis.set_xticks(pairs, [f"{n:,}" for n in pairs])
         axis.minorticks_off()
