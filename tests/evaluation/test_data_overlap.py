@@ -287,9 +287,11 @@ def test_changes_draw_their_sizes_places_and_qualities_from_the_whole_range():
     "end, colours",
     [
         # 51 is .2 of 255: .2^.8 * .8 = .22076, 56; white is .8, 204; grey is .299 * 56 + .701 * 204
-        (0, [(56, 56, 56), (96, 185, 185)]),
+        # 102 and 153 become 98 and 135, whose grey is 124: 124 - .6 * 26, 124 + .6 * 11
+        (0, [(56, 56, 56), (96, 185, 185), (108, 131, 131)]),
         # .2^1.25 * 1.15 = .15382, 39; white is clipped, 255; grey is .299 * 39 + .701 * 255
-        (1, [(39, 39, 39), (0, 255, 255)]),
+        # 102 and 153 become 93 and 154, whose grey is 136: 136 - 1.4 * 43, 136 + 1.4 * 18
+        (1, [(39, 39, 39), (0, 255, 255), (76, 161, 161)]),
     ],
 )
 def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
@@ -297,7 +299,7 @@ def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
         def uniform(self, low, high, n=None):
             return np.full(n, (low, high)[end]) if n else (low, high)[end]
 
-    for pixel, want in zip([(51, 51, 51), (51, 255, 255)], colours):
+    for pixel, want in zip([(51, 51, 51), (51, 255, 255), (102, 153, 153)], colours):
         found = recoloured(Image.new("RGB", (2, 2), pixel), Ends())
         assert found.getpixel((0, 0)) == pytest.approx(want, abs=1)
 
