@@ -87,6 +87,34 @@ def test_answers_are_right_by_any_name_and_centred_ones_need_no_frequent_name():
     assert found["centred"] == "1" * len(held)
 
 
+@pytest.mark.parametrize("options", [{"seed": 3}, {"seed": 3, "pairs": "as many"}])
+def test_a_training_has_its_options_and_is_tested_with_the_pairs_that_it_was_trained_on(
+    tmp_path, monkeypatch, options
+):
+    asked, tested = [], []
+    pairs = Icons(held_out_sites=("fluent",), drawn=drawn())
+    everything = len(pairs.splits["train"])
+    monkeypatch.setattr(race, "Icons", lambda held_out_sites: pairs)
+    monkeypatch.setattr(race, "chosen_pairs", lambda *_: 5)
+    monkeypatch.setattr(race.train, "main", lambda flags: asked.extend(flags))
+    model = types.SimpleNamespace(shared_space=True)
+    monkeypatch.setattr(race, "load", lambda path: (model, None, None))
+    monkeypatch.setattr(race, "FeatureCache", lambda *_: None)
+
+    def answers(features, pairs, names):
+        tested.append((len(pairs.splits["train"]), len(names)))
+        return {}
+
+    monkeypatch.setattr(race, "answers", answers)
+    race.compete(options, tmp_path)
+    flags = dict(zip(asked[:-1:2], asked[1:-1:2]))
+    assert flags["--seed"] == "3" and asked[-1] == "--resume"
+    assert flags.get("--pairs") == ("5" if "pairs" in options else None)
+    trained_on = 5 if "pairs" in options else everything
+    assert tested == [(trained_on, min(race.CLASSES, len(NAMES))), (trained_on, len(NAMES))]
+    assert set(json.loads((tmp_path / "found.json").read_text())) == {"cpu_s", "race", "all names"}
+
+
 def test_figures_without_all_trainings_are_refused(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         race.main(["--figures", "--ablation", "projection", "--results", str(tmp_path)])
