@@ -86,7 +86,10 @@ def planted(factor, ms=1.0):
 def test_time_a_pair_leaves_out_what_is_done_once():
     points = report.by_points(planted(1, 0.7))
     assert [*points] == [25_600, 51_200, 102_400, 204_800]
-    assert report.ms_a_pair(points) == pytest.approx(0.7)
+    for _ in range(3):  # of four lengths, three and two
+        assert report.ms_a_pair(points) == pytest.approx(0.7)
+        last, points = points, dict([*points.items()][1:])
+    points = last
     points[204_800][1][1]["cpu_s"] = None
     assert report.ms_a_pair(points) is None
 
@@ -179,6 +182,12 @@ def test_the_plan_of_an_ablation_differs_in_one_thing(part, may_change):
             assert changed(ours, theirs) <= may_change, (name, changed(ours, theirs))
     pairs = {how["steps"] * how["batch_size"] for runs in entries.values() for how in runs}
     assert len(pairs) == 1, f"{part} compares different numbers of pairs: {pairs}"
+
+
+def test_a_batch_four_times_as_large_has_a_fourth_of_the_steps_and_twice_the_rate():
+    small, large = (race.of_batch("sigmoid", n * race.BATCH, 100) for n in (1, 4))
+    assert (small["steps"], large["steps"]) == (100, 25)
+    assert large["lr"] == pytest.approx(2 * small["lr"]) and small["lr"] == race.rate("sigmoid")
 
 
 def test_the_parts_take_at_most_as_long_as_promised():
