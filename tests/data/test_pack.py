@@ -18,6 +18,7 @@ from miniclip.benchmarks import __main__ as benchmark
 from miniclip.benchmarks.loader import photograph
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
+from miniclip.data.dataset import printable
 from miniclip.data.shards import pack as pack_module
 from miniclip.data.shards.pack import encoded, pack, sample
 from miniclip.data.transforms import training_crop
@@ -182,7 +183,7 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
         f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data {out}",
         "left out 1: b.png (not a picture that can be read)",
     ]
-    for path, name in (("00000.tar", "00000.tar"), (None, out)):
+    for path, name in (("00000.tar", "00000.tar"), (None, printable(out))):
         error = mock.Mock(side_effect=OSError(28, "No space left on device", path))
         with mock.patch.object(pack_module, "pack", error), pytest.raises(SystemExit):
             main(["pack", str(tmp_path), out])

@@ -11,6 +11,7 @@ from PIL import Image
 
 import miniclip
 from miniclip.common import UserError
+from miniclip.data.dataset import printable
 from miniclip.search import build as build_file
 from miniclip.search import encode
 from miniclip.search.build import build, count_skipped, main, scan
@@ -178,7 +179,7 @@ def test_the_command_says_what_is_in_the_index_and_how_large_it_is(
     monkeypatch.setattr(build_file, "time", types.SimpleNamespace(monotonic=lambda: next(times)))
     out = said(main, [tmp_path, "--checkpoint", checkpoint], capsys).splitlines()
     assert out == [
-        f"1,234 pictures in {tmp_path}/.miniclip (2.6 MB): 1,200 read, 34 unchanged, 5 forgotten, "
+        f"1,234 pictures in {printable(tmp_path / '.miniclip')} (2.6 MB): 1,200 read, 34 unchanged, 5 forgotten, "
         "in 2.2 s",
         "skipped: 1 not a picture by its name; left out 1: a.txt (not a picture by its name)",
     ]
@@ -286,10 +287,11 @@ def test_what_is_wrong_is_one_sentence(checkpoint, encoder, tmp_path, capsys, mo
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     before = (tmp_path / "i/index.npz").read_bytes()
     error = refused(tmp_path / "in", "--index", tmp_path / "i", model=other)
-    assert checkpoint in error and other in error, "both models must be named"
+    both = printable(checkpoint) in error and printable(other) in error
+    assert both, "both models must be named"
     fill(tmp_path / "in 2", 3)
     error = refused(tmp_path / "in 2", "--index", tmp_path / "i")
-    assert f"holds the index of {tmp_path / 'in'};" in error
+    assert f"holds the index of {printable(tmp_path / 'in')};" in error
     assert (tmp_path / "i/index.npz").read_bytes() == before
 
     def denied(path, *a, **how):

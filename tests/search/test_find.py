@@ -11,6 +11,7 @@ from torch.nn import functional as F
 import eval as evaluation
 import miniclip
 from miniclip.common import UserError
+from miniclip.data.dataset import printable
 from miniclip.evaluation.report import plots
 from miniclip.search import build, find
 from miniclip.search.__main__ import COMMANDS
@@ -176,7 +177,7 @@ def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):
     assert "at least 1" in refusal(main, ["cup", root, "-k", 0], capsys)
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     error = refusal(main, ["cup", root, "--checkpoint", other], capsys)
-    assert checkpoint in error and other in error
+    assert printable(checkpoint) in error and printable(other) in error
     (tmp_path / "a folder.png").mkdir()
     for name, why in (("g.xyz", "Format 'xyz' is not supported"), ("a folder.png", "Is a dir")):
         error = refusal(main, ["cup", root, "--grid", tmp_path / name], capsys)
@@ -189,7 +190,7 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     said(build.main, [tmp_path / "in", "--checkpoint", checkpoint], capsys)
     (tmp_path / "model.pt").rename(tmp_path / "moved.pt")
     error = refusal(main, ["cup", tmp_path / "in"], capsys)
-    assert f"no longer in {checkpoint}; give --checkpoint" in error
+    assert f"no longer in {printable(checkpoint)}; give --checkpoint" in error
     out = said(main, ["cup", tmp_path / "in", "--checkpoint", tmp_path / "moved.pt"], capsys)
     assert "3 pictures: " in out
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
