@@ -1,4 +1,7 @@
-"""15  How many labels is the name worth?  Read lessons/15_probes.md, then make this file green."""
+"""15  How many labels is the name worth?  Read lessons/15_probes.md, then make this file green.
+
+It is the first crossing of ex13_2_reached.py again. Here the curve is a dict, in any order of k.
+"""
 
 import math
 
