@@ -18,8 +18,8 @@ HINT = (
 def choose_queries(counts, pairs, names, min_count, min_pmi):
     """The queries, list of str, the rarest first: by the number of pairs, then by the alphabet.
 
-    A bigram's pointwise mutual information is log2 of how many times more pairs it is in than if
-    its words were independent of each other.
+    A bigram's pointwise mutual information is log2 of the pairs that it is in, over the pairs that
+    would have both its words if these were independent of each other.
     """
     # counts: {key: pairs that it is in}, the keys words, bigrams and names ("a b" is a bigram);
     # pairs: how many there are; names: keys that are queries however rare and of however little

@@ -102,8 +102,8 @@ def capped(rows, cap):
 def choose_queries(counts, pairs, names, min_count, min_pmi):
     """The queries, list of str, the rarest first: by the number of pairs, then by the alphabet.
 
-    A bigram's pointwise mutual information is log2 of how many times more pairs it is in than if
-    its words were independent of each other.
+    A bigram's pointwise mutual information is log2 of the pairs that it is in, over the pairs that
+    would have both its words if these were independent of each other.
     """
 
     def is_query(key):
