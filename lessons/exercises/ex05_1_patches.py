@@ -11,9 +11,9 @@ and which one patch? The weights must have the same order of numbers."""
 
 
 def embed_patches(images, weight):
-    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
+    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, patches, D).
 
-    L = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
+    patches = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
     the C P^2 numbers of a patch times one (C P^2, D) matrix. H and W must be multiples of P.
     """
     raise NotImplementedError  # about 3 lines
@@ -32,7 +32,8 @@ def test_it_is_a_convolution_whose_stride_is_its_size(patch, rows, columns, seed
     weight = randn(4, 3, patch, patch, seed=seed + 1)
     want = F.conv2d(images, weight, stride=patch).flatten(2).transpose(1, 2)
     found = embed_patches(images, weight)
-    assert found.shape == want.shape, f"{tuple(found.shape)}, but (N, L, D) is {tuple(want.shape)}"
+    shape = tuple(want.shape)
+    assert found.shape == shape, f"{tuple(found.shape)}, but (N, patches, D) is {shape}"
     error = (found - want).abs().max()
     assert error < 1e-9, f"away from the convolution by {error:.1e}: is a patch's order (C, P, P)?"
 

@@ -19,9 +19,9 @@ from miniclip.model.transformer import Transformer
 
 
 def embed_patches(images, weight):
-    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, L, D).
+    """Cut pictures into squares and project each: (N, C, H, W), (D, C, P, P) -> (N, patches, D).
 
-    L = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
+    patches = (H/P)(W/P), row by row. The same as a convolution of stride P, written as a matrix product:
     the C P^2 numbers of a patch times one (C P^2, D) matrix. H and W must be multiples of P.
     """
     patch = weight.shape[-1]
