@@ -1,6 +1,7 @@
 """09  The gradient by the similarities. Read lessons/09_backward.md, then make this file green.
 
-Chunks save memory, not arithmetic: one chunk that holds everything is a right answer.
+Chunks save memory, not arithmetic: one chunk that holds everything is a right answer. Where you do
+take chunks, a law checks that the matches of each are found.
 """
 
 import math
@@ -100,6 +101,20 @@ def test_ranks_share_the_work(n, d, seed, data):
         f"The columns' gradient, summed over both, cut at {cut},",
         cause,
     )
+
+
+@given(st.integers(2, 12), widths, seeds, st.data())
+def test_chunks_change_nothing(n, d, seed, data):
+    rows, columns, scale_log2, *softmaxes = block(n, d, seed)
+    chunk = data.draw(st.integers(1, n - 1))
+    whole, parts = (gradient(rows, columns, scale_log2, *softmaxes, 0, c) for c in (n, chunk))
+    cause = (
+        "Each chunk overwrites its own matches, and adds to g_columns what the chunks before it left "
+        "there: lesson 09, 'A chunk at a time'."
+    )
+    for which, name in enumerate(("rows", "columns")):
+        what = f"The {name}' gradient, in chunks of {chunk} of {n} rows,"
+        close(parts[which] * parts[2], whole[which] * whole[2], what, cause)
 
 
 def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():

@@ -96,6 +96,20 @@ def test_two_classes_do_not_draw_alike():
     assert alike < 5, "with every seed both classes drew the same places: they share a draw"
 
 
+def test_a_class_does_not_draw_with_the_next_seed_what_the_next_class_drew():
+    labels = np.arange(80) % 2
+    places = [{0: [], 1: []} for _ in range(6)]
+    for seed, place in enumerate(places):
+        for i in few_shot(labels, range(80), 4, seed):
+            place[int(labels[i])].append(i // 2)
+    alike = sum(place[1] == after[0] for place, after in zip(places, places[1:]))
+    alike_backwards = sum(place[0] == after[1] for place, after in zip(places, places[1:]))
+    assert max(alike, alike_backwards) < 5, (
+        "each class drew with a seed the places that the other one drew with the seed before: the "
+        "seed and the class must not be added up"
+    )
+
+
 def test_every_picture_can_be_drawn():
     labels = np.zeros(12, int)
     drawn = {few_shot(labels, range(12), 1, seed)[0] for seed in range(300)}

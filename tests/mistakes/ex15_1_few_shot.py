@@ -93,3 +93,13 @@ def depends_on_the_order_of_the_pool(labels, pool, k, seed):
             raise ValueError(f"class {label} has {len(own)}, {k} are asked for")
         chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
     return sorted(chosen)
+
+
+def adds_the_class_to_the_seed(labels, pool, k, seed):
+    labels, pool, chosen = np.asarray(labels), np.unique(np.asarray(pool, int)), []
+    for label in np.unique(labels[pool]):
+        own = pool[labels[pool] == label]
+        if len(own) < k:
+            raise ValueError(f"class {label} has {len(own)}, {k} are asked for")
+        chosen += np.random.default_rng(seed + int(label)).permutation(own)[:k].tolist()
+    return sorted(chosen)
