@@ -1,9 +1,9 @@
 """The objective: classify each image's text and each text's image in a batch (CLIP, figure 3).
 
 `clip_loss` is the paper's figure 3, five lines that hold N x N tensors. `contrastive_loss` has the
-same value and gradients, with a chunk of rows at a time (kernels/). Over many ranks its gradients are those that
-DDP's average turns into the batch's. Left out: other objectives, and the clamp of the scale, which
-train.py applies after each step.
+same value and gradients, with a chunk of rows at a time (kernels/). Over many ranks its gradients
+are those that DDP's average turns into the batch's. Left out: other objectives, and the clamp of
+the scale, which train.py applies after each step.
 Lesson: lessons/06_loss.md.
 """
 

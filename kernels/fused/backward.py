@@ -33,8 +33,8 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
     # 1. the forward pass's tile, in bits
     i, j, r, c = tile_index(M, N, BM, BN)
     s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(SCALE_LOG2)
-    # 2. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf makes
-    # it 0. In columns beyond N, S is 0 and a row's lse may be negative: the limit of 1 bit keeps that finite
+    # 2. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf
+    # makes it 0. In columns beyond N, S is 0 and a row's lse may be negative: limited to 1 bit
     lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
     lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
     bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)

@@ -1,10 +1,11 @@
 """The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
 Each program of `sums_kernel` computes one tile of similarities, takes exponentials in registers and
-adds them up twice, over its rows and over its columns. It writes BM + BN numbers. They are added in a
-fixed order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes again the rows for
-which the fixed shift was not accurate (softmax.py). It is always launched and returns at once where
-no row is flagged, so the host need not wait for the flags. Left out: the losses (softmax.py).
+adds them up twice, over its rows and over its columns. It writes BM + BN numbers. They are added in
+a fixed order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes
+again the rows for which the fixed shift was not accurate (softmax.py). It is always launched and
+returns at once where no row is flagged, so the host need not wait for the flags. Left out: the
+losses (softmax.py).
 """
 
 import triton

@@ -1,8 +1,9 @@
 """The text tower: a causal Transformer, read at its end token (CLIP, section 2.4).
 
 Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end token -> E numbers.
-It is causal so that it could start from a language model, or a language-modelling loss be added (the
-paper's reasons). So of a text only the end token has read all, and the padding behind it changes nothing.
+It is causal so that it could start from a language model, or a language-modelling loss be added
+(the paper's reasons). So of a text only the end token has read all, and the padding behind it
+changes nothing.
 Left out: the half-precision, stochastically rounded text weights of the paper's training run.
 Lesson: lessons/03_text.md.
 """
