@@ -1,10 +1,10 @@
 """Text to words, before any byte is merged (CLIP, section 2.4; details from the released code).
 
 Captions from the web can be mis-decoded (`donâ€™t`), escaped twice (`&amp;lt;`) or full of line
-breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white space and lower-
-cases. Then it splits text into words that are merged separately: English endings ('s, 'll), runs of
-letters, single digits, runs of anything else. White space is dropped, so "it's 12" comes back as
-"it 's 1 2". Left out: Unicode normalization beyond ftfy's.
+breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white space and
+lower-cases. Then it splits text into words that are merged separately: English endings ('s, 'll),
+runs of letters, single digits, runs of anything else. White space is dropped, so "it's 12" comes
+back as "it 's 1 2". Left out: Unicode normalization beyond ftfy's.
 Lesson: lessons/02_bpe.md.
 """
 

@@ -13,9 +13,9 @@ class Predictive(nn.Module):
     """CLIP's picture tower, and something that predicts words from it.
 
     The loss of a pair is -log p(caption | picture) or that of the caption's words, and the score of
-    a name is the same without the sign. So the loss of a batch is a mean over its pairs, and micro-
-    batches are exact but for batch norm, and for which words masked_words masks. config: that of
-    CLIP, whose picture tower has the same first weights for the same seed. A subclass defines
+    a name is the same without the sign. So the loss of a batch is a mean over its pairs, and
+    micro-batches are exact but for batch norm, and for which words masked_words masks. config: that
+    of CLIP, whose picture tower has the same first weights for the same seed. A subclass defines
     build, encode_image and pair_losses.
     """
 
