@@ -116,6 +116,7 @@ def test_it_has_a_hint_of_one_or_two_sentences(path):
     assert len(hints) == 1 and hints[0].endswith((".", "?")) and len(hints[0].split()) >= 8
 
 
+@pytest.mark.slow
 def test_a_second_failure_gives_the_hint(tmp_path):
     option = "\ndef pytest_addoption(parser):\n    parser.addoption('--answer', action='append')\n"
     conftest = (HERE.parent / "lessons/exercises/conftest.py").read_text() + option
