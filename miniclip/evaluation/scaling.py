@@ -10,7 +10,7 @@ not repeated. The report and its figures go to the same folder.
 - Scaling: four model sizes on all pictures, four numbers of pictures, and four numbers of sites with
   the same number of pictures, all for the same number of steps.
 - Effective robustness: classifiers trained on one site's labels (supervised_baseline.py), tested at
-  home and on the site held out, beside zero-shot models that saw neither site.
+  home and on the site held out, beside zero-shot models that were trained on neither site.
 
 Contrastive runs are those of train.py, so this needs a checkout. Left out: several seeds.
 """

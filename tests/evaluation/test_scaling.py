@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,14 +15,16 @@ from miniclip.cost.flop import flop_per_pair
 from miniclip.data.icons import render
 from miniclip.data.icons.dataset import TEST, Icons
 from miniclip.evaluation import scaling
+from miniclip.evaluation import supervised_baseline as supervised
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.report.scaling import power_law, write_robustness, write_scaling
-from miniclip.evaluation.unseen_site import ink
+from miniclip.evaluation.unseen_site import ink, labelled
 from miniclip.model.clip import MODELS
 from miniclip.training import checkpoint
 from tests.evaluation.fake_icons import NAMES, STYLES, drawn
 from tests.evaluation.fakes import Written, cells, row
 
+ROOT = Path(__file__).parents[2]
 PARTS = scaling.plan(TEST)
 RUNS = list(dict.fromkeys(run for runs in PARTS.values() for run in runs))
 
@@ -408,3 +412,23 @@ def test_the_whole_study_with_one_step_a_run(icons, tmp_path, monkeypatch):
     assert len(lines) == len(runs) and all(line["run"]["steps"] <= 1 for line in lines)
     assert json.dumps(lines).count("zero-shot") >= len(scaling.HOMES)
     assert (tmp_path / "results/report.md").exists()
+
+
+@pytest.mark.slow
+def test_the_copies_between_sets_are_those_of_the_docs():
+    table = re.compile(r"^\| (\w+), (home|Font Awesome) \| (\d+) \| (\d+) \| (\d+) \|$", re.M)
+    told = table.findall((ROOT / "docs/unseen_site.md").read_text())
+    assert len(told) == len(scaling.HOMES) * len(supervised.TESTS)
+    pairs = Icons()
+    (nine,) = [run.sites for run in scaling.plan(TEST)["without the homes"]]
+    known = []
+    for sites in (nine, ("material",)):
+        trained_on = Icons(sites, TEST, (pairs.owned, pairs.inks))
+        known.append(ink(trained_on, trained_on.splits["train"])[0])
+    for site, where, *numbers in told:
+        home = supervised.Home(pairs, site, *scaling.HOMES[site])
+        split = "home" if where == "home" else "heldout_site"
+        tests = ink(home, labelled(home, split, home.tested_names)[0])[0]
+        near = [int(((tests @ some.T).amax(1) >= 0.98).sum()) for some in known]
+        for want, found in zip(map(int, numbers), (len(tests), *near)):
+            assert abs(found - want) <= 2, f"{site}, {where}: {found}, and not {want}"  # FreeType's

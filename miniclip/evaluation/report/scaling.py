@@ -106,7 +106,8 @@ def write_robustness(report, parts, homes, away):
             f"{site} at home, {away} as the shift, over the same classes. The line is fitted to the "
             "supervised towers, of four sizes, the smallest also trained for fewer steps; effective "
             "robustness is the height above it (figure 13). The "
-            "zero-shot models saw neither site; the last of them is the one in the table.",
+            "zero-shot models were trained on neither site, but some of their pictures are near copies "
+            "(docs/unseen_site.md); the last of them is the one in the table.",
             plots.draw_shift,
             {
                 "supervised towers": [point(f) for f in labels.values()],
