@@ -1,7 +1,7 @@
 """18  The weights between two models.  Read lessons/18_finetuning.md, then make this file green.
 
 A state dict holds weights, the averages of batch norms, and their counters of batches, which are
-whole numbers. torch.lerp(a, b, alpha) is exact at both ends, and where a and b are the same.
+whole numbers.
 """
 
 import copy
@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.weights.average:interpolate"
-HINT = (
-    "Go through the tensors by their kind: which of them are whole numbers, and which formula for the "
-    "others gives both ends exactly?"
-)
+HINT = """Go through the tensors by their kind: which of them are whole numbers? For the others,
+torch.lerp(a, b, alpha) is exact at both ends, and where a and b are the same."""
 
 
 def interpolate(start, tuned, alpha):
