@@ -97,7 +97,11 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     assert set(heldout) >= {"R@1", "R@5", "R@10", "median_rank", "n", "gallery"}
 
 
-@pytest.mark.parametrize("more", [(), ("--half-moments", "--micro-batch", 3)])
+@pytest.mark.parametrize(
+    "more",
+    [(), pytest.param(("--half-moments", "--micro-batch", 3), marks=pytest.mark.slow)],
+    ids=["plain", "half moments and micro-batches"],
+)
 def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     more, pairs_csv, tmp_path, monkeypatch
 ):

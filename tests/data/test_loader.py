@@ -227,6 +227,7 @@ def test_a_workers_death_is_an_error():
         epoch(Noise(deadly=range(23)), workers=1)
 
 
+@pytest.mark.slow
 def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
     script = tmp_path / "killed.py"
     script.write_text(
