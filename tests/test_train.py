@@ -115,6 +115,7 @@ def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     assert steps == sorted(set(steps)) and steps[-1] == 12
 
 
+@pytest.mark.slow
 def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, monkeypatch):
     """So a checkpoint holds no random state."""
     real, states = train.contrastive_loss, []
@@ -318,6 +319,7 @@ def test_a_full_disk_ends_the_run_in_one_sentence(pairs_csv, tmp_path, monkeypat
     assert final(tmp_path / "run")["step"] == 2
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_not_keep_the_checkpoint_in_memory(pairs_csv, tmp_path, monkeypatch):
     """Fails where main holds what it loaded: a second copy of all weights."""
     run(pairs_csv, tmp_path / "run", "--minutes", 0.001)
@@ -405,7 +407,9 @@ def test_a_card_that_only_emulates_bf16_trains_in_fp16(capability, precision, mo
     assert args.precision == precision
 
 
-@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+@pytest.mark.parametrize(
+    "precision", ["fp32", "bf16", pytest.param("fp16", marks=pytest.mark.slow)]
+)
 def test_a_precision_that_the_cpu_emulates_prints_a_warning(
     precision, pairs_csv, tmp_path, monkeypatch, capsys
 ):

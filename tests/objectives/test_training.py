@@ -200,6 +200,7 @@ def test_a_run_of_before_there_was_a_choice_goes_on_as_contrastive(pairs_csv, tm
     assert after["step"] == 2 and after["options"]["objective"] == "contrastive"
 
 
+@pytest.mark.slow
 def test_a_projection_by_an_mlp_is_trained_loaded_and_frozen_with_its_tower(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--steps", 2, "--projection", "mlp") == 0
     path = tmp_path / "run/checkpoint.pt"

@@ -44,6 +44,7 @@ for step in range(10**9):
 """
 
 
+@pytest.mark.slow
 def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_path):
     path = tmp_path / "c.pt"
     for pause in (0.0, 0.003, 0.007):
