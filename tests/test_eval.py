@@ -69,6 +69,7 @@ def labelled(tmp_path_factory):
     return root
 
 
+@pytest.mark.slow
 def test_own_classes_and_shifts_go_through_every_task(run, labelled, tmp_path, capsys):
     """One command on a labelled folder: each part writes its numbers, with n and interval."""
     (tmp_path / "templates.txt").write_text("{}\nthe colour {}\n")

@@ -83,6 +83,7 @@ def reports(*arguments):
     return found
 
 
+@pytest.mark.slow
 def test_a_blank_in_a_kernel_is_still_to_do():
     """In Triton's interpreter, which wraps NotImplementedError into an error of its own."""
     pytest.importorskip("triton")

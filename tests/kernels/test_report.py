@@ -176,7 +176,7 @@ def run(*arguments):
     return subprocess.run(command, capture_output=True, text=True, env=environment)
 
 
-@pytest.mark.parametrize("arch", [80, 90])
+@pytest.mark.parametrize("arch", [pytest.param(80, marks=pytest.mark.slow), 90])
 def test_a_kernel_is_compiled_once_whatever_the_batch(arch):
     """Without TRITON_INTERPRET: on a GPU each variant is compiled when it is first met."""
     environment = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}

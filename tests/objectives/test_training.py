@@ -17,7 +17,7 @@ from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface, save_openclip
 
 APART = [name for name, kind in OBJECTIVES.items() if not kind.shared_space]
-FAST = "contrastive", "sigmoid", "ngrams", "masked_words"
+FAST = "contrastive", "sigmoid", "ngrams"
 COLOURS = ("red", "green", "blue", "yellow", "purple", "orange", "pink", "brown")
 
 
