@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-ANSWER = "miniclip.evaluation.report.race:reached"
+ANSWER = "miniclip.evaluation.crossing:reached"
 HINT = """Find the first point that is high enough. Between it and the point before, the accuracy is
 linear in the logarithm of pairs: which power of their ratio is that?"""
 

@@ -14,6 +14,7 @@ import warnings
 import numpy as np
 
 from miniclip.common import UserError
+from miniclip.evaluation.crossing import reached
 
 # the search over strengths 10^x (appendix A.3)
 EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # x it begins with
@@ -152,9 +153,4 @@ def shots_worth(curve, zero_shot):
     smallest number is enough, it is that number. curve: {k: mean accuracy}.
     """
     shots = sorted(curve)
-    if curve[shots[0]] >= zero_shot:
-        return float(shots[0])
-    for a, b in zip(shots, shots[1:]):
-        if curve[b] >= zero_shot:
-            return float(a * (b / a) ** ((zero_shot - curve[a]) / (curve[b] - curve[a])))
-    return None
+    return reached(shots, [curve[k] for k in shots], zero_shot)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from miniclip.evaluation.report.race import reached as _right
+from miniclip.evaluation.crossing import reached as _right
 
 
 def linear_in_pairs(pairs, accuracy, target):

@@ -8,6 +8,7 @@ import numpy as np
 
 from miniclip.common import write_json
 from miniclip.evaluation.confidence import interval, resamples
+from miniclip.evaluation.crossing import reached
 from miniclip.evaluation.report import plots
 from miniclip.evaluation.report.writer import Report
 
@@ -36,19 +37,6 @@ def difference(a, b):
     draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
     low, high = np.quantile(draws, (0.025, 0.975))
     return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
-
-
-def reached(pairs, accuracy, target):
-    """After how many pairs a curve first has the accuracy `target`, by straight lines over the
-    logarithm of pairs; None where it never has, the first point where it begins above."""
-    if accuracy[0] >= target:
-        return float(pairs[0])
-    for k in range(1, len(pairs)):
-        if accuracy[k] >= target:
-            low, high = accuracy[k - 1], accuracy[k]
-            part = (target - low) / (high - low)
-            return float(pairs[k - 1] * (pairs[k] / pairs[k - 1]) ** part)
-    return None
 
 
 def times_fewer(pairs, accuracy, base):
