@@ -86,22 +86,25 @@ def test_how_the_other_pictures_are_classed_does_not_change_the_shots_of_a_class
         assert one == other, f"class 3 is the same, the others became one: {one} and {other}"
 
 
-def test_two_classes_do_not_draw_alike():
-    labels = np.arange(80) % 2  # pictures 2 j and 2 j + 1 are the j-th of their classes
-    places = [{0: [], 1: []} for _ in range(5)]
+def drawn_places(seeds):
+    """For each seed, which places of each class were drawn: pictures 2 j and 2 j + 1 are the j-th of
+    their classes."""
+    labels = np.arange(80) % 2
+    places = [{0: [], 1: []} for _ in range(seeds)]
     for seed, place in enumerate(places):
         for i in few_shot(labels, range(80), 4, seed):
             place[int(labels[i])].append(i // 2)
+    return places
+
+
+def test_two_classes_do_not_draw_alike():
+    places = drawn_places(5)
     alike = sum(place[0] == place[1] for place in places)
     assert alike < 5, "with every seed both classes drew the same places: they share a draw"
 
 
 def test_a_class_does_not_draw_with_the_next_seed_what_the_next_class_drew():
-    labels = np.arange(80) % 2
-    places = [{0: [], 1: []} for _ in range(6)]
-    for seed, place in enumerate(places):
-        for i in few_shot(labels, range(80), 4, seed):
-            place[int(labels[i])].append(i // 2)
+    places = drawn_places(6)
     alike = sum(place[1] == after[0] for place, after in zip(places, places[1:]))
     alike_backwards = sum(place[0] == after[1] for place, after in zip(places, places[1:]))
     assert max(alike, alike_backwards) < 5, (

@@ -86,10 +86,9 @@ def planted(factor, ms=1.0):
 def test_time_a_pair_leaves_out_what_is_done_once():
     points = report.by_points(planted(1, 0.7))
     assert [*points] == [25_600, 51_200, 102_400, 204_800]
-    for _ in range(3):  # of four lengths, three and two
-        assert report.ms_a_pair(points) == pytest.approx(0.7)
-        last, points = points, dict([*points.items()][1:])
-    points = last
+    for lengths in (4, 3, 2):
+        some = dict([*points.items()][-lengths:])
+        assert report.ms_a_pair(some) == pytest.approx(0.7)
     points[204_800][1][1]["cpu_s"] = None
     assert report.ms_a_pair(points) is None
 

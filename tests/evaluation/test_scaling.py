@@ -420,7 +420,7 @@ def test_the_copies_between_sets_are_those_of_the_docs():
     told = table.findall((ROOT / "docs/unseen_site.md").read_text())
     assert len(told) == len(scaling.HOMES) * len(supervised.TESTS)
     pairs = Icons()
-    (nine,) = [run.sites for run in scaling.plan(TEST)["without the homes"]]
+    (nine,) = [run.sites for run in PARTS["without the homes"]]
     known = []
     for sites in (nine, ("material",)):
         trained_on = Icons(sites, TEST, (pairs.owned, pairs.inks))
@@ -431,4 +431,5 @@ def test_the_copies_between_sets_are_those_of_the_docs():
         tests = ink(home, labelled(home, split, home.tested_names)[0])[0]
         near = [int(((tests @ some.T).amax(1) >= 0.98).sum()) for some in known]
         for want, found in zip(map(int, numbers), (len(tests), *near)):
-            assert abs(found - want) <= 2, f"{site}, {where}: {found}, and not {want}"  # FreeType's
+            # another version of FreeType may draw a picture a little differently
+            assert abs(found - want) <= 2, f"{site}, {where}: {found}, and not {want}"
