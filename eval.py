@@ -16,10 +16,16 @@ the tables. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
 import json
+import signal
 import sys
 import time
 from functools import partial
 from pathlib import Path
+
+if (
+    __name__ == "__main__"
+):  # Ctrl-C during the imports ends quietly; `command` brings the handler back
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
 

@@ -21,6 +21,11 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
+if (
+    __name__ == "__main__"
+):  # Ctrl-C during the imports ends quietly; `command` brings the handler back
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import numpy as np
 import torch
 

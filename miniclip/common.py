@@ -1,7 +1,9 @@
 """What the whole library shares: the exception for users' mistakes, options, devices, files.
 
 A UserError is a mistake of the user: a wrong path, option or file, or a missing package. A command
-prints its sentence and exits with code 2. Any other exception is a bug, and shows its traceback.
+prints its sentence and exits with code 2, as it does for a file that the system refuses to read or
+write. It exits with 130 after Ctrl-C and with 141 when nobody reads its output any more. Any other
+exception is a bug, and shows its traceback.
 """
 
 import argparse
@@ -11,6 +13,9 @@ import json
 import math
 import os
 import platform
+import re
+import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -30,34 +35,81 @@ class Parser(argparse.ArgumentParser):
 
 
 def command(prog):
-    """Decorator of a command's main(argv=None): a UserError prints "prog: error: sentence" and
-    exits with code 2. An empty sentence prints nothing (another rank prints it)."""
+    """Decorator of a command's main(argv=None): it turns what a user can change into one sentence on
+    stderr, "prog: error: sentence", and an exit code.
+
+    2: a UserError, or an OSError (its file and what the system says of it). An empty sentence prints
+    nothing, because another rank prints it. 130: Ctrl-C. 141: what read the output has ended.
+    """
 
     def decorate(main):
         @functools.wraps(main)
         def run(argv=None):
+            if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+            for stream in (sys.stdout, sys.stderr):  # a terminal may lack some characters of names
+                if hasattr(stream, "reconfigure"):
+                    stream.reconfigure(errors="backslashreplace")
             try:
-                return main(argv)
+                code = main(argv)
+                sys.stdout.flush()
+                return code
             except UserError as error:
-                Parser(prog).error(str(error))
+                sentence, code = str(error), 2
+            except KeyboardInterrupt:
+                sentence, code = "stopped by Ctrl-C", 130
+            except BrokenPipeError:
+                sentence, code = "", 141
+            except OSError as error:
+                if error.strerror is None:
+                    raise
+                sentence, code = f"{error.filename or 'the output'}: {error.strerror}", 2
+            _end(prog, sentence, code)
 
         return run
 
     return decorate
 
 
-def number(kind, low=None, above=None):
-    """An argparse type: a finite int or float that is at least `low`, or greater than `above`."""
+def _end(prog, sentence, code):
+    """Print the sentence, unless it is empty, and exit. What cannot be printed is dropped."""
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would flush once more, and print a traceback
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with contextlib.suppress(OSError):
+        if sentence:
+            print(f"{prog}: {'error: ' * (code == 2)}{sentence}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def number(kind, low=None, above=None, high=1e15):
+    """An argparse type: an int or float that is at least `low`, or greater than `above`, and at most
+    `high`."""
     word = "a whole number" if kind is int else "a number"
     bound = "" if low is None else f" of at least {low}"
     bound = bound if above is None else f" above {above}"
-    low, above = (-math.inf if limit is None else limit for limit in (low, above))
+    low, above = -high if low is None else low, -math.inf if above is None else above
 
     def parse(text):
         with contextlib.suppress(ValueError):
-            if low <= (value := kind(text)) < math.inf and value > above:
+            if low <= (value := kind(text)) <= high and value > above:
                 return value
-        raise argparse.ArgumentTypeError(f"must be {word}{bound}, not {text!r}")
+            if value > high:
+                raise argparse.ArgumentTypeError(f"must be at most {high:,g}, not {text[:40]!r}")
+        raise argparse.ArgumentTypeError(f"must be {word}{bound}, not {text[:40]!r}")
+
+    return parse
+
+
+def path(kind=Path):
+    """An argparse type: a path, as a Path or a str, with ~ expanded. It must not be empty."""
+
+    def parse(text):
+        if not text.strip() or "\0" in text:
+            raise argparse.ArgumentTypeError("must be a path, and not empty")
+        return kind(os.path.expanduser(text))
 
     return parse
 
@@ -73,9 +125,11 @@ def pick_device(name):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
+        if device.type == "meta":
+            raise TypeError("it has no numbers")
         torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
-        raise UserError(f"--device {name} is not available here; try --device cpu") from None
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError, OverflowError):
+        raise UserError(f"the device {str(name)[:40]} is not available here; try cpu") from None
     return device
 
 
@@ -120,19 +174,23 @@ def write_json(path, results):
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
+_TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-f]{8}\.tmp")  # what `replacing` writes, and deletes
+
+
 @contextlib.contextmanager
 def replacing(path):
     """`with replacing(path) as file:` writes a binary file that replaces `path` when complete.
 
-    After an exception in the block `path` is unchanged.
+    Links in `path` are followed: the file that they lead to is replaced. After an exception in the
+    block it is unchanged. Raises UserError where `path` is something else than a file.
     """
-    path = Path(path)
+    path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    for old in path.parent.glob(f".{path.name}.*.tmp"):  # left by a killed process
-        old.unlink(missing_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    _remove_leftovers(path.parent)
+    temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
+            lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -143,3 +201,56 @@ def replacing(path):
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)  # forces the new name to the disk
         os.close(folder)
+
+
+def _target(path):
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is no file and cannot be written; choose another name")
+    return path
+
+
+def _remove_leftovers(folder):
+    """Delete the temporary files that killed processes left in a folder."""
+    for old in folder.iterdir():
+        if _TEMPORARY.fullmatch(old.name) and old.is_file() and not old.is_symlink():
+            with contextlib.suppress(OSError), open(old, "r+b") as file:
+                if lock(file):
+                    old.unlink(missing_ok=True)
+
+
+def lock(file):
+    """Whether this process holds the lock of an open file now; the lock ends with the process.
+
+    True as well where the system has no locks (Windows, some network disks).
+    """
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError):
+        pass
+    return True
+
+
+def check_output(path, ours=None, overwrite=False):
+    """Before the work starts: raise UserError unless the file `path` can be written and may be.
+
+    ours: path -> whether an existing file says by its format that miniclip wrote it. A file that
+    does not is only replaced with `overwrite`. None: any file is replaced.
+    """
+    try:
+        target = _target(path)
+        if target.exists() and ours and not (overwrite or ours(target)):
+            raise UserError(
+                f"{path} exists, and miniclip did not write it; choose another name, or add "
+                "--overwrite to replace it"
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe = target.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        open(probe, "xb").close()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None

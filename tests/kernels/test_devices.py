@@ -132,7 +132,7 @@ def test_mps_is_a_device_where_it_is_there(monkeypatch):
             raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
 
     if not torch.backends.mps.is_available():
-        with pytest.raises(UserError, match="--device mps is not available here"):
+        with pytest.raises(UserError, match="the device mps is not available here"):
             pick_device("mps")
     monkeypatch.setattr(torch, "zeros", zeros)
     assert pick_device("mps") == torch.device("mps")

@@ -1,0 +1,45 @@
+"""Attacks: what a hostile or careless user could do, one row each, and what must come of it.
+
+A row is a function that makes its input in the folder it is given and then does what a user would do.
+The decorator `attack` says what must come out. runner.py runs each row in a process of its own, forked
+from one that has imported torch already, because the import takes two seconds.
+"""
+
+import importlib
+import pkgutil
+from typing import NamedTuple
+
+ROWS = {}  # "module.function": Row
+
+
+class Row(NamedTuple):
+    """function(folder: Path); code: the exit code that must come out, where a UserError counts as 2
+    and a return as 0; says: a regular expression that the printed text must match; seconds, mb: the
+    time and the memory beyond the parent's that it may take."""
+
+    function: callable
+    code: int
+    says: str
+    seconds: float
+    mb: float
+    slow: bool
+
+
+def attack(code=2, says="", seconds=10, mb=500, slow=False):
+    """Decorator of a row. Without arguments: a UserError, within 10 s and 500 MB."""
+
+    def add(function):
+        name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        assert name not in ROWS, f"two rows are called {name}"
+        ROWS[name] = Row(function, code, says, seconds, mb, slow)
+        return function
+
+    return add
+
+
+def rows():
+    """All rows of this folder's modules, by name."""
+    for module in pkgutil.iter_modules(__path__):
+        if module.name != "runner" and not module.name.startswith("test_"):
+            importlib.import_module(f"{__name__}.{module.name}")
+    return ROWS
