@@ -56,7 +56,7 @@ def pytest_addoption(parser):
         "--answer",
         action="append",
         metavar="WHOSE",
-        help="run the exercises on 'library' or on module:name instead of on the blanks",
+        help="run the exercises on 'library', or on a mistake of tests/mistakes, not on the blanks",
     )
 
 

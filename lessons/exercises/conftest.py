@@ -2,6 +2,7 @@
 
 pytest lessons/exercises -x                  stops at the first one still to do
 pytest lessons/exercises --answer library    the same laws on miniclip's own code (or tests/answers)
+pytest lessons/exercises -k ex06_1 --answer "only images choose"    ... on a mistake of tests/mistakes
 
 A law that fails a second time shows the exercise's HINT.
 """
@@ -10,12 +11,6 @@ import importlib
 import traceback
 
 import pytest
-
-
-def look_up(reference):
-    """'miniclip.loss:clip_loss' -> that object."""
-    module, _, name = reference.partition(":")
-    return getattr(importlib.import_module(module), name)
 
 
 def pytest_generate_tests(metafunc):
@@ -29,8 +24,13 @@ def pytest_generate_tests(metafunc):
 def fill_in_the_blank(request, monkeypatch):
     whose, module = getattr(request, "param", None), request.module
     if whose:
-        name = module.ANSWER.partition(":")[2]
-        answer = look_up(module.ANSWER if whose == "library" else whose)
+        home, _, name = module.ANSWER.partition(":")
+        if whose == "library":
+            answer = getattr(importlib.import_module(home), name)
+        else:
+            from tests.mistakes import planted
+
+            answer = planted(module.ANSWER, module.__name__, whose)
         monkeypatch.setattr(module, name, answer)
 
 

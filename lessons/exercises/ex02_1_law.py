@@ -7,14 +7,14 @@ import pytest
 
 from miniclip.bpe.merges import merge as library_merge
 
-ANSWER = "tests.mistakes.ex02_1_law:_check_merge"
+ANSWER = "tests.answers.ex02_1_law:check_merge"
 HINT = (
     "Call `merge` on short lists of which you know the result, and compare whole lists. What do "
     "three equal neighbours become from the left, and what from the right?"
 )
 
 
-def _check_merge(merge):
+def check_merge(merge):
     """Raise AssertionError when `merge` is wrong; return None when it is right.
 
     merge: a function of (symbols, pair, new) that should replace every occurrence of a pair of
@@ -25,7 +25,7 @@ def _check_merge(merge):
 
 def accepts(merge):
     try:
-        _check_merge(merge)
+        check_merge(merge)
     except AssertionError:
         return False
     return True

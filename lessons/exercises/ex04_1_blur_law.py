@@ -9,12 +9,12 @@ from torch.nn import functional as F
 
 from miniclip.model.blurpool import BlurPool
 
-ANSWER = "tests.mistakes.ex04_1_blur_law:_law"
+ANSWER = "tests.answers.ex04_1_blur_law:law"
 HINT = """The finest stripes, upright or lying, become their mean away from the edge; a constant stays
 what it is, also at the edge. Do both in several channels that differ, and look at the shape too."""
 
 
-def _law(blur):
+def law(blur):
     """Holds for a blur of stride 2, whatever its filter and its edge.
 
     blur: (N, C, H, W) -> (N, C, H/2, W/2), for even H and W. Raises AssertionError, with a sentence
@@ -61,7 +61,7 @@ WRONG = {
 def refusal(blur):
     """What the law says against a blur, or None."""
     try:
-        _law(blur)
+        law(blur)
     except AssertionError as error:
         return str(error).partition("\n")[0]
 

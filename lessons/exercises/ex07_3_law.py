@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("triton")
 from kernels import reference  # noqa: E402
 from kernels.fused import launch  # noqa: E402
-from tests.mistakes import ex07_2_row_sums as wrong_kernels  # noqa: E402
+from tests.mistakes import mistakes, planted  # noqa: E402
 
 ANSWER = "tests.answers.ex07_3_law:law"
 HINT = "Which numbers of rows, columns and dimensions would hide a mistake at the edge of a tile?"
@@ -60,20 +60,15 @@ def test_your_law_passes_the_library(operations):
         pytest.fail(f"your law fails a correct implementation, {operations.__name__}: {error}")
 
 
-def is_wrong_kernel(name):
-    """Whether this is one of the wrong kernels. A write outside of z does not show in z: left out."""
-    function = getattr(getattr(wrong_kernels, name), "fn", None)
-    ours = getattr(function, "__module__", None) == wrong_kernels.__name__
-    return ours and not name.startswith(("_", "writes"))
-
-
-WRONG = [name for name in vars(wrong_kernels) if is_wrong_kernel(name)]
+# a write outside of z does not show in z, so that your law cannot notice it
+WRONG = [wrong for wrong in mistakes("ex07_2_row_sums") if not wrong.startswith("writes")]
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_your_law_fails_a_wrong_kernel(name):
+    kernel = planted("tests.answers.ex07_2_row_sums:row_sums_kernel", "ex07_2_row_sums", name)
     try:
-        law(by_kernel(getattr(wrong_kernels, name)))
+        law(by_kernel(kernel))
     except AssertionError:
         return
     pytest.fail(f"your law passes a wrong kernel, {name}; see 'A law for it' in the lesson")

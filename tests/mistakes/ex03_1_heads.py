@@ -1,72 +1,19 @@
-"""Plausible wrong ways to cut the channels into heads."""
-
-from einops import rearrange as _rearrange
-from torch.nn import functional as _F
-
-from miniclip.model.transformer import Attention as _Attention
-from miniclip.model.transformer import attention as _attention
-
-
-class _Heads(_Attention):
-    """The right one, in parts that the mistakes replace."""
-
-    cut, together = "n l (three h d) -> three n h l d", "n h l d -> n l (h d)"
-
-    def packed(self, x):
-        return _F.linear(x, self.in_proj_weight, self.in_proj_bias)
-
-    def average(self, q, k, v):
-        return _attention(q, k, v, self.causal)
-
-    def forward(self, x):
-        q, k, v = _rearrange(self.packed(x), self.cut, three=3, h=self.heads)
-        return self.out_proj(_rearrange(self.average(q, k, v), self.together))
-
-
-class each_head_has_its_own_q_k_and_v_side_by_side(_Heads):
-    cut = "n l (h three d) -> three n h l d"
-
-
-class q_k_and_v_take_turns_channel_by_channel(_Heads):
-    cut = "n l (h d three) -> three n h l d"
-
-
-class a_head_is_every_hth_channel(_Heads):
-    cut, together = "n l (three d h) -> three n h l d", "n h l d -> n l (d h)"
-
-
-class put_together_in_another_order(_Heads):
-    together = "n h l d -> n l (d h)"
-
-
-class reshaped_without_moving_the_heads(_Heads):
-    def forward(self, x):
-        q, k, v = self.packed(x).chunk(3, dim=-1)
-        parts = [y.reshape(len(x), self.heads, x.shape[1], -1) for y in (q, k, v)]
-        return self.out_proj(self.average(*parts).reshape(x.shape))
-
-
-class one_head_whatever_was_asked(_Heads):
-    cut = "n l (three h d) -> three n 1 l (h d)"
-    together = "n 1 l d -> n l d"
-
-
-class the_mask_is_forgotten(_Heads):
-    def average(self, q, k, v):
-        return _attention(q, k, v)
-
-
-class the_bias_is_forgotten(_Heads):
-    def packed(self, x):
-        return _F.linear(x, self.in_proj_weight)
-
-
-class the_last_projection_is_forgotten(_Heads):
-    def forward(self, x):
-        q, k, v = _rearrange(self.packed(x), self.cut, three=3, h=self.heads)
-        return _rearrange(self.average(q, k, v), self.together)
-
-
-class keys_and_queries_change_places(_Heads):
-    def average(self, q, k, v):
-        return _attention(k, q, v, self.causal)
+MISTAKES = {
+    "each head has its own q, k and v side by side": [("(three h d)", "(h three d)")],
+    "q, k and v take turns channel by channel": [("(three h d)", "(h d three)")],
+    "a head is every h-th channel": [("(three h d)", "(three d h)"), ("(h d)", "(d h)")],
+    "put together in another order": [("(h d)", "(d h)")],
+    "reshaped without moving the heads": [
+        (
+            'rearrange(qkv, "n l (three h d) -> three n h l d", three=3, h=self.heads)',
+            "(y.reshape(len(x), self.heads, x.shape[1], -1) for y in qkv.chunk(3, dim=-1))",
+        ),
+        ('rearrange(x, "n h l d -> n l (h d)")', "x.reshape(len(x), x.shape[2], -1)"),
+    ],
+    "one head whatever was asked": [("h=self.heads", "h=1")],
+    "the mask is forgotten": [("v, self.causal", "v")],
+    "the bias is forgotten": [("self.in_proj_weight, self.in_proj_bias", "self.in_proj_weight")],
+    "the last projection is forgotten": [("return self.out_proj(", "return (")],
+    "keys and queries change places": [("attention(q, k,", "attention(k, q,")],
+    "the vectors are averaged": [('"n h l d -> n l (h d)"))', '"n h l d -> n l (h d)")).mean(1)')],
+}

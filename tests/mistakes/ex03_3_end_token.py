@@ -1,24 +1,14 @@
-"""Plausible wrong places to read a sentence at."""
+END = "tokens.argmax(dim=1)"
 
-import torch
-
-
-def the_last_position(x, tokens):
-    return x[:, -1]
-
-
-def every_text_at_every_end(x, tokens):
-    return x[:, tokens.argmax(dim=1)][:, 0]
-
-
-def the_last_token_that_is_not_padding(x, tokens):
-    return x[torch.arange(len(x)), (tokens != 0).sum(dim=1) - 1]
-
-
-def one_before_the_end(x, tokens):
-    return x[torch.arange(len(x)), (tokens.argmax(dim=1) - 1).clamp(min=0)]
-
-
-def the_mean_up_to_the_end(x, tokens):
-    read = torch.arange(tokens.shape[1]) <= tokens.argmax(dim=1, keepdim=True)
-    return (x * read[..., None]).sum(1) / read.sum(1, keepdim=True)
+MISTAKES = {
+    "the last position": [(END, "-1")],
+    "every text at the end of the first": [(END, END + "[0]")],
+    "the last token that is not padding": [(END, "(tokens != 0).sum(dim=1) - 1")],
+    "one before the end": [(END, f"({END} - 1).clamp(min=0)")],
+    "the mean up to the end": [
+        (
+            "return x[",
+            "x = x.cumsum(1) / torch.arange(1, x.shape[1] + 1)[:, None]\n    return x[",
+        )
+    ],
+}

@@ -1,40 +1,22 @@
-"""Plausible wrong answers to lessons/exercises/ex06_2_finish.py."""
+LOSS = "torch.nn.functional.softplus(lead, threshold=50)"
+ONE_MINUS_P = "torch.exp2(log2_others - lse.double())"
 
-import math
-
-import torch
-
-_LN2 = math.log(2)
-
-
-def one_minus_the_probability(z, shift, matched):
-    others = z.double().log2() + shift.double()
-    lse = torch.logaddexp2(others, matched)
-    p = torch.exp2(matched - lse)
-    return -p.log(), (1 - p).to(z.dtype), lse.to(z.dtype)
-
-
-def the_loss_stays_in_bits(z, shift, matched):
-    others = z.double().log2() + shift.double()
-    lse = torch.logaddexp2(others, matched).to(z.dtype)
-    loss = torch.nn.functional.softplus(_LN2 * (others - matched), threshold=50) / _LN2
-    return loss, torch.exp2(others - lse.double()).to(z.dtype), lse
-
-
-def adds_the_exponentials(z, shift, matched):
-    others, e = z.double() * torch.exp2(shift.double()), torch.exp2(matched)
-    lse = torch.log2((others + e).to(z.dtype))
-    return torch.log1p(others / e), (others / (others + e)).to(z.dtype), lse
-
-
-def forgets_the_shift(z, shift, matched):
-    others = z.double().log2()
-    lse = torch.logaddexp2(others, matched).to(z.dtype)
-    loss = torch.nn.functional.softplus(_LN2 * (others - matched), threshold=50)
-    return loss, torch.exp2(others - lse.double()).to(z.dtype), lse
-
-
-def one_minus_p_from_the_unrounded_lse(z, shift, matched):
-    lead = _LN2 * (z.double().log2() + shift.double() - matched)
-    lse = torch.logaddexp2(z.double().log2() + shift.double(), matched).to(z.dtype)
-    return torch.nn.functional.softplus(lead, threshold=50), lead.sigmoid().to(z.dtype), lse
+MISTAKES = {
+    "one minus the probability": [
+        (
+            "loss = ",
+            "p = torch.exp2(matched - torch.logaddexp2(log2_others, matched))\n    loss = ",
+        ),
+        (LOSS, "-p.log()"),
+        (ONE_MINUS_P, "(1 - p)"),
+    ],
+    "the loss stays in bits": [(LOSS, LOSS + " / LN2")],
+    "adds the exponentials": [
+        ("loss = ", "others, e = torch.exp2(log2_others), torch.exp2(matched)\n    loss = "),
+        (LOSS, "torch.log1p(others / e)"),
+        ("torch.logaddexp2(log2_others, matched).to(z.dtype)", "(others + e).to(z.dtype).log2()"),
+        (ONE_MINUS_P, "(others / (others + e))"),
+    ],
+    "forgets the shift": [(" + double(shift)", "")],
+    "one minus p from the unrounded lse": [(ONE_MINUS_P, "lead.sigmoid()")],
+}

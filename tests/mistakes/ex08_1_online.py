@@ -1,28 +1,9 @@
-"""Plausible wrong answers to lessons/exercises/ex08_1_online.py."""
+HIGHEST = "torch.maximum(highest, s.amax(1))"
 
-import torch
-
-
-def the_old_sum_keeps_its_old_maximum(highest, z, s):
-    new = torch.maximum(highest, s.amax(1))
-    return new, z + torch.exp2(s - new[:, None]).sum(1)
-
-
-def the_tile_forgets_what_was_before(highest, z, s):
-    new = s.amax(1)
-    return new, z * torch.exp2(highest - new) + torch.exp2(s - new[:, None]).sum(1)
-
-
-def shrinks_the_wrong_way(highest, z, s):
-    new = torch.maximum(highest, s.amax(1))
-    return new, z * torch.exp2(new - highest) + torch.exp2(s - new[:, None]).sum(1)
-
-
-def uses_base_e(highest, z, s):
-    new = torch.maximum(highest, s.amax(1))
-    return new, z * torch.exp(highest - new) + torch.exp(s - new[:, None]).sum(1)
-
-
-def one_maximum_for_all_rows(highest, z, s):
-    new = torch.maximum(highest, s.amax()).amax().expand_as(highest)
-    return new, z * torch.exp2(highest - new) + torch.exp2(s - new[:, None]).sum(1)
+MISTAKES = {
+    "the old sum keeps its old maximum": [("z * torch.exp2(highest - new)", "z")],
+    "the tile forgets what was before": [(HIGHEST, "s.amax(1)")],
+    "shrinks the wrong way": [("(highest - new)", "(new - highest)")],
+    "uses base e": [("exp2(highest", "exp(highest"), ("exp2(s -", "exp(s -")],
+    "one maximum for all rows": [(HIGHEST, f"{HIGHEST}.amax().expand_as(highest)")],
+}

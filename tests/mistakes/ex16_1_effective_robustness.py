@@ -1,28 +1,25 @@
-"""Wrong answers to lessons/exercises/ex16_1_effective_robustness.py."""
+EXPECTED = "1 / (1 + np.exp(-(slope * logit(accuracy) + intercept)))"
 
-import numpy as np
-
-from miniclip.evaluation.robustness import logit
-
-
-def difference_left_in_logits(accuracy, shifted, line):
-    return logit(shifted) - (line[0] * logit(accuracy) + line[1])
-
-
-def drop_from_home(accuracy, shifted, line):
-    return np.asarray(shifted) - np.asarray(accuracy)
-
-
-def line_applied_to_accuracy_itself(accuracy, shifted, line):
-    return np.asarray(shifted) - (line[0] * np.asarray(accuracy) + line[1])
-
-
-def expected_minus_seen(accuracy, shifted, line):
-    return 1 / (1 + np.exp(-(line[0] * logit(accuracy) + line[1]))) - np.asarray(shifted)
-
-
-def infinite_at_one(accuracy, shifted, line):
-    with np.errstate(divide="ignore"):
-        home = np.log(np.asarray(accuracy) / (1 - np.asarray(accuracy, float)))
-    with np.errstate(invalid="ignore"):
-        return np.asarray(shifted) - 1 / (1 + np.exp(-(line[0] * home + line[1] - 0 * home)))
+MISTAKES = {
+    "the difference is left in logits": [
+        (EXPECTED, "slope * logit(accuracy) + intercept"),
+        ("np.asarray(shifted, float)", "logit(shifted)"),
+    ],
+    "the drop from home": [("- expected", "- np.asarray(accuracy)")],
+    "the line is applied to accuracy itself": [
+        (EXPECTED, "slope * np.asarray(accuracy) + intercept")
+    ],
+    "expected minus seen": [
+        ("np.asarray(shifted, float) - expected", "expected - np.asarray(shifted, float)")
+    ],
+    "infinite at one": [
+        (
+            "expected = ",
+            'with np.errstate(all="ignore"):\n        '
+            "home = np.log(accuracy / (1 - np.asarray(accuracy)))\n    "
+            "expected = 0 * home + ",
+        )
+    ],
+    "one model at a time": [("np.asarray(shifted, float)", "float(shifted)")],
+    "the logit with the other sign": [("np.exp(-(", "np.exp((")],
+}
