@@ -62,6 +62,7 @@ def run(study, argv=None):
         usual = args.out / "quick" if args.quick else Path(study.RESULTS)
         args.results = args.results or usual
         study.write_report(conduct(study, study.plan(args), args), args)
+        print(f"the report and its figures are in {args.results}")
         return 0
 
     return main(argv)
@@ -82,9 +83,8 @@ def conduct(study, parts, args):
     """Do the trainings that runs.jsonl lacks: {part: [(training, what it found)]}. Raises UserError
     where it lacks one and --figures was given."""
     file = args.results / "runs.jsonl"
-    known, wanted = finished(file), {}
-    for training in sum(parts.values(), []):
-        wanted[key(study.settings(training))] = training
+    known = finished(file)
+    wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
     left = [training for name, training in wanted.items() if name not in known]
     if args.figures and left:
         raise UserError(f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures")

@@ -232,7 +232,6 @@ def write_report(found, args):
     results = race(report, found) if part == "race" else ablation(report, part, found)
     report.write()
     write_json(folder / "results.json", results)
-    print(f"report.md, results.json and the figure are in {folder}")
 
 
 def race(report, found):

@@ -76,8 +76,8 @@ def point(found):
 
 def write_report(found, args):
     """Write report.md and its figures. found: {part of the plan: [(training, what it found)]}."""
-    away, folder = args.held_out_sites.replace(",", ", "), args.results / "robustness"
-    report = Report(folder, "Robustness of models trained on icons")
+    away = args.held_out_sites.replace(",", ", ")
+    report = Report(args.results / "robustness", "Robustness of models trained on icons")
     report.section("Effective robustness", "section 3.3; figures 13, 14 and 15")
     for site, (trained, tested) in HOMES.items():
         (_, pixels), *towers = found[site]
@@ -133,7 +133,6 @@ def write_report(found, args):
             effective,
         )
     report.write()
-    print(f"report.md and its figures are in {folder}")
 
 
 if __name__ == "__main__":

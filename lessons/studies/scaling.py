@@ -172,7 +172,6 @@ def write_report(found, args):
         yticklabels=TICKS,
     )
     report.write()
-    print(f"report.md and its figure are in {args.results}")
 
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ import pytest
 import scaling
 
 from miniclip.cost.flop import flop_per_pair
+from miniclip.data.icons import render
 from miniclip.model.clip import MODELS
-from miniclip.training import checkpoint
-from tests.evaluation.fake_icons import NAMES
+from tests.evaluation.fake_icons import NAMES, drawn
 
 ARGS = SimpleNamespace(quick=None, held_out_sites="fontawesome")
 
@@ -24,13 +24,6 @@ def test_the_fit_recovers_a_planted_law_and_its_residuals():
     np.testing.assert_allclose(found, residuals, atol=1e-12)
 
 
-def test_the_four_sizes_double_in_compute_at_least():
-    flop = [flop_per_pair(MODELS[name]) for name in scaling.SIZES]
-    for tower in ("image", "text"):
-        sizes = [f[tower] for f in flop]
-        assert all(b > 1.9 * a for a, b in zip(sizes, sizes[1:])), (tower, sizes)
-
-
 def test_the_plan_holds_one_thing_fixed_at_a_time():
     grows = {"Tflop": "model", "pictures": "pairs", "sites": "sites"}
     for part, trainings in scaling.plan(ARGS).items():
@@ -39,7 +32,9 @@ def test_the_plan_holds_one_thing_fixed_at_a_time():
         assert all(training == trainings[0] for training in trainings), part
 
 
-def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(icons, tmp_path):
+def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(monkeypatch, tmp_path):
+    drawings = drawn()
+    monkeypatch.setattr(render, "pictures", lambda: drawings)
     sites = ("google", "lucide", "material")
     given = scaling.training(ARGS, "rn_icons_xs", pairs=6, sites=sites) | {"steps": 2}
     found = scaling.work(given, tmp_path)
@@ -49,6 +44,5 @@ def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(icons, tm
     flop = flop_per_pair(MODELS["rn_icons_xs"])
     assert found["Tflop"] == pytest.approx(2 * 6 * (flop["forward"] + flop["backward"]) / 1e12)
     log = (tmp_path / "log.jsonl").read_text()
-    assert scaling.work(given, tmp_path) == found, "it was killed before its line was written"
-    assert (tmp_path / "log.jsonl").read_text() == log
-    assert checkpoint.load(tmp_path / "checkpoint.pt")["step"] == 2
+    again = scaling.work(given, tmp_path)  # it was killed before its line was written
+    assert again == found and (tmp_path / "log.jsonl").read_text() == log
