@@ -35,8 +35,9 @@ def test_the_plan_holds_one_thing_fixed_at_a_time():
 def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(monkeypatch, tmp_path):
     drawings = drawn()
     monkeypatch.setattr(render, "pictures", lambda: drawings)
-    sites = ("google", "lucide", "material")
-    given = scaling.training(ARGS, "rn_icons_xs", pairs=6, sites=sites) | {"steps": 2}
+    given = scaling.training(
+        ARGS, "rn_icons_xs", pairs=6, sites=("google", "lucide", "material")
+    ) | {"steps": 2}
     found = scaling.work(given, tmp_path)
     assert found["homes"].keys() == {"fluent", "remix"}  # of HOMES google was trained on
     assert found["classes"] == len(NAMES) and found["top-1"]["n"] == 2 * len(NAMES)
