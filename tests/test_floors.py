@@ -21,22 +21,25 @@ FLOORS = [
     ["miniclip.cost", "miniclip.benchmarks", "miniclip.search"],
     ["kernels.bench"],
     ["train", "eval"],
-    # these start train.py, so that the loop stands once
-    ["miniclip.evaluation.scaling", "miniclip.objectives.race"],
+    # lessons/studies/
+    ["harness"],
+    ["race", "supervised_baseline"],
+    ["scaling"],
+    ["robustness"],
 ]
 # miniclip/__init__.py imports nothing of ours until one of its names is used: it is on no floor
 LAZY = "miniclip"
 
 
 def modules():
-    """{module name: path} of the library and the two commands."""
+    """{module name: path} of the library, the two commands and the studies."""
     paths = [p for folder in ("miniclip", "kernels") for p in (ROOT / folder).rglob("*.py")]
     paths += [ROOT / "train.py", ROOT / "eval.py"]
     names = {}
     for path in paths:
         parts = path.relative_to(ROOT).with_suffix("").parts
         names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
-    return names
+    return names | {path.stem: path for path in (ROOT / "lessons/studies").glob("*.py")}
 
 
 def imports(name, path, known):

@@ -71,12 +71,8 @@ MODELS = {
         vision_heads=8,
         **_SMALL_TEXT,
     ),
-    # one model for icons and its neighbours in size, for scaling.py: both towers grow in width only,
-    # as the paper's text towers do with its ResNets (section 2.4)
     "rn_icons_xs": _icons(8, 48),
-    "rn_icons_s": _icons(16, 80),
     "rn_icons": _icons(24, 128),
-    "rn_icons_l": _icons(36, 192),
     "vit_mini": dict(
         embed_dim=128,
         image_size=64,

@@ -4,7 +4,7 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
-from itertools import cycle, product, zip_longest
+from itertools import cycle, zip_longest
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -139,54 +139,6 @@ def draw_robustness(labels, accuracy, effective, path):
         axis.axhline(0, color=BLACK, linewidth=0.8)
         axis.set_ylabel("fraction of 1")
         axis.tick_params(axis="x", labelsize=8)
-
-
-def draw_scaling(panels, path):
-    """Figure 9: panels {what grows: (its values, {name: ([errors, their low ends, their high ends],
-    (slope, scale, ...) of the fitted power law)})}, all axes logarithmic."""
-    figure = Figure(figsize=(3.6 * len(panels), 3.6), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axis, (what, (x, series)) in zip(axes, panels.items()):
-        line = np.geomspace(min(x), max(x))
-        for (name, (errors, (slope, scale, *_))), colour in zip(series.items(), COLOURS):
-            error, low, high = map(np.asarray, errors)
-            bars = (error - low, high - error)
-            axis.errorbar(x, error, bars, fmt="o", color=colour, ms=4, capsize=2)
-            label = f"{name}: slope {slope:+.3f}"
-            axis.plot(line, scale * line**slope, color=colour, linewidth=1, label=label)
-        axis.set(xscale="log", yscale="log", xlabel=what)
-        limits, ticks = axis.get_ylim(), np.arange(1, 10) / 10  # ticks must not widen the limits
-        axis.set_yticks(ticks, [f"{tick:.1f}" for tick in ticks])
-        axis.set_ylim(limits)
-        axis.set_xticks(x, [f"{round(value):,}" for value in x])
-        axis.minorticks_off()
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=7, frameon=False)
-    axes[0].set_ylabel("zero-shot error")
-    figure.savefig(path, dpi=100)
-
-
-def draw_race(pairs, curves, path):
-    """Figure 2: curves {objective: accuracy (points, seeds)} over `pairs`, (points,)."""
-    with _axes(path) as axis:
-        styles = product(("o-", "s--"), (*COLOURS, BLACK))
-        for (name, accuracy), (fmt, colour) in zip(curves.items(), cycle(styles)):
-            mean = accuracy.mean(1)
-            ends = np.abs((accuracy.min(1), accuracy.max(1)) - mean)
-            axis.errorbar(pairs, mean, ends, fmt=fmt, color=colour, ms=4, capsize=2, label=name)
-        axis.set(xscale="log", xlabel="pairs processed", ylabel="zero-shot top-1")
-        axis.set_xticks(pairs, [f"{n:,}" for n in pairs])
-        axis.minorticks_off()
-
-
-def draw_entries(rows, path):
-    """Rows {name: an accuracy a seed} as dots, from left to right, with a line at each mean."""
-    with _axes(path, height=3.2) as axis:
-        for x, values in enumerate(rows.values()):
-            axis.plot([x] * len(values), values, "o", color=BLUE, ms=4)
-            axis.plot([x - 0.2, x + 0.2], [np.mean(values)] * 2, color=RED)
-        axis.set_xticks(range(len(rows)), rows)
-        axis.set_ylabel("zero-shot top-1")
 
 
 def draw_overlap(rows, path):

@@ -1,0 +1,176 @@
+"""What the studies share. A study trains many models to make one figure.
+
+    python lessons/studies/NAME.py              train what runs.jsonl lacks, then write the report
+    python lessons/studies/NAME.py --quick      the same with few steps, to try the command
+    python lessons/studies/NAME.py --figures    no training: write the report from runs.jsonl
+
+A training is a dict of options. It runs in a process of its own with one thread, and as many run side
+by side as there are cores. When it ends, it becomes a line of runs.jsonl in the folder --results, with
+its settings, what it found, and the machine. A training whose settings are in the file is not repeated,
+so a study that was stopped goes on where it was. To repeat a committed study, name another folder.
+
+The library does not import the studies.
+"""
+
+import contextlib
+import hashlib
+import itertools
+import json
+import multiprocessing.connection
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.py and miniclip
+
+import train
+from miniclip.common import Parser, UserError, command, machine, number, path, replacing
+from miniclip.evaluation.report.plots import BLACK, COLOURS
+
+COUNT = number(int, low=1)
+OPTIONS = {
+    "--figures": dict(action="store_true", help="no training: write the report from runs.jsonl"),
+    "--quick": dict(nargs="?", const=10, type=COUNT, metavar="STEPS", help="few steps, as a trial"),
+    "--results": dict(type=path(), help="runs.jsonl and reports (the committed; quick: OUT/quick)"),
+    "--out": dict(type=path(), help="a folder for each training (runs/STUDY)"),
+    "--jobs": dict(type=COUNT, default=os.cpu_count(), help="trainings at a time (one per core)"),
+}
+START = "spawn"  # how processes begin; tests choose "fork", which is faster
+
+
+def run(study, argv=None):
+    """The command of a study: train, then write the report. Returns the exit code.
+
+    study: a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
+    reads it}; plan(args) -> {part: [training]}, where a training may be in several parts;
+    settings(training) -> the dict that it is known by; work(training, folder) -> what it found, a dict
+    for JSON; and write_report({part: [(training, what it found)]}, args).
+    """
+
+    @command(Path(study.__file__).name)
+    def main(argv):
+        parser = Parser(description=study.__doc__.partition("\n")[0])
+        for option, how in (OPTIONS | study.OPTIONS).items():
+            parser.add_argument(option, **how)
+        parser.set_defaults(out=Path("runs") / Path(study.RESULTS).name)
+        args = parser.parse_args(argv)
+        usual = args.out / "quick" if args.quick else Path(study.RESULTS)
+        args.results = args.results or usual
+        study.write_report(conduct(study, study.plan(args), args), args)
+        print(f"the report and its figures are in {args.results}")
+        return 0
+
+    return main(argv)
+
+
+def key(settings):
+    """Settings as text, the same for those of a file and those in memory."""
+    return json.dumps(settings, sort_keys=True)
+
+
+def finished(file):
+    """What each training in a file of runs has found: {key of its settings: found}."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
+
+
+def conduct(study, parts, args):
+    """Do the trainings that runs.jsonl lacks: {part: [(training, what it found)]}. Raises UserError
+    where it lacks one and --figures was given."""
+    file = args.results / "runs.jsonl"
+    known = finished(file)
+    wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
+    left = [training for name, training in wanted.items() if name not in known]
+    if args.figures and left:
+        raise UserError(f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures")
+    left.sort(key=lambda training: training.get("seed", 0))  # all of one seed before the next
+    train_all(study, left, file, args)
+    known = finished(file)
+    return {part: [(t, known[key(study.settings(t))]) for t in own] for part, own in parts.items()}
+
+
+def train_all(study, trainings, file, args):
+    """Do these trainings, --jobs at a time, and add each to the file as it ends."""
+    waiting, running, began, done = [*trainings], {}, time.monotonic(), 0
+    context = multiprocessing.get_context(START)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        while waiting or running:
+            while waiting and len(running) < args.jobs:
+                training = waiting.pop(0)
+                settings = study.settings(training)
+                folder = args.out / hashlib.sha256(key(settings).encode()).hexdigest()[:12]
+                process = context.Process(target=do, args=(study.work, training, settings, folder))
+                process.start()
+                running[process.sentinel] = process, training, folder
+            for sentinel in multiprocessing.connection.wait([*running]):
+                process, training, folder = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    raise UserError(f"a training stopped; its log is {folder / 'train.log'}")
+                before = file.read_bytes() if file.exists() else b""
+                with replacing(file) as new:  # a killed process leaves the old file, or the new one
+                    new.write(before + (folder / "line.json").read_bytes())
+                done += size(training)
+                left = sum(map(size, [*waiting, *(other for _, other, _ in running.values())]))
+                minutes = (time.monotonic() - began) * left / done / 60
+                text = ", ".join(f"{name} {value}" for name, value in training.items())
+                print(f"{text} | ETA of all {minutes:.0f} min", flush=True)
+    finally:
+        for process, *_ in running.values():
+            process.terminate()  # train.py saves, so that the next start goes on from there
+        for process, *_ in running.values():
+            process.join()
+
+
+def size(training):
+    """The pairs of a training: what its time is taken to grow with."""
+    return 1 + training["steps"] * training.get("batch_size", 1)
+
+
+def do(work, training, settings, folder):
+    """One training, in a process of its own; leaves its line of runs.jsonl in the folder."""
+    torch.set_num_threads(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "train.log", "a") as log, contextlib.redirect_stdout(log):
+        found = work(training, folder)
+    line = {"run": settings, "found": found, "machine": machine(torch.device("cpu"))}
+    (folder / "line.json").write_text(json.dumps(line) + "\n")
+
+
+def train_icons(folder, **given):
+    """Start train.py on the icons in `folder`, or go on there: its results.json, a dict. Options that
+    are None are left out."""
+    given |= {"data": "icons", "out": folder, "threads": 1, "device": "cpu"}
+    given = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
+    if code := train.main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
+        raise SystemExit(code)
+    return json.loads((folder / "results.json").read_text())
+
+
+def draw_curves(panels, file, **how):
+    """Curves with error bars, panel beside panel, over logarithmic axes.
+
+    panels: {label of the axis: (x, {curve: (points, their low ends, their high ends, a line)})}, all
+    arrays (points,). how: what the shared axis is set to, such as ylabel.
+    """
+    figure = Figure(figsize=(2.8 + 3.6 * len(panels), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    axes[0].set(**how)
+    for axis, (label, (x, curves)) in zip(axes, panels.items()):
+        styles = itertools.cycle(itertools.product(("o-", "s--"), (*COLOURS, BLACK)))
+        for (name, (points, low, high, line)), (style, colour) in zip(curves.items(), styles):
+            bars = abs(points - low), abs(high - points)
+            axis.errorbar(x, points, bars, fmt=style[0], color=colour, ms=4, capsize=2)
+            axis.plot(x, line, style[1:], color=colour, linewidth=1.2, label=name)
+        axis.set(xscale="log", xlabel=label)
+        axis.set_xticks(x, [f"{round(value):,}" for value in x])
+        axis.minorticks_off()
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(fontsize=8, frameon=False)
+    figure.savefig(file, dpi=100)

@@ -1,0 +1,362 @@
+"""The race of objectives, and ablations of CLIP's (CLIP, sections 2.2, 2.3 and 2.5, figure 2).
+
+    python lessons/studies/race.py                          about 50 minutes on two cores
+    python lessons/studies/race.py --ablation projection    or temperature, batch, lead, cap
+
+Each entry is trained by train.py on the icons, with three seeds. Afterwards it names the pictures of
+two sites that it never saw, among 100 fixed classes. Settings are chosen on these two sites, and never
+on Font Awesome. A point of a curve is a training of its own, because the learning rate falls to 0 at
+the end of a training only.
+
+All entries have the icons' recipe except for the learning rate, which is chosen for each (RATES).
+Left out: choosing anything else for each objective. harness.py has the other options.
+Lesson: lessons/13_objectives.md.
+"""
+
+import collections
+import sys
+import time
+
+import numpy as np
+from harness import draw_curves, run, train_icons
+from matplotlib.figure import Figure
+
+from miniclip.common import write_json
+from miniclip.data.curation.curate import curate
+from miniclip.data.curation.sources import Listed
+from miniclip.data.dataset import keep_pairs
+from miniclip.data.icons.dataset import VALIDATION, Icons
+from miniclip.evaluation import confidence, crossing, features, unseen_site
+from miniclip.evaluation.report import plots, writer
+from miniclip.model.clip import MODELS
+from miniclip.objectives import OBJECTIVES
+from miniclip.training.recipe import recipe
+from miniclip.weights import load
+
+SEEDS, CLASSES, BATCH = (0, 1, 2), 100, 256
+POINTS = (100, 200, 400, 800)  # steps of a training: 25,600 to 204,800 pairs, 1 to 9 passes
+MODEL = "rn_icons_xs"
+# The best for zero-shot of the rates that were tried with a seed that is not in SEEDS; top-1 in
+# brackets. After 200 steps with 7e-4, 2e-3, 6e-3, 1.8e-2: contrastive (.08, .18, .11, .01),
+# contrastive_bow (-, .29, .35, .33), sigmoid (.08, .08, .03, -), bag_of_words (-, .14, .29, .28),
+# ngrams (-, .10, .19, .22). After 800 steps with 2e-3, 6e-3: captioning (.16, .31), masked_words
+# (.09, .08).
+RATES = {
+    "contrastive": 2e-3,
+    "contrastive_bow": 6e-3,
+    "sigmoid": 2e-3,
+    "bag_of_words": 6e-3,
+    "ngrams": 1.8e-2,
+    "captioning": 6e-3,
+    "masked_words": 2e-3,
+}
+CAP, MIN_COUNT = 10, 2  # of curation: pairs per name, pairs that a word is in
+TITLES = {
+    "race": ("The race of objectives", "section 2.3; figure 2"),
+    "projection": ("A linear or a non-linear projection", "section 2.3"),
+    "temperature": ("A learned or a fixed temperature", "section 2.5"),
+    "batch": ("The size of the batch, at equal pairs", "section 2.5"),
+    "lead": ("Contrastive against predicted words, by the batch", "section 2.3; figure 2"),
+    "cap": ("With and without a cap of pairs a query", "section 2.2"),
+}
+BASE = "bag_of_words"  # what the others are compared with, as in figure 2
+DRAWS = 2_000
+RESULTS = "docs/objectives"
+OPTIONS = {
+    "--ablation": dict(choices=[*TITLES][1:], default="race", help="instead of the race"),
+}
+
+
+def training(steps, seed, objective="contrastive", batch_size=BATCH, **more):
+    """Options of train.py for a training on as many pairs as `steps` batches of BATCH have.
+
+    The learning rate grows as the root of the batch, as is right for Adam (Malladi et al. 2022). An
+    objective that is not in RATES yet has CLIP's.
+    """
+    lr = RATES.get(objective, RATES["contrastive"]) * (batch_size / BATCH) ** 0.5
+    given = {"model": MODEL, "objective": objective, "batch_size": batch_size, "lr": lr}
+    return given | {"steps": max(1, steps * BATCH // batch_size)} | more | {"seed": seed}
+
+
+def plan(args):
+    """The trainings of the race or of an ablation: {entry: [options of train.py]}."""
+    points, seeds = ((args.quick, 2 * args.quick), (0,)) if args.quick else (POINTS, SEEDS)
+    middle, last = points[-2:-1], points[-1:]
+    fixed = (0.01, 0.03, 0.07, 0.2, 0.5)
+    entries, points = {
+        "race": ({name: {"objective": name} for name in OBJECTIVES}, points),
+        "projection": ({"linear": {}, "MLP": {"projection": "mlp"}}, last),
+        "temperature": (
+            {"learned": {}} | {f"{t} fixed": {"temperature": t} for t in fixed},
+            middle,
+        ),
+        "batch": ({f"{n:,}": {"batch_size": n} for n in (32, 128, BATCH, 1024, 4096)}, middle),
+        "lead": (
+            {
+                f"{name}, {n:,}": {"objective": name, "batch_size": n}
+                for n in (64, BATCH, 1024)
+                for name in (BASE, "contrastive_bow")
+            },
+            middle,
+        ),
+        "cap": (
+            {"cap": {"pairs": "curated"}, "as many, drawn": {"pairs": "as many"}, "all pairs": {}},
+            last,
+        ),
+    }[args.ablation]
+    return {
+        entry: [training(steps, seed, **how) for seed in seeds for steps in points]
+        for entry, how in entries.items()
+    }
+
+
+def settings(options):
+    """What a training is known by in runs.jsonl: its options, its model's numbers, its recipe."""
+    chosen = {"held_out_sites": VALIDATION, "classes": CLASSES, "cap": [CAP, MIN_COUNT]}
+    return chosen | {"options": options, "settings": MODELS[MODEL] | recipe(MODEL)}
+
+
+def pictures_of(pairs, split):
+    """How many pictures of a split each name has."""
+    return collections.Counter(name for i in pairs.splits[split] for name in pairs.names(i))
+
+
+def fixed_classes(pairs):
+    """The CLASSES names with the most pictures of the sites held out, among those that training
+    pictures have too; in the order of the alphabet where they have equally many."""
+    counts = pictures_of(pairs, "heldout_site")
+    return sorted(pairs.shared_names, key=lambda name: (-counts[name], name))[:CLASSES]
+
+
+def answers(cache, pairs, names):
+    """Which test pictures with a name among `names` are given a right one: {"right": a string of 0
+    and 1; "centred": the same where each name's mean score over these pictures is subtracted, so
+    that frequent names have no advantage; "known": for each test picture, how many training pictures
+    have its first right name}."""
+    indices, right = unseen_site.labelled(pairs, "heldout_site", names)
+    images, _ = cache.images(pairs, indices)
+    scores, found = cache.scores(images, names, ("{}",)), {}
+    for what, some in (("right", scores), ("centred", scores - scores.mean(0))):
+        found[what] = "".join(str(int(hit)) for hit in unseen_site.correct(some, right))
+    known = pictures_of(pairs, "train")
+    found["known"] = [known[names[k]] for k in right.int().argmax(1).tolist()]
+    return found
+
+
+def work(options, folder):
+    """One training by train.py in `folder`, and its test."""
+    pairs, given = Icons(held_out_sites=VALIDATION), dict(options)
+    classes, names = fixed_classes(pairs), pairs.shared_names
+    if "pairs" in given:
+        source = Listed(pairs)
+        curated = curate(source, CAP, MIN_COUNT)
+        source.write(folder / "curated.csv", curated)
+        as_many = given["pairs"] == "as many"
+        given["pairs"] = len(curated.kept) if as_many else str(folder / "curated.csv")
+        keep_pairs(pairs, given["pairs"])
+    resumed, began = (folder / "checkpoint.pt").exists(), time.process_time()
+    train_icons(folder, held_out_sites=",".join(VALIDATION), **given)
+    cpu_s = None if resumed else time.process_time() - began  # the rest of it was another process's
+    model, tokenizer, _ = load(folder / "checkpoint.pt")
+    cache = features.FeatureCache(model, tokenizer)
+    found = {"cpu_s": cpu_s, "race": answers(cache, pairs, classes)}
+    if model.shared_space:
+        found["all names"] = answers(cache, pairs, names)
+    return found
+
+
+def rights(runs, test="race", scores="right"):
+    """Whether each picture was named rightly: (seeds, K) bool. runs: [(training, what it found)]."""
+    return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
+
+
+def difference(a, b):
+    """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
+    'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
+    gain = a.astype(float) - b
+    draws = [gain[np.ix_(*sample)].mean() for sample in confidence.resamples(*gain.shape, DRAWS)]
+    low, high = np.quantile(draws, (0.025, 0.975))
+    return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
+
+
+def difference_cells(gain):
+    """A difference as the cells of a table."""
+    return f"{gain['value']:+.3f}", confidence.interval(gain["low"], gain["high"])
+
+
+def spread(values):
+    """Mean, least and most, as a table shows them."""
+    return f"{np.mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+
+
+def times_fewer(pairs, accuracy, base):
+    """How many times fewer pairs a curve needs than the curve `base` for the last accuracy of the
+    worse of them; below 1: it needs more. All (points,)."""
+    if accuracy[-1] >= base[-1]:
+        return pairs[-1] / crossing.reached(pairs, accuracy, base[-1])
+    return crossing.reached(pairs, base, accuracy[-1]) / pairs[-1]
+
+
+def by_points(runs):
+    """{pairs: runs of all seeds}, the fewest pairs first."""
+    pairs = [options["steps"] * options["batch_size"] for options, _ in runs]
+    return {n: [run for run, own in zip(runs, pairs) if own == n] for n in sorted({*pairs})}
+
+
+def curve(accuracy):
+    """What draw_curves is told of the accuracies (points, seeds): mean, least, most, and a line."""
+    mean = accuracy.mean(1)
+    return mean, accuracy.min(1), accuracy.max(1), mean
+
+
+def ms_per_pair(points):
+    """CPU milliseconds per pair, from the two longest trainings, so that what is done once does not
+    count; None where a training was resumed."""
+    (fewer, short), (more, long) = [*points.items()][-2:]
+    times = [[found["cpu_s"] for _, found in runs] for runs in (short, long)]
+    if None in times[0] + times[1]:
+        return None
+    return 1e3 * (np.mean(times[1]) - np.mean(times[0])) / (more - fewer)
+
+
+def write_report(found, args):
+    """Write report.md, results.json and the figure. found: {entry: [(training, what it found)]}."""
+    part, folder = args.ablation, args.results / args.ablation
+    report = writer.Report(folder, TITLES[part][0])
+    report.section(*TITLES[part])
+    seeds = len({training["seed"] for runs in found.values() for training, _ in runs})
+    report.say(
+        f"Top-1 of pictures of sites never seen, by zero-shot; mean and (least to most) of {seeds} "
+        "seeds. Intervals of 95 % are by a bootstrap over seeds and pictures."
+    )
+    results = race(report, found) if part == "race" else ablation(report, part, found)
+    report.write()
+    write_json(folder / "results.json", results)
+
+
+def race(report, found):
+    """The tables and the figure of the race: {objective: numbers}."""
+    curves = {name: by_points(runs) for name, runs in found.items()}
+    accuracy = {  # of each objective: (points, seeds)
+        name: np.array([rights(runs).mean(1) for runs in points.values()])
+        for name, points in curves.items()
+    }
+    pairs = [*next(iter(curves.values()))]
+    report.table(
+        ("objective", *(f"{n:,} pairs" for n in pairs)),
+        [(name, *map(spread, values)) for name, values in accuracy.items()],
+    )
+    results, base_ms = {}, ms_per_pair(curves[BASE])
+    for name, points in curves.items():
+        last, ms = points[pairs[-1]], ms_per_pair(points)
+        results[name] = {
+            "pairs": pairs,
+            "top-1": accuracy[name].tolist(),
+            "top-1 of centred scores": rights(last, scores="centred").mean(1).tolist(),
+            "against bag of words": difference(rights(last), rights(curves[BASE][pairs[-1]])),
+            "times fewer pairs": [
+                times_fewer(pairs, *both) for both in zip(accuracy[name].T, accuracy[BASE].T)
+            ],
+            "CPU ms a pair": ms,
+            "CPU time, bag of words = 1": ms and base_ms and ms / base_ms,
+        }
+    titles = ("top-1 against bag of words", "95 %", "times fewer pairs", "CPU time a pair")
+    report.table(
+        ("objective", *titles, "top-1 of centred scores"),
+        [
+            (
+                name,
+                *difference_cells(own["against bag of words"]),
+                spread(own["times fewer pairs"]),
+                own["CPU time, bag of words = 1"],
+                spread(own["top-1 of centred scores"]),
+            )
+            for name, own in results.items()
+        ],
+    )
+    most = pairs[-1] / pairs[0]
+    report.say(
+        "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
+        "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
+        f"The points bound it: {most:g} means that or more, {1 / most:g} that or less. "
+        "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
+        "the test pictures is subtracted, so that frequent names have no advantage."
+    )
+    report.figure(
+        "race.png",
+        "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
+        "and from the least to the most of them. Each point is a training of its own.",
+        draw_curves,
+        {"pairs processed": (pairs, {name: curve(own) for name, own in accuracy.items()})},
+        ylabel="zero-shot top-1",
+    )
+    return results
+
+
+def groups(part, found):
+    """{entry: {group of test pictures: rights (seeds, K)}}. For the cap: all names, then those that
+    every entry trained on, by whether the first entry has fewer pictures of them than the last,
+    which has no cap."""
+    if part != "cap":
+        return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
+    known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])
+    shared, fewer = known.all(0), known[0] < known[-1]
+    chosen = {"all names": np.full(len(shared), True), "names that all trained on": shared}
+    chosen |= {"it took pictures of them": shared & fewer, "it took none": shared & ~fewer}
+    return {
+        entry: {group: rights(runs, "all names")[:, some] for group, some in chosen.items()}
+        for entry, runs in found.items()
+    }
+
+
+def ablation(report, part, found):
+    """The table and the figure of an ablation, against its first entry: {entry: numbers}."""
+    hits = groups(part, found)
+    first, *_ = hits.values()
+    results = {
+        entry: {
+            group: {"seeds": own.mean(1).tolist(), "n": own.shape[1]}
+            | {"against the first": difference(own, first[group])}
+            for group, own in of_entry.items()
+        }
+        for entry, of_entry in hits.items()
+    }
+    titles = [f"{group} (n = {own.shape[1]})" for group, own in first.items()]
+    report.table(
+        (part, *(cell for title in titles for cell in (title, "against the first", "95 %"))),
+        [
+            (
+                name,
+                *(
+                    cell
+                    for own in of_entry.values()
+                    for cell in (spread(own["seeds"]), *difference_cells(own["against the first"]))
+                ),
+            )
+            for name, of_entry in results.items()
+        ],
+    )
+    report.figure(
+        f"{part}.png",
+        f"{TITLES[part][0]}: zero-shot top-1 on sites never seen; a dot a seed, a line at the mean.",
+        draw_entries,
+        {name: next(iter(of_entry.values()))["seeds"] for name, of_entry in results.items()},
+    )
+    return results
+
+
+def draw_entries(rows, file):
+    """Rows {name: an accuracy per seed} as dots, from left to right, with a line at each mean."""
+    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+    axis = figure.subplots()
+    for x, values in enumerate(rows.values()):
+        axis.plot([x] * len(values), values, "o", color=plots.BLUE, ms=4)
+        axis.plot([x - 0.2, x + 0.2], [np.mean(values)] * 2, color=plots.RED)
+    axis.set_xticks(range(len(rows)), rows)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.set_ylabel("zero-shot top-1")
+    figure.savefig(file, dpi=100)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.modules[__name__]))

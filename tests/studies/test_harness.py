@@ -1,0 +1,114 @@
+"""A study keeps what has ended, trains only what is missing, and finds what is committed."""
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import harness
+import numpy as np
+import pytest
+import race
+import robustness
+import scaling
+
+from miniclip.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+PARTS = [(race, part) for part in race.TITLES] + [(scaling, "."), (robustness, "robustness")]
+
+
+def toy(tmp_path, monkeypatch, work, trainings):
+    """A study whose report is the list `study.told`; its processes are copies of this one."""
+    monkeypatch.setattr(harness, "START", "fork")
+    study = SimpleNamespace(__file__="toy.py", __doc__="A toy.", RESULTS="none", OPTIONS={})
+    study.plan = lambda args: {"first": trainings[:2], "all": trainings}
+    study.settings, study.work, study.told = dict, work, []
+    study.write_report = lambda found, args: study.told.append(found)
+    study.run = lambda *more: harness.run(
+        study, ["--results", str(tmp_path), "--out", str(tmp_path / "out"), *more]
+    )
+    return study
+
+
+def test_what_has_ended_is_kept_and_only_the_rest_is_trained(tmp_path, monkeypatch, capsys):
+    def work(training, folder):
+        with open(tmp_path / "calls", "a") as file:
+            print(training["steps"], file=file)
+        assert training["steps"] != 3 or (tmp_path / "mended").exists()
+        return {"twice": 2 * training["steps"]}
+
+    def calls():
+        return (tmp_path / "calls").read_text().split()
+
+    study = toy(tmp_path, monkeypatch, work, [{"steps": n} for n in (1, 2, 3, 4)])
+    with pytest.raises(SystemExit):
+        study.run("--jobs", "1")
+    assert "a training stopped; its log is" in capsys.readouterr().err
+    assert calls() == ["1", "2", "3"] and len(harness.finished(tmp_path / "runs.jsonl")) == 2
+    with pytest.raises(SystemExit):
+        study.run("--figures")
+    assert "lacks 2 of 4" in capsys.readouterr().err
+    (tmp_path / "mended").touch()
+    study.run("--jobs", "1")
+    study.run("--figures")
+    assert calls() == ["1", "2", "3", "3", "4"]
+    found = [({"steps": n}, {"twice": 2 * n}) for n in (1, 2, 3, 4)]
+    assert study.told == [{"first": found[:2], "all": found}] * 2
+    study.settings = lambda training: {**training, "rate": 0.1}
+    study.run("--jobs", "1")
+    assert len(calls()) == 9, "with other settings each training is another one"
+
+
+def test_trainings_run_side_by_side_and_those_of_one_seed_first(tmp_path, monkeypatch):
+    def work(training, folder):
+        """Ends when three trainings have begun; a fourth has not begun by then."""
+        (tmp_path / f"{training['seed']} {training['steps']}").touch()
+        began = time.monotonic()
+        while len(list(tmp_path.glob("[01] *"))) < 3 and time.monotonic() < began + 60:
+            time.sleep(0.01)
+        return {"begun": sorted(path.name for path in tmp_path.glob("[01] *"))}
+
+    trainings = [{"steps": n, "seed": seed} for n in (1, 2, 3) for seed in (0, 1)]
+    study = toy(tmp_path, monkeypatch, work, trainings)
+    study.run("--jobs", "3")
+    (_, found), *_ = study.told[0]["all"]
+    assert found["begun"][:3] == ["0 1", "0 2", "0 3"]
+
+
+@pytest.mark.parametrize("study, part", PARTS, ids=lambda x: getattr(x, "__name__", x))
+def test_the_committed_trainings_give_the_committed_report(study, part, tmp_path):
+    committed = ROOT / study.RESULTS
+    shutil.copy(committed / "runs.jsonl", tmp_path)
+    options = ["--ablation", part] if study is race and part != "race" else []
+    harness.run(study, ["--figures", "--results", str(tmp_path), *options])
+    for old in (committed / part).glob("*.*"):
+        new = tmp_path / part / old.name
+        assert new.exists(), old
+        assert old.suffix != ".md" or new.read_text() == old.read_text(), old
+
+
+@pytest.mark.slow
+def test_a_stopped_study_stops_its_trainings_and_goes_on_later(tmp_path):
+    command = [sys.executable, "lessons/studies/race.py", "--quick", "--ablation", "cap"]
+    command += ["--jobs", "1", "--out", str(tmp_path)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stdout if "ETA" in line)  # one training has ended
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    assert len(harness.finished(tmp_path / "quick/runs.jsonl")) == 1
+    subprocess.run(command, cwd=ROOT, check=True)
+    found = harness.finished(tmp_path / "quick/runs.jsonl").values()
+    capped, as_many, everything = (np.array(own["all names"]["known"]) for own in found)
+    assert (capped <= everything).all() and capped.sum() < everything.sum() > as_many.sum()
+    assert {checkpoint.load(p)["step"] for p in tmp_path.glob("*/checkpoint.pt")} == {20}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("study", [race, scaling, robustness], ids=lambda study: study.__name__)
+def test_the_quick_study(study, tmp_path):
+    assert harness.run(study, ["--quick", "2", "--out", str(tmp_path)]) == 0
+    assert list((tmp_path / "quick").rglob("report.md"))

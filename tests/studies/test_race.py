@@ -1,0 +1,132 @@
+"""The race of objectives: what is compared with what, and how the comparison is made."""
+
+import collections
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import race
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.data.icons.dataset import Icons
+from miniclip.objectives import OBJECTIVES
+from tests.evaluation.fake_icons import NAMES, drawn
+
+PAIRS = [100.0, 200.0, 400.0, 800.0]
+
+
+def differ(first, other):
+    """The options that differ, except for the seed."""
+    return {k for k in {**first, **other} if first.get(k) != other.get(k)} - {"seed"}
+
+
+@pytest.mark.parametrize(
+    "part, may_differ",
+    [
+        ("race", {"objective", "lr"}),
+        ("projection", {"projection"}),
+        ("temperature", {"temperature"}),
+        ("batch", {"batch_size", "steps", "lr"}),
+        ("lead", {"objective", "batch_size", "steps", "lr"}),
+        ("cap", {"pairs"}),
+    ],
+)
+def test_entries_differ_in_one_thing_and_have_equally_many_pairs(part, may_differ):
+    first, *others = race.plan(SimpleNamespace(ablation=part, quick=None)).values()
+    for entry in others:
+        assert len(entry) == len(first)
+        for ours, theirs in zip(first, entry):
+            assert differ(ours, theirs) and differ(ours, theirs) <= may_differ
+            assert ours["seed"] == theirs["seed"]
+            assert len({x["steps"] * x["batch_size"] for x in (ours, theirs)}) == 1
+
+
+def test_the_classes_are_those_with_most_pictures_and_always_the_same(monkeypatch):
+    pairs = Icons(held_out_sites=("fluent",), drawn=drawn())
+    monkeypatch.setattr(race, "CLASSES", 3)
+    held = pairs.splits["heldout_site"]
+    # one more picture for each of these: the same picture again
+    more = [i for i in held for _ in range(pairs.names(i)[0] in ("heart", "drum"))]
+    pairs.splits["heldout_site"] = held + more
+    assert race.fixed_classes(pairs) == ["drum", "heart", sorted({*NAMES} - {"drum", "heart"})[0]]
+
+
+def test_answers_are_right_by_any_name_and_centred_ones_need_no_frequent_name():
+    pairs = Icons(held_out_sites=("fluent",), drawn=drawn())
+    names, held = [*pairs.shared_names], pairs.splits["heldout_site"]
+    own = torch.tensor([names.index(pairs.names(i)[0]) for i in held])
+    scores = torch.nn.functional.one_hot(own, len(names)).float()
+    scores[:, 2] += 5.0  # a name that is so frequent that it always wins
+    features = SimpleNamespace(images=lambda *_: (None, held), scores=lambda *_: scores)
+    found = race.answers(features, pairs, names)
+    counts = collections.Counter(n for i in pairs.splits["train"] for n in pairs.names(i))
+    assert found["known"] == [counts[names[k]] for k in own] and 0 < min(found["known"])
+    assert found["right"] == "".join(str(int(k == 2)) for k in own)
+    assert found["centred"] == "1" * len(held)
+
+
+def straight(pairs, slope, shift=1.0):
+    """An accuracy that is a straight line over the logarithm of pairs."""
+    return [0.1 + slope * np.log(n * shift / 100) for n in pairs]
+
+
+@given(slope=st.floats(0.02, 0.3), times=st.floats(1, 8))
+def test_a_curve_moved_to_fewer_pairs_needs_that_many_times_fewer(slope, times):
+    base, better = straight(PAIRS, slope), straight(PAIRS, slope, times)
+    assert race.times_fewer(PAIRS, better, base) == pytest.approx(times, rel=1e-9)
+    assert race.times_fewer(PAIRS, base, better) == pytest.approx(1 / times, rel=1e-9)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_difference_lies_in_its_interval_and_changes_its_sign_with_the_order(seed):
+    rng = np.random.default_rng(seed)
+    a, b = (rng.random((3, 40)) < share for share in (0.7, 0.4))
+    ours, theirs = race.difference(a, b), race.difference(b, a)
+    assert ours["low"] <= ours["value"] <= ours["high"], ours
+    assert ours["value"] == pytest.approx(a.mean() - b.mean()) == -theirs["value"]
+    assert theirs["low"] == pytest.approx(-ours["high"], abs=0.03)
+    assert race.difference(a, a) == {"value": 0, "low": 0, "high": 0}
+
+
+def test_the_interval_is_that_of_independent_pictures():
+    """With one seed the standard error of the mean is known."""
+    gain = np.arange(400)[None] % 4 == 0
+    found = race.difference(gain, np.zeros_like(gain))
+    half = 1.96 * np.sqrt(0.25 * 0.75 / 400)
+    assert found["high"] - found["low"] == pytest.approx(2 * half, rel=0.1)
+
+
+def run(seed, steps, share, cpu_s, pictures=40):
+    """A training whose first `share` of pictures is named rightly."""
+    right = "".join("01"[k < round(share * pictures)] for k in range(pictures))
+    centred = right[::-1].replace("1", "0", 1)  # one fewer
+    found = {"cpu_s": cpu_s, "race": {"right": right, "centred": centred}}
+    return {"seed": seed, "steps": steps, "batch_size": 256}, found
+
+
+def planted(factor, ms):
+    """Runs of three seeds: accuracy factor x .1, .2, .3, .4; `ms` a pair beside 9 s of setting up."""
+    return [
+        run(seed, steps, factor * share, 9 + steps * 256 * ms / 1e3)
+        for seed in range(3)
+        for steps, share in zip((100, 200, 400, 800), (0.1, 0.2, 0.3, 0.4))
+    ]
+
+
+def test_the_race_compares_accuracy_pairs_and_time_with_bag_of_words(tmp_path):
+    found = {name: planted(1.0, 1.0) for name in OBJECTIVES} | {"contrastive": planted(2.0, 1.5)}
+    found["ngrams"][3][1]["cpu_s"] = None  # a training that was resumed
+    race.write_report(found, SimpleNamespace(ablation="race", results=tmp_path))
+    results = json.loads((tmp_path / "race/results.json").read_text())
+    ours, base = results["contrastive"], results["bag_of_words"]
+    assert ours["against bag of words"]["value"] == pytest.approx(0.4)
+    # .2, .4: the accuracy that the other has after 204,800 pairs is reached after 51,200
+    assert ours["times fewer pairs"] == pytest.approx([4.0] * 3)
+    assert ours["CPU time, bag of words = 1"] == pytest.approx(1.5)
+    assert base["CPU ms a pair"] == pytest.approx(1.0), "what is done once does not count"
+    assert base["times fewer pairs"] == [1] * 3 and base["against bag of words"]["value"] == 0
+    assert ours["top-1 of centred scores"] == pytest.approx([0.8 - 1 / 40] * 3)
+    assert results["ngrams"]["CPU ms a pair"] is None
