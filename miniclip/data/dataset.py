@@ -8,6 +8,7 @@ that occurs under two names is one pair: two pairs would be false negatives of e
 import argparse
 import array
 import csv
+import errno
 import hashlib
 import os
 import re
@@ -27,13 +28,13 @@ class BadPicture(UserError):
 
 
 def file_size(path):
-    """The size of a file in bytes. Raises BadPicture where it is empty, or is a folder, a pipe or a
-    device, since reading one could block for ever; OSError where it cannot be looked at."""
+    """The size of a file in bytes. Raises OSError where it cannot be looked at, is empty, or is a
+    folder, a pipe or a device, since reading one could block for ever."""
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):
-        raise BadPicture("not a file")
+        raise OSError(errno.EINVAL, "not a file", path)
     if status.st_size == 0:
-        raise BadPicture("an empty file")
+        raise OSError(errno.EINVAL, "an empty file", path)
     return status.st_size
 
 

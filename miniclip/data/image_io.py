@@ -7,6 +7,7 @@ some others to external programs. Left out: everything but the first frame of an
 """
 
 import io
+import os
 import re
 import warnings
 
@@ -22,6 +23,11 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a seg
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
+def is_picture(name):
+    """Whether a file's name ends as a picture's."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def check(path):
@@ -60,9 +66,7 @@ def read(path, side=None):
 
 def _reduce(image, side):
     """Have a JPEG decoded at the smallest size of which the short side has `side` pixels."""
-    factor = 1
-    while min(image.size) // (2 * factor) >= side:
-        factor *= 2
+    factor = 1 << max(1, min(image.size) // side).bit_length() - 1  # the largest power of two
     image.draft(None, [edge // factor for edge in image.size])  # a decoder goes to 1/8 at most
 
 
@@ -85,16 +89,11 @@ def _open(path):
         if not isinstance(path, io.BytesIO):
             file_size(path)
         image = Image.open(path, formats=FORMATS)
-    except BadPicture:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadPicture("no such file") from None
-    except PermissionError:
-        raise BadPicture("may not be read") from None
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
-    except Exception:  # noqa: BLE001  NUL in the name, a damaged header, ...
-        raise BadPicture("not a picture that can be read") from None
+    except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
+        reason = getattr(error, "strerror", None) or "not a picture that can be read"
+        raise BadPicture(reason) from None
     width, height = image.size
     if width * height >= MAX_PIXELS:
         image.close()

@@ -55,19 +55,18 @@ def to_rgb(image):
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds for damaged EXIF; the picture is used all the same
         orientation = None
-    turn = _TURNS.get(orientation)
-    if turn is None and image.mode == "RGB" and "transparency" not in image.info:
+    if orientation not in _TURNS and image.mode == "RGB" and "transparency" not in image.info:
         return image
     width, height = image.size
-    lies = turn is not None and orientation >= 5  # its rows become columns
+    lies = orientation in (5, 6, 7, 8)  # its rows become columns
     upright = Image.new("RGB", (height, width) if lies else (width, height))
     rows = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, rows):
         bottom = min(top + rows, height)
         strip = _on_white(image.crop((0, top, width, bottom)))
+        if orientation in _TURNS:
+            strip = strip.transpose(_TURNS[orientation])
         start = height - bottom if orientation in _FROM_THE_END else top
-        if turn is not None:
-            strip = strip.transpose(turn)
         upright.paste(strip, (start, 0) if lies else (0, start))
     return upright
 

@@ -14,8 +14,8 @@ import tarfile
 
 BLOCK = 512
 MOST_HEADER_BYTES = 1 << 16  # of a long name or a pax header
-MOST_ZEROS = 1 << 20  # tars are padded to 10 KiB; a download that failed can end in gigabytes
-MOST_SEARCHED = 1 << 28  # bytes after damage: no member of a shard is as large
+MOST_ZEROS = 1 << 20  # after the last file: tars are padded to 10 KiB
+MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
 REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
 RECORD = re.compile(rb"([1-9]\d{0,6}) ([^=\n]{1,100})=")  # of a pax header: its length, its key
 
@@ -26,35 +26,27 @@ def scan(file, length):
     file: binary and seekable; length: its size. problem: None, or a sentence that says why the
     bytes cannot be used; a problem of no member, but of the tar, has the name "".
     """
-    at, zeros, told, own = 0, 0, False, {}
-    while at + BLOCK <= length:
+    if file.read(2) == b"\x1f\x8b":
+        yield "", 0, 0, "it is compressed: unpack it with gunzip"
+        return
+    at = end = 0  # end: of the last member
+    told, noise, own = False, False, {}
+    while at + BLOCK <= length and at <= end + MOST_SEARCHED:
         file.seek(at)
         head = file.read(BLOCK)
-        if len(head) < BLOCK:  # the file has become shorter
-            break
-        if head == bytes(BLOCK):
-            at, zeros = at + BLOCK, zeros + BLOCK
-            if zeros > MOST_ZEROS:
-                yield "", at, 0, f"nothing but zeros at byte {at:,}: the rest is not read"
-                return
-            continue
-        header = _header(head)
+        header = _header(head, after_damage=at > end)
         if header is None:
-            if head[:2] == b"\x1f\x8b" and at == 0:
-                yield "", 0, 0, "it is compressed: unpack it with gunzip"
-                return
-            yield "", at, 0, f"no tar header at byte {at:,}: what lies there is lost"
-            at, zeros, told, own = _next_header(file, at + BLOCK, length), 0, True, {}
+            noise, own = noise or any(head), {}
+            at += BLOCK
             continue
-        if zeros:
-            lost = f"{zeros:,} zeros before byte {at:,}: what was there, if it was, is lost"
-            yield "", at, 0, lost
-        kind, size, data, zeros, told = header.type, header.size, at + BLOCK, 0, False
+        if at > end and not told:
+            yield "", end, 0, f"no tar header from byte {end:,} to {at:,}: files there are lost"
+        kind, size, data, told, noise = header.type, header.size, at + BLOCK, False, False
         if kind in (b"L", b"x", b"g", b"K"):
             if size <= MOST_HEADER_BYTES and kind in (b"L", b"x"):
                 text = file.read(size)
                 own |= {b"path": text.split(b"\0")[0]} if kind == b"L" else _pax(text)
-            at = data + -(-size // BLOCK) * BLOCK
+            at = end = data + -(-size // BLOCK) * BLOCK
             continue
         # bytes that are not UTF-8 are kept as surrogates
         name = own.get(b"path", b"").decode("utf-8", "surrogateescape") or header.name
@@ -63,14 +55,16 @@ def scan(file, length):
         size, own = int(own.get(b"size", size)), {}
         if data + size > length:
             yield name, data, size, f"cut off: {data + size - length:,} of {size:,} bytes lack"
-            at, told = _next_header(file, data, length), True
+            at, end, told = data, data, True
             continue
         if kind in REGULAR and not name.endswith("/"):
             yield name, data, size, None
         elif kind not in (tarfile.DIRTYPE, *REGULAR):
             yield name, data, size, "a link or a device, not a file"
-        at = data + -(-size // BLOCK) * BLOCK
-    if zeros < 2 * BLOCK and not told:
+        at = end = data + -(-size // BLOCK) * BLOCK
+    if noise and not told or length - end > MOST_ZEROS:
+        yield "", end, 0, f"no tar header from byte {end:,} on: files there are lost"
+    elif length - end < 2 * BLOCK and not told:
         yield "", length, 0, "it ends without the mark that ends a tar: truncated?"
 
 
@@ -81,8 +75,10 @@ def key_and_suffix(name):
     return folder + slash + stem, dot + suffix.lower()
 
 
-def _header(head):
+def _header(head, after_damage):
     """The TarInfo of a block of 512 bytes, or None where it is no sound header."""
+    if after_damage and head[257:262] != b"ustar":
+        return None
     try:
         header = tarfile.TarInfo.frombuf(head, "utf-8", "surrogateescape")
     except (tarfile.HeaderError, ValueError):
@@ -99,22 +95,3 @@ def _pax(text):
         if record[2] == b"path" or record[2] == b"size" and re.fullmatch(rb"\d{1,19}", value):
             found[record[2]] = value
     return found
-
-
-def _next_header(file, at, length):
-    """The first offset from `at` on, in steps of 512, that is a sound header; else `length`.
-
-    No further than MOST_SEARCHED bytes on.
-    """
-    end = min(length, at + MOST_SEARCHED)
-    while at + BLOCK <= end:
-        file.seek(at)
-        chunk = file.read(min(1 << 20, end - at))
-        for k in range(0, len(chunk), BLOCK):
-            head = chunk[k : k + BLOCK]
-            if head[257:262] == b"ustar" and _header(head):
-                return at + k
-        if len(chunk) < BLOCK:
-            break
-        at += len(chunk) // BLOCK * BLOCK
-    return length
