@@ -13,10 +13,11 @@ import re
 import tarfile
 
 BLOCK = 512
+ZEROS = bytes(BLOCK)
 MOST_HEADER_BYTES = 1 << 16  # of a long name or a pax header
 MOST_ZEROS = 1 << 20  # after the last file: tars are padded to 10 KiB
 MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
-REGULAR = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
+REGULAR, WITHOUT_DATA = (b"0", b"\0", b"7"), (b"1", b"2", b"3", b"4", b"5", b"6")
 RECORD = re.compile(rb"([1-9]\d{0,6}) ([^=\n]{1,100})=")  # of a pax header: its length, its key
 
 
@@ -36,13 +37,13 @@ def scan(file, length):
         head = file.read(BLOCK)
         header = _header(head, after_damage=at > end)
         if header is None:
-            noise, own = noise or any(head), {}
+            noise, own = noise or head != ZEROS, {}
             at += BLOCK
             continue
         if at > end and not told:
             yield "", end, 0, f"no tar header from byte {end:,} to {at:,}: files there are lost"
         kind, size, data, told, noise = header.type, header.size, at + BLOCK, False, False
-        if kind in (b"L", b"x", b"g", b"K"):
+        if kind in (b"L", b"x", b"g", b"K") and data + size <= length:
             if size <= MOST_HEADER_BYTES and kind in (b"L", b"x"):
                 text = file.read(size)
                 own |= {b"path": text.split(b"\0")[0]} if kind == b"L" else _pax(text)
@@ -50,16 +51,14 @@ def scan(file, length):
             continue
         # bytes that are not UTF-8 are kept as surrogates
         name = own.get(b"path", b"").decode("utf-8", "surrogateescape") or header.name
-        if kind not in REGULAR and kind in tarfile.SUPPORTED_TYPES:
-            size = 0  # of a link or a folder
-        size, own = int(own.get(b"size", size)), {}
+        size, own = int(own.get(b"size", 0 if kind in WITHOUT_DATA else size)), {}
         if data + size > length:
             yield name, data, size, f"cut off: {data + size - length:,} of {size:,} bytes lack"
             at, end, told = data, data, True
             continue
         if kind in REGULAR and not name.endswith("/"):
             yield name, data, size, None
-        elif kind not in (tarfile.DIRTYPE, *REGULAR):
+        elif kind not in (b"5", *REGULAR):
             yield name, data, size, "a link or a device, not a file"
         at = end = data + -(-size // BLOCK) * BLOCK
     if noise and not told or length - end > MOST_ZEROS:
