@@ -13,7 +13,6 @@ import re
 import tarfile
 
 BLOCK = 512
-ZEROS = bytes(BLOCK)
 MOST_HEADER_BYTES = 1 << 16  # of a long name or a pax header
 MOST_ZEROS = 1 << 20  # after the last file: tars are padded to 10 KiB
 MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
@@ -37,7 +36,7 @@ def scan(file, length):
         head = file.read(BLOCK)
         header = _header(head, after_damage=at > end)
         if header is None:
-            noise, own = noise or head != ZEROS, {}
+            noise, own = noise or bool(head.strip(b"\0")), {}
             at += BLOCK
             continue
         if at > end and not told:
