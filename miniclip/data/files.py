@@ -131,8 +131,9 @@ def walk(root, closed=None):
     while waiting:
         for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
             yield folder, below, names
-            paths = (os.path.join(folder, name) for name in reversed(below))
-            waiting += itertools.filterfalse(os.path.islink, paths)
+            waiting += itertools.filterfalse(
+                os.path.islink, [os.path.join(folder, name) for name in reversed(below)]
+            )
 
 
 def open_folder(path):

@@ -148,9 +148,8 @@ def _csv(path):
     items = []
     for line, row, why in rows:
         file, label = (row[c].strip() if c < len(row) else "" for c in columns)
-        why = why or (None if file and label else "no picture or no label")
-        label = "" if why else label
-        items.append((file or f"line {line}", label, None, why or path.parent / file))
+        source = path.parent / file if file and label else why or "no picture or no label"
+        items.append((file or f"line {line}", label if file else "", None, source))
     return items
 
 

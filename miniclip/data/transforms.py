@@ -84,11 +84,10 @@ def _on_white(image):
     return image.convert("RGB")
 
 
-class Evaluation:
+class Evaluation(NamedTuple):
     """A PIL image -> (3, S, S) float32: the middle square of side S, normalized. It can be pickled."""
 
-    def __init__(self, image_size):
-        self.image_size = image_size
+    image_size: int
 
     def __call__(self, image):
         if not isinstance(image, Image.Image):

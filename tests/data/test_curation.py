@@ -4,7 +4,6 @@ import collections
 import concurrent.futures
 import csv
 import hashlib
-import inspect
 import math
 import re
 import subprocess
@@ -22,7 +21,7 @@ from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.curation import balance, sources
 from miniclip.data.curation import curate as module
-from miniclip.data.curation.curate import ASSIGNED, Curated, capped, curate
+from miniclip.data.curation.curate import ASSIGNED, Curated, curate
 from miniclip.data.curation.sources import CsvRows, Listed
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.dataset import Icons
@@ -158,28 +157,6 @@ def test_each_worker_has_work_and_at_most_three_chunks_a_worker_are_in_memory(wo
     assert done == [2 * k for k in range(1, 31)], "a chunk is lost, or not in its place"
     assert pools == {1: [], 2: [(2, "fork")], 3: [(3, "None")]}[workers]
     assert workers <= max(held) <= 3 * workers, held
-
-
-@pytest.mark.parametrize(
-    "kinds, cap, pending, want",
-    [
-        # 8 wait and are kept; 8 more; then 12 more at a time, as 10 are kept; 4 at the end
-        (2, 5, 8, [8, 8 + 8, *[10 + 12] * 5, 10 + 4]),
-        (2, 5, 9, [12, *[10 + 12] * 5, 10 + 8]),
-        (3, 3, 4, [4, 4 + 4, 8 + 8, *[9 + 12] * 5, 9 + 4]),
-    ],
-)
-def test_the_cap_is_applied_whenever_as_many_pairs_wait_as_are_kept(
-    kinds, cap, pending, want, monkeypatch
-):
-    sizes = []
-    monkeypatch.setattr(module, "capped", lambda *a: sizes.append(len(a[0])) or capped(*a))
-    monkeypatch.setattr(module, "PENDING", pending)
-    monkeypatch.setattr(sources, "CHUNK", 4)
-    source = Listed(pairs_of([[f"a {i % kinds}"] for i in range(80)]))
-    found = curate(source, cap=cap, min_count=1)
-    assert found.pairs == 80 and found.after.tolist() == [cap] * kinds + [0]
-    assert sizes == want
 
 
 @given(st.randoms(use_true_random=False))
@@ -382,20 +359,6 @@ def test_the_command_says_what_it_read_left_out_and_kept_and_how_to_train_on_it(
     write_csv(tmp_path, "filepath;caption\n" + rows[: rows.index("7.png")])
     assert balance.main(["pairs.csv", "out.csv", *options]) == 0
     assert "left out" not in capsys.readouterr().out
-
-
-def test_the_paper_s_cap_is_the_default_of_the_command_and_of_the_function(tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(balance, "curate", lambda source, *how: asked.append(how) or 1 / 0)
-    monkeypatch.chdir(tmp_path)
-    write_csv(tmp_path, TABLE)
-    least = "--cap 1 --min-count 1 --workers 1 --min-pmi -2".split()
-    for options in ([], least):
-        with pytest.raises(ZeroDivisionError):
-            balance.main(["pairs.csv", "out.csv", *options])
-    assert asked == [(20_000, 100, 4.0, set(), 1), (1, 1, -2.0, set(), 1)]
-    defaults = [p.default for p in inspect.signature(curate).parameters.values()][1:]
-    assert defaults == [20_000, 100, 4.0, (), 1]
 
 
 @pytest.mark.slow

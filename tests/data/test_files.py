@@ -160,24 +160,6 @@ def test_an_index_that_cannot_be_used_is_an_error_in_one_sentence(folder, text, 
     assert says in one_sentence(error)
 
 
-def test_the_columns_of_the_likeliest_separator_are_named(folder):
-    columns = "a,b,c,d,e,f,g,h,i"
-    for text, seen in (
-        (f"{columns}\n", "'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'"),
-        ("a,b;c;d\n", "'a,b', 'c', 'd'"),
-        ("x" * 30 + "," + "y" * 31, f"'{'x' * 30}', '{'y' * 13} ... {'y' * 12}'"),
-        ("", "none"),
-    ):
-        with pytest.raises(UserError) as error:
-            open_pairs(write_csv(folder, text))
-        assert str(error.value) == (
-            "pairs.csv has no column of picture paths (such as 'filepath'); "
-            f"its columns are {seen}; --image-column names another"
-        )
-    with pytest.raises(UserError, match="no column of captions .* are 'path', 'b,c'; --caption"):
-        open_pairs(write_csv(folder, "path;b,c\n"))  # more columns are found than with a comma
-
-
 @pytest.mark.parametrize(
     "count, held", [(3, 2), (4, 1), (4, 2), (4, 3), (5, 2), (5, 3), (9, 4), (9, 0)]
 )
@@ -191,15 +173,6 @@ def test_from_two_pairs_to_half_of_them_are_held_out_or_none(tmp_path, monkeypat
     split = (count, held) in [(4, 2), (5, 2), (9, 4)]
     parts = {"train": everyone[held:], "heldout": everyone[:held]} if split else {"train": everyone}
     assert pairs.splits == parts and pairs.name == tmp_path.name
-
-
-def test_a_bar_is_shown_from_2000_pictures_on_where_there_is_a_terminal(monkeypatch):
-    quiet = []
-    monkeypatch.setattr(files, "tqdm", lambda x, disable, **how: quiet.append(disable) or x)
-    monkeypatch.setattr(files.image_io, "check", lambda path: None)
-    for count in (1999, 2000):
-        assert len(files.Files("x", "/", {f"/{k}": ["x"] for k in range(count)}, [])) == count
-    assert quiet == [True, None]
 
 
 def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):
@@ -320,10 +293,3 @@ def test_a_damaged_index_gives_pairs_or_one_sentence(folder):
             assert "\n" not in str(error)
             outcomes.add("error")
     assert outcomes == {"pairs", "some", "error"}
-
-
-def test_strange_names_are_printed_on_one_line():
-    assert report_skipped([]) == ""
-    sentence = report_skipped([("a\nb\0\x1b[2J\udc80" + "x" * 500, "no\rreason")])
-    assert sentence.isprintable() and len(sentence) < 200
-    sentence.encode("utf-8")

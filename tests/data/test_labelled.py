@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from miniclip.common import UserError
-from miniclip.data import labelled
 from miniclip.data.dataset import BadPicture, Pairs
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
@@ -84,21 +83,6 @@ def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count
     with pytest.raises(UserError, match="^3 class names for the 2 classes of a.csv; "):
         (tmp_path / "a.csv").write_text("path,label\na.png,0\na.png,3\n")
         open_labelled(tmp_path / "a.csv", ["x", "y", "z"])
-
-
-def test_a_member_of_exactly_the_largest_size_is_read(tmp_path, monkeypatch):
-    jpg = tars.picture()
-    members = [(f"{k}.{s}", d) for k in "ab" for s, d in (("jpg", jpg), ("cls", k.encode() * 4))]
-    path = tars.write_tar(tmp_path / "a.tar", members)
-    for change, names in ((0, ["aaaa", "bbbb"]), (-1, None)):
-        for name, size in (("MOST_PICTURE_BYTES", len(jpg)), ("MOST_TEXT_BYTES", 4)):
-            with monkeypatch.context() as patch:
-                patch.setattr(labelled, name, size + change)
-                if names:
-                    assert open_labelled(path).class_names == names
-                else:
-                    with pytest.raises(UserError, match="left out 2: .*(no label|more than 0 MiB)"):
-                        open_labelled(path)
 
 
 def test_classes_that_pairs_bring_are_those_of_training_and_of_the_held_out_concepts():

@@ -107,8 +107,11 @@ def is_curated(path):
     """Whether curate wrote a file: a list of pairs, a csv with the mark in its header, or a plot."""
     with open(path, "rb") as file:
         first, rest = file.readline(1 << 16).strip(), file.read(1 << 10)
-    is_list = first == ",".join(LIST_COLUMNS).encode()
-    return is_list or first.endswith(CSV_MARK.encode()) or PLOT_MARK in rest
+    return (
+        first == ",".join(LIST_COLUMNS).encode()
+        or first.endswith(CSV_MARK.encode())
+        or PLOT_MARK in rest
+    )
 
 
 def _table(file, separator):
