@@ -93,7 +93,7 @@ def _open(path):
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
         reason = getattr(error, "strerror", None) or "not a picture that can be read"
-        raise BadPicture(reason) from None
+        raise BadPicture(reason.lower()) from None
     width, height = image.size
     if width * height >= MAX_PIXELS:
         image.close()

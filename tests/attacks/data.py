@@ -196,7 +196,7 @@ def folders_that_are_nested_1100_deep(folder):
         os.system("rm -r cat dog")  # shutil's is recursive too
 
 
-@attack(code=0, says="a word.*loop.png', 'Too many levels")
+@attack(code=0, says="a word.*loop.png', 'too many levels")
 def links_that_lead_in_a_circle(folder):
     csv_of("0.png,a word", "loop.png,x")
     os.symlink("loop.png", "loop.png")

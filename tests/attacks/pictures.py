@@ -2,7 +2,6 @@
 
 import io
 import pickle
-import zlib
 
 import torch
 from PIL import Image
@@ -26,7 +25,7 @@ def read(data):
 
 @attack(says="a JPEG of more than 100 scans", seconds=5)
 def a_jpeg_of_six_thousand_scans(folder):
-    data = encoded("L", (8000, 8000), "JPEG", progressive=True)
+    data = encoded("L", (4000, 4000), "JPEG", progressive=True)
     at = data.rindex(SOS)
     read(data[:at] + data[at:-2] * 6000 + data[-2:])
 
@@ -56,18 +55,6 @@ def a_picture_of_two_thousand_frames(folder):
         file = io.BytesIO()
         first.save(file, kind, save_all=True, append_images=frames)
         assert read(file.getvalue()).getpixel((0, 0)) == (0, 0, 0)
-
-
-@attack(code=0)
-def metadata_of_sixty_megabytes_in_a_small_png(folder):
-    data, bomb = encoded("RGB", (9, 9), "PNG"), zlib.compress(bytes(60 << 20))
-    for kind in (b"zTXt", b"iCCP"):
-        body = kind + b"k\0\0" + bomb
-        chunk = len(body[4:]).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-        try:
-            read(data[:33] + chunk + data[33:])
-        except image_io.BadPicture as error:
-            print(error)
 
 
 @attack(says="preprocess takes a PIL image, not a str; PIL.Image.open")

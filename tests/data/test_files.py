@@ -131,7 +131,7 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
     assert [reason for _, reason in pairs.skipped].count("an empty caption") == 2
     reasons = dict(pairs.skipped)
     assert (
-        reasons["none.png"] == "No such file or directory"
+        reasons["none.png"] == "no such file or directory"
         and reasons["empty.png"] == "an empty file"
     )
     assert reasons["words.png"] == "not a picture that can be read"
@@ -150,7 +150,7 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
         ),
         ("a.png,red\nb.jpg,blue\n", "no column of picture paths"),
         ("filepath,caption\n", "gives no pair: no rows"),
-        ("filepath,caption\nx.png,red\n", "x.png (No such file"),
+        ("filepath,caption\nx.png,red\n", "x.png (no such file"),
         ("\x89PNG\r\n\x1a\n\0\0\0", "no column of picture paths"),
     ],
 )
