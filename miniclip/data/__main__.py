@@ -62,12 +62,15 @@ def decode_all(pairs):
         digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
         seen.setdefault(digest, []).append(split_of.get(i))
     twice = [splits for splits in seen.values() if len(splits) > 1]
-    leaks = f"{sum(len(set(s)) > 1 for s in twice):,} of them on both sides of a split"
-    median = statistics.median_high(sides) if sides else 0
-    extremes = f"from {min(sides)} to {max(sides)}" if sides else ""
+    leaks = sum(len(set(splits)) > 1 for splits in twice)
+    sides = sides or [0]
     return damaged, [
-        ("short side, median pixels", median, extremes),
-        ("groups of identical pictures", len(twice), leaks),
+        (
+            "short side, median pixels",
+            statistics.median_high(sides),
+            f"from {min(sides)} to {max(sides)}",
+        ),
+        ("groups of identical pictures", len(twice), f"{leaks:,} of them on both sides of a split"),
     ]
 
 

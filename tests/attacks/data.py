@@ -5,12 +5,15 @@ import os
 import signal
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 from PIL import Image
 
+import train
 from miniclip.data import __main__ as data
 from miniclip.data import open_pairs
 from miniclip.data.labelled import open_labelled
+from miniclip.evaluation import context
 from tests.attacks import attack
 
 PNG = io.BytesIO()
@@ -136,6 +139,20 @@ def an_empty_path(folder):
 def ctrl_c_while_pairs_are_opened(folder):
     data.open_source = lambda args: signal.raise_signal(signal.SIGINT)
     run("emoji")
+
+
+@attack(says="a worker was killed, perhaps for its memory")
+def a_worker_of_curate_is_killed(folder):
+    csv_of()
+    data.balance.CsvRows.read = lambda self, chunk: os.kill(os.getpid(), signal.SIGKILL)
+    run("curate", "pairs.csv", "out.csv", "--workers", 2)
+
+
+@attack(code=0)
+def emoji_by_its_word_is_what_a_run_without_data_was_trained_on(folder):
+    assert train.options(["--data", "emoji"]).data is None
+    run = dict(format=context.FORMAT, options={"data": None})
+    assert context.open_data(SimpleNamespace(data="emoji"), run)[1]
 
 
 @attack(code=0, says="a word")

@@ -101,13 +101,6 @@ def test_classes_that_pairs_bring_are_those_of_training_and_of_the_held_out_conc
     assert of_pairs(Pairs("none", [["x"]], {"train": [0]})) is None
 
 
-def test_a_label_of_thousands_of_digits_is_a_name(tmp_path):
-    folder_of(tmp_path, ["cat"], each=4)
-    lines = ["filepath,label", *(f"cat/{k}.png,{'7' * 5000 if k % 2 else 8}" for k in range(4))]
-    (tmp_path / "a.csv").write_text("\n".join(lines))
-    assert open_labelled(tmp_path / "a.csv").class_names == ["7" * 5000, "8"]
-
-
 def test_train_and_test_folders_are_kept_apart(tmp_path):
     for part in ("train", "test"):
         folder_of(tmp_path, ["cat", "dog"], below=part)

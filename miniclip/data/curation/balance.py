@@ -101,8 +101,9 @@ def main(argv=None):
         help="of bigrams: log2 of times more often than by chance (4)",
     )
     parser.add_argument("--names", type=path(str), help="a file of further queries, one a line")
-    workers = number(int, low=1, high=1000)
-    parser.add_argument("--workers", type=workers, default=1, help="processes (1)")
+    parser.add_argument(
+        "--workers", type=number(int, low=1, high=1000), default=1, help="processes (1)"
+    )
     parser.add_argument("--plot", type=path(str), help="a PNG of the balance")
     parser.add_argument("--overwrite", action="store_true", help="replace what others wrote")
     add_source_options(parser)

@@ -58,10 +58,9 @@ class CsvRows:
         """Write the rows of the pairs that are kept as a csv, paths relative to its folder."""
         here, there = (os.path.dirname(os.path.abspath(path)) for path in (self.path, out))
         kept = iter(found.kept["pair"])
-        mark = [CSV_MARK] * (self.header[-1] != CSV_MARK)
         with replacing(out) as file:
             table = _table(file, self.separator)
-            table.writerow([*self.header, *mark])
+            table.writerow([*self.header, *[CSV_MARK] * (self.header[-1] != CSV_MARK)])
             following = next(kept, None)
             for i, (where, rows, _) in enumerate(self.pairs()):
                 if i != following:

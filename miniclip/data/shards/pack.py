@@ -131,8 +131,10 @@ def main(argv=None):
     pairs = open_source(args)
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
     size = sum(shard.stat().st_size for shard in paths) / 2**20
-    what = f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB"
-    print(f"{what}; train on them with --data {args.out}")
+    print(
+        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB; "
+        f"train on them with --data {args.out}"
+    )
     if skipped := pairs.skipped + skipped:
         print(report_skipped(skipped))
     return 0
