@@ -33,7 +33,7 @@ codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
 )
 NOT_CSV = {  # how files begin that are offered as a csv and are none
     b"PAR1": "a parquet file",
-    b"PK": "a zip or Excel file",
+    b"PK\3\4": "a zip or Excel file",
     b"\x1f\x8b": "compressed",
     b"{": "JSON",
     b"[{": "JSON",
@@ -114,8 +114,8 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
             if caption == len(header) - 1:  # separators that should have been quoted
                 row[caption:] = [separator.join(row[caption:])]
             where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-            further = (line.split(separator) for line in said.splitlines()[1:])
-            if any(image_io.is_picture("".join(row[picture : picture + 1])) for row in further):
+            further = (rest.split(separator) for rest in said.splitlines()[1:])
+            if any(image_io.is_picture("".join(r[picture : picture + 1])) for r in further):
                 why = "its caption goes on with other rows; is a quote not closed?"
             where, said = where.strip(), one_line(said)
             missing = "" if where and said else "an empty caption" if where else "no picture"

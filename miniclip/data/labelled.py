@@ -95,7 +95,8 @@ def open_labelled(source, class_names=None):
     """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
 
     class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
-    where a model should not be given the labels themselves. Raises UserError, one sentence.
+    where a model should not be given the labels themselves. Raises UserError, one sentence, or the
+    OSError of a tar or folder that cannot be read.
     """
     path = Path(source)
     if not (path.is_dir() or path.is_file()):
