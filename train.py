@@ -34,7 +34,7 @@ from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, write_json
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped
+from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped, source_or_none
 from miniclip.data.dataset import changed_packages, keep_pairs, some_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
@@ -66,7 +66,10 @@ COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action=
 OPTIONS = {
     "what to train": {
         "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
-        "--data": dict(help="pairs.csv, a folder, shards or icons (default: the embedded emoji)"),
+        "--data": dict(
+            type=source_or_none,
+            help="pairs.csv, a folder, shards, icons or emoji (the default)",
+        ),
         **SOURCE_FLAGS,
         "--objective": dict(choices=objectives.OBJECTIVES, help="what to learn (contrastive)"),
         "--projection": dict(choices=["linear", "mlp"], help="into the shared space (linear)"),

@@ -13,13 +13,13 @@ Lesson: lessons/14_zeroshot.md.
 
 import contextlib
 import itertools
-from pathlib import Path
 
 import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
+from miniclip.data.files import read_text
 from miniclip.data.transforms import evaluation
 from miniclip.objectives import shared_space
 
@@ -126,11 +126,7 @@ def read_lines(path, what):
 
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
     """
-    try:
-        lines = list(filter(None, map(str.strip, Path(path).read_text("utf-8-sig").splitlines())))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
-        raise UserError(f"{what} cannot be read from {path}: {reason}") from None
+    lines = list(filter(None, map(str.strip, read_text(path).splitlines())))
     if not lines:
         raise UserError(f"{path} holds no {what}; give one a line")
     return lines

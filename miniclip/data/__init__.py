@@ -16,7 +16,8 @@ from miniclip.data.files import open_csv, open_folder
 from miniclip.data.icons.dataset import Icons
 from miniclip.data.shards.dataset import is_shards, open_shards
 
-ICONS = "icons"  # as a source, the name wins: a folder of that name is ./icons
+# As sources, these two words always mean the built-in sets; a folder of that name is ./icons.
+EMOJI, ICONS = "emoji", "icons"
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
     "image_column": "csv: the column of picture paths (default: sniffed)",
     "caption_column": "csv: the column of captions (default: sniffed)",
@@ -40,8 +41,8 @@ def open_pairs(
     held_out_sites=None,
     csv_as=open_csv,
 ):
-    """Pairs from a source: None is the embedded emoji, "icons" the icons of many sites, else the path
-    of a csv, a folder or shards.
+    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of many sites,
+    else the path of a csv, a folder or shards, in which ~ is expanded.
 
     The next three options are for a csv whose header is not understood by itself; the last two for
     icons, names with commas between them: what to train on, what to hold out. csv_as: what opens a
@@ -49,25 +50,35 @@ def open_pairs(
     """
     csv = dict(image_column=image_column, caption_column=caption_column, separator=separator)
     icons = dict(sites=sites, held_out_sites=held_out_sites)
-    source = None if source is None else os.fspath(source)
-    shards = source is not None and is_shards(source)
-    file = source is not None and os.path.isfile(source) and not shards
+    source = EMOJI if source is None else os.path.expanduser(os.fspath(source))
+    built_in = source in (EMOJI, ICONS)
+    shards = not built_in and is_shards(source)
+    file = not built_in and os.path.isfile(source) and not shards
+    if not (built_in or shards or file or os.path.isdir(source)):
+        raise UserError(
+            f"{printable(source)} is no csv, folder or shard: there is no such file or folder"
+        )
+    given = {EMOJI: "the embedded emoji"}.get(source, printable(source))
+    if shards:
+        given += ', a source of shards, whose captions are the .txt or the "caption" of the .json'
     for options, fits, kind in ((csv, file, "a csv"), (icons, source == ICONS, "icons")):
         for name, value in options.items():
             if value is not None and not fits:
                 option = f"--{name.replace('_', '-')}"
-                given = "the embedded emoji" if source is None else printable(source)
                 raise UserError(f"{option} is for {kind}, and this is not: {given}")
     if source == ICONS:
         chosen = {k: v.split(",") for k, v in icons.items() if v is not None}
         return Icons(**chosen)
+    if source == EMOJI:
+        return Emoji()
     if file:
         return csv_as(source, **csv)
-    if source is None:
-        return Emoji()
-    if shards or os.path.isdir(source):
-        return open_shards(source) if shards else open_folder(source)
-    raise UserError(f"{printable(source)} is no csv, folder or shard: there is no such file")
+    return open_shards(source) if shards else open_folder(source)
+
+
+def source_or_none(text):
+    """An argparse type: a source of pairs; None, the default of train.py, for "emoji"."""
+    return None if text == EMOJI else text
 
 
 def add_source_options(parser):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,19 @@ def load_or_make(name, made_of, make, what):
         except OSError as error:
             print(f"cannot keep {what} in {path}: {error.strerror}", file=sys.stderr)
     return found
+
+
+def pictures(name, made_of, draw, shape):
+    """(notes, uint8 of `shape`) of draw(), kept compressed. made_of: as load_or_make's."""
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
+
+    def make():
+        notes, drawn = draw()
+        return notes, zlib.compress(drawn.tobytes(), 1)
+
+    notes, body = load_or_make(f"{name}-{key}.bin", made_of, make, "the drawings")
+    # decompressed only now that its checksum is known to hold
+    return notes, np.frombuffer(zlib.decompress(body), np.uint8).reshape(shape)
 
 
 def read(path, made_of):

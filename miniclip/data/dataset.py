@@ -8,20 +8,34 @@ that occurs under two names is one pair: two pairs would be false negatives of e
 import argparse
 import array
 import csv
+import errno
 import hashlib
 import os
 import re
+import stat
 
 import numpy as np
 
 from miniclip.common import UserError, number
 
 HELD_OUT_ONE_IN = 10
+_CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
 
 
 class BadPicture(UserError):
     """A picture that cannot be used; the message is a sentence that says why."""
+
+
+def file_size(path):
+    """The size of a file in bytes. Raises OSError where it cannot be looked at, is empty, or is a
+    folder, a pipe or a device, since reading one could block for ever."""
+    status = os.stat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a file", path)
+    if status.st_size == 0:
+        raise OSError(errno.EINVAL, "an empty file", path)
+    return status.st_size
 
 
 class Pairs:
@@ -159,8 +173,9 @@ def is_held_out(text):
 
 
 def one_line(text):
-    """A caption as it is used: on one line, single spaces, without NUL."""
-    return " ".join(text.replace("\0", " ").split())
+    """A caption as it is used: on one line, single spaces, without control characters such as ESC,
+    which a terminal would obey."""
+    return " ".join(text.translate(_CONTROLS).split())
 
 
 def sentences(caption):

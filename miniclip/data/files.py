@@ -8,8 +8,7 @@ A tenth is held out, by the hash of the path relative to the csv or folder. Left
 
 import codecs
 import csv
-import functools
-import io
+import itertools
 import os
 import unicodedata
 
@@ -20,19 +19,31 @@ from miniclip.data import image_io
 from miniclip.data.dataset import (
     BadPicture,
     Pairs,
+    file_size,
     is_held_out,
     one_line,
     printable,
     report_skipped,
 )
 
+MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture, and characters of a csv's field
+csv.field_size_limit(MOST_TEXT_BYTES)
+codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
+    "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
+)
+NOT_CSV = {  # how files begin that are offered as a csv and are none
+    b"PAR1": "a parquet file",
+    b"PK\3\4": "a zip or Excel file",
+    b"\x1f\x8b": "compressed",
+    b"{": "JSON",
+    b"[{": "JSON",
+}
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 # names of columns, lower-case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
-MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture: more is no caption
 
 
 class Files(Pairs):
@@ -72,12 +83,11 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
     header unless given. Raises UserError when none fit, or when no row can be used.
     """
     found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
-    for line, _, where, said in caption_rows(path, image_column, caption_column, separator)[1]:
-        if where and said:
-            found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
+    for line, _, where, said, why in caption_rows(path, image_column, caption_column, separator)[1]:
+        if why:
+            skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
         else:
-            name = f"line {line}, {where}" if where else f"line {line}"
-            skipped.append((name, "an empty caption" if where else "no picture"))
+            found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
     name = os.path.basename(path)
     if not found:
         why = report_skipped(skipped) or "no rows"
@@ -88,8 +98,9 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
 def caption_rows(path, image_column=None, caption_column=None, separator=None):
     """A csv of pairs, row by row: (header, rows, separator, position of the picture's column).
 
-    rows: an iterator over (line number, row, path as it is written, caption), '' for what is not
-    there; row: all of its fields, list of str. Raises UserError, as do the rows.
+    rows: an iterator over (line number, row, path as it is written, caption, why the row cannot be
+    used or None), '' for what is not there; row: all of its fields, list of str. Raises UserError,
+    as do the rows.
     """
     header, (picture, caption), rows, separator = read_csv(
         path,
@@ -99,13 +110,30 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
     )
 
     def each():
-        for line, row in rows:
+        for line, row, why in rows:
             if caption == len(header) - 1:  # separators that should have been quoted
                 row[caption:] = [separator.join(row[caption:])]
             where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-            yield line, row, where.strip(), one_line(said)
+            further = (rest.split(separator) for rest in said.splitlines()[1:])
+            if any(image_io.is_picture("".join(r[picture : picture + 1])) for r in further):
+                why = "its caption goes on with other rows; is a quote not closed?"
+            where, said = where.strip(), one_line(said)
+            missing = "" if where and said else "an empty caption" if where else "no picture"
+            yield line, row, where, said, why or missing or None
 
     return header, each(), separator, picture
+
+
+def walk(root, closed=None):
+    """Iterate over (folder, names of its subfolders, names of its files), `root` first, as os.walk
+    does, which is recursive before Python 3.12. closed: its onerror."""
+    waiting = [root]
+    while waiting:
+        for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
+            yield folder, below, names
+            waiting += itertools.filterfalse(
+                os.path.islink, [os.path.join(folder, name) for name in reversed(below)]
+            )
 
 
 def open_folder(path):
@@ -118,13 +146,13 @@ def open_folder(path):
     def closed(error):
         skipped.append((_relative(error.filename, root), "a folder that may not be read"))
 
-    for folder, subfolders, names in os.walk(root, onerror=closed):
+    for folder, subfolders, names in walk(root, closed):
         subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
         present = set(names)
         for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() not in image_io.SUFFIXES or name.startswith("."):
+            if not image_io.is_picture(name) or name.startswith("."):
                 continue
+            stem = os.path.splitext(name)[0]
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)
             file = os.path.join(folder, name)
             try:
@@ -148,15 +176,20 @@ def read_csv(path, *wanted, separator=None):
 
     wanted: for each column (what it holds, names that it may have, its one name or None, what an
     error adds). separator: one character or its name, None for the one that fits the header best.
-    positions: of the wanted columns; rows: iterator over (line number, list of str) of all rows
-    that are not blank. Raises UserError; so do the rows, where they are no csv.
+    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row is
+    not csv or None) of all rows that are not blank. Raises UserError; so do the rows.
     """
     name = printable(os.path.basename(path))
     try:
         with open(path, "rb") as file:
-            encoding = _encoding(file)
+            start = file.read(8)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
+    for first, kind in NOT_CSV.items():
+        if start.startswith(first):
+            raise UserError(
+                f"{name} is {kind}, and only csv can be read; convert it to a csv first"
+            )
     if separator is not None:
         separator = SEPARATOR_NAMES.get(separator.lower(), separator)
         if len(separator) != 1 or separator in '"\r\n\0':
@@ -165,8 +198,8 @@ def read_csv(path, *wanted, separator=None):
             )
     choices = []
     for candidate in (separator,) if separator else SEPARATORS:
-        rows = _rows(path, encoding, candidate)
-        header = next(rows, (None, []))[1]
+        rows = _rows(path, _encoding(start), candidate)
+        header = next(rows, (None, [], None))[1]
         positions = [_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, candidate))
     best = max(choices, key=lambda choice: (-choice[1].count(None), len(choice[0])))
@@ -179,16 +212,20 @@ def read_csv(path, *wanted, separator=None):
 
 
 def _rows(path, encoding, separator):
-    """(line number, fields) of each row that is not blank."""
+    """(line number, fields, None) of each row that is not blank, or (line number, [], what is wrong)."""
+    row = ()
     try:
-        with open(path, encoding=encoding, errors="replace", newline="") as file:
-            reader = csv.reader(file, delimiter=separator)
-            for row in reader:
-                if any(field.strip() for field in row):
-                    yield reader.line_num, row
-    except csv.Error as error:
-        name = printable(os.path.basename(path))
-        raise UserError(f"{name}, line {reader.line_num}, is not csv: {error}") from None
+        with open(path, encoding=encoding, errors="windows", newline="") as file:
+            reader = csv.reader(file, delimiter=separator, strict=True)
+            while row is not None:
+                first = reader.line_num + 1
+                try:
+                    row = next(reader, None)
+                    if any(field.strip() for field in row or ()):
+                        yield reader.line_num, row, None
+                except csv.Error as error:  # the next line is a new row
+                    why = f"no csv from line {first} on: {error}; are quotes closed, and doubled inside?"
+                    yield reader.line_num, [], why
     except OSError as error:
         raise _unreadable(path, error) from None
 
@@ -205,36 +242,29 @@ def _column(header, own, known):
 
 
 def read_text(path, most=None):
-    """The text of a file, in whatever encoding. Raises UserError with a sentence."""
+    """The text of a file, in whatever encoding; most: of a .txt beside a picture, its largest size.
+    Raises UserError with a sentence."""
     try:
+        if most is not None:
+            file_size(path)
         with open(path, "rb") as file:
             data = file.read(-1 if most is None else most + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
     if most is not None and len(data) > most:
         raise UserError("its .txt is too long for a caption")
-    return data.decode(_encoding(io.BytesIO(data)), "replace")
+    return data.decode(_encoding(data), "windows")
+
+
+def _encoding(start):
+    """The encoding of a text by its first bytes."""
+    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
 def _unreadable(path, error):
     """The UserError for a file that cannot be read."""
     reason = getattr(error, "strerror", None) or str(error)
-    return UserError(f"{printable(path)} cannot be read: {reason}")
-
-
-def _encoding(file):
-    """The encoding of a binary file that holds text: by its byte order mark, else UTF-8, else Windows' Latin."""
-    if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-        return "utf-16"
-    file.seek(0)
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        for block in iter(functools.partial(file.read, 1 << 20), b""):
-            decoder.decode(block)
-        decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return "cp1252"
-    return "utf-8-sig"
+    return UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}")
 
 
 def _relative(path, root):

@@ -1,24 +1,33 @@
 """A picture file, which may be damaged or hostile: whatever is wrong with it raises BadPicture.
 
-The number of pixels is read from the header before anything is decoded, so a file of a few kilobytes
-that would decode to gigabytes is refused in time. Only raster formats are tried, because Pillow hands
+The number of pixels is read from the header, and the scans of a JPEG are counted, before anything is
+decoded, so a file of a few kilobytes that would decode to gigabytes, or for hours, is refused in time.
+All limits for pictures stand here. Only raster formats are tried, because Pillow hands
 some others to external programs. Left out: everything but the first frame of an animation.
 """
 
 import io
 import os
-import stat
+import re
 import warnings
 
 from PIL import Image
 
-from miniclip.data.dataset import BadPicture
+from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import to_rgb
 
 MAX_PIXELS = 100_000_000
+MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
+MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
+
+
+def is_picture(name):
+    """Whether a file's name ends as a picture's."""
+    return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
 def check(path):
@@ -42,6 +51,9 @@ def read(path, side=None):
         warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
         with _open(path) as image:
             try:
+                if image.format in ("JPEG", "MPO"):
+                    image.fp.seek(0)
+                    _check_scans(image.fp.read(MOST_PICTURE_BYTES))
                 if side:
                     _reduce(image, side)
                 image.load()  # before to_rgb, which ignores what is wrong while it reads the EXIF
@@ -54,32 +66,34 @@ def read(path, side=None):
 
 def _reduce(image, side):
     """Have a JPEG decoded at the smallest size of which the short side has `side` pixels."""
-    factor = 1
-    while min(image.size) // (2 * factor) >= side:
-        factor *= 2
+    factor = 1 << max(1, min(image.size) // side).bit_length() - 1  # the largest power of two
     image.draft(None, [edge // factor for edge in image.size])  # a decoder goes to 1/8 at most
+
+
+def _check_scans(data):
+    """Raise BadPicture where a JPEG, bytes, has more than MOST_SCANS scans."""
+    scans = at = 0
+    while marker := _MARKER.search(data, at):
+        kind, at = data[marker.end() - 1], marker.end()
+        scans += kind == 0xDA
+        if scans > MOST_SCANS:
+            raise BadPicture(f"a JPEG of more than {MOST_SCANS} scans")
+        if kind == 0xD9:  # what follows the end of the picture is no part of it
+            return
+        at += int.from_bytes(data[at : at + 2], "big")
 
 
 def _open(path):
     """An opened, not yet decoded, picture. Raises BadPicture."""
     try:
         if not isinstance(path, io.BytesIO):
-            status = os.stat(path)
-            if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
-                raise BadPicture("not a file")
-            if status.st_size == 0:
-                raise BadPicture("an empty file")
+            file_size(path)
         image = Image.open(path, formats=FORMATS)
-    except BadPicture:
-        raise
-    except (FileNotFoundError, NotADirectoryError):
-        raise BadPicture("no such file") from None
-    except PermissionError:
-        raise BadPicture("may not be read") from None
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
-    except Exception:  # noqa: BLE001  NUL in the name, a damaged header, ...
-        raise BadPicture("not a picture that can be read") from None
+    except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
+        reason = getattr(error, "strerror", None) or "not a picture that can be read"
+        raise BadPicture(reason.lower()) from None
     width, height = image.size
     if width * height >= MAX_PIXELS:
         image.close()

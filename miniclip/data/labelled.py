@@ -18,9 +18,10 @@ from pathlib import Path
 
 from miniclip.common import UserError
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, printable, report_skipped, text_hash
-from miniclip.data.files import PICTURE_COLUMNS, read_csv
-from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.dataset import BadPicture, one_line, printable, report_skipped, text_hash
+from miniclip.data.files import PICTURE_COLUMNS, read_csv, walk
+from miniclip.data.image_io import MOST_PICTURE_BYTES, is_picture
+from miniclip.data.shards.index import MOST_TEXT_BYTES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
 PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}
@@ -94,7 +95,8 @@ def open_labelled(source, class_names=None):
     """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
 
     class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
-    where a model should not be given the labels themselves. Raises UserError, one sentence.
+    where a model should not be given the labels themselves. Raises UserError, one sentence, or the
+    OSError of a tar or folder that cannot be read.
     """
     path = Path(source)
     if not (path.is_dir() or path.is_file()):
@@ -110,7 +112,9 @@ def open_labelled(source, class_names=None):
         except BadPicture as error:
             skipped.append((where, str(error)))
     if not good:
-        why = report_skipped(skipped) or "it is empty"
+        shards = path.is_dir() and any(path.glob("*.tar"))
+        empty = "it holds shards; name one .tar of them" if shards else "it is empty"
+        why = report_skipped(skipped) or empty
         raise UserError(f"{printable(name)} gives no labelled picture: {why}")
     wheres, labels, parts, pictures = zip(*good)
 
@@ -132,7 +136,7 @@ def open_labelled(source, class_names=None):
         parts = ["train" if text_hash(where) >> 56 & 1 else "test" for where in wheres]
     splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
-    names = class_names or [label.replace("_", " ") for label in found]
+    names = class_names or [one_line(label.replace("_", " ")) for label in found]
     return Labelled(name, names, _Sources(pictures), labels, splits, skipped)
 
 
@@ -142,8 +146,12 @@ def open_labelled(source, class_names=None):
 def _csv(path):
     pictures, labels = ("picture paths", PICTURE_COLUMNS), ("labels", ("label", "class"))
     _, columns, rows, _ = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
-    rows = ([row[c].strip() for c in columns] for _, row in rows if len(row) > max(columns))
-    return [(file, label, None, path.parent / file) for file, label in rows if file and label]
+    items = []
+    for line, row, why in rows:
+        file, label = (row[c].strip() if c < len(row) else "" for c in columns)
+        source = path.parent / file if file and label else why or "no picture or no label"
+        items.append((file or f"line {line}", label if file else "", None, source))
+    return items
 
 
 def _folder(root):
@@ -152,9 +160,9 @@ def _folder(root):
     paths = [
         Path(folder, name)
         for top in (tops if divided else [""])
-        for folder, _, names in os.walk(root / top)
+        for folder, _, names in walk(root / top)
         for name in names
-        if _is_picture(name)
+        if is_picture(name)
     ]
     items = _by_folders({p.relative_to(root).parts: p for p in paths}, divided)
     return [item for item in items if item[1]]
@@ -163,22 +171,19 @@ def _folder(root):
 def _tar(path):
     """Items by the labels beside a tar's pictures; where no picture has one, by its folders."""
     items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
-    try:
-        with open(path, "rb") as file:
-            for name, offset, size, problem in scan(file, path.stat().st_size):
-                name = "/".join(part for part in name.split("/") if part not in ("", "."))
-                key, suffix = key_and_suffix(name)
-                if problem:
-                    items.append((name or path.name, "", None, problem))
-                elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
-                    file.seek(offset)
-                    labels[key, suffix] = file.read(size).decode("utf-8", "replace").strip()
-                elif _is_picture(name):
-                    too_large = f"{size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB"
-                    fits = size <= MOST_PICTURE_BYTES
-                    pictures[name] = (path, offset, size) if fits else too_large
-    except OSError as error:
-        raise UserError(f"{printable(path.name)} cannot be read: {error.strerror}") from None
+    with open(path, "rb") as file:
+        for name, offset, size, problem in scan(file, path.stat().st_size):
+            name = "/".join(part for part in name.split("/") if part not in ("", "."))
+            key, suffix = key_and_suffix(name)
+            if problem:
+                items.append((name or path.name, "", None, problem))
+            elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
+                file.seek(offset)
+                labels[key, suffix] = file.read(size).decode("utf-8", "replace").strip()
+            elif is_picture(name):
+                pictures[name] = (path, offset, size)
+                if size > MOST_PICTURE_BYTES:
+                    pictures[name] = f"{size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB"
     labelled = {}  # {key: item}
     for name, source in pictures.items():
         key, suffix = key_and_suffix(name)
@@ -213,7 +218,3 @@ def _by_folders(pictures, divided, outer=()):
 def _divided(folders):
     """Whether the names of the folders at the top are train and test: then they are no classes."""
     return {PARTS.get(name) for name in folders if name[:1] != "."} == {"train", "test"}
-
-
-def _is_picture(name):
-    return os.path.splitext(name)[1].lower() in image_io.SUFFIXES

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageEnhance, ImageFilter
 
+from miniclip.common import UserError
+
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
 # EXIF's orientation -> what turns the picture upright. ImageOps.exif_transpose (Pillow 13.0) would
@@ -35,8 +37,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_FROM_THE_END = (3, 4, 6, 7)  # orientations that put the first row last
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
+_STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
 _MEAN = torch.tensor(MEAN).view(3, 1, 1)
 _STD = torch.tensor(STD).view(3, 1, 1)
 
@@ -45,15 +49,30 @@ def to_rgb(image):
     """A PIL image of any mode -> mode RGB, upright, on white where it was transparent.
 
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
+    Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
     try:
-        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds for damaged EXIF; the picture is used all the same
-        turn = None
-    if turn is None and image.mode == "RGB" and "transparency" not in image.info:
+        orientation = None
+    if orientation not in _TURNS and image.mode == "RGB" and "transparency" not in image.info:
         return image
-    if turn is not None:
-        image = image.transpose(turn)
+    width, height = image.size
+    lies = orientation in (5, 6, 7, 8)  # its rows become columns
+    upright = Image.new("RGB", (height, width) if lies else (width, height))
+    rows = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        strip = _on_white(image.crop((0, top, width, bottom)))
+        if orientation in _TURNS:
+            strip = strip.transpose(_TURNS[orientation])
+        start = height - bottom if orientation in _FROM_THE_END else top
+        upright.paste(strip, (start, 0) if lies else (0, start))
+    return upright
+
+
+def _on_white(image):
+    """A PIL image of any mode -> mode RGB, on white where it was transparent."""
     if image.mode.startswith("I"):  # 16 bits: convert() would clip all above 255 to white
         levels = np.asarray(image).astype(np.float64) / 257
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
@@ -62,29 +81,37 @@ def to_rgb(image):
     if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
-    image = image.convert("RGB")
-    image.info = {}  # so that it is not turned again
-    return image
+    return image.convert("RGB")
 
 
-def evaluation(image_size):
-    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalized."""
+class Evaluation(NamedTuple):
+    """A PIL image -> (3, S, S) float32: the middle square of side S, normalized. It can be pickled."""
 
-    def preprocess(image):
-        image = to_rgb(image)
+    image_size: int
+
+    def __call__(self, image):
+        if not isinstance(image, Image.Image):
+            raise UserError(
+                f"preprocess takes a PIL image, not a {type(image).__name__}; PIL.Image.open(path) "
+                "gives one"
+            )
+        image, size = to_rgb(image), self.image_size
         width, height = image.size
         short = min(width, height)
-        w, h = image_size * width // short, image_size * height // short  # the resized picture's
-        left, top = round((w - image_size) / 2), round((h - image_size) / 2)
-        square = (left, top, left + image_size, top + image_size)
+        w, h = size * width // short, size * height // short  # the resized picture's
+        left, top = round((w - size) / 2), round((h - size) / 2)
+        square = (left, top, left + size, top + size)
         if w * h <= _MANY_PIXELS:
             planes = _planes(image.resize((w, h), BICUBIC).crop(square))
         else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
             box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-            planes = _planes(image.resize((image_size, image_size), BICUBIC, box))
+            planes = _planes(image.resize((size, size), BICUBIC, box))
         return normalize(torch.from_numpy(planes))
 
-    return preprocess
+
+def evaluation(image_size):
+    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalized."""
+    return Evaluation(image_size)
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError
-from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs
+from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
 from miniclip.data.dataset import changed_packages, keep_pairs
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
@@ -36,7 +36,7 @@ def open_data(args, checkpoint):
     embedded ones. checkpoint: the content of the file.
     """
     run = checkpoint["options"] if checkpoint.get("format") == FORMAT else {}
-    source = args.data or run.get("data")
+    source = source_or_none(args.data) if args.data else run.get("data")
     trained_on = bool(run) and source == run["data"]
     recorded = run if trained_on else {}
     how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}

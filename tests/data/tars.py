@@ -138,13 +138,13 @@ def files_below(folder):
     }
 
 
-def survive(source, outside):
+def survive(source, outside, seconds=60):
     """Open a source and read all of it: (pairs read, skips); a refusal is (0, 1).
 
-    outside: a folder above the source, in which nothing may be written.
+    outside: a folder above the source, in which nothing may be written. seconds: it may take.
     """
     before = files_below(outside)
-    with no_hang():
+    with no_hang(seconds):
         try:
             pairs = open_pairs(source)
         except ValueError as error:

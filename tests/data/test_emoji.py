@@ -269,7 +269,7 @@ def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_pa
 
     files = [File(tmp_path / name) for name in ("other.json", "emojis.json")]
     monkeypatch.setattr(
-        dataset.importlib.metadata, "distribution", lambda name: types.SimpleNamespace(files=files)
+        render.importlib.metadata, "distribution", lambda name: types.SimpleNamespace(files=files)
     )
     assert dataset.read_keywords() == {"dog face": ("pet", "good dog"), "red heart": ("love",)}
 

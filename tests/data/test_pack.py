@@ -5,7 +5,6 @@ import io
 import os
 import sys
 import tarfile
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +17,6 @@ from miniclip.benchmarks import __main__ as benchmark
 from miniclip.benchmarks.loader import photograph
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.dataset import printable
 from miniclip.data.shards import pack as pack_module
 from miniclip.data.shards.pack import encoded, pack, sample
 from miniclip.data.transforms import training_crop
@@ -183,21 +181,14 @@ def test_the_command_packs_counts_and_refuses(tmp_path, capsys):
         f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data {out}",
         "left out 1: b.png (not a picture that can be read)",
     ]
-    for path, name in (("00000.tar", "00000.tar"), (None, printable(out))):
-        error = mock.Mock(side_effect=OSError(28, "No space left on device", path))
-        with mock.patch.object(pack_module, "pack", error), pytest.raises(SystemExit):
-            main(["pack", str(tmp_path), out])
-        why = f"error: {name} cannot be written: No space left on device\n"
-        assert capsys.readouterr().err.endswith(why)
     os.remove(tmp_path / "b.png")
     assert main(["pack", str(tmp_path), out]) == 0
     assert "left out" not in capsys.readouterr().out
     assert main([str(tmp_path / "out")]) == 0
     assert "pictures" in capsys.readouterr().out
     for wrong in (
-        [str(tmp_path), str(tmp_path)],
-        [str(tmp_path / "no.csv"), "out"],
-        ["out", "--shard-size", "0"],
+        [str(tmp_path / "no.csv"), out],
+        ["emoji", out, "--shard-size", "0"],
         [str(tmp_path), str(tmp_path / "a.txt" / "x")],
     ):
         with pytest.raises(SystemExit) as error:

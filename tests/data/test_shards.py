@@ -305,16 +305,6 @@ def test_a_file_of_exactly_the_largest_size_is_used(tmp_path, monkeypatch):
                 assert len(index.index_shard(0, path, "a.tar")[0]) == used, (name, change)
 
 
-def test_a_bar_is_shown_from_four_shards_on_where_there_is_a_terminal(packed, monkeypatch, cache):
-    quiet, bar = [], index.tqdm
-    monkeypatch.setattr(
-        index, "tqdm", lambda *a, disable: quiet.append(disable) or bar(*a, disable=True)
-    )
-    for count in (3, 4):
-        assert len(index.build(packed.paths[:count], ["x"] * count)[0]) == 5 * count
-    assert quiet == [True, None]
-
-
 @pytest.mark.parametrize("letters", [94, 95, 96])
 def test_a_pair_is_called_as_its_picture_up_to_100_bytes(letters, tmp_path):
     name = f"{'n' * letters}.jpg"

@@ -7,8 +7,6 @@ import pytest
 from PIL import Image
 
 from miniclip.data.__main__ import main
-from miniclip.data.icons import render
-from tests.data.icons import made_up
 from tests.data.test_files import picture, write_csv
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
@@ -39,7 +37,7 @@ def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
     text = "filepath,caption\na.png,red\nb.jpg,blue\ntwin.jpg,blue\ncut.jpg,cut\nnone.png,none\n"
     assert main([str(write_csv(tmp_path, text))]) == 0
     said = capsys.readouterr().out
-    assert "left out 2: none.png (no such file), cut.jpg (damaged: " in said
+    assert "left out 2: none.png (no such file or directory), cut.jpg (damaged: " in said
     assert re.search("groups of identical pictures +1 ", said)
     assert re.search("captions of several pictures +1 ", said)
     with pytest.raises(SystemExit) as stop:
@@ -51,30 +49,6 @@ def test_the_summary_of_the_embedded_pairs_is_what_the_documentation_shows(capsy
     assert main([]) == 0
     said = capsys.readouterr().out
     assert described("data.md", said), said
-
-
-def test_the_summary_of_icons_counts_each_set(capsys, monkeypatch):
-    owned = [
-        [("eva", "home", "outline"), ("eva", "house", ""), ("remix", "home", "line")],
-        [("remix", "home", "fill")],
-        [("fontawesome", "home", ""), ("fontawesome", "tree", "")],
-        [("lucide", "tree", ""), ("fontawesome", "tree", "regular")],
-    ]
-    monkeypatch.setattr(render, "pictures", lambda: made_up(owned))
-    assert main(["icons", "--sites", "eva,remix,lucide"]) == 0
-    said = capsys.readouterr().out
-    assert said.startswith("icons: tkinter-icons-bs 1.")
-    for line in (
-        r"names without style +3  1 in training and in fontawesome",
-        r"set eva +1  2 names \(1 shared\), 1 duplicates, MIT",
-        r"set remix +2  1 names \(1 shared\), 1 duplicates, Apache 2.0",
-        r"set fontawesome +2  2 names \(2 shared\), 1 duplicates, CC BY 4.0",
-        r"set lucide +1  1 names \(1 shared\), 1 duplicates, ISC",
-        r"set weather +0  0 names \(0 shared\), 0 duplicates, OFL 1.1",
-        r"split train +2  50.0%",
-        r"split heldout_site +2  50.0%",
-    ):
-        assert re.search(line, said), (line, said)
 
 
 @pytest.mark.slow

@@ -134,8 +134,10 @@ def test_a_palette_with_a_transparent_entry_is_drawn_on_white():
     assert image.getpixel((0, 0)) == (255, 255, 255) and image.getpixel((1, 1)) == (200, 40, 90)
 
 
+@pytest.mark.parametrize("strip_pixels", [1, 24, 1 << 20])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_photograph_stands_up(orientation):
+def test_a_photograph_stands_up(orientation, strip_pixels, monkeypatch):
+    monkeypatch.setattr("miniclip.data.transforms._STRIP_PIXELS", strip_pixels)
     lying = noise(8, 4)
     exif = Image.Exif()
     exif[0x0112] = orientation

@@ -99,7 +99,7 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
     same(arrays["caption_features"], fresh(checkpoint, texts=arrays["captions"].tolist()))
     if kind != "shards":
         assert arrays["names"].tolist() == ["00001.png", "00002.png"]
-        assert "gone.png (no such file)" in printed
+        assert "gone.png (no such file" in printed
 
 
 def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, capsys):

@@ -12,10 +12,10 @@ import shlex
 
 import numpy as np
 
-from miniclip.common import Parser, UserError, command, number, replacing
+from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source
 from miniclip.data.curation.curate import curate
-from miniclip.data.curation.sources import CsvRows, Listed
+from miniclip.data.curation.sources import CsvRows, Listed, is_curated
 from miniclip.data.dataset import printable
 from miniclip.data.emoji.dataset import words
 from miniclip.data.files import read_text
@@ -57,7 +57,7 @@ def _entropy(counts):
     return float(-(p * np.log(p)).sum())
 
 
-def draw(found, cap, path):
+def draw(found, cap, out):
     """Draw the pairs of each query before and after, largest first, into a PNG."""
     from matplotlib.figure import Figure
 
@@ -74,8 +74,8 @@ def draw(found, cap, path):
     axis.set(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
-    with replacing(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    with replacing(out) as file:
+        figure.savefig(file, format="png", dpi=100, metadata={"Software": "miniclip"})
 
 
 @command("python -m miniclip.data curate")
@@ -85,8 +85,10 @@ def main(argv=None):
         prog="python -m miniclip.data curate",
         description="Keep at most so many pairs of each query (docs/data.md).",
     )
-    parser.add_argument("data", nargs="?", help="pairs.csv, a folder, shards or icons (emoji)")
-    parser.add_argument("out", help="a csv of what is kept; for others than a csv, a list of it")
+    parser.add_argument("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
+    parser.add_argument(
+        "out", type=path(str), help="a csv of what is kept; for others than a csv, a list of it"
+    )
     count = number(int, low=1)
     parser.add_argument("--cap", type=count, default=20_000, help="pairs a query (20,000)")
     parser.add_argument(
@@ -98,34 +100,34 @@ def main(argv=None):
         default=4.0,
         help="of bigrams: log2 of times more often than by chance (4)",
     )
-    parser.add_argument("--names", help="a file of further queries, one a line")
-    parser.add_argument("--workers", type=count, default=1, help="processes (1)")
-    parser.add_argument("--plot", help="a PNG of the balance")
+    parser.add_argument("--names", type=path(str), help="a file of further queries, one a line")
+    parser.add_argument(
+        "--workers", type=number(int, low=1, high=1000), default=1, help="processes (1)"
+    )
+    parser.add_argument("--plot", type=path(str), help="a PNG of the balance")
+    parser.add_argument("--overwrite", action="store_true", help="replace what others wrote")
     add_source_options(parser)
     args = parser.parse_args(argv)
-    if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
-        raise UserError(f"{printable(args.out)} cannot be both what is read and what is written")
-    for path in filter(None, (args.out, args.plot)):
-        if os.path.isdir(path):
-            raise UserError(f"{printable(path)} is a folder; name a file")
+    taken = [os.path.realpath(file) for file in (args.data, args.names) if file]
+    for out in filter(None, (args.out, args.plot)):
+        if os.path.realpath(out) in taken:
+            raise UserError(f"{printable(out)} cannot be both read and written, or written twice")
+        check_output(out, is_curated, args.overwrite)
+        taken.append(os.path.realpath(out))
     names = read_text(args.names).splitlines() if args.names else []
     names = {name for name in (" ".join(words(line)) for line in names) if name}
     source = open_source(args, CsvRows)
     is_csv = isinstance(source, CsvRows)
     source = source if is_csv else Listed(source)
     found = curate(source, args.cap, args.min_count, args.min_pmi, names, args.workers)
-    try:
-        source.write(args.out, found)
-        if args.plot:
-            draw(found, args.cap, args.plot)
-    except OSError as error:
-        name = printable(error.filename or args.out)
-        raise UserError(f"{name} cannot be written: {error.strerror}") from None
+    source.write(args.out, found)
+    if args.plot:
+        draw(found, args.cap, args.plot)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
     print("\n".join(balance(found)))
-    if source.empty:
-        print(f"left out {source.empty:,} rows without a picture or a caption")
+    if source.unused:
+        print(f"left out {source.unused:,} rows that give no picture with a caption")
     how = dict(data=args.out) if is_csv else dict(data=args.data, pairs=args.out)
     how |= {name: getattr(args, name) for name in SOURCE_OPTIONS}
     flags = [(f"--{name.replace('_', '-')}", value) for name, value in how.items() if value]

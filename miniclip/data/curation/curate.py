@@ -17,10 +17,11 @@ Lesson: lessons/01_names.md.
 """
 
 import collections
-import concurrent.futures
+import concurrent.futures.process
 import functools
 import math
 import multiprocessing
+import signal
 import sys
 import zlib
 from typing import NamedTuple
@@ -158,17 +159,21 @@ def _each(work, source, about, workers, title):
         return
     # where there is no fork, source and `about` are sent to each worker once
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else None)
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _start, (work,)) as pool:
-        for chunk in bar:
-            waiting.append(pool.submit(_do, chunk))
-            if len(waiting) > 2 * workers:
+    try:
+        with concurrent.futures.ProcessPoolExecutor(workers, context, _start, (work,)) as pool:
+            for chunk in bar:
+                waiting.append(pool.submit(_do, chunk))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    except concurrent.futures.process.BrokenProcessPool:
+        raise UserError("a worker was killed, perhaps for its memory; lower --workers") from None
 
 
 def _start(work):
     global _work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the process that gives the work
     _work = work
 
 

@@ -17,6 +17,8 @@ from miniclip.common import replacing
 from miniclip.data.dataset import LIST_COLUMNS, BadPicture
 from miniclip.data.files import caption_rows
 
+CSV_MARK = "curated_by_miniclip"  # the last column, without values, of a csv that curate wrote
+PLOT_MARK = b"Software\0miniclip"  # in a PNG that it drew
 CHUNK = 2_000  # pairs that a worker gets at a time
 
 
@@ -24,7 +26,7 @@ class CsvRows:
     """A csv of pairs that is never in memory as a whole. Rows of one picture that follow each other
     are one pair. Takes what open_csv takes; raises UserError."""
 
-    empty = 0  # rows without a picture or a caption
+    unused = 0  # rows without a picture or a caption, or that are not csv
 
     def __init__(self, path, **columns):
         self.path, self.columns = path, columns
@@ -32,14 +34,14 @@ class CsvRows:
 
     def pairs(self):
         """Iterate over (path as it is written, the rows of the picture, its captions)."""
-        self.empty = 0
+        self.unused = 0
         rows = caption_rows(self.path, **self.columns)[1]
         for where, own in itertools.groupby(rows, key=lambda row: row[2]):
-            own = [(row, said) for _, row, _, said in own]
-            said = [said for _, said in own if where and said]
-            self.empty += len(own) - len(said)
+            own = [(row, said, why) for _, row, _, said, why in own]
+            said = [said for _, said, why in own if not why]
+            self.unused += len(own) - len(said)
             if said:
-                yield where, [row for row, said in own if said], said
+                yield where, [row for row, _, why in own if not why], said
 
     def chunks(self):
         """Iterate over lists of (number of the pair, what it is called, its captions)."""
@@ -58,7 +60,7 @@ class CsvRows:
         kept = iter(found.kept["pair"])
         with replacing(out) as file:
             table = _table(file, self.separator)
-            table.writerow(self.header)
+            table.writerow([*self.header, *[CSV_MARK] * (self.header[-1] != CSV_MARK)])
             following = next(kept, None)
             for i, (where, rows, _) in enumerate(self.pairs()):
                 if i != following:
@@ -73,7 +75,7 @@ class CsvRows:
 class Listed:
     """The training pairs of any other source. What is written is a list for train.py --pairs."""
 
-    empty = 0
+    unused = 0
 
     def __init__(self, pairs):
         self.all = pairs
@@ -98,6 +100,17 @@ class Listed:
             table.writerow(LIST_COLUMNS)
             for query, i in map(np.void.item, found.kept[["query", "pair"]]):
                 table.writerow([i, self.all.where(i), found.queries[query]])
+
+
+def is_curated(path):
+    """Whether curate wrote a file: a list of pairs, a csv with the mark in its header, or a plot."""
+    with open(path, "rb") as file:
+        first, rest = file.readline(1 << 16).strip(), file.read(1 << 10)
+    return (
+        first == ",".join(LIST_COLUMNS).encode()
+        or first.endswith(CSV_MARK.encode())
+        or PLOT_MARK in rest
+    )
 
 
 def _table(file, separator):

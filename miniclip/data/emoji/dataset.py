@@ -15,14 +15,12 @@ no name there.
 
 import csv
 import functools
-import importlib.metadata
 import json
 import re
 from pathlib import Path
 
 from PIL import Image
 
-from miniclip.common import UserError
 from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs
 from miniclip.data.emoji import captions, classes, render
 
@@ -62,10 +60,7 @@ def read_keywords():
 
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
     """
-    try:
-        files = importlib.metadata.distribution("em-keyboard").files or []
-    except importlib.metadata.PackageNotFoundError:
-        raise UserError("the embedded pairs need: pip install em-keyboard") from None
+    files = render.package_files("em-keyboard")
     path = next(f.locate() for f in files if f.name == "emojis.json")
     lists = json.loads(Path(path).read_text(encoding="utf-8"))
     lists = {render.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}

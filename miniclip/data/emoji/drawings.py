@@ -7,16 +7,14 @@ The font comes in an optional package, and only its pictures of single code poin
 Left out: flags, which differ in colour alone, and whatever has a skin tone.
 """
 
-import importlib.metadata
 import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
-from miniclip.data.emoji.render import SIDE, draw, svg_files
+from miniclip.data.emoji.render import SIDE, draw, package_files, svg_files
 
 KINDS = ("colour", "grey", "line art", "Noto")
 FILLED = re.compile(r"(color|skin|hair)", re.IGNORECASE)
@@ -83,8 +81,4 @@ def _glyph(font, character):
 
 def noto_font():
     """Path of Noto's monochrome emoji font. Raises UserError where its package is missing."""
-    try:
-        files = importlib.metadata.distribution(PACKAGE).files or []
-        return next(str(f.locate()) for f in files if f.name == FONT)
-    except (importlib.metadata.PackageNotFoundError, StopIteration):
-        raise UserError("Noto's drawings need: pip install 'miniclip[eval]'") from None
+    return [str(f.locate()) for f in package_files(PACKAGE) if f.name == FONT][0]

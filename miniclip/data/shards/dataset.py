@@ -15,7 +15,9 @@ name first), and compressed tars. Names inside a tar are used to group members a
 import collections
 import glob
 import io
+import itertools
 import os
+import re
 
 import numpy as np
 
@@ -25,6 +27,7 @@ from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
+MOST_SHARDS = 1_000_000  # that braces may name
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
@@ -151,12 +154,16 @@ def expand(source):
     paths = [source]
     if "{" in source:
         try:
-            from braceexpand import UnbalancedBracesError, braceexpand  # comes with webdataset
+            from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
-        try:
-            paths = list(braceexpand(source))
-        except UnbalancedBracesError:
+        ranges = re.findall(r"(\d{1,20})\.\.-?(\d{1,20})", source)
+        large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
+        try:  # a range is made as a whole, so large ones are not begun
+            paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
+        except (ValueError, RecursionError):
             raise UserError(f"{printable(source)} has a brace without its other") from None
+        if not 0 < len(paths) <= MOST_SHARDS:
+            raise UserError(f"{printable(source)} names more than {MOST_SHARDS:,} shards")
     found = (sorted(glob.glob(p)) if glob.has_magic(p) else [p] for p in paths)
     return list(dict.fromkeys(os.path.normpath(p) for own in found for p in own))

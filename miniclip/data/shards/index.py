@@ -13,19 +13,18 @@ other suffixes than a picture's, txt and json.
 import hashlib
 import json
 import os
-import stat
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from tqdm import tqdm
 
 from miniclip.data import cache
-from miniclip.data.dataset import BadPicture, one_line, text_hash
-from miniclip.data.image_io import SUFFIXES
+from miniclip.data.dataset import BadPicture, file_size, one_line, text_hash
+from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
 LAYOUT = 2  # of the kept index
-MOST_PICTURE_BYTES, MOST_TEXT_BYTES = 64 << 20, 1 << 20
+MOST_TEXT_BYTES = 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
 ROW = np.dtype(
@@ -70,13 +69,9 @@ def index_shard(number, path, name):
     """One shard's part of the index: (rows of ROW, in the order of the tar, [(name, reason)])."""
     samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}, ..., keys in skipped
     try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe could block for ever
-            raise OSError(0, "not a file")
-        if status.st_size == 0:
-            raise OSError(0, "an empty file")
+        length = file_size(path)
         with open(path, "rb") as file:
-            for member, offset, size, problem in scan(file, status.st_size):
+            for member, offset, size, problem in scan(file, length):
                 if not member and problem:
                     skipped.append((name, problem))
                     continue
@@ -99,8 +94,8 @@ def index_shard(number, path, name):
             places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
             rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
         elif key not in told:
-            lacks = "no caption" if "picture" in sample else "no picture"
-            skipped.append((f"{name}: {key}", lacks))
+            lacks = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
+            skipped.append((f"{name}: {key}", lacks if "picture" in sample else "no picture"))
     return np.array(rows, ROW), skipped
 
 

@@ -1,4 +1,4 @@
-"""Pack pairs into webdataset shards: python -m miniclip.data pack [pairs.csv | folder] out/
+"""Pack pairs into webdataset shards: python -m miniclip.data pack pairs.csv out/
 
 Many small files are slow to list, to copy and to read in random order; a few tars are not. A picture
 that is a JPEG, PNG or WebP is stored unchanged, byte for byte, any other as a PNG of its first frame.
@@ -6,7 +6,8 @@ The first caption is the .txt, which is what other readers of this layout take; 
 "captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
 
 A shard is complete or not there. The same pairs give the same bytes, so packing again after an
-interruption does no harm. Left out: the splits of the source; shards are held out by their keys.
+interruption does no harm. The members belong to the user "miniclip", which tells shards that may be
+replaced from others. Left out: the splits of the source; shards are held out by their keys.
 """
 
 import io
@@ -18,24 +19,26 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, command, number, replacing
+from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
 from miniclip.data import BadPicture, add_source_options, image_io, open_source, report_skipped
 from miniclip.data.dataset import printable
 from miniclip.data.files import Files
+from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.dataset import Shards
-from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.shards.index import MOST_TEXT_BYTES
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
+OWNER = "miniclip"
 KINDS = re.compile(
     rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
 )
 
 
-def pack(pairs, out, size=PAIRS_PER_SHARD):
+def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     """Write pairs into `out`/00000.tar and so on, `size` a shard: (paths, [(name, reason)]).
 
-    Raises UserError when webdataset is not installed or `out` holds other shards, OSError when
-    they cannot be written.
+    Raises UserError when webdataset is not installed, or `out` cannot be written or holds other
+    shards. With `overwrite` those that have the names of the new ones are replaced.
     """
     try:
         from webdataset import TarWriter
@@ -48,17 +51,28 @@ def pack(pairs, out, size=PAIRS_PER_SHARD):
             f"{printable(out)} holds {printable(other[0].name)}, which is none of these shards; "
             "choose another folder"
         )
-    out.mkdir(parents=True, exist_ok=True)
+    read = {os.path.realpath(shard) for shard in pairs.paths} if isinstance(pairs, Shards) else ()
+    for shard in paths:
+        if os.path.realpath(shard) in read:
+            raise UserError(f"{printable(shard)} is read, so it cannot be written; choose a folder")
+        check_output(shard, is_packed, overwrite)
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
-    for path in paths:
-        # mtime=0: the same bytes at any time
-        with replacing(path) as file, TarWriter(file, mtime=0, encoder=False) as tar:
+    # mtime=0: the same bytes at any time
+    how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
+    for shard in paths:
+        with replacing(shard) as file, TarWriter(file, **how) as tar:
             for i in itertools.islice(left, size):
                 try:
                     tar.write(sample(pairs, i))
                 except BadPicture as error:
                     skipped.append((pairs.where(i), str(error)))
     return paths, skipped
+
+
+def is_packed(shard):
+    """Whether `pack` wrote a tar: its first member belongs to OWNER."""
+    with open(shard, "rb") as file:
+        return file.read(512)[265:297].rstrip(b"\0") == OWNER.encode()
 
 
 def sample(pairs, i):
@@ -105,24 +119,22 @@ def _original(pairs, i):
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
-    parser.add_argument("data", nargs="?", help="pairs.csv, a folder, shards or icons (emoji)")
-    parser.add_argument("out", help="folder for 00000.tar, 00001.tar, ...")
+    parser.add_argument("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
+    parser.add_argument("out", type=path(), help="folder for 00000.tar, 00001.tar, ...")
     parser.add_argument(
         "--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace what others wrote")
     add_source_options(parser)
     args = parser.parse_args(argv)
-    if args.data and os.path.realpath(args.data) == os.path.realpath(args.out):
-        raise UserError(f"{printable(args.out)} cannot be packed into itself")
+    check_output(args.out / "00000.tar", is_packed, args.overwrite)  # before pictures are looked at
     pairs = open_source(args)
-    try:
-        paths, skipped = pack(pairs, args.out, args.shard_size)
-    except OSError as error:
-        name = printable(error.filename or args.out)
-        raise UserError(f"{name} cannot be written: {error.strerror}") from None
-    size = sum(path.stat().st_size for path in paths) / 2**20
-    what = f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB"
-    print(f"{what}; train on them with --data {args.out}")
+    paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
+    size = sum(shard.stat().st_size for shard in paths) / 2**20
+    print(
+        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB; "
+        f"train on them with --data {args.out}"
+    )
     if skipped := pairs.skipped + skipped:
         print(report_skipped(skipped))
     return 0
