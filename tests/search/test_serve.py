@@ -31,10 +31,8 @@ COUNT = 12
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
 
 
-def options():
-    parser = serve.Parser()
-    find.add_search_options(parser)
-    return parser.parse_args(["--device", "cpu"])
+def options(folder):
+    return serve.parser_of("serve", "", find.SEARCH).parse_args([str(folder), "--device", "cpu"])
 
 
 def client_of(folder, encoder, host="127.0.0.1"):
@@ -57,7 +55,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def search(folder):
     """(index, encoder, a test client of the page)."""
-    index, encoder = find.open_search(folder / ".miniclip", options())
+    index, encoder = find.open_search(options(folder))
     return index, encoder, client_of(folder, encoder)
 
 
@@ -306,7 +304,7 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypat
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = ["--port", free.getsockname()[1]]
     for wrong, words in (
-        ([folder, "--port", 70000], "must be 0-65535"),
+        ([folder, "--port", 70000], "must be at most 65,535"),
         ([folder, "--port", -1], "whole number of at least 0"),
         ([folder, "--host", "no such host", *port], "cannot listen at no such host"),
         ([tmp_path, *port], "there is no index"),
