@@ -63,23 +63,26 @@ def scan(folder, leave_out=None):
             name = prefix + entry.name
             if entry.name[0] == "." or entry.path == str(leave_out):
                 continue
-            if entry.is_dir(follow_symlinks=False):
-                waiting.append((entry.path, name + "/"))
-                continue
             try:
-                status = entry.stat()
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, name + "/"))
+                    continue
+                found[name] = _stamp(entry)
             except OSError as error:
                 skipped.append((name, error.strerror.lower()))
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                skipped.append((name, "a link to a folder"))
-            elif os.path.splitext(name)[1].lower() not in image_io.SUFFIXES:
-                skipped.append((name, "not a picture by its name"))
-            elif stat.S_ISREG(status.st_mode):
-                found[name] = (status.st_size, status.st_mtime_ns)
-            else:
-                skipped.append((name, "not a file"))
     return dict(sorted(found.items())), skipped
+
+
+def _stamp(entry):
+    """(bytes, nanoseconds of the last change) of a picture; OSError says why it is none."""
+    status = entry.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(0, "a link to a folder")
+    if os.path.splitext(entry.name)[1].lower() not in image_io.SUFFIXES:
+        raise OSError(0, "not a picture by its name")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "not a file")
+    return status.st_size, status.st_mtime_ns
 
 
 def build(folder, place, encoder):

@@ -44,15 +44,16 @@ MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was forma
 COLUMNS = ("features", "sizes", "mtimes", "hashes")
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
 WAIT = "PRAGMA busy_timeout = 60000"  # ms for another process: a block is written, or an index read
-OPENING = {  # what is said first; a second process that writes does not wait
-    "ro": ["PRAGMA trusted_schema = OFF", WAIT, "BEGIN"],
-    "rwc": [
-        "PRAGMA trusted_schema = OFF",
-        "PRAGMA page_size = 16384",  # of a new file, as the next one
-        "PRAGMA auto_vacuum = FULL",
-        "BEGIN IMMEDIATE",
-        WAIT,
-    ],
+OPENING = {  # what is said first in which mode; a second process that writes does not wait
+    "ro": ["BEGIN", WAIT],
+    "rw": ["BEGIN IMMEDIATE", WAIT],
+    "rwc": ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL", "BEGIN IMMEDIATE", WAIT],
+}
+REASONS = {  # what SQLite says: what it means here
+    "database is locked": "another process is writing it",
+    "attempt to write a readonly database": "the process that wrote it was killed, or it is "
+    "protected; python -m miniclip.search index restores it",
+    "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 NAMES_ANOTHER_FILE = (
     b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # ends a journal that makes SQLite delete it
@@ -92,7 +93,7 @@ class Index:
         if os.path.lexists(place / FILE):
             with database_in(place) as database:
                 index = _read(database, place)
-        if not index and os.path.lexists(place / OLD):
+        if not index and os.path.isfile(place / OLD):
             index = _read_npz(place / OLD)
         if not index and required:
             raise UserError(
@@ -216,13 +217,13 @@ def database_in(place, write=False):
     write: make it if it is not there; one process can do so at a time. Raises UserError.
     """
     _check_files(place)
-    mode = "rwc" if write else "ro"
+    mode = ("rw" if os.path.exists(place / FILE) else "rwc") if write else "ro"
     address = f"{Path(os.path.abspath(place / FILE)).as_uri()}?mode={mode}"
     try:
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
-            for statement in OPENING[mode]:
+            for statement in ["PRAGMA trusted_schema = OFF", *OPENING[mode]]:
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [value for query in queries for (value,) in database.execute(query)]
@@ -233,16 +234,8 @@ def database_in(place, write=False):
                 raise UserError(f"{printable(place / FILE)} is no index that this version can read")
             yield database
     except sqlite3.Error as error:
-        reason = f"{printable(place)} cannot be {'written' if write else 'read'}: {error}"
-        if "locked" in reason:
-            reason = f"another process is writing {printable(place)}"
-        elif "readonly" in reason:  # a journal that nobody is writing
-            reason = (
-                f"{reason}; if its process was killed, run python -m miniclip.search index again"
-            )
-        elif write:
-            reason = f"{reason}; choose another folder for the index with --index"
-        raise UserError(reason) from None
+        reason, verb = REASONS.get(str(error), error), "written" if write else "read"
+        raise UserError(f"{printable(place)} cannot be {verb}: {reason}") from None
 
 
 def _check_files(place):
@@ -312,11 +305,9 @@ def _read(database, place):
 def _read_npz(path):
     """The Index in the file of version 0.1. Raises UserError."""
     with _reading(path):
-        if path.is_symlink() or not path.is_file():
-            raise ValueError("it is a link, or not a file")
-        with zipfile.ZipFile(path) as archive:
-            if any(entry.compress_type for entry in archive.infolist()):
-                raise ValueError("it is compressed, as miniclip's are not")
+        entries = zipfile.ZipFile(path).infolist()
+        if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+            raise ValueError("it says that it holds more than it does")
         with np.load(path, allow_pickle=False) as file:
             about, names = (file[name].tobytes() for name in ("about", "paths"))
             features, sizes, mtimes = (file[name] for name in COLUMNS[:-1])

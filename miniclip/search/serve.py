@@ -95,13 +95,8 @@ def create_app(index, encoder, host="127.0.0.1"):
         too_large = f"a picture may have at most {MAX_UPLOAD >> 20} MB"
         return {"error": too_large if error.code == 413 else error.description}, error.code
 
-    @app.errorhandler(UserError)
-    def refuse(error):
-        return {"error": str(error)}, 400
-
-    @app.get("/")
-    def show():
-        return page
+    app.register_error_handler(UserError, lambda error: ({"error": str(error)}, 400))
+    app.add_url_rule("/", view_func=lambda: page, endpoint="page")
 
     @app.get("/about")
     def about():
