@@ -123,11 +123,11 @@ def _update(folder, place, encoder, found, skipped, database):
                 f"{printable(place)} holds the index of {printable(before.root)}; choose another "
                 "folder with --index"
             )
-        if not before.ids:  # it was read from a file of version 0.1
+        if before.ids is None:  # it was read from a file of version 0.1
             before.save(database, place)
             (place / OLD).unlink()
             before = Index.open(place)
-        known, ids = (dict(zip(before.paths, x)) for x in (before.stamps(), before.ids))
+        known, ids = (dict(zip(before.paths, x)) for x in (before.stamps(), before.ids.tolist()))
         row_of = {stamp: row for row, stamp in enumerate(before.stamps())}
         copies = {  # {new name: row of the same picture}
             name: row_of[stamp]

@@ -80,7 +80,7 @@ class Index:
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
-    ids: tuple = ()  # of the rows in the database that it was read from
+    ids: np.ndarray = None  # (N,) of the rows in the database that it was read from
 
     def __len__(self):
         return len(self.paths)
@@ -139,7 +139,7 @@ class Index:
         """The index of some rows, a list, in their order; changed: other values of fields."""
         columns = {name: getattr(self, name)[rows] for name in COLUMNS}
         paths = [self.paths[row] for row in rows]
-        return replace(self, **{"paths": paths, "ids": (), **columns, **changed})
+        return replace(self, **{"paths": paths, "ids": None, **columns, **changed})
 
     def save(self, database, place, dropped=()):
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
@@ -283,23 +283,27 @@ def _read(database, place):
             raise ValueError("its description is damaged")
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
-        features, table, paths = np.empty((most, width), "f2"), [], []
+        features, paths, columns, free = np.empty((most, width), "f2"), [], [], 0
         pictures = database.execute("SELECT * FROM pictures ORDER BY id")
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
             rows = pictures.fetchmany(len(blob) // (2 * width))
-            ids = [row[0] for row in table[-1:] + rows]
-            if rows[0][0] < first or ids != sorted({*ids}) or _checksum(blob, rows) != crc:
+            ids, names, *others = zip(*rows)
+            in_order = ids[0] >= max(first, free) and ids == tuple(sorted({*ids}))
+            if not in_order or _checksum(blob, rows) != crc:
                 raise ValueError(f"the block of picture {first} is damaged")
-            features[len(table) : len(table) + len(rows)] = np.frombuffer(blob, "f2").reshape(
-                -1, width
-            )
-            table += rows
-        if pictures.fetchone():
-            raise ValueError("it has pictures without features")
-        ids, names, *columns = zip(*table)
-        paths = _decoded(b"\0".join(names), len(table))
-        columns = [np.array(column, kind) for column, kind in zip(columns, ("i8", "i8", "O"))]
-        return Index(paths, features[: len(table)], *columns, **about, ids=ids)
+            here = slice(len(paths), len(paths) + len(rows))
+            features[here] = np.frombuffer(blob, "f2").reshape(-1, width)
+            paths += _decoded(b"\0".join(names), len(rows))
+            columns.append([ids, *others])
+            free = ids[-1] + 1
+        if pictures.fetchone() or not paths:
+            raise ValueError("it has pictures without features, or none")
+        ids, sizes, mtimes, hashes = (
+            np.array([*itertools.chain.from_iterable(column)], kind)
+            for column, kind in zip(zip(*columns), ("i8", "i8", "i8", "O"))
+        )
+        features = features[: len(paths)]
+        return Index(paths, features, sizes, mtimes, hashes, **about, ids=ids)
 
 
 def _read_npz(path):
