@@ -90,19 +90,14 @@ def build(folder, place, encoder):
     "forgotten": numbers of pictures}, [(path, reason)] of what was skipped).
 
     Raises UserError when there is no picture, when the index is another model's or another
-    folder's, when another process is writing it, or when `place` cannot be written.
+    folder's, when another process is writing it, or when it cannot be written, and OSError when
+    `place` cannot be made.
     """
     folder, place = (Path(os.path.abspath(path)) for path in (folder, place))
     found, skipped = scan(folder, leave_out=place)
     if not found:
         raise UserError(f"{printable(folder)} holds no picture{_because(skipped)}")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(
-            f"{printable(place)} cannot be written: {error.strerror}; choose another folder for "
-            "the index with --index"
-        ) from None
+    place.mkdir(parents=True, exist_ok=True)
     with database_in(place, write=True) as database:
         return _update(folder, place, encoder, found, skipped, database)
 

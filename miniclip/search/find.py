@@ -85,7 +85,7 @@ def thumbnail(path):
 
 def draw(found, path):
     """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
-    white. Raises UserError when it cannot be written."""
+    white. Raises OSError."""
     from miniclip.evaluation.report import plots  # here: matplotlib takes a second to import
 
     rows = []
@@ -95,10 +95,7 @@ def draw(found, path):
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
         rows.append((image, [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
-    try:
-        plots.draw_answers(rows, path)
-    except ValueError as error:  # matplotlib's, of a suffix that it does not know
-        raise UserError(f"{printable(path)} cannot be written: {error}") from None
+    plots.draw_answers(rows, path)
 
 
 @command("python -m miniclip.search find")
@@ -110,8 +107,8 @@ def main(argv=None):
     if args.image and args.folder is None and os.path.isdir(args.text):  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)
     if args.grid:
-        if not args.grid.suffix:
-            raise UserError(f"--grid {printable(args.grid)} must end in .png")
+        if args.grid.suffix not in (".png", ".pdf", ".svg"):
+            raise UserError(f"--grid {printable(args.grid)} must end in .png, .pdf or .svg")
         check_output(args.grid)
     if args.image:
         try:

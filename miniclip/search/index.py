@@ -169,8 +169,8 @@ class Index:
         about = {key: getattr(self, key, width) for key in ABOUT}
         about["root"] = os.path.relpath(root, place) if moves_along else str(root)
         text = json.dumps(about)
-        database.execute("DELETE FROM about")
-        database.execute("INSERT INTO about VALUES (?, ?)", (text, zlib.crc32(text.encode())))
+        about = (text, zlib.crc32(text.encode()))
+        database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)
         database.execute("COMMIT")
         database.execute("BEGIN IMMEDIATE")
 

@@ -80,9 +80,8 @@ def create_app(index, encoder, host="127.0.0.1"):
         if not _is_ours(asked.host, host):
             flask.abort(403, "the page must be opened by the address that the command printed")
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
-        if asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/":
-            origin = "another site"
-        if origin != asked.host:
+        elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
+        if elsewhere or origin != asked.host:
             flask.abort(403, "only this page itself may ask")
 
     @app.after_request
@@ -157,19 +156,20 @@ def create_app(index, encoder, host="127.0.0.1"):
         row = asked.get("row")
         own = row_of(row) if row else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
-        if own is None and not upload:
-            raise UserError("choose a picture first")
         if own is None:
+            if not upload:
+                raise UserError("choose a picture first")
             try:
                 with decoding:
                     picture = encoder.preprocess(image_io.read(io.BytesIO(upload)))
             except BadPicture as error:
                 raise UserError(f"this file cannot be classified: {error}") from None
         with alone:
-            if own is None:
-                image = encode_tensors(encoder.model, [picture[None]])[0]
-            else:
-                image = features_of(own)
+            image = (
+                encode_tensors(encoder.model, [picture[None]])[0]
+                if own is None
+                else features_of(own)
+            )
             scale = encoder.model.logit_scale.exp().item()
             bare, templated = (
                 (scale * image @ classifier_weights(encoder.model, encoder.tokenizer, names, [t]))

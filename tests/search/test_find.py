@@ -142,11 +142,7 @@ def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):
     error = refusal(main, ["cup", root, "--checkpoint", other], capsys)
     assert printable(checkpoint) in error and printable(other) in error
     (tmp_path / "a folder.png").mkdir()
-    for name, why in (
-        ("g.xyz", "Format 'xyz' is not supported"),
-        ("a folder.png", "is no file"),
-        ("g", "end in .png"),
-    ):
+    for name, why in (("g.xyz", "end in .png"), ("a folder.png", "is no file"), ("g", "end in")):
         assert why in refusal(main, ["cup", root, "--grid", tmp_path / name], capsys)
 
 
