@@ -1,5 +1,6 @@
 """Attacks on the page of an index: pictures that take long, other sites, requests that never end."""
 
+import os
 import socket
 import threading
 import time
@@ -101,7 +102,7 @@ def requests_that_are_sent_by_half(folder):
 
 @attack(code=0, seconds=60)
 def a_connection_that_sends_nothing_more(folder):
-    serve.IDLE_SECONDS = 4
+    serve.IDLE_SECONDS = 2
     with socket.create_connection(("127.0.0.1", served(page()))) as connection:
         connection.sendall(b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         connection.settimeout(50)
@@ -124,3 +125,13 @@ def uploads_that_are_not_finished(folder):
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=30) as answer:
         assert answer.status == 200
     assert sent <= 12, sent
+
+
+@attack(code=0)
+def an_upload_that_would_be_written_to_a_file(folder):
+    port, opened, real = served(page()), [], os.open
+    os.open = lambda path, how, *more: opened.append((path, how)) or real(path, how, *more)
+    data = Path("in/00001.png").read_bytes() + bytes(3 << 20)  # waitress' own limit is 512 KiB
+    urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", data, timeout=60).close()
+    written = [path for path, how in opened if how & (os.O_WRONLY | os.O_RDWR)]
+    assert not written, written

@@ -92,42 +92,6 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     agrees_with(Index.open(tmp_path / ".miniclip"), checkpoint, tmp_path)
 
 
-def test_parts_are_written_on_the_way_and_an_interrupted_run_goes_on(
-    encoder, checkpoint, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(build_file, "PART_SECONDS", 0)
-    monkeypatch.setattr(encode, "BATCH", 4)
-    fill(tmp_path, 20)
-    place, real, batches = tmp_path / "index of it", encode.encode_tensors, []
-
-    def killed(model, tensors):
-        batches.append(1)
-        if len(batches) == 3:
-            raise KeyboardInterrupt
-        return real(model, tensors)
-
-    monkeypatch.setattr(encode, "encode_tensors", killed)
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path, place, encoder)
-    assert len(Index.open(place)) == 8 and not Index.open(place).finished
-    first = sorted(Index.open(place).paths)
-    opened = recorded(monkeypatch)
-    index, counts, _ = build(tmp_path, place, encoder)
-    assert counts == {"read": 12, "kept": 8, "forgotten": 0}
-    assert not {os.path.relpath(p, tmp_path) for p in opened} & {*first}
-    assert len(index) == 20 and index.finished
-    agrees_with(index, checkpoint, tmp_path)
-    assert [p.name for p in place.iterdir()] == ["index.sqlite"]
-
-
-def test_as_many_new_pictures_as_were_there_are_no_reason_to_refuse(encoder, tmp_path):
-    fill(tmp_path, 2)
-    build(tmp_path, tmp_path / "i", encoder)
-    fill(tmp_path / "more", 2)
-    _, counts, _ = build(tmp_path, tmp_path / "i", encoder)
-    assert counts == {"read": 2, "kept": 2, "forgotten": 0}
-
-
 def test_each_skip_is_counted_by_its_reason(checkpoint, tmp_path, capsys):
     fill(tmp_path, 3)
     good = (tmp_path / "00001.png").read_bytes()

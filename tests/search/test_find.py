@@ -12,7 +12,6 @@ import eval as evaluation
 import miniclip
 from miniclip.common import UserError
 from miniclip.data.dataset import printable
-from miniclip.evaluation.report import plots
 from miniclip.search import build, find
 from miniclip.search.__main__ import COMMANDS
 from miniclip.search.__main__ import main as search
@@ -106,24 +105,6 @@ def test_the_grid_draws_what_was_found_even_if_one_is_gone(photos, tmp_path, cap
         assert grid.width > grid.height > 200
     Image.new("RGB", (3000, 100), "red").save(tmp_path / "wide.png")
     assert real(tmp_path / "wide.png").size == (256, 9)
-
-
-def test_a_picture_is_drawn_with_its_cosine_and_its_name_and_one_that_is_gone_is_white(
-    photos, tmp_path, monkeypatch
-):
-    drawn = []
-    monkeypatch.setattr(plots, "draw_answers", lambda rows, path: drawn.extend(rows))
-    long = tmp_path / ("a" * 30 + ".png")
-    found = [(photos[0] / "00001.png", 0.9876), (tmp_path / "gone.png", -0.25), (long, 0.0)]
-    find.draw(found, tmp_path / "g.png")
-    texts = [text for _, text in drawn]
-    assert texts[:2] == [
-        [("0.988", True), ("00001.png", False)],
-        [("-0.250", True), ("gone.png", False)],
-    ]
-    assert len(texts[2][1][0]) == 22, "a long name is cut"
-    assert drawn[0][0].size == (20, 20)
-    assert drawn[1][0].size == (1, 1) and drawn[1][0].getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):

@@ -2,7 +2,6 @@
 
 import functools
 import io
-import json
 import os
 import pathlib
 import re
@@ -11,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
-import urllib.request
 from urllib.parse import urlencode
 
 import numpy as np
@@ -269,32 +266,6 @@ def test_the_page_answers_by_its_own_address_only(search, folder):
     for name in ("a b", "@", "127.0.0.1@evil.example:80", ":8000"):
         assert code(name) in (400, 403), name
     assert code("photos.lan", client_of(folder, search[1], "photos.lan")) == 200
-
-
-def test_an_upload_is_never_written_to_a_file(search, monkeypatch):
-    opened, open_file = [], os.open
-
-    def record(path, flags, *others, **options):
-        if flags & (os.O_WRONLY | os.O_RDWR):
-            opened.append((path, flags))
-        return open_file(path, flags, *others, **options)
-
-    noise = np.random.default_rng(0).integers(0, 256, (700, 700, 3), np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(noise).save(file, "PNG", compress_level=1)
-    assert file.tell() > 1 << 20
-    at = serve.listen("127.0.0.1", 0)
-    server = serve.make_server(serve.create_app(*search[:2]), at)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    monkeypatch.setattr(os, "open", record)  # what tempfile opens its files with
-    url = f"http://127.0.0.1:{at.getsockname()[1]}/classify?classes=cat,dog&template=%7B%7D"
-    with urllib.request.urlopen(urllib.request.Request(url, file.getvalue()), timeout=60) as answer:
-        assert json.load(answer)["names"] == ["cat", "dog"]
-    server.trigger.pull_trigger(lambda: server.asyncore.close_all(server._map))
-    thread.join(60)
-    server.task_dispatcher.shutdown()
-    assert not opened
 
 
 def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
