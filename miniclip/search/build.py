@@ -1,14 +1,15 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are those of the index is not read again; one that is gone is forgotten. About
-every PART_SECONDS what is finished is written, so that a killed process loses no more than that.
+and time of change are those of the index is not read again, and one that was renamed is recognised by
+these and by the beginning of its file; one that is gone is forgotten. About every PART_SECONDS what
+is finished is written, so that a killed process loses no more than that.
 A link to a file is followed, a link to a folder is not, because it may lead back into itself. What
 starts with a dot is passed over. Left out: a change that keeps both size and time.
 """
 
 import collections
-import contextlib
+import hashlib
 import os
 import stat
 import sys
@@ -16,15 +17,28 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, command
+from miniclip.common import UserError, command, path
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
-from miniclip.search.encode import add_model_options, add_options, encode_pictures, open_encoder
-from miniclip.search.index import FILE, PARTS, Index, place_of
+from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
+from miniclip.search.index import (
+    FILE,
+    OLD,
+    Index,
+    database_in,
+    place_of,
+)
 
 PART_SECONDS = 10
+OPTIONS = {
+    "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
+    **MODEL,
+    "--index": dict(
+        metavar="PATH", type=path(), help="folder for the index (default: DIR/.miniclip)"
+    ),
+    **MACHINE,
+}
 
 
 def scan(folder, leave_out=None):
@@ -34,31 +48,41 @@ def scan(folder, leave_out=None):
     leave_out: a folder that is not entered. Raises UserError when `folder` cannot be listed.
     """
     folder, found, skipped = os.path.abspath(folder), {}, []
-
-    def closed(error):
-        if error.filename == folder:
-            raise UserError(f"{printable(folder)} cannot be read: {error.strerror}")
-        skipped.append((os.path.relpath(error.filename, folder), "a folder that may not be read"))
-
-    for at, folders, names in os.walk(folder, onerror=closed):
-        prefix = "" if at == folder else os.path.relpath(at, folder).replace(os.sep, "/") + "/"
-        shown = sorted(f for f in folders if f[0] != "." and os.path.join(at, f) != str(leave_out))
-        folders[:] = [f for f in shown if not os.path.islink(os.path.join(at, f))]
-        skipped += [(prefix + f, "a link to a folder") for f in shown if f not in folders]
-        for name in sorted(n for n in names if n[0] != "."):
-            if os.path.splitext(name)[1].lower() not in image_io.SUFFIXES:
-                skipped.append((prefix + name, "not a picture by its name"))
+    waiting = [(folder, "")]
+    while waiting:
+        at, prefix = waiting.pop()
+        try:
+            with os.scandir(at) as entries:
+                entries = sorted(entries, key=lambda entry: entry.name)
+        except OSError as error:
+            if at == folder:
+                raise UserError(f"{printable(folder)} cannot be read: {error.strerror}") from None
+            skipped.append((prefix[:-1], "a folder that may not be read"))
+            continue
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.name[0] == "." or entry.path == str(leave_out):
                 continue
             try:
-                status = os.stat(os.path.join(at, name))
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, name + "/"))
+                    continue
+                found[name] = _stamp(entry)
             except OSError as error:
-                skipped.append((prefix + name, error.strerror.lower()))
-                continue
-            if stat.S_ISREG(status.st_mode):
-                found[prefix + name] = (status.st_size, status.st_mtime_ns)
-            else:
-                skipped.append((prefix + name, "not a file"))
+                skipped.append((name, error.strerror.lower()))
     return dict(sorted(found.items())), skipped
+
+
+def _stamp(entry):
+    """(bytes, nanoseconds of the last change) of a picture; OSError says why it is none."""
+    status = entry.stat()
+    if stat.S_ISDIR(status.st_mode):
+        raise OSError(0, "a link to a folder")
+    if os.path.splitext(entry.name)[1].lower() not in image_io.SUFFIXES:
+        raise OSError(0, "not a picture by its name")
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(0, "not a file")
+    return status.st_size, status.st_mtime_ns
 
 
 def build(folder, place, encoder):
@@ -66,101 +90,102 @@ def build(folder, place, encoder):
     "forgotten": numbers of pictures}, [(path, reason)] of what was skipped).
 
     Raises UserError when there is no picture, when the index is another model's or another
-    folder's, when another process is writing it, or when `place` cannot be written.
+    folder's, when another process is writing it, or when it cannot be written, and OSError when
+    `place` cannot be made.
     """
     folder, place = (Path(os.path.abspath(path)) for path in (folder, place))
     found, skipped = scan(folder, leave_out=place)
     if not found:
         raise UserError(f"{printable(folder)} holds no picture{_because(skipped)}")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        with _alone(place):
-            return _update(folder, place, encoder, found, skipped)
-    except OSError as error:
-        raise UserError(
-            f"{printable(error.filename or place)} cannot be written: {error.strerror}; "
-            "choose another folder for the index with --index"
-        ) from None
+    place.mkdir(parents=True, exist_ok=True)
+    with database_in(place, write=True) as database:
+        return _update(folder, place, encoder, found, skipped, database)
 
 
-def _update(folder, place, encoder, found, skipped):
-    """`build`, when nobody else writes the index. Raises OSError as well."""
-    known, moved = {}, False  # known: {path: (bytes, nanoseconds)} of what was read before
-    if (place / FILE).exists() or any(place.glob(PARTS)):
-        before = Index.open(place, encoder.digest, encoder.file)
-        known, moved = before.status(), before.root.resolve() != folder.resolve()
-        if moved and before.root.is_dir():
-            raise UserError(
-                f"{printable(place)} holds the index of {printable(before.root)}; choose another "
-                "folder with --index"
-            )
+def _update(folder, place, encoder, found, skipped, database):
+    """`build`, when nobody else writes the index."""
     about = dict(
         digest=encoder.digest,
         file=encoder.file,
         activation=encoder.model.config["activation"],
         root=folder,
     )
-    new, count = [path for path in found if known.get(path) != found[path]], 0
-    names, features, began = [], [], time.monotonic()  # of what is in no file yet
-
-    def write_part():
-        nonlocal count, began
-        if names:
-            sizes, mtimes = np.array([found[path] for path in names], np.int64).T
-            part = Index(names, np.concatenate(features), sizes, mtimes, **about)
-            last = max(
-                (int(path.stem.removeprefix("part-")) for path in place.glob(PARTS)), default=0
+    before, known, copies, ids = Index.open(place, required=False), {}, {}, {}
+    if before:
+        before.must_be_of(encoder, place)
+        if before.root.resolve() != folder.resolve() and before.root.is_dir():
+            raise UserError(
+                f"{printable(place)} holds the index of {printable(before.root)}; choose another "
+                "folder with --index"
             )
-            part.write(place / PARTS.replace("*", f"{last + 1:06d}"))
-        count, began = count + len(names), time.monotonic()
+        if before.ids is None:  # it was read from a file of version 0.1
+            before.save(database, place)
+            (place / OLD).unlink()
+            before = Index.open(place)
+        known, ids = (dict(zip(before.paths, x)) for x in (before.stamps(), before.ids.tolist()))
+        row_of = {stamp: row for row, stamp in enumerate(before.stamps())}
+        copies = {  # {new name: row of the same picture}
+            name: row_of[stamp]
+            for name, stamp in found.items()
+            if known.get(name) != stamp
+            and stamp in row_of
+            and before.hashes[row_of[stamp]] == contents_hash(folder / name)
+        }
+    names, features, unreadable, began = [], [], [], time.monotonic()
+
+    def put(part, gone=()):
+        replaced = [ids.pop(name) for name in part.paths if name in ids]
+        part.save(database, place, [*replaced, *gone])
+
+    def write_part(finished=False, gone=()):
+        nonlocal began
+        stamps = np.array([found[name] for name in names], np.int64).reshape(-1, 2)
+        hashes = np.array([contents_hash(folder / name) for name in names], object)
+        encoded = np.concatenate(
+            [np.zeros((0, encoder.model.config["embed_dim"]), "f2"), *features]
+        )
+        put(Index([*names], encoded, *stamps.T, hashes, **about, finished=finished), gone)
+        began = time.monotonic()
         names.clear(), features.clear()
 
-    with tqdm(total=len(new), desc="reading pictures", unit="", disable=None) as bar:
-        for good, encoded, bad in encode_pictures(encoder, read_from(folder), new):
+    if copies:
+        put(before.select([*copies.values()], paths=[*copies], **about, finished=False))
+    to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in copies]
+    try:
+        for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
             names.extend(good)
             features.append(encoded.half().numpy())
-            skipped.extend(bad)
-            bar.update(len(good) + len(bad))
+            unreadable.extend(bad)
             if time.monotonic() - began >= PART_SECONDS:
                 write_part()
-    write_part()
-    kept = len(found) - len(new)
-    if not count + kept:
+    finally:  # after Ctrl-C too
+        if names:
+            write_part()
+    skipped = skipped + unreadable
+    counts = {"read": len(to_read) - len(unreadable), "kept": len(found) - len(to_read)}
+    if not any(counts.values()):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
-    index = Index.open(place, encoder.digest, encoder.file)
-    status = index.status()
-    rows = [row for row, path in enumerate(index.paths) if found.get(path) == status[path]]
-    if not index.finished or len(rows) < len(index) or moved or index.file != encoder.file:
-        rows.sort(key=index.paths.__getitem__)
-        index = index.select(rows, **about, finished=True)
-        index.write(place / FILE)
-    for old in (*place.glob(PARTS), *place.glob(".*.tmp")):  # .tmp: left by a killed process
-        old.unlink()
-    gone = sum(path not in found for path in known)
-    return index, {"read": count, "kept": kept, "forgotten": gone}, skipped
+    gone = [id for name, id in ids.items() if known[name] != found.get(name)]
+    same = before and (before.finished, before.file, before.root) == (True, encoder.file, folder)
+    if not same or gone or copies or counts["read"]:
+        write_part(finished=True, gone=gone)
+    renamed = {before.paths[row] for row in copies.values()}
+    counts["forgotten"] = len(known.keys() - found.keys() - renamed)
+    return Index.open(place), counts, skipped
+
+
+def contents_hash(path):
+    """A hash of the first MiB of a file, bytes; None where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.blake2b(file.read(1 << 20), digest_size=16).digest()
+    except OSError:
+        return None
 
 
 def read_from(folder):
     """-> a function from a relative path of `scan` to the picture, PIL. It raises BadPicture."""
     return lambda path: image_io.read(os.path.join(folder, path))
-
-
-@contextlib.contextmanager
-def _alone(place):
-    """Hold the lock of an index, which ends with the process. UserError while another holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: no lock
-        yield
-        return
-    with open(place / "lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another process is writing {printable(place)}") from None
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def _because(skipped):
@@ -182,19 +207,17 @@ def _kind(reason):
 @command("python -m miniclip.search index")
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.search index",
-        description="Make the index of a folder of pictures, or bring it up to date.",
-    )
-    parser.add_argument("folder", metavar="DIR", help="pictures in it and below")
-    add_model_options(parser)
-    parser.add_argument(
-        "--index", metavar="PATH", help="folder for the index (default: DIR/.miniclip)"
-    )
-    add_options(parser)
-    args = parser.parse_args(argv)
-    began, place = time.monotonic(), place_of(args.folder, args.index)
+    what = "Make the index of a folder of pictures, or bring it up to date."
+    args, began = parser_of("index", what, OPTIONS).parse_args(argv), time.monotonic()
+    place = place_of(args.folder, args.index)
+    if not args.checkpoint:
+        index = Index.open(place)
+        args.checkpoint, args.activation = index.model_file(place), index.activation
     encoder = open_encoder(args.checkpoint, args, args.activation)
+    try:
+        encoder.tokenizer([""])
+    except UserError as error:
+        print(f"this index can be searched by pictures only: {error}", file=sys.stderr)
     index, counts, skipped = build(args.folder, place, encoder)
     size = (place / FILE).stat().st_size / 1e6
     print(
@@ -205,7 +228,3 @@ def main(argv=None):
     if skipped:
         print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -10,35 +10,46 @@ pickle. With pairs the dot products of the two are what CLIP's score between a t
 made of. Left out: features before the projection, and files larger than memory.
 """
 
+import contextlib
 import os
-import sys
 import time
-from pathlib import Path
+import zipfile
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, command, replacing
+from miniclip.common import UserError, check_output, command, path, replacing
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source, report_skipped
 from miniclip.data.dataset import printable
 from miniclip.data.shards.dataset import Shards, is_shards
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.search.build import count_skipped, read_from, scan
-from miniclip.search.encode import add_model_options, add_options, encode_pictures, open_encoder
+from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
 from miniclip.zeroshot import encode_texts, read_lines
+
+MARK = "miniclip"  # an array of this name says who wrote the file
+OPTIONS = {
+    "data": dict(
+        metavar="IN",
+        type=path(str),
+        help="a folder of pictures, pairs.csv, shards, or sentences.txt",
+    ),
+    "out": dict(metavar="OUT.npz", type=path(), help="to write"),
+    "--checkpoint": MODEL["--checkpoint"] | {"required": True},
+    "--activation": MODEL["--activation"],
+    "--overwrite": dict(action="store_true", help="replace OUT.npz whoever wrote it"),
+    **MACHINE,
+}
 
 
 def embed_pictures(encoder, read, items, threads=None):
     """All of read(item): (features (K, E) fp32, the K items kept, [(item, reason)]); see
     encode_pictures."""
     kept, features, skipped = [], [torch.zeros(0, encoder.model.config["embed_dim"])], []
-    with tqdm(total=len(items), desc="reading pictures", unit="", disable=None) as bar:
-        for good, encoded, bad in encode_pictures(encoder, read, items, threads):
-            kept += good
-            features.append(encoded)
-            skipped += bad
-            bar.update(len(good) + len(bad))
+    for good, encoded, bad in encode_pictures(encoder, read, items, threads):
+        kept += good
+        features.append(encoded)
+        skipped += bad
     return torch.cat(features), kept, skipped
 
 
@@ -70,32 +81,29 @@ def embed_pairs(encoder, pairs):
     }, skipped
 
 
+def is_ours(path):
+    """Whether this command wrote a file."""
+    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+        return f"{MARK}.npy" in archive.namelist()
+    return False
+
+
 @command("python -m miniclip.search embed")
 def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.search embed",
-        description="Write the features of pictures, of pairs or of sentences to a file.",
-    )
-    parser.add_argument(
-        "data", metavar="IN", help="a folder of pictures, pairs.csv, shards, or sentences.txt"
-    )
-    parser.add_argument("out", metavar="OUT.npz", type=Path, help="to write")
-    add_model_options(parser)
+    what = "Write the features of pictures, of pairs or of sentences to a file."
+    parser = parser_of("embed", what, OPTIONS)
     add_source_options(parser)
-    add_options(parser)
-    args = parser.parse_args(argv)
+    args, skipped = parser.parse_args(argv), []
     if args.out.suffix != ".npz":
         raise UserError(f"{printable(args.out)} must end in .npz")
+    check_output(args.out, is_ours, args.overwrite)
     pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
-    encoder, skipped = open_encoder(args.checkpoint, args, args.activation), []
-    began = time.monotonic()
+    encoder, began = open_encoder(args.checkpoint, args, args.activation), time.monotonic()
     if args.data.lower().endswith(".txt") and not pairs_options:
         names = read_lines(args.data, "sentences")
-        arrays = {
-            "names": names,
-            "features": encode_texts(encoder.model, encoder.tokenizer, names),
-        }
+        features = encode_texts(encoder.model, encoder.tokenizer, names)
+        arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
         arrays, skipped = embed_folder(encoder, args.data)
     else:
@@ -103,17 +111,10 @@ def main(argv=None):
     seconds = time.monotonic() - began
     if not len(arrays["names"]):
         raise UserError(f"{printable(args.data)} has no picture that can be read")
-    try:
-        with replacing(args.out) as file:
-            np.savez(file, **{name: np.asarray(values) for name, values in arrays.items()})
-    except OSError as error:
-        raise UserError(f"{printable(args.out)} cannot be written: {error.strerror}") from None
+    with replacing(args.out) as file:
+        np.savez(file, **{MARK: 1}, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
     if skipped:
         print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Callable, NamedTuple
 
 import torch
+from tqdm import tqdm
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, number, pick_device
+from miniclip.common import Parser, UserError, number, path, pick_device
 from miniclip.data.dataset import BadPicture
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
@@ -25,6 +26,16 @@ from miniclip.zeroshot import encode_tensors
 
 BATCH = 64  # pictures
 AHEAD = 128  # pictures that are read before they are asked for: 77 MB at 224 pixels
+MODEL = {  # options, as parser_of takes them
+    "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
+    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+}
+MACHINE = {
+    "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
+    "--threads": dict(
+        type=number(int, low=1, high=1024), help="CPU threads of torch, and of reading pictures"
+    ),
+}
 
 
 class Encoder(NamedTuple):
@@ -38,7 +49,7 @@ class Encoder(NamedTuple):
 
 
 def open_encoder(checkpoint, args, activation=None):
-    """Load a model, a path or the name of a released one, by the options of add_options: Encoder.
+    """Load a model, a path or the name of a released one, by the options MACHINE: Encoder.
 
     Raises UserError.
     """
@@ -56,32 +67,22 @@ def open_encoder(checkpoint, args, activation=None):
     return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
 
 
-def add_model_options(parser):
-    """Add --checkpoint and --activation."""
-    parser.add_argument(
-        "--checkpoint", required=True, help="of a run, a file of weights, or icons (released)"
-    )
-    parser.add_argument(
-        "--activation", choices=("gelu", "quickgelu"), help="of weights that do not record it"
-    )
-
-
-def add_options(parser):
-    """Add the options that all commands have: --device, --threads."""
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument(
-        "--threads", type=number(int, low=1), help="CPU threads of torch, and of reading pictures"
-    )
+def parser_of(name, description, options):
+    """The argument parser of the command `name`; options: {name of an option: how it is added}."""
+    parser = Parser(prog=f"python -m miniclip.search {name}", description=description)
+    for option, how in options.items():
+        parser.add_argument(option, **how)
+    return parser
 
 
 def encode_pictures(encoder, read, items, threads=None):
-    """Encode read(item), PIL pictures, of many items: yields for each batch, in order,
+    """Encode read(item), PIL pictures, of a list of items: yields for each batch, in order,
     (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)]).
 
-    read may raise BadPicture, and is called in `threads` threads (None: as many as torch has).
-    Raises UserError for features that are not finite.
+    read may raise BadPicture, and is called in `threads` threads (None: as many as torch has). A bar
+    shows how many are done. Raises UserError for features that are not finite.
     """
-    items = iter(items)
+    waiting, more = collections.deque(), iter(items)
 
     def prepare(item):
         try:
@@ -89,21 +90,21 @@ def encode_pictures(encoder, read, items, threads=None):
         except BadPicture as error:
             return item, None, str(error)
 
-    pool, waiting = ThreadPoolExecutor(threads or torch.get_num_threads()), collections.deque()
+    pool = ThreadPoolExecutor(threads or torch.get_num_threads())
+    bar = tqdm(total=len(items), desc="reading pictures", unit="", disable=None)
     try:
-        with warnings.catch_warnings():
+        with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
-            while True:
-                more = itertools.islice(items, BATCH + AHEAD - len(waiting))
-                waiting.extend(pool.submit(prepare, item) for item in more)
+            for _ in range(0, len(items), BATCH):
+                coming = itertools.islice(more, BATCH + AHEAD - len(waiting))
+                waiting.extend(pool.submit(prepare, item) for item in coming)
                 batch = [waiting.popleft().result() for _ in range(min(BATCH, len(waiting)))]
-                if not batch:
-                    return
                 good = [(item, image) for item, image, _ in batch if image is not None]
                 images = [torch.stack([image for _, image in good])] if good else []
                 features = encode_tensors(encoder.model, images)
                 if not features.isfinite().all():
                     raise UserError("the features are not finite: this model has diverged")
+                bar.update(len(batch))
                 bad = [(item, reason) for item, image, reason in batch if image is None]
                 yield [item for item, _ in good], features, bad
     finally:

@@ -7,46 +7,54 @@ weights differ.
 """
 
 import os
-import sys
 import time
 from pathlib import Path
 
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import Parser, UserError, command, number
+from miniclip.common import UserError, check_output, command, number, path
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.encode import add_options, open_encoder
+from miniclip.search.encode import MACHINE, open_encoder, parser_of
 from miniclip.search.index import Index, place_of
-from miniclip.weights import files
 from miniclip.zeroshot import encode_tensors, encode_texts
 
 THUMBNAIL = 256  # pixels
 # tried 1, with the model icons: of "heart" minus "black" the first five were four squares and a heart
 MINUS = 0.5
+UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
+SEARCH = {  # options of a command that opens an index
+    "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
+    "--index": dict(type=path(), metavar="PATH", help="folder of the index (DIR/.miniclip)"),
+    "--checkpoint": dict(type=path(str), help="the index's model, if it is now in another file"),
+    **MACHINE,
+}
+OPTIONS = {
+    "text": dict(nargs="?", default="", metavar="TEXT", help="what to look for"),
+    **SEARCH,
+    "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
+    "--minus": dict(default="", metavar="TEXT", help="what to avoid"),
+    "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
+    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png"),
+}
 
 
-def place_of_search(args):
-    """Where the index lies, by the options DIR and --index. Raises UserError when both are given."""
-    if args.index and args.folder is not None:
-        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
-    return place_of(args.folder or ".", args.index)
+def open_search(args):
+    """The index that the options SEARCH name, and its model: (Index, Encoder).
 
-
-def open_search(place, args):
-    """The index in the folder `place` and its model: (Index, Encoder).
-
-    args: of add_search_options. Raises UserError when there is no index, or when its model is no
-    longer there or has other weights.
+    Raises UserError when there is no index, when it is another folder's, or when its model is no
+    longer there, has other weights or may be a stranger's.
     """
+    if args.index and args.folder:
+        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
+    folder = args.folder or Path(".")
+    place = place_of(folder, args.index)
     index = Index.open(place)
-    if not (args.checkpoint or files.find(index.file).exists()):
-        raise UserError(
-            f"the model of this index is no longer in {printable(index.file)}; give --checkpoint"
-        )
-    encoder = open_encoder(args.checkpoint or index.file, args, index.activation)
-    index.must_be_of(encoder.digest, encoder.file, place)
+    if not args.index and index.root.resolve() != folder.resolve():
+        raise UserError(f"{printable(place)} is not the index of {printable(folder)}")
+    encoder = open_encoder(args.checkpoint or index.model_file(place), args, index.activation)
+    index.must_be_of(encoder, place)
     return index, encoder
 
 
@@ -76,10 +84,8 @@ def thumbnail(path):
 
 
 def draw(found, path):
-    """The pictures found, as a PNG: found [(path, cosine)]. One that is gone is left white.
-
-    Raises UserError when it cannot be written.
-    """
+    """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
+    white. Raises OSError."""
     from miniclip.evaluation.report import plots  # here: matplotlib takes a second to import
 
     rows = []
@@ -88,42 +94,22 @@ def draw(found, path):
             image = thumbnail(picture)
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
-        name = printable(picture.name, 22)
-        rows.append((image, [(f"{cosine:.3f}", True), (name, False)]))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        plots.draw_answers(rows, path)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"{printable(path)} cannot be written: {reason}") from None
-
-
-def add_search_options(parser):
-    """Add the options of a command that opens an index: --index, --checkpoint, --device, --threads."""
-    parser.add_argument("--index", metavar="PATH", help="folder of the index (DIR/.miniclip)")
-    parser.add_argument("--checkpoint", help="the index's model, if it is now in another file")
-    add_options(parser)
+        rows.append((image, [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
+    plots.draw_answers(rows, path)
 
 
 @command("python -m miniclip.search find")
 def main(argv=None):
     """The command: print the nearest pictures, and draw them. Returns the exit code."""
     began = time.monotonic()
-    parser = Parser(
-        prog="python -m miniclip.search find",
-        description="Find the pictures of an index that are nearest to a text or a picture.",
-    )
-    parser.add_argument("text", nargs="?", default="", metavar="TEXT", help="what to look for")
-    parser.add_argument("folder", nargs="?", metavar="DIR", help="that was indexed (this one)")
-    parser.add_argument("--image", metavar="FILE", help="like this picture (a text is added to it)")
-    parser.add_argument("--minus", default="", metavar="TEXT", help="what to avoid")
-    parser.add_argument("-k", type=number(int, low=1), default=10, help="how many (10)")
-    parser.add_argument("--grid", type=Path, metavar="FILE", help="draw them into this .png")
-    add_search_options(parser)
-    args = parser.parse_args(argv)
+    what = "Find the pictures of an index that are nearest to a text or a picture."
+    args, image = parser_of("find", what, OPTIONS).parse_args(argv), None
     if args.image and args.folder is None and os.path.isdir(args.text):  # --image FILE DIR
-        args.text, args.folder = "", args.text
-    place, image = place_of_search(args), None
+        args.text, args.folder = "", Path(args.text)
+    if args.grid:
+        if args.grid.suffix not in (".png", ".pdf", ".svg"):
+            raise UserError(f"--grid {printable(args.grid)} must end in .png, .pdf or .svg")
+        check_output(args.grid)
     if args.image:
         try:
             image = image_io.read(args.image)
@@ -131,23 +117,19 @@ def main(argv=None):
             raise UserError(f"--image {printable(args.image)}: {error}") from None
     if not (args.text.strip() or image):
         raise UserError("the query is empty: give a text, --image, or both")
-    index, encoder = open_search(place, args)
+    index, encoder = open_search(args)
     if args.text or args.minus:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
     loaded = time.monotonic()
     cosines, rows = index.find(query(encoder, args.text, image, args.minus), args.k)
     seconds = time.monotonic() - loaded
     found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
-    for rank, (path, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {printable(path, 1000)}")
+    for rank, (picture, cosine) in enumerate(found, 1):
+        print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
     print(f"{len(index):,} pictures: loading {loaded - began:.2f} s, query {seconds:.3f} s")
     if not index.finished:
-        print("the index is not finished: run python -m miniclip.search index again")
+        print(UNFINISHED)
     if args.grid:
         draw(found, args.grid)
         print(f"drawn in {printable(args.grid, 1000)}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

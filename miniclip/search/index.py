@@ -1,31 +1,69 @@
-"""An index: the features of a folder's pictures in a file, and the exact search in it.
+"""An index: the features of a folder's pictures in a SQLite database, and the exact search in it.
 
-It lies in a folder of its own, DIR/.miniclip or one that is named: index.npz and, while it is being
-made or after its process was killed, part-*.npz with what was finished since. Every file is written
-atomically, says which model made it, and holds no pickle. Later files win over earlier ones.
-Every query is compared with every picture: a million take a second of one core (docs/search.md). Left out: approximate search, and pictures on other machines.
+It is the file index.sqlite in a folder of its own, DIR/.miniclip or one that is named. The table
+`pictures` has one row per picture. The features of at most BLOCK_ROWS pictures are one blob of the
+table `blocks`, because one row per embedding takes three times as long to read. A block belongs to the
+pictures from the id `first` on, and a checksum covers both. SQLite's locks let one process write while
+others read.
+
+A folder of pictures may come from a stranger, and its index with it. So nothing in the file is
+believed before it is checked, and no link is followed inside of the index's folder. Version 0.1 wrote
+index.npz, which is read too, and which `index` converts.
+Every query is compared with every picture: a million take 0.14 s of one core (docs/search.md). Left
+out: approximate search, and pictures on other machines.
 """
 
+import contextlib
+import itertools
 import json
 import os
 import re
+import sqlite3
 import zipfile
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from miniclip.common import UserError, replacing
+from miniclip.common import UserError
 from miniclip.data.dataset import printable
+from miniclip.weights import files
 
-FOLDER, FILE, PARTS = ".miniclip", "index.npz", "part-*.npz"
-COLUMNS = ("features", "sizes", "mtimes")
-ABOUT = ("digest", "file", "activation")  # the model
-FORMAT = 1
-BLOCK = 1 << 23  # numbers in fp32 that a search holds at a time: 32 MiB
-# a path that begins with / or leads out of the folder, in a list of paths with NUL between them
-_OUTSIDE = re.compile(rb"(?:^|\0)/|(?:^|[\0/])\.\.(?:[\0/]|$)")
+FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
+BLOCK_ROWS = 1024
+BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
+SCHEMA = [
+    "CREATE TABLE about (json TEXT, crc INTEGER)",
+    "CREATE TABLE pictures "
+    "(id INTEGER PRIMARY KEY, path BLOB, size INTEGER, mtime INTEGER, hash BLOB)",
+    "CREATE TABLE blocks (first INTEGER PRIMARY KEY, features BLOB, crc INTEGER)",
+]
+MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
+COLUMNS = ("features", "sizes", "mtimes", "hashes")
+ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
+WAIT = "PRAGMA busy_timeout = 60000"  # ms for another process: a block is written, or an index read
+OPENING = {  # what is said first in which mode; a second process that writes does not wait
+    "ro": ["BEGIN", WAIT],
+    "rw": ["BEGIN IMMEDIATE", WAIT],
+    "rwc": ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL", "BEGIN IMMEDIATE", WAIT],
+}
+REASONS = {  # what SQLite says: what it means here
+    "database is locked": "another process is writing it",
+    "attempt to write a readonly database": "the process that wrote it was killed, or it is "
+    "protected; python -m miniclip.search index restores it",
+    "unable to open database file": "no file can be made there; choose another folder with --index",
+}
+NAMES_ANOTHER_FILE = (
+    b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # ends a journal that makes SQLite delete it
+)
+# in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
+OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
+_DAMAGED = (
+    *(sqlite3.Error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
+    *(OverflowError, MemoryError, RecursionError, NotImplementedError, zipfile.BadZipFile),
+)
 
 
 @dataclass
@@ -36,76 +74,105 @@ class Index:
     features: np.ndarray  # (N, E) float16, rows of length one
     sizes: np.ndarray  # (N,) int64, bytes of each file
     mtimes: np.ndarray  # (N,) int64, nanoseconds, when each file was changed
+    hashes: np.ndarray  # (N,) bytes objects, build.contents_hash; None where it is not known
     digest: str  # of the model, see features.model_digest
     file: str  # of the model, or the name of a released one
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
+    ids: np.ndarray = None  # (N,) of the rows in the database that it was read from
 
     def __len__(self):
         return len(self.paths)
 
     @classmethod
-    def open(cls, place, digest=None, name=None):
-        """The index in the folder `place`, the finished parts of an interrupted run included.
-
-        digest, name: of the model that it must be made with, None for any; the name is for the error.
-        Raises UserError where there is no index, or a damaged or another model's one.
-        """
-        place = Path(place)
-        files = sorted(place.glob(PARTS))
-        finished = not files
-        if os.path.exists(place / FILE):
-            files.insert(0, place / FILE)
-        if not files:
+    def open(cls, place, required=True):
+        """The index in the folder `place`, as a run that was killed left it too; None where there is
+        none and none is required. Raises UserError."""
+        place, index = Path(place), None
+        if os.path.lexists(place / FILE):
+            with database_in(place) as database:
+                index = _read(database, place)
+        if not index and os.path.isfile(place / OLD):
+            index = _read_npz(place / OLD)
+        if not index and required:
             raise UserError(
-                f"there is no index in {printable(place)}; python -m miniclip.search index makes one"
+                f"there is no index in {printable(place)}; make one with python -m miniclip.search "
+                "index DIR --checkpoint FILE"
             )
-        found = [_read(path) for path in files]
-        for other in found:
-            other.must_be_of(digest or found[-1].digest, name or found[-1].file, place)
-        if finished:
-            return found[0]
-        paths = [path for own in found for path in own.paths]
-        last = {path: row for row, path in enumerate(paths)}
-        columns = [np.concatenate([getattr(own, name) for own in found]) for name in COLUMNS]
-        every = replace(found[-1], paths=paths, **dict(zip(COLUMNS, columns)))
-        return every.select(list(last.values()), finished=False)
+        return index
 
-    def must_be_of(self, digest, name, place):
-        """Raise UserError unless the model has this digest. name: of the other; place: of this."""
-        if self.digest != digest:
+    def must_be_of(self, encoder, place):
+        """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
+        width = encoder.model.config["embed_dim"]
+        if (self.digest, self.features.shape[1]) != (encoder.digest, width):
             raise UserError(
                 f"{printable(place)} was made with the model {printable(self.file)} "
-                f"({self.digest[:12]}), not with {printable(name)} ({digest[:12]}); choose another "
-                "folder with --index, or delete it"
+                f"({self.digest[:12]}), not with {printable(encoder.file)} ({encoder.digest[:12]}); "
+                "choose another folder with --index, or delete it"
             )
 
-    def status(self):
-        """{path: (bytes, nanoseconds of the last change)} of each picture when it was read."""
-        return dict(zip(self.paths, zip(self.sizes.tolist(), self.mtimes.tolist())))
+    def model_file(self, place):
+        """The file of the model that made the index, or the name of a released one.
+
+        Raises UserError when it is gone, or when it came with the pictures or with the index: then
+        whoever sent them chose it.
+        """
+        model, place = os.path.realpath(files.find(self.file)), Path(os.path.abspath(place))
+        theirs = (self.root, place.parent if place.name == FOLDER else place)
+        if {Path(os.path.realpath(folder)) for folder in theirs} & {*Path(model).parents}:
+            raise UserError(
+                f"the model of this index, {printable(self.file)}, lies in the folder of the "
+                "pictures, which may be a stranger's; give --checkpoint if you trust it"
+            )
+        if not os.path.exists(model):
+            raise UserError(
+                f"the model of this index is no longer in {printable(self.file)}; give --checkpoint"
+            )
+        return self.file
+
+    def stamps(self):
+        """(bytes, nanoseconds of the last change) of each row, when its picture was read."""
+        return list(zip(self.sizes.tolist(), self.mtimes.tolist()))
 
     def select(self, rows, **changed):
         """The index of some rows, a list, in their order; changed: other values of fields."""
         columns = {name: getattr(self, name)[rows] for name in COLUMNS}
-        return replace(self, paths=[self.paths[i] for i in rows], **columns, **changed)
+        paths = [self.paths[row] for row in rows]
+        return replace(self, **{"paths": paths, "ids": None, **columns, **changed})
 
-    def write(self, path):
-        """Write the rows as one file, atomically. Raises OSError."""
-        place, root = (Path(os.path.abspath(p)) for p in (Path(path).parent, self.root))
+    def save(self, database, place, dropped=()):
+        """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
+        it, and commit."""
+        width, dropped = self.features.shape[1], set(dropped)
+        query = "SELECT max(first) FROM blocks WHERE first <= ?"
+        for first in {database.execute(query, (id,)).fetchone() for id in dropped}:
+            [(blob,)] = database.execute("SELECT features FROM blocks WHERE first = ?", first)
+            rows = database.execute(
+                "SELECT * FROM pictures WHERE id >= ? ORDER BY id LIMIT ?",
+                (*first, len(blob) // (2 * width)),
+            ).fetchall()
+            kept = [k for k, row in enumerate(rows) if row[0] not in dropped]
+            features = np.frombuffer(blob, "f2").reshape(-1, width)[kept]
+            database.execute("DELETE FROM blocks WHERE first = ?", first)
+            _insert(database, features, [rows[k] for k in kept])
+        database.executemany("DELETE FROM pictures WHERE id = ?", [(id,) for id in dropped])
+        [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
+        names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
+        pictures = list(zip(itertools.count(free), names, *zip(*self.stamps()), self.hashes))
+        database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", pictures)
+        for start in range(0, len(self), BLOCK_ROWS):
+            rows = slice(start, start + BLOCK_ROWS)
+            _insert(database, self.features[rows], pictures[rows])
+        place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
         moves_along = root in place.parents  # then both may be moved together
-        about = {key: getattr(self, key) for key in ABOUT}
-        about |= {
-            "format": FORMAT,
-            "root": os.path.relpath(root, place) if moves_along else str(root),
-        }
-        with replacing(path) as file:
-            np.savez(
-                file,
-                about=_to_bytes(json.dumps(about)),
-                paths=_to_bytes("\0".join(self.paths)),
-                **{name: getattr(self, name) for name in COLUMNS},
-            )
+        about = {key: getattr(self, key, width) for key in ABOUT}
+        about["root"] = os.path.relpath(root, place) if moves_along else str(root)
+        text = json.dumps(about)
+        about = (text, zlib.crc32(text.encode()))
+        database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)
+        database.execute("COMMIT")
+        database.execute("BEGIN IMMEDIATE")
 
     def path(self, row):
         """The path of a row's picture, to be opened."""
@@ -117,7 +184,8 @@ class Index:
         (Q, E); fewer where the index has fewer. Best first; the earlier row first where two tie.
 
         query: unit features, a tensor. Exact for the features in 16 bits, which are compared in
-        32; memory for BLOCK numbers, whatever N is.
+        32; memory for BLOCK numbers, whatever N is. Raises UserError for features that are no
+        numbers.
         """
         queries, rows = query.detach().cpu().float().reshape(-1, query.shape[-1]), len(self)
         best, where = torch.zeros(len(queries), 0), torch.zeros(len(queries), 0, dtype=torch.int64)
@@ -130,6 +198,8 @@ class Index:
             )
             best = best[:, :k]
             where = torch.cat([where, here], 1).gather(1, order[:, :k])
+        if not best.isfinite().all():  # NaN and infinity come first
+            raise UserError("the index holds features that are no numbers; make it again")
         shape = (*query.shape[:-1], -1)
         return best.reshape(shape), where.reshape(shape)
 
@@ -139,28 +209,145 @@ def place_of(folder, index=None):
     return Path(index) if index else Path(folder) / FOLDER
 
 
-def _to_bytes(text):
-    """A str as (n,) uint8: UTF-8, and the bytes of names that are not UTF-8 as they are."""
-    return np.frombuffer(text.encode("utf-8", "surrogateescape"), np.uint8)
+@contextlib.contextmanager
+def database_in(place, write=False):
+    """`with database_in(place) as database:` the SQLite connection of the index in the folder
+    `place`, with our schema and no other, inside a transaction that begins now.
 
-
-def _read(path):
-    """The Index in a file. Raises UserError."""
+    write: make it if it is not there; one process can do so at a time. Raises UserError.
+    """
+    _check_files(place)
+    mode = ("rw" if os.path.exists(place / FILE) else "rwc") if write else "ro"
+    address = f"{Path(os.path.abspath(place / FILE)).as_uri()}?mode={mode}"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about = json.loads(file["about"].tobytes())
-            if about["format"] != FORMAT:
-                raise ValueError(f"its format is {about['format']}, and this code reads {FORMAT}")
-            names = file["paths"].tobytes()
-            columns = {name: file[name] for name in COLUMNS}
-        if _OUTSIDE.search(names):
-            raise ValueError("it names a file outside of its folder")
-        paths = names.decode("utf-8", "surrogateescape").split("\0")
-        kinds = [(column.dtype, column.ndim, len(column)) for column in columns.values()]
-        if kinds != [(np.dtype(t), n, len(paths)) for t, n in (("f2", 2), ("i8", 1), ("i8", 1))]:
-            raise ValueError("its tables do not fit each other")
-        root = Path(os.path.normpath(path.parent / about["root"]))
-        return Index(paths, **columns, **{key: about[key] for key in ABOUT}, root=root)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
+        with contextlib.closing(
+            sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
+        ) as database:
+            for statement in ["PRAGMA trusted_schema = OFF", *OPENING[mode]]:
+                database.execute(statement)
+            queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
+            found = [value for query in queries for (value,) in database.execute(query)]
+            if write and not any(found):
+                for statement in (*SCHEMA, *(f"PRAGMA {x} = {y}" for x, y in MARKS.items())):
+                    database.execute(statement)
+            elif any(found) and found != [*SCHEMA, *MARKS.values()]:
+                raise UserError(f"{printable(place / FILE)} is no index that this version can read")
+            yield database
+    except sqlite3.Error as error:
+        reason, verb = REASONS.get(str(error), error), "written" if write else "read"
+        raise UserError(f"{printable(place)} cannot be {verb}: {reason}") from None
+
+
+def _check_files(place):
+    """Raise UserError for a link or a special file that SQLite would open, and for one by which it
+    would touch others: a journal that names one to be deleted, or a write-ahead log."""
+    strange = [place] if place.name == FOLDER and place.is_symlink() else []
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path = place / (FILE + suffix)
+        ours = path.is_file() and not path.is_symlink() and suffix in ("", "-journal")
+        if ours and suffix:
+            end = np.fromfile(path, np.uint8, offset=max(0, path.stat().st_size - 8))
+            ours = end.tobytes() != NAMES_ANOTHER_FILE
+        strange += [path] * (os.path.lexists(path) and not ours)
+    if strange:
+        raise UserError(
+            f"{printable(strange[0])} is a link, or nothing that miniclip wrote; delete it, or name "
+            "another folder with --index"
+        )
+
+
+@contextlib.contextmanager
+def _reading(path):
+    """Turn what damage in the file `path` can raise in the block into a UserError."""
+    try:
+        yield
+    except _DAMAGED as error:
+        reason = getattr(error, "strerror", None) or printable(error, 200) or type(error).__name__
         raise UserError(f"{printable(path)} cannot be read as an index: {reason}") from None
+
+
+def _insert(database, features, pictures):
+    """Add the block of some rows of the table `pictures`, if there are any."""
+    for first, *_ in pictures[:1]:
+        block = (first, features.tobytes(), _checksum(features.tobytes(), pictures))
+        database.execute("INSERT INTO blocks VALUES (?, ?, ?)", block)
+
+
+def _read(database, place):
+    """The Index of an opened database; None where nothing was written yet. Raises UserError."""
+    with _reading(place / FILE):
+        if not database.execute("SELECT 1 FROM sqlite_master").fetchall():
+            return None
+        [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
+        if zlib.crc32(text.encode()) != crc:
+            raise ValueError("its description is damaged")
+        about, width = _checked(json.loads(text), place)
+        most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
+        features, paths, columns, free = np.empty((most, width), "f2"), [], [], 0
+        pictures = database.execute("SELECT * FROM pictures ORDER BY id")
+        for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
+            rows = pictures.fetchmany(len(blob) // (2 * width))
+            ids, names, *others = zip(*rows)
+            in_order = ids[0] >= max(first, free) and ids == tuple(sorted({*ids}))
+            if not in_order or _checksum(blob, rows) != crc:
+                raise ValueError(f"the block of picture {first} is damaged")
+            here = slice(len(paths), len(paths) + len(rows))
+            features[here] = np.frombuffer(blob, "f2").reshape(-1, width)
+            paths += _decoded(b"\0".join(names), len(rows))
+            columns.append([ids, *others])
+            free = ids[-1] + 1
+        if pictures.fetchone() or not paths:
+            raise ValueError("it has pictures without features, or none")
+        ids, sizes, mtimes, hashes = (
+            np.array([*itertools.chain.from_iterable(column)], kind)
+            for column, kind in zip(zip(*columns), ("i8", "i8", "i8", "O"))
+        )
+        features = features[: len(paths)]
+        return Index(paths, features, sizes, mtimes, hashes, **about, ids=ids)
+
+
+def _read_npz(path):
+    """The Index in the file of version 0.1. Raises UserError."""
+    with _reading(path):
+        entries = zipfile.ZipFile(path).infolist()
+        if sum(entry.file_size for entry in entries) > os.path.getsize(path):
+            raise ValueError("it says that it holds more than it does")
+        with np.load(path, allow_pickle=False) as file:
+            about, names = (file[name].tobytes() for name in ("about", "paths"))
+            features, sizes, mtimes = (file[name] for name in COLUMNS[:-1])
+        paths, (_, width) = _decoded(names, len(features)), features.shape
+        columns = [(x.dtype, x.shape) for x in (features, sizes, mtimes)]
+        if columns != [("f2", (len(paths), width)), *[("i8", (len(paths),))] * 2]:
+            raise ValueError("its tables do not fit each other")
+        about, _ = _checked({**json.loads(about), "width": width, "finished": True}, path.parent)
+        return Index(paths, features, sizes, mtimes, np.full(len(paths), None), **about)
+
+
+def _checked(about, place):
+    """What a file in `place` says of its model and its folder: (fields of an Index, E). Raises
+    ValueError for what `save` does not write."""
+    about = {key: about[key] for key in ABOUT}
+    if not (
+        [type(value) for value in about.values()] == [*ABOUT.values()]
+        and re.fullmatch("[0-9a-f]{64}", about["digest"])
+        and about["activation"] in ("gelu", "quickgelu")
+        and about["width"] > 0
+        and "\0" not in about["file"] + about["root"]
+    ):
+        raise ValueError("its description is none of an index")
+    root = Path(os.path.normpath(place / about["root"]))
+    width = about.pop("width")
+    return {**about, "root": root}, width
+
+
+def _decoded(names, count):
+    """The `count` paths in a list of bytes with NUL between them. Raises ValueError."""
+    paths = names.decode("utf-8", "surrogateescape").split("\0")
+    if len(paths) != count or any(part in b"\0%b\0" % names for part in OUTSIDE):
+        raise ValueError("it names a file outside of its folder")
+    return paths
+
+
+def _checksum(features, pictures):
+    """The CRC-32 of a block: the bytes of its features, and the rows of its pictures."""
+    return zlib.crc32(repr(pictures).encode(), zlib.crc32(features))

@@ -15,7 +15,6 @@ import logging
 import os
 import re
 import socket
-import sys
 import threading
 import time
 from pathlib import Path
@@ -24,14 +23,24 @@ from urllib.parse import urlsplit
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import Parser, UserError, command, number
+from miniclip.common import UserError, command, number
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.find import add_search_options, open_search, place_of_search, query, thumbnail
+from miniclip.search.encode import parser_of
+from miniclip.search.find import SEARCH, UNFINISHED, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
 MAX_UPLOAD = 32 << 20  # bytes
+MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
+DECODERS, THREADS = 2, 8  # pictures decoded at once, and requests answered at once
+CONNECTIONS, IDLE_SECONDS = 500, 20  # a connection that sends nothing for so long is closed
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
+OPTIONS = SEARCH | {
+    "--host": dict(default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"),
+    "--port": dict(
+        type=number(int, low=0, high=65535), default=8000, help="8000; 0 for any free one"
+    ),
+}
 SAMPLE = 24  # pictures that the page shows before anything is asked
 HEADERS = {
     # nothing from another site, and no other site may show the page or its pictures
@@ -53,6 +62,7 @@ def create_app(index, encoder, host="127.0.0.1"):
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, alone = Path(os.path.realpath(index.root)), threading.Lock()  # alone: with the model
+    decoding = threading.Semaphore(DECODERS)
 
     def row_of(text):
         if re.fullmatch("[0-9]{1,12}", text) and int(text) < len(index):
@@ -63,10 +73,16 @@ def create_app(index, encoder, host="127.0.0.1"):
         return torch.from_numpy(index.features[row]).float()
 
     @app.before_request
-    def check_host():
-        """Against DNS rebinding: a name of another site that was made to lead here."""
-        if not _is_ours(flask.request.host, host):
+    def check_origin():
+        """Against DNS rebinding, where a name of another site was made to lead here, and against
+        requests that the page of another site makes."""
+        asked = flask.request
+        if not _is_ours(asked.host, host):
             flask.abort(403, "the page must be opened by the address that the command printed")
+        _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
+        elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
+        if elsewhere or origin != asked.host:
+            flask.abort(403, "only this page itself may ask")
 
     @app.after_request
     def add_headers(response):
@@ -78,13 +94,8 @@ def create_app(index, encoder, host="127.0.0.1"):
         too_large = f"a picture may have at most {MAX_UPLOAD >> 20} MB"
         return {"error": too_large if error.code == 413 else error.description}, error.code
 
-    @app.errorhandler(UserError)
-    def refuse(error):
-        return {"error": str(error)}, 400
-
-    @app.get("/")
-    def show():
-        return page
+    app.register_error_handler(UserError, lambda error: ({"error": str(error)}, 400))
+    app.add_url_rule("/", view_func=lambda: page, endpoint="page")
 
     @app.get("/about")
     def about():
@@ -104,7 +115,8 @@ def create_app(index, encoder, host="127.0.0.1"):
         try:
             if root not in path.parents:
                 raise BadPicture("a link that leads out of the folder")
-            thumbnail(path).save(png, "PNG", compress_level=1)
+            with decoding:
+                thumbnail(path).save(png, "PNG", compress_level=1)
         except BadPicture as error:
             flask.abort(404, f"{printable(index.paths[row])} cannot be shown: {error}")
         return png.getvalue(), {"Content-Type": "image/png"}
@@ -144,17 +156,20 @@ def create_app(index, encoder, host="127.0.0.1"):
         row = asked.get("row")
         own = row_of(row) if row else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
-        if own is None and not upload:
-            raise UserError("choose a picture first")
+        if own is None:
+            if not upload:
+                raise UserError("choose a picture first")
+            try:
+                with decoding:
+                    picture = encoder.preprocess(image_io.read(io.BytesIO(upload)))
+            except BadPicture as error:
+                raise UserError(f"this file cannot be classified: {error}") from None
         with alone:
-            if own is None:
-                try:
-                    image = encoder.preprocess(image_io.read(io.BytesIO(upload)))
-                except BadPicture as error:
-                    raise UserError(f"this file cannot be classified: {error}") from None
-                image = encode_tensors(encoder.model, [image[None]])[0]
-            else:
-                image = features_of(own)
+            image = (
+                encode_tensors(encoder.model, [picture[None]])[0]
+                if own is None
+                else features_of(own)
+            )
             scale = encoder.model.logit_scale.exp().item()
             bare, templated = (
                 (scale * image @ classifier_weights(encoder.model, encoder.tokenizer, names, [t]))
@@ -192,52 +207,54 @@ def listen(host, port):
 def make_server(app, at):
     """A waitress server of `app` on the socket `at`, which keeps whole requests in memory."""
     import waitress
+    from waitress.channel import HTTPChannel
 
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # browsers ask for many at once
-    return waitress.create_server(
+    class Channel(HTTPChannel):
+        """A connection that is closed when all uploads together take too much memory."""
+
+        def received(self, data):
+            channels = self.server.active_channels.values()
+            requests = [r for c in channels for r in (*c.requests, c.request) if r]
+            if self.request and sum(r.body_bytes_received for r in requests) > MAX_HELD:
+                self.will_close = True
+            return super().received(data)
+
+    logging.getLogger("waitress").setLevel(logging.ERROR)  # browsers ask for many at once
+    server = waitress.create_server(
         app,
         sockets=[at],
         max_request_body_size=MAX_UPLOAD + 1,  # the first size that is refused
         inbuf_overflow=MAX_UPLOAD + 1,  # the first size that would be written to a file
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        asyncore_use_poll=True,  # select has a limit of 1,024 files
+        channel_timeout=IDLE_SECONDS,
+        cleanup_interval=IDLE_SECONDS // 4,
     )
+    server.channel_class = Channel
+    return server
 
 
 @command("python -m miniclip.search serve")
 def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.search serve",
-        description="Search an index in a browser, and classify pictures by classes that you type.",
-    )
-    parser.add_argument("folder", nargs="?", metavar="DIR", help="that was indexed (this one)")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"
-    )
-    parser.add_argument(
-        "--port", type=number(int, low=0), default=8000, help="8000; 0 for any free one"
-    )
-    add_search_options(parser)
-    args = parser.parse_args(argv)
+    what = "Search an index in a browser, and classify pictures by classes that you type."
+    args = parser_of("serve", what, OPTIONS).parse_args(argv)
     try:
         import flask  # noqa: F401
         import waitress  # noqa: F401
     except ImportError:
         raise UserError("the page needs flask and waitress: pip install 'miniclip[app]'") from None
-    place = place_of_search(args)
     with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:
-        index, encoder = open_search(place, args)
+        index, encoder = open_search(args)
         server = make_server(create_app(index, encoder, args.host), at)
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         print(f"{len(index):,} pictures: http://{shown}:{port}")
         if not index.finished:
-            print("the index is not finished: run python -m miniclip.search index again")
+            print(UNFINISHED)
         if not ipaddress.ip_address(address).is_loopback:
             print("anyone who can reach this machine can search these pictures")
         print("Ctrl-C ends it", flush=True)
         server.run()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,8 +5,10 @@ import types
 import numpy as np
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from miniclip.model.clip import create_model
+from miniclip.search.index import Index, database_in
 from tests.weights.models import our_checkpoint
 
 CPU = types.SimpleNamespace(device="cpu", threads=None)  # as encode.add_options gives it
@@ -28,6 +30,24 @@ def fill(folder, count, seed=0, side=20):
         below.mkdir(parents=True, exist_ok=True)
         coarse = Image.fromarray(rng.integers(0, 256, (3, 3, 3), np.uint8))
         coarse.resize((side, side)).save(below / f"{k:05d}.png")
+
+
+def random_index(root, count, width=8, seed=0, paths=None, **changed):
+    """An Index of random unit features of pictures that are not there."""
+    rng = np.random.default_rng(seed)
+    features = F.normalize(torch.from_numpy(rng.normal(size=(count, width))), dim=1)
+    model = dict(digest="d" * 64, file="model.pt", activation="gelu")
+    numbers, hashes = np.arange(count), np.array([b"%016d" % k for k in range(count)], object)
+    paths = paths or [f"{k}.png" for k in range(count)]
+    fields = dict(sizes=numbers, mtimes=numbers * 10**16, hashes=hashes, root=root)
+    return Index(paths, features.half().numpy(), **fields | model | changed)
+
+
+def write_index(index, place, dropped=()):
+    """Append an Index to the database in the folder `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    with database_in(place, write=True) as database:
+        index.save(database, place, dropped)
 
 
 def said(main, arguments, capsys):

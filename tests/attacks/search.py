@@ -1,0 +1,396 @@
+"""Attacks on the index: an untrusted folder, damaged and crafted databases, a process that is stopped."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import threading
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from miniclip.common import UserError
+from miniclip.search import encode
+from miniclip.search.__main__ import main as search
+from miniclip.search.build import build, scan
+from miniclip.search.encode import open_encoder
+from miniclip.search.index import FILE, Index
+from tests.attacks import attack
+from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
+
+PLACE = Path("in/.miniclip")
+
+
+def index(*options, count=3, model="model.pt"):
+    """Fill the folder `in` with pictures, and index it."""
+    fill(Path("in"), count)
+    tiny_checkpoint(model)
+    return search(["index", "in", "--checkpoint", model, *options])
+
+
+def find():
+    return search(["find", "cup", "in"])
+
+
+def refused(what, *arguments):
+    """Assert that what(*arguments) raises UserError."""
+    try:
+        what(*arguments)
+    except UserError as error:
+        return str(error)
+    raise AssertionError(f"{arguments} was accepted")
+
+
+@attack(code=0)
+def a_lock_that_links_to_a_file_of_the_user(folder):
+    (folder / "thesis.txt").write_text("years of work")
+    PLACE.mkdir(parents=True)
+    (PLACE / "lock").symlink_to(folder / "thesis.txt")
+    index()
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+@attack(code=0)
+def a_lock_that_is_a_fifo(folder):
+    PLACE.mkdir(parents=True)
+    os.mkfifo(PLACE / "lock")
+    return index()
+
+
+@attack(says="is a link, or nothing that miniclip wrote")
+def a_database_that_is_a_fifo(folder):
+    PLACE.mkdir(parents=True)
+    os.mkfifo(PLACE / FILE)
+    return index()
+
+
+@attack(says="is a link, or nothing that miniclip wrote")
+def an_index_folder_that_links_to_another(folder):
+    fill(folder / "in", 1)
+    (folder / "mine").mkdir()
+    PLACE.symlink_to(folder / "mine")
+    try:
+        index()
+    finally:
+        assert not os.listdir("mine")
+
+
+@attack(code=0)
+def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
+    index()
+    (folder / "thesis.txt").write_text("years of work")
+    name = os.fsencode(folder / "thesis.txt")
+    end = len(name).to_bytes(4, "big") + (sum(name) % 2**32).to_bytes(4, "big")
+    end = bytes(4) + name + end + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        path = PLACE / (FILE + suffix)
+        with contextlib.suppress(FileNotFoundError):
+            path.rename("kept")
+        path.symlink_to(folder / "thesis.txt")
+        for write in (find, index):
+            try:
+                write()
+            except SystemExit as stop:
+                assert stop.code == 2, suffix
+        path.unlink()
+        shutil.copy("kept", PLACE / FILE)
+    (PLACE / (FILE + "-journal")).write_bytes(bytes(512) + end)
+    assert "miniclip wrote" in refused(Index.open, PLACE)
+    assert (folder / "thesis.txt").read_text() == "years of work"
+
+
+@attack(code=0)
+def a_folder_for_the_index_that_holds_files_of_the_user(folder):
+    mine = {".mine.tmp", "lock", "part-000001.npz", ".index.npz.1.tmp"}
+    (folder / "mine").mkdir()
+    for name in mine:
+        (folder / "mine" / name).write_text("mine")
+    index("--index", "mine")
+    assert {*os.listdir("mine")} == mine | {FILE}
+    assert all((folder / "mine" / name).read_text() == "mine" for name in mine)
+
+
+@attack(says="lies in the folder of the pictures.*give --checkpoint")
+def a_shipped_index_that_names_its_own_model(folder):
+    fill(folder / "in", 1)
+    index(model="in/model.pt")
+    Path("in/model.pt").write_bytes(b"nothing that may be read")
+    return find()
+
+
+@attack(says="is not the index of in")
+def a_shipped_index_of_another_folder(folder):
+    index()
+    write_index(Index.open(PLACE), PLACE)
+    edit(root="/")
+    return find()
+
+
+@attack(says="made with the model")
+def a_shipped_index_with_features_of_another_width(folder):
+    index()
+    made = Index.open(PLACE)
+    about = dict(digest=made.digest, file=made.file, activation=made.activation)
+    (PLACE / FILE).unlink()
+    write_index(random_index(made.root, 3, width=3, **about), PLACE)
+    return find()
+
+
+@attack(says="features that are no numbers")
+def a_shipped_index_with_features_that_are_no_numbers(folder):
+    index()
+    made = Index.open(PLACE)
+    (PLACE / FILE).unlink()
+    made.features[1] = np.nan
+    write_index(made, PLACE)
+    return find()
+
+
+def edit(**changes):
+    """Change what the index says of itself, with the right checksum."""
+    with contextlib.closing(sqlite3.connect(PLACE / FILE)) as database, database:
+        [(text,)] = database.execute("SELECT json FROM about")
+        text = json.dumps(json.loads(text) | changes)
+        database.execute("UPDATE about SET json = ?, crc = ?", (text, zlib.crc32(text.encode())))
+
+
+@attack(code=0, mb=200)
+def crafted_descriptions_and_tables_of_a_database(folder):
+    write_index(random_index(folder / "in", 3), PLACE)
+    good = (PLACE / FILE).read_bytes()
+    fields = [("digest", 5), ("digest", "\33[2J"), ("file", None), ("file", "a\0"), ("root", [])]
+    fields += [
+        ("activation", "relu"),
+        ("width", 3),
+        ("width", 10**15),
+        ("width", 0),
+        ("width", True),
+    ]
+    for field in fields:
+        edit(**dict([field]))
+        refused(Index.open, PLACE)
+        (PLACE / FILE).write_bytes(good)
+    for sql in (
+        "UPDATE about SET json = '" + "[" * 100_000 + "'",
+        "UPDATE about SET json = x'00'",
+        "DELETE FROM about",
+        "INSERT INTO about SELECT * FROM about",
+        "UPDATE pictures SET path = 'a.png'",
+        "UPDATE pictures SET size = 'large'",
+        "UPDATE pictures SET mtime = NULL",
+        "UPDATE pictures SET id = id + 9",
+        "UPDATE blocks SET features = x''",
+        "UPDATE blocks SET features = zeroblob(48)",
+        "UPDATE blocks SET features = 5",
+        "INSERT INTO blocks VALUES (9, x'', 0)",
+        "DELETE FROM pictures",
+        "DELETE FROM blocks",
+        "CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM blocks; END",
+        "CREATE VIEW v AS SELECT * FROM about",
+        "PRAGMA user_version = 3",
+        "PRAGMA application_id = 0",
+        "PRAGMA journal_mode = WAL",
+    ):
+        with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
+            database.execute(sql)
+        if "WAL" in sql:
+            (PLACE / (FILE + "-wal")).write_bytes(b"")
+        refused(Index.open, PLACE)
+        (PLACE / FILE).write_bytes(good)
+    for data in (b"nonsense", good[: len(good) // 2], good[:4096], bytes(len(good))):
+        (PLACE / FILE).write_bytes(data)
+        refused(Index.open, PLACE)
+
+
+@attack(code=0, mb=200)
+def names_that_lead_out_of_the_folder(folder):
+    for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", ""):
+        index = random_index(folder / "in", 3, paths=["a", name, "c"])
+        with contextlib.suppress(FileNotFoundError):
+            (PLACE / FILE).unlink()
+        write_index(index, PLACE)
+        refused(Index.open, PLACE)
+
+
+@attack(code=0, mb=200)
+def crafted_fields_of_an_index_of_version_0_1(folder):
+    PLACE.mkdir(parents=True)
+    about = dict(format=1, digest="d" * 64, file="m", activation="gelu", root="..")
+    good = dict(features=np.zeros((1, 8), "f2"), sizes=np.zeros(1, "i8"), mtimes=np.zeros(1, "i8"))
+
+    def write(paths=b"a.png", about=about, **changed):
+        text = {"about": json.dumps(about).encode(), "paths": paths}
+        text = {key: np.frombuffer(value, np.uint8) for key, value in text.items()}
+        np.savez(PLACE / "index.npz", **good | text | changed)
+
+    write()
+    assert Index.open(PLACE).paths == ["a.png"]
+    whole = (PLACE / "index.npz").read_bytes()
+    for changed in (
+        *[dict(about=about | {key: 5}) for key in about if key != "format"],
+        *[dict(about=about | {"file": None}), dict(about={}), dict(about=[]), dict(about=5)],
+        *[dict(paths=b"../b.png"), dict(paths=b"/b.png"), dict(paths=b"a\0b"), dict(paths=b"")],
+        *[dict(sizes=np.arange(2)), dict(features=np.zeros((1, 8))), dict(mtimes=np.zeros(1))],
+        *[dict(features=np.zeros(8, "f2")), dict(sizes=np.array([{}], object))],
+    ):
+        write(**changed)
+        refused(Index.open, PLACE)
+    np.savez_compressed(PLACE / "index.npz", **good | {"features": np.zeros((10**8, 1), "f2")})
+    refused(Index.open, PLACE)
+    shape = b"'shape': (1, 8), }" + b" " * 20
+    larger = b"'shape': (%d, 8), }" % (10**13)  # 160 TB
+    for damaged in (whole.replace(shape[: len(larger)], larger), whole[: len(whole) // 2]):
+        assert damaged != whole
+        (PLACE / "index.npz").write_bytes(damaged)
+        refused(Index.open, PLACE)
+
+
+@attack(code=0, seconds=30)
+def searching_while_the_index_is_rebuilt(folder):
+    fill(folder / "in", 60)
+    encoder, sizes = open_encoder(tiny_checkpoint("model.pt"), CPU), []
+    build("in", PLACE, encoder)
+    before, wrong = Index.open(PLACE), []
+
+    def rebuild():
+        from miniclip.search import build as build_file
+
+        build_file.PART_SECONDS, encode.BATCH = 0, 2
+        for _ in range(3):
+            for path in before.paths:
+                os.utime(folder / "in" / path, ns=(0, len(sizes) + 1))
+            try:
+                build("in", PLACE, encoder)
+            except UserError as error:
+                wrong.append(error)
+
+    thread = threading.Thread(target=rebuild)
+    thread.start()
+    while thread.is_alive():
+        sizes.append(len(Index.open(PLACE)))
+    thread.join()
+    assert not wrong and {*sizes} == {60}, (wrong, {*sizes})
+
+
+@attack(code=0)
+def folders_that_are_nested_very_deep(folder):
+    deep = 1100
+    for _ in range(deep):
+        os.mkdir("d")
+        os.chdir("d")
+    found, skipped = scan(folder)
+    for _ in range(deep):
+        os.chdir("..")
+        os.rmdir("d")
+    assert not found and not skipped
+
+
+@attack(code=0, says="searched by pictures only: no merges file")
+def a_model_whose_vocabulary_is_missing_is_said_before_the_work(folder):
+    def no_tokenizer(texts):
+        raise UserError("no merges file")
+
+    real = encode.load
+    encode.load = lambda *how: (real(*how)[0], no_tokenizer, real(*how)[2])
+    return index()
+
+
+@attack(code=0, says="0 read, 3 unchanged")
+def the_model_that_the_index_remembers_need_not_be_named_again(folder):
+    index()
+    return search(["index", "in"])
+
+
+@attack(says="give --checkpoint|--checkpoint FILE")
+def an_index_without_a_model(folder):
+    fill(folder / "in", 1)
+    return search(["index", "in"])
+
+
+@attack(code=0)
+def empty_paths_and_numbers_that_are_too_large(folder):
+    model = ["--checkpoint", "icons"]
+    fill(folder / "in", 1)
+    for wrong in (
+        ["index", "", *model],
+        ["index", "in", "--index", "", *model],
+        ["index", "in", "--checkpoint", ""],
+        ["index", "in", "--threads", "9" * 20, *model],
+        ["find", "cup", ""],
+        ["find", "cup", "in", "-k", "1" + "0" * 30],
+        ["find", "cup", "in", "--grid", "name"],
+        ["find", "cup", "in", "--image", "\0"],
+        ["embed", "", "out.npz", *model],
+        ["embed", "in", "", *model],
+        ["serve", "in", "--port", "65536"],
+        ["serve", ""],
+    ):
+        try:
+            search(wrong)
+        except SystemExit as stop:
+            assert stop.code == 2, wrong
+        else:
+            raise AssertionError(f"{wrong} was accepted")
+    assert os.listdir() == ["in"]
+
+
+@attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
+def ctrl_c_while_pictures_are_indexed(folder):
+    encode.BATCH, real, batches = 2, encode.encode_tensors, []
+
+    def stop_at_the_third(model, tensors):
+        batches.append(1)
+        if len(batches) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return real(model, tensors)
+
+    encode.encode_tensors = stop_at_the_third
+    try:
+        index(count=8)
+    finally:
+        assert len(Index.open(PLACE)) == 4 and not Index.open(PLACE).finished
+        assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8
+
+
+@attack(says="restores it")
+def a_process_that_was_killed_while_it_wrote(folder):
+    index(count=8)
+    made = Index.open(PLACE)
+    if not (child := os.fork()):
+        with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
+            database.execute("PRAGMA cache_size = 1")
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("UPDATE blocks SET features = zeroblob(100000)")
+            os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    refused(Index.open, PLACE)
+    copy = shutil.copytree("in", "copy")
+    search(["index", copy, "--checkpoint", "model.pt"])
+    again = Index.open(Path(copy, ".miniclip"))
+    assert np.array_equal(again.features, made.features) and again.paths == made.paths
+    return find()
+
+
+@attack(says="mine.npz exists, and miniclip did not write it.*--overwrite")
+def features_into_a_file_of_the_user(folder):
+    index()
+    np.savez("mine.npz", names=np.array(["a"]), features=np.zeros((1, 2), "f4"))
+    command = ["embed", "in", "mine.npz", "--checkpoint", "model.pt"]
+    assert search(["embed", "in", "out.npz", *command[3:]]) == 0
+    assert search(["embed", "in", "out.npz", *command[3:]]) == 0, "our own file is replaced"
+    before = Path("mine.npz").read_bytes()
+    try:
+        search(command)
+    finally:
+        assert Path("mine.npz").read_bytes() == before
+        search([*command, "--overwrite"])
+
+
+@attack(says="out.npz cannot be written")
+def features_into_a_place_that_cannot_be_written(folder):
+    fill(folder / "in", 1)
+    (folder / "a.txt").write_text("x")
+    return search(["embed", "in", "a.txt/out.npz", "--checkpoint", "there is none.pt"])

@@ -1,0 +1,137 @@
+"""Attacks on the page of an index: pictures that take long, other sites, requests that never end."""
+
+import os
+import socket
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+from miniclip.search import serve
+from miniclip.search.build import build
+from miniclip.search.encode import open_encoder
+from tests.attacks import attack
+from tests.search.folders import CPU, fill, tiny_checkpoint
+
+ASKED = "/classify?classes=cat,dog"
+
+
+def page():
+    """The page of an index of some pictures, a Flask application."""
+    fill(Path("in"), 9)
+    encoder = open_encoder(tiny_checkpoint("model.pt"), CPU)
+    return serve.create_app(build("in", "in/.miniclip", encoder)[0], encoder)
+
+
+def served(app):
+    """Serve a page in a thread: its port."""
+    at = serve.listen("127.0.0.1", 0)
+    threading.Thread(target=serve.make_server(app, at).run, daemon=True).start()
+    return at.getsockname()[1]
+
+
+@attack(code=0)
+def other_sites_that_ask(folder):
+    client, picture = page().test_client(), Path("in/00001.png").read_bytes()
+
+    def code(path, how=client.get, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return how(path, headers=headers, **({"data": picture} if how == client.post else {}))
+
+    for foreign in ("https://evil.example", "null", "http://localhost:3000", "//", "http://[", "x"):
+        assert code(ASKED, client.post, Origin=foreign).status_code == 403, foreign
+    for path in (ASKED, "/search?text=cup", "/picture/0", "/about"):
+        how = client.post if path == ASKED else client.get
+        assert code(path, how, Sec_Fetch_Site="cross-site").status_code == 403, path
+    assert code("/", Sec_Fetch_Site="cross-site").status_code == 200, "a link to the page"
+    own = dict(Origin="http://localhost", Sec_Fetch_Site="same-origin")
+    assert code(ASKED, client.post, **own).status_code == 200
+    assert code(ASKED, client.post).status_code == 200
+
+
+@attack(code=0)
+def a_picture_that_takes_long_to_decode(folder):
+    app, reading, go_on, read = page(), threading.Event(), threading.Event(), serve.image_io.read
+
+    def slow(*how):
+        reading.set()
+        go_on.wait(60)
+        return read(*how)
+
+    serve.image_io.read = slow
+    data = Path("in/00001.png").read_bytes()
+    thread = threading.Thread(target=lambda: app.test_client().post(ASKED, data=data))
+    thread.start()
+    assert reading.wait(60)
+    answer = app.test_client().get("/search?text=cup")
+    assert answer.status_code == 200 and thread.is_alive()
+    go_on.set()
+    thread.join()
+
+
+@attack(code=0)
+def many_pictures_at_once(folder):
+    app, now, most, thumbnail = page(), [], [], serve.thumbnail
+
+    def counted(path):
+        now.append(path)
+        most.append(len(now))
+        time.sleep(0.02)
+        now.pop()
+        return thumbnail(path)
+
+    serve.thumbnail = counted
+    asks = [lambda row=row: app.test_client().get(f"/picture/{row}") for row in range(9)]
+    threads = [threading.Thread(target=ask) for ask in asks]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(most) == 9 and max(most) <= 2, most
+
+
+@attack(code=0)
+def requests_that_are_sent_by_half(folder):
+    port = served(page())
+    half = [socket.create_connection(("127.0.0.1", port)) for _ in range(150)]
+    for connection in half:
+        connection.sendall(
+            b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99\r\n\r\nab"
+        )
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=8) as answer:
+        assert answer.status == 200
+
+
+@attack(code=0, seconds=60)
+def a_connection_that_sends_nothing_more(folder):
+    serve.IDLE_SECONDS = 2
+    with socket.create_connection(("127.0.0.1", served(page()))) as connection:
+        connection.sendall(b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\n")
+        connection.settimeout(50)
+        assert connection.recv(1) == b"", "the server closes it"
+
+
+@attack(code=0, seconds=60, mb=500, slow=True)
+def uploads_that_are_not_finished(folder):
+    port, size, sent = served(page()), 30 << 20, 0
+    head = (
+        f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size + 1}\r\n\r\n".encode()
+    )
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    for connection in connections:
+        try:
+            connection.sendall(head + bytes(size))
+            sent += 1
+        except OSError:  # the server has closed it
+            pass
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/about", timeout=30) as answer:
+        assert answer.status == 200
+    assert sent <= 12, sent
+
+
+@attack(code=0)
+def an_upload_that_would_be_written_to_a_file(folder):
+    port, opened, real = served(page()), [], os.open
+    os.open = lambda path, how, *more: opened.append((path, how)) or real(path, how, *more)
+    data = Path("in/00001.png").read_bytes() + bytes(3 << 20)  # waitress' own limit is 512 KiB
+    urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", data, timeout=60).close()
+    written = [path for path, how in opened if how & (os.O_WRONLY | os.O_RDWR)]
+    assert not written, written
