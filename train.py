@@ -60,6 +60,7 @@ from miniclip.training.recipe import (
     schedule,
 )
 from miniclip.training.wrap import prepared_parts, wrap
+from miniclip.weights.convert import build
 from miniclip.weights.initial import initial_state
 
 COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
@@ -311,10 +312,10 @@ def prepare(args, saved, start, device):
             )
     torch.manual_seed(args.seed)
     if start:
-        tokenizer = Tokenizer.from_state(start["tokenizer"])
+        source = args.out / "checkpoint.pt" if saved else args.init
+        tokenizer = checkpoint.tokenizer_of(source, start)
         config = dict(tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)
-        model = objectives.from_config(start["config"] | config)
-        model.load_state_dict(start["model"])
+        model = build(source, start["config"] | config, start["model"])
     else:
         length = MODELS[args.model]["context_length"]
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
@@ -501,8 +502,7 @@ def main(argv=None):
         trained = dict(model=model, optimizer=optimizer, scaler=scaler)
         if saved:
             monitor.load_state_dict(saved)
-            optimizer.load_state_dict(saved["optimizer"])
-            scaler.load_state_dict(saved["scaler"])
+            checkpoint.restore(args.out / "checkpoint.pt", saved, optimizer, scaler)
         saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)
         log = RunLog(args.out, args.log_every, monitor.step, args.objective)

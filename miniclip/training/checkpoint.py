@@ -8,19 +8,26 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import os
+import reprlib
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import torch
 
+from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, replacing
 from miniclip.distributed.process_group import map_tensors, restarted
 from miniclip.objectives import PLAIN
+from miniclip.training import archive
 
 FORMAT, VERSION = "miniclip", 1
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # and saving may keep training waiting for this share of the time
+# what the parts of a checkpoint are; a run needs all but the packages to go on
+PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
+PARTS |= dict(skipped=dict, packages=dict)
+PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
 # options that may change when a run is resumed; the others define the run and are saved
 FREE = set(
     "out resume save_every log_every device threads workers compile plan world_size gpu".split()
@@ -83,31 +90,64 @@ class Saver:
 def load(path):
     """Read a checkpoint as a dict of CPU tensors, numbers and strings.
 
-    Raises UserError, in one sentence, when there is none or it cannot be read. The names of older
-    checkpoints are replaced by the present ones.
+    Raises UserError, in one sentence, when there is none, or it cannot be read, or bytes of it have
+    changed since it was written, or a part of it is of another type than `save` writes.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = archive.read(path)
     except Exception as error:  # the unpickler raises many types of errors on a damaged file
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
+    return checked(path, state)
+
+
+def checked(path, state):
+    """`load` for what was read from the file `path` already."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
-    if state.get("version") != VERSION:
-        raise UserError(
-            f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
-        )
-    options = state.get("options", {})
-    for place, old, new in (
-        (state, "lost", "skipped_steps"),
-        (options, "checkpoint_blocks", "grad_checkpointing"),
-    ):
-        if old in place:
-            place[new] = place.pop(old)
+    version = reprlib.repr(state.get("version"))
+    if version != repr(VERSION):
+        raise UserError(f"{path} has checkpoint version {version}, this miniclip reads {VERSION}")
+    archive.check_crcs(path)
+    for name, kind in PARTS.items():
+        value = state.get(name, kind())
+        right = type(value) is kind and (kind is dict or 0 <= value < 1e15)
+        if name == "model":
+            right = are_weights(value)
+        if not right:
+            found = reprlib.repr(value)
+            raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
     return state
+
+
+def must_have(path, state, names):
+    """Raise UserError where a checkpoint's state lacks one of the parts called `names`."""
+    for name in names:
+        if name not in state:
+            raise UserError(f"{path} is no checkpoint that can be read: it has no {name!r}")
+
+
+def are_weights(state):
+    """Whether this is a dict of tensors by name."""
+    return isinstance(state, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    )
+
+
+def tokenizer_of(path, state):
+    """The Tokenizer in a checkpoint's state, with rows no longer than the model's context. UserError
+    unless it is one, of at most as many tokens as the model has."""
+    try:
+        tokenizer, config = Tokenizer.from_state(state["tokenizer"]), state["config"]
+        if tokenizer.vocab_size > config["vocab_size"]:
+            raise UserError(f"it has {tokenizer.vocab_size} tokens, and the model fewer")
+        tokenizer.context_length = min(tokenizer.context_length, config["context_length"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} has a tokenizer that does not fit: {error}") from None
+    return tokenizer
 
 
 def find(out, resume):
@@ -125,7 +165,26 @@ def find(out, resume):
     state = load(path) if path.exists() else None
     if state and "optimizer" not in state:
         raise UserError(f"{path} is a released model without its optimizer: it cannot go on")
+    if state:
+        must_have(path, state, PARTS.keys() - {"packages"})
     return state
+
+
+def restore(path, saved, optimizer, scaler):
+    """Give an optimizer and a loss scaler their states in a checkpoint. UserError for other ones."""
+    try:
+        fresh = [dict(group) for group in optimizer.param_groups]
+        optimizer.load_state_dict(saved["optimizer"])
+        scaler.load_state_dict(saved["scaler"])
+        for group, own in zip(optimizer.param_groups, fresh):
+            if any(type(group[key]) is not type(own[key]) for key in own):
+                raise ValueError("an option is of another type")
+        for p, moments in optimizer.state.items():
+            for x in map(torch.as_tensor, moments.values()):
+                if x.shape not in ((), p.shape) or not x.sum().isfinite():
+                    raise ValueError(f"moments of shape {tuple(x.shape)}, or not finite")
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{path} has an optimizer that does not fit its model: {error}") from None
 
 
 def run_options(args):

@@ -195,8 +195,12 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
 
 def test_a_damaged_record_of_the_config_is_refused(tmp_path, monkeypatch):
     state = tiny_release(monkeypatch).state_dict()
-    for note in ("{", '{"embed_dim": 8}', "3"):
-        refused(write(tmp_path / "w.pt", dict(state_dict=state, miniclip=note)), "a damaged record")
+    for note, words in (
+        ("{", "a damaged record"),
+        ('{"embed_dim": 8}', "no 'vision_layers'"),
+        (3, "a damaged record"),
+    ):
+        refused(write(tmp_path / "w.pt", dict(state_dict=state, miniclip=note)), words)
 
 
 def test_the_released_vocabulary_is_cut_to_the_context_of_the_model(monkeypatch):
@@ -304,7 +308,7 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
         model, _, _ = load(tmp_path / "c.pt", image_size=size)
         assert model.config["image_size"] == size
         assert features(model, size, 520).isfinite().all()
-    refused(tmp_path / "c.pt", "multiple of 16", image_size=65)
+    refused(tmp_path / "c.pt", "do not tile", image_size=65)
     resnet = create_model("rn_mini", vocab_size=520)
     our_checkpoint(resnet, tmp_path / "r.pt")
     model, _, _ = load(tmp_path / "r.pt", image_size=64)

