@@ -60,7 +60,7 @@ from miniclip.training.recipe import (
     schedule,
 )
 from miniclip.training.wrap import prepared_parts, wrap
-from miniclip.weights.convert import build
+from miniclip.weights.convert import build, from_checkpoint
 from miniclip.weights.initial import initial_state
 
 COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
@@ -313,9 +313,8 @@ def prepare(args, saved, start, device):
     torch.manual_seed(args.seed)
     if start:
         source = args.out / "checkpoint.pt" if saved else args.init
-        tokenizer = checkpoint.tokenizer_of(source, start)
-        config = dict(tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)
-        model = build(source, start["config"] | config, start["model"])
+        config, weights, tokenizer = from_checkpoint(source, start)
+        model = build(source, config | {"checkpointing": args.grad_checkpointing}, weights)
     else:
         length = MODELS[args.model]["context_length"]
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())

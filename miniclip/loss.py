@@ -8,7 +8,6 @@ Lesson: lessons/06_loss.md.
 """
 
 import importlib.util
-import math
 import os
 
 import torch
@@ -98,7 +97,7 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
             )
             raise ValueError(f"{requirement}, but {', '.join(found)}")
     scale = _value(logit_scale)
-    if scale is not None and LARGEST_LOG < scale < math.inf:
+    if scale is not None and LARGEST_LOG < scale < torch.inf:
         raise ValueError(
             f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.4g}; "
             "pass model.logit_scale, and not its exp, which model(images, tokens) returns"

@@ -36,9 +36,9 @@ from miniclip.common import UserError, replacing
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
-LONGEST_WORD = 255  # characters, of the words that training learns from
-LONGEST = 1024  # bytes of an entry: the longest word in UTF-8, and its end
-MOST = 1 << 27  # bytes of all entries; the released ones have 350,000
+LONGEST_WORD = 127  # characters, of the words that training learns from
+LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
+MOST = 1 << 20  # entries
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
@@ -63,7 +63,7 @@ class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
     merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary,
-    or make entries of more bytes than LONGEST, or than MOST together.
+    or make more than MOST entries, or one of more bytes than LONGEST.
     context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id of
     "!". It changes no feature: attention is causal, so `end` never sees what follows it.
     pieces[i] are the bytes of id i, ids[piece] is the way back.
@@ -75,15 +75,14 @@ class Tokenizer:
         self.context_length = _length(context_length)
         alphabet = byte_alphabet()
         self.pieces = [bytes([b]) for b in alphabet] + [bytes([b]) + END for b in alphabet]
-        self.merges, total = {}, 0  # (left, right) -> id
+        self.merges = {}  # (left, right) -> id
         for left, right in merges:
             new = len(self.pieces)
             if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
                 raise UserError(f"merge {new - 512} joins entries that cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
-            total += len(self.pieces[new])
-            if len(self.pieces[new]) > LONGEST or total > MOST:
-                raise UserError(f"merge {new - 512} makes the vocabulary's entries too long")
+            if len(self.pieces[new]) > LONGEST or new > MOST:
+                raise UserError(f"merge {new - 512} makes the vocabulary too large")
             self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         if len(self.ids) < len(self.pieces):

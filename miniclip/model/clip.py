@@ -149,12 +149,6 @@ class CLIP(TextTransformer):
             tokenizer=tokenizer,
         )
 
-    @classmethod
-    def from_config(cls, config):
-        """A new model, with new weights, of the shape that `model.config` tells; keys that have a
-        default may be missing, as `tokenizer` is in checkpoints older than that key."""
-        return cls(**config)
-
     def encode_image(self, images, normalize=False):
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)

@@ -17,7 +17,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, pick_device, replacing
 from miniclip.data.transforms import evaluation
 from miniclip.model.vit import resize_positions
-from miniclip.training import archive, checkpoint
+from miniclip.training import checkpoint
 from miniclip.weights import files, huggingface
 from miniclip.weights.architecture import (
     OPENCLIP,
@@ -30,7 +30,7 @@ from miniclip.weights.architecture import (
     released,
     with_heads_of_released,
 )
-from miniclip.weights.limits import parse_json, stride_of
+from miniclip.weights.limits import parse_json
 
 NOTE = "miniclip"  # under this name save_openclip records the config
 
@@ -60,10 +60,11 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     """`load` for a file that was read already: file is what files.read(path) returned."""
     device, content, tokenizer = pick_device(device), file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
-        config, state, tokenizer = _from_checkpoint(path, content)
+        checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
+        config, state, tokenizer = from_checkpoint(path, content)
     else:
         state = _state_dict(path, content)
-        config = _recorded_config(path, file)
+        config = _recorded_config(path, file, len(state))
         if huggingface.wrote(state):
             config, state, tokenizer = huggingface.read(path, state)
         elif config is None:
@@ -83,8 +84,10 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         )
     config["activation"] = told or activation
     config["image_size"] = image_size or config["image_size"]
-    on_meta(path, config, len(state))
-    model = build(path, config, _resized(path, config, state)).to(device).eval()
+    if image_size:
+        on_meta(path, config, len(state))
+        state = _resized(path, config, state)
+    model = build(path, config, state).to(device).eval()
     return (
         model,
         _tokenizer_of(config) if tokenizer is None else tokenizer,
@@ -150,13 +153,18 @@ def save_openclip(model, path, any_tokenizer=False, overwrite=False):
     return OPENCLIP[named] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
 
 
-def _from_checkpoint(path, content):
+def from_checkpoint(path, content):
     """(config, state, tokenizer) of what miniclip/training/checkpoint.py wrote."""
-    checkpoint.checked(path, content)
-    checkpoint.must_have(path, content, ("model", "config", "tokenizer"))
-    tokenizer = checkpoint.tokenizer_of(path, content)
-    config = content["config"] | {"tokenizer": tokenizer.digest}
-    return on_meta(path, config, len(content["model"])).config, dict(content["model"]), tokenizer
+    try:
+        tokenizer = Tokenizer.from_state(content["tokenizer"])
+    except UserError as error:
+        raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
+    config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
+    config = on_meta(path, config, len(state)).config
+    if tokenizer.vocab_size > config["vocab_size"]:
+        raise UserError(f"{path}: its tokenizer has more tokens than the model")
+    tokenizer.context_length = min(tokenizer.context_length, config["context_length"])
+    return config, state, tokenizer
 
 
 def _state_dict(path, content):
@@ -174,26 +182,18 @@ def _state_dict(path, content):
     return state
 
 
-def _recorded_config(path, file):
+def _recorded_config(path, file, tensors):
     """The config that save_openclip wrote into the file, or None."""
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
-    if note is None:
-        return None
-    if file["format"] == "torch":
-        archive.check_crcs(path)
-    try:
-        config = parse_json(note)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path} has a damaged record of its config: {error}") from None
-    return on_meta(path, config).config
+    return note and on_meta(path, parse_json(path, note), tensors).config
 
 
 def _resized(path, config, state):
     """Interpolate the position embeddings of pictures to config's image size."""
     patch = config["vision_patch"]
     name = "visual.positional_embedding" if patch else "visual.attnpool.positional_embedding"
-    stride = stride_of(config)
+    stride = patch or 2 ** (len(config["vision_layers"]) + 1)
     if name not in state or state[name].ndim != 2:
         return state
     try:

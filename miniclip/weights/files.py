@@ -11,6 +11,7 @@ Left out: numpy files, downloads.
 
 import os
 import re
+import zipfile
 from pathlib import Path
 
 from safetensors import safe_open
@@ -62,20 +63,23 @@ def read(path):
     try:
         with open(path, "rb") as file:
             start = file.read(9)
-        names = archive.names(path)
         if start[8:] == b"{":  # the length of a JSON header, then the header
             kind = "safetensors"
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
                 notes = file.metadata() or {}
             archive.check_tensors(content, path.stat().st_size)
-        elif any(name.lower().endswith("/constants.pkl") for name in names):
-            kind, (content, code) = "torchscript", torchscript.read(path, names)
+        elif zipfile.is_zipfile(path) and _is_torchscript(entries := zipfile.ZipFile(path)):
+            kind, (content, code) = "torchscript", torchscript.read(path, entries)
         else:
             kind, content = "torch", archive.read(path)
     except Exception as error:  # these readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
     return {"format": kind, "content": content, "notes": notes, "code": code}
+
+
+def _is_torchscript(entries):
+    return any(name.lower().endswith("/constants.pkl") for name in entries.namelist())
 
 
 def _read_shards(index):

@@ -87,6 +87,7 @@ PICTURES = {
     "image_mean": list(MEAN),
     "image_std": list(STD),
 }
+KIND = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
 WEIGHTS = "model.safetensors"
 # whichever of these save_huggingface does not write must not lie in its folder
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
@@ -169,7 +170,7 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
     dtype = str(weights["logit_scale"].dtype).removeprefix("torch.")
     written = {
         "config.json": _to_json(config, end) | {"torch_dtype": dtype},
-        "preprocessor_config.json": _pictures(config["image_size"]),
+        "preprocessor_config.json": _pictures(config["image_size"]) | KIND,
     }
     ours = {WEIGHTS, *written}
     if tokenizer is not None:
@@ -302,30 +303,19 @@ def _to_json(config, end):
 
 
 def _pictures(image_size):
-    """preprocessor_config.json, a dict."""
+    """What preprocessor_config.json says of pictures, a dict."""
     square = {"height": image_size, "width": image_size}
-    size = {"shortest_edge": image_size}
-    kind = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
-    return PICTURES | kind | {"size": size, "crop_size": square}
+    return PICTURES | {"size": {"shortest_edge": image_size}, "crop_size": square}
 
 
 def _check_pictures(folder, image_size):
     """Raise UserError where the folder's preprocessor makes other pictures than miniclip does."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
-        if not path.is_file():
-            continue
         try:
-            asked = read_json(path)
+            asked = read_json(path) if path.is_file() else {}
             asked = asked.get("image_processor", {}) if name.startswith("proc") else asked
-            check_pictures(asked, PICTURES)
-            sizes = {"size": ("shortest_edge",), "crop_size": ("height", "width")}
-            for key, sides in sizes.items():
-                value = asked.get(key, image_size)
-                if value not in (image_size, dict.fromkeys(sides, image_size)):
-                    raise ValueError(
-                        f"{key} is {str(value)[:80]}, and the model's pictures {image_size}"
-                    )
+            check_pictures(asked, _pictures(image_size))
         except WRONG as error:
             raise UserError(
                 f"{path} asks for pictures that miniclip does not make: {error}"

@@ -1,17 +1,17 @@
 """How much a weights file may ask for: stated limits, compared before memory or time is taken.
 
 No released CLIP comes near them. A number in a config is a whole number up to its limit, whoever wrote
-the config; a model has no more layers than its file has tensors; JSON is not endless. Two limits stand
-elsewhere, because what they guard stands on a lower floor: how far a file may inflate
-(training/archive.py), and how long an entry of a vocabulary may be (bpe/tokenizer.py).
+the config; a model has no more layers than its file has tensors; JSON is not endless. How long an entry
+of a vocabulary may be stands in bpe/tokenizer.py, on a lower floor.
 """
 
 import json
-import reprlib
+
+from miniclip.common import UserError
 
 LARGEST = {
     "embed_dim": 1 << 14,
-    "image_size": 1 << 12,  # pixels: preprocess makes pictures of this size
+    "image_size": 1 << 12,  # preprocess makes pictures of so many pixels a side
     "vision_layers": 256,
     "vision_width": 1 << 14,
     "vision_heads": 1 << 10,
@@ -20,64 +20,53 @@ LARGEST = {
     "text_layers": 256,
     "text_heads": 1 << 10,
     "vocab_size": 1 << 20,
-    "context_length": 1 << 14,
+    "context_length": 1 << 14,  # positions of a text, or of a picture
 }
-STAGES = 6  # of a ResNet; each doubles the width
+MODULES = 10_000  # of a TorchScript archive; RN50x64 has about 600
+SOURCE_BYTES = 64 << 20  # of its compressed text, beyond the archive's size
 JSON_BYTES = 32 << 20
 # what a value of another kind than expected raises, somewhere
 WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def whole_number(value, name, largest):
-    """The value, if it is a whole number from 1 to `largest`; else ValueError."""
+    """Raise ValueError unless the value is a whole number from 1 to `largest`."""
     if type(value) is not int or not 0 < value <= largest:
-        raise ValueError(f"{name} is {reprlib.repr(value)}, not a whole number from 1 to {largest}")
-    return value
+        found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+        raise ValueError(f"{name} is {found}, not a whole number from 1 to {largest}")
 
 
-def check_config(config, tensors=None):
+def check_config(config, tensors):
     """Raise ValueError for a model's config, {name: value}, whose numbers are none or too large.
 
-    tensors: how many there are for the model, each layer needs one at least. Names are not checked.
+    tensors: how many there are for the model. Names are not checked, the model's class does that.
     """
-    layers = config["vision_layers"]
-    stages = layers if isinstance(layers, list) else [layers]
-    if not 0 < len(stages) <= STAGES:
-        raise ValueError(f"vision_layers has {len(stages)} stages, not 1 to {STAGES}")
-    numbers = {k: v for k, v in config.items() if k in LARGEST and k != "vision_layers"}
-    if numbers.get("vision_patch") is None and isinstance(layers, list):
-        numbers.pop("vision_patch", None)
-    for name, value in [*numbers.items(), *(("vision_layers", n) for n in stages)]:
-        whole_number(value, name, LARGEST[name])
     for name, value in config.items():
-        if name not in LARGEST and not isinstance(value, (str, bool, type(None), list)):
-            raise ValueError(f"{name} is {reprlib.repr(value)}")
-    for count in config.get("ngrams", ()):
-        whole_number(count + 1, "ngrams", LARGEST["vocab_size"])
-    if (config["image_size"] // stride_of(config)) ** 2 > LARGEST["context_length"]:
-        raise ValueError(f"pictures have more than {LARGEST['context_length']} patches")
-    if tensors is not None and sum(stages) + config["text_layers"] > tensors:
-        raise ValueError(f"it has {tensors} tensors, fewer than layers")
-
-
-def stride_of(config):
-    """Pixels from a cell of the picture tower's last grid to the next one."""
-    return config.get("vision_patch") or 2 ** (len(config["vision_layers"]) + 1)
+        for part in value if isinstance(value, list) else [value]:
+            if name in LARGEST and not (name == "vision_patch" and part is None):
+                whole_number(part, name, LARGEST[name])
+            elif not isinstance(part, (str, int, type(None))):
+                raise ValueError(f"{name} is a {type(part).__name__}")
+    layers = config["vision_layers"]
+    if config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers) > tensors:
+        raise ValueError(f"it has more layers than its {tensors} tensors are for")
 
 
 def read_json(path):
-    """The object in a JSON file (a Path), a dict. ValueError for anything else, or OSError."""
-    if path.stat().st_size > JSON_BYTES:
-        raise ValueError(f"it has more than {JSON_BYTES:,} bytes")
-    return parse_json(path.read_text(encoding="utf-8"))
+    """The object in a JSON file, a dict. UserError for anything else."""
+    try:
+        with open(path, "rb") as file:
+            return parse_json(path, file.read(JSON_BYTES))  # one that is longer is cut short
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def parse_json(text):
-    """The object in JSON text, a dict; else ValueError."""
+def parse_json(path, text):
+    """The object in JSON text that is from a file, a dict. UserError for anything else."""
     try:
         found = json.loads(text)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} holds damaged JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError("it is no JSON object")
+        raise UserError(f"{path} holds JSON that is no object")
     return found

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 from miniclip.common import Parser, UserError, check_output, command
-from miniclip.common import path as path_type
 from miniclip.training import checkpoint
 from miniclip.weights import files
 from miniclip.weights.limits import read_json
@@ -25,14 +24,11 @@ def release(run, path, overwrite=False):
     checkpoint, or no results.json beside it, or the file cannot be written.
     """
     check_output(path, files.by_miniclip, overwrite)
-    state, results = checkpoint.load(Path(run) / "checkpoint.pt"), Path(run) / "results.json"
-    checkpoint.must_have(Path(run) / "checkpoint.pt", state, ("model", "config", "tokenizer"))
-    try:
-        facts = read_json(results)
-    except FileNotFoundError:
-        raise UserError(f"{run} has no results.json: its run has not ended") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{results} cannot be read: {error}") from None
+    state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
+    results = Path(run) / "results.json"
+    if not results.is_file():
+        raise UserError(f"{run} has no results.json: its run has not ended")
+    facts = read_json(results)
     card = {name: facts[name] for name in FACTS if name in facts}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
@@ -49,9 +45,9 @@ def main(argv=None):
     parser = Parser(
         prog="python -m miniclip.weights.release", description="Write a model to be released."
     )
-    parser.add_argument("run", type=path_type(), help="folder of a finished run of train.py")
+    parser.add_argument("run", help="folder of a finished run of train.py")
     parser.add_argument(
-        "file", type=path_type(), help="to write, such as miniclip/weights/released/icons.pt"
+        "file", type=Path, help="to write, such as miniclip/weights/released/icons.pt"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace any file")
     args = parser.parse_args(argv)

@@ -196,9 +196,9 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
 def test_a_damaged_record_of_the_config_is_refused(tmp_path, monkeypatch):
     state = tiny_release(monkeypatch).state_dict()
     for note, words in (
-        ("{", "a damaged record"),
-        ('{"embed_dim": 8}', "no 'vision_layers'"),
-        (3, "a damaged record"),
+        ("{", "damaged JSON"),
+        ('{"embed_dim": 8}', "no model of miniclip's: 'vision_layers'"),
+        (3, "damaged JSON"),
     ):
         refused(write(tmp_path / "w.pt", dict(state_dict=state, miniclip=note)), words)
 
@@ -278,7 +278,7 @@ def test_numbers_that_openai_kept_beside_the_weights_and_counters_that_are_missi
 def test_positions_that_are_no_square_are_named(tmp_path, monkeypatch):
     name, model = "visual.attnpool.positional_embedding", tiny_release(monkeypatch)
     for rows, words in (
-        (torch.ones(15, 512), f"{name}: 15 positions are not one and a square grid"),
+        (torch.ones(15, 512), f"{name} has shape (15, 512)"),
         (torch.ones(17), f"{name} has shape (17,), expected 2 dimensions"),
     ):
         path = write(tmp_path / "w.pt", model.state_dict() | {name: rows})

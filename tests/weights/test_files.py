@@ -71,14 +71,6 @@ def test_an_archive_that_would_run_code_when_it_is_unpickled_is_refused(tmp_path
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_second_entry_of_one_name_is_refused_in_a_file_of_torch_save(tmp_path, small):
-    path = tmp_path / "c.pt"
-    our_checkpoint(small, path)
-    rewritten(path, lambda n, d: [(n, d)] * (2 if n.endswith("/data.pkl") else 1))
-    refused(path, "2 entries called 'data.pkl'")
-
-
 def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
     good = write(tmp_path / "good.pt", small.state_dict()).read_bytes()
     save_file(small.state_dict(), tmp_path / "good.safetensors")
