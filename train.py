@@ -231,11 +231,11 @@ def resolve_options(args, saved, start, device):
 def check_objective(args, start):
     """Raise UserError where --objective or --projection excludes another option, or is not that of
     the weights to start from."""
-    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
     for option, plain in objectives.PLAIN.items():
         now = getattr(args, option)
         if start and (then := start["config"].get(option, plain)) != now:
             raise UserError(f"--init {args.init} was trained with --{option} {then}, not {now}")
+    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
     for wrong, sentence in (
         (
             apart and args.projection == "mlp",

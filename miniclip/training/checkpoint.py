@@ -26,6 +26,9 @@ SHARE = 0.02  # and saving may keep training waiting for this share of the time
 PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
 PARTS |= dict(skipped=dict, packages=dict)
 PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
+# options that are numbers, or were not given
+NUMBERS = """seed epochs steps minutes batch_size micro_batch lr weight_decay warmup crop clip_grad
+    temperature beta2 eps""".split()
 # options that may change when a run is resumed; the others define the run and are saved
 FREE = set(
     "out resume save_every log_every device threads workers compile plan world_size gpu".split()
@@ -117,6 +120,9 @@ def checked(path, state, needs=()):
             found = value if number else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
+    options = state.get("options", {})
+    if not all(isinstance(options.get(name), (int, float, type(None))) for name in NUMBERS):
+        raise UserError(f"{path} is no checkpoint that can be read: options are no numbers")
     if not are_weights(state.get("model", {})):
         raise UserError(
             f"{path} is no checkpoint that can be read: its model is no dict of tensors"
