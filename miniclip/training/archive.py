@@ -24,10 +24,11 @@ def read(path):
     """
     with open(path, "rb") as file, closing(mmap.mmap(file.fileno(), 0, access=1)) as data:
         entries = zipfile.ZipFile(file) if data[:2] == b"PK" else None
-        names = entries.namelist() if entries else ()
-        if any(entries.getinfo(name).compress_type for name in names):
-            raise UserError("it is compressed")
-        pickles = [entries.read(name) for name in names if name.endswith(".pkl")] or [data]
+        found = entries.infolist() if entries else ()
+        # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
+        if any(entry.compress_type or entry.external_attr & 0x10 for entry in found):
+            raise UserError("it is compressed, or has folders, and torch.save writes neither")
+        pickles = [entries.read(e) for e in found if e.filename.endswith(".pkl")] or [data]
         if any(pickled.find(b"bytearray\n") >= 0 for pickled in pickles):
             raise UserError(
                 "it holds more than tensors (bytearray)"
