@@ -100,27 +100,6 @@ def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error, reason",
-    [
-        (RuntimeError("cut short\nin line 3"), "cut short"),
-        (RuntimeError("x" * 121), "x" * 120),
-        (EOFError(), "EOFError"),
-    ],
-)
-def test_the_reader_s_reason_is_its_first_line_cut_or_the_kind_of_error(
-    error, reason, tmp_path, monkeypatch
-):
-    def load(*args, **how):
-        raise error
-
-    (tmp_path / "c.pt").write_bytes(b"x")
-    monkeypatch.setattr(torch, "load", load)
-    with pytest.raises(UserError) as caught:
-        checkpoint.load(tmp_path / "c.pt")
-    assert str(caught.value) == f"{tmp_path / 'c.pt'} cannot be read as a checkpoint: {reason}"
-
-
-@pytest.mark.parametrize(
     "content, words",
     [
         ([1], "is not a miniclip checkpoint"),
