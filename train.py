@@ -60,6 +60,7 @@ from miniclip.training.recipe import (
     schedule,
 )
 from miniclip.training.wrap import prepared_parts, wrap
+from miniclip.weights.convert import build, from_checkpoint
 from miniclip.weights.initial import initial_state
 
 COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
@@ -233,11 +234,11 @@ def resolve_options(args, saved, start, device):
 def check_objective(args, start):
     """Raise UserError where --objective or --projection excludes another option, or is not that of
     the weights to start from."""
-    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
     for option, plain in objectives.PLAIN.items():
         now = getattr(args, option)
         if start and (then := start["config"].get(option, plain)) != now:
             raise UserError(f"--init {args.init} was trained with --{option} {then}, not {now}")
+    world, apart = dist_info()[1], not objectives.OBJECTIVES[args.objective].shared_space
     for wrong, sentence in (
         (
             apart and args.projection == "mlp",
@@ -314,10 +315,9 @@ def prepare(args, saved, start, device):
             )
     torch.manual_seed(args.seed)
     if start:
-        tokenizer = Tokenizer.from_state(start["tokenizer"])
-        config = dict(tokenizer=tokenizer.digest, checkpointing=args.grad_checkpointing)
-        model = objectives.from_config(start["config"] | config)
-        model.load_state_dict(start["model"])
+        source = args.out / "checkpoint.pt" if saved else args.init
+        config, weights, tokenizer = from_checkpoint(source, start)
+        model = build(source, config | {"checkpointing": args.grad_checkpointing}, weights)
     else:
         length = MODELS[args.model]["context_length"]
         state = process_group.from_rank0(lambda: make_tokenizer(pairs, args, length).state())
@@ -504,8 +504,7 @@ def main(argv=None):
         trained = dict(model=model, optimizer=optimizer, scaler=scaler)
         if saved:
             monitor.load_state_dict(saved)
-            optimizer.load_state_dict(saved["optimizer"])
-            scaler.load_state_dict(saved["scaler"])
+            checkpoint.restore(args.out / "checkpoint.pt", saved, optimizer, scaler)
         saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)
         log = RunLog(args.out, args.log_every, monitor.step, args.objective)

@@ -28,6 +28,7 @@ from kernels.reference import PRECISIONS
 from kernels.softmax import double
 from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info
 
+LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
@@ -48,7 +49,10 @@ def contrastive_loss(
 ):
     """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
-    image, text: (N, E) not normalized, this rank's pairs; logit_scale: one element, the log.
+    image, text: (N, E) not normalized, this rank's pairs; logit_scale: one element, the log of the
+    scale: model.logit_scale, not the exp of it that model(images, tokens) returns. A number or a CPU
+    tensor above 12 raises ValueError. A tensor elsewhere, or while torch.compile traces, gives NaN
+    instead, because to read its value the host would wait for the device.
     group: a process group, None for the default one if torch.distributed is initialised. Ranks may
     hold different N, none zero. backend: "torch", "triton", or "auto": Triton on a GPU that can.
     precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 on a GPU under
@@ -67,6 +71,8 @@ def contrastive_loss(
         ops, dtype, collectives = _plan_together(arguments, group)
     if not torch.is_tensor(logit_scale):
         logit_scale = double(image.new_zeros(())) + float(logit_scale)
+    elif _value(logit_scale) is None:
+        logit_scale = logit_scale.where(logit_scale <= LARGEST_LOG, torch.nan)
     if torch.compiler.is_compiling() and collectives.world == 1:
         name = "torch" if ops is reference else "triton"
         return contrastive(image, text, logit_scale, name, dtype, chunk or 0)[0]
@@ -90,6 +96,12 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
                 for name, x in zip(("image is", "text", "logit_scale"), tensors)
             )
             raise ValueError(f"{requirement}, but {', '.join(found)}")
+    scale = _value(logit_scale)
+    if scale is not None and LARGEST_LOG < scale < torch.inf:
+        raise ValueError(
+            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.4g}; "
+            "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
+        )
     if chunk is not None and chunk < 1:
         raise ValueError(f"chunk must be at least 1 row, but is {chunk}")
     for name, value, known in (
@@ -111,6 +123,14 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     from kernels.fused import launch
 
     return launch, dtype
+
+
+def _value(x):
+    """A number, or the value of a tensor that the host can read without waiting; else None."""
+    if not torch.is_tensor(x):
+        return float(x)
+    plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
+    return x.detach().item() if plain and not torch.compiler.is_compiling() else None
 
 
 def _triton_problem(image, dtype):

@@ -132,20 +132,6 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
     assert repr(of_python) == repr(of_python_last)
 
 
-def test_a_checkpoint_of_before_is_resumed(pairs_csv, tmp_path):
-    """It was written before the renamings, and holds a random state."""
-    run(pairs_csv, tmp_path / "run", "--minutes", 0.0001, "--grad-checkpointing")
-    old = final(tmp_path / "run")
-    old["options"]["checkpoint_blocks"] = old["options"].pop("grad_checkpointing")
-    old["options"] |= {"minutes": None, "steps": 2}
-    old |= {"lost": old.pop("skipped_steps"), "random": {"cpu": torch.get_rng_state(), "cuda": []}}
-    checkpoint.save(tmp_path / "run/checkpoint.pt", old)
-    run(pairs_csv, tmp_path / "run", "--resume", "--grad-checkpointing")
-    after = final(tmp_path / "run")
-    assert after["step"] == 2 and after["options"]["grad_checkpointing"] is True
-    assert "random" not in after and "lost" not in after
-
-
 def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--minutes", 0.02) == 0
     assert final(tmp_path / "run")["step"] >= 1

@@ -160,7 +160,7 @@ def both():
         "vision_heads": 1,
         "text_heads": 1,
     }
-    ours = CLIP.from_config(config)
+    ours = CLIP(**config)
     ours.load_state_dict(theirs.state_dict())
     return theirs, ours.eval()
 

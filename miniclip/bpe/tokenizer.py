@@ -36,6 +36,10 @@ from miniclip.common import UserError, replacing
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
 MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
+LONGEST_WORD = 127  # characters, of the words that training learns from
+LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
+MOST = 1 << 20  # entries
+SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
@@ -58,7 +62,8 @@ def byte_alphabet():
 class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
-    merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary.
+    merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary,
+    or make more than MOST entries, or one of more bytes than LONGEST.
     context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id of
     "!". It changes no feature: attention is causal, so `end` never sees what follows it.
     pieces[i] are the bytes of id i, ids[piece] is the way back.
@@ -76,6 +81,8 @@ class Tokenizer:
             if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
                 raise UserError(f"merge {new - 512} joins entries that cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
+            if len(self.pieces[new]) > LONGEST or new > MOST:
+                raise UserError(f"merge {new - 512} makes the vocabulary too large")
             self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         if len(self.ids) < len(self.pieces):
@@ -91,7 +98,8 @@ class Tokenizer:
             raise ValueError("texts must be a list of strings, not one string")
         if not isinstance(vocab_size, int) or vocab_size < 514:
             raise UserError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
-        counts = Counter(word for text in texts for word in split_words(clean(text)))
+        words = (word for text in texts for word in split_words(clean(text)))
+        counts = Counter(word for word in words if len(word) <= LONGEST_WORD)
         blank = cls([])
         words = {tuple(blank._symbols(word.encode() + END)): n for word, n in counts.items()}
         return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)
@@ -141,6 +149,8 @@ class Tokenizer:
         """
         import tiktoken
 
+        if sum(len(piece) ** 2 for piece in self.pieces) > SLOW:
+            return None
         for i in self.merges.values():
             if segment(self._symbols(self.pieces[i]), self.merges) != [i]:
                 return None
@@ -211,7 +221,7 @@ class Tokenizer:
             raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
         try:
             return cls([map(int, pair) for pair in state["merges"]], state["context_length"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UserError(f"a damaged {FORMAT}: {error!r}") from None
 
     def save(self, path):
@@ -250,8 +260,10 @@ class _Cache(dict):
 
 def _length(context_length):
     """context_length itself, if it has room for start and end; else UserError."""
-    if not isinstance(context_length, int) or context_length < 2:
-        raise UserError(f"context_length must be at least 2 (start, end), not {context_length!r}")
+    if not isinstance(context_length, int) or not 2 <= context_length <= 1 << 16:
+        raise UserError(
+            f"context_length must be at least 2 (start, end), and at most 65536, not {context_length!r}"
+        )
     return context_length
 
 

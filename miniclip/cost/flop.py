@@ -23,7 +23,7 @@ def flop_per_pair(config, length=None):
     """
     side, length = config["image_size"], length or config["context_length"]
     with torch.device("meta"):
-        model = CLIP.from_config({**config, "checkpointing": False}).eval()
+        model = CLIP(**{**config, "checkpointing": False}).eval()
         images, tokens = torch.empty(1, 3, side, side), torch.zeros(1, length, dtype=torch.long)
     image, image_features = _counted(model.encode_image, images)
     text, text_features = _counted(model.encode_text, tokens)

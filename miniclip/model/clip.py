@@ -145,12 +145,6 @@ class CLIP(TextTransformer):
             tokenizer=tokenizer,
         )
 
-    @classmethod
-    def from_config(cls, config):
-        """A new model, with new weights, of the shape that `model.config` tells; keys that have a
-        default may be missing, as `tokenizer` is in checkpoints older than that key."""
-        return cls(**config)
-
     def encode_image(self, images, normalize=False):
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)
@@ -163,6 +157,15 @@ class CLIP(TextTransformer):
         return image, text, self.logit_scale.exp()
 
 
+def named(name):
+    """The numbers of the model called `name` in MODELS. UserError suggests the nearest name."""
+    if name not in MODELS:
+        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
+    return MODELS[name]
+
+
 def create_model(name, vocab_size=49408, **overrides):
     """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
@@ -170,11 +173,8 @@ def create_model(name, vocab_size=49408, **overrides):
     Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
     override that the config lacks.
     """
-    if name not in MODELS:
-        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
-    known = (CLIP.__init__.__kwdefaults__.keys() | MODELS[name].keys()) - {"name"}
+    numbers = named(name)
+    known = (CLIP.__init__.__kwdefaults__.keys() | numbers.keys()) - {"name"}
     if unknown := overrides.keys() - known:
         raise ValueError(f"a model has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
-    return CLIP(**{**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides})
+    return CLIP(**{**numbers, "name": name, "vocab_size": vocab_size, **overrides})

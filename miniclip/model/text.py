@@ -20,7 +20,7 @@ def at_end_token(x, tokens):
     The end token has the largest id of the vocabulary, so argmax finds its position: the first one
     where there are several. Nothing behind it is read.
     """
-    return x[torch.arange(len(x), device=x.device), tokens.argmax(dim=1)]
+    return x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
 
 
 def is_word(tokens):

@@ -86,7 +86,7 @@ class ViT(nn.Module):
             size = self.image_size
             raise ValueError(f"pictures must be (N, 3, {size}, {size}), not {tuple(images.shape)}")
         x = embed_patches(images, self.conv1.weight)  # (N, L - 1, D)
-        first = self.class_embedding.to(x.dtype).expand(len(x), 1, -1)
+        first = self.class_embedding.to(x.dtype).expand(x.shape[0], 1, -1)
         x = torch.cat([first, x], dim=1)  # (N, L, D)
         x = self.transformer(self.ln_pre(x + self.positional_embedding))
         return self.ln_post(x[:, 0]) @ self.proj  # (N, D) -> (N, E)

@@ -11,7 +11,7 @@ A word means here a token of the vocabulary: a whole word where it is frequent, 
 """
 
 from miniclip.common import UserError
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import named
 from miniclip.objectives.bag_of_words import BagOfWords
 from miniclip.objectives.captioning import Captioning
 from miniclip.objectives.contrastive import Contrastive
@@ -44,9 +44,7 @@ def from_config(config):
 
 def create(objective, name, **overrides):
     """A model of MODELS with new weights that is trained by `objective`, else as create_model."""
-    if name not in MODELS:
-        create_model(name)  # raises UserError with the names there are, and the nearest
-    return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)
+    return from_config(named(name) | {"name": name, "objective": objective} | overrides)
 
 
 def shared_space(model):

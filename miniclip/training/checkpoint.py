@@ -17,10 +17,18 @@ import torch
 from miniclip.common import UserError, replacing
 from miniclip.distributed.process_group import map_tensors, restarted
 from miniclip.objectives import PLAIN
+from miniclip.training import archive
 
 FORMAT, VERSION = "miniclip", 1
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # and saving may keep training waiting for this share of the time
+# what the parts of a checkpoint are; a run needs all but the packages to go on
+PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
+PARTS |= dict(skipped=dict, packages=dict)
+PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
+# options that are numbers, or were not given
+NUMBERS = """seed epochs steps minutes batch_size micro_batch lr weight_decay warmup crop clip_grad
+    temperature beta2 eps""".split()
 # options that may change when a run is resumed; the others define the run and are saved
 FREE = set(
     "out resume save_every log_every device threads workers compile plan world_size gpu".split()
@@ -80,34 +88,53 @@ class Saver:
             raise error
 
 
-def load(path):
+def load(path, needs=()):
     """Read a checkpoint as a dict of CPU tensors, numbers and strings.
 
-    Raises UserError, in one sentence, when there is none or it cannot be read. The names of older
-    checkpoints are replaced by the present ones.
+    needs: the names of parts that must be there. Raises UserError, in one sentence, when there is no
+    checkpoint, or it cannot be read, or a part is missing or of another type than `save` writes.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = archive.read(path)
     except Exception as error:  # the unpickler raises many types of errors on a damaged file
         reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
         raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
+    return checked(path, state, needs)
+
+
+def checked(path, state, needs=()):
+    """`load` for what the file `path` holds."""
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise UserError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
-    if state.get("version") != VERSION:
-        raise UserError(
-            f"{path} has checkpoint version {state.get('version')}, this miniclip reads {VERSION}"
-        )
+    version = state.get("version")
+    if not isinstance(version, int) or version != VERSION:
+        found = version if isinstance(version, int) else type(version).__name__
+        raise UserError(f"{path} has checkpoint version {found}, this miniclip reads {VERSION}")
+    for name, kind in PARTS.items():
+        value = state.get(name, None if name in needs else kind())
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not isinstance(value, kind) or kind is not dict and not (number and 0 <= value < 1e15):
+            found = value if number else f"a {type(value).__name__}"
+            found = found if name in state else "missing"
+            raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
     options = state.get("options", {})
-    for place, old, new in (
-        (state, "lost", "skipped_steps"),
-        (options, "checkpoint_blocks", "grad_checkpointing"),
-    ):
-        if old in place:
-            place[new] = place.pop(old)
+    if not all(isinstance(options.get(name), (int, float, type(None))) for name in NUMBERS):
+        raise UserError(f"{path} is no checkpoint that can be read: options are no numbers")
+    if not are_weights(state.get("model", {})):
+        raise UserError(
+            f"{path} is no checkpoint that can be read: its model is no dict of tensors"
+        )
     return state
+
+
+def are_weights(state):
+    """Whether this is a dict of tensors by name."""
+    return isinstance(state, dict) and all(
+        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
+    )
 
 
 def find(out, resume):
@@ -122,10 +149,20 @@ def find(out, resume):
         raise UserError(f"--out {out} cannot be written: {folder} is not a writable folder")
     if path.exists() and not (resume or restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
-    state = load(path) if path.exists() else None
-    if state and "optimizer" not in state:
-        raise UserError(f"{path} is a released model without its optimizer: it cannot go on")
-    return state
+    return load(path, PARTS.keys() - {"packages"}) if path.exists() else None
+
+
+def restore(path, saved, optimizer, scaler):
+    """Give an optimizer and a loss scaler their states in a checkpoint. UserError for other ones."""
+    try:
+        scaler.load_state_dict(saved["scaler"])
+        optimizer.load_state_dict(saved["optimizer"])
+        for p, moments in optimizer.state.items():
+            for x in map(torch.as_tensor, moments.values()):
+                if x.shape not in ((), p.shape) or not x.isfinite().all():
+                    raise ValueError(f"moments of shape {tuple(x.shape)}, or not finite")
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise UserError(f"{path} has an optimizer that does not fit its model: {error}") from None
 
 
 def run_options(args):

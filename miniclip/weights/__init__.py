@@ -1,6 +1,7 @@
 """Weights in and out: a file of OpenAI, open_clip, Hugging Face or our own becomes a model, and back.
 
-Read files.py (open a file without executing it), architecture.py (which model it is, from the shapes
+Read limits.py (how much a file may ask for), files.py (open a file without executing it), torchscript.py
+(OpenAI's archives), architecture.py (which model it is, from the shapes
 of its tensors), convert.py (load and save_openclip), huggingface.py (transformers' names and config,
 and save_huggingface), huggingface_tokenizer.py (its vocabulary files) and release.py (from a run to a
 file of released/, which the package brings). initial.py and average.py are for fine-tuning: what it

@@ -5,17 +5,18 @@ not: it is taken from the released model of these shapes, or from a config besid
 activation does not either; convert.py finds it.
 """
 
-import json
 import math
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from miniclip.common import UserError
-from miniclip.data.transforms import MEAN
+from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import MODELS
 from miniclip.objectives import from_config
+from miniclip.weights.limits import WRONG, check_config, read_json
 
 RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
@@ -33,13 +34,32 @@ OPENCLIP = {
 # what open_clip_config.json may say of a tower without asking for something that miniclip lacks
 KNOWN = """image_size layers width patch_size head_width mlp_ratio context_length vocab_size
     heads""".split()
+PICTURES = dict(mean=MEAN, std=STD, interpolation="bicubic", resize_mode="shortest", mode="RGB")
 
 
-def on_meta(config):
-    """The model of a config that was found in a file, without memory for its weights; its .config is
-    complete. Raises what its class raises for an impossible one."""
-    with torch.device("meta"):
-        return from_config(config)
+def on_meta(path, config, tensors):
+    """The model of a config that was found in the file `path`, without memory for its weights; its
+    .config is complete. Raises UserError for an impossible one. tensors: as for check_config."""
+    try:
+        check_config(config, tensors)
+        with torch.device("meta"):
+            return from_config(config)
+    except WRONG as error:
+        raise UserError(f"{path} describes no model of miniclip's: {error}") from None
+
+
+def check_pictures(asked, ours):
+    """Raise ValueError where a file's preprocessing, {key: value}, has other values than `ours`."""
+    for key, value in ours.items():
+        found = asked.get(key, value)
+        if isinstance(value, dict):  # of equal sizes, which older files write as one number
+            same = found in (value, *value.values())
+        else:
+            same = found == value
+        if not (same or isinstance(value, (str, dict))):
+            same = np.allclose(found, value, rtol=0, atol=1e-4)
+        if not same:
+            raise ValueError(f"{key} is {str(found)[:80]}, and CLIP's is {value}")
 
 
 def must_be_clip(model):
@@ -80,7 +100,7 @@ def config_from_shapes(path, state):
         return state[name].shape
 
     def depth(prefix):
-        found = (re.match(re.escape(prefix) + r"(\d+)\.", name) for name in state)
+        found = (re.match(re.escape(prefix) + r"(\d{1,9})\.", name) for name in state)
         return max((int(m[1]) + 1 for m in found if m), default=0)
 
     vocab_size, text_width = shape("token_embedding.weight", 2)
@@ -149,22 +169,21 @@ def config_beside(path, state):
         return None
     config = config_from_shapes(path, state)
     try:
-        whole = json.loads(beside.read_text(encoding="utf-8"))
+        whole = read_json(beside)
         model = whole.get("model_cfg", whole)
         vision, text = model["vision_cfg"], model["text_cfg"]
         for key, value in [*vision.items(), *text.items()]:
             if key not in KNOWN and value:
                 raise UserError(f"miniclip has no {key} = {value!r}")
-        mean = whole.get("preprocess_cfg", {}).get("mean")
-        if mean and abs(mean[0] - MEAN[0]) > 1e-4:
-            raise UserError(f"its pictures have the mean {mean}, not CLIP's")
+        asked = whole.get("preprocess_cfg") or {}
+        check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)
         channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
         config |= dict(
             vision_heads=channels // vision.get("head_width", 64),
             text_heads=text.get("heads", config["text_width"] // 64),
-            image_size=int(vision.get("image_size", config["image_size"])),
+            image_size=vision.get("image_size", config["image_size"]),
             activation="quickgelu" if model.get("quick_gelu") else "gelu",
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+    except WRONG as error:
         raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
     return config | dict(name=_nearest_released(config))

@@ -9,9 +9,10 @@ Lesson: lessons/18_finetuning.md.
 
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, check_output
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
+from miniclip.weights import files
 
 
 def interpolate(start, tuned, alpha):
@@ -41,13 +42,15 @@ def check_alike(names, configs):
             )
 
 
-def save_average(path, alpha, names, state, model, tokenizer, run):
+def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=False):
     """Write the average as a checkpoint without optimizer, which `load` and eval.py read.
 
     names: of the two models, from start to tuned; state: what interpolate gave; model, tokenizer:
     the tuned ones, for config and vocabulary; run: the tuned checkpoint, whose options are kept so
-    that eval.py finds its pairs, or {} for weights from elsewhere.
+    that eval.py finds its pairs, or {} for weights from elsewhere; overwrite: replace a file that
+    miniclip did not write.
     """
+    check_output(path, files.by_miniclip, overwrite)
     kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
     whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state)
     average = dict(zip(("start", "tuned"), names), alpha=alpha)

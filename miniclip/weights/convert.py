@@ -14,10 +14,9 @@ from pathlib import Path
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, replacing
+from miniclip.common import UserError, check_output, pick_device, replacing
 from miniclip.data.transforms import evaluation
 from miniclip.model.vit import resize_positions
-from miniclip.objectives import from_config
 from miniclip.training import checkpoint
 from miniclip.weights import files, huggingface
 from miniclip.weights.architecture import (
@@ -31,6 +30,7 @@ from miniclip.weights.architecture import (
     released,
     with_heads_of_released,
 )
+from miniclip.weights.limits import parse_json
 
 NOTE = "miniclip"  # under this name save_openclip records the config
 
@@ -48,8 +48,9 @@ def load(path, device="cpu", activation=None, image_size=None):
     merges file is missing, or the model has another vocabulary, one that raises UserError when used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
-    Raises UserError, one sentence, for a file that is damaged, no CLIP, or of another shape or
-    activation than it says. Nothing in the file is executed; files.py says what is trusted.
+    Raises UserError, one sentence, for a file that is damaged, no CLIP, of another shape or
+    activation than it says, or larger than limits.py allows; for weights that are NaN or infinite;
+    and for a device that is not there. Nothing in the file is executed.
     """
     path = files.find(path)
     return from_file(path, files.read(path), device, activation, image_size)
@@ -57,12 +58,13 @@ def load(path, device="cpu", activation=None, image_size=None):
 
 def from_file(path, file, device="cpu", activation=None, image_size=None):
     """`load` for a file that was read already: file is what files.read(path) returned."""
-    content, tokenizer = file["content"], None
+    device, content, tokenizer = pick_device(device), file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
-        config, state, tokenizer = _from_checkpoint(path, content)
+        checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
+        config, state, tokenizer = from_checkpoint(path, content)
     else:
         state = _state_dict(path, content)
-        config = _recorded_config(path, file)
+        config = _recorded_config(path, file, len(state))
         if huggingface.wrote(state):
             config, state, tokenizer = huggingface.read(path, state)
         elif config is None:
@@ -82,11 +84,10 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         )
     config["activation"] = told or activation
     config["image_size"] = image_size or config["image_size"]
-    state = _checked(path, config, _resized(path, config, state))
-    with torch.random.fork_rng(devices=[]):  # the random state stays as it was
-        model = from_config(config)
-    model.load_state_dict(state)
-    model.to(device).eval()
+    if image_size:
+        on_meta(path, config, len(state))
+        state = _resized(path, config, state)
+    model = build(path, config, state).to(device).eval()
     return (
         model,
         _tokenizer_of(config) if tokenizer is None else tokenizer,
@@ -94,13 +95,37 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     )
 
 
-def save_openclip(model, path, any_tokenizer=False):
+def build(path, config, state):
+    """The model of a config with the weights `state`, {name: tensor}, on the CPU and in float32.
+
+    path: where both are from. Raises UserError, naming a tensor, unless `state` is exactly the
+    config's and all its numbers are finite.
+    """
+    model = on_meta(path, config, len(state))
+    want = model.state_dict()
+    counters = [name for name in want if name.endswith("num_batches_tracked")]
+    # not in older files
+    state = dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
+    must_match(path, state, want, config.get("name"))
+    for name, x in state.items():
+        if x.is_floating_point() != want[name].is_floating_point():
+            raise UserError(f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}")
+        state[name] = x = x.to(want[name].dtype)
+        # a sum is NaN or infinite if a number is, and five times as fast as isfinite
+        if not x.sum().isfinite() and not x.isfinite().all():
+            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite")
+    model.to_empty(device="cpu").load_state_dict(state)
+    return model
+
+
+def save_openclip(model, path, any_tokenizer=False, overwrite=False):
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
     path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
     activation and the vocabulary. any_tokenizer: write a model that was trained on ids of another
-    vocabulary than open_clip's too; whoever uses the file must bring that tokenizer.
-    Raises UserError when open_clip has no config for the model, or would feed it other ids.
+    vocabulary than open_clip's too; whoever uses the file must bring that tokenizer. overwrite:
+    replace a file that miniclip did not write. Raises UserError when open_clip has no config for the
+    model, or would feed it other ids, or the file cannot be written.
     """
     must_be_clip(model)
     named = released(model.config)
@@ -115,6 +140,7 @@ def save_openclip(model, path, any_tokenizer=False):
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and "
             "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
         )
+    check_output(path, files.by_miniclip, overwrite)
     state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     with replacing(path) as file:
@@ -123,62 +149,44 @@ def save_openclip(model, path, any_tokenizer=False):
 
             file.write(save(state, metadata={"format": "pt", NOTE: note}))
         else:
-            torch.save({"state_dict": state, NOTE: note}, file)
+            torch.save({NOTE: note, "state_dict": state}, file)
     return OPENCLIP[named] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
 
 
-def _from_checkpoint(path, content):
+def from_checkpoint(path, content):
     """(config, state, tokenizer) of what miniclip/training/checkpoint.py wrote."""
     try:
-        if content["version"] > checkpoint.VERSION:
-            raise UserError(f"version {content['version']} is newer than this code")
-        state = content["model"]
-        if not _are_weights(state):
-            raise UserError("its model is not a dict of tensors by name")
         tokenizer = Tokenizer.from_state(content["tokenizer"])
-        return (
-            on_meta({**content["config"], "tokenizer": tokenizer.digest}).config,
-            dict(state),
-            tokenizer,
-        )
-    except KeyError as error:
-        raise UserError(f"{path} is no checkpoint that can be read: it has no {error}") from None
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except UserError as error:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
-
-
-def _are_weights(state):
-    """Whether this is a dict of tensors by name."""
-    return isinstance(state, dict) and all(
-        isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
-    )
+    config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
+    config = on_meta(path, config, len(state)).config
+    if tokenizer.vocab_size > config["vocab_size"]:
+        raise UserError(f"{path}: its tokenizer has more tokens than the model")
+    tokenizer.context_length = min(tokenizer.context_length, config["context_length"])
+    return config, state, tokenizer
 
 
 def _state_dict(path, content):
-    """{name: fp32 tensor} of OpenAI's and open_clip's formats."""
+    """{name: tensor} of OpenAI's and open_clip's formats."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content[
             "state_dict"
         ]  # open_clip's training checkpoints hold an optimizer as well
-    if not _are_weights(content):
+    if not checkpoint.are_weights(content):
         raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    return {
-        k: v.float() if v.is_floating_point() else v
-        for k, v in state.items()
-        # numbers that OpenAI's archives hold beside the weights
-        if k not in ("input_resolution", "context_length", "vocab_size")
-    }
+    # numbers that OpenAI's archives hold beside the weights
+    for name in ("input_resolution", "context_length", "vocab_size"):
+        state.pop(name, None)
+    return state
 
 
-def _recorded_config(path, file):
+def _recorded_config(path, file, tensors):
     """The config that save_openclip wrote into the file, or None."""
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
-    try:
-        return None if note is None else on_meta(json.loads(note)).config
-    except (ValueError, TypeError, ArithmeticError) as error:
-        raise UserError(f"{path} has a damaged record of its config: {error}") from None
+    return note and on_meta(path, parse_json(path, note), tensors).config
 
 
 def _resized(path, config, state):
@@ -186,28 +194,12 @@ def _resized(path, config, state):
     patch = config["vision_patch"]
     name = "visual.positional_embedding" if patch else "visual.attnpool.positional_embedding"
     stride = patch or 2 ** (len(config["vision_layers"]) + 1)
-    if config["image_size"] % stride:
-        raise UserError(f"{path}: image_size must be a multiple of {stride}")
     if name not in state or state[name].ndim != 2:
         return state
     try:
         return state | {name: resize_positions(state[name], config["image_size"] // stride)}
     except ValueError as error:
         raise UserError(f"{path}: {name}: {error}") from None
-
-
-def _checked(path, config, state):
-    """The state, if it is exactly the config's; else a UserError that names a tensor."""
-    try:
-        want = on_meta(config).state_dict()
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} tells a config that makes no model: {error}") from None
-    counters = [name for name in want if name.endswith("num_batches_tracked")]
-    state = (
-        dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
-    )  # not in older files
-    must_match(path, state, want, config.get("name"))
-    return state
 
 
 class _NoTokenizer:

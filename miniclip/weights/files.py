@@ -2,26 +2,24 @@
 
 A checkpoint of torch is a pickle, and a pickle is a program. So .safetensors is read with its own
 library, which reads tensors and text only. A pickle is read with torch.load(weights_only=True), which
-accepts tensors, numbers, strings, lists and dicts and refuses everything else. OpenAI's files are
-TorchScript archives and need torch.jit.load. It compiles the methods in the archive and calls none
-but __setstate__, so an archive with such a method is refused here. The check uses the reader that
-torch.jit.load uses, and refuses two entries of one name, so that what is checked is what is compiled.
-These readers themselves are trusted. Hugging Face's libraries split a large model into several files
-and write an index, which says where each tensor is. Models that the package brings have a name
-instead of a path.
+accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
+OpenAI's files are TorchScript archives: torchscript.py reads their tensors and compiles nothing.
+Hugging Face's libraries split a large model into several files and write an index, which says where
+each tensor is. Models that the package brings have a name instead of a path.
 Left out: numpy files, downloads.
 """
 
-import json
 import os
 import re
-from collections import Counter
+import zipfile
 from pathlib import Path
 
-import torch
 from safetensors import safe_open
 
 from miniclip.common import UserError
+from miniclip.training import archive
+from miniclip.weights import torchscript
+from miniclip.weights.limits import WRONG, read_json
 
 RELEASED = Path(__file__).parent / "released"  # what release.py wrote: {name}.pt
 INDEX = ".index.json"  # ends the name of the index of a model in several files
@@ -61,35 +59,37 @@ def read(path):
         raise UserError(f"there is no weights file at {path}")
     if str(path).endswith(INDEX):
         return {"format": "shards", "content": _read_shards(Path(path)), "notes": {}, "code": ""}
-    with open(path, "rb") as file:
-        start = file.read(9)
-    notes, code = {}, ""
+    path, notes, code = Path(path), {}, ""
     try:
+        with open(path, "rb") as file:
+            start = file.read(9)
         if start[8:] == b"{":  # the length of a JSON header, then the header
             kind = "safetensors"
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
                 notes = file.metadata() or {}
-        elif (source := _torchscript_code(path)) is None:
-            kind, content = "torch", torch.load(path, map_location="cpu", weights_only=True)
-        elif "__setstate__" in source:
-            raise UserError("its __setstate__ would run as soon as it is loaded")
+            archive.check_tensors(content, path.stat().st_size)
+        elif zipfile.is_zipfile(path) and _is_torchscript(entries := zipfile.ZipFile(path)):
+            kind, (content, code) = "torchscript", torchscript.read(path, entries)
         else:
-            kind, code = "torchscript", source
-            content = dict(torch.jit.load(str(path), map_location="cpu").state_dict())
+            kind, content = "torch", archive.read(path)
     except Exception as error:  # these readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
     return {"format": kind, "content": content, "notes": notes, "code": code}
 
 
+def _is_torchscript(entries):
+    return any(name.lower().endswith("/constants.pkl") for name in entries.namelist())
+
+
 def _read_shards(index):
     """{name: tensor} of a model whose tensors are spread over the files that `index` names."""
     try:
-        homes = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
         if not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names):
             raise UserError("it names files that are not beside it, or are no weights")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}
     for tensor, home in homes.items():
@@ -98,25 +98,12 @@ def _read_shards(index):
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 
-def _torchscript_code(path):
-    """The source text of a TorchScript archive's methods; None for any other file.
-
-    Raises UserError for entries that torch.jit.load may look up and find another one.
-    """
-    try:
-        archive = torch._C.PyTorchFileReader(str(path))
-        names = archive.get_all_records()
-    except (RuntimeError, UnicodeDecodeError):  # not one of torch's archives
-        return None
-    name, times = Counter(map(str.lower, names)).most_common(1)[0]  # its look-up ignores case
-    if times > 1:
-        raise UserError(f"it has {times} entries called {name!r}")
-    if not all(map(archive.has_record, names)):  # names of more than 511 bytes are listed cut off
-        raise UserError("it has an entry whose name is too long")
-    if "constants.pkl" not in map(str.lower, names):
-        return None
-    sources = [name for name in names if name.lower().endswith(".py")]
-    return "\n".join(archive.get_record(name).decode("utf-8", "replace") for name in sources)
+def by_miniclip(path):
+    """Whether miniclip wrote the weights in a file, by its first bytes; for check_output."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 20)
+    pickled, header = b"X\x08\0\0\0miniclip", b'"miniclip"'  # a string of a pickle, or of JSON
+    return pickled in start or (start[8:9] == b"{" and header in start)
 
 
 def _reason(error):

@@ -12,23 +12,25 @@ tokenizer the three are the same position, also when padded with end tokens. Oth
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
-import json
+import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, replacing, write_json
+from miniclip.common import UserError, check_output, replacing, write_json
 from miniclip.data.transforms import MEAN, STD
+from miniclip.weights import files
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
+    check_pictures,
     must_be_clip,
     must_match,
     on_meta,
     released,
 )
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
+from miniclip.weights.limits import LARGEST, WRONG, read_json, whole_number
 
 # whole names first, then parts of the others
 NAMES = {
@@ -85,6 +87,8 @@ PICTURES = {
     "image_mean": list(MEAN),
     "image_std": list(STD),
 }
+KIND = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
+WEIGHTS = "model.safetensors"
 # whichever of these save_huggingface does not write must not lie in its folder
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
@@ -107,10 +111,10 @@ def read(path, state):
     if not beside.is_file():
         raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
     try:
-        config, eos = _from_json(json.loads(beside.read_text(encoding="utf-8")))
-        want = on_meta(config).state_dict()
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+        config, eos = _from_json(read_json(beside))
+    except WRONG as error:
         raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+    want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
     if size > config["vocab_size"]:
@@ -128,13 +132,15 @@ def read(path, state):
     return config, _to_ours(want, state), tokenizer
 
 
-def save_huggingface(model, folder, tokenizer=None):
+def save_huggingface(model, folder, tokenizer=None, overwrite=False):
     """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
 
     It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
     vocab.json, merges.txt and tokenizer_config.json: of `tokenizer`, or of the released one where
-    the model was trained with that. Raises UserError for a ResNet, for a model of another
-    vocabulary whose tokenizer is not given, and for a folder with files of another model.
+    the model was trained with that; of an unknown vocabulary nothing is written, with a warning.
+    overwrite: replace files of another model. Raises UserError for a ResNet, for a model of another
+    vocabulary whose tokenizer is not given, and for a folder with files of another model, or in which
+    nothing can be written.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)
@@ -155,6 +161,8 @@ def save_huggingface(model, folder, tokenizer=None):
             f"this model was trained on a vocabulary of its own (sha256 {config['tokenizer']}); give "
             "its tokenizer, because transformers would use the released one"
         )
+    else:
+        warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
     weights = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in to_theirs(model.state_dict()).items()
@@ -162,22 +170,25 @@ def save_huggingface(model, folder, tokenizer=None):
     dtype = str(weights["logit_scale"].dtype).removeprefix("torch.")
     written = {
         "config.json": _to_json(config, end) | {"torch_dtype": dtype},
-        "preprocessor_config.json": _pictures(config["image_size"]),
+        "preprocessor_config.json": _pictures(config["image_size"]) | KIND,
     }
-    ours = {"model.safetensors", *written}
+    ours = {WEIGHTS, *written}
     if tokenizer is not None:
         ours |= {"vocab.json", "merges.txt", "tokenizer_config.json"}
     for name in READ_BY_OTHERS:
         if name not in ours and (folder / name).exists():
             raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
+    mine = (folder / WEIGHTS).is_file() and files.by_miniclip(folder / WEIGHTS)
+    for name in ours:
+        check_output(folder / name, lambda path: mine, overwrite)
     from safetensors.torch import save
 
     if tokenizer is not None:
         write_tokenizer(tokenizer, folder, config["context_length"])
     for name, content in written.items():
         write_json(folder / name, content)
-    with replacing(folder / "model.safetensors") as file:
-        file.write(save(weights, metadata={"format": "pt"}))
+    with replacing(folder / WEIGHTS) as file:
+        file.write(save(weights, metadata={"format": "pt", "writer": "miniclip"}))
 
 
 def to_theirs(state):
@@ -222,7 +233,7 @@ def _from_json(whole):
             f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or 'quick_gelu'"
         )
     return dict(
-        embed_dim=_whole_number(whole.get("projection_dim", 512), "projection_dim"),
+        embed_dim=whole.get("projection_dim", 512),
         image_size=vision["image_size"],
         vision_layers=vision["num_hidden_layers"],
         vision_width=vision["hidden_size"],
@@ -247,17 +258,11 @@ def _tower(whole, key, defaults):
         if name in FIXED and config[name] != default:
             raise ValueError(f"{name} is {config[name]!r} in {key}; miniclip has {default}")
         if isinstance(default, int):
-            _whole_number(config[name], name, 1000 if name == "num_hidden_layers" else 1 << 20)
+            whole_number(config[name], name, LARGEST["vocab_size"])
     if config["intermediate_size"] != 4 * config["hidden_size"]:
         ratio = config["intermediate_size"] / config["hidden_size"]
         raise ValueError(f"the MLPs of {key} are {ratio:.4g} times as wide as it, not 4 times")
     return config
-
-
-def _whole_number(value, name, limit=1 << 20):
-    if type(value) is not int or not 0 < value <= limit:
-        raise ValueError(f"{name} is {str(value)[:40]}, not a whole number from 1 to {limit}")
-    return value
 
 
 def _to_json(config, end):
@@ -298,34 +303,20 @@ def _to_json(config, end):
 
 
 def _pictures(image_size):
-    """preprocessor_config.json, a dict."""
+    """What preprocessor_config.json says of pictures, a dict."""
     square = {"height": image_size, "width": image_size}
-    size = {"shortest_edge": image_size}
-    kind = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
-    return PICTURES | kind | {"size": size, "crop_size": square}
+    return PICTURES | {"size": {"shortest_edge": image_size}, "crop_size": square}
 
 
 def _check_pictures(folder, image_size):
     """Raise UserError where the folder's preprocessor makes other pictures than miniclip does."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
-        if not path.is_file():
-            continue
         try:
-            asked = json.loads(path.read_text(encoding="utf-8"))
+            asked = read_json(path) if path.is_file() else {}
             asked = asked.get("image_processor", {}) if name.startswith("proc") else asked
-            for key, ours in PICTURES.items():
-                value = asked.get(key, ours)
-                if not np.allclose(value, ours, rtol=0, atol=1e-4):
-                    raise ValueError(f"{key} is {str(value)[:80]}, and CLIP's is {ours}")
-            sizes = {"size": ("shortest_edge",), "crop_size": ("height", "width")}
-            for key, sides in sizes.items():
-                value = asked.get(key, image_size)
-                if value not in (image_size, dict.fromkeys(sides, image_size)):
-                    raise ValueError(
-                        f"{key} is {str(value)[:80]}, and the model's pictures {image_size}"
-                    )
-        except (OSError, ValueError, TypeError, AttributeError, RuntimeError) as error:
+            check_pictures(asked, _pictures(image_size))
+        except WRONG as error:
             raise UserError(
                 f"{path} asks for pictures that miniclip does not make: {error}"
             ) from None

@@ -13,6 +13,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
 from miniclip.common import UserError, replacing, write_json
+from miniclip.weights.limits import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # what every tokenizer.json of CLIP splits words with, as JSON
@@ -25,9 +26,9 @@ def read_tokenizer(folder, context_length):
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
-            vocabulary, merges = _from_tokenizer_json(path.read_text(encoding="utf-8"))
+            vocabulary, merges = _from_tokenizer_json(read_json(path))
         elif (path := folder / "vocab.json").is_file():
-            vocabulary = json.loads(path.read_text(encoding="utf-8"))
+            vocabulary = read_json(path)
             lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
         else:
@@ -40,7 +41,7 @@ def read_tokenizer(folder, context_length):
             raise ValueError(f"its entries are not bytes, merges, start and end ({odd[:40]!r})")
     except KeyError as error:
         raise UserError(f"{path} holds no tokenizer of CLIP's kind: it lacks {error}") from None
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+    except WRONG as error:
         raise UserError(f"{path} holds no tokenizer of CLIP's kind: {error}") from None
     return tokenizer
 
@@ -60,9 +61,8 @@ def write_tokenizer(tokenizer, folder, context_length):
     write_json(folder / "tokenizer_config.json", special | kind)
 
 
-def _from_tokenizer_json(text):
+def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
-    whole = json.loads(text)
     model = whole["model"]
     if model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
         raise ValueError("its model is no byte-pair encoding with word ends")

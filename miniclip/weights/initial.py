@@ -7,7 +7,7 @@ Lesson: lessons/18_finetuning.md.
 """
 
 from miniclip.common import UserError
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import named
 from miniclip.weights.convert import load
 
 RESIZED = ("image_size", "context_length", "activation")  # of the weights, whatever the model says
@@ -23,15 +23,13 @@ def initial_state(name, model=None, activation=None):
     """
     loaded, tokenizer, _ = load(name, activation=activation)
     if model:
-        if model not in MODELS:
-            create_model(model)  # raises UserError with the names there are, and the nearest
-        for key, wanted in MODELS[model].items():
+        for key, wanted in named(model).items():
             if key not in RESIZED and loaded.config[key] != wanted:
                 raise UserError(
                     f"--init {name} has other towers than --model {model}: its {key} is "
                     f"{loaded.config[key]}, not {wanted}; leave out --model to take those of the file"
                 )
-        size = MODELS[model]["image_size"]
+        size = named(model)["image_size"]
         if loaded.config["image_size"] != size:
             loaded, tokenizer, _ = load(name, activation=activation, image_size=size)
         loaded.config["name"] = model

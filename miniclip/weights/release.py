@@ -9,21 +9,26 @@ import json
 import sys
 from pathlib import Path
 
-from miniclip.common import Parser, UserError, command
+from miniclip.common import Parser, UserError, check_output, command
 from miniclip.training import checkpoint
+from miniclip.weights import files
+from miniclip.weights.limits import read_json
 
 FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
 
 
-def release(run, path):
+def release(run, path, overwrite=False):
     """Write the model of the folder of a finished run to `path`; returns its card, a dict.
 
-    Raises UserError when there is no checkpoint, or no results.json beside it.
+    overwrite: replace a file that miniclip did not write. Raises UserError when there is no
+    checkpoint, or no results.json beside it, or the file cannot be written.
     """
-    state, results = checkpoint.load(Path(run) / "checkpoint.pt"), Path(run) / "results.json"
+    check_output(path, files.by_miniclip, overwrite)
+    state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
+    results = Path(run) / "results.json"
     if not results.is_file():
         raise UserError(f"{run} has no results.json: its run has not ended")
-    facts = json.loads(results.read_text(encoding="utf-8"))
+    facts = read_json(results)
     card = {name: facts[name] for name in FACTS if name in facts}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
@@ -44,8 +49,9 @@ def main(argv=None):
     parser.add_argument(
         "file", type=Path, help="to write, such as miniclip/weights/released/icons.pt"
     )
+    parser.add_argument("--overwrite", action="store_true", help="replace any file")
     args = parser.parse_args(argv)
-    card = release(args.run, args.file)
+    card = release(args.run, args.file, args.overwrite)
     print(json.dumps(card, indent=2))
     print(f"{args.file}: {args.file.stat().st_size / 1e6:.2f} MB")
     return 0

@@ -44,7 +44,8 @@ def refused(path, *words, **options):
 
 
 def our_checkpoint(model, path):
-    tokenizer = Tokenizer.train(["a red heart", "a red cup"], model.config["vocab_size"])
+    size, length = model.config["vocab_size"], model.config["context_length"]
+    tokenizer = Tokenizer.train(["a red heart", "a red cup"], size, length)
     state = dict(model=model.state_dict(), config=model.config, tokenizer=tokenizer.state(), step=3)
     checkpoint.save(path, state)
     return tokenizer

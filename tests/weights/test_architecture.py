@@ -160,7 +160,7 @@ def test_a_config_beside_the_file_that_asks_for_more_is_refused(beside):
     for change, words in (
         (dict(vision_cfg=dict(timm_pool="avg")), "miniclip has no timm_pool = 'avg'"),
         (dict(text_cfg=dict(hf_model="x")), "miniclip has no hf_model = 'x'"),
-        (dict(preprocess_cfg=dict(mean=[0.5, *MEAN[1:]])), "have the mean .0.5, 0.4.*, not CLIP's"),
+        (dict(preprocess_cfg=dict(mean=[0.5, *MEAN[1:]])), "mean is .0.5, 0.4.*, and CLIP's is"),
     ):
         with pytest.raises(UserError, match=f"describes no model of miniclip's: .*{words}"):
             beside(state, plain | change)

@@ -193,12 +193,6 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
     refused(path, f"trained with {activation}, and activation='{other}'", activation=other)
 
 
-def test_a_damaged_record_of_the_config_is_refused(tmp_path, monkeypatch):
-    state = tiny_release(monkeypatch).state_dict()
-    for note in ("{", '{"embed_dim": 8}', "3"):
-        refused(write(tmp_path / "w.pt", dict(state_dict=state, miniclip=note)), "a damaged record")
-
-
 def test_the_released_vocabulary_is_cut_to_the_context_of_the_model(monkeypatch):
     monkeypatch.setattr(Tokenizer, "openai", lambda: Tokenizer.train(["a b"], 520))
     config = dict(vocab_size=49408, context_length=9)
@@ -218,7 +212,7 @@ def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_p
     path = write(tmp_path / "w.pt", big.state_dict())
     loaded, tokenizer, _ = load(path, activation="gelu")
     assert loaded.config["tokenizer"] == "openai" == tokenizer.digest
-    assert save_openclip(loaded, path) == "RN50"
+    assert save_openclip(loaded, path, overwrite=True) == "RN50"
     assert load(path)[0].config["tokenizer"] == "openai"
 
 
@@ -274,7 +268,7 @@ def test_numbers_that_openai_kept_beside_the_weights_and_counters_that_are_missi
 def test_positions_that_are_no_square_are_named(tmp_path, monkeypatch):
     name, model = "visual.attnpool.positional_embedding", tiny_release(monkeypatch)
     for rows, words in (
-        (torch.ones(15, 512), f"{name}: 15 positions are not one and a square grid"),
+        (torch.ones(15, 512), f"{name} has shape (15, 512)"),
         (torch.ones(17), f"{name} has shape (17,), expected 2 dimensions"),
     ):
         path = write(tmp_path / "w.pt", model.state_dict() | {name: rows})
@@ -304,7 +298,7 @@ def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
         model, _, _ = load(tmp_path / "c.pt", image_size=size)
         assert model.config["image_size"] == size
         assert features(model, size, 520).isfinite().all()
-    refused(tmp_path / "c.pt", "multiple of 16", image_size=65)
+    refused(tmp_path / "c.pt", "do not tile", image_size=65)
     resnet = create_model("rn_mini", vocab_size=520)
     our_checkpoint(resnet, tmp_path / "r.pt")
     model, _, _ = load(tmp_path / "r.pt", image_size=64)

@@ -1,12 +1,9 @@
 """A file that is not what it should be is refused in one sentence, and nothing in it is executed."""
 
 import pickle
-import zipfile
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from miniclip.bpe import Tokenizer
@@ -21,16 +18,6 @@ from tests.weights.models import our_checkpoint, refused, tiny_release, write
 def small():
     torch.manual_seed(0)
     return create_model("vit_mini", vocab_size=520).eval()
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """(path, bytes) of the smallest checkpoint there is."""
-    path = tmp_path_factory.mktemp("tiny") / "c.pt"
-    numbers = dict(vision_layers=1, text_layers=1, vision_width=32, text_width=32, image_size=32)
-    model = create_model("vit_mini", vocab_size=520, context_length=4, embed_dim=8, **numbers)
-    our_checkpoint(model, path)
-    return path, path.read_bytes()
 
 
 def trap(path):
@@ -53,53 +40,11 @@ def trap(path):
     return path
 
 
-def rewritten(path, entries):
-    """The archive at `path` with `entries(name, data)` in the place of each entry of its zip."""
-    with zipfile.ZipFile(path) as old:
-        found = [(name, old.read(name)) for name in old.namelist()]
-    with zipfile.ZipFile(path, "w") as new:
-        for name, data in found:
-            for own in entries(name, data):
-                new.writestr(*own)
-    return path
-
-
 @pytest.mark.filterwarnings("ignore")
-def test_an_archive_whose_code_would_run_on_loading_is_refused(tmp_path):
-    refused(trap(tmp_path / "trap.pt"), "__setstate__")
-
-
-def harmless(data):
-    return data.replace(b"__setstate__", b"__getsomed__")
-
-
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(
-    "entries, words",
-    [
-        (lambda n, d: [(n, d), (n, harmless(d))], "entries called"),
-        (lambda n, d: [(n, harmless(d)), (n, d)], "entries called"),
-        (lambda n, d: [(n, d), (n.replace("code", "Code"), harmless(d))], "entries called"),
-        (lambda n, d: [(n.replace("code", "CODE"), d)], "__setstate__"),
-        (lambda n, d: [(n.upper(), d)], "cannot be read"),
-        (lambda n, d: [(n, d.replace(b"def __set", b"def  __set"))], "__setstate__"),
-        (lambda n, d: [(n, d), (f"trap/{'x' * 600}.py", d)], "too long"),
-    ],
-)
-def test_code_under_a_second_or_another_name_is_refused_too(entries, words, tmp_path, monkeypatch):
+def test_an_archive_that_would_run_code_when_it_is_unpickled_is_refused(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = trap(tmp_path / "trap.pt")
-    rewritten(path, lambda n, d: entries(n, d) if n.endswith(".py") else [(n, d)])
-    refused(path, words)
+    refused(trap(tmp_path / "trap.pt"), "__setstate__")
     assert not (tmp_path / "sprung").exists()
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_second_entry_of_one_name_is_refused_in_a_file_of_torch_save(tmp_path, small):
-    path = tmp_path / "c.pt"
-    our_checkpoint(small, path)
-    rewritten(path, lambda n, d: [(n, d)] * (2 if n.endswith("/data.pkl") else 1))
-    refused(path, "2 entries called 'data.pkl'")
 
 
 def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
@@ -133,26 +78,11 @@ def test_malformed_files_are_refused_in_one_sentence(tmp_path, small):
     damaged = {"format": "miniclip", "version": 1}
     for content in (
         damaged,
-        damaged | {"version": "x"},
         damaged | {"config": {}, "model": 3},
-        damaged | {"version": 99, "config": small.config},
     ):
         refused(write(tmp_path / "odd.pt", content), "no checkpoint that can be read")
-
-
-@given(data=st.data())
-def test_a_file_damaged_anywhere_loads_or_is_refused_in_one_sentence(tiny, data):
-    path, good = tiny
-    bad = bytearray(good[: data.draw(st.one_of(st.just(len(good)), st.integers(0, len(good))))])
-    places = st.one_of(st.integers(0, 4000), st.integers(len(good) - 6000, len(good) - 1))
-    for place in data.draw(st.lists(places, max_size=5)):
-        if place < len(bad):
-            bad[place] ^= 0xFF
-    path.write_bytes(bad)
-    try:
-        load(path)
-    except ValueError as error:
-        assert "\n" not in str(error) and str(path) in str(error)
+    for version in (99, "x", [1]):
+        refused(write(tmp_path / "odd.pt", damaged | {"version": version}), "checkpoint version")
 
 
 def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(

@@ -5,6 +5,8 @@ import torch
 
 from miniclip import create_model
 from miniclip.common import UserError
+from miniclip.model.clip import MODELS
+from miniclip.weights import initial
 from miniclip.weights.initial import initial_state
 from tests.weights.models import our_checkpoint
 
@@ -46,11 +48,9 @@ def test_other_towers_and_unknown_models_are_refused(start):
 
 
 def test_positions_of_the_right_size_are_read_once(start, monkeypatch):
-    from miniclip.weights import initial
-
     path, _, _ = start
     sizes, real = [], initial.load
-    monkeypatch.setitem(initial.MODELS, "vit_same", initial.MODELS["vit_mini"] | {"image_size": 32})
+    monkeypatch.setitem(MODELS, "vit_same", MODELS["vit_mini"] | {"image_size": 32})
     monkeypatch.setattr(
         initial, "load", lambda *a, **how: sizes.append(how.get("image_size")) or real(*a, **how)
     )

@@ -118,7 +118,7 @@ def test_a_run_that_has_not_ended_or_does_not_fit_16_bits_is_refused(tmp_path, c
 
 def test_it_cannot_be_trained_on(released, tmp_path):
     released[0].rename(tmp_path / "checkpoint.pt")
-    with pytest.raises(UserError, match="without its optimizer"):
+    with pytest.raises(UserError, match="its 'optimizer' is missing"):
         checkpoint.find(tmp_path, resume=True)
 
 

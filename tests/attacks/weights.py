@@ -1,0 +1,336 @@
+"""Attacks on weights: files that ask for more than they hold, damaged and hand-edited ones, outputs."""
+
+import json
+import os
+import pickle
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import miniclip
+import train
+from miniclip import loss
+from miniclip.bpe import Tokenizer
+from miniclip.common import UserError
+from miniclip.loss import contrastive_loss
+from miniclip.model.clip import create_model
+from miniclip.training import checkpoint
+from miniclip.weights import save_huggingface, save_openclip
+from miniclip.weights.average import save_average
+from miniclip.weights.release import main as release
+from tests.attacks import attack
+from tests.weights.models import our_checkpoint, tiny_release
+from tests.weights.test_convert import openai_file
+
+WRITTEN = Path(__file__).parents[1] / "written"
+TINY = dict(vision_layers=1, vision_width=32, text_layers=1, text_width=32, embed_dim=8)
+TINY |= dict(image_size=32, context_length=8, vocab_size=520)
+EXPANDED = torch.zeros(1).expand(10**6, 10**6)
+
+
+def tiny(**numbers):
+    torch.manual_seed(0)
+    return create_model("vit_mini", **TINY | numbers).eval()
+
+
+with torch.device("meta"):  # its first use imports 800 modules, which rows should not do each
+    tiny()
+
+
+def edited(change):
+    """c.pt, a checkpoint of a tiny model whose dict `change` has changed."""
+    model, tokenizer = tiny(), Tokenizer.train(["a red heart", "a red cup"], 520, 8)
+    state = dict(format="miniclip", version=1, config=model.config, model=model.state_dict())
+    state |= dict(tokenizer=tokenizer.state(), options={}, step=3)
+    change(state)
+    torch.save(state, "c.pt")
+
+
+def doubled(levels=60):
+    """A tuple of 2^60 items, each level of which holds the one below twice."""
+    found = ()
+    for _ in range(levels):
+        found = found, found
+    return found
+
+
+def config(**numbers):
+    return lambda state: state["config"].update(numbers)
+
+
+def weight(x, name="token_embedding.weight"):
+    return lambda state: state["model"].update({name: x})
+
+
+def merges(pairs):
+    return lambda state: state["tokenizer"].update(merges=pairs)
+
+
+# what somebody changed in a checkpoint, and what `load` says of it
+CHECKPOINTS = {
+    "merges_that_double": (merges([[0, 0]] + [[512 + i] * 2 for i in range(60)]), "too large"),
+    "merges_of_infinity": (merges([[float("inf"), 0]]), "damaged"),
+    "a_million_layers": (config(text_layers=10**6), "text_layers is 1000000"),
+    "a_million_layers_of_a_vit": (config(vision_layers=10**6), "vision_layers is 1000000"),
+    "a_stage_of_a_million": (config(vision_layers=[10**6]), "vision_layers is 1000000"),
+    "200_layers_in_30_tensors": (config(text_layers=200), "more layers than its"),
+    "a_negative_width": (config(text_width=-32), "text_width is -32"),
+    "a_negative_vocabulary": (config(vocab_size=-520), "vocab_size is -520"),
+    "no_heads": (config(vision_heads=0), "vision_heads is 0"),
+    "negative_heads": (config(text_heads=-4), "text_heads is -4"),
+    "a_patch_of_no_pixels": (config(vision_patch=0), "vision_patch is 0"),
+    "pictures_of_1600000_pixels": (config(image_size=1_600_000), "image_size is 1600000"),
+    "a_width_in_words": (config(vision_width="wide"), "vision_width is a str"),
+    "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
+    "an_activation_of_2_to_the_60": (config(activation=doubled()), "activation is a tuple"),
+    "an_unknown_number": (config(depth=3), "describes no model"),
+    "a_config_without_widths": (lambda s: s["config"].clear(), "describes no model"),
+    "a_config_that_is_a_list": (lambda s: s.update(config=[1]), "'config' is a list"),
+    "no_tokenizer": (lambda s: s.pop("tokenizer"), "'tokenizer' is missing"),
+    "a_tokenizer_of_more_tokens": (config(vocab_size=514), "more tokens than the model"),
+    "an_expanded_tensor": (weight(EXPANDED), "not stored whole"),
+    "a_vocabulary_of_512_GB": (
+        lambda s: (config(vocab_size=1 << 20)(s), weight(EXPANDED[:, :32])(s)),
+        "not stored whole",
+    ),
+    "sparse_weights": (weight(torch.eye(520, 32).to_sparse()), "not as real numbers"),
+    "weights_without_numbers": (weight(torch.empty(520, 32, device="meta")), "not as real"),
+    "complex_weights": (weight(torch.zeros(520, 32, dtype=torch.complex64)), "not as real"),
+    "whole_weights": (weight(torch.zeros(520, 32, dtype=torch.int64)), "type torch.int64"),
+    "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
+    "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
+    "an_infinite_weight": (weight(torch.tensor(torch.inf), "logit_scale"), "NaN or infinite"),
+}
+for name, (change, says) in CHECKPOINTS.items():
+
+    def row(folder, change=change):
+        edited(change)
+        miniclip.load("c.pt")
+
+    row.__name__ = name
+    attack(says=f"^error: c.pt[^\n]*{says}")(row)
+
+
+@attack(code=0)
+def finite_weights_whose_sum_is_not(folder):
+    edited(weight(torch.full((520, 32), 3e38)))
+    miniclip.load("c.pt")
+
+
+@attack(code=0)
+def a_tokenizer_longer_than_the_context(folder):
+    edited(lambda state: state["tokenizer"].update(context_length=60_000))
+    model, tokenizer, _ = miniclip.load("c.pt")
+    model.encode_text(tokenizer(["a red heart"]))
+
+
+@attack(says="c.pt .*bytearray")
+def a_pickle_that_asks_for_an_array_of_a_terabyte(folder):
+    text = pickle.dumps([bytearray(b"x")], 2).replace(b"c_codecs\nencode\n", b"c__builtin__\nint\n")
+    (folder / "c.pt").write_bytes(text)
+    miniclip.load("c.pt")
+
+
+@attack(says="c.pt .*compressed")
+def a_zip_that_inflates(folder):
+    with zipfile.ZipFile("c.pt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("c/data.pkl", bytes(10**8))
+    miniclip.load("c.pt")
+
+
+@attack(says="w.pt describes no model of miniclip's: [a-z]*_layers is 100000000")
+def a_block_numbered_99999999(folder):
+    shapes = json.dumps(dict(model_cfg=dict(vision_cfg={}, text_cfg={})))
+    (folder / "open_clip_config.json").write_text(shapes)
+    state = tiny().state_dict()
+    torch.save(state | {"transformer.resblocks.99999999.ln_1.bias": torch.ones(3)}, "w.pt")
+    miniclip.load("w.pt")
+
+
+def archive_with(source):
+    """w.pt, an archive in OpenAI's format of a tiny model, to the source of which `source` is added."""
+    (beside := Path("a")).mkdir()
+    openai_file(tiny(text_width=128, context_length=77), beside / "w.pt")
+    with zipfile.ZipFile("a/w.pt") as old, zipfile.ZipFile("w.pt", "w", 8) as new:
+        for entry in old.infolist():
+            text = source if entry.filename.endswith("test_convert.py") else ""
+            kind = zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED
+            new.writestr(entry.filename, old.read(entry) + text.encode(), kind)
+    miniclip.load("w.pt", activation="quickgelu")
+
+
+@attack(says="w.pt has the shapes of no released model")
+def torchscript_of_200000_brackets(folder):
+    archive_with(f"  def f(self: Tensor) -> Tensor:\n    return {'(' * 200_000}{')' * 200_000}\n")
+
+
+@attack(says="w.pt has the shapes of no released model")
+def torchscript_of_200000_minus_signs(folder):
+    archive_with(f"  def f(self: Tensor) -> Tensor:\n    return {'-' * 200_000}1\n")
+
+
+@attack(says="w.pt .*bytes more than the file")
+def torchscript_whose_source_inflates(folder):
+    archive_with("#" * 100_000_000)
+
+
+def beside(name, text, **weights):
+    """w.safetensors of a tiny model, or of `weights`, with a file beside it."""
+    save_file(weights or tiny().state_dict(), "w.safetensors")
+    Path(name).write_text(text)
+    miniclip.load("w.safetensors")
+
+
+@attack(says="open_clip_config.json .*damaged JSON")
+def a_config_of_open_clip_that_is_nested(folder):
+    beside("open_clip_config.json", '{"a":' * 100_000)
+
+
+@attack(says="config.json describes no model .*damaged JSON")
+def a_config_of_hugging_face_that_is_nested(folder):
+    beside("config.json", '{"a":' * 100_000, **{"text_model.a": torch.ones(1)})
+
+
+# of an open_clip_config.json: what its model's pictures are, and what `load` says
+OPENCLIP = {
+    "deviation": (dict(std=[0.5] * 3), "std is .0.5"),
+    "mean": (dict(mean=[0.48145466, 0.5, 0.5]), "mean is"),
+    "interpolation": (dict(interpolation="bilinear"), "interpolation is bilinear"),
+    "resize_mode": (dict(resize_mode="squash"), "resize_mode is squash"),
+}
+for name, (asked, says) in OPENCLIP.items():
+
+    def row(folder, asked=asked):
+        whole = dict(model_cfg=dict(vision_cfg={}, text_cfg={}), preprocess_cfg=asked)
+        beside("open_clip_config.json", json.dumps(whole))
+
+    row.__name__ = f"pictures_of_open_clip_of_another_{name}"
+    attack(says=says)(row)
+
+
+# --- changed bits, and what a run goes on from
+
+
+@attack(says="c.pt .*(have changed|Bad CRC)")
+def a_bit_of_a_checkpoint_flips(folder):
+    edited(dict)
+    data = bytearray(Path("c.pt").read_bytes())
+    data[data.index(tiny().token_embedding.weight.detach().numpy().tobytes()[:64]) + 3] ^= 0x40
+    Path("c.pt").write_bytes(data)
+    miniclip.load("c.pt")
+
+
+# what somebody changed in the checkpoint of a run; --resume must refuse each
+RESUMED = [
+    *(lambda s, part=part: s.pop(part) for part in checkpoint.PARTS if part != "packages"),
+    *(lambda s, part=part: s.update({part: "x"}) for part in checkpoint.PARTS),
+    *(lambda s, part=part: s.update({part: [1]}) for part in checkpoint.PARTS),
+    lambda s: s.update(step=-1),
+    lambda s: s.update(seconds=float("nan")),
+    lambda s: s["model"].pop("logit_scale"),
+    weight(torch.zeros(3)),
+    weight(torch.full((514, 32), torch.nan)),
+    config(text_layers=10**6),
+    config(vision_heads=-1),
+    lambda s: s["tokenizer"].update(merges=[[1]]),
+    lambda s: s["optimizer"].clear(),
+    lambda s: s["optimizer"].update(param_groups=[]),
+    lambda s: s["optimizer"].update(state={0: 1}),
+    lambda s: s["optimizer"]["state"][0].update(exp_avg=torch.zeros(3)),
+    lambda s: s["optimizer"]["state"][0].update(exp_avg=torch.tensor(torch.nan)),
+    lambda s: s["options"].update(lr="fast"),
+    lambda s: s["options"].update(batch_size=0),
+    lambda s: s["options"].update(steps="many"),
+    lambda s: s["options"].update(objective="x"),
+    lambda s: s["options"].clear(),
+]
+
+
+@attack(code=0, seconds=60, slow=True)
+def a_checkpoint_changed_by_hand(folder):
+    shutil.copytree(WRITTEN, "written")
+    os.chdir("written")
+    command, missed = "--data pairs.csv --out run --resume --threads 1".split(), []
+    good = Path("run/checkpoint.pt").read_bytes()
+    for k, change in enumerate(RESUMED):
+        Path("run/checkpoint.pt").write_bytes(good)
+        state = torch.load("run/checkpoint.pt", weights_only=True)
+        change(state)
+        torch.save(state, "run/checkpoint.pt")
+        try:
+            train.main(command)
+        except SystemExit as stopped:
+            missed += [] if stopped.code == 2 else [(k, stopped.code)]
+        except Exception as error:
+            missed.append((k, repr(error)[:200]))
+        else:
+            missed.append((k, "it trains on"))
+    assert not missed, "\n".join(map(str, missed))
+    Path("run/checkpoint.pt").write_bytes(good)
+    assert train.main(command) == 0
+
+
+# --- devices, outputs, the loss
+
+
+@attack(says="the device cuda is not available")
+def a_card_that_is_not_there(folder):
+    edited(dict)
+    miniclip.load("c.pt", device="cuda")
+
+
+def keeps(path, save):
+    """Whether `save()` refuses to replace the file `path` of somebody else, and save(overwrite=True)
+    does not; what it wrote is replaced without."""
+    Path(path).parent.mkdir(exist_ok=True)
+    Path(path).write_text("mine")
+    try:
+        save()
+    except UserError as error:
+        assert "miniclip did not write it" in str(error) and Path(path).read_text() == "mine"
+        save(overwrite=True)
+        save()
+        return
+    raise AssertionError(f"{path} was replaced")
+
+
+@attack(code=0)
+def outputs_over_somebody_elses_files(folder):
+    released = tiny_release(pytest.MonkeyPatch())
+    tokenizer, small = our_checkpoint(tiny(), "c.pt"), tiny()
+    average = 0.5, ("a", "b"), small.state_dict(), small, tokenizer, {}
+    keeps("w.pt", lambda **how: save_openclip(released, "w.pt", **how))
+    keeps("w.safetensors", lambda **how: save_openclip(released, "w.safetensors", **how))
+    keeps("hf/config.json", lambda **how: save_huggingface(small, "hf", tokenizer, **how))
+    keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
+
+
+@attack(says="miniclip did not write it")
+def a_release_over_somebody_elses_file(folder):
+    (folder / "mine.pt").write_text("mine")
+    release([str(WRITTEN / "run"), "mine.pt"])
+
+
+@attack(says="cannot be written")
+def an_output_below_a_file(folder):
+    (folder / "file").write_text("")
+    save_huggingface(tiny(), "file/hf", our_checkpoint(tiny(), "c.pt"))
+
+
+@attack(code=0)
+def the_exponentiated_scale_as_logit_scale(folder):
+    image, text, scale = tiny()(torch.randn(2, 3, 32, 32), torch.randint(1, 519, (2, 8)))
+    for wrong in (scale, float(scale), scale.double()):
+        try:
+            contrastive_loss(image, text, wrong)
+        except ValueError as error:
+            assert "model.logit_scale" in str(error)
+        else:
+            raise AssertionError("it gives a loss")
+    assert contrastive_loss(image, text, tiny().logit_scale).isfinite()
+    loss._value = lambda x: None  # as on a GPU, where the host would wait for it
+    assert contrastive_loss(image, text, scale).isnan()
