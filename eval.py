@@ -12,7 +12,8 @@
     python eval.py --checkpoint ... --average-with icons --alpha 0.5 --save averaged.pt
 
 Writes report.md with its figures, and results.json, beside the checkpoint (or to --out), and prints
-the tables. Intervals are at 95 % (Wilson's, unless said otherwise).
+the tables. results.json keeps the sections of earlier commands about the same weights; "commands" says
+which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
 import json
@@ -29,8 +30,19 @@ if (
 
 import torch
 
-from miniclip.common import Parser, UserError, command, machine, number, pick_device, write_json
+from miniclip.common import (
+    Parser,
+    UserError,
+    check_output,
+    command,
+    machine,
+    number,
+    path,
+    pick_device,
+    write_json,
+)
 from miniclip.data import SOURCE_FLAGS, report_skipped
+from miniclip.data.dataset import printable
 from miniclip.evaluation.context import (
     EvalContext,
     open_classes,
@@ -38,7 +50,7 @@ from miniclip.evaluation.context import (
     open_shifts,
     open_templates,
 )
-from miniclip.evaluation.features import FeatureCache, kept_images
+from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
 from miniclip.evaluation.human_comparison import run_quiz
 from miniclip.evaluation.report import (
     bias,
@@ -55,6 +67,7 @@ from miniclip.evaluation.report import (
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.objectives import shared_space
+from miniclip.training import checkpoint
 from miniclip.weights import average, convert, files
 
 # the table of contents: task -> section of the report
@@ -83,34 +96,53 @@ NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 
 OPTIONS = {
-    "--checkpoint": dict(required=True, help="of a run, weights (a file or folder), or icons"),
+    "--checkpoint": dict(
+        required=True, type=path(str), help="of a run, weights (a file or folder), or icons"
+    ),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
     "--task": dict(
         nargs="+",
+        type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",
         help=f"some of {', '.join(TASKS)} (all that fit the pairs)",
     ),
-    "--data": dict(help="pairs.csv, a folder, shards or icons (default: what it was trained on)"),
+    "--data": dict(
+        type=path(str),
+        help="pairs.csv, a folder, shards or icons (default: what it was trained on)",
+    ),
     **SOURCE_FLAGS,
-    "--images": dict(help="labelled pictures: folder/class/*, csv (filepath,label), tar"),
-    "--classes": dict(help="text file, a name a line in the labels' order; or imagenet"),
-    "--templates": dict(help="text file, a template with {} a line; or imagenet"),
+    "--images": dict(
+        type=path(str), help="labelled pictures: folder/class/*, csv (filepath,label), tar"
+    ),
+    "--classes": dict(
+        type=path(str), help="text file, a name a line in the labels' order; or imagenet"
+    ),
+    "--templates": dict(type=path(str), help="text file, a template with {} a line; or imagenet"),
     "--shift": dict(
         action="append",
         metavar="NAME=FOLDER",
         help="the same classes in other pictures; may be given again",
     ),
-    "--seeds": dict(type=number(int, low=1), default=5, help="of few-shot draws (5)"),
-    "--out": dict(type=Path, help="folder for the report"),
+    "--seeds": dict(type=number(int, low=1, high=1000), default=5, help="of few-shot draws (5)"),
+    "--out": dict(type=path(), help="folder for the report"),
     "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
-    "-k": dict(type=number(int, low=1), default=16, help="how many to find (16)"),
-    "--average-with": dict(metavar="FILE", help="what it was tuned from: accuracies of averages"),
-    "--alpha": dict(type=number(float, low=0), help="share of the tuned weights, for --save (0.5)"),
-    "--save": dict(type=Path, help="write the average of one alpha instead"),
+    "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
+    "--average-with": dict(
+        type=path(str),
+        metavar="FILE",
+        help="the weights before fine-tuning; reports averages of the two",
+    ),
+    "--alpha": dict(
+        type=number(float, low=0, high=1), help="share of the tuned weights, for --save (0.5)"
+    ),
+    "--save": dict(type=path(), help="write the average of one alpha instead"),
+    "--overwrite": dict(
+        action="store_true", help="let --save replace a file that is no average of miniclip"
+    ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
-    "--threads": dict(type=number(int, low=1), help="CPU threads of torch"),
+    "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
 }
 
 
@@ -124,7 +156,7 @@ def search(gallery, text, k, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     [found] = plots.draw_retrieval(gallery, [text], path, columns=min(k, len(gallery.kept)))
     for rank, (index, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {gallery.pairs.captions(index)[0]}")
+        print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
     print(f"drawn in {path}")
 
 
@@ -164,14 +196,40 @@ def check_average(args):
             if value is not None:
                 raise UserError(f"{flag} is of an average of weights; add --average-with FILE")
         return
+    if args.save:
+        check_output(args.save, is_average, args.overwrite)
     for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
         value = getattr(args, flag.lstrip("-").replace("-", "_"))
         if value not in (None, False, OPTIONS[flag].get("default")):
             raise UserError(f"--average-with {'--save ' if args.save else ''}takes no {flag}")
     if args.alpha is not None and not args.save:
         raise UserError("--alpha is of the model that --save writes; the curve has eleven of them")
-    if (args.alpha or 0) > 1:
-        raise UserError(f"--alpha is from 0 to 1, not {args.alpha:g}")
+
+
+def is_average(path):
+    """Whether a file is a checkpoint that --save wrote."""
+    try:
+        return "average" in checkpoint.load(path)
+    except UserError:
+        return False
+
+
+def earlier_results(out, key):
+    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts
+    where the report cannot be written, or would replace files that lack `key`, so are not its own."""
+    there = [path for path in (out / "results.json", out / "report.md") if path.exists()]
+    check_output(out / "results.json")
+    check_output(out / "report.md")
+    try:
+        before = json.loads((out / "results.json").read_text("utf-8")) if there else {}
+    except (OSError, ValueError, RecursionError):
+        before = None
+    if there and not (isinstance(before, dict) and key in before):
+        raise UserError(
+            f"{there[0]} is damaged, or was not written by this command; move it away, or choose "
+            "another --out"
+        )
+    return before
 
 
 def averages(args, content, model, tokenizer, out):
@@ -179,6 +237,8 @@ def averages(args, content, model, tokenizer, out):
 
     content: what the file of the tuned `model` holds.
     """
+    if not args.save:
+        earlier_results(out, "curves")
     path = files.find(args.average_with)
     file = files.read(path)
     start, *_ = convert.from_file(path, file, model.logit_scale.device, args.activation)
@@ -188,7 +248,9 @@ def averages(args, content, model, tokenizer, out):
     if args.save:
         alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
         state = average.interpolate(start, model.state_dict(), alpha)
-        average.save_average(args.save, alpha, names, state, model, tokenizer, content)
+        average.save_average(
+            args.save, alpha, names, state, model, tokenizer, content, overwrite=True
+        )
         print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
         return
     report = Report(out, f"{names[0]} to {names[1]}")
@@ -241,9 +303,11 @@ def main(argv=None):
     other = args.data and not trained_on_pairs
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
+        check_output(out / "search.png")
         gallery = Gallery(model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model))
         search(gallery, args.search, args.k, out / "search.png")
         return 0
+    before, digest = earlier_results(out, "command"), model_digest(model)
     labelled = open_classes(args, pairs)
     shifts, missing_shifts = open_shifts(args, labelled)
     context = EvalContext(
@@ -266,15 +330,20 @@ def main(argv=None):
     if labelled is not None and labelled.skipped:
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()
+    asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
+    if before and before.get("model") != digest:
+        (out / "results.json").replace(out / "results.old.json")
+        print("\nresults.json was of another model; what it held is in results.old.json")
+        before = {}
     results |= {
-        "command": " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])]),
+        "commands": dict(before.get("commands", {}), **dict.fromkeys(results, asked)),
+        "command": asked,
         "checkpoint": args.checkpoint,
+        "model": digest,
         "seconds": round(time.monotonic() - began, 1),
         "machine": machine(device),
     }
-    written = out / "results.json"
-    before = json.loads(written.read_text()) if written.exists() else {}
-    write_json(written, before | results)
+    write_json(out / "results.json", before | results)
     print(
         f"\nreport.md with its figures and results.json are in {out}, after "
         f"{results['seconds']:.0f} s"

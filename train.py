@@ -14,6 +14,7 @@ exactly the weights of an undisturbed run. With --minutes the weights depend on 
 """
 
 import argparse
+import contextlib
 import math
 import shlex
 import signal
@@ -32,15 +33,16 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, UserError, command, machine, number, write_json
+from miniclip.common import Parser, UserError, command, machine, number, path, write_json
 from miniclip.cost.plan import GPUS, describe, plan
 from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped, source_or_none
-from miniclip.data.dataset import changed_packages, keep_pairs, some_pairs
+from miniclip.data.dataset import changed_packages, keep_pairs, printable, some_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import unseen_site
+from miniclip.evaluation.features import model_digest
 from miniclip.evaluation.report.plots import draw_retrieval
 from miniclip.evaluation.retrieval import evaluate_heldout, table
 from miniclip.loss import contrastive_loss
@@ -51,7 +53,7 @@ from miniclip.training.freeze import freeze
 from miniclip.training.grad_cache import microbatch_step, predictive_step
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
-from miniclip.training.optimizer import HalfAdamW
+from miniclip.training.optimizer import HalfAdamW, load_optimizer
 from miniclip.training.recipe import (
     MAX_LOGIT_SCALE,
     fine_tuning,
@@ -81,10 +83,14 @@ OPTIONS = {
             choices=["openai"],
             help="the released vocabulary (default: learned from the captions)",
         ),
-        "--seed": dict(type=number(int, low=0), help="of weights, order, crops (0)"),
+        "--seed": dict(
+            type=number(int, low=0, high=2**63 - 1), help="of weights, order, crops (0)"
+        ),
     },
     "fine-tuning (docs/finetuning.md)": {
-        "--init": dict(help="start from a file of weights, a checkpoint, or icons (released)"),
+        "--init": dict(
+            type=path(str), help="start from a file of weights, a checkpoint, or icons (released)"
+        ),
         "--activation": dict(
             choices=["gelu", "quickgelu"], help="of weights that do not record it"
         ),
@@ -100,8 +106,10 @@ OPTIONS = {
         "--micro-batch": dict(type=COUNT, help="pairs in memory at a time"),
         "--lr": dict(type=POSITIVE, help="peak learning rate"),
         "--weight-decay": dict(type=number(float, low=0), help="on weights that multiply"),
-        "--warmup": dict(type=number(float, low=0), help="share of the run, 0 to 1"),
-        "--crop": dict(type=POSITIVE, help="smallest crop, share of the side"),
+        "--warmup": dict(type=number(float, low=0, high=1), help="share of the run, 0 to 1"),
+        "--crop": dict(
+            type=number(float, low=0.01, high=1), help="smallest crop, share of the side"
+        ),
         "--augment": dict(
             choices=["crop", "convirt", "icons"],
             help="random crops, also changed as in ConVIRT, or drawings redrawn: turned, thickened",
@@ -120,14 +128,14 @@ OPTIONS = {
         "--compile": FLAG | dict(help="torch.compile the model"),
     },
     "where, and how often": {
-        "--out": dict(type=Path, help="folder of the run (default runs/<model>)"),
+        "--out": dict(type=path(), help="folder of the run (default runs/<model>)"),
         "--resume": FLAG | dict(help="go on from --out, or start it"),
         "--save-every": dict(type=COUNT, help="steps (default: by clock)"),
-        "--log-every": dict(type=COUNT, default=20, help="steps (20)"),
+        "--log-every": dict(type=COUNT, help="steps (20; a tenth of a run of less than 200)"),
         "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
-        "--threads": dict(type=COUNT, help="CPU threads of torch"),
+        "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
         "--workers": dict(
-            type=number(int, low=0),
+            type=number(int, low=0, high=512),
             help="loading processes (GPU: this rank's share of the cores; CPU: 0)",
         ),
     },
@@ -165,6 +173,7 @@ def resolve_options(args, saved, start, device):
         brings = "--init" if args.init else "--tokenizer"
         raise UserError(f"--vocab-size is of a vocabulary to learn; leave it out with {brings}")
     if saved:
+        check_saved(saved["options"])
         checkpoint.resume_options(args, saved)
     elif args.init:
         args.model = start["config"]["name"] or "unnamed"
@@ -212,8 +221,6 @@ def resolve_options(args, saved, start, device):
             args.one_sentence and args.data in (None, ICONS),
             "--one-sentence is of captions, and emoji and icons have names; leave it out",
         ),
-        (args.warmup > 1, f"--warmup is a share, at most 1, not {args.warmup}"),
-        (args.crop > 1, f"--crop is a share, at most 1, not {args.crop}"),
         (
             args.sync_bn and device.type != "cuda",
             "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs",
@@ -229,6 +236,18 @@ def resolve_options(args, saved, start, device):
     ):
         if wrong:
             raise UserError(sentence)
+
+
+def check_saved(options):
+    """Raise UserError where the options in a checkpoint could not have been given."""
+    for flag, how in {flag: how for rows in OPTIONS.values() for flag, how in rows.items()}.items():
+        value = options.get(flag.strip("-").replace("-", "_"))
+        try:
+            kind = bool if "action" in how else type(how.get("type", str)(str(value)))
+        except argparse.ArgumentTypeError:
+            kind = None
+        if value is not None and not (type(value) is kind and value in how.get("choices", [value])):
+            raise UserError(f"the checkpoint's {flag} cannot be {value!r:.80}")
 
 
 def check_objective(args, start):
@@ -292,11 +311,8 @@ def starting_point(args, saved):
     return process_group.from_rank0(lambda: initial_state(args.init, args.model, args.activation))
 
 
-def prepare(args, saved, start, device):
-    """(pairs, tokenizer, model); the two latter as `start` has them, see `starting_point`.
-
-    Raises UserError on all ranks when the pairs cannot be read or have changed.
-    """
+def prepare_pairs(args, saved):
+    """The pairs. Raises UserError on all ranks when they cannot be read or have changed."""
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
             pairs = open_source(args)
@@ -313,6 +329,16 @@ def prepare(args, saved, start, device):
                 f"{pairs.name} has {len(pairs):,} pairs, but {saved['pairs']:,} when "
                 f"{args.out} was started; bring them back, or choose another --out"
             )
+        if (saved or {}).get("pairs_digest", pairs.digest) != pairs.digest:
+            raise UserError(
+                f"{pairs.name} has other names, captions or shards than when {args.out} was "
+                "started; bring them back, or choose another --out"
+            )
+    return pairs
+
+
+def prepare_model(args, pairs, saved, start, device):
+    """(tokenizer, model), as `start` has them, see `starting_point`, or new ones."""
     torch.manual_seed(args.seed)
     if start:
         source = args.out / "checkpoint.pt" if saved else args.init
@@ -336,7 +362,7 @@ def prepare(args, saved, start, device):
     if args.temperature:
         model.logit_scale.data.fill_(-math.log(args.temperature))
         model.logit_scale.requires_grad_(False)
-    return pairs, tokenizer, model
+    return tokenizer, model
 
 
 def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
@@ -438,8 +464,11 @@ def report(args, model, tokenizer, pairs, monitor, device):
         zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
         print(unseen_site.sentence(pairs, zero_shot))
         results["zero_shot"] = zero_shot
+    command_line = process_group.launched(*sys.argv)
     about_run = {
-        "command": shlex.join(["python", *sys.argv]),
+        "commands": dict.fromkeys(results, command_line),
+        "command": command_line,
+        "model": model_digest(model),
         "seed": args.seed,
         "steps": monitor.step,
         "skipped_steps": monitor.skipped_steps,
@@ -448,7 +477,11 @@ def report(args, model, tokenizer, pairs, monitor, device):
         "machine": machine(device),
     }
     write_json(args.out / "results.json", results | about_run)
-    task = f"--search {shlex.quote(example)}" if model.shared_space else "--task zero_shot"
+    task = (
+        f"--search {shlex.quote(printable(example, 200))}"
+        if model.shared_space
+        else "--task zero_shot"
+    )
     print(
         f"curves.png, {drawn}and results.json are in {args.out}\nnext: python eval.py "
         f"--checkpoint {args.out / 'checkpoint.pt'} {task}"
@@ -482,37 +515,44 @@ def main(argv=None):
             raise UserError("--plan is of --projection linear, not mlp")
         print_plan(args)
         return 0
-    with process_group.member(args.device) as device:
+    with process_group.member(args.device) as device, checkpoint.alone(args.out):
         # 1. what is trained: the pairs, the model, and the state that a resumed run goes on from
         if args.threads:
             torch.set_num_threads(args.threads)
         saved = process_group.from_rank0(lambda: checkpoint.find(args.out, args.resume))
         start = starting_point(args, saved)
-        with process_group.together():
+        with process_group.together(), checkpoint.resuming(args.out, saved):
             resolve_options(args, saved, start, device)
-        pairs, tokenizer, model = prepare(args, saved, start, device)
+        pairs = prepare_pairs(args, saved)
+        with checkpoint.resuming(args.out, saved):
+            tokenizer, model = prepare_model(args, pairs, saved, start, device)
         run = checkpoint.run_options(args)
         process_group.agree(
             {"the digest of the code": process_group.code_version()}
             | {checkpoint.flag(name): value for name, value in run.items()}
             | {"the number of pairs": len(pairs), "the packages": pairs.packages}
+            | {"the digest of names and captions": pairs.digest}
             | {"the image size": model.config["image_size"]}
         )
-        optimizer, scaler = make_optimizer(model, args, device)
         saver = checkpoint.Saver(args.out / "checkpoint.pt", args.save_every)
         monitor = Monitor(args, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
+        with checkpoint.resuming(args.out, saved):
+            optimizer, scaler = make_optimizer(model, args, device)
+            if saved:
+                monitor.load_state_dict(saved)
+                load_optimizer(optimizer, saved["optimizer"])
+                scaler.load_state_dict(saved["scaler"])
         trained = dict(model=model, optimizer=optimizer, scaler=scaler)
-        if saved:
-            monitor.load_state_dict(saved)
-            checkpoint.restore(args.out / "checkpoint.pt", saved, optimizer, scaler)
         saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)
-        log = RunLog(args.out, args.log_every, monitor.step, args.objective)
+        with process_group.together():
+            log = RunLog(args.out, args.log_every, monitor.step, args.objective)
         print_header(args, model, tokenizer, pairs, monitor, device)
 
         def save():
             constant = dict(config=model.config, tokenizer=tokenizer.state(), options=run)
             constant |= dict(pairs=len(pairs), packages=pairs.packages)
+            constant |= dict(pairs_digest=pairs.digest)
             state = constant | monitor.state_dict()
             with process_group.together():
                 if dist_info()[0] == 0:
@@ -527,7 +567,10 @@ def main(argv=None):
                 set_learning_rate(optimizer, lr)
                 result = train_step(towers, optimizer, scaler, parts, args) if parts else None
                 monitor.update(result)
-                log.write(monitor, result, lr)
+                try:
+                    log.write(monitor, result, lr)
+                except OSError as error:  # a full disk, or nobody reads the output: save first
+                    monitor.problem = error
                 if monitor.save:
                     save()
             save()
@@ -535,11 +578,13 @@ def main(argv=None):
                 saver.wait()
 
         # 3. what is left
+        if monitor.problem:
+            raise monitor.problem
         if monitor.stop:
-            print0(
-                f"stopped by {signal.Signals(int(monitor.stop)).name} at step {monitor.step}, "
-                f"saved; go on with:\n  python train.py --out {shlex.quote(str(args.out))} --resume"
-            )
+            name = signal.Signals(int(monitor.stop)).name
+            go_on = process_group.launched("train.py", "--out", str(args.out), "--resume")
+            with contextlib.suppress(OSError):  # the terminal may be gone
+                print0(f"stopped by {name} at step {monitor.step}, saved; go on with:\n  {go_on}")
         elif dist_info()[0] == 0:
             report(args, model, tokenizer, pairs, monitor, device)
         if monitor.skipped:

@@ -30,8 +30,13 @@ class Parser(argparse.ArgumentParser):
     def error(self, message):
         """Print the sentence, unless it is empty, and exit with code 2."""
         if message:
-            print(f"{self.prog}: error: {message}", file=sys.stderr)
+            print(f"{self.prog}: error: {_one_line(message)}", file=sys.stderr)
         raise SystemExit(2)
+
+
+def _one_line(sentence):
+    """A sentence for a terminal, although a name in it may hold line breaks or control characters."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
 
 
 def command(prog):
@@ -50,6 +55,7 @@ def command(prog):
             for stream in (sys.stdout, sys.stderr):  # a terminal may lack some characters of names
                 if hasattr(stream, "reconfigure"):
                     stream.reconfigure(errors="backslashreplace")
+            code = None
             try:
                 code = main(argv)
                 sys.stdout.flush()
@@ -59,11 +65,12 @@ def command(prog):
             except KeyboardInterrupt:
                 sentence, code = "stopped by Ctrl-C", 130
             except BrokenPipeError:
-                sentence, code = "", 141
+                sentence, code = "", code or 141
             except OSError as error:
                 if error.strerror is None:
                     raise
-                sentence, code = f"{error.filename or 'the output'}: {error.strerror}", 2
+                sentence = f"{error.filename or 'the output'}: {error.strerror}"
+                code = code or 2  # that of main where only its last words could not be printed
             _end(prog, sentence, code)
 
         return run
@@ -80,7 +87,7 @@ def _end(prog, sentence, code):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     with contextlib.suppress(OSError):
         if sentence:
-            print(f"{prog}: {'error: ' * (code == 2)}{sentence}", file=sys.stderr)
+            print(f"{prog}: {'error: ' * (code == 2)}{_one_line(sentence)}", file=sys.stderr)
     raise SystemExit(code)
 
 

@@ -281,7 +281,7 @@ def test_an_average_is_saved_evaluated_and_tuned_again(run, tuned, tmp_path, cap
         (["--alpha", "0.5"], ["--alpha", "--average-with"]),
         (["--save", "x.pt"], ["--save", "--average-with"]),
         (["--average-with", "icons", "--alpha", "0.5"], ["--alpha", "--save"]),
-        (["--average-with", "icons", "--alpha", "2", "--save", "x.pt"], ["--alpha", "0 to 1"]),
+        (["--average-with", "icons", "--alpha", "2", "--save", "x.pt"], ["--alpha", "at most 1"]),
         (["--average-with", "icons", "--search", "x"], ["--average-with takes no --search"]),
         (["--average-with", "icons", "--save", "x.pt", "--data", "y.csv"], ["takes no --data"]),
     ],

@@ -63,7 +63,7 @@ def test_a_loss_of_1e_7_has_its_own_gradient(n, d):
 
 
 def test_of_equal_features_nothing_is_left_but_rounding():
-    """1 - p is taken against the rounded lse (softmax.finish), so that both are off alike."""
+    """1 - p is taken against the rounded lse (softmax.loss_from_sums), so that both are off alike."""
     d_scale = grads(contrastive_loss, *batch(33, 1, "equal"), LOG_100, torch.float32)[3]
     # sum G S / 2N: every S is 100, and each row of G adds up 33 numbers that are 2 together
     assert abs(d_scale) <= 100 * 2 * rounding(torch.float32, 33 + 22)

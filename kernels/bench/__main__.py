@@ -4,30 +4,31 @@ python -m kernels.bench --device cpu     torch in row chunks, figure 3 and open_
 python -m kernels.bench                  on a GPU: the whole loss and every kernel (gpu.py)
 """
 
-import pathlib
 import sys
 
 import torch
 
-from miniclip.common import Parser, number
+from miniclip.common import Parser, command, number, path
 
 
+@command("python -m kernels.bench")
 def main(argv=None):
     """The command; returns its exit code."""
     parser = Parser(prog="python -m kernels.bench", description=__doc__.split("\n")[0])
     auto = "cuda" if torch.cuda.is_available() else "cpu"
-    count = number(int, low=1)
+    count = number(int, low=1, high=10**7)
     parser.add_argument("--device", choices=["cpu", "cuda"], default=auto)
     parser.add_argument("--sizes", type=count, nargs="+", help="batch sizes N (two on a CPU)")
     parser.add_argument("--dim", type=count, default=512, help="width E of the features")
-    parser.add_argument("--threads", type=count, default=1, help="CPU threads")
+    threads = number(int, low=1, high=1024)
+    parser.add_argument("--threads", type=threads, default=1, help="CPU threads")
     parser.add_argument(
         "--rounds", type=count, default=3, help="fresh processes for each loss (CPU)"
     )
     parser.add_argument(
         "--repeats", type=count, default=3, help="timed steps in each process (CPU)"
     )
-    parser.add_argument("--out", type=pathlib.Path, help="folder for bench.json and bench.png")
+    parser.add_argument("--out", type=path(), help="folder for bench.json and bench.png")
     options = parser.parse_args(argv)
     if options.device == "cpu":
         from kernels.bench.cpu import bench_cpu as bench

@@ -10,11 +10,14 @@ GPU).
 import argparse
 import concurrent.futures
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
     # before triton is imported: interpreted kernels do not compile
     os.environ["TRITON_INTERPRET"] = "0"
+    for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # ends quietly: Ctrl-C, `... | head`
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 from kernels.fused.signatures import KERNELS, TILED, variant  # noqa: E402
 from kernels.report.compiler import SHARED_BYTES, compiled, read  # noqa: E402
@@ -122,8 +125,9 @@ def main(argv=None):
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    if min(*dims, *options.sizes, options.workers) < 1 or max(dims) > 2048:
-        parser.error("--dim must be 1 to 2048, --sizes and --workers at least 1")
+    most = ((dims, 2048), (options.sizes, 10**9), ([options.workers], 1024))
+    if any(min(numbers) < 1 or max(numbers) > high for numbers, high in most):
+        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**9 and --workers 1 to 1024")
     rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
     print(compiler_table(rows), end="\n\n")
     for card in CARDS:

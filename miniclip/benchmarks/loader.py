@@ -33,7 +33,7 @@ from PIL import Image
 
 from miniclip.benchmarks.timer import spread, take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, UserError, command, number
+from miniclip.common import Parser, UserError, command, number, path
 from miniclip.data import open_pairs
 from miniclip.data.loader import AHEAD, UNIT, batches, join
 from miniclip.data.shards.dataset import expand, is_shards
@@ -258,13 +258,19 @@ def main(argv=None):
     parser = Parser(
         prog="python -m miniclip.benchmarks loader", description="Time pairs from shards."
     )
-    parser.add_argument("data", nargs="?", help="shards (default: some are made)")
-    parser.add_argument("--image-size", type=number(int, low=1), help="pixels (64 and 224)")
-    parser.add_argument("--pairs", type=number(int, low=BATCH), default=1024, help="a turn (1024)")
-    parser.add_argument("--turns", type=number(int, low=1), default=5, help="of each (5)")
+    parser.add_argument("data", nargs="?", type=path(str), help="shards (default: some are made)")
+    parser.add_argument(
+        "--image-size", type=number(int, low=1, high=4096), help="pixels (64 and 224)"
+    )
+    parser.add_argument(
+        "--pairs", type=number(int, low=BATCH, high=10**8), default=1024, help="a turn (1024)"
+    )
+    parser.add_argument(
+        "--turns", type=number(int, low=1, high=10**6), default=5, help="of each (5)"
+    )
     parser.add_argument(
         "--memory-batch",
-        type=number(int, low=0),
+        type=number(int, low=0, high=10**7),
         default=32_768,
         help="pairs in the batch that memory is measured with, 0: none (32768)",
     )

@@ -15,12 +15,12 @@ import time
 from contextlib import suppress
 from functools import partial
 from itertools import accumulate
-from pathlib import Path
 
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe.cleaning import is_plain
 from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
-from miniclip.common import Parser, UserError, number
+from miniclip.common import Parser, command, number, path
+from miniclip.zeroshot import read_lines
 
 
 def captions(tokenizer, n, seed):
@@ -99,20 +99,24 @@ def check(answers):
                 raise ValueError(f"{name} gives other ids: {ids}, not {text_ids}")
 
 
+@command("python -m miniclip.benchmarks tokenizer")
 def main(argv=None):
     """The command: a table. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks tokenizer", description="Time tokenizers.")
-    parser.add_argument("--rounds", type=number(int, low=1), default=7, help="of new captions (7)")
-    parser.add_argument("--n", type=number(int, low=1), default=10_000, help="a round (10000)")
-    parser.add_argument("--captions", help="a text file, one a line; plain ASCII lines are used")
+    parser.add_argument(
+        "--rounds", type=number(int, low=1, high=10**6), default=7, help="of new captions (7)"
+    )
+    parser.add_argument(
+        "--n", type=number(int, low=1, high=10**8), default=10_000, help="a round (10000)"
+    )
+    parser.add_argument(
+        "--captions", type=path(str), help="a text file, one a line; plain ASCII lines are used"
+    )
     args = parser.parse_args(argv)
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    try:
-        tokenizer = Tokenizer.openai()
-        own = Path(args.captions).read_text().splitlines() if args.captions else []
-    except (OSError, UserError) as error:
-        parser.error(str(error))
+    tokenizer = Tokenizer.openai()
+    own = read_lines(args.captions, "captions") if args.captions else []
     lines = [line for line in own if is_plain(line)]
     texts = [
         random.Random(seed).choices(lines, k=args.n) if lines else captions(tokenizer, args.n, seed)

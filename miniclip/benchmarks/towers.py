@@ -104,9 +104,15 @@ def main(argv=None):
     """The command: a table for each model. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks towers", description="Time the towers.")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["rn50", "vit_b32"])
-    parser.add_argument("--batch-size", type=number(int, low=1), default=16, help="pairs (16)")
-    parser.add_argument("--rounds", type=number(int, low=1), default=5, help="timings of each (5)")
-    parser.add_argument("--threads", type=number(int, low=1), help="CPU threads of torch")
+    parser.add_argument(
+        "--batch-size", type=number(int, low=1, high=10**6), default=16, help="pairs (16)"
+    )
+    parser.add_argument(
+        "--rounds", type=number(int, low=1, high=10**6), default=5, help="timings of each (5)"
+    )
+    parser.add_argument(
+        "--threads", type=number(int, low=1, high=1024), help="CPU threads of torch"
+    )
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
     args = parser.parse_args(argv)
     torch.set_num_threads(args.threads or torch.get_num_threads())

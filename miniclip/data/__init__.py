@@ -9,7 +9,7 @@ classes, for evaluation; cache.py keeps what is slow to make again.
 
 import os
 
-from miniclip.common import UserError
+from miniclip.common import UserError, path
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.files import open_csv, open_folder
@@ -78,7 +78,7 @@ def open_pairs(
 
 def source_or_none(text):
     """An argparse type: a source of pairs; None, the default of train.py, for "emoji"."""
-    return None if text == EMOJI else text
+    return None if text == EMOJI else path(str)(text)
 
 
 def add_source_options(parser):

@@ -9,7 +9,9 @@ import argparse
 import array
 import csv
 import errno
+import functools
 import hashlib
+import json
 import os
 import re
 import stat
@@ -82,6 +84,17 @@ class Pairs:
     def where(self, i):
         """What picture i is called in a message about it."""
         return self._captions[i][0]
+
+    @functools.cached_property
+    def digest(self):
+        """The SHA-256, in hex, of which pairs are trained on and of the names and captions of all."""
+        return self._digest(range(len(self)))
+
+    def _digest(self, indices):
+        digest = hashlib.sha256(np.asarray(self.splits["train"], np.int64))
+        for i in indices:
+            digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
+        return digest.hexdigest()
 
     def order(self, indices, seed, epoch):
         """`indices` in the order of an epoch, int64; see `shuffled`."""

@@ -245,8 +245,7 @@ def read_text(path, most=None):
     """The text of a file, in whatever encoding; most: of a .txt beside a picture, its largest size.
     Raises UserError with a sentence."""
     try:
-        if most is not None:
-            file_size(path)
+        file_size(path)
         with open(path, "rb") as file:
             data = file.read(-1 if most is None else most + 1)
     except (OSError, ValueError) as error:

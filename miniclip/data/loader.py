@@ -14,6 +14,7 @@ import itertools
 import math
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -26,6 +27,7 @@ from torch.nn import functional as F
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture, sentences, shuffled
 from miniclip.data.transforms import Augmentation, Redrawing, redraw, training_crop
+from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
 AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
@@ -185,10 +187,13 @@ def _memory(shape, shared):
 
 
 def _end_with(parent, _):
-    """End a worker when the process that it loads for is killed.
+    """End a worker when the process that it loads for is killed, and leave signals to that process.
 
     Otherwise it waits for ever until what it has loaded is read (torch 2.13).
     """
+    signal.set_wakeup_fd(-1)  # noted_signals would take a Ctrl-C of all processes for several
+    for number in process_group.STOPPING:  # the second one ends a worker that hangs
+        signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
     def watch():
         while os.getppid() == parent:

@@ -14,7 +14,12 @@ two in five restarts hang (torch 2.13, ranks killed at random times).
 import contextlib
 import hashlib
 import os
+import re
+import shlex
 import signal
+import socket
+import sys
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,9 +27,11 @@ import torch
 import torch.distributed as torch_dist
 
 from miniclip.common import UserError, pick_device
-from miniclip.distributed.collectives import all_reduce, dist_info
+from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
+STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
+STOPS = "stopping after this step, and saving; again to quit at once without saving"
 _host = None  # the group through which Python objects are sent; None is the default group
 
 
@@ -65,7 +72,8 @@ def member(name):
     """`with member(name) as device:` is `start`, and leaves the group after the block.
 
     A UserError ends the block on every rank: with its sentence on rank 0, and an empty one on the
-    others, so that it is printed once.
+    others, so that it is printed once. Another rank or a loading process that was killed becomes a
+    UserError, too.
     """
     global _host
     problem = None
@@ -73,11 +81,30 @@ def member(name):
         yield start(name)
     except UserError as error:
         problem = UserError("" if dist_info()[0] else str(error))
+    except OSError as error:  # of this rank alone, when all have stopped
+        problem = error
+    except RuntimeError as error:
+        if re.search(r"DataLoader worker \(pid", str(error)):
+            ended = "a loading process was killed, perhaps because memory was full"
+        elif dist_info()[1] > 1 and (
+            isinstance(error, torch_dist.DistError) or "gloo" in str(error)
+        ):
+            ended = f"rank {dist_info()[0]} has lost the connection to another rank"
+        else:
+            raise
+        raise UserError(f"{ended}; go on from the last checkpoint with --resume") from None
     if torch_dist.is_available() and torch_dist.is_initialized():
         torch_dist.destroy_process_group()
     _host = None
     if problem:
         raise problem
+
+
+def launched(*arguments):
+    """The command line that starts `python *arguments` on as many ranks as there are now: str."""
+    ranks, world = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), dist_info()[1]
+    start = f"torchrun --nproc-per-node {ranks}" if world > 1 else "python"
+    return f"{start}{f' --nnodes {world // ranks}' * (world > ranks)} {shlex.join(arguments)}"
 
 
 def restarted():
@@ -188,22 +215,42 @@ def code_version():
 
 @contextlib.contextmanager
 def noted_signals():
-    """`with noted_signals() as received:` appends the first SIGINT or SIGTERM to a list.
+    """`with noted_signals() as received:` appends the first signal of STOPPING to a list, and says
+    that the run stops after this step. A second one ends the process at once.
 
-    A second one ends the process as usual. After the block signals act as before it.
+    A signal that is ignored (SIGHUP under nohup) stays ignored. After the block signals act as before
+    it. A thread reads the signals from a socket, because Python runs a handler only after torch has
+    returned from a backward pass, which may take many seconds.
     """
-    received = []
+    received, (reading, writing) = [], socket.socketpair()
+    before = {number: signal.getsignal(number) for number in STOPPING}
+    noted = [number for number, handler in before.items() if handler != signal.SIG_IGN]
 
-    def note(number, frame):
-        received.append(number)
-        signal.signal(number, signal.SIG_DFL)
+    def watch():
+        while number := reading.recv(1)[0]:
+            if number in noted and received:
+                os._exit(128 + number)
+            if number in noted:
+                received.append(number)
+                with contextlib.suppress(OSError):  # the terminal may be gone
+                    print0(STOPS, file=sys.stderr, flush=True)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    writing.setblocking(False)
+    woken = signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+    for number in noted:
+        signal.signal(number, lambda *_: None)
     try:
         yield received
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in noted:
+            signal.signal(number, before[number] or signal.SIG_DFL)
+        signal.set_wakeup_fd(woken)
+        writing.send(bytes(1))
+        watching.join()
+        for end in (reading, writing):
+            end.close()
 
 
 def any_rank(device, *facts):

@@ -36,8 +36,10 @@ def open_data(args, checkpoint):
     embedded ones. checkpoint: the content of the file.
     """
     run = checkpoint["options"] if checkpoint.get("format") == FORMAT else {}
+    if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
+        raise UserError("the checkpoint does not say what it was trained on; add --data")
     source = source_or_none(args.data) if args.data else run.get("data")
-    trained_on = bool(run) and source == run["data"]
+    trained_on = bool(run) and source == run.get("data")
     recorded = run if trained_on else {}
     how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
@@ -98,8 +100,8 @@ def open_shifts(args, labelled):
     shifts, missing = {}, []
     for given in args.shift or ():
         name, separator, folder = given.partition("=")
-        if not separator:
-            raise UserError(f"--shift is NAME=FOLDER, not {given!r}")
+        if not separator or name in ("", "home", *shifts):
+            raise UserError(f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}")
         if labelled is None:
             raise UserError("--shift needs classes at home: add --images")
         other = open_labelled(folder)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval, wilson
 
 PICTURES, CLASSES, PEOPLE = 3669, 37, 5
@@ -42,7 +43,7 @@ def run_quiz(labelled, model_right, folder, rounds=8, seed=None, ask=input, say=
         by_class.setdefault(labelled.labels[i], []).append(i)
     folder.mkdir(parents=True, exist_ok=True)
     say("What is in the picture? Type a number; Enter alone is: I don't know.")
-    say("  ".join(f"{k + 1} {name}" for k, name in enumerate(names)))
+    say("  ".join(f"{k + 1} {printable(name)}" for k, name in enumerate(names)))
     with contextlib.suppress(EOFError, KeyboardInterrupt):  # the end of input ends the quiz
         for examples in (0, 1, 2):
             first = examples * rounds
@@ -61,7 +62,7 @@ def run_quiz(labelled, model_right, folder, rounds=8, seed=None, ask=input, say=
                 answer = _answer(ask, say, f"{path}: ", len(names))
                 counts = (answer == truth, 1, answer < 0, model_right[i])
                 scores[examples] = tuple(map(sum, zip(scores.get(examples, (0,) * 4), counts)))
-                say("right" if answer == truth else f"it was {truth + 1} {names[truth]}")
+                say("right" if answer == truth else f"it was {truth + 1} {printable(names[truth])}")
     for examples, (right, n, unsure, model) in scores.items():
         yours, models = (f"{k / n:.2f} {interval(*wilson(k, n))}" for k in (right, model))
         say(

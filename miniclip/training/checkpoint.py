@@ -7,6 +7,7 @@ after the weights are initialized nothing draws from torch's global generators.
 Left out: keeping the last k checkpoints, and sharded ones; a run has one file, replaced in place.
 """
 
+import contextlib
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,21 +15,22 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, replacing
-from miniclip.distributed.process_group import map_tensors, restarted
+from miniclip.common import UserError, check_output, lock, replacing
+from miniclip.distributed import process_group
+from miniclip.distributed.collectives import dist_info
 from miniclip.objectives import PLAIN
 from miniclip.training import archive
+from miniclip.training.logging import read_log
 
 FORMAT, VERSION = "miniclip", 1
+LOCK = ".miniclip-lock"  # held while a run writes into its folder
+WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # and saving may keep training waiting for this share of the time
 # what the parts of a checkpoint are; a run needs all but the packages to go on
 PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
 PARTS |= dict(skipped=dict, packages=dict)
 PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
-# options that are numbers, or were not given
-NUMBERS = """seed epochs steps minutes batch_size micro_batch lr weight_decay warmup crop clip_grad
-    temperature beta2 eps""".split()
 # options that may change when a run is resumed; the others define the run and are saved
 FREE = set(
     "out resume save_every log_every device threads workers compile plan world_size gpu".split()
@@ -70,7 +72,7 @@ class Saver:
         """
         began = self.clock()
         self.wait()
-        copy = map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
+        copy = process_group.map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
         self.write = self.thread.submit(save, self.path, copy)
         now = self.clock()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
@@ -120,9 +122,6 @@ def checked(path, state, needs=()):
             found = value if number else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    options = state.get("options", {})
-    if not all(isinstance(options.get(name), (int, float, type(None))) for name in NUMBERS):
-        raise UserError(f"{path} is no checkpoint that can be read: options are no numbers")
     if not are_weights(state.get("model", {})):
         raise UserError(
             f"{path} is no checkpoint that can be read: its model is no dict of tensors"
@@ -137,32 +136,63 @@ def are_weights(state):
     )
 
 
+@contextlib.contextmanager
+def alone(out):
+    """A block in which no other run writes to the folder `out`, which is made; on all ranks.
+
+    Raises UserError when what a run writes cannot be written there, or another run has the folder.
+    """
+    with contextlib.ExitStack() as held:
+        with process_group.together():
+            if dist_info()[0] == 0:
+                new = not out.exists()
+                for name in (LOCK, *WRITTEN):
+                    check_output(out / name)
+                if new:
+                    held.callback(_remove_if_empty, out)
+                file = held.enter_context(open(out / LOCK, "a"))
+                if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
+                    os.register_at_fork(after_in_child=file.close)
+                if not lock(file):
+                    raise UserError(f"another run is writing to {out}; choose another --out")
+        yield
+
+
+def _remove_if_empty(out):
+    if os.listdir(out) == [LOCK]:  # the run was refused
+        os.remove(out / LOCK)
+        out.rmdir()
+
+
 def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
-    Raises UserError when `out` cannot be written, holds a released model, or holds a checkpoint
-    although neither `resume` is given nor torchrun has restarted the run.
+    Raises UserError when `out` holds a released model, files of that name which no run wrote, or a
+    checkpoint although neither `resume` is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
-    folder = next(p for p in (out, *out.absolute().parents) if p.exists())
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise UserError(f"--out {out} cannot be written: {folder} is not a writable folder")
-    if path.exists() and not (resume or restarted()):
+    if path.exists() and not (resume or process_group.restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
-    return load(path, PARTS.keys() - {"packages"}) if path.exists() else None
+    state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
+    others, log = [name for name in WRITTEN if (out / name).exists()], out / "log.jsonl"
+    if not state and others and not (read_log(log) or log.exists() and not log.stat().st_size):
+        raise UserError(f"{out / others[0]} was not written by a run; choose another --out")
+    return state
 
 
-def restore(path, saved, optimizer, scaler):
-    """Give an optimizer and a loss scaler their states in a checkpoint. UserError for other ones."""
+@contextlib.contextmanager
+def resuming(out, state):
+    """A block that uses `state`, which `find` gave: any error in it becomes a UserError, because the
+    file may have been changed by hand. Without a state errors are as usual."""
     try:
-        scaler.load_state_dict(saved["scaler"])
-        optimizer.load_state_dict(saved["optimizer"])
-        for p, moments in optimizer.state.items():
-            for x in map(torch.as_tensor, moments.values()):
-                if x.shape not in ((), p.shape) or not x.isfinite().all():
-                    raise ValueError(f"moments of shape {tuple(x.shape)}, or not finite")
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise UserError(f"{path} has an optimizer that does not fit its model: {error}") from None
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        if state is None:
+            raise
+        reason = " ".join(str(error).split())[:120] or type(error).__name__
+        raise UserError(f"{out / 'checkpoint.pt'} is damaged, or was changed: {reason}") from None
 
 
 def run_options(args):
@@ -188,6 +218,7 @@ def resume_options(args, saved):
                 f"without {flag(name)}" if then in (None, False) else f"with {flag(name)} {then}"
             )
             raise UserError(
-                f"{args.out} was started {before}, not with {now}; choose another --out"
+                f"{args.out} was started {before}, not with {now}; choose another --out, and "
+                f"--init {args.out / 'checkpoint.pt'} to start there from these weights"
             )
-    vars(args).update(options)
+    vars(args).update({name: value for name, value in options.items() if name not in FREE})

@@ -35,7 +35,7 @@ def draw_curves(log, path):
         axis.tick_params(**TICKS)
         axis.spines[["top", "right"]].set_visible(False)
         if key == "loss" and lines and chance_is_log_n(lines[-1]):
-            chance = math.log(lines[-1]["batch_size"])
+            chance = math.log(lines[-1].get("batch_size", 1))
             axis.axhline(chance, **CHANCE)
             axis.annotate("log N: chance", (steps[-1], chance), **LABEL)
         if key != "lr":

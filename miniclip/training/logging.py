@@ -3,6 +3,7 @@
 Only rank 0 prints and writes. Left out: TensorBoard and online services.
 """
 
+import contextlib
 import json
 import math
 import time
@@ -12,6 +13,8 @@ from torch.nn import functional as F
 
 from miniclip.common import emulates, replacing
 from miniclip.distributed.collectives import dist_info, print0
+
+NUMBERS = ("step", "loss", "accuracy", "scale", "lr", "batch_size")  # of a line, for its readers
 
 
 def print_header(args, model, tokenizer, pairs, monitor, device):
@@ -50,22 +53,24 @@ def print_header(args, model, tokenizer, pairs, monitor, device):
 class RunLog:
     """Lines about the run every `every` steps, in the file out/log.jsonl and printed.
 
-    step: where the run starts, 0 or that of the checkpoint. A killed run may have logged later
-    steps, which the resumed run takes again: their lines are removed.
+    every: None is every 20th step, or every tenth part of a run of less than 200 steps. step: where
+    the run starts, 0 or that of the checkpoint. A killed run may have logged later steps, which the
+    resumed run takes again: their lines are removed, and one that is incomplete. Damaged lines stay.
     """
 
     def __init__(self, out, every, step, objective="contrastive"):
         self.path, self.every, self.objective = out / "log.jsonl", every, objective
         self.last = time.monotonic(), step  # of the last line
         if dist_info()[0] == 0:
-            kept = [line for line in read_log(self.path) if line["step"] <= step]
+            kept = [text for text, line in _lines(self.path) if not line or line["step"] <= step]
             with replacing(self.path) as file:
-                file.write("".join(json.dumps(line) + "\n" for line in kept).encode())
+                file.writelines(f"{text}\n".encode("utf-8", "surrogateescape") for text in kept)
 
     def write(self, monitor, result, lr):
         """Write the line of the present step, if it is due. result: train_step's, None: no line."""
         step = monitor.step
-        due = step % self.every == 0 or step == 1 or monitor.done
+        every = self.every or max(1, int(min(200, monitor.steps)) // 10)
+        due = step % every == 0 or step == 1 or monitor.done
         if result is None or not due or dist_info()[0]:
             return
         now, (before, step_before) = time.monotonic(), self.last
@@ -122,7 +127,23 @@ def in_batch_accuracy(image, text, at_most=1024):
 
 
 def read_log(path):
-    """The lines of a log.jsonl as dicts. The last one is left out if it is incomplete: a run was
-    killed."""
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    """The lines of a log.jsonl as dicts, without those that are damaged."""
+    return [line for _, line in _lines(path) if line]
+
+
+def _lines(path):
+    """[(text, what it says, or None if it is damaged)] of each line of a log.jsonl. The last one is
+    left out if it is incomplete: a run was killed."""
+    data = path.read_bytes() if path.exists() else b""
+    *lines, last = data.decode("utf-8", "surrogateescape").split("\n")
+    return [(text, _parsed(text)) for text in [*lines, *([last] if _parsed(last) else [])]]
+
+
+def _parsed(text):
+    with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
+        line = json.loads(text)
+        numbers = [line.get(key, 1) for key in NUMBERS]
+        if all(type(x) in (int, float) and not 1e15 < abs(x) < math.inf for x in numbers):
+            if min(line.get("step", 0), line.get("batch_size", 1)) >= 1:
+                return line | {"objective": str(line["objective"])} if "objective" in line else line
+    return None

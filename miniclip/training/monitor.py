@@ -22,6 +22,8 @@ class Monitor:
     args: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
     that cannot be read; due: step -> bool, whether rank 0 should save after this step.
     stop: the number of the signal that ends the run, or 0. save: whether to save after this step.
+    problem: an exception of this rank that ends the run before the next step; it is raised after the
+    state has been saved.
     """
 
     def __init__(self, args, train_pairs, skipped, due, device):
@@ -36,6 +38,7 @@ class Monitor:
             self.fewest = planned_parts(self.batch_size, args.micro_batch, world)
         self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
         self.failures, self.stop, self.save = 0, 0, False  # failures: skipped steps in a row
+        self.problem = None
 
     def state_dict(self):
         """The progress, for a checkpoint."""
@@ -43,7 +46,12 @@ class Monitor:
         return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state):
-        """Go on from the progress in a checkpoint; other keys of `state` are ignored."""
+        """Go on from the progress in a checkpoint; other keys of `state` are ignored.
+
+        Raises UserError for numbers that no run has."""
+        counts = state["step"], state["skipped_steps"]
+        if not all(isinstance(n, int) and n >= 0 for n in counts) or not state["seconds"] >= 0:
+            raise UserError(f"no run has taken {counts[0]} steps in {state['seconds']} s")
         skipped = self.skipped | state["skipped"]
         vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)
 
@@ -67,17 +75,20 @@ class Monitor:
         started = time.monotonic() - self.seconds
         while not (self.done or self.stop):
             parts, unreadable = next(loader)
-            self.step += 1
             pairs_here = sum(len(tokens) for _, tokens in parts)
             new = {name: why for name, why in unreadable if name not in self.skipped}
-            self.stop, missing, self.seconds, self.save, any_new = process_group.any_rank(
+            self.stop, missing, self.seconds, self.save, any_new, ends = process_group.any_rank(
                 self.device,
                 max(received, default=0),
                 pairs_here < self.fewest,
                 time.monotonic() - started,
-                dist_info()[0] == 0 and self.due(self.step),
+                dist_info()[0] == 0 and self.due(self.step + 1),
                 len(new) > 0,
+                self.problem is not None,
             )
+            if ends:
+                break
+            self.step += 1
             for of_rank in process_group.gather(new) if any_new else ():
                 self.skipped |= of_rank
             yield [] if missing else parts

@@ -17,6 +17,8 @@ Lesson: lessons/11_recipe.md.
 import torch
 from torch.optim import Optimizer
 
+from miniclip.common import UserError
+
 
 def stochastic_round(x, generator=None):
     """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
@@ -33,6 +35,24 @@ def stochastic_round(x, generator=None):
     bits = (x.view(torch.int32) + noise) & -(2**16)
     rounded = torch.where(x.isfinite(), bits.view(torch.float32), x)
     return rounded.bfloat16()
+
+
+def load_optimizer(optimizer, state):
+    """optimizer.load_state_dict(state). Raises UserError where `state` has other settings than the
+    optimizer, or moments that its parameters cannot have."""
+
+    def settings():
+        changing = ("params", "lr", "calls")
+        return [{k: v for k, v in g.items() if k not in changing} for g in optimizer.param_groups]
+
+    before = settings()
+    optimizer.load_state_dict(state)
+    if settings() != before or not all(
+        own["step"] >= 0 and x.shape == p.shape and x.isfinite().all()
+        for p, own in optimizer.state.items()
+        for x in (own["exp_avg"], own["exp_avg_sq"])
+    ):
+        raise UserError("the optimizer's state is not that of these weights and options")
 
 
 class HalfAdamW(Optimizer):

@@ -4,6 +4,9 @@ The comments say what one of them needs when it is used together with another. L
 the weights over GPUs (FSDP).
 """
 
+import inspect
+import warnings
+
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
@@ -21,8 +24,14 @@ def wrap(model, args, device):
         # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
         torch._dynamo.config.optimize_ddp = False
     if dist_info()[1] > 1:  # each rank has its own batch-norm averages; those of rank 0 are saved
-        ids = [device.index] if device.type == "cuda" else None
-        towers = DistributedDataParallel(towers, device_ids=ids, broadcast_buffers=False)
+        how = dict(device_ids=[device.index] if device.type == "cuda" else None)
+        new = "forward_sync_buffers" in inspect.signature(DistributedDataParallel).parameters
+        how["forward_sync_buffers" if new else "broadcast_buffers"] = False  # since torch 2.13
+        if device.type == "cpu":
+            # oneDNN's gradients of 1 x 1 convolutions have other strides where the size is 1, which
+            # changes nothing, but each rank would print a warning
+            warnings.filterwarnings("ignore", "Grad strides do not match")
+        towers = DistributedDataParallel(towers, **how)
     return towers
 
 

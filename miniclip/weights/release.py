@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from miniclip.common import Parser, UserError, check_output, command
+from miniclip.common import path as path_type
 from miniclip.training import checkpoint
 from miniclip.weights import files
 from miniclip.weights.limits import read_json
@@ -45,9 +46,9 @@ def main(argv=None):
     parser = Parser(
         prog="python -m miniclip.weights.release", description="Write a model to be released."
     )
-    parser.add_argument("run", help="folder of a finished run of train.py")
+    parser.add_argument("run", type=path_type(), help="folder of a finished run of train.py")
     parser.add_argument(
-        "file", type=Path, help="to write, such as miniclip/weights/released/icons.pt"
+        "file", type=path_type(), help="to write, such as miniclip/weights/released/icons.pt"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace any file")
     args = parser.parse_args(argv)

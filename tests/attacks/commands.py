@@ -1,14 +1,17 @@
 """Attacks on the command lines: options, outputs, Ctrl-C, pipes."""
 
+import importlib
 import os
 import signal
 
+import train
 from miniclip.common import check_output, command, replacing
 from tests.attacks import attack
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
 def ctrl_c(folder):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     command("tool")(lambda argv: signal.raise_signal(signal.SIGINT))()
 
 
@@ -52,3 +55,55 @@ def an_output_that_is_somebody_elses(folder):
     check_output("mine.csv", ours=lambda path: False, overwrite=True)
     assert (folder / "mine.csv").read_text() == "mine"
     check_output("mine.csv", ours=lambda path: False)
+
+
+def of_main(module, *arguments):
+    """A row's function: call the main of a module with these arguments."""
+    return lambda folder: importlib.import_module(module).main(arguments)
+
+
+TOO_LARGE = {  # name: (what is said, module, arguments)
+    "seed": ("at most 9.22", "train", "--seed", str(10**20)),
+    "threads": ("at most 1,024", "train", "--threads", str(2**31)),
+    "epochs": ("at most", "train", "--epochs", "1e308"),
+    "steps": ("at most", "train", "--steps", "9" * 400),
+    "workers": ("at most 512", "train", "--workers", "10000"),
+    "crop": ("at least 0.01", "train", "--crop", "1e-320"),
+    "empty_out": ("not empty", "train", "--out", ""),
+    "nul": ("must be a path", "train", "--data", "a\0b"),
+    "meta": ("not available", "train", "--device", "meta"),
+    "eval_threads": ("at most 1,024", "eval", "--checkpoint", "x", "--threads", str(2**31)),
+    "eval_k": ("at most 500", "eval", "--checkpoint", "x", "-k", "5000"),
+    "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
+    "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
+    "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
+}
+for name, (says, module, *arguments) in TOO_LARGE.items():
+    row = of_main(module, *arguments)
+    row.__name__, row.__module__ = f"an_option_that_cannot_be_{name}", __name__
+    attack(says=says)(row)
+
+
+def plan():
+    train.plan, train.describe = (lambda *how: None), (lambda cost: "a line\n" * 10_000)
+    train.main(["--plan"])
+
+
+@attack(code=141)
+def a_plan_that_nobody_reads(folder):
+    reading, writing = os.pipe()
+    os.close(reading)
+    os.dup2(writing, 1)
+    plan()
+
+
+@attack(says="the output: No space left on device")
+def a_plan_for_a_full_disk(folder):
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+    plan()
+
+
+@attack(says="home/none.tar/x is no csv, folder or shard")
+def a_tilde_in_quotes_is_the_home_folder(folder):
+    os.environ["HOME"] = str(folder / "home")
+    train.main(["--data", "~/none.tar/x", "--device", "cpu"])

@@ -16,6 +16,7 @@ import traceback
 from pathlib import Path
 
 import torch
+import torch._dynamo  # which the first step of an optimizer would import in each child
 
 from tests.attacks import rows
 

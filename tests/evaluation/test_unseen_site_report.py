@@ -15,7 +15,6 @@ from miniclip.evaluation.report.unseen_site import (
     farther,
     overlap,
     probes,
-    prompts,
     shots,
     zero_shot,
 )
@@ -251,72 +250,6 @@ def test_sections_of_shots_and_probes_ask_each_kind_of_features(context, monkeyp
 
 
 # prompts
-
-
-def test_templates_are_compared_on_the_pictures_of_each_style(context, monkeypatch):
-    """A style is shown from FEWEST pictures on: three tell none, two are regular."""
-    texts = context.features.texts
-    for name, d in DEGREES.items():
-        texts |= {f"{name} x": d + 100, f"filled {name}": d, f"outline {name}": d + 30}
-    monkeypatch.setattr(prompts, "FEWEST", 3)
-    found = prompts.templates(context)
-    assert list(found) == [
-        *("'{}'", "'{} x'", "'filled {}'", "'outline {}'"),
-        "ensemble of the first 2",
-    ]
-    assert found["'{}'"] == {"all": share(3, 5), "no style told": share(3, 3)}
-    assert found["'{} x'"]["all"] == share(2, 5)  # 100, 130, 160: all are anchors
-    assert found["ensemble of the first 2"]["all"] == share(2, 5)  # 50, 80, 110: all are
-    want = row("'{}'", *cells(3, 5), *cells(3, 3))
-    assert want in context.report.lines()
-    assert row("zero-shot top-1 (n)", "all (5)", "95 %", "no style told (3)", "95 %") in (
-        context.report.lines()
-    )
-    caption, (drawn,) = context.report.drawn["prompts.png"]
-    assert "changes accuracy by -20.0 points" in caption
-    assert drawn["'{}'"]["accuracy"] == 0.6
-    monkeypatch.setattr(prompts, "FEWEST", 2)
-    assert prompts.templates(context)["'{}'"]["drawn as 'regular'"] == share(0, 2)
-
-
-def test_style_words_have_their_chance_and_rare_styles_are_left_out(context, monkeypatch):
-    choices = {
-        "": ([True, False, True], [1 / 2, 1 / 3, 1 / 2]),
-        "filled": ([True, True, False, True], [0.5] * 4),
-        "rare": ([True, True], [0.5, 0.5]),
-    }
-    monkeypatch.setattr(prompts, "style_choices", lambda site: choices)
-    monkeypatch.setattr(prompts, "FEWEST", 3)
-    found = prompts.styles(context)
-    assert found == {
-        "": share(2, 3) | {"chance": pytest.approx(4 / 9)},
-        "filled": share(3, 4) | {"chance": 0.5},
-    }
-    lines = context.report.lines()
-    assert row("{}", *cells(2, 3), "0.444", "3") in lines
-    assert row("{} filled", *cells(3, 4), "0.500", "4") in lines
-    _, (drawn, _) = context.report.drawn["styles.png"]
-    assert drawn["chance"]["{} filled"] == {"value": 0.5, "low": 0.5, "high": 0.5}
-    monkeypatch.setattr(prompts, "FEWEST", 5)
-    assert prompts.styles(context) == {}
-    assert context.report.lines()[-1].startswith("No site draws untrained names in several styles")
-
-
-def test_a_word_of_two_meanings_is_shown_with_what_is_nearest_to_each(context, monkeypatch):
-    monkeypatch.setattr(prompts, "SENSES", {"x": ("bell", "cloud bell")})
-
-    def draw_retrieval(gallery, queries, path, columns, queries_a_row):
-        assert queries == ["x", "bell", "cloud bell"] and queries_a_row == 3
-        assert len(gallery.kept) == len(context.pairs)
-        return [[(i + k, 0.5) for k in range(columns)] for i in (0, 3, 6)]
-
-    monkeypatch.setattr(prompts.plots, "draw_retrieval", draw_retrieval)
-    found = prompts.senses(context)
-    names = [context.pairs.names(i)[0] for i in range(12)]
-    assert found == {"x": names[:5], "bell": names[3:8], "cloud bell": names[6:11]}
-    lines = context.report.lines()
-    assert row("x", "bell", "yes", ", ".join(names[3:6])) in lines
-    assert row("x", "cloud bell", "no", ", ".join(names[6:9])) in lines
 
 
 # farther away

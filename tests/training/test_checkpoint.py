@@ -133,18 +133,6 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
         checkpoint.find(tmp_path, resume=True)
 
 
-def test_a_run_s_folder_must_be_a_folder_in_which_one_may_write(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("x")
-    for out in (tmp_path / "file", tmp_path / "file/below"):
-        with pytest.raises(UserError, match="file is not a writable folder"):
-            checkpoint.find(out, resume=False)
-    asked = []
-    monkeypatch.setattr(os, "access", lambda path, how: asked.append((path, how)))  # it says no
-    with pytest.raises(UserError, match=f"{tmp_path} is not a writable folder"):
-        checkpoint.find(tmp_path / "a/b", resume=False)
-    assert asked == [(tmp_path, os.W_OK)], "the lowest folder that is there decides"
-
-
 def resumed(tmp_path, **given):
     """The options of a run that was started with lr 0.5, seed 3, --half-moments, without --epochs."""
     saved = dict(lr=0.5, seed=3, half_moments=True, epochs=None, compile=False)

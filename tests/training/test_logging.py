@@ -1,6 +1,5 @@
 """The header and the lines of a run: what is printed and logged, when, and how numbers are counted."""
 
-import json
 import math
 from types import SimpleNamespace
 
@@ -29,33 +28,6 @@ def header(capsys, device=CPU, step=0, steps=1200, **options):
     words = SimpleNamespace(vocab_size=2014)
     print_header(SimpleNamespace(**args | options), model, words, pairs, monitor, device)
     return capsys.readouterr().out.splitlines()
-
-
-def test_the_header_names_model_data_length_and_device(capsys, monkeypatch):
-    monkeypatch.setattr(logging, "emulates", lambda precision: False)
-    begins = "rn_mini: 16 parameters | emoji: 1,234 pairs to train on | 2,014 tokens | batch 1,024"
-    assert header(capsys) == [begins + " | 1,200 steps | bf16 on 1 x cpu"]
-    assert header(capsys, steps=math.inf, minutes=2.5) == [
-        begins + " | 2.5 minutes | bf16 on 1 x cpu"
-    ]
-    assert header(capsys, objective="sigmoid", step=1000) == [
-        begins + " | 1,200 steps | objective sigmoid | bf16 on 1 x cpu | resumed at step 1,000"
-    ]
-    monkeypatch.setattr(logging, "dist_info", lambda: (0, 8))
-    assert header(capsys)[0].endswith(" | bf16 on 8 x cpu")
-
-
-def test_the_header_of_fine_tuning_says_after_the_model_from_what_and_how(capsys, monkeypatch):
-    monkeypatch.setattr(logging, "emulates", lambda precision: False)
-    tuning = dict(init="icons", lr=1e-5, warmup=0.02, weight_decay=0.1)
-    for freeze, words in ((None, ""), ("text", ", the text tower frozen: 12 learn")):
-        [line] = header(capsys, freeze=freeze, **tuning)
-        assert line.split(" | ")[:4] == [
-            "rn_mini: 16 parameters",
-            f"fine-tuned from icons{words}",
-            "lr 1e-05, warm-up 0.02 of the run, weight decay 0.1",
-            "emoji: 1,234 pairs to train on",
-        ]
 
 
 def test_only_a_cpu_that_emulates_the_precision_is_said_to(capsys, monkeypatch):
@@ -189,10 +161,3 @@ def test_the_accuracy_is_that_of_the_first_1024_pairs_and_lengths_do_not_matter(
     longer = 1 + torch.rand(1026, 1, generator=torch.Generator().manual_seed(0))
     assert in_batch_accuracy(image * longer, text * longer.flip(0)) == pytest.approx(1023 / 1024)
     assert in_batch_accuracy(image, text, at_most=5) == 1
-
-
-def test_a_last_line_that_is_cut_short_is_not_read(tmp_path):
-    assert read_log(tmp_path / "log.jsonl") == []
-    lines = [{"step": 1}, {"step": 2}]
-    (tmp_path / "log.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines) + '{"step": ')
-    assert read_log(tmp_path / "log.jsonl") == lines

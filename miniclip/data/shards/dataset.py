@@ -13,7 +13,9 @@ name first), and compressed tars. Names inside a tar are used to group members a
 """
 
 import collections
+import functools
 import glob
+import hashlib
 import io
 import itertools
 import os
@@ -83,6 +85,13 @@ class Shards(Pairs):
         except BadPicture:
             return f"{shard}: byte {row['picture']}"
         return f"{shard}: {head.split(bytes(1))[0].decode('utf-8', 'surrogateescape')}"
+
+    @functools.cached_property
+    def digest(self):
+        """Of the whole index, and of the names and captions of 1,024 pairs, or one for each shard."""
+        apart = max(1, len(self) // max(1024, len(self.paths)))
+        index = hashlib.sha256(self.index).hexdigest()
+        return index[:32] + self._digest(range(0, len(self), apart))[:32]
 
     def order(self, indices, seed, epoch):
         """`indices` in the order of an epoch: shards in random order, SHARDS_AT_ONCE of them at a

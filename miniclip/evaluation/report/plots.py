@@ -62,13 +62,18 @@ def draw_recall_by_size(curves, path):
         axis.set(xscale="log", ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
 
 
+def _plain(name):
+    """A name of the user's, as matplotlib shows it: a pair of $ would be set as mathematics."""
+    return name.replace("$", r"\$")
+
+
 def draw_prompts(results, path):
     """Figure 4: horizontal bars with intervals, results {prompt: confidence.scores}."""
     with _axes(path, height=0.5 + 0.45 * len(results)) as axis:
         for y, s in enumerate(reversed(results.values())):
             axis.barh(y, s["accuracy"], color=BLUE, alpha=0.85, height=0.6)
             axis.plot([s["low"], s["high"]], [y, y], color=BLACK, linewidth=1.2)
-        axis.set_yticks(range(len(results)), list(reversed(results)), fontsize=8)
+        axis.set_yticks(range(len(results)), list(map(_plain, reversed(results))), fontsize=8)
         axis.set(xlabel="zero-shot accuracy, with 95 % interval", xlim=(0, 1))
 
 
@@ -98,7 +103,7 @@ def draw_average(curves, path):
         for (name, curve), colour in zip(curves.items(), cycle(COLOURS)):
             low, high, value = ([s[e] for s in curve.values()] for e in ("low", "high", "value"))
             axis.fill_between(list(curve), low, high, color=colour, alpha=0.12, linewidth=0)
-            axis.plot(list(curve), value, "o-", color=colour, label=name, ms=4)
+            axis.plot(list(curve), value, "o-", color=colour, label=_plain(name), ms=4)
         axis.set(ylim=(0, 1), xlabel="alpha: 0 before fine-tuning, 1 after it", ylabel="accuracy")
 
 
@@ -108,7 +113,9 @@ def draw_gap(points, path):
         axis.plot([0, 1], [0, 1], color=GREY, linestyle="--", linewidth=1)
         for (name, point), colour in zip(points.items(), COLOURS):
             axis.plot(*point, "o", color=colour)
-            axis.annotate(name, point, textcoords="offset points", xytext=(5, -9), fontsize=8)
+            axis.annotate(
+                _plain(name), point, textcoords="offset points", xytext=(5, -9), fontsize=8
+            )
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="linear probe", ylabel="zero-shot")
 
 

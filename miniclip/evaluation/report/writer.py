@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval
 
 
@@ -14,12 +15,12 @@ class Report:
 
     def section(self, title, paper):
         """A heading; `paper` says which part of the paper it follows."""
-        print(f"\n{title}  ({paper})")
+        _show(f"\n{title}  ({paper})")
         self._lines += [f"## {title}", "", f"*{paper}*", ""]
 
     def say(self, text):
         """A paragraph."""
-        print(text)
+        _show(text)
         self._lines += [text, ""]
 
     def table(self, columns, rows):
@@ -27,7 +28,7 @@ class Report:
         cells = [[_cell(c) for c in row] for row in [columns, *rows]]
         widths = [max(map(len, column)) for column in zip(*cells)]
         for first, *others in cells:
-            print(first.ljust(widths[0]), *map(str.rjust, others, widths[1:]), sep="  ")
+            _show("  ".join([first.ljust(widths[0]), *map(str.rjust, others, widths[1:])]))
         lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
         self._lines += [lines[0], "|---" + "|---:" * (len(columns) - 1) + "|", *lines[1:], ""]
 
@@ -50,7 +51,7 @@ class Report:
 
     def text(self, block):
         """A block of text in a monospaced font."""
-        print(block)
+        _show(block)
         self._lines += ["```text", block, "```", ""]
 
     def figure(self, name, caption, draw, *args, **options):
@@ -61,6 +62,11 @@ class Report:
     def write(self):
         """Write report.md."""
         (self.folder / "report.md").write_text("\n".join(self._lines), encoding="utf-8")
+
+
+def _show(text):
+    """Print lines; names of classes and captions may hold characters that a terminal obeys."""
+    print("\n".join(printable(line, len(line)) for line in text.split("\n")))
 
 
 def _cell(value):

@@ -1,0 +1,112 @@
+"""Options of every command, drawn from its own parser and filled with nasty values.
+
+Each command line ends with code 0, or with one sentence and code 2; never with another exception.
+"""
+
+import argparse
+import importlib
+import os
+import random
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from miniclip.training import monitor
+
+WRITTEN = Path(__file__).parents[1] / "written"
+NASTY = ["", " ", "0", "-1", "1", "2", "0.5", "1e308", "1e-320", "9" * 400, "nan", "inf", "-inf"]
+NASTY += ["../x", "\0", "a\nb", "\x1b[31m", "$x^", "🦄", "{}", "{", "{0..99999999}.tar", "~", "cpu"]
+NASTY += ["meta", "icons", "fifo", "folder", "text", "run", "/dev/null", "/dev/full", "a" * 5000]
+CHECKPOINT = ["--checkpoint", "run/checkpoint.pt", "--threads", "1"]
+TRAIN = "--data pairs.csv --model vit_mini --batch-size 4 --threads 1 --workers 0 --out new".split()
+# the module: (how many command lines are tried, what each starts with, options that take too long)
+COMMANDS = {
+    "train": (150, [*TRAIN, "--steps", "1"], ["--compile", "--workers", "--steps"]),
+    "train --plan": (60, ["--plan"], ["--data"]),
+    "eval": (80, CHECKPOINT, ["--quiz"]),
+    "miniclip.data.__main__": (60, [], []),
+    "miniclip.data.shards.pack": (60, ["pairs.csv", "packed"], []),
+    "miniclip.data.curation.balance": (60, ["pairs.csv", "kept.csv"], ["--workers"]),
+    "miniclip.search.build": (60, ["pictures", *CHECKPOINT[:2]], []),
+    "miniclip.search.find": (60, ["red", "pictures", *CHECKPOINT[:2]], []),
+    "miniclip.search.embed": (60, ["pairs.csv", "features.npz", *CHECKPOINT[:2]], []),
+    "miniclip.benchmarks.towers": (20, ["--models", "vit_mini", "--rounds", "1"], ["--rounds"]),
+    "kernels.report.__main__": (60, [], []),
+    "kernels.bench.__main__": (30, [], []),
+}
+
+
+def parser_of(main, monkeypatch):
+    """The parser that a command makes for itself."""
+
+    class Made(Exception):
+        pass
+
+    def parse_args(self, *args):
+        raise Made(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(argparse.ArgumentParser, "parse_args", parse_args)
+        with pytest.raises(Made) as made:
+            main([])
+    return made.value.args[0]
+
+
+def draw(parser, without, rng):
+    """One or two options of a parser with values, as on a command line."""
+    actions = [a for a in parser._actions if a.option_strings and a.dest != "help"]
+    actions = [a for a in actions if not set(a.option_strings) & {*without, "-h"}]
+    line = []
+    for action in rng.sample(actions, min(len(actions), rng.choice((1, 1, 2)))):
+        line.append(rng.choice(action.option_strings))
+        if action.nargs != 0:
+            line.append(rng.choice([*map(str, action.choices or ()), *NASTY]))
+    return line
+
+
+def hangs(*_):
+    raise AssertionError("it hangs")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_line_ends_with_0_or_one_sentence(command, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("sys.stdin", open(os.devnull))
+    real = monitor.Monitor.__init__
+
+    def two_steps(self, args, *more):
+        real(self, args, *more)
+        self.steps = min(self.steps, 2)
+
+    monkeypatch.setattr(monitor.Monitor, "__init__", two_steps)
+    monkeypatch.setattr("kernels.report.__main__.compile_all", lambda *args: [])
+    monkeypatch.setattr("kernels.bench.cpu.bench_cpu", lambda options: 0)
+    count, start, without = COMMANDS[command]
+    main = importlib.import_module(command.split()[0]).main
+    signal.signal(signal.SIGALRM, hangs)
+    parser, rng = parser_of(main, monkeypatch), random.Random(command)
+    for number in range(count):
+        folder = tmp_path / str(number)
+        shutil.copytree(WRITTEN, folder)
+        monkeypatch.chdir(folder)
+        os.mkfifo("fifo")
+        os.mkdir("folder")
+        Path("text").write_text("{}\nhello\n")
+        line = [*start, *draw(parser, without, rng)]
+        signal.alarm(20)
+        try:
+            code = main(line)
+        except SystemExit as stopped:
+            code = stopped.code
+        except BaseException as error:
+            raise AssertionError(f"{command} {line}: {error!r}") from error
+        said = capsys.readouterr().err.splitlines()
+        errors = [text for text in said if "error: " in text]
+        assert code in (0, None) or (code == 2 and len(errors) == 1 and errors[0] == said[-1]), (
+            f"{command} {line}: code {code}, {said}"
+        )
+        signal.alarm(0)
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,408 @@
+"""Attacks on training and its evaluation: stopping, folders of runs, changed data, edited files."""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import tarfile
+import time
+from pathlib import Path
+
+import torch
+from PIL import Image
+
+import eval as evaluation
+import train
+from miniclip.data import open_pairs
+from miniclip.distributed import process_group
+from miniclip.training import checkpoint
+from miniclip.training.curves import draw_curves
+from tests.attacks import attack
+
+ROOT = Path(__file__).parents[2]
+WRITTEN = ROOT / "tests/written"  # 24 pairs, and a run that was stopped after two of its four steps
+CHECKPOINT = "run/checkpoint.pt"
+
+
+def arguments(*more, steps=2):
+    fixed = "--data pairs.csv --out run --model vit_mini --batch-size 4 --threads 1"
+    return [*fixed.split(), "--steps", str(steps), *map(str, more)]
+
+
+def run(*more, steps=2):
+    """A new run in the folder run, without the report at its end."""
+    for name in ("pairs.csv", "pictures"):
+        if not os.path.exists(name):
+            os.symlink(WRITTEN / name, name)
+    train.report = lambda *args: None
+    return train.main(arguments(*more, steps=steps))
+
+
+def resume(*more):
+    """Go on with the run that was stopped."""
+    if not os.path.exists("run"):
+        shutil.copytree(WRITTEN / "run", "run")
+    if not os.path.exists("pairs.csv"):
+        shutil.copytree(WRITTEN / "pictures", "pictures")
+        shutil.copy(WRITTEN / "pairs.csv", "pairs.csv")
+    train.report = lambda *args: None
+    return train.main(["--out", "run", "--resume", "--threads", "1", *more])
+
+
+def at_loss(number, what):
+    """While the loss is computed for the `number`th time: call `what`, or send a signal."""
+    real, calls = train.contrastive_loss, []
+
+    def loss(*args):
+        calls.append(1)
+        if len(calls) == number:
+            what() if callable(what) else os.kill(os.getpid(), what)
+            time.sleep(0.05)  # the thread that reads signals
+        return real(*args)
+
+    train.contrastive_loss = loss
+
+
+# --- stopping
+
+
+@attack(code=130, says="again to quit(.|\n)*stopped by SIGINT at step [23], saved; go on with")
+def ctrl_c_says_that_it_saves_and_how_to_go_on(folder):
+    at_loss(2, signal.SIGINT)
+    return run(steps=50)
+
+
+@attack(code=130, says="again to quit")
+def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
+    def twice():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.2)
+        assert checkpoint.load(CHECKPOINT)["step"] == 2
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+
+    at_loss(3, twice)
+    run("--save-every", 1, steps=50)
+
+
+@attack(code=129, says="stopped by SIGHUP")
+def a_terminal_that_is_closed(folder):
+    at_loss(2, signal.SIGHUP)
+    return run(steps=50)
+
+
+@attack(code=0)
+def a_hang_up_under_nohup_is_ignored(folder):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    at_loss(1, signal.SIGHUP)
+    return run()
+
+
+def broken_at_the_second_line(broken):
+    """Run until a line is written after `broken` was called in the second step; assert it is saved."""
+    at_loss(2, broken)
+    try:
+        run("--log-every", 1, steps=50)
+    finally:
+        assert checkpoint.load(CHECKPOINT)["step"] == 2
+
+
+@attack(code=141)
+def nobody_reads_the_output_of_training_any_more(folder):
+    def closed():
+        reading, writing = os.pipe()
+        os.close(reading)
+        os.dup2(writing, 1)
+
+    broken_at_the_second_line(closed)
+
+
+@attack(says="error: .*No space left on device$")
+def the_disk_of_the_log_is_full(folder):
+    def full():
+        os.remove("run/log.jsonl")
+        os.symlink("/dev/full", "run/log.jsonl")
+
+    broken_at_the_second_line(full)
+
+
+@attack(says="a loading process was killed.*--resume", seconds=30, slow=True)
+def a_loading_process_is_killed(folder):
+    def kill():
+        [worker, *_] = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+        os.kill(int(worker), signal.SIGKILL)
+
+    at_loss(2, kill)
+    run("--workers", 1, steps=500)
+
+
+@attack(says="rank 0 has lost the connection to another rank")
+def another_rank_is_killed(folder):
+    process_group.dist_info = lambda group=None: (0, 2)
+    with process_group.member("cpu"):
+        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
+
+
+@attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b'")
+def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
+    process_group.dist_info = lambda group=None: (0, 8)
+    os.environ["LOCAL_WORLD_SIZE"] = "4"
+    print(process_group.launched("train.py", "--out", "a b"))
+
+
+# --- outputs and folders
+
+
+@attack(says="cannot be written")
+def a_folder_of_a_run_that_cannot_be(folder):
+    run("--out", "/dev/null/run")
+
+
+@attack(says="results.json was not written by a run")
+def a_folder_with_files_of_somebody_else(folder):
+    os.mkdir("run")
+    Path("run/results.json").write_text("mine")
+    run()
+
+
+@attack(says="log.jsonl is no file")
+def a_pipe_as_the_log(folder):
+    os.mkdir("run")
+    os.mkfifo("run/log.jsonl")
+    run()
+
+
+@attack(says="another run is writing to run")
+def two_runs_in_one_folder(folder):
+    at_loss(2, lambda: train.main(arguments()))
+    run()
+
+
+@attack(code=0)
+def a_killed_run_leaves_no_lock_behind(folder):
+    if (child := os.fork()) == 0:
+        at_loss(2, signal.SIGKILL)
+        run(steps=50)
+    os.waitpid(child, 0)
+    assert os.path.exists("run/log.jsonl") and not os.path.exists(CHECKPOINT)
+    return run()
+
+
+@attack(code=0)
+def a_link_as_checkpoint_stays_a_link(folder):
+    os.mkdir("run")
+    shutil.copy(WRITTEN / CHECKPOINT, "elsewhere.pt")
+    os.symlink("../elsewhere.pt", CHECKPOINT)
+    assert resume() == 0
+    assert os.path.islink(CHECKPOINT) and checkpoint.load("elsewhere.pt")["step"] == 4
+
+
+# --- resuming
+
+
+@attack(says="--init run/checkpoint.pt to start there from these weights")
+def a_longer_run_than_the_one_that_is_resumed(folder):
+    resume("--steps", "8")
+
+
+@attack(says="pairs.csv has other names, captions or shards than when run was started")
+def other_captions_in_the_same_number_of_pairs(folder):
+    run(steps=1)
+    state = checkpoint.load(CHECKPOINT)
+    checkpoint.save(CHECKPOINT, state | {"options": state["options"] | {"steps": 2}})
+    text = Path("pairs.csv").read_text()
+    os.remove("pairs.csv")
+    Path("pairs.csv").write_text(text.replace(",left red", ",left ruby"))
+    run("--resume")
+
+
+@attack(code=0)
+def a_shard_that_is_rewritten_with_the_same_layout(folder):
+    found = []
+    for text in ("one dog", "two cat"):
+        Path("a.txt").write_text(text)
+        Image.new("RGB", (9, 9)).save("a.png")
+        with tarfile.open("a.tar", "w") as tar:
+            tar.add("a.png"), tar.add("a.txt")
+        os.utime("a.tar", ns=(len(found), len(found)))
+        found.append(open_pairs("a.tar").digest)
+    assert found[0] != found[1]
+
+
+@attack(code=0, says="[0-9]")
+def a_log_that_is_damaged_in_many_ways(folder):
+    os.mkdir("run")
+    shutil.copy(WRITTEN / CHECKPOINT, CHECKPOINT)
+    wrong = [b"", b"\xff\xfe", b"[]", b"7", b"{}", b'{"step": "x"}', b'{"step": 1, "loss": "x"}']
+    wrong += [b'{"step": -1}', b'{"step": 1, "lr": 1' + b"0" * 400 + b"}", b"[" * 100_000, b"null"]
+    wrong += [b'{"step": 1, "batch_size": 0}', b'{"step": true}']
+    Path("run/log.jsonl").write_bytes(b"\n".join(wrong) + b'\n{"step": 3}\n{"step": ')
+    assert resume() == 0
+    *kept, third, last = Path("run/log.jsonl").read_bytes().split(b"\n")[:-1]
+    assert kept == wrong and json.loads(third)["loss"] and json.loads(last)["step"] == 4
+    draw_curves(Path("run/log.jsonl"), "curves.png")
+
+
+def edited(**changes):
+    """The run goes on from a checkpoint that was changed: {key: value, or a function of the old}."""
+    state = checkpoint.load(WRITTEN / CHECKPOINT)
+    for key, value in changes.items():
+        state[key] = value(state[key]) if callable(value) else value
+    checkpoint.save(Path(CHECKPOINT), state)
+    resume()
+
+
+def edited_by_hand(changes):
+    """Rows: changes of a checkpoint by name."""
+    for name, change in changes.items():
+        row = functools.partial(lambda folder, change: edited(**change), change=change)
+        row.__name__, row.__module__ = f"an_edited_checkpoint_{name}", __name__
+        attack()(row)
+
+
+def without(key):
+    return lambda state: {k: v for k, v in state.items() if k != key}
+
+
+def moments(change):
+    """A change of every moment of the optimizer."""
+
+    def of(optimizer):
+        for own in optimizer["state"].values():
+            own["exp_avg"] = change(own["exp_avg"])
+        return optimizer
+
+    return of
+
+
+def setting(**changes):
+    def of(optimizer):
+        for group in optimizer["param_groups"]:
+            group |= changes
+        return optimizer
+
+    return of
+
+
+edited_by_hand(
+    {
+        "negative_step": dict(step=-1),
+        "step_of_text": dict(step="2"),
+        "no_time": dict(seconds=float("nan")),
+        "steps_of_text": dict(options=lambda o: o | {"steps": "4"}),
+        "seed_of_text": dict(options=lambda o: o | {"seed": "0"}),
+        "negative_batch": dict(options=lambda o: o | {"batch_size": -4}),
+        "data_of_numbers": dict(options=lambda o: o | {"data": 7}),
+        "list_as_choice": dict(options=lambda o: o | {"augment": []}),
+        "no_options": dict(options=[]),
+        "no_beta2": dict(options=lambda o: o | {"beta2": "x"}),
+        "beta2_changed": dict(options=lambda o: o | {"beta2": 0.5}),
+        "optimizer_of_text": dict(optimizer="x"),
+        "no_groups": dict(optimizer=without("param_groups")),
+        "moments_of_another_shape": dict(optimizer=moments(lambda x: x.flatten()[:1])),
+        "moments_not_finite": dict(optimizer=moments(lambda x: x / 0)),
+        "maximizing": dict(optimizer=setting(maximize=True)),
+        "weights_missing": dict(model=without("logit_scale")),
+        "weights_of_another_shape": dict(model=lambda m: m | {"logit_scale": torch.zeros(3)}),
+        "scaler_of_text": dict(scaler="x", options=lambda o: o | {"precision": "fp16"}),
+    }
+)
+
+
+# --- evaluation
+
+
+def evaluate(*more):
+    if not os.path.exists("run"):
+        shutil.copytree(WRITTEN, ".", dirs_exist_ok=True)
+    return evaluation.main(["--checkpoint", CHECKPOINT, "--threads", "1", *more])
+
+
+@attack(code=130, says="eval.py: stopped by Ctrl-C$")
+def ctrl_c_in_an_evaluation(folder):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    evaluation.write_sections = lambda *args: signal.raise_signal(signal.SIGINT)
+    evaluate("--out", "report")
+
+
+@attack(code=0, says="results.old.json")
+def results_of_other_weights_are_not_mixed_with_these(folder):
+    evaluate("--task", "retrieval", "--out", "a")
+    state = checkpoint.load(CHECKPOINT)
+    state["model"]["logit_scale"] += 1
+    checkpoint.save(CHECKPOINT, state)
+    evaluate("--task", "overlap", "--out", "a")
+    evaluate("--task", "humans", "--out", "a")
+    results, old = (json.loads(Path(f"a/{n}.json").read_text()) for n in ("results", "results.old"))
+    assert "heldout" in old and "overlap" not in old and "heldout" not in results
+    assert {k: v.split()[-3] for k, v in results["commands"].items()} == dict(
+        overlap="overlap", humans="humans"
+    )
+
+
+@attack(says="a/results.json is damaged, or was not written by this command")
+def damaged_results_are_refused_before_the_work(folder):
+    os.mkdir("a")
+    Path("a/results.json").write_text('{"command": "')
+    evaluation.write_sections = None
+    evaluate("--out", "a")
+
+
+@attack(says="a/report.md is damaged, or was not written by this command")
+def a_report_of_somebody_else(folder):
+    os.mkdir("a")
+    Path("a/report.md").write_text("mine")
+    evaluation.write_sections = None
+    evaluate("--out", "a")
+
+
+@attack(says="cannot be written")
+def a_report_where_nothing_can_be_written(folder):
+    evaluation.write_sections = None
+    evaluate("--out", "/proc/report")
+
+
+@attack(says="cannot be written")
+def an_average_where_nothing_can_be_written(folder):
+    evaluation.averages = None
+    evaluate("--average-with", CHECKPOINT, "--save", "/proc/a.pt")
+
+
+@attack(says="mine.pt exists, and miniclip did not write it")
+def an_average_over_a_file_of_somebody_else(folder):
+    evaluate("--average-with", CHECKPOINT, "--save", "a.pt")
+    evaluate("--average-with", CHECKPOINT, "--save", "a.pt")  # its own is replaced
+    Path("mine.pt").write_text("mine")
+    evaluate("--average-with", CHECKPOINT, "--save", "mine.pt")
+
+
+@attack(code=0, says=r"\\x1b\[31mred")
+def control_characters_in_captions_are_not_printed(folder):
+    pairs = open_pairs(WRITTEN / "pairs.csv")
+    pairs._captions = [("\x1b[31mred",)] * len(pairs)
+    evaluation.open_data = lambda *args: (pairs, True)
+    evaluate("--search", "red", "-k", "2")
+
+
+@attack(code=0)
+def dollars_in_templates_and_names_are_no_mathematics(folder):
+    Path("templates.txt").write_text("{} for $x^\n{} at $y_$\n")
+    for name in ("$a^", "$b_$"):
+        os.makedirs(f"classes/{name}")
+        for k in range(2):
+            Image.new("RGB", (9, 9), (99 * k, 9, 9)).save(f"classes/{name}/{k}.png")
+    evaluate("--images", "classes", "--templates", "templates.txt", "--task", "zero-shot")
+
+
+@attack(says="--shift is NAME=FOLDER with a NAME of its own")
+def a_shift_that_would_replace_home(folder):
+    shutil.copytree(WRITTEN / "pictures", "classes/a")
+    shutil.copytree(WRITTEN / "pictures", "classes/b")
+    evaluate("--images", "classes", "--shift", "home=classes")
+
+
+@attack(says="names cannot be read: not a file")
+def a_pipe_as_a_list_of_names(folder):
+    os.mkfifo("names")
+    evaluate("--classes", "names")
