@@ -16,6 +16,7 @@ the tables. results.json keeps the sections of earlier commands about the same w
 which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
+import itertools
 import json
 import signal
 import sys
@@ -23,9 +24,7 @@ import time
 from functools import partial
 from pathlib import Path
 
-if (
-    __name__ == "__main__"
-):  # Ctrl-C during the imports ends quietly; `command` brings the handler back
+if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
@@ -332,8 +331,10 @@ def main(argv=None):
     context.report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     if before and before.get("model") != digest:
-        (out / "results.json").replace(out / "results.old.json")
-        print("\nresults.json was of another model; what it held is in results.old.json")
+        names = (out / f"results.old{k}.json" for k in itertools.count())
+        old = next(name for name in names if not name.exists())
+        (out / "results.json").replace(old)
+        print(f"\nresults.json was of another model; what it held is in {old.name}")
         before = {}
     results |= {
         "commands": dict(before.get("commands", {}), **dict.fromkeys(results, asked)),

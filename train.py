@@ -22,9 +22,7 @@ import sys
 from collections import namedtuple
 from pathlib import Path
 
-if (
-    __name__ == "__main__"
-):  # Ctrl-C during the imports ends quietly; `command` brings the handler back
+if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import numpy as np

@@ -326,7 +326,7 @@ def ctrl_c_in_an_evaluation(folder):
     evaluate("--out", "report")
 
 
-@attack(code=0, says="results.old.json")
+@attack(code=0, says="results.old0.json")
 def results_of_other_weights_are_not_mixed_with_these(folder):
     evaluate("--task", "retrieval", "--out", "a")
     state = checkpoint.load(CHECKPOINT)
@@ -334,7 +334,9 @@ def results_of_other_weights_are_not_mixed_with_these(folder):
     checkpoint.save(CHECKPOINT, state)
     evaluate("--task", "overlap", "--out", "a")
     evaluate("--task", "humans", "--out", "a")
-    results, old = (json.loads(Path(f"a/{n}.json").read_text()) for n in ("results", "results.old"))
+    results, old = (
+        json.loads(Path(f"a/{n}.json").read_text()) for n in ("results", "results.old0")
+    )
     assert "heldout" in old and "overlap" not in old and "heldout" not in results
     assert {k: v.split()[-3] for k, v in results["commands"].items()} == dict(
         overlap="overlap", humans="humans"
