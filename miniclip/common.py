@@ -15,8 +15,10 @@ import os
 import platform
 import re
 import secrets
+import shutil
 import signal
 import sys
+import time
 from pathlib import Path
 
 
@@ -52,9 +54,11 @@ def command(prog):
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            for stream in (sys.stdout, sys.stderr):  # a terminal may lack some characters of names
-                if hasattr(stream, "reconfigure"):
-                    stream.reconfigure(errors="backslashreplace")
+            for name in ("stdout", "stderr"):
+                if getattr(sys, name) is None:  # it was closed by who started this process
+                    setattr(sys, name, open(os.devnull, "w"))
+                if hasattr(getattr(sys, name), "reconfigure"):  # a terminal may lack characters
+                    getattr(sys, name).reconfigure(errors="backslashreplace")
             code = None
             try:
                 code = main(argv)
@@ -194,14 +198,21 @@ def replacing(path):
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
-    temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = _temporary(path)
     try:
         with open(temporary, "xb") as file:
             lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
+        if path.exists():
+            shutil.copymode(path, temporary)
         os.replace(temporary, path)
+    except RuntimeError as error:
+        reason = error
+        while reason is not None and not isinstance(reason, OSError):
+            reason = reason.__context__  # torch.save raises a RuntimeError on top of the OSError
+        raise reason or error
     finally:
         temporary.unlink(missing_ok=True)
     with contextlib.suppress(PermissionError):  # Windows cannot open a folder
@@ -211,19 +222,31 @@ def replacing(path):
 
 
 def _target(path):
-    path = Path(os.path.realpath(path))
+    try:
+        path = Path(os.path.realpath(path))
+    except ValueError:
+        raise UserError(f"{str(path)!r} has a NUL, and no file can be called so") from None
     if path.exists() and not path.is_file():
         raise UserError(f"{path} is no file and cannot be written; choose another name")
     return path
 
 
+def _temporary(path):
+    return path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
 def _remove_leftovers(folder):
-    """Delete the temporary files that killed processes left in a folder."""
-    for old in folder.iterdir():
-        if _TEMPORARY.fullmatch(old.name) and old.is_file() and not old.is_symlink():
-            with contextlib.suppress(OSError), open(old, "r+b") as file:
-                if lock(file):
-                    old.unlink(missing_ok=True)
+    """Delete the temporary files that killed processes left in a folder.
+
+    A living process holds the lock of its file; one that has just made it may not have it yet.
+    """
+    with contextlib.suppress(OSError):
+        for old in folder.glob(".miniclip-*.tmp"):
+            ours = _TEMPORARY.fullmatch(old.name) and old.is_file() and not old.is_symlink()
+            if ours and time.time() - old.stat().st_mtime > 60:
+                with open(old, "r+b") as file:
+                    if lock(file):
+                        old.unlink()
 
 
 def lock(file):
@@ -256,8 +279,8 @@ def check_output(path, ours=None, overwrite=False):
                 "--overwrite to replace it"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
-        probe = target.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+        probe = _temporary(target)
         open(probe, "xb").close()
-        probe.unlink()
+        probe.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None

@@ -80,14 +80,12 @@ class Saver:
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError once if that failed."""
         write, self.write = self.write, None
-        error = reason = write and write.exception()
-        while reason is not None and not isinstance(reason, OSError):
-            reason = reason.__context__  # torch.save raises a RuntimeError on top of the OSError
-        if reason is not None:
-            problem = f"{self.path} could not be written: {reason.strerror}"
+        try:
+            if write:
+                write.result()
+        except OSError as error:
+            problem = f"{self.path} could not be written: {error.strerror}"
             raise UserError(f"{problem}; the previous checkpoint is unchanged") from None
-        if error is not None:
-            raise error
 
 
 def load(path, needs=()):

@@ -3,6 +3,7 @@
 import importlib
 import os
 import signal
+import sys
 
 import train
 from miniclip.common import check_output, command, replacing
@@ -41,12 +42,40 @@ def a_link_as_output_is_followed_and_nothing_else_is_deleted(folder):
     strangers = [".out.json.1.tmp", ".miniclip-1-x.tmp", "a.tmp"]
     for name in ["real.json", *strangers, ".miniclip-1-0123abcd.tmp"]:
         folder.joinpath(name).write_text("before")
+    os.utime(".miniclip-1-0123abcd.tmp", (0, 0))
     os.symlink("real.json", "out.json")
     with replacing("out.json") as file:
         file.write(b"after")
     assert os.path.islink("out.json") and (folder / "real.json").read_text() == "after"
     left = sorted(os.listdir())
     assert left == sorted(["out.json", "real.json", *strangers]), left
+
+
+@attack(code=0)
+def writers_in_one_folder_do_not_delete_each_others_files(folder):
+    with replacing("a"), replacing("b"):
+        check_output("c")
+    assert sorted(os.listdir()) == ["a", "b"]
+
+
+@attack(code=0)
+def an_output_that_only_its_owner_may_read_stays_so(folder):
+    (folder / "key").write_text("mine")
+    os.chmod("key", 0o600)
+    with replacing("key") as file:
+        file.write(b"new")
+    assert os.stat("key").st_mode & 0o777 == 0o600
+
+
+@attack(says="has a NUL")
+def a_nul_in_an_output(folder):
+    check_output("a\0b")
+
+
+@attack(code=0)
+def standard_streams_that_are_closed(folder):
+    sys.stdout = sys.stderr = None
+    command("tool")(lambda argv: print("x"))()
 
 
 @attack(says="mine.csv exists, and miniclip did not write it")
