@@ -202,7 +202,9 @@ def check_average(args):
         if value not in (None, False, OPTIONS[flag].get("default")):
             raise UserError(f"--average-with {'--save ' if args.save else ''}takes no {flag}")
     if args.alpha is not None and not args.save:
-        raise UserError("--alpha is of the model that --save writes; the curve has eleven of them")
+        raise UserError(
+            "--alpha is of the model that --save writes; --average-with alone tries eleven"
+        )
 
 
 def is_average(path):
@@ -282,6 +284,12 @@ def main(argv=None):
         parser.add_argument(name, **how)
     args = parser.parse_args(argv)
     check_average(args)
+    for flag, others in (("search", ("task", "quiz")), ("quiz", ("task",))):
+        for other in others:
+            if getattr(args, flag) and getattr(args, other):
+                raise UserError(f"--{flag} takes no --{other}")
+    if args.overwrite and not args.save:
+        raise UserError("--overwrite is for --save; leave it out")
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)

@@ -33,7 +33,7 @@ from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, path, write_json
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.data import ICONS, SOURCE_FLAGS, open_source, report_skipped, source_or_none
+from miniclip.data import EMOJI, ICONS, SOURCE_FLAGS, open_source, report_skipped
 from miniclip.data.dataset import changed_packages, keep_pairs, printable, some_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.data.prefetch import batches_ahead
@@ -63,12 +63,13 @@ from miniclip.training.wrap import prepared_parts, wrap
 from miniclip.weights.convert import build, from_checkpoint
 from miniclip.weights.initial import initial_state
 
-COUNT, POSITIVE, FLAG = number(int, low=1), number(float, above=0), dict(action="store_true")
+COUNT, POSITIVE = number(int, low=1), number(float, above=0)
+FLAG = dict(action="store_true", default=None)  # None: not given
 OPTIONS = {
     "what to train": {
         "--model": dict(help=f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)"),
         "--data": dict(
-            type=source_or_none,
+            type=path(str),
             help="pairs.csv, a folder, shards, icons or emoji (the default)",
         ),
         **SOURCE_FLAGS,
@@ -139,10 +140,12 @@ OPTIONS = {
     },
     "what it would cost, instead of training": {
         "--plan": FLAG | dict(help="print flop, memory, bytes and days"),
-        "--world-size": dict(type=COUNT, default=1, help="GPUs (1)"),
-        "--gpu": dict(default="h100", help=f"one of {', '.join(GPUS)} (h100)"),
+        "--world-size": dict(type=COUNT, help="GPUs (1)"),
+        "--gpu": dict(help=f"one of {', '.join(GPUS)} (h100)"),
     },
 }
+# options on which a run's cost depends, but not its plan
+UNPLANNED = "init objective projection data pairs vocab_size freeze epochs steps minutes".split()
 Step = namedtuple("Step", "loss image text scale grad_norm finite")
 
 
@@ -170,6 +173,10 @@ def resolve_options(args, saved, start, device):
     if (args.tokenizer or args.init) and args.vocab_size:
         brings = "--init" if args.init else "--tokenizer"
         raise UserError(f"--vocab-size is of a vocabulary to learn; leave it out with {brings}")
+    if args.data == EMOJI:
+        if saved and saved["options"].get("data"):
+            raise UserError(f"{args.out} was started with --data {saved['options']['data']}")
+        args.data = None
     if saved:
         check_saved(saved["options"])
         checkpoint.resume_options(args, saved)
@@ -181,6 +188,13 @@ def resolve_options(args, saved, start, device):
     defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
     begun = objectives.PLAIN | (start["config"] if start else {})
     defaults |= {name: begun[name] for name in objectives.PLAIN}
+    flags = (
+        flag
+        for rows in OPTIONS.values()
+        for flag, how in rows.items()
+        if how.items() >= FLAG.items()
+    )
+    defaults |= {flag.strip("-").replace("-", "_"): False for flag in flags}
     if device.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slow
         defaults["precision"] = "bf16" if bf16 else "fp16"
@@ -239,7 +253,10 @@ def resolve_options(args, saved, start, device):
 def check_saved(options):
     """Raise UserError where the options in a checkpoint could not have been given."""
     for flag, how in {flag: how for rows in OPTIONS.values() for flag, how in rows.items()}.items():
-        value = options.get(flag.strip("-").replace("-", "_"))
+        name = flag.strip("-").replace("-", "_")
+        value = options.get(name)
+        if name not in {*options, *objectives.PLAIN, *checkpoint.FREE}:
+            raise UserError(f"the checkpoint does not say what {flag} was")
         try:
             kind = bool if "action" in how else type(how.get("type", str)(str(value)))
         except argparse.ArgumentTypeError:
@@ -316,7 +333,8 @@ def prepare_pairs(args, saved):
             pairs = open_source(args)
         keep_pairs(pairs, args.pairs)
         if len(pairs.splits["train"]) < dist_info()[1]:
-            raise UserError(f"{pairs.name} has {len(pairs.splits['train'])} pairs to train on")
+            few = len(pairs.splits["train"])
+            raise UserError(f"{pairs.name} has {few} pairs to train on, fewer than there are ranks")
         if saved and (changed := changed_packages(saved.get("packages", {}), pairs.packages)):
             raise UserError(
                 f"the pictures are no longer those that {args.out} was started with: {changed}; "
@@ -475,28 +493,29 @@ def report(args, model, tokenizer, pairs, monitor, device):
         "machine": machine(device),
     }
     write_json(args.out / "results.json", results | about_run)
-    task = (
-        f"--search {shlex.quote(printable(example, 200))}"
-        if model.shared_space
-        else "--task zero_shot"
-    )
+    task = ["--search", printable(example, 200)] if model.shared_space else ["--task", "zero_shot"]
+    following = shlex.join(["--checkpoint", printable(args.out / "checkpoint.pt", 4096), *task])
     print(
-        f"curves.png, {drawn}and results.json are in {args.out}\nnext: python eval.py "
-        f"--checkpoint {args.out / 'checkpoint.pt'} {task}"
+        f"curves.png, {drawn}and results.json are in {printable(args.out, 4096)}\n"
+        f"next: python eval.py {following}"
     )
 
 
 def print_plan(args):
     """--plan: what this run would cost on --world-size of --gpu, beside the paper's own runs."""
+    for name in UNPLANNED:
+        if getattr(args, name) not in (None, objectives.PLAIN.get(name)):
+            value = getattr(args, name)
+            raise UserError(f"--plan cannot plan {checkpoint.flag(name)} {value}; leave it out")
     cost = plan(
         args.model or "rn_mini",
-        args.world_size,
-        args.gpu,
+        args.world_size or 1,
+        args.gpu or "h100",
         args.batch_size or 32_768,
         args.precision,
-        args.grad_checkpointing,
+        bool(args.grad_checkpointing),
         args.micro_batch,
-        args.half_moments,
+        bool(args.half_moments),
     )
     print(describe(cost))
 
@@ -505,14 +524,10 @@ def print_plan(args):
 def main(argv=None):
     args = options(argv)
     if args.plan:
-        if args.init:
-            raise UserError("--plan is of training from nothing; leave out --init")
-        if args.objective not in (None, "contrastive"):
-            raise UserError(f"--plan is of --objective contrastive, not {args.objective}")
-        if args.projection == "mlp":
-            raise UserError("--plan is of --projection linear, not mlp")
         print_plan(args)
         return 0
+    if args.world_size or args.gpu:
+        raise UserError("--world-size and --gpu are for --plan; add it, or leave them out")
     with process_group.member(args.device) as device, checkpoint.alone(args.out):
         # 1. what is trained: the pairs, the model, and the state that a resumed run goes on from
         if args.threads:
@@ -538,8 +553,10 @@ def main(argv=None):
             optimizer, scaler = make_optimizer(model, args, device)
             if saved:
                 monitor.load_state_dict(saved)
-                load_optimizer(optimizer, saved["optimizer"])
+                load_optimizer(optimizer, saved["optimizer"], monitor.step)
                 scaler.load_state_dict(saved["scaler"])
+                if scaler.is_enabled() and not 0 < scaler.get_scale() < math.inf:
+                    raise UserError(f"the scale of the loss cannot be {scaler.get_scale()}")
         trained = dict(model=model, optimizer=optimizer, scaler=scaler)
         saved = start = None  # their copy of the weights would stay in memory
         towers = wrap(model, args, device)

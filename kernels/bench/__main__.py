@@ -8,13 +8,19 @@ import sys
 
 import torch
 
-from miniclip.common import Parser, command, number, path
+from miniclip.common import Parser, check_output, command, number, path
+
+
+def is_bench(folder):
+    """Whether the bench.json in a folder is one that this command wrote."""
+    file = folder / "bench.json"
+    return file.is_file() and b'"loss' in file.read_bytes()[:1024]
 
 
 @command("python -m kernels.bench")
 def main(argv=None):
     """The command; returns its exit code."""
-    parser = Parser(prog="python -m kernels.bench", description=__doc__.split("\n")[0])
+    parser = Parser(prog="python -m kernels.bench", description=(__doc__ or "").split("\n")[0])
     auto = "cuda" if torch.cuda.is_available() else "cpu"
     count = number(int, low=1, high=10**7)
     parser.add_argument("--device", choices=["cpu", "cuda"], default=auto)
@@ -29,7 +35,10 @@ def main(argv=None):
         "--repeats", type=count, default=3, help="timed steps in each process (CPU)"
     )
     parser.add_argument("--out", type=path(), help="folder for bench.json and bench.png")
+    parser.add_argument("--overwrite", action="store_true", help="replace any files of these names")
     options = parser.parse_args(argv)
+    for name in ("bench.json", "bench.png") if options.out else ():
+        check_output(options.out / name, lambda path: is_bench(options.out), options.overwrite)
     if options.device == "cpu":
         from kernels.bench.cpu import bench_cpu as bench
     elif torch.cuda.is_available():

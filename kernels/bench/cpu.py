@@ -21,7 +21,7 @@ import torch
 from kernels.bench.plot import plot
 from kernels.table import Table
 from miniclip.benchmarks.timer import spread, take_turns
-from miniclip.common import machine, write_json
+from miniclip.common import UserError, machine, write_json
 from miniclip.loss import clip_loss, contrastive_loss
 
 LOSSES = {
@@ -114,7 +114,12 @@ def measure(name, n, d, threads, steps, warm_up):
 def fresh(*arguments):
     """`measure` of these arguments in a process of its own."""
     command = [sys.executable, "-m", "kernels.bench.cpu", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it was killed, perhaps as memory was full"])[
+            -1
+        ]
+        raise UserError(f"measuring {' '.join(map(str, arguments))} failed: {last}")
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -113,7 +113,7 @@ def roofline_table(card, sizes, d):
 def main(argv=None):
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
-        prog="python -m kernels.report", description=__doc__.split("\n")[0]
+        prog="python -m kernels.report", description=(__doc__ or "").split("\n")[0]
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
     parser.add_argument(
@@ -144,4 +144,10 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+        sys.stdout.flush()
+    except OSError as error:  # a full disk; Python would try to write once more at its exit
+        print(f"python -m kernels.report: error: the output: {error.strerror}", file=sys.stderr)
+        os._exit(2)
+    sys.exit(code)

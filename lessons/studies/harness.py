@@ -54,7 +54,7 @@ def run(study, argv=None):
 
     @command(Path(study.__file__).name)
     def main(argv):
-        parser = Parser(description=study.__doc__.partition("\n")[0])
+        parser = Parser(description=(study.__doc__ or "").partition("\n")[0])
         for option, how in (OPTIONS | study.OPTIONS).items():
             parser.add_argument(option, **how)
         parser.set_defaults(out=Path("runs") / Path(study.RESULTS).name)
@@ -75,8 +75,11 @@ def key(settings):
 
 def finished(file):
     """What each training in a file of runs has found: {key of its settings: found}."""
-    lines = file.read_text().splitlines() if file.exists() else []
-    return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
+    try:
+        lines = file.read_text().splitlines() if file.exists() else []
+        return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{file} is damaged: {error}") from None
 
 
 def conduct(study, parts, args):

@@ -19,7 +19,7 @@ from itertools import accumulate
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe.cleaning import is_plain
 from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
-from miniclip.common import Parser, command, number, path
+from miniclip.common import Parser, UserError, command, number, path
 from miniclip.zeroshot import read_lines
 
 
@@ -118,6 +118,8 @@ def main(argv=None):
     tokenizer = Tokenizer.openai()
     own = read_lines(args.captions, "captions") if args.captions else []
     lines = [line for line in own if is_plain(line)]
+    if own and not lines:
+        raise UserError(f"{args.captions} has no line of plain ASCII")
     texts = [
         random.Random(seed).choices(lines, k=args.n) if lines else captions(tokenizer, args.n, seed)
         for seed in range(args.rounds + 1)

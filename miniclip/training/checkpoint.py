@@ -211,10 +211,9 @@ def resume_options(args, saved):
     options = PLAIN | saved["options"]
     for name, now in run_options(args).items():
         then = options.get(name)
-        if now is not None and now is not False and now != then:  # a given 0 counts
-            before = (
-                f"without {flag(name)}" if then in (None, False) else f"with {flag(name)} {then}"
-            )
+        if now is not None and now != then:  # a given 0 counts
+            without = then is None or then is False
+            before = f"without {flag(name)}" if without else f"with {flag(name)} {then}"
             raise UserError(
                 f"{args.out} was started {before}, not with {now}; choose another --out, and "
                 f"--init {args.out / 'checkpoint.pt'} to start there from these weights"

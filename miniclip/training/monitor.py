@@ -50,8 +50,9 @@ class Monitor:
 
         Raises UserError for numbers that no run has."""
         counts = state["step"], state["skipped_steps"]
-        if not all(isinstance(n, int) and n >= 0 for n in counts) or not state["seconds"] >= 0:
-            raise UserError(f"no run has taken {counts[0]} steps in {state['seconds']} s")
+        whole = all(isinstance(n, int) for n in counts)
+        if not (whole and 0 <= counts[1] <= counts[0] <= self.steps and state["seconds"] >= 0):
+            raise UserError(f"no run takes {counts[0]} steps, {counts[1]} of them skipped")
         skipped = self.skipped | state["skipped"]
         vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)
 
@@ -92,6 +93,8 @@ class Monitor:
             for of_rank in process_group.gather(new) if any_new else ():
                 self.skipped |= of_rank
             yield [] if missing else parts
+        if not self.stop:  # a signal during the last step
+            (self.stop,) = process_group.any_rank(self.device, max(received, default=0))
 
     def update(self, result):
         """Count a step that was skipped: result is None or not finite.

@@ -14,6 +14,8 @@ would need `stochastic_round` too), AMSGrad, sparse gradients, closures.
 Lesson: lessons/11_recipe.md.
 """
 
+import math
+
 import torch
 from torch.optim import Optimizer
 
@@ -37,9 +39,9 @@ def stochastic_round(x, generator=None):
     return rounded.bfloat16()
 
 
-def load_optimizer(optimizer, state):
+def load_optimizer(optimizer, state, steps):
     """optimizer.load_state_dict(state). Raises UserError where `state` has other settings than the
-    optimizer, or moments that its parameters cannot have."""
+    optimizer, or moments that its parameters cannot have after `steps` steps."""
 
     def settings():
         changing = ("params", "lr", "calls")
@@ -48,9 +50,9 @@ def load_optimizer(optimizer, state):
     before = settings()
     optimizer.load_state_dict(state)
     if settings() != before or not all(
-        own["step"] >= 0 and x.shape == p.shape and x.isfinite().all()
+        0 <= own["step"] <= steps and x.shape == p.shape and x.isfinite().all() and low <= x.min()
         for p, own in optimizer.state.items()
-        for x in (own["exp_avg"], own["exp_avg_sq"])
+        for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
     ):
         raise UserError("the optimizer's state is not that of these weights and options")
 

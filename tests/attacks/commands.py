@@ -6,6 +6,7 @@ import signal
 import sys
 
 import train
+from kernels.bench import __main__ as bench
 from miniclip.common import check_output, command, replacing
 from tests.attacks import attack
 
@@ -91,7 +92,8 @@ def of_main(module, *arguments):
     return lambda folder: importlib.import_module(module).main(arguments)
 
 
-TOO_LARGE = {  # name: (what is said, module, arguments)
+EVAL = ("--checkpoint", "x")
+IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "seed": ("at most 9.22", "train", "--seed", str(10**20)),
     "threads": ("at most 1,024", "train", "--threads", str(2**31)),
     "epochs": ("at most", "train", "--epochs", "1e308"),
@@ -101,16 +103,26 @@ TOO_LARGE = {  # name: (what is said, module, arguments)
     "empty_out": ("not empty", "train", "--out", ""),
     "nul": ("must be a path", "train", "--data", "a\0b"),
     "meta": ("not available", "train", "--device", "meta"),
-    "eval_threads": ("at most 1,024", "eval", "--checkpoint", "x", "--threads", str(2**31)),
-    "eval_k": ("at most 500", "eval", "--checkpoint", "x", "-k", "5000"),
+    "eval_threads": ("at most 1,024", "eval", *EVAL, "--threads", str(2**31)),
+    "eval_k": ("at most 500", "eval", *EVAL, "-k", "5000"),
     "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
+    "plan_epochs": ("cannot plan --epochs 3", "train", "--plan", "--epochs", "3"),
+    "gpu_without_plan": ("are for --plan", "train", "--gpu", "h100"),
+    "search_and_quiz": ("--search takes no --quiz", "eval", *EVAL, "--search", "x", "--quiz"),
+    "overwrite_alone": ("--overwrite is for --save", "eval", *EVAL, "--overwrite"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
-for name, (says, module, *arguments) in TOO_LARGE.items():
+for name, (says, module, *arguments) in IMPOSSIBLE.items():
     row = of_main(module, *arguments)
     row.__name__, row.__module__ = f"an_option_that_cannot_be_{name}", __name__
     attack(says=says)(row)
+
+
+@attack(says="bench.json exists, and miniclip did not write it")
+def measurements_over_a_file_of_the_user(folder):
+    (folder / "bench.json").write_text("mine")
+    bench.main(["--device", "cpu", "--sizes", "8", "--dim", "8", "--out", "."])
 
 
 def plan():

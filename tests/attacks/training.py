@@ -265,12 +265,12 @@ def without(key):
     return lambda state: {k: v for k, v in state.items() if k != key}
 
 
-def moments(change):
+def moments(change, name="exp_avg"):
     """A change of every moment of the optimizer."""
 
     def of(optimizer):
         for own in optimizer["state"].values():
-            own["exp_avg"] = change(own["exp_avg"])
+            own[name] = change(own[name])
         return optimizer
 
     return of
@@ -302,12 +302,47 @@ edited_by_hand(
         "no_groups": dict(optimizer=without("param_groups")),
         "moments_of_another_shape": dict(optimizer=moments(lambda x: x.flatten()[:1])),
         "moments_not_finite": dict(optimizer=moments(lambda x: x / 0)),
+        "negative_second_moments": dict(optimizer=moments(lambda x: -x - 1, "exp_avg_sq")),
+        "moments_of_later_steps": dict(optimizer=moments(lambda x: x + 9, "step")),
+        "more_steps_than_the_run_has": dict(step=1000),
+        "more_skipped_steps_than_steps": dict(skipped_steps=5),
+        "seed_missing": dict(options=without("seed")),
         "maximizing": dict(optimizer=setting(maximize=True)),
         "weights_missing": dict(model=without("logit_scale")),
         "weights_of_another_shape": dict(model=lambda m: m | {"logit_scale": torch.zeros(3)}),
         "scaler_of_text": dict(scaler="x", options=lambda o: o | {"precision": "fp16"}),
     }
 )
+
+
+@attack(says="was started with --unique-names True, not with False")
+def a_switch_that_is_turned_off_on_resumption(folder):
+    at_loss(1, signal.SIGTERM)
+    run("--unique-names", steps=9)
+    resume("--no-unique-names")
+
+
+@attack(says="was started with --data pairs.csv")
+def the_embedded_pairs_for_a_run_on_others(folder):
+    resume("--data", "emoji")
+
+
+@attack(code=130, says="stopped by SIGINT at step 2, saved")
+def ctrl_c_in_the_last_step(folder):
+    at_loss(2, signal.SIGINT)
+    return run()
+
+
+@attack(says="the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK")
+def a_rank_that_another_tool_left_in_the_environment(folder):
+    os.environ["LOCAL_RANK"] = "0"
+    run()
+
+
+@attack(says="whole numbers, as torchrun sets")
+def a_count_of_restarts_that_is_no_number(folder):
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = "x"
+    run()
 
 
 # --- evaluation

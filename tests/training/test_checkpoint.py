@@ -136,7 +136,7 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
 def resumed(tmp_path, **given):
     """The options of a run that was started with lr 0.5, seed 3, --half-moments, without --epochs."""
     saved = dict(lr=0.5, seed=3, half_moments=True, epochs=None, compile=False)
-    args = dict.fromkeys(saved | dict(objective=None)) | dict(half_moments=False) | given
+    args = dict.fromkeys(saved | dict(objective=None)) | given
     args = SimpleNamespace(out=tmp_path, workers=2, **args)
     checkpoint.resume_options(args, dict(options=saved))
     return args

@@ -9,6 +9,7 @@ from itertools import cycle, zip_longest
 import numpy as np
 from matplotlib.figure import Figure
 
+from miniclip.data.dataset import printable
 from miniclip.evaluation.human_comparison import COLUMNS, TABLE_2
 
 BLUE, GREY, RED, GREEN, BLACK = "#1f4e79", "#8a8a8a", "#b5442e", "#2a7d4f", "#222222"
@@ -43,7 +44,9 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_ro
     axes = figure.subplots(rows, width, squeeze=False, subplot_kw=EMPTY).reshape(-1, columns)
     for row, query, results, answer in zip_longest(axes, queries, found, answers or ()):
         # in_layout=False: a long title would widen its column
-        row[0].set_title(f"“{query}”", loc="left", fontsize=9, parse_math=False, in_layout=False)
+        row[0].set_title(
+            f"“{printable(query, 200)}”", loc="left", fontsize=9, parse_math=False, in_layout=False
+        )
         for axis, (index, cosine) in zip(row, results):
             axis.imshow(gallery.pairs.image(index))
             axis.set_xlabel(f"{cosine:.2f}", fontsize=7, labelpad=1)
