@@ -6,14 +6,18 @@ larger than what is stored of them. A file that says that miniclip wrote it is a
 CRC-32s in it, so that a changed bit is noticed.
 """
 
+import io
 import math
-import mmap
+import os
+import pickletools
 import zipfile
-from contextlib import closing
 
 import torch
 
 from miniclip.common import UserError
+
+PICKLE_BYTES = 64 << 20  # of one; that of a checkpoint with the released vocabulary has 1 MB
+WORK = 10**8  # items that are taken from the stack of a pickle
 
 
 def read(path):
@@ -22,28 +26,88 @@ def read(path):
     Raises UserError for what takes more memory than the file, or has changed since miniclip wrote it,
     and any error of torch.load.
     """
-    with open(path, "rb") as file, closing(mmap.mmap(file.fileno(), 0, access=1)) as data:
-        entries = zipfile.ZipFile(file) if data[:2] == b"PK" else None
-        found = entries.infolist() if entries else ()
-        # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
-        if any(entry.compress_type or entry.external_attr & 0x10 for entry in found):
-            raise UserError("it is compressed, or has folders, and torch.save writes neither")
-        pickles = [entries.read(e) for e in found if e.filename.endswith(".pkl")] or [data]
-        if any(pickled.find(b"bytearray\n") >= 0 for pickled in pickles):
-            raise UserError(
-                "it holds more than tensors (bytearray)"
-            )  # bytearray(10**12) is allowed
+    with open(path, "rb") as file:
+        start, entries = file.read(2), None
+        if start == b"PK":
+            entries = zipfile.ZipFile(file)
+            check_entries(entries)
+        elif start == b"\x80\x02":  # older than torch 1.6: five pickles, then the numbers
+            pickles = io.BytesIO(start + file.read(PICKLE_BYTES))
+            for _ in range(5):
+                check_pickle(pickles)
+        else:
+            raise UserError("it is no file of torch.save")
         content = torch.load(path, map_location="cpu", weights_only=True)
-        check_tensors(content, len(data))
-        if isinstance(content, dict) and "miniclip" in (content.get("format"), *content):
-            if entries is None or entries.testzip():
+        check_tensors(content, os.path.getsize(path))
+        if isinstance(content, dict) and is_ours(content):
+            if entries is None:
+                raise UserError("it is in a format without checksums, which miniclip does not write")
+            if entries.testzip():
                 raise UserError("bytes of it have changed since it was written")
     return content
 
 
+def is_ours(content):
+    """Whether a file says that miniclip wrote it. content: its dict, or its notes."""
+    return (
+        content.get("format") == "miniclip"
+        or content.get("writer") == "miniclip"
+        or isinstance(content.get("miniclip"), str)
+    )
+
+
+def check_entries(entries):
+    """Raise UserError for a ZipFile that torch.save did not write, or whose pickles ask for more
+    memory or time than they have bytes."""
+    found = entries.infolist()
+    # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
+    if any(entry.compress_type or entry.external_attr & 0x10 for entry in found):
+        raise UserError("it is compressed, or has folders, and torch.save writes neither")
+    check_pickles(entries)
+
+
+def check_pickles(entries):
+    """Check the pickles of a ZipFile, and that no name is in it twice."""
+    names = entries.namelist()
+    if len(set(names)) < len(names):
+        raise UserError("it holds two entries of one name")
+    for entry in entries.infolist():
+        if entry.filename.endswith(".pkl"):
+            if entry.file_size > PICKLE_BYTES:
+                raise UserError(f"its {entry.filename} has {entry.file_size:,} bytes")
+            check_pickle(entries.read(entry))
+
+
+def check_pickle(pickled):
+    """Raise UserError for a pickle, bytes or a file, in which tuples hold others again and again.
+
+    The hash of a tuple visits all that is in it, however often, and so would run for ever. The stack
+    of the pickle is followed here with the number of items in place of each object, 0 for a mark.
+    """
+    stack, memo, work = [], {}, 0
+    for op, value, _ in pickletools.genops(pickled):
+        if op.name == "GLOBAL" and value.endswith(" bytearray"):  # bytearray(10**12) is allowed
+            raise UserError("it holds more than tensors (bytearray)")
+        if "PUT" in op.name:
+            memo[value] = stack[-1]
+            continue
+        items, taken = 0, op.stack_before
+        if pickletools.markobject in taken:
+            while size := stack.pop():
+                items += size
+            taken = taken[: taken.index(pickletools.markobject)]
+        for _ in taken:
+            items += stack.pop()
+        work += items
+        if work > WORK:
+            raise UserError("it holds tuples inside each other without end")
+        size = memo[value] if "GET" in op.name else items + 1 if "TUPLE" in op.name else 1
+        stack += [0 if op.name == "MARK" else size] * len(op.stack_after)
+
+
 def check_tensors(content, file_size):
     """Raise UserError unless all tensors in dicts, lists and tuples inside each other are plain ones,
-    of no more bytes than are stored of each, and than the file has."""
+    of no more bytes than are stored of each, and than twice the file has."""
     todo, seen, total = [content], set(), 0
     while todo:
         x = todo.pop()
@@ -59,5 +123,5 @@ def check_tensors(content, file_size):
                     "or not as real numbers one after another"
                 )
             total += size
-    if total > file_size:
+    if total > 2 * file_size:  # a second name for each is not unusual
         raise UserError(f"its tensors have {total:,} bytes, and the file {file_size:,}")

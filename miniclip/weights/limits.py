@@ -23,6 +23,7 @@ LARGEST = {
     "context_length": 1 << 14,  # positions of a text, or of a picture
 }
 MODULES = 10_000  # of a TorchScript archive; RN50x64 has about 600
+LONGEST_NAME = 1000  # characters, of a module in an archive
 SOURCE_BYTES = 64 << 20  # of its compressed text, beyond the archive's size
 JSON_BYTES = 32 << 20
 # what a value of another kind than expected raises, somewhere
