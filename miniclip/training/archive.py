@@ -9,6 +9,7 @@ CRC-32s in it, so that a changed bit is noticed.
 import io
 import math
 import os
+import pickle
 import pickletools
 import zipfile
 
@@ -16,6 +17,7 @@ import torch
 
 from miniclip.common import UserError
 
+MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # begins the files that are not zip archives
 PICKLE_BYTES = 64 << 20  # of one; that of a checkpoint with the released vocabulary has 1 MB
 WORK = 10**8  # items that are taken from the stack of a pickle
 
@@ -27,11 +29,11 @@ def read(path):
     and any error of torch.load.
     """
     with open(path, "rb") as file:
-        start, entries = file.read(2), None
-        if start == b"PK":
+        start, entries = file.read(len(MAGIC)), None
+        if start[:2] == b"PK":
             entries = zipfile.ZipFile(file)
             check_entries(entries)
-        elif start == b"\x80\x02":  # older than torch 1.6: five pickles, then the numbers
+        elif start == MAGIC:  # older than torch 1.6: five pickles, then the numbers
             pickles = io.BytesIO(start + file.read(PICKLE_BYTES))
             for _ in range(5):
                 check_pickle(pickles)
@@ -41,7 +43,9 @@ def read(path):
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
             if entries is None:
-                raise UserError("it is in a format without checksums, which miniclip does not write")
+                raise UserError(
+                    "it is in a format without checksums, which miniclip does not write"
+                )
             if entries.testzip():
                 raise UserError("bytes of it have changed since it was written")
     return content

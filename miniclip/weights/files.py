@@ -49,7 +49,7 @@ def read(path):
     """Read a weights file, or all that an index names, onto the CPU: path -> dict with
 
     format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what it holds,
-    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {}; 
+    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {};
     activation: that of its methods (TorchScript), or None. Raises UserError in one sentence for what cannot be
     read.
     """
@@ -114,7 +114,9 @@ def by_miniclip(path):
     if file["format"] == "torch":
         notes = content if isinstance(content, dict) else {}
     if archive.is_ours(notes) and "optimizer" in notes:
-        raise UserError(f"{path} is the checkpoint of a run, with its optimizer; choose another name")
+        raise UserError(
+            f"{path} is the checkpoint of a run, with its optimizer; choose another name"
+        )
     return archive.is_ours(notes)
 
 

@@ -59,18 +59,19 @@ def read(path, entries):
 
 
 def _activation(code, constants, resnet):
-    """ "gelu" or "quickgelu", as the source of an archive calls it. UserError for anything else.
+    """ "gelu" or "quickgelu", which the source of an archive calls, or None where it calls neither.
+    UserError for any other.
 
     constants: the bytes of the numbers that the source calls CONSTANTS.c0, CONSTANTS.c1, ...
     """
     quick = "1.702" in code or not QUICK.isdisjoint(constants)
     calls = set(re.findall(r"torch\.(gelu|sigmoid|silu|erf|tanh|relu)_?\(", code))
     calls -= {"relu"} if resnet else set()
-    if calls == {"sigmoid"} and quick:
-        return "quickgelu"
     if calls == {"gelu"} and 'approximate="tanh"' not in code:
         return "gelu"
-    raise UserError("its methods use neither GELU nor QuickGELU alone as the activation")
+    if calls and not (quick and calls in ({"sigmoid"}, {"silu"})):
+        raise UserError("its methods use neither GELU nor QuickGELU alone as the activation")
+    return "quickgelu" if calls else None
 
 
 class _Module:

@@ -18,7 +18,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
-from miniclip.training import checkpoint
+from miniclip.training import archive, checkpoint
 from miniclip.weights import save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.release import main as release
@@ -86,7 +86,7 @@ CHECKPOINTS = {
     "pictures_of_1600000_pixels": (config(image_size=1_600_000), "image_size is 1600000"),
     "a_width_in_words": (config(vision_width="wide"), "vision_width is a str"),
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
-    "an_activation_of_2_to_the_60": (config(activation=doubled()), "activation is a tuple"),
+    "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
     "an_unknown_number": (config(depth=3), "describes no model"),
     "a_config_without_widths": (lambda s: s["config"].clear(), "describes no model"),
     "a_config_that_is_a_list": (lambda s: s.update(config=[1]), "'config' is a list"),
@@ -131,7 +131,7 @@ def a_tokenizer_longer_than_the_context(folder):
 @attack(says="c.pt .*bytearray")
 def a_pickle_that_asks_for_an_array_of_a_terabyte(folder):
     text = pickle.dumps([bytearray(b"x")], 2).replace(b"c_codecs\nencode\n", b"c__builtin__\nint\n")
-    (folder / "c.pt").write_bytes(text)
+    (folder / "c.pt").write_bytes(archive.MAGIC + text)
     miniclip.load("c.pt")
 
 

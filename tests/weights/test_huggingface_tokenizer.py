@@ -10,7 +10,8 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError
 from miniclip.data.emoji.dataset import read_keywords, read_table
-from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
+from miniclip.weights.huggingface_tokenizer import read_tokenizer
+from tests.weights.models import write_tokenizer
 
 transformers = pytest.importorskip("transformers")
 TEXTS = ["a red heart", "a red cup", "two red cups, it's 12 o'clock", "été à la plage"] * 9
