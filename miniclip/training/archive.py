@@ -7,6 +7,7 @@ CRC-32s in it, so that a changed bit is noticed.
 """
 
 import io
+import itertools
 import math
 import os
 import pickle
@@ -32,22 +33,21 @@ def read(path):
         start, entries = file.read(len(MAGIC)), None
         if start[:2] == b"PK":
             entries = zipfile.ZipFile(file)
-            check_entries(entries)
+            found, names = entries.infolist(), set(entries.namelist())
+            # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
+            odd = any(entry.compress_type or entry.external_attr & 0x10 for entry in found)
+            if odd or len(names) < len(found):
+                raise UserError("it is compressed, has folders, or has two entries of one name")
+            check_pickles([entries.read(name) for name in names if name.endswith(".pkl")])
         elif start == MAGIC:  # older than torch 1.6: five pickles, then the numbers
-            pickles = io.BytesIO(start + file.read(PICKLE_BYTES))
-            for _ in range(5):
-                check_pickle(pickles)
+            check_pickles([io.BytesIO(start + file.read(PICKLE_BYTES))] * 5)
         else:
             raise UserError("it is no file of torch.save")
         content = torch.load(path, map_location="cpu", weights_only=True)
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
-            if entries is None:
-                raise UserError(
-                    "it is in a format without checksums, which miniclip does not write"
-                )
-            if entries.testzip():
-                raise UserError("bytes of it have changed since it was written")
+            if entries is None or entries.testzip():
+                raise UserError("bytes of it have changed, or torch has saved it in its old format")
     return content
 
 
@@ -60,53 +60,31 @@ def is_ours(content):
     )
 
 
-def check_entries(entries):
-    """Raise UserError for a ZipFile that torch.save did not write, or whose pickles ask for more
-    memory or time than they have bytes."""
-    found = entries.infolist()
-    # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
-    if any(entry.compress_type or entry.external_attr & 0x10 for entry in found):
-        raise UserError("it is compressed, or has folders, and torch.save writes neither")
-    check_pickles(entries)
-
-
-def check_pickles(entries):
-    """Check the pickles of a ZipFile, and that no name is in it twice."""
-    names = entries.namelist()
-    if len(set(names)) < len(names):
-        raise UserError("it holds two entries of one name")
-    for entry in entries.infolist():
-        if entry.filename.endswith(".pkl"):
-            if entry.file_size > PICKLE_BYTES:
-                raise UserError(f"its {entry.filename} has {entry.file_size:,} bytes")
-            check_pickle(entries.read(entry))
-
-
-def check_pickle(pickled):
-    """Raise UserError for a pickle, bytes or a file, in which tuples hold others again and again.
+def check_pickles(pickles):
+    """Raise UserError for pickles, bytes or files, in which tuples hold others again and again.
 
     The hash of a tuple visits all that is in it, however often, and so would run for ever. The stack
-    of the pickle is followed here with the number of items in place of each object, 0 for a mark.
+    of a pickle is followed here with the number of items in place of each object.
     """
-    stack, memo, work = [], {}, 0
-    for op, value, _ in pickletools.genops(pickled):
+    stack, marks, memo, work = [], [], {}, 0
+    for op, value, _ in itertools.chain.from_iterable(map(pickletools.genops, pickles)):
         if op.name == "GLOBAL" and value.endswith(" bytearray"):  # bytearray(10**12) is allowed
             raise UserError("it holds more than tensors (bytearray)")
         if "PUT" in op.name:
             memo[value] = stack[-1]
-            continue
-        items, taken = 0, op.stack_before
-        if pickletools.markobject in taken:
-            while size := stack.pop():
-                items += size
-            taken = taken[: taken.index(pickletools.markobject)]
-        for _ in taken:
-            items += stack.pop()
+        below = len(stack) - len(op.stack_before)
+        if pickletools.markobject in op.stack_before:
+            below = marks.pop() - op.stack_before.index(pickletools.markobject)
+        items = sum(stack[below:])
         work += items
         if work > WORK:
             raise UserError("it holds tuples inside each other without end")
-        size = memo[value] if "GET" in op.name else items + 1 if "TUPLE" in op.name else 1
-        stack += [0 if op.name == "MARK" else size] * len(op.stack_after)
+        del stack[below:]
+        if op.name == "MARK":
+            marks.append(len(stack))
+        elif op.stack_after:
+            is_tuple = "TUPLE" in op.name
+            stack.append(memo[value] if "GET" in op.name else 1 + items * is_tuple)
 
 
 def check_tensors(content, file_size):

@@ -58,8 +58,7 @@ def read(path):
     if not os.path.isfile(path):
         raise UserError(f"there is no weights file at {path}")
     if str(path).endswith(INDEX):
-        content = _read_shards(Path(path))
-        return {"format": "shards", "content": content, "notes": {}, "activation": None}
+        return dict(format="shards", content=_read_shards(Path(path)), notes={}, activation=None)
     path, notes, activation = Path(path), {}, None
     try:
         with open(path, "rb") as file:
@@ -110,14 +109,13 @@ def by_miniclip(path):
         file = read(path)
     except UserError:
         return False
-    content, notes = file["content"], file["notes"]
-    if file["format"] == "torch":
-        notes = content if isinstance(content, dict) else {}
-    if archive.is_ours(notes) and "optimizer" in notes:
+    notes = file["content"] if file["format"] == "torch" else file["notes"]
+    ours = isinstance(notes, dict) and archive.is_ours(notes)
+    if ours and "optimizer" in notes:
         raise UserError(
             f"{path} is the checkpoint of a run, with its optimizer; choose another name"
         )
-    return archive.is_ours(notes)
+    return ours
 
 
 def _reason(error):

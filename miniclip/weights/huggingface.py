@@ -22,6 +22,7 @@ import torch
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, replacing
 from miniclip.data.transforms import MEAN, STD
+from miniclip.model.clip import LARGEST, whole_number
 from miniclip.weights import files
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
@@ -33,7 +34,7 @@ from miniclip.weights.architecture import (
     to_write,
 )
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
-from miniclip.weights.limits import LARGEST, WRONG, read_json, whole_number
+from miniclip.weights.limits import WRONG, read_json
 
 # whole names first, then parts of the others
 NAMES = {

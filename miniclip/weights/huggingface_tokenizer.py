@@ -78,10 +78,9 @@ def tokenizer_files(tokenizer, context_length):
 def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
     model = whole["model"]
-    if model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
-        raise ValueError("its model is no byte-pair encoding with word ends")
-    if any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges")):
-        raise ValueError("its model merges in another way")
+    odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
+    if odd or model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
+        raise ValueError("its model is no byte-pair encoding with word ends alone")
     normalizers = _steps(whole, "normalizer")
     known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
     if not known or _steps(whole, "pre_tokenizer") not in SPLITS:
@@ -89,9 +88,7 @@ def _from_tokenizer_json(whole):
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
     vocabulary, ends = model["vocab"] | added, whole.get("post_processor") or {}
     for key, name in (("cls", START), ("sep", END)):
-        token = [name, vocabulary[name]]
-        template = ends.get("special_tokens", {}).get(name, {"ids": token[1:]})
-        if ends.get(key, token) != token or template["ids"] != token[1:]:
+        if key in ends and ends[key] != [name, vocabulary[name]]:
             raise ValueError(f"its rows do not have {name} at their ends")
     return vocabulary, model["merges"]
 

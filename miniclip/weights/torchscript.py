@@ -31,7 +31,7 @@ def read(path, entries):
     entries: the archive at `path` (a Path), a ZipFile. Raises UserError where the archive is larger
     than it looks, and almost anything where it is damaged.
     """
-    check_pickles(entries)
+    check_pickles([entries.read(e) for e in entries.infolist() if e.filename.endswith(".pkl")])
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
     if packed > SOURCE_BYTES:
         raise UserError(f"its entries have {packed:,} bytes more than the file")
@@ -40,7 +40,8 @@ def read(path, entries):
         for folder in ("code", "constants")
     )
     code = b"\n".join(code).decode("utf-8", "replace")
-    reader = torch._C.PyTorchFileReader(str(path))
+    entries.fp.seek(0)
+    reader = torch._C.PyTorchFileReader(entries.fp)  # the path may be none in UTF-8
     unpickler = SimpleNamespace(Unpickler=_Unpickler)
     modules = [("", torch.serialization._load(reader, "cpu", unpickler))]
     # a tensor that is another kind of attribute is in no state_dict
