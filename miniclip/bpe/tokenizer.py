@@ -110,19 +110,17 @@ class Tokenizer:
         """The released vocabulary of 49,408 ids, from its merges file: that at `path`, or that in
         an installed open_clip_torch or CLIP package. UserError where there is none."""
         path = path or _find_merges_file()
-        try:
-            text = _read(path).decode()
-        except (OSError, EOFError, zlib.error, ValueError) as error:
-            raise UserError(f"{path} is no merges file: {error}") from None
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
         merges = []
-        for line in text.split("\n")[1 : RELEASED_MERGES + 1]:  # the first line is a version
-            left, _, right = line.partition(" ")
-            if left not in ids or right not in ids:
-                raise UserError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
-            merges.append((ids[left], ids[right]))
-            ids[left + right] = len(ids)
+        try:
+            # the first line is a version
+            for line in _read(path).decode().split("\n")[1 : RELEASED_MERGES + 1]:
+                left, _, right = line.partition(" ")
+                merges.append((ids[left], ids[right]))
+                ids[left + right] = len(ids)
+        except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
+            raise UserError(f"{path} is no merges file: {error}") from None
         tokenizer = cls(merges)
         if tokenizer.digest != "openai":
             raise UserError(

@@ -168,12 +168,12 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
     else:
         warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
     weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
-    dtype = str(weights["logit_scale"].dtype).removeprefix("torch.")
-    whole = _to_json(config, end) | {"torch_dtype": dtype}
-    pictures = _pictures(config["image_size"]) | KIND
+    dtype = {"torch_dtype": str(weights["logit_scale"].dtype).removeprefix("torch.")}
     written = {} if tokenizer is None else tokenizer_files(tokenizer, config["context_length"])
-    written["preprocessor_config.json"] = json.dumps(pictures, indent=2) + "\n"
-    written["config.json"] = json.dumps(whole, indent=2) + "\n"
+    written |= {
+        "preprocessor_config.json": json.dumps(_pictures(config["image_size"]) | KIND, indent=2),
+        "config.json": json.dumps(_to_json(config, end) | dtype, indent=2),
+    }
     for name in READ_BY_OTHERS:
         if name not in (WEIGHTS, *written) and (folder / name).exists():
             raise UserError(f"{folder} holds the {name} of another model; give an empty folder")

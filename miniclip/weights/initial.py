@@ -34,9 +34,10 @@ def initial_state(name, model=None, activation=None):
         if loaded.config["image_size"] != size:
             loaded, tokenizer, _ = load(name, activation=activation, image_size=size)
         loaded.config["name"] = model
-    if float(getattr(loaded, "logit_scale", 0)) > LARGEST_LOG:
+    scale = float(loaded.state_dict().get("logit_scale", 0))
+    if scale > LARGEST_LOG:
         raise UserError(
-            f"--init {name} has a logit_scale of {loaded.logit_scale:.4g}, the logarithm of the scale, "
-            f"which is at most {LARGEST_LOG:g}"
+            f"--init {name} has a logit_scale of {scale:.4g}; it is the logarithm of the scale, at most "
+            f"{LARGEST_LOG:g}"
         )
     return dict(model=loaded.state_dict(), config=loaded.config, tokenizer=tokenizer.state())
