@@ -108,7 +108,7 @@ class Tokenizer:
     @classmethod
     def openai(cls, path=None):
         """The released vocabulary of 49,408 ids, from its merges file: that at `path`, or that in
-        an installed open_clip_torch or CLIP package. UserError where there is none."""
+        an installed open_clip_torch or CLIP package. UserError where there is none, or another."""
         path = path or _find_merges_file()
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}

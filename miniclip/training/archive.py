@@ -2,8 +2,9 @@
 
 torch.load(weights_only=True) runs nothing that is in a file, but it takes the memory that the file asks
 for. So compressed entries are refused, which torch.save does not write, and so are tensors that are
-larger than what is stored of them. A file that says that miniclip wrote it is also compared with the
-CRC-32s in it, so that a changed bit is noticed.
+larger than what is stored of them, and tuples inside each other whose hash would take for ever. A file
+that says that miniclip wrote it is also compared with the CRC-32s in it, so that a changed bit is
+noticed.
 """
 
 import io

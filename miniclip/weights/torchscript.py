@@ -31,10 +31,10 @@ def read(path, entries):
     entries: the archive at `path` (a Path), a ZipFile. Raises UserError where the archive is larger
     than it looks, and almost anything where it is damaged.
     """
-    check_pickles([entries.read(e) for e in entries.infolist() if e.filename.endswith(".pkl")])
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
     if packed > SOURCE_BYTES:
         raise UserError(f"its entries have {packed:,} bytes more than the file")
+    check_pickles([entries.read(e) for e in entries.infolist() if e.filename.endswith(".pkl")])
     code, constants = (
         [entries.read(e) for e in entries.infolist() if e.filename.split("/")[1:2] == [folder]]
         for folder in ("code", "constants")
