@@ -102,8 +102,8 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
             f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.4g}; "
             "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
         )
-    if chunk is not None and chunk < 1:
-        raise ValueError(f"chunk must be at least 1 row, but is {chunk}")
+    if chunk is not None and not (isinstance(chunk, int) and chunk >= 1):
+        raise ValueError(f"chunk must be a whole number of rows, at least 1, but is {chunk}")
     for name, value, known in (
         ("precision", precision, ("auto", *PRECISIONS)),
         ("backend", backend, ("auto", "torch", "triton")),

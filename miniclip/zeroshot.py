@@ -66,7 +66,13 @@ def encode_tensors(model, batches):
 
 
 def encode_texts(model, tokenizer, texts, batch_size=512):
-    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU."""
+    """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
+
+    Raises UserError for a tokenizer of another vocabulary than model.config["tokenizer"] names.
+    """
+    trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
+    if trained and given and trained != given:
+        raise UserError("this tokenizer has another vocabulary than the model was trained on")
     starts = range(0, len(texts), batch_size)
     batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
     return _encode(model, model.encode_text, batches)
@@ -78,12 +84,12 @@ def classifier_weights(model, tokenizer, names, templates):
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
     alone. Raises ValueError for no names, no templates, or a template without its placeholder.
     """
-    if isinstance(names, str) or not list(names):
+    if isinstance(names, str) or not (names := list(names)):
         raise ValueError("names must be a non-empty list of class names")
-    if isinstance(templates, str) or not list(templates):
+    if isinstance(templates, str) or not (templates := list(templates)):
         raise ValueError('templates must be a non-empty list such as ["a photo of a {}."]')
     for template in templates:
-        if template.count("{}") != 1:
+        if not isinstance(template, str) or template.count("{}") != 1:
             raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")
     sentences = [template.replace("{}", name) for name in names for template in templates]
     features = encode_texts(model, tokenizer, sentences)

@@ -31,7 +31,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, replacing
+from miniclip.common import UserError, check_output, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -39,6 +39,7 @@ MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
 LONGEST_WORD = 127  # characters, of the words that training learns from
 LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
 MOST = 1 << 20  # entries
+LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
@@ -107,25 +108,25 @@ class Tokenizer:
     @classmethod
     def openai(cls, path=None):
         """The released vocabulary of 49,408 ids, from its merges file: that at `path`, or that in
-        an installed open_clip_torch or CLIP package. UserError where there is none."""
+        an installed open_clip_torch or CLIP package. UserError where there is none, or another."""
         path = path or _find_merges_file()
-        try:
-            data = Path(path).read_bytes()
-            text = (gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data).decode()
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise UserError(f"{path} is no merges file: {error}") from None
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
         merges = []
-        for line in text.split("\n")[1 : RELEASED_MERGES + 1]:  # the first line is a version
-            left, _, right = line.partition(" ")
-            if left not in ids or right not in ids:
-                raise UserError(f"{path} is no merges file: {line[:40]!r} joins unknown entries")
-            merges.append((ids[left], ids[right]))
-            ids[left + right] = len(ids)
-        if len(merges) < RELEASED_MERGES:
-            raise UserError(f"{path} is cut short: {len(merges):,} merges of {RELEASED_MERGES:,}")
-        return cls(merges)
+        try:
+            # the first line is a version
+            for line in _read(path).decode().split("\n")[1 : RELEASED_MERGES + 1]:
+                left, _, right = line.partition(" ")
+                merges.append((ids[left], ids[right]))
+                ids[left + right] = len(ids)
+        except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
+            raise UserError(f"{path} is no merges file: {error}") from None
+        tokenizer = cls(merges)
+        if tokenizer.digest != "openai":
+            raise UserError(
+                f"{path} holds {len(merges):,} merges, not the {RELEASED_MERGES:,} released"
+            )
+        return tokenizer
 
     def _symbols(self, piece):
         """Bytes -> ids before any merge; an END belongs to the byte before it."""
@@ -220,12 +221,16 @@ class Tokenizer:
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
         try:
-            return cls([map(int, pair) for pair in state["merges"]], state["context_length"])
+            if not all(type(i) is int for pair in state["merges"] for i in pair):
+                raise ValueError("its merges are not whole numbers")
+            return cls(state["merges"], state["context_length"])
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UserError(f"a damaged {FORMAT}: {error!r}") from None
 
-    def save(self, path):
-        """Write `state()` as JSON, atomically."""
+    def save(self, path, overwrite=False):
+        """Write `state()` as JSON, atomically. overwrite: replace a file that `save` did not write,
+        which raises UserError otherwise."""
+        check_output(path, lambda old: FORMAT.encode() in _read(old)[:100], overwrite)
         with replacing(path) as file:
             file.write((json.dumps(self.state()) + "\n").encode())
 
@@ -233,9 +238,17 @@ class Tokenizer:
     def load(cls, path):
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
         try:
-            return cls.from_state(json.loads(Path(path).read_text()))
+            return cls.from_state(json.loads(_read(path)))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path} holds no vocabulary: {error}") from None
+
+
+def _read(path):
+    """The bytes of a file, unpacked if gzip has packed it. One that is longer is cut short."""
+    with open(path, "rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        return (gzip.open(file) if packed else file).read(LARGEST_FILE)
 
 
 class _Cache(dict):

@@ -84,6 +84,21 @@ MODELS = {
     ),
 }
 
+# what a number of a config may be at most; no released model comes near
+LARGEST = {
+    "embed_dim": 1 << 14,
+    "image_size": 1 << 12,  # preprocess makes pictures of so many pixels a side
+    "vision_layers": 256,
+    "vision_width": 1 << 14,
+    "vision_heads": 1 << 10,
+    "vision_patch": 1 << 12,
+    "text_width": 1 << 14,
+    "text_layers": 256,
+    "text_heads": 1 << 10,
+    "vocab_size": 1 << 20,
+    "context_length": 1 << 14,  # positions of a text, or of a picture
+}
+
 
 class CLIP(TextTransformer):
     """Two towers, two projections, one temperature. Built from the numbers of a MODELS entry.
@@ -157,6 +172,23 @@ class CLIP(TextTransformer):
         return image, text, self.logit_scale.exp()
 
 
+def whole_number(value, name, largest):
+    """Raise ValueError unless the value is a whole number from 1 to `largest`."""
+    if type(value) is not int or not 0 < value <= largest:
+        found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
+        raise ValueError(f"{name} is {found}, not a whole number from 1 to {largest}")
+
+
+def check_numbers(config):
+    """Raise ValueError for a model's config, {name: value}, whose numbers are none or too large."""
+    for name, value in config.items():
+        for part in value if isinstance(value, (list, tuple)) else [value]:
+            if name in LARGEST and not (name == "vision_patch" and part is None):
+                whole_number(part, name, LARGEST[name])
+            elif not isinstance(part, (str, int, type(None))):
+                raise ValueError(f"{name} is a {type(part).__name__}")
+
+
 def named(name):
     """The numbers of the model called `name` in MODELS. UserError suggests the nearest name."""
     if name not in MODELS:
@@ -171,10 +203,12 @@ def create_model(name, vocab_size=49408, **overrides):
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
 
     Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
-    override that the config lacks.
+    override that the config lacks, or a number that no model can have.
     """
     numbers = named(name)
     known = (CLIP.__init__.__kwdefaults__.keys() | numbers.keys()) - {"name"}
     if unknown := overrides.keys() - known:
         raise ValueError(f"a model has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
-    return CLIP(**{**numbers, "name": name, "vocab_size": vocab_size, **overrides})
+    config = {**numbers, "name": name, "vocab_size": vocab_size, **overrides}
+    check_numbers(config)
+    return CLIP(**config)

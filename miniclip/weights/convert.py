@@ -25,9 +25,11 @@ from miniclip.weights.architecture import (
     config_beside,
     config_from_shapes,
     must_be_clip,
+    must_be_numbers,
     must_match,
     on_meta,
     released,
+    to_write,
     with_heads_of_released,
 )
 from miniclip.weights.limits import parse_json
@@ -72,8 +74,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
                 path, config_from_shapes(path, state)
             )
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
-        if file["format"] == "torchscript":
-            config["activation"] = "gelu" if "torch.gelu(" in file["code"] else "quickgelu"
+        config["activation"] = file["activation"] or config.get("activation")
     told = config.get("activation")
     if told and activation and told != activation:
         raise UserError(f"{path} was trained with {told}, and {activation=} was asked for")
@@ -83,8 +84,8 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
             "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
         )
     config["activation"] = told or activation
-    config["image_size"] = image_size or config["image_size"]
-    if image_size:
+    if image_size is not None:
+        config["image_size"] = image_size
         on_meta(path, config, len(state))
         state = _resized(path, config, state)
     model = build(path, config, state).to(device).eval()
@@ -110,10 +111,8 @@ def build(path, config, state):
     for name, x in state.items():
         if x.is_floating_point() != want[name].is_floating_point():
             raise UserError(f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}")
-        state[name] = x = x.to(want[name].dtype)
-        # a sum is NaN or infinite if a number is, and five times as fast as isfinite
-        if not x.sum().isfinite() and not x.isfinite().all():
-            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite")
+        state[name] = x.to(want[name].dtype)
+    must_be_numbers(path, state)
     model.to_empty(device="cpu").load_state_dict(state)
     return model
 
@@ -141,7 +140,7 @@ def save_openclip(model, path, any_tokenizer=False, overwrite=False):
             "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
         )
     check_output(path, files.by_miniclip, overwrite)
-    state = {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()}
+    state = to_write(path, model)
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     with replacing(path) as file:
         if Path(path).suffix == ".safetensors":
@@ -170,14 +169,14 @@ def from_checkpoint(path, content):
 def _state_dict(path, content):
     """{name: tensor} of OpenAI's and open_clip's formats."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content[
-            "state_dict"
-        ]  # open_clip's training checkpoints hold an optimizer as well
+        content = content["state_dict"]  # open_clip's runs keep an optimizer beside it
     if not checkpoint.are_weights(content):
         raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    # numbers that OpenAI's archives hold beside the weights
-    for name in ("input_resolution", "context_length", "vocab_size"):
+    if len(state) < len(content):
+        raise UserError(f"{path} holds tensors twice, with and without 'module.' in their names")
+    # numbers, and the causal mask, that archives hold beside the weights
+    for name in ("input_resolution", "context_length", "vocab_size", "attn_mask"):
         state.pop(name, None)
     return state
 
@@ -186,7 +185,8 @@ def _recorded_config(path, file, tensors):
     """The config that save_openclip wrote into the file, or None."""
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
-    return note and on_meta(path, parse_json(path, note), tensors).config
+    known = isinstance(note, str)
+    return on_meta(path, parse_json(path, note), tensors).config if known else None
 
 
 def _resized(path, config, state):

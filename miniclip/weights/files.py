@@ -42,40 +42,42 @@ def find(path):
     """
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(os.fspath(path), Path(path))
-    return next((path / name for name in IN_FOLDER if (path / name).is_file()), path)
+    return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)
 
 
 def read(path):
     """Read a weights file, or all that an index names, onto the CPU: path -> dict with
 
     format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what it holds,
-    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {}; code: the
-    source of its methods (TorchScript), or "". Raises UserError in one sentence for what cannot be
+    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {};
+    activation: that of its methods (TorchScript), or None. Raises UserError in one sentence for what cannot be
     read.
     """
-    if Path(path).is_dir():
+    if os.path.isdir(path):
         raise UserError(f"the folder {path} holds none of {', '.join(IN_FOLDER)}")
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise UserError(f"there is no weights file at {path}")
     if str(path).endswith(INDEX):
-        return {"format": "shards", "content": _read_shards(Path(path)), "notes": {}, "code": ""}
-    path, notes, code = Path(path), {}, ""
+        return dict(format="shards", content=_read_shards(Path(path)), notes={}, activation=None)
+    path, notes, activation = Path(path), {}, None
     try:
         with open(path, "rb") as file:
-            start = file.read(9)
-        if start[8:] == b"{":  # the length of a JSON header, then the header
+            start = file.read(23)
+        if start == b"version https://git-lfs":
+            raise UserError("it is a pointer of Git LFS; fetch the file itself with: git lfs pull")
+        if start[8:9] == b"{":  # the length of a JSON header, then the header
             kind = "safetensors"
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
                 notes = file.metadata() or {}
             archive.check_tensors(content, path.stat().st_size)
         elif zipfile.is_zipfile(path) and _is_torchscript(entries := zipfile.ZipFile(path)):
-            kind, (content, code) = "torchscript", torchscript.read(path, entries)
+            kind, (content, activation) = "torchscript", torchscript.read(path, entries)
         else:
             kind, content = "torch", archive.read(path)
     except Exception as error:  # these readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
-    return {"format": kind, "content": content, "notes": notes, "code": code}
+    return {"format": kind, "content": content, "notes": notes, "activation": activation}
 
 
 def _is_torchscript(entries):
@@ -99,11 +101,21 @@ def _read_shards(index):
 
 
 def by_miniclip(path):
-    """Whether miniclip wrote the weights in a file, by its first bytes; for check_output."""
-    with open(path, "rb") as file:
-        start = file.read(1 << 20)
-    pickled, header = b"X\x08\0\0\0miniclip", b'"miniclip"'  # a string of a pickle, or of JSON
-    return pickled in start or (start[8:9] == b"{" and header in start)
+    """Whether miniclip wrote the file of weights at `path`; for check_output.
+
+    Raises UserError for the checkpoint of a run, which could not go on without its optimizer.
+    """
+    try:
+        file = read(path)
+    except UserError:
+        return False
+    notes = file["content"] if file["format"] == "torch" else file["notes"]
+    ours = isinstance(notes, dict) and archive.is_ours(notes)
+    if ours and "optimizer" in notes:
+        raise UserError(
+            f"{path} is the checkpoint of a run, with its optimizer; choose another name"
+        )
+    return ours
 
 
 def _reason(error):

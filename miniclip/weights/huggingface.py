@@ -12,14 +12,17 @@ tokenizer the three are the same position, also when padded with end tokens. Oth
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
+import json
+import os
 import warnings
 from pathlib import Path
 
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, replacing, write_json
+from miniclip.common import UserError, check_output, replacing
 from miniclip.data.transforms import MEAN, STD
+from miniclip.model.clip import LARGEST, whole_number
 from miniclip.weights import files
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
@@ -28,9 +31,10 @@ from miniclip.weights.architecture import (
     must_match,
     on_meta,
     released,
+    to_write,
 )
-from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
-from miniclip.weights.limits import LARGEST, WRONG, read_json, whole_number
+from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
+from miniclip.weights.limits import WRONG, read_json
 
 # whole names first, then parts of the others
 NAMES = {
@@ -163,32 +167,29 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
         )
     else:
         warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
-    weights = {
-        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for name, tensor in to_theirs(model.state_dict()).items()
+    weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
+    dtype = {"torch_dtype": str(weights["logit_scale"].dtype).removeprefix("torch.")}
+    written = {} if tokenizer is None else tokenizer_files(tokenizer, config["context_length"])
+    written |= {
+        "preprocessor_config.json": json.dumps(_pictures(config["image_size"]) | KIND, indent=2),
+        "config.json": json.dumps(_to_json(config, end) | dtype, indent=2),
     }
-    dtype = str(weights["logit_scale"].dtype).removeprefix("torch.")
-    written = {
-        "config.json": _to_json(config, end) | {"torch_dtype": dtype},
-        "preprocessor_config.json": _pictures(config["image_size"]) | KIND,
-    }
-    ours = {WEIGHTS, *written}
-    if tokenizer is not None:
-        ours |= {"vocab.json", "merges.txt", "tokenizer_config.json"}
     for name in READ_BY_OTHERS:
-        if name not in ours and (folder / name).exists():
+        if name not in (WEIGHTS, *written) and (folder / name).exists():
             raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
     mine = (folder / WEIGHTS).is_file() and files.by_miniclip(folder / WEIGHTS)
-    for name in ours:
+    for name in (WEIGHTS, *written):
         check_output(folder / name, lambda path: mine, overwrite)
     from safetensors.torch import save
 
-    if tokenizer is not None:
-        write_tokenizer(tokenizer, folder, config["context_length"])
-    for name, content in written.items():
-        write_json(folder / name, content)
     with replacing(folder / WEIGHTS) as file:
         file.write(save(weights, metadata={"format": "pt", "writer": "miniclip"}))
+        file.flush()
+        # until all is written there is no config.json, so that nobody reads one of another model
+        Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
+    for name, content in written.items():
+        with replacing(folder / name) as file:
+            file.write(content.encode())
 
 
 def to_theirs(state):

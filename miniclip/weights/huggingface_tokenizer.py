@@ -12,12 +12,25 @@ import json
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
-from miniclip.common import UserError, replacing, write_json
+from miniclip.common import UserError
 from miniclip.weights.limits import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
-# what every tokenizer.json of CLIP splits words with, as JSON
-SPLIT = json.dumps(r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+")[1:-1]
+# what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
+SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+SPLITS = [
+    [
+        dict(type="Split", pattern={"Regex": pattern}, behavior="Removed", invert=True),
+        dict(type="ByteLevel", add_prefix_space=False),
+    ]
+    for pattern in (SPLIT, r"<\|startoftext\|>|<\|endoftext\|>|" + SPLIT)
+]
+LOWERCASE = {"type": "Lowercase"}
+NORMALIZERS = [
+    LOWERCASE,
+    {"type": "NFC"},
+    {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+]
 
 
 def read_tokenizer(folder, context_length):
@@ -46,31 +59,47 @@ def read_tokenizer(folder, context_length):
     return tokenizer
 
 
-def write_tokenizer(tokenizer, folder, context_length):
-    """Write the files that transformers' CLIPTokenizer reads into a folder (a Path)."""
+def tokenizer_files(tokenizer, context_length):
+    """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
     vocabulary = {name: i for i, name in enumerate(entries)}
     if len(vocabulary) < len(entries):  # such as "</w>" learned from text
         raise UserError("transformers' files write two entries of this vocabulary alike")
     merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
-    write_json(folder / "vocab.json", vocabulary)
-    with replacing(folder / "merges.txt") as file:
-        file.write(("#version: 0.2\n" + "".join(merges)).encode())
     special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
     kind = {"tokenizer_class": "CLIPTokenizer", "model_max_length": context_length}
-    write_json(folder / "tokenizer_config.json", special | kind)
+    return {
+        "vocab.json": json.dumps(vocabulary, indent=2) + "\n",
+        "merges.txt": "#version: 0.2\n" + "".join(merges),
+        "tokenizer_config.json": json.dumps(special | kind, indent=2) + "\n",
+    }
 
 
 def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
     model = whole["model"]
-    if model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
-        raise ValueError("its model is no byte-pair encoding with word ends")
-    splits, normalizes = (json.dumps(whole.get(key)) for key in ("pre_tokenizer", "normalizer"))
-    if SPLIT not in splits or '"Lowercase"' not in normalizes:
+    odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
+    if odd or model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
+        raise ValueError("its model is no byte-pair encoding with word ends alone")
+    normalizers = _steps(whole, "normalizer")
+    known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
+    if not known or _steps(whole, "pre_tokenizer") not in SPLITS:
         raise ValueError("it splits words or treats upper case in another way")
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
-    return model["vocab"] | added, model["merges"]
+    vocabulary, ends = model["vocab"] | added, whole.get("post_processor") or {}
+    for key, name in (("cls", START), ("sep", END)):
+        if key in ends and ends[key] != [name, vocabulary[name]]:
+            raise ValueError(f"its rows do not have {name} at their ends")
+    return vocabulary, model["merges"]
+
+
+def _steps(whole, part):
+    """The steps of a part of tokenizer.json, in a list, without what changes no ids."""
+    part, several = whole.get(part) or {}, part.replace("_", "") + "s"
+    return [
+        {key: value for key, value in step.items() if key not in ("trim_offsets", "use_regex")}
+        for step in part.get(several, [part])
+    ]
 
 
 def _entries(tokenizer):

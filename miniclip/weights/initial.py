@@ -7,6 +7,7 @@ Lesson: lessons/18_finetuning.md.
 """
 
 from miniclip.common import UserError
+from miniclip.loss import LARGEST_LOG
 from miniclip.model.clip import named
 from miniclip.weights.convert import load
 
@@ -33,4 +34,10 @@ def initial_state(name, model=None, activation=None):
         if loaded.config["image_size"] != size:
             loaded, tokenizer, _ = load(name, activation=activation, image_size=size)
         loaded.config["name"] = model
+    scale = float(loaded.state_dict().get("logit_scale", 0))
+    if scale > LARGEST_LOG:
+        raise UserError(
+            f"--init {name} has a logit_scale of {scale:.4g}; it is the logarithm of the scale, at most "
+            f"{LARGEST_LOG:g}"
+        )
     return dict(model=loaded.state_dict(), config=loaded.config, tokenizer=tokenizer.state())

@@ -8,32 +8,14 @@ of a vocabulary may be stands in bpe/tokenizer.py, on a lower floor.
 import json
 
 from miniclip.common import UserError
+from miniclip.model.clip import check_numbers
 
-LARGEST = {
-    "embed_dim": 1 << 14,
-    "image_size": 1 << 12,  # preprocess makes pictures of so many pixels a side
-    "vision_layers": 256,
-    "vision_width": 1 << 14,
-    "vision_heads": 1 << 10,
-    "vision_patch": 1 << 12,
-    "text_width": 1 << 14,
-    "text_layers": 256,
-    "text_heads": 1 << 10,
-    "vocab_size": 1 << 20,
-    "context_length": 1 << 14,  # positions of a text, or of a picture
-}
 MODULES = 10_000  # of a TorchScript archive; RN50x64 has about 600
+LONGEST_NAME = 1000  # characters, of a module in an archive
 SOURCE_BYTES = 64 << 20  # of its compressed text, beyond the archive's size
 JSON_BYTES = 32 << 20
 # what a value of another kind than expected raises, somewhere
 WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
-
-
-def whole_number(value, name, largest):
-    """Raise ValueError unless the value is a whole number from 1 to `largest`."""
-    if type(value) is not int or not 0 < value <= largest:
-        found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
-        raise ValueError(f"{name} is {found}, not a whole number from 1 to {largest}")
 
 
 def check_config(config, tensors):
@@ -41,12 +23,7 @@ def check_config(config, tensors):
 
     tensors: how many there are for the model. Names are not checked, the model's class does that.
     """
-    for name, value in config.items():
-        for part in value if isinstance(value, list) else [value]:
-            if name in LARGEST and not (name == "vision_patch" and part is None):
-                whole_number(part, name, LARGEST[name])
-            elif not isinstance(part, (str, int, type(None))):
-                raise ValueError(f"{name} is a {type(part).__name__}")
+    check_numbers(config)
     layers = config["vision_layers"]
     if config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers) > tensors:
         raise ValueError(f"it has more layers than its {tensors} tensors are for")

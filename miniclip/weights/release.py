@@ -33,10 +33,15 @@ def release(run, path, overwrite=False):
     card = {name: facts[name] for name in FACTS if name in facts}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
-    if not all(x.isfinite().all() for x in weights.values()):
+    held = (x.isfinite().all() and x.any() == state["model"][k].any() for k, x in weights.items())
+    if not (weights and all(held)):
         raise UserError(f"{run} has weights that 16 bits cannot hold")
     kept = {name: state[name] for name in kept if name in state}
-    checkpoint.save(path, kept | dict(model=weights, card=card))
+    try:
+        json.dumps(card, indent=2)
+        checkpoint.save(path, kept | dict(model=weights, card=card))
+    except RecursionError:
+        raise UserError(f"{results} holds lists inside each other without end") from None
     return card
 
 

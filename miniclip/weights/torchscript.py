@@ -3,7 +3,7 @@
 Such an archive holds a pickle of its modules, an entry for each tensor, and the source of the methods.
 torch.jit.load compiles that source, and its parser crashes where text is nested deeply; it also runs a
 __setstate__. Here a module becomes an empty object with the module's attributes, whatever its class,
-and the source is text to search in.
+and the source is text in which the activation is looked for.
 Left out: running the methods.
 """
 
@@ -15,22 +15,33 @@ from types import SimpleNamespace
 import torch
 
 from miniclip.common import UserError
-from miniclip.training.archive import check_tensors
-from miniclip.weights.limits import MODULES, SOURCE_BYTES
+from miniclip.training.archive import check_pickles, check_tensors
+from miniclip.weights.limits import LONGEST_NAME, MODULES, SOURCE_BYTES
+
+# QuickGELU's 1.702 as an archive stores a constant
+QUICK = {
+    torch.tensor([1.702], dtype=dtype).view(torch.uint8).numpy().tobytes()
+    for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+}
 
 
 def read(path, entries):
-    """({name: tensor} as the archive's state_dict has them, the source of its methods).
+    """({name: tensor} as the archive's state_dict has them, the activation of its blocks).
 
     entries: the archive at `path` (a Path), a ZipFile. Raises UserError where the archive is larger
     than it looks, and almost anything where it is damaged.
     """
-    sources = [entry for entry in entries.infolist() if entry.filename.endswith(".py")]
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
     if packed > SOURCE_BYTES:
         raise UserError(f"its entries have {packed:,} bytes more than the file")
-    code = "\n".join(entries.read(source).decode("utf-8", "replace") for source in sources)
-    reader = torch._C.PyTorchFileReader(str(path))
+    check_pickles([entries.read(e) for e in entries.infolist() if e.filename.endswith(".pkl")])
+    code, constants = (
+        [entries.read(e) for e in entries.infolist() if e.filename.split("/")[1:2] == [folder]]
+        for folder in ("code", "constants")
+    )
+    code = b"\n".join(code).decode("utf-8", "replace")
+    entries.fp.seek(0)
+    reader = torch._C.PyTorchFileReader(entries.fp)  # the path may be none in UTF-8
     unpickler = SimpleNamespace(Unpickler=_Unpickler)
     modules = [("", torch.serialization._load(reader, "cpu", unpickler))]
     # a tensor that is another kind of attribute is in no state_dict
@@ -42,10 +53,26 @@ def read(path, entries):
                 modules.append((f"{prefix}{name}.", value))
             elif isinstance(value, torch.Tensor) and name in registered:
                 state[prefix + name] = value
-        if len(modules) > MODULES:
-            raise UserError(f"it has more than {MODULES:,} modules")
+        if len(modules) > MODULES or len(prefix) > LONGEST_NAME:
+            raise UserError(f"it has more than {MODULES:,} modules, or modules in each other")
     check_tensors(state, path.stat().st_size)
-    return state, code
+    return state, _activation(code, constants, any("layer1." in name for name in state))
+
+
+def _activation(code, constants, resnet):
+    """ "gelu" or "quickgelu", which the source of an archive calls, or None where it calls neither.
+    UserError for any other.
+
+    constants: the bytes of the numbers that the source calls CONSTANTS.c0, CONSTANTS.c1, ...
+    """
+    quick = "1.702" in code or not QUICK.isdisjoint(constants)
+    calls = set(re.findall(r"torch\.(gelu|sigmoid|silu|erf|tanh|relu)_?\(", code))
+    calls -= {"relu"} if resnet else set()
+    if calls == {"gelu"} and 'approximate="tanh"' not in code:
+        return "gelu"
+    if calls and not (quick and calls in ({"sigmoid"}, {"silu"})):
+        raise UserError("its methods use neither GELU nor QuickGELU alone as the activation")
+    return "quickgelu" if calls else None
 
 
 class _Module:

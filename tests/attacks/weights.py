@@ -1,5 +1,6 @@
 """Attacks on weights: files that ask for more than they hold, damaged and hand-edited ones, outputs."""
 
+import gzip
 import json
 import os
 import pickle
@@ -15,13 +16,16 @@ import miniclip
 import train
 from miniclip import loss
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError
+from miniclip.common import UserError, replacing
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
-from miniclip.training import checkpoint
-from miniclip.weights import save_huggingface, save_openclip
+from miniclip.training import archive, checkpoint
+from miniclip.weights import files, huggingface, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
+from miniclip.weights.initial import initial_state
 from miniclip.weights.release import main as release
+from miniclip.weights.release import release as release_run
+from miniclip.zeroshot import classifier_weights
 from tests.attacks import attack
 from tests.weights.models import our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
@@ -58,6 +62,17 @@ def doubled(levels=60):
     return found
 
 
+def table(cases, do, name="{}", says="{}", mb=500):
+    """A row for each of {name: (arguments of do, what must be said)}."""
+    for case, (*arguments, said) in cases.items():
+
+        def row(folder, arguments=arguments):
+            do(*arguments)
+
+        row.__name__ = name.format(case)
+        attack(says=says.format(said), mb=mb)(row)
+
+
 def config(**numbers):
     return lambda state: state["config"].update(numbers)
 
@@ -86,7 +101,7 @@ CHECKPOINTS = {
     "pictures_of_1600000_pixels": (config(image_size=1_600_000), "image_size is 1600000"),
     "a_width_in_words": (config(vision_width="wide"), "vision_width is a str"),
     "a_depth_of_a_half": (config(text_layers=0.5), "text_layers is 0.5"),
-    "an_activation_of_2_to_the_60": (config(activation=doubled()), "activation is a tuple"),
+    "an_activation_of_2_to_the_60": (config(activation=doubled()), "tuples inside each other"),
     "an_unknown_number": (config(depth=3), "describes no model"),
     "a_config_without_widths": (lambda s: s["config"].clear(), "describes no model"),
     "a_config_that_is_a_list": (lambda s: s.update(config=[1]), "'config' is a list"),
@@ -103,16 +118,22 @@ CHECKPOINTS = {
     "whole_weights": (weight(torch.zeros(520, 32, dtype=torch.int64)), "type torch.int64"),
     "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
+    "halves_as_merges": (merges([[324.9, 1]]), "not whole numbers"),
+    "a_note_that_is_a_tensor": (
+        lambda s: s.update(format="", miniclip=torch.ones(3)),
+        "no weights",
+    ),
+    "a_name_of_two_lines": (weight(torch.ones(1), "evil\nname"), "evil.nname has shape"),
     "an_infinite_weight": (weight(torch.tensor(torch.inf), "logit_scale"), "NaN or infinite"),
 }
-for name, (change, says) in CHECKPOINTS.items():
 
-    def row(folder, change=change):
-        edited(change)
-        miniclip.load("c.pt")
 
-    row.__name__ = name
-    attack(says=f"^error: c.pt[^\n]*{says}")(row)
+def load_edited(change):
+    edited(change)
+    miniclip.load("c.pt")
+
+
+table(CHECKPOINTS, load_edited, says="^error: c.pt[^\n]*{}")
 
 
 @attack(code=0)
@@ -131,7 +152,7 @@ def a_tokenizer_longer_than_the_context(folder):
 @attack(says="c.pt .*bytearray")
 def a_pickle_that_asks_for_an_array_of_a_terabyte(folder):
     text = pickle.dumps([bytearray(b"x")], 2).replace(b"c_codecs\nencode\n", b"c__builtin__\nint\n")
-    (folder / "c.pt").write_bytes(text)
+    (folder / "c.pt").write_bytes(archive.MAGIC + text)
     miniclip.load("c.pt")
 
 
@@ -151,31 +172,88 @@ def a_block_numbered_99999999(folder):
     miniclip.load("w.pt")
 
 
-def archive_with(source):
-    """w.pt, an archive in OpenAI's format of a tiny model, to the source of which `source` is added."""
+def archive_with(change):
+    """w.pt, an archive in OpenAI's format of a tiny model. change: (name, bytes) -> the entry's bytes,
+    or text to add to its source."""
     (beside := Path("a")).mkdir()
     openai_file(tiny(text_width=128, context_length=77), beside / "w.pt")
     with zipfile.ZipFile("a/w.pt") as old, zipfile.ZipFile("w.pt", "w", 8) as new:
         for entry in old.infolist():
-            text = source if entry.filename.endswith("test_convert.py") else ""
-            kind = zipfile.ZIP_DEFLATED if text else zipfile.ZIP_STORED
-            new.writestr(entry.filename, old.read(entry) + text.encode(), kind)
+            data, name = old.read(entry), entry.filename
+            if not isinstance(change, str):
+                data = change(name, data)
+            elif name.endswith("test_convert.py"):
+                data += change.encode()
+            kind = zipfile.ZIP_DEFLATED if len(data) > 100_000 else zipfile.ZIP_STORED
+            new.writestr(name, data, kind)
     miniclip.load("w.pt", activation="quickgelu")
 
 
-@attack(says="w.pt has the shapes of no released model")
-def torchscript_of_200000_brackets(folder):
-    archive_with(f"  def f(self: Tensor) -> Tensor:\n    return {'(' * 200_000}{')' * 200_000}\n")
+def tuple_as_key():
+    """A pickle whose dict has a tuple of 2^60 items as its key."""
+    levels = b"".join(b"h%ch%c\x86q%c" % (i, i, i + 1) for i in range(60))
+    return b"\x80\x02)q\x00" + levels + b"}h\x3cK\x01s."
 
 
-@attack(says="w.pt has the shapes of no released model")
-def torchscript_of_200000_minus_signs(folder):
-    archive_with(f"  def f(self: Tensor) -> Tensor:\n    return {'-' * 200_000}1\n")
+LONG = b"X\x40\x42\x0f\0" + b"n" * 10**6
+CYCLE = b"\x80\x02c__torch__\nM\nq\x00)\x81q\x01}q\x02" + LONG + b"h\x01sb."
+SLOPE = torch.tensor([1.702], dtype=torch.float64).numpy().tobytes()
+CALL = "  def f(self: Tensor) -> Tensor:\n    return "
+# what somebody changed in an archive, and what `load` says of it
+ARCHIVES = {
+    "200000_brackets": (
+        f"{CALL}{'(' * 200_000}{')' * 200_000}\n",
+        "w.pt has the shapes of no released",
+    ),
+    "200000_minus_signs": (f"{CALL}{'-' * 200_000}1\n", "w.pt has the shapes of no released model"),
+    "source_that_inflates": ("#" * 100_000_000, "w.pt .*bytes more than the file"),
+    "relu": (lambda n, data: data.replace(b"torch.silu(", b"torch.relu("), "neither GELU"),
+    "two_activations": (lambda n, data: data + b"# torch.gelu(" * ("/code/" in n), "neither GELU"),
+    "another_slope": (lambda n, data: data.replace(SLOPE, bytes(8)), "neither GELU"),
+    "modules_in_each_other": (lambda n, data: CYCLE if "/data.pkl" in n else data, "in each other"),
+    "tuples": (lambda n, data: tuple_as_key() if "/data.pkl" in n else data, "tuples inside"),
+}
+table(ARCHIVES, archive_with, "an_archive_of_{}")
 
 
-@attack(says="w.pt .*bytes more than the file")
-def torchscript_whose_source_inflates(folder):
-    archive_with("#" * 100_000_000)
+@attack(code=0)
+def an_archive_with_a_file_that_calls_gelu(folder):
+    with pytest.raises(UserError, match="shapes of no released model"):
+        archive_with("")
+    with zipfile.ZipFile("w.pt", "a") as archived:
+        archived.writestr("w/extra/x.py", "torch.gelu(")
+    assert files.read("w.pt")["activation"] == "quickgelu"
+
+
+def load_with_entry(mode, name, data):
+    edited(dict)
+    with zipfile.ZipFile("c.pt", mode) as entries:
+        entries.writestr(name, data)
+    miniclip.load("c.pt")
+
+
+ENTRIES = {
+    "a_key_of_2_to_the_60_items": ("w", "c/data.pkl", tuple_as_key(), "tuples inside"),
+    "other_numbers_after_its_own": ("a", "c/data/0", bytes(8), "two entries of one name"),
+}
+table(ENTRIES, load_with_entry, "a_checkpoint_of_{}", "c.pt .*{}")
+
+
+# files of other kinds: the first bytes, the size, and what `load` says of it
+FOREIGN = {
+    "a_web_page": (b"<!doctype html>", 1000, "no file of torch.save"),
+    "a_file_of_20_gb_without_content": (b"", 20 << 30, "no file of torch.save"),
+    "a_pointer_of_git_lfs": (b"version https://git-lfs.github.com/spec/v1\n", 130, "Git LFS"),
+}
+
+
+def load_foreign(start, size):
+    Path("c.pt").write_bytes(start)
+    os.truncate("c.pt", size)
+    miniclip.load("c.pt")
+
+
+table(FOREIGN, load_foreign, says="c.pt .*{}", mb=150)
 
 
 def beside(name, text, **weights):
@@ -195,6 +273,35 @@ def a_config_of_hugging_face_that_is_nested(folder):
     beside("config.json", '{"a":' * 100_000, **{"text_model.a": torch.ones(1)})
 
 
+@attack(code=0)
+def heads_that_open_clip_leaves_to_its_default(folder):
+    plain = dict(
+        vision_cfg=dict(pool_type="tok"), text_cfg=dict(proj_type="linear"), quick_gelu=True
+    )
+    with pytest.raises(UserError, match="split among 8 heads"):
+        odd = tiny(vision_width=64, text_width=36).state_dict()
+        beside("open_clip_config.json", json.dumps(plain), **odd)
+    beside("open_clip_config.json", json.dumps(plain), **tiny(vision_width=64).state_dict())
+
+
+@attack(code=0)
+def pictures_of_hugging_face_of_another_scale(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    path = Path("hf/preprocessor_config.json")
+    good = json.loads(path.read_text())
+    for wrong in (0.004, 1 / 256, 0.00383, None, "x"):
+        path.write_text(json.dumps(good | dict(rescale_factor=wrong)))
+        with pytest.raises(UserError, match="rescale_factor is"):
+            miniclip.load("hf")
+
+
+@attack(code=0)
+def another_default_dtype(folder):
+    edited(dict)
+    torch.set_default_dtype(torch.float16)
+    assert {x.dtype for x in miniclip.load("c.pt")[0].parameters()} == {torch.float32}
+
+
 # of an open_clip_config.json: what its model's pictures are, and what `load` says
 OPENCLIP = {
     "deviation": (dict(std=[0.5] * 3), "std is .0.5"),
@@ -202,14 +309,14 @@ OPENCLIP = {
     "interpolation": (dict(interpolation="bilinear"), "interpolation is bilinear"),
     "resize_mode": (dict(resize_mode="squash"), "resize_mode is squash"),
 }
-for name, (asked, says) in OPENCLIP.items():
 
-    def row(folder, asked=asked):
-        whole = dict(model_cfg=dict(vision_cfg={}, text_cfg={}), preprocess_cfg=asked)
-        beside("open_clip_config.json", json.dumps(whole))
 
-    row.__name__ = f"pictures_of_open_clip_of_another_{name}"
-    attack(says=says)(row)
+def load_beside_pictures(asked):
+    whole = dict(model_cfg=dict(vision_cfg={}, text_cfg={}), preprocess_cfg=asked)
+    beside("open_clip_config.json", json.dumps(whole))
+
+
+table(OPENCLIP, load_beside_pictures, "pictures_of_open_clip_of_another_{}")
 
 
 # --- changed bits, and what a run goes on from
@@ -307,6 +414,100 @@ def outputs_over_somebody_elses_files(folder):
     keeps("w.safetensors", lambda **how: save_openclip(released, "w.safetensors", **how))
     keeps("hf/config.json", lambda **how: save_huggingface(small, "hf", tokenizer, **how))
     keeps("a.pt", lambda **how: save_average("a.pt", *average, **how))
+
+
+@attack(code=0)
+def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
+    released, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
+    torch.save({"library": "miniclip", "features": torch.ones(3)}, "feats.pt")
+    save_file({"features": torch.ones(3)}, "feats.safetensors", {"made_by": "miniclip"})
+    edited(lambda state: state.update(optimizer={}))
+    Path("mine.txt").write_text("mine")
+    for path, says in (
+        ("feats.pt", "did not"),
+        ("feats.safetensors", "did not"),
+        ("c.pt", "of a run"),
+    ):
+        with pytest.raises(UserError, match=says):
+            save_openclip(released, path)
+    with pytest.raises(UserError, match="did not write it"):
+        tokenizer.save("mine.txt")
+    tokenizer.save("mine.txt", overwrite=True)
+    tokenizer.save("mine.txt")
+
+
+@attack(says="no config.json beside it")
+def a_folder_whose_writing_is_killed(folder):
+    tokenizer = our_checkpoint(tiny(), "c.pt")
+    save_huggingface(tiny(), "hf", tokenizer)
+    huggingface.replacing = lambda path: replacing(path) if path.suffix == ".safetensors" else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        save_huggingface(tiny(vision_heads=8), "hf", tokenizer)
+    miniclip.load("hf")
+
+
+@attack(code=0)
+def models_that_could_not_be_read_again(folder):
+    model, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
+    save_openclip(torch.compile(model), "w.pt")
+    miniclip.load("w.pt")
+    model.visual.bn1.running_var.fill_(-1)
+    with pytest.raises(UserError, match="variance below 0"):
+        save_openclip(model, "w.pt")
+    model.extra = torch.nn.Linear(1, 1)
+    with pytest.raises(UserError, match="extra.bias"):
+        save_openclip(model, "w.pt")
+    for broken in (tiny().to("meta"), tiny()):
+        broken.logit_scale.data.fill_(torch.nan)
+        with pytest.raises(UserError, match="NaN or infinite"):
+            save_huggingface(broken, "hf", tokenizer)
+    for wrong in (
+        dict(text_layers=-1),
+        dict(embed_dim=0),
+        dict(text_heads=0),
+        dict(vocab_size=520.5),
+    ):
+        with pytest.raises(ValueError, match="not a whole number"):
+            tiny(**wrong)
+
+
+@attack(code=0)
+def a_run_that_16_bits_or_python_cannot_hold(folder):
+    edited(lambda state: state["model"]["text_projection"].mul_(1e-12))
+    shutil.move("c.pt", "checkpoint.pt")
+    for facts, says in (({}, "16 bits"), (dict(steps="["), "inside each other")):
+        Path("results.json").write_text(json.dumps(facts).replace('"["', "[" * 900 + "]" * 900))
+        with pytest.raises(UserError, match=says):
+            release_run(".", "o.pt")
+        edited(dict)
+        shutil.move("c.pt", "checkpoint.pt")
+
+
+@attack(says="logit_scale of 13")
+def a_start_of_too_large_a_scale(folder):
+    edited(weight(torch.tensor(13.0), "logit_scale"))
+    initial_state("c.pt")
+
+
+@attack(says="m.gz holds 0 merges", mb=120)
+def a_merges_file_that_inflates(folder):
+    with gzip.open("m.gz", "wb", 1) as file:
+        file.write(bytes(150_000_000))
+    Tokenizer.openai("m.gz")
+
+
+@attack(says="t.json holds no vocabulary", mb=150)
+def a_vocabulary_of_6_gb_without_content(folder):
+    Path("t.json").touch()
+    os.truncate("t.json", 6 << 30)
+    Tokenizer.load("t.json")
+
+
+@attack(says="another vocabulary than the model")
+def class_names_in_another_vocabulary(folder):
+    edited(dict)
+    other = Tokenizer.train(["a blue cup"], 518, 8)
+    classifier_weights(miniclip.load("c.pt")[0], other, (name for name in ["cup"]), ["{}"])
 
 
 @attack(says="miniclip did not write it")

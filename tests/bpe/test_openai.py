@@ -195,7 +195,8 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
     good = "\n".join(merges_lines()[:48_895]).encode()
     packed = gzip.compress(good)
     path = tmp_path / "merges"
-    cut = good[: len(good) // 2], packed[:-100], packed[:50]
+    swapped = good.replace(b"\nt h\n", b"\nt x\n").replace(b"\ni n\nt x\n", b"\nt h\ni n\n")
+    cut = swapped, good[: len(good) // 2], packed[:-100], packed[:50]
     other = b"", b"\x1f\x8bno", b"\xff\x00", b"#version\n" + b"q zz\n" * 50_000
     for bad in (*cut, *other, b"#version\n" + b"a b\n" * 50_000):
         path.write_bytes(bad)

@@ -8,6 +8,7 @@ from miniclip.model.clip import MODELS, create_model
 from miniclip.training import checkpoint
 from miniclip.weights import architecture
 from miniclip.weights.convert import load
+from miniclip.weights.huggingface_tokenizer import tokenizer_files
 
 
 def tiny_release(monkeypatch, vocab_size=520):
@@ -41,6 +42,11 @@ def refused(path, *words, **options):
     for word in (str(path), *words):
         assert word in sentence, f"{word!r} is not in {sentence!r}"
     assert torch.equal(before, torch.get_rng_state())
+
+
+def write_tokenizer(tokenizer, folder, context_length):
+    for name, text in tokenizer_files(tokenizer, context_length).items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def our_checkpoint(model, path):

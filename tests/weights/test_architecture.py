@@ -138,7 +138,10 @@ def test_a_config_beside_the_file_tells_heads_size_and_activation(name, channels
     state = shell(name, vocab_size=520).state_dict()
     assert beside(state, None) is None
     plain = beside(state, dict(vision_cfg={}, text_cfg={}))
-    assert (plain["vision_heads"], plain["text_heads"]) == (channels // 64, 2)  # 64 wide
+    assert (plain["vision_heads"], plain["text_heads"]) == (
+        channels // 64,
+        8,
+    )  # open_clip's default
     assert plain["activation"] == "gelu" and plain["image_size"] == MODELS[name]["image_size"]
     assert plain["name"] is None and plain.items() >= config_from_shapes("w.pt", state).items()
     model = dict(
@@ -158,7 +161,7 @@ def test_a_config_beside_the_file_that_asks_for_more_is_refused(beside):
     for mean in (None, [], list(MEAN), near):
         assert beside(state, plain | dict(preprocess_cfg=dict(mean=mean)))
     for change, words in (
-        (dict(vision_cfg=dict(timm_pool="avg")), "miniclip has no timm_pool = 'avg'"),
+        (dict(vision_cfg=dict(pool_type="avg")), "miniclip has no pool_type = 'avg'"),
         (dict(text_cfg=dict(hf_model="x")), "miniclip has no hf_model = 'x'"),
         (dict(preprocess_cfg=dict(mean=[0.5, *MEAN[1:]])), "mean is .0.5, 0.4.*, and CLIP's is"),
     ):

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 import miniclip
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.weights import convert, files
 from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
 from miniclip.weights.convert import load, save_openclip
@@ -99,10 +99,14 @@ class Both(torch.nn.Module):
     def encode_image(self, images):
         return self.visual(images)
 
+    def encode_text(self, tokens):
+        return CLIP.encode_text(self, tokens)
+
 
 def openai_file(model, path):
     size = model.config["image_size"]
-    inputs = {"encode_image": torch.randn(1, 3, size, size)}
+    tokens = torch.ones(1, model.config["context_length"], dtype=torch.int64)
+    inputs = {"encode_image": torch.randn(1, 3, size, size), "encode_text": tokens}
     traced = torch.jit.trace_module(Both(model), inputs, check_trace=False)
     torch.jit.save(traced.half(), path)
     return path
@@ -238,7 +242,7 @@ def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
         (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
         for path in (tmp_path / "w.safetensors", tmp_path / "w.pt"):
             assert load(path)[0].config == model.config | dict(activation=activation)
-    for bad in ("{", "{}", '{"vision_cfg": {"timm_pool": "avg"}, "text_cfg": {}}', "[1]"):
+    for bad in ("{", "{}", '{"vision_cfg": {"pool_type": "avg"}, "text_cfg": {}}', "[1]"):
         (tmp_path / "open_clip_config.json").write_text(bad)
         with pytest.raises(ValueError, match="open_clip_config.json describes no model"):
             load(tmp_path / "w.safetensors")

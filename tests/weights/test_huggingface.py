@@ -20,8 +20,7 @@ from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.architecture import OPENCLIP
 from miniclip.weights.convert import load
 from miniclip.weights.files import IN_FOLDER
-from miniclip.weights.huggingface_tokenizer import write_tokenizer
-from tests.weights.models import refused, same_weights
+from tests.weights.models import refused, same_weights, write_tokenizer
 
 transformers = pytest.importorskip("transformers")
 transformers.logging.set_verbosity_error()

@@ -10,7 +10,8 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError
 from miniclip.data.emoji.dataset import read_keywords, read_table
-from miniclip.weights.huggingface_tokenizer import read_tokenizer, write_tokenizer
+from miniclip.weights.huggingface_tokenizer import SPLIT, read_tokenizer
+from tests.weights.models import write_tokenizer
 
 transformers = pytest.importorskip("transformers")
 TEXTS = ["a red heart", "a red cup", "two red cups, it's 12 o'clock", "été à la plage"] * 9
@@ -176,6 +177,18 @@ def test_other_tokenizers_are_refused_in_one_sentence(learned):
     refuses("splits words", pre_tokenizer={"type": "ByteLevel"})
     refuses("<cat>", added_tokens=[*added, {"content": "<cat>", "id": tokenizer.vocab_size}])
     refuses("the order", model={**good["model"], "vocab": swapped})
+    steps = good["normalizer"]["normalizers"]
+    refuses("upper case", normalizer=dict(type="Sequence", normalizers=[*steps, {"type": "NFD"}]))
+    split, level = good["pre_tokenizer"]["pretokenizers"]
+    for pair in ([split], [{**split, "invert": False}, level], [level, split, level]):
+        refuses("splits words", pre_tokenizer=dict(type="Sequence", pretokenizers=pair))
+    refuses("rows", post_processor={**good["post_processor"], "sep": ["<|endoftext|>", 5]})
+    refuses("no byte-pair encoding", model={**good["model"], "ignore_merges": True})
+    # transformers 4 did not name the special tokens there, and tokenizers 0.12 has no use_regex
+    old = [{**split, "pattern": {"Regex": SPLIT}}, {"type": "ByteLevel", "add_prefix_space": False}]
+    parts = dict(pre_tokenizer=dict(type="Sequence", pretokenizers=old), post_processor=None)
+    path.write_text(json.dumps({**good, **parts}))
+    assert read_tokenizer(folder, 12).digest == tokenizer.digest
     refuses("lacks 'zz'", model={**good["model"], "merges": ["zz a"]})
     refuses("tokenizer of CLIP's kind", model={**good["model"], "merges": [3]})
     refuses("lacks 'merges'", model={k: v for k, v in good["model"].items() if k != "merges"})
