@@ -60,8 +60,8 @@ def read(path, entries):
 
 
 def _activation(code, constants, resnet):
-    """ "gelu" or "quickgelu", which the source of an archive calls, or None where it calls neither.
-    UserError for any other.
+    """ "gelu" or "quickgelu", which the source of an archive calls, or None where it does not tell:
+    it calls no activation, or a sigmoid without QuickGELU's number. UserError for any other.
 
     constants: the bytes of the numbers that the source calls CONSTANTS.c0, CONSTANTS.c1, ...
     """
@@ -70,9 +70,9 @@ def _activation(code, constants, resnet):
     calls -= {"relu"} if resnet else set()
     if calls == {"gelu"} and 'approximate="tanh"' not in code:
         return "gelu"
-    if calls and not (quick and calls in ({"sigmoid"}, {"silu"})):
+    if calls and calls not in ({"sigmoid"}, {"silu"}):
         raise UserError("its methods use neither GELU nor QuickGELU alone as the activation")
-    return "quickgelu" if calls else None
+    return "quickgelu" if calls and quick else None
 
 
 class _Module:

@@ -209,7 +209,10 @@ ARCHIVES = {
     "source_that_inflates": ("#" * 100_000_000, "w.pt .*bytes more than the file"),
     "relu": (lambda n, data: data.replace(b"torch.silu(", b"torch.relu("), "neither GELU"),
     "two_activations": (lambda n, data: data + b"# torch.gelu(" * ("/code/" in n), "neither GELU"),
-    "another_slope": (lambda n, data: data.replace(SLOPE, bytes(8)), "neither GELU"),
+    "another_slope": (
+        lambda n, data: data.replace(SLOPE, bytes(8)),
+        "does not tell its activation",
+    ),
     "modules_in_each_other": (lambda n, data: CYCLE if "/data.pkl" in n else data, "in each other"),
     "tuples": (lambda n, data: tuple_as_key() if "/data.pkl" in n else data, "tuples inside"),
 }
