@@ -21,6 +21,7 @@ import numpy as np
 from miniclip.common import UserError, number
 
 HELD_OUT_ONE_IN = 10
+MOST_LINE = 1 << 24  # characters of a line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
 
@@ -151,7 +152,7 @@ def _listed(pairs, path):
     train, found, names = pairs.splits["train"], array.array("q"), {}
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = csv.reader(file)
+            rows = csv.reader(lines(file))
             if (columns := next(rows, None)) == LIST_COLUMNS:
                 for i, name, _ in rows:
                     found.append(int(i))
@@ -172,6 +173,14 @@ def _listed(pairs, path):
             "curate them again, with the same options"
         )
     return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
+
+
+def lines(file):
+    """The lines of an open file, text or bytes. Raises UserError for one without an end."""
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise UserError(f"{printable(file.name)} has a line of more than 16 MiB: is it a csv?")
+        yield line
 
 
 def text_hash(text):

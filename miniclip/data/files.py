@@ -21,22 +21,30 @@ from miniclip.data.dataset import (
     Pairs,
     file_size,
     is_held_out,
+    lines,
     one_line,
     printable,
     report_skipped,
 )
 
 MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture, and characters of a csv's field
+MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
 NOT_CSV = {  # how files begin that are offered as a csv and are none
     b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"SQLite": "a database",
+    b"\x93NUMPY": "an array of numpy",
     b"PK\3\4": "a zip or Excel file",
     b"\x1f\x8b": "compressed",
+    b"\xfd7zXZ": "compressed",
+    b"BZh": "compressed",
     b"{": "JSON",
     b"[{": "JSON",
+    b"[\n": "JSON",
 }
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -111,12 +119,7 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
 
     def each():
         for line, row, why in rows:
-            if caption == len(header) - 1:  # separators that should have been quoted
-                row[caption:] = [separator.join(row[caption:])]
             where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-            further = (rest.split(separator) for rest in said.splitlines()[1:])
-            if any(image_io.is_picture("".join(r[picture : picture + 1])) for r in further):
-                why = "its caption goes on with other rows; is a quote not closed?"
             where, said = where.strip(), one_line(said)
             missing = "" if where and said else "an empty caption" if where else "no picture"
             yield line, row, where, said, why or missing or None
@@ -124,16 +127,32 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
     return header, each(), separator, picture
 
 
-def walk(root, closed=None):
-    """Iterate over (folder, names of its subfolders, names of its files), `root` first, as os.walk
-    does, which is recursive before Python 3.12. closed: its onerror."""
+def is_hidden(name):
+    """Whether a file or folder is one that a system or a program put beside the user's own."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def walk(root, skipped):
+    """Iterate over (folder, names of its files), sorted and without hidden ones, `root` first.
+
+    skipped: a list to which (path, reason) is added for each folder that is passed over. os.walk is
+    recursive before Python 3.12.
+    """
     waiting = [root]
+
+    def closed(error):
+        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
+
     while waiting:
         for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
-            yield folder, below, names
-            waiting += itertools.filterfalse(
-                os.path.islink, [os.path.join(folder, name) for name in reversed(below)]
-            )
+            yield folder, sorted(itertools.filterfalse(is_hidden, names))
+            for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    why = "a link to a folder, which is not followed; name what it leads to"
+                    skipped.append((_relative(path, root), why))
+                else:
+                    waiting.append(path)
 
 
 def open_folder(path):
@@ -142,16 +161,9 @@ def open_folder(path):
     Raises UserError when there is none.
     """
     root, found, skipped = os.path.abspath(path), {}, []
-
-    def closed(error):
-        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
-
-    for folder, subfolders, names in walk(root, closed):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+    for folder, names in walk(root, skipped):
         present = set(names)
-        for name in sorted(names):
-            if not image_io.is_picture(name) or name.startswith("."):
-                continue
+        for name in filter(image_io.is_picture, names):
             stem = os.path.splitext(name)[0]
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)
             file = os.path.join(folder, name)
@@ -176,8 +188,8 @@ def read_csv(path, *wanted, separator=None):
 
     wanted: for each column (what it holds, names that it may have, its one name or None, what an
     error adds). separator: one character or its name, None for the one that fits the header best.
-    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row is
-    not csv or None) of all rows that are not blank. Raises UserError; so do the rows.
+    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row
+    cannot be used or None) of all rows that are not blank. Raises UserError; so do the rows.
     """
     name = printable(os.path.basename(path))
     try:
@@ -208,7 +220,37 @@ def read_csv(path, *wanted, separator=None):
             seen = ", ".join(repr(printable(h, 30)) for h in best[0][:8]) or "none"
             want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-    return best
+        title = best[0][position]
+        if best[0].count(title) > 1:
+            raise UserError(f"{name} has two columns that are called {title!r}; rename one of them")
+    header, (picture, *_, text), rows, separator = best
+    root = os.path.dirname(os.path.abspath(path))
+    return header, best[1], _checked(rows, len(header), picture, text, separator, root), separator
+
+
+def _checked(rows, width, picture, text, separator, root):
+    """Rows with the reason why a separator or a quote in one misleads.
+
+    text: the column that takes what lies beyond the header if it is the last one.
+    """
+    for line, row, why in rows:
+        if text == width - 1:  # separators that should have been quoted
+            row[text:] = [separator.join(row[text:])] * (len(row) > text)
+        elif any(field.strip() for field in row[width:]):
+            why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
+        for column, field in enumerate(row):
+            # of rows that are in one field all but the first are whole
+            first, *further = [row.split(separator) for row in field.splitlines()] or [[]]
+            inner = [[""] * column + first, *further] if further else []
+            if any(_names_picture("".join(r[picture : picture + 1]), root) for r in inner):
+                why = "a field of it goes on with other rows; is a quote not closed?"
+        yield line, row, why
+
+
+def _names_picture(where, root):
+    """Whether a path that a csv may hold ends as a picture's, or is a file."""
+    where = where.strip()
+    return image_io.is_picture(where) or os.path.isfile(os.path.join(root, where))
 
 
 def _rows(path, encoding, separator):
@@ -216,7 +258,7 @@ def _rows(path, encoding, separator):
     row = ()
     try:
         with open(path, encoding=encoding, errors="windows", newline="") as file:
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = csv.reader(lines(file), delimiter=separator, strict=True)
             while row is not None:
                 first = reader.line_num + 1
                 try:
@@ -241,18 +283,22 @@ def _column(header, own, known):
     return next((plain.index(name) for name in known if name in plain), None)
 
 
-def read_text(path, most=None):
-    """The text of a file, in whatever encoding; most: of a .txt beside a picture, its largest size.
-    Raises UserError with a sentence."""
+def read_text(path, most=MOST_LIST_BYTES):
+    """The text of a file of at most so many bytes, in whatever encoding. Raises UserError with a
+    sentence."""
     try:
         file_size(path)
         with open(path, "rb") as file:
-            data = file.read(-1 if most is None else most + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    if most is not None and len(data) > most:
-        raise UserError("its .txt is too long for a caption")
-    return data.decode(_encoding(data), "windows")
+    name = printable(os.path.basename(path))
+    if len(data) > most:
+        raise UserError(f"{name} is too long: more than {most:,} bytes")
+    text = data.decode(_encoding(data), "windows")
+    if "\0" in text.strip("\0\r\n"):
+        raise UserError(f"{name} is not text, or its encoding is unknown; save it as UTF-8")
+    return text
 
 
 def _encoding(start):

@@ -10,6 +10,7 @@ used is named with the reason, and costs its own pair only. Left out: compressed
 other suffixes than a picture's, txt and json.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from miniclip.data.dataset import BadPicture, file_size, one_line, text_hash
 from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
-LAYOUT = 2  # of the kept index
+LAYOUT = 3  # of the kept index
 MOST_TEXT_BYTES = 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
@@ -40,6 +41,8 @@ ROW = np.dtype(
     ]
 )
 DRAWS = 10_000
+# why a shard may be readable the next time, although neither its size nor its time has changed
+PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
 TEXTS = {".txt": "txt", ".json": "json"}
 
 
@@ -61,7 +64,16 @@ def build(paths, names):
                 skipped += bad
         return skipped, np.concatenate(rows).view(np.uint8)
 
-    skipped, body = cache.load_or_make(f"shards-{key}.index", made_of, make, "the index")
+    def is_sound(skipped, body):
+        lasting = PASSING.isdisjoint(reason for _, reason in skipped)
+        return (
+            lasting
+            and not len(body) % ROW.itemsize
+            and {*np.unique(body.view(ROW)["shard"])} <= numbers
+        )
+
+    numbers, name = {*range(len(paths))}, f"shards-{key}.index"
+    skipped, body = cache.load_or_make(name, made_of, make, "the index", is_sound)
     return body.view(ROW), [(name, reason) for name, reason in skipped]
 
 
@@ -134,7 +146,7 @@ def json_captions(data):
         found = json.loads(data)
     except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
         raise BadPicture("its .json is not JSON") from None
-    own = found.get("captions", found.get("caption")) if isinstance(found, dict) else None
+    own = found.get("captions") or found.get("caption") if isinstance(found, dict) else None
     own = [one_line(x) for x in (own if isinstance(own, list) else [own]) if isinstance(x, str)]
     try:
         "".join(own).encode()  # JSON can spell one half of a pair of surrogates, which is no text
