@@ -24,6 +24,8 @@ HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters of a line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
+# the last column, without values, of what curate wrote: with the checksum of all rows below
+CURATED = re.compile(rb"curated_by_miniclip_([0-9a-f]{64})\n")
 
 
 class BadPicture(UserError):
@@ -153,7 +155,8 @@ def _listed(pairs, path):
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))
-            if (columns := next(rows, None)) == LIST_COLUMNS:
+            columns = next(rows, [])[:3]
+            if columns == LIST_COLUMNS:
                 for i, name, _ in rows:
                     found.append(int(i))
                     # of a long list every hundredth, because shards read a name from the disk
@@ -165,7 +168,12 @@ def _listed(pairs, path):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
     if columns != LIST_COLUMNS:
         raise UserError(f"{printable(path)} is no list that curate wrote")
-    if not (found and np.isin(found, train).all()) or any(
+    if is_as_curated(path) is False:
+        raise UserError(
+            f"{printable(path)} is not what curate wrote any more; curate it again, or, if the "
+            "change is yours, delete the last name in its first line"
+        )
+    if not (found and np.isin(found, train).all() and len(np.unique(found)) == len(found)) or any(
         pairs.where(i) != name for i, name in names.values()
     ):
         raise UserError(
@@ -173,6 +181,18 @@ def _listed(pairs, path):
             "curate them again, with the same options"
         )
     return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
+
+
+def is_as_curated(path):
+    """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
+    with open(path, "rb") as file:
+        if not (mark := CURATED.search(file.read(MOST_LINE))):
+            return None
+        file.seek(mark.end())
+        digest = hashlib.sha256()
+        for line in lines(file):
+            digest.update(line)
+        return digest.hexdigest().encode() == mark[1]
 
 
 def lines(file):

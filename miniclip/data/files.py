@@ -46,6 +46,7 @@ NOT_CSV = {  # how files begin that are offered as a csv and are none
     b"[{": "JSON",
     b"[\n": "JSON",
 }
+CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 # names of columns, lower-case with _ for spaces, the most specific first
@@ -95,7 +96,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
         if why:
             skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
         else:
-            found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
+            found.setdefault(_normal(os.path.join(root, where)), {})[said] = True
     name = os.path.basename(path)
     if not found:
         why = report_skipped(skipped) or "no rows"
@@ -224,6 +225,8 @@ def read_csv(path, *wanted, separator=None):
         if best[0].count(title) > 1:
             raise UserError(f"{name} has two columns that are called {title!r}; rename one of them")
     header, (picture, *_, text), rows, separator = best
+    if header[-1].startswith(CSV_MARK):
+        del header[-1]
     root = os.path.dirname(os.path.abspath(path))
     return header, best[1], _checked(rows, len(header), picture, text, separator, root), separator
 
@@ -312,10 +315,19 @@ def _unreadable(path, error):
     return UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}")
 
 
+def _normal(path):
+    """A path without "..", for the same file, which "link/.." does not have beside the link."""
+    normal = os.path.normpath(path)
+    if ".." in path and "\0" not in path and os.path.realpath(path) != os.path.realpath(normal):
+        return os.path.realpath(path)
+    return normal
+
+
 def _relative(path, root):
     """A path as it is named and hashed: below root, with /, in one Unicode form on every system."""
     try:
         path = os.path.relpath(path, root)
     except ValueError:  # another drive of Windows, or a NUL
         pass
-    return unicodedata.normalize("NFC", path.replace(os.sep, "/"))
+    # composing many accents of one letter takes hours, and no system has such names
+    return unicodedata.normalize("NFC", path.replace(os.sep, "/")[:10_000])

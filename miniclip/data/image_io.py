@@ -6,6 +6,7 @@ All limits for pictures stand here. Only raster formats are tried, because Pillo
 some others to external programs. Left out: everything but the first frame of an animation.
 """
 
+import errno
 import io
 import os
 import re
@@ -17,11 +18,16 @@ from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import to_rgb
 
 MAX_PIXELS = 100_000_000
+MAX_COSTLY_PIXELS = (
+    60_000_000  # of WebP, AVIF and CMYK, which take up to 16 bytes a pixel to decode
+)
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
-MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard
+MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
+MOST_FILE_BYTES = 1 << 30
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
+COSTLY = ("WEBP", "AVIF")
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
@@ -31,7 +37,7 @@ def is_picture(name):
 
 
 def check(path):
-    """Raise BadPicture unless `path` is a file with the header of a picture below MAX_PIXELS.
+    """Raise BadPicture unless `path` is a file with the header of a picture that is not too large.
 
     Reads the first few hundred bytes; damage further on is found by `read` only.
     """
@@ -86,16 +92,25 @@ def _check_scans(data):
 def _open(path):
     """An opened, not yet decoded, picture. Raises BadPicture."""
     try:
-        if not isinstance(path, io.BytesIO):
-            file_size(path)
-        image = Image.open(path, formats=FORMATS)
+        size = 0 if isinstance(path, io.BytesIO) else file_size(path)
+        if size > MOST_FILE_BYTES:
+            raise OSError(errno.EFBIG, "more bytes than a picture may have (2^30)", path)
+        whole = COSTLY if size > MOST_PICTURE_BYTES else ()
+        image = Image.open(path, formats=[f for f in FORMATS if f not in whole])
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
         reason = getattr(error, "strerror", None) or "not a picture that can be read"
         raise BadPicture(reason.lower()) from None
     width, height = image.size
-    if width * height >= MAX_PIXELS:
+    costly = image.format in COSTLY or image.mode == "CMYK"
+    most, why = MAX_COSTLY_PIXELS if costly else MAX_PIXELS, None
+    if width * height >= most:
+        kind = f" of a {image.mode} {image.format}" if costly else ""
+        why = f"{width} x {height} pixels{kind}: {most // 10**6} megapixels or more"
+    if image.mode == "F" or (image.mode, image.format) == ("I", "TIFF"):
+        why = "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
+    if why:
         image.close()
-        raise BadPicture(f"{width} x {height} pixels: {MAX_PIXELS // 10**6} megapixels or more")
+        raise BadPicture(why)
     return image

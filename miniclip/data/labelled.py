@@ -145,7 +145,7 @@ def open_labelled(source, class_names=None):
     splits["all"] = splits["test"] if divided else list(range(len(good)))
     names = class_names or [one_line(label.replace("_", " ")) for label in found]
     seen = set()
-    for label in (unicodedata.normalize("NFC", name) for name in names):
+    for label in (unicodedata.normalize("NFC", name[:10_000]) for name in names):
         if label in seen and class_names is None:
             raise UserError(
                 f"{printable(name)} has two classes called {label!r}; rename one of them"

@@ -51,7 +51,7 @@ def build(paths, names):
 
     Taken from the cache when the shards are those it was made of, by size and time of change.
     """
-    made_of = {"layout": LAYOUT, "shards": [_fingerprint(path) for path in paths]}
+    made_of = {"layout": LAYOUT, "shards": [fingerprint(path) for path in paths]}
     key = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def make():
@@ -155,7 +155,8 @@ def json_captions(data):
     return tuple(filter(None, own))
 
 
-def _fingerprint(path):
+def fingerprint(path):
+    """What tells whether a file has changed: its path, size and time, a list."""
     try:
         status = os.stat(path)
         return [path, status.st_size, status.st_mtime_ns]
