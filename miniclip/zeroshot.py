@@ -11,37 +11,24 @@ Left out: calibration of the logits, and learned prompts.
 Lesson: lessons/14_zeroshot.md.
 """
 
+import contextlib
 import itertools
-import sys
 
 import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture, report_skipped
+from miniclip.data.dataset import BadPicture
 from miniclip.data.files import read_text
 from miniclip.data.transforms import evaluation
 from miniclip.objectives import shared_space
 
 
 def readable_pictures(source, indices):
-    """Yield (index, source.image(index)) for each of `indices` whose picture can be read.
-
-    The others are added to source.skipped, where there is such a list, and named on stderr once.
-    """
-    damaged = []
+    """Yield (index, source.image(index)) for each of `indices` whose picture can be read."""
     for index in indices:
-        try:
-            picture = source.image(index)
-        except BadPicture as error:
-            where = getattr(source, "where", "picture {}".format)
-            damaged.append((where(index), str(error)))
-        else:
-            yield index, picture
-    skipped = getattr(source, "skipped", [])
-    if fresh := [found for found in damaged if found not in skipped]:
-        skipped += fresh
-        print(report_skipped(fresh), file=sys.stderr)
+        with contextlib.suppress(BadPicture):
+            yield index, source.image(index)
 
 
 @torch.inference_mode()

@@ -28,22 +28,24 @@ def folder():
     return Path(os.path.expanduser(base or default)) / "miniclip"
 
 
-def load_or_make(name, made_of, make, what, sound=lambda notes, body: True):
+def load_or_make(name, made_of, make, what, passing=()):
     """(notes, body) of the file `name`, or else of make(), which is then written there.
 
     made_of, notes: what JSON can hold; body: bytes, (n,) uint8 that lies in the file where it was
-    read. what: what a message calls the file when it cannot be written. sound: whether what was read
-    can be used.
+    read. what: what a message calls the file when it cannot be written. passing: reasons in notes, a
+    list of (name, reason), for which the file is made again.
     """
     path = folder() / name
     found = read(path, made_of)
-    if found is None or not sound(*found):
+    if found is None or passing and not passing.isdisjoint(why for _, why in found[0]):
         found = make()
         try:
             write(path, made_of, *found)
         except (OSError, UserError) as error:
-            why = getattr(error, "strerror", error)
-            print(f"cannot keep {what} in {path}: {why}", file=sys.stderr)
+            print(
+                f"cannot keep {what} in {path}: {getattr(error, 'strerror', error)}",
+                file=sys.stderr,
+            )
     return found
 
 
@@ -67,18 +69,16 @@ def read(path, made_of):
         with open(path, "rb") as file:
             first = file.readline()
         head, body = json.loads(first), np.memmap(path, np.uint8, "r", offset=len(first))
-        notes = head["notes"]
-        if head["made_of"] == made_of and head["checksum"] == _checksum(made_of, notes, body):
-            return notes, body
+        if head["checksum"] == _checksum(made_of, head["notes"], body):
+            return head["notes"], body
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
 def _checksum(made_of, notes, body):
-    digest = hashlib.sha256(json.dumps([made_of, notes]).encode())
-    digest.update(body)
-    return digest.hexdigest()
+    whole = [made_of, notes, hashlib.sha256(body).hexdigest()]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 
 def write(path, made_of, notes, body):

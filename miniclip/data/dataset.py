@@ -155,8 +155,7 @@ def _listed(pairs, path):
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))
-            columns = next(rows, [])[:3]
-            if columns == LIST_COLUMNS:
+            if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for i, name, _ in rows:
                     found.append(int(i))
                     # of a long list every hundredth, because shards read a name from the disk
@@ -186,13 +185,13 @@ def _listed(pairs, path):
 def is_as_curated(path):
     """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
     with open(path, "rb") as file:
-        if not (mark := CURATED.search(file.read(MOST_LINE))):
-            return None
-        file.seek(mark.end())
-        digest = hashlib.sha256()
-        for line in lines(file):
-            digest.update(line)
-        return digest.hexdigest().encode() == mark[1]
+        mark = CURATED.search(file.read(MOST_LINE))
+    return checksum(path, mark.end()) == mark[1] if mark else None
+
+
+def checksum(path, start):
+    """The SHA-256, in hex, bytes, of a file from byte `start` on."""
+    return hashlib.sha256(np.fromfile(path, np.uint8, offset=start)).hexdigest().encode()
 
 
 def lines(file):

@@ -58,7 +58,7 @@ CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence
 class Files(Pairs):
     """Pairs whose pictures are files: {path: list of captions}, below `root`."""
 
-    def __init__(self, name, root, found, skipped):
+    def __init__(self, name, root, found, skipped, empty="no rows"):
         quiet = True if len(found) < 2000 else None  # None: no bar where there is no terminal
         self.paths, self.root = [], root
         for path in tqdm(found, desc="looking at pictures", unit="", disable=quiet):
@@ -68,7 +68,7 @@ class Files(Pairs):
             except BadPicture as error:
                 skipped.append((_relative(path, root), str(error)))
         if not self.paths:
-            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
+            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}")
         held = [is_held_out(self.where(i)) for i in range(len(self.paths))]
         parts = (("train", False), ("heldout", True))
         splits = {part: [i for i, h in enumerate(held) if h == out] for part, out in parts}
@@ -97,11 +97,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
             skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
         else:
             found.setdefault(_normal(os.path.join(root, where)), {})[said] = True
-    name = os.path.basename(path)
-    if not found:
-        why = report_skipped(skipped) or "no rows"
-        raise UserError(f"{printable(name)} gives no pair: {why}")
-    return Files(name, root, found, skipped)
+    return Files(os.path.basename(path), root, found, skipped)
 
 
 def caption_rows(path, image_column=None, caption_column=None, separator=None):
@@ -150,8 +146,7 @@ def walk(root, skipped):
             for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
                 path = os.path.join(folder, name)
                 if os.path.islink(path):
-                    why = "a link to a folder, which is not followed; name what it leads to"
-                    skipped.append((_relative(path, root), why))
+                    skipped.append((_relative(path, root), "a link to a folder is not followed"))
                 else:
                     waiting.append(path)
 
@@ -178,10 +173,7 @@ def open_folder(path):
             except UserError as error:
                 skipped.append((_relative(file, root), str(error)))
     name = os.path.basename(root) or root
-    if not found:
-        why = report_skipped(skipped) or "it holds no picture"
-        raise UserError(f"{printable(name)} has no picture with a .txt beside it: {why}")
-    return Files(name, root, found, skipped)
+    return Files(name, root, found, skipped, "it holds no picture")
 
 
 def read_csv(path, *wanted, separator=None):
@@ -221,9 +213,8 @@ def read_csv(path, *wanted, separator=None):
             seen = ", ".join(repr(printable(h, 30)) for h in best[0][:8]) or "none"
             want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-        title = best[0][position]
-        if best[0].count(title) > 1:
-            raise UserError(f"{name} has two columns that are called {title!r}; rename one of them")
+        if best[0].count(best[0][position]) > 1:
+            raise UserError(f"{name} has two columns called {best[0][position]!r}; rename one")
     header, (picture, *_, text), rows, separator = best
     if header[-1].startswith(CSV_MARK):
         del header[-1]
@@ -242,17 +233,16 @@ def _checked(rows, width, picture, text, separator, root):
         elif any(field.strip() for field in row[width:]):
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         for column, field in enumerate(row):
-            # of rows that are in one field all but the first are whole
-            first, *further = [row.split(separator) for row in field.splitlines()] or [[]]
-            inner = [[""] * column + first, *further] if further else []
-            if any(_names_picture("".join(r[picture : picture + 1]), root) for r in inner):
+            # rows that another one's quote has swallowed, the first from this column on
+            inner = [r.split(separator) for r in (separator * column + field).splitlines()]
+            wheres = ("".join(r[picture : picture + 1]).strip() for r in inner)
+            if len(inner) > 1 and any(_names_picture(where, root) for where in wheres):
                 why = "a field of it goes on with other rows; is a quote not closed?"
         yield line, row, why
 
 
 def _names_picture(where, root):
     """Whether a path that a csv may hold ends as a picture's, or is a file."""
-    where = where.strip()
     return image_io.is_picture(where) or os.path.isfile(os.path.join(root, where))
 
 
@@ -317,10 +307,9 @@ def _unreadable(path, error):
 
 def _normal(path):
     """A path without "..", for the same file, which "link/.." does not have beside the link."""
-    normal = os.path.normpath(path)
-    if ".." in path and "\0" not in path and os.path.realpath(path) != os.path.realpath(normal):
-        return os.path.realpath(path)
-    return normal
+    normal, climbs = os.path.normpath(path), ".." in path and "\0" not in path
+    is_other = climbs and os.path.realpath(path) != os.path.realpath(normal)
+    return os.path.realpath(path) if is_other else normal
 
 
 def _relative(path, root):

@@ -6,7 +6,6 @@ All limits for pictures stand here. Only raster formats are tried, because Pillo
 some others to external programs. Left out: everything but the first frame of an animation.
 """
 
-import errno
 import io
 import os
 import re
@@ -23,7 +22,6 @@ MAX_COSTLY_PIXELS = (
 )
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
-MOST_FILE_BYTES = 1 << 30
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
@@ -93,8 +91,6 @@ def _open(path):
     """An opened, not yet decoded, picture. Raises BadPicture."""
     try:
         size = 0 if isinstance(path, io.BytesIO) else file_size(path)
-        if size > MOST_FILE_BYTES:
-            raise OSError(errno.EFBIG, "more bytes than a picture may have (2^30)", path)
         whole = COSTLY if size > MOST_PICTURE_BYTES else ()
         image = Image.open(path, formats=[f for f in FORMATS if f not in whole])
     except Image.DecompressionBombError:
@@ -104,13 +100,13 @@ def _open(path):
         raise BadPicture(reason.lower()) from None
     width, height = image.size
     costly = image.format in COSTLY or image.mode == "CMYK"
-    most, why = MAX_COSTLY_PIXELS if costly else MAX_PIXELS, None
-    if width * height >= most:
-        kind = f" of a {image.mode} {image.format}" if costly else ""
-        why = f"{width} x {height} pixels{kind}: {most // 10**6} megapixels or more"
-    if image.mode == "F" or (image.mode, image.format) == ("I", "TIFF"):
-        why = "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
-    if why:
+    most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
+    endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
+    if endless or width * height >= most:
         image.close()
-        raise BadPicture(why)
+        raise BadPicture(
+            "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
+            if endless
+            else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
+        )
     return image

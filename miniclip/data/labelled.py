@@ -12,6 +12,7 @@ A tar stays packed: its pictures are read from where they lie.
 Left out: several labels a picture, and shards over a network.
 """
 
+import collections
 import io
 import os
 import unicodedata
@@ -53,12 +54,12 @@ class _Sources:
         self.names, self.sources, self.skipped = names, sources, skipped
 
     def image(self, i):
-        """Picture i, RGB. Raises BadPicture."""
-        return image_io.read(_opened(self.sources[i]))
-
-    def where(self, i):
-        """What picture i is called in a message about it."""
-        return self.names[i]
+        """Picture i, RGB. Raises BadPicture, and adds what is damaged to `skipped`."""
+        try:
+            return image_io.read(_opened(self.sources[i]))
+        except BadPicture as error:
+            self.skipped += {(self.names[i], str(error))} - {*self.skipped}  # named once
+            raise
 
 
 def _opened(source):
@@ -106,9 +107,8 @@ def open_labelled(source, class_names=None):
     path = Path(source)
     if not (path.is_dir() or path.is_file()):
         raise UserError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
-    is_tar = path.suffix.lower() in (".tar", ".gz", ".tgz")
-    read = _folder if path.is_dir() else _tar if is_tar else _csv
-    name, items = path.name or str(path), read(path)
+    tar_or_csv = _tar if path.suffix.lower() in (".tar", ".gz", ".tgz") else _csv
+    name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
 
     good, skipped = [], []
     for where, label, part, picture in items:  # picture: see _opened
@@ -118,9 +118,8 @@ def open_labelled(source, class_names=None):
         except BadPicture as error:
             skipped.append((where, str(error)))
     if not good:
-        shards = path.is_dir() and any(path.glob("*.tar"))
-        empty = "it holds shards; name one .tar of them" if shards else "it is empty"
-        why = report_skipped(skipped) or empty
+        shards = "it holds shards; name one .tar of them"
+        why = report_skipped(skipped) or (shards if [*path.glob("*.tar")] else "it is empty")
         raise UserError(f"{printable(name)} gives no labelled picture: {why}")
     wheres, labels, parts, pictures = zip(*good)
 
@@ -144,17 +143,15 @@ def open_labelled(source, class_names=None):
     splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
     names = class_names or [one_line(label.replace("_", " ")) for label in found]
-    seen = set()
-    for label in (unicodedata.normalize("NFC", name[:10_000]) for name in names):
-        if label in seen and class_names is None:
-            raise UserError(
-                f"{printable(name)} has two classes called {label!r}; rename one of them"
-            )
-        if label in seen:  # OpenAI's names for ImageNet have two such
-            skipped.append(
-                (f"class {label}", "a second one of this name, which is never predicted")
-            )
-        seen.add(label)
+    counts = collections.Counter(unicodedata.normalize("NFC", n[:10_000]) for n in names)
+    twice = [label for label, count in counts.items() if count > 1]
+    if twice and class_names is None:
+        raise UserError(
+            f"{printable(name)} has two classes called {twice[0]!r}; rename one of them"
+        )
+    # OpenAI's names for ImageNet have two such
+    never = "its name is given twice, so that only the first is ever predicted"
+    skipped += [(f"class {label}", never) for label in twice]
     pictures = _Sources(wheres, pictures, skipped)
     return Labelled(name, names, pictures, labels, splits, skipped)
 
@@ -195,10 +192,7 @@ def _tar(path):
                 items.append((name or path.name, "", None, problem))
             elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
                 file.seek(offset)
-                try:
-                    labels[key, suffix] = file.read(size).decode("utf-8-sig").strip()
-                except UnicodeDecodeError:
-                    items.append((name, "", None, "its label is not UTF-8"))
+                labels[key, suffix] = file.read(size).decode("utf-8-sig", "replace").strip()
             elif is_picture(name) and not any(map(is_hidden, name.split("/"))):
                 pictures[name] = (path, offset, size)
                 if size > MOST_PICTURE_BYTES:
@@ -208,7 +202,9 @@ def _tar(path):
         key, suffix = key_and_suffix(name)
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         if label and suffix in image_io.SUFFIXES:
-            labelled.setdefault(key, (key, label, None, source))
+            text = "\ufffd" not in label
+            item = (label, None, source) if text else ("", None, "its label is not UTF-8")
+            labelled.setdefault(key, (key, *item))
     if labelled:
         rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
         return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]
@@ -228,9 +224,8 @@ def _by_folders(pictures, outer=()):
     items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     divided = {"train", "test"} <= {*part_of.values()}
     if divided and None in part_of.values():
-        other = next(top for top, part in sorted(part_of.items()) if part is None)
         raise UserError(
-            f"{printable(other)} stands beside folders of pictures for training and for testing, so "
+            f"{printable(min(top for top in part_of if not part_of[top]))} stands beside folders of pictures for training and for testing, so "
             "it is not clear what the classes are; move it elsewhere"
         )
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):

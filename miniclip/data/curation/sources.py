@@ -8,7 +8,6 @@ Lesson: lessons/01_names.md.
 
 import contextlib
 import csv
-import hashlib
 import itertools
 import os
 import types
@@ -16,7 +15,7 @@ import types
 import numpy as np
 
 from miniclip.common import UserError, replacing
-from miniclip.data.dataset import LIST_COLUMNS, BadPicture, is_as_curated, printable
+from miniclip.data.dataset import LIST_COLUMNS, BadPicture, checksum, is_as_curated, printable
 from miniclip.data.files import CSV_MARK, caption_rows
 from miniclip.data.shards.index import fingerprint
 
@@ -35,11 +34,10 @@ class CsvRows:
         self.made_of = fingerprint(path)
         self.header, _, self.separator, self.picture = caption_rows(path, **columns)
 
+    @property
     def paths(self):
-        """Iterate over the paths of all pictures."""
-        folder = os.path.dirname(os.path.abspath(self.path))
-        for where, _, _ in self.pairs():
-            yield os.path.join(folder, where)
+        """The paths of all pictures, an iterator."""
+        return (os.path.join(os.path.dirname(self.path), where) for where, _, _ in self.pairs())
 
     def pairs(self):
         """Iterate over (path as it is written, the rows of the picture, its captions)."""
@@ -66,7 +64,8 @@ class CsvRows:
     def write(self, out, found):
         """Write the rows of the pairs that are kept as a csv, paths relative to its folder. Raises
         UserError when the csv is no longer what it was."""
-        here, there = (os.path.dirname(os.path.realpath(path)) for path in (self.path, out))
+        folders = (os.path.dirname(os.path.abspath(path)) for path in (self.path, out))
+        here, there = map(os.path.realpath, folders)
         kept = iter(found.kept["pair"])
         with _table(out, self.separator, self.header) as table:
             following = next(kept, None)
@@ -88,11 +87,7 @@ class Listed:
     unused = 0
 
     def __init__(self, pairs):
-        self.all = pairs
-
-    def paths(self):
-        """The paths of all files that are read, where the pairs are files."""
-        return getattr(self.all, "paths", ())
+        self.all, self.paths = pairs, getattr(pairs, "paths", ())
 
     def chunks(self):
         """Iterate over arrays of indices."""
@@ -124,8 +119,8 @@ def is_read(path, source):
     """Whether a file is one that a source, CsvRows or Listed, reads: a picture, a text beside it with
     the same name, or a shard."""
     stem = os.path.splitext(os.path.realpath(path))[0]
-    found = (os.path.realpath(other.replace("\0", "")) for other in source.paths())
-    return any(os.path.splitext(other)[0] == stem for other in found)
+    paths = (os.path.realpath(other.replace("\0", "")) for other in source.paths)
+    return any(os.path.splitext(other)[0] == stem for other in paths)
 
 
 @contextlib.contextmanager
@@ -134,19 +129,17 @@ def _table(out, separator, header):
 
     Names of files may hold bytes that are not UTF-8.
     """
-    digest = hashlib.sha256()
-
-    def write(text):
-        # with \r in the terminator, the writer quotes a field that holds one
-        data = (text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape")
-        digest.update(data)
-        file.write(data)
-
     with replacing(out) as file:
-        into = types.SimpleNamespace(write=write)
+        into = types.SimpleNamespace(
+            # with \r in the terminator, the writer quotes a field that holds one
+            write=lambda text: file.write(
+                (text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape")
+            )
+        )
         table = csv.writer(into, delimiter=separator, lineterminator="\r\n")
-        table.writerow([*header, f"{CSV_MARK}_{digest.hexdigest()}"])
-        end, digest = file.tell(), hashlib.sha256()
+        table.writerow([*header, f"{CSV_MARK}_{'0' * 64}"])
+        start = file.tell()
         yield table
-        file.seek(end - len(digest.hexdigest()) - 1)
-        file.write(digest.hexdigest().encode())
+        file.flush()
+        file.seek(start - 65)
+        file.write(checksum(file.name, start))

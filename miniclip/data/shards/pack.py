@@ -73,16 +73,14 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
 
 def is_packed(shard):
     """Whether `pack` wrote all of a tar: each member has the owner, the time and a name that it gives."""
-    ours = False
     with open(shard, "rb") as file:
         for name, at, _, problem in scan(file, os.path.getsize(shard)):
             file.seek(at - BLOCK)
             head = file.read(BLOCK)
-            owner, time = head[265:297].rstrip(b"\0"), head[136:148].strip(b"0 \0")
-            ours = owner == OWNER.encode() and not (time or problem) and MEMBER.fullmatch(name)
-            if not ours:
-                break
-    return bool(ours)
+            other = head[265:297].rstrip(b"\0") != OWNER.encode() or head[136:148].strip(b"0 \0")
+            if problem or other or not MEMBER.fullmatch(name):
+                return False
+    return True
 
 
 def sample(pairs, i):

@@ -14,7 +14,6 @@ import tarfile
 
 BLOCK = 512
 MOST_HEADER_BYTES = 1 << 16  # of a long name or a pax header
-RECORD = 20 * BLOCK  # tars are padded to a multiple of it, with which a joined one begins
 MOST_ZEROS = 1 << 20  # after the last file: tars are padded to 10 KiB
 MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
 REGULAR, WITHOUT_DATA = (b"0", b"\0", b"7"), (b"1", b"2", b"3", b"4", b"5", b"6")
@@ -40,7 +39,9 @@ def scan(file, length):
             noise, own = noise or bool(head.strip(b"\0")), {}
             at += BLOCK
             continue
-        if at > end and (noise or at % RECORD) and not told:
+        if (
+            at > end and (noise or at % (20 * BLOCK)) and not told
+        ):  # a tar that was joined begins there
             yield "", end, 0, f"no tar header from byte {end:,} to {at:,}: files there are lost"
         kind, size, data, told, noise = header.type, header.size, at + BLOCK, False, False
         if kind in (b"L", b"x", b"g", b"K") and data + size <= length:
