@@ -235,8 +235,8 @@ def _checked(rows, width, picture, text, separator, root):
         for column, field in enumerate(row):
             # rows that another one's quote has swallowed, the first from this column on
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
-            wheres = ("".join(r[picture : picture + 1]).strip() for r in inner)
-            if len(inner) > 1 and any(_names_picture(where, root) for where in wheres):
+            wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
+            if any(_names_picture(where, root) for where in wheres):
                 why = "a field of it goes on with other rows; is a quote not closed?"
         yield line, row, why
 

@@ -17,9 +17,8 @@ from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import to_rgb
 
 MAX_PIXELS = 100_000_000
-MAX_COSTLY_PIXELS = (
-    60_000_000  # of WebP, AVIF and CMYK, which take up to 16 bytes a pixel to decode
-)
+# WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
+MAX_COSTLY_PIXELS = 60_000_000
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
@@ -91,8 +90,8 @@ def _open(path):
     """An opened, not yet decoded, picture. Raises BadPicture."""
     try:
         size = 0 if isinstance(path, io.BytesIO) else file_size(path)
-        whole = COSTLY if size > MOST_PICTURE_BYTES else ()
-        image = Image.open(path, formats=[f for f in FORMATS if f not in whole])
+        lazy = size > MOST_PICTURE_BYTES
+        image = Image.open(path, formats=[f for f in FORMATS if not (lazy and f in COSTLY)])
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...

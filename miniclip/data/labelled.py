@@ -118,8 +118,10 @@ def open_labelled(source, class_names=None):
         except BadPicture as error:
             skipped.append((where, str(error)))
     if not good:
-        shards = "it holds shards; name one .tar of them"
-        why = report_skipped(skipped) or (shards if [*path.glob("*.tar")] else "it is empty")
+        empty = (
+            "it holds shards; name one .tar of them" if any(path.glob("*.tar")) else "it is empty"
+        )
+        why = report_skipped(skipped) or empty
         raise UserError(f"{printable(name)} gives no labelled picture: {why}")
     wheres, labels, parts, pictures = zip(*good)
 
@@ -150,8 +152,7 @@ def open_labelled(source, class_names=None):
             f"{printable(name)} has two classes called {twice[0]!r}; rename one of them"
         )
     # OpenAI's names for ImageNet have two such
-    never = "its name is given twice, so that only the first is ever predicted"
-    skipped += [(f"class {label}", never) for label in twice]
+    skipped += [(f"class {label}", "of a name twice, the first is predicted") for label in twice]
     pictures = _Sources(wheres, pictures, skipped)
     return Labelled(name, names, pictures, labels, splits, skipped)
 
@@ -202,9 +203,8 @@ def _tar(path):
         key, suffix = key_and_suffix(name)
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         if label and suffix in image_io.SUFFIXES:
-            text = "\ufffd" not in label
-            item = (label, None, source) if text else ("", None, "its label is not UTF-8")
-            labelled.setdefault(key, (key, *item))
+            not_text = (key, "", None, "its label is not UTF-8")
+            labelled.setdefault(key, not_text if "\ufffd" in label else (key, label, None, source))
     if labelled:
         rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
         return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]
@@ -224,9 +224,9 @@ def _by_folders(pictures, outer=()):
     items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     divided = {"train", "test"} <= {*part_of.values()}
     if divided and None in part_of.values():
+        other = printable(min(top for top in part_of if not part_of[top]))
         raise UserError(
-            f"{printable(min(top for top in part_of if not part_of[top]))} stands beside folders of pictures for training and for testing, so "
-            "it is not clear what the classes are; move it elsewhere"
+            f"{other} stands beside folders for training and testing; move it elsewhere"
         )
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
