@@ -236,14 +236,10 @@ def _checked(rows, width, picture, text, separator, root):
             # rows that another one's quote has swallowed, the first from this column on
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
             wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
-            if any(_names_picture(where, root) for where in wheres):
+            files = (os.path.isfile(os.path.join(root, where)) for where in wheres)
+            if any(map(image_io.is_picture, wheres)) or any(files):
                 why = "a field of it goes on with other rows; is a quote not closed?"
         yield line, row, why
-
-
-def _names_picture(where, root):
-    """Whether a path that a csv may hold ends as a picture's, or is a file."""
-    return image_io.is_picture(where) or os.path.isfile(os.path.join(root, where))
 
 
 def _rows(path, encoding, separator):

@@ -64,8 +64,8 @@ class CsvRows:
     def write(self, out, found):
         """Write the rows of the pairs that are kept as a csv, paths relative to its folder. Raises
         UserError when the csv is no longer what it was."""
-        folders = (os.path.dirname(os.path.abspath(path)) for path in (self.path, out))
-        here, there = map(os.path.realpath, folders)
+        folders = [os.path.dirname(os.path.abspath(path)) for path in (self.path, out)]
+        here, there = map(os.path.realpath, folders)  # not of a file, which may be a link itself
         kept = iter(found.kept["pair"])
         with _table(out, self.separator, self.header) as table:
             following = next(kept, None)
