@@ -13,34 +13,39 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import replacing
+from miniclip.common import UserError, replacing
+from miniclip.data.dataset import file_size
 
 
 def folder():
     """The folder of these files: $MINICLIP_CACHE, or the platform's place for caches."""
     if own := os.environ.get("MINICLIP_CACHE"):
-        return Path(own).expanduser()
+        return Path(os.path.expanduser(own))
     base = os.environ.get("XDG_CACHE_HOME")
     if sys.platform == "win32":
         base = base or os.environ.get("LOCALAPPDATA")
     default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    return Path(base or default).expanduser() / "miniclip"
+    return Path(os.path.expanduser(base or default)) / "miniclip"
 
 
-def load_or_make(name, made_of, make, what):
+def load_or_make(name, made_of, make, what, passing=()):
     """(notes, body) of the file `name`, or else of make(), which is then written there.
 
     made_of, notes: what JSON can hold; body: bytes, (n,) uint8 that lies in the file where it was
-    read. what: what a message calls the file when it cannot be written.
+    read. what: what a message calls the file when it cannot be written. passing: reasons in notes, a
+    list of (name, reason), for which the file is made again.
     """
     path = folder() / name
     found = read(path, made_of)
-    if found is None:
+    if found is None or passing and not passing.isdisjoint(why for _, why in found[0]):
         found = make()
         try:
             write(path, made_of, *found)
-        except OSError as error:
-            print(f"cannot keep {what} in {path}: {error.strerror}", file=sys.stderr)
+        except (OSError, UserError) as error:
+            print(
+                f"cannot keep {what} in {path}: {getattr(error, 'strerror', error)}",
+                file=sys.stderr,
+            )
     return found
 
 
@@ -60,19 +65,27 @@ def pictures(name, made_of, draw, shape):
 def read(path, made_of):
     """(notes, body) of a file, or None if it is not there, damaged, or made from something else."""
     try:
+        file_size(path)
         with open(path, "rb") as file:
             first = file.readline()
         head, body = json.loads(first), np.memmap(path, np.uint8, "r", offset=len(first))
-        if head["made_of"] == made_of and head["checksum"] == hashlib.sha256(body).hexdigest():
-            return head.get("notes"), body
+        if head["checksum"] == _checksum(made_of, head["notes"], body):
+            return head["notes"], body
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     return None
 
 
+def _checksum(made_of, notes, body):
+    whole = [made_of, notes, hashlib.sha256(body).hexdigest()]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+
+
 def write(path, made_of, notes, body):
-    """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError."""
-    head = {"made_of": made_of, "checksum": hashlib.sha256(body).hexdigest(), "notes": notes}
+    """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError or UserError."""
+    if path.parts[0].startswith("~"):
+        raise UserError("there is no such user's home folder")
+    head = {"made_of": made_of, "checksum": _checksum(made_of, notes, body), "notes": notes}
     with replacing(path) as file:
         file.write(json.dumps(head).encode() + b"\n")
         file.write(body)

@@ -21,8 +21,11 @@ import numpy as np
 from miniclip.common import UserError, number
 
 HELD_OUT_ONE_IN = 10
+MOST_LINE = 1 << 24  # characters of a line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
+# the last column, without values, of what curate wrote: with the checksum of all rows below
+CURATED = re.compile(rb"curated_by_miniclip_([0-9a-f]{64})\n")
 
 
 class BadPicture(UserError):
@@ -151,8 +154,8 @@ def _listed(pairs, path):
     train, found, names = pairs.splits["train"], array.array("q"), {}
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = csv.reader(file)
-            if (columns := next(rows, None)) == LIST_COLUMNS:
+            rows = csv.reader(lines(file))
+            if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
                 for i, name, _ in rows:
                     found.append(int(i))
                     # of a long list every hundredth, because shards read a name from the disk
@@ -164,7 +167,12 @@ def _listed(pairs, path):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
     if columns != LIST_COLUMNS:
         raise UserError(f"{printable(path)} is no list that curate wrote")
-    if not (found and np.isin(found, train).all()) or any(
+    if is_as_curated(path) is False:
+        raise UserError(
+            f"{printable(path)} is not what curate wrote any more; curate it again, or, if the "
+            "change is yours, delete the last name in its first line"
+        )
+    if not (found and np.isin(found, train).all() and len(np.unique(found)) == len(found)) or any(
         pairs.where(i) != name for i, name in names.values()
     ):
         raise UserError(
@@ -172,6 +180,26 @@ def _listed(pairs, path):
             "curate them again, with the same options"
         )
     return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
+
+
+def is_as_curated(path):
+    """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
+    with open(path, "rb") as file:
+        mark = CURATED.search(file.read(MOST_LINE))
+    return checksum(path, mark.end()) == mark[1] if mark else None
+
+
+def checksum(path, start):
+    """The SHA-256, in hex, bytes, of a file from byte `start` on."""
+    return hashlib.sha256(np.fromfile(path, np.uint8, offset=start)).hexdigest().encode()
+
+
+def lines(file):
+    """The lines of an open file, text or bytes. Raises UserError for one without an end."""
+    while line := file.readline(MOST_LINE):
+        if len(line) == MOST_LINE:
+            raise UserError(f"{printable(file.name)} has a line of more than 16 MiB: is it a csv?")
+        yield line
 
 
 def text_hash(text):

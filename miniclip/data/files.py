@@ -21,23 +21,32 @@ from miniclip.data.dataset import (
     Pairs,
     file_size,
     is_held_out,
+    lines,
     one_line,
     printable,
     report_skipped,
 )
 
 MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture, and characters of a csv's field
+MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
 NOT_CSV = {  # how files begin that are offered as a csv and are none
     b"PAR1": "a parquet file",
+    b"ARROW1": "an Arrow file",
+    b"SQLite": "a database",
+    b"\x93NUMPY": "an array of numpy",
     b"PK\3\4": "a zip or Excel file",
     b"\x1f\x8b": "compressed",
+    b"\xfd7zXZ": "compressed",
+    b"BZh": "compressed",
     b"{": "JSON",
     b"[{": "JSON",
+    b"[\n": "JSON",
 }
+CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 # names of columns, lower-case with _ for spaces, the most specific first
@@ -49,7 +58,7 @@ CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence
 class Files(Pairs):
     """Pairs whose pictures are files: {path: list of captions}, below `root`."""
 
-    def __init__(self, name, root, found, skipped):
+    def __init__(self, name, root, found, skipped, empty="no rows"):
         quiet = True if len(found) < 2000 else None  # None: no bar where there is no terminal
         self.paths, self.root = [], root
         for path in tqdm(found, desc="looking at pictures", unit="", disable=quiet):
@@ -59,7 +68,7 @@ class Files(Pairs):
             except BadPicture as error:
                 skipped.append((_relative(path, root), str(error)))
         if not self.paths:
-            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped)}")
+            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}")
         held = [is_held_out(self.where(i)) for i in range(len(self.paths))]
         parts = (("train", False), ("heldout", True))
         splits = {part: [i for i, h in enumerate(held) if h == out] for part, out in parts}
@@ -87,12 +96,8 @@ def open_csv(path, image_column=None, caption_column=None, separator=None):
         if why:
             skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
         else:
-            found.setdefault(os.path.normpath(os.path.join(root, where)), {})[said] = True
-    name = os.path.basename(path)
-    if not found:
-        why = report_skipped(skipped) or "no rows"
-        raise UserError(f"{printable(name)} gives no pair: {why}")
-    return Files(name, root, found, skipped)
+            found.setdefault(_normal(os.path.join(root, where)), {})[said] = True
+    return Files(os.path.basename(path), root, found, skipped)
 
 
 def caption_rows(path, image_column=None, caption_column=None, separator=None):
@@ -111,12 +116,7 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
 
     def each():
         for line, row, why in rows:
-            if caption == len(header) - 1:  # separators that should have been quoted
-                row[caption:] = [separator.join(row[caption:])]
             where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-            further = (rest.split(separator) for rest in said.splitlines()[1:])
-            if any(image_io.is_picture("".join(r[picture : picture + 1])) for r in further):
-                why = "its caption goes on with other rows; is a quote not closed?"
             where, said = where.strip(), one_line(said)
             missing = "" if where and said else "an empty caption" if where else "no picture"
             yield line, row, where, said, why or missing or None
@@ -124,16 +124,31 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
     return header, each(), separator, picture
 
 
-def walk(root, closed=None):
-    """Iterate over (folder, names of its subfolders, names of its files), `root` first, as os.walk
-    does, which is recursive before Python 3.12. closed: its onerror."""
+def is_hidden(name):
+    """Whether a file or folder is one that a system or a program put beside the user's own."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def walk(root, skipped):
+    """Iterate over (folder, names of its files), sorted and without hidden ones, `root` first.
+
+    skipped: a list to which (path, reason) is added for each folder that is passed over. os.walk is
+    recursive before Python 3.12.
+    """
     waiting = [root]
+
+    def closed(error):
+        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
+
     while waiting:
         for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
-            yield folder, below, names
-            waiting += itertools.filterfalse(
-                os.path.islink, [os.path.join(folder, name) for name in reversed(below)]
-            )
+            yield folder, sorted(itertools.filterfalse(is_hidden, names))
+            for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    skipped.append((_relative(path, root), "a link to a folder is not followed"))
+                else:
+                    waiting.append(path)
 
 
 def open_folder(path):
@@ -142,16 +157,9 @@ def open_folder(path):
     Raises UserError when there is none.
     """
     root, found, skipped = os.path.abspath(path), {}, []
-
-    def closed(error):
-        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
-
-    for folder, subfolders, names in walk(root, closed):
-        subfolders[:] = sorted(s for s in subfolders if not s.startswith("."))
+    for folder, names in walk(root, skipped):
         present = set(names)
-        for name in sorted(names):
-            if not image_io.is_picture(name) or name.startswith("."):
-                continue
+        for name in filter(image_io.is_picture, names):
             stem = os.path.splitext(name)[0]
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)
             file = os.path.join(folder, name)
@@ -165,10 +173,7 @@ def open_folder(path):
             except UserError as error:
                 skipped.append((_relative(file, root), str(error)))
     name = os.path.basename(root) or root
-    if not found:
-        why = report_skipped(skipped) or "it holds no picture"
-        raise UserError(f"{printable(name)} has no picture with a .txt beside it: {why}")
-    return Files(name, root, found, skipped)
+    return Files(name, root, found, skipped, "it holds no picture")
 
 
 def read_csv(path, *wanted, separator=None):
@@ -176,8 +181,8 @@ def read_csv(path, *wanted, separator=None):
 
     wanted: for each column (what it holds, names that it may have, its one name or None, what an
     error adds). separator: one character or its name, None for the one that fits the header best.
-    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row is
-    not csv or None) of all rows that are not blank. Raises UserError; so do the rows.
+    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row
+    cannot be used or None) of all rows that are not blank. Raises UserError; so do the rows.
     """
     name = printable(os.path.basename(path))
     try:
@@ -208,7 +213,33 @@ def read_csv(path, *wanted, separator=None):
             seen = ", ".join(repr(printable(h, 30)) for h in best[0][:8]) or "none"
             want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-    return best
+        if best[0].count(best[0][position]) > 1:
+            raise UserError(f"{name} has two columns called {best[0][position]!r}; rename one")
+    header, (picture, *_, text), rows, separator = best
+    if header[-1].startswith(CSV_MARK):
+        del header[-1]
+    root = os.path.dirname(os.path.abspath(path))
+    return header, best[1], _checked(rows, len(header), picture, text, separator, root), separator
+
+
+def _checked(rows, width, picture, text, separator, root):
+    """Rows with the reason why a separator or a quote in one misleads.
+
+    text: the column that takes what lies beyond the header if it is the last one.
+    """
+    for line, row, why in rows:
+        if text == width - 1:  # separators that should have been quoted
+            row[text:] = [separator.join(row[text:])] * (len(row) > text)
+        elif any(field.strip() for field in row[width:]):
+            why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
+        for column, field in enumerate(row):
+            # rows that another one's quote has swallowed, the first from this column on
+            inner = [r.split(separator) for r in (separator * column + field).splitlines()]
+            wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
+            files = (os.path.isfile(os.path.join(root, where)) for where in wheres)
+            if any(map(image_io.is_picture, wheres)) or any(files):
+                why = "a field of it goes on with other rows; is a quote not closed?"
+        yield line, row, why
 
 
 def _rows(path, encoding, separator):
@@ -216,7 +247,7 @@ def _rows(path, encoding, separator):
     row = ()
     try:
         with open(path, encoding=encoding, errors="windows", newline="") as file:
-            reader = csv.reader(file, delimiter=separator, strict=True)
+            reader = csv.reader(lines(file), delimiter=separator, strict=True)
             while row is not None:
                 first = reader.line_num + 1
                 try:
@@ -241,18 +272,22 @@ def _column(header, own, known):
     return next((plain.index(name) for name in known if name in plain), None)
 
 
-def read_text(path, most=None):
-    """The text of a file, in whatever encoding; most: of a .txt beside a picture, its largest size.
-    Raises UserError with a sentence."""
+def read_text(path, most=MOST_LIST_BYTES):
+    """The text of a file of at most so many bytes, in whatever encoding. Raises UserError with a
+    sentence."""
     try:
         file_size(path)
         with open(path, "rb") as file:
-            data = file.read(-1 if most is None else most + 1)
+            data = file.read(most + 1)
     except (OSError, ValueError) as error:
         raise _unreadable(path, error) from None
-    if most is not None and len(data) > most:
-        raise UserError("its .txt is too long for a caption")
-    return data.decode(_encoding(data), "windows")
+    name = printable(os.path.basename(path))
+    if len(data) > most:
+        raise UserError(f"{name} is too long: more than {most:,} bytes")
+    text = data.decode(_encoding(data), "windows")
+    if "\0" in text.strip("\0\r\n"):
+        raise UserError(f"{name} is not text, or its encoding is unknown; save it as UTF-8")
+    return text
 
 
 def _encoding(start):
@@ -266,10 +301,18 @@ def _unreadable(path, error):
     return UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}")
 
 
+def _normal(path):
+    """A path without "..", for the same file, which "link/.." does not have beside the link."""
+    normal, climbs = os.path.normpath(path), ".." in path and "\0" not in path
+    is_other = climbs and os.path.realpath(path) != os.path.realpath(normal)
+    return os.path.realpath(path) if is_other else normal
+
+
 def _relative(path, root):
     """A path as it is named and hashed: below root, with /, in one Unicode form on every system."""
     try:
         path = os.path.relpath(path, root)
     except ValueError:  # another drive of Windows, or a NUL
         pass
-    return unicodedata.normalize("NFC", path.replace(os.sep, "/"))
+    # composing many accents of one letter takes hours, and no system has such names
+    return unicodedata.normalize("NFC", path.replace(os.sep, "/")[:10_000])

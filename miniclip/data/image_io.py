@@ -17,11 +17,14 @@ from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import to_rgb
 
 MAX_PIXELS = 100_000_000
+# WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
+MAX_COSTLY_PIXELS = 60_000_000
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
-MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard
+MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
+COSTLY = ("WEBP", "AVIF")
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
@@ -31,7 +34,7 @@ def is_picture(name):
 
 
 def check(path):
-    """Raise BadPicture unless `path` is a file with the header of a picture below MAX_PIXELS.
+    """Raise BadPicture unless `path` is a file with the header of a picture that is not too large.
 
     Reads the first few hundred bytes; damage further on is found by `read` only.
     """
@@ -86,16 +89,23 @@ def _check_scans(data):
 def _open(path):
     """An opened, not yet decoded, picture. Raises BadPicture."""
     try:
-        if not isinstance(path, io.BytesIO):
-            file_size(path)
-        image = Image.open(path, formats=FORMATS)
+        size = 0 if isinstance(path, io.BytesIO) else file_size(path)
+        lazy = size > MOST_PICTURE_BYTES
+        image = Image.open(path, formats=[f for f in FORMATS if not (lazy and f in COSTLY)])
     except Image.DecompressionBombError:
         raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
     except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
         reason = getattr(error, "strerror", None) or "not a picture that can be read"
         raise BadPicture(reason.lower()) from None
     width, height = image.size
-    if width * height >= MAX_PIXELS:
+    costly = image.format in COSTLY or image.mode == "CMYK"
+    most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
+    endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
+    if endless or width * height >= most:
         image.close()
-        raise BadPicture(f"{width} x {height} pixels: {MAX_PIXELS // 10**6} megapixels or more")
+        raise BadPicture(
+            "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
+            if endless
+            else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
+        )
     return image

@@ -12,19 +12,21 @@ A tar stays packed: its pictures are read from where they lie.
 Left out: several labels a picture, and shards over a network.
 """
 
+import collections
 import io
 import os
+import unicodedata
 from pathlib import Path
 
 from miniclip.common import UserError
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, one_line, printable, report_skipped, text_hash
-from miniclip.data.files import PICTURE_COLUMNS, read_csv, walk
+from miniclip.data.files import PICTURE_COLUMNS, is_hidden, read_csv, walk
 from miniclip.data.image_io import MOST_PICTURE_BYTES, is_picture
 from miniclip.data.shards.index import MOST_TEXT_BYTES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
-PARTS = {"train": "train", "test": "test", "val": "test", "validation": "test"}
+PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
 
 
 class Labelled:
@@ -35,25 +37,29 @@ class Labelled:
     Raises UserError for fewer than two classes, or nothing to test on.
     """
 
-    def __init__(self, name, class_names, pictures, labels, splits, skipped=()):
+    def __init__(self, name, class_names, pictures, labels, splits, skipped=None):
         if len(class_names) < 2:
             only = f"one, {class_names[0]!r}" if class_names else "none"
             raise UserError(f"{printable(name)} needs at least two classes; it has {only}")
         if not splits["all"]:
             raise UserError(f"{printable(name)} has no picture to test on")
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
-        self.labels, self.splits, self.skipped = labels, splits, list(skipped)
+        self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
 
 
 class _Sources:
     """Pictures by number, each read when it is asked for."""
 
-    def __init__(self, sources):
-        self.sources = sources
+    def __init__(self, names, sources, skipped):
+        self.names, self.sources, self.skipped = names, sources, skipped
 
     def image(self, i):
-        """Picture i, RGB. Raises BadPicture."""
-        return image_io.read(_opened(self.sources[i]))
+        """Picture i, RGB. Raises BadPicture, and adds what is damaged to `skipped`."""
+        try:
+            return image_io.read(_opened(self.sources[i]))
+        except BadPicture as error:
+            self.skipped += {(self.names[i], str(error))} - {*self.skipped}  # named once
+            raise
 
 
 def _opened(source):
@@ -101,8 +107,8 @@ def open_labelled(source, class_names=None):
     path = Path(source)
     if not (path.is_dir() or path.is_file()):
         raise UserError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
-    read = _folder if path.is_dir() else _tar if path.suffix == ".tar" else _csv
-    name, items = path.name or str(path), read(path)
+    tar_or_csv = _tar if path.suffix.lower() in (".tar", ".gz", ".tgz") else _csv
+    name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
 
     good, skipped = [], []
     for where, label, part, picture in items:  # picture: see _opened
@@ -112,15 +118,17 @@ def open_labelled(source, class_names=None):
         except BadPicture as error:
             skipped.append((where, str(error)))
     if not good:
-        shards = path.is_dir() and any(path.glob("*.tar"))
-        empty = "it holds shards; name one .tar of them" if shards else "it is empty"
+        empty = (
+            "it holds shards; name one .tar of them" if any(path.glob("*.tar")) else "it is empty"
+        )
         why = report_skipped(skipped) or empty
         raise UserError(f"{printable(name)} gives no labelled picture: {why}")
     wheres, labels, parts, pictures = zip(*good)
 
     found = {label for _, label, _, _ in items if label}
     key = int if all(label.isdecimal() and len(label) < 20 for label in found) else str
-    found = sorted(found, key=key)
+    spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
+    found = [spelled[number] for number in sorted(spelled)]
     if class_names is not None:
         if key is int and int(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
@@ -137,7 +145,16 @@ def open_labelled(source, class_names=None):
     splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
     names = class_names or [one_line(label.replace("_", " ")) for label in found]
-    return Labelled(name, names, _Sources(pictures), labels, splits, skipped)
+    counts = collections.Counter(unicodedata.normalize("NFC", n[:10_000]) for n in names)
+    twice = [label for label, count in counts.items() if count > 1]
+    if twice and class_names is None:
+        raise UserError(
+            f"{printable(name)} has two classes called {twice[0]!r}; rename one of them"
+        )
+    # OpenAI's names for ImageNet have two such
+    skipped += [(f"class {label}", "of a name twice, the first is predicted") for label in twice]
+    pictures = _Sources(wheres, pictures, skipped)
+    return Labelled(name, names, pictures, labels, splits, skipped)
 
 
 # the three readers give items: (name, label or "", part or None, a source of _opened)
@@ -155,17 +172,14 @@ def _csv(path):
 
 
 def _folder(root):
-    tops = [p.name for p in root.iterdir() if p.is_dir()]
-    divided = _divided(tops)
+    skipped = []
     paths = [
         Path(folder, name)
-        for top in (tops if divided else [""])
-        for folder, _, names in walk(root / top)
-        for name in names
-        if is_picture(name)
+        for folder, names in walk(root, skipped)
+        for name in filter(is_picture, names)
     ]
-    items = _by_folders({p.relative_to(root).parts: p for p in paths}, divided)
-    return [item for item in items if item[1]]
+    items = _by_folders({p.relative_to(root).parts: p for p in paths})
+    return [item for item in items if item[1]] + [(w, "", None, why) for w, why in skipped]
 
 
 def _tar(path):
@@ -179,8 +193,8 @@ def _tar(path):
                 items.append((name or path.name, "", None, problem))
             elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
                 file.seek(offset)
-                labels[key, suffix] = file.read(size).decode("utf-8", "replace").strip()
-            elif is_picture(name):
+                labels[key, suffix] = file.read(size).decode("utf-8-sig", "replace").strip()
+            elif is_picture(name) and not any(map(is_hidden, name.split("/"))):
                 pictures[name] = (path, offset, size)
                 if size > MOST_PICTURE_BYTES:
                     pictures[name] = f"{size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB"
@@ -189,7 +203,8 @@ def _tar(path):
         key, suffix = key_and_suffix(name)
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         if label and suffix in image_io.SUFFIXES:
-            labelled.setdefault(key, (key, label, None, source))
+            not_text = (key, "", None, "its label is not UTF-8")
+            labelled.setdefault(key, not_text if "\ufffd" in label else (key, label, None, source))
     if labelled:
         rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
         return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]
@@ -197,24 +212,26 @@ def _tar(path):
     parts = {tuple(name.split("/")): source for name, source in pictures.items()}
     outer = os.path.commonprefix([p[:-2] for p in parts])
     below = {p[len(outer) :]: source for p, source in parts.items()}
-    return items + _by_folders(below, _divided({p[0] for p in below if len(p) > 1}), outer)
+    return items + _by_folders(below, outer)
 
 
-def _by_folders(pictures, divided, outer=()):
+def _by_folders(pictures, outer=()):
     """{parts of a path below the folders `outer`: source} -> items, the first folder the label.
 
-    divided: the folders at the top are train and test, and the labels are one below.
+    Where the folders at the top are train and test, the labels are the folders one below. Raises
+    UserError where they are train, test and others.
     """
-    items = []
+    items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
+    divided = {"train", "test"} <= {*part_of.values()}
+    if divided and None in part_of.values():
+        other = printable(min(top for top in part_of if not part_of[top]))
+        raise UserError(
+            f"{other} stands beside folders for training and testing; move it elsewhere"
+        )
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
-        part, folders = (PARTS.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
-        if folders and divided == bool(part):
+        part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
+        if folders:
             items.append(("/".join(p), folders[0], part, pictures[p]))
         else:
             items.append(("/".join((*outer, *p)), "", None, "no label"))
     return items
-
-
-def _divided(folders):
-    """Whether the names of the folders at the top are train and test: then they are no classes."""
-    return {PARTS.get(name) for name in folders if name[:1] != "."} == {"train", "test"}

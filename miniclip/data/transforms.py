@@ -74,7 +74,8 @@ def to_rgb(image):
 def _on_white(image):
     """A PIL image of any mode -> mode RGB, on white where it was transparent."""
     if image.mode.startswith("I"):  # 16 bits: convert() would clip all above 255 to white
-        levels = np.asarray(image).astype(np.float64) / 257
+        levels = np.asarray(image, np.float64) / 257
+        levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
     if image.mode in ("La", "PA"):
         image = image.convert("LA" if image.mode == "La" else "RGBA")

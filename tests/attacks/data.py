@@ -10,10 +10,14 @@ from types import SimpleNamespace
 from PIL import Image
 
 import train
+from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import open_pairs
+from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
+from miniclip.data.shards import index
 from miniclip.evaluation import context
+from miniclip.zeroshot import readable_pictures
 from tests.attacks import attack
 
 PNG = io.BytesIO()
@@ -54,6 +58,37 @@ def said(pairs):
     print([pairs.captions(i) for i in range(len(pairs))], pairs.skipped)
 
 
+def classes(source):
+    found = open_labelled(source)
+    [*readable_pictures(found.pictures, [*found.labels] * 2)]
+    print(found.class_names, found.skipped)
+
+
+VERBS = {
+    "open": lambda source: said(open_pairs(source)),
+    "classes": classes,
+    "keep": lambda pairs, source: keep_pairs(open_pairs(source), pairs),
+    "pack": lambda *words: run("pack", *words),
+    "curate": lambda *words: run("curate", *words, "--min-count", 1),
+}
+
+
+def session(name, says, *commands, code=2):
+    """A row: commands beside pairs.csv, those of a shell but for VERBS, and what the last one says."""
+
+    def function(folder):
+        csv_of()
+        for command in commands:
+            verb, *words = command.split()
+            if verb in VERBS:
+                VERBS[verb](*words)
+            else:
+                os.system(command)
+
+    function.__name__ = name
+    attack(code=code, says=says)(function)
+
+
 # --- what the user has
 
 
@@ -79,35 +114,39 @@ def curating_over_a_csv_of_the_user(folder):
     run("curate", "pairs.csv", "mine.csv", *options)
 
 
-@attack(says="photo.png exists, and miniclip did not write it")
-def a_plot_over_a_photograph(folder):
-    csv_of(), write("photo.png", PNG.getvalue())
-    run("curate", "pairs.csv", "out.csv", "--plot", "photo.png")
+session(
+    "a_plot_over_a_photograph",
+    "0.png exists, and miniclip did not write it",
+    "curate pairs.csv out.csv --plot 0.png",
+)
 
 
-@attack(says="cannot be both read and written")
-def curating_a_csv_onto_itself_through_a_link(folder):
-    csv_of()
-    os.symlink("pairs.csv", "link.csv")
-    run("curate", "pairs.csv", "link.csv", "--overwrite")
+session(
+    "curating_a_csv_onto_itself_through_a_link",
+    "cannot be both read and written",
+    "ln -s pairs.csv link.csv",
+    "curate pairs.csv link.csv --overwrite",
+)
 
 
-@attack(says="00000.tar exists, and miniclip did not write it")
-def packing_over_a_tar_of_the_user(folder):
-    csv_of()
-    os.mkdir("mytars")
-    tar_of("mytars/00000.tar", {"a": b"mine"})
-    for _ in range(2):
-        assert run("pack", "pairs.csv", "ours") == 0
-    run("pack", "pairs.csv", "mytars")
+session(
+    "packing_over_a_tar_of_a_user_called_miniclip",
+    "mytars/00000.tar exists, and miniclip did not write it",
+    "pack pairs.csv ours",
+    "pack pairs.csv ours",
+    "mkdir mytars",
+    "tar --owner=miniclip -cf mytars/00000.tar pairs.csv",
+    "pack pairs.csv mytars",
+)
 
 
-@attack(says="is read, so it cannot be written")
-def packing_shards_onto_themselves_through_a_link(folder):
-    csv_of()
-    run("pack", "pairs.csv", "ours")
-    os.symlink("ours", "link")
-    run("pack", "ours", "link", "--overwrite")
+session(
+    "packing_shards_onto_themselves_through_a_link",
+    "is read, so it cannot be written",
+    "pack pairs.csv ours",
+    "ln -s ours link",
+    "pack ours link --overwrite",
+)
 
 
 @attack(says="cannot be written: Not a directory")
@@ -115,6 +154,64 @@ def an_output_below_a_file_is_refused_before_the_work(folder):
     data.pack.open_source = None  # a TypeError, if the work began
     csv_of()
     run("pack", "pairs.csv", "pairs.csv/out")
+
+
+session(
+    "packing_over_a_shard_to_which_a_file_was_added",
+    "00000.tar exists, and miniclip did not write it",
+    "pack pairs.csv s",
+    "tar --append -f s/00000.tar 0.png",
+    "pack pairs.csv s",
+)
+session(
+    "curating_over_a_curated_csv_that_was_edited",
+    "o.csv exists, and miniclip did not write it",
+    "curate pairs.csv o.csv",
+    "echo 2.png,mine >> o.csv",
+    "curate pairs.csv o.csv",
+)
+session(
+    "curating_over_a_caption_that_is_read",
+    "0.txt is read, so it cannot be written",
+    "echo a word > 0.txt",
+    "curate . 0.txt --overwrite",
+)
+session(
+    "curating_over_a_shard_that_a_pattern_names",
+    "s/00000.tar is read, so it cannot be written",
+    "pack pairs.csv s",
+    "curate s/{00000..00000}.tar s/00000.tar --overwrite",
+)
+session(
+    "a_plot_over_a_picture_that_is_read",
+    "0.png is read, so it cannot be written",
+    "curate pairs.csv o.csv --plot 0.png --overwrite",
+)
+session(
+    "a_list_in_which_a_row_is_repeated",
+    "l.csv is not what curate wrote any more",
+    "pack pairs.csv s",
+    "curate s l.csv",
+    "tail -n 1 l.csv >> l.csv",
+    "keep l.csv s",
+)
+session(
+    "curated_fields_with_carriage_returns_and_separators_in_a_folder_that_is_a_link",
+    r"\('red cat',\), \('a, b',\)",
+    "mkdir -p real/deep",
+    "ln -s real/deep link",
+    r"printf 'path,caption\n0.png,\042red\rcat\042\n1.png,a, b\n' > l.csv",
+    "curate l.csv link/o.csv",
+    "open link/o.csv",
+    code=0,
+)
+
+
+@attack(says="pairs.csv changed meanwhile; curate it again")
+def a_csv_that_changes_while_it_is_curated(folder):
+    old = data.balance.CsvRows.write
+    data.balance.CsvRows.write = lambda *a: (csv_of("0.png,a new word"), old(*a))
+    run("curate", csv_of(), "o.csv", "--min-count", 1)
 
 
 # --- options
@@ -164,7 +261,7 @@ def a_quoted_path_with_a_tilde(folder):
 
 @attack(says="names more than 1,000,000 shards")
 def braces_that_name_a_hundred_million_shards(folder):
-    open_pairs("{0..99999999}.tar")
+    open_pairs("{-99999999..99999999}.tar")
 
 
 @attack(says="names more than 1,000,000 shards", slow=True)
@@ -183,16 +280,10 @@ def pipes_as_a_picture_and_as_a_text(folder):
     said(open_pairs("."))
 
 
-@attack(says="pipe.csv is no csv, folder or shard")
-def a_pipe_as_a_csv(folder):
-    os.mkfifo("pipe.csv")
-    open_pairs("pipe.csv")
+session("a_pipe_as_a_csv", "pipe.csv is no csv, folder or", "mkfifo pipe.csv", "open pipe.csv")
 
 
-@attack(says="pipe.tar .not a file")
-def a_pipe_as_a_shard(folder):
-    os.mkfifo("pipe.tar")
-    open_pairs("pipe.tar")
+session("a_pipe_as_a_shard", "pipe.tar .not a file", "mkfifo pipe.tar", "open pipe.tar")
 
 
 @attack(code=0, says="deep")
@@ -264,6 +355,128 @@ damaged(
 )
 
 
+damaged(
+    "a_quote_that_another_row_closes_in_a_column_before",
+    r"\[\('one',\)\].*line 4.*goes on with other rows",
+    "0.png,one",
+    '"1.png,two',
+    '2",three',
+)
+session(
+    "a_quote_that_another_row_closes_among_names_without_suffixes",
+    r"\[\('c',\)\].*line 3, 1'.*goes on with other rows",
+    "for k in 0 1 2; do cp $k.png $k; done",
+    r"printf 'caption,path\n\042two dogs,0\nof 3\042,1\nc,2\n' > l.csv",
+    "open l.csv",
+    code=0,
+)
+session(
+    "a_separator_that_is_not_quoted_in_a_middle_column",
+    r"\[\('b',\)\] .*line 2, 0.png', \"it has 4 fields and the header 3",
+    r"printf 'path,caption,part\n0.png,two dogs, one asleep,x\n1.png,b,x\n' > l.csv",
+    "open l.csv",
+    code=0,
+)
+session(
+    "two_columns_of_captions",
+    "l.csv has two columns called 'caption'",
+    r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
+    "open l.csv",
+)
+session(
+    "a_csv_of_a_terabyte_of_zeros",
+    "pairs.csv has a line of more than 16 MiB",
+    "truncate -s 1T pairs.csv",
+    "open pairs.csv",
+)
+session(
+    "a_list_of_names_of_a_terabyte",
+    "list.txt is too long: more than 67,108,864 bytes",
+    "truncate -s 1T list.txt",
+    "curate pairs.csv o.csv --names list.txt",
+)
+session(
+    "a_list_of_names_without_letters",
+    "list.txt holds no word",
+    "echo '!!!' > list.txt",
+    "curate pairs.csv o.csv --names list.txt",
+)
+session(
+    "a_text_in_an_unknown_encoding",
+    "0.png', '0.txt is not text",
+    "echo a word | tee 1.txt | iconv -t UTF-16LE > 0.txt",
+    "open .",
+    code=0,
+)
+session(
+    "a_path_through_a_link_and_up",
+    r"\[\('right',\)\] \[\]",
+    "mkdir -p real/deep",
+    "ln -s real/deep link",
+    "cp 0.png real/x.png",
+    r"printf 'path,caption\nlink/../x.png,right\n' > l.csv",
+    "open l.csv",
+    code=0,
+)
+
+
+@attack(code=0)
+def a_caption_of_a_million_accents(folder):
+    assert len(clean("e" + "\u0301\u0327" * 300_000)) < 100
+
+
+# --- labelled pictures
+
+
+def folders(*names):
+    """Commands that put a picture of a cat and of a dog into each of these folders."""
+    wheres = [f"p/{name}/{label}" for name in names for label in ("cat", "dog")]
+    return [f"mkdir -p {where}; cp 0.png {where}" for where in wheres] + ["classes p"]
+
+
+for parts in ("train valid", "Train Test", "train test __MACOSX .old", "."):
+    session(
+        f"classes_in_folders_called_{parts}",
+        r"^\['cat', 'dog'\] \[\]$",
+        "mkdir -p p/.thumbnails; cp 0.png p/.thumbnails",
+        *folders(*parts.split()),
+        code=0,
+    )
+session("a_folder_beside_train_and_test", "extra stands beside", *folders("train", "test", "extra"))
+session(
+    "two_classes_of_one_name",
+    "two classes called 'a b'",
+    "mkdir -p 'p/a b' p/a_b; cp 0.png 'p/a b'; cp 0.png p/a_b",
+    "classes p",
+)
+session(
+    "a_class_that_is_a_link_and_a_picture_that_is_damaged_further_on",
+    r"\[\('fox', 'a link to a folder is not followed'\), \('cat/9.png', 'damaged[^(]*$",
+    "mkdir -p p/cat; ln -s cat p/fox; head -c 45 0.png > p/cat/9.png",
+    *folders("."),
+    code=0,
+)
+for rows, says in (
+    (r"0.png,3\n1.png,03\n2.png,4", "'03', '4'"),
+    (r"0.png,a, b\n1.png,a", "'a', 'a, b'"),
+):
+    session(
+        f"labels_{says}",
+        rf"^\[{says}\] \[\]$",
+        rf"printf 'path,label\n{rows}\n' > l.csv",
+        "classes l.csv",
+        code=0,
+    )
+session(
+    "labels_of_a_tar_with_a_mark_or_in_latin",
+    r"\['0', '1'\].*2', 'its label is not UTF-8",
+    r"printf '\357\273\2770' > 0.cls; printf 1 > 1.cls; printf 'caf\351' > 2.cls",
+    "tar cf a.TAR *.png *.cls",
+    "classes a.TAR",
+    code=0,
+)
+
+
 @attack(code=0, says="'one'.*'two'")
 def a_long_field_in_a_column_that_is_not_used(folder):
     csv_of()
@@ -283,19 +496,23 @@ def a_parquet_file(folder):
     open_pairs(write("pairs.csv", b"PAR1\x15\x04\x15"))
 
 
-@attack(says="pairs.jsonl is JSON, and only csv can be read")
-def json_lines(folder):
-    open_pairs(write("pairs.jsonl", '{"image": "a.png", "text": "x"}\n'))
+session(
+    "json_lines",
+    "pairs.jsonl is JSON, and only csv can be read",
+    "echo '{}' > pairs.jsonl",
+    "open pairs.jsonl",
+)
 
 
 # --- shards
 
 
-@attack(says="gives no labelled picture: it holds shards; name one .tar of them")
-def a_folder_of_shards_as_labelled_pictures(folder):
-    os.mkdir("test")
-    tar_of("test/0.tar", {"a.png": PNG.getvalue(), "a.cls": b"0"})
-    open_labelled("test")
+session(
+    "a_folder_of_shards_as_labelled_pictures",
+    "gives no labelled picture: it holds shards; name one .tar of them",
+    "echo 0 > 0.cls; mkdir test; tar cf test/0.tar 0.*",
+    "classes test",
+)
 
 
 @attack(says='whose captions are the .txt or the "caption" of the .json')
@@ -329,8 +546,61 @@ def a_tar_of_sizes_below_zero_headers_within_headers_and_a_petabyte(folder):
     said(open_pairs("a.tar"))
 
 
-@attack(says="no tar header from byte 0 on")
-def a_tar_of_a_terabyte_of_zeros(folder):
-    write("a.tar", b"")
-    os.truncate("a.tar", 1 << 40)
+session(
+    "a_tar_of_a_terabyte_of_zeros",
+    "no tar header from byte 0 on",
+    "truncate -s 1T a.tar",
+    "open a.tar",
+)
+
+
+session(
+    "two_tars_that_were_joined",
+    r"\[\('one',\), \('two',\)\] \[\]",
+    "echo one > 0.txt; echo two > 1.txt",
+    "tar cf a.tar 0.*; tar cf b.tar 1.*; cat b.tar >> a.tar",
+    "open a.tar",
+    code=0,
+)
+session(
+    "a_pattern_in_a_folder_whose_name_is_a_pattern",
+    r"(?s)\[\('right',\)\] \[\].*\[\('right',\)\] \[\]",
+    "mkdir 'x[1]' x1; echo right > 0.txt; tar cf 'x[1]/0.tar' 0.*",
+    "echo wrong > 0.txt; tar cf x1/0.tar 0.*",
+    "open x[1]/{0..0}.tar",
+    "open x[1]/*.tar",
+    code=0,
+)
+session(
+    "a_json_with_an_empty_list_of_captions",
+    r"\[\('a cat',\)\] \[\]",
+    """echo '{"captions": [], "caption": "a cat"}' > 0.json; tar cf a.TAR 0.*""",
+    "open a.TAR",
+    code=0,
+)
+
+
+@attack(code=0, says=r"(?s)Is a directory.*\('two',\)\] \[\]$")
+def a_shard_that_may_be_read_later(folder):
+    for name in ("one", "two"):
+        tar_of(f"{name}.tar", {"0.png": PNG.getvalue(), "0.txt": name.encode()})
+    size = index.file_size
+    index.file_size = lambda path: open(folder) if "two" in path else size(path)
+    index.PASSING.add("Is a directory")
+    said(open_pairs("."))
+    index.file_size = size
+    said(open_pairs("."))
+
+
+@attack(code=0, says=r"(?s)is no file.*no such user.*\[\('a word',\)\] \[\]$")
+def an_index_in_the_cache_that_is_changed_or_a_pipe_or_of_nobody(folder):
+    tar_of("a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a word"})
+    os.environ["MINICLIP_CACHE"] = "cache"
     open_pairs("a.tar")
+    [kept] = Path("cache").iterdir()
+    write(kept, kept.read_bytes().replace(b'"notes": []', b'"notes": 77'))
+    open_pairs("a.tar")
+    kept.unlink(), os.mkfifo(kept)
+    open_pairs("a.tar")
+    os.environ["MINICLIP_CACHE"] = "~nobody-here/x"
+    said(open_pairs("a.tar"))

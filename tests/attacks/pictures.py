@@ -1,7 +1,9 @@
 """Attacks on pictures: small files that take long, or much memory, to decode; other people's loaders."""
 
 import io
+import os
 import pickle
+from pathlib import Path
 
 import torch
 from PIL import Image
@@ -67,3 +69,27 @@ def preprocessing_is_sent_to_other_processes(folder):
     preprocess = pickle.loads(pickle.dumps(evaluation(8)))
     picture = Image.new("RGB", (20, 9), "red")
     assert torch.equal(preprocess(picture), evaluation(8)(picture))
+
+
+@attack(says="60 megapixels or more")
+def a_webp_of_46_bytes_and_99_megapixels(folder):
+    header = "5249464626000000574542505650384c190000002f0ea7c319075081540820000a1a02495b"
+    read(bytes.fromhex(header + "bced8f8f88e87f0000"))
+
+
+@attack(says="not a picture that can be read", mb=200)
+def a_webp_of_four_gigabytes(folder):
+    Path("a.webp").write_bytes(encoded("RGB", (9, 9), "WEBP"))
+    os.truncate("a.webp", 1 << 32)
+    image_io.check("a.webp")
+
+
+@attack(says="its levels have 32 bits and no fixed range")
+def a_picture_of_floating_point_numbers(folder):
+    read(encoded("F", (9, 9), "TIFF"))
+
+
+@attack(code=0)
+def a_16_bit_picture_with_a_transparent_level(folder):
+    data = encoded("I;16", (9, 9), "PNG", transparency=0)
+    assert read(data).getpixel((0, 0)) == (255, 255, 255)

@@ -167,8 +167,8 @@ def test_the_order_of_the_rows_does_not_matter(tmp_path_factory, rng):
     for order in (rows, rng.sample(rows, len(rows))):
         source = CsvRows(write_csv(folder, header + "".join(order)))
         source.write(folder / "out.csv", curate(source, 4, 2))
-        kept.append((folder / "out.csv").read_text().splitlines())
-    assert sorted(kept[0]) == sorted(kept[1]) and len(kept[0]) == 7 * 4 + 1
+        kept.append((folder / "out.csv").read_text().splitlines()[1:])
+    assert sorted(kept[0]) == sorted(kept[1]) and len(kept[0]) == 7 * 4
 
 
 @pytest.mark.parametrize("separator", [",", "\t"])
@@ -189,8 +189,9 @@ def test_what_is_written_of_a_csv_is_its_rows(tmp_path, separator):
         with open(tmp_path / name, newline="", encoding="utf-8") as file:
             got = list(csv.reader(file, delimiter=separator))
         stays = {f"p/{i}.png" for i in found.kept["pair"]}
-        header = [*rows[0], "curated_by_miniclip"]
-        assert got == [header, *([a, b, prefix + c] for a, b, c in rows[1:] if c in stays)]
+        *header, mark = got[0]
+        assert header == rows[0] and mark.startswith("curated_by_miniclip")
+        assert got[1:] == [[a, b, prefix + c] for a, b, c in rows[1:] if c in stays]
         assert len(open_pairs(tmp_path / name)) == 6
 
 
@@ -227,7 +228,8 @@ def test_a_list_of_other_pairs_is_refused(tmp_path, change, why):
     source = Listed(icons())
     source.all.splits["train"] = [0, 1, 2, 3]
     source.write(tmp_path / "a", curate(source, min_count=1))
-    (tmp_path / "b").write_text(change((tmp_path / "a").read_text()))
+    text = re.sub(",curated_by_miniclip_.*", "", (tmp_path / "a").read_text())  # as 0.1 wrote it
+    (tmp_path / "b").write_text(change(text))
     with pytest.raises(UserError, match=re.escape(why)) as error:
         keep_pairs(source.all, str(tmp_path / "b"))
     one_sentence(error)

@@ -15,7 +15,7 @@ import numpy as np
 from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source
 from miniclip.data.curation.curate import curate
-from miniclip.data.curation.sources import CsvRows, Listed, is_curated
+from miniclip.data.curation.sources import CsvRows, Listed, is_curated, is_read
 from miniclip.data.dataset import printable
 from miniclip.data.emoji.dataset import words
 from miniclip.data.files import read_text
@@ -116,9 +116,16 @@ def main(argv=None):
         taken.append(os.path.realpath(out))
     names = read_text(args.names).splitlines() if args.names else []
     names = {name for name in (" ".join(words(line)) for line in names) if name}
+    if args.names and not names:
+        raise UserError(f"{printable(args.names)} holds no word; give a name a line")
     source = open_source(args, CsvRows)
     is_csv = isinstance(source, CsvRows)
     source = source if is_csv else Listed(source)
+    for out in filter(None, (args.out, args.plot)):
+        if os.path.exists(out) and not is_curated(out) and is_read(out, source):
+            raise UserError(
+                f"{printable(out)} is read, so it cannot be written; choose another name"
+            )
     found = curate(source, args.cap, args.min_count, args.min_pmi, names, args.workers)
     source.write(args.out, found)
     if args.plot:

@@ -6,6 +6,7 @@ stays the same.
 Lesson: lessons/01_names.md.
 """
 
+import contextlib
 import csv
 import itertools
 import os
@@ -13,11 +14,11 @@ import types
 
 import numpy as np
 
-from miniclip.common import replacing
-from miniclip.data.dataset import LIST_COLUMNS, BadPicture
-from miniclip.data.files import caption_rows
+from miniclip.common import UserError, replacing
+from miniclip.data.dataset import LIST_COLUMNS, BadPicture, checksum, is_as_curated, printable
+from miniclip.data.files import CSV_MARK, caption_rows
+from miniclip.data.shards.index import fingerprint
 
-CSV_MARK = "curated_by_miniclip"  # the last column, without values, of a csv that curate wrote
 PLOT_MARK = b"Software\0miniclip"  # in a PNG that it drew
 CHUNK = 2_000  # pairs that a worker gets at a time
 
@@ -30,7 +31,13 @@ class CsvRows:
 
     def __init__(self, path, **columns):
         self.path, self.columns = path, columns
+        self.made_of = fingerprint(path)
         self.header, _, self.separator, self.picture = caption_rows(path, **columns)
+
+    @property
+    def paths(self):
+        """The paths of all pictures, an iterator."""
+        return (os.path.join(os.path.dirname(self.path), where) for where, _, _ in self.pairs())
 
     def pairs(self):
         """Iterate over (path as it is written, the rows of the picture, its captions)."""
@@ -55,12 +62,12 @@ class CsvRows:
         return chunk
 
     def write(self, out, found):
-        """Write the rows of the pairs that are kept as a csv, paths relative to its folder."""
-        here, there = (os.path.dirname(os.path.abspath(path)) for path in (self.path, out))
+        """Write the rows of the pairs that are kept as a csv, paths relative to its folder. Raises
+        UserError when the csv is no longer what it was."""
+        folders = [os.path.dirname(os.path.abspath(path)) for path in (self.path, out)]
+        here, there = map(os.path.realpath, folders)  # not of a file, which may be a link itself
         kept = iter(found.kept["pair"])
-        with replacing(out) as file:
-            table = _table(file, self.separator)
-            table.writerow([*self.header, *[CSV_MARK] * (self.header[-1] != CSV_MARK)])
+        with _table(out, self.separator, self.header) as table:
             following = next(kept, None)
             for i, (where, rows, _) in enumerate(self.pairs()):
                 if i != following:
@@ -70,6 +77,8 @@ class CsvRows:
                         row[self.picture] = os.path.relpath(os.path.join(here, where), there)
                     table.writerow(row)
                 following = next(kept, None)
+            if fingerprint(self.path) != self.made_of:
+                raise UserError(f"{printable(self.path)} changed meanwhile; curate it again")
 
 
 class Listed:
@@ -78,7 +87,7 @@ class Listed:
     unused = 0
 
     def __init__(self, pairs):
-        self.all = pairs
+        self.all, self.paths = pairs, getattr(pairs, "paths", ())
 
     def chunks(self):
         """Iterate over arrays of indices."""
@@ -95,27 +104,42 @@ class Listed:
 
     def write(self, out, found):
         """Write number, name and query of the pairs that are kept: see dataset.keep_pairs."""
-        with replacing(out) as file:
-            table = _table(file, ",")
-            table.writerow(LIST_COLUMNS)
+        with _table(out, ",", LIST_COLUMNS) as table:
             for query, i in map(np.void.item, found.kept[["query", "pair"]]):
                 table.writerow([i, self.all.where(i), found.queries[query]])
 
 
 def is_curated(path):
-    """Whether curate wrote a file: a list of pairs, a csv with the mark in its header, or a plot."""
+    """Whether a file is what curate wrote, to the last row: a list of pairs, a csv, or a plot."""
     with open(path, "rb") as file:
-        first, rest = file.readline(1 << 16).strip(), file.read(1 << 10)
-    return (
-        first == ",".join(LIST_COLUMNS).encode()
-        or first.endswith(CSV_MARK.encode())
-        or PLOT_MARK in rest
-    )
+        return PLOT_MARK in file.read(1 << 10) or bool(is_as_curated(path))
 
 
-def _table(file, separator):
-    """A csv.writer into a binary file. Names of files may hold bytes that are not UTF-8."""
-    into = types.SimpleNamespace(
-        write=lambda text: file.write(text.encode("utf-8", "surrogateescape"))
-    )
-    return csv.writer(into, delimiter=separator, lineterminator="\n")
+def is_read(path, source):
+    """Whether a file is one that a source, CsvRows or Listed, reads: a picture, a text beside it with
+    the same name, or a shard."""
+    stem = os.path.splitext(os.path.realpath(path))[0]
+    paths = (os.path.realpath(other.replace("\0", "")) for other in source.paths)
+    return any(os.path.splitext(other)[0] == stem for other in paths)
+
+
+@contextlib.contextmanager
+def _table(out, separator, header):
+    """`with _table(out, ",", [...]) as table:` writes a csv that replaces `out`: a csv.writer.
+
+    Names of files may hold bytes that are not UTF-8.
+    """
+    with replacing(out) as file:
+        into = types.SimpleNamespace(
+            # with \r in the terminator, the writer quotes a field that holds one
+            write=lambda text: file.write(
+                (text.removesuffix("\r\n") + "\n").encode("utf-8", "surrogateescape")
+            )
+        )
+        table = csv.writer(into, delimiter=separator, lineterminator="\r\n")
+        table.writerow([*header, f"{CSV_MARK}_{'0' * 64}"])
+        start = file.tell()
+        yield table
+        file.flush()
+        file.seek(start - 65)
+        file.write(checksum(file.name, start))

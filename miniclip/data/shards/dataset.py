@@ -127,7 +127,7 @@ def is_shards(source):
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
     if not os.path.isdir(source):
-        return source.endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
+        return source.lower().endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
     try:
         suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
     except OSError:  # open_folder reports it
@@ -157,7 +157,7 @@ def expand(source):
         raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
-        return [os.path.join(source, name) for name in names if name.endswith(".tar")]
+        return [os.path.join(source, name) for name in names if name.lower().endswith(".tar")]
     if os.path.exists(source):
         return [source]
     paths = [source]
@@ -166,7 +166,7 @@ def expand(source):
             from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
-        ranges = re.findall(r"(\d{1,20})\.\.-?(\d{1,20})", source)
+        ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
         large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
@@ -174,5 +174,14 @@ def expand(source):
             raise UserError(f"{printable(source)} has a brace without its other") from None
         if not 0 < len(paths) <= MOST_SHARDS:
             raise UserError(f"{printable(source)} names more than {MOST_SHARDS:,} shards")
-    found = (sorted(glob.glob(p)) if glob.has_magic(p) else [p] for p in paths)
-    return list(dict.fromkeys(os.path.normpath(p) for own in found for p in own))
+    return list(dict.fromkeys(os.path.normpath(p) for own in map(_matches, paths) for p in own))
+
+
+def _matches(path):
+    """The paths that a pattern matches, list of str. A name that exists is no pattern."""
+    folder, name = os.path.split(path)
+    if os.path.exists(path) or not glob.has_magic(path):
+        return [path]
+    return sorted(
+        glob.glob(os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path)
+    )

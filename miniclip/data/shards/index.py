@@ -10,6 +10,7 @@ used is named with the reason, and costs its own pair only. Left out: compressed
 other suffixes than a picture's, txt and json.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -23,7 +24,7 @@ from miniclip.data.dataset import BadPicture, file_size, one_line, text_hash
 from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
-LAYOUT = 2  # of the kept index
+LAYOUT = 3  # of the kept index
 MOST_TEXT_BYTES = 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
@@ -40,6 +41,8 @@ ROW = np.dtype(
     ]
 )
 DRAWS = 10_000
+# why a shard may be readable the next time, although neither its size nor its time has changed
+PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
 TEXTS = {".txt": "txt", ".json": "json"}
 
 
@@ -48,7 +51,7 @@ def build(paths, names):
 
     Taken from the cache when the shards are those it was made of, by size and time of change.
     """
-    made_of = {"layout": LAYOUT, "shards": [_fingerprint(path) for path in paths]}
+    made_of = {"layout": LAYOUT, "shards": [fingerprint(path) for path in paths]}
     key = hashlib.sha256("\0".join(paths).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     def make():
@@ -61,7 +64,8 @@ def build(paths, names):
                 skipped += bad
         return skipped, np.concatenate(rows).view(np.uint8)
 
-    skipped, body = cache.load_or_make(f"shards-{key}.index", made_of, make, "the index")
+    kept = f"shards-{key}.index"
+    skipped, body = cache.load_or_make(kept, made_of, make, "the index", PASSING)
     return body.view(ROW), [(name, reason) for name, reason in skipped]
 
 
@@ -134,7 +138,7 @@ def json_captions(data):
         found = json.loads(data)
     except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
         raise BadPicture("its .json is not JSON") from None
-    own = found.get("captions", found.get("caption")) if isinstance(found, dict) else None
+    own = found.get("captions") or found.get("caption") if isinstance(found, dict) else None
     own = [one_line(x) for x in (own if isinstance(own, list) else [own]) if isinstance(x, str)]
     try:
         "".join(own).encode()  # JSON can spell one half of a pair of surrogates, which is no text
@@ -143,7 +147,8 @@ def json_captions(data):
     return tuple(filter(None, own))
 
 
-def _fingerprint(path):
+def fingerprint(path):
+    """What tells whether a file has changed: its path, size and time, a list."""
     try:
         status = os.stat(path)
         return [path, status.st_size, status.st_mtime_ns]

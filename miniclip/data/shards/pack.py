@@ -26,9 +26,11 @@ from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.dataset import Shards
 from miniclip.data.shards.index import MOST_TEXT_BYTES
+from miniclip.data.shards.tar import BLOCK, scan
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
 OWNER = "miniclip"
+MEMBER = re.compile(r"\d{9,}\.(jpg|png|webp|txt|json)")
 KINDS = re.compile(
     rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
 )
@@ -70,9 +72,15 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
 
 
 def is_packed(shard):
-    """Whether `pack` wrote a tar: its first member belongs to OWNER."""
+    """Whether `pack` wrote all of a tar: each member has the owner, the time and a name that it gives."""
     with open(shard, "rb") as file:
-        return file.read(512)[265:297].rstrip(b"\0") == OWNER.encode()
+        for name, at, _, problem in scan(file, os.path.getsize(shard)):
+            file.seek(at - BLOCK)
+            head = file.read(BLOCK)
+            other = head[265:297].rstrip(b"\0") != OWNER.encode() or head[136:148].strip(b"0 \0")
+            if problem or other or not MEMBER.fullmatch(name):
+                return False
+    return True
 
 
 def sample(pairs, i):
