@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -394,3 +395,28 @@ def features_into_a_place_that_cannot_be_written(folder):
     fill(folder / "in", 1)
     (folder / "a.txt").write_text("x")
     return search(["embed", "in", "a.txt/out.npz", "--checkpoint", "there is none.pt"])
+
+
+@attack(says="exists, and miniclip did not write it.*--overwrite")
+def a_grid_over_a_file_of_the_user(folder):
+    index()
+    for name in ("grid.png", "grid.pdf", "grid.svg"):
+        search(["find", "cup", "in", "--grid", name])
+        search(["find", "cup", "in", "--grid", name])  # our own file is replaced
+    photo, before = Path("in/00001.png"), Path("in/00001.png").read_bytes()
+    try:
+        search(["find", "cup", "in", "--grid", "in/00001.png"])
+    finally:
+        assert photo.read_bytes() == before
+
+
+@attack(says="File too large")
+def a_grid_on_a_disk_that_is_full(folder):
+    index()
+    search(["find", "cup", "in", "--grid", "grid.png"])
+    before = Path("grid.png").read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2,) * 2)
+    try:
+        search(["find", "cup", "in", "--grid", "grid.png"])
+    finally:
+        assert Path("grid.png").read_bytes() == before

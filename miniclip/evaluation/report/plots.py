@@ -4,16 +4,36 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 """
 
 import contextlib
+import mmap
 from itertools import cycle, zip_longest
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from miniclip.common import replacing
 from miniclip.evaluation.human_comparison import COLUMNS, TABLE_2
 
 BLUE, GREY, RED, GREEN, BLACK = "#1f4e79", "#8a8a8a", "#b5442e", "#2a7d4f", "#222222"
 EMPTY = dict(frame_on=False, xticks=[], yticks=[])  # axes for a picture
 COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", GREY)
+MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
+
+
+def save(figure, path, dpi=100):
+    """Write a figure as .png, .pdf or .svg, atomically, with a mark that says who drew it."""
+    kind = Path(path).suffix[1:] or "png"
+    mark = {"Software" if kind == "png" else "Creator": "miniclip"}
+    with replacing(path) as file:
+        figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
+
+
+def is_ours(path):
+    """Whether `save` wrote a file."""
+    with open(path, "rb") as file, contextlib.suppress(ValueError):  # an empty file has no map
+        found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return any(found.find(mark) >= 0 for mark in MARKS)
+    return False
 
 
 @contextlib.contextmanager
@@ -25,7 +45,7 @@ def _axes(path, width=6.4, height=4.2, **legend):
     yield axis
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8, frameon=False, **legend)
-    figure.savefig(path, dpi=100)
+    save(figure, path)
 
 
 def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_row=1):
@@ -50,7 +70,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_ro
             if index == answer:
                 axis.set_frame_on(True)
                 axis.spines[:].set(color="#2a9d3a", linewidth=3)
-    figure.savefig(path, dpi=100)
+    save(figure, path)
     return found
 
 
@@ -189,7 +209,7 @@ def draw_answers(rows, path):
                 transform=axis.transAxes,
                 **style,
             )
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 def draw_duplicates(rows, path):
@@ -202,7 +222,7 @@ def draw_duplicates(rows, path):
         both = [np.asarray(picture.convert("RGB").resize((64, 64))) for picture in pictures]
         axis.imshow(np.concatenate(both, 1))
         axis.set_title(title, fontsize=6, parse_math=False)
-    figure.savefig(path, dpi=110)
+    save(figure, path, dpi=110)
 
 
 def draw_groups(tables, xlabel, path):
