@@ -118,8 +118,6 @@ def main(argv=None):
             image = image_io.read(args.image)
         except BadPicture as error:
             raise UserError(f"--image {printable(args.image)}: {error}") from None
-    if not (args.text.strip() or image):
-        raise UserError("the query is empty: give a text, --image, or both")
     index, encoder = open_search(args)
     if args.text or args.minus:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -12,17 +13,21 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import torch
+from PIL import Image
 
 from miniclip.common import UserError
 from miniclip.search import encode
 from miniclip.search.__main__ import main as search
 from miniclip.search.build import build, scan
+from miniclip.search.embed import check_sentences, is_ours
 from miniclip.search.encode import open_encoder
-from miniclip.search.index import FILE, Index
+from miniclip.search.index import FILE, OURS, Index
 from tests.attacks import attack
 from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
+MILLION = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 1000000) SELECT NULL FROM n"
 
 
 def index(*options, count=3, model="model.pt"):
@@ -86,8 +91,8 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
     name = os.fsencode(folder / "thesis.txt")
     end = len(name).to_bytes(4, "big") + (sum(name) % 2**32).to_bytes(4, "big")
     end = bytes(4) + name + end + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        path = PLACE / (FILE + suffix)
+    for name in (*OURS, FILE + "-wal", FILE + "-shm"):
+        path = PLACE / name
         with contextlib.suppress(FileNotFoundError):
             path.rename("kept")
         path.symlink_to(folder / "thesis.txt")
@@ -95,7 +100,9 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
             try:
                 write()
             except SystemExit as stop:
-                assert stop.code == 2, suffix
+                assert stop.code == 2, name
+            else:
+                raise AssertionError(f"{name} was followed")
         path.unlink()
         shutil.copy("kept", PLACE / FILE)
     (PLACE / (FILE + "-journal")).write_bytes(bytes(512) + end)
@@ -125,7 +132,6 @@ def a_shipped_index_that_names_its_own_model(folder):
 @attack(says="is not the index of in")
 def a_shipped_index_of_another_folder(folder):
     index()
-    write_index(Index.open(PLACE), PLACE)
     edit(root="/")
     return find()
 
@@ -148,6 +154,13 @@ def a_shipped_index_with_features_that_are_no_numbers(folder):
     made.features[1] = np.nan
     write_index(made, PLACE)
     return find()
+
+
+DIRECTORIES = [  # entries of a zip's directory: an unknown version, encrypted, other compression
+    (rb"(PK\x01\x02..).", rb"\g<1>c"),
+    (rb"(PK\x01\x02.{4}).", b"\\g<1>\1"),
+    (rb"(PK\x01\x02.{6}).", b"\\g<1>\b"),
+]
 
 
 def edit(**changes):
@@ -187,6 +200,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "UPDATE blocks SET features = zeroblob(48)",
         "UPDATE blocks SET features = 5",
         "INSERT INTO blocks VALUES (9, x'', 0)",
+        f"UPDATE blocks SET features = x''; INSERT INTO pictures (path) {MILLION}",
         "DELETE FROM pictures",
         "DELETE FROM blocks",
         "CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM blocks; END",
@@ -196,7 +210,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "PRAGMA journal_mode = WAL",
     ):
         with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
-            database.execute(sql)
+            database.executescript(sql)
         if "WAL" in sql:
             (PLACE / (FILE + "-wal")).write_bytes(b"")
         refused(Index.open, PLACE)
@@ -207,8 +221,8 @@ def crafted_descriptions_and_tables_of_a_database(folder):
 
 
 @attack(code=0, mb=200)
-def names_that_lead_out_of_the_folder(folder):
-    for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", ""):
+def names_that_lead_out_of_the_folder_or_stand_twice(folder):
+    for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", "", "a"):
         index = random_index(folder / "in", 3, paths=["a", name, "c"])
         with contextlib.suppress(FileNotFoundError):
             (PLACE / FILE).unlink()
@@ -243,10 +257,15 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
     refused(Index.open, PLACE)
     shape = b"'shape': (1, 8), }" + b" " * 20
     larger = b"'shape': (%d, 8), }" % (10**13)  # 160 TB
-    for damaged in (whole.replace(shape[: len(larger)], larger), whole[: len(whole) // 2]):
+    for damaged in (
+        *[whole.replace(shape[: len(larger)], larger), whole[: len(whole) // 2]],
+        *[re.sub(*changed, whole, flags=re.DOTALL) for changed in DIRECTORIES],
+        whole.replace(b"'shape': (1, 8), }", b"'shape': (1, 8), ("),
+    ):
         assert damaged != whole
         (PLACE / "index.npz").write_bytes(damaged)
         refused(Index.open, PLACE)
+        assert not is_ours(PLACE / "index.npz")
 
 
 @attack(code=0, seconds=30)
@@ -420,3 +439,75 @@ def a_grid_on_a_disk_that_is_full(folder):
         search(["find", "cup", "in", "--grid", "grid.png"])
     finally:
         assert Path("grid.png").read_bytes() == before
+
+
+@attack(says="holds the index of .*in; choose another folder")
+def another_folder_while_the_drive_of_the_index_is_absent(folder):
+    index("--index", "mine")
+    fill(folder / "other", 3, seed=1)
+    Path("in").rename("away")
+    try:
+        return search(["index", "other", "--index", "mine", "--checkpoint", "model.pt"])
+    finally:
+        assert Index.open("mine").root == folder / "in"
+
+
+@attack(says="it holds more tables than an index")
+def a_schema_that_takes_long_to_read(folder):
+    index()
+    tables = "".join(f"CREATE TABLE t{k} (a);" for k in range(3000))
+    with contextlib.closing(sqlite3.connect(PLACE / FILE)) as database:
+        database.executescript(f"BEGIN; {tables} COMMIT")
+    return find()
+
+
+@attack(code=0, says="1 read, 1 unchanged, 0 forgotten.*1 read, 0 unchanged, 1 forgotten")
+def pictures_of_equal_size_and_time_that_begin_alike(folder):
+    os.mkdir("in")
+    for name in "abc":
+        picture = Image.new("RGB", (600, 700))  # the last rows of a bmp are written first
+        picture.paste("ab".find(name), (0, 0, 600, 50))
+        picture.save(f"in/{name}.bmp")
+        os.utime(f"in/{name}.bmp", ns=(0, 10**18))
+        if name == "c":
+            Path("in/a.bmp").unlink(), Path("in/b.bmp").unlink()
+        index(count=0)
+
+
+@attack(code=0, says="3 pictures in in/below")
+def a_folder_for_the_index_that_holds_pictures(folder):
+    return index("--index", "in/below")
+
+
+@attack(code=0, says="1 read")
+def a_picture_from_the_year_2400(folder):
+    fill(folder / "in", 1)
+    os.utime("in/below/deep 0/00000.png", (0, 13_569_465_600))
+    return search(["index", "in", "--checkpoint", tiny_checkpoint("model.pt")])
+
+
+@attack(code=0)
+def queries_that_are_none(folder):
+    made = random_index(folder, 3)
+    for query, k in ((torch.ones(8), -1), (torch.ones(4), 1), (torch.full((8,), np.nan), 1)):
+        assert "a query must be" in refused(made.find, query, k)
+    assert made.find(torch.zeros(0, 8), 2)[0].shape == (0, 2)
+
+
+@attack(code=0, says="1  0")
+def a_query_that_begins_with_a_dash(folder):
+    index()
+    return search(["find", "--", "-cup", "in"])
+
+
+@attack(says="more than 4,096 characters, or the character NUL")
+def a_sentence_that_would_make_an_array_of_strings_large(folder):
+    assert "NUL" in refused(check_sentences, ["cup", "cup\0"])
+    Path("a.txt").write_text("x" * 200_000 + "\ncup")
+    return search(["embed", "a.txt", "out.npz", "--checkpoint", tiny_checkpoint("model.pt")])
+
+
+@attack(code=0, says="names \\(1,\\)")
+def a_folder_of_pictures_with_the_name_of_a_text_file(folder):
+    fill(folder / "a.txt", 1)
+    return search(["embed", "a.txt", "out.npz", "--checkpoint", tiny_checkpoint("model.pt")])
