@@ -112,8 +112,9 @@ def _update(folder, place, encoder, found, skipped, database):
     before, known, ids, row_of = Index.open(place, required=False), {}, {}, {}
     if before:
         before.must_be_of(encoder, place)
-        same = len(found.items() & zip(before.paths, before.stamps()))
-        moved = not before.root.is_dir() and 2 * same >= len(before)
+        moved = not before.root.is_dir() and (  # at least half of it is in the new place
+            len(found.items() & zip(before.paths, before.stamps())) >= len(before) / 2
+        )
         if before.root.resolve() != folder.resolve() and not moved:
             raise UserError(
                 f"{printable(place)} holds the index of {printable(before.root)}; choose another "
@@ -148,12 +149,12 @@ def _update(folder, place, encoder, found, skipped, database):
         nonlocal began
         stamps = np.array([found[name] for name in names], np.int64).reshape(-1, 2)
         with ThreadPoolExecutor() as pool:
-            contents = [*pool.map(lambda n: hashes.get(n) or contents_hash(folder / n), names)]
+            contents = pool.map(lambda n: hashes.get(n) or contents_hash(folder / n), names)
         encoded = np.concatenate(
             [np.zeros((0, encoder.model.config["embed_dim"]), "f2"), *features]
         )
         replaced = [ids.pop(name) for name in names if name in ids]
-        columns = [*names], encoded, *stamps.T, np.array(contents, object)
+        columns = [*names], encoded, *stamps.T, np.array([*contents], object)
         Index(*columns, **about, finished=finished).save(database, place, [*replaced, *gone])
         began = time.monotonic()
         names.clear(), features.clear()

@@ -168,8 +168,7 @@ def test_a_folder_that_may_not_be_read_is_skipped_not_forgotten_and_the_first_on
     monkeypatch.setattr(os, "scandir", scandir)
     found, skipped = scan(tmp_path)
     assert skipped == [("below/deep 1", "a folder that may not be read")] and len(found) == 3
-    index, counts, _ = build(tmp_path, tmp_path / "i", encoder)
-    assert len(index) == 4 and counts == {"read": 0, "kept": 4, "forgotten": 0}
+    assert build(tmp_path, tmp_path / "i", encoder)[1] == {"read": 0, "kept": 4, "forgotten": 0}
     closed = str(tmp_path)
     error = refusal(main, [tmp_path, "--checkpoint", checkpoint], capsys)
     assert "cannot be read: Permission denied" in error

@@ -22,9 +22,13 @@ MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .pn
 def save(figure, path, dpi=100):
     """Write a figure as .png, .pdf or .svg, atomically, with a mark that says who drew it."""
     kind = Path(path).suffix[1:] or "png"
-    mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with replacing(path) as file:
-        figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
+        figure.savefig(
+            file,
+            format=kind,
+            dpi=dpi,
+            metadata={"Software" if kind == "png" else "Creator": "miniclip"},
+        )
 
 
 def is_ours(path):
