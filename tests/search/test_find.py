@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 import eval as evaluation
 import miniclip
-from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.__main__ import COMMANDS
