@@ -25,7 +25,7 @@ from tests.attacks import attack
 from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
-MILLION = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 1000000) SELECT NULL FROM n"
+ROWS = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 2000000) SELECT NULL FROM n"
 
 
 def index(*options, count=3, model="model.pt"):
@@ -184,7 +184,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "UPDATE blocks SET features = zeroblob(48)",
         "UPDATE blocks SET features = 5",
         "INSERT INTO blocks VALUES (9, x'', 0)",
-        f"UPDATE blocks SET features = x''; INSERT INTO pictures (path) {MILLION}",
+        f"UPDATE blocks SET features = x''; INSERT INTO pictures (path) {ROWS}",
         "DELETE FROM pictures",
         "DELETE FROM blocks",
         "CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM blocks; END",
