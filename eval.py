@@ -138,7 +138,8 @@ OPTIONS = {
     ),
     "--save": dict(type=path(), help="write the average of one alpha instead"),
     "--overwrite": dict(
-        action="store_true", help="let --save replace a file that is no average of miniclip"
+        action="store_true",
+        help="let --save and --search replace a file that miniclip did not write",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
@@ -288,8 +289,8 @@ def main(argv=None):
         for other in others:
             if getattr(args, flag) and getattr(args, other):
                 raise UserError(f"--{flag} takes no --{other}")
-    if args.overwrite and not args.save:
-        raise UserError("--overwrite is for --save; leave it out")
+    if args.overwrite and not (args.save or args.search):
+        raise UserError("--overwrite is for --save and --search; leave it out")
     device = pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
@@ -310,7 +311,7 @@ def main(argv=None):
     other = args.data and not trained_on_pairs
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        check_output(out / "search.png")
+        check_output(out / "search.png", plots.is_figure, args.overwrite)
         gallery = Gallery(model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model))
         search(gallery, args.search, args.k, out / "search.png")
         return 0

@@ -185,6 +185,15 @@ def write_json(path, results):
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
+def save_figure(figure, path, dpi=100):
+    """Write matplotlib's figure, atomically, with a mark that says who drew it: a .pdf or an .svg,
+    and under any other name a PNG."""
+    kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
+    mark = {"Software" if kind == "png" else "Creator": "miniclip"}
+    with replacing(path) as file:
+        figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
+
+
 _TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-f]{8}\.tmp")  # what `replacing` writes, and deletes
 
 
@@ -275,8 +284,8 @@ def check_output(path, ours=None, overwrite=False):
         target = _target(path)
         if target.exists() and ours and not (overwrite or ours(target)):
             raise UserError(
-                f"{path} exists, and miniclip did not write it; choose another name, or add "
-                "--overwrite to replace it"
+                f"{path} exists, and miniclip did not write it, or it was changed since; choose another "
+                "name, or add --overwrite to replace it"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         probe = _temporary(target)

@@ -23,10 +23,9 @@ def main(argv=None):
     )
     parser.add_argument("command", choices=COMMANDS)
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see: index -h")
-    args = parser.parse_args(argv)
-    return importlib.import_module(f"miniclip.search.{COMMANDS[args.command][0]}").main(
-        args.options
-    )
+    argv = sys.argv[1:] if argv is None else argv
+    module, _ = COMMANDS[parser.parse_args(argv[:1]).command]
+    return importlib.import_module(f"miniclip.search.{module}").main(argv[1:])
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
 and time of change are those of the index is not read again, and one that was renamed is recognised by
-these and by the beginning of its file; one that is gone is forgotten. About every PART_SECONDS what
-is finished is written, so that a killed process loses no more than that.
+these and by a hash of its file. One that is gone is forgotten, but not where the folder around it
+may not be read. About every PART_SECONDS what is finished is written, so that a killed process loses
+no more than that.
 A link to a file is followed, a link to a folder is not, because it may lead back into itself. What
 starts with a dot is passed over. Left out: a change that keeps both size and time.
 """
@@ -14,6 +15,7 @@ import os
 import stat
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -22,15 +24,10 @@ from miniclip.common import UserError, command, path
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
-from miniclip.search.index import (
-    FILE,
-    OLD,
-    Index,
-    database_in,
-    place_of,
-)
+from miniclip.search.index import FILE, OLD, OURS, Index, database_in, place_of
 
 PART_SECONDS = 10
+HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 OPTIONS = {
     "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
     **MODEL,
@@ -41,11 +38,11 @@ OPTIONS = {
 }
 
 
-def scan(folder, leave_out=None):
+def scan(folder):
     """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
     nanoseconds of the last change)} in order, [(relative path, reason)] of what is no picture).
 
-    leave_out: a folder that is not entered. Raises UserError when `folder` cannot be listed.
+    Raises UserError when `folder` cannot be listed.
     """
     folder, found, skipped = os.path.abspath(folder), {}, []
     waiting = [(folder, "")]
@@ -57,11 +54,11 @@ def scan(folder, leave_out=None):
         except OSError as error:
             if at == folder:
                 raise UserError(f"{printable(folder)} cannot be read: {error.strerror}") from None
-            skipped.append((prefix[:-1], "a folder that may not be read"))
+            skipped.append((prefix[:-1], HIDDEN[0]))
             continue
         for entry in entries:
             name = prefix + entry.name
-            if entry.name[0] == "." or entry.path == str(leave_out):
+            if entry.name[0] == "." or entry.name in OURS:
                 continue
             try:
                 if entry.is_dir(follow_symlinks=False):
@@ -76,13 +73,15 @@ def scan(folder, leave_out=None):
 def _stamp(entry):
     """(bytes, nanoseconds of the last change) of a picture; OSError says why it is none."""
     status = entry.stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise OSError(0, "a link to a folder")
-    if os.path.splitext(entry.name)[1].lower() not in image_io.SUFFIXES:
-        raise OSError(0, "not a picture by its name")
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(0, "not a file")
-    return status.st_size, status.st_mtime_ns
+    reasons = {
+        "a link to a folder": stat.S_ISDIR(status.st_mode),
+        "not a picture by its name": Path(entry.name).suffix.lower() not in image_io.SUFFIXES,
+        "not a file": not stat.S_ISREG(status.st_mode),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise OSError(0, reason)
+    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
 
 
 def build(folder, place, encoder):
@@ -94,7 +93,7 @@ def build(folder, place, encoder):
     `place` cannot be made.
     """
     folder, place = (Path(os.path.abspath(path)) for path in (folder, place))
-    found, skipped = scan(folder, leave_out=place)
+    found, skipped = scan(folder)
     if not found:
         raise UserError(f"{printable(folder)} holds no picture{_because(skipped)}")
     place.mkdir(parents=True, exist_ok=True)
@@ -110,10 +109,13 @@ def _update(folder, place, encoder, found, skipped, database):
         activation=encoder.model.config["activation"],
         root=folder,
     )
-    before, known, copies, ids = Index.open(place, required=False), {}, {}, {}
+    before, known, ids, row_of = Index.open(place, required=False), {}, {}, {}
     if before:
         before.must_be_of(encoder, place)
-        if before.root.resolve() != folder.resolve() and before.root.is_dir():
+        moved = not before.root.is_dir() and (  # at least half of it is in the new place
+            len(found.items() & zip(before.paths, before.stamps())) >= len(before) / 2
+        )
+        if before.root.resolve() != folder.resolve() and not moved:
             raise UserError(
                 f"{printable(place)} holds the index of {printable(before.root)}; choose another "
                 "folder with --index"
@@ -123,34 +125,41 @@ def _update(folder, place, encoder, found, skipped, database):
             (place / OLD).unlink()
             before = Index.open(place)
         known, ids = (dict(zip(before.paths, x)) for x in (before.stamps(), before.ids.tolist()))
-        row_of = {stamp: row for row, stamp in enumerate(before.stamps())}
-        copies = {  # {new name: row of the same picture}
-            name: row_of[stamp]
-            for name, stamp in found.items()
-            if known.get(name) != stamp
-            and stamp in row_of
-            and before.hashes[row_of[stamp]] == contents_hash(folder / name)
+        hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
+        found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
+        row_of = {  # of pictures that are no longer what or where they were
+            stamp: row
+            for row, (name, stamp) in enumerate(known.items())
+            if found.get(name) != stamp
         }
-    names, features, unreadable, began = [], [], [], time.monotonic()
-
-    def put(part, gone=()):
-        replaced = [ids.pop(name) for name in part.paths if name in ids]
-        part.save(database, place, [*replaced, *gone])
+    hashes = {
+        name: contents_hash(folder / name)
+        for name, stamp in found.items()
+        if known.get(name) != stamp and stamp in row_of
+    }
+    renamed = {  # {new name: row of the same picture}
+        name: row_of[found[name]]
+        for name, contents in hashes.items()
+        if contents and contents == before.hashes[row_of[found[name]]]
+    }
+    names, unreadable, began = [*renamed], [], time.monotonic()
+    features = [before.features[[*renamed.values()]]] if renamed else []
 
     def write_part(finished=False, gone=()):
         nonlocal began
         stamps = np.array([found[name] for name in names], np.int64).reshape(-1, 2)
-        hashes = np.array([contents_hash(folder / name) for name in names], object)
+        with ThreadPoolExecutor() as pool:
+            contents = pool.map(lambda n: hashes.get(n) or contents_hash(folder / n), names)
         encoded = np.concatenate(
             [np.zeros((0, encoder.model.config["embed_dim"]), "f2"), *features]
         )
-        put(Index([*names], encoded, *stamps.T, hashes, **about, finished=finished), gone)
+        replaced = [ids.pop(name) for name in names if name in ids]
+        columns = [*names], encoded, *stamps.T, np.array([*contents], object)
+        Index(*columns, **about, finished=finished).save(database, place, [*replaced, *gone])
         began = time.monotonic()
         names.clear(), features.clear()
 
-    if copies:
-        put(before.select([*copies.values()], paths=[*copies], **about, finished=False))
-    to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in copies]
+    to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in renamed]
     try:
         for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
             names.extend(good)
@@ -167,18 +176,21 @@ def _update(folder, place, encoder, found, skipped, database):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
     gone = [id for name, id in ids.items() if known[name] != found.get(name)]
     same = before and (before.finished, before.file, before.root) == (True, encoder.file, folder)
-    if not same or gone or copies or counts["read"]:
+    if not same or gone or renamed or counts["read"]:
         write_part(finished=True, gone=gone)
-    renamed = {before.paths[row] for row in copies.values()}
-    counts["forgotten"] = len(known.keys() - found.keys() - renamed)
+    moved = {before.paths[row] for row in renamed.values()}
+    counts["forgotten"] = len(known.keys() - found.keys() - moved)
     return Index.open(place), counts, skipped
 
 
 def contents_hash(path):
-    """A hash of the first MiB of a file, bytes; None where it cannot be read."""
+    """A hash of a file, bytes; None where it cannot be read."""
+    digest = hashlib.blake2b(digest_size=16)
     try:
         with open(path, "rb") as file:
-            return hashlib.blake2b(file.read(1 << 20), digest_size=16).digest()
+            for block in iter(lambda: file.read(1 << 20), b""):
+                digest.update(block)
+        return digest.digest()
     except OSError:
         return None
 
@@ -219,9 +231,9 @@ def main(argv=None):
     except UserError as error:
         print(f"this index can be searched by pictures only: {error}", file=sys.stderr)
     index, counts, skipped = build(args.folder, place, encoder)
-    size = (place / FILE).stat().st_size / 1e6
     print(
-        f"{len(index):,} pictures in {printable(place)} ({size:,.1f} MB): {counts['read']:,} read, "
+        f"{len(index):,} pictures in {printable(place)} "
+        f"({(place / FILE).stat().st_size / 1e6:,.1f} MB): {counts['read']:,} read, "
         f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten, in "
         f"{time.monotonic() - began:.1f} s"
     )

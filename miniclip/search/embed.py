@@ -25,8 +25,12 @@ from miniclip.data.shards.dataset import Shards, is_shards
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.search.build import count_skipped, read_from, scan
 from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
+from miniclip.search.index import DAMAGED
 from miniclip.zeroshot import encode_texts, read_lines
 
+LONGEST = (
+    4096  # characters of a sentence: in an array of strings each row takes what the longest does
+)
 MARK = "miniclip"  # an array of this name says who wrote the file
 OPTIONS = {
     "data": dict(
@@ -63,6 +67,7 @@ def embed_folder(encoder, folder):
 def embed_pairs(encoder, pairs):
     """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
     skipped = list(pairs.skipped)
+    check_sentences(caption for i in range(len(pairs)) for caption in pairs.captions(i))
 
     def pictures(pairs, indices):
         # a shard's files are opened and closed by one thread
@@ -81,9 +86,20 @@ def embed_pairs(encoder, pairs):
     }, skipped
 
 
+def check_sentences(sentences):
+    """Raise UserError for a sentence of which an array of strings would make too much, or would lose
+    the end."""
+    for sentence in sentences:
+        if len(sentence) > LONGEST or "\0" in sentence:
+            raise UserError(
+                f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
+                "the character NUL; shorten it, or leave it out"
+            )
+
+
 def is_ours(path):
     """Whether this command wrote a file."""
-    with contextlib.suppress(OSError, zipfile.BadZipFile), zipfile.ZipFile(path) as archive:
+    with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
         return f"{MARK}.npy" in archive.namelist()
     return False
 
@@ -100,8 +116,9 @@ def main(argv=None):
     check_output(args.out, is_ours, args.overwrite)
     pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
     encoder, began = open_encoder(args.checkpoint, args, args.activation), time.monotonic()
-    if args.data.lower().endswith(".txt") and not pairs_options:
+    if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
         names = read_lines(args.data, "sentences")
+        check_sentences(names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:

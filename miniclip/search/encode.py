@@ -63,8 +63,8 @@ def open_encoder(checkpoint, args, activation=None):
             "pictures and texts share; search and embed need one"
         )
     released = files.find(checkpoint).parent == files.RELEASED
-    file = checkpoint if released else os.path.abspath(checkpoint)
-    return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
+    file = str(checkpoint if released else os.path.abspath(checkpoint))
+    return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
 def parser_of(name, description, options):
@@ -105,7 +105,10 @@ def encode_pictures(encoder, read, items, threads=None):
                 if not features.isfinite().all():
                     raise UserError("the features are not finite: this model has diverged")
                 bar.update(len(batch))
-                bad = [(item, reason) for item, image, reason in batch if image is None]
-                yield [item for item, _ in good], features, bad
+                yield (
+                    [item for item, _ in good],
+                    features,
+                    [(item, reason) for item, image, reason in batch if image is None],
+                )
     finally:
         pool.shutdown(cancel_futures=True)

@@ -36,7 +36,8 @@ OPTIONS = {
     "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
     "--minus": dict(default="", metavar="TEXT", help="what to avoid"),
     "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
-    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png"),
+    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
+    "--overwrite": dict(action="store_true", help="replace the file of --grid whoever wrote it"),
 }
 
 
@@ -86,7 +87,7 @@ def thumbnail(path):
 def draw(found, path):
     """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
     white. Raises OSError."""
-    from miniclip.evaluation.report import plots  # here: matplotlib takes a second to import
+    from miniclip.evaluation.report import plots
 
     rows = []
     for picture, cosine in found:
@@ -109,14 +110,14 @@ def main(argv=None):
     if args.grid:
         if args.grid.suffix not in (".png", ".pdf", ".svg"):
             raise UserError(f"--grid {printable(args.grid)} must end in .png, .pdf or .svg")
-        check_output(args.grid)
+        from miniclip.evaluation.report import plots  # here: matplotlib takes a second to import
+
+        check_output(args.grid, plots.is_ours, args.overwrite)
     if args.image:
         try:
             image = image_io.read(args.image)
         except BadPicture as error:
             raise UserError(f"--image {printable(args.image)}: {error}") from None
-    if not (args.text.strip() or image):
-        raise UserError("the query is empty: give a text, --image, or both")
     index, encoder = open_search(args)
     if args.text or args.minus:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading

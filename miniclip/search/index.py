@@ -19,9 +19,10 @@ import json
 import os
 import re
 import sqlite3
+import tokenize
 import zipfile
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from miniclip.data.dataset import printable
 from miniclip.weights import files
 
 FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
+OURS = (FILE, OLD, FILE + "-journal")  # the last is SQLite's, while a process writes
 BLOCK_ROWS = 1024
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
 SCHEMA = [
@@ -52,7 +54,8 @@ OPENING = {  # what is said first in which mode; a second process that writes do
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is writing it",
     "attempt to write a readonly database": "the process that wrote it was killed, or it is "
-    "protected; python -m miniclip.search index restores it",
+    "protected; python -m miniclip.search index restores it where it may be written",
+    "interrupted": "it holds more tables than an index",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 NAMES_ANOTHER_FILE = (
@@ -60,9 +63,11 @@ NAMES_ANOTHER_FILE = (
 )
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
-_DAMAGED = (
+SCHEMA_STEPS = 10_000  # of SQLite's machine, in which it must have read the schema: ours takes 100
+DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
     *(sqlite3.Error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(OverflowError, MemoryError, RecursionError, NotImplementedError, zipfile.BadZipFile),
+    *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
+    tokenize.TokenError,
 )
 
 
@@ -90,6 +95,7 @@ class Index:
         """The index in the folder `place`, as a run that was killed left it too; None where there is
         none and none is required. Raises UserError."""
         place, index = Path(place), None
+        _check_files(place)
         if os.path.lexists(place / FILE):
             with database_in(place) as database:
                 index = _read(database, place)
@@ -135,12 +141,6 @@ class Index:
         """(bytes, nanoseconds of the last change) of each row, when its picture was read."""
         return list(zip(self.sizes.tolist(), self.mtimes.tolist()))
 
-    def select(self, rows, **changed):
-        """The index of some rows, a list, in their order; changed: other values of fields."""
-        columns = {name: getattr(self, name)[rows] for name in COLUMNS}
-        paths = [self.paths[row] for row in rows]
-        return replace(self, **{"paths": paths, "ids": None, **columns, **changed})
-
     def save(self, database, place, dropped=()):
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
         it, and commit."""
@@ -165,10 +165,9 @@ class Index:
             rows = slice(start, start + BLOCK_ROWS)
             _insert(database, self.features[rows], pictures[rows])
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
-        moves_along = root in place.parents  # then both may be moved together
-        about = {key: getattr(self, key, width) for key in ABOUT}
-        about["root"] = os.path.relpath(root, place) if moves_along else str(root)
-        text = json.dumps(about)
+        # an index inside the folder of the pictures may be moved together with it
+        root = os.path.relpath(root, place) if root in place.parents else str(root)
+        text = json.dumps({key: getattr(self, key, width) for key in ABOUT} | {"root": root})
         about = (text, zlib.crc32(text.encode()))
         database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)
         database.execute("COMMIT")
@@ -184,10 +183,13 @@ class Index:
         (Q, E); fewer where the index has fewer. Best first; the earlier row first where two tie.
 
         query: unit features, a tensor. Exact for the features in 16 bits, which are compared in
-        32; memory for BLOCK numbers, whatever N is. Raises UserError for features that are no
-        numbers.
+        32; memory for BLOCK numbers, whatever N is. Raises UserError for a query of another width,
+        a negative k, and features that are no numbers.
         """
-        queries, rows = query.detach().cpu().float().reshape(-1, query.shape[-1]), len(self)
+        rows, width = self.features.shape
+        if query.shape[-1:] != (width,) or not query.isfinite().all() or k < 0:
+            raise UserError(f"a query must be {width} finite numbers, and k at least 0")
+        queries = query.detach().cpu().float().reshape(-1, width)
         best, where = torch.zeros(len(queries), 0), torch.zeros(len(queries), 0, dtype=torch.int64)
         step = max(1, BLOCK // (queries.shape[1] + 3 * len(queries)))
         for first in range(0, rows, step):
@@ -200,7 +202,7 @@ class Index:
             where = torch.cat([where, here], 1).gather(1, order[:, :k])
         if not best.isfinite().all():  # NaN and infinity come first
             raise UserError("the index holds features that are no numbers; make it again")
-        shape = (*query.shape[:-1], -1)
+        shape = (*query.shape[:-1], best.shape[1])
         return best.reshape(shape), where.reshape(shape)
 
 
@@ -223,6 +225,7 @@ def database_in(place, write=False):
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
+            database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
             for statement in ["PRAGMA trusted_schema = OFF", *OPENING[mode]]:
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
@@ -232,6 +235,7 @@ def database_in(place, write=False):
                     database.execute(statement)
             elif any(found) and found != [*SCHEMA, *MARKS.values()]:
                 raise UserError(f"{printable(place / FILE)} is no index that this version can read")
+            database.set_progress_handler(None, 0)
             yield database
     except sqlite3.Error as error:
         reason, verb = REASONS.get(str(error), error), "written" if write else "read"
@@ -239,13 +243,13 @@ def database_in(place, write=False):
 
 
 def _check_files(place):
-    """Raise UserError for a link or a special file that SQLite would open, and for one by which it
+    """Raise UserError for a link or a special file that would be opened, and for one by which SQLite
     would touch others: a journal that names one to be deleted, or a write-ahead log."""
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        path = place / (FILE + suffix)
-        ours = path.is_file() and not path.is_symlink() and suffix in ("", "-journal")
-        if ours and suffix:
+    for name in (*OURS, FILE + "-wal", FILE + "-shm"):
+        path = place / name
+        ours = path.is_file() and not path.is_symlink() and name in OURS
+        if ours and name == OURS[-1]:
             end = np.fromfile(path, np.uint8, offset=max(0, path.stat().st_size - 8))
             ours = end.tobytes() != NAMES_ANOTHER_FILE
         strange += [path] * (os.path.lexists(path) and not ours)
@@ -261,7 +265,7 @@ def _reading(path):
     """Turn what damage in the file `path` can raise in the block into a UserError."""
     try:
         yield
-    except _DAMAGED as error:
+    except DAMAGED as error:
         reason = getattr(error, "strerror", None) or printable(error, 200) or type(error).__name__
         raise UserError(f"{printable(path)} cannot be read as an index: {reason}") from None
 
@@ -283,27 +287,27 @@ def _read(database, place):
             raise ValueError("its description is damaged")
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
-        features, paths, columns, free = np.empty((most, width), "f2"), [], [], 0
+        features, names, columns, free = np.empty((most, width), "f2"), [], [], 0
         pictures = database.execute("SELECT * FROM pictures ORDER BY id")
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
-            rows = pictures.fetchmany(len(blob) // (2 * width))
-            ids, names, *others = zip(*rows)
+            block = np.frombuffer(blob, "f2").reshape(-1, width)
+            rows = pictures.fetchmany(len(block)) if len(block) else []  # 0 would mean all
+            ids, paths, *others = zip(*rows)
             in_order = ids[0] >= max(first, free) and ids == tuple(sorted({*ids}))
             if not in_order or _checksum(blob, rows) != crc:
                 raise ValueError(f"the block of picture {first} is damaged")
-            here = slice(len(paths), len(paths) + len(rows))
-            features[here] = np.frombuffer(blob, "f2").reshape(-1, width)
-            paths += _decoded(b"\0".join(names), len(rows))
+            features[len(names) : len(names) + len(rows)] = block
+            names += paths
             columns.append([ids, *others])
             free = ids[-1] + 1
-        if pictures.fetchone() or not paths:
+        if pictures.fetchone() or not names:
             raise ValueError("it has pictures without features, or none")
         ids, sizes, mtimes, hashes = (
             np.array([*itertools.chain.from_iterable(column)], kind)
             for column, kind in zip(zip(*columns), ("i8", "i8", "i8", "O"))
         )
-        features = features[: len(paths)]
-        return Index(paths, features, sizes, mtimes, hashes, **about, ids=ids)
+        paths = _decoded(b"\0".join(names), len(names))
+        return Index(paths, features[: len(names)], sizes, mtimes, hashes, **about, ids=ids)
 
 
 def _read_npz(path):
@@ -343,8 +347,10 @@ def _checked(about, place):
 def _decoded(names, count):
     """The `count` paths in a list of bytes with NUL between them. Raises ValueError."""
     paths = names.decode("utf-8", "surrogateescape").split("\0")
-    if len(paths) != count or any(part in b"\0%b\0" % names for part in OUTSIDE):
-        raise ValueError("it names a file outside of its folder")
+    if not len({*paths}) == len(paths) == count or any(
+        part in b"\0%b\0" % names for part in OUTSIDE
+    ):
+        raise ValueError("it names a file outside of its folder, or one twice")
     return paths
 
 

@@ -70,7 +70,10 @@ def create_app(index, encoder, host="127.0.0.1"):
         flask.abort(404, f"there is no picture {printable(text, 20)} in the index")
 
     def features_of(row):
-        return torch.from_numpy(index.features[row]).float()
+        features = torch.from_numpy(index.features[row]).float()
+        if not abs(features.norm() - 1) < 0.01:  # NaN as well
+            raise UserError("the index holds features that are not of length one; make it again")
+        return features
 
     @app.before_request
     def check_origin():
@@ -125,8 +128,10 @@ def create_app(index, encoder, host="127.0.0.1"):
     def search():
         asked = flask.request.args
         text, like, began = asked.get("text", "").strip(), asked.get("like"), time.monotonic()
-        k = min(max(asked.get("k", 24, type=int), 1), MAX_ANSWERS)
-        own = row_of(like) if like else None
+        k, own = asked.get("k", "24"), row_of(like) if like else None
+        if not re.fullmatch("[0-9]{1,12}", k):
+            raise UserError("k must be a whole number: how many pictures to find")
+        k = min(max(int(k), 1), MAX_ANSWERS)
         if not text and own is None:
             raise UserError("type what to look for, or choose a picture")
         parts = [] if own is None else [features_of(own)]
@@ -210,13 +215,16 @@ def make_server(app, at):
     from waitress.channel import HTTPChannel
 
     class Channel(HTTPChannel):
-        """A connection that is closed when all uploads together take too much memory."""
+        """A connection that is closed when all uploads together take too much memory, or when its
+        request has no whole head after IDLE_SECONDS, although bytes of it still come."""
 
         def received(self, data):
             channels = self.server.active_channels.values()
             requests = [r for c in channels for r in (*c.requests, c.request) if r]
             if self.request and sum(r.body_bytes_received for r in requests) > MAX_HELD:
                 self.will_close = True
+            if not (self.requests or self.request and self.request.headers_finished):
+                self.last_activity = self.creation_time  # until the server answers
             return super().received(data)
 
     logging.getLogger("waitress").setLevel(logging.ERROR)  # browsers ask for many at once

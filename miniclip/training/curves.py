@@ -8,6 +8,7 @@ import math
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from miniclip.common import save_figure
 from miniclip.training.logging import chance_is_log_n, read_log
 
 # key of log.jsonl -> title
@@ -40,4 +41,4 @@ def draw_curves(log, path):
             axis.annotate("log N: chance", (steps[-1], chance), **LABEL)
         if key != "lr":
             axis.set_ylim(bottom=0)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)

@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import re
+import resource
 import shutil
 import signal
 import sqlite3
@@ -15,13 +17,15 @@ import numpy as np
 from miniclip.common import UserError
 from miniclip.search import encode
 from miniclip.search.__main__ import main as search
-from miniclip.search.build import build, scan
+from miniclip.search.build import build, contents_hash, scan
+from miniclip.search.embed import check_sentences, is_ours
 from miniclip.search.encode import open_encoder
-from miniclip.search.index import FILE, Index
+from miniclip.search.index import FILE, OURS, Index
 from tests.attacks import attack
 from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
+ROWS = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 2000000) SELECT NULL FROM n"
 
 
 def index(*options, count=3, model="model.pt"):
@@ -35,6 +39,15 @@ def find():
     return search(["find", "cup", "in"])
 
 
+def search_keeps(name, *arguments):
+    """Run a command that must leave a file as it is."""
+    before = Path(name).read_bytes()
+    try:
+        return search(arguments)
+    finally:
+        assert Path(name).read_bytes() == before
+
+
 def refused(what, *arguments):
     """Assert that what(*arguments) raises UserError."""
     try:
@@ -42,22 +55,6 @@ def refused(what, *arguments):
     except UserError as error:
         return str(error)
     raise AssertionError(f"{arguments} was accepted")
-
-
-@attack(code=0)
-def a_lock_that_links_to_a_file_of_the_user(folder):
-    (folder / "thesis.txt").write_text("years of work")
-    PLACE.mkdir(parents=True)
-    (PLACE / "lock").symlink_to(folder / "thesis.txt")
-    index()
-    assert (folder / "thesis.txt").read_text() == "years of work"
-
-
-@attack(code=0)
-def a_lock_that_is_a_fifo(folder):
-    PLACE.mkdir(parents=True)
-    os.mkfifo(PLACE / "lock")
-    return index()
 
 
 @attack(says="is a link, or nothing that miniclip wrote")
@@ -85,8 +82,8 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
     name = os.fsencode(folder / "thesis.txt")
     end = len(name).to_bytes(4, "big") + (sum(name) % 2**32).to_bytes(4, "big")
     end = bytes(4) + name + end + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        path = PLACE / (FILE + suffix)
+    for name in (*OURS, FILE + "-wal", FILE + "-shm"):
+        path = PLACE / name
         with contextlib.suppress(FileNotFoundError):
             path.rename("kept")
         path.symlink_to(folder / "thesis.txt")
@@ -94,7 +91,9 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
             try:
                 write()
             except SystemExit as stop:
-                assert stop.code == 2, suffix
+                assert stop.code == 2, name
+            else:
+                raise AssertionError(f"{name} was followed")
         path.unlink()
         shutil.copy("kept", PLACE / FILE)
     (PLACE / (FILE + "-journal")).write_bytes(bytes(512) + end)
@@ -124,7 +123,6 @@ def a_shipped_index_that_names_its_own_model(folder):
 @attack(says="is not the index of in")
 def a_shipped_index_of_another_folder(folder):
     index()
-    write_index(Index.open(PLACE), PLACE)
     edit(root="/")
     return find()
 
@@ -186,6 +184,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "UPDATE blocks SET features = zeroblob(48)",
         "UPDATE blocks SET features = 5",
         "INSERT INTO blocks VALUES (9, x'', 0)",
+        f"UPDATE blocks SET features = x''; INSERT INTO pictures (path) {ROWS}",
         "DELETE FROM pictures",
         "DELETE FROM blocks",
         "CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM blocks; END",
@@ -195,7 +194,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "PRAGMA journal_mode = WAL",
     ):
         with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
-            database.execute(sql)
+            database.executescript(sql)
         if "WAL" in sql:
             (PLACE / (FILE + "-wal")).write_bytes(b"")
         refused(Index.open, PLACE)
@@ -206,8 +205,8 @@ def crafted_descriptions_and_tables_of_a_database(folder):
 
 
 @attack(code=0, mb=200)
-def names_that_lead_out_of_the_folder(folder):
-    for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", ""):
+def names_that_lead_out_of_the_folder_or_stand_twice(folder):
+    for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", "", "a"):
         index = random_index(folder / "in", 3, paths=["a", name, "c"])
         with contextlib.suppress(FileNotFoundError):
             (PLACE / FILE).unlink()
@@ -242,10 +241,18 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
     refused(Index.open, PLACE)
     shape = b"'shape': (1, 8), }" + b" " * 20
     larger = b"'shape': (%d, 8), }" % (10**13)  # 160 TB
-    for damaged in (whole.replace(shape[: len(larger)], larger), whole[: len(whole) // 2]):
+    for damaged in (
+        *[whole.replace(shape[: len(larger)], larger), whole[: len(whole) // 2]],
+        # entries of its directory: of an unknown version, encrypted, compressed
+        re.sub(b"(?s)(PK\1\2..).", b"\\1c", whole),
+        re.sub(b"(?s)(PK\1\2.{4}).", b"\\1\1", whole),
+        re.sub(b"(?s)(PK\1\2.{6}).", b"\\1\b", whole),
+        whole.replace(b"'shape': (1, 8), }", b"'shape': (1, 8), ("),
+    ):
         assert damaged != whole
         (PLACE / "index.npz").write_bytes(damaged)
         refused(Index.open, PLACE)
+        assert not is_ours(PLACE / "index.npz")
 
 
 @attack(code=0, seconds=30)
@@ -381,11 +388,9 @@ def features_into_a_file_of_the_user(folder):
     command = ["embed", "in", "mine.npz", "--checkpoint", "model.pt"]
     assert search(["embed", "in", "out.npz", *command[3:]]) == 0
     assert search(["embed", "in", "out.npz", *command[3:]]) == 0, "our own file is replaced"
-    before = Path("mine.npz").read_bytes()
     try:
-        search(command)
+        search_keeps("mine.npz", *command)
     finally:
-        assert Path("mine.npz").read_bytes() == before
         search([*command, "--overwrite"])
 
 
@@ -394,3 +399,73 @@ def features_into_a_place_that_cannot_be_written(folder):
     fill(folder / "in", 1)
     (folder / "a.txt").write_text("x")
     return search(["embed", "in", "a.txt/out.npz", "--checkpoint", "there is none.pt"])
+
+
+@attack(says="exists, and miniclip did not write it.*--overwrite")
+def a_grid_over_a_file_of_the_user(folder):
+    index()
+    for name in ("grid.png", "grid.pdf", "grid.svg") * 2:  # our own file is replaced
+        search(["find", "cup", "in", "--grid", name])
+    return search_keeps("in/00001.png", "find", "cup", "in", "--grid", "in/00001.png")
+
+
+@attack(says="File too large")
+def a_grid_on_a_disk_that_is_full(folder):
+    index()
+    search(["find", "cup", "in", "--grid", "grid.png"])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("grid.png") // 2,) * 2)
+    return search_keeps("grid.png", "find", "cup", "in", "--grid", "grid.png")
+
+
+@attack(says="holds the index of .*in; choose another folder")
+def another_folder_while_the_drive_of_the_index_is_absent(folder):
+    index("--index", "mine")
+    fill(folder / "other", 3, seed=1)
+    Path("in").rename("away")
+    other = ["index", "other", "--index", "mine", "--checkpoint", "model.pt"]
+    return search_keeps(f"mine/{FILE}", *other)
+
+
+@attack(says="it holds more tables than an index")
+def a_schema_that_takes_long_to_read(folder):
+    index()
+    with contextlib.closing(sqlite3.connect(PLACE / FILE)) as database:
+        database.executescript(
+            "".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"])
+        )
+    return find()
+
+
+@attack(code=0, says="1 read, 3 unchanged")
+def another_picture_of_equal_size_and_time(folder):
+    index()
+    for name, end in (("a", b"1"), ("b", b"2")):
+        Path(name).write_bytes(bytes(2 << 20) + end)
+    assert contents_hash("a") != contents_hash("b"), "files that begin alike"
+    shutil.copy2("in/00001.png", "in/b.png")
+    return search(["index", "in"])
+
+
+@attack(code=0, says="3 pictures in in/below")
+def a_folder_for_the_index_that_holds_pictures(folder):
+    return index("--index", "in/below")
+
+
+@attack(code=0, says="1 read")
+def a_picture_from_the_year_2400(folder):
+    fill(folder / "in", 1)
+    os.utime("in/below/deep 0/00000.png", (0, 13_569_465_600))
+    return search(["index", "in", "--checkpoint", tiny_checkpoint("model.pt")])
+
+
+@attack(code=0, says="1  0")
+def a_query_that_begins_with_a_dash(folder):
+    index()
+    return search(["find", "--", "-cup", "in"])
+
+
+@attack(says="more than 4,096 characters, or the character NUL")
+def a_sentence_that_would_make_an_array_of_strings_large(folder):
+    assert "NUL" in refused(check_sentences, ["cup", "cup\0"])
+    Path("a.txt").write_text("x" * 200_000 + "\ncup")
+    return search(["embed", "a.txt", "out.npz", "--checkpoint", tiny_checkpoint("model.pt")])

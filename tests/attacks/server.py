@@ -1,5 +1,6 @@
 """Attacks on the page of an index: pictures that take long, other sites, requests that never end."""
 
+import contextlib
 import os
 import socket
 import threading
@@ -20,7 +21,9 @@ def page():
     """The page of an index of some pictures, a Flask application."""
     fill(Path("in"), 9)
     encoder = open_encoder(tiny_checkpoint("model.pt"), CPU)
-    return serve.create_app(build("in", "in/.miniclip", encoder)[0], encoder)
+    index = build("in", "in/.miniclip", encoder)[0]
+    index.features[8] = 0  # which is no unit vector
+    return serve.create_app(index, encoder)
 
 
 def served(app):
@@ -101,12 +104,26 @@ def requests_that_are_sent_by_half(folder):
 
 
 @attack(code=0, seconds=60)
-def a_connection_that_sends_nothing_more(folder):
-    serve.IDLE_SECONDS = 2
-    with socket.create_connection(("127.0.0.1", served(page()))) as connection:
-        connection.sendall(b"POST /classify HTTP/1.1\r\nHost: 127.0.0.1\r\n")
-        connection.settimeout(50)
-        assert connection.recv(1) == b"", "the server closes it"
+def a_request_whose_head_comes_byte_by_byte(folder):
+    serve.IDLE_SECONDS, port = 2, served(page())
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+        while True:  # until the server closes it
+            connection.sendall(b"a")
+            time.sleep(0.1)
+
+
+@attack(code=0)
+def numbers_and_rows_that_are_none(folder):
+    client = page().test_client()
+    for path in (
+        "/search?text=a&k=b",
+        "/search?text=a&k=1e9",
+        "/search?text=a&k=-1",
+        "/search?like=8",
+    ):
+        assert client.get(path).status_code == 400, path
+    assert client.post(f"{ASKED}&row=8").status_code == 400
+    assert len(client.get("/search?text=a&k=9999").get_json()["found"]) == 9
 
 
 @attack(code=0, seconds=60, mb=500, slow=True)

@@ -121,11 +121,11 @@ def test_links_hidden_files_and_the_index_itself(encoder, tmp_path):
     (root / "gone.png").symlink_to("nowhere.png")
     (root / "below/loop").symlink_to(root)
     (root / "loop.png").symlink_to("loop.png")
-    for hidden in (".hidden", ".miniclip", "index"):
+    for hidden in (".hidden", ".miniclip"):
         fill(root / hidden, 1)
     shutil.copy(root / "00001.png", root / ".00001.png")
     os.mkfifo(root / "pipe.png")
-    found, skipped = scan(root, leave_out=root / "index")
+    found, skipped = scan(root)
     assert sorted(found) == ["00001.png", "00002.png", "below/deep 0/00000.png", "link.png"]
     assert dict(skipped) == {
         "gone.png": "no such file or directory",
@@ -152,11 +152,12 @@ def test_names_of_any_bytes_are_indexed(encoder, tmp_path):
     assert build(tmp_path, tmp_path / ".miniclip", encoder)[1]["kept"] == 7
 
 
-def test_a_folder_that_may_not_be_read_is_skipped_and_the_first_one_refused(
-    checkpoint, tmp_path, capsys, monkeypatch
+def test_a_folder_that_may_not_be_read_is_skipped_not_forgotten_and_the_first_one_refused(
+    checkpoint, encoder, tmp_path, capsys, monkeypatch
 ):
     """By a seam, because root may read everything."""
     fill(tmp_path, 4)
+    build(tmp_path, tmp_path / "i", encoder)
     real, closed = os.scandir, str(tmp_path / "below/deep 1")
 
     def scandir(path):
@@ -167,6 +168,7 @@ def test_a_folder_that_may_not_be_read_is_skipped_and_the_first_one_refused(
     monkeypatch.setattr(os, "scandir", scandir)
     found, skipped = scan(tmp_path)
     assert skipped == [("below/deep 1", "a folder that may not be read")] and len(found) == 3
+    assert build(tmp_path, tmp_path / "i", encoder)[1] == {"read": 0, "kept": 4, "forgotten": 0}
     closed = str(tmp_path)
     error = refusal(main, [tmp_path, "--checkpoint", checkpoint], capsys)
     assert "cannot be read: Permission denied" in error

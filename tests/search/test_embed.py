@@ -44,7 +44,7 @@ def same(found, want):
 
 
 def test_a_folder_gives_names_and_unit_features_of_what_can_be_read(checkpoint, tmp_path, capsys):
-    root = tmp_path / "in"
+    root = tmp_path / "a folder.txt"
     fill(root, 7)
     (root / "broken.png").write_text("x")
     (root / "00001.txt").write_text("a caption is no picture")

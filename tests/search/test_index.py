@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from miniclip.common import UserError
 from miniclip.search import index as index_file
 from miniclip.search.index import Index
 from tests.search.folders import random_index, write_index
@@ -33,6 +34,16 @@ def test_more_than_there_are_gives_all_and_of_equals_the_earlier_row_comes_first
     cosines, rows = index.find(torch.from_numpy(index.features[4]).float(), 99)
     assert rows[:4].tolist() == [2, 4, 6, 9] and sorted(rows.tolist()) == list(range(10))
     assert (cosines[:-1] >= cosines[1:]).all()
+
+
+@pytest.mark.parametrize(
+    "query, k", [(torch.ones(8), -1), (torch.ones(4), 1), (torch.full((8,), np.nan), 1)]
+)
+def test_a_query_of_another_width_or_no_numbers_is_refused(tmp_path, query, k):
+    index = random_index(tmp_path, 3)
+    with pytest.raises(UserError, match="a query must be 8 finite numbers"):
+        index.find(query, k)
+    assert index.find(torch.zeros(0, 8), 2)[0].shape == (0, 2)
 
 
 def test_a_search_holds_no_more_than_its_block(tmp_path, monkeypatch):

@@ -12,7 +12,7 @@ import shlex
 
 import numpy as np
 
-from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
+from miniclip.common import Parser, UserError, check_output, command, number, path, save_figure
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source
 from miniclip.data.curation.curate import curate
 from miniclip.data.curation.sources import CsvRows, Listed, is_curated, is_read
@@ -74,8 +74,7 @@ def draw(found, cap, out):
     axis.set(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
     axis.spines[["top", "right"]].set_visible(False)
     axis.legend(frameon=False)
-    with replacing(out) as file:
-        figure.savefig(file, format="png", dpi=100, metadata={"Software": "miniclip"})
+    save_figure(figure, out)
 
 
 @command("python -m miniclip.data curate")

@@ -5,16 +5,31 @@ matplotlib's Figure is used directly: it needs no display and changes no global 
 
 import contextlib
 from itertools import cycle, zip_longest
+from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from miniclip.common import save_figure
 from miniclip.data.dataset import printable
 from miniclip.evaluation.human_comparison import COLUMNS, TABLE_2
 
 BLUE, GREY, RED, GREEN, BLACK = "#1f4e79", "#8a8a8a", "#b5442e", "#2a7d4f", "#222222"
 EMPTY = dict(frame_on=False, xticks=[], yticks=[])  # axes for a picture
 COLOURS = (BLUE, RED, GREEN, "#b8860b", "#6a4c93", GREY)
+MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
+
+
+def is_ours(path):
+    """Whether save_figure wrote a file, of 64 MiB at most."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 26)
+    return any(mark in start for mark in MARKS)
+
+
+def is_figure(path):
+    """Whether a file may be one of ours: version 0.1 wrote figures with matplotlib's mark only."""
+    return is_ours(path) or b"Software\0Matplotlib" in Path(path).read_bytes()[:4096]
 
 
 @contextlib.contextmanager
@@ -26,7 +41,7 @@ def _axes(path, width=6.4, height=4.2, **legend):
     yield axis
     if axis.get_legend_handles_labels()[1]:
         axis.legend(fontsize=8, frameon=False, **legend)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
 
 
 def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_row=1):
@@ -53,7 +68,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=None, queries_a_ro
             if index == answer:
                 axis.set_frame_on(True)
                 axis.spines[:].set(color="#2a9d3a", linewidth=3)
-    figure.savefig(path, dpi=100)
+    save_figure(figure, path)
     return found
 
 
@@ -174,25 +189,24 @@ def draw_answers(rows, path):
     columns = 8
     lines = -(-len(rows) // columns)
     figure = Figure(figsize=(1.45 * columns, 1.95 * lines))
-    below = dict(hspace=0.5, bottom=0.42 / lines)  # the names
-    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY, gridspec_kw=below)
-    figure.subplots_adjust(left=0.01, right=0.99, top=0.99)
+    axes = figure.subplots(lines, columns, squeeze=False, subplot_kw=EMPTY)
+    figure.subplots_adjust(0.01, 0.42 / lines, 0.99, 0.99, hspace=0.5)  # with room for the names
     for axis, (picture, names) in zip(axes.flat, rows):
         axis.imshow(picture)
         for k, (name, right) in enumerate(names):
-            style = dict(color=GREEN, weight="bold") if right else dict(color=BLACK)
-            place = (0.5, -0.06 - 0.14 * k)
             axis.text(
-                *place,
+                0.5,
+                -0.06 - 0.14 * k,
                 name[:22],
                 fontsize=7,
                 ha="center",
                 va="top",
                 parse_math=False,
                 transform=axis.transAxes,
-                **style,
+                color=GREEN if right else BLACK,
+                weight="bold" if right else "normal",
             )
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def draw_duplicates(rows, path):
@@ -205,7 +219,7 @@ def draw_duplicates(rows, path):
         both = [np.asarray(picture.convert("RGB").resize((64, 64))) for picture in pictures]
         axis.imshow(np.concatenate(both, 1))
         axis.set_title(title, fontsize=6, parse_math=False)
-    figure.savefig(path, dpi=110)
+    save_figure(figure, path, dpi=110)
 
 
 def draw_groups(tables, xlabel, path):

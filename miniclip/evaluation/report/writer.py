@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval
+from miniclip.evaluation.report.plots import is_figure
 
 
 class Report:
@@ -55,8 +57,15 @@ class Report:
         self._lines += ["```text", block, "```", ""]
 
     def figure(self, name, caption, draw, *args, **options):
-        """A figure and its caption: draw(*args, path, **options) writes it to folder/name."""
-        draw(*args, self.folder / name, **options)
+        """A figure and its caption: draw(*args, path, **options) writes it to folder/name.
+
+        Raises UserError where another file has that name."""
+        path = self.folder / name
+        if path.exists() and not is_figure(path):
+            raise UserError(
+                f"{path} is no figure of a report; move it away, or choose another --out"
+            )
+        draw(*args, path, **options)
         self._lines += [f"![{name.partition('.')[0]}]({name})", "", caption, ""]
 
     def write(self):
