@@ -36,7 +36,6 @@ from miniclip.cost.plan import GPUS, describe, plan
 from miniclip.data import EMOJI, ICONS, SOURCE_FLAGS, open_source, report_skipped
 from miniclip.data.dataset import changed_packages, keep_pairs, printable, some_pairs
 from miniclip.data.loader import batches, default_workers
-from miniclip.data.prefetch import batches_ahead
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import unseen_site
@@ -253,16 +252,16 @@ def resolve_options(args, saved, start, device):
 def check_saved(options):
     """Raise UserError where the options in a checkpoint could not have been given."""
     for flag, how in {flag: how for rows in OPTIONS.values() for flag, how in rows.items()}.items():
-        name = flag.strip("-").replace("-", "_")
-        value = options.get(name)
-        if name not in {*options, *objectives.PLAIN, *checkpoint.FREE}:
-            raise UserError(f"the checkpoint does not say what {flag} was")
+        value = options.get(flag.strip("-").replace("-", "_"))
         try:
             kind = bool if "action" in how else type(how.get("type", str)(str(value)))
         except argparse.ArgumentTypeError:
             kind = None
         if value is not None and not (type(value) is kind and value in how.get("choices", [value])):
             raise UserError(f"the checkpoint's {flag} cannot be {value!r:.80}")
+    lengths = [options.get(name) for name in ("epochs", "steps", "minutes")]
+    if options.get("seed") is None or lengths.count(None) != 2:
+        raise UserError("the checkpoint does not say one seed and one length of its run")
 
 
 def check_objective(args, start):
@@ -385,9 +384,9 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
     """This rank's share of each batch (a Batch) from number `start` on, epoch after epoch.
 
     Order, crops and captions depend only on (seed, epoch, index), so that a resumed run needs only
-    the number of the step. On a GPU a batch without micro-batches is copied before it is needed.
+    the number of the step.
     """
-    data = batches(
+    return batches(
         pairs,
         pairs.splits["train"],
         tokenizer,
@@ -404,7 +403,6 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
         args.one_sentence,
         args.augment == "convirt",
     )
-    return data if args.micro_batch else batches_ahead(data, device)
 
 
 def make_optimizer(model, args, device):

@@ -22,7 +22,7 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval"],
     # lessons/studies/
-    ["harness"],
+    ["harness", "make_table", "release"],
     ["race", "supervised_baseline"],
     ["scaling"],
     ["robustness"],

@@ -1,9 +1,8 @@
 """Pairs of pictures and captions (CLIP, section 2.2), from a source to batches of tensors.
 
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
-image_io.py and files.py (pictures from files; pairs from a csv or a folder), loader.py (batches) and
-prefetch.py (to a GPU). emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and
-writes tars. curation/ chooses pairs by the words of their captions. labelled.py reads pictures with
+image_io.py and files.py (pictures from files; pairs from a csv or a folder), and loader.py (batches).
+emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and writes tars. curation/ chooses pairs by the words of their captions. labelled.py reads pictures with
 classes, for evaluation; cache.py keeps what is slow to make again.
 """
 

@@ -2,8 +2,7 @@
 
 Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
 batch without a saved state, and worker processes cannot change what is learned. A batch comes in
-parts of 8-bit pictures and tokens; prefetch.py copies them to a GPU, and transforms.normalize makes
-floats of them there. Flips and changes of colour are only made when asked for (`augmented`), because
+parts of 8-bit pictures and tokens, of which transforms.normalize makes floats where the model is. Flips and changes of colour are only made when asked for (`augmented`), because
 captions speak of both ("facing right", "red").
 """
 

@@ -11,7 +11,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 
 from miniclip.data.loader import join
-from miniclip.data.prefetch import PartsAhead
+from miniclip.data.transforms import normalize
 from miniclip.distributed.collectives import dist_info
 
 
@@ -43,10 +43,12 @@ def prepared_parts(parts, args, device):
     parts = [part for part in parts if len(part[1])]  # a rank without others may have fewer parts
     if not args.micro_batch:
         parts = [join([[side.to(device) for side in part] for part in parts])]
-    ahead = PartsAhead(parts, device)
 
     def prepare(part):
-        images, tokens = ahead(part)
+        # from pinned memory, so the host does not wait; it does at the end of the step, before the
+        # loader writes over the batch
+        images, tokens = (side.to(device, non_blocking=True) for side in part)
+        images = normalize(images)
         if args.compile:  # one compilation for captions of every length
             torch._dynamo.maybe_mark_dynamic(tokens, 1)
         return images, tokens

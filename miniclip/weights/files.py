@@ -21,7 +21,7 @@ from miniclip.training import archive
 from miniclip.weights import torchscript
 from miniclip.weights.limits import WRONG, read_json
 
-RELEASED = Path(__file__).parent / "released"  # what release.py wrote: {name}.pt
+RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 INDEX = ".index.json"  # ends the name of the index of a model in several files
 # the names that weights have in a folder of Hugging Face's hub, the first that is there is read
 IN_FOLDER = (

@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 from PIL import Image
 
-import train
 from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import open_pairs
@@ -247,7 +246,6 @@ def a_worker_of_curate_is_killed(folder):
 
 @attack(code=0)
 def emoji_by_its_word_is_what_a_run_without_data_was_trained_on(folder):
-    assert train.options(["--data", "emoji"]).data is None
     run = dict(format=context.FORMAT, options={"data": None})
     assert context.open_data(SimpleNamespace(data="emoji"), run)[1]
 

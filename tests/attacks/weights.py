@@ -15,6 +15,8 @@ from safetensors.torch import save_file
 
 import miniclip
 import train
+from lessons.studies.release import main as release
+from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, replacing
@@ -24,8 +26,6 @@ from miniclip.training import archive, checkpoint
 from miniclip.weights import files, huggingface, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.initial import initial_state
-from miniclip.weights.release import main as release
-from miniclip.weights.release import release as release_run
 from miniclip.zeroshot import classifier_weights
 from tests.attacks import attack
 from tests.weights.models import our_checkpoint, tiny_release

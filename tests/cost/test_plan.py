@@ -313,12 +313,6 @@ def test_checkpointing_keeps_one_block_and_the_inputs_of_all(name):
     assert kept["a_pair_checkpointed"] + kept["largest_block"] < kept["a_pair"]
 
 
-def test_without_blocks_checkpointing_saves_nothing():
-    model = on_meta("vit_mini", vision_layers=0, text_layers=0)
-    kept = activations(model, 32, torch.float32)
-    assert kept["a_pair_checkpointed"] == kept["a_pair"] and kept["largest_block"] == 0
-
-
 def test_the_weights_of_products_are_copied_to_16_bits_once():
     """Six blocks with 12 D^2 weights and 9 D biases, and two projections D x D; D = 128."""
     model = on_meta("vit_mini")

@@ -223,7 +223,7 @@ def test_a_run_of_before_there_was_the_option_goes_on_without_it(tmp_path):
     saved = {"options": {"steps": 1}}
     args = train.options(["--out", str(tmp_path), "--resume"])
     checkpoint.resume_options(args, saved)
-    assert args.one_sentence is False and args.steps == 1
+    assert not args.one_sentence and args.steps == 1
     args = train.options(["--out", str(tmp_path), "--resume", "--one-sentence"])
     with pytest.raises(UserError, match="was started without --one-sentence"):
         checkpoint.resume_options(args, saved)

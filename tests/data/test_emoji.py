@@ -7,13 +7,14 @@ import pathlib
 import random
 import types
 
+import make_table
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
-from miniclip.data.emoji import captions, classes, dataset, make_table, render
+from miniclip.data.emoji import captions, classes, dataset, render
 
 NAMES = [row["name"] for row in dataset.read_table()]
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 import eval as evaluation
 import miniclip
+from lessons.studies.release import main, release
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.data.icons import render, sets
@@ -17,7 +18,6 @@ from miniclip.evaluation import features
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
 from miniclip.weights import files
-from miniclip.weights.release import main, release
 from tests.data.icons import made_up
 
 FACTS = dict(command="python train.py --data icons", seed=3, steps=9, zero_shot={"top-1": 0.5})

@@ -2,5 +2,5 @@
 
 Read captions.py (ways to say a name), classes.py (labels for zero-shot classification), render.py
 (drawings to pixels), dataset.py (the pairs and their splits) and drawings.py (the same concepts drawn
-by others, for natural distribution shift, section 3.3). make_table.py made emoji.tsv.
+by others, for natural distribution shift, section 3.3). lessons/studies/make_table.py made emoji.tsv.
 """

@@ -1,6 +1,6 @@
 """Make emoji.tsv, the committed table of names:
 
-    python -m miniclip.data.emoji.make_table emoji-test.txt
+    python lessons/studies/make_table.py emoji-test.txt
 
 Unicode's emoji-test.txt (version 17.0; UTS #51) lists every emoji with its name, group and subgroup.
 Its fully-qualified rows outside the group Component are kept: 3,944. A fifth column is the hash of
@@ -14,12 +14,14 @@ import re
 import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
+
 from miniclip.common import Parser, UserError, command, replacing
 from miniclip.data.emoji.render import draw_all, without_fe0f
 from miniclip.data.files import read_text
 
 ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")
-TABLE = Path(__file__).with_name("emoji.tsv")
+TABLE = Path(__file__).parents[2] / "miniclip/data/emoji/emoji.tsv"
 
 
 def parse(text):
@@ -53,7 +55,7 @@ def main(argv=None):
     hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
     lines = [
         f"# Names, groups and subgroups: Unicode's emoji-test.txt {version}, rearranged by",
-        "# miniclip/data/emoji/make_table.py; © Unicode, Inc., licence in UNICODE-LICENSE.txt beside this file.",
+        "# lessons/studies/make_table.py; © Unicode, Inc., licence in UNICODE-LICENSE.txt beside this file.",
         "# picture: SHA-256 (first 16 digits) of OpenMoji's drawing, 64 x 64 RGB.",
         "codes\tname\tgroup\tsubgroup\tpicture",
         *("\t".join((*row, digest)) for row, digest in zip(rows, hashes)),

@@ -1,4 +1,4 @@
-"""The file that the package brings of a trained model: python -m miniclip.weights.release RUN FILE
+"""The file that the package brings of a trained model: python lessons/studies/release.py RUN FILE
 
 It is a checkpoint without the optimizer, its matrices and convolutions in 16 bits: 2 bytes a parameter.
 What has one dimension (biases, gains, the averages of batch norm, whose variances may lie below the
@@ -8,6 +8,8 @@ least normal float16, 6e-5) stays in 32. The card says how the model was made.
 import json
 import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 from miniclip.common import Parser, UserError, check_output, command
 from miniclip.common import path as path_type
@@ -45,12 +47,10 @@ def release(run, path, overwrite=False):
     return card
 
 
-@command("python -m miniclip.weights.release")
+@command("release.py")
 def main(argv=None):
     """The command: write the file, and print its card. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.weights.release", description="Write a model to be released."
-    )
+    parser = Parser(prog="release.py", description="Write a model to be released.")
     parser.add_argument("run", type=path_type(), help="folder of a finished run of train.py")
     parser.add_argument(
         "file", type=path_type(), help="to write, such as miniclip/weights/released/icons.pt"
