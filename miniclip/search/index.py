@@ -19,6 +19,7 @@ import json
 import os
 import re
 import sqlite3
+import stat
 import tokenize
 import zipfile
 import zlib
@@ -248,11 +249,13 @@ def _check_files(place):
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
     for name in (*OURS, FILE + "-wal", FILE + "-shm"):
         path = place / name
-        ours = path.is_file() and not path.is_symlink() and name in OURS
-        if ours and name == OURS[-1]:
-            end = np.fromfile(path, np.uint8, offset=max(0, path.stat().st_size - 8))
-            ours = end.tobytes() != NAMES_ANOTHER_FILE
-        strange += [path] * (os.path.lexists(path) and not ours)
+        with contextlib.suppress(FileNotFoundError):  # a journal comes and goes with each write
+            status = os.lstat(path)
+            ours = stat.S_ISREG(status.st_mode) and name in OURS
+            if ours and name == OURS[-1]:
+                end = np.fromfile(path, np.uint8, offset=max(0, status.st_size - 8))
+                ours = end.tobytes() != NAMES_ANOTHER_FILE
+            strange += [path] * (not ours)
     if strange:
         raise UserError(
             f"{printable(strange[0])} is a link, or nothing that miniclip wrote; delete it, or name "
