@@ -18,6 +18,7 @@ which command each section is from. Intervals are at 95 % (Wilson's, unless said
 
 import itertools
 import json
+import os
 import signal
 import sys
 import time
@@ -198,6 +199,9 @@ def check_average(args):
         return
     if args.save:
         check_output(args.save, is_average, args.overwrite)
+        read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
+        if os.path.realpath(args.save) in read:
+            raise UserError(f"--save {args.save} would replace what is read; choose another name")
     for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
         value = getattr(args, flag.lstrip("-").replace("-", "_"))
         if value not in (None, False, OPTIONS[flag].get("default")):

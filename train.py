@@ -586,6 +586,10 @@ def main(argv=None):
                     monitor.problem = error
                 if monitor.save:
                     save()
+            if monitor.skipped and 0 < monitor.skipped_steps == monitor.step and not monitor.stop:
+                raise UserError(
+                    f"no step could be taken: {report_skipped([*monitor.skipped.items()])}"
+                )
             save()
             with process_group.together():
                 saver.wait()

@@ -15,6 +15,7 @@ Left out: several labels a picture, and shards over a network.
 import collections
 import io
 import os
+import re
 import unicodedata
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from miniclip.data.image_io import MOST_PICTURE_BYTES, is_picture
 from miniclip.data.shards.index import MOST_TEXT_BYTES
 from miniclip.data.shards.tar import key_and_suffix, scan
 
+WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
 
 
@@ -126,11 +128,12 @@ def open_labelled(source, class_names=None):
     wheres, labels, parts, pictures = zip(*good)
 
     found = {label for _, label, _, _ in items if label}
-    key = int if all(label.isdecimal() and len(label) < 20 for label in found) else str
+    numbers = all(WHOLE.fullmatch(label) for label in found)
+    key = (lambda label: int(label.partition(".")[0])) if numbers else str
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
     found = [spelled[number] for number in sorted(spelled)]
     if class_names is not None:
-        if key is int and int(found[-1]) < len(class_names):
+        if numbers and 0 <= key(found[0]) <= key(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
         if len(class_names) != len(found):
             raise UserError(

@@ -46,7 +46,7 @@ SCHEMA = [
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
 COLUMNS = ("features", "sizes", "mtimes", "hashes")
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
-WAIT = "PRAGMA busy_timeout = 60000"  # ms for another process: a block is written, or an index read
+WAIT = "PRAGMA busy_timeout = 5000"  # ms for another process: a block is written, or an index read
 OPENING = {  # what is said first in which mode; a second process that writes does not wait
     "ro": ["BEGIN", WAIT],
     "rw": ["BEGIN IMMEDIATE", WAIT],
@@ -252,9 +252,13 @@ def _check_files(place):
         with contextlib.suppress(FileNotFoundError):  # a journal comes and goes with each write
             status = os.lstat(path)
             ours = stat.S_ISREG(status.st_mode) and name in OURS
+            if ours and name == FILE and status.st_size:
+                with open(path, "rb") as file:
+                    ours = file.read(8) == b"SQLite f"
             if ours and name == OURS[-1]:
                 end = np.fromfile(path, np.uint8, offset=max(0, status.st_size - 8))
-                ours = end.tobytes() != NAMES_ANOTHER_FILE
+                # beside no database SQLite deletes a journal, whoever wrote it
+                ours = end.tobytes() != NAMES_ANOTHER_FILE and os.path.exists(place / FILE)
             strange += [path] * (not ours)
     if strange:
         raise UserError(

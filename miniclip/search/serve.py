@@ -35,6 +35,7 @@ MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
 DECODERS, THREADS = 2, 8  # pictures decoded at once, and requests answered at once
 CONNECTIONS, IDLE_SECONDS = 500, 20  # a connection that sends nothing for so long is closed
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
+LONGEST_TEXT = 1000  # characters of a class or of the template
 OPTIONS = SEARCH | {
     "--host": dict(default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"),
     "--port": dict(
@@ -156,11 +157,15 @@ def create_app(index, encoder, host="127.0.0.1"):
         names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
         if not 2 <= len(names) <= MAX_CLASSES:
             raise UserError(f"type from 2 to {MAX_CLASSES:,} classes, a comma between them")
+        if max(map(len, [template, *names])) > LONGEST_TEXT:
+            raise UserError(f"a class or a template has at most {LONGEST_TEXT:,} characters")
         if template.count("{}") != 1:
             raise UserError("the template must hold {} once, where the name goes")
         row = asked.get("row")
         own = row_of(row) if row else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        if own is not None and upload:
+            raise UserError("give a row or a picture, not both")
         if own is None:
             if not upload:
                 raise UserError("choose a picture first")
@@ -249,8 +254,8 @@ def main(argv=None):
     what = "Search an index in a browser, and classify pictures by classes that you type."
     args = parser_of("serve", what, OPTIONS).parse_args(argv)
     try:
-        import flask  # noqa: F401
-        import waitress  # noqa: F401
+        from flask import Flask  # noqa: F401
+        from waitress import create_server  # noqa: F401
     except ImportError:
         raise UserError("the page needs flask and waitress: pip install 'miniclip[app]'") from None
     with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:

@@ -175,21 +175,24 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
         "config.json": json.dumps(_to_json(config, end) | dtype, indent=2),
     }
     for name in READ_BY_OTHERS:
-        if name not in (WEIGHTS, *written) and (folder / name).exists():
+        if name not in (WEIGHTS, *written) and os.path.lexists(folder / name):
             raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
     mine = (folder / WEIGHTS).is_file() and files.by_miniclip(folder / WEIGHTS)
     for name in (WEIGHTS, *written):
         check_output(folder / name, lambda path: mine, overwrite)
     from safetensors.torch import save
 
-    with replacing(folder / WEIGHTS) as file:
-        file.write(save(weights, metadata={"format": "pt", "writer": "miniclip"}))
-        file.flush()
-        # until all is written there is no config.json, so that nobody reads one of another model
-        Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
-    for name, content in written.items():
-        with replacing(folder / name) as file:
-            file.write(content.encode())
+    try:
+        with replacing(folder / WEIGHTS) as file:
+            file.write(save(weights, metadata={"format": "pt", "writer": "miniclip"}))
+            file.flush()
+            # until all is written there is no config.json, so that nobody reads one of another model
+            Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
+        for name, content in written.items():
+            with replacing(folder / name) as file:
+                file.write(content.encode())
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written: {error.strerror}") from None
 
 
 def to_theirs(state):

@@ -44,6 +44,8 @@ def read_tokenizer(folder, context_length):
             vocabulary = read_json(path)
             lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
+            if (added := folder / "added_tokens.json").is_file():
+                vocabulary |= read_json(added)
         else:
             return None
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]

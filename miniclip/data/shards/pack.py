@@ -63,11 +63,16 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
     for shard in paths:
         with replacing(shard) as file, TarWriter(file, **how) as tar:
+            before = len(skipped)
             for i in itertools.islice(left, size):
                 try:
                     tar.write(sample(pairs, i))
                 except BadPicture as error:
                     skipped.append((pairs.where(i), str(error)))
+            if len(skipped) - before == min(size, len(pairs) - size * paths.index(shard)):
+                raise UserError(
+                    f"no picture for {shard.name} can be read: {report_skipped(skipped)}"
+                )
     return paths, skipped
 
 
