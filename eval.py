@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
+    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
@@ -293,6 +294,8 @@ def main(argv=None):
         for other in others:
             if getattr(args, flag) and getattr(args, other):
                 raise UserError(f"--{flag} takes no --{other}")
+    if args.search is not None and not args.search.strip():
+        raise UserError("--search is empty; give some words")
     if args.overwrite and not (args.save or args.search):
         raise UserError("--overwrite is for --save and --search; leave it out")
     device = pick_device(args.device)

@@ -16,6 +16,7 @@ exactly the weights of an undisturbed run. With --minutes the weights depend on 
 import argparse
 import contextlib
 import math
+import os
 import shlex
 import signal
 import sys
@@ -23,6 +24,7 @@ from collections import namedtuple
 from pathlib import Path
 
 if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
+    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import numpy as np

@@ -16,12 +16,15 @@ benchmarks/    speed, beside other libraries
 common.py      what all of them share: users' errors, options, devices, files
 """
 
+import os
 import signal
 import sys
 from importlib import import_module
 
-if sys.argv[:1] == ["-m"]:  # python -m miniclip...: Ctrl-C during the imports ends quietly, and
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # common.command brings Python's handler back
+if sys.argv[:1] == ["-m"]:  # python -m miniclip...
+    # Ctrl-C during the imports ends quietly; common.command brings Python's handler back
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
 _HOMES = {
     "MODELS": "model.clip",
     "create_model": "model.clip",

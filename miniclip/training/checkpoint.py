@@ -84,8 +84,8 @@ class Saver:
             if write:
                 write.result()
         except OSError as error:
-            problem = f"{self.path} could not be written: {error.strerror}"
-            raise UserError(f"{problem}; the previous checkpoint is unchanged") from None
+            kept = "; the previous checkpoint is unchanged" * self.path.exists()
+            raise UserError(f"{self.path} could not be written: {error.strerror}{kept}") from None
 
 
 def load(path, needs=()):
@@ -169,11 +169,14 @@ def find(out, resume):
     checkpoint although neither `resume` is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path} is a link to a file that is gone; bring it back")
     if path.exists() and not (resume or process_group.restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
-    others, log = [name for name in WRITTEN if (out / name).exists()], out / "log.jsonl"
-    if not state and others and not (read_log(log) or log.exists() and not log.stat().st_size):
+    others = [name for name in WRITTEN if (out / name).is_file() and (out / name).stat().st_size]
+    ours = any(line.keys() >= {"loss", "lr", "batch_size"} for line in read_log(out / "log.jsonl"))
+    if others and not (state or ours):
         raise UserError(f"{out / others[0]} was not written by a run; choose another --out")
     return state
 

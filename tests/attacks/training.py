@@ -179,6 +179,24 @@ def two_runs_in_one_folder(folder):
     run()
 
 
+@attack(says="log.jsonl was not written by a run")
+def a_folder_with_a_log_of_another_tool(folder):
+    os.mkdir("run")
+    Path("run/log.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
+    Path("run/results.json").write_text("mine")
+    try:
+        run()
+    finally:
+        assert Path("run/results.json").read_text() == "mine"
+
+
+@attack(says="checkpoint.pt is a link to a file that is gone")
+def a_checkpoint_on_a_disk_that_is_not_mounted(folder):
+    os.mkdir("run")
+    os.symlink("unmounted/checkpoint.pt", CHECKPOINT)
+    resume()
+
+
 @attack(code=0)
 def a_killed_run_leaves_no_lock_behind(folder):
     if (child := os.fork()) == 0:
