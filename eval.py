@@ -290,10 +290,8 @@ def main(argv=None):
         parser.add_argument(name, **how)
     args = parser.parse_args(argv)
     check_average(args)
-    for flag, others in (("search", ("task", "quiz")), ("quiz", ("task",))):
-        for other in others:
-            if getattr(args, flag) and getattr(args, other):
-                raise UserError(f"--{flag} takes no --{other}")
+    if [args.search is None, not args.quiz, not args.task].count(False) > 1:
+        raise UserError("--search, --quiz and --task exclude each other; give one of them")
     if args.search is not None and not args.search.strip():
         raise UserError("--search is empty; give some words")
     if args.overwrite and not (args.save or args.search):

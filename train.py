@@ -189,13 +189,12 @@ def resolve_options(args, saved, start, device):
     defaults = (fine_tuning if args.init else recipe)(args.model) | dict(seed=0, precision="fp32")
     begun = objectives.PLAIN | (start["config"] if start else {})
     defaults |= {name: begun[name] for name in objectives.PLAIN}
-    flags = (
-        flag
+    defaults |= {
+        flag.strip("-").replace("-", "_"): False
         for rows in OPTIONS.values()
         for flag, how in rows.items()
         if how.items() >= FLAG.items()
-    )
-    defaults |= {flag.strip("-").replace("-", "_"): False for flag in flags}
+    }
     if device.type == "cuda":
         bf16 = torch.cuda.is_bf16_supported(including_emulation=False)  # emulated it is slow
         defaults["precision"] = "bf16" if bf16 else "fp16"
@@ -334,8 +333,7 @@ def prepare_pairs(args, saved):
             pairs = open_source(args)
         keep_pairs(pairs, args.pairs)
         if len(pairs.splits["train"]) < dist_info()[1]:
-            few = len(pairs.splits["train"])
-            raise UserError(f"{pairs.name} has {few} pairs to train on, fewer than there are ranks")
+            raise UserError(f"{pairs.name} has fewer pairs to train on than there are ranks")
         if saved and (changed := changed_packages(saved.get("packages", {}), pairs.packages)):
             raise UserError(
                 f"the pictures are no longer those that {args.out} was started with: {changed}; "
@@ -505,8 +503,9 @@ def print_plan(args):
     """--plan: what this run would cost on --world-size of --gpu, beside the paper's own runs."""
     for name in UNPLANNED:
         if getattr(args, name) not in (None, objectives.PLAIN.get(name)):
-            value = getattr(args, name)
-            raise UserError(f"--plan cannot plan {checkpoint.flag(name)} {value}; leave it out")
+            raise UserError(
+                f"--plan cannot plan {checkpoint.flag(name)} {getattr(args, name)}; leave it out"
+            )
     cost = plan(
         args.model or "rn_mini",
         args.world_size or 1,

@@ -291,7 +291,5 @@ def check_output(path, ours=None, overwrite=False):
         probe = _temporary(target)
         open(probe, "xb").close()
         probe.unlink(missing_ok=True)
-    except FileExistsError as error:
-        raise UserError(f"{error.filename} is a file, so {path} cannot be written") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None

@@ -30,7 +30,6 @@ from miniclip.common import UserError, pick_device
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
-TORCHRUN = "LOCAL_RANK LOCAL_WORLD_SIZE RANK WORLD_SIZE TORCHELASTIC_RESTART_COUNT".split()
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
 STOPS = "stopping after this step, and saving; again to quit at once without saving"
 _host = None  # the group through which Python objects are sent; None is the default group
@@ -44,9 +43,6 @@ def start(name):
     has more ranks than GPUs.
     """
     global _host
-    numbers = {name: os.environ.get(name, "1") for name in TORCHRUN}
-    if not all(map(str.isdecimal, numbers.values())):
-        raise UserError(f"the environment should hold whole numbers, as torchrun sets: {numbers}")
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())

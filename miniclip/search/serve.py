@@ -164,8 +164,6 @@ def create_app(index, encoder, host="127.0.0.1"):
         row = asked.get("row")
         own = row_of(row) if row else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
-        if own is not None and upload:
-            raise UserError("give a row or a picture, not both")
         if own is None:
             if not upload:
                 raise UserError("choose a picture first")

@@ -50,8 +50,11 @@ class Monitor:
 
         Raises UserError for numbers that no run has."""
         counts = state["step"], state["skipped_steps"]
-        whole = all(isinstance(n, int) for n in counts)
-        if not (whole and 0 <= counts[1] <= counts[0] <= self.steps and state["seconds"] >= 0):
+        if (
+            not all(isinstance(n, int) for n in counts)
+            or not 0 <= counts[1] <= counts[0] <= self.steps
+            or not state["seconds"] >= 0
+        ):
             raise UserError(f"no run takes {counts[0]} steps, {counts[1]} of them skipped")
         skipped = self.skipped | state["skipped"]
         vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)

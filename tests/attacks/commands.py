@@ -108,7 +108,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
     "plan_epochs": ("cannot plan --epochs 3", "train", "--plan", "--epochs", "3"),
     "gpu_without_plan": ("are for --plan", "train", "--gpu", "h100"),
-    "search_and_quiz": ("--search takes no --quiz", "eval", *EVAL, "--search", "x", "--quiz"),
+    "search_and_quiz": ("exclude each other", "eval", *EVAL, "--search", "x", "--quiz"),
     "overwrite_alone": ("--overwrite is for --save and", "eval", *EVAL, "--overwrite"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),

@@ -357,12 +357,6 @@ def a_rank_that_another_tool_left_in_the_environment(folder):
     run()
 
 
-@attack(says="whole numbers, as torchrun sets")
-def a_count_of_restarts_that_is_no_number(folder):
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = "x"
-    run()
-
-
 # --- evaluation
 
 

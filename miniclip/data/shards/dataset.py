@@ -46,8 +46,9 @@ class Shards(Pairs):
         names = [os.path.relpath(path, self.root) for path in self.paths]
         self.index, skipped = build(self.paths, names)
         if not len(self):
-            why = report_skipped(skipped) or "they hold no files"
-            raise UserError(f"{printable(name)} gives no pair: {why}")
+            raise UserError(
+                f"{printable(name)} gives no pair: {report_skipped(skipped) or 'they hold no files'}"
+            )
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
         out = self.index["draw"] % one_in
         splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
