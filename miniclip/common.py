@@ -74,7 +74,7 @@ def command(prog):
                 if error.strerror is None:
                     raise
                 sentence = f"{error.filename or 'the output'}: {error.strerror}"
-                code = code or 2  # that of main where only its last words could not be printed
+                code = code or 2  # main may have ended with its own code before the flush failed
             _end(prog, sentence, code)
 
         return run

@@ -116,10 +116,10 @@ def fresh(*arguments):
     command = [sys.executable, "-m", "kernels.bench.cpu", *map(str, arguments)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["it was killed, perhaps as memory was full"])[
-            -1
-        ]
-        raise UserError(f"measuring {' '.join(map(str, arguments))} failed: {last}")
+        said = done.stderr.strip() or "it was killed, perhaps because memory was full"
+        raise UserError(
+            f"measuring {' '.join(map(str, arguments))} failed: {said.splitlines()[-1]}"
+        )
     return json.loads(done.stdout.splitlines()[-1])
 
 
