@@ -26,6 +26,13 @@ class UserError(ValueError):
     """A mistake of the user, in one sentence: what is wrong, and what would be right."""
 
 
+def refuse(mistakes: dict[str, bool]) -> None:
+    """Raise a UserError with the first sentence of {sentence: whether it is so} that is so."""
+    for sentence, so in mistakes.items():
+        if so:
+            raise UserError(sentence)
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake."""
 
