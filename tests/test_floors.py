@@ -22,7 +22,8 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval"],
     # lessons/studies/
-    ["harness", "make_table", "release"],
+    ["objectives", "make_table", "release"],
+    ["harness"],
     ["race", "supervised_baseline"],
     ["scaling"],
     ["robustness"],

@@ -1,4 +1,4 @@
-"""What a run will cost, before it is started: `train.py --plan` (CLIP, section 2.5).
+"""What a run will cost, before it is started: `python -m miniclip.cost` (CLIP, section 2.5).
 
 Flop and bytes are counted by running the model without memory (flop.py, activation_memory.py);
 what a GPU can do is its data sheet (kernels/cards.py). The days of a run are its flop, divided by
@@ -16,10 +16,12 @@ import torch
 from kernels.cards import GPUS
 from kernels.fused.tile_config import default_chunk
 from kernels.reference import PRECISIONS
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.model.clip import MODELS, create_model
+from miniclip.training.monitor import Monitor
+from miniclip.training.pairs import make_tokenizer, open_run
 
 GIB = 2**30
 DAY = 86_400
@@ -41,33 +43,42 @@ def plan(
     half_moments=False,
     length=None,
     utilisation=UTILISATION,
+    vocab_size=49408,
+    pairs=PAIRS,
 ):
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
     world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
     towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a
-    time; length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1.
-    Raises UserError for unknown names and for sizes that cannot be.
+    time; length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1;
+    pairs: how many the run processes, counted in each epoch (the paper's 12.8 billion). Raises UserError for unknown names and for sizes that cannot be.
     """
     card = GPUS.get(gpu, GPUS["v100"])
     precision = precision or ("bf16" if card["bf16"] else "fp16")
     context = MODELS[model]["context_length"] if model in MODELS else math.inf
     formats = ("fp32", "bf16", "fp16")
-    rules = {  # what to say where it does not hold
-        f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}": gpu in GPUS,
-        f"precision must be one of {', '.join(formats)}, not {precision!r}": precision in formats,
-        f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32": card.get(precision),
-        f"{world} GPUs cannot share a batch of {batch_size} pairs": 1 <= world <= batch_size,
-        f"a micro-batch has at least 1 pair, not {micro_batch}": micro_batch is None
-        or micro_batch > 0,
-        f"utilisation is a share of the peak, 0 to 1, not {utilisation}": 0 < utilisation <= 1,
-        f"{model} reads 1 to {context} tokens, not {length}": 1 <= (length or 1) <= context,
-    }
-    for sentence, holds in rules.items():
-        if not holds:
-            raise UserError(sentence)
-
-    config, parameters, kept, flop = _measured(model, length, precision)
+    refuse(
+        {
+            f"no GPU is called {gpu!r}; there are {', '.join(GPUS)}": gpu not in GPUS,
+            f"precision must be one of {', '.join(formats)}, not {precision!r}": (
+                precision not in formats
+            ),
+            f"the {gpu} cannot compute in {precision}; it can in fp16 and fp32": (
+                not card.get(precision)
+            ),
+            f"{world} GPUs cannot share a batch of {batch_size} pairs": not 1
+            <= world
+            <= batch_size,
+            f"a micro-batch has at least 1 pair, not {micro_batch}": (micro_batch or 1) < 1,
+            f"utilisation is a share of the peak, 0 to 1, not {utilisation}": (
+                not 0 < utilisation <= 1
+            ),
+            f"{model} reads 1 to {context} tokens, not {length}": (
+                not 1 <= (1 if length is None else length) <= context
+            ),
+        }
+    )
+    config, parameters, kept, flop = _measured(model, length, precision, vocab_size)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
     together = min(mine, micro_batch or mine)
     again = flop["forward"] * (together < mine) + flop["recompute"] * grad_checkpointing
@@ -120,16 +131,63 @@ def plan(
         wire_s=wire_s,
         step_s=step_s,
         pairs_per_s=batch_size / step_s,
-        days=PAIRS / (batch_size / step_s) / DAY,
+        pairs_in_all=pairs,
+        days=pairs / (batch_size / step_s) / DAY,
         paper=[paper_run(*run) for run in PAPER],
     )
 
 
+def plan_run(config):
+    """`plan` of the run that train.py would start with these options, a training Config.
+
+    Raises UserError for options whose cost it cannot tell.
+    """
+    no = "cannot be planned; leave it out"
+    refuse(
+        {
+            f"a run on --init {config.init} {no}, since its shape is in that file": config.init,
+            f"--freeze {config.freeze} {no}": config.freeze,
+            f"--objective sigmoid, whose similarities are held whole, {no}": (
+                config.objective == "sigmoid"
+            ),
+            f"what --compile saves {no}": config.compile,
+            f"--minutes {no}: how long the run takes is what a plan tells": config.minutes,
+            f"--resume {no}: a plan is made for a whole run": config.resume,
+            "--pairs only applies to pairs that are read; leave out --data-pairs": (
+                config.pairs and config.data_pairs
+            ),
+        }
+    )
+    world, gpu = config.world_size or 1, config.gpu or "h100"
+    if not config.precision:
+        config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"
+    config.complete(None, None, torch.device("cuda"))
+    if config.data_pairs:
+        count, vocab_size = config.data_pairs, 49408 if config.tokenizer else config.vocab_size
+    else:
+        pairs = open_run(config)
+        count = len(pairs.splits["train"])
+        vocab_size = make_tokenizer(pairs, config).vocab_size
+    run = Monitor(config, count, {}, None, None)
+    return plan(
+        config.model,
+        world,
+        gpu,
+        run.batch_size,
+        config.precision,
+        config.grad_checkpointing,
+        config.micro_batch,
+        config.half_moments,
+        vocab_size=vocab_size,
+        pairs=run.steps * run.batch_size,
+    )
+
+
 @functools.cache
-def _measured(model, length, precision):
+def _measured(model, length, precision, vocab_size):
     """(config, number of parameters, activations, flop) of a model that never exists."""
     with torch.device("meta"):
-        net = create_model(model)
+        net = create_model(model, vocab_size=vocab_size)
     count = sum(p.numel() for p in net.parameters())
     kept = activations(net, length or net.config["context_length"], PRECISIONS[precision])
     return net.config, count, kept, flop_per_pair(net.config, length)
@@ -227,7 +285,7 @@ def describe(plan):
             _row("arithmetic of a step, s", p["compute_s"], 2),
             _row("wire, s (while the rest computes)", p["wire_s"], 2),
             _row("pairs a second", p["pairs_per_s"], 0),
-            _row(f"days for {PAIRS / 1e9:.1f} billion pairs", p["days"]),
+            _duration(p["days"], p["pairs_in_all"]),
             "",
             "the paper's runs on V100s, checkpointed      days   predicted   share of peak   counted once",
             *(
@@ -242,6 +300,13 @@ def describe(plan):
 
 def _row(name, value, digits=1):
     return f"  {name:<37}{value:>10,.{digits}f}"
+
+
+def _duration(days, pairs):
+    """The row of the run's length: in days, or in minutes where it takes less than one."""
+    count = f"{pairs / 1e9:.1f} billion" if pairs >= 1e9 else f"{pairs:,}"
+    unit, value = ("days", days) if days >= 1 else ("minutes", days * DAY / 60)
+    return _row(f"{unit} for {count} pairs", value)
 
 
 def _verdict(p):

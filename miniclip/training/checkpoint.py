@@ -18,7 +18,6 @@ import torch
 from miniclip.common import UserError, check_output, lock, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
-from miniclip.objectives import PLAIN
 from miniclip.training import archive
 from miniclip.training.logging import read_log
 
@@ -31,10 +30,6 @@ SHARE = 0.02  # and saving may keep training waiting for this share of the time
 PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
 PARTS |= dict(skipped=dict, packages=dict)
 PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
-# options that may change when a run is resumed; the others define the run and are saved
-FREE = set(
-    "out resume save_every log_every device threads workers compile plan world_size gpu".split()
-)
 
 
 def save(path, state):
@@ -45,6 +40,18 @@ def save(path, state):
     """
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+
+
+def describe(config, model, tokenizer, pairs):
+    """The parts of a checkpoint that stay the same during a run."""
+    return dict(
+        config=model.config,
+        tokenizer=tokenizer.state(),
+        options=config.of_run(),
+        pairs=len(pairs),
+        packages=pairs.packages,
+        pairs_digest=pairs.digest,
+    )
 
 
 class Saver:
@@ -194,31 +201,3 @@ def resuming(out, state):
             raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(f"{out / 'checkpoint.pt'} is damaged, or was changed: {reason}") from None
-
-
-def run_options(args):
-    """{name: value} of the options that define the run."""
-    return {name: value for name, value in vars(args).items() if name not in FREE}
-
-
-def flag(name):
-    """The option on the command line whose name in args is `name`."""
-    return "--" + name.replace("_", "-")
-
-
-def resume_options(args, saved):
-    """Set the options of args to those in the checkpoint's state `saved`.
-
-    Raises UserError when an option was given on the command line and differs from the saved one.
-    """
-    options = PLAIN | saved["options"]
-    for name, now in run_options(args).items():
-        then = options.get(name)
-        if now is not None and now != then:  # a given 0 counts
-            without = then is None or then is False
-            before = f"without {flag(name)}" if without else f"with {flag(name)} {then}"
-            raise UserError(
-                f"{args.out} was started {before}, not with {now}; choose another --out, and "
-                f"--init {args.out / 'checkpoint.pt'} to start there from these weights"
-            )
-    vars(args).update({name: value for name, value in options.items() if name not in FREE})

@@ -10,8 +10,8 @@ needs all pairs. So there are three stages:
 
 This costs one more forward pass. With batch norm the gradients differ from those of the whole batch
 at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
-An objective whose loss is a mean over its pairs, each by itself, needs no more than the gradients' sum:
-`predictive_step`. Left out: parts of different sizes for the two towers.
+A loss that does not mix pairs would need none of this: the gradients of its parts can simply be
+summed. Left out: parts of different sizes for the two towers.
 Lesson: lessons/11_recipe.md.
 """
 
@@ -61,21 +61,3 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
             trained = [(x, grad) for x, grad in zip(outputs, grads) if x.requires_grad]
             torch.autograd.backward(*zip(*trained))  # without those of a frozen tower
     return loss.detach(), image.detach(), text.detach(), scale.detach()
-
-
-def predictive_step(model, parts, scale, prepare, autocast=contextlib.nullcontext):
-    """Add the gradients of the mean loss of all pairs to model's parameters, a part at a time.
-
-    model(images, tokens) -> (M,) losses of pairs; parts, prepare, autocast: as in microbatch_step;
-    scale(loss): that of the loss scaler. Returns what microbatch_step does, with None for features and
-    scale, which such a model has not.
-    """
-    pairs, total = sum(len(tokens) for _, tokens in parts), 0.0
-    for part in parts:
-        images, tokens = prepare(part)
-        with autocast():
-            losses = model(images, tokens)
-        loss = scale(losses.sum() / pairs)
-        loss.backward()
-        total += loss.detach()
-    return total, None, None, None

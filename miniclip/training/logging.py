@@ -17,34 +17,36 @@ from miniclip.distributed.collectives import dist_info, print0
 NUMBERS = ("step", "loss", "accuracy", "scale", "lr", "batch_size")  # of a line, for its readers
 
 
-def print_header(args, model, tokenizer, pairs, monitor, device):
+def print_header(config, model, tokenizer, pairs, monitor, device):
     """Print what is trained, on how many pairs, for how long and where."""
-    length = f"{monitor.steps:,} steps" if monitor.steps < math.inf else f"{args.minutes:g} minutes"
+    length = (
+        f"{monitor.steps:,} steps" if monitor.steps < math.inf else f"{config.minutes:g} minutes"
+    )
     count, learn = (
         sum(p.numel() for p in model.parameters() if p.requires_grad or all_of_them)
         for all_of_them in (True, False)
     )
     parts = [
-        f"{args.model}: {count:,} parameters",
+        f"{config.model}: {count:,} parameters",
         f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on",
         f"{tokenizer.vocab_size:,} tokens",
         f"batch {monitor.batch_size:,}",
         length,
-        *([] if args.objective == "contrastive" else [f"objective {args.objective}"]),
-        f"{args.precision} on {dist_info()[1]} x {device.type}",
+        *([] if config.objective == "contrastive" else [f"objective {config.objective}"]),
+        f"{config.precision} on {dist_info()[1]} x {device.type}",
     ]
-    if args.init:
-        frozen = f", the {args.freeze} tower frozen: {learn:,} learn" if args.freeze else ""
+    if config.init:
+        frozen = f", the {config.freeze} tower frozen: {learn:,} learn" if config.freeze else ""
         parts[1:1] = [
-            f"fine-tuned from {args.init}{frozen}",
-            f"lr {args.lr:g}, warm-up {args.warmup:g} of the run, weight decay {args.weight_decay:g}",
+            f"fine-tuned from {config.init}{frozen}",
+            f"lr {config.lr:g}, warm-up {config.warmup:g} of the run, weight decay {config.weight_decay:g}",
         ]
     if monitor.step:
         parts.append(f"resumed at step {monitor.step:,}")
     print0(" | ".join(parts), flush=True)
-    if device.type == "cpu" and emulates(args.precision):
+    if device.type == "cpu" and emulates(config.precision):
         print0(
-            f"this CPU has no {args.precision} arithmetic that torch can use: it is emulated, and "
+            f"this CPU has no {config.precision} arithmetic that torch can use: it is emulated, and "
             "a step takes up to ten times as long as with --precision fp32",
             flush=True,
         )
@@ -66,25 +68,29 @@ class RunLog:
             with replacing(self.path) as file:
                 file.writelines(f"{text}\n".encode("utf-8", "surrogateescape") for text in kept)
 
-    def write(self, monitor, result, lr):
-        """Write the line of the present step, if it is due. result: train_step's, None: no line."""
+    def write(self, monitor, lr, loss, grad_norm, scale=None, image=None, text=None):
+        """Write the line of the present step, if it is due.
+
+        loss, grad_norm, scale: 0-d tensors; image, text: the features (N, E). An objective without a
+        shared space has neither scale nor features.
+        """
         step = monitor.step
         every = self.every or max(1, int(min(200, monitor.steps)) // 10)
         due = step % every == 0 or step == 1 or monitor.done
-        if result is None or not due or dist_info()[0]:
+        if not due or dist_info()[0]:
             return
         now, (before, step_before) = time.monotonic(), self.last
         step_ms = 1000 * (now - before) / (step - step_before)
         self.last = now, step
-        features = result.image is not None  # an objective without a shared space has none
+        features = image is not None
         line = {
             "step": step,
             "epoch": step / monitor.steps_per_epoch,
-            "loss": result.loss.item(),
-            "scale": result.scale.item() if features else None,
+            "loss": loss.item(),
+            "scale": scale.item() if features else None,
             "lr": lr,
-            "accuracy": in_batch_accuracy(result.image, result.text) if features else None,
-            "grad_norm": result.grad_norm.item(),
+            "accuracy": in_batch_accuracy(image, text) if features else None,
+            "grad_norm": grad_norm.item(),
             "batch_size": monitor.batch_size,
             "skipped_steps": monitor.skipped_steps,
             "skipped": len(monitor.skipped),
@@ -100,13 +106,13 @@ class RunLog:
             (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
         )
         log_n = f" (log N {math.log(monitor.batch_size):.2f})" if chance_is_log_n(line) else ""
-        scale = f"scale {line['scale']:.1f} | " if features else ""
+        scale_now = f"scale {line['scale']:.1f} | " if features else ""
         accuracy = f"accuracy {line['accuracy']:.2f} | " if features else ""
         skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
         print(
             f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
             f"epoch {line['epoch']:.1f} | "
-            f"loss {line['loss']:.4f}{log_n} | {scale}lr {lr:.1e} | {accuracy}"
+            f"loss {line['loss']:.4f}{log_n} | {scale_now}lr {lr:.1e} | {accuracy}"
             f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
             f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,

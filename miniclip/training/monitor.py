@@ -19,26 +19,26 @@ PATIENCE = 20  # steps in a row without a finite gradient, after which the run i
 class Monitor:
     """The progress of a run, and what the ranks decided about the present step.
 
-    args: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
+    config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
     that cannot be read; due: step -> bool, whether rank 0 should save after this step.
     stop: the number of the signal that ends the run, or 0. save: whether to save after this step.
     problem: an exception of this rank that ends the run before the next step; it is raised after the
     state has been saved.
     """
 
-    def __init__(self, args, train_pairs, skipped, due, device):
+    def __init__(self, config, train_pairs, skipped, due, device):
         self.device, self.due, world = device, due, dist_info()[1]
-        self.batch_size = min(args.batch_size, train_pairs)
+        self.batch_size = min(config.batch_size, train_pairs)
         self.steps_per_epoch = train_pairs // self.batch_size
-        in_epochs = math.ceil(args.epochs * self.steps_per_epoch) if args.epochs else math.inf
-        self.steps = args.steps or in_epochs
-        self.budget_s = args.minutes * 60 if args.minutes else math.inf
+        in_epochs = math.ceil(config.epochs * self.steps_per_epoch) if config.epochs else math.inf
+        self.steps = config.steps or in_epochs
+        self.budget_s = config.minutes * 60 if config.minutes else math.inf
         self.fewest = 1  # pairs that a rank needs to take part in a step: one for each micro-batch
-        if args.micro_batch and world > 1:
-            self.fewest = planned_parts(self.batch_size, args.micro_batch, world)
+        if config.micro_batch and world > 1:
+            self.fewest = planned_parts(self.batch_size, config.micro_batch, world)
         self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
         self.failures, self.stop, self.save = 0, 0, False  # failures: skipped steps in a row
-        self.problem = None
+        self.problem = self.started = None
 
     def state_dict(self):
         """The progress, for a checkpoint."""
@@ -69,50 +69,55 @@ class Monitor:
         """The share of the run that is over, from 0 to 1, by steps or by time; for the schedule."""
         return max(self.step / (self.steps + 1), min(1, self.seconds / self.budget_s))
 
-    def batches(self, loader, received):
-        """Yield the parts of one batch after the other, until the run is done or a signal arrives.
+    def next_batch(self, loader, received):
+        """The parts of the next batch, or None when the run is done, or ends by a signal or a problem.
 
-        loader: yields data's Batch; received: the list of noted_signals. A batch is replaced by an
-        empty list, and all ranks leave the step out, when some rank has too few pairs because
-        pictures could not be read.
+        loader: yields data's Batch; received: the list of noted_signals. The parts are an empty list,
+        and all ranks leave the step out, when some rank has too few pairs because pictures could not
+        be read.
         """
-        started = time.monotonic() - self.seconds
-        while not (self.done or self.stop):
-            parts, unreadable = next(loader)
-            pairs_here = sum(len(tokens) for _, tokens in parts)
-            new = {name: why for name, why in unreadable if name not in self.skipped}
-            self.stop, missing, self.seconds, self.save, any_new, ends = process_group.any_rank(
-                self.device,
-                max(received, default=0),
-                pairs_here < self.fewest,
-                time.monotonic() - started,
-                dist_info()[0] == 0 and self.due(self.step + 1),
-                len(new) > 0,
-                self.problem is not None,
-            )
-            if ends:
-                break
-            self.step += 1
-            for of_rank in process_group.gather(new) if any_new else ():
-                self.skipped |= of_rank
-            yield [] if missing else parts
-        if not self.stop:  # a signal during the last step
+        self.started = self.started or time.monotonic() - self.seconds
+        if self.done:  # a signal during the last step
             (self.stop,) = process_group.any_rank(self.device, max(received, default=0))
+            return None
+        parts, unreadable = next(loader)
+        pairs_here = sum(len(tokens) for _, tokens in parts)
+        new = {name: why for name, why in unreadable if name not in self.skipped}
+        self.stop, missing, self.seconds, self.save, any_new, ends = process_group.any_rank(
+            self.device,
+            max(received, default=0),
+            pairs_here < self.fewest,
+            time.monotonic() - self.started,
+            dist_info()[0] == 0 and self.due(self.step + 1),
+            len(new) > 0,
+            self.problem is not None,
+        )
+        if self.stop or ends:
+            return None
+        self.step += 1
+        for of_rank in process_group.gather(new) if any_new else ():
+            self.skipped |= of_rank
+        return [] if missing else parts
 
-    def update(self, result):
-        """Count a step that was skipped: result is None or not finite.
+    def count(self, finite):
+        """Count the step as taken, or as skipped; after a skipped one nothing is saved.
 
-        Such a step is not followed by a save. Raises UserError after PATIENCE of them in a row.
+        finite: whether the loss and the gradients are; None: too few pictures could be read. Raises
+        UserError after PATIENCE skipped steps in a row.
         """
-        finite = result is not None and result.finite
         self.failures = 0 if finite else self.failures + 1
         self.skipped_steps += not finite
         self.save = self.save and finite
         if self.failures == PATIENCE:
             raise UserError(
-                f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
-                "checkpoint is unchanged: try a lower --lr, or --precision bf16"
-                if result is not None
-                else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
+                f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
                 f"{report_skipped(list(self.skipped.items()))}"
+                if finite is None
+                else f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
+                "checkpoint is unchanged: try a lower --lr, or --precision bf16"
             )
+
+    def finish(self):
+        """Raise UserError where no step at all could be taken, because pictures could not be read."""
+        if self.skipped and 0 < self.skipped_steps == self.step and not self.stop:
+            raise UserError(f"no step could be taken: {report_skipped(list(self.skipped.items()))}")

@@ -15,12 +15,12 @@ from miniclip.data.transforms import normalize
 from miniclip.distributed.collectives import dist_info
 
 
-def wrap(model, args, device):
+def wrap(model, config, device):
     """The model as training calls it: --sync-bn and --compile, and inside DDP on many ranks."""
-    if args.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
+    if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
-    towers = torch.compile(model) if args.compile else model
-    if args.grad_checkpointing and torch.__version__ < (2, 13):
+    towers = torch.compile(model) if config.compile else model
+    if config.grad_checkpointing and torch.__version__ < (2, 13):
         # torch 2.7 cannot split a graph with checkpointed blocks at DDP's buckets; 2.13 can
         torch._dynamo.config.optimize_ddp = False
     if dist_info()[1] > 1:  # each rank has its own batch-norm averages; those of rank 0 are saved
@@ -35,13 +35,13 @@ def wrap(model, args, device):
     return towers
 
 
-def prepared_parts(parts, args, device):
-    """(parts, prepare) of a batch, for train_step: its micro-batches, or all of it as one part.
+def prepared_parts(parts, config, device):
+    """(parts, prepare) of a batch, for the loop: its micro-batches, or all of it as one part.
 
     prepare(part) -> (images float32, normalized, tokens), on the device.
     """
     parts = [part for part in parts if len(part[1])]  # a rank without others may have fewer parts
-    if not args.micro_batch:
+    if not config.micro_batch:
         parts = [join([[side.to(device) for side in part] for part in parts])]
 
     def prepare(part):
@@ -49,7 +49,7 @@ def prepared_parts(parts, args, device):
         # loader writes over the batch
         images, tokens = (side.to(device, non_blocking=True) for side in part)
         images = normalize(images)
-        if args.compile:  # one compilation for captions of every length
+        if config.compile:  # one compilation for captions of every length
             torch._dynamo.maybe_mark_dynamic(tokens, 1)
         return images, tokens
 

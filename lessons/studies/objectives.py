@@ -1,0 +1,201 @@
+"""Train by the objectives that CLIP was compared with (CLIP, section 2.3 and figure 2).
+
+    python lessons/studies/objectives.py --objective bag_of_words --data pairs.csv --out runs/words
+    python lessons/studies/objectives.py --out runs/words --resume
+    python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
+
+The pairs, the vocabulary, the picture tower and the options are those of train.py, and so are the files
+that a run leaves. --projection mlp puts a second linear layer behind a ReLU after each tower's
+projection; --augment convirt and --one-sentence are ConVIRT's, which CLIP leaves out. Left out: several
+processes, micro-batches and torch.compile.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.py and miniclip
+
+import train
+from kernels.reference import PRECISIONS
+from miniclip import objectives
+from miniclip.common import command, refuse
+from miniclip.data.loader import batches, default_workers, join
+from miniclip.data.transforms import normalize
+from miniclip.distributed import process_group
+from miniclip.distributed.collectives import dist_info
+from miniclip.objectives import OBJECTIVES
+from miniclip.training import checkpoint
+from miniclip.training.config import HOW, WHAT, Config, flag, option
+from miniclip.training.logging import RunLog, print_header
+from miniclip.training.monitor import Monitor
+from miniclip.training.pairs import make_tokenizer, open_run, some_captions
+from miniclip.training.recipe import MAX_LOGIT_SCALE, schedule
+
+
+@dataclasses.dataclass
+class StudyConfig(Config):
+    """The options of train.py, and those that only this study has."""
+
+    objectives: ClassVar = (*OBJECTIVES,)
+    objective: str | None = option(WHAT, "what to learn (contrastive)", choices=[*OBJECTIVES])
+    projection: str | None = option(
+        WHAT, "into the shared space (linear)", choices=["linear", "mlp"]
+    )
+    augment: str | None = option(
+        HOW,
+        "random crops, also changed as in ConVIRT, or drawings redrawn: turned, thickened",
+        choices=["crop", "convirt", "icons"],
+    )
+    one_sentence: bool | None = flag(HOW, "a random sentence of each caption, as in ConVIRT")
+
+    def complete(self, saved, start, device):
+        if self.augment == "convirt" and not (saved or self.crop):
+            self.crop = 0.6
+        super().complete(saved, start, device)
+
+    def check(self, begun, crop_given, device):
+        super().check(begun | {"objective": self.objective}, crop_given, device)
+        apart = not OBJECTIVES[self.objective].shared_space
+        space = f"only applies to a shared space, and --objective {self.objective} has none"
+        refuse(
+            {
+                f"--init {self.init} was trained with --{name} {begun[name]}, not {now}": (
+                    begun[name] != now
+                )
+                for name, now in (("objective", self.objective), ("projection", self.projection))
+            }
+            | {
+                f"--projection mlp {space}": apart and self.projection == "mlp",
+                f"--temperature {space}": apart and self.temperature,
+                "--one-sentence only applies to captions, and emoji and icons have names": (
+                    self.one_sentence and self.data in (None, "icons")
+                ),
+                "this study does not support --compile, --micro-batch and --sync-bn": (
+                    self.compile or self.micro_batch or self.sync_bn
+                ),
+                "this study trains in one process; start it without torchrun": dist_info()[1] > 1,
+                "this study plans nothing; see python -m miniclip.cost": (
+                    self.plan or self.world_size or self.gpu or self.data_pairs
+                ),
+            }
+        )
+
+
+def new_model(config, pairs):
+    """(tokenizer, model) of a new run; the picture tower has the first weights of train.py's."""
+    tokenizer = make_tokenizer(pairs, config)
+    model = objectives.create(
+        config.objective,
+        config.model,
+        vocab_size=tokenizer.vocab_size,
+        tokenizer=tokenizer.digest,
+        checkpointing=config.grad_checkpointing,
+        **({"projection": "mlp"} if config.projection == "mlp" else {}),
+    )
+    if config.objective == "ngrams":
+        model.learn_dictionary(tokenizer(some_captions(pairs, config.seed), trim=True))
+    return tokenizer, model
+
+
+@command("objectives.py")
+def main(argv=None):
+    config = StudyConfig.parse(argv, "objectives.py", __doc__.partition("\n")[0])
+    with process_group.member(config.device) as device, checkpoint.alone(config.out):
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        saved, start = train.starting_point(config)
+        with checkpoint.resuming(config.out, saved):
+            config.complete(saved, start, device)
+        pairs = open_run(config, saved)
+        saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
+        run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
+        with checkpoint.resuming(config.out, saved):
+            tokenizer, model = train.prepare_model(config, pairs, saved, start, device, new_model)
+            optimizer, scaler = train.make_optimizer(model, config, device)
+            if saved:
+                train.restore(saved, run, optimizer, scaler)
+        constant = checkpoint.describe(config, model, tokenizer, pairs)
+        log = RunLog(config.out, config.log_every, run.step, config.objective)
+        print_header(config, model, tokenizer, pairs, run, device)
+        loader = batches(
+            pairs,
+            pairs.splits["train"],
+            tokenizer,
+            config.batch_size,
+            config.seed,
+            model.config["image_size"],
+            None if config.augment == "icons" else (config.crop, 1.0),
+            run.step,
+            workers=default_workers(device.type) if config.workers is None else config.workers,
+            pin_memory=device.type == "cuda",
+            unique_names=config.unique_names,
+            one_sentence=config.one_sentence,
+            augmented=config.augment == "convirt",
+        )
+        train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant)
+        if run.stop:
+            print(f"stopped at step {run.step}, saved; go on with --out {config.out} --resume")
+        else:
+            train.report(config, model, tokenizer, pairs, run, device)
+    return 128 + int(run.stop) if run.stop else 0
+
+
+def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant):
+    """The loop. constant: the parts of a checkpoint that do not change."""
+    device, dtype = next(model.parameters()).device, PRECISIONS[config.precision]
+    parts = dict(model=model, optimizer=optimizer, scaler=scaler)
+
+    def save():
+        states = {name: part.state_dict() for name, part in parts.items()}
+        saver.save(constant | run.state_dict() | states)
+
+    with process_group.noted_signals() as received:
+        while (batch := run.next_batch(loader, received)) is not None:
+            if not batch:
+                run.count(None)
+                continue
+            lr = config.lr * schedule(run.progress, config.warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = lr
+            optimizer.zero_grad(set_to_none=True)
+            images, tokens = (side.to(device) for side in join(batch))
+            images, shown = normalize(images), {}
+            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                if model.shared_space:
+                    image, text, scale = model(images, tokens, normalize=False)
+                    shown = dict(scale=scale, image=image, text=text)
+                else:
+                    losses = model(images, tokens)
+            if model.shared_space:
+                loss = model.features_loss(image.float(), text.float(), model.logit_scale)
+            else:
+                loss = losses.sum() / len(tokens)
+            scaler.scale(loss).backward()
+            scaler.unscale_(optimizer)
+            limit = config.clip_grad or math.inf
+            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+            finite = bool(torch.isfinite(loss + grad_norm))
+            if finite:
+                scaler.step(optimizer)
+            scaler.update()
+            if model.shared_space:
+                with torch.no_grad():
+                    model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+            run.count(finite)
+            log.write(run, lr, loss.detach(), grad_norm, **shown)
+            if run.save:
+                save()
+        run.finish()
+        save()
+        saver.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

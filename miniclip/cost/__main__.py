@@ -1,0 +1,17 @@
+"""python -m miniclip.cost [options of train.py] [--world-size N] [--gpu NAME]: what that run costs."""
+
+import sys
+
+from miniclip.common import command
+from miniclip.cost.plan import describe, plan_run
+from miniclip.training.config import Config
+
+
+@command("miniclip.cost")
+def main(argv=None):
+    print(describe(plan_run(Config.parse(argv, "miniclip.cost", __doc__))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

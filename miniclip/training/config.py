@@ -1,0 +1,331 @@
+"""The options of a run: what they mean, where they come from, and which of them exclude each other.
+
+An option that was not given on the command line is None at first. `complete` takes it from the
+checkpoint of a run that goes on, or else from the recipe of the model (recipe.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from kernels.cards import GPUS
+from miniclip.common import Parser, UserError, number, path, refuse
+from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS
+from miniclip.data.dataset import some_pairs
+from miniclip.distributed.collectives import dist_info
+from miniclip.model.clip import MODELS, named
+from miniclip.objectives import OBJECTIVES, PLAIN
+from miniclip.training.recipe import fine_tuning, recipe
+
+COUNT, POSITIVE = number(int, low=1), number(float, above=0)
+# The titles of --help. The options of the last two may change when a run goes on.
+WHAT, TUNING, LONG = "what to train", "fine-tuning (docs/finetuning.md)", "how long"
+HOW, WHERE = "how (defaults: the model's recipe)", "where, and how often"
+PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
+FREE = {"compile"}  # another option that may change
+STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
+HERE = ("contrastive", "sigmoid")  # the objectives of train.py
+
+
+def option(title, help, **how):
+    """A field that is an option: its title in --help, its help, and how argparse reads it."""
+    return dataclasses.field(default=None, metadata=dict(title=title, help=help, **how))
+
+
+def flag(title, help):
+    """A field that is an option without a value."""
+    return option(title, help, action="store_true", default=None)
+
+
+def one_of(names, elsewhere=()):
+    """An argparse type: one of `names`; another sentence for the names that the study takes."""
+
+    def parse(text):
+        if text in elsewhere:
+            raise argparse.ArgumentTypeError(f"{text} is trained by python {STUDY}")
+        if text not in names:
+            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}")
+        return text
+
+    return parse
+
+
+class Moved(argparse.Action):
+    """An option of the study, given to train.py."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        parser.error(f"{option_string} is an option of python {STUDY}")
+
+
+@dataclasses.dataclass
+class Config:
+    """The options of a run, each under its name on the command line."""
+
+    objectives: ClassVar = HERE
+
+    model: str | None = option(WHAT, f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)")
+    data: str | None = option(
+        WHAT, "pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
+    )
+    image_column: str | None = option(WHAT, SOURCE_OPTIONS["image_column"])
+    caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
+    separator: str | None = option(WHAT, SOURCE_OPTIONS["separator"])
+    sites: str | None = option(WHAT, SOURCE_OPTIONS["sites"])
+    held_out_sites: str | None = option(WHAT, SOURCE_OPTIONS["held_out_sites"])
+    objective: str | None = option(
+        WHAT,
+        f"what to learn, {' or '.join(HERE)} (contrastive)",
+        type=one_of(HERE, OBJECTIVES.keys() - HERE),
+    )
+    temperature: float | None = option(
+        WHAT, "keep it fixed (learned)", type=number(float, low=0.01)
+    )
+    pairs: int | str | None = option(
+        WHAT, "train on so many, or on a list by curate (all)", type=some_pairs
+    )
+    vocab_size: int | None = option(
+        WHAT, "the most tokens to learn from the captions", type=number(int, low=514)
+    )
+    tokenizer: str | None = option(
+        WHAT, "the released vocabulary (default: learned from the captions)", choices=["openai"]
+    )
+    seed: int | None = option(
+        WHAT, "of weights, order, crops (0)", type=number(int, low=0, high=2**63 - 1)
+    )
+
+    init: str | None = option(
+        TUNING, "start from a file of weights, a checkpoint, or icons (released)", type=path(str)
+    )
+    activation: str | None = option(
+        TUNING, "the activation, for weights that do not record it", choices=["gelu", "quickgelu"]
+    )
+    freeze: str | None = option(TUNING, "keep this tower as it is", choices=["image", "text"])
+
+    epochs: float | None = option(LONG, "passes over the pairs", type=POSITIVE)
+    steps: int | None = option(LONG, "optimizer steps", type=COUNT)
+    minutes: float | None = option(LONG, "wall-clock budget", type=POSITIVE)
+
+    batch_size: int | None = option(HOW, "pairs per step, over all ranks", type=COUNT)
+    micro_batch: int | None = option(HOW, "pairs in memory at a time", type=COUNT)
+    lr: float | None = option(HOW, "peak learning rate", type=POSITIVE)
+    weight_decay: float | None = option(
+        HOW, "weight decay of matrices and embeddings", type=number(float, low=0)
+    )
+    warmup: float | None = option(
+        HOW, "share of the run, 0 to 1", type=number(float, low=0, high=1)
+    )
+    crop: float | None = option(
+        HOW, "smallest crop, as a share of the side", type=number(float, low=0.01, high=1)
+    )
+    augment: str | None = option(
+        HOW,
+        "crop: random crops; icons: drawings are redrawn, turned and thickened",
+        type=one_of(("crop", "icons"), ("convirt",)),
+    )
+    unique_names: bool | None = option(
+        HOW, "no name twice in a batch", action=argparse.BooleanOptionalAction
+    )
+    clip_grad: float | None = option(HOW, "largest gradient norm", type=POSITIVE)
+    precision: str | None = option(
+        HOW, "of the towers (GPU: bf16; CPU: fp32)", choices=["fp32", "bf16", "fp16"]
+    )
+    half_moments: bool | None = flag(HOW, "AdamW's moments in 16 bits")
+    grad_checkpointing: bool | None = flag(HOW, "spend time to save memory")
+    sync_bn: bool | None = flag(HOW, "batch norm over all ranks (GPUs)")
+    compile: bool | None = flag(HOW, "torch.compile the model")
+    beta2: float | None = None  # these two are no options: the recipe gives them
+    eps: float | None = None
+
+    out: Path | None = option(WHERE, "folder of the run (default runs/<model>)", type=path())
+    resume: bool | None = flag(WHERE, "go on from --out, or start it")
+    save_every: int | None = option(WHERE, "steps (default: by clock)", type=COUNT)
+    log_every: int | None = option(
+        WHERE, "steps (20; a tenth of a run of less than 200)", type=COUNT
+    )
+    device: str | None = option(WHERE, "auto, cpu, cuda, cuda:1, mps", default="auto")
+    threads: int | None = option(WHERE, "CPU threads of torch", type=number(int, low=1, high=1024))
+    workers: int | None = option(
+        WHERE,
+        "loading processes (GPU: this rank's share of the cores; CPU: 0)",
+        type=number(int, low=0, high=512),
+    )
+
+    plan: bool | None = flag(PLAN, "print flop, memory, bytes and days")
+    world_size: int | None = option(PLAN, "GPUs (1)", type=COUNT)
+    gpu: str | None = option(PLAN, f"one of {', '.join(GPUS)} (h100)")
+    data_pairs: int | None = option(PLAN, "so many pairs, instead of reading --data", type=COUNT)
+
+    @classmethod
+    def options(cls):
+        """{name: how argparse reads it} of the fields that are options."""
+        return {f.name: dict(f.metadata) for f in dataclasses.fields(cls) if f.metadata}
+
+    @classmethod
+    def parse(cls, argv, prog, description):
+        """The options on a command line. A mistake ends the program with one sentence and code 2."""
+        parser, groups = Parser(prog=prog, description=description), {}
+        for name, how in cls.options().items():
+            title = how.pop("title")
+            if title not in groups:
+                groups[title] = parser.add_argument_group(title)
+                if title == LONG:
+                    groups[title] = groups[title].add_mutually_exclusive_group()
+            groups[title].add_argument(spelled(name), **how)
+        for name in {"projection", "one_sentence"} - cls.options().keys():
+            hidden = dict(default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+            parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
+        config = cls(**vars(parser.parse_args(argv)))
+        usual = "tuned" if config.init else {ICONS: "icons"}.get(config.data, "rn_mini")
+        config.out = config.out or Path("runs") / (config.model or usual)
+        return config
+
+    def of_run(self):
+        """{name: value} of the options that define the run, as a checkpoint holds them."""
+        free = {name for name, how in self.options().items() if how["title"] in (WHERE, PLAN)}
+        return {k: v for k, v in vars(self).items() if k not in free | FREE}
+
+    def complete(self, saved, start, device):
+        """Fill in the options that were not given.
+
+        saved: the state of the checkpoint that the run goes on from, or None. start: that state, or
+        else that of the weights of --init, or None. device: a torch.device. Raises UserError where
+        options exclude each other, or one differs from the run that goes on.
+        """
+        if saved:
+            self._take(saved["options"])
+        elif self.init:
+            self.model = start["config"]["name"] or "unnamed"
+        self.data = None if self.data == EMOJI else self.data
+        self.model = self.model or ("rn_icons" if self.data == ICONS else "rn_mini")
+        if not start:
+            named(self.model)  # raises UserError with the names there are
+        begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
+        flags = [name for name, how in self.options().items() if how.get("action") == "store_true"]
+        defaults = dict.fromkeys(flags, False) | PLAIN | {name: begun[name] for name in PLAIN}
+        defaults |= dict(seed=0, precision=self.precision or default_precision(device))
+        defaults |= (fine_tuning if self.init else recipe)(self.model)
+        if self.steps or self.minutes:
+            del defaults["epochs"]
+        if self.tokenizer:
+            defaults.pop("vocab_size", None)
+        for name in vars(self).keys() & defaults.keys():
+            if getattr(self, name) is None:
+                setattr(self, name, defaults[name])
+        self.check(begun, crop_given, device)
+
+    def _take(self, saved):
+        """Take the options in a checkpoint. Raises UserError where one of them cannot have been given,
+        or another value was given now."""
+        saved = PLAIN | saved
+        for name, how in self.options().items():
+            _check_saved(name, how, saved.get(name))
+        lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
+        study = {"projection", "one_sentence"} - vars(self).keys()
+        refuse(
+            {
+                "the checkpoint does not say one seed and one length of its run": saved.get("seed")
+                is None
+                or lengths.count(None) != 2,
+                f"{self.out} was started by python {STUDY}; go on with it": any(
+                    saved.get(name, PLAIN.get(name)) not in (None, False, PLAIN.get(name))
+                    for name in study
+                ),
+            }
+        )
+        if self.data == EMOJI and not saved.get("data"):
+            self.data = None
+        for name, now in self.of_run().items():
+            then = saved.get(name)
+            if now is not None and now != then:  # a given 0 counts
+                without = then is None or then is False
+                before = f"without {spelled(name)}" if without else f"with {spelled(name)} {then}"
+                raise UserError(
+                    f"{self.out} was started {before}, not with {now}; choose another --out, and "
+                    f"--init {self.out / 'checkpoint.pt'} to start there from these weights"
+                )
+        vars(self).update({name: saved.get(name) for name in self.of_run()})
+
+    def check(self, begun, crop_given, device):
+        """Raise UserError where options exclude each other. begun: the config of the weights that the
+        run starts from, at least PLAIN; crop_given: the --crop of a new run."""
+        world, layers = dist_info()[1], (MODELS.get(self.model) or begun)["vision_layers"]
+        resnet, init = not isinstance(layers, int), f"--init {self.init}"
+        brings = "--init" if self.init else "--tokenizer"
+        twice = self.compile and self.grad_checkpointing and resnet and torch.__version__ < (2, 9)
+        sigmoid = self.objective == "sigmoid"
+        refuse(
+            {
+                f"{init} was trained with --objective {begun['objective']}, not {self.objective}": (
+                    begun["objective"] != self.objective
+                ),
+                f"{init} was trained by python {STUDY}; go on with it": (
+                    self.objective not in self.objectives
+                ),
+                f"--vocab-size only applies when a vocabulary is learned; {brings} brings one": (
+                    self.vocab_size and (self.init or self.tokenizer)
+                ),
+                f"{init} brings its own vocabulary; leave out --tokenizer {self.tokenizer}": (
+                    self.init
+                    and self.tokenizer
+                    and begun.get("tokenizer") not in (None, self.tokenizer)
+                ),
+                f"--freeze {self.freeze} keeps a tower as --init gives it; add --init": (
+                    self.freeze and not self.init
+                ),
+                "--activation only applies to the weights of --init; add --init": (
+                    self.activation and not self.init
+                ),
+                "--crop only applies to random crops, and icons are redrawn; add --augment crop": (
+                    crop_given and self.augment == "icons"
+                ),
+                f"--objective {self.objective} trains in one process, not in {world}": (
+                    world > 1 and self.objective != "contrastive"
+                ),
+                "--compile does not support --objective sigmoid; leave it out": (
+                    sigmoid and self.compile
+                ),
+                "--micro-batch does not support --objective sigmoid; leave it out": (
+                    sigmoid and self.micro_batch
+                ),
+                "--compile with --grad-checkpointing updates the batch-norm statistics of a ResNet "
+                f"twice per batch before torch 2.9, and this is {torch.__version__}": twice,
+                "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs": (
+                    self.sync_bn and device.type != "cuda"
+                ),
+                f"--device mps trains in fp32 only, not with --precision {self.precision}": (
+                    self.precision != "fp32" and device.type == "mps"
+                ),
+                f"--batch-size {self.batch_size} leaves some of {world} ranks without a pair": (
+                    self.batch_size < world
+                ),
+            }
+        )
+
+
+def default_precision(device):
+    """fp32, or on a GPU bf16, or fp16 where the GPU only emulates bf16, which is slow."""
+    if device.type != "cuda":
+        return "fp32"
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+
+
+def spelled(name):
+    """An option as it is written on the command line."""
+    return "--" + name.replace("_", "-")
+
+
+def _check_saved(name, how, value):
+    """Raise UserError where an option in a checkpoint could not have been given."""
+    try:
+        kind = bool if "action" in how else type(how.get("type", str)(str(value)))
+    except argparse.ArgumentTypeError as error:
+        if value is not None and STUDY in str(error):
+            raise UserError(f"{error}; go on with it") from None
+        kind = None
+    if value is not None and not (type(value) is kind and value in how.get("choices", [value])):
+        raise UserError(f"the checkpoint's {spelled(name)} cannot be {value!r:.80}")

@@ -1,0 +1,69 @@
+"""The pairs and the vocabulary of a run."""
+
+import numpy as np
+
+from miniclip.bpe import Tokenizer
+from miniclip.common import refuse
+from miniclip.data import open_pairs
+from miniclip.data.dataset import changed_packages, keep_pairs
+from miniclip.distributed import process_group
+from miniclip.distributed.collectives import dist_info
+from miniclip.model.clip import MODELS
+
+
+def open_run(config, saved=None):
+    """The pairs that a run trains on. saved: the state of the checkpoint that it goes on from.
+
+    Raises UserError, on all ranks, when the pairs cannot be read or are no longer the same.
+    """
+    with process_group.together():
+        with process_group.local_rank_first():  # the index of shards is made once on a machine
+            pairs = open_pairs(
+                config.data,
+                config.image_column,
+                config.caption_column,
+                config.separator,
+                config.sites,
+                config.held_out_sites,
+            )
+        keep_pairs(pairs, config.pairs)
+        saved = saved or {}
+        changed = changed_packages(saved.get("packages", {}), pairs.packages)
+        before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one
+        back = f"when {config.out} was started; bring them back, or choose another --out"
+        refuse(
+            {
+                f"{pairs.name} has fewer pairs to train on than there are ranks": (
+                    len(pairs.splits["train"]) < dist_info()[1]
+                ),
+                f"the pictures are no longer those that {config.out} was started with: {changed}; "
+                "install that version, or choose another --out": changed,
+                f"{pairs.name} has {len(pairs):,} pairs, but {before:,} {back}": (
+                    before != len(pairs)
+                ),
+                f"{pairs.name} has other names, captions or shards than {back}": (
+                    saved.get("pairs_digest", pairs.digest) != pairs.digest
+                ),
+            }
+        )
+    return pairs
+
+
+def some_captions(pairs, seed):
+    """Two captions, the first and one drawn, of at most 50,000 pictures of the training split."""
+    rng = np.random.default_rng(seed)
+    indices = pairs.splits["train"]
+    if len(indices) > 50_000:  # sorted, because shards are read faster in their order
+        indices = np.sort(rng.choice(indices, 50_000, replace=False)).tolist()
+    return [caption for i in indices for caption in (pairs.captions(i)[0], pairs.caption(i, rng))]
+
+
+def make_tokenizer(pairs, config):
+    """The released tokenizer (--tokenizer openai), or one learned from some captions."""
+    context_length = MODELS[config.model]["context_length"]
+    if config.tokenizer:
+        tokenizer = Tokenizer.openai()
+        tokenizer.context_length = context_length
+        return tokenizer
+    texts = some_captions(pairs, config.seed)
+    return Tokenizer.train(texts, config.vocab_size, context_length=context_length)
