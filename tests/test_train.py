@@ -5,78 +5,32 @@ import importlib.util
 import json
 import math
 import random
-import signal
 import subprocess
 import sys
 import threading
 import time
-import types
 import weakref
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip.bpe import Tokenizer
 from miniclip.training import checkpoint
-from tests.interruption import stop_at_loss
+from tests.runs import assert_same_weights, at_loss, final, log, on, run, stopped_and_resumed
 
 ROOT = Path(__file__).parent.parent
-COLOURS = ["red", "green", "blue", "yellow", "purple", "orange", "pink", "brown"]
-SHAPES = ["top", "left", "whole", "corner", "middle"]
-BOXES = [(0, 0, 40, 20), (0, 0, 20, 40), (0, 0, 40, 40), (0, 0, 20, 20), (10, 10, 30, 30)]
-
-
-@pytest.fixture(scope="module")
-def pairs_csv(tmp_path_factory):
-    """40 pictures: a coloured part of a white square, and what it is."""
-    folder = tmp_path_factory.mktemp("pairs")
-    lines = ["filepath,caption"]
-    for colour in COLOURS:
-        for shape, box in zip(SHAPES, BOXES):
-            picture = Image.new("RGB", (40, 40), "white")
-            picture.paste(Image.new("RGB", (box[2] - box[0], box[3] - box[1]), colour), box)
-            picture.save(folder / f"{colour}_{shape}.png")
-            lines.append(f"{colour}_{shape}.png,{shape} {colour}")
-    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
-    return folder / "pairs.csv"
-
-
-@pytest.fixture(autouse=True)
-def signals_and_threads_as_before():
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    for name, handler in before.items():
-        signal.signal(name, handler)
-
-
-def run(pairs_csv, out, *more):
-    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
-    return train.main([str(a) for a in arguments])
-
-
-def final(out):
-    return checkpoint.load(Path(out) / "checkpoint.pt")
-
-
-def assert_same_weights(a, b):
-    a, b = final(a), final(b)
-    assert a["step"] == b["step"]
-    different = [name for name in a["model"] if not torch.equal(a["model"][name], b["model"][name])]
-    assert not different, f"{len(different)} of {len(a['model'])} differ: {different[:3]}"
+pytestmark = pytest.mark.usefixtures("signals_and_threads_as_before")
 
 
 def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--steps", 60, "--log-every", 10) == 0
     left = {path.name for path in (tmp_path / "run").iterdir()}
     assert left >= {"checkpoint.pt", "log.jsonl", "curves.png", "results.json"}
-    lines = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    lines = log(tmp_path / "run")
     first, last = lines[0]["loss"], lines[-1]["loss"]
     assert last < 0.6 * first, f"the loss went from {first:.3f} to {last:.3f}"
     results = json.loads((tmp_path / "run/results.json").read_text())
@@ -93,13 +47,8 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
 def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     more, pairs_csv, tmp_path, monkeypatch
 ):
-    run(pairs_csv, tmp_path / "whole", "--steps", 12, *more)
-    stop_at_loss(monkeypatch, 5)
-    assert run(pairs_csv, tmp_path / "parts", "--steps", 12, *more) == 128 + signal.SIGTERM
-    assert 0 < final(tmp_path / "parts")["step"] < 12
-    assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
-    assert_same_weights(tmp_path / "whole", tmp_path / "parts")
-    steps = [json.loads(s)["step"] for s in (tmp_path / "parts/log.jsonl").read_text().splitlines()]
+    stopped_and_resumed(pairs_csv, tmp_path, monkeypatch, "--steps", 12, *more, at=5)
+    steps = [line["step"] for line in log(tmp_path / "parts")]
     assert steps == sorted(set(steps)) and steps[-1] == 12
 
 
@@ -123,7 +72,7 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
 def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--minutes", 0.02) == 0
     assert final(tmp_path / "run")["step"] >= 1
-    lines = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    lines = log(tmp_path / "run")
     assert lines[-1]["lr"] < 2e-3 / 2
 
 
@@ -136,49 +85,46 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--data", "nowhere.csv"], ["nowhere.csv"]),
         (["--steps", "3", "--epochs", "2"], ["not allowed with"]),
         (["--warmup", "2"], ["warmup", "at most 1"]),
-        (["--augment", "icons", "--crop", "0.5"], ["--crop", "--augment crop"]),
+        (["--temperature", "0.009"], ["--temperature", "at least 0.01"]),
         (["--device", "cuda:99"], ["cuda:99"]),
-        (["--sync-bn", "--device", "cpu"], ["--sync-bn", "GPUs"]),
-        (["--tokenizer", "openai", "--vocab-size", "600"], ["--vocab-size", "--tokenizer"]),
         (["--tokenizer", "mine"], ["mine", "openai"]),
         (["--no-such-option"], ["no-such-option"]),
-        (["--plan", "--gpu", "abacus"], ["abacus", "h100"]),
+        (["--gpu", "h100"], ["--plan"]),
+        (["--objective", "captions"], ["captions", "contrastive, sigmoid"]),
+        (["--objective", "ngrams"], ["ngrams", "lessons/studies/objectives.py"]),
+        (["--projection=mlp"], ["--projection", "lessons/studies/objectives.py"]),
+        (["--one-sentence"], ["--one-sentence", "lessons/studies/objectives.py"]),
+        (["--augment", "convirt"], ["convirt", "lessons/studies/objectives.py"]),
     ],
 )
-def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        train.main(["--out", str(tmp_path / "run"), *arguments])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2
-    assert said.count("\n") == 1 and all(word in said for word in words), said
+def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, refused):
+    said = refused(train.main, "--out", tmp_path / "run", *arguments)
+    assert all(word in said for word in words), said
     assert not (tmp_path / "run").exists()
 
 
-def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, capsys):
+def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refused):
     run(pairs_csv, tmp_path / "run", "--steps", 2)
     before = (tmp_path / "run/checkpoint.pt").read_bytes()
     for more, word in (
         ([], "--resume"),
         (["--resume", "--model", "vit_mini"], "--model"),
         (["--resume", "--steps", "9"], "--steps"),
-        (["--resume", "--weight-decay", "0"], "--weight-decay"),
+        (["--resume", "--weight-decay", "0"], "--weight-decay"),  # a given 0 counts
         (["--resume", "--epochs", "2"], "without --epochs"),
+        (["--resume", "--tokenizer", "openai"], "without --tokenizer, not with openai"),
     ):
-        with pytest.raises(SystemExit) as stop:
-            run(pairs_csv, tmp_path / "run", *more)
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1 and word in said, said
+        assert word in refused(train.main, *on(pairs_csv, tmp_path / "run", *more))
     assert (tmp_path / "run/checkpoint.pt").read_bytes() == before
 
 
-def test_pairs_that_have_changed_are_refused(pairs_csv, tmp_path, capsys):
+def test_pairs_that_have_changed_are_refused(pairs_csv, tmp_path, refused):
     copy = pairs_csv.with_name("copy.csv")
     copy.write_text(pairs_csv.read_text())
     run(copy, tmp_path / "run", "--steps", 2)
     copy.write_text("\n".join(pairs_csv.read_text().splitlines()[:-1]))
-    with pytest.raises(SystemExit) as stop:
-        run(copy, tmp_path / "run", "--resume")
-    assert stop.value.code == 2 and "39 pairs, but 40" in capsys.readouterr().err
+    said = refused(train.main, *on(copy, tmp_path / "run", "--resume"))
+    assert "39 pairs, but 40" in said
 
 
 def no_merges_file(monkeypatch):
@@ -193,7 +139,7 @@ def no_merges_file(monkeypatch):
 
 @pytest.mark.slow
 def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(
-    pairs_csv, tmp_path, monkeypatch, capsys
+    pairs_csv, tmp_path, monkeypatch
 ):
     pytest.importorskip("open_clip")
     run(pairs_csv, tmp_path / "run", "--minutes", 0.001, "--tokenizer", "openai")
@@ -206,63 +152,32 @@ def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(
     assert after["config"]["tokenizer"] == "openai" and after["config"]["vocab_size"] == 49408
     tokenizer = Tokenizer.from_state(after["tokenizer"])
     assert tokenizer.digest == "openai" and tokenizer.context_length == 32  # rn_mini's
-    with pytest.raises(SystemExit):
-        run(pairs_csv, tmp_path / "run", "--resume", "--vocab-size", 600)
-    assert "without --vocab-size, not with 600" in capsys.readouterr().err
 
 
-def test_a_learned_vocabulary_is_named_in_the_config(pairs_csv, tmp_path, capsys):
+def test_a_learned_vocabulary_is_named_in_the_config(pairs_csv, tmp_path):
     run(pairs_csv, tmp_path / "run", "--steps", 1)
     found = final(tmp_path / "run")
     assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
-    with pytest.raises(SystemExit):
-        run(pairs_csv, tmp_path / "run", "--resume", "--tokenizer", "openai")
-    assert "without --tokenizer, not with openai" in capsys.readouterr().err
 
 
 def test_without_its_merges_file_the_released_vocabulary_is_refused(
-    pairs_csv, tmp_path, monkeypatch, capsys
+    pairs_csv, tmp_path, monkeypatch, refused
 ):
     no_merges_file(monkeypatch)
-    with pytest.raises(SystemExit) as stop:
-        run(pairs_csv, tmp_path / "run", "--tokenizer", "openai")
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and "pip install open_clip" in said, said
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_csv_without_a_caption_column_is_refused(tmp_path, capsys):
-    (tmp_path / "bad.csv").write_text("filepath,b\n1,2\n")
-    with pytest.raises(SystemExit) as stop:
-        train.main(["--data", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "run")])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and "caption" in said, said
-
-
-def test_a_plan_is_printed_and_nothing_is_trained(tmp_path, capsys):
-    arguments = ["--plan", "--model", "vit_b32", "--world-size", "8", "--gpu", "a100"]
-    assert train.main([*arguments, "--out", str(tmp_path / "run")]) == 0
-    assert "151,277,313 parameters, on 8 x a100" in capsys.readouterr().out
-    assert not (tmp_path / "run").exists()
+    said = refused(train.main, *on(pairs_csv, tmp_path / "run", "--tokenizer", "openai"))
+    assert "pip install open_clip" in said and not (tmp_path / "run").exists()
 
 
 def test_training_goes_on_while_a_checkpoint_is_written(pairs_csv, tmp_path, monkeypatch):
     """Fails where the loop waits for the disk: the write waits for the next step, in vain."""
-    real_save, real_loss, calls = checkpoint.save, train.contrastive_loss, []
-    next_step, in_time = threading.Event(), []
+    real_save, next_step, in_time = checkpoint.save, threading.Event(), []
 
     def save(*args):
         in_time.append(next_step.wait(20))
         real_save(*args)
 
-    def loss(*args):
-        calls.append(1)
-        if len(calls) == 3:
-            next_step.set()
-        return real_loss(*args)
-
     monkeypatch.setattr(checkpoint, "save", save)
-    monkeypatch.setattr(train, "contrastive_loss", loss)
+    at_loss(monkeypatch, 3, next_step.set)
     assert run(pairs_csv, tmp_path / "run", "--steps", 4, "--save-every", 2) == 0
     assert all(in_time) and final(tmp_path / "run")["step"] == 4
 
@@ -271,7 +186,7 @@ def test_training_goes_on_while_a_checkpoint_is_written(pairs_csv, tmp_path, mon
 def test_a_resumed_run_does_not_keep_the_checkpoint_in_memory(pairs_csv, tmp_path, monkeypatch):
     """Fails where main holds what it loaded: a second copy of all weights."""
     run(pairs_csv, tmp_path / "run", "--minutes", 0.001)
-    real_load, real_loss, loaded, alive = checkpoint.load, train.contrastive_loss, [], []
+    real_load, loaded, alive = checkpoint.load, [], []
 
     def load(*args):
         state = real_load(*args)
@@ -279,27 +194,18 @@ def test_a_resumed_run_does_not_keep_the_checkpoint_in_memory(pairs_csv, tmp_pat
         state["seconds"] = 0.0  # there is time for more
         return state
 
-    def loss(*args):
+    def count():
         alive.append(sum(tensor() is not None for tensor in loaded))
-        return real_loss(*args)
 
     monkeypatch.setattr(checkpoint, "load", load)
-    monkeypatch.setattr(train, "contrastive_loss", loss)
+    at_loss(monkeypatch, 1, count)
     assert run(pairs_csv, tmp_path / "run", "--resume") == 0
-    assert len(loaded) > 20 and set(alive) == {0}, f"{alive} of {len(loaded)} weights"
-
-
-def test_on_mps_the_towers_work_in_fp32(pairs_csv, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(train.process_group, "start", lambda name: torch.device(name))
-    with pytest.raises(SystemExit) as stop:
-        run(pairs_csv, tmp_path / "run", "--device", "mps", "--precision", "bf16")
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and "fp32 only" in said, said
+    assert len(loaded) > 20 and alive == [0], f"{alive} of {len(loaded)} weights"
 
 
 @pytest.mark.parametrize("bad, ends_well", [(3, True), (50, False)])
 def test_steps_without_a_finite_gradient_are_skipped_and_counted(
-    bad, ends_well, pairs_csv, tmp_path, monkeypatch, capsys
+    bad, ends_well, pairs_csv, tmp_path, monkeypatch, refused
 ):
     real, calls = train.contrastive_loss, []
 
@@ -313,9 +219,8 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted(
         assert run(pairs_csv, tmp_path / "run", *options) == 0
         assert final(tmp_path / "run")["skipped_steps"] == bad
     else:
-        with pytest.raises(SystemExit) as stop:
-            run(pairs_csv, tmp_path / "run", *options)
-        assert stop.value.code == 2 and "no finite gradient" in capsys.readouterr().err
+        said = refused(train.main, *on(pairs_csv, tmp_path / "run", *options))
+        assert "no finite gradient" in said
         assert final(tmp_path / "run")["step"] == 3
     weights = final(tmp_path / "run")["model"].values()
     assert all(w.isfinite().all() for w in weights if w.is_floating_point())
@@ -324,35 +229,9 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted(
 def test_the_towers_may_work_in_16_bits(pairs_csv, tmp_path):
     options = ("--steps", 30, "--log-every", 5, "--precision", "bf16", "--clip-grad", 1)
     assert run(pairs_csv, tmp_path / "run", *options) == 0
-    lines = [json.loads(s) for s in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    lines = log(tmp_path / "run")
     assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
     assert all(w.dtype != torch.bfloat16 for w in final(tmp_path / "run")["model"].values())
-
-
-@pytest.mark.parametrize("version, refused", [("2.8.0", True), ("2.9.1", False)])
-def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_once(
-    version, refused, pairs_csv, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
-    options = ("--compile", "--grad-checkpointing", "--freeze", "image")  # refused without --init
-    with pytest.raises(SystemExit) as stop:
-        run(pairs_csv, tmp_path / "run", *options)
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1
-    assert ("torch 2.9" in said) == refused, said
-
-
-@pytest.mark.parametrize("capability, precision", [((7, 0), "fp16"), ((8, 0), "bf16")])
-def test_a_card_that_only_emulates_bf16_trains_in_fp16(capability, precision, monkeypatch):
-    """A V100 (7.0) computes bf16 by way of float32; its tensor cores have fp16."""
-    card = types.SimpleNamespace(major=capability[0], minor=capability[1])
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
-    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True)
-    args = train.options([])
-    train.resolve_options(args, None, None, torch.device("cuda"))
-    assert args.precision == precision
 
 
 @pytest.mark.parametrize(

@@ -61,17 +61,14 @@ class StudyConfig(Config):
         super().complete(saved, start, device)
 
     def check(self, begun, crop_given, device):
-        super().check(begun | {"objective": self.objective}, crop_given, device)
+        super().check(begun, crop_given, device)
         apart = not OBJECTIVES[self.objective].shared_space
         space = f"only applies to a shared space, and --objective {self.objective} has none"
         refuse(
             {
-                f"--init {self.init} was trained with --{name} {begun[name]}, not {now}": (
-                    begun[name] != now
-                )
-                for name, now in (("objective", self.objective), ("projection", self.projection))
-            }
-            | {
+                f"--init {self.init} was trained with --projection {begun['projection']}": (
+                    self.init and begun["projection"] != self.projection
+                ),
                 f"--projection mlp {space}": apart and self.projection == "mlp",
                 f"--temperature {space}": apart and self.temperature,
                 "--one-sentence only applies to captions, and emoji and icons have names": (

@@ -261,7 +261,7 @@ class Config:
         refuse(
             {
                 f"{init} was trained with --objective {begun['objective']}, not {self.objective}": (
-                    begun["objective"] != self.objective
+                    self.init and begun["objective"] != self.objective
                 ),
                 f"{init} was trained by python {STUDY}; go on with it": (
                     self.objective not in self.objectives

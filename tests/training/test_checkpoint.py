@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -133,39 +132,3 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
     checkpoint.save(tmp_path / "checkpoint.pt", parts)
     with pytest.raises(UserError, match="its 'optimizer' is missing"):
         checkpoint.find(tmp_path, resume=True)
-
-
-def resumed(tmp_path, **given):
-    """The options of a run that was started with lr 0.5, seed 3, --half-moments, without --epochs."""
-    saved = dict(lr=0.5, seed=3, half_moments=True, epochs=None, compile=False)
-    args = dict.fromkeys(saved | dict(objective=None)) | given
-    args = SimpleNamespace(out=tmp_path, workers=2, **args)
-    checkpoint.resume_options(args, dict(options=saved))
-    return args
-
-
-def test_options_that_are_not_given_again_are_those_of_the_run(tmp_path):
-    args = resumed(tmp_path, lr=0.5)  # given again, and the same
-    assert (args.lr, args.seed, args.half_moments, args.epochs) == (0.5, 3, True, None)
-    assert args.objective == "contrastive"  # of a run from before there was a choice
-    assert args.workers == 2, "an option that does not define the run is free"
-
-
-@pytest.mark.parametrize(
-    "given, words",
-    [
-        (dict(lr=0.25), "was started with --lr 0.5, not with 0.25; choose another --out"),
-        (dict(seed=0), "was started with --seed 3, not with 0"),  # a given 0 counts
-        (dict(epochs=2.0), "was started without --epochs, not with 2.0"),
-        (dict(objective="sigmoid"), "with --objective contrastive, not with sigmoid"),
-    ],
-)
-def test_an_option_that_differs_from_the_run_s_is_refused(given, words, tmp_path):
-    with pytest.raises(UserError, match=words):
-        resumed(tmp_path, **given)
-
-
-def test_options_that_may_change_are_not_saved():
-    args = SimpleNamespace(lr=0.5, grad_checkpointing=True, out="a", resume=True, workers=2)
-    assert checkpoint.run_options(args) == dict(lr=0.5, grad_checkpointing=True)
-    assert checkpoint.flag("grad_checkpointing") == "--grad-checkpointing"

@@ -2,11 +2,10 @@
 
 import functools
 import json
-import signal
 
 import pytest
 import torch
-from PIL import Image
+from safetensors.torch import save_file
 from torch._dynamo.testing import CompileCounterWithBackend
 
 import miniclip
@@ -25,16 +24,7 @@ from miniclip.training.recipe import fine_tuning, recipe
 from miniclip.weights.average import interpolate
 from miniclip.zeroshot import classifier_weights, classify, encode_images
 from tests.evaluation.test_released_model import lines
-from tests.interruption import stop_at_loss
-
-
-def final(out):
-    return checkpoint.load(out / "checkpoint.pt")
-
-
-def run(pairs_csv, out, *more):
-    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
-    return train.main([str(a) for a in arguments])
+from tests.runs import final, on, run, stopped_and_resumed
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -43,26 +33,6 @@ def no_report():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(train, "report", lambda *args: None)
         yield
-
-
-@pytest.fixture(autouse=True)
-def signals_as_before():
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for name, handler in before.items():
-        signal.signal(name, handler)
-
-
-@pytest.fixture(scope="module")
-def pairs_csv(tmp_path_factory):
-    """24 pictures of one colour each, and captions of many words."""
-    folder = tmp_path_factory.mktemp("pairs")
-    lines = ["filepath,caption"]
-    for k in range(24):
-        Image.new("RGB", (40, 40), (10 * k, 250 - 10 * k, 90)).save(folder / f"{k}.png")
-        lines.append(f"{k}.png,colour number {k} " + "and so on " * (k % 3 * 20))
-    (folder / "pairs.csv").write_text("\n".join(lines))
-    return folder / "pairs.csv"
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +88,7 @@ def test_fine_tuning_has_a_recipe_of_its_own():
         assert 0 < own["warmup"] < 0.05 and "vocab_size" not in own, name
 
 
+pytestmark = pytest.mark.usefixtures("signals_and_threads_as_before")
 ROWS = [
     ("rn_mini", "image", ()),
     ("rn_mini", "text", ("--micro-batch", 3)),
@@ -159,19 +130,19 @@ def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     more, pairs_csv, starts, tmp_path, monkeypatch
 ):
     """The file that it started from is not needed again."""
-    gone = tmp_path / "gone.pt"
-    gone.write_bytes(starts["rn_mini"].read_bytes())
+    kept, gone = starts["rn_mini"], tmp_path / "gone.pt"
+    gone.write_bytes(kept.read_bytes())
+    real = train.main
+
+    def main(arguments):
+        if "--resume" in arguments:
+            gone.unlink()
+        return real(arguments)
+
+    monkeypatch.setattr(train, "main", main)
     options = ("--init", gone, "--steps", 8, *more)
-    run(pairs_csv, tmp_path / "whole", *options)
-    stop_at_loss(monkeypatch, 4)
-    assert run(pairs_csv, tmp_path / "parts", *options) == 128 + signal.SIGTERM
-    assert 0 < final(tmp_path / "parts")["step"] < 8
-    gone.unlink()
-    assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
-    whole, parts = final(tmp_path / "whole"), final(tmp_path / "parts")
-    assert whole["step"] == parts["step"] == 8
-    different = [n for n, x in whole["model"].items() if not torch.equal(x, parts["model"][n])]
-    assert not different, f"{len(different)} differ: {different[:3]}"
+    stopped_and_resumed(pairs_csv, tmp_path, monkeypatch, *options, at=4)
+    assert not gone.exists()
 
 
 def test_the_same_towers_may_take_larger_pictures(pairs_csv, starts, tmp_path, monkeypatch):
@@ -195,51 +166,27 @@ def test_the_same_towers_may_take_larger_pictures(pairs_csv, starts, tmp_path, m
         (["--init", "{csv}"], ["pairs.csv"]),
         (["--init", "{start}", "--model", "vit_mini"], ["--init", "other towers", "vit_mini"]),
         (["--init", "{start}", "--model", "rn_mimi"], ["rn_mimi", "rn_mini"]),
-        (["--init", "{start}", "--vocab-size", "600"], ["--vocab-size", "--init"]),
-        (["--init", "{start}", "--tokenizer", "openai"], ["its own vocabulary", "--tokenizer"]),
         (["--init", "{start}", "--activation", "gelu"], ["trained with quickgelu", "gelu"]),
         (["--init", "{start}", "--freeze", "both"], ["both", "image"]),
-        (["--init", "{start}", "--plan"], ["--plan", "--init"]),
-        (["--freeze", "image"], ["--freeze image", "--init"]),
-        (["--activation", "gelu"], ["--activation", "--init"]),
+        (["--init", "{start}", "--plan"], ["planned", "--init"]),
     ],
 )
 def test_what_cannot_be_fine_tuned_is_one_sentence_and_exit_code_2(
-    arguments, words, pairs_csv, starts, tmp_path, capsys
+    arguments, words, pairs_csv, starts, tmp_path, refused
 ):
     arguments = [a.format(csv=pairs_csv, start=starts["rn_mini"]) for a in arguments]
-    capsys.readouterr()
-    with pytest.raises(SystemExit) as stop:
-        run(pairs_csv, tmp_path / "run", *arguments)
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1, said
+    said = refused(train.main, *on(pairs_csv, tmp_path / "run", *arguments))
     assert all(word in said for word in words), said
     assert not (tmp_path / "run").exists()
 
 
-def test_weights_without_a_known_vocabulary_are_refused(pairs_csv, starts, tmp_path, capsys):
+def test_weights_without_a_known_vocabulary_are_refused(pairs_csv, starts, tmp_path, refused):
     """save_openclip records a learned vocabulary by its digest only: nobody has its merges."""
-    from safetensors.torch import save_file
-
     held = checkpoint.load(starts["vit_mini"])
     note = json.dumps(held["config"])
     save_file(held["model"], tmp_path / "weights.safetensors", metadata={"miniclip": note})
-    with pytest.raises(SystemExit) as stop:
-        run(pairs_csv, tmp_path / "run", "--init", tmp_path / "weights.safetensors")
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and "tokens" in said, said
-
-
-def test_another_start_is_refused_on_resumption(pairs_csv, starts, tmp_path, capsys):
-    run(pairs_csv, tmp_path / "run", "--init", starts["rn_mini"], "--steps", 1)
-    for more, word in (
-        (["--init", "icons"], "with --init"),
-        (["--freeze", "text"], "without --freeze"),
-    ):
-        with pytest.raises(SystemExit) as stop:
-            run(pairs_csv, tmp_path / "run", "--resume", *more)
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1 and word in said, said
+    weights = ("--init", tmp_path / "weights.safetensors")
+    assert "tokens" in refused(train.main, *on(pairs_csv, tmp_path / "run", *weights))
 
 
 @pytest.mark.slow

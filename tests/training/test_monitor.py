@@ -12,7 +12,6 @@ from miniclip.data.loader import Batch
 from miniclip.training import monitor as monitor_file
 from miniclip.training.monitor import PATIENCE, Monitor
 
-FINITE, NOT_FINITE = SimpleNamespace(finite=True), SimpleNamespace(finite=False)
 PARTS = [(torch.zeros(8, 3, 2, 2), torch.zeros(8, 5))]
 
 
@@ -22,6 +21,12 @@ def monitor(due=lambda step: False, **options):
     return Monitor(SimpleNamespace(**args), 20, {}, due, torch.device("cpu"))
 
 
+def batches(run, loader, received=()):
+    """The parts of one batch after the other, as the loop of train.py takes them."""
+    while (parts := run.next_batch(loader, received)) is not None:
+        yield parts
+
+
 def endless(skipped=(), parts=PARTS):
     """More batches than any run below takes; a run that does not end is an error."""
     return itertools.repeat(Batch(parts, list(skipped)), 200)
@@ -29,7 +34,7 @@ def endless(skipped=(), parts=PARTS):
 
 def test_the_progress_is_the_share_of_the_steps_or_of_the_time():
     for run, steps in ((monitor(steps=4), 4), (monitor(epochs=1.5), 3)):  # 2 steps are an epoch
-        seen = [run.progress for _ in run.batches(endless(), [])]
+        seen = [run.progress for _ in batches(run, endless(), [])]
         assert seen == [k / (steps + 1) for k in range(1, steps + 1)] and run.done
     run = monitor(minutes=1)
     assert run.state_dict() == dict(step=0, seconds=0, skipped_steps=0, skipped={})
@@ -43,7 +48,7 @@ def test_the_time_of_a_resumed_run_goes_on_from_that_of_the_checkpoint(monkeypat
     monkeypatch.setattr(monitor_file, "time", SimpleNamespace(monotonic=lambda: next(now)))
     run = monitor(minutes=1)
     run.load_state_dict(dict(step=5, seconds=40.0, skipped_steps=0, skipped={}))
-    seen = [(run.step, run.seconds) for _ in zip(range(2), run.batches(endless(), []))]
+    seen = [(run.step, run.seconds) for _ in zip(range(2), batches(run, endless(), []))]
     assert seen == [(6, 43.0), (7, 50.0)]
 
 
@@ -64,7 +69,7 @@ def test_a_step_is_left_out_where_a_rank_has_fewer_pairs_than_micro_batches(
     monkeypatch.setattr(monitor_file, "dist_info", lambda: (0, world))
     run = monitor(steps=1, micro_batch=micro_batch)
     parts = [(torch.zeros(n, 3, 2, 2), torch.zeros(n, 5)) for n in (pairs, 0)]
-    [found] = run.batches(endless(parts=parts), [])
+    [found] = batches(run, endless(parts=parts), [])
     assert found == (parts if taken else [])
 
 
@@ -74,7 +79,7 @@ def test_the_ranks_tell_each_other_of_a_picture_once(monkeypatch):
         monitor_file.process_group, "gather", lambda new: told.append(new) or [new, {"b": "gone"}]
     )
     run = monitor(steps=3)
-    for _ in run.batches(endless([("a", "damaged")]), []):
+    for _ in batches(run, endless([("a", "damaged")]), []):
         pass
     assert told == [{"a": "damaged"}] and run.skipped == {"a": "damaged", "b": "gone"}
 
@@ -83,20 +88,20 @@ def test_only_rank_0_says_when_to_save(monkeypatch):
     for rank in (0, 1):
         monkeypatch.setattr(monitor_file, "dist_info", lambda: (rank, 1))
         run = monitor(due=lambda step: True, steps=1)
-        assert [run.save for _ in run.batches(endless(), [])] == [rank == 0]
+        assert [run.save for _ in batches(run, endless(), [])] == [rank == 0]
 
 
-def test_a_signal_ends_the_run_after_the_next_step():
+def test_a_signal_ends_the_run_after_the_present_step():
     run, received = monitor(steps=9), []
-    for parts in run.batches(endless(), received):
+    for parts in batches(run, endless(), received):
         received.append(15)
-    assert (run.step, run.stop, run.done) == (2, 15, False)
+    assert (run.step, run.stop, run.done) == (1, 15, False)
 
 
 def test_what_a_checkpoint_holds_of_the_progress_is_gone_on_from():
     run, resumed = monitor(steps=5), monitor(steps=5)
-    for _ in zip(range(3), run.batches(endless([("a.png", "damaged")]), [])):
-        run.update(NOT_FINITE)
+    for _ in zip(range(3), batches(run, endless([("a.png", "damaged")]), [])):
+        run.count(False)
     resumed.load_state_dict(run.state_dict() | {"model": "another key"})
     assert (resumed.step, resumed.skipped_steps, resumed.skipped) == (run.step, 3, run.skipped)
     assert run.skipped == {"a.png": "damaged"} and resumed.seconds == run.seconds
@@ -104,22 +109,20 @@ def test_what_a_checkpoint_holds_of_the_progress_is_gone_on_from():
 
 def test_a_step_that_was_skipped_is_not_followed_by_a_save():
     run, saved = monitor(due=lambda step: step % 2 == 0, steps=6), []
-    for _ in run.batches(endless(), []):
-        run.update(NOT_FINITE if run.step == 4 else FINITE)
+    for _ in batches(run, endless(), []):
+        run.count(run.step != 4)
         if run.save:
             saved.append(run.step)
     assert saved == [2, 6]
 
 
-@pytest.mark.parametrize(
-    "result, words", [(NOT_FINITE, "finite gradient"), (None, "could be read")]
-)
-def test_the_run_is_given_up_after_many_skipped_steps_in_a_row(result, words):
+@pytest.mark.parametrize("finite, words", [(False, "finite gradient"), (None, "could be read")])
+def test_the_run_is_given_up_after_many_skipped_steps_in_a_row(finite, words):
     run = monitor(steps=99)
     for _ in range(PATIENCE - 1):
-        run.update(result)
-    run.update(FINITE)  # the count starts again
+        run.count(finite)
+    run.count(True)  # the count starts again
     for _ in range(PATIENCE - 1):
-        run.update(result)
+        run.count(finite)
     with pytest.raises(UserError, match=words):
-        run.update(result)
+        run.count(finite)

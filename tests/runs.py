@@ -1,0 +1,73 @@
+"""Short runs of train.py, stopped in the middle as a user or a batch system would, and compared."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import torch
+
+import train
+from miniclip.training import checkpoint
+
+
+def on(pairs_csv, out, *more):
+    """Arguments of a run in batches of 8."""
+    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
+    return [str(a) for a in arguments]
+
+
+def run(pairs_csv, out, *more):
+    """The exit code of train.py."""
+    return train.main(on(pairs_csv, out, *more))
+
+
+def resume(out, *more):
+    return train.main(["--out", str(out), "--resume", "--threads", "1", *map(str, more)])
+
+
+def final(out):
+    """The state in the checkpoint of a run."""
+    return checkpoint.load(Path(out) / "checkpoint.pt")
+
+
+def log(out):
+    """The lines of its log.jsonl."""
+    return [json.loads(line) for line in (Path(out) / "log.jsonl").read_text().splitlines()]
+
+
+def assert_same_weights(a, b):
+    """That two runs end at the same step with the same bits."""
+    a, b = final(a), final(b)
+    assert a["step"] == b["step"]
+    different = [name for name in a["model"] if not torch.equal(a["model"][name], b["model"][name])]
+    assert not different, f"{len(different)} of {len(a['model'])} differ: {different[:3]}"
+
+
+def at_loss(monkeypatch, number, what, module=train):
+    """Call what() while the loss is computed for the `number`th time; later ones are as ever."""
+    real, calls = module.contrastive_loss, []
+
+    def loss(*args):
+        calls.append(1)
+        if len(calls) == number:
+            what()
+        return real(*args)
+
+    monkeypatch.setattr(module, "contrastive_loss", loss)
+
+
+def stop_at_loss(monkeypatch, number):
+    """Have train.py receive SIGTERM while it computes its `number`th loss."""
+    at_loss(monkeypatch, number, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def stopped_and_resumed(pairs_csv, folder, monkeypatch, *options, at=3):
+    """Run twice, once stopped at a loss and resumed; assert that both end with the same weights."""
+    run(pairs_csv, folder / "whole", *options)
+    with monkeypatch.context() as patch:
+        stop_at_loss(patch, at)
+        assert run(pairs_csv, folder / "parts", *options) == 128 + signal.SIGTERM
+    assert 0 < final(folder / "parts")["step"] < final(folder / "whole")["step"]
+    assert resume(folder / "parts") == 0
+    assert_same_weights(folder / "whole", folder / "parts")

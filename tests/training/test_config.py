@@ -1,0 +1,142 @@
+"""The options of a run: where they come from, and which of them exclude each other."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from miniclip.common import UserError
+from miniclip.model.clip import MODELS
+from miniclip.objectives import PLAIN
+from miniclip.training import config as config_file
+from miniclip.training.config import Config
+
+CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
+START = {"config": MODELS["rn_mini"] | {"name": "rn_mini", "tokenizer": "ab12"}}
+
+
+def parsed(*arguments):
+    return Config.parse([str(a) for a in arguments], "train.py", "")
+
+
+def completed(*arguments, saved=None, device=CPU):
+    """The options after `complete`; --init names weights of rn_mini with a vocabulary of its own."""
+    config = parsed(*arguments)
+    config.complete(saved, saved or (START if config.init else None), device)
+    return config
+
+
+def test_what_is_not_given_is_that_of_the_model_s_recipe():
+    plain, icons, given = completed(), completed("--data", "icons"), completed("--lr", 0.5)
+    assert (plain.model, plain.out, plain.lr, plain.seed) == (
+        "rn_mini",
+        Path("runs/rn_mini"),
+        2e-3,
+        0,
+    )
+    assert (icons.model, icons.out, icons.lr) == ("rn_icons", Path("runs/icons"), 3e-3)
+    assert given.lr == 0.5 and given.weight_decay == plain.weight_decay
+    assert plain.compile is False and plain.unique_names is None and icons.unique_names is True
+    assert plain.epochs and completed("--steps", 3).epochs is None
+    assert plain.vocab_size and completed("--tokenizer", "openai").vocab_size is None
+    tuned = completed("--init", "x.pt")
+    assert (tuned.model, tuned.lr, tuned.vocab_size) == ("rn_mini", 1e-3, None)
+
+
+def saved_by(*arguments, **changes):
+    """The state in the checkpoint of a run."""
+    return {"options": completed(*arguments).of_run() | changes} | START
+
+
+def test_a_run_that_goes_on_has_the_options_that_it_was_started_with():
+    saved = saved_by("--steps", 5, "--lr", 0.5, "--half-moments", "--workers", 3)
+    del saved["options"]["objective"]  # as before there was a choice
+    config = completed("--resume", "--lr", 0.5, "--workers", 2, saved=saved)
+    assert (config.lr, config.half_moments, config.steps, config.epochs) == (0.5, True, 5, None)
+    assert config.objective == "contrastive" and config.workers == 2
+    for given, words in (
+        (["--lr", 0.25], "was started with --lr 0.5, not with 0.25; choose another --out"),
+        (["--seed", 1], "was started with --seed 0, not with 1"),
+        (["--epochs", 2], "was started without --epochs, not with 2.0"),
+        (["--objective", "sigmoid"], "with --objective contrastive, not with sigmoid"),
+    ):
+        with pytest.raises(UserError, match=words):
+            completed("--resume", *given, saved=saved)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [dict(one_sentence=True), dict(projection="mlp"), dict(augment="convirt")]
+    + [dict(objective="ngrams")],
+)
+def test_a_run_of_the_study_is_not_gone_on_with_by_train_py(changes):
+    with pytest.raises(UserError, match="studies/objectives.py; go on with it"):
+        completed("--resume", saved=saved_by("--steps", 5, **changes))
+
+
+@pytest.mark.parametrize(
+    "arguments, words, device",
+    [
+        (["--tokenizer", "openai", "--vocab-size", 600], "--vocab-size.*--tokenizer", CPU),
+        (["--init", "x", "--vocab-size", 600], "--vocab-size.*--init", CPU),
+        (["--init", "x", "--tokenizer", "openai"], "its own vocabulary.*--tokenizer", CPU),
+        (["--init", "x", "--objective", "sigmoid"], "trained with --objective contrastive", CPU),
+        (["--freeze", "image"], "--freeze image.*--init", CPU),
+        (["--activation", "gelu"], "--activation.*--init", CPU),
+        (["--augment", "icons", "--crop", 0.5], "--crop.*--augment crop", CPU),
+        (["--objective", "sigmoid", "--micro-batch", 4], "--micro-batch.*sigmoid", CPU),
+        (["--objective", "sigmoid", "--compile"], "--compile.*sigmoid", CPU),
+        (["--sync-bn"], "--sync-bn needs GPUs", CPU),
+        (["--precision", "bf16"], "fp32 only", MPS),
+    ],
+)
+def test_what_does_not_go_together_is_refused(arguments, words, device):
+    with pytest.raises(UserError, match=words):
+        completed(*arguments, device=device)
+
+
+def test_on_many_ranks_each_needs_a_pair_and_the_loss_must_be_sharded(monkeypatch):
+    monkeypatch.setattr(config_file, "dist_info", lambda: (0, 4))
+    assert completed("--batch-size", 4).batch_size == 4
+    for arguments, words in (
+        (["--batch-size", 3], "some of 4 ranks without a pair"),
+        (["--objective", "sigmoid"], "sigmoid trains in one process, not in 4"),
+    ):
+        with pytest.raises(UserError, match=words):
+            completed(*arguments)
+
+
+@pytest.mark.parametrize(
+    "version, model, refused",
+    [("2.8.0", "rn_mini", True), ("2.9.1", "rn_mini", False), ("2.8.0", "vit_mini", False)],
+)
+def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_once(
+    version, model, refused, monkeypatch
+):
+    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
+    options = ("--model", model, "--compile", "--grad-checkpointing")
+    if not refused:
+        assert completed(*options).compile
+        return
+    with pytest.raises(UserError, match="twice per batch before torch 2.9"):
+        completed(*options)
+
+
+@pytest.mark.parametrize("capability, precision", [((7, 0), "fp16"), ((8, 0), "bf16")])
+def test_a_card_that_only_emulates_bf16_trains_in_fp16(capability, precision, monkeypatch):
+    """A V100 (7.0) computes bf16 by way of float32; its tensor cores have fp16."""
+    card = SimpleNamespace(major=capability[0], minor=capability[1])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: card)
+    monkeypatch.setattr(torch.cuda, "_check_bf16_tensor_supported", lambda _: True)
+    assert completed(device=CUDA).precision == precision
+
+
+def test_what_may_change_is_not_saved():
+    options = completed("--lr", 0.5, "--workers", 2, "--resume").of_run()
+    assert options["lr"] == 0.5 and not {"out", "resume", "workers", "compile", "gpu"} & set(
+        options
+    )
+    assert set(PLAIN) - {"projection"} <= set(options)
