@@ -44,9 +44,9 @@ def assert_same_weights(a, b):
     assert not different, f"{len(different)} of {len(a['model'])} differ: {different[:3]}"
 
 
-def at_loss(monkeypatch, number, what, module=train):
+def at_loss(monkeypatch, number, what, owner=train, name="contrastive_loss"):
     """Call what() while the loss is computed for the `number`th time; later ones are as ever."""
-    real, calls = module.contrastive_loss, []
+    real, calls = getattr(owner, name), []
 
     def loss(*args):
         calls.append(1)
@@ -54,20 +54,18 @@ def at_loss(monkeypatch, number, what, module=train):
             what()
         return real(*args)
 
-    monkeypatch.setattr(module, "contrastive_loss", loss)
+    monkeypatch.setattr(owner, name, loss)
 
 
-def stop_at_loss(monkeypatch, number):
-    """Have train.py receive SIGTERM while it computes its `number`th loss."""
-    at_loss(monkeypatch, number, lambda: os.kill(os.getpid(), signal.SIGTERM))
-
-
-def stopped_and_resumed(pairs_csv, folder, monkeypatch, *options, at=3):
-    """Run twice, once stopped at a loss and resumed; assert that both end with the same weights."""
-    run(pairs_csv, folder / "whole", *options)
+def stopped_and_resumed(
+    pairs_csv, folder, monkeypatch, *options, main=train.main, owner=train, name="contrastive_loss"
+):
+    """Run twice, once stopped by SIGTERM in its third loss and resumed, as a user or a batch system
+    would; assert that both end with the same weights."""
+    assert main(on(pairs_csv, folder / "whole", *options)) == 0
     with monkeypatch.context() as patch:
-        stop_at_loss(patch, at)
-        assert run(pairs_csv, folder / "parts", *options) == 128 + signal.SIGTERM
+        at_loss(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM), owner, name)
+        assert main(on(pairs_csv, folder / "parts", *options)) == 128 + signal.SIGTERM
     assert 0 < final(folder / "parts")["step"] < final(folder / "whole")["step"]
-    assert resume(folder / "parts") == 0
+    assert main(["--out", str(folder / "parts"), "--resume", "--threads", "1"]) == 0
     assert_same_weights(folder / "whole", folder / "parts")

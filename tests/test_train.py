@@ -47,7 +47,7 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
 def test_stopped_and_resumed_the_weights_are_the_same_tensors(
     more, pairs_csv, tmp_path, monkeypatch
 ):
-    stopped_and_resumed(pairs_csv, tmp_path, monkeypatch, "--steps", 12, *more, at=5)
+    stopped_and_resumed(pairs_csv, tmp_path, monkeypatch, "--steps", 12, *more)
     steps = [line["step"] for line in log(tmp_path / "parts")]
     assert steps == sorted(set(steps)) and steps[-1] == 12
 

@@ -69,7 +69,8 @@ def plan(
             f"{world} GPUs cannot share a batch of {batch_size} pairs": not 1
             <= world
             <= batch_size,
-            f"a micro-batch has at least 1 pair, not {micro_batch}": (micro_batch or 1) < 1,
+            f"a micro-batch has at least 1 pair, not {micro_batch}": micro_batch is not None
+            and micro_batch < 1,
             f"utilisation is a share of the peak, 0 to 1, not {utilisation}": (
                 not 0 < utilisation <= 1
             ),

@@ -106,7 +106,8 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "eval_threads": ("at most 1,024", "eval", *EVAL, "--threads", str(2**31)),
     "eval_k": ("at most 500", "eval", *EVAL, "-k", "5000"),
     "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
-    "plan_epochs": ("cannot plan --epochs 3", "train", "--plan", "--epochs", "3"),
+    "plan_minutes": ("cannot be planned", "train", "--plan", "--minutes", "3"),
+    "plan_data": ("there is no such file", "train", "--plan", "--data", "none.csv"),
     "gpu_without_plan": ("are for --plan", "train", "--gpu", "h100"),
     "search_and_quiz": ("exclude each other", "eval", *EVAL, "--search", "x", "--quiz"),
     "overwrite_alone": ("--overwrite is for --save and", "eval", *EVAL, "--overwrite"),
@@ -126,7 +127,7 @@ def measurements_over_a_file_of_the_user(folder):
 
 
 def plan():
-    train.plan, train.describe = (lambda *how: None), (lambda cost: "a line\n" * 10_000)
+    train.plan_run, train.describe = (lambda config: None), (lambda cost: "a line\n" * 10_000)
     train.main(["--plan"])
 
 

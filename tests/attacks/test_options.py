@@ -24,7 +24,7 @@ TRAIN = "--data pairs.csv --model vit_mini --batch-size 4 --threads 1 --workers 
 # the module: (how many command lines are tried, what each starts with, options that take too long)
 COMMANDS = {
     "train": (150, [*TRAIN, "--steps", "1"], ["--compile", "--workers", "--steps"]),
-    "train --plan": (60, ["--plan"], ["--data"]),
+    "miniclip.cost.__main__": (60, ["--data", "pairs.csv"], []),
     "eval": (80, CHECKPOINT, ["--quiz"]),
     "miniclip.data.__main__": (60, [], []),
     "miniclip.data.shards.pack": (60, ["pairs.csv", "packed"], []),

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from miniclip import MODELS, create_model
+import train
+from miniclip import MODELS, create_model, load
+from miniclip.cost import __main__ as cost
 from miniclip.cost import plan as plan_module
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
@@ -23,10 +25,13 @@ from miniclip.cost.plan import (
     loss_costs,
     paper_run,
     plan,
+    plan_run,
     wire_bytes,
 )
 from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.training.config import Config
 from tests.losses import Watch
+from tests.runs import final, run
 
 SMALL = ["rn_mini", "vit_mini"]
 FLOP = ["rn50", "vit_l14", *SMALL]
@@ -79,7 +84,7 @@ MEASURED = (
 @pytest.fixture
 def measured(monkeypatch):
     """A model of a million parameters with round numbers; runs of the paper cost nothing."""
-    monkeypatch.setattr(plan_module, "_measured", lambda model, length, precision: MEASURED)
+    monkeypatch.setattr(plan_module, "_measured", lambda *how: MEASURED)
     monkeypatch.setattr(plan_module, "PAPER", [])
 
 
@@ -148,66 +153,59 @@ def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
     assert run["predicted_days"] == pytest.approx(2 * 0.231111 / 0.255, rel=1e-5)
 
 
-HAND = dict(
-    model="vit_mini",
-    world=16,
-    gpu="a100",
-    batch_size=4096,
-    precision="bf16",
-    grad_checkpointing=True,
-    pairs=256,
-    pairs_together=64,
-    length=31,
-    utilisation=0.255,
-    parameters=1_234_567,
-    flop=dict(image=1.26e9, text=2.5e9, backward=7.5e9, again=0.31e9),
-    memory={"weights": 1.5 * GIB, "activations": 3.004 * GIB},
-    memory_bytes=4.504 * GIB,
-    gpu_bytes=80 * GIB,
-    pair_bytes=50.4e6,
-    pairs_that_fit=1500,
-    losses={"this one": dict(flop=4.2e9, bytes=0.13 * GIB)},
-    loss_share=0.0123,
-    wire={"texts": 2.5e6},
-    compute_s=0.456,
-    wire_s=0.0312,
-    pairs_per_s=8_982.4,
-    days=16.51,
-)
-HAND["paper"] = [
-    dict(model="rn50", world=8, days=18, predicted_days=17.46, utilisation=0.2649)
-    | dict(model_utilisation=0.2012)
-]
+@pytest.mark.parametrize("model, gpu", [("vit_b32", "t4"), ("vit_l14", "v100")])
+def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(model, gpu, monkeypatch):
+    whole = plan(model, 8, gpu, 8192)
+    fit = whole["pairs_that_fit"]
+    assert f"does not fit in {whole['gpu_bytes'] // GIB}\n  {fit:,} pairs fit" in describe(whole)
+    assert f"--micro-batch {fit:,}, or" in describe(whole)
+    for micro_batch, fits in ((fit, True), (fit + 1, False)):
+        p = plan(model, 8, gpu, 8192, micro_batch=micro_batch)
+        assert (p["memory_bytes"] <= p["gpu_bytes"]) == fits == (" fits in " in describe(p))
+    monkeypatch.setitem(GPUS, gpu, GPUS[gpu] | dict(memory_gib=1))
+    assert "no pair fits beside the weights: take a larger card" in describe(plan(model, 1, gpu))
 
 
-@pytest.mark.parametrize(
-    "change, said",
-    [
-        (dict(memory_bytes=80 * GIB), ["fits in 80"]),
-        (
-            dict(gpu_bytes=4 * GIB),
-            ["does not fit in 4", "  1,500 pairs fit at a time: --micro-batch 1,500"],
-        ),
-        (
-            dict(gpu_bytes=4 * GIB, grad_checkpointing=False, pairs_that_fit=1),
-            [
-                "does not fit in 4",
-                "  1 pairs fit at a time: --micro-batch 1, "
-                "or keep less of each with --grad-checkpointing",
-            ],
-        ),
-        (
-            dict(gpu_bytes=4 * GIB, pairs_that_fit=0),
-            [
-                "does not fit in 4",
-                "  no pair fits beside the weights: take a larger card than the a100",
-            ],
-        ),
-    ],
-)
-def test_what_does_not_fit_comes_with_advice(change, said):
-    lines = describe(HAND | change).split("together", 1)[1].splitlines()
-    assert [lines[0].split("   ")[-1], *lines[1 : lines.index("")]] == said
+# --- the run that train.py would start
+
+
+def run_of(*arguments):
+    return plan_run(Config.parse([str(a) for a in arguments], "cost", ""))
+
+
+def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, capsys):
+    options = ["--data", pairs_csv, "--batch-size", 8, "--epochs", 1.5, "--vocab-size", 540]
+    planned = run_of(*options)
+    assert run(pairs_csv, tmp_path / "run", "--epochs", 1.5, "--vocab-size", 540) == 0
+    state = final(tmp_path / "run")
+    assert planned["pairs_in_all"] == 8 * state["step"]
+    count = sum(p.numel() for p in load(tmp_path / "run/checkpoint.pt")[0].parameters())
+    assert planned["parameters"] == count
+    capsys.readouterr()
+    for main, more in ((train.main, ["--plan"]), (cost.main, [])):
+        assert main([str(a) for a in [*more, *options, "--out", tmp_path / "none"]]) == 0
+        assert capsys.readouterr().out == describe(planned) + "\n"
+    assert not (tmp_path / "none").exists()
+
+
+def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
+    base = ["--data", pairs_csv, "--batch-size", 8]
+    plain = run_of(*base, "--epochs", 2)
+    assert plain["model"] == "rn_mini" and run_of("--data", "icons")["model"] == "rn_icons"
+    for free in (["--lr", 1], ["--seed", 3], ["--unique-names"], ["--temperature", 0.1]):
+        assert run_of(*base, "--epochs", 2, *free) == plain, free
+    assert run_of(*base, "--epochs", 4)["pairs_in_all"] == 2 * plain["pairs_in_all"]
+    assert run_of(*base, "--steps", 7)["pairs_in_all"] == 56
+    assert run_of(*base, "--pairs", 16, "--epochs", 2)["pairs_in_all"] == 32
+    paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
+    found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
+    assert found["days"] == pytest.approx(12, rel=0.1)
+    for cannot in ("--freeze image", "--init x", "--compile", "--minutes 3", "--resume"):
+        with pytest.raises(ValueError, match=f"{cannot.split()[0]}.* cannot be planned"):
+            run_of(*base, *cannot.split())
+    for wrong in ("--gpu abacus", "--objective sigmoid", "--data-pairs 5 --pairs 3"):
+        with pytest.raises(ValueError):
+            run_of(*base, *wrong.split())
 
 
 # --- what is counted

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import math
-import signal
 
 import numpy as np
 import pytest
@@ -12,14 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-import train
-from miniclip.common import UserError
 from miniclip.data.dataset import Pairs, one_line, sentences
 from miniclip.data.loader import batches, crop, draw
 from miniclip.data.transforms import Augmentation, Redrawing, augment, redraw, training_crop
-from miniclip.training import checkpoint
 from tests.data.tars import letters
-from tests.interruption import stop_at_loss
 
 SAID = ("a red circle. is it small? 3.5 cm!", "blue.")
 RANGES = dict(turn=math.pi / 9, size=0.05, x=0.1, y=0.1, brightness=0.4, contrast=0.4, sigma=1.45)
@@ -156,7 +151,7 @@ def test_captions_of_one_sentence_train_to_the_bit_as_without_the_option():
     assert not same(steps(Twelve(), 4), steps(Twelve(), 4, one_sentence=True))
 
 
-# --- both in the loader and in train.py
+# --- both in the loader
 
 
 def test_draws_depend_on_seed_epoch_and_index_alone():
@@ -168,77 +163,3 @@ def test_draws_depend_on_seed_epoch_and_index_alone():
     rng, _ = draw(Twelve(), 3, 0, 1, True)
     alone = crop(Twelve(), 3, rng, 8, (0.6, 1.0), augmented=True)
     assert alone.numpy().tobytes() in images
-
-
-@pytest.fixture(scope="module")
-def pairs_csv(tmp_path_factory):
-    """24 pictures of noise, each with two sentences."""
-    folder = tmp_path_factory.mktemp("pairs")
-    lines = ["filepath,caption"]
-    for i in range(24):
-        noise(50, i).save(folder / f"{i}.png")
-        lines.append(f"{i}.png,the {i}th picture. it is noise of seed {i}.")
-    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
-    return folder / "pairs.csv"
-
-
-def run(pairs_csv, out, *more):
-    arguments = ["--data", pairs_csv, "--out", out, "--batch-size", 8, "--threads", 1, *more]
-    return train.main([str(a) for a in arguments])
-
-
-def final(out):
-    return checkpoint.load(out / "checkpoint.pt")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "more, saved",
-    [
-        (("--augment", "convirt"), dict(augment="convirt", crop=0.6)),
-        (("--one-sentence",), dict(one_sentence=True)),
-    ],
-)
-def test_a_stopped_run_goes_on_with_the_option_to_the_same_weights(
-    more, saved, pairs_csv, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(train, "report", lambda *about: None)
-    before = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM)}
-    assert run(pairs_csv, tmp_path / "plain", "--steps", 6) == 0
-    more = ("--steps", 6, *more)
-    assert run(pairs_csv, tmp_path / "whole", *more) == 0
-    stop_at_loss(monkeypatch, 3)
-    assert run(pairs_csv, tmp_path / "parts", *more) == 128 + signal.SIGTERM
-    assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
-    for name, handler in before.items():
-        signal.signal(name, handler)
-    plain, whole, parts = (final(tmp_path / name)["model"] for name in ("plain", "whole", "parts"))
-    assert final(tmp_path / "parts")["step"] == 6
-    assert saved.items() <= final(tmp_path / "parts")["options"].items()
-    assert all(torch.equal(x, parts[name]) for name, x in whole.items())
-    assert not all(torch.equal(x, plain[name]) for name, x in whole.items())
-
-
-def test_a_run_of_before_there_was_the_option_goes_on_without_it(tmp_path):
-    saved = {"options": {"steps": 1}}
-    args = train.options(["--out", str(tmp_path), "--resume"])
-    checkpoint.resume_options(args, saved)
-    assert not args.one_sentence and args.steps == 1
-    args = train.options(["--out", str(tmp_path), "--resume", "--one-sentence"])
-    with pytest.raises(UserError, match="was started without --one-sentence"):
-        checkpoint.resume_options(args, saved)
-
-
-def test_convirt_s_crops_are_from_0_6_of_the_side_on():
-    for more, crop_from in ((["--crop", "0.9"], 0.9), ([], 0.6)):
-        args = train.options(["--augment", "convirt", *more])
-        train.resolve_options(args, None, None, torch.device("cpu"))
-        assert args.crop == crop_from
-
-
-@pytest.mark.parametrize("data", [[], ["--data", "icons"]])
-def test_names_have_no_sentences(data, tmp_path, capsys):
-    with pytest.raises(SystemExit) as stop:
-        train.main(["--out", str(tmp_path / "run"), "--one-sentence", *data])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and "--one-sentence" in said, said

@@ -23,7 +23,7 @@ from miniclip.data.curation import balance, sources
 from miniclip.data.curation import curate as module
 from miniclip.data.curation.curate import ASSIGNED, Curated, curate
 from miniclip.data.curation.sources import CsvRows, Listed
-from miniclip.data.dataset import Pairs, keep_pairs
+from miniclip.data.dataset import Pairs, keep_pairs, some_pairs
 from miniclip.data.icons.dataset import Icons
 from tests.data.icons import made_up
 from tests.data.test_files import one_sentence, write_csv
@@ -203,11 +203,11 @@ def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path, 
     before = pairs.splits
     assert {*found.kept["pair"]} < {*before["train"]} and "fill" not in found.queries
     other = icons()
-    keep_pairs(other, train.options(["--pairs", path]).pairs)
+    keep_pairs(other, some_pairs(path))
     assert other.splits == before | {"train": found.kept["pair"].tolist()}
-    assert train.options(["--pairs", "12"]).pairs == 12
+    assert some_pairs("12") == 12
     with pytest.raises(SystemExit):
-        train.options(["--pairs", str(tmp_path / "none.csv")])
+        train.main(["--pairs", str(tmp_path / "none.csv")])
     assert "must be a whole number of at least 1, not " in capsys.readouterr().err
 
 

@@ -18,7 +18,7 @@ from miniclip.data.icons import render, sets
 from miniclip.evaluation.context import open_data
 from miniclip.training import checkpoint
 from tests.data.icons import made_up
-from tests.interruption import stop_at_loss
+from tests.runs import stopped_and_resumed
 
 SITES = ["remix", "lucide", "eva", "fontawesome"]
 
@@ -68,7 +68,6 @@ def test_icons_have_their_own_model_recipe_and_folder(base, tmp_path):
     wanted = dict(data="icons", augment="icons", unique_names=True, lr=3e-3, clip_grad=1.0)
     assert wanted.items() <= state["options"].items()
     assert state["packages"] == sets.versions() and len(state["packages"]) == 13
-    assert train.options(["--data", "icons"]).out.as_posix() == "runs/icons"
     results = json.loads((base / "results.json").read_text())
     assert results["zero_shot"]["n"] == results["zero_shot"]["classes"] > 10
     assert 0 <= results["zero_shot"]["top-1"] <= results["zero_shot"]["top-5"] <= 1
@@ -101,13 +100,7 @@ def test_a_stopped_run_goes_on_with_its_options_to_the_same_weights(
     icons, no_report, tmp_path, monkeypatch
 ):
     more = ("--steps", 14, "--sites", "remix,lucide", "--held-out-sites", "eva", "--pairs", 30)
-    run(tmp_path / "whole", *more)
-    stop_at_loss(monkeypatch, 5)
-    assert run(tmp_path / "parts", *more) == 128 + signal.SIGTERM
-    assert 0 < final(tmp_path / "parts")["step"] < 14
-    assert train.main(["--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]) == 0
-    assert final(tmp_path / "parts")["step"] == 14
-    assert same(final(tmp_path / "parts"), final(tmp_path / "whole"))
+    stopped_and_resumed("icons", tmp_path, monkeypatch, *more)
 
 
 def other_version(monkeypatch):
