@@ -2,7 +2,7 @@
 
 Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
 question by itself: is it in the caption? When the file is green, an import and a line in OBJECTIVES of
-miniclip/objectives/__init__.py give you train.py --objective yes_or_no, and a place in the race.
+miniclip/objectives/__init__.py give you lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
 """
 
 import torch
