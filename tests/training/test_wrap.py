@@ -28,11 +28,6 @@ def wrapped(monkeypatch):
     return calls
 
 
-def test_without_options_on_one_rank_it_is_the_model_itself():
-    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
-    assert wrap(model, options(), CPU) is model and type(model[0]) is torch.nn.BatchNorm2d
-
-
 def test_many_ranks_are_inside_ddp_on_the_gpu_of_the_rank(wrapped):
     model = torch.nn.Linear(2, 2)
     for device, ids in ((CPU, None), (torch.device("cuda:1"), [1])):
