@@ -9,9 +9,9 @@
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
 A run writes into --out: checkpoint.pt (self-contained), log.jsonl, curves.png, retrieval.png and
-results.json. A run given by --steps or --epochs that is killed at any moment and resumed ends with
-exactly the weights of an undisturbed run. With --minutes the weights depend on the clock. The options
-and what they exclude are in miniclip/training/config.py, their defaults in miniclip/training/recipe.py.
+results.json. A run may be killed at any moment: when it is resumed, it ends with exactly the weights of
+an undisturbed run. Only the weights of a run with --minutes depend on the clock.
+The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
 import contextlib
@@ -21,8 +21,9 @@ import shlex
 import signal
 import sys
 
-if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
-    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
+if __name__ == "__main__":
+    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
+    # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
@@ -58,10 +59,11 @@ from miniclip.weights.initial import initial_state
 
 
 def starting_point(config):
-    """(saved, start): the state of the checkpoint that the run goes on from, and the state that has
-    its first weights: that checkpoint's, or that of --init. None where there is none.
+    """What the run starts from: (saved, start), both None for a new run with random weights.
 
-    Only rank 0 reads a file, and sends what is in it to the other ranks.
+    saved: the checkpoint in --out, as a dict, when the run is resumed; otherwise None. start: where the
+    weights come from, which is `saved` or else the file given by --init. Only rank 0 reads the file,
+    and sends what is in it to the other ranks.
     """
     saved = process_group.from_rank0(lambda: checkpoint.find(config.out, config.resume))
     if saved or not config.init:
@@ -85,7 +87,7 @@ def new_model(config, pairs):
 
 
 def prepare_model(config, pairs, saved, start, device, new_model=new_model):
-    """(tokenizer, model) from `start`, see `starting_point`, or new ones where that is None."""
+    """(tokenizer, model) as `starting_point` found them, or new ones if `start` is None."""
     torch.manual_seed(config.seed)
     if start:
         source = config.out / "checkpoint.pt" if saved else config.init
@@ -95,7 +97,7 @@ def prepare_model(config, pairs, saved, start, device, new_model=new_model):
         tokenizer, model = new_model(config, pairs)
     freeze(model.to(device).train(), config.freeze)
     if config.temperature:
-        model.logit_scale.data.fill_(-math.log(config.temperature))
+        model.logit_scale.data.fill_(-math.log(config.temperature))  # scale = 1 / temperature
         model.logit_scale.requires_grad_(False)
     return tokenizer, model
 
@@ -109,12 +111,15 @@ def make_optimizer(model, config, device):
 
 
 def restore(saved, run, optimizer, scaler):
-    """Go on from the state of a checkpoint. Raises UserError where it cannot be that of this run."""
+    """Take the progress, the optimizer's averages and the loss scaler's factor from a checkpoint.
+
+    Raises UserError where the checkpoint holds values that this run cannot have had.
+    """
     run.load_state_dict(saved)
     load_optimizer(optimizer, saved["optimizer"], run.step)
     scaler.load_state_dict(saved["scaler"])
     if scaler.is_enabled() and not 0 < scaler.get_scale() < math.inf:
-        raise UserError(f"the scale of the loss cannot be {scaler.get_scale()}")
+        raise UserError(f"the factor of its loss scaler cannot be {scaler.get_scale()}")
 
 
 def check_ranks(config, pairs, model):
@@ -174,50 +179,56 @@ def main(argv=None):
         print(describe(plan_run(config)))
         return 0
     if config.world_size or config.gpu or config.data_pairs:
-        raise UserError("--world-size, --gpu and --data-pairs are for --plan; add it")
+        raise UserError("--world-size, --gpu and --data-pairs only apply to a plan; add --plan")
+    # The helpers of process_group do nothing on one rank. On several, `member` joins them, an error
+    # inside `together` stops all of them, and `from_rank0` sends a result to all of them.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
-        # 1. What is trained: options, pairs, tokenizer, model, optimizer. `run` counts the steps.
+        # 1. What is trained. A checkpoint may have been edited by hand: inside `resuming` any error
+        # becomes one sentence that names its file.
         if config.threads:
             torch.set_num_threads(config.threads)
         saved, start = starting_point(config)
         with process_group.together(), checkpoint.resuming(config.out, saved):
-            config.complete(saved, start, device)
+            config.complete(saved, start, device)  # fills in defaults, refuses conflicts
         pairs = open_run(config, saved)
-        saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
-        run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
         with checkpoint.resuming(config.out, saved):
             tokenizer, model = prepare_model(config, pairs, saved, start, device)
         check_ranks(config, pairs, model)
+        saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
+        # `run` knows the number of the step, when the run is over, and when to save
+        run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
         with checkpoint.resuming(config.out, saved):
             optimizer, scaler = make_optimizer(model, config, device)
             if saved:
                 restore(saved, run, optimizer, scaler)
-        saved = start = None  # their copy of the weights would stay in memory
-        towers = wrap(
-            model, config, device
-        )  # the model, perhaps compiled, and in DDP on many ranks
-        dtype = PRECISIONS[config.precision]
+        saved = start = None  # they hold a second copy of the weights
+        # `towers` is the model as training calls it: compiled if asked for, inside DDP on many ranks
+        towers = wrap(model, config, device)
         with process_group.together():
             log = RunLog(config.out, config.log_every, run.step, config.objective)
         print_header(config, model, tokenizer, pairs, run, device)
+        dtype = PRECISIONS[config.precision]
 
-        def autocast():  # around forward passes only; a backward pass needs none
+        def autocast():  # only forward passes of the towers need it
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
-        def loss_of(image, text, logit_scale):
-            # over the pairs of all ranks; the features may have 16 bits, the loss works in float32
+        def scaled_loss(image, text, logit_scale):
+            """The loss over the pairs of all ranks, which normalizes the features, in float32; times
+            the loss scaler's factor, which is 1 unless the towers work in float16."""
             loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
-        def save():  # rank 0 writes, in a thread; together: an error stops all ranks
+        def save():
+            """Rank 0 copies the state, and a thread writes it. Where an earlier write has failed,
+            all ranks stop here."""
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
                 if dist_info()[0] == 0:
                     state = checkpoint.describe(config, model, tokenizer, pairs) | run.state_dict()
                     saver.save(state | {name: part.state_dict() for name, part in parts.items()})
 
-        # 2. The loop. Order, crops and captions depend only on the seed, the epoch and the pair, so a
-        # run that goes on needs no more than the number of its step.
+        # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
+        # the pair alone. So a resumed run only has to begin at the batch with the number of its step.
         loader = batches(
             pairs,
             pairs.splits["train"],
@@ -225,7 +236,7 @@ def main(argv=None):
             config.batch_size,
             config.seed,
             model.config["image_size"],
-            None if config.augment == "icons" else (config.crop, 1.0),
+            None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are redrawn
             run.step,
             config.micro_batch,
             default_workers(device.type) if config.workers is None else config.workers,
@@ -234,47 +245,55 @@ def main(argv=None):
             *dist_info(),
         )
         with process_group.noted_signals() as received:
-            while (parts := run.next_batch(loader, received)) is not None:
-                if not parts:  # on some rank too few pictures could be read: all leave the step out
-                    run.count(None)
+            # Before each step the ranks agree in next_batch what all of them do. It returns None when
+            # the steps or minutes are used up, a signal has arrived, or a rank cannot go on, and an
+            # empty list when on some rank too few pictures of the batch could be read.
+            while (batch := run.next_batch(loader, received)) is not None:
+                if not batch:  # the step counts, so that the next one has its own batch
+                    run.count(finite=False, readable=False)
                     continue
+                # from 0 up to config.lr during the warm-up, then half a cosine down to 0
                 lr = config.lr * schedule(run.progress, config.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = lr
                 optimizer.zero_grad(set_to_none=True)
-                parts, prepare = prepared_parts(parts, config, device)
-                if len(parts) > 1:  # towers part by part, the loss over all parts: grad_cache.py
-                    how = loss_of, prepare, autocast
-                    loss, image, text, scale = microbatch_step(towers, parts, *how)
+                parts, to_device = prepared_parts(batch, config, device)
+                if len(parts) > 1:
+                    # --micro-batch: features of all parts without gradients, the loss over all of
+                    # them, then forward and backward part by part (grad_cache.py)
+                    loss, image, text, scale = microbatch_step(
+                        towers, parts, scaled_loss, to_device, autocast
+                    )
                 else:
-                    images, tokens = prepare(parts[0])
-                    with autocast():
+                    images, tokens = to_device(parts[0])
+                    with autocast():  # scale is exp(logit_scale), and only logged
                         image, text, scale = towers(images, tokens, normalize=False)
-                    loss = loss_of(image, text, model.logit_scale)
+                    loss = scaled_loss(image, text, model.logit_scale)
                     loss.backward()
-                scaler.unscale_(optimizer)
+                scaler.unscale_(optimizer)  # the gradients, before their norm is taken
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+                # on every rank the same, because DDP has averaged the gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
-                if finite:  # otherwise the weights stay as they are
+                if finite:  # otherwise weights and averages stay as they are, in any precision
                     scaler.step(optimizer)
                 scaler.update()
-                with torch.no_grad():
+                with torch.no_grad():  # the scale is at most 100; --temperature fixes it below that
                     model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-                run.count(finite)  # raises after too many steps that were not finite
+                run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)
-                except OSError as error:  # a full disk, or nobody reads the output: save first
-                    run.problem = error
-                if run.save:  # this step is due, and finite
+                except OSError as error:  # the disk is full, or nobody reads the output
+                    run.problem = error  # the next next_batch ends the loop on all ranks
+                if finite and run.due:  # by --save-every, or by the clock
                     save()
-            run.finish()
+            run.check_readable()
             save()
             with process_group.together():
                 saver.wait()
 
-        # 3. What is left: the report, or how to go on.
+        # 3. What is left to do: the report, or how to go on.
         if run.problem:
             raise run.problem
         if run.stop:

@@ -156,7 +156,7 @@ def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, 
     with process_group.noted_signals() as received:
         while (batch := run.next_batch(loader, received)) is not None:
             if not batch:
-                run.count(None)
+                run.count(finite=False, readable=False)
                 continue
             lr = config.lr * schedule(run.progress, config.warmup)
             for group in optimizer.param_groups:
@@ -187,9 +187,9 @@ def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, 
                     model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
             run.count(finite)
             log.write(run, lr, loss.detach(), grad_norm, **shown)
-            if run.save:
+            if finite and run.due:
                 save()
-        run.finish()
+        run.check_readable()
         save()
         saver.wait()
 

@@ -21,13 +21,13 @@ class Monitor:
 
     config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
     that cannot be read; due: step -> bool, whether rank 0 should save after this step.
-    stop: the number of the signal that ends the run, or 0. save: whether to save after this step.
+    stop: the number of the signal that ends the run, or 0. due: whether to save after this step.
     problem: an exception of this rank that ends the run before the next step; it is raised after the
     state has been saved.
     """
 
     def __init__(self, config, train_pairs, skipped, due, device):
-        self.device, self.due, world = device, due, dist_info()[1]
+        self.device, self.wants_save, world = device, due, dist_info()[1]
         self.batch_size = min(config.batch_size, train_pairs)
         self.steps_per_epoch = train_pairs // self.batch_size
         in_epochs = math.ceil(config.epochs * self.steps_per_epoch) if config.epochs else math.inf
@@ -37,7 +37,7 @@ class Monitor:
         if config.micro_batch and world > 1:
             self.fewest = planned_parts(self.batch_size, config.micro_batch, world)
         self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
-        self.failures, self.stop, self.save = 0, 0, False  # failures: skipped steps in a row
+        self.failures, self.stop, self.due = 0, 0, False  # failures: skipped steps in a row
         self.problem = self.started = None
 
     def state_dict(self):
@@ -83,12 +83,12 @@ class Monitor:
         parts, unreadable = next(loader)
         pairs_here = sum(len(tokens) for _, tokens in parts)
         new = {name: why for name, why in unreadable if name not in self.skipped}
-        self.stop, missing, self.seconds, self.save, any_new, ends = process_group.any_rank(
+        self.stop, missing, self.seconds, self.due, any_new, ends = process_group.any_rank(
             self.device,
             max(received, default=0),
             pairs_here < self.fewest,
             time.monotonic() - self.started,
-            dist_info()[0] == 0 and self.due(self.step + 1),
+            dist_info()[0] == 0 and self.wants_save(self.step + 1),
             len(new) > 0,
             self.problem is not None,
         )
@@ -99,25 +99,24 @@ class Monitor:
             self.skipped |= of_rank
         return [] if missing else parts
 
-    def count(self, finite):
-        """Count the step as taken, or as skipped; after a skipped one nothing is saved.
+    def count(self, finite, readable=True):
+        """Count the step as taken, or as skipped.
 
-        finite: whether the loss and the gradients are; None: too few pictures could be read. Raises
-        UserError after PATIENCE skipped steps in a row.
+        finite: whether the loss and the gradients are; readable: whether enough pictures could be
+        read. Raises UserError after PATIENCE skipped steps in a row.
         """
         self.failures = 0 if finite else self.failures + 1
         self.skipped_steps += not finite
-        self.save = self.save and finite
         if self.failures == PATIENCE:
             raise UserError(
-                f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
-                f"{report_skipped(list(self.skipped.items()))}"
-                if finite is None
-                else f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
+                f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
                 "checkpoint is unchanged: try a lower --lr, or --precision bf16"
+                if readable
+                else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
+                f"{report_skipped(list(self.skipped.items()))}"
             )
 
-    def finish(self):
-        """Raise UserError where no step at all could be taken, because pictures could not be read."""
+    def check_readable(self):
+        """Raise UserError where no step at all was taken, because pictures could not be read."""
         if self.skipped and 0 < self.skipped_steps == self.step and not self.stop:
             raise UserError(f"no step could be taken: {report_skipped(list(self.skipped.items()))}")
