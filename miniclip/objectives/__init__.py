@@ -1,13 +1,14 @@
 """CLIP's objective, those it was compared with (CLIP, figure 2), and more: one class a file.
 
-Each class is a picture tower and what trains it on captions; the data and the vocabulary are the same
-for all, and so is the tower, but that captioning and masked words read its last grid. The docstring of
-a class gives the lower bound of the loss on a batch. Reading order: contrastive.py, contrastive_bow.py
-and sigmoid.py have a space that pictures and texts share. predictive.py is what the others have in
-common: they predict the caption from the picture. bag_of_words.py, ngrams.py, captioning.py and
-masked_words.py follow.
+Each class has a picture tower, and a loss that trains it on captions. Data, vocabulary and tower are the
+same for all classes; only captioning and masked words read the tower's last grid instead of its
+pooled feature. The docstring of each class gives the lower bound of its loss on a batch.
 
-A word means here a token of the vocabulary: a whole word where it is frequent, else a piece of one.
+Reading order: contrastive.py, contrastive_bow.py and sigmoid.py have a space that pictures and texts
+share. The other classes predict the caption from the picture; predictive.py holds what they have in
+common, and bag_of_words.py, ngrams.py, captioning.py and masked_words.py follow.
+
+A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of one.
 """
 
 from miniclip.common import UserError
@@ -29,7 +30,7 @@ OBJECTIVES = {
     "captioning": Captioning,
     "masked_words": MaskedWords,
 }
-# what a config, or a run of before there was a choice, says by leaving these out
+# defaults for configs that are older than these options
 PLAIN = {"objective": "contrastive", "projection": "linear"}
 
 

@@ -25,8 +25,8 @@ FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
-SHARE = 0.02  # and saving may keep training waiting for this share of the time
-# what the parts of a checkpoint are; a run needs all but the packages to go on
+SHARE = 0.02  # training waits for saves at most 2 % of the time
+# The types of a checkpoint's parts. A resumed run needs all of them except the packages.
 PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
 PARTS |= dict(skipped=dict, packages=dict)
 PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)

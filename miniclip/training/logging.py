@@ -53,11 +53,11 @@ def print_header(config, model, tokenizer, pairs, monitor, device):
 
 
 class RunLog:
-    """Lines about the run every `every` steps, in the file out/log.jsonl and printed.
+    """Writes a line about the run every `every` steps: into the file out/log.jsonl, and printed.
 
-    every: None is every 20th step, or every tenth part of a run of less than 200 steps. step: where
-    the run starts, 0 or that of the checkpoint. A killed run may have logged later steps, which the
-    resumed run takes again: their lines are removed, and one that is incomplete. Damaged lines stay.
+    every: None means every 20th step, or ten lines in a run of less than 200 steps. step: the number of
+    steps already taken, 0 for a new run. A killed run may have logged steps that the resumed run takes
+    again: their lines are removed, and so is an incomplete last line. Damaged lines are kept.
     """
 
     def __init__(self, out, every, step, objective="contrastive"):
@@ -120,7 +120,7 @@ class RunLog:
 
 
 def chance_is_log_n(line):
-    """Whether the loss in a line of the log is log N for features that say nothing."""
+    """Whether the loss of this line's objective is log N when the features carry no information."""
     return line.get("objective", "contrastive").startswith("contrastive")
 
 
@@ -133,13 +133,13 @@ def in_batch_accuracy(image, text, at_most=1024):
 
 
 def read_log(path):
-    """The lines of a log.jsonl as dicts, without those that are damaged."""
+    """The undamaged lines of a log.jsonl, as dicts."""
     return [line for _, line in _lines(path) if line]
 
 
 def _lines(path):
-    """[(text, what it says, or None if it is damaged)] of each line of a log.jsonl. The last one is
-    left out if it is incomplete: a run was killed."""
+    """[(text, its dict, or None if it is damaged)] for each line of a log.jsonl. An incomplete last
+    line is left out: a killed run leaves one."""
     data = path.read_bytes() if path.exists() else b""
     *lines, last = data.decode("utf-8", "surrogateescape").split("\n")
     return [(text, _parsed(text)) for text in [*lines, *([last] if _parsed(last) else [])]]

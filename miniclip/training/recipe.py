@@ -45,11 +45,12 @@ ICONS = SMALL | dict(
     unique_names=True,
     vocab_size=2048,
 )
-# fine-tuning of released weights, as Goyal et al. 2023 (FLYP) do it: rate, epochs, decay; they warm up
-# for 500 steps of 25,000. A random crop is for pictures of anything, also where the model's own
-# recipe redraws icons in black
+# Fine-tuning of released weights: rate, epochs, decay and warm-up (500 of 25,000 steps) are those of
+# Goyal et al. 2023 (FLYP). Pictures are cropped at random even where the model's own recipe redraws
+# icons, because fine-tuning is for pictures of any kind.
 FINE_TUNING = dict(epochs=10.0, lr=1e-5, weight_decay=0.1, warmup=0.02, augment="crop")
-# the small ones: a third to half of their rate from nothing (no other was tried), batches for a CPU
+# small models: a third to half of the rate used from scratch (no other value was tried), and batches
+# for a CPU
 FINE_TUNING_SMALL = FINE_TUNING | dict(batch_size=128, lr=1e-3, unique_names=False)
 PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
 
@@ -67,9 +68,9 @@ def recipe(name):
 
 
 def fine_tuning(name):
-    """The default hyperparameters for weights that were trained before, a new dict; see `recipe`.
+    """The default hyperparameters of fine-tuning, a new dict; see `recipe`.
 
-    What a vocabulary needs is not among them: the weights bring their own.
+    vocab_size is not among them, because the weights bring their own vocabulary.
     """
     small = name.endswith("_mini") or name.startswith("rn_icons")
     numbers = recipe(name) | (FINE_TUNING_SMALL if small else FINE_TUNING)
@@ -78,7 +79,10 @@ def fine_tuning(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's groups of what is trained: matrices, tables are decayed; vectors, the scale not."""
+    """AdamW's two groups: weight decay applies to matrices and embeddings, not to vectors or the scale.
+
+    Parameters that are not trained are in neither group.
+    """
     trained = [p for p in model.parameters() if p.requires_grad]
     matrices = [p for p in trained if p.ndim >= 2]
     vectors = [p for p in trained if p.ndim < 2]

@@ -1,7 +1,7 @@
-"""Between the loop and the model: synchronized batch norm, torch.compile, DDP, parts on the GPU.
+"""What stands between the loop and the model: synchronized batch norm, torch.compile, DDP, micro-batches.
 
-The comments say what one of them needs when it is used together with another. Left out: sharding
-the weights over GPUs (FSDP).
+The comments say what needs care when two of these are used together. Left out: sharding the weights
+over GPUs (FSDP).
 """
 
 import inspect
@@ -16,7 +16,7 @@ from miniclip.distributed.collectives import dist_info
 
 
 def wrap(model, config, device):
-    """The model as training calls it: --sync-bn and --compile, and inside DDP on many ranks."""
+    """The model as the loop calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
     if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
@@ -36,21 +36,23 @@ def wrap(model, config, device):
 
 
 def prepared_parts(parts, config, device):
-    """(parts, prepare) of a batch, for the loop: its micro-batches, or all of it as one part.
+    """(parts, to_device) of a batch: its micro-batches, or the whole batch as a single part.
 
-    prepare(part) -> (images float32, normalized, tokens), on the device.
+    to_device(part) -> (images float32, normalized, tokens), on the device.
     """
-    parts = [part for part in parts if len(part[1])]  # a rank without others may have fewer parts
+    parts = [
+        part for part in parts if len(part[1])
+    ]  # on one rank a part may have lost all its pairs
     if not config.micro_batch:
         parts = [join([[side.to(device) for side in part] for part in parts])]
 
-    def prepare(part):
-        # from pinned memory, so the host does not wait; it does at the end of the step, before the
-        # loader writes over the batch
+    def to_device(part):
+        # The copy from pinned memory does not block: the host only waits at the end of the step,
+        # before the loader writes over the batch.
         images, tokens = (side.to(device, non_blocking=True) for side in part)
         images = normalize(images)
         if config.compile:  # one compilation for captions of every length
             torch._dynamo.maybe_mark_dynamic(tokens, 1)
         return images, tokens
 
-    return parts, prepare
+    return parts, to_device
