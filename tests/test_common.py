@@ -21,7 +21,7 @@ from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
-    "train": (train, ["--out", "run"], "open_source"),
+    "train": (train, ["--out", "run"], "open_run"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
     "data": (data, [], "open_source"),
     "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
