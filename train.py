@@ -42,8 +42,7 @@ from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import unseen_site
 from miniclip.evaluation.features import model_digest
-from miniclip.evaluation.report.plots import draw_retrieval
-from miniclip.evaluation.retrieval import evaluate_heldout, table
+from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, table
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import MODELS, create_model
 from miniclip.training import checkpoint

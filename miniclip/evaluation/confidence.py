@@ -146,3 +146,13 @@ def scores(similarity, labels, k=5):
 def interval(low, high):
     """An interval as tables show it: '[0.35, 0.54]'."""
     return f"[{low:.2f}, {high:.2f}]"
+
+
+def share_cells(s):
+    """A share as two cells of a table: its value and its interval."""
+    return s["value"], interval(s["low"], s["high"])
+
+
+def paired_cells(test):
+    """What mcnemar found as two cells: how many pictures only one of the two has right, and p."""
+    return f"{test['only_first']} / {test['only_second']}", f"{test['p_value']:.1e}"

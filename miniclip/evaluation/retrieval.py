@@ -9,14 +9,19 @@ Left out: re-ranking, and any text or picture ensembling.
 """
 
 import functools
+from itertools import zip_longest
 
 import torch
 
+from miniclip import plots
 from miniclip.common import UserError
-from miniclip.evaluation.confidence import wilson
+from miniclip.data.dataset import printable
+from miniclip.evaluation.confidence import interval, wilson
+from miniclip.evaluation.report.writer import aligned
 from miniclip.zeroshot import encode_images, encode_texts
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
+SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # of the galleries of the curve
 
 
 def ranks(queries, gallery, wanted, owner):
@@ -171,16 +176,80 @@ ROWS = {
     "chance": "text to image, chance",
     "among_held_out": "text to image, among the held-out",
 }
+COLUMNS = ("", "R@1", "95 %", "R@5", "R@10", "95 %", "median", "n", "gallery")
 
 
-def table(results):
-    """The held-out results of evaluate_heldout as lines of text, for a terminal or a report."""
-    lines = [f"{'':<48} {'R@1':>6} {'R@5':>6} {'R@10':>6} {'median':>7} {'n':>6} {'gallery':>8}"]
+def rows(results):
+    """What evaluate_heldout found as rows of a table with COLUMNS."""
+    found = []
     for split, scores in results.items():
         for task in [task for task in ROWS if task in scores]:
             s = {"n": scores["text_to_image"]["n"]} | scores[task]
+            one, _, ten = [interval(*i) for i in s.get("intervals", {}).values()] or [None] * 3
             name = f"{split.removeprefix('heldout_')}: {ROWS[task]}"
-            at = " ".join(f"{s[k]:6.3f}" for k in ("R@1", "R@5", "R@10"))
-            median = f"{s['median_rank']:7.1f}" if "median_rank" in s else ""
-            lines.append(f"{name:<48} {at} {median:7} {s['n']:6d} {s['gallery']:8d}")
-    return "\n".join(lines)
+            at = s["R@1"], one, s["R@5"], s["R@10"], ten
+            found.append((name, *at, s.get("median_rank"), s["n"], s["gallery"]))
+    return found
+
+
+def table(results):
+    """What evaluate_heldout found, as text for a terminal."""
+    return aligned(COLUMNS, rows(results))
+
+
+def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_row=1):
+    """Draw the nearest pictures to each query, best first, with their cosines.
+
+    gallery: a Gallery; columns: how many pictures for each query; answers: for each query the index of
+    its picture, whose cosine is green, or None. Returns the list of Gallery.search for each query.
+    """
+    columns = min(columns, len(gallery.kept))
+    found, cells = [gallery.search(query, columns) for query in queries], []
+    for query, results, answer in zip_longest(queries, found, answers):
+        titles = [f"“{printable(query, 200)}”", *[""] * (columns - 1)]
+        for title, (index, cosine) in zip(titles, results):
+            cells.append((gallery.pairs.image(index), title, [(f"{cosine:.2f}", index == answer)]))
+    plots.grid(cells, path, columns * queries_per_row)
+    return found
+
+
+def write(context):
+    """The section: captions as queries among pictures, and pictures among captions."""
+    pairs, report = context.pairs, context.report
+    report.section(
+        "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
+    )
+    scores, galleries = context.retrieval
+    if not scores:
+        report.say("No pairs were held out: there is nothing to retrieve.")
+        return {}
+    report.table(COLUMNS, rows(scores))
+    report.say(
+        "R@k is the share of queries whose answer is among the first k of the gallery. Chance is "
+        "what a gallery in random order would give."
+    )
+    split, gallery = next(iter(galleries.items()))
+    queries, answers = pairs.queries(split)
+    report.figure(
+        "retrieval.png",
+        "Each row shows a query and the pictures nearest to it, the nearest first, with their "
+        "cosines. The picture that the caption belongs to has a green cosine.",
+        draw_retrieval,
+        gallery,
+        queries,
+        answers=answers,
+    )
+    curves = {}
+    for split, gallery in galleries.items():
+        size = len(gallery.pictures)
+        ranked = gallery.ranks_of(pairs.splits[split])[0]
+        curves[split] = recall_by_size(ranked, size, [s for s in SIZES if s < size] + [size])
+    axes = dict(xscale="log", ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
+    report.figure(
+        "candidates.png",
+        "R@1 from text to image by the size of the gallery. Recalls can only be compared at the "
+        "same size.",
+        plots.lines,
+        [({name: ([*curve], [*curve.values()]) for name, curve in curves.items()}, axes)],
+    )
+    return scores | {"by_candidates": curves}
