@@ -16,8 +16,6 @@ the tables. results.json keeps the sections of earlier commands about the same w
 which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
-import itertools
-import json
 import os
 import signal
 import sys
@@ -54,9 +52,9 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
 from miniclip.evaluation.report import unseen_site
+from miniclip.evaluation.report.results import earlier_results, write_results
 from miniclip.evaluation.report.writer import Report
 from miniclip.objectives import shared_space
-from miniclip.training import checkpoint
 from miniclip.weights import average, convert, files
 
 # the table of contents: task -> section of the report
@@ -140,49 +138,41 @@ OPTIONS = {
 # what --average-with does not need, and what it does not need with --save
 NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
+FOLDERS_ARE_SEARCHED_BY = (
+    "--search looks among pairs (--data); for a folder of pictures there is python -m miniclip.search "
+    "index DIR --checkpoint FILE, and then find TEXT DIR"
+)
 
 
 def check(args):
     """Refuse options that exclude each other, or that need another option."""
     average, search = args.average_with is not None, args.search is not None
+    modes, alpha = [search, args.quiz, bool(args.task)], args.alpha is not None
+    of_average = alpha or args.save is not None
+    needless = [*NO_CURVE, *(NO_SAVE if args.save else ())] if average else []
+    given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
+    command = "--average-with --save" if args.save else "--average-with"
     refuse(
         {
-            "--search, --quiz and --task exclude each other; give one of them": 1
-            < sum((search, args.quiz, bool(args.task))),
+            "--search, --quiz and --task exclude each other; give one of them": modes.count(True)
+            > 1,
             "--search is empty; give some words": search and not args.search.strip(),
-            "--search looks among pairs (--data); for a folder of pictures there is python -m "
-            "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR": search
-            and args.images is not None,
-            "--alpha needs --average-with FILE, the weights before fine-tuning": not average
-            and args.alpha is not None,
-            "--save needs --average-with FILE, the weights before fine-tuning": not average
-            and args.save is not None,
-            "--alpha needs --save, because --average-with alone tries eleven": average
-            and args.alpha is not None
-            and args.save is None,
-            "--overwrite is for --save and --search; leave it out": args.overwrite
-            and not (args.save or search),
+            FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
+            "--alpha and --save need --average-with FILE": of_average and not average,
+            "--alpha needs --save; --average-with alone tries eleven": alpha and not args.save,
+            "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
+        }
+        | {
+            f"{command} does not need {flag}; leave it out": value
+            not in (None, False, OPTIONS[flag].get("default"))
+            for flag, value in given.items()
         }
     )
-    if not average:
-        return
-    for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
-        value = getattr(args, flag.lstrip("-").replace("-", "_"))
-        if value not in (None, False, OPTIONS[flag].get("default")):
-            raise UserError(f"--average-with {'--save ' if args.save else ''}takes no {flag}")
     if args.save:
-        check_output(args.save, is_average, args.overwrite)
+        check_output(args.save, weight_average.is_average, args.overwrite)
         read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
         if os.path.realpath(args.save) in read:
             raise UserError(f"--save {args.save} would replace what is read; choose another name")
-
-
-def is_average(path):
-    """Whether a file is a checkpoint that --save wrote."""
-    try:
-        return "average" in checkpoint.load(path)
-    except UserError:
-        return False
 
 
 def check_objective(args, model):
@@ -196,28 +186,10 @@ def check_objective(args, model):
         )
 
 
-def earlier_results(out, key):
-    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts
-    where the report cannot be written, or where the files there lack `key`, so are not its own."""
-    there = [path for path in (out / "results.json", out / "report.md") if path.exists()]
-    check_output(out / "results.json")
-    check_output(out / "report.md")
-    try:
-        before = json.loads((out / "results.json").read_text("utf-8")) if there else {}
-    except (OSError, ValueError, RecursionError):
-        before = None
-    if there and not (isinstance(before, dict) and key in before):
-        raise UserError(
-            f"{there[0]} is damaged, or was not written by this command; move it away, or choose "
-            "another --out"
-        )
-    return before
-
-
 def search(gallery, text, k, path):
     """--search: print the k pictures nearest to a text, and draw them."""
-    [found] = retrieval.draw_retrieval(gallery, [text], path, columns=k)
-    for rank, (index, cosine) in enumerate(found, 1):
+    retrieval.draw_retrieval(gallery, [text], path, columns=k)
+    for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
     print(f"drawn in {path}")
 
@@ -249,19 +221,6 @@ def write_sections(context, tasks=None):
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
         results[task] = found | {"seconds": round(time.monotonic() - began, 1)}
     return results
-
-
-def write_results(out, before, results):
-    """Write results.json. It keeps the sections of earlier commands, unless they are of another model:
-    then their file gets another name."""
-    if before and before.get("model") != results["model"]:
-        names = (out / f"results.old{k}.json" for k in itertools.count())
-        old = next(name for name in names if not name.exists())
-        (out / "results.json").replace(old)
-        print(f"\nresults.json was of another model; what it held is in {old.name}")
-        before = {}
-    commands = before.get("commands", {}) | results["commands"]
-    common.write_json(out / "results.json", before | results | {"commands": commands})
 
 
 @common.command("eval.py")

@@ -60,12 +60,10 @@ def drawings_of_people(pairs):
 def error_by_group(predicted, labels, groups):
     """Error rate of each group: {group: {'value', 'n', 'low', 'high'}} with Wilson's interval.
 
-    predicted, labels: (n,) int; groups: n strings. Raises ValueError for another number of groups.
+    predicted, labels: (n,) int; groups: n strings.
     """
     wrong = (torch.as_tensor(predicted) != torch.as_tensor(labels)).tolist()
-    if len(wrong) != len(groups):
-        raise ValueError(f"{len(groups)} groups do not go with {len(wrong)} predictions")
-    errors = Counter(group for group, error in zip(groups, wrong) if error)
+    errors = Counter(group for group, error in zip(groups, wrong, strict=True) if error)
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 
 

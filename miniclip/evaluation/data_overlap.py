@@ -124,7 +124,7 @@ def write(context):
             "of their distance.",
             plots.grid,
             pictures,
-            12,
+            columns=12,
         )
     if pairs.rows:
         report.say(

@@ -63,10 +63,10 @@ class FeatureCache:
             return images @ self.classifier(names, templates)
         return name_scores(self.model, self.tokenizer, images, names, templates)
 
-    def untrained(self, seed=0):
+    def untrained(self):
         """The same architecture with random weights, as another FeatureCache."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(0)
             model = from_config(self.model.config)
         device = next(self.model.parameters()).device
         return FeatureCache(model.to(device).eval(), self.tokenizer)
@@ -119,14 +119,6 @@ def raw_pixels(source, indices, side=24):
     """Pictures as feature vectors, a baseline: ((K, 3 side side) fp32, the K indices kept)."""
     images, kept = pixels(source, indices, side)
     return images.flatten(1), kept
-
-
-def nearest_neighbour(known, labels, queries):
-    """Label of the nearest known row by Euclidean distance, a supervised baseline: (Q,) int64.
-
-    known (K, P) and queries (Q, P) are flat pictures, labels (K,) int64 those of the known ones.
-    """
-    return labels[torch.cdist(queries, known).argmin(1)]
 
 
 def examples(labelled, split):

@@ -187,8 +187,9 @@ def rows(results):
             s = {"n": scores["text_to_image"]["n"]} | scores[task]
             one, _, ten = [interval(*i) for i in s.get("intervals", {}).values()] or [None] * 3
             name = f"{split.removeprefix('heldout_')}: {ROWS[task]}"
-            at = s["R@1"], one, s["R@5"], s["R@10"], ten
-            found.append((name, *at, s.get("median_rank"), s["n"], s["gallery"]))
+            median = f"{s['median_rank']:.1f}" if "median_rank" in s else None
+            at = s["R@1"], one, s["R@5"], s["R@10"], ten, median
+            found.append((name, *at, s["n"], s["gallery"]))
     return found
 
 
@@ -201,16 +202,15 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_ro
     """Draw the nearest pictures to each query, best first, with their cosines.
 
     gallery: a Gallery; columns: how many pictures for each query; answers: for each query the index of
-    its picture, whose cosine is green, or None. Returns the list of Gallery.search for each query.
+    its picture, whose cosine is green, or None.
     """
-    columns = min(columns, len(gallery.kept))
-    found, cells = [gallery.search(query, columns) for query in queries], []
-    for query, results, answer in zip_longest(queries, found, answers):
-        titles = [f"“{printable(query, 200)}”", *[""] * (columns - 1)]
-        for title, (index, cosine) in zip(titles, results):
+    columns, cells = min(columns, len(gallery.kept)), []
+    for query, answer in zip_longest(queries, answers):
+        title = f"“{printable(query, 200)}”"
+        for index, cosine in gallery.search(query, columns):
             cells.append((gallery.pairs.image(index), title, [(f"{cosine:.2f}", index == answer)]))
+            title = ""
     plots.grid(cells, path, columns * queries_per_row)
-    return found
 
 
 def write(context):

@@ -18,7 +18,7 @@ from miniclip.evaluation.context import open_data, open_templates
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.evaluation.unseen_site import zero_shot
-from miniclip.training.checkpoint import FORMAT
+from miniclip.training import checkpoint
 from miniclip.weights.average import interpolate
 from miniclip.zeroshot import classify
 
@@ -28,8 +28,16 @@ DEFAULT = 0.5  # the paper's where nothing is known of the other data
 
 def trained_on(content):
     """What a file says about the pairs that its model was trained on, or None."""
-    run = content.get("options") if content.get("format") == FORMAT else None
+    run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
     return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
+
+
+def is_average(path):
+    """Whether a file is a checkpoint that --save wrote."""
+    try:
+        return "average" in checkpoint.load(path)
+    except UserError:
+        return False
 
 
 def tests_of(pairs, labelled, templates=None):

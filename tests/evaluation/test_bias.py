@@ -34,11 +34,6 @@ def test_the_errors_of_the_groups_add_up_to_all_errors(rows):
     assert sum(s["n"] for s in found.values()) == len(rows)
 
 
-def test_groups_must_be_as_many_as_pictures():
-    with pytest.raises(ValueError, match="3 groups"):
-        error_by_group([0, 1], [0, 1], "abc")
-
-
 def test_the_similarity_to_a_class_is_that_to_the_best_of_its_names():
     similarity = torch.tensor([[0.1, 0.9, 0.3], [0.2, 0.1, 0.5]])
     torch.testing.assert_close(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.datasets import load_digits
 
-from miniclip.evaluation.robustness import baseline, digits, effective_robustness, logit
+from miniclip.evaluation.robustness import baseline, effective_robustness, handwritten, logit
 
 shares = st.floats(0.02, 0.98)
 
@@ -68,7 +68,7 @@ def test_effective_robustness_is_a_difference_of_accuracies():
 
 
 def test_digits_are_scikit_learns_dark_on_white_with_disjoint_splits():
-    theirs, found = load_digits(), digits()
+    theirs, found = load_digits(), handwritten()
     train, test = found.splits["train"], found.splits["test"]
     assert len({*train} | {*test}) == 1200 and len(train) == len(test) == 600
     assert found.splits["all"] == train + test and train[:3] == [360, 1773, 1482]

@@ -325,8 +325,7 @@ def test_a_checkpoint_brings_back_the_sites_that_it_was_trained_on(drawn, monkey
     monkeypatch.setattr(render, "pictures", lambda: drawn)
     monkeypatch.setattr(sets, "versions", dict)
     options = {"data": "icons", "sites": "google", "held_out_sites": "lucide", "pairs": 3}
-    args = SimpleNamespace(data=None)
-    found, trained_on_pairs = open_data(args, {"format": FORMAT, "options": options})
+    found, trained_on_pairs = open_data({"format": FORMAT, "options": options})
     assert trained_on_pairs and found.sites == ("google",) and found.held_out_sites == ("lucide",)
     assert all(found.owned[i][0][0] == "lucide" for i in found.splits["heldout_site"])
     assert len(found.splits["train"]) == 3

@@ -68,7 +68,7 @@ def aligned(columns, rows) -> str:
 
 def _show(text):
     """Print lines. Names of classes and captions may hold characters that a terminal obeys."""
-    print("\n".join(printable(line, len(line)) for line in text.split("\n")))
+    print("\n".join(printable(line, 10 * len(line)) for line in text.split("\n")))
 
 
 def _cell(value):

@@ -77,7 +77,7 @@ def write(context):
         "evenly spaced from the nearest pair to the farthest.",
         plots.grid,
         pictures,
-        12,
+        columns=12,
     )
     right["feature neighbour, all labels"] = neighbour_right(
         site.similarity(context.features.images), site.own, site.right

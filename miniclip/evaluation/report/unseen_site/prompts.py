@@ -109,18 +109,17 @@ def senses(context):
         features.model, features.tokenizer, pairs, range(len(pairs)), pictures=features.images
     )
     queries = [query for word, meanings in SENSES.items() for query in (word, *meanings)]
-    found = {}
-
-    def draw(path):
-        rows = draw_retrieval(gallery, queries, path, NEAREST, queries_per_row=3)
-        found.update(zip(queries, ([index for index, _ in row] for row in rows)))
-
+    found = {query: [i for i, _ in gallery.search(query, NEAREST)] for query in queries}
     report.figure(
         "polysemy.png",
         f"The {NEAREST} pictures nearest to a word with two meanings (left) and to the word in "
         f"context (middle, right), among all {len(pairs):,} pictures, those trained on included. "
         "The word alone finds what the names in the training data mean by it.",
-        draw,
+        draw_retrieval,
+        gallery,
+        queries,
+        columns=NEAREST,
+        queries_per_row=3,
     )
     trained = {name for i in pairs.splits["train"] for name in pairs.names(i)}
     report.table(
