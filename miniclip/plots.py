@@ -103,7 +103,7 @@ def bars(tables, path, line=None, **how) -> None:
     """
     groups = next(iter(tables.values()))
     height = 0.8 / len(tables)
-    with _axes(path, (7.2, 1 + 0.25 * len(groups) * (1 + len(tables)))) as [axis]:
+    with _axes(path, (7.2, 1 + 0.15 * len(groups) * (1 + len(tables)))) as [axis]:
         for k, ((name, table), colour) in enumerate(zip(tables.items(), cycle(COLOURS))):
             y = [g + (k + 0.5) * height - 0.4 for g in range(len(groups))]
             shares = [table[group] for group in groups]
