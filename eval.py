@@ -67,7 +67,7 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
-# of pairs with a site that was never seen (icons)
+# for pairs that hold out a site (icons)
 UNSEEN_SITE = {
     "retrieval": retrieval,
     "zero_shot": unseen_site.zero_shot,  # 3.1: names of the training sites, and names never seen
@@ -78,20 +78,24 @@ UNSEEN_SITE = {
     "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
 }
 TASKS = list(CONTENTS | UNSEEN_SITE)
-ANY_OBJECTIVE = ["zero_shot"]  # what needs no space that pictures and texts share
+ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 
 OPTIONS = {
     "--checkpoint": dict(
-        required=True, type=common.path(str), help="of a run, weights (a file or folder), or icons"
+        required=True,
+        type=common.path(str),
+        help="the checkpoint of a run, weights (a file or a folder), or icons",
     ),
-    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+    "--activation": dict(
+        choices=("gelu", "quickgelu"), help="the activation, for weights that do not record it"
+    ),
     "--task": dict(
         nargs="+",
         type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",
-        help=f"some of {', '.join(TASKS)} (all that fit the pairs)",
+        help=f"sections to write, of {', '.join(TASKS)} (default: all that fit the pairs)",
     ),
     "--data": dict(
         type=common.path(str),
@@ -110,9 +114,13 @@ OPTIONS = {
     "--shift": dict(
         action="append",
         metavar="NAME=FOLDER",
-        help="the same classes in other pictures; may be given again",
+        help="the same classes in other pictures; can be given several times",
     ),
-    "--seeds": dict(type=number(int, low=1, high=1000), default=5, help="of few-shot draws (5)"),
+    "--seeds": dict(
+        type=number(int, low=1, high=1000),
+        default=5,
+        help="how many draws of each number of shots (5)",
+    ),
     "--out": dict(type=common.path(), help="folder for the report"),
     "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
@@ -123,9 +131,12 @@ OPTIONS = {
         help="the weights before fine-tuning; reports averages of the two",
     ),
     "--alpha": dict(
-        type=number(float, low=0, high=1), help="share of the tuned weights, for --save (0.5)"
+        type=number(float, low=0, high=1),
+        help="the share of the tuned weights in what --save writes (0.5)",
     ),
-    "--save": dict(type=common.path(), help="write the average of one alpha instead"),
+    "--save": dict(
+        type=common.path(), help="write the average of one --alpha to this file, and no report"
+    ),
     "--overwrite": dict(
         action="store_true",
         help="let --save and --search replace a file that miniclip did not write",
@@ -147,15 +158,15 @@ FOLDERS_ARE_SEARCHED_BY = (
 def check(args):
     """Refuse options that exclude each other, or that need another option."""
     average, search = args.average_with is not None, args.search is not None
-    modes, alpha = [search, args.quiz, bool(args.task)], args.alpha is not None
+    several = sum((search, args.quiz, args.task is not None)) > 1
+    alpha = args.alpha is not None
     of_average = alpha or args.save is not None
     needless = [*NO_CURVE, *(NO_SAVE if args.save else ())] if average else []
     given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
     command = "--average-with --save" if args.save else "--average-with"
     refuse(
         {
-            "--search, --quiz and --task exclude each other; give one of them": modes.count(True)
-            > 1,
+            "--search, --quiz and --task exclude each other; give one of them": several,
             "--search is empty; give some words": search and not args.search.strip(),
             FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
             "--alpha and --save need --average-with FILE": of_average and not average,

@@ -219,71 +219,57 @@ def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
 
 
 class Flat:
-    """27 emoji of one colour each, well apart; four of them have a second picture that is 10 levels
-    brighter, and four others one that is 15 levels brighter."""
+    """Emoji of one colour each: levels[i] is that of picture i, which is named bases[i]."""
 
-    colours = [(r, g, b) for r in (0, 110, 220) for g in (0, 110, 220) for b in (0, 110, 220)]
-    more = [10] * 4 + [15] * 4
-
-    def __init__(self):
-        self.levels = [np.array(c) for c in self.colours]
-        self.levels += [self.levels[3 * k] + more for k, more in enumerate(self.more)]
+    def __init__(self, levels, bases):
+        self.levels, self.bases = [np.array(level) for level in levels], bases
 
     def __len__(self):
         return len(self.levels)
 
     def base(self, i):
-        return ("woman " if i % 2 else "man ") + f"number {i % 20}"  # some bases have two pictures
+        return self.bases[i]
 
     def image(self, i):
         return Image.new("RGB", (4, 4), tuple(self.levels[i].tolist()))
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_clean_pictures_of_a_trial_are_like_no_known_one(monkeypatch, seed):
-    """Neither by their base emoji nor by their pixels; what is found is counted."""
-    pairs, asked, queries = Flat(), [], []
-
-    def spied(source, indices):
-        asked.append([*indices])
-        return thumbnails(source, indices)
+@pytest.fixture
+def asked(monkeypatch):
+    """The pictures of each call of near_duplicates, which finds the first two of them."""
+    queries = []
 
     def planned(x, known):
-        queries.append(x)
+        queries.append(((255 * x[:, :, 0, 0]).round(), (255 * known[:, :, 0, 0]).round()))
         return torch.tensor([THRESHOLD, THRESHOLD / 2, *[2 * THRESHOLD] * (len(x) - 2)]), None
 
-    monkeypatch.setattr(near_duplicates, "thumbnails", spied)
     monkeypatch.setattr(near_duplicates, "near_duplicates", planned)
-    result = trial(pairs, seed, duplicates=6, clean=5)
-    known, apart, _ = asked
-    assert sorted(known + apart) == [*range(35)] and 8 <= len(apart) <= 9  # 1.6 times as many
-    assert not {i % 20 for i in known} & {i % 20 for i in apart}
-    far = [
-        i
-        for i in apart
-        if min(np.mean((pairs.levels[i] - pairs.levels[j]) ** 2) for j in known) ** 0.5 > 0.05 * 255
+    return queries
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clean_pictures_of_a_trial_are_like_no_known_one(asked, seed):
+    """Of the 27 colours, four have a second picture that is 10 levels brighter, and four others one
+    that is 15 levels brighter; half of the emoji have two pictures."""
+    levels = [110 * np.array(c) for c in np.ndindex(3, 3, 3)]
+    levels += [levels[3 * k] + more for k, more in enumerate([10] * 4 + [15] * 4)]
+    bases = [("woman " if i % 2 else "man ") + f"number {i % 20}" for i in range(35)]
+    result = trial(Flat(levels, bases), seed, duplicates=6, clean=5)
+    (changed, known), (clean, _) = asked
+    assert (len(changed), len(clean)) == (6, 5) and 35 - 9 <= len(known) <= 35 - 8
+    assert torch.cdist(clean, known).min() > 0.05 * 255 * 3**0.5
+    numbers = [
+        {bases[i].split()[-1] for i, level in enumerate(levels) if level.tolist() in some.tolist()}
+        for some in (clean, known)
     ]
-    want = [pairs.levels[i].tolist() for i in far[:5]]
-    assert (255 * queries[1][:, :, 0, 0]).round().tolist() == want
-    assert (len(queries[0]), result["duplicates"], result["clean"]) == (6, 6, 5)
-    assert (result["found"], result["false"]) == (2, 2)
-    assert (result["recall"], result["precision"]) == (2 / 6, 2 / 4)
+    assert not numbers[0] & numbers[1], "no known picture is of a clean one's emoji"
+    assert result == dict(duplicates=6, clean=5, found=2, false=2, recall=2 / 6, precision=2 / 4)
 
 
-def test_a_trial_is_of_40_duplicates_and_100_clean_pictures_the_same_each_time(monkeypatch):
-    """343 emoji of one colour each, no two within .05."""
-    pairs, queries = Flat(), []
-    pairs.levels = [36 * np.array(c) for c in np.ndindex(7, 7, 7)]
-    pairs.base = lambda i: f"number {i}"
-    found = 0.0
-
-    def planned(x, known):
-        queries.append(x[:, :, 0, 0])
-        return torch.full((len(x),), found), None
-
-    monkeypatch.setattr(near_duplicates, "near_duplicates", planned)
-    want = dict(duplicates=40, clean=100, found=40, false=100, recall=1, precision=40 / 140)
-    assert trial(pairs) == trial(pairs, 0) == want
-    assert torch.equal(queries[0], queries[2])
-    found = 1.0
+def test_a_trial_is_of_40_duplicates_and_100_clean_pictures_the_same_each_time(asked, monkeypatch):
+    pairs = Flat([36 * np.array(c) for c in np.ndindex(7, 7, 7)], [f"{i}" for i in range(343)])
+    want = dict(duplicates=40, clean=100, found=2, false=2, recall=2 / 40, precision=2 / 4)
+    assert trial(pairs) == trial(pairs, 0) == want and torch.equal(asked[0][0], asked[2][0])
+    nothing = lambda x, known: (torch.ones(len(x)), None)  # noqa: E731
+    monkeypatch.setattr(near_duplicates, "near_duplicates", nothing)
     assert trial(pairs)["precision"] == 0

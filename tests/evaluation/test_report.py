@@ -267,14 +267,8 @@ def test_retrieval_has_a_row_for_each_split_and_way_and_recall_by_the_size_of_th
     assert recall["names: text to image"] == (0.5, 1, 2, 2)
     assert recall["names: image to text"] == (1, 1, 2, 2)
     assert recall["heldout: text to image"] == (2 / 90, 3 / 90, 90, 90)
-    intervals = scores["heldout"]["text_to_image"]["intervals"]
-    own = [interval(*intervals[k]) for k in ("R@1", "R@10")]
-    assert [rows["heldout: text to image"][k] for k in (1, 4)] == own
-    assert {s: list(c) for s, c in found["by_candidates"].items()} == {
-        "heldout": [2, 5, 10, 20, 50, 90],
-        "heldout_names": [2],
-    }
-    assert found["by_candidates"]["heldout_names"][2] == pytest.approx(0.5)
+    assert list(found["by_candidates"]["heldout"]) == [2, 5, 10, 20, 50, 90]
+    assert found["by_candidates"]["heldout_names"] == {2: pytest.approx(0.5)}
     (shown, queries), _ = report.drawn["retrieval.png"]
     assert shown is galleries["heldout"] and len(queries) == 8
     context.retrieval = {}, {}

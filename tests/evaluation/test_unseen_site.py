@@ -282,14 +282,10 @@ def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeyp
     tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
     results = evaluation.write_sections(context, tasks)
     context.report.write()
-    assert results["zero_shot"]["of the training sites too"]["top-1"]["n"] == 13
-    assert results["shots"]["neighbour in raw pixels"]["by k"]["curve"]["all"]["classes"] == 6
-    assert results["overlap"]["by closeness"]["all"]["mcnemar"]["p_value"] <= 1
     point = results["probe"]["probe on our features"]["fixed"]["curve"]["all"]
-    b, c = point["mcnemar"]["only_first"], point["mcnemar"]["only_second"]
-    n, zero = point["zero_shot"]["n"], point["zero_shot"]["value"]
-    assert b - c == round(n * (zero - point["mean"])), "paired on the same pictures"
-    assert len(results["probe"]) == 7  # six classifiers, and the seconds
+    more = point["mcnemar"]["only_first"] - point["mcnemar"]["only_second"]
+    zero = point["zero_shot"]
+    assert more == round(zero["n"] * (zero["value"] - point["mean"])), "on the same pictures"
     text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
     assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
     assert all(f"({name})" in text for name in figures)

@@ -11,7 +11,7 @@ from miniclip.common import UserError
 from miniclip.data.icons.dataset import Icons
 from miniclip.evaluation.confidence import mcnemar, share
 from miniclip.evaluation.data_overlap import all_minus_clean
-from miniclip.evaluation.report.unseen_site import farther, overlap, probes, shots, zero_shot
+from miniclip.evaluation.report.unseen_site import farther, overlap, shots, zero_shot
 from miniclip.evaluation.unseen_site import UnseenSite, ink, sentence
 from tests.evaluation.fakes import Features, Plane
 
@@ -122,14 +122,6 @@ def test_overlap_by_closeness_and_a_line_for_each_answer(context, tmp_path, monk
         ]
 
 
-def test_without_a_copy_the_overlap_has_no_interval(context):
-    planned(context.unseen, [0.1] * 5, [0] * 5, [0] * 5, [0] * 5)
-    found = overlap.write(context)
-    assert list(found["by closeness"]) == ["all", "clean", "below 0.80"]
-    assert found["zero-shot"]["interval"] is None
-    assert len(context.report.drawn["nearest.png"][0][0]) == 2 * 5
-
-
 def points(columns, rows, hits, ours, ks=(1, "all")):
     return [(k, columns, rows, torch.tensor(hits).bool(), torch.tensor(ours).bool()) for k in ks]
 
@@ -162,24 +154,6 @@ def test_curves_have_numbers_for_each_number_of_labels(context, monkeypatch):
     assert list(context.report.drawn["all_shots.png"][0][0]) == ["some", "other"]
     one = numbers | {"seeds": [0.75]}
     assert shots.point_cells("all", one)[:3] == ("all", 0.5, None), "one seed has no range"
-
-
-def test_sections_of_shots_and_probes_ask_each_kind_of_features(context, monkeypatch):
-    asked = []
-
-    def write_curves(context, learners, figure):
-        asked.append(list(learners))
-        full = {"mean": 0.7, "zero_shot": share(3, 5), "classes": 3}
-        return {"probe on our features": {"by k": {"curve": {"all": full}}}}
-
-    monkeypatch.setattr(shots, "write_curves", write_curves)
-    monkeypatch.setattr(probes, "write_curves", write_curves)
-    shots.write(context)
-    probes.write(context)
-    kinds = ("our features", "raw pixels", "random weights")
-    assert asked[0] == [f"neighbour in {kind}" for kind in kinds[:2]]
-    assert asked[1] == [f"{what} {kind}" for what in ("probe on", "neighbour in") for kind in kinds]
-    assert context.report.drawn["gap.png"][0] == ({"3 classes, 5 pictures": (0.7, 0.6)},)
 
 
 class Emoji(Plane):
