@@ -1,13 +1,13 @@
 """Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
 An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
-Wilson's is usually the shorter one: on average over true accuracies it covers the truth about as
-often as it states, for some of them less. The report gives it with accuracies. Clopper and
-Pearson's is exact: it covers every truth at least as often as it states, so it is usually wider.
-The paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the
-second from a binomial tail and a bisection, because scipy is no dependency. Two classifiers on the
-same pictures are compared by McNemar's exact test (McNemar 1947), from the pictures that exactly
-one of them has right.
+Wilson's interval is usually the shorter one. Its real coverage is close to the stated one on average,
+and lower for some accuracies. The report gives it with accuracies. The interval of Clopper and Pearson
+is exact: it covers every true accuracy at least as often as it states, so it is usually wider. The
+paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the second from
+a binomial tail and a bisection, because scipy is not a dependency. Two classifiers on the same pictures
+are compared by McNemar's exact test (McNemar 1947). It only looks at the pictures on which exactly one
+of the two is right.
 Left out: intervals for the difference of two classifiers on the same pictures.
 Lesson: lessons/14_zeroshot.md.
 Lesson: lessons/17_overlap.md.
@@ -56,8 +56,9 @@ def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
-    first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
-    nothing of the difference; of the others, half are expected on each side if neither is better.
+    first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
+    say nothing about the difference. Of the other pictures half are expected on each side if neither
+    classifier is better.
     Raises ValueError for two different lengths.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
@@ -80,8 +81,8 @@ def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
-    low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
-    which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
+    At the share `low`, `right` or more has probability (1 - confidence) / 2; at the share `high`,
+    `right` or fewer has this probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     alpha = (1 - confidence) / 2
@@ -105,8 +106,8 @@ def share(right, n, confidence=0.95):
 
 
 def resamples(seeds, pictures, draws):
-    """The samples of a bootstrap over seeds and over pictures: yields (indices of seeds, (seeds,),
-    and of pictures, (pictures,)), both drawn with replacement, the same ones each time."""
+    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
+    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
     rng = np.random.default_rng(0)
     for _ in range(draws):
         yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)

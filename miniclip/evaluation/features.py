@@ -1,10 +1,10 @@
 """Features that are computed once in a report, and the baselines that need no training.
 
 All parts of the report ask about the same few thousand pictures and the same class names, so a
-FeatureCache encodes each of them once. Between calls of a command kept_images keeps the features of
-pictures that packages bring, by the weights of the model. The baselines are the same model with random
-weights and raw pixels, which say how much of a score comes from training.
-Left out: a cache on the disk of the features of other pictures; they may change under one name.
+FeatureCache encodes each of them once. From one command to the next, kept_images keeps the features of
+pictures that come from packages. The baselines are the same model with random weights, and raw pixels:
+they say how much of a score comes from training.
+Left out: keeping the features of other pictures on the disk, because a file may change and keep its name.
 """
 
 import functools
@@ -84,10 +84,10 @@ def model_digest(model):
 
 
 def kept_images(model, pairs, indices):
-    """encode_images for pairs, from a file of the cache where it can be: (features, indices kept).
+    """encode_images for pairs, from a file of the cache where possible: (features, indices kept).
 
-    The file is used for pairs whose pictures are those of packages (all can be read), by the
-    packages' versions and Pillow's, the numbers of the pictures and the weights of the model.
+    Only pictures of packages are kept, because all of these can be read. The file is known by the
+    versions of the packages and of Pillow, the indices of the pictures, and the model's weights.
     """
     if not pairs.packages:
         return encode_images(model, pairs, indices)

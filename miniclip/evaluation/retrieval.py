@@ -2,9 +2,9 @@
 appendix; the protocol is the one of Flickr30k and COCO.)
 
 Both sides are embedded once. The similarity of every query with everything in the gallery is
-computed for a block of queries at a time, and the rank of the right answer is all that is kept: R@k
-is the share of queries whose answer is among the first k. No more than BLOCK similarities are held,
-or one query's where the gallery is larger than that.
+computed for a block of queries at a time, and only the rank of the right answer is kept: R@k is the
+share of queries whose answer is among the first k. At most BLOCK similarities are held at a time, or
+those of one query where the gallery is larger.
 Left out: re-ranking, and any text or picture ensembling.
 """
 
@@ -88,8 +88,8 @@ class Gallery:
     """The pictures and captions to search among, encoded once.
 
     indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. pictures: a function (pairs, indices) to encode with, such as FeatureCache.images;
-    None is encode_images.
+    captions. pictures: a function (pairs, indices) that encodes, such as FeatureCache.images; None
+    means encode_images.
     Fields: `pictures` (K, E) and `kept` (K indices); `texts` (T, E), `captions` (T strings) and
     `owner` (T positions in `kept`).
     """

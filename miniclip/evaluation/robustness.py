@@ -2,9 +2,9 @@
 
 Accuracy drops on pictures from another source, and models that are better on their own test set
 ("at home") are better there too. With both accuracies on logit axes the models lie close to a line
-(figure 13), so the size of the drop alone says little. Effective robustness is the accuracy by
-which a model lies above the line through other models. Handwritten digits are here as well:
-pictures far from the training data (section 6).
+(figure 13), so the size of the drop alone says little. Effective robustness is how far a model lies
+above the line through other models, in accuracy. Handwritten digits are here as well, because they are
+far from the training data (section 6).
 Left out: the class remapping that ImageNet's variants need.
 Lesson: lessons/16_shift.md.
 """
@@ -86,7 +86,7 @@ def draw_robustness(names, home, effective, path):
 
 
 def write(context):
-    """The same classes in other pictures, then digits: EvalContext -> results."""
+    """The section: the same classes in other pictures, then handwritten digits."""
     report = context.report
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
     for sentence in context.missing_shifts:
@@ -100,7 +100,7 @@ def write(context):
 
 
 def shifts(context):
-    """Zero-shot and probes at home and under the shifts: EvalContext -> results."""
+    """Zero-shot and probes, at home and under the shifts."""
     report, zero_shot = context.report, context.zero_shot
     report.table(
         ("zero-shot", "accuracy", "95 %", "n"),
@@ -157,7 +157,7 @@ def shifts(context):
 
 
 def digits(context):
-    """Handwritten digits, which are far from the training pictures: EvalContext -> results."""
+    """Zero-shot and probes on handwritten digits, which are far from the training pictures."""
     report, features = context.report, context.features
     try:
         found = handwritten()
