@@ -109,7 +109,8 @@ def test_overlap_counts_near_duplicates_of_each_test(report, overlapping):
     assert way == all_minus_clean([1, 1, 0, 0, 1], [1, 1, 0, 1, 0])
     (drawn,), _ = report.drawn["overlap.png"]
     assert drawn["zero-shot"] == [(0.5, ours["all_minus_clean"], *ours["interval"])]
-    (pictures,), _ = report.drawn["duplicates.png"]
+    (pictures,), options = report.drawn["duplicates.png"]
+    assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
     assert [title for _, title, _ in pictures[::2]] == [
         "caption 3\ncaption 6\n0.020",
         "test\ncaption 7\n0.050",

@@ -33,11 +33,6 @@ def test_it_grows_one_for_one_with_the_shifted_accuracy(accuracy, shifted, more)
     assert b - a == pytest.approx(more, abs=1e-9)
 
 
-def test_no_drop_is_robust_where_the_baseline_drops():
-    line = baseline([0.3, 0.6, 0.9], [0.1, 0.3, 0.6])
-    assert effective_robustness(0.6, 0.6, line) > 0.25
-
-
 def test_two_models_of_nearly_equal_accuracy_have_a_line():
     slope, intercept = baseline([0.5, 0.51], [0.4, 0.42])
     assert slope == pytest.approx((logit(0.42) - logit(0.4)) / logit(0.51))

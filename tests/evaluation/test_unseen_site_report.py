@@ -108,7 +108,8 @@ def test_overlap_by_closeness_and_a_line_for_each_answer(context, tmp_path, monk
         assert own["zero-shot"] == share(sum(a), len(a)) and own["mcnemar"] == mcnemar(a, b)
         assert own["pixel neighbour, all labels"] == share(sum(b), len(b))
     assert found["zero-shot"] == all_minus_clean(right, [1, 1, 0, 0, 0])
-    (pictures,), _ = context.report.drawn["nearest.png"]
+    (pictures,), options = context.report.drawn["nearest.png"]
+    assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
     titles = [title for _, title, _ in pictures[::2]]  # the first and the third of five
     assert titles == ["anchor\nanchor\n0.970", "bell\nbell\n0.930"]
     assert pictures[1][0].tobytes() == context.pairs.image(1).tobytes()
