@@ -13,6 +13,7 @@ from miniclip.common import save_figure
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
 MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
+DASHES = ("--", ":", "-.")
 FEW = 60  # points of a curve that are marked one by one
 TEXT = 0.14  # inches of a line of text beside a picture
 
@@ -65,10 +66,12 @@ def lines(panels, path, rows=1, dashed=()) -> None:
     columns = -(-len(panels) // rows)
     with _axes(path, (2.8 + 3.6 * columns, 1.4 + 2.8 * rows), rows, columns) as axes:
         for axis, (curves, how) in zip(axes, panels):
-            colours = cycle(COLOURS)
+            colours, dashes = cycle(COLOURS), cycle(DASHES)
             for name, (x, y, *ends) in curves.items():
-                colour = BLACK if name in dashed else next(colours)
-                style = "--" if name in dashed else "o-" if len(x) < FEW else "-"
+                if name in dashed:
+                    colour, style = BLACK, next(dashes)
+                else:
+                    colour, style = next(colours), "o-" if len(x) < FEW else "-"
                 axis.plot(x, y, style, color=colour, label=_plain(name), ms=4, linewidth=1.2)
                 if ends:
                     axis.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
@@ -83,8 +86,8 @@ def points(families, path, dashed=None, **how) -> None:
     with _ is not in the legend.
     """
     with _axes(path, (6.4, 4.6)) as [axis]:
-        for name, (x, y) in (dashed or {}).items():
-            axis.plot(x, y, "--", color=BLACK, label=_plain(name), linewidth=1)
+        for (name, (x, y)), dash in zip((dashed or {}).items(), cycle(DASHES)):
+            axis.plot(x, y, dash, color=BLACK, label=_plain(name), linewidth=1)
         for (name, family), colour, marker in zip(
             families.items(), cycle(COLOURS), cycle("osvD^P")
         ):
