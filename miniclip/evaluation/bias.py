@@ -29,7 +29,7 @@ WORDINGS = {
 GENDERS = re.compile(r"\b(woman|man)\b")
 
 
-def gender(names):
+def gender(names: list[str]) -> str:
     """The gender that the names of one picture state: 'woman', 'man' or 'not stated'; 'both names'
     for a picture whose names differ in it."""
     stated = [set(GENDERS.findall(name)) or {"not stated"} for name in names]
@@ -57,7 +57,7 @@ def drawings_of_people(pairs):
     return list(bases), names, labels, [gender(pairs.captions(i)) for i in bases], tones
 
 
-def error_by_group(predicted, labels, groups):
+def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
     """Error rate of each group: {group: {'value', 'n', 'low', 'high'}} with Wilson's interval.
 
     predicted, labels: (n,) int; groups: n strings.
@@ -67,7 +67,7 @@ def error_by_group(predicted, labels, groups):
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 
 
-def merged(similarity, members):
+def merged(similarity: torch.Tensor, members) -> torch.Tensor:
     """Similarities to several names a class -> those to the best name of each class.
 
     similarity: (n, names); members: (names,) int, the class of each name -> (n, classes).
@@ -77,7 +77,7 @@ def merged(similarity, members):
     return torch.stack(columns, 1)
 
 
-def write(context):
+def write(context) -> dict:
     """The section: errors by group for several wordings of the class names."""
     report, pairs = context.report, context.pairs
     report.section("Class design and errors by group", "section 7.1, tables 6 and 7")

@@ -28,7 +28,7 @@ def _check(right, n):
         raise ValueError(f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1")
 
 
-def wilson(right, n, confidence=0.95):
+def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
@@ -42,7 +42,7 @@ def wilson(right, n, confidence=0.95):
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
-def binomial_tail(right, n, p):
+def binomial_tail(right: int, n: int, p: float) -> float:
     """P(X >= right) for X binomial (n, p): the p-value of the one-sided test."""
     if not (0 < right <= n and 0 < p < 1):  # certain or impossible
         return float(right <= 0 or (p >= 1 and right <= n))
@@ -99,7 +99,7 @@ def clopper_pearson(right, n, confidence=0.95):
     return low, high
 
 
-def share(right, n, confidence=0.95):
+def share(right: int, n: int, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
     low, high = wilson(int(right), int(n), confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
@@ -113,7 +113,7 @@ def resamples(seeds, pictures, draws):
         yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
 
 
-def accuracy(predicted, labels):
+def accuracy(predicted, labels) -> dict:
     """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
     mean over the classes that occur, and Wilson's 95 % interval of the first.
 
@@ -132,7 +132,7 @@ def accuracy(predicted, labels):
     }
 
 
-def scores(similarity, labels, k=5):
+def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     """`accuracy` of each row's best class, and 'top5', the share whose class is among the k best.
 
     similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
@@ -144,16 +144,16 @@ def scores(similarity, labels, k=5):
     return accuracy(similarity.argmax(1), labels) | {f"top{k}": (others < k).double().mean().item()}
 
 
-def interval(low, high):
+def interval(low: float, high: float) -> str:
     """An interval as tables show it: '[0.35, 0.54]'."""
     return f"[{low:.2f}, {high:.2f}]"
 
 
-def share_cells(s):
+def share_cells(s: dict) -> tuple:
     """A share as two cells of a table: its value and its interval."""
     return s["value"], interval(s["low"], s["high"])
 
 
-def paired_cells(test):
+def paired_cells(test: dict) -> tuple:
     """What mcnemar found as two cells: how many pictures only one of the two has right, and p."""
     return f"{test['only_first']} / {test['only_second']}", f"{test['p_value']:.1e}"

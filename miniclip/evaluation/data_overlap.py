@@ -17,7 +17,7 @@ COLUMNS = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95
 SHOWN = 24  # near-duplicates in duplicates.png, at most
 
 
-def all_minus_clean(right, overlapping, confidence=0.95):
+def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     """A row of section 5's table, from two (n,) bools: which answers are right, which pictures
     overlap.
 
@@ -59,7 +59,7 @@ def all_minus_clean(right, overlapping, confidence=0.95):
     return row
 
 
-def write(context):
+def write(context) -> dict:
     """The section: near-duplicates among the test pictures, and what they add to the scores."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")

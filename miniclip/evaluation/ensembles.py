@@ -19,7 +19,7 @@ GENERIC = "a photo of a {}."  # the paper's template for pictures of anything
 TONES = [f"{t} skin tone" for t in ("light", "medium-light", "medium", "medium-dark", "dark")]
 
 
-def write(context):
+def write(context) -> dict:
     """The section: accuracy from the bare class name to the ensemble (figure 4)."""
     report, home, templates = context.report, context.labelled, context.templates
     report.section(

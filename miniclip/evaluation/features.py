@@ -72,7 +72,7 @@ class FeatureCache:
         return FeatureCache(model.to(device).eval(), self.tokenizer)
 
 
-def model_digest(model):
+def model_digest(model) -> str:
     """Which model this is, whatever file it was read from: the SHA-256, in hex, of its weights and
     of what its config says about their use."""
     used = {k: v for k, v in model.config.items() if k not in ("name", "checkpointing")}
@@ -83,7 +83,7 @@ def model_digest(model):
     return digest.hexdigest()
 
 
-def kept_images(model, pairs, indices):
+def kept_images(model, pairs, indices) -> tuple[torch.Tensor, list[int]]:
     """encode_images for pairs, from a file of the cache where possible: (features, indices kept).
 
     Only pictures of packages are kept, because all of these can be read. The file is known by the
@@ -105,7 +105,7 @@ def kept_images(model, pairs, indices):
     return features.view(len(indices), -1), list(indices)
 
 
-def pixels(source, indices, side):
+def pixels(source, indices, side: int) -> tuple[torch.Tensor, list[int]]:
     """Pictures resized to side x side: ((K, side, side, 3) fp32 in 0..1, the K indices kept)."""
     small = [
         (i, np.asarray(picture.convert("RGB").resize((side, side))))  # bicubic
@@ -115,7 +115,7 @@ def pixels(source, indices, side):
     return torch.from_numpy(rows).float() / 255, [i for i, _ in small]
 
 
-def raw_pixels(source, indices, side=24):
+def raw_pixels(source, indices, side: int = 24) -> tuple[torch.Tensor, list[int]]:
     """Pictures as feature vectors, a baseline: ((K, 3 side side) fp32, the K indices kept)."""
     images, kept = pixels(source, indices, side)
     return images.flatten(1), kept

@@ -79,7 +79,7 @@ def _answer(ask, say, question, classes):
     return -1
 
 
-def write(context):
+def write(context) -> dict:
     """The section: the paper's table 2, and this model's accuracy beside it."""
     report, results, line = context.report, {"paper": TABLE_2}, None
     report.section("Comparison with people", "section 4, table 2")

@@ -47,7 +47,7 @@ def fit(features, labels, strength, iterations=1000):
         return probe.fit(np.asarray(features), labels)
 
 
-def search_strength(score):
+def search_strength(score) -> float:
     """The paper's search for the penalty: the strength with the highest score(strength).
 
     It begins with seven strengths, two decades apart, and goes on with the neighbours of the best
@@ -97,7 +97,7 @@ def few_shot(labels, pool, k, seed):
     return sorted(chosen)
 
 
-def validation_split(labels, seed=0, one_in=5):
+def validation_split(labels, seed: int = 0, one_in: int = 5) -> tuple[list[int], list[int]]:
     """Split 0..n-1 in two, class by class: (positions to learn from, positions to validate on).
 
     One in `one_in` of each class, at least one, goes to the second; none of a class of one picture.
@@ -173,7 +173,7 @@ def draw_shots(curves, zero_shot, path, classes=()):
     plots.lines([(drawn, how)], path, dashed=["zero-shot, no label"])
 
 
-def write(context):
+def write(context) -> dict:
     """The section: probes against zero-shot, by the number of labelled pictures."""
     report, names = context.report, context.labelled.class_names
     classes, shots = context.classes_and_shots

@@ -44,13 +44,15 @@ def base_emoji(name: str) -> str:
     return GENDERED.sub("", name).strip(" :,") or name
 
 
-def thumbnails(source, indices):
+def thumbnails(source, indices) -> tuple[torch.Tensor, list[int]]:
     """source.image(i), i in indices: ((K, 3, 64, 64) fp32 in 0..1, the K indices kept)."""
     images, kept = pixels(source, indices, SIDE)
     return images.permute(0, 3, 1, 2), kept
 
 
-def near_duplicates(queries, known):
+def near_duplicates(
+    queries: torch.Tensor, known: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
 
     queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less
@@ -197,7 +199,7 @@ def recoloured(picture, rng):
 CHANGES = (resized, cropped, recompressed, recoloured)
 
 
-def trial(pairs, seed=0, duplicates=40, clean=100):
+def trial(pairs, seed: int = 0, duplicates: int = 40, clean: int = 100) -> dict:
     """Recall and precision of the detector on changed copies of known pictures and on clean pictures.
 
     A clean picture has another base emoji than every known picture, and differs from it by an RMSE

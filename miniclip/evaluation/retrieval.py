@@ -24,7 +24,9 @@ BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
 SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # of the galleries of the curve
 
 
-def ranks(queries, gallery, wanted, owner):
+def ranks(
+    queries: torch.Tensor, gallery: torch.Tensor, wanted: torch.Tensor, owner: torch.Tensor
+) -> torch.Tensor:
     """Rank, from 1, of the best right answer to each query: (Q,) fp32.
 
     queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
@@ -47,7 +49,7 @@ def ranks(queries, gallery, wanted, owner):
     return result
 
 
-def recalls(rank, gallery_size):
+def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
     of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
@@ -61,7 +63,7 @@ def recalls(rank, gallery_size):
     }
 
 
-def recall_by_size(rank, gallery_size, sizes):
+def recall_by_size(rank, gallery_size: int, sizes: list[int]) -> dict[int, float]:
     """{size: R@1} to expect when the gallery holds the answer and size - 1 of the others, drawn at
     random. rank: (Q,), the ranks among all gallery_size."""
     better = torch.as_tensor(rank, dtype=torch.float64) - 1
@@ -78,7 +80,7 @@ def recall_by_size(rank, gallery_size, sizes):
     return dict(zip(sizes, share.tolist()))
 
 
-def chance(gallery_size):
+def chance(gallery_size: int) -> dict:
     """The recalls and median rank to expect from a gallery in random order."""
     scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
     return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
@@ -142,7 +144,7 @@ class Gallery:
         return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
 
 
-def evaluate_heldout(model, tokenizer, pairs, pictures=None):
+def evaluate_heldout(model, tokenizer, pairs, pictures=None) -> tuple[dict, dict]:
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
@@ -179,7 +181,7 @@ ROWS = {
 COLUMNS = ("", "R@1", "95 %", "R@5", "R@10", "95 %", "median", "n", "gallery")
 
 
-def rows(results):
+def rows(results: dict) -> list[tuple]:
     """What evaluate_heldout found as rows of a table with COLUMNS."""
     found = []
     for split, scores in results.items():
@@ -193,7 +195,7 @@ def rows(results):
     return found
 
 
-def table(results):
+def table(results: dict) -> str:
     """What evaluate_heldout found, as text for a terminal."""
     return aligned(COLUMNS, rows(results))
 
@@ -213,7 +215,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_ro
     plots.grid(cells, path, columns * queries_per_row)
 
 
-def write(context):
+def write(context) -> dict:
     """The section: captions as queries among pictures, and pictures among captions."""
     pairs, report = context.pairs, context.report
     report.section(

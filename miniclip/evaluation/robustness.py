@@ -30,7 +30,7 @@ def logit(accuracy, floor=0.005):
     return np.log(a / (1 - a))
 
 
-def baseline(accuracy, shifted):
+def baseline(accuracy, shifted) -> tuple[float, float]:
     """The line through the models that set the standard, in logits: (slope, intercept).
 
     accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError for m < 2,
@@ -53,7 +53,7 @@ def effective_robustness(accuracy, shifted, line):
     return np.asarray(shifted, float) - expected
 
 
-def handwritten(n=600):
+def handwritten(n: int = 600) -> Labelled:
     """scikit-learn's handwritten digits, n to learn from and n to test on: Labelled, dark on white,
     64 x 64. Raises UserError when scikit-learn is missing."""
     try:
@@ -85,7 +85,7 @@ def draw_robustness(names, home, effective, path):
     plots.lines([(curves, dict(ylabel="fraction of 1"))], path, dashed=["_none"])
 
 
-def write(context):
+def write(context) -> dict:
     """The section: the same classes in other pictures, then handwritten digits."""
     report = context.report
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
