@@ -73,7 +73,7 @@ def draw_shift(families, line, path, xlabel="accuracy at home", ylabel="mean acc
     """Figure 13: families {name: [(accuracy at home, accuracy under the shift)]}; line: the baseline,
     (slope, intercept) in logits."""
     x = np.linspace(0.02, 0.98, 200)
-    fitted = 1 / (1 + np.exp(-(line[0] * logit(x) + line[1])))
+    fitted = -effective_robustness(x, 0 * x, line)  # a model without it lies on this curve
     dashed = {"baseline, fitted in logits": (x, fitted), "no loss by the shift": (x, x)}
     plots.points(families, path, dashed, xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel=ylabel)
 
