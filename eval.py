@@ -16,8 +16,6 @@ the tables. results.json keeps the sections of earlier commands about the same w
 which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
-import itertools
-import json
 import os
 import signal
 import sys
@@ -31,19 +29,20 @@ if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common
 
 import torch
 
-from miniclip.common import (
-    Parser,
-    UserError,
-    check_output,
-    command,
-    machine,
-    number,
-    path,
-    pick_device,
-    write_json,
-)
-from miniclip.data import SOURCE_FLAGS, report_skipped
+from miniclip import common, plots
+from miniclip.common import UserError, check_output, number, refuse
+from miniclip.data import SOURCE_FLAGS, SOURCE_OPTIONS, report_skipped
 from miniclip.data.dataset import printable
+from miniclip.evaluation import (
+    bias,
+    data_overlap,
+    ensembles,
+    human_comparison,
+    linear_probe,
+    retrieval,
+    robustness,
+    weight_average,
+)
 from miniclip.evaluation.context import (
     EvalContext,
     open_classes,
@@ -52,36 +51,23 @@ from miniclip.evaluation.context import (
     open_templates,
 )
 from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
-from miniclip.evaluation.human_comparison import run_quiz
-from miniclip.evaluation.report import (
-    bias,
-    data_overlap,
-    human_comparison,
-    plots,
-    probes,
-    retrieval,
-    robustness,
-    unseen_site,
-    weight_average,
-    zero_shot,
-)
+from miniclip.evaluation.report import unseen_site
+from miniclip.evaluation.report.results import earlier_results, write_results
 from miniclip.evaluation.report.writer import Report
-from miniclip.evaluation.retrieval import Gallery
 from miniclip.objectives import shared_space
-from miniclip.training import checkpoint
 from miniclip.weights import average, convert, files
 
 # the table of contents: task -> section of the report
 CONTENTS = {
     "retrieval": retrieval,  #     appendix: text and image retrieval
-    "zero_shot": zero_shot,  #     3.1: names alone, templates, ensembles; figure 4
-    "probe": probes,  #            3.1.5, 3.2: few shots and linear probes; figures 6, 7, 8
+    "zero_shot": ensembles,  #     3.1: names alone, templates, ensembles; figure 4
+    "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7, 8
     "shift": robustness,  #        3.3: other drawings, digits; figures 13, 14, 15
     "humans": human_comparison,  # 4: comparison with people; table 2
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
-# of pairs with a site that was never seen (icons)
+# for pairs that hold out a site (icons)
 UNSEEN_SITE = {
     "retrieval": retrieval,
     "zero_shot": unseen_site.zero_shot,  # 3.1: names of the training sites, and names never seen
@@ -92,53 +78,65 @@ UNSEEN_SITE = {
     "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
 }
 TASKS = list(CONTENTS | UNSEEN_SITE)
-ANY_OBJECTIVE = ["zero_shot"]  # what needs no space that pictures and texts share
+ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
-
 
 OPTIONS = {
     "--checkpoint": dict(
-        required=True, type=path(str), help="of a run, weights (a file or folder), or icons"
+        required=True,
+        type=common.path(str),
+        help="the checkpoint of a run, weights (a file or a folder), or icons",
     ),
-    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+    "--activation": dict(
+        choices=("gelu", "quickgelu"), help="the activation, for weights that do not record it"
+    ),
     "--task": dict(
         nargs="+",
         type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",
-        help=f"some of {', '.join(TASKS)} (all that fit the pairs)",
+        help=f"sections to write, of {', '.join(TASKS)} (default: all that fit the pairs)",
     ),
     "--data": dict(
-        type=path(str),
+        type=common.path(str),
         help="pairs.csv, a folder, shards or icons (default: what it was trained on)",
     ),
     **SOURCE_FLAGS,
     "--images": dict(
-        type=path(str), help="labelled pictures: folder/class/*, csv (filepath,label), tar"
+        type=common.path(str), help="labelled pictures: folder/class/*, csv (filepath,label), tar"
     ),
     "--classes": dict(
-        type=path(str), help="text file, a name a line in the labels' order; or imagenet"
+        type=common.path(str), help="text file, one name per line in the labels' order; or imagenet"
     ),
-    "--templates": dict(type=path(str), help="text file, a template with {} a line; or imagenet"),
+    "--templates": dict(
+        type=common.path(str), help="text file, one template with {} per line; or imagenet"
+    ),
     "--shift": dict(
         action="append",
         metavar="NAME=FOLDER",
-        help="the same classes in other pictures; may be given again",
+        help="the same classes in other pictures; can be given several times",
     ),
-    "--seeds": dict(type=number(int, low=1, high=1000), default=5, help="of few-shot draws (5)"),
-    "--out": dict(type=path(), help="folder for the report"),
+    "--seeds": dict(
+        type=number(int, low=1, high=1000),
+        default=5,
+        help="how many draws of each number of shots (5)",
+    ),
+    "--out": dict(type=common.path(), help="folder for the report"),
     "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
     "--average-with": dict(
-        type=path(str),
+        type=common.path(str),
         metavar="FILE",
         help="the weights before fine-tuning; reports averages of the two",
     ),
     "--alpha": dict(
-        type=number(float, low=0, high=1), help="share of the tuned weights, for --save (0.5)"
+        type=number(float, low=0, high=1),
+        help="the share of the tuned weights in what --save writes (0.5)",
     ),
-    "--save": dict(type=path(), help="write the average of one alpha instead"),
+    "--save": dict(
+        type=common.path(), help="write the average of one --alpha to this file, and no report"
+    ),
     "--overwrite": dict(
         action="store_true",
         help="let --save and --search replace a file that miniclip did not write",
@@ -148,31 +146,76 @@ OPTIONS = {
 }
 
 
-# what --average-with has no use for; the last ones if it is to --save
+# what --average-with does not need, and what it does not need with --save
 NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
+FOLDERS_ARE_SEARCHED_BY = (
+    "--search looks among pairs (--data); for a folder of pictures there is python -m miniclip.search "
+    "index DIR --checkpoint FILE, and then find TEXT DIR"
+)
+
+
+def check(args):
+    """Refuse options that exclude each other, or that need another option."""
+    average, search = args.average_with is not None, args.search is not None
+    several = sum((search, args.quiz, args.task is not None)) > 1
+    alpha = args.alpha is not None
+    of_average = alpha or args.save is not None
+    needless = [*NO_CURVE, *(NO_SAVE if args.save else ())] if average else []
+    given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
+    command = "--average-with --save" if args.save else "--average-with"
+    refuse(
+        {
+            "--search, --quiz and --task exclude each other; give one of them": several,
+            "--search is empty; give some words": search and not args.search.strip(),
+            FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
+            "--alpha and --save need --average-with FILE": of_average and not average,
+            "--alpha needs --save; --average-with alone tries eleven": alpha and not args.save,
+            "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
+        }
+        | {
+            f"{command} does not need {flag}; leave it out": value
+            not in (None, False, OPTIONS[flag].get("default"))
+            for flag, value in given.items()
+        }
+    )
+    if args.save:
+        check_output(args.save, weight_average.is_average, args.overwrite)
+        read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
+        if os.path.realpath(args.save) in read:
+            raise UserError(f"--save {args.save} would replace what is read; choose another name")
+
+
+def check_objective(args, model):
+    """Refuse what needs a space that pictures and texts share, for a model without one."""
+    asked = [f"--task {task}" for task in args.task or () if task not in ANY_OBJECTIVE]
+    asked += ["--search"] * (args.search is not None) + ["--average-with"] * bool(args.average_with)
+    if asked:
+        raise UserError(
+            f"{asked[0]} needs a space that pictures and texts share, and --objective "
+            f"{model.objective} has none; --task zero_shot and --quiz work"
+        )
 
 
 def search(gallery, text, k, path):
     """--search: print the k pictures nearest to a text, and draw them."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    [found] = plots.draw_retrieval(gallery, [text], path, columns=min(k, len(gallery.kept)))
-    for rank, (index, cosine) in enumerate(found, 1):
+    retrieval.draw_retrieval(gallery, [text], path, columns=k)
+    for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
     print(f"drawn in {path}")
 
 
 def write_sections(context, tasks=None):
-    """Write the sections in the order of their table of contents; returns their results.
+    """Write the sections in the order of their table of contents. Returns their results.
 
-    tasks: their names, or None for all but the long one. Raises UserError for one that the pairs
+    tasks: their names, or None for all but the long one. Raises UserError for a task that the pairs
     have no section for.
     """
     unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
     contents = UNSEEN_SITE if unseen else CONTENTS
+    fitting = ", ".join(contents)
     for task in tasks or ():
         if task not in contents:
-            fitting = ", ".join(contents)
             raise UserError(f"--task {task} is not for {context.pairs.name}; there are {fitting}")
     tasks = tasks or [task for task in contents if not (unseen and task == "probe")]
     for task in [task for task in contents if task in tasks]:
@@ -191,144 +234,74 @@ def write_sections(context, tasks=None):
     return results
 
 
-def check_average(args):
-    """Raise UserError for options that --average-with, --alpha and --save exclude or need."""
-    if not args.average_with:
-        for flag, value in (("--alpha", args.alpha), ("--save", args.save)):
-            if value is not None:
-                raise UserError(f"{flag} is of an average of weights; add --average-with FILE")
-        return
-    if args.save:
-        check_output(args.save, is_average, args.overwrite)
-        read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
-        if os.path.realpath(args.save) in read:
-            raise UserError(f"--save {args.save} would replace what is read; choose another name")
-    for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
-        value = getattr(args, flag.lstrip("-").replace("-", "_"))
-        if value not in (None, False, OPTIONS[flag].get("default")):
-            raise UserError(f"--average-with {'--save ' if args.save else ''}takes no {flag}")
-    if args.alpha is not None and not args.save:
-        raise UserError(
-            "--alpha is of the model that --save writes; --average-with alone tries eleven"
-        )
-
-
-def is_average(path):
-    """Whether a file is a checkpoint that --save wrote."""
-    try:
-        return "average" in checkpoint.load(path)
-    except UserError:
-        return False
-
-
-def earlier_results(out, key):
-    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts
-    where the report cannot be written, or would replace files that lack `key`, so are not its own."""
-    there = [path for path in (out / "results.json", out / "report.md") if path.exists()]
-    check_output(out / "results.json")
-    check_output(out / "report.md")
-    try:
-        before = json.loads((out / "results.json").read_text("utf-8")) if there else {}
-    except (OSError, ValueError, RecursionError):
-        before = None
-    if there and not (isinstance(before, dict) and key in before):
-        raise UserError(
-            f"{there[0]} is damaged, or was not written by this command; move it away, or choose "
-            "another --out"
-        )
-    return before
-
-
-def averages(args, content, model, tokenizer, out):
-    """--average-with: write the report of the curve over alpha to `out`, or with --save one model.
-
-    content: what the file of the tuned `model` holds.
-    """
-    if not args.save:
-        earlier_results(out, "curves")
-    path = files.find(args.average_with)
-    file = files.read(path)
-    start, *_ = convert.from_file(path, file, model.logit_scale.device, args.activation)
-    names = args.average_with, args.checkpoint
-    average.check_alike(names, (start.config, model.config))
-    start = start.state_dict()
-    if args.save:
-        alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
-        state = average.interpolate(start, model.state_dict(), alpha)
-        average.save_average(
-            args.save, alpha, names, state, model, tokenizer, content, overwrite=True
-        )
-        print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
-        return
-    report = Report(out, f"{names[0]} to {names[1]}")
-    tests = weight_average.open_tests(args, content, file["content"], report)
-    curves = weight_average.write(report, model, tokenizer, start, tests)
-    report.write()
-    write_json(out / "results.json", dict(start=names[0], tuned=names[1], curves=curves))
-    print(f"\nreport.md, average.png and results.json are in {out}")
-
-
-def check_objective(args, model):
-    """Ask a model without a shared space for zero-shot only; raise UserError for anything else."""
-    if shared_space(model):
-        return
-    asked = [f"--task {task}" for task in args.task or () if task not in ANY_OBJECTIVE]
-    flags = ("--search", args.search), ("--average-with", args.average_with)
-    if asked := [*asked, *(flag for flag, value in flags if value is not None)]:
-        raise UserError(
-            f"{asked[0]} needs a space that pictures and texts share, and --objective "
-            f"{model.objective} has none; --task zero_shot and --quiz work"
-        )
-    args.task = ANY_OBJECTIVE
-
-
-@command("eval.py")
+@common.command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    parser = Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
+    parser = common.Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
     for name, how in OPTIONS.items():
         parser.add_argument(name, **how)
     args = parser.parse_args(argv)
-    check_average(args)
-    if [args.search is None, not args.quiz, not args.task].count(False) > 1:
-        raise UserError("--search, --quiz and --task exclude each other; give one of them")
-    if args.search is not None and not args.search.strip():
-        raise UserError("--search is empty; give some words")
-    if args.overwrite and not (args.save or args.search):
-        raise UserError("--overwrite is for --save and --search; leave it out")
-    device = pick_device(args.device)
+    check(args)
+    device = common.pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
-    if args.search is not None and args.images:
-        raise UserError(
-            "--search is among pairs (--data); for a folder of pictures there is python -m "
-            "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR"
-        )
     path = files.find(args.checkpoint)
     file = files.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
-    check_objective(args, model)
+    if not shared_space(model):
+        check_objective(args, model)
+        args.task = ANY_OBJECTIVE
     home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
+
     if args.average_with:
-        averages(args, file["content"], model, tokenizer, args.out or home / "averages")
+        names, start = (args.average_with, args.checkpoint), files.find(args.average_with)
+        start_file = files.read(start)
+        start, *_ = convert.from_file(start, start_file, device, args.activation)
+        average.check_alike(names, (start.config, model.config))
+        start = start.state_dict()
+    if args.save:
+        alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
+        state, run = average.interpolate(start, model.state_dict(), alpha), file["content"]
+        average.save_average(args.save, alpha, names, state, model, tokenizer, run, overwrite=True)
+        print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
         return 0
-    pairs, trained_on_pairs = open_data(args, file["content"])
+
+    source_options = {name: getattr(args, name) for name in SOURCE_OPTIONS}
+    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options)
     other = args.data and not trained_on_pairs
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
         check_output(out / "search.png", plots.is_figure, args.overwrite)
-        gallery = Gallery(model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model))
+        gallery = retrieval.Gallery(
+            model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model)
+        )
         search(gallery, args.search, args.k, out / "search.png")
         return 0
-    before, digest = earlier_results(out, "command"), model_digest(model)
-    labelled = open_classes(args, pairs)
-    shifts, missing_shifts = open_shifts(args, labelled)
+
+    labelled = open_classes(pairs, args.images, args.classes)
+    if args.average_with:
+        out = args.out or home / "averages"
+        earlier_results(out, "curves")
+        report = Report(out, f"{names[0]} to {names[1]}")
+        tests = weight_average.tests_of(pairs, labelled, args.templates)
+        if not args.data:
+            tests += weight_average.tests_of_start(
+                names[0], start_file["content"], file["content"], report
+            )
+        curves = weight_average.write(report, model, tokenizer, start, tests)
+        report.write()
+        common.write_json(out / "results.json", dict(start=names[0], tuned=names[1], curves=curves))
+        print(f"\nreport.md, average.png and results.json are in {out}")
+        return 0
+
+    before = earlier_results(out, "command")
+    shifts, missing_shifts = open_shifts(pairs, labelled, args.shift)
     context = EvalContext(
         features=FeatureCache(model, tokenizer),
         pairs=pairs,
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
-        templates=open_templates(args, labelled, pairs),
+        templates=open_templates(pairs, labelled, args.templates),
         shifts=shifts,
         missing_shifts=missing_shifts,
         report=Report(out, f"{args.checkpoint} on {pairs.name}"),
@@ -336,33 +309,26 @@ def main(argv=None):
     )
     if args.quiz:
         if labelled is None:
-            raise UserError("the quiz needs labelled pictures: add --images")
-        run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
+            raise UserError("--quiz needs labelled pictures: add --images")
+        human_comparison.run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
         return 0
+
     results = write_sections(context, args.task)
     if labelled is not None and labelled.skipped:
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
-    if before and before.get("model") != digest:
-        names = (out / f"results.old{k}.json" for k in itertools.count())
-        old = next(name for name in names if not name.exists())
-        (out / "results.json").replace(old)
-        print(f"\nresults.json was of another model; what it held is in {old.name}")
-        before = {}
-    results |= {
-        "commands": dict(before.get("commands", {}), **dict.fromkeys(results, asked)),
+    seconds = round(time.monotonic() - began, 1)
+    about = {
+        "commands": dict.fromkeys(results, asked),
         "command": asked,
         "checkpoint": args.checkpoint,
-        "model": digest,
-        "seconds": round(time.monotonic() - began, 1),
-        "machine": machine(device),
+        "model": model_digest(model),
+        "seconds": seconds,
+        "machine": common.machine(device),
     }
-    write_json(out / "results.json", before | results)
-    print(
-        f"\nreport.md with its figures and results.json are in {out}, after "
-        f"{results['seconds']:.0f} s"
-    )
+    write_results(out, before, results | about)
+    print(f"\nreport.md with its figures and results.json are in {out}, after {seconds:.0f} s")
     return 0
 
 

@@ -40,8 +40,7 @@ from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import unseen_site
 from miniclip.evaluation.features import model_digest
-from miniclip.evaluation.report.plots import draw_retrieval
-from miniclip.evaluation.retrieval import evaluate_heldout, table
+from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, table
 from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
 from miniclip.training.config import Config, spelled
@@ -147,7 +146,7 @@ def report(config, model, tokenizer, pairs, run, device):
         draw_retrieval(gallery, queries, config.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
-    if model.shared_space and getattr(pairs, "shared_names", ()):
+    if model.shared_space and pairs.shared_names:
         zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
         print(unseen_site.sentence(pairs, zero_shot))
         results["zero_shot"] = zero_shot

@@ -44,7 +44,7 @@ def _encode(model, encode, batches):
     return torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
 
 
-def encode_images(model, source, indices, batch_size=256):
+def encode_images(model, source, indices, batch_size: int = 256) -> tuple[torch.Tensor, list[int]]:
     """Unit features of source.image(i), i in indices: ((K, E) fp32 on the CPU, the K indices kept).
 
     A picture that cannot be read is left out.
@@ -60,12 +60,12 @@ def encode_images(model, source, indices, batch_size=256):
     return encode_tensors(model, batches()), kept
 
 
-def encode_tensors(model, batches):
+def encode_tensors(model, batches) -> torch.Tensor:
     """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU."""
     return _encode(model, model.encode_image, batches)
 
 
-def encode_texts(model, tokenizer, texts, batch_size=512):
+def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
     Raises UserError for a tokenizer of another vocabulary than model.config["tokenizer"] names.
@@ -97,7 +97,7 @@ def classifier_weights(model, tokenizer, names, templates):
     return F.normalize(mean, dim=1).T
 
 
-def name_scores(model, tokenizer, features, names, templates):
+def name_scores(model, tokenizer, features: torch.Tensor, names, templates) -> torch.Tensor:
     """How well each name fits each picture, for a model of any objective: (K, classes) fp32.
 
     features: (K, ...), what encode_images gave. With a shared space the cosine to classifier_weights,
@@ -108,12 +108,12 @@ def name_scores(model, tokenizer, features, names, templates):
     return model.name_scores(features, tokenizer, names, templates)
 
 
-def classify(images, weights):
+def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64."""
     return (images @ weights).argmax(1)
 
 
-def choose_caption(model, tokenizer, images, candidates):
+def choose_caption(model, tokenizer, images: torch.Tensor, candidates) -> torch.Tensor:
     """The nearest of each picture's own candidate captions: (K,) int64 positions.
 
     images: (K, E) unit features; candidates: K non-empty lists of strings, for example
@@ -127,7 +127,7 @@ def choose_caption(model, tokenizer, images, candidates):
     )
 
 
-def read_lines(path, what):
+def read_lines(path, what: str) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
@@ -138,7 +138,7 @@ def read_lines(path, what):
     return lines
 
 
-def imagenet():
+def imagenet() -> tuple[list[str], list[str]]:
     """OpenAI's 1,000 class names and 80 templates for ImageNet, from open_clip: (names, templates).
 
     Raises UserError where open_clip is not installed.

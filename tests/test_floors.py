@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = [
     ["kernels"],
     ["miniclip.common"],
+    ["miniclip.plots"],
     ["miniclip.model", "miniclip.bpe", "miniclip.distributed"],
     ["miniclip.loss"],
     ["miniclip.objectives"],

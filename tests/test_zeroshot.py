@@ -32,12 +32,13 @@ class Words:
         yield torch.zeros(())
 
     def eval(self):
-        return self
+        self.training = False
 
     def train(self, mode=True):
-        return self
+        self.training = mode
 
     def encode_text(self, tokens, normalize=False):
+        assert not self.training
         rows = [
             torch.randn(16, generator=torch.Generator().manual_seed(int(t))) for t in tokens[:, 0]
         ]
@@ -59,6 +60,16 @@ def test_columns_are_unit_and_one_for_each_class(classes, templates):
     w = weights(names, [f"{t} {{}}" for t in range(templates)])
     assert w.shape == (16, classes)
     torch.testing.assert_close(w.norm(dim=0), torch.ones(classes))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_size_of_a_batch_changes_nothing_and_the_model_goes_on_as_before(training):
+    model, texts = Words(), [f"text {k}" for k in range(5)]
+    model.training = training
+    for batch_size in (1, 2, 9):
+        found = encode_texts(model, tokenizer, texts, batch_size)
+        assert torch.equal(found, encode_texts(model, tokenizer, texts))
+    assert model.training == training and encode_texts(model, tokenizer, []).shape == (0, 16)
 
 
 def test_an_ensemble_is_the_normalized_mean_of_its_templates():

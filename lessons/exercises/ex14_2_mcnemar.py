@@ -23,8 +23,9 @@ def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
-    first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
-    nothing of the difference; of the others, half are expected on each side if neither is better.
+    first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
+    say nothing about the difference. Of the other pictures half are expected on each side if neither
+    classifier is better.
     Raises ValueError for two different lengths.
     """
     raise NotImplementedError  # about 4 lines, with binomial_tail(right, n, p)

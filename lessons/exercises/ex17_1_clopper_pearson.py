@@ -16,8 +16,8 @@ def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
-    low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
-    which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
+    At the share `low`, `right` or more has probability (1 - confidence) / 2; at the share `high`,
+    `right` or fewer has this probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     raise NotImplementedError  # about 12 lines
 

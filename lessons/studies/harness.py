@@ -14,7 +14,6 @@ The library does not import the studies.
 
 import contextlib
 import hashlib
-import itertools
 import json
 import multiprocessing.connection
 import os
@@ -24,7 +23,6 @@ import time
 from pathlib import Path
 
 import torch
-from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.py and miniclip
 
@@ -32,7 +30,6 @@ import objectives
 
 import train
 from miniclip.common import Parser, UserError, command, machine, number, path, replacing
-from miniclip.evaluation.report.plots import BLACK, COLOURS
 from miniclip.training.config import HERE
 
 COUNT = number(int, low=1)
@@ -159,26 +156,3 @@ def train_icons(folder, **given):
     if code := main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
         raise SystemExit(code)
     return json.loads((folder / "results.json").read_text())
-
-
-def draw_curves(panels, file, **how):
-    """Curves with error bars, panel beside panel, over logarithmic axes.
-
-    panels: {label of the axis: (x, {curve: (points, their low ends, their high ends, a line)})}, all
-    arrays (points,). how: what the shared axis is set to, such as ylabel.
-    """
-    figure = Figure(figsize=(2.8 + 3.6 * len(panels), 4.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    axes[0].set(**how)
-    for axis, (label, (x, curves)) in zip(axes, panels.items()):
-        styles = itertools.cycle(itertools.product(("o-", "s--"), (*COLOURS, BLACK)))
-        for (name, (points, low, high, line)), (style, colour) in zip(curves.items(), styles):
-            bars = abs(points - low), abs(high - points)
-            axis.errorbar(x, points, bars, fmt=style[0], color=colour, ms=4, capsize=2)
-            axis.plot(x, line, style[1:], color=colour, linewidth=1.2, label=name)
-        axis.set(xscale="log", xlabel=label)
-        axis.set_xticks(x, [f"{round(value):,}" for value in x])
-        axis.minorticks_off()
-        axis.spines[["top", "right"]].set_visible(False)
-        axis.legend(fontsize=8, frameon=False)
-    figure.savefig(file, dpi=100)

@@ -18,16 +18,16 @@ import sys
 import time
 
 import numpy as np
-from harness import draw_curves, run, train_icons
-from matplotlib.figure import Figure
+from harness import run, train_icons
 
+from miniclip import plots
 from miniclip.common import write_json
 from miniclip.data.curation.curate import curate
 from miniclip.data.curation.sources import Listed
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.icons.dataset import VALIDATION, Icons
 from miniclip.evaluation import confidence, crossing, features, unseen_site
-from miniclip.evaluation.report import plots, writer
+from miniclip.evaluation.report import writer
 from miniclip.model.clip import MODELS
 from miniclip.objectives import OBJECTIVES
 from miniclip.training.recipe import recipe
@@ -203,12 +203,6 @@ def by_points(runs):
     return {n: [run for run, own in zip(runs, pairs) if own == n] for n in sorted({*pairs})}
 
 
-def curve(accuracy):
-    """What draw_curves is told of the accuracies (points, seeds): mean, least, most, and a line."""
-    mean = accuracy.mean(1)
-    return mean, accuracy.min(1), accuracy.max(1), mean
-
-
 def ms_per_pair(points):
     """CPU milliseconds per pair, from the two longest trainings, so that what is done once does not
     count; None where a training was resumed."""
@@ -275,6 +269,9 @@ def race(report, found):
         ],
     )
     most = pairs[-1] / pairs[0]
+    bands = {  # of the seeds
+        name: (pairs, own.mean(1), own.min(1), own.max(1)) for name, own in accuracy.items()
+    }
     report.say(
         "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
         "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
@@ -286,9 +283,8 @@ def race(report, found):
         "race.png",
         "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
         "and from the least to the most of them. Each point is a training of its own.",
-        draw_curves,
-        {"pairs processed": (pairs, {name: curve(own) for name, own in accuracy.items()})},
-        ylabel="zero-shot top-1",
+        plots.lines,
+        [(bands, dict(xscale="log", xlabel="pairs processed", ylabel="zero-shot top-1"))],
     )
     return results
 
@@ -347,15 +343,13 @@ def ablation(report, part, found):
 
 def draw_entries(rows, file):
     """Rows {name: an accuracy per seed} as dots, from left to right, with a line at each mean."""
-    figure = Figure(figsize=(6.4, 3.2), layout="constrained")
-    axis = figure.subplots()
-    for x, values in enumerate(rows.values()):
-        axis.plot([x] * len(values), values, "o", color=plots.BLUE, ms=4)
-        axis.plot([x - 0.2, x + 0.2], [np.mean(values)] * 2, color=plots.RED)
-    axis.set_xticks(range(len(rows)), rows)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.set_ylabel("zero-shot top-1")
-    figure.savefig(file, dpi=100)
+    dots = [(x, value) for x, values in enumerate(rows.values()) for value in values]
+    means = {
+        f"_{x}": ([x - 0.2, x + 0.2], [np.mean(values)] * 2)
+        for x, values in enumerate(rows.values())
+    }
+    axes = dict(xticks=range(len(rows)), xticklabels=rows, ylabel="zero-shot top-1")
+    plots.points({"_": dots}, file, means, **axes)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,14 @@ from supervised_baseline import HOMES, TESTS, Home, accuracies, neighbour, train
 from miniclip.common import UserError
 from miniclip.data.icons.dataset import TEST, Icons
 from miniclip.data.icons.sets import SETS
-from miniclip.evaluation.report.plots import draw_robustness, draw_shift
-from miniclip.evaluation.report.writer import Report, share_cells
-from miniclip.evaluation.robustness import baseline, effective_robustness
+from miniclip.evaluation.confidence import share_cells
+from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.robustness import (
+    baseline,
+    draw_robustness,
+    draw_shift,
+    effective_robustness,
+)
 from miniclip.evaluation.unseen_site import ink
 
 # after 250 steps with labels the smallest tower names .99 of the pictures it is trained on (remix, fill)

@@ -11,14 +11,15 @@ import functools
 import sys
 
 import numpy as np
-from harness import draw_curves, run, train_icons
+from harness import run, train_icons
 from supervised_baseline import HOMES, Home, accuracies, neighbour
 
+from miniclip import plots
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.icons.dataset import TEST, Icons
-from miniclip.evaluation.confidence import share
+from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.features import FeatureCache
-from miniclip.evaluation.report.writer import Report, share_cells
+from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.unseen_site import UnseenSite, correct
 from miniclip.model.clip import MODELS
 from miniclip.training.recipe import recipe
@@ -127,7 +128,7 @@ def write_report(found, args):
     """Write report.md and its figure: tables and fits. found: {what grows: [(training, found)]}."""
     report = Report(args.results, "Scaling of models trained on icons")
     report.section("Scaling", "section 3.1.5; figure 9")
-    panels = {}
+    panels, fits = [], []
     for axis, runs in found.items():
         report.table(
             ("run", "sites", "pictures", "names known", "Tflop", "top-1", "95 %", "top-5", "95 %"),
@@ -152,24 +153,23 @@ def write_report(found, args):
             slope, scale, residuals = power_law(x, error)
             left = " ".join(f"{residual:+.3f}" for residual in residuals)
             rows.append((top, slope, f"x {10**slope:.2f}", left))
-            curves[f"{top}: slope {slope:+.3f}"] = error, low, high, scale * x**slope
+            fits.append(f"{top}: slope {slope:+.3f}")
+            curves |= {top: (x, error, low, high), fits[-1]: (x, scale * x**slope)}
         report.table(
             (f"fit in {axis}", "slope", "error at ten times as much", "residuals of log error"),
             rows,
         )
-        panels[axis] = x, curves
+        axes = dict(xscale="log", yscale="log", xlabel=axis, ylabel="zero-shot error")
+        panels.append((curves, axes | dict(yticks=TICKS, yticklabels=TICKS)))
     report.figure(
         "scaling.png",
         "Zero-shot error on the site held out, both axes logarithmic, so a power law is a straight "
         "line (figure 9). Left: four models on all pictures. Middle: one model on fewer pictures. "
         "Right: one model on equally many pictures of 1, 2, 4 and all sites. Middle and right "
         "have equal compute. Bars: 95 % intervals by the number of test pictures; one seed.",
-        draw_curves,
+        plots.lines,
         panels,
-        ylabel="zero-shot error",
-        yscale="log",
-        yticks=TICKS,
-        yticklabels=TICKS,
+        dashed=fits,
     )
     report.write()
 

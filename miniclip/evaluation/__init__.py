@@ -1,10 +1,12 @@
-"""The paper's evaluations of a trained model, one file for each question, and their report.
+"""The paper's evaluations of a trained model: one file for each question, with its section of the report.
 
 Read confidence.py (accuracy and its interval) and features.py (what is computed once) first. Then
-retrieval.py (the paper's appendix), linear_probe.py (section 3.2; few shots, 3.1.5) with
-crossing.py, robustness.py (3.3), human_comparison.py (4), data_overlap.py with synthetic_duplicates.py (5) and bias.py (7.1).
-unseen_site.py (3.1, 3.1.4, 3.1.5, 5) is about pairs that hold out a whole site (icons). Evaluations that
-train many models are not here but in lessons/studies/.
-Zero-shot classification itself (3.1) is miniclip/zeroshot.py. context.py turns the options of
-eval.py into data and holds what the sections of report/ share.
+retrieval.py (the paper's appendix), ensembles.py (section 3.1.4), linear_probe.py with crossing.py (3.2;
+few shots, 3.1.5), robustness.py (3.3), human_comparison.py (4), data_overlap.py with near_duplicates.py
+(5), bias.py (7.1), and weight_average.py (averages with the weights before fine-tuning). In each of them
+write(context) prints and records the tables and figures of its section, and returns its numbers.
+context.py holds what the sections share, and report/ what they write to. unseen_site.py (3.1, 3.1.4,
+3.1.5, 5) is about pairs that hold out a whole site (icons); its sections are in report/unseen_site/.
+Zero-shot classification itself (3.1) is miniclip/zeroshot.py. Studies that train many models are in
+lessons/studies/.
 """

@@ -1,13 +1,13 @@
 """Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
 An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
-Wilson's is usually the shorter one: on average over true accuracies it covers the truth about as
-often as it states, for some of them less. The report gives it with accuracies. Clopper and
-Pearson's is exact: it covers every truth at least as often as it states, so it is usually wider.
-The paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the
-second from a binomial tail and a bisection, because scipy is no dependency. Two classifiers on the
-same pictures are compared by McNemar's exact test (McNemar 1947), from the pictures that exactly
-one of them has right.
+Wilson's interval is usually the shorter one. Its real coverage is close to the stated one on average,
+and lower for some accuracies. The report gives it with accuracies. The interval of Clopper and Pearson
+is exact: it covers every true accuracy at least as often as it states, so it is usually wider. The
+paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the second from
+a binomial tail and a bisection, because scipy is not a dependency. Two classifiers on the same pictures
+are compared by McNemar's exact test (McNemar 1947). It only looks at the pictures on which exactly one
+of the two is right.
 Left out: intervals for the difference of two classifiers on the same pictures.
 Lesson: lessons/14_zeroshot.md.
 Lesson: lessons/17_overlap.md.
@@ -28,7 +28,7 @@ def _check(right, n):
         raise ValueError(f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1")
 
 
-def wilson(right, n, confidence=0.95):
+def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
@@ -42,7 +42,7 @@ def wilson(right, n, confidence=0.95):
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
-def binomial_tail(right, n, p):
+def binomial_tail(right: int, n: int, p: float) -> float:
     """P(X >= right) for X binomial (n, p): the p-value of the one-sided test."""
     if not (0 < right <= n and 0 < p < 1):  # certain or impossible
         return float(right <= 0 or (p >= 1 and right <= n))
@@ -56,8 +56,9 @@ def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
     'p_value'}, how many pictures only the one has right, and the two-sided p-value.
 
-    first, second: (n,) bool, which answers are right. Pictures that both or neither have right say
-    nothing of the difference; of the others, half are expected on each side if neither is better.
+    first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
+    say nothing about the difference. Of the other pictures half are expected on each side if neither
+    classifier is better.
     Raises ValueError for two different lengths.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
@@ -80,8 +81,8 @@ def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
-    low is the share at which `right` or more has probability (1 - confidence) / 2, high the one at
-    which `right` or fewer has. Raises ValueError unless 0 <= right <= n and n >= 1.
+    At the share `low`, `right` or more has probability (1 - confidence) / 2; at the share `high`,
+    `right` or fewer has this probability. Raises ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     alpha = (1 - confidence) / 2
@@ -98,21 +99,21 @@ def clopper_pearson(right, n, confidence=0.95):
     return low, high
 
 
-def share(right, n, confidence=0.95):
+def share(right: int, n: int, confidence: float = 0.95) -> dict:
     """right / n with Wilson's interval: {'value', 'n', 'low', 'high'}."""
     low, high = wilson(int(right), int(n), confidence)
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
 def resamples(seeds, pictures, draws):
-    """The samples of a bootstrap over seeds and over pictures: yields (indices of seeds, (seeds,),
-    and of pictures, (pictures,)), both drawn with replacement, the same ones each time."""
+    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
+    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
     rng = np.random.default_rng(0)
     for _ in range(draws):
         yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
 
 
-def accuracy(predicted, labels):
+def accuracy(predicted, labels) -> dict:
     """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
     mean over the classes that occur, and Wilson's 95 % interval of the first.
 
@@ -131,7 +132,7 @@ def accuracy(predicted, labels):
     }
 
 
-def scores(similarity, labels, k=5):
+def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
     """`accuracy` of each row's best class, and 'top5', the share whose class is among the k best.
 
     similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
@@ -143,6 +144,16 @@ def scores(similarity, labels, k=5):
     return accuracy(similarity.argmax(1), labels) | {f"top{k}": (others < k).double().mean().item()}
 
 
-def interval(low, high):
+def interval(low: float, high: float) -> str:
     """An interval as tables show it: '[0.35, 0.54]'."""
     return f"[{low:.2f}, {high:.2f}]"
+
+
+def share_cells(s: dict) -> tuple:
+    """A share as two cells of a table: its value and its interval."""
+    return s["value"], interval(s["low"], s["high"])
+
+
+def paired_cells(test: dict) -> tuple:
+    """What mcnemar found as two cells: how many pictures only one of the two has right, and p."""
+    return f"{test['only_first']} / {test['only_second']}", f"{test['p_value']:.1e}"

@@ -1,7 +1,7 @@
 """What the sections of the report share: the model, the pictures, and results that several need.
 
-The open_ functions turn the options of eval.py into data; EvalContext holds the data and computes
-once what more than one section asks for.
+The open_ functions turn what the options of eval.py name into data. EvalContext holds the data, and
+computes once what more than one section asks for.
 """
 
 import functools
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
 from miniclip.data.dataset import changed_packages, keep_pairs
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
+from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
@@ -23,104 +24,112 @@ from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
 from miniclip.zeroshot import classify, imagenet, read_lines
 
-GENERIC = "a photo of a {}."  # the paper's template for pictures of anything
 PLAIN = ["{}", GENERIC, "a picture of a {}."]
 EMOJI = ["{}", "an emoji of {}", "a drawing of {}", "a picture of {}", "{} icon", "the {} emoji"]
 SHOTS = (1, 2, 4, 8, 16)
 
 
-def open_data(args, checkpoint):
+def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs, bool]:
     """The pairs to retrieve: (pairs, whether the model was trained on them).
 
-    They are those of --data, else those that a checkpoint of train.py was trained on, else the
-    embedded ones. checkpoint: the content of the file.
+    They are those of `data`, else those that a checkpoint of train.py was trained on, else the embedded
+    ones. content: what the checkpoint holds; options: SOURCE_OPTIONS, where None is what it recorded.
     """
-    run = checkpoint["options"] if checkpoint.get("format") == FORMAT else {}
+    run = content["options"] if content.get("format") == FORMAT else {}
     if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
         raise UserError("the checkpoint does not say what it was trained on; add --data")
-    source = source_or_none(args.data) if args.data else run.get("data")
+    source = source_or_none(data) if data else run.get("data")
     trained_on = bool(run) and source == run.get("data")
     recorded = run if trained_on else {}
-    how = {name: getattr(args, name, None) or recorded.get(name) for name in SOURCE_OPTIONS}
+    how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
     keep_pairs(pairs, recorded.get("pairs"))
-    then = checkpoint.get("packages", {}) if trained_on else {}
+    then = content.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")
-    if not trained_on and source:  # no pair was trained on, so all are asked for
+    if (
+        not trained_on and source
+    ):  # the model was trained on none of these pairs, so all are asked for
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
 
 
-def open_classes(args, pairs):
-    """The labelled pictures of --images, or those that the pairs bring, or None; named by
-    --classes."""
+def open_classes(pairs, images: str | None = None, classes: str | None = None) -> Labelled | None:
+    """The labelled pictures of the path `images`, or those that the pairs bring, or None. classes: a
+    text file of names for their classes, or "imagenet"."""
     names = None
-    if args.classes:
-        names = imagenet()[0] if args.classes == "imagenet" else read_lines(args.classes, "classes")
-    if args.images:
-        return open_labelled(args.images, names)
+    if classes:
+        names = imagenet()[0] if classes == "imagenet" else read_lines(classes, "classes")
+    if images:
+        return open_labelled(images, names)
     labelled = of_pairs(pairs)
-    if names and labelled is None:
-        raise UserError("--classes needs labelled pictures: add --images")
     if names:
-        if len(names) != (n := len(labelled.class_names)):
-            raise UserError(f"--classes has {len(names)} names for {n} classes")
+        own = len(labelled.class_names) if labelled else 0
+        refuse(
+            {
+                "--classes needs labelled pictures: add --images": labelled is None,
+                f"--classes has {len(names)} names for {own} classes": len(names) != own,
+            }
+        )
         labelled.class_names = names
     return labelled
 
 
-def open_templates(args, labelled, pairs):
-    """The list of templates: --templates, 'imagenet' for OpenAI's 80, or what suits the pictures.
+def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
+    """The templates of a text file, or OpenAI's 80 for "imagenet", or what suits the pictures.
 
     Raises UserError for a template without its placeholder.
     """
-    templates = EMOJI if labelled and labelled.pictures is pairs else PLAIN
-    if labelled is None and "heldout_site" in pairs.splits:
-        templates = list(TEMPLATES)
-    if args.templates:
-        templates = (
-            imagenet()[1]
-            if args.templates == "imagenet"
-            else read_lines(args.templates, "templates")
-        )
-    for template in templates:
-        if template.count("{}") != 1:
-            raise UserError(f"template {template!r} must hold {{}} once, where the name goes")
-    return templates
+    if templates == "imagenet":
+        found = imagenet()[1]
+    elif templates:
+        found = read_lines(templates, "templates")
+    elif labelled is None:
+        found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN
+    else:
+        found = EMOJI if labelled.pictures is pairs else PLAIN
+    refuse(
+        {
+            f"template {t!r} must hold {{}} once, where the name goes": t.count("{}") != 1
+            for t in found
+        }
+    )
+    return found
 
 
-def open_shifts(args, labelled):
+def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> tuple[dict, list[str]]:
     """The same classes in other pictures: ({name: (source, indices, labels)}, [sentences about
     shifts that are missing]).
 
-    They are the folders of --shift NAME=FOLDER, whose classes must be among those of `labelled`,
-    and for the embedded emoji the other drawings.
+    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. The
+    embedded emoji bring other drawings of their own.
     """
-    shifts, missing = {}, []
-    for given in args.shift or ():
+    found, missing = {}, []
+    for given in shifts or ():
         name, separator, folder = given.partition("=")
-        if not separator or name in ("", "home", *shifts):
-            raise UserError(f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}")
-        if labelled is None:
-            raise UserError("--shift needs classes at home: add --images")
+        own_name = separator and name not in ("", "home", *found)
+        refuse(
+            {
+                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": not own_name,
+                "--shift needs classes at home: add --images": labelled is None,
+            }
+        )
         other = open_labelled(folder)
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         if unknown:
             raise UserError(f"{folder} has classes that are not at home: {', '.join(unknown[:3])}")
-        other.labels = {
-            i: labelled.class_names.index(other.class_names[c]) for i, c in other.labels.items()
-        }
-        shifts[name] = examples(other, "all")
-    if labelled is not None and hasattr(labelled.pictures, "rows"):  # the embedded emoji
+        number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
+        other.labels = {i: number[c] for i, c in other.labels.items()}
+        found[name] = examples(other, "all")
+    if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
         for kind in KINDS[1:]:
             try:
-                drawings = Drawings(labelled.pictures, kind)
+                drawings = Drawings(pairs, kind)
                 indices = sorted({*labelled.splits["test"]} & {*drawings.available})
-                shifts[kind] = (drawings, indices, labelled.labels)
+                found[kind] = (drawings, indices, labelled.labels)
             except UserError as error:
                 missing.append(f"The drawings called {kind} are left out: {error}.")
-    return shifts, missing
+    return found, missing
 
 
 @dataclass
@@ -151,11 +160,6 @@ class EvalContext:
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""
         return encode_examples(self.features.images, *examples(self.labelled, split))
-
-    @property
-    def weights(self):
-        """The zero-shot classifier of the labelled classes, all templates: (E, classes) fp32."""
-        return self.features.classifier(self.labelled.class_names, self.templates)
 
     def zero_shot_right(self, split):
         """{index: whether zero-shot is right} of a split of the labelled pictures."""
@@ -198,7 +202,8 @@ class EvalContext:
     def zero_shot(self):
         """{test: confidence.share}: zero-shot accuracy among the classes of the probes."""
         classes = torch.tensor(self.classes_and_shots[0], dtype=torch.long)
-        weights = self.weights[:, classes]
+        names, templates = self.labelled.class_names, self.templates
+        weights = self.features.classifier(names, templates)[:, classes]
         return {
             name: share(int((classes[classify(x, weights)] == y).sum()), len(y))
             for name, (x, y) in self._tests(self.features.images).items()

@@ -1,171 +1,23 @@
 """Data overlap (CLIP, section 5): are test pictures in the training set, and does it matter?
 
-First: which test pictures are near-duplicates of training pictures? The paper trained a detector;
-the one here is computed from pixels. It makes a shortlist by the correlation of thumbnails, aligns
-each candidate (one picture may be a crop of the other), fits its colours, and takes the largest
-local difference that is left: two emoji may differ in a beard only, which the mean difference would
-miss.
-Second: what does the overlap add to the score? All - Clean, with an interval from two exact
-ones and the paper's one-sided binomial test.
-Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
+near_duplicates.py finds the test pictures that are near-duplicates of training pictures. What they add
+to the score is All - Clean, with an interval from two exact ones and the paper's one-sided binomial
+test.
 Lesson: lessons/17_overlap.md.
 """
 
-import re
-
 import numpy as np
-import torch
-from torch.nn import functional as F
 
-from miniclip.evaluation.confidence import binomial_tail, clopper_pearson
-from miniclip.evaluation.features import pixels
+from miniclip import plots
+from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
+from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails, trial
 
-SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
-# The largest local difference of what counts as a near-duplicate: the root mean square, over 6 x 6
-# pixels, of the length of the difference in RGB (0..1).
-# Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five
-# of them not used in the design (lowest and highest: 95 and 100, 0 and 8).
-THRESHOLD = 0.1
-SHORTLIST = 7  # candidates to align, at most
-MIN_CORRELATION = 0.65  # of a candidate
-# boxes that the shortlist tries: (share of the side, x, y of the centre in -1..1)
-STEPS = (-0.1, -0.05, 0.0, 0.05, 0.1)
-BOXES = [(1.0, 0.0, 0.0)] + [(0.9, x, y) for x in STEPS for y in STEPS]
-GENDERED = re.compile(r"\b(wom[ae]n|m[ae]n|person|people|boy|girl|child)\b[ :,]*")
+MOST = 20_000  # training pictures to compare with, at most
+COLUMNS = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p")
+SHOWN = 24  # near-duplicates in duplicates.png, at most
 
 
-def base_emoji(name):
-    """A name without skin tones and gender: "woman firefighter: dark skin tone" -> "firefighter".
-
-    Unicode builds such variants from one base emoji; their pictures are near-duplicates by design.
-    """
-    name = re.sub(r"[:,] (light|medium-light|medium|medium-dark|dark) skin tone", "", name)
-    return GENDERED.sub("", name).strip(" :,") or name
-
-
-def thumbnails(source, indices):
-    """source.image(i), i in indices: ((K, 3, 64, 64) fp32 in 0..1, the K indices kept)."""
-    images, kept = pixels(source, indices, SIDE)
-    return images.permute(0, 3, 1, 2), kept
-
-
-def near_duplicates(queries, known):
-    """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
-
-    queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less
-    is a near-duplicate; without a candidate it is infinite. Costs Q x K x 22 k multiplications for
-    the shortlist, and 7 alignments a query.
-    """
-    if not len(queries) or not len(known):
-        return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
-    found = []
-    for some in queries.split(256):
-        near, box, crop_query, correlation = _shortlist(some, known)
-        q, rank = (correlation >= MIN_CORRELATION).nonzero().T
-        left = torch.full(near.shape, torch.inf)
-        if len(q):
-            swap = crop_query[q, rank][:, None, None, None]
-            a, b = _blur(some)[q], _blur(known[near[q, rank]])
-            whole, cut = torch.where(swap, b, a), torch.where(swap, a, b)
-            everything = torch.tensor(BOXES[:1]).expand(len(q), 3)
-            left[q, rank] = _difference(cut, _sample(whole, everything), box[q, rank])
-        best, which = left.min(1)
-        found.append((best, near.gather(1, which[:, None])[:, 0]))
-    return tuple(map(torch.cat, zip(*found)))
-
-
-def _shortlist(queries, known):
-    """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12
-    thumbnails, over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the
-    query is the one to crop (Q, S) bool, correlation (Q, S))."""
-    best = torch.full((len(queries), len(known)), -torch.inf)
-    how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
-    coarse_queries, coarse_known = _coarse(queries), _coarse(known)
-    for k, box in enumerate(torch.tensor(BOXES)):
-        crops = [(coarse_queries, _coarse(_sample(known, box.expand(len(known), 3))))]
-        if k:  # the first box crops nothing
-            crops.append((_coarse(_sample(queries, box.expand(len(queries), 3))), coarse_known))
-        for which, (a, b) in enumerate(crops):
-            similarity = a @ b.T
-            how[similarity > best] = k + which * len(BOXES)
-            best = torch.maximum(best, similarity)
-    best, near = best.topk(min(SHORTLIST, len(known)), 1)
-    how = how.gather(1, near)
-    return near, torch.tensor(BOXES)[how % len(BOXES)], how >= len(BOXES), best / 3
-
-
-def _difference(cut, whole, box):
-    """Crop `cut` (P, 3, 64, 64) so that it correlates with `whole` (P, 3, 32, 32) best, starting
-    from box (P, 3); fit its colours, and return the largest local difference that is left: (P,)."""
-    target = _unit(whole)
-
-    def correlation(box):
-        return (_unit(_sample(cut, box)) * target).sum((1, 2))
-
-    best, signs = correlation(box), torch.tensor([-1.0, 0.0, 1.0])
-    for step in (0.03, 0.015, 0.008):  # 3 x 3 x 3 neighbours (side, x, y), then nearer ones
-        start = box
-        for move in torch.cartesian_prod(signs, signs, signs) * step:
-            side, centre = (start + move).split([1, 2], 1)
-            side = side.clamp(0.85, 1)
-            centre = centre.maximum(side - 1).minimum(1 - side)  # inside the picture
-            trial = torch.cat([side, centre], 1)
-            score = correlation(trial)
-            better = score > best
-            best, box = torch.where(better, score, best), torch.where(better[:, None], trial, box)
-    left = _regraded(_sample(cut, box), whole) - whole
-    return F.avg_pool2d(left.square().sum(1), 6, stride=2).amax((1, 2)).sqrt()
-
-
-def _regraded(x, y, ridge=1e-3):
-    """Each channel of x as a x + b x^2 + d grey(x) + c, with the a, b, c, d (ridge regression) that
-    bring it nearest to y.
-
-    This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
-    """
-    y_mean = y.mean((2, 3), keepdim=True)
-    target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean does not count: the terms' is 0
-    x = x - x.mean((2, 3), keepdim=True)
-    square = x.square() - x.square().mean((2, 3), keepdim=True)
-    grey = x.mean(1, keepdim=True).expand_as(x)
-    terms = torch.stack([x, square, grey], -1).flatten(2, 3)
-    n, prior = terms.shape[2], torch.tensor([[1.0], [0.0], [0.0]])  # shrinks towards x unchanged
-    gram = terms.mT @ terms / n + ridge * torch.eye(3)
-    curve = torch.linalg.solve(gram, terms.mT @ target / n + ridge * prior)
-    # limits a: with a near 0 every picture would fit a blank one
-    curve = torch.cat([curve[:, :, :1].clamp(0.5, 2), curve[:, :, 1:]], 2)
-    return (terms @ curve)[..., 0].unflatten(2, y.shape[2:]) + y_mean
-
-
-def _sample(x, box):
-    """The box (P, 3) of each picture (P, 3, H, W) as (P, 3, 32, 32)."""
-    side, cx, cy = box.T
-    zero = torch.zeros_like(side)
-    affine = torch.stack([side, zero, cx, zero, side, cy], 1).view(-1, 2, 3)
-    grid = F.affine_grid(affine, (len(x), 3, FINE, FINE), align_corners=False)
-    return F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-
-
-def _blur(x):
-    """x (P, 3, H, W) after a 5 x 5 binomial filter; sub-pixel alignment needs smooth edges."""
-    line = torch.tensor([1.0, 4.0, 6.0, 4.0, 1.0]) / 16
-    kernel = (line[:, None] * line).expand(3, 1, 5, 5)
-    return F.conv2d(F.pad(x, (2,) * 4, mode="replicate"), kernel, groups=3)
-
-
-def _unit(x):
-    """Channels (P, 3, H, W) with mean 0 and a length just below 1: (P, 3, H W). The length of a
-    channel with little contrast is near 0, so its noise does not correlate."""
-    x = x.flatten(2) - x.mean((2, 3))[..., None]
-    return x / (x.norm(dim=2, keepdim=True) + 0.005 * x.shape[2] ** 0.5)
-
-
-def _coarse(x):
-    """12 x 12 thumbnails: (P, 432); the product of two is 3 times their correlation."""
-    return _unit(F.adaptive_avg_pool2d(x, 12)).flatten(1)
-
-
-def all_minus_clean(right, overlapping, confidence=0.95):
+def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     """A row of section 5's table, from two (n,) bools: which answers are right, which pictures
     overlap.
 
@@ -205,3 +57,109 @@ def all_minus_clean(right, overlapping, confidence=0.95):
             "p_value": binomial_tail(dirty_hits, dirty, row["clean"]),
         }
     return row
+
+
+def write(context) -> dict:
+    """The section: near-duplicates among the test pictures, and what they add to the scores."""
+    pairs, report = context.pairs, context.report
+    report.section("Data overlap", "section 5, figure 17")
+    known = pairs.splits.get("train") or []
+    if not known:
+        report.say(
+            "The pictures that this model was trained on are not known or not here: overlap is "
+            "left out."
+        )
+        return {}
+    if len(known) > MOST:
+        known = np.random.default_rng(0).choice(known, MOST, replace=False).tolist()
+        report.say(f"Compared with {MOST:,} training pictures drawn at random: a lower bound.")
+    if not context.trained_on_pairs:
+        report.say(
+            f"This model's training data is not recorded, so the training split of {pairs.name} "
+            "takes its place. This shows the method and says nothing about the model."
+        )
+    training, known = thumbnails(pairs, known)
+    results, found, nearest_of = {}, [], {}
+    for name, source, right in answers(context):
+        nearest = nearest_of.setdefault(id(source), {})  # several tests have the same pictures
+        pictures, new = thumbnails(source, [i for i in right if i not in nearest])
+        nearest |= zip(new, zip(*(v.tolist() for v in near_duplicates(pictures, training))))
+        kept = [i for i in right if i in nearest]
+        overlapping = [nearest[i][0] <= THRESHOLD for i in kept]
+        results[name] = all_minus_clean([right[i] for i in kept], overlapping)
+        found += [(*nearest[i], source, i) for i, near in zip(kept, overlapping) if near]
+    report.table(COLUMNS, [(name, *cells(s)) for name, s in results.items()])
+    report.say(
+        "All - Clean is what the overlap adds to a score; its interval combines two "
+        "Clopper-Pearson intervals. p: a one-sided binomial test of the overlap against the "
+        "clean part."
+    )
+    measured = {
+        name: [(s["share"], s["all_minus_clean"], *s["interval"])]
+        for name, s in results.items()
+        if s["interval"]
+    }
+    if measured:
+        report.figure(
+            "overlap.png",
+            "An interval that includes 0 does not show that the overlap raises the score (figure "
+            "17). The paper finds a median overlap of 2.2 %.",
+            plots.points,
+            measured,
+            dashed={"_none": ([0, 1], [0, 0])},
+            xlabel="share of the test that overlaps",
+            ylabel="All - Clean",
+        )
+    if found:
+        found.sort(key=lambda row: row[0])
+        shown, pictures = min(SHOWN, len(found)), []
+        for k in range(shown):
+            distance, position, source, i = found[k * len(found) // shown]
+            j = known[position]
+            names = pairs.captions(i)[0] if source is pairs else "test", pairs.captions(j)[0]
+            pictures += side_by_side(source.image(i), pairs.image(j), names, distance)
+        report.figure(
+            "duplicates.png",
+            f"{shown} of the {len(found)} pairs found, test left and training right, in the order "
+            "of their distance.",
+            plots.grid,
+            pictures,
+            columns=12,
+        )
+    if pairs.rows:
+        report.say(
+            "The embedded pictures include variants of one base emoji in five skin tones and two "
+            "genders. Such variants are near-duplicates by design and count as overlap here; "
+            "telling them apart is what the held-out compositions test."
+        )
+        results["detector"] = s = trial(pairs)
+        report.say(
+            f"The detector: of {s['duplicates']} synthetic near-duplicates (resized, cropped, "
+            f"recompressed, recoloured) it finds {s['found']}, with {s['false']} false positives "
+            f"among {s['clean']} clean pictures: recall {s['recall']:.2f}, precision "
+            f"{s['precision']:.2f}."
+        )
+    return results
+
+
+def cells(s):
+    """What all_minus_clean found as the cells of a table, after the name that COLUMNS begins with."""
+    keys = ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")
+    return *map(s.get, keys), s["interval"] and interval(*s["interval"]), s["p_value"]
+
+
+def answers(context):
+    """Yield each test as (name, source, {index: whether the answer is right})."""
+    if context.labelled is not None:
+        yield "zero-shot", context.labelled.pictures, context.zero_shot_right("all")
+    for split, gallery in context.retrieval[1].items():
+        wanted = set(context.pairs.splits[split])
+        _, ranks = gallery.ranks_of(wanted)
+        right = dict(zip([i for i in gallery.kept if i in wanted], (ranks <= 1).tolist()))
+        yield f"image to text R@1, {split.removeprefix('heldout_')}", context.pairs, right
+
+
+def side_by_side(test, training, names, distance):
+    """Two pictures beside each other as cells of plots.grid, with their names and their distance."""
+    title = "".join(f"{name[:24]}\n" for name in names)
+    return [(test, f"{title}{distance:.3f}", []), (training, "", [])]

@@ -1,10 +1,10 @@
 """Features that are computed once in a report, and the baselines that need no training.
 
 All parts of the report ask about the same few thousand pictures and the same class names, so a
-FeatureCache encodes each of them once. Between calls of a command kept_images keeps the features of
-pictures that packages bring, by the weights of the model. The baselines are the same model with random
-weights and raw pixels, which say how much of a score comes from training.
-Left out: a cache on the disk of the features of other pictures; they may change under one name.
+FeatureCache encodes each of them once. From one command to the next, kept_images keeps the features of
+pictures that come from packages. The baselines are the same model with random weights, and raw pixels:
+they say how much of a score comes from training.
+Left out: keeping the features of other pictures on the disk, because a file may change and keep its name.
 """
 
 import functools
@@ -63,16 +63,16 @@ class FeatureCache:
             return images @ self.classifier(names, templates)
         return name_scores(self.model, self.tokenizer, images, names, templates)
 
-    def untrained(self, seed=0):
+    def untrained(self):
         """The same architecture with random weights, as another FeatureCache."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.manual_seed(0)
             model = from_config(self.model.config)
         device = next(self.model.parameters()).device
         return FeatureCache(model.to(device).eval(), self.tokenizer)
 
 
-def model_digest(model):
+def model_digest(model) -> str:
     """Which model this is, whatever file it was read from: the SHA-256, in hex, of its weights and
     of what its config says about their use."""
     used = {k: v for k, v in model.config.items() if k not in ("name", "checkpointing")}
@@ -83,11 +83,11 @@ def model_digest(model):
     return digest.hexdigest()
 
 
-def kept_images(model, pairs, indices):
-    """encode_images for pairs, from a file of the cache where it can be: (features, indices kept).
+def kept_images(model, pairs, indices) -> tuple[torch.Tensor, list[int]]:
+    """encode_images for pairs, from a file of the cache where possible: (features, indices kept).
 
-    The file is used for pairs whose pictures are those of packages (all can be read), by the
-    packages' versions and Pillow's, the numbers of the pictures and the weights of the model.
+    Only pictures of packages are kept, because all of these can be read. The file is known by the
+    versions of the packages and of Pillow, the indices of the pictures, and the model's weights.
     """
     if not pairs.packages:
         return encode_images(model, pairs, indices)
@@ -105,7 +105,7 @@ def kept_images(model, pairs, indices):
     return features.view(len(indices), -1), list(indices)
 
 
-def pixels(source, indices, side):
+def pixels(source, indices, side: int) -> tuple[torch.Tensor, list[int]]:
     """Pictures resized to side x side: ((K, side, side, 3) fp32 in 0..1, the K indices kept)."""
     small = [
         (i, np.asarray(picture.convert("RGB").resize((side, side))))  # bicubic
@@ -115,18 +115,10 @@ def pixels(source, indices, side):
     return torch.from_numpy(rows).float() / 255, [i for i, _ in small]
 
 
-def raw_pixels(source, indices, side=24):
+def raw_pixels(source, indices, side: int = 24) -> tuple[torch.Tensor, list[int]]:
     """Pictures as feature vectors, a baseline: ((K, 3 side side) fp32, the K indices kept)."""
     images, kept = pixels(source, indices, side)
     return images.flatten(1), kept
-
-
-def nearest_neighbour(known, labels, queries):
-    """Label of the nearest known row by Euclidean distance, a supervised baseline: (Q,) int64.
-
-    known (K, P) and queries (Q, P) are flat pictures, labels (K,) int64 those of the known ones.
-    """
-    return labels[torch.cdist(queries, known).argmin(1)]
 
 
 def examples(labelled, split):

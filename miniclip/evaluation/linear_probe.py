@@ -13,7 +13,9 @@ import warnings
 
 import numpy as np
 
+from miniclip import plots
 from miniclip.common import UserError
+from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.crossing import reached
 
 # the search over strengths 10^x (appendix A.3)
@@ -45,7 +47,7 @@ def fit(features, labels, strength, iterations=1000):
         return probe.fit(np.asarray(features), labels)
 
 
-def search_strength(score):
+def search_strength(score) -> float:
     """The paper's search for the penalty: the strength with the highest score(strength).
 
     It begins with seven strengths, two decades apart, and goes on with the neighbours of the best
@@ -95,7 +97,7 @@ def few_shot(labels, pool, k, seed):
     return sorted(chosen)
 
 
-def validation_split(labels, seed=0, one_in=5):
+def validation_split(labels, seed: int = 0, one_in: int = 5) -> tuple[list[int], list[int]]:
     """Split 0..n-1 in two, class by class: (positions to learn from, positions to validate on).
 
     One in `one_in` of each class, at least one, goes to the second; none of a class of one picture.
@@ -154,3 +156,73 @@ def shots_worth(curve, zero_shot):
     """
     shots = sorted(curve)
     return reached(shots, [curve[k] for k in shots], zero_shot)
+
+
+def draw_shots(curves, zero_shot, path, classes=()):
+    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}.
+
+    k: a number of labels, or "all", the same in each curve; classes: how many there are at each k.
+    """
+    x = range(len(zero_shot))  # the numbers double, so this is a logarithmic axis
+    drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())}
+    for name, curve in curves.items():
+        drawn[name] = x, *([f(own) for own in curve.values()] for f in (np.mean, min, max))
+    under = [f"\n{n} classes" for n in classes] or [""] * len(x)
+    how = dict(xticks=x, xticklabels=[f"{k}{text}" for k, text in zip(zero_shot, under)])
+    how |= dict(ylim=(0, 1), xlabel="labelled pictures per class", ylabel="accuracy")
+    plots.lines([(drawn, how)], path, dashed=["zero-shot, no label"])
+
+
+def write(context) -> dict:
+    """The section: probes against zero-shot, by the number of labelled pictures."""
+    report, names = context.report, context.labelled.class_names
+    classes, shots = context.classes_and_shots
+    report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6, 7 and 8")
+    if not shots:
+        report.say("Too few labelled pictures to learn from: probes are left out.")
+        return {}
+    left = [name for c, name in enumerate(names) if c not in classes]
+    if left:
+        report.say(
+            f"Left out, with fewer than {shots[-1]} pictures to learn from: {', '.join(left)}."
+        )
+    zero_shot, probes = context.zero_shot["home"], context.probes
+    n = zero_shot["n"]
+    curves = {name: {k: t["home"] for k, t in p["curve"].items()} for name, p in probes.items()}
+    rows, results = [("zero-shot, ensemble", *share_cells(zero_shot), n)], {}
+    for name, curve in curves.items():
+        mean = {k: float(np.mean(accuracies)) for k, accuracies in curve.items()}
+        for k, own in curve.items():
+            rows.append((f"{name}, {k} shots", mean[k], f"{min(own):.2f} to {max(own):.2f}", n))
+        full = share(round(probes[name]["full"]["home"] * n), n)
+        rows.append((f"{name}, all pictures", *share_cells(full), n))
+        results[name] = probes[name] | {"mean": mean}
+    report.table(("", "accuracy", f"range of {context.seeds} seeds, or [95 %]", "n"), rows)
+    worth = shots_worth(results["this model"]["mean"], zero_shot["value"])
+    least = "more than were tried" if worth is None else f"about {worth:.1f}"
+    report.figure(
+        "shots.png",
+        f"Where the line of this model crosses the dashed one, the probe is as good as zero-shot: "
+        f"{least} labelled pictures per class (figure 7; the paper's median is 5.4). The other two "
+        "lines are baselines without any training on pairs.",
+        draw_shots,
+        curves,
+        dict.fromkeys(shots, zero_shot),
+    )
+    full = probes["this model"]["full"]
+    gap = {test: (full[test], s["value"]) for test, s in context.zero_shot.items()}
+    report.figure(
+        "gap.png",
+        "Below the diagonal the probe is better than zero-shot: the features hold more than the "
+        "class names retrieve (figure 8).",
+        draw_gap,
+        gap,
+    )
+    return {"zero_shot": zero_shot, "shots_worth": worth, "gap": gap, "probes": results}
+
+
+def draw_gap(points, path):
+    """Figure 8: points {test: (accuracy of the probe, zero-shot accuracy)}."""
+    how = dict(xlim=(0, 1), ylim=(0, 1), xlabel="linear probe", ylabel="zero-shot")
+    families = {name: [point] for name, point in points.items()}
+    plots.points(families, path, {"_equal": ([0, 1], [0, 1])}, **how)

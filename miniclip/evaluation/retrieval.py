@@ -2,24 +2,31 @@
 appendix; the protocol is the one of Flickr30k and COCO.)
 
 Both sides are embedded once. The similarity of every query with everything in the gallery is
-computed for a block of queries at a time, and the rank of the right answer is all that is kept: R@k
-is the share of queries whose answer is among the first k. No more than BLOCK similarities are held,
-or one query's where the gallery is larger than that.
+computed for a block of queries at a time, and only the rank of the right answer is kept: R@k is the
+share of queries whose answer is among the first k. At most BLOCK similarities are held at a time, or
+those of one query where the gallery is larger.
 Left out: re-ranking, and any text or picture ensembling.
 """
 
 import functools
+from itertools import zip_longest
 
 import torch
 
+from miniclip import plots
 from miniclip.common import UserError
-from miniclip.evaluation.confidence import wilson
+from miniclip.data.dataset import printable
+from miniclip.evaluation.confidence import interval, wilson
+from miniclip.evaluation.report.writer import aligned
 from miniclip.zeroshot import encode_images, encode_texts
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
+SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # of the galleries of the curve
 
 
-def ranks(queries, gallery, wanted, owner):
+def ranks(
+    queries: torch.Tensor, gallery: torch.Tensor, wanted: torch.Tensor, owner: torch.Tensor
+) -> torch.Tensor:
     """Rank, from 1, of the best right answer to each query: (Q,) fp32.
 
     queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
@@ -42,7 +49,7 @@ def ranks(queries, gallery, wanted, owner):
     return result
 
 
-def recalls(rank, gallery_size):
+def recalls(rank, gallery_size: int) -> dict:
     """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
     of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
@@ -56,7 +63,7 @@ def recalls(rank, gallery_size):
     }
 
 
-def recall_by_size(rank, gallery_size, sizes):
+def recall_by_size(rank, gallery_size: int, sizes: list[int]) -> dict[int, float]:
     """{size: R@1} to expect when the gallery holds the answer and size - 1 of the others, drawn at
     random. rank: (Q,), the ranks among all gallery_size."""
     better = torch.as_tensor(rank, dtype=torch.float64) - 1
@@ -73,7 +80,7 @@ def recall_by_size(rank, gallery_size, sizes):
     return dict(zip(sizes, share.tolist()))
 
 
-def chance(gallery_size):
+def chance(gallery_size: int) -> dict:
     """The recalls and median rank to expect from a gallery in random order."""
     scores = {f"R@{k}": min(1.0, k / gallery_size) for k in (1, 5, 10)}
     return {**scores, "median_rank": (gallery_size + 1) / 2, "gallery": gallery_size}
@@ -83,8 +90,8 @@ class Gallery:
     """The pictures and captions to search among, encoded once.
 
     indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. pictures: a function (pairs, indices) to encode with, such as FeatureCache.images;
-    None is encode_images.
+    captions. pictures: a function (pairs, indices) that encodes, such as FeatureCache.images; None
+    means encode_images.
     Fields: `pictures` (K, E) and `kept` (K indices); `texts` (T, E), `captions` (T strings) and
     `owner` (T positions in `kept`).
     """
@@ -137,7 +144,7 @@ class Gallery:
         return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
 
 
-def evaluate_heldout(model, tokenizer, pairs, pictures=None):
+def evaluate_heldout(model, tokenizer, pairs, pictures=None) -> tuple[dict, dict]:
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
@@ -171,16 +178,80 @@ ROWS = {
     "chance": "text to image, chance",
     "among_held_out": "text to image, among the held-out",
 }
+COLUMNS = ("", "R@1", "95 %", "R@5", "R@10", "95 %", "median", "n", "gallery")
 
 
-def table(results):
-    """The held-out results of evaluate_heldout as lines of text, for a terminal or a report."""
-    lines = [f"{'':<48} {'R@1':>6} {'R@5':>6} {'R@10':>6} {'median':>7} {'n':>6} {'gallery':>8}"]
+def rows(results: dict) -> list[tuple]:
+    """What evaluate_heldout found as rows of a table with COLUMNS."""
+    found = []
     for split, scores in results.items():
         for task in [task for task in ROWS if task in scores]:
             s = {"n": scores["text_to_image"]["n"]} | scores[task]
+            one, _, ten = [interval(*i) for i in s.get("intervals", {}).values()] or [None] * 3
             name = f"{split.removeprefix('heldout_')}: {ROWS[task]}"
-            at = " ".join(f"{s[k]:6.3f}" for k in ("R@1", "R@5", "R@10"))
-            median = f"{s['median_rank']:7.1f}" if "median_rank" in s else ""
-            lines.append(f"{name:<48} {at} {median:7} {s['n']:6d} {s['gallery']:8d}")
-    return "\n".join(lines)
+            median = f"{s['median_rank']:.1f}" if "median_rank" in s else None
+            at = s["R@1"], one, s["R@5"], s["R@10"], ten, median
+            found.append((name, *at, s["n"], s["gallery"]))
+    return found
+
+
+def table(results: dict) -> str:
+    """What evaluate_heldout found, as text for a terminal."""
+    return aligned(COLUMNS, rows(results))
+
+
+def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_row=1):
+    """Draw the nearest pictures to each query, best first, with their cosines.
+
+    gallery: a Gallery; columns: how many pictures for each query; answers: for each query the index of
+    its picture, whose cosine is green, or None.
+    """
+    columns, cells = min(columns, len(gallery.kept)), []
+    for query, answer in zip_longest(queries, answers):
+        title = f"“{printable(query, 200)}”"
+        for index, cosine in gallery.search(query, columns):
+            cells.append((gallery.pairs.image(index), title, [(f"{cosine:.2f}", index == answer)]))
+            title = ""
+    plots.grid(cells, path, columns * queries_per_row)
+
+
+def write(context) -> dict:
+    """The section: captions as queries among pictures, and pictures among captions."""
+    pairs, report = context.pairs, context.report
+    report.section(
+        "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
+    )
+    scores, galleries = context.retrieval
+    if not scores:
+        report.say("No pairs were held out: there is nothing to retrieve.")
+        return {}
+    report.table(COLUMNS, rows(scores))
+    report.say(
+        "R@k is the share of queries whose answer is among the first k of the gallery. Chance is "
+        "what a gallery in random order would give."
+    )
+    split, gallery = next(iter(galleries.items()))
+    queries, answers = pairs.queries(split)
+    report.figure(
+        "retrieval.png",
+        "Each row shows a query and the pictures nearest to it, the nearest first, with their "
+        "cosines. The picture that the caption belongs to has a green cosine.",
+        draw_retrieval,
+        gallery,
+        queries,
+        answers=answers,
+    )
+    curves = {}
+    for split, gallery in galleries.items():
+        size = len(gallery.pictures)
+        ranked = gallery.ranks_of(pairs.splits[split])[0]
+        curves[split] = recall_by_size(ranked, size, [s for s in SIZES if s < size] + [size])
+    axes = dict(xscale="log", ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
+    report.figure(
+        "candidates.png",
+        "R@1 from text to image by the size of the gallery. Recalls can only be compared at the "
+        "same size.",
+        plots.lines,
+        [({name: ([*curve], [*curve.values()]) for name, curve in curves.items()}, axes)],
+    )
+    return scores | {"by_candidates": curves}

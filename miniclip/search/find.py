@@ -13,6 +13,7 @@ from pathlib import Path
 from PIL import Image
 from torch.nn import functional as F
 
+from miniclip import plots
 from miniclip.common import UserError, check_output, command, number, path
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
@@ -87,16 +88,15 @@ def thumbnail(path):
 def draw(found, path):
     """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
     white. Raises OSError."""
-    from miniclip.evaluation.report import plots
-
-    rows = []
+    cells = []
     for picture, cosine in found:
         try:
             image = thumbnail(picture)
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
-        rows.append((image, [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
-    plots.draw_answers(rows, path)
+        texts = [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]
+        cells.append((image, "", texts))
+    plots.grid(cells, path)
 
 
 @command("python -m miniclip.search find")
@@ -110,8 +110,6 @@ def main(argv=None):
     if args.grid:
         if args.grid.suffix not in (".png", ".pdf", ".svg"):
             raise UserError(f"--grid {printable(args.grid)} must end in .png, .pdf or .svg")
-        from miniclip.evaluation.report import plots  # here: matplotlib takes a second to import
-
         check_output(args.grid, plots.is_ours, args.overwrite)
     if args.image:
         try:

@@ -4,6 +4,7 @@ import importlib
 import os
 import signal
 import sys
+from functools import partial
 
 import train
 from kernels.bench import __main__ as bench
@@ -15,20 +16,6 @@ from tests.attacks import attack
 def ctrl_c(folder):
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     command("tool")(lambda argv: signal.raise_signal(signal.SIGINT))()
-
-
-@attack(code=141, says="^$")
-def what_reads_the_output_has_ended(folder):
-    reading, writing = os.pipe()
-    os.close(reading)
-    os.dup2(writing, 1)
-    command("tool")(lambda argv: print("x" * 100_000))()
-
-
-@attack(says="^tool: error: the output: No space left on device$")
-def the_disk_of_the_output_is_full(folder):
-    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-    command("tool")(lambda argv: print("a line"))()
 
 
 @attack(says="is no file")
@@ -87,9 +74,11 @@ def an_output_that_is_somebody_elses(folder):
     check_output("mine.csv", ours=lambda path: False)
 
 
-def of_main(module, *arguments):
-    """A row's function: call the main of a module with these arguments."""
-    return lambda folder: importlib.import_module(module).main(arguments)
+def add(name, function, **how):
+    """A row that is written in a table: function does not take the folder."""
+    row = lambda folder: function()  # noqa: E731
+    row.__name__, row.__module__ = name, __name__
+    attack(**how)(row)
 
 
 EVAL = ("--checkpoint", "x")
@@ -115,9 +104,8 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
 for name, (says, module, *arguments) in IMPOSSIBLE.items():
-    row = of_main(module, *arguments)
-    row.__name__, row.__module__ = f"an_option_that_cannot_be_{name}", __name__
-    attack(says=says)(row)
+    main = partial(importlib.import_module(module).main, arguments)
+    add(f"an_option_that_cannot_be_{name}", main, says=says)
 
 
 @attack(says="bench.json exists, and miniclip did not write it")
@@ -126,23 +114,27 @@ def measurements_over_a_file_of_the_user(folder):
     bench.main(["--device", "cpu", "--sizes", "8", "--dim", "8", "--out", "."])
 
 
-def plan():
+def prints():
+    command("tool")(lambda argv: print("x" * 100_000))()
+
+
+def plans():
     train.plan_run, train.describe = (lambda config: None), (lambda cost: "a line\n" * 10_000)
     train.main(["--plan"])
 
 
-@attack(code=141)
-def a_plan_that_nobody_reads(folder):
+def into(output, work):
+    """Work that prints into an output that cannot take it: a full disk, or None, which nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
-    os.dup2(writing, 1)
-    plan()
+    os.dup2(os.open(output, os.O_WRONLY) if output else writing, 1)
+    work()
 
 
-@attack(says="the output: No space left on device")
-def a_plan_for_a_full_disk(folder):
-    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
-    plan()
+for work in (prints, plans):
+    name, full = work.__name__, "error: the output: No space left on device"
+    add(f"a_command_that_{name}_what_nobody_reads", partial(into, None, work), code=141, says="^$")
+    add(f"a_command_that_{name}_on_a_full_disk", partial(into, "/dev/full", work), says=full)
 
 
 @attack(says="home/none.tar/x is no csv, folder or shard")

@@ -5,7 +5,6 @@ import os
 import signal
 import tarfile
 from pathlib import Path
-from types import SimpleNamespace
 
 from PIL import Image
 
@@ -247,7 +246,7 @@ def a_worker_of_curate_is_killed(folder):
 @attack(code=0)
 def emoji_by_its_word_is_what_a_run_without_data_was_trained_on(folder):
     run = dict(format=context.FORMAT, options={"data": None})
-    assert context.open_data(SimpleNamespace(data="emoji"), run)[1]
+    assert context.open_data(run, "emoji")[1]
 
 
 @attack(code=0, says="a word")

@@ -414,7 +414,7 @@ def a_report_where_nothing_can_be_written(folder):
 
 @attack(says="cannot be written")
 def an_average_where_nothing_can_be_written(folder):
-    evaluation.averages = None
+    evaluation.convert = None
     evaluate("--average-with", CHECKPOINT, "--save", "/proc/a.pt")
 
 
@@ -430,7 +430,7 @@ def an_average_over_a_file_of_somebody_else(folder):
 def control_characters_in_captions_are_not_printed(folder):
     pairs = open_pairs(WRITTEN / "pairs.csv")
     pairs._captions = [("\x1b[31mred",)] * len(pairs)
-    evaluation.open_data = lambda *args: (pairs, True)
+    evaluation.open_data = lambda *args, **options: (pairs, True)
     evaluate("--search", "red", "-k", "2")
 
 

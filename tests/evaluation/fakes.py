@@ -5,15 +5,20 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from miniclip.data.dataset import BadPicture
-from miniclip.evaluation.confidence import interval, wilson
+from miniclip.data.dataset import BadPicture, Pairs
+from miniclip.data.labelled import Labelled
+from miniclip.evaluation.context import EvalContext
 from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.retrieval import Gallery
 
 
-class Plane:
-    """Pictures by index, each one grey level and a direction; those in `bad` cannot be read."""
+class Plane(Pairs):
+    """Pictures by index, each one grey level and a direction; those in `bad` cannot be read. names: a
+    caption for each."""
 
-    def __init__(self, degrees, bad=()):
+    def __init__(self, degrees, bad=(), names=None, splits=None):
+        names = names or [f"caption {i}" for i in range(len(degrees))]
+        super().__init__("plane", [[name] for name in names], splits or {"train": []})
         self.degrees, self.bad = degrees, bad
 
     def image(self, i):
@@ -30,17 +35,16 @@ def directions(degrees):
 class Features:
     """A FeatureCache without a model. texts: {sentence: degrees}."""
 
-    model, tokenizer = SimpleNamespace(), None
+    tokenizer = None
 
-    def __init__(self, texts):
-        self.texts, self.asked = texts, []
+    def __init__(self, texts, shared_space=True):
+        self.texts, self.model = texts, SimpleNamespace(shared_space=shared_space)
 
     def images(self, source, indices):
         kept = [i for i in indices if i not in source.bad]
         return directions([source.degrees[i] for i in kept]), kept
 
     def classifier(self, names, templates):
-        self.asked.append((list(names), list(templates)))
         mean = [
             directions([self.texts[t.replace("{}", name)] for t in templates]).mean(0)
             for name in names
@@ -55,27 +59,46 @@ class Features:
 
 
 class Written(Report):
-    """A report whose figures are not drawn but recorded in `drawn`, {file: (caption, arguments)}."""
+    """A report. Its figures are not drawn but recorded in `drawn`, {file: (arguments, options)}, with
+    their captions in `captions`."""
 
     def __init__(self, folder):
         super().__init__(folder, "test")
-        self.drawn = {}
+        self.drawn, self.captions = {}, {}
 
     def figure(self, name, caption, draw, *args, **options):
-        self.drawn[name] = caption, args
-        if not args:  # it draws what it has already
-            draw(self.folder / name)
-        super().figure(name, caption, lambda *_, **__: None, *args, **options)
+        self.drawn[name], self.captions[name] = (args, options), caption
 
-    def lines(self):
-        return "\n".join(self._lines).splitlines()
+    def said(self):
+        return "\n".join(self._lines)
 
 
-def row(*cells):
-    """A row of a table as report.md has it."""
-    return f"| {' | '.join(cells)} |"
+def labelled(classes, degrees, train=(), bad=(), names="abc"):
+    """Pictures with a class and a direction each; `train` of them come first."""
+    every = [*train, *zip(classes, degrees)]
+    known, test = [*range(len(train))], [*range(len(train), len(every))]
+    pictures, labels = Plane([d for _, d in every], bad), {i: c for i, (c, _) in enumerate(every)}
+    splits = {"train": known, "test": test, "all": test}
+    return Labelled("home", [*names], pictures, labels, splits)
 
 
-def cells(right, n):
-    """A share as a table shows it."""
-    return f"{right / n:.3f}", interval(*wilson(right, n))
+def directed(names, degrees, *templates):
+    """{sentence: degrees} of names in templates."""
+    return {t.replace("{}", name): d for t in templates for name, d in zip(names, degrees)}
+
+
+def context_of(report, features=None, **given):
+    """What write() of a section takes."""
+    own = dict(pairs=Plane([]), trained_on_pairs=True, labelled=None, templates=["{}"], shifts={})
+    own |= dict(missing_shifts=[], seeds=2)
+    return EvalContext(features, report=report, **own | given)
+
+
+def gallery(pairs, texts, split):
+    """The Gallery of a split, without a model; the caption of picture i points at texts[i]."""
+    found = Gallery.__new__(Gallery)
+    found.pairs, found.kept = pairs, [*pairs.splits[split]]
+    found.pictures = directions([pairs.degrees[i] for i in found.kept])
+    found.texts = directions([texts[i] for i in found.kept])
+    found.captions, found.owner = found.kept, torch.arange(len(found.kept))
+    return found

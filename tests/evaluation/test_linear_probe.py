@@ -128,19 +128,6 @@ def test_shots_of_the_first_seed_choose_the_strength_for_all(fits):
     assert fits[1] == ("score", x[:, 0].tolist()), "nothing is left, so its shots choose"
 
 
-def test_a_curve_has_the_papers_shots_and_five_seeds(monkeypatch):
-    asked = []
-
-    def probes(x, y, k, seeds):
-        asked.append((k, seeds))
-        return []
-
-    monkeypatch.setattr(linear_probe, "few_shot_probes", probes)
-    curve = shots_curve([], [], {"home": ([], [])})
-    assert curve == {k: {"home": []} for k in (1, 2, 4, 8, 16)}
-    assert asked == [(k, 5) for k in (1, 2, 4, 8, 16)]
-
-
 def test_more_shots_help_and_the_test_set_is_never_learned_from():
     x, y = blobs(400)
     x_test, y_test = blobs(200, seed=0)

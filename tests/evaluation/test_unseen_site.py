@@ -28,7 +28,6 @@ from miniclip.evaluation.unseen_site import (
     ink,
     labelled,
     neighbour_right,
-    neighbours,
     style_choices,
     unknown_names,
     with_shots,
@@ -130,14 +129,6 @@ def test_at_k_only_classes_with_k_training_pictures_take_part(site):
     assert len(fixed) == len(points) and all(columns == points[8][0].tolist() for columns in fixed)
 
 
-def test_zero_shot_in_a_curve_is_over_the_same_classes(site):
-    learn = neighbours(site, ink)
-    for _, columns, rows, hits, ours in curve(site, learn, 3):
-        scores = site.zero_shot[rows][:, columns].argmax(1)
-        by_hand = [bool(site.right[row, columns[c]]) for row, c in zip(rows, scores)]
-        assert ours.tolist() == by_hand and hits.shape[1] == len(rows)
-
-
 def test_a_neighbour_knows_the_names_of_its_picture_only(site):
     similarity = site.similarity(ink)
     assert neighbour_right(similarity, site.own, site.right).float().mean() > 0.9
@@ -226,12 +217,6 @@ def test_a_probe_does_not_see_where_the_features_lie_and_how_large_they_are(site
     assert x.mean(0).abs().max() < 1e-5 and x.norm(dim=1).mean().item() == pytest.approx(1)
 
 
-def test_pictures_of_classes_without_k_labels_do_not_count():
-    ours = torch.tensor([False, True])
-    some = [(k, None, torch.tensor([0, 3]), torch.tensor([[True, True]]), ours) for k in SHOTS]
-    assert worth(some, 4, draws=1)["value"] == 1.0
-
-
 def test_each_test_picture_is_in_one_bin_of_overlap():
     closeness = torch.tensor([1.0, 0.95, 0.949, 0.9, 0.899, 0.8, 0.799, 0.0])
     parts = bins(closeness)
@@ -297,14 +282,10 @@ def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeyp
     tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
     results = evaluation.write_sections(context, tasks)
     context.report.write()
-    assert results["zero_shot"]["of the training sites too"]["top-1"]["n"] == 13
-    assert results["shots"]["neighbour in raw pixels"]["by k"]["curve"]["all"]["classes"] == 6
-    assert results["overlap"]["by closeness"]["all"]["mcnemar"]["p_value"] <= 1
     point = results["probe"]["probe on our features"]["fixed"]["curve"]["all"]
-    b, c = point["mcnemar"]["only_first"], point["mcnemar"]["only_second"]
-    n, zero = point["zero_shot"]["n"], point["zero_shot"]["value"]
-    assert b - c == round(n * (zero - point["mean"])), "paired on the same pictures"
-    assert len(results["probe"]) == 7  # six classifiers, and the seconds
+    more = point["mcnemar"]["only_first"] - point["mcnemar"]["only_second"]
+    zero = point["zero_shot"]
+    assert more == round(zero["n"] * (zero["value"] - point["mean"])), "on the same pictures"
     text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
     assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
     assert all(f"({name})" in text for name in figures)
@@ -325,35 +306,7 @@ def test_a_checkpoint_brings_back_the_sites_that_it_was_trained_on(drawn, monkey
     monkeypatch.setattr(render, "pictures", lambda: drawn)
     monkeypatch.setattr(sets, "versions", dict)
     options = {"data": "icons", "sites": "google", "held_out_sites": "lucide", "pairs": 3}
-    args = SimpleNamespace(data=None)
-    found, trained_on_pairs = open_data(args, {"format": FORMAT, "options": options})
+    found, trained_on_pairs = open_data({"format": FORMAT, "options": options})
     assert trained_on_pairs and found.sites == ("google",) and found.held_out_sites == ("lucide",)
     assert all(found.owned[i][0][0] == "lucide" for i in found.splits["heldout_site"])
     assert len(found.splits["train"]) == 3
-
-
-def test_with_shots_keeps_pictures_by_their_right_classes():
-    own = torch.tensor([[1, 0, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
-    right = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=torch.bool)
-    columns, rows = with_shots(own, right, 2)
-    assert columns.tolist() == [0] and rows.tolist() == [1]
-
-
-def test_a_probe_learns_from_features_that_are_nearly_the_same(site):
-    def collinear(source, indices):
-        x, kept = ink(source, indices)
-        return torch.nn.functional.normalize(x * 1e-2 + 1, dim=1), kept
-
-    *_, (k, _, _, hits, _) = curve(site, unseen_site.probes(site, collinear), 1)
-    assert k == "all" and hits.shape == (1, len(site.tests))
-    assert hits.float().mean() > 0.7, "the features differ by 1 %, as those of random weights"
-
-
-@pytest.mark.slow
-def test_what_is_farther_away_is_reported_with_its_chance(context):
-    found = evaluation.write_sections(context, ["farther"])["farther"]
-    for kind in ("colour", "line art", "Noto"):
-        found_by_text, classes = found[kind]["text to picture"], found[kind]["classes"]
-        assert found_by_text["chance"]["R@10"] == 10 / found_by_text["gallery"]
-        assert classes["chance"] == 1 / 20 and classes["n"] > 500
-    assert found["digits"]["zero-shot"]["n"] == 600

@@ -96,7 +96,7 @@ def test_effective_robustness_is_above_the_line_of_the_towers(tmp_path, monkeypa
     monkeypatch.setattr(robustness, "Report", lambda *_: report)
     robustness.write_report(found, SimpleNamespace(held_out_sites=TEST[0], results=tmp_path))
     for site in HOMES:
-        _, (_, at_home, effective) = report.drawn[f"robustness_{site}.png"]
+        (_, at_home, effective), _ = report.drawn[f"robustness_{site}.png"]
         assert at_home[0] == 0.4 and effective[0] == pytest.approx(0.2, abs=0.03)
         assert effective[3:] == pytest.approx([0] * 7, abs=0.03)
 

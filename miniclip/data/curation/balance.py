@@ -12,7 +12,8 @@ import shlex
 
 import numpy as np
 
-from miniclip.common import Parser, UserError, check_output, command, number, path, save_figure
+from miniclip import plots
+from miniclip.common import Parser, UserError, check_output, command, number, path
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source
 from miniclip.data.curation.curate import curate
 from miniclip.data.curation.sources import CsvRows, Listed, is_curated, is_read
@@ -59,22 +60,14 @@ def _entropy(counts):
 
 def draw(found, cap, out):
     """Draw the pairs of each query before and after, largest first, into a PNG."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 4), layout="constrained")
-    axis = figure.subplots()
-    for counts, label, colour in (
-        (found.before, "before", "#c55a11"),
-        (found.after, "after", "#1f4e79"),
-    ):
+    curves, limit = {}, f"cap: {cap:,}"
+    for counts, when in ((found.before, "before"), (found.after, "after")):
         sizes = np.sort(counts[counts > 0])[::-1]
-        label = f"{label}: {counts.sum():,} pairs"
-        axis.plot(np.arange(1, len(sizes) + 1), sizes, color=colour, label=label)
-    axis.axhline(cap, color="#999999", linestyle="--", label=f"cap: {cap:,}")
-    axis.set(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False)
-    save_figure(figure, out)
+        queries = np.arange(1, len(sizes) + 1)
+        curves[f"{when}: {counts.sum():,} pairs"] = queries, sizes
+        curves.setdefault(limit, (queries[[0, -1]], [cap, cap]))
+    axes = dict(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
+    plots.lines([(curves, axes)], out, dashed=[limit])
 
 
 @command("python -m miniclip.data curate")

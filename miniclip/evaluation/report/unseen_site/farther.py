@@ -6,8 +6,8 @@ from miniclip.common import UserError
 from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.emoji.drawings import Drawings
 from miniclip.evaluation.confidence import interval, scores
-from miniclip.evaluation.report.robustness import digits
 from miniclip.evaluation.retrieval import Gallery, chance
+from miniclip.evaluation.robustness import digits
 
 KINDS = ("colour", "line art", "Noto")
 

@@ -1,18 +1,16 @@
 """Section of the report: overlap of an unseen site with the training pictures (CLIP, section 5).
 
 Copies are found by the cosine of raw pixels, which is enough for drawings of one size in black on
-white; the detector of ../data_overlap.py is for pictures with colours and crops.
+white; the detector of ../../near_duplicates.py is for pictures with colours and crops.
 """
 
 import csv
 
 import torch
 
-from miniclip.evaluation.confidence import interval, mcnemar, share
-from miniclip.evaluation.data_overlap import all_minus_clean
-from miniclip.evaluation.report import plots
-from miniclip.evaluation.report.data_overlap import CELLS
-from miniclip.evaluation.report.writer import paired_cells, share_cells
+from miniclip import plots
+from miniclip.evaluation.confidence import mcnemar, paired_cells, share, share_cells
+from miniclip.evaluation.data_overlap import COLUMNS, all_minus_clean, cells, side_by_side
 from miniclip.evaluation.unseen_site import EDGES, SIDE, bins, correct, ink, neighbour_right
 
 SHOWN = 24  # pairs in nearest.png
@@ -38,8 +36,8 @@ def write(context):
             }
             test = mcnemar(*(r[which].numpy() for r in right.values()))
             results["by closeness"][part] = found | {"mcnemar": test}
-            cells = [cell for s in found.values() for cell in share_cells(s)]
-            rows.append((part, int(which.sum()), *cells, *paired_cells(test)))
+            both = [cell for s in found.values() for cell in share_cells(s)]
+            rows.append((part, int(which.sum()), *both, *paired_cells(test)))
     report.table(
         ("cosine to training", "n", ours, "95 %", pixels, "95 %", "only one right", "p"), rows
     )
@@ -55,31 +53,31 @@ def write(context):
         "closeness.png",
         "Accuracy by the cosine to the nearest training picture. Both fall where the pictures "
         "are new; the difference between them is what the names add to copying.",
-        plots.draw_groups,
+        plots.bars,
         {name: {part: s[name] for part, s in results["by closeness"].items()} for name in right},
-        "accuracy",
+        xlabel="accuracy, with its 95 % interval",
     )
     copies = (closeness >= EDGES[0]).numpy()
     results |= {name: all_minus_clean(r.numpy(), copies) for name, r in right.items()}
-    report.table(
-        ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p"),
-        [
-            (name, *map(s.get, CELLS), s["interval"] and interval(*s["interval"]), s["p_value"])
-            for name, s in ((name, results[name]) for name in right)
-        ],
-    )
+    report.table(COLUMNS, [(name, *cells(results[name])) for name in right])
     report.say(
         "All - Clean is what the overlap adds to a score (the paper's median overlap is 2.2 %); "
         "its p is of the one-sided binomial test of the overlap against the clean part."
     )
     order = closeness.argsort(descending=True).tolist()
-    some = [order[k * len(order) // SHOWN] for k in range(min(SHOWN, len(order)))]
+    pictures = []
+    for k in range(min(SHOWN, len(order))):
+        row = order[k * len(order) // SHOWN]
+        i, j = site.tests[row], pairs.splits["train"][nearest[row]]
+        names = pairs.names(i)[0], pairs.names(j)[0]
+        pictures += side_by_side(pairs.image(i), pairs.image(j), names, closeness[row])
     report.figure(
         "nearest.png",
         "Test pictures (left) and the training picture nearest to each (right), with the cosine, "
         "evenly spaced from the nearest pair to the farthest.",
-        plots.draw_duplicates,
-        [side_by_side(pairs, site.tests[row], nearest[row], closeness[row]) for row in some],
+        plots.grid,
+        pictures,
+        columns=12,
     )
     right["feature neighbour, all labels"] = neighbour_right(
         site.similarity(context.features.images), site.own, site.right
@@ -105,10 +103,3 @@ def write_answers(site, closeness, right, path):
             said = "|".join(site.pairs.captions(i)), names, site.names[answers[row]]
             hits = (int(r[row]) for r in right.values())
             table.writerow((*said, int(ranks[row]), f"{closeness[row]:.4f}", *hits))
-
-
-def side_by_side(pairs, i, position, cosine):
-    """A row of plots.draw_duplicates: (test picture, training picture, title)."""
-    j = pairs.splits["train"][position]
-    title = f"{pairs.names(i)[0][:24]}\n{pairs.names(j)[0][:24]}\n{cosine:.3f}"
-    return pairs.image(i), pairs.image(j), title

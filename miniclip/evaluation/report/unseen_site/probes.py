@@ -1,6 +1,6 @@
 """Section of the report: linear probes against zero-shot (CLIP, sections 3.1.5 and 3.2)."""
 
-from miniclip.evaluation.report import plots
+from miniclip.evaluation.linear_probe import draw_gap
 from miniclip.evaluation.report.unseen_site.shots import write_curves
 from miniclip.evaluation.unseen_site import SHOTS, ink, neighbours, probes
 
@@ -25,7 +25,7 @@ def write(context):
         f"classes and over those with at least {SHOTS[-1]} training pictures. Above the diagonal "
         "the names alone do better than the labels of the training sites; below it the features "
         "hold more than the names retrieve.",
-        plots.draw_gap,
+        draw_gap,
         {
             f"{s['classes']} classes, {s['zero_shot']['n']} pictures": (
                 s["mean"],

@@ -2,10 +2,9 @@
 
 import torch
 
-from miniclip.evaluation.confidence import share
-from miniclip.evaluation.report import plots
-from miniclip.evaluation.report.writer import share_cells
-from miniclip.evaluation.retrieval import Gallery
+from miniclip import plots
+from miniclip.evaluation.confidence import share, share_cells
+from miniclip.evaluation.retrieval import Gallery, draw_retrieval
 from miniclip.evaluation.unseen_site import correct, style_choices
 
 OTHER_ORDER = ("filled {}", "outline {}")  # captions have the style last
@@ -58,8 +57,9 @@ def templates(context):
         "The same pictures and classes; only the words around the name differ. The ensemble "
         f"changes accuracy by {100 * (every - alone):+.1f} points against the first template alone "
         "(figure 4; the paper gains 5 points on average).",
-        plots.draw_prompts,
-        {p: found["all"] | {"accuracy": found["all"]["value"]} for p, found in results.items()},
+        plots.bars,
+        {"_": {p: found["all"] for p, found in results.items()}},
+        xlabel="zero-shot accuracy, with its 95 % interval",
     )
     return results
 
@@ -90,14 +90,14 @@ def styles(context):
         "styles.png",
         "How often a style word picks the drawing of its style among drawings of the same name. "
         "Chance is one over the number of these drawings.",
-        plots.draw_groups,
+        plots.bars,
         {
             "its own drawing first": named,
             "chance": {
                 p: dict.fromkeys(("value", "low", "high"), s["chance"]) for p, s in named.items()
             },
         },
-        "share",
+        xlabel="share, with its 95 % interval",
     )
     return results
 
@@ -109,18 +109,17 @@ def senses(context):
         features.model, features.tokenizer, pairs, range(len(pairs)), pictures=features.images
     )
     queries = [query for word, meanings in SENSES.items() for query in (word, *meanings)]
-    found = {}
-
-    def draw(path):
-        rows = plots.draw_retrieval(gallery, queries, path, NEAREST, queries_a_row=3)
-        found.update(zip(queries, ([index for index, _ in row] for row in rows)))
-
+    found = {query: [i for i, _ in gallery.search(query, NEAREST)] for query in queries}
     report.figure(
         "polysemy.png",
         f"The {NEAREST} pictures nearest to a word with two meanings (left) and to the word in "
         f"context (middle, right), among all {len(pairs):,} pictures, those trained on included. "
         "The word alone finds what the names in the training data mean by it.",
-        draw,
+        draw_retrieval,
+        gallery,
+        queries,
+        columns=NEAREST,
+        queries_per_row=3,
     )
     trained = {name for i in pairs.splits["train"] for name in pairs.names(i)}
     report.table(

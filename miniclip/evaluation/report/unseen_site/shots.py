@@ -1,8 +1,7 @@
 """Section of the report: how many labelled pictures a name is worth (CLIP, section 3.1.5)."""
 
-from miniclip.evaluation.confidence import mcnemar, share
-from miniclip.evaluation.report import plots
-from miniclip.evaluation.report.writer import paired_cells, share_cells
+from miniclip.evaluation.confidence import mcnemar, paired_cells, share, share_cells
+from miniclip.evaluation.linear_probe import draw_shots
 from miniclip.evaluation.unseen_site import SHOTS, curve, ink, neighbours, worth
 
 COLUMNS = ("labels a class", "accuracy", "seeds", "zero-shot", "95 %", "n", "classes", "chosen")
@@ -95,7 +94,7 @@ def write_curves(context, learners, figure):
                 f"Accuracy on {place}, a site never seen. {caption} "
                 f"Bands: the lowest and highest of {context.seeds} seeds; of zero-shot, the 95 % "
                 "interval.",
-                plots.draw_shots,
+                draw_shots,
                 drawn[classes],
                 {k: points[str(k)]["zero_shot"] for k in next(iter(drawn[classes].values()))},
                 classes=[point["classes"] for point in points.values()],

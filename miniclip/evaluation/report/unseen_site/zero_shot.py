@@ -1,8 +1,7 @@
 """Section of the report: zero-shot on a site that was never seen (CLIP, section 3.1)."""
 
-from miniclip.evaluation.confidence import share
-from miniclip.evaluation.report import plots
-from miniclip.evaluation.report.writer import share_cells
+from miniclip import plots
+from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.unseen_site import correct, labelled, unknown_names
 
 SHOWN = 16  # pictures in answers.png
@@ -40,11 +39,12 @@ def write(context):
         "answers.png",
         f"{len(shown)} pictures of {place}, evenly spaced in the order of the test, and the names "
         f"nearest to them among {len(site.names)}, the nearest first; right names are green.",
-        plots.draw_answers,
+        plots.grid,
         [
             (
                 pairs.image(site.tests[row]),
-                [(site.names[c], bool(site.right[row, c])) for c in nearest[row]],
+                "",
+                [(site.names[c][:22], bool(site.right[row, c])) for c in nearest[row]],
             )
             for row in shown
         ],

@@ -1,0 +1,122 @@
+"""Averages of a fine-tuned model and the one that it was tuned from (WiSE-FT: Wortsman et al. 2022).
+
+The models on the line (1 - alpha) start + alpha tuned are tested on the pairs that the tuned model
+learned from, and on those of the other model where these are others: what was won, and what was lost.
+Lesson: lessons/18_finetuning.md.
+"""
+
+import collections
+
+from tqdm import tqdm
+
+from miniclip import plots
+from miniclip.common import UserError
+from miniclip.data import SOURCE_OPTIONS
+from miniclip.data.labelled import of_pairs
+from miniclip.evaluation.confidence import accuracy, share
+from miniclip.evaluation.context import open_data, open_templates
+from miniclip.evaluation.features import FeatureCache, encode_examples, examples
+from miniclip.evaluation.retrieval import evaluate_heldout
+from miniclip.evaluation.unseen_site import zero_shot
+from miniclip.training import checkpoint
+from miniclip.weights.average import interpolate
+from miniclip.zeroshot import classify
+
+ALPHAS = [k / 10 for k in range(11)]
+DEFAULT = 0.5  # the paper's where nothing is known of the other data
+
+
+def trained_on(content):
+    """What a file says about the pairs that its model was trained on, or None."""
+    run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
+    return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
+
+
+def is_average(path):
+    """Whether a file is a checkpoint that --save wrote."""
+    try:
+        return "average" in checkpoint.load(path)
+    except UserError:
+        return False
+
+
+def tests_of(pairs, labelled, templates=None):
+    """What to test a model on: [(pairs or None, labelled pictures or None, templates)].
+
+    Labelled pictures that are not those of the pairs are a test of their own.
+    """
+    if labelled is None or labelled.pictures is pairs:
+        return [(pairs, labelled, open_templates(pairs, labelled, templates))]
+    alone = None, labelled, open_templates(pairs, labelled, templates)
+    return [(pairs, None, open_templates(pairs, None, templates)), alone]
+
+
+def tests_of_start(name, start, tuned, report):
+    """The tests on the pairs of the model that was tuned, if they are others. Those that cannot be had
+    are left out, and the report says why.
+
+    name: what the report calls this model; start, tuned: what the files of the two models hold.
+    """
+    if trained_on(start) in (None, trained_on(tuned)):
+        return []
+    try:
+        pairs, _ = open_data(start)
+        return tests_of(pairs, of_pairs(pairs))
+    except UserError as error:
+        report.say(f"The pairs that {name} was trained on are left out: {error}.")
+        return []
+
+
+def measures(features, pairs, labelled, templates):
+    """The zero-shot accuracies of one model on one of `tests_of`: {what: confidence.share}."""
+    model, tokenizer, found = features.model, features.tokenizer, {}
+    if pairs is not None and pairs.shared_names:
+        s = zero_shot(model, tokenizer, pairs, templates)
+        found["zero-shot on " + ", ".join(pairs.held_out_sites)] = s["top-1"], s["n"]
+    elif pairs is not None:
+        for split, s in evaluate_heldout(model, tokenizer, pairs, features.images)[0].items():
+            s = s["text_to_image"]
+            found[f"{pairs.name}, {split}: text to image R@1"] = s["R@1"], s["n"]
+    if labelled is not None:
+        x, y, _ = encode_examples(features.images, *examples(labelled, "all"))
+        s = accuracy(classify(x, features.classifier(labelled.class_names, templates)), y)
+        found[f"zero-shot on {labelled.name}"] = s["accuracy"], s["n"]
+    return {what: share(round(value * n), n) for what, (value, n) in found.items()}
+
+
+def write(report, model, tokenizer, start, tests):
+    """The curve over ALPHAS from the state dict `start` to that of `model`: {what: {alpha: share}}.
+
+    The model has its own weights again afterwards, because they are those of the last alpha.
+    """
+    report.section("Averages of the weights", "Wortsman et al. 2022, WiSE-FT")
+    tuned, found = {k: x.clone() for k, x in model.state_dict().items()}, {}
+    for alpha in tqdm(ALPHAS, desc="averages", disable=None):
+        model.load_state_dict(interpolate(start, tuned, alpha))
+        features = FeatureCache(model, tokenizer)
+        for k, test in enumerate(tests):
+            for what, score in measures(features, *test).items():
+                found.setdefault((what, k), {})[f"{alpha:g}"] = score
+    if not found:
+        raise UserError("there is nothing to test on, because no pair was held out; add --images")
+    times = collections.Counter(what for what, _ in found)  # both may come from a "pairs.csv"
+    curves = {
+        what if times[what] == 1 else f"{what}, {'start' if k else 'tuned'}": curve
+        for (what, k), curve in found.items()
+    }
+    report.table(
+        ("alpha", *next(iter(curves.values())), "n"),
+        [(w, *(s["value"] for s in c.values()), c["0"]["n"]) for w, c in curves.items()],
+    )
+    report.say("Alpha 0 is the model that fine-tuning started from, 1 the fine-tuned one.")
+    for what, curve in curves.items():
+        first, middle, last = (curve[f"{a:g}"]["value"] for a in (0, DEFAULT, 1))
+        report.say(f"{what}: {first:.3f} before, {last:.3f} tuned, {middle:.3f} at {DEFAULT}.")
+    axes = dict(ylim=(0, 1), xlabel="alpha: 0 before fine-tuning, 1 after it", ylabel="accuracy")
+    report.figure(
+        "average.png",
+        "Accuracy of the averages of the weights, with 95 % intervals.",
+        plots.lines,
+        [({what: plots.band(ALPHAS, curve.values()) for what, curve in curves.items()}, axes)],
+    )
+    return curves

@@ -1,0 +1,275 @@
+"""Synthetic near-duplicates are found, clean pictures are not; each step does what it says."""
+
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from miniclip.data import open_pairs
+from miniclip.evaluation import near_duplicates
+from miniclip.evaluation.features import picture_source
+from miniclip.evaluation.near_duplicates import (
+    CHANGES,
+    THRESHOLD,
+    base_emoji,
+    cropped,
+    recoloured,
+    recompressed,
+    resized,
+    thumbnails,
+    trial,
+)
+
+duplicates_of = near_duplicates.near_duplicates
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    return open_pairs()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_of_100_synthetic_duplicates_95_are_found_with_5_false_positives_among_1000(pairs, seed):
+    result = trial(pairs, seed, 100, 1000)
+    assert result["recall"] >= 0.95 and result["false"] <= 5, result
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_duplicate_it_names_is_the_one_that_was_changed(pairs, change):
+    rng = np.random.default_rng(0)
+    names = ["sushi", "owl", "castle", "guitar", "bicycle", "carrot"]
+    indices = [i for i in range(len(pairs)) if pairs.captions(i)[0] in names]
+    known, _ = thumbnails(pairs, indices)
+    changed = picture_source([change(pairs.image(i), rng) for i in indices])
+    distance, position = duplicates_of(thumbnails(changed, range(len(indices)))[0], known)
+    assert position.tolist() == list(range(len(indices)))
+    assert (distance <= THRESHOLD).sum() >= len(indices) - 1, distance  # its recall is .98, not 1
+
+
+def test_a_picture_is_its_own_duplicate_and_a_blank_one_has_none():
+    known = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert duplicates_of(known, known)[0].max() < 1e-3
+    assert duplicates_of(torch.ones(1, 3, 64, 64), known)[0] > THRESHOLD
+    distance, position = duplicates_of(known, known[:0])
+    assert distance.tolist() == [torch.inf] * 4 and position.tolist() == [0] * 4
+    assert [len(found) for found in duplicates_of(known[:0], known)] == [0, 0]
+
+
+def smooth(n, seed=0):
+    """n random pictures, (n, 3, 64, 64), without fine detail."""
+    coarse = torch.rand(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
+    return F.interpolate(coarse, size=(64, 64), mode="bicubic")
+
+
+def test_pictures_whose_thumbnails_do_not_correlate_are_no_candidates():
+    for other in (smooth(3, seed=1), torch.ones(3, 3, 64, 64)):
+        assert duplicates_of(smooth(3), other)[0].tolist() == [torch.inf] * 3
+
+
+@pytest.mark.parametrize("corner", [(-0.1, -0.1), (0.1, 0.05), (0.0, 0.1)])
+def test_either_picture_may_be_the_crop(corner):
+    whole = smooth(2)
+    box = torch.tensor([[0.9, *corner]]).expand(2, 3)
+    cut = F.interpolate(near_duplicates._sample(whole, box), size=(64, 64), mode="bicubic")
+    for queries, known in ((whole, cut), (cut, whole)):
+        distance, position = duplicates_of(queries, known)
+        assert position.tolist() == [0, 1] and distance.max() < THRESHOLD / 2, distance
+
+
+@pytest.mark.parametrize("direction", [(1, 0, 0), (-1, 1, 1), (-1, -1, 1), (-1, 0, -1)])
+def test_the_alignment_reaches_any_box_that_is_its_three_steps_away(direction):
+    cut, start = smooth(3), torch.tensor([[0.92, 0.0, 0.0]]).expand(3, 3)
+    planted = start + torch.tensor(direction) * (0.03 + 0.015 + 0.008)
+    whole = near_duplicates._sample(cut, planted)
+    assert near_duplicates._difference(cut, whole, start).max() < 1e-4
+    one_more = near_duplicates._sample(cut, start + torch.tensor(direction) * 0.07)
+    assert near_duplicates._difference(cut, one_more, start).min() > 1e-3
+
+
+def test_the_alignment_stays_inside_the_picture_and_keeps_85_percent_of_its_side(monkeypatch):
+    tried, sample = [], near_duplicates._sample
+    monkeypatch.setattr(
+        near_duplicates, "_sample", lambda x, box: tried.append(box) or sample(x, box)
+    )
+    for start, planted in (
+        ([0.88, 0.1, -0.1], [0.75, 0.25, -0.25]),
+        ([1.0, 0.0, 0.0], [1.1, 0.1, -0.1]),
+    ):
+        whole, first = sample(smooth(2), torch.tensor([planted]).expand(2, 3)), len(tried)
+        near_duplicates._difference(smooth(2), whole, torch.tensor([start]).expand(2, 3))
+        side, *centre = torch.cat(tried[first:]).T
+        assert 0.85 <= side.min() and side.max() <= 1
+        border = max((side + c.abs()).max() for c in centre)
+        assert border == pytest.approx(1), "it reaches the border and does not cross it"
+    assert torch.cat(tried)[:, 0].min() == pytest.approx(0.85)
+
+
+@pytest.mark.parametrize("size, at", [(12, (24, 40)), (6, (8, 20)), (24, (4, 12))])
+def test_the_distance_is_the_largest_of_windows_of_6_x_6(monkeypatch, size, at):
+    """A patch of `size` pixels of 64 is half as wide in the comparison: the mean square is over the
+    window, so a patch of half the window's side counts a quarter."""
+    monkeypatch.setattr(near_duplicates, "_regraded", lambda x, y: x)
+    whole, (x, y) = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)), at
+    cut = whole.clone()
+    cut[:, 1, y : y + size, x : x + size] += 0.2
+    box = torch.tensor([[1.0, 0.0, 0.0]])
+    distance = near_duplicates._difference(cut, near_duplicates._sample(whole, box), box)
+    assert distance.item() == pytest.approx(0.2 * min(1, size / 12), abs=1e-5)
+
+
+def test_colours_are_fitted_by_a_ridge_regression_towards_no_change():
+    """Solved by least squares of more rows here; the slope of the first term stays in 0.5 .. 2."""
+    x, y = (near_duplicates._sample(smooth(2, s), torch.tensor([[0.9, 0, 0]] * 2)) for s in (0, 1))
+    bent = torch.stack([0.8 * y[0] + 0.7 * x[0] ** 2, 5 * x[1]])
+    found = near_duplicates._regraded(x, bent)
+    for p in range(2):
+        grey = x[p].double().numpy() - x[p].double().numpy().mean((1, 2), keepdims=True)
+        grey = grey.mean(0).ravel()
+        for c in range(3):
+            own, target = (v[p, c].double().numpy().ravel() for v in (x, bent))
+            own = own - own.mean()
+            terms = np.stack([own, own**2 - (own**2).mean(), grey], 1)
+            rows = np.concatenate([terms / len(own) ** 0.5, 1e-3**0.5 * np.eye(3)])
+            right = [*(target - target.mean()) / len(own) ** 0.5, 1e-3**0.5, 0, 0]
+            curve = np.linalg.lstsq(rows, right, rcond=None)[0]
+            want = terms @ [min(2, max(0.5, curve[0])), *curve[1:]] + target.mean()
+            np.testing.assert_allclose(found[p, c].ravel(), want, atol=1e-4)
+
+
+def test_a_box_is_side_and_centre_of_a_window_that_is_sampled_bilinearly():
+    x = torch.arange(64.0 * 64).view(1, 1, 64, 64).expand(2, 3, 64, 64)
+    boxes = torch.tensor([[0.5, 0.5, -0.5], [1.0, 0.0, 0.0]])
+    corner, everything = near_duplicates._sample(x, boxes)
+    torch.testing.assert_close(corner, x[0, :, :32, 32:])
+    torch.testing.assert_close(everything, F.avg_pool2d(x[0], 2))
+
+
+def test_the_blur_spreads_a_point_by_binomial_weights_and_leaves_flat_pictures_as_they_are():
+    point = torch.zeros(1, 3, 9, 9)
+    point[:, :, 4, 4] = 256
+    want = np.outer([1, 4, 6, 4, 1], [1, 4, 6, 4, 1])
+    np.testing.assert_allclose(near_duplicates._blur(point)[0, 2, 2:7, 2:7], want, rtol=1e-6)
+    flat = torch.full((1, 3, 9, 9), 0.7)
+    torch.testing.assert_close(near_duplicates._blur(flat), flat)
+
+
+@pytest.mark.parametrize("contrast", [0.2, 0.005, 0.0])
+def test_a_channel_of_little_contrast_has_a_short_vector(contrast):
+    x = 0.5 + contrast * torch.tensor([1.0, -1.0]).repeat(72).view(1, 1, 12, 12).expand(
+        1, 3, 12, 12
+    )
+    length = contrast / (contrast + 0.005)
+    torch.testing.assert_close(near_duplicates._unit(x).norm(dim=2), torch.full((1, 3), length))
+    thumbnail = near_duplicates._coarse(x.repeat_interleave(4, 2).repeat_interleave(4, 3))
+    assert thumbnail.shape == (1, 432)
+    assert thumbnail.square().sum().item() == pytest.approx(3 * length**2, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name, base",
+    [
+        ("woman firefighter: dark skin tone", "firefighter"),
+        ("person rowing boat", "rowing boat"),
+        ("man: red hair", "red hair"),
+        ("woman: medium-light skin tone", "woman"),
+        ("mango", "mango"),
+        ("heart suit", "heart suit"),
+    ],
+)
+def test_a_base_emoji_has_neither_tone_nor_gender(name, base):
+    assert base_emoji(name) == base
+
+
+def test_changes_draw_their_sizes_places_and_qualities_from_the_whole_range(monkeypatch):
+    rng, picture = np.random.default_rng(0), mock.MagicMock(width=20)
+    monkeypatch.setattr(near_duplicates.Image, "open", mock.MagicMock())
+    for k in range(1500):
+        resized(picture, rng), recompressed(picture, rng)
+        if k % 10 == 0:
+            cropped(picture, rng)
+    sizes, boxes = ({call.args[0] for call in m.mock_calls} for m in (picture.resize, picture.crop))
+    assert sizes == {(side, side) for side in range(32, 160)}
+    assert boxes == {(x, y, x + 18, y + 18) for x in range(3) for y in range(3)}
+    assert {call.kwargs["quality"] for call in picture.save.mock_calls} == {*range(25, 60)}
+
+
+@pytest.mark.parametrize(
+    "end, colours",
+    [
+        # 51 is .2 of 255: .2^.8 * .8 = .22076, 56; white is .8, 204; grey is .299 * 56 + .701 * 204
+        # 102 and 153 become 98 and 135, whose grey is 124: 124 - .6 * 26, 124 + .6 * 11
+        (0, [(56, 56, 56), (96, 185, 185), (108, 131, 131)]),
+        # .2^1.25 * 1.15 = .15382, 39; white is clipped, 255; grey is .299 * 39 + .701 * 255
+        # 102 and 153 become 93 and 154, whose grey is 136: 136 - 1.4 * 43, 136 + 1.4 * 18
+        (1, [(39, 39, 39), (0, 255, 255), (76, 161, 161)]),
+    ],
+)
+def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
+    class Ends:
+        def uniform(self, low, high, n=None):
+            return np.full(n, (low, high)[end]) if n else (low, high)[end]
+
+    for pixel, want in zip([(51, 51, 51), (51, 255, 255), (102, 153, 153)], colours):
+        found = recoloured(Image.new("RGB", (2, 2), pixel), Ends())
+        assert found.getpixel((0, 0)) == pytest.approx(want, abs=1)
+
+
+class Flat:
+    """Emoji of one colour each: levels[i] is that of picture i, which is named bases[i]."""
+
+    def __init__(self, levels, bases):
+        self.levels, self.bases = [np.array(level) for level in levels], bases
+
+    def __len__(self):
+        return len(self.levels)
+
+    def base(self, i):
+        return self.bases[i]
+
+    def image(self, i):
+        return Image.new("RGB", (4, 4), tuple(self.levels[i].tolist()))
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The pictures of each call of near_duplicates, which finds the first two of them."""
+    queries = []
+
+    def planned(x, known):
+        queries.append(((255 * x[:, :, 0, 0]).round(), (255 * known[:, :, 0, 0]).round()))
+        return torch.tensor([THRESHOLD, THRESHOLD / 2, *[2 * THRESHOLD] * (len(x) - 2)]), None
+
+    monkeypatch.setattr(near_duplicates, "near_duplicates", planned)
+    return queries
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clean_pictures_of_a_trial_are_like_no_known_one(asked, seed):
+    """Of the 27 colours, four have a second picture that is 10 levels brighter, and four others one
+    that is 15 levels brighter; half of the emoji have two pictures."""
+    levels = [110 * np.array(c) for c in np.ndindex(3, 3, 3)]
+    levels += [levels[3 * k] + more for k, more in enumerate([10] * 4 + [15] * 4)]
+    bases = [("woman " if i % 2 else "man ") + f"number {i % 20}" for i in range(35)]
+    result = trial(Flat(levels, bases), seed, duplicates=6, clean=5)
+    (changed, known), (clean, _) = asked
+    assert (len(changed), len(clean)) == (6, 5) and 35 - 9 <= len(known) <= 35 - 8
+    assert torch.cdist(clean, known).min() > 0.05 * 255 * 3**0.5
+    numbers = [
+        {bases[i].split()[-1] for i, level in enumerate(levels) if level.tolist() in some.tolist()}
+        for some in (clean, known)
+    ]
+    assert not numbers[0] & numbers[1], "no known picture is of a clean one's emoji"
+    assert result == dict(duplicates=6, clean=5, found=2, false=2, recall=2 / 6, precision=2 / 4)
+
+
+def test_a_trial_is_of_40_duplicates_and_100_clean_pictures_the_same_each_time(asked, monkeypatch):
+    pairs = Flat([36 * np.array(c) for c in np.ndindex(7, 7, 7)], [f"{i}" for i in range(343)])
+    want = dict(duplicates=40, clean=100, found=2, false=2, recall=2 / 40, precision=2 / 4)
+    assert trial(pairs) == trial(pairs, 0) == want and torch.equal(asked[0][0], asked[2][0])
+    nothing = lambda x, known: (torch.ones(len(x)), None)  # noqa: E731
+    monkeypatch.setattr(near_duplicates, "near_duplicates", nothing)
+    assert trial(pairs)["precision"] == 0

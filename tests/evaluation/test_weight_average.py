@@ -1,0 +1,94 @@
+"""Averages of weights: the curve has both ends, and is tested on the pairs of both models."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from miniclip.common import UserError
+from miniclip.evaluation import weight_average
+from miniclip.evaluation.confidence import share
+from miniclip.training.checkpoint import FORMAT
+from tests.evaluation.fakes import Features, Plane, labelled
+
+
+def test_a_curve_has_eleven_alphas_and_the_model_ends_with_its_own_weights(report, monkeypatch):
+    model = torch.nn.Linear(1, 1, bias=False)
+    model.load_state_dict({"weight": torch.ones(1, 1)})
+    start = {"weight": torch.zeros(1, 1)}
+
+    def measures(features, name, more):
+        weight = features.model.weight.item()
+        return {name: {"value": weight, "low": 0, "high": 1, "n": 7}} | more
+
+    monkeypatch.setattr(weight_average, "measures", measures)
+    other = {"value": 0.25, "low": 0, "high": 1, "n": 9}
+    tests = [("pairs.csv", {}), ("pairs.csv", {"other": other})]
+    curves = weight_average.write(report, model, None, start, tests)
+    assert list(curves) == ["pairs.csv, tuned", "pairs.csv, start", "other"]
+    for name, curve in curves.items():
+        assert list(curve) == [f"{k / 10:g}" for k in range(11)]
+        values = [s["value"] for s in curve.values()]
+        want = [0.25] * 11 if name == "other" else [k / 10 for k in range(11)]
+        assert values == pytest.approx(want)
+    assert "pairs.csv, tuned: 0.000 before, 1.000 tuned, 0.500 at 0.5." in report.said()
+    assert "| 0.900 | 1.000 | 7 |" in report.said()
+    assert model.weight.item() == 1 and start["weight"].item() == 0
+    with pytest.raises(UserError, match="nothing to test on"):
+        weight_average.write(report, model, None, start, [])
+
+
+def test_what_a_model_is_measured_by(monkeypatch):
+    recall = {"text_to_image": {"R@1": 0.25, "n": 4}}
+    held_out = {"heldout": recall, "heldout_names": recall}
+    monkeypatch.setattr(weight_average, "zero_shot", lambda *_: {"top-1": 0.5, "n": 8})
+    monkeypatch.setattr(weight_average, "evaluate_heldout", lambda *_: (held_out, None))
+    features, pairs = Features({"a": 0, "b": 90}), Plane([])
+    pairs.shared_names, pairs.held_out_sites = ["x"], ["s", "t"]
+    measures = weight_average.measures
+    assert measures(features, pairs, None, ["{}"]) == {"zero-shot on s, t": share(4, 8)}
+    pairs.shared_names = ()
+    assert measures(features, pairs, None, ["{}"]) == {
+        f"plane, {split}: text to image R@1": share(1, 4) for split in held_out
+    }
+    home = labelled([0, 0, 1, 1], [10, 80, 70, 90], names="ab")
+    assert measures(features, None, home, ["{}"]) == {"zero-shot on home": share(3, 4)}
+
+
+def test_labelled_pictures_of_elsewhere_are_a_test_of_their_own():
+    home, pairs = labelled([0], [0]), Plane([])
+    assert [test[:2] for test in weight_average.tests_of(pairs, None)] == [(pairs, None)]
+    assert [test[:2] for test in weight_average.tests_of(pairs, home)] == [
+        (pairs, None),
+        (None, home),
+    ]
+    home.pictures = pairs
+    assert [test[:2] for test in weight_average.tests_of(pairs, home)] == [(pairs, home)]
+
+
+RUN = {"format": FORMAT, "options": {"data": "a.csv", "separator": ";", "lr": 1}}
+
+
+@pytest.mark.parametrize(
+    "start, tested",
+    [
+        (RUN, False),
+        (RUN | {"options": RUN["options"] | {"lr": 2}}, False),
+        (RUN | {"options": {"data": "b.csv"}}, True),
+        (RUN | {"options": {"data": "a.csv", "separator": ","}}, True),
+        ({"format": "other", "options": {"data": "b.csv"}}, False),
+        (RUN | {"options": {"data": "gone.csv"}}, False),
+    ],
+)
+def test_the_pairs_of_the_start_are_tested_if_they_are_others(report, monkeypatch, start, tested):
+    pairs = SimpleNamespace(splits={}, class_names=())
+
+    def open_data(content):
+        if content["options"]["data"] == "gone.csv":
+            raise UserError("there is no such file")
+        return pairs, True
+
+    monkeypatch.setattr(weight_average, "open_data", open_data)
+    found = weight_average.tests_of_start("x.pt", start, RUN, report)
+    assert [test[0] for test in found] == [pairs] * tested
+    assert ("no such file" in report.said()) == (start["options"]["data"] == "gone.csv")
