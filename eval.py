@@ -146,7 +146,8 @@ OPTIONS = {
 }
 
 
-# what --average-with does not need, and what it does not need with --save
+# options that would be ignored: by --search; by --average-with, and further ones with --save
+NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
 NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
 FOLDERS_ARE_SEARCHED_BY = (
@@ -161,9 +162,11 @@ def check(args):
     several = sum((search, args.quiz, args.task is not None)) > 1
     alpha = args.alpha is not None
     of_average = alpha or args.save is not None
-    needless = [*NO_CURVE, *(NO_SAVE if args.save else ())] if average else []
+    needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
+    if average:
+        needless = [*NO_CURVE, *(NO_SAVE if args.save else ())]
+        command = "--average-with --save" if args.save else "--average-with"
     given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
-    command = "--average-with --save" if args.save else "--average-with"
     refuse(
         {
             "--search, --quiz and --task exclude each other; give one of them": several,

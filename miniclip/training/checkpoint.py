@@ -8,6 +8,7 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import contextlib
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ import torch
 from miniclip.common import UserError, check_output, lock, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
+from miniclip.plots import is_figure
 from miniclip.training import archive
 from miniclip.training.logging import read_log
 
@@ -169,10 +171,23 @@ def _remove_if_empty(out):
         out.rmdir()
 
 
+def _of_a_run(path):
+    """Whether a file that a run would replace was written by one. So counts an empty file, or none."""
+    if not path.is_file() or path.stat().st_size == 0:
+        return True
+    if path.suffix == ".png":
+        return is_figure(path)
+    if path.suffix == ".jsonl":
+        return any(line.keys() >= {"loss", "lr", "batch_size"} for line in read_log(path))
+    with contextlib.suppress(ValueError, RecursionError, TypeError):
+        return "command" in json.loads(path.read_text("utf-8"))
+    return False
+
+
 def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
-    Raises UserError when `out` holds a released model, files of that name which no run wrote, or a
+    Raises UserError when `out` holds files that no run wrote under the names of a run's files, or a
     checkpoint although neither `resume` is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
@@ -181,10 +196,9 @@ def find(out, resume):
     if path.exists() and not (resume or process_group.restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
-    others = [name for name in WRITTEN if (out / name).is_file() and (out / name).stat().st_size]
-    ours = any(line.keys() >= {"loss", "lr", "batch_size"} for line in read_log(out / "log.jsonl"))
-    if others and not (state or ours):
-        raise UserError(f"{out / others[0]} was not written by a run; choose another --out")
+    for name in WRITTEN[1:]:
+        if not (_of_a_run(out / name) or (state and name == "log.jsonl")):
+            raise UserError(f"{out / name} was not written by a run; choose another --out")
     return state
 
 

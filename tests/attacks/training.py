@@ -190,6 +190,30 @@ def a_folder_with_a_log_of_another_tool(folder):
         assert Path("run/results.json").read_text() == "mine"
 
 
+def in_a_stopped_run(name, text, link=False):
+    """A file of the user under a name that the resumed run would write, perhaps behind a link."""
+
+    def row(folder):
+        shutil.copytree(WRITTEN / "run", "run")
+        mine = Path("mine" if link else f"run/{name}")
+        mine.write_bytes(text)
+        if link:
+            os.symlink("../mine", f"run/{name}")
+        try:
+            resume()
+        finally:
+            assert mine.read_bytes() == text
+
+    row.__name__ = f"{name}_of_the_user_in_a_stopped_run"
+    attack(says=f"{name} was not written by a run")(row)
+
+
+PICTURE = (WRITTEN / "pictures/red_top.png").read_bytes()
+in_a_stopped_run("curves.png", PICTURE)
+in_a_stopped_run("retrieval.png", PICTURE, link=True)
+in_a_stopped_run("results.json", b'{"notes": "mine"}')
+
+
 @attack(says="checkpoint.pt is a link to a file that is gone")
 def a_checkpoint_on_a_disk_that_is_not_mounted(folder):
     os.mkdir("run")
