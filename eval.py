@@ -69,7 +69,7 @@ from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.objectives import shared_space
 from miniclip.training import checkpoint
-from miniclip.weights import average, convert, files
+from miniclip.weights import average, convert, reading
 
 # the table of contents: task -> section of the report
 CONTENTS = {
@@ -200,7 +200,7 @@ def check_average(args):
         return
     if args.save:
         check_output(args.save, is_average, args.overwrite)
-        read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
+        read = [os.path.realpath(reading.find(p)) for p in (args.checkpoint, args.average_with)]
         if os.path.realpath(args.save) in read:
             raise UserError(f"--save {args.save} would replace what is read; choose another name")
     for flag in [*NO_CURVE, *(NO_SAVE if args.save else ())]:
@@ -246,8 +246,8 @@ def averages(args, content, model, tokenizer, out):
     """
     if not args.save:
         earlier_results(out, "curves")
-    path = files.find(args.average_with)
-    file = files.read(path)
+    path = reading.find(args.average_with)
+    file = reading.read(path)
     start, *_ = convert.from_file(path, file, model.logit_scale.device, args.activation)
     names = args.average_with, args.checkpoint
     average.check_alike(names, (start.config, model.config))
@@ -304,11 +304,13 @@ def main(argv=None):
             "--search is among pairs (--data); for a folder of pictures there is python -m "
             "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR"
         )
-    path = files.find(args.checkpoint)
-    file = files.read(path)
+    path = reading.find(args.checkpoint)
+    file = reading.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
     check_objective(args, model)
-    home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
+    home = (
+        path.parent if path.parent != reading.RELEASED else Path("runs") / f"{path.stem}-released"
+    )
     if args.average_with:
         averages(args, file["content"], model, tokenizer, args.out or home / "averages")
         return 0

@@ -1,6 +1,6 @@
 """Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model; back too.
 
-files.py opens the file, architecture.py finds the architecture from the shapes of the tensors
+reading.py opens the file, architecture.py finds the architecture from the shapes of the tensors
 (huggingface.py from config.json), and every tensor is checked here by name and shape before a model
 is built. No shape tells the activation
 (GELU or QuickGELU), so it must be written down somewhere: weights run with the wrong one raise no
@@ -18,7 +18,7 @@ from miniclip.common import UserError, check_output, pick_device, replacing
 from miniclip.data.transforms import evaluation
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
-from miniclip.weights import files, huggingface
+from miniclip.weights import huggingface, reading
 from miniclip.weights.architecture import (
     OPENCLIP,
     RELEASED_TOKENS,
@@ -54,12 +54,12 @@ def load(path, device="cpu", activation=None, image_size=None):
     activation than it says, or larger than limits.py allows; for weights that are NaN or infinite;
     and for a device that is not there. Nothing in the file is executed.
     """
-    path = files.find(path)
-    return from_file(path, files.read(path), device, activation, image_size)
+    path = reading.find(path)
+    return from_file(path, reading.read(path), device, activation, image_size)
 
 
 def from_file(path, file, device="cpu", activation=None, image_size=None):
-    """`load` for a file that was read already: file is what files.read(path) returned."""
+    """`load` for a file that was read already: file is what reading.read(path) returned."""
     device, content, tokenizer = pick_device(device), file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
@@ -139,7 +139,7 @@ def save_openclip(model, path, any_tokenizer=False, overwrite=False):
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and "
             "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
         )
-    check_output(path, files.by_miniclip, overwrite)
+    check_output(path, reading.by_miniclip, overwrite)
     state = to_write(path, model)
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     with replacing(path) as file:

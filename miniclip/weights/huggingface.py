@@ -23,7 +23,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, replacing
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import LARGEST, whole_number
-from miniclip.weights import files
+from miniclip.weights import reading
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
     check_pictures,
@@ -177,7 +177,7 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
     for name in READ_BY_OTHERS:
         if name not in (WEIGHTS, *written) and os.path.lexists(folder / name):
             raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
-    mine = (folder / WEIGHTS).is_file() and files.by_miniclip(folder / WEIGHTS)
+    mine = (folder / WEIGHTS).is_file() and reading.by_miniclip(folder / WEIGHTS)
     for name in (WEIGHTS, *written):
         check_output(folder / name, lambda path: mine, overwrite)
     from safetensors.torch import save

@@ -15,14 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from miniclip.common import UserError
-from miniclip.search import encode
+from miniclip.search import build as build_file
+from miniclip.search import embed
 from miniclip.search.__main__ import main as search
-from miniclip.search.build import build, contents_hash, scan
-from miniclip.search.embed import check_sentences, is_ours
-from miniclip.search.encode import open_encoder
-from miniclip.search.index import FILE, OURS, Index
+from miniclip.search.build import build, contents_hash
+from miniclip.search.database import FILE, OURS, Index
+from miniclip.search.embed import check_sentences, is_ours, open_encoder, scan
 from tests.attacks import attack
-from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
+from tests.search.folders import fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
 ROWS = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 2000000) SELECT NULL FROM n"
@@ -258,14 +258,12 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
 @attack(code=0, seconds=30)
 def searching_while_the_index_is_rebuilt(folder):
     fill(folder / "in", 60)
-    encoder, sizes = open_encoder(tiny_checkpoint("model.pt"), CPU), []
+    encoder, sizes = open_encoder(tiny_checkpoint("model.pt"), device="cpu"), []
     build("in", PLACE, encoder)
     before, wrong = Index.open(PLACE), []
 
     def rebuild():
-        from miniclip.search import build as build_file
-
-        build_file.PART_SECONDS, encode.BATCH = 0, 2
+        build_file.PART_SECONDS, embed.BATCH = 0, 2
         for _ in range(3):
             for path in before.paths:
                 os.utime(folder / "in" / path, ns=(0, len(sizes) + 1))
@@ -300,8 +298,8 @@ def a_model_whose_vocabulary_is_missing_is_said_before_the_work(folder):
     def no_tokenizer(texts):
         raise UserError("no merges file")
 
-    real = encode.load
-    encode.load = lambda *how: (real(*how)[0], no_tokenizer, real(*how)[2])
+    real = embed.load
+    embed.load = lambda *how: (real(*how)[0], no_tokenizer, real(*how)[2])
     return index()
 
 
@@ -346,7 +344,7 @@ def empty_paths_and_numbers_that_are_too_large(folder):
 
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
 def ctrl_c_while_pictures_are_indexed(folder):
-    encode.BATCH, real, batches = 2, encode.encode_tensors, []
+    embed.BATCH, real, batches = 2, embed.encode_tensors, []
 
     def stop_at_the_third(model, tensors):
         batches.append(1)
@@ -354,7 +352,7 @@ def ctrl_c_while_pictures_are_indexed(folder):
             signal.raise_signal(signal.SIGINT)
         return real(model, tensors)
 
-    encode.encode_tensors = stop_at_the_third
+    embed.encode_tensors = stop_at_the_third
     try:
         index(count=8)
     finally:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from miniclip.search import serve
 from miniclip.search.build import build
-from miniclip.search.encode import open_encoder
+from miniclip.search.embed import open_encoder
 from tests.attacks import attack
-from tests.search.folders import CPU, fill, tiny_checkpoint
+from tests.search.folders import fill, tiny_checkpoint
 
 ASKED = "/classify?classes=cat,dog"
 
@@ -20,7 +20,7 @@ ASKED = "/classify?classes=cat,dog"
 def page():
     """The page of an index of some pictures, a Flask application."""
     fill(Path("in"), 9)
-    encoder = open_encoder(tiny_checkpoint("model.pt"), CPU)
+    encoder = open_encoder(tiny_checkpoint("model.pt"), device="cpu")
     index = build("in", "in/.miniclip", encoder)[0]
     index.features[8] = 0  # which is no unit vector
     return serve.create_app(index, encoder)

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from miniclip.common import UserError
-from miniclip.search import index as index_file
-from miniclip.search.index import FILE, Index
+from miniclip.search import database
+from miniclip.search.database import FILE, Index
 from tests.search.folders import random_index, write_index
 
 resource = pytest.importorskip("resource")  # not on Windows
@@ -24,7 +24,7 @@ def content(place):
 
 @pytest.mark.slow
 def test_no_flipped_bit_is_read_as_another_number(tmp_path, monkeypatch):
-    monkeypatch.setattr(index_file, "BLOCK_ROWS", 64)
+    monkeypatch.setattr(database, "BLOCK_ROWS", 64)
     place, rng = tmp_path / ".miniclip", np.random.default_rng(0)
     write_index(
         random_index(tmp_path, 1000, paths=[f"some folder/{k}.png" for k in range(1000)]), place

@@ -23,7 +23,7 @@ from miniclip.common import UserError, replacing
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.training import archive, checkpoint
-from miniclip.weights import files, huggingface, save_huggingface, save_openclip
+from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.initial import initial_state
 from miniclip.zeroshot import classifier_weights
@@ -220,7 +220,7 @@ table(ARCHIVES, archive_with, "an_archive_of_{}")
 def an_archive_with_a_sigmoid_of_another_slope_does_not_tell_its_activation(folder):
     with contextlib.suppress(UserError):  # its shapes are no released model's
         archive_with(lambda name, data: data.replace(SLOPE, bytes(8)))
-    found = [files.read(Path(path))["activation"] for path in ("a/w.pt", "w.pt")]
+    found = [reading.read(Path(path))["activation"] for path in ("a/w.pt", "w.pt")]
     assert found == ["quickgelu", None], found
 
 
@@ -230,7 +230,7 @@ def an_archive_with_a_file_that_calls_gelu(folder):
         archive_with("")
     with zipfile.ZipFile("w.pt", "a") as archived:
         archived.writestr("w/extra/x.py", "torch.gelu(")
-    assert files.read("w.pt")["activation"] == "quickgelu"
+    assert reading.read("w.pt")["activation"] == "quickgelu"
 
 
 def load_with_entry(mode, name, data):

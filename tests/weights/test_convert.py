@@ -10,7 +10,7 @@ import miniclip
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.model.clip import CLIP, MODELS, create_model
-from miniclip.weights import convert, files
+from miniclip.weights import convert, reading
 from miniclip.weights.architecture import OPENCLIP, config_from_shapes, with_heads_of_released
 from miniclip.weights.convert import load, save_openclip
 from tests.rounding import tower_error
@@ -189,7 +189,7 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
     model, path = tiny_release(monkeypatch), tmp_path / f"w{suffix}"
     model.config |= dict(activation=activation, checkpointing=True, name="another")
     assert save_openclip(model, path) == "Tiny" + "-quickgelu" * (activation == "quickgelu")
-    assert files.read(path)["format"] == ("torch" if suffix == ".pt" else "safetensors")
+    assert reading.read(path)["format"] == ("torch" if suffix == ".pt" else "safetensors")
     loaded, _, _ = load(path)
     assert same_weights(model, loaded)
     assert loaded.config == model.config | dict(checkpointing=False, name="rn_tiny")

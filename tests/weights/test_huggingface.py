@@ -19,7 +19,7 @@ from miniclip.training.recipe import parameter_groups
 from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.architecture import OPENCLIP
 from miniclip.weights.convert import load
-from miniclip.weights.files import IN_FOLDER
+from miniclip.weights.reading import IN_FOLDER
 from tests.weights.models import refused, same_weights, write_tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -364,7 +364,7 @@ def test_a_fine_tuning_step_equals_open_clip_s_and_transformers_in_float64(small
 def as_float64(folder):
     """load keeps 32 bits; read the same tensors with 64."""
     from miniclip.weights import huggingface
-    from miniclip.weights.files import read
+    from miniclip.weights.reading import read
 
     model = load(folder)[0].double()
     path = folder / "model.safetensors"

@@ -17,7 +17,7 @@ from miniclip.data.icons import render, sets
 from miniclip.evaluation import features
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
-from miniclip.weights import files
+from miniclip.weights import reading
 from tests.data.icons import made_up
 
 FACTS = dict(command="python train.py --data icons", seed=3, steps=9, zero_shot={"top-1": 0.5})
@@ -51,7 +51,7 @@ def finished_run(folder, seed=0, results=FACTS):
 @pytest.fixture
 def released(tmp_path, monkeypatch):
     """A folder of released models with one called icons; returns (path, the model it is made of)."""
-    monkeypatch.setattr(files, "RELEASED", tmp_path / "released")
+    monkeypatch.setattr(reading, "RELEASED", tmp_path / "released")
     model = finished_run(tmp_path / "run")
     release(tmp_path / "run", tmp_path / "released/icons.pt")
     return tmp_path / "released/icons.pt", model
@@ -88,8 +88,8 @@ def test_the_name_wins_and_a_file_called_so_is_given_with_its_folder(
     other, inside = miniclip.load("./icons")[0], miniclip.load("icons")[0]
     assert torch.equal(other.text_projection, own.text_projection)
     assert not torch.equal(inside.text_projection, own.text_projection)
-    assert files.find("icons") == files.find(Path("icons")) == released[0]
-    assert files.find("./icons") == files.find("icons.pt").with_suffix("") == Path("icons")
+    assert reading.find("icons") == reading.find(Path("icons")) == released[0]
+    assert reading.find("./icons") == reading.find("icons.pt").with_suffix("") == Path("icons")
     with pytest.raises(UserError, match="no weights file at iconz"):
         miniclip.load("iconz")
 
@@ -178,8 +178,8 @@ def test_the_package_brings_a_small_model_of_icons_that_needs_no_network(monkeyp
     monkeypatch.setattr(socket, "socket", no_network)
     model, tokenizer, _ = miniclip.load("icons")
     assert model.config["name"] == "rn_icons" and tokenizer.digest == model.config["tokenizer"]
-    assert files.find("icons").stat().st_size < 3.5e6
-    state = checkpoint.load(files.find("icons"))
+    assert reading.find("icons").stat().st_size < 3.5e6
+    state = checkpoint.load(reading.find("icons"))
     assert state["options"]["data"] == "icons" and state["options"]["held_out_sites"] in (
         None,
         "fontawesome",

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
-from miniclip.weights import files
+from miniclip.weights import reading
 from miniclip.weights.convert import load
 from tests.weights.models import our_checkpoint, refused, tiny_release, write
 
@@ -144,7 +144,7 @@ def test_each_format_is_known_by_its_first_bytes_and_brings_its_notes(tmp_path):
         ("noted", "safetensors", {"k": "v"}),
         ("pickled", "torch", {}),
     ):
-        found = files.read(tmp_path / name)
+        found = reading.read(tmp_path / name)
         assert found.pop("content")["a"].tolist() == [1, 1]
         assert found == dict(format=kind, notes=notes, activation=None)
 
@@ -156,7 +156,7 @@ def test_a_torchscript_archive_brings_the_activation_of_its_methods(tmp_path):
             return torch.nn.functional.gelu(x)
 
     torch.jit.save(torch.jit.script(Activated()), tmp_path / "w.pt")
-    found = files.read(tmp_path / "w.pt")
+    found = reading.read(tmp_path / "w.pt")
     assert found["format"] == "torchscript" and found["activation"] == "gelu"
     assert found["content"] == {}
 
@@ -177,4 +177,4 @@ def test_a_torchscript_archive_brings_the_activation_of_its_methods(tmp_path):
     ],
 )
 def test_a_reader_s_error_is_told_in_a_few_words(said, words):
-    assert files._reason(RuntimeError(said)) == words
+    assert reading._reason(RuntimeError(said)) == words
