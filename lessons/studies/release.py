@@ -15,7 +15,6 @@ from miniclip.common import Parser, UserError, check_output, command
 from miniclip.common import path as path_type
 from miniclip.training import checkpoint
 from miniclip.weights import reading
-from miniclip.weights.limits import read_json
 
 FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
 
@@ -31,7 +30,7 @@ def release(run, path, overwrite=False):
     results = Path(run) / "results.json"
     if not results.is_file():
         raise UserError(f"{run} has no results.json: its run has not ended")
-    facts = read_json(results)
+    facts = reading.read_json(results)
     card = {name: facts[name] for name in FACTS if name in facts}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data.transforms import MEAN, STD
-from miniclip.model.clip import MODELS
+from miniclip.model.clip import CLIP, MODELS, check_numbers
 from miniclip.objectives import from_config
-from miniclip.weights.limits import WRONG, check_config, read_json
+from miniclip.weights.reading import WRONG, read_json
 
 RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
@@ -52,11 +52,19 @@ DEFAULTS = dict(
 PICTURES = dict(mean=MEAN, std=STD, interpolation="bicubic", resize_mode="shortest", mode="RGB")
 
 
-def on_meta(path, config, tensors):
+def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
     """The model of a config that was found in the file `path`, without memory for its weights; its
-    .config is complete. Raises UserError for an impossible one. tensors: as for check_config."""
+    .config is complete.
+
+    tensors: how many there are for the model, which has no more layers than that. Raises UserError
+    for a config whose numbers are impossible or too large.
+    """
     try:
-        check_config(config, tensors)
+        check_numbers(config)
+        layers = config["vision_layers"]
+        layers = config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers)
+        if layers > tensors:
+            raise ValueError(f"it has more layers than its {tensors} tensors are for")
         with torch.device("meta"):
             return from_config(config).float()  # whatever the default dtype is
     except WRONG as error:
@@ -78,14 +86,15 @@ def check_pictures(asked, ours):
             raise ValueError(f"{key} is {str(found)[:80]}, and CLIP's is {value}")
 
 
-def must_be_clip(model):
+def must_be_clip(model: CLIP) -> None:
     """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
-    for option in ("objective", "projection"):
-        if option in model.config:
-            raise UserError(
-                f"this model was trained with --{option} {model.config[option]}, and only CLIP itself "
-                "can be written for other libraries"
-            )
+    refuse(
+        {
+            f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "
+            "can be written for other libraries": option in model.config
+            for option in ("objective", "projection")
+        }
+    )
 
 
 def must_match(path, state, want, model=None):
@@ -129,12 +138,13 @@ def config_from_shapes(path, state):
     """
 
     def shape(name, dims):
-        if name not in state:
-            raise UserError(f"{path} holds no CLIP that miniclip knows: {name} is missing")
-        if state[name].ndim != dims:
-            found = tuple(state[name].shape)
-            raise UserError(f"{path}: {name} has shape {found}, expected {dims} dimensions")
-        return state[name].shape
+        missing = f"{path} holds no CLIP that miniclip knows: {name} is missing"
+        refuse({missing: name not in state})
+        found = tuple(state[name].shape)
+        refuse(
+            {f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims}
+        )
+        return found
 
     def depth(prefix):
         found = (re.match(re.escape(prefix) + r"(\d{1,9})\.", name) for name in state)

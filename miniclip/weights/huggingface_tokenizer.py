@@ -13,7 +13,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
 from miniclip.common import UserError
-from miniclip.weights.limits import WRONG, read_json
+from miniclip.weights.reading import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first

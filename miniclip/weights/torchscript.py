@@ -16,8 +16,10 @@ import torch
 
 from miniclip.common import UserError
 from miniclip.training.archive import check_pickles, check_tensors
-from miniclip.weights.limits import LONGEST_NAME, MODULES, SOURCE_BYTES
 
+MODULES = 10_000  # the most in an archive; RN50x64 has about 600
+LONGEST_NAME = 1000  # characters, of a module
+SOURCE_BYTES = 64 << 20  # of its compressed text, beyond the archive's size
 # QuickGELU's 1.702 as an archive stores a constant
 QUICK = {
     torch.tensor([1.702], dtype=dtype).view(torch.uint8).numpy().tobytes()

@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import miniclip
@@ -59,29 +60,19 @@ def test_the_shapes_tell_the_released_model(name):
 
 @pytest.mark.parametrize("activation", ["gelu", "quickgelu"])
 def test_our_own_checkpoint_brings_its_activation_and_its_tokenizer(tmp_path, activation):
+    """The tokenizer in it counts, whatever its config says of one."""
     model = create_model("rn_mini", vocab_size=520, activation=activation)
-    tokenizer = our_checkpoint(model, tmp_path / "c.pt")
-    loaded, its, preprocess = miniclip.load(tmp_path / "c.pt")
-    assert same_weights(model, loaded) and not loaded.training
-    assert loaded.config == model.config | {"tokenizer": tokenizer.digest}
-    assert its.encode("a red cup") == tokenizer.encode("a red cup")
-    from PIL import Image
-
-    assert preprocess(Image.new("RGB", (60, 50))).shape == (3, 48, 48)
-
-
-def test_a_checkpoint_tells_its_vocabulary_though_its_config_does_not(tmp_path):
-    model = create_model("rn_mini", vocab_size=520)
     config = model.config
     before = {k: v for k, v in config.items() if k != "tokenizer"}  # as long as it was no key
-    for model.config in (config, config | {"tokenizer": "openai"}, before):
+    for model.config in (config | {"tokenizer": "openai"}, before, config):
         tokenizer = our_checkpoint(model, tmp_path / "c.pt")
-        assert load(tmp_path / "c.pt")[0].config["tokenizer"] == tokenizer.digest
-
-
-def test_a_checkpoint_keeps_its_activation_against_another_wish(tmp_path):
-    our_checkpoint(create_model("rn_mini", vocab_size=520), tmp_path / "c.pt")
-    refused(tmp_path / "c.pt", "quickgelu", "'gelu'", activation="gelu")
+        loaded, its, preprocess = miniclip.load(tmp_path / "c.pt")
+        assert loaded.config == config | {"tokenizer": tokenizer.digest}
+    assert same_weights(model, loaded) and not loaded.training
+    assert its.encode("a red cup") == tokenizer.encode("a red cup")
+    assert preprocess(Image.new("RGB", (60, 50))).shape == (3, 48, 48)
+    other = "gelu" if activation == "quickgelu" else "quickgelu"
+    refused(tmp_path / "c.pt", f"trained with {activation}", other, activation=other)
 
 
 class Both(torch.nn.Module):
@@ -223,29 +214,31 @@ def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_p
 def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
     model = tiny_release(monkeypatch)
     state = model.state_dict()
+    run = {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}}
+    half = {k: v.half() if v.ndim else v for k, v in state.items()}
     save_file(state, tmp_path / "w.safetensors")
-    write(
-        tmp_path / "w.pt", {"epoch": 3, "state_dict": {"module." + k: v for k, v in state.items()}}
+    paths = (
+        tmp_path / "w.safetensors",
+        write(tmp_path / "w.pt", run),
+        write(tmp_path / "h.pt", half),
     )
-    write(tmp_path / "half.pt", {k: v.half() if v.ndim else v for k, v in state.items()})
-    for name in ("w.safetensors", "w.pt", "half.pt"):
-        path = tmp_path / name
+    for path in paths:
         refused(path, "activation")
         refused(path, "relu", "quickgelu or gelu", activation="relu")
         loaded, _, _ = load(path, activation="gelu")
         assert {p.dtype for p in loaded.parameters()} == {torch.float32}
-        assert name == "half.pt" or same_weights(model, loaded)
+        assert path.stem == "h" or same_weights(model, loaded)
         assert loaded.config == model.config | dict(activation="gelu")
+    towers = dict(vision_cfg={"head_width": 128}, text_cfg={"heads": 2})
     for quick, activation in ((True, "quickgelu"), (False, "gelu")):
-        beside = {"embed_dim": 8, "quick_gelu": quick, "vision_cfg": {"head_width": 128}}
-        beside["text_cfg"] = {"heads": 2}
+        beside = {"embed_dim": 8, "quick_gelu": quick} | towers
         (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
-        for path in (tmp_path / "w.safetensors", tmp_path / "w.pt"):
+        for path in paths:
             assert load(path)[0].config == model.config | dict(activation=activation)
     for bad in ("{", "{}", '{"vision_cfg": {"pool_type": "avg"}, "text_cfg": {}}', "[1]"):
         (tmp_path / "open_clip_config.json").write_text(bad)
         with pytest.raises(ValueError, match="open_clip_config.json describes no model"):
-            load(tmp_path / "w.safetensors")
+            load(paths[0])
 
 
 @pytest.mark.parametrize("tokens, vocabulary", [(520, "openai"), (521, None)])
@@ -271,42 +264,41 @@ def test_numbers_that_openai_kept_beside_the_weights_and_counters_that_are_missi
 
 def test_positions_that_are_no_square_are_named(tmp_path, monkeypatch):
     name, model = "visual.attnpool.positional_embedding", tiny_release(monkeypatch)
-    for rows, words in (
-        (torch.ones(15, 512), f"{name} has shape (15, 512)"),
-        (torch.ones(17), f"{name} has shape (17,), expected 2 dimensions"),
-    ):
-        path = write(tmp_path / "w.pt", model.state_dict() | {name: rows})
-        refused(path, words, activation="gelu")
     our_checkpoint(model, tmp_path / "c.pt")
     whole = torch.load(tmp_path / "c.pt", weights_only=True)
     whole["model"][name] = torch.ones(17)
-    refused(write(tmp_path / "c.pt", whole), f"{name} has shape (17,), expected (17, 128)")
+    for content, words in (
+        (model.state_dict() | {name: torch.ones(15, 512)}, "has shape (15, 512)"),
+        (model.state_dict() | {name: torch.ones(17)}, "has shape (17,), expected 2 dimensions"),
+        (whole, "has shape (17,), expected (17, 128)"),
+    ):
+        refused(write(tmp_path / "w.pt", content), f"{name} {words}", activation="quickgelu")
 
 
 def test_a_config_beside_the_file_brings_heads_that_shapes_do_not_tell(tmp_path, small):
-    save_file(small.state_dict(), tmp_path / "w.safetensors")
-    refused(tmp_path / "w.safetensors", "heads", activation="quickgelu")
+    path = tmp_path / "open_clip_model.safetensors"
+    save_file(small.state_dict(), path)
+    refused(path, "heads", activation="quickgelu")
     vision = {"image_size": 64, "layers": 4, "width": 128, "patch_size": 16, "head_width": 32}
     text = {"context_length": 32, "vocab_size": 520, "width": 128, "heads": 4, "layers": 2}
     config = {"embed_dim": 128, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
     (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": config}))
-    loaded, tokenizer, _ = load(tmp_path / "w.safetensors")
-    assert torch.equal(features(loaded, 64, 520), features(small, 64, 520))
+    for given in (path, tmp_path):
+        loaded, tokenizer, _ = load(given)
+        assert torch.equal(features(loaded, 64, 520), features(small, 64, 520))
     with pytest.raises(ValueError, match="520 tokens"):
         tokenizer(["a heart"])
 
 
 def test_positions_are_interpolated_to_another_image_size(tmp_path, small):
-    our_checkpoint(small, tmp_path / "c.pt")
-    for size in (64, 96, 32):
-        model, _, _ = load(tmp_path / "c.pt", image_size=size)
-        assert model.config["image_size"] == size
-        assert features(model, size, 520).isfinite().all()
-    refused(tmp_path / "c.pt", "do not tile", image_size=65)
     resnet = create_model("rn_mini", vocab_size=520)
-    our_checkpoint(resnet, tmp_path / "r.pt")
-    model, _, _ = load(tmp_path / "r.pt", image_size=64)
-    assert features(model, 64, 520).isfinite().all()
+    for model, size in ((small, 64), (small, 96), (small, 32), (resnet, 64)):
+        our_checkpoint(model, tmp_path / "c.pt")
+        loaded, _, _ = load(tmp_path / "c.pt", image_size=size)
+        assert loaded.config["image_size"] == size
+        assert features(loaded, size, 520).isfinite().all()
+    our_checkpoint(small, tmp_path / "c.pt")
+    refused(tmp_path / "c.pt", "do not tile", image_size=65)
 
 
 def test_without_a_merges_file_the_model_still_loads(tmp_path, monkeypatch):
@@ -319,10 +311,6 @@ def test_without_a_merges_file_the_model_still_loads(tmp_path, monkeypatch):
     save_openclip(released, tmp_path / "w.pt")
     model, tokenizer, _ = load(tmp_path / "w.pt")
     assert same_weights(released, model)
-    for use in (
-        lambda: tokenizer(["x"]),
-        lambda: tokenizer.encode("x"),
-        lambda: tokenizer.vocab_size,
-    ):
+    for use in (tokenizer, lambda text: tokenizer.encode(text), lambda _: tokenizer.vocab_size):
         with pytest.raises(ValueError, match="no merges file"):
-            use()
+            use("x")
