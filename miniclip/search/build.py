@@ -14,6 +14,7 @@ import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -65,24 +66,27 @@ def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, lis
 
 def _update(folder, place, encoder, found, skipped, database):
     """`build`, when nobody else writes the index."""
+    config = encoder.model.config
+    nothing = np.zeros((0, config["embed_dim"]), "f2")
+    made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
     rows = database.execute("SELECT id, size, mtime, hash FROM pictures ORDER BY id").fetchall()
-    before = Index.open(place) if rows else None
-    paths = before.paths if before else []
-    known = {name: (size, mtime) for name, (_, size, mtime, _) in zip(paths, rows)}
-    ids = {name: id for name, (id, *_) in zip(paths, rows)}
-    if before:
-        before.must_be_of(encoder, place)
-    if before and before.root.resolve() != folder.resolve():
-        moved = len(found.items() & known.items()) >= len(before) / 2  # half of it is here
-        if before.root.is_dir() or not moved:
-            raise UserError(
-                f"{printable(place)} holds the index of {printable(before.root)}; choose another "
-                "folder with --index"
-            )
+    before = Index.open(place) if rows else made
+    before.must_be_of(encoder, place)
+    known = {name: (size, mtime) for name, (_, size, mtime, _) in zip(before.paths, rows)}
+    ids = {name: id for name, (id, *_) in zip(before.paths, rows)}
+    half_is_here = len(found.items() & known.items()) >= len(before) / 2
+    followed = half_is_here and not before.root.is_dir()
+    if before.root.resolve() != folder.resolve() and not followed:
+        raise UserError(
+            f"{printable(place)} holds the index of {printable(before.root)}; choose another "
+            "folder with --index"
+        )
     hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
     found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
     # {stamp: row} of pictures that are no longer what or where they were
-    lost = {known[name]: row for row, name in enumerate(paths) if found.get(name) != known[name]}
+    lost = {
+        known[name]: row for row, name in enumerate(before.paths) if found.get(name) != known[name]
+    }
     renamed = {}  # {new name: row of the same picture}
     for name, stamp in found.items():
         if known.get(name) != stamp and stamp in lost:
@@ -91,18 +95,16 @@ def _update(folder, place, encoder, found, skipped, database):
                 renamed[name] = lost[stamp]
 
     def write(names, features, finished=False, gone=()):
-        features = np.concatenate(
-            [np.zeros((0, encoder.model.config["embed_dim"]), "f2"), *features]
-        )
         with ThreadPoolExecutor() as pool:
             hashes = list(pool.map(lambda name: contents_hash(folder / name), names))
+        stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
-        activation = encoder.model.config["activation"]
-        index = Index(names, features, encoder.digest, encoder.file, activation, folder, finished)
-        index.save(database, place, [found[n] for n in names], hashes, [*replaced, *gone])
+        features = np.concatenate([nothing, *features])
+        index = replace(made, paths=names, features=features, finished=finished)
+        index.save(database, place, stamps, hashes, [*replaced, *gone])
 
     names, unreadable, began = [*renamed], [], time.monotonic()
-    features = [before.features[[*renamed.values()]]] if renamed else []
+    features = [before.features[[*renamed.values()]]]
     to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in renamed]
     try:
         for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
@@ -120,11 +122,11 @@ def _update(folder, place, encoder, found, skipped, database):
     if not any(counts.values()):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
     gone = [id for name, id in ids.items() if known[name] != found.get(name)]
-    same = before and (before.finished, before.file, before.root) == (True, encoder.file, folder)
+    same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if not same or gone or renamed or counts["read"]:
         write([], [], finished=True, gone=gone)
-    moved = {paths[row] for row in renamed.values()}
-    counts["forgotten"] = len(known.keys() - found.keys() - moved)
+    old_names = {before.paths[row] for row in renamed.values()}
+    counts["forgotten"] = len(known.keys() - found.keys() - old_names)
     return Index.open(place), counts, skipped
 
 

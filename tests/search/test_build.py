@@ -81,11 +81,19 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
 
 def test_renamed_pictures_and_folders_are_not_encoded_again(indexed, opened, checkpoint):
     root, update = indexed
+    Image.new("RGB", (9, 9), "red").save(root / "red.bmp")
+    time = os.stat(root / "red.bmp").st_mtime_ns
+    update()
+    opened.clear()
     (root / "below").rename(root / "other")
     (root / "00001.png").rename(root / "00002.png")  # over another picture
+    (root / "red.bmp").unlink()
+    Image.new("RGB", (9, 9), "blue").save(root / "blue.bmp")  # of equal size and time
+    os.utime(root / "blue.bmp", ns=(time, time))
     index, counts, _ = update()
-    assert counts == {"read": 0, "kept": 8, "forgotten": 0} and not opened and index.finished
+    assert counts == {"read": 1, "kept": 8, "forgotten": 1} and opened == ["blue.bmp"]
     assert {path for path in index.paths if "/" not in path} >= {"00002.png", "00004.png"}
+    assert index.finished
     agrees_with(Index.open(root / ".miniclip"), checkpoint)
 
 
