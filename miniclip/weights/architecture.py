@@ -71,15 +71,13 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
         raise UserError(f"{path} describes no model of miniclip's: {error}") from None
 
 
-def check_pictures(asked, ours):
+def check_pictures(asked: dict, ours: dict) -> None:
     """Raise ValueError where a file's preprocessing, {key: value}, has other values than `ours`."""
     for key, value in ours.items():
         found = asked.get(key, value)
-        if isinstance(value, dict):  # of equal sizes, which older files write as one number
-            same = found in (value, *value.values())
-        else:
-            same = found == value
-        if not (same or isinstance(value, (str, dict))):
+        # older files write a dict of equal sizes as one number
+        same = found == value or isinstance(value, dict) and found in value.values()
+        if not isinstance(value, (str, dict)):
             with contextlib.suppress(TypeError, ValueError):  # null, text, or too many numbers
                 same = np.allclose(found, value, rtol=5e-4, atol=0)
         if not same:
@@ -97,7 +95,7 @@ def must_be_clip(model: CLIP) -> None:
     )
 
 
-def must_match(path, state, want, model=None):
+def must_match(path: Path, state: dict, want: dict, model: str | None = None) -> None:
     """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
     `want`, a dict of (meta) tensors. model: its name, or None."""
     for name in [*want, *sorted(state.keys() - want.keys())]:
@@ -111,7 +109,7 @@ def must_match(path, state, want, model=None):
             )
 
 
-def must_be_numbers(path, state):
+def must_be_numbers(path: Path, state: dict) -> None:
     """Raise a UserError that names a tensor, if one in {name: tensor} holds what no weight can be."""
     for name, x in state.items():
         # a sum is NaN or infinite if a number is, and five times as fast as isfinite
@@ -121,7 +119,7 @@ def must_be_numbers(path, state):
             raise UserError(f"{path}: {name} holds a variance below 0")
 
 
-def to_write(path, model):
+def to_write(path: Path, model: CLIP) -> dict:
     """The state dict of a model, on the CPU, to be written to `path`. UserError unless `load` would
     read it. It is that of the model itself, if torch.compile made this one."""
     state = getattr(model, "_orig_mod", model).state_dict()
@@ -130,7 +128,7 @@ def to_write(path, model):
     return {name: x.cpu().clone(memory_format=torch.contiguous_format) for name, x in state.items()}
 
 
-def config_from_shapes(path, state):
+def config_from_shapes(path: Path, state: dict) -> dict:
     """The config of CLIP that the tensors' shapes tell: all but heads, activation, name, tokenizer
     and checkpointing.
 
@@ -173,7 +171,7 @@ def config_from_shapes(path, state):
     )
 
 
-def released(config, but=()):
+def released(config: dict, but=()) -> str | None:
     """The name of the released model whose numbers these are, apart from those in `but`, or None.
 
     The activation is not compared: open_clip trained the same shapes with plain GELU.
@@ -193,8 +191,8 @@ def _nearest_released(config):
     return released(config, but=texts) or released(config, but=("image_size", *texts))
 
 
-def with_heads_of_released(path, config):
-    """Add the heads and the name of the released model that has these shapes, else ValueError."""
+def with_heads_of_released(path: Path, config: dict) -> dict:
+    """Add the heads and the name of the released model that has these shapes. UserError without one."""
     name = _nearest_released(config)
     if name is None:
         raise UserError(
@@ -206,7 +204,7 @@ def with_heads_of_released(path, config):
     return config | heads | dict(name=name)
 
 
-def config_beside(path, state):
+def config_beside(path: Path, state: dict) -> dict | None:
     """The config in open_clip_config.json beside the file, completed from the shapes, or None.
 
     Raises UserError when it cannot be read or asks for something that miniclip has not got.

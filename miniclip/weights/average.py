@@ -30,7 +30,7 @@ def interpolate(start, tuned, alpha):
     }
 
 
-def check_alike(names, configs):
+def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
     first, second = PLAIN | first, PLAIN | second

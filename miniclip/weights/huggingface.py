@@ -98,12 +98,12 @@ READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json t
     preprocessor_config.json processor_config.json""".split()
 
 
-def wrote(state):
+def wrote(state: dict) -> bool:
     """Whether these tensors, {name: tensor}, have the names of transformers."""
     return any(name.startswith(("text_model.", "vision_model.")) for name in state)
 
 
-def read(path, state):
+def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
     path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
@@ -205,7 +205,7 @@ def save_huggingface(
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
 
 
-def to_theirs(state):
+def to_theirs(state: dict) -> dict:
     """{our name: tensor} of a ViT's CLIP -> {transformers' name: tensor}, views of the same memory."""
     out = {}
     for name, tensor in state.items():
@@ -330,8 +330,7 @@ def _check_pictures(folder, image_size):
         path = folder / name
         try:
             asked = reading.read_json(path) if path.is_file() else {}
-            asked = asked.get("image_processor", {}) if name.startswith("proc") else asked
-            check_pictures(asked, _pictures(image_size))
+            check_pictures(asked.get("image_processor", asked), _pictures(image_size))
         except reading.WRONG as error:
             raise UserError(
                 f"{path} asks for pictures that miniclip does not make: {error}"

@@ -8,6 +8,7 @@ Left out: added tokens, other kinds of tokenizers.
 """
 
 import json
+from pathlib import Path
 
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
@@ -33,9 +34,9 @@ NORMALIZERS = [
 ]
 
 
-def read_tokenizer(folder, context_length):
-    """The Tokenizer in a folder (a Path), or None where there is none. UserError for one that is
-    damaged or of another kind than CLIP's."""
+def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
+    """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
+    another kind than CLIP's."""
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
@@ -61,7 +62,7 @@ def read_tokenizer(folder, context_length):
     return tokenizer
 
 
-def tokenizer_files(tokenizer, context_length):
+def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]:
     """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
     vocabulary = {name: i for i, name in enumerate(entries)}

@@ -9,7 +9,9 @@ Left out: running the methods.
 
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
@@ -27,10 +29,10 @@ QUICK = {
 }
 
 
-def read(path, entries):
+def read(path: Path, entries: zipfile.ZipFile) -> tuple[dict, str | None]:
     """({name: tensor} as the archive's state_dict has them, the activation of its blocks).
 
-    entries: the archive at `path` (a Path), a ZipFile. Raises UserError where the archive is larger
+    entries: the archive at `path`. Raises UserError where the archive is larger
     than it looks, and almost anything where it is damaged.
     """
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size

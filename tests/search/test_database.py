@@ -1,10 +1,15 @@
 """A database that is checked, names of any bytes, and the folder that an index is of."""
 
+import shutil
+from pathlib import Path
+
 import numpy as np
 
 from miniclip.search import database
 from miniclip.search.database import Index, database_in
 from tests.search.folders import random_index, write_index
+
+WRITTEN = Path(__file__).parents[1] / "written"
 
 
 def test_an_index_is_read_as_it_was_written(tmp_path, monkeypatch):
@@ -36,6 +41,16 @@ def test_pictures_are_removed_and_added_in_one_step(tmp_path, monkeypatch):
     with database_in(place) as opened:
         sizes = [size for (size,) in opened.execute("SELECT size FROM pictures ORDER BY id")]
     assert sizes == [*kept, *range(4)]
+
+
+def test_an_index_of_version_0_1_is_read_and_becomes_a_database(tmp_path):
+    place = shutil.copytree(WRITTEN / "pictures/.miniclip", tmp_path / ".miniclip")
+    old, names = Index.open(place), {path.name for path in (WRITTEN / "pictures").glob("*.png")}
+    assert {*old.paths} == names and len(old) == 24
+    with database_in(place, write=True):
+        assert [path.name for path in place.iterdir()] == ["index.sqlite"]
+    assert np.array_equal(Index.open(place).features, old.features)
+    assert Index.open(place).paths == old.paths
 
 
 def test_an_index_inside_its_folder_moves_with_it_and_another_names_it(tmp_path):
