@@ -90,6 +90,8 @@ def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(
         ("token_embedding.weight", None, "missing"),
         ("text_projection", torch.ones(()), "()"),
         (positions, torch.ones(16, 128)),
+        ("logit_scale", torch.tensor(torch.nan), "NaN or infinite"),
+        ("visual.bn1.running_var", -torch.ones(8), "variance below 0"),
     ):
         new = state | {changed: tensor}
         write(path, {k: v for k, v in new.items() if v is not None})

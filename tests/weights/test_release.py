@@ -58,7 +58,7 @@ def released(tmp_path, monkeypatch):
     return tmp_path / "released/icons.pt", model
 
 
-def test_matrices_have_16_bits_the_rest_is_as_it_was_and_the_optimizer_is_gone(released):
+def test_it_has_matrices_of_16_bits_and_no_optimizer_and_is_loaded_by_its_name_in_32(released):
     path, model = released
     state, whole = checkpoint.load(path), model.state_dict()
     for name, x in state["model"].items():
@@ -69,18 +69,15 @@ def test_matrices_have_16_bits_the_rest_is_as_it_was_and_the_optimizer_is_gone(r
     assert state["options"] == dict(data="icons", seed=0) and state["config"] == model.config
     assert "optimizer" not in state
     assert path.stat().st_size < 2 * sum(p.numel() for p in model.parameters()) + 100_000
-
-
-def test_it_is_loaded_by_its_name_as_a_model_in_32_bits(released):
-    model, tokenizer, preprocess = miniclip.load("icons")
-    assert {p.dtype for p in model.parameters()} == {torch.float32} and not model.training
-    for name, x in model.state_dict().items():
-        assert torch.equal(x, checkpoint.load(released[0])["model"][name].to(x.dtype)), name
-    assert tokenizer.digest == model.config["tokenizer"]
+    loaded, tokenizer, preprocess = miniclip.load("icons")
+    assert {p.dtype for p in loaded.parameters()} == {torch.float32} and not loaded.training
+    for name, x in loaded.state_dict().items():
+        assert torch.equal(x, state["model"][name].to(x.dtype)), name
+    assert tokenizer.digest == loaded.config["tokenizer"]
     assert preprocess(Image.new("RGB", (64, 64))).shape == (3, 32, 32)
 
 
-def test_the_name_wins_and_a_file_called_so_is_given_with_its_folder(
+def test_the_name_is_the_released_model_and_a_file_of_that_name_is_given_with_its_folder(
     released, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -93,6 +90,9 @@ def test_the_name_wins_and_a_file_called_so_is_given_with_its_folder(
     assert reading.find("./icons") == reading.find("icons.pt").with_suffix("") == Path("icons")
     with pytest.raises(UserError, match="no weights file at iconz"):
         miniclip.load("iconz")
+    released[0].rename(tmp_path / "checkpoint.pt")
+    with pytest.raises(UserError, match="its 'optimizer' is missing"):
+        checkpoint.find(tmp_path, resume=True)
 
 
 def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_not_fit_16_bits(
@@ -110,12 +110,6 @@ def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_
     checkpoint.save(run / "checkpoint.pt", state)
     assert "16 bits cannot hold" in refusal(main, [run, file], capsys)
     assert not file.exists()
-
-
-def test_it_cannot_be_trained_on(released, tmp_path):
-    released[0].rename(tmp_path / "checkpoint.pt")
-    with pytest.raises(UserError, match="its 'optimizer' is missing"):
-        checkpoint.find(tmp_path, resume=True)
 
 
 # a search with it
