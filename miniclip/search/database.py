@@ -48,7 +48,7 @@ REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is writing it",
     "attempt to write a readonly database": "the process that wrote it was killed, or it is "
     "protected; python -m miniclip.search index restores it where it may be written",
-    "interrupted": "it holds more tables than an index",
+    "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 # the end of a journal that makes SQLite delete another file, which the journal names
@@ -211,13 +211,16 @@ def _check_files(place):
             strange += [] if _is_ours(place / name) else [place / name]
     if strange:
         raise UserError(
-            f"{printable(strange[0])} is a link, or nothing that miniclip wrote; delete it, or name "
+            f"{printable(strange[0])} is a link, or miniclip did not write it; delete it, or name "
             "another folder with --index"
         )
 
 
 def _is_ours(path):
-    """Whether SQLite touches no other file when it opens this one. A write-ahead log is none of ours."""
+    """Whether a file of the index is one that SQLite can open without touching any other file.
+
+    A write-ahead log is not, because miniclip writes none.
+    """
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode) or path.name not in OURS:
         return False
@@ -274,7 +277,7 @@ def _read_npz(path):
     with _reading(path):
         entries = zipfile.ZipFile(path).infolist()
         if sum(entry.file_size for entry in entries) > os.path.getsize(path):
-            raise ValueError("it says that it holds more than it does")
+            raise ValueError("it claims to hold more bytes than it has")
         with np.load(path, allow_pickle=False) as file:
             about, names = (file[name].tobytes() for name in ("about", "paths"))
             features, sizes, mtimes = (file[name] for name in ("features", "sizes", "mtimes"))
@@ -297,7 +300,7 @@ def _checked(about, place):
         and about["width"] > 0
         and "\0" not in about["file"] + about["root"]
     ):
-        raise ValueError("its description is none of an index")
+        raise ValueError("its description is not that of an index")
     about["root"] = Path(os.path.normpath(place / about["root"]))
     width = about.pop("width")
     return about, width

@@ -91,7 +91,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         if elsewhere or origin != asked.host:
-            flask.abort(403, "only this page itself may ask")
+            flask.abort(403, "only this page itself may send requests")
 
     @app.after_request
     def add_headers(response):

@@ -64,11 +64,11 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
         layers = config["vision_layers"]
         layers = config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers)
         if layers > tensors:
-            raise ValueError(f"it has more layers than its {tensors} tensors are for")
+            raise ValueError(f"it has more layers than its {tensors} tensors can fill")
         with torch.device("meta"):
             return from_config(config).float()  # whatever the default dtype is
     except WRONG as error:
-        raise UserError(f"{path} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{path} describes no model that miniclip has: {error}") from None
 
 
 def check_pictures(asked: dict, ours: dict) -> None:
@@ -114,7 +114,7 @@ def must_be_numbers(path: Path, state: dict) -> None:
     for name, x in state.items():
         # a sum is NaN or infinite if a number is, and five times as fast as isfinite
         if x.is_meta or not x.sum().isfinite() and not x.isfinite().all():
-            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or none")
+            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or no numbers")
         if name.endswith("running_var") and (x < 0).any():
             raise UserError(f"{path}: {name} holds a variance below 0")
 
@@ -230,5 +230,5 @@ def config_beside(path: Path, state: dict) -> dict | None:
             activation="quickgelu" if model.get("quick_gelu") else "gelu",
         )
     except WRONG as error:
-        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
     return config | dict(name=_nearest_released(config))

@@ -1,14 +1,14 @@
 """CLIP in the files of Hugging Face's transformers: a folder becomes a model, and back.
 
-The tensors are the same as ours but for three things: they have other names, q, k and v are three
-matrices instead of a packed one, and the projections to the shared space are transposed (E, D). What
-no shape tells (heads, activation) is in config.json. preprocessor_config.json must ask for CLIP's
-own pictures, because the model gets no others here.
+The tensors differ from ours in three ways: they have other names, q, k and v are three matrices instead
+of a packed one, and the projections to the shared space are transposed (E, D). The heads and the
+activation, which no shape tells, are in config.json. preprocessor_config.json must ask for CLIP's own
+pictures, because the model gets no others here.
 
-The text feature is the activation at the first end token (model/text.py: the largest id). So is
-transformers', where config.json names the tokenizer's end token as eos_token_id; where it says 2, as
-all files from before transformers 4.31 do, transformers takes the largest id too. On rows of CLIP's
-tokenizer the three are the same position, also when padded with end tokens. Other ids are refused.
+The text feature is the activation at the first end token, which model/text.py finds as the largest id.
+transformers takes the first eos_token_id of config.json. Files from before transformers 4.31 say 2
+there, and then transformers takes the largest id too. On rows of CLIP's tokenizer these are the same
+position, also when the rows are padded with end tokens. Other ids are refused.
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
@@ -116,7 +116,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     try:
         config, eos = _from_json(reading.read_json(beside))
     except reading.WRONG as error:
-        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
     want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
@@ -277,7 +277,9 @@ def _tower(whole, key, defaults):
             whole_number(config[name], name, LARGEST["vocab_size"])
     if config["intermediate_size"] != 4 * config["hidden_size"]:
         ratio = config["intermediate_size"] / config["hidden_size"]
-        raise ValueError(f"the MLPs of {key} are {ratio:.4g} times as wide as it, not 4 times")
+        raise ValueError(
+            f"the MLPs of {key} are {ratio:.4g} times as wide as the tower, not 4 times"
+        )
     return config
 
 

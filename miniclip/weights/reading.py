@@ -102,7 +102,7 @@ def parse_json(path: Path, text: str | bytes) -> dict:
         found = json.loads(text)
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} holds damaged JSON: {error}") from None
-    refuse({f"{path} holds JSON that is no object": not isinstance(found, dict)})
+    refuse({f"{path} holds JSON, but no object of names and values": not isinstance(found, dict)})
     return found
 
 
@@ -112,7 +112,7 @@ def _read_shards(index):
         homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
         if not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names):
-            raise UserError("it names files that are not beside it, or are no weights")
+            raise UserError("it names files that do not lie beside it, or that hold no weights")
     except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}

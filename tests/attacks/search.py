@@ -86,14 +86,14 @@ def execute(sql):
         database.executescript(sql)
 
 
-@attack(says="is a link, or nothing that miniclip wrote")
+@attack(says="is a link, or miniclip did not write it")
 def a_database_that_is_a_fifo(folder):
     PLACE.mkdir(parents=True)
     os.mkfifo(PLACE / FILE)
     return index()
 
 
-@attack(says="is a link, or nothing that miniclip wrote")
+@attack(says="is a link, or miniclip did not write it")
 def an_index_folder_that_links_to_another(folder):
     fill(folder / "in", 1)
     (folder / "mine").mkdir()
@@ -120,7 +120,7 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
         path.unlink()
         shutil.copy("kept", PLACE / FILE)
     (PLACE / (FILE + "-journal")).write_bytes(bytes(512) + end)
-    assert "miniclip wrote" in refused(Index.open, PLACE)
+    assert "did not write it" in refused(Index.open, PLACE)
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 

@@ -153,7 +153,7 @@ def a_zip_that_inflates(folder):
     miniclip.load("c.pt")
 
 
-@attack(says="w.pt describes no model of miniclip's: [a-z]*_layers is 100000000")
+@attack(says="w.pt describes no model that miniclip has: [a-z]*_layers is 100000000")
 def a_block_numbered_99999999(folder):
     shapes = json.dumps(dict(model_cfg=dict(vision_cfg={}, text_cfg={})))
     (folder / "open_clip_config.json").write_text(shapes)

@@ -378,7 +378,7 @@ def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
     weights.write_bytes(good)
     for text in ("{", "[1]", "3", "", '{"model_type": "clip", "text_config": [1]}', "[" * 10**5):
         config.write_text(text)
-        refused(folder, "config.json describes no model of miniclip's")
+        refused(folder, "config.json describes no model that miniclip has")
     for path, words in ((config, "no config.json beside it"), (weights, "holds none of model.saf")):
         path.unlink()
         refused(folder, words)
