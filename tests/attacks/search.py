@@ -316,13 +316,16 @@ def session(*commands):
 SESSIONS = {  # what is done, and what must be said
     "the_model_that_the_index_remembers_is_not_named": ("index in", "0 read, 3 unchanged"),
     "a_query_that_begins_with_a_dash": ("find -- -cup in", "1  0"),
-    "our_own_files_are_replaced": (
+    "our_own_features_are_replaced": (
         *["embed in out.npz --checkpoint model.pt"] * 2,
+        "out.npz: names",
+    ),
+    "our_own_figures_are_replaced": (
         *(f"find cup in --grid grid.{kind}" for kind in ("png", "pdf", "svg") * 2),
         "drawn in grid.svg",
     ),
 }
-table(SESSIONS, session, code=0)
+table(SESSIONS, session, code=0, seconds=20)
 REFUSED = {
     "an_index_without_a_model": ("index in --index mine", "give --checkpoint|--checkpoint FILE"),
     "features_into_a_place_that_cannot_be_written": (

@@ -60,7 +60,7 @@ def random_index(root, count, width=8, seed=0, paths=None, **changed):
 def write_index(index, place, dropped=()):
     """Append an Index to the database in the folder `place`."""
     place.mkdir(parents=True, exist_ok=True)
-    stamps = [(k, k * 10**16) for k in range(len(index))]
+    stamps = [(k, k * 10**12) for k in range(len(index))]
     with database_in(place, write=True) as database:
         index.save(database, place, stamps, [b"%016d" % k for k, _ in stamps], dropped)
 
