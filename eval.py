@@ -55,7 +55,7 @@ from miniclip.evaluation.report import unseen_site
 from miniclip.evaluation.report.results import earlier_results, write_results
 from miniclip.evaluation.report.writer import Report
 from miniclip.objectives import shared_space
-from miniclip.weights import average, convert, files
+from miniclip.weights import average, convert, reading
 
 # the table of contents: task -> section of the report
 CONTENTS = {
@@ -184,7 +184,7 @@ def check(args):
     )
     if args.save:
         check_output(args.save, weight_average.is_average, args.overwrite)
-        read = [os.path.realpath(files.find(p)) for p in (args.checkpoint, args.average_with)]
+        read = [os.path.realpath(reading.find(p)) for p in (args.checkpoint, args.average_with)]
         if os.path.realpath(args.save) in read:
             raise UserError(f"--save {args.save} would replace what is read; choose another name")
 
@@ -248,17 +248,19 @@ def main(argv=None):
     device = common.pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
-    path = files.find(args.checkpoint)
-    file = files.read(path)
+    path = reading.find(args.checkpoint)
+    file = reading.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
     if not shared_space(model):
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
-    home = path.parent if path.parent != files.RELEASED else Path("runs") / f"{path.stem}-released"
+    home = (
+        path.parent if path.parent != reading.RELEASED else Path("runs") / f"{path.stem}-released"
+    )
 
     if args.average_with:
-        names, start = (args.average_with, args.checkpoint), files.find(args.average_with)
-        start_file = files.read(start)
+        names, start = (args.average_with, args.checkpoint), reading.find(args.average_with)
+        start_file = reading.read(start)
         start, *_ = convert.from_file(start, start_file, device, args.activation)
         average.check_alike(names, (start.config, model.config))
         start = start.state_dict()

@@ -35,7 +35,7 @@ image, text, scale = model(torch.zeros(2, 3, 64, 64), tokenizer(["a dog", "cat"]
 assert miniclip.contrastive_loss(image, text, model.logit_scale).isfinite()
 assert open_pairs(None).image(0).size
 model, tokenizer, preprocess = miniclip.load("icons")
-assert here in pathlib.Path(miniclip.weights.files.find("icons")).parents
+assert here in pathlib.Path(miniclip.weights.reading.find("icons")).parents
 assert model.encode_text(tokenizer(["trash can"])).isfinite().all()
 """
 PICTURES = """

@@ -14,8 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 from miniclip.common import Parser, UserError, check_output, command
 from miniclip.common import path as path_type
 from miniclip.training import checkpoint
-from miniclip.weights import files
-from miniclip.weights.limits import read_json
+from miniclip.weights import reading
 
 FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
 
@@ -26,12 +25,12 @@ def release(run, path, overwrite=False):
     overwrite: replace a file that miniclip did not write. Raises UserError when there is no
     checkpoint, or no results.json beside it, or the file cannot be written.
     """
-    check_output(path, files.by_miniclip, overwrite)
+    check_output(path, reading.by_miniclip, overwrite)
     state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
     results = Path(run) / "results.json"
     if not results.is_file():
         raise UserError(f"{run} has no results.json: its run has not ended")
-    facts = read_json(results)
+    facts = reading.read_json(results)
     card = {name: facts[name] for name in FACTS if name in facts}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}

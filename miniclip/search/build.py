@@ -1,33 +1,42 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are those of the index is not read again, and one that was renamed is recognised by
-these and by a hash of its file. One that is gone is forgotten, but not where the folder around it
-may not be read. About every PART_SECONDS what is finished is written, so that a killed process loses
-no more than that.
-A link to a file is followed, a link to a folder is not, because it may lead back into itself. What
-starts with a dot is passed over. Left out: a change that keeps both size and time.
+and time of change are those of the index is not read again. One that was renamed is recognised by
+these and by a hash of its file. One that is gone is forgotten, unless the folder around it may not be
+read now. About every PART_SECONDS the finished part is written, so that a killed process loses no
+more than that.
+A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
+that start with a dot are passed over. Left out: a change that keeps both size and time.
 """
 
-import collections
 import hashlib
 import os
-import stat
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from miniclip.common import UserError, command, path
-from miniclip.data import image_io
-from miniclip.data.dataset import printable, report_skipped
-from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
-from miniclip.search.index import FILE, OLD, OURS, Index, database_in, place_of
+from miniclip.data import report_skipped
+from miniclip.data.dataset import printable
+from miniclip.search.database import FILE, FOLDER, Index, database_in
+from miniclip.search.embed import (
+    HIDDEN,
+    MACHINE,
+    MODEL,
+    Encoder,
+    encode_pictures,
+    open_encoder,
+    parser_of,
+    print_skipped,
+    read_from,
+    scan,
+)
 
 PART_SECONDS = 10
-HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 OPTIONS = {
     "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
     **MODEL,
@@ -38,53 +47,7 @@ OPTIONS = {
 }
 
 
-def scan(folder):
-    """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
-    nanoseconds of the last change)} in order, [(relative path, reason)] of what is no picture).
-
-    Raises UserError when `folder` cannot be listed.
-    """
-    folder, found, skipped = os.path.abspath(folder), {}, []
-    waiting = [(folder, "")]
-    while waiting:
-        at, prefix = waiting.pop()
-        try:
-            with os.scandir(at) as entries:
-                entries = sorted(entries, key=lambda entry: entry.name)
-        except OSError as error:
-            if at == folder:
-                raise UserError(f"{printable(folder)} cannot be read: {error.strerror}") from None
-            skipped.append((prefix[:-1], HIDDEN[0]))
-            continue
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.name[0] == "." or entry.name in OURS:
-                continue
-            try:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append((entry.path, name + "/"))
-                    continue
-                found[name] = _stamp(entry)
-            except OSError as error:
-                skipped.append((name, error.strerror.lower()))
-    return dict(sorted(found.items())), skipped
-
-
-def _stamp(entry):
-    """(bytes, nanoseconds of the last change) of a picture; OSError says why it is none."""
-    status = entry.stat()
-    reasons = {
-        "a link to a folder": stat.S_ISDIR(status.st_mode),
-        "not a picture by its name": Path(entry.name).suffix.lower() not in image_io.SUFFIXES,
-        "not a file": not stat.S_ISREG(status.st_mode),
-    }
-    for reason, holds in reasons.items():
-        if holds:
-            raise OSError(0, reason)
-    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
-
-
-def build(folder, place, encoder):
+def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, list]:
     """Make or update the index of `folder` in the folder `place`: (Index, {"read", "kept",
     "forgotten": numbers of pictures}, [(path, reason)] of what was skipped).
 
@@ -103,88 +66,72 @@ def build(folder, place, encoder):
 
 def _update(folder, place, encoder, found, skipped, database):
     """`build`, when nobody else writes the index."""
-    about = dict(
-        digest=encoder.digest,
-        file=encoder.file,
-        activation=encoder.model.config["activation"],
-        root=folder,
-    )
-    before, known, ids, row_of = Index.open(place, required=False), {}, {}, {}
-    if before:
-        before.must_be_of(encoder, place)
-        moved = not before.root.is_dir() and (  # at least half of it is in the new place
-            len(found.items() & zip(before.paths, before.stamps())) >= len(before) / 2
+    config = encoder.model.config
+    nothing = np.zeros((0, config["embed_dim"]), "f2")
+    made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
+    rows = database.execute("SELECT id, size, mtime, hash FROM pictures ORDER BY id").fetchall()
+    before = Index.open(place) if rows else made
+    before.must_be_of(encoder, place)
+    known = {name: (size, mtime) for name, (_, size, mtime, _) in zip(before.paths, rows)}
+    ids = {name: id for name, (id, *_) in zip(before.paths, rows)}
+    half_is_here = len(found.items() & known.items()) >= len(before) / 2
+    followed = half_is_here and not before.root.is_dir()
+    if before.root.resolve() != folder.resolve() and not followed:
+        raise UserError(
+            f"{printable(place)} holds the index of {printable(before.root)}; choose another "
+            "folder with --index"
         )
-        if before.root.resolve() != folder.resolve() and not moved:
-            raise UserError(
-                f"{printable(place)} holds the index of {printable(before.root)}; choose another "
-                "folder with --index"
-            )
-        if before.ids is None:  # it was read from a file of version 0.1
-            before.save(database, place)
-            (place / OLD).unlink()
-            before = Index.open(place)
-        known, ids = (dict(zip(before.paths, x)) for x in (before.stamps(), before.ids.tolist()))
-        hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
-        found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
-        row_of = {  # of pictures that are no longer what or where they were
-            stamp: row
-            for row, (name, stamp) in enumerate(known.items())
-            if found.get(name) != stamp
-        }
-    hashes = {
-        name: contents_hash(folder / name)
-        for name, stamp in found.items()
-        if known.get(name) != stamp and stamp in row_of
+    hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
+    found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
+    # {stamp: row} of pictures that are no longer what or where they were
+    lost = {
+        known[name]: row for row, name in enumerate(before.paths) if found.get(name) != known[name]
     }
-    renamed = {  # {new name: row of the same picture}
-        name: row_of[found[name]]
-        for name, contents in hashes.items()
-        if contents and contents == before.hashes[row_of[found[name]]]
-    }
-    names, unreadable, began = [*renamed], [], time.monotonic()
-    features = [before.features[[*renamed.values()]]] if renamed else []
+    renamed = {}  # {new name: row of the same picture}
+    for name, stamp in found.items():
+        if known.get(name) != stamp and stamp in lost:
+            contents = contents_hash(folder / name)
+            if contents and contents == rows[lost[stamp]][-1]:
+                renamed[name] = lost[stamp]
 
-    def write_part(finished=False, gone=()):
-        nonlocal began
-        stamps = np.array([found[name] for name in names], np.int64).reshape(-1, 2)
+    def write(names, features, finished=False, gone=()):
         with ThreadPoolExecutor() as pool:
-            contents = pool.map(lambda n: hashes.get(n) or contents_hash(folder / n), names)
-        encoded = np.concatenate(
-            [np.zeros((0, encoder.model.config["embed_dim"]), "f2"), *features]
-        )
+            hashes = list(pool.map(lambda name: contents_hash(folder / name), names))
+        stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
-        columns = [*names], encoded, *stamps.T, np.array([*contents], object)
-        Index(*columns, **about, finished=finished).save(database, place, [*replaced, *gone])
-        began = time.monotonic()
-        names.clear(), features.clear()
+        features = np.concatenate([nothing, *features])
+        index = replace(made, paths=names, features=features, finished=finished)
+        index.save(database, place, stamps, hashes, [*replaced, *gone])
 
+    names, unreadable, began = [*renamed], [], time.monotonic()
+    features = [before.features[[*renamed.values()]]]
     to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in renamed]
     try:
         for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
-            names.extend(good)
+            names += good
             features.append(encoded.half().numpy())
-            unreadable.extend(bad)
+            unreadable += bad
             if time.monotonic() - began >= PART_SECONDS:
-                write_part()
+                write(names, features)
+                names, features, began = [], [], time.monotonic()
     finally:  # after Ctrl-C too
         if names:
-            write_part()
+            write(names, features)
     skipped = skipped + unreadable
     counts = {"read": len(to_read) - len(unreadable), "kept": len(found) - len(to_read)}
     if not any(counts.values()):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
     gone = [id for name, id in ids.items() if known[name] != found.get(name)]
-    same = before and (before.finished, before.file, before.root) == (True, encoder.file, folder)
+    same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if not same or gone or renamed or counts["read"]:
-        write_part(finished=True, gone=gone)
-    moved = {before.paths[row] for row in renamed.values()}
-    counts["forgotten"] = len(known.keys() - found.keys() - moved)
+        write([], [], finished=True, gone=gone)
+    old_names = {before.paths[row] for row in renamed.values()}
+    counts["forgotten"] = len(known.keys() - found.keys() - old_names)
     return Index.open(place), counts, skipped
 
 
-def contents_hash(path):
-    """A hash of a file, bytes; None where it cannot be read."""
+def contents_hash(path: Path) -> bytes | None:
+    """A hash of a file; None where it cannot be read."""
     digest = hashlib.blake2b(digest_size=16)
     try:
         with open(path, "rb") as file:
@@ -195,25 +142,8 @@ def contents_hash(path):
         return None
 
 
-def read_from(folder):
-    """-> a function from a relative path of `scan` to the picture, PIL. It raises BadPicture."""
-    return lambda path: image_io.read(os.path.join(folder, path))
-
-
 def _because(skipped):
     return f": {report_skipped(skipped)}" if skipped else ""
-
-
-def count_skipped(skipped):
-    """How many were skipped for which reason, the most frequent first: "3 damaged, 1 not a file"."""
-    kinds = collections.Counter(_kind(reason) for _, reason in skipped).most_common()
-    return ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
-
-
-def _kind(reason):
-    """A reason without what differs from picture to picture."""
-    head, _, tail = reason.partition(": ")
-    return tail if tail and head != "damaged" else head
 
 
 @command("python -m miniclip.search index")
@@ -221,11 +151,11 @@ def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
     what = "Make the index of a folder of pictures, or bring it up to date."
     args, began = parser_of("index", what, OPTIONS).parse_args(argv), time.monotonic()
-    place = place_of(args.folder, args.index)
+    place = args.index or args.folder / FOLDER
     if not args.checkpoint:
         index = Index.open(place)
         args.checkpoint, args.activation = index.model_file(place), index.activation
-    encoder = open_encoder(args.checkpoint, args, args.activation)
+    encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
     try:
         encoder.tokenizer([""])
     except UserError as error:
@@ -237,6 +167,5 @@ def main(argv=None):
         f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten, in "
         f"{time.monotonic() - began:.1f} s"
     )
-    if skipped:
-        print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
+    print_skipped(skipped)
     return 0

@@ -1,4 +1,4 @@
-"""Features to a file, CLIP as a feature extractor: python -m miniclip.search embed IN OUT.npz
+"""Pictures to features, and features to a file: python -m miniclip.search embed IN OUT.npz
 
     photos/              every picture in the folder and below: "names" (paths), "features"
     sentences.txt        a sentence a line: "names" (the sentences), "features"
@@ -6,32 +6,66 @@
                          "caption_features" and "caption_rows", the row of each one's picture
 
 Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
-pickle. With pairs the dot products of the two are what CLIP's score between a text and a picture is
-made of. Left out: features before the projection, and files larger than memory.
+pickle. The dot products of the features of pairs are what CLIP's score of a text and a picture is
+made of.
+Pictures are read in threads while the model encodes. Threads are enough: Pillow releases Python's lock
+while it decodes and resizes, torch while it computes. Left out: features before the projection, files
+larger than memory, and decoding a JPEG at a part of its size, which would change its features.
 """
 
+import collections
 import contextlib
 import os
+import stat
 import time
+import warnings
 import zipfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from PIL import Image
+from tqdm import tqdm
 
-from miniclip.common import UserError, check_output, command, path, replacing
-from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source, report_skipped
-from miniclip.data.dataset import printable
-from miniclip.data.shards.dataset import Shards, is_shards
-from miniclip.evaluation.retrieval import Gallery
-from miniclip.search.build import count_skipped, read_from, scan
-from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
-from miniclip.search.index import DAMAGED
-from miniclip.zeroshot import encode_texts, read_lines
-
-LONGEST = (
-    4096  # characters of a sentence: in an array of strings each row takes what the longest does
+from miniclip.bpe import Tokenizer
+from miniclip.common import (
+    Parser,
+    UserError,
+    check_output,
+    command,
+    number,
+    path,
+    pick_device,
+    refuse,
+    replacing,
 )
+from miniclip.data import SOURCE_OPTIONS, add_source_options, image_io, open_source, report_skipped
+from miniclip.data.dataset import BadPicture, printable
+from miniclip.data.shards.dataset import Shards, is_shards
+from miniclip.evaluation.features import model_digest
+from miniclip.model.clip import CLIP
+from miniclip.objectives import shared_space
+from miniclip.search.database import DAMAGED, OURS
+from miniclip.weights import load, reading
+from miniclip.zeroshot import encode_tensors, encode_texts, read_lines
+
+BATCH = 64  # pictures
+AHEAD = 2  # batches that are read before they are asked for: 77 MB at 224 pixels
+LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
 MARK = "miniclip"  # an array of this name says who wrote the file
+HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
+MODEL = {  # options, as parser_of takes them
+    "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
+    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+}
+MACHINE = {
+    "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
+    "--threads": dict(
+        type=number(int, low=1, high=1024), help="CPU threads of torch, and of reading pictures"
+    ),
+}
 OPTIONS = {
     "data": dict(
         metavar="IN",
@@ -46,47 +80,164 @@ OPTIONS = {
 }
 
 
-def embed_pictures(encoder, read, items, threads=None):
-    """All of read(item): (features (K, E) fp32, the K items kept, [(item, reason)]); see
-    encode_pictures."""
+class Encoder(NamedTuple):
+    """A model that was loaded, and what an index says of it."""
+
+    model: CLIP
+    tokenizer: Tokenizer
+    preprocess: Callable  # a PIL picture to (3, S, S), transforms.evaluation
+    file: str  # its absolute path, or the name of a released model
+    digest: str
+
+
+def open_encoder(
+    checkpoint: str,
+    activation: str | None = None,
+    device: str = "auto",
+    threads: int | None = None,
+) -> Encoder:
+    """Load a model, a path or the name of a released one. threads: of torch, None for its own choice.
+
+    Raises UserError.
+    """
+    device = pick_device(device)
+    if threads:
+        torch.set_num_threads(threads)
+    model, tokenizer, preprocess = load(checkpoint, device, activation)
+    if not shared_space(model):
+        raise UserError(
+            f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
+            "pictures and texts share; search and embed need one"
+        )
+    released = reading.find(checkpoint).parent == reading.RELEASED
+    file = str(checkpoint if released else os.path.abspath(checkpoint))
+    return Encoder(model, tokenizer, preprocess, file, model_digest(model))
+
+
+def parser_of(name: str, description: str, options: dict) -> Parser:
+    """The argument parser of the command `name`; options: {name of an option: how it is added}."""
+    parser = Parser(prog=f"python -m miniclip.search {name}", description=description)
+    for option, how in options.items():
+        parser.add_argument(option, **how)
+    return parser
+
+
+def scan(folder: str) -> tuple[dict, list]:
+    """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
+    nanoseconds of the last change)} in order, [(relative path, reason)] of what is no picture).
+
+    Raises UserError when `folder` cannot be listed.
+    """
+    found, skipped, waiting = {}, [], [""]
+    while waiting:
+        prefix = waiting.pop()
+        try:
+            entries = sorted(os.scandir(os.path.join(folder, prefix)), key=lambda entry: entry.name)
+        except OSError as error:
+            refuse({f"{printable(folder)} cannot be read: {error.strerror}": not prefix})
+            skipped.append((prefix[:-1], HIDDEN[0]))
+            continue
+        for entry in entries:
+            name = prefix + entry.name
+            if entry.name[0] == "." or entry.name in OURS:
+                continue
+            try:
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name + "/")
+                else:
+                    found[name] = _stamp(entry)
+            except (OSError, UserError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                skipped.append((name, reason.lower()))
+    return dict(sorted(found.items())), skipped
+
+
+def _stamp(entry):
+    """(bytes, nanoseconds of the last change) of a picture. UserError says why it is none."""
+    status = entry.stat()
+    refuse(
+        {
+            "a link to a folder": stat.S_ISDIR(status.st_mode),
+            "not a picture by its name": not image_io.is_picture(entry.name),
+            "not a file": not stat.S_ISREG(status.st_mode),
+        }
+    )
+    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
+
+
+def read_from(folder: str) -> Callable[[str], Image.Image]:
+    """-> a function from a relative path of `scan` to the picture, PIL. It raises BadPicture."""
+    return lambda path: image_io.read(os.path.join(folder, path))
+
+
+def encode_pictures(
+    encoder: Encoder, read: Callable, items: list, threads: int | None = None
+) -> Iterator[tuple]:
+    """Encode read(item), PIL pictures, of a list of items: yields for each batch, in order,
+    (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)]).
+
+    read may raise BadPicture, and is called in `threads` threads (None: as many as torch has). A bar
+    shows how many are done. Raises UserError for features that are not finite.
+    """
+    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
+
+    def prepare(item):
+        try:
+            return item, encoder.preprocess(read(item)), None
+        except BadPicture as error:
+            return item, None, str(error)
+
+    pool = ThreadPoolExecutor(threads or torch.get_num_threads())
+    bar = tqdm(total=len(items), desc="reading pictures", unit="", disable=None)
+    coming = [pool.map(prepare, batch) for batch in batches[:AHEAD]]
+    try:
+        with bar, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
+            for k in range(len(batches)):
+                batch = list(coming.pop(0))
+                coming += [pool.map(prepare, later) for later in batches[k + AHEAD :][:1]]
+                good = [(item, image) for item, image, _ in batch if image is not None]
+                bad = [(item, reason) for item, image, reason in batch if image is None]
+                images = [torch.stack([image for _, image in good])] if good else []
+                features = encode_tensors(encoder.model, images)
+                if not features.isfinite().all():
+                    raise UserError("the features are not finite: this model has diverged")
+                bar.update(len(batch))
+                yield [item for item, _ in good], features, bad
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def embed_pictures(
+    encoder: Encoder, read: Callable, items: list, threads: int | None = None
+) -> tuple[list, torch.Tensor, list]:
+    """What encode_pictures yields, all of it: (items, features, [(item, reason)])."""
     kept, features, skipped = [], [torch.zeros(0, encoder.model.config["embed_dim"])], []
     for good, encoded, bad in encode_pictures(encoder, read, items, threads):
         kept += good
         features.append(encoded)
         skipped += bad
-    return torch.cat(features), kept, skipped
+    return kept, torch.cat(features), skipped
 
 
-def embed_folder(encoder, folder):
-    """({"names", "features"} of the pictures of a folder, [(name, reason)] of what was skipped)."""
-    found, skipped = scan(folder)
-    features, names, bad = embed_pictures(encoder, read_from(folder), list(found))
-    return {"names": names, "features": features}, skipped + bad
-
-
-def embed_pairs(encoder, pairs):
+def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
     """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
-    skipped = list(pairs.skipped)
-    check_sentences(caption for i in range(len(pairs)) for caption in pairs.captions(i))
-
-    def pictures(pairs, indices):
-        # a shard's files are opened and closed by one thread
-        threads = 1 if isinstance(pairs, Shards) else None
-        features, kept, bad = embed_pictures(encoder, pairs.image, indices, threads)
-        skipped.extend((pairs.where(i), reason) for i, reason in bad)
-        return features, kept
-
-    gallery = Gallery(encoder.model, encoder.tokenizer, pairs, range(len(pairs)), pictures)
+    indices = range(len(pairs))
+    check_sentences(caption for i in indices for caption in pairs.captions(i))
+    threads = 1 if isinstance(pairs, Shards) else None  # one thread opens and closes a shard
+    kept, features, bad = embed_pictures(encoder, pairs.image, indices, threads)
+    captions = [(row, caption) for row, i in enumerate(kept) for caption in pairs.captions(i)]
+    sentences = [caption for _, caption in captions]
     return {
-        "names": [pairs.where(i) for i in gallery.kept],
-        "features": gallery.pictures,
-        "captions": gallery.captions,
-        "caption_features": gallery.texts,
-        "caption_rows": gallery.owner,
-    }, skipped
+        "names": [pairs.where(i) for i in kept],
+        "features": features,
+        "captions": sentences,
+        "caption_features": encode_texts(encoder.model, encoder.tokenizer, sentences),
+        "caption_rows": [row for row, _ in captions],
+    }, [*pairs.skipped, *((pairs.where(i), reason) for i, reason in bad)]
 
 
-def check_sentences(sentences):
+def check_sentences(sentences) -> None:
     """Raise UserError for a sentence of which an array of strings would make too much, or would lose
     the end."""
     for sentence in sentences:
@@ -97,11 +248,20 @@ def check_sentences(sentences):
             )
 
 
-def is_ours(path):
+def is_ours(path) -> bool:
     """Whether this command wrote a file."""
     with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
         return f"{MARK}.npy" in archive.namelist()
     return False
+
+
+def print_skipped(skipped: list) -> None:
+    """Say how many were skipped for which reason, the most frequent first, and which the first are."""
+    reasons = ("damaged" if r.startswith("damaged") else r.rpartition(": ")[2] for _, r in skipped)
+    kinds = collections.Counter(reasons).most_common()
+    if skipped:
+        counts = ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
+        print(f"skipped: {counts}; {report_skipped(skipped)}")
 
 
 @command("python -m miniclip.search embed")
@@ -111,27 +271,27 @@ def main(argv=None):
     parser = parser_of("embed", what, OPTIONS)
     add_source_options(parser)
     args, skipped = parser.parse_args(argv), []
-    if args.out.suffix != ".npz":
-        raise UserError(f"{printable(args.out)} must end in .npz")
+    refuse({f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz"})
     check_output(args.out, is_ours, args.overwrite)
     pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
-    encoder, began = open_encoder(args.checkpoint, args, args.activation), time.monotonic()
+    encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
+    began = time.monotonic()
     if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
         names = read_lines(args.data, "sentences")
         check_sentences(names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
-        arrays, skipped = embed_folder(encoder, args.data)
+        found, strange = scan(args.data)
+        names, features, bad = embed_pictures(encoder, read_from(args.data), [*found])
+        arrays, skipped = {"names": names, "features": features}, strange + bad
     else:
         arrays, skipped = embed_pairs(encoder, open_source(args))
     seconds = time.monotonic() - began
-    if not len(arrays["names"]):
-        raise UserError(f"{printable(args.data)} has no picture that can be read")
+    refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
     with replacing(args.out) as file:
         np.savez(file, **{MARK: 1}, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
-    if skipped:
-        print(f"skipped: {count_skipped(skipped)}; {report_skipped(skipped)}")
+    print_skipped(skipped)
     return 0

@@ -3,12 +3,13 @@
 Words, a picture of the index or both find pictures. A second tab classifies a picture by classes that
 the user types (zero-shot: CLIP, section 3.1), by their names alone and inside a template.
 By default only this machine can open the page. A picture is asked for by its row in the index and
-never by a path. It is sent as pixels, never as the bytes of a file; a link that leads out of the
+never by a path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the
 folder of the index is not followed. An upload stays in memory. Left out: passwords, HTTPS, and
 changes of the index while the page is served.
 """
 
 import contextlib
+import importlib.util
 import io
 import ipaddress
 import logging
@@ -23,11 +24,12 @@ from urllib.parse import urlsplit
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError, command, number
+from miniclip.common import UserError, command, number, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.encode import parser_of
-from miniclip.search.find import SEARCH, UNFINISHED, open_search, query, thumbnail
+from miniclip.search.database import Index
+from miniclip.search.embed import Encoder, parser_of
+from miniclip.search.find import SEARCH, UNFINISHED, nearest, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
 MAX_UPLOAD = 32 << 20  # bytes
@@ -54,8 +56,8 @@ HEADERS = {
 }
 
 
-def create_app(index, encoder, host="127.0.0.1"):
-    """The page of an index, a Flask application. host: a name that it may be asked by."""
+def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
+    """The page of an index, a Flask application. host: a name by which it may be asked."""
     import flask
     from werkzeug.exceptions import HTTPException
 
@@ -76,6 +78,9 @@ def create_app(index, encoder, host="127.0.0.1"):
             raise UserError("the index holds features that are not of length one; make it again")
         return features
 
+    def listed(row):
+        return {"row": row, "name": printable(index.paths[row], 200)}
+
     @app.before_request
     def check_origin():
         """Against DNS rebinding, where a name of another site was made to lead here, and against
@@ -86,7 +91,7 @@ def create_app(index, encoder, host="127.0.0.1"):
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         if elsewhere or origin != asked.host:
-            flask.abort(403, "only this page itself may ask")
+            flask.abort(403, "only this page itself may send requests")
 
     @app.after_request
     def add_headers(response):
@@ -109,7 +114,7 @@ def create_app(index, encoder, host="127.0.0.1"):
             "folder": printable(root.name or root),
             "model": printable(os.path.basename(encoder.file)),
             "max_upload": MAX_UPLOAD,
-            "sample": [{"row": row, "name": printable(index.paths[row], 200)} for row in rows],
+            "sample": [listed(row) for row in rows],
         }
 
     @app.get("/picture/<number>")
@@ -127,26 +132,27 @@ def create_app(index, encoder, host="127.0.0.1"):
 
     @app.get("/search")
     def search():
-        asked = flask.request.args
-        text, like, began = asked.get("text", "").strip(), asked.get("like"), time.monotonic()
-        k, own = asked.get("k", "24"), row_of(like) if like else None
-        if not re.fullmatch("[0-9]{1,12}", k):
-            raise UserError("k must be a whole number: how many pictures to find")
-        k = min(max(int(k), 1), MAX_ANSWERS)
-        if not text and own is None:
-            raise UserError("type what to look for, or choose a picture")
+        asked, began = flask.request.args, time.monotonic()
+        text, like, k = (asked.get(name, "") for name in ("text", "like", "k"))
+        own = row_of(like) if like else None
+        refuse(
+            {
+                "k must be a whole number: how many pictures to find": not re.fullmatch(
+                    "[0-9]{0,12}", k
+                ),
+                "type what to look for, or choose a picture": not text.strip() and own is None,
+            }
+        )
+        k = min(max(int(k or 24), 1), MAX_ANSWERS)
         parts = [] if own is None else [features_of(own)]
         with alone:
-            if text:
+            if text.strip():
                 parts.append(query(encoder, text))
-            cosines, rows = index.find(F.normalize(sum(parts), dim=0), k + 1)
+            cosines, rows = nearest(index.features, F.normalize(sum(parts), dim=0), k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
-            "found": [
-                {"row": row, "name": printable(index.paths[row], 200), "cosine": cosine}
-                for row, cosine in found
-            ],
-            "like": None if own is None else printable(index.paths[own], 200),
+            "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
+            "like": None if own is None else listed(own)["name"],
             "seconds": time.monotonic() - began,
         }
 
@@ -155,18 +161,22 @@ def create_app(index, encoder, host="127.0.0.1"):
         asked = flask.request.args
         names = (name.strip() for name in re.split(r"[,\n]", asked.get("classes", "")))
         names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
-        if not 2 <= len(names) <= MAX_CLASSES:
-            raise UserError(f"type from 2 to {MAX_CLASSES:,} classes, a comma between them")
-        if max(map(len, [template, *names])) > LONGEST_TEXT:
-            raise UserError(f"a class or a template has at most {LONGEST_TEXT:,} characters")
-        if template.count("{}") != 1:
-            raise UserError("the template must hold {} once, where the name goes")
-        row = asked.get("row")
-        own = row_of(row) if row else None
+        own = row_of(asked["row"]) if asked.get("row") else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        refuse(
+            {
+                f"type from 2 to {MAX_CLASSES:,} classes, a comma between them": not (
+                    2 <= len(names) <= MAX_CLASSES
+                ),
+                f"a class or a template has at most {LONGEST_TEXT:,} characters": max(
+                    map(len, [template, *names])
+                )
+                > LONGEST_TEXT,
+                "the template must hold {} once, where the name goes": template.count("{}") != 1,
+                "choose a picture first": own is None and not upload,
+            }
+        )
         if own is None:
-            if not upload:
-                raise UserError("choose a picture first")
             try:
                 with decoding:
                     picture = encoder.preprocess(image_io.read(io.BytesIO(upload)))
@@ -191,7 +201,10 @@ def create_app(index, encoder, host="127.0.0.1"):
 
 
 def _is_ours(asked, host):
-    """Whether a Host header names this server: by an address, as localhost or as --host does."""
+    """Whether a Host header names this server: by an address, as localhost or as --host does.
+
+    Flask's own TRUSTED_HOSTS is a list of names, and with --host 0.0.0.0 any address may be right.
+    """
     try:
         name = urlsplit(f"//{asked}").hostname
         return name in ("localhost", host.lower()) or bool(ipaddress.ip_address(name))
@@ -199,7 +212,7 @@ def _is_ours(asked, host):
         return False
 
 
-def listen(host, port):
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. port 0: any free one. Raises UserError."""
     try:
         family, *_, address = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
@@ -212,7 +225,7 @@ def listen(host, port):
         ) from None
 
 
-def make_server(app, at):
+def make_server(app, at: socket.socket):
     """A waitress server of `app` on the socket `at`, which keeps whole requests in memory."""
     import waitress
     from waitress.channel import HTTPChannel
@@ -251,13 +264,12 @@ def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
     what = "Search an index in a browser, and classify pictures by classes that you type."
     args = parser_of("serve", what, OPTIONS).parse_args(argv)
-    try:
-        from flask import Flask  # noqa: F401
-        from waitress import create_server  # noqa: F401
-    except ImportError:
-        raise UserError("the page needs flask and waitress: pip install 'miniclip[app]'") from None
+    missing = not all(map(importlib.util.find_spec, ("flask", "waitress")))
+    refuse({"the page needs flask and waitress: pip install 'miniclip[app]'": missing})
     with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:
-        index, encoder = open_search(args)
+        index, encoder = open_search(
+            args.folder, args.index, args.checkpoint, args.device, args.threads
+        )
         server = make_server(create_app(index, encoder, args.host), at)
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address

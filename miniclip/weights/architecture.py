@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data.transforms import MEAN, STD
-from miniclip.model.clip import MODELS
+from miniclip.model.clip import CLIP, MODELS, check_numbers
 from miniclip.objectives import from_config
-from miniclip.weights.limits import WRONG, check_config, read_json
+from miniclip.weights.reading import WRONG, read_json
 
 RELEASED_TOKENS = 49408
 # our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
@@ -52,43 +52,50 @@ DEFAULTS = dict(
 PICTURES = dict(mean=MEAN, std=STD, interpolation="bicubic", resize_mode="shortest", mode="RGB")
 
 
-def on_meta(path, config, tensors):
+def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
     """The model of a config that was found in the file `path`, without memory for its weights; its
-    .config is complete. Raises UserError for an impossible one. tensors: as for check_config."""
+    .config is complete.
+
+    tensors: how many there are for the model, which has no more layers than that. Raises UserError
+    for a config whose numbers are impossible or too large.
+    """
     try:
-        check_config(config, tensors)
+        check_numbers(config)
+        layers = config["vision_layers"]
+        layers = config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers)
+        if layers > tensors:
+            raise ValueError(f"it has more layers than its {tensors} tensors can fill")
         with torch.device("meta"):
             return from_config(config).float()  # whatever the default dtype is
     except WRONG as error:
-        raise UserError(f"{path} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{path} describes no model that miniclip has: {error}") from None
 
 
-def check_pictures(asked, ours):
+def check_pictures(asked: dict, ours: dict) -> None:
     """Raise ValueError where a file's preprocessing, {key: value}, has other values than `ours`."""
     for key, value in ours.items():
         found = asked.get(key, value)
-        if isinstance(value, dict):  # of equal sizes, which older files write as one number
-            same = found in (value, *value.values())
-        else:
-            same = found == value
-        if not (same or isinstance(value, (str, dict))):
+        # older files write a dict of equal sizes as one number
+        same = found == value or isinstance(value, dict) and found in value.values()
+        if not isinstance(value, (str, dict)):
             with contextlib.suppress(TypeError, ValueError):  # null, text, or too many numbers
                 same = np.allclose(found, value, rtol=5e-4, atol=0)
         if not same:
             raise ValueError(f"{key} is {str(found)[:80]}, and CLIP's is {value}")
 
 
-def must_be_clip(model):
+def must_be_clip(model: CLIP) -> None:
     """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
-    for option in ("objective", "projection"):
-        if option in model.config:
-            raise UserError(
-                f"this model was trained with --{option} {model.config[option]}, and only CLIP itself "
-                "can be written for other libraries"
-            )
+    refuse(
+        {
+            f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "
+            "can be written for other libraries": option in model.config
+            for option in ("objective", "projection")
+        }
+    )
 
 
-def must_match(path, state, want, model=None):
+def must_match(path: Path, state: dict, want: dict, model: str | None = None) -> None:
     """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
     `want`, a dict of (meta) tensors. model: its name, or None."""
     for name in [*want, *sorted(state.keys() - want.keys())]:
@@ -102,17 +109,17 @@ def must_match(path, state, want, model=None):
             )
 
 
-def must_be_numbers(path, state):
+def must_be_numbers(path: Path, state: dict) -> None:
     """Raise a UserError that names a tensor, if one in {name: tensor} holds what no weight can be."""
     for name, x in state.items():
         # a sum is NaN or infinite if a number is, and five times as fast as isfinite
         if x.is_meta or not x.sum().isfinite() and not x.isfinite().all():
-            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or none")
+            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or no numbers")
         if name.endswith("running_var") and (x < 0).any():
             raise UserError(f"{path}: {name} holds a variance below 0")
 
 
-def to_write(path, model):
+def to_write(path: Path, model: CLIP) -> dict:
     """The state dict of a model, on the CPU, to be written to `path`. UserError unless `load` would
     read it. It is that of the model itself, if torch.compile made this one."""
     state = getattr(model, "_orig_mod", model).state_dict()
@@ -121,7 +128,7 @@ def to_write(path, model):
     return {name: x.cpu().clone(memory_format=torch.contiguous_format) for name, x in state.items()}
 
 
-def config_from_shapes(path, state):
+def config_from_shapes(path: Path, state: dict) -> dict:
     """The config of CLIP that the tensors' shapes tell: all but heads, activation, name, tokenizer
     and checkpointing.
 
@@ -129,12 +136,13 @@ def config_from_shapes(path, state):
     """
 
     def shape(name, dims):
-        if name not in state:
-            raise UserError(f"{path} holds no CLIP that miniclip knows: {name} is missing")
-        if state[name].ndim != dims:
-            found = tuple(state[name].shape)
-            raise UserError(f"{path}: {name} has shape {found}, expected {dims} dimensions")
-        return state[name].shape
+        missing = f"{path} holds no CLIP that miniclip knows: {name} is missing"
+        refuse({missing: name not in state})
+        found = tuple(state[name].shape)
+        refuse(
+            {f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims}
+        )
+        return found
 
     def depth(prefix):
         found = (re.match(re.escape(prefix) + r"(\d{1,9})\.", name) for name in state)
@@ -163,7 +171,7 @@ def config_from_shapes(path, state):
     )
 
 
-def released(config, but=()):
+def released(config: dict, but=()) -> str | None:
     """The name of the released model whose numbers these are, apart from those in `but`, or None.
 
     The activation is not compared: open_clip trained the same shapes with plain GELU.
@@ -183,8 +191,8 @@ def _nearest_released(config):
     return released(config, but=texts) or released(config, but=("image_size", *texts))
 
 
-def with_heads_of_released(path, config):
-    """Add the heads and the name of the released model that has these shapes, else ValueError."""
+def with_heads_of_released(path: Path, config: dict) -> dict:
+    """Add the heads and the name of the released model that has these shapes. UserError without one."""
     name = _nearest_released(config)
     if name is None:
         raise UserError(
@@ -196,7 +204,7 @@ def with_heads_of_released(path, config):
     return config | heads | dict(name=name)
 
 
-def config_beside(path, state):
+def config_beside(path: Path, state: dict) -> dict | None:
     """The config in open_clip_config.json beside the file, completed from the shapes, or None.
 
     Raises UserError when it cannot be read or asks for something that miniclip has not got.
@@ -222,5 +230,5 @@ def config_beside(path, state):
             activation="quickgelu" if model.get("quick_gelu") else "gelu",
         )
     except WRONG as error:
-        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
     return config | dict(name=_nearest_released(config))

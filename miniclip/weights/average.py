@@ -12,7 +12,7 @@ import torch
 from miniclip.common import UserError, check_output
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
-from miniclip.weights import files
+from miniclip.weights import reading
 
 
 def interpolate(start, tuned, alpha):
@@ -30,7 +30,7 @@ def interpolate(start, tuned, alpha):
     }
 
 
-def check_alike(names, configs):
+def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
     first, second = PLAIN | first, PLAIN | second
@@ -50,7 +50,7 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     that eval.py finds its pairs, or {} for weights from elsewhere; overwrite: replace a file that
     miniclip did not write.
     """
-    check_output(path, files.by_miniclip, overwrite)
+    check_output(path, reading.by_miniclip, overwrite)
     kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
     whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state)
     average = dict(zip(("start", "tuned"), names), alpha=alpha)

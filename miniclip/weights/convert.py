@@ -1,24 +1,25 @@
-"""Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model; back too.
+"""Weights in and out: OpenAI's files, open_clip's and our own checkpoints become a model, and back.
 
-files.py opens the file, architecture.py finds the architecture from the shapes of the tensors
-(huggingface.py from config.json), and every tensor is checked here by name and shape before a model
-is built. No shape tells the activation
-(GELU or QuickGELU), so it must be written down somewhere: weights run with the wrong one raise no
-error and lose accuracy.
+reading.py opens the file. architecture.py finds the architecture from the shapes of the tensors, and
+huggingface.py from config.json. Every tensor is checked here by name and shape before a model is built.
+No shape tells the activation (GELU or QuickGELU), so it must be written down somewhere: weights that
+run with the wrong one raise no error and lose accuracy.
 Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, pick_device, replacing
+from miniclip.common import UserError, check_output, pick_device, refuse, replacing
 from miniclip.data.transforms import evaluation
+from miniclip.model.clip import CLIP
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
-from miniclip.weights import files, huggingface
+from miniclip.weights import huggingface, reading
 from miniclip.weights.architecture import (
     OPENCLIP,
     RELEASED_TOKENS,
@@ -32,16 +33,20 @@ from miniclip.weights.architecture import (
     to_write,
     with_heads_of_released,
 )
-from miniclip.weights.limits import parse_json
 
 NOTE = "miniclip"  # under this name save_openclip records the config
 
 
-def load(path, device="cpu", activation=None, image_size=None):
+def load(
+    path: str | Path,
+    device: str = "cpu",
+    activation: str | None = None,
+    image_size: int | None = None,
+) -> tuple[CLIP, Tokenizer, Callable]:
     """Read a model from a file: path -> (model, tokenizer, preprocess), the model in eval mode, fp32.
 
-    path: "icons", the model that the package brings (the name wins: a file called so is "./icons"),
-    our checkpoint.pt, OpenAI's .pt (QuickGELU), open_clip's .pt or .safetensors, or the folder or
+    path: "icons", the model that the package brings (write "./icons" for a file of that name), our
+    checkpoint.pt, OpenAI's .pt (QuickGELU), open_clip's .pt or .safetensors, or the folder or
     file of a CLIP of Hugging Face's transformers (huggingface.py). Those of open_clip do not tell
     their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside
     the file; what save_openclip wrote knows. image_size: pixels, to use the model at another size
@@ -54,12 +59,12 @@ def load(path, device="cpu", activation=None, image_size=None):
     activation than it says, or larger than limits.py allows; for weights that are NaN or infinite;
     and for a device that is not there. Nothing in the file is executed.
     """
-    path = files.find(path)
-    return from_file(path, files.read(path), device, activation, image_size)
+    path = reading.find(path)
+    return from_file(path, reading.read(path), device, activation, image_size)
 
 
 def from_file(path, file, device="cpu", activation=None, image_size=None):
-    """`load` for a file that was read already: file is what files.read(path) returned."""
+    """`load` for a file that was read already: file is what reading.read(path) returned."""
     device, content, tokenizer = pick_device(device), file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
@@ -76,13 +81,16 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         config["activation"] = file["activation"] or config.get("activation")
     told = config.get("activation")
-    if told and activation and told != activation:
-        raise UserError(f"{path} was trained with {told}, and {activation=} was asked for")
-    if not (told or activation):
-        raise UserError(
+    refuse(
+        {
+            f"{path} was trained with {told}, and {activation=} was asked for": told
+            and activation
+            and told != activation,
             f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
-            "weights, and open_clip's models named so), or put its open_clip_config.json beside it"
-        )
+            "weights, and open_clip's models named so), or put its open_clip_config.json beside "
+            "it": not (told or activation),
+        }
+    )
     config["activation"] = told or activation
     if image_size is not None:
         config["image_size"] = image_size
@@ -96,10 +104,10 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     )
 
 
-def build(path, config, state):
+def build(path: Path, config: dict, state: dict) -> CLIP:
     """The model of a config with the weights `state`, {name: tensor}, on the CPU and in float32.
 
-    path: where both are from. Raises UserError, naming a tensor, unless `state` is exactly the
+    path: the file that both are from. Raises UserError, naming a tensor, unless `state` is exactly the
     config's and all its numbers are finite.
     """
     model = on_meta(path, config, len(state))
@@ -117,7 +125,9 @@ def build(path, config, state):
     return model
 
 
-def save_openclip(model, path, any_tokenizer=False, overwrite=False):
+def save_openclip(
+    model: CLIP, path: str | Path, any_tokenizer: bool = False, overwrite: bool = False
+) -> str:
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
     path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
@@ -127,19 +137,18 @@ def save_openclip(model, path, any_tokenizer=False, overwrite=False):
     model, or would feed it other ids, or the file cannot be written.
     """
     must_be_clip(model)
-    named = released(model.config)
-    if named is None:
-        raise UserError(
+    named, vocabulary = released(model.config), model.config["tokenizer"]
+    refuse(
+        {
             f"open_clip has no config for this {model.config['name'] or 'model'}: it must be one of "
-            f"{', '.join(OPENCLIP)} with its image size, context length and 49408 tokens"
-        )
-    vocabulary = model.config["tokenizer"]
-    if vocabulary not in (None, "openai") and not any_tokenizer:
-        raise UserError(
-            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and "
-            "open_clip would feed it the ids of the released one; any_tokenizer=True writes it all the same"
-        )
-    check_output(path, files.by_miniclip, overwrite)
+            f"{', '.join(OPENCLIP)} with its image size, context length and 49408 "
+            "tokens": named is None,
+            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and open_clip "
+            "would feed it the ids of the released one; any_tokenizer=True writes it all the "
+            "same": vocabulary not in (None, "openai") and not any_tokenizer,
+        }
+    )
+    check_output(path, reading.by_miniclip, overwrite)
     state = to_write(path, model)
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     with replacing(path) as file:
@@ -152,7 +161,7 @@ def save_openclip(model, path, any_tokenizer=False, overwrite=False):
     return OPENCLIP[named] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
 
 
-def from_checkpoint(path, content):
+def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
     """(config, state, tokenizer) of what miniclip/training/checkpoint.py wrote."""
     try:
         tokenizer = Tokenizer.from_state(content["tokenizer"])
@@ -160,8 +169,8 @@ def from_checkpoint(path, content):
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
     config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
     config = on_meta(path, config, len(state)).config
-    if tokenizer.vocab_size > config["vocab_size"]:
-        raise UserError(f"{path}: its tokenizer has more tokens than the model")
+    larger = tokenizer.vocab_size > config["vocab_size"]
+    refuse({f"{path}: its tokenizer has more tokens than the model": larger})
     tokenizer.context_length = min(tokenizer.context_length, config["context_length"])
     return config, state, tokenizer
 
@@ -170,11 +179,11 @@ def _state_dict(path, content):
     """{name: tensor} of OpenAI's and open_clip's formats."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]  # open_clip's runs keep an optimizer beside it
-    if not checkpoint.are_weights(content):
-        raise UserError(f"{path} holds no weights: it should be a dict of tensors by name")
+    no_weights = f"{path} holds no weights: it should be a dict of tensors by name"
+    refuse({no_weights: not checkpoint.are_weights(content)})
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    if len(state) < len(content):
-        raise UserError(f"{path} holds tensors twice, with and without 'module.' in their names")
+    twice = f"{path} holds tensors twice, with and without 'module.' in their names"
+    refuse({twice: len(state) < len(content)})
     # numbers, and the causal mask, that archives hold beside the weights
     for name in ("input_resolution", "context_length", "vocab_size", "attn_mask"):
         state.pop(name, None)
@@ -186,7 +195,7 @@ def _recorded_config(path, file, tensors):
     content = file["content"]
     note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
     known = isinstance(note, str)
-    return on_meta(path, parse_json(path, note), tensors).config if known else None
+    return on_meta(path, reading.parse_json(path, note), tensors).config if known else None
 
 
 def _resized(path, config, state):

@@ -1,14 +1,14 @@
 """CLIP in the files of Hugging Face's transformers: a folder becomes a model, and back.
 
-The tensors are the same as ours but for three things: they have other names, q, k and v are three
-matrices instead of a packed one, and the projections to the shared space are transposed (E, D). What
-no shape tells (heads, activation) is in config.json. preprocessor_config.json must ask for CLIP's
-own pictures, because the model gets no others here.
+The tensors differ from ours in three ways: they have other names, q, k and v are three matrices instead
+of a packed one, and the projections to the shared space are transposed (E, D). The heads and the
+activation, which no shape tells, are in config.json. preprocessor_config.json must ask for CLIP's own
+pictures, because the model gets no others here.
 
-The text feature is the activation at the first end token (model/text.py: the largest id). So is
-transformers', where config.json names the tokenizer's end token as eos_token_id; where it says 2, as
-all files from before transformers 4.31 do, transformers takes the largest id too. On rows of CLIP's
-tokenizer the three are the same position, also when padded with end tokens. Other ids are refused.
+The text feature is the activation at the first end token, which model/text.py finds as the largest id.
+transformers takes the first eos_token_id of config.json. Files from before transformers 4.31 say 2
+there, and then transformers takes the largest id too. On rows of CLIP's tokenizer these are the same
+position, also when the rows are padded with end tokens. Other ids are refused.
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
@@ -20,10 +20,10 @@ from pathlib import Path
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, replacing
+from miniclip.common import UserError, check_output, refuse, replacing
 from miniclip.data.transforms import MEAN, STD
-from miniclip.model.clip import LARGEST, whole_number
-from miniclip.weights import files
+from miniclip.model.clip import CLIP, LARGEST, whole_number
+from miniclip.weights import reading
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
     check_pictures,
@@ -34,7 +34,6 @@ from miniclip.weights.architecture import (
     to_write,
 )
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
-from miniclip.weights.limits import WRONG, read_json
 
 # whole names first, then parts of the others
 NAMES = {
@@ -93,18 +92,18 @@ PICTURES = {
 }
 KIND = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
 WEIGHTS = "model.safetensors"
-# whichever of these save_huggingface does not write must not lie in its folder
+# save_huggingface refuses a folder that still holds one of these which it does not write itself
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
     preprocessor_config.json processor_config.json""".split()
 
 
-def wrote(state):
+def wrote(state: dict) -> bool:
     """Whether these tensors, {name: tensor}, have the names of transformers."""
     return any(name.startswith(("text_model.", "vision_model.")) for name in state)
 
 
-def read(path, state):
+def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
     path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
@@ -115,18 +114,20 @@ def read(path, state):
     if not beside.is_file():
         raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
     try:
-        config, eos = _from_json(read_json(beside))
-    except WRONG as error:
-        raise UserError(f"{beside} describes no model of miniclip's: {error}") from None
+        config, eos = _from_json(reading.read_json(beside))
+    except reading.WRONG as error:
+        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
     want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
-    if size > config["vocab_size"]:
-        raise UserError(f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}")
-    if eos not in (LEGACY_EOS, size - 1):
-        raise UserError(
-            f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is {size - 1}"
-        )
+    refuse(
+        {
+            f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}": size
+            > config["vocab_size"],
+            f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is "
+            f"{size - 1}": eos not in (LEGACY_EOS, size - 1),
+        }
+    )
     _check_pictures(beside.parent, config["image_size"])
     # older files keep the numbers 0, 1, 2, ... beside the weights
     state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
@@ -136,36 +137,39 @@ def read(path, state):
     return config, _to_ours(want, state), tokenizer
 
 
-def save_huggingface(model, folder, tokenizer=None, overwrite=False):
+def save_huggingface(
+    model: CLIP,
+    folder: str | Path,
+    tokenizer: Tokenizer | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
 
     It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
-    vocab.json, merges.txt and tokenizer_config.json: of `tokenizer`, or of the released one where
-    the model was trained with that; of an unknown vocabulary nothing is written, with a warning.
-    overwrite: replace files of another model. Raises UserError for a ResNet, for a model of another
+    vocab.json, merges.txt and tokenizer_config.json. These are of `tokenizer`, or of the released
+    tokenizer where the model was trained with that. Where the vocabulary is unknown, no tokenizer is
+    written, and a warning says so. overwrite: replace files of another model. Raises UserError for a ResNet, for a model of another
     vocabulary whose tokenizer is not given, and for a folder with files of another model, or in which
     nothing can be written.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)
-    if config["vision_patch"] is None:
-        raise UserError(
-            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its "
-            "models"
-        )
-    if tokenizer is None and config["tokenizer"] == "openai":
+    vocabulary, size = config["tokenizer"], config["vocab_size"]
+    if tokenizer is None and vocabulary == "openai":
         tokenizer = Tokenizer.openai()
-    end = config["vocab_size"] - 1
-    if tokenizer is not None:
-        end = tokenizer.end
-        if config["tokenizer"] not in (None, tokenizer.digest) or end >= config["vocab_size"]:
-            raise UserError("this tokenizer has another vocabulary than the model was trained on")
-    elif config["tokenizer"] is not None:
-        raise UserError(
-            f"this model was trained on a vocabulary of its own (sha256 {config['tokenizer']}); give "
-            "its tokenizer, because transformers would use the released one"
-        )
-    else:
+    end = tokenizer.end if tokenizer else size - 1
+    known = (None, tokenizer.digest) if tokenizer else (None,)
+    refuse(
+        {
+            f"transformers' CLIP has no ResNet, so this {config['name'] or 'model'} is none of its "
+            "models": config["vision_patch"] is None,
+            "this tokenizer has another vocabulary than the model was trained on": tokenizer
+            and (vocabulary not in known or end >= size),
+            f"this model was trained on a vocabulary of its own (sha256 {vocabulary}); give its "
+            "tokenizer, because transformers would use the released one": vocabulary not in known,
+        }
+    )
+    if tokenizer is None:
         warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
     weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
     dtype = {"torch_dtype": str(weights["logit_scale"].dtype).removeprefix("torch.")}
@@ -174,10 +178,16 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
         "preprocessor_config.json": json.dumps(_pictures(config["image_size"]) | KIND, indent=2),
         "config.json": json.dumps(_to_json(config, end) | dtype, indent=2),
     }
-    for name in READ_BY_OTHERS:
-        if name not in (WEIGHTS, *written) and os.path.lexists(folder / name):
-            raise UserError(f"{folder} holds the {name} of another model; give an empty folder")
-    mine = (folder / WEIGHTS).is_file() and files.by_miniclip(folder / WEIGHTS)
+    refuse(
+        {
+            f"{folder} holds the {name} of another model; give an empty folder": os.path.lexists(
+                folder / name
+            )
+            for name in READ_BY_OTHERS
+            if name not in (WEIGHTS, *written)
+        }
+    )
+    mine = (folder / WEIGHTS).is_file() and reading.by_miniclip(folder / WEIGHTS)
     for name in (WEIGHTS, *written):
         check_output(folder / name, lambda path: mine, overwrite)
     from safetensors.torch import save
@@ -195,7 +205,7 @@ def save_huggingface(model, folder, tokenizer=None, overwrite=False):
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
 
 
-def to_theirs(state):
+def to_theirs(state: dict) -> dict:
     """{our name: tensor} of a ViT's CLIP -> {transformers' name: tensor}, views of the same memory."""
     out = {}
     for name, tensor in state.items():
@@ -226,16 +236,18 @@ def _names(ours):
 
 def _from_json(whole):
     """config.json -> (config of CLIP, eos_token_id). ValueError for what miniclip has not got."""
-    if whole.get("model_type") != "clip":
-        raise ValueError(f"its model_type is {whole.get('model_type')!r}, not 'clip'")
+    kind = whole.get("model_type")
+    refuse({f"its model_type is {kind!r}, not 'clip'": kind != "clip"})
     text, vision = _tower(whole, "text_config", TEXT), _tower(whole, "vision_config", VISION)
-    if vision["num_channels"] != 3:
-        raise ValueError(f"its pictures have {vision['num_channels']} channels, not 3")
     acts = text["hidden_act"], vision["hidden_act"]
-    if acts[0] != acts[1] or acts[0] not in ACTIVATIONS:
-        raise ValueError(
-            f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or 'quick_gelu'"
-        )
+    refuse(
+        {
+            f"its pictures have {vision['num_channels']} channels, not 3": vision["num_channels"]
+            != 3,
+            f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or "
+            "'quick_gelu'": acts[0] != acts[1] or acts[0] not in ACTIVATIONS,
+        }
+    )
     return dict(
         embed_dim=whole.get("projection_dim", 512),
         image_size=vision["image_size"],
@@ -265,7 +277,9 @@ def _tower(whole, key, defaults):
             whole_number(config[name], name, LARGEST["vocab_size"])
     if config["intermediate_size"] != 4 * config["hidden_size"]:
         ratio = config["intermediate_size"] / config["hidden_size"]
-        raise ValueError(f"the MLPs of {key} are {ratio:.4g} times as wide as it, not 4 times")
+        raise ValueError(
+            f"the MLPs of {key} are {ratio:.4g} times as wide as the tower, not 4 times"
+        )
     return config
 
 
@@ -317,10 +331,9 @@ def _check_pictures(folder, image_size):
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         try:
-            asked = read_json(path) if path.is_file() else {}
-            asked = asked.get("image_processor", {}) if name.startswith("proc") else asked
-            check_pictures(asked, _pictures(image_size))
-        except WRONG as error:
+            asked = reading.read_json(path) if path.is_file() else {}
+            check_pictures(asked.get("image_processor", asked), _pictures(image_size))
+        except reading.WRONG as error:
             raise UserError(
                 f"{path} asks for pictures that miniclip does not make: {error}"
             ) from None

@@ -1,19 +1,20 @@
 """The vocabulary in Hugging Face's files: tokenizer.json, or vocab.json and merges.txt.
 
-All write an entry in visible characters (byte_alphabet) and the end of a word as "</w>". The ids must
-be in the order of bpe/tokenizer.py, as they are in the released files: bytes, bytes that end a word,
-merges, start, end. Words are split and lower-cased by bpe/cleaning.py, so what tokenizer.json says of
-that is checked. docs/weights.md lists the texts that transformers' tokenizer reads otherwise.
+These files write an entry in visible characters (byte_alphabet), and the end of a word as "</w>". The
+ids must be in the order of bpe/tokenizer.py, as they are in the released files: bytes, bytes that end a
+word, merges, start, end. Words are split and lower-cased by bpe/cleaning.py, so tokenizer.json must say
+the same of them. docs/weights.md lists the texts that transformers' tokenizer reads otherwise.
 Left out: added tokens, other kinds of tokenizers.
 """
 
 import json
+from pathlib import Path
 
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
 from miniclip.common import UserError
-from miniclip.weights.limits import WRONG, read_json
+from miniclip.weights.reading import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
@@ -33,9 +34,9 @@ NORMALIZERS = [
 ]
 
 
-def read_tokenizer(folder, context_length):
-    """The Tokenizer in a folder (a Path), or None where there is none. UserError for one that is
-    damaged or of another kind than CLIP's."""
+def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
+    """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
+    another kind than CLIP's."""
     path = folder / "tokenizer.json"
     try:
         if path.is_file():
@@ -61,12 +62,14 @@ def read_tokenizer(folder, context_length):
     return tokenizer
 
 
-def tokenizer_files(tokenizer, context_length):
+def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]:
     """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
     vocabulary = {name: i for i, name in enumerate(entries)}
     if len(vocabulary) < len(entries):  # such as "</w>" learned from text
-        raise UserError("transformers' files write two entries of this vocabulary alike")
+        raise UserError(
+            "two entries of this vocabulary would be written alike in transformers' files"
+        )
     merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
     special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
     kind = {"tokenizer_class": "CLIPTokenizer", "model_max_length": context_length}
@@ -91,7 +94,7 @@ def _from_tokenizer_json(whole):
     vocabulary, ends = model["vocab"] | added, whole.get("post_processor") or {}
     for key, name in (("cls", START), ("sep", END)):
         if key in ends and ends[key] != [name, vocabulary[name]]:
-            raise ValueError(f"its rows do not have {name} at their ends")
+            raise ValueError(f"the rows of ids that it makes do not have {name} at their ends")
     return vocabulary, model["merges"]
 
 

@@ -9,15 +9,19 @@ Left out: running the methods.
 
 import pickle
 import re
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
 
 from miniclip.common import UserError
 from miniclip.training.archive import check_pickles, check_tensors
-from miniclip.weights.limits import LONGEST_NAME, MODULES, SOURCE_BYTES
 
+MODULES = 10_000  # the most in an archive; RN50x64 has about 600
+LONGEST_NAME = 1000  # characters, of a module
+SOURCE_BYTES = 64 << 20  # of its compressed text, beyond the archive's size
 # QuickGELU's 1.702 as an archive stores a constant
 QUICK = {
     torch.tensor([1.702], dtype=dtype).view(torch.uint8).numpy().tobytes()
@@ -25,10 +29,10 @@ QUICK = {
 }
 
 
-def read(path, entries):
+def read(path: Path, entries: zipfile.ZipFile) -> tuple[dict, str | None]:
     """({name: tensor} as the archive's state_dict has them, the activation of its blocks).
 
-    entries: the archive at `path` (a Path), a ZipFile. Raises UserError where the archive is larger
+    entries: the archive at `path`. Raises UserError where the archive is larger
     than it looks, and almost anything where it is damaged.
     """
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size

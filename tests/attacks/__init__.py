@@ -37,6 +37,17 @@ def attack(code=2, says="", seconds=10, mb=500, slow=False):
     return add
 
 
+def table(cases, do, name="{}", says="{}", **limits):
+    """A row for each of {name: (arguments of do, what must be said)}; limits: as for attack."""
+    for case, (*arguments, said) in cases.items():
+
+        def row(folder, arguments=arguments):
+            return do(*arguments)
+
+        row.__name__, row.__module__ = name.format(case), do.__module__
+        attack(says=says.format(said), **limits)(row)
+
+
 def rows():
     """All rows of this folder's modules, by name."""
     for module in pkgutil.iter_modules(__path__):

@@ -1,6 +1,7 @@
 """Attacks on the index: an untrusted folder, damaged and crafted databases, a process that is stopped."""
 
 import contextlib
+import functools
 import json
 import os
 import re
@@ -8,23 +9,24 @@ import resource
 import shutil
 import signal
 import sqlite3
-import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from miniclip.common import UserError
-from miniclip.search import encode
+from miniclip.search import build as build_file
+from miniclip.search import embed
 from miniclip.search.__main__ import main as search
-from miniclip.search.build import build, contents_hash, scan
-from miniclip.search.embed import check_sentences, is_ours
-from miniclip.search.encode import open_encoder
-from miniclip.search.index import FILE, OURS, Index
-from tests.attacks import attack
-from tests.search.folders import CPU, fill, random_index, tiny_checkpoint, write_index
+from miniclip.search.build import build, contents_hash
+from miniclip.search.database import FILE, OURS, Index
+from miniclip.search.embed import check_sentences, is_ours, open_encoder, scan
+from tests.attacks import attack, table
+from tests.search.folders import fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
+BLANK = "UPDATE blocks SET features = zeroblob(100000);"
 ROWS = "WITH n(k) AS (SELECT 1 UNION ALL SELECT k + 1 FROM n LIMIT 2000000) SELECT NULL FROM n"
 
 
@@ -49,22 +51,49 @@ def search_keeps(name, *arguments):
 
 
 def refused(what, *arguments):
-    """Assert that what(*arguments) raises UserError."""
+    """Assert that what(*arguments) raises UserError, or is a command that ends with code 2."""
     try:
         what(*arguments)
-    except UserError as error:
+    except (UserError, SystemExit) as error:
+        assert getattr(error, "code", 2) == 2, error
         return str(error)
-    raise AssertionError(f"{arguments} was accepted")
+    raise AssertionError(f"{what} {arguments} was accepted")
 
 
-@attack(says="is a link, or nothing that miniclip wrote")
+def shipped(says):
+    """Decorator of a row that changes a stranger's index, in which somebody then searches."""
+
+    def add(change):
+        def row(folder):
+            index()
+            change(folder)
+            return find()
+
+        row.__name__ = change.__name__
+        return attack(says=says)(row)
+
+    return add
+
+
+def replace(index):
+    """Put another index in the place of the first."""
+    (PLACE / FILE).unlink(missing_ok=True)
+    write_index(index, PLACE)
+
+
+def execute(sql):
+    with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
+        database.executescript(sql)
+
+
+@attack(says="is a link, or miniclip did not write it")
 def a_database_that_is_a_fifo(folder):
     PLACE.mkdir(parents=True)
     os.mkfifo(PLACE / FILE)
     return index()
 
 
-@attack(says="is a link, or nothing that miniclip wrote")
+@attack(says="is a link, or miniclip did not write it")
 def an_index_folder_that_links_to_another(folder):
     fill(folder / "in", 1)
     (folder / "mine").mkdir()
@@ -87,17 +116,11 @@ def files_that_link_or_name_others_in_the_place_of_the_databases(folder):
         with contextlib.suppress(FileNotFoundError):
             path.rename("kept")
         path.symlink_to(folder / "thesis.txt")
-        for write in (find, index):
-            try:
-                write()
-            except SystemExit as stop:
-                assert stop.code == 2, name
-            else:
-                raise AssertionError(f"{name} was followed")
+        refused(find), refused(index)
         path.unlink()
         shutil.copy("kept", PLACE / FILE)
     (PLACE / (FILE + "-journal")).write_bytes(bytes(512) + end)
-    assert "miniclip wrote" in refused(Index.open, PLACE)
+    assert "did not write it" in refused(Index.open, PLACE)
     assert (folder / "thesis.txt").read_text() == "years of work"
 
 
@@ -120,31 +143,28 @@ def a_shipped_index_that_names_its_own_model(folder):
     return find()
 
 
-@attack(says="is not the index of in")
+@shipped("is not the index of in")
 def a_shipped_index_of_another_folder(folder):
-    index()
     edit(root="/")
-    return find()
 
 
-@attack(says="made with the model")
+@shipped("made with the model")
 def a_shipped_index_with_features_of_another_width(folder):
-    index()
     made = Index.open(PLACE)
     about = dict(digest=made.digest, file=made.file, activation=made.activation)
-    (PLACE / FILE).unlink()
-    write_index(random_index(made.root, 3, width=3, **about), PLACE)
-    return find()
+    replace(random_index(made.root, 3, width=3, **about))
 
 
-@attack(says="features that are no numbers")
+@shipped("features that are no numbers")
 def a_shipped_index_with_features_that_are_no_numbers(folder):
-    index()
     made = Index.open(PLACE)
-    (PLACE / FILE).unlink()
     made.features[1] = np.nan
-    write_index(made, PLACE)
-    return find()
+    replace(made)
+
+
+@shipped("it holds more tables than an index")
+def a_schema_that_takes_long_to_read(folder):
+    execute("".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"]))
 
 
 def edit(**changes):
@@ -157,21 +177,11 @@ def edit(**changes):
 
 @attack(code=0, mb=200)
 def crafted_descriptions_and_tables_of_a_database(folder):
-    write_index(random_index(folder / "in", 3), PLACE)
+    replace(random_index(folder / "in", 3))
     good = (PLACE / FILE).read_bytes()
     fields = [("digest", 5), ("digest", "\33[2J"), ("file", None), ("file", "a\0"), ("root", [])]
-    fields += [
-        ("activation", "relu"),
-        ("width", 3),
-        ("width", 10**15),
-        ("width", 0),
-        ("width", True),
-    ]
-    for field in fields:
-        edit(**dict([field]))
-        refused(Index.open, PLACE)
-        (PLACE / FILE).write_bytes(good)
-    for sql in (
+    fields += [("width", width) for width in (3, 10**15, 0, True)] + [("activation", "relu")]
+    statements = (
         "UPDATE about SET json = '" + "[" * 100_000 + "'",
         "UPDATE about SET json = x'00'",
         "DELETE FROM about",
@@ -191,26 +201,23 @@ def crafted_descriptions_and_tables_of_a_database(folder):
         "CREATE VIEW v AS SELECT * FROM about",
         "PRAGMA user_version = 3",
         "PRAGMA application_id = 0",
-        "PRAGMA journal_mode = WAL",
+    )
+    files = b"nonsense", good[: len(good) // 2], good[:4096], bytes(len(good))
+    for change in (
+        *(functools.partial(edit, **{name: value}) for name, value in fields),
+        *(functools.partial(execute, sql) for sql in statements),
+        *(functools.partial((PLACE / FILE).write_bytes, data) for data in files),
+        lambda: execute("PRAGMA journal_mode = WAL") or (PLACE / (FILE + "-wal")).write_bytes(b""),
     ):
-        with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
-            database.executescript(sql)
-        if "WAL" in sql:
-            (PLACE / (FILE + "-wal")).write_bytes(b"")
-        refused(Index.open, PLACE)
         (PLACE / FILE).write_bytes(good)
-    for data in (b"nonsense", good[: len(good) // 2], good[:4096], bytes(len(good))):
-        (PLACE / FILE).write_bytes(data)
+        change()
         refused(Index.open, PLACE)
 
 
 @attack(code=0, mb=200)
 def names_that_lead_out_of_the_folder_or_stand_twice(folder):
     for name in ("../b.png", "/etc/passwd", "c/../../b.png", "..", "a/..", "a\0b", "", "a"):
-        index = random_index(folder / "in", 3, paths=["a", name, "c"])
-        with contextlib.suppress(FileNotFoundError):
-            (PLACE / FILE).unlink()
-        write_index(index, PLACE)
+        replace(random_index(folder / "in", 3, paths=["a", name, "c"]))
         refused(Index.open, PLACE)
 
 
@@ -258,28 +265,22 @@ def crafted_fields_of_an_index_of_version_0_1(folder):
 @attack(code=0, seconds=30)
 def searching_while_the_index_is_rebuilt(folder):
     fill(folder / "in", 60)
-    encoder, sizes = open_encoder(tiny_checkpoint("model.pt"), CPU), []
+    encoder, sizes = open_encoder(tiny_checkpoint("model.pt"), device="cpu"), []
     build("in", PLACE, encoder)
-    before, wrong = Index.open(PLACE), []
+    before = Index.open(PLACE)
 
     def rebuild():
-        from miniclip.search import build as build_file
-
-        build_file.PART_SECONDS, encode.BATCH = 0, 2
+        build_file.PART_SECONDS, embed.BATCH = 0, 2
         for _ in range(3):
             for path in before.paths:
                 os.utime(folder / "in" / path, ns=(0, len(sizes) + 1))
-            try:
-                build("in", PLACE, encoder)
-            except UserError as error:
-                wrong.append(error)
+            build("in", PLACE, encoder)
 
-    thread = threading.Thread(target=rebuild)
-    thread.start()
-    while thread.is_alive():
-        sizes.append(len(Index.open(PLACE)))
-    thread.join()
-    assert not wrong and {*sizes} == {60}, (wrong, {*sizes})
+    with ThreadPoolExecutor(1) as pool:
+        rebuilt = pool.submit(rebuild)
+        while not rebuilt.done():
+            sizes.append(len(Index.open(PLACE)))
+    assert rebuilt.result() is None and {*sizes} == {60}, {*sizes}
 
 
 @attack(code=0)
@@ -300,21 +301,39 @@ def a_model_whose_vocabulary_is_missing_is_said_before_the_work(folder):
     def no_tokenizer(texts):
         raise UserError("no merges file")
 
-    real = encode.load
-    encode.load = lambda *how: (real(*how)[0], no_tokenizer, real(*how)[2])
+    real = embed.load
+    embed.load = lambda *how: (real(*how)[0], no_tokenizer, real(*how)[2])
     return index()
 
 
-@attack(code=0, says="0 read, 3 unchanged")
-def the_model_that_the_index_remembers_need_not_be_named_again(folder):
+def session(*commands):
+    """Index three pictures, and do what a shell's lines say."""
     index()
-    return search(["index", "in"])
+    for command in commands:
+        search(command.split())
 
 
-@attack(says="give --checkpoint|--checkpoint FILE")
-def an_index_without_a_model(folder):
-    fill(folder / "in", 1)
-    return search(["index", "in"])
+SESSIONS = {  # what is done, and what must be said
+    "the_model_that_the_index_remembers_is_not_named": ("index in", "0 read, 3 unchanged"),
+    "a_query_that_begins_with_a_dash": ("find -- -cup in", "1  0"),
+    "our_own_features_are_replaced": (
+        *["embed in out.npz --checkpoint model.pt"] * 2,
+        "out.npz: names",
+    ),
+    "our_own_figures_are_replaced": (
+        *(f"find cup in --grid grid.{kind}" for kind in ("png", "pdf", "svg") * 2),
+        "drawn in grid.svg",
+    ),
+}
+table(SESSIONS, session, code=0, seconds=20)
+REFUSED = {
+    "an_index_without_a_model": ("index in --index mine", "give --checkpoint|--checkpoint FILE"),
+    "features_into_a_place_that_cannot_be_written": (
+        "embed in model.pt/out.npz --checkpoint nothing.pt",
+        "out.npz cannot be written",
+    ),
+}
+table(REFUSED, session)
 
 
 @attack(code=0)
@@ -335,18 +354,13 @@ def empty_paths_and_numbers_that_are_too_large(folder):
         ["serve", "in", "--port", "65536"],
         ["serve", ""],
     ):
-        try:
-            search(wrong)
-        except SystemExit as stop:
-            assert stop.code == 2, wrong
-        else:
-            raise AssertionError(f"{wrong} was accepted")
+        refused(search, wrong)
     assert os.listdir() == ["in"]
 
 
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
 def ctrl_c_while_pictures_are_indexed(folder):
-    encode.BATCH, real, batches = 2, encode.encode_tensors, []
+    embed.BATCH, real, batches = 2, embed.encode_tensors, []
 
     def stop_at_the_third(model, tensors):
         batches.append(1)
@@ -354,7 +368,7 @@ def ctrl_c_while_pictures_are_indexed(folder):
             signal.raise_signal(signal.SIGINT)
         return real(model, tensors)
 
-    encode.encode_tensors = stop_at_the_third
+    embed.encode_tensors = stop_at_the_third
     try:
         index(count=8)
     finally:
@@ -368,9 +382,7 @@ def a_process_that_was_killed_while_it_wrote(folder):
     made = Index.open(PLACE)
     if not (child := os.fork()):
         with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
-            database.execute("PRAGMA cache_size = 1")
-            database.execute("BEGIN IMMEDIATE")
-            database.execute("UPDATE blocks SET features = zeroblob(100000)")
+            database.executescript("PRAGMA cache_size = 1; BEGIN IMMEDIATE; " + BLANK)
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(child, 0)
     refused(Index.open, PLACE)
@@ -386,26 +398,15 @@ def features_into_a_file_of_the_user(folder):
     index()
     np.savez("mine.npz", names=np.array(["a"]), features=np.zeros((1, 2), "f4"))
     command = ["embed", "in", "mine.npz", "--checkpoint", "model.pt"]
-    assert search(["embed", "in", "out.npz", *command[3:]]) == 0
-    assert search(["embed", "in", "out.npz", *command[3:]]) == 0, "our own file is replaced"
     try:
         search_keeps("mine.npz", *command)
     finally:
         search([*command, "--overwrite"])
 
 
-@attack(says="out.npz cannot be written")
-def features_into_a_place_that_cannot_be_written(folder):
-    fill(folder / "in", 1)
-    (folder / "a.txt").write_text("x")
-    return search(["embed", "in", "a.txt/out.npz", "--checkpoint", "there is none.pt"])
-
-
 @attack(says="exists, and miniclip did not write it.*--overwrite")
 def a_grid_over_a_file_of_the_user(folder):
     index()
-    for name in ("grid.png", "grid.pdf", "grid.svg") * 2:  # our own file is replaced
-        search(["find", "cup", "in", "--grid", name])
     return search_keeps("in/00001.png", "find", "cup", "in", "--grid", "in/00001.png")
 
 
@@ -424,16 +425,6 @@ def another_folder_while_the_drive_of_the_index_is_absent(folder):
     Path("in").rename("away")
     other = ["index", "other", "--index", "mine", "--checkpoint", "model.pt"]
     return search_keeps(f"mine/{FILE}", *other)
-
-
-@attack(says="it holds more tables than an index")
-def a_schema_that_takes_long_to_read(folder):
-    index()
-    with contextlib.closing(sqlite3.connect(PLACE / FILE)) as database:
-        database.executescript(
-            "".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"])
-        )
-    return find()
 
 
 @attack(code=0, says="1 read, 3 unchanged")
@@ -456,12 +447,6 @@ def a_picture_from_the_year_2400(folder):
     fill(folder / "in", 1)
     os.utime("in/below/deep 0/00000.png", (0, 13_569_465_600))
     return search(["index", "in", "--checkpoint", tiny_checkpoint("model.pt")])
-
-
-@attack(code=0, says="1  0")
-def a_query_that_begins_with_a_dash(folder):
-    index()
-    return search(["find", "--", "-cup", "in"])
 
 
 @attack(says="more than 4,096 characters, or the character NUL")

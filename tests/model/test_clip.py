@@ -12,7 +12,7 @@ import miniclip
 from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.model.resnet import Bottleneck
 from miniclip.training import checkpoint
-from miniclip.weights import files
+from miniclip.weights import reading
 from miniclip.weights.architecture import OPENCLIP
 from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
 
@@ -239,7 +239,7 @@ def test_a_config_without_vocabulary_and_context_is_that_of_the_released_texts()
 
 
 def test_the_models_for_icons_differ_from_the_one_in_the_package_in_width_only():
-    released = checkpoint.load(files.find("icons"))["config"]
+    released = checkpoint.load(reading.find("icons"))["config"]
     own = shell("rn_icons", vocab_size=released["vocab_size"]).config
     assert {k: own[k] for k in released if k != "tokenizer"} == {
         k: v for k, v in released.items() if k != "tokenizer"

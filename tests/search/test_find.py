@@ -1,129 +1,135 @@
-"""python -m miniclip.search find: queries of words and pictures, and one sentence for wrong input."""
+"""python -m miniclip.search find: exact search, queries of words and pictures, and wrong input."""
 
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
 import eval as evaluation
-import miniclip
+from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.__main__ import COMMANDS
 from miniclip.search.__main__ import main as search
-from miniclip.search.find import main
-from miniclip.search.index import Index
-from tests.search.folders import fill, refusal, said, tiny_checkpoint, write_index
+from miniclip.search.database import Index
+from miniclip.search.find import main, nearest
+from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint, write_index
 
 TIMES = re.compile(r"12 pictures: loading \d+\.\d\d s, query \d+\.\d{3} s\n$")
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory):
-    """An indexed folder of twelve pictures, and its model's checkpoint."""
+def root(tmp_path_factory, checkpoint):
+    """An indexed folder of twelve pictures."""
     root = tmp_path_factory.mktemp("photos")
-    checkpoint = tiny_checkpoint(root / "model.pt")
-    fill(root / "in", 12)
-    assert build.main([str(root / "in"), "--checkpoint", checkpoint]) == 0
-    return root / "in", checkpoint
+    fill(root, 12)
+    assert build.main([str(root), "--checkpoint", checkpoint]) == 0
+    return root
 
 
-@pytest.fixture(scope="module")
-def model(photos):
-    """(index, a function from texts to unit features, and one from a path of a picture)."""
-    model, tokenizer, preprocess = miniclip.load(photos[1])
-
-    @torch.inference_mode()
-    def text(words):
-        return model.encode_text(tokenizer([words]), normalize=True)[0]
-
-    @torch.inference_mode()
-    def picture(path):
-        return model.encode_image(preprocess(Image.open(path))[None], normalize=True)[0]
-
-    return Index.open(photos[0] / ".miniclip"), text, picture
+@settings(derandomize=True, max_examples=50)
+@given(st.integers(0, 12), st.integers(0, 15), st.integers(1, 60), st.integers(0, 999))
+def test_what_is_found_is_what_sorting_all_cosines_gives(rows, k, block, seed):
+    """Of equal cosines the earlier row comes first, also where a block ends between them."""
+    rng = np.random.default_rng(seed)
+    features = rng.integers(-1, 2, (rows, 4)).astype("f2")  # few numbers: many are equal
+    query = torch.from_numpy(rng.integers(-2, 3, 4).astype("f4"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(find, "BLOCK", block)
+        cosines, found = nearest(features, query, k)
+    exact = (torch.from_numpy(features).float() @ query).sort(descending=True, stable=True)
+    assert torch.equal(found, exact.indices[:k]) and torch.equal(cosines, exact.values[:k])
 
 
-def lines(index, query, k):
-    """What the command should print of a query (E,): the paths, best first."""
-    cosines = torch.from_numpy(index.features).float() @ F.normalize(query, dim=0)
-    return [str(index.path(row)) for row in cosines.argsort(descending=True)[:k].tolist()]
+def test_a_search_holds_no_more_than_its_block(monkeypatch):
+    monkeypatch.setattr(find, "BLOCK", 1100)
+    sorted_at_once, sort = [], torch.Tensor.sort
+    monkeypatch.setattr(
+        torch.Tensor, "sort", lambda x, **how: sorted_at_once.append(len(x)) or sort(x, **how)
+    )
+    nearest(np.ones((1000, 8), "f2"), torch.ones(8), 5)
+    # 8 numbers of features, a cosine, a number and an order: 11 for each of 100 rows
+    assert max(sorted_at_once) == 100 + 5 and len(sorted_at_once) == 10
 
 
-def test_a_query_of_words_pictures_and_what_to_avoid(photos, model, capsys):
-    (root, _), (index, text, picture) = photos, model
-    photo = root / "00005.png"
-    heart, cup = text("a red heart"), text("cup")
+def test_features_that_are_no_numbers_are_refused():
+    for wrong in (np.nan, np.inf):
+        with pytest.raises(UserError, match="no numbers"):
+            nearest(np.full((3, 2), wrong, "f2"), torch.ones(2), 1)
+
+
+def test_a_query_of_words_pictures_and_what_to_avoid(root, checkpoint, capsys):
+    index, photo = Index.open(root / ".miniclip"), root / "00005.png"
+    heart, cup = fresh(checkpoint, texts=["a red heart", "cup"])
+    [picture] = fresh(checkpoint, [photo])
     queries = {
         ("a red heart", root): heart,
         (" a red heart ", root, "-k", 3): heart,
+        ("a red heart", root, "-k", 500): heart,  # more than there are prints all
         ("a red heart", root, "--minus", "cup"): heart - cup / 2,
-        ("a red heart", root, "--image", photo): heart + picture(photo),
-        ("a red heart", root, "--image", photo, "--minus", "cup"): heart + picture(photo) - cup / 2,
-        ("", root, "--image", photo): picture(photo),
-        (root, "--image", photo): picture(photo),
+        ("a red heart", root, "--image", photo): heart + picture,
+        ("a red heart", root, "--image", photo, "--minus", "cup"): heart + picture - cup / 2,
+        ("", root, "--image", photo): picture,
+        (root, "--image", photo): picture,
     }
     for arguments, query in queries.items():
         out = said(main, arguments, capsys)
-        k = 3 if "-k" in arguments else 10
         found = re.findall(r"^ *\d+  (-?\d\.\d{3})  (.*)$", out, re.M)
-        assert [path for _, path in found] == lines(index, query, k), arguments
+        cosines = torch.from_numpy(index.features).float() @ F.normalize(query, dim=0)
+        k = arguments[-1] if "-k" in arguments else 10
+        want = [str(index.path(row)) for row in cosines.argsort(descending=True)[:k].tolist()]
+        assert [path for _, path in found] == want, arguments
         assert TIMES.search(out), out
     assert found[0] == ("1.000", str(photo)), "a picture is most like itself"
 
 
-def test_more_than_there_are_prints_all(photos, capsys):
-    out = said(main, ["cup", photos[0], "-k", 500], capsys)
-    assert out.count(".png") == 12
-
-
-def test_the_index_of_the_working_folder_or_the_one_that_is_named(photos, capsys, monkeypatch):
-    monkeypatch.chdir(photos[0])
+def test_the_index_of_the_working_folder_or_the_one_that_is_named(root, capsys, monkeypatch):
+    monkeypatch.chdir(root)
     here = said(main, ["cup"], capsys)
     assert re.search(r"^  1  \S+  (below/deep [01]/)?\d+\.png$", here, re.M), here
-    there = said(main, ["cup", "--index", photos[0] / ".miniclip"], capsys)
-    assert here.split("12 pictures")[0] == there.replace(f"{photos[0]}/", "").split("12 pict")[0]
+    there = said(main, ["cup", "--index", root / ".miniclip"], capsys)
+    assert here.split("12 pictures")[0] == there.replace(f"{root}/", "").split("12 pict")[0]
 
 
-def test_the_grid_draws_what_was_found_even_if_one_is_gone(photos, tmp_path, capsys, monkeypatch):
-    drawn = []
-    real = find.thumbnail
-    monkeypatch.setattr(find, "thumbnail", lambda p: drawn.append(p) or real(p))
-    gone = photos[0] / "00001.png"
-    data = gone.read_bytes()
-    gone.unlink()
-    try:
-        out = said(main, ["cup", photos[0], "-k", 12, "--grid", tmp_path / "a/g.png"], capsys)
-    finally:
-        gone.write_bytes(data)
-    assert "drawn in " in out and len(drawn) == 12
+def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint, capsys):
+    fill(tmp_path / "in", 9)
+    Image.new("RGB", (3000, 100), "red").save(tmp_path / "in/wide.png")
+    said(build.main, [tmp_path / "in", "--checkpoint", checkpoint], capsys)
+    (tmp_path / "in/00001.png").unlink()
+    arguments = ["cup", tmp_path / "in", "-k", 12, "--grid", tmp_path / "a/g.png"]
+    assert "drawn in " in said(main, arguments, capsys)
     with Image.open(tmp_path / "a/g.png") as grid:
         assert grid.width > grid.height > 200
-    Image.new("RGB", (3000, 100), "red").save(tmp_path / "wide.png")
-    assert real(tmp_path / "wide.png").size == (256, 9)
+    assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
 
 
-def test_wrong_input_is_one_sentence(photos, tmp_path, capsys):
-    root, checkpoint = photos
-    assert "there is no index in" in refusal(main, ["cup", tmp_path], capsys)
-    assert "there is no index in" in refusal(main, ["cup", tmp_path / "nowhere"], capsys)
-    for empty in (["", root], ["  ", root], ["", root, "--minus", "cup"]):
-        assert "the query is empty" in refusal(main, empty, capsys)
-    assert "not both" in refusal(main, ["cup", root, "--index", root / ".miniclip"], capsys)
-    assert "no such file" in refusal(main, ["cup", root, "--image", tmp_path / "a.png"], capsys)
+def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
     (tmp_path / "b.png").write_text("x")
-    error = refusal(main, ["cup", root, "--image", tmp_path / "b.png"], capsys)
-    assert "b.png: not a picture that can be read" in error
-    assert "at least 1" in refusal(main, ["cup", root, "-k", 0], capsys)
-    other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
-    error = refusal(main, ["cup", root, "--checkpoint", other], capsys)
-    assert printable(checkpoint) in error and printable(other) in error
     (tmp_path / "a folder.png").mkdir()
-    for name, why in (("g.xyz", "end in .png"), ("a folder.png", "is no file"), ("g", "end in")):
-        assert why in refusal(main, ["cup", root, "--grid", tmp_path / name], capsys)
+    other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
+    for arguments, *words in (
+        (["cup", tmp_path], "there is no index in"),
+        (["cup", tmp_path / "nowhere"], "there is no index in"),
+        (["", root], "the query is empty"),
+        (["  ", root], "the query is empty"),
+        (["", root, "--minus", "cup"], "the query is empty"),
+        (["cup", root, "--index", root / ".miniclip"], "not both"),
+        (["cup", root, "--image", tmp_path / "a.png"], "no such file"),
+        (["cup", root, "--image", tmp_path / "b.png"], "b.png: not a picture that can be read"),
+        (["cup", root, "-k", 0], "at least 1"),
+        (["cup", root, "--checkpoint", other], printable(checkpoint), printable(other)),
+        (["cup", root, "--grid", tmp_path / "g.xyz"], "end in .png"),
+        (["cup", root, "--grid", tmp_path / "g"], "end in .png"),
+        (["cup", root, "--grid", tmp_path / "a folder.png"], "is no file"),
+    ):
+        error = refusal(main, arguments, capsys)
+        assert all(word in error for word in words), (words, error)
 
 
 def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, capsys):
@@ -139,9 +145,8 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
 
 
-def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(photos, tmp_path, capsys):
-    index = Index.open(photos[0] / ".miniclip")
-    write_index(replace(index, finished=False), tmp_path / "i")
+def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(root, tmp_path, capsys):
+    write_index(replace(Index.open(root / ".miniclip"), finished=False), tmp_path / "i")
     out = said(main, ["cup", "--index", tmp_path / "i"], capsys)
     assert "12 pictures: " in out and "the index is not finished" in out
 

@@ -18,50 +18,55 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.search import build, find, serve
-from miniclip.search.index import Index
+from miniclip.search import build, serve
+from miniclip.search.database import Index
 from miniclip.zeroshot import classifier_weights, encode_texts
-from tests.search.folders import fill, refusal, tiny_checkpoint
+from tests.search.folders import fill, refusal
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 12
 STRANGE = "<img src=x onerror=document.title='run'>.png"  # the name of a file
 
 
-def options(folder):
-    return serve.parser_of("serve", "", find.SEARCH).parse_args([str(folder), "--device", "cpu"])
-
-
-def client_of(folder, encoder, host="127.0.0.1"):
-    return serve.create_app(Index.open(folder / ".miniclip"), encoder, host).test_client()
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory, checkpoint):
     """An indexed folder of twelve pictures, one of them large, beside a secret picture."""
     root = tmp_path_factory.mktemp("root")
     fill(root / "in", COUNT - 2)
     fill(root / "outside", 1)
     Image.new("RGB", (900, 300), "red").save(root / "in" / "large.jpg")
     Image.new("RGB", (20, 20), "blue").save(root / "in" / STRANGE)
-    checkpoint = tiny_checkpoint(root / "model.pt")
     assert build.main([str(root / "in"), "--checkpoint", checkpoint]) == 0
     return root / "in"
 
 
 @pytest.fixture(scope="module")
-def search(folder):
-    """(index, encoder, a test client of the page)."""
-    index, encoder = find.open_search(options(folder))
-    return index, encoder, client_of(folder, encoder)
+def client_of(encoder):
+    """-> a function from an indexed folder to a test client of its page."""
+
+    def client(folder, host="127.0.0.1"):
+        index = Index.open(folder / ".miniclip")
+        return serve.create_app(index, encoder, host).test_client()
+
+    return client
+
+
+@pytest.fixture(scope="module")
+def index(folder):
+    return Index.open(folder / ".miniclip")
+
+
+@pytest.fixture(scope="module")
+def client(folder, client_of):
+    return client_of(folder)
 
 
 @pytest.fixture
-def copied(folder, search, tmp_path):
-    """(a copy of the folder, to be changed, its index, a test client of its page)."""
+def copied(folder, client_of, tmp_path):
+    """(a copy of the folder, to be changed, a function from a picture's path to the page's answer)."""
     shutil.copytree(folder.parent, tmp_path, dirs_exist_ok=True)
-    index = Index.open(tmp_path / "in" / ".miniclip")
-    return tmp_path / "in", index, client_of(tmp_path / "in", search[1])
+    paths, client = Index.open(folder / ".miniclip").paths, client_of(tmp_path / "in")
+    return tmp_path / "in", lambda path: client.get(f"/picture/{paths.index(path)}")
 
 
 def features(index):
@@ -80,8 +85,8 @@ def rows(answer):
     return [found["row"] for found in answer.get_json()["found"]]
 
 
-def test_the_page_takes_no_file_from_another_site(search):
-    answer = search[2].get("/")
+def test_the_page_takes_no_file_from_another_site(client):
+    answer = client.get("/")
     urls = set(re.findall(r"(?:https?:)?//[\w.-]+\.\w+[^\s'\"]*", answer.text))
     assert urls == {"http://www.w3.org/2000/svg"}, urls  # the name of SVG, which nobody asks for
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -89,16 +94,13 @@ def test_the_page_takes_no_file_from_another_site(search):
     assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
 
 
-def test_the_page_knows_what_it_searches(search):
-    index, _, client = search
+def test_the_page_knows_what_it_searches(index, client):
     about = client.get("/about").get_json()
     assert (about["pictures"], about["folder"], about["model"]) == (COUNT, "in", "model.pt")
-    assert [each["row"] for each in about["sample"]] == list(range(COUNT))
-    assert [each["name"] for each in about["sample"]] == index.paths
+    assert [(each["row"], each["name"]) for each in about["sample"]] == [*enumerate(index.paths)]
 
 
-def test_words_and_a_picture_of_the_index_find_what_the_index_finds(search):
-    index, encoder, client = search
+def test_words_and_a_picture_of_the_index_find_what_the_index_finds(index, encoder, client):
     words, own = encode_texts(encoder.model, encoder.tokenizer, ["a cat"])[0], features(index)[5]
     for query, vector, out in (
         ("text=a%20cat", words, None),
@@ -113,8 +115,7 @@ def test_words_and_a_picture_of_the_index_find_what_the_index_finds(search):
         assert torch.allclose(torch.tensor([e["cosine"] for e in found]), cosines[want[:7]])
 
 
-def test_a_picture_comes_as_a_small_png(search):
-    index, _, client = search
+def test_a_picture_comes_as_a_small_png(index, client):
     for row, path in enumerate(index.paths):
         answer = client.get(f"/picture/{row}")
         assert answer.status_code == 200 and answer.headers["Content-Type"] == "image/png"
@@ -126,63 +127,58 @@ def test_a_picture_comes_as_a_small_png(search):
 
 
 @pytest.mark.parametrize(
-    "number",
+    "path",
     [
-        *("-1", str(COUNT), "9" * 5000, "1e1", "1.0", "0x1", "+1", "1_0", "٣", "", " 1", "1%0A"),
-        *("..", "../in/large.jpg", "%2e%2e%2foutside%2f00000.png", "..%5coutside%5c00000.png"),
-        *("large.jpg", "%2Fetc%2Fpasswd", "//etc/passwd", "1/../../outside/00000.png", "1%00"),
-        *("%252e%252e%252foutside", "file:///etc/passwd", "1;.png", "～/x", "%ff"),
+        *("picture/-1", f"picture/{COUNT}", "picture/" + "9" * 5000, "picture/1e1", "picture/1.0"),
+        *("picture/0x1", "picture/+1", "picture/1_0", "picture/٣", "picture/", "picture/ 1"),
+        *("picture/1%0A", "picture/..", "picture/../in/large.jpg", "picture/large.jpg"),
+        *("picture/%2e%2e%2foutside%2f00000.png", "picture/..%5coutside%5c00000.png"),
+        *("picture/%2Fetc%2Fpasswd", "picture///etc/passwd", "picture/1/../../outside/00000.png"),
+        *("picture/1%00", "picture/%252e%252e%252foutside", "picture/file:///etc/passwd"),
+        *("picture/1;.png", "picture/～/x", "picture/%ff"),
+        *("..%2f..%2fetc%2fpasswd", "page.html", "static/page.html"),
     ],
 )
-def test_a_picture_is_asked_for_by_its_number_only(search, number):
-    sentence(search[2].get(f"/picture/{number}"), 404)
-
-
-@pytest.mark.parametrize("path", ["/..%2f..%2fetc%2fpasswd", "/page.html", "/static/page.html"])
-def test_there_are_no_other_files(search, path):
-    sentence(search[2].get(path), 404)
+def test_a_picture_is_asked_for_by_its_number_only_and_there_are_no_other_files(client, path):
+    sentence(client.get(f"/{path}"), 404)
 
 
 def test_no_link_leads_out_of_the_folder(copied, tmp_path):
-    folder, index, client = copied
-    secret = tmp_path / "outside" / "below/deep 0/00000.png"
-
-    def answer(path):
-        return client.get(f"/picture/{index.paths.index(path)}")
-
-    (folder / "large.jpg").unlink()
-    (folder / "large.jpg").symlink_to(secret)  # to a picture outside
-    assert "leads out" in sentence(answer("large.jpg"), 404)
-    (folder / "00001.png").unlink()
-    (folder / "00001.png").symlink_to("../in/../outside/below/deep 0/00000.png")
-    assert "leads out" in sentence(answer("00001.png"), 404)
+    folder, answer = copied
+    secret = "outside/below/deep 0/00000.png"
+    for name, target in (
+        ("large.jpg", tmp_path / secret),  # to a picture outside
+        ("00001.png", f"../in/../{secret}"),
+        ("00002.png", "00002.png"),  # to itself
+        ("00004.png", "00005.png"),  # inside
+    ):
+        (folder / name).unlink()
+        (folder / name).symlink_to(target)
     shutil.rmtree(folder / "below")
     (folder / "below").symlink_to(tmp_path / "outside" / "below")  # the name is that of a picture
-    assert (folder / "below/deep 0/00000.png").exists()
-    assert "leads out" in sentence(answer("below/deep 0/00000.png"), 404)
-    (folder / "00002.png").unlink()
-    (folder / "00002.png").symlink_to("00002.png")  # to itself
+    for name in ("large.jpg", "00001.png", "below/deep 0/00000.png"):
+        assert (folder / name).exists() and "leads out" in sentence(answer(name), 404)
     sentence(answer("00002.png"), 404)
-    (folder / "00004.png").unlink()
-    (folder / "00004.png").symlink_to("00005.png")  # inside
     assert answer("00004.png").data == answer("00005.png").data
 
 
-def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, search, tmp_path):
+def test_a_folder_that_is_itself_behind_a_link_is_shown(folder, client_of, tmp_path):
     (tmp_path / "link").symlink_to(folder)
-    assert client_of(tmp_path / "link", search[1]).get("/picture/0").status_code == 200
+    assert client_of(tmp_path / "link").get("/picture/0").status_code == 200
 
 
-def test_a_picture_that_has_vanished_or_changed_gives_a_sentence(copied):
-    folder, index, client = copied
-    (folder / "00001.png").unlink()
+def test_a_picture_that_has_vanished_or_changed_gives_a_sentence_and_can_be_searched(
+    copied, index, client
+):
+    folder, answer = copied
+    for name in ("00001.png", "00004.png"):
+        (folder / name).unlink()
     (folder / "00002.png").write_text("no picture")
-    (folder / "00004.png").unlink()
     os.mkfifo(folder / "00004.png")
-    for path, reason in (("1", "no such file"), ("2", "not a picture"), ("4", "not a file")):
-        row = index.paths.index(f"0000{path}.png")
-        assert reason in sentence(client.get(f"/picture/{row}"), 404)
-        assert len(rows(client.get(f"/search?like={row}"))) == COUNT - 1  # it can be searched
+    for name, reason in (("1", "no such file"), ("2", "not a picture"), ("4", "not a file")):
+        assert reason in sentence(answer(f"0000{name}.png"), 404)
+        row = index.paths.index(f"0000{name}.png")
+        assert len(rows(client.get(f"/search?like={row}"))) == COUNT - 1
 
 
 @pytest.mark.parametrize(
@@ -195,8 +191,8 @@ def test_a_picture_that_has_vanished_or_changed_gives_a_sentence(copied):
         ({"text": "a", "like": "9" * 5000}, 404, "no picture 9999"),
     ],
 )
-def test_a_search_that_cannot_be_made_gives_a_sentence(search, query, code, words):
-    assert words in sentence(search[2].get("/search", query_string=query), code)
+def test_a_search_that_cannot_be_made_gives_a_sentence(client, query, code, words):
+    assert words in sentence(client.get("/search", query_string=query), code)
 
 
 def classify(client, upload=b"", **query):
@@ -204,8 +200,7 @@ def classify(client, upload=b"", **query):
     return client.post("/classify?" + urlencode(asked), data=upload)
 
 
-def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(search):
-    index, encoder, client = search
+def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(index, encoder, client):
     row, names = 5, ["cat", "dog", "fish"]
     image, model = features(index)[row], encoder.model
     said = classify(client, row=row).get_json()
@@ -227,6 +222,7 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(search)
         ({"classes": " , \n"}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": "cat,cat"}, b"", 400, "from 2 to 1,000 classes"),
         ({"classes": ",".join(map(str, range(1001)))}, b"", 400, "from 2 to 1,000 classes"),
+        ({"template": "{}" + "a" * 999}, b"", 400, "at most 1,000 characters"),
         ({"template": "a photo"}, b"", 400, "must hold {} once"),
         ({"template": "{} {}"}, b"", 400, "must hold {} once"),
         ({}, b"", 400, "choose a picture first"),
@@ -236,13 +232,13 @@ def test_a_picture_is_classified_by_the_name_alone_and_inside_a_template(search)
         ({"row": "/etc/passwd"}, b"", 404, "no picture /etc/passwd"),
     ],
 )
-def test_what_cannot_be_classified_gives_a_sentence(search, query, upload, code, words):
-    assert words in sentence(classify(search[2], upload, **query), code)
+def test_what_cannot_be_classified_gives_a_sentence(client, query, upload, code, words):
+    assert words in sentence(classify(client, upload, **query), code)
 
 
-def test_an_upload_is_limited_in_bytes_and_in_pixels(search, folder, monkeypatch):
+def test_an_upload_is_limited_in_bytes_and_in_pixels(client_of, folder, monkeypatch):
     monkeypatch.setattr(serve, "MAX_UPLOAD", 2 << 20)
-    client = client_of(folder, search[1])
+    client = client_of(folder)
     assert "at most 2 MB" in sentence(classify(client, bytes((2 << 20) + 1)), 413)
     assert "not a picture" in sentence(classify(client, bytes(2 << 20)), 400)
     file = io.BytesIO()
@@ -250,17 +246,15 @@ def test_an_upload_is_limited_in_bytes_and_in_pixels(search, folder, monkeypatch
     assert "megapixels" in sentence(classify(client, file.getvalue()), 400)
 
 
-def test_the_page_answers_by_its_own_address_only(search, folder):
-    def code(name, client=search[2]):
-        return client.get("/about", headers={"Host": name}).status_code
-
-    for name in ("127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "192.168.1.7"):
-        assert code(name) == 200, name
-    for name in ("evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil"):
-        assert code(name) == 403, name
-    for name in ("a b", "@", "127.0.0.1@evil.example:80", ":8000"):
-        assert code(name) in (400, 403), name
-    assert code("photos.lan", client_of(folder, search[1], "photos.lan")) == 200
+def test_the_page_answers_by_its_own_address_only(client, client_of, folder):
+    ours = ["127.0.0.1:8000", "localhost", "LOCALHOST:1", "[::1]:8000", "192.168.1.7"]
+    named = ["evil.example", "evil.example:8000", "127.0.0.1.evil.example", "localhost.evil"]
+    malformed = ["a b", "@", "127.0.0.1@evil.example:80", ":8000"]
+    for names, codes in ((ours, {200}), (named, {403}), (malformed, {400, 403})):
+        for name in names:
+            assert client.get("/about", headers={"Host": name}).status_code in codes, name
+    shown = client_of(folder, "photos.lan").get("/about", headers={"Host": "photos.lan"})
+    assert shown.status_code == 200
 
 
 def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypatch):
@@ -313,12 +307,11 @@ def until(browser, expression):
 
 
 @pytest.mark.slow
-def test_the_page_in_a_browser(browser, folder, search):
+def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
     """Search by words, more like a picture, Back, classify a picture of the index and a file, what
     is wrong, keys, the width of a phone; then Ctrl-C, without a traceback."""
     from selenium.webdriver.common.keys import Keys
 
-    index, encoder, client = search
     command = [sys.executable, "-m", "miniclip.search", "serve", str(folder), "--port", "0"]
     pipes = dict(stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     # a shell's background job, as which these tests may run, ignores SIGINT, and so would its children
@@ -400,7 +393,7 @@ def test_the_page_in_a_browser(browser, folder, search):
         drawn("#chosen img")
         element("#classify .main").click()
         until(browser, "document.querySelector('thead th:last-child').textContent.includes('outs')")
-        element("#file").send_keys(str(folder.parent / "model.pt"))
+        element("#file").send_keys(checkpoint)
         element("#classify .main").click()
         until(browser, "document.querySelector('#classify-wrong').textContent")
         assert element("#classify-wrong").text.startswith("This file cannot be classified: not a")

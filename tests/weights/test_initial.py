@@ -5,8 +5,6 @@ import torch
 
 from miniclip import create_model
 from miniclip.common import UserError
-from miniclip.model.clip import MODELS
-from miniclip.weights import initial
 from miniclip.weights.initial import initial_state
 from tests.weights.models import our_checkpoint
 
@@ -45,16 +43,3 @@ def test_other_towers_and_unknown_models_are_refused(start):
         initial_state(path, "vit_mimi")
     with pytest.raises(UserError, match="was trained with gelu, and activation='quickgelu'"):
         initial_state(path, activation="quickgelu")
-
-
-def test_positions_of_the_right_size_are_read_once(start, monkeypatch):
-    path, _, _ = start
-    sizes, real = [], initial.load
-    monkeypatch.setitem(MODELS, "vit_same", MODELS["vit_mini"] | {"image_size": 32})
-    monkeypatch.setattr(
-        initial, "load", lambda *a, **how: sizes.append(how.get("image_size")) or real(*a, **how)
-    )
-    for model, read in (("vit_same", [None]), ("vit_mini", [None, 64])):
-        sizes.clear()
-        initial_state(path, model)
-        assert sizes == read

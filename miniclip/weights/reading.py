@@ -6,9 +6,12 @@ accepts tensors, numbers, strings, lists and dicts and refuses everything else (
 OpenAI's files are TorchScript archives: torchscript.py reads their tensors and compiles nothing.
 Hugging Face's libraries split a large model into several files and write an index, which says where
 each tensor is. Models that the package brings have a name instead of a path.
+What a file asks for is compared with a limit before memory or time is taken. No released CLIP comes
+near these limits.
 Left out: numpy files, downloads.
 """
 
+import json
 import os
 import re
 import zipfile
@@ -16,12 +19,14 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.training import archive
 from miniclip.weights import torchscript
-from miniclip.weights.limits import WRONG, read_json
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
+JSON_BYTES = 32 << 20
+# what a value of another kind than expected raises, somewhere
+WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 INDEX = ".index.json"  # ends the name of the index of a model in several files
 # the names that weights have in a folder of Hugging Face's hub, the first that is there is read
 IN_FOLDER = (
@@ -34,54 +39,71 @@ IN_FOLDER = (
 )
 
 
-def find(path):
-    """The file that `path` names, a Path: that of a released model ("icons"), the weights in a
-    folder (IN_FOLDER), or `path` itself.
+def find(path: str | Path) -> Path:
+    """The file that `path` names: that of a released model ("icons"), the weights in a folder
+    (IN_FOLDER), or `path` itself.
 
-    The name wins: a file called so is "./icons".
+    "icons" always means the released model; write "./icons" for a file of that name.
     """
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(os.fspath(path), Path(path))
     return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)
 
 
-def read(path):
-    """Read a weights file, or all that an index names, onto the CPU: path -> dict with
+def read(path: str | Path) -> dict:
+    """Read a weights file, or all that an index names, onto the CPU. Returns a dict with
 
-    format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what it holds,
-    which is {name: tensor} but for "torch"; notes: its strings (safetensors), or {};
-    activation: that of its methods (TorchScript), or None. Raises UserError in one sentence for what cannot be
-    read.
+    format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what the file
+    holds, which is {name: tensor} but for "torch"; notes: the strings of a safetensors file, or {};
+    activation: that of a TorchScript file's methods, or None. Raises UserError for what cannot be read.
     """
-    if os.path.isdir(path):
-        raise UserError(f"the folder {path} holds none of {', '.join(IN_FOLDER)}")
-    if not os.path.isfile(path):
-        raise UserError(f"there is no weights file at {path}")
-    if str(path).endswith(INDEX):
-        return dict(format="shards", content=_read_shards(Path(path)), notes={}, activation=None)
-    path, notes, activation = Path(path), {}, None
+    path, found = Path(path), {"notes": {}, "activation": None}
+    refuse(
+        {
+            f"the folder {path} holds none of {', '.join(IN_FOLDER)}": path.is_dir(),
+            f"there is no weights file at {path}": not path.is_file(),
+        }
+    )
+    if path.name.endswith(INDEX):
+        return found | {"format": "shards", "content": _read_shards(path)}
     try:
         with open(path, "rb") as file:
             start = file.read(23)
         if start == b"version https://git-lfs":
             raise UserError("it is a pointer of Git LFS; fetch the file itself with: git lfs pull")
         if start[8:9] == b"{":  # the length of a JSON header, then the header
-            kind = "safetensors"
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
-                notes = file.metadata() or {}
+                found["notes"] = file.metadata() or {}
             archive.check_tensors(content, path.stat().st_size)
-        elif zipfile.is_zipfile(path) and _is_torchscript(entries := zipfile.ZipFile(path)):
-            kind, (content, activation) = "torchscript", torchscript.read(path, entries)
-        else:
-            kind, content = "torch", archive.read(path)
+            return found | {"format": "safetensors", "content": content}
+        if zipfile.is_zipfile(path):
+            entries = zipfile.ZipFile(path)
+            if any(name.lower().endswith("/constants.pkl") for name in entries.namelist()):
+                content, found["activation"] = torchscript.read(path, entries)
+                return found | {"format": "torchscript", "content": content}
+        return found | {"format": "torch", "content": archive.read(path)}
     except Exception as error:  # these readers raise almost anything for a damaged file
         raise UserError(f"{path} cannot be read as weights: {_reason(error)}") from None
-    return {"format": kind, "content": content, "notes": notes, "activation": activation}
 
 
-def _is_torchscript(entries):
-    return any(name.lower().endswith("/constants.pkl") for name in entries.namelist())
+def read_json(path: Path) -> dict:
+    """The object in a JSON file. UserError for anything else."""
+    try:
+        with open(path, "rb") as file:
+            return parse_json(path, file.read(JSON_BYTES))  # one that is longer is cut short
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def parse_json(path: Path, text: str | bytes) -> dict:
+    """The object in JSON text that is from a file. UserError for anything else."""
+    try:
+        found = json.loads(text)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} holds damaged JSON: {error}") from None
+    refuse({f"{path} holds JSON, but no object of names and values": not isinstance(found, dict)})
+    return found
 
 
 def _read_shards(index):
@@ -90,7 +112,7 @@ def _read_shards(index):
         homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
         if not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names):
-            raise UserError("it names files that are not beside it, or are no weights")
+            raise UserError("it names files that do not lie beside it, or that hold no weights")
     except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}
@@ -100,7 +122,7 @@ def _read_shards(index):
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 
-def by_miniclip(path):
+def by_miniclip(path: Path) -> bool:
     """Whether miniclip wrote the file of weights at `path`; for check_output.
 
     Raises UserError for the checkpoint of a run, which could not go on without its optimizer.
@@ -111,10 +133,8 @@ def by_miniclip(path):
         return False
     notes = file["content"] if file["format"] == "torch" else file["notes"]
     ours = isinstance(notes, dict) and archive.is_ours(notes)
-    if ours and "optimizer" in notes:
-        raise UserError(
-            f"{path} is the checkpoint of a run, with its optimizer; choose another name"
-        )
+    optimizer = f"{path} is the checkpoint of a run, with its optimizer; choose another name"
+    refuse({optimizer: ours and "optimizer" in notes})
     return ours
 
 
@@ -124,8 +144,6 @@ def _reason(error):
     refused = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", text)
     if "WeightsUnpickler" not in text and "weights_only" not in text:
         return text[:160]
-    return (
-        f"it holds more than tensors ({refused[1]})"
-        if refused
-        else "it is cut short, or holds more than tensors"
+    return f"it {'' if refused else 'is cut short, or '}holds more than tensors" + (
+        f" ({refused[1]})" if refused else ""
     )

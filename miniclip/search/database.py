@@ -1,20 +1,18 @@
-"""An index: the features of a folder's pictures in a SQLite database, and the exact search in it.
+"""An index: the features of a folder's pictures in a SQLite database.
 
-It is the file index.sqlite in a folder of its own, DIR/.miniclip or one that is named. The table
-`pictures` has one row per picture. The features of at most BLOCK_ROWS pictures are one blob of the
-table `blocks`, because one row per embedding takes three times as long to read. A block belongs to the
-pictures from the id `first` on, and a checksum covers both. SQLite's locks let one process write while
-others read.
+The database is the file index.sqlite in a folder of its own, DIR/.miniclip or one that is named. Its
+table `pictures` has one row per picture. The features of at most BLOCK_ROWS pictures are one blob of
+the table `blocks`, because one row per embedding takes three times as long to read. A block belongs to
+the pictures from the id `first` on, and a checksum covers both. SQLite's locks let one process write
+while others read.
 
 A folder of pictures may come from a stranger, and its index with it. So nothing in the file is
-believed before it is checked, and no link is followed inside of the index's folder. Version 0.1 wrote
-index.npz, which is read too, and which `index` converts.
-Every query is compared with every picture: a million take 0.14 s of one core (docs/search.md). Left
-out: approximate search, and pictures on other machines.
+believed before it is checked, and no link inside the index's folder is followed. Version 0.1 wrote
+index.npz. Its file is still searched, and it becomes a database when the index is next updated.
+Left out: pictures on other machines.
 """
 
 import contextlib
-import itertools
 import json
 import os
 import re
@@ -23,20 +21,20 @@ import stat
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data.dataset import printable
-from miniclip.weights import files
+from miniclip.weights import reading
 
 FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
-OURS = (FILE, OLD, FILE + "-journal")  # the last is SQLite's, while a process writes
+JOURNAL = FILE + "-journal"  # SQLite's, while a process writes
+OURS = (FILE, OLD, JOURNAL)
 BLOCK_ROWS = 1024
-BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
 SCHEMA = [
     "CREATE TABLE about (json TEXT, crc INTEGER)",
     "CREATE TABLE pictures "
@@ -44,24 +42,17 @@ SCHEMA = [
     "CREATE TABLE blocks (first INTEGER PRIMARY KEY, features BLOB, crc INTEGER)",
 ]
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
-COLUMNS = ("features", "sizes", "mtimes", "hashes")
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
-WAIT = "PRAGMA busy_timeout = 5000"  # ms for another process: a block is written, or an index read
-OPENING = {  # what is said first in which mode; a second process that writes does not wait
-    "ro": ["BEGIN", WAIT],
-    "rw": ["BEGIN IMMEDIATE", WAIT],
-    "rwc": ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL", "BEGIN IMMEDIATE", WAIT],
-}
+MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before there is a file
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is writing it",
     "attempt to write a readonly database": "the process that wrote it was killed, or it is "
     "protected; python -m miniclip.search index restores it where it may be written",
-    "interrupted": "it holds more tables than an index",
+    "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
-NAMES_ANOTHER_FILE = (
-    b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"  # ends a journal that makes SQLite delete it
-)
+# the end of a journal that makes SQLite delete another file, which the journal names
+NAMES_ANOTHER_FILE = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
 SCHEMA_STEPS = 10_000  # of SQLite's machine, in which it must have read the schema: ours takes 100
@@ -76,40 +67,37 @@ DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
 class Index:
     """The features of N pictures in a folder, and where the pictures are."""
 
-    paths: list  # N str, relative to root, with /
+    paths: list[str]  # N, relative to root, with /
     features: np.ndarray  # (N, E) float16, rows of length one
-    sizes: np.ndarray  # (N,) int64, bytes of each file
-    mtimes: np.ndarray  # (N,) int64, nanoseconds, when each file was changed
-    hashes: np.ndarray  # (N,) bytes objects, build.contents_hash; None where it is not known
     digest: str  # of the model, see features.model_digest
     file: str  # of the model, or the name of a released one
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
-    ids: np.ndarray = None  # (N,) of the rows in the database that it was read from
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.paths)
 
     @classmethod
-    def open(cls, place, required=True):
-        """The index in the folder `place`, as a run that was killed left it too; None where there is
-        none and none is required. Raises UserError."""
-        place, index = Path(place), None
+    def open(cls, place: Path) -> "Index":
+        """The index in the folder `place`, also one that a killed process left. Raises UserError."""
         _check_files(place)
         if os.path.lexists(place / FILE):
             with database_in(place) as database:
-                index = _read(database, place)
-        if not index and os.path.isfile(place / OLD):
-            index = _read_npz(place / OLD)
-        if not index and required:
-            raise UserError(
-                f"there is no index in {printable(place)}; make one with python -m miniclip.search "
-                "index DIR --checkpoint FILE"
-            )
-        return index
+                if database.execute("SELECT 1 FROM sqlite_master").fetchall():
+                    return _read(database, place)
+        if os.path.isfile(place / OLD):
+            return _read_npz(place / OLD)[0]
+        raise UserError(
+            f"there is no index in {printable(place)}; make one with python -m miniclip.search "
+            "index DIR --checkpoint FILE"
+        )
 
-    def must_be_of(self, encoder, place):
+    def path(self, row: int) -> Path:
+        """The path of a row's picture, to be opened."""
+        return self.root / self.paths[row]
+
+    def must_be_of(self, encoder, place: Path) -> None:
         """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
         width = encoder.model.config["embed_dim"]
         if (self.digest, self.features.shape[1]) != (encoder.digest, width):
@@ -119,52 +107,55 @@ class Index:
                 "choose another folder with --index, or delete it"
             )
 
-    def model_file(self, place):
+    def model_file(self, place: Path) -> str:
         """The file of the model that made the index, or the name of a released one.
 
         Raises UserError when it is gone, or when it came with the pictures or with the index: then
         whoever sent them chose it.
         """
-        model, place = os.path.realpath(files.find(self.file)), Path(os.path.abspath(place))
+        model, place = os.path.realpath(reading.find(self.file)), Path(os.path.abspath(place))
         theirs = (self.root, place.parent if place.name == FOLDER else place)
-        if {Path(os.path.realpath(folder)) for folder in theirs} & {*Path(model).parents}:
-            raise UserError(
+        folders = {Path(os.path.realpath(folder)) for folder in theirs}
+        refuse(
+            {
                 f"the model of this index, {printable(self.file)}, lies in the folder of the "
-                "pictures, which may be a stranger's; give --checkpoint if you trust it"
-            )
-        if not os.path.exists(model):
-            raise UserError(
-                f"the model of this index is no longer in {printable(self.file)}; give --checkpoint"
-            )
+                "pictures, which may be a stranger's; give --checkpoint if you trust it": bool(
+                    folders & {*Path(model).parents}
+                ),
+                f"the model of this index is no longer in {printable(self.file)}; give "
+                "--checkpoint": not os.path.exists(model),
+            }
+        )
         return self.file
 
-    def stamps(self):
-        """(bytes, nanoseconds of the last change) of each row, when its picture was read."""
-        return list(zip(self.sizes.tolist(), self.mtimes.tolist()))
-
-    def save(self, database, place, dropped=()):
+    def save(self, database, place: Path, stamps: list, hashes: list, dropped=()) -> None:
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
-        it, and commit."""
+        it, and commit.
+
+        stamps: (bytes, nanoseconds of the last change) of each picture; hashes: of its contents, or
+        None where they are not known.
+        """
         width, dropped = self.features.shape[1], set(dropped)
         query = "SELECT max(first) FROM blocks WHERE first <= ?"
         for first in {database.execute(query, (id,)).fetchone() for id in dropped}:
             [(blob,)] = database.execute("SELECT features FROM blocks WHERE first = ?", first)
-            rows = database.execute(
-                "SELECT * FROM pictures WHERE id >= ? ORDER BY id LIMIT ?",
-                (*first, len(blob) // (2 * width)),
-            ).fetchall()
+            block = np.frombuffer(blob, "f2").reshape(-1, width)
+            query = "SELECT * FROM pictures WHERE id >= ? ORDER BY id LIMIT ?"
+            rows = database.execute(query, (*first, len(block))).fetchall()
             kept = [k for k, row in enumerate(rows) if row[0] not in dropped]
-            features = np.frombuffer(blob, "f2").reshape(-1, width)[kept]
             database.execute("DELETE FROM blocks WHERE first = ?", first)
-            _insert(database, features, [rows[k] for k in kept])
+            _insert(database, block[kept], [rows[k] for k in kept])
         database.executemany("DELETE FROM pictures WHERE id = ?", [(id,) for id in dropped])
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
-        pictures = list(zip(itertools.count(free), names, *zip(*self.stamps()), self.hashes))
-        database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", pictures)
-        for start in range(0, len(self), BLOCK_ROWS):
-            rows = slice(start, start + BLOCK_ROWS)
-            _insert(database, self.features[rows], pictures[rows])
+        rows = [
+            (free + k, name, *stamp, contents)
+            for k, (name, stamp, contents) in enumerate(zip(names, stamps, hashes))
+        ]
+        database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
+        for start in range(0, len(rows), BLOCK_ROWS):
+            end = start + BLOCK_ROWS
+            _insert(database, self.features[start:end], rows[start:end])
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
         # an index inside the folder of the pictures may be moved together with it
         root = os.path.relpath(root, place) if root in place.parents else str(root)
@@ -174,60 +165,25 @@ class Index:
         database.execute("COMMIT")
         database.execute("BEGIN IMMEDIATE")
 
-    def path(self, row):
-        """The path of a row's picture, to be opened."""
-        return self.root / self.paths[row]
-
-    @torch.inference_mode()
-    def find(self, query, k):
-        """The k nearest rows: (cosines fp32, rows int64), both (k,) for a query (E,), (Q, k) for
-        (Q, E); fewer where the index has fewer. Best first; the earlier row first where two tie.
-
-        query: unit features, a tensor. Exact for the features in 16 bits, which are compared in
-        32; memory for BLOCK numbers, whatever N is. Raises UserError for a query of another width,
-        a negative k, and features that are no numbers.
-        """
-        rows, width = self.features.shape
-        if query.shape[-1:] != (width,) or not query.isfinite().all() or k < 0:
-            raise UserError(f"a query must be {width} finite numbers, and k at least 0")
-        queries = query.detach().cpu().float().reshape(-1, width)
-        best, where = torch.zeros(len(queries), 0), torch.zeros(len(queries), 0, dtype=torch.int64)
-        step = max(1, BLOCK // (queries.shape[1] + 3 * len(queries)))
-        for first in range(0, rows, step):
-            block = torch.from_numpy(self.features[first : first + step]).float()
-            here = torch.arange(first, first + len(block)).expand(len(queries), -1)
-            best, order = torch.cat([best, queries @ block.T], 1).sort(
-                dim=1, descending=True, stable=True
-            )
-            best = best[:, :k]
-            where = torch.cat([where, here], 1).gather(1, order[:, :k])
-        if not best.isfinite().all():  # NaN and infinity come first
-            raise UserError("the index holds features that are no numbers; make it again")
-        shape = (*query.shape[:-1], best.shape[1])
-        return best.reshape(shape), where.reshape(shape)
-
-
-def place_of(folder, index=None):
-    """Where the index of a folder of pictures lies: `index`, if it is given, or its .miniclip."""
-    return Path(index) if index else Path(folder) / FOLDER
-
 
 @contextlib.contextmanager
-def database_in(place, write=False):
+def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
     """`with database_in(place) as database:` the SQLite connection of the index in the folder
     `place`, with our schema and no other, inside a transaction that begins now.
 
     write: make it if it is not there; one process can do so at a time. Raises UserError.
     """
     _check_files(place)
-    mode = ("rw" if os.path.exists(place / FILE) else "rwc") if write else "ro"
-    address = f"{Path(os.path.abspath(place / FILE)).as_uri()}?mode={mode}"
+    new = write and not os.path.exists(place / FILE)
+    address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
             database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
-            for statement in ["PRAGMA trusted_schema = OFF", *OPENING[mode]]:
+            # who wants to write does not wait for another writer, but later 5 s for a reader
+            opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
+            for statement in ("PRAGMA trusted_schema = OFF", *(MAKING if new else []), *opening):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [value for query in queries for (value,) in database.execute(query)]
@@ -237,6 +193,10 @@ def database_in(place, write=False):
             elif any(found) and found != [*SCHEMA, *MARKS.values()]:
                 raise UserError(f"{printable(place / FILE)} is no index that this version can read")
             database.set_progress_handler(None, 0)
+            if write and not any(found) and os.path.isfile(place / OLD):
+                index, stamps = _read_npz(place / OLD)
+                index.save(database, place, stamps, [None] * len(index))
+                (place / OLD).unlink()
             yield database
     except sqlite3.Error as error:
         reason, verb = REASONS.get(str(error), error), "written" if write else "read"
@@ -244,27 +204,33 @@ def database_in(place, write=False):
 
 
 def _check_files(place):
-    """Raise UserError for a link or a special file that would be opened, and for one by which SQLite
-    would touch others: a journal that names one to be deleted, or a write-ahead log."""
+    """Raise UserError where a file of the index is a link, or is not ours."""
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
     for name in (*OURS, FILE + "-wal", FILE + "-shm"):
-        path = place / name
         with contextlib.suppress(FileNotFoundError):  # a journal comes and goes with each write
-            status = os.lstat(path)
-            ours = stat.S_ISREG(status.st_mode) and name in OURS
-            if ours and name == FILE and status.st_size:
-                with open(path, "rb") as file:
-                    ours = file.read(8) == b"SQLite f"
-            if ours and name == OURS[-1]:
-                end = np.fromfile(path, np.uint8, offset=max(0, status.st_size - 8))
-                # beside no database SQLite deletes a journal, whoever wrote it
-                ours = end.tobytes() != NAMES_ANOTHER_FILE and os.path.exists(place / FILE)
-            strange += [path] * (not ours)
+            strange += [] if _is_ours(place / name) else [place / name]
     if strange:
         raise UserError(
-            f"{printable(strange[0])} is a link, or nothing that miniclip wrote; delete it, or name "
+            f"{printable(strange[0])} is a link, or miniclip did not write it; delete it, or name "
             "another folder with --index"
         )
+
+
+def _is_ours(path):
+    """Whether a file of the index is one that SQLite can open without touching any other file.
+
+    A write-ahead log is not, because miniclip writes none.
+    """
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode) or path.name not in OURS:
+        return False
+    with open(path, "rb") as file:
+        start = file.read(8)
+        file.seek(max(0, status.st_size - 8))
+        end = file.read()
+    # beside no database SQLite deletes a journal, whoever wrote it
+    journal = end != NAMES_ANOTHER_FILE and os.path.exists(path.with_name(FILE))
+    return {FILE: start in (b"", b"SQLite f"), JOURNAL: journal, OLD: True}[path.name]
 
 
 @contextlib.contextmanager
@@ -277,61 +243,50 @@ def _reading(path):
         raise UserError(f"{printable(path)} cannot be read as an index: {reason}") from None
 
 
-def _insert(database, features, pictures):
+def _insert(database, features, rows):
     """Add the block of some rows of the table `pictures`, if there are any."""
-    for first, *_ in pictures[:1]:
-        block = (first, features.tobytes(), _checksum(features.tobytes(), pictures))
+    if rows:
+        block = (rows[0][0], features.tobytes(), _checksum(features.tobytes(), rows))
         database.execute("INSERT INTO blocks VALUES (?, ?, ?)", block)
 
 
 def _read(database, place):
-    """The Index of an opened database; None where nothing was written yet. Raises UserError."""
+    """The Index of an opened database. Raises UserError."""
     with _reading(place / FILE):
-        if not database.execute("SELECT 1 FROM sqlite_master").fetchall():
-            return None
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
         if zlib.crc32(text.encode()) != crc:
             raise ValueError("its description is damaged")
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
-        features, names, columns, free = np.empty((most, width), "f2"), [], [], 0
+        features, names = np.empty((most, width), "f2"), []
         pictures = database.execute("SELECT * FROM pictures ORDER BY id")
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
             block = np.frombuffer(blob, "f2").reshape(-1, width)
             rows = pictures.fetchmany(len(block)) if len(block) else []  # 0 would mean all
-            ids, paths, *others = zip(*rows)
-            in_order = ids[0] >= max(first, free) and ids == tuple(sorted({*ids}))
-            if not in_order or _checksum(blob, rows) != crc:
+            if not rows or rows[0][0] != first or _checksum(blob, rows) != crc:
                 raise ValueError(f"the block of picture {first} is damaged")
             features[len(names) : len(names) + len(rows)] = block
-            names += paths
-            columns.append([ids, *others])
-            free = ids[-1] + 1
+            names += [row[1] for row in rows]
         if pictures.fetchone() or not names:
             raise ValueError("it has pictures without features, or none")
-        ids, sizes, mtimes, hashes = (
-            np.array([*itertools.chain.from_iterable(column)], kind)
-            for column, kind in zip(zip(*columns), ("i8", "i8", "i8", "O"))
-        )
-        paths = _decoded(b"\0".join(names), len(names))
-        return Index(paths, features[: len(names)], sizes, mtimes, hashes, **about, ids=ids)
+        return Index(_decoded(b"\0".join(names), len(names)), features[: len(names)], **about)
 
 
 def _read_npz(path):
-    """The Index in the file of version 0.1. Raises UserError."""
+    """(the Index in the file of version 0.1, the stamps of its pictures). Raises UserError."""
     with _reading(path):
         entries = zipfile.ZipFile(path).infolist()
         if sum(entry.file_size for entry in entries) > os.path.getsize(path):
-            raise ValueError("it says that it holds more than it does")
+            raise ValueError("it claims to hold more bytes than it has")
         with np.load(path, allow_pickle=False) as file:
             about, names = (file[name].tobytes() for name in ("about", "paths"))
-            features, sizes, mtimes = (file[name] for name in COLUMNS[:-1])
+            features, sizes, mtimes = (file[name] for name in ("features", "sizes", "mtimes"))
         paths, (_, width) = _decoded(names, len(features)), features.shape
         columns = [(x.dtype, x.shape) for x in (features, sizes, mtimes)]
         if columns != [("f2", (len(paths), width)), *[("i8", (len(paths),))] * 2]:
             raise ValueError("its tables do not fit each other")
         about, _ = _checked({**json.loads(about), "width": width, "finished": True}, path.parent)
-        return Index(paths, features, sizes, mtimes, np.full(len(paths), None), **about)
+        return Index(paths, features, **about), list(zip(sizes.tolist(), mtimes.tolist()))
 
 
 def _checked(about, place):
@@ -345,22 +300,21 @@ def _checked(about, place):
         and about["width"] > 0
         and "\0" not in about["file"] + about["root"]
     ):
-        raise ValueError("its description is none of an index")
-    root = Path(os.path.normpath(place / about["root"]))
+        raise ValueError("its description is not that of an index")
+    about["root"] = Path(os.path.normpath(place / about["root"]))
     width = about.pop("width")
-    return {**about, "root": root}, width
+    return about, width
 
 
 def _decoded(names, count):
     """The `count` paths in a list of bytes with NUL between them. Raises ValueError."""
     paths = names.decode("utf-8", "surrogateescape").split("\0")
-    if not len({*paths}) == len(paths) == count or any(
-        part in b"\0%b\0" % names for part in OUTSIDE
-    ):
+    outside = any(part in b"\0%b\0" % names for part in OUTSIDE)
+    if outside or not len({*paths}) == len(paths) == count:
         raise ValueError("it names a file outside of its folder, or one twice")
     return paths
 
 
-def _checksum(features, pictures):
+def _checksum(features, rows):
     """The CRC-32 of a block: the bytes of its features, and the rows of its pictures."""
-    return zlib.crc32(repr(pictures).encode(), zlib.crc32(features))
+    return zlib.crc32(repr(rows).encode(), zlib.crc32(features))

@@ -1,0 +1,61 @@
+"""A database that is checked, names of any bytes, and the folder that an index is of."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from miniclip.search import database
+from miniclip.search.database import Index, database_in
+from tests.search.folders import random_index, write_index
+
+WRITTEN = Path(__file__).parents[1] / "written"
+
+
+def test_an_index_is_read_as_it_was_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BLOCK_ROWS", 2)
+    names = [
+        "a.png",
+        "ü/日本.jpg",
+        "line\nbreak.png",
+        "not utf-8 \udcff\udc80.png",
+        "..b c.../.. d",
+    ]
+    index = random_index(tmp_path, 5, paths=names)
+    write_index(index, tmp_path / ".miniclip")
+    again = Index.open(tmp_path / ".miniclip")
+    assert again.paths == names and again.finished and again.root == tmp_path
+    assert np.array_equal(again.features, index.features) and again.features.dtype == np.float16
+
+
+def test_pictures_are_removed_and_added_in_one_step(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "BLOCK_ROWS", 3)
+    place, index = tmp_path / ".miniclip", random_index(tmp_path, 11)
+    write_index(index, place)
+    more = random_index(tmp_path, 4, seed=1, paths=list("abcd"))
+    write_index(more, place, dropped=[1, 2, 3, 5, 11])  # a whole block, and parts of two others
+    again = Index.open(place)
+    kept = [3, 5, 6, 7, 8, 9]
+    assert again.paths == [*(f"{k}.png" for k in kept), *"abcd"]
+    assert np.array_equal(again.features, np.concatenate([index.features[kept], more.features]))
+    with database_in(place) as opened:
+        sizes = [size for (size,) in opened.execute("SELECT size FROM pictures ORDER BY id")]
+    assert sizes == [*kept, *range(4)]
+
+
+def test_an_index_of_version_0_1_is_read_and_becomes_a_database(tmp_path):
+    place = shutil.copytree(WRITTEN / "pictures/.miniclip", tmp_path / ".miniclip")
+    old, names = Index.open(place), {path.name for path in (WRITTEN / "pictures").glob("*.png")}
+    assert {*old.paths} == names and len(old) == 24
+    with database_in(place, write=True):
+        assert [path.name for path in place.iterdir()] == ["index.sqlite"]
+    assert np.array_equal(Index.open(place).features, old.features)
+    assert Index.open(place).paths == old.paths
+
+
+def test_an_index_inside_its_folder_moves_with_it_and_another_names_it(tmp_path):
+    for place in (tmp_path / "photos/.miniclip", tmp_path / "elsewhere"):
+        write_index(random_index(tmp_path / "photos", 2), place)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    assert Index.open(tmp_path / "moved/.miniclip").path(0) == tmp_path / "moved/0.png"
+    assert Index.open(tmp_path / "elsewhere").path(0) == tmp_path / "photos/0.png"
