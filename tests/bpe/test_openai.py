@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.benchmarks.tokenizer import captions
+from miniclip.benchmarks.tokenizing import captions
 from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer
 from tests.bpe.test_tokenizer import in_python
 
