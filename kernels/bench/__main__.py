@@ -5,20 +5,20 @@ python -m kernels.bench                  on a GPU: the whole loss and every kern
 """
 
 import sys
+from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, check_output, command, number, path
+from miniclip.common import Parser, check_output, command, number, path, write_json
 
 
-def is_bench(folder):
-    """Whether the bench.json in a folder is one that this command wrote."""
-    file = folder / "bench.json"
-    return file.is_file() and b'"loss' in file.read_bytes()[:1024]
+def by_miniclip(file: Path) -> bool:
+    """Whether a bench.json is one that this command wrote."""
+    return b'"loss' in file.read_bytes()[:1024]
 
 
 @command("python -m kernels.bench")
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = Parser(prog="python -m kernels.bench", description=(__doc__ or "").split("\n")[0])
     auto = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,18 +34,26 @@ def main(argv=None):
     parser.add_argument(
         "--repeats", type=count, default=3, help="timed steps in each process (CPU)"
     )
-    parser.add_argument("--out", type=path(), help="folder for bench.json and bench.png")
-    parser.add_argument("--overwrite", action="store_true", help="replace any files of these names")
-    options = parser.parse_args(argv)
-    for name in ("bench.json", "bench.png") if options.out else ():
-        check_output(options.out / name, lambda path: is_bench(options.out), options.overwrite)
-    if options.device == "cpu":
-        from kernels.bench.cpu import bench_cpu as bench
+    parser.add_argument("--out", type=path(), help="a folder for bench.json")
+    parser.add_argument("--overwrite", action="store_true", help="replace any file of this name")
+    args = parser.parse_args(argv)
+    file = args.out and args.out / "bench.json"
+    if file:
+        check_output(file, by_miniclip, args.overwrite)
+    if args.device == "cpu":
+        from kernels.bench.cpu import bench_cpu
+
+        sizes = args.sizes or [4096, 16384]
+        rows = bench_cpu(sizes, args.dim, args.threads, args.rounds, args.repeats)
     elif torch.cuda.is_available():
-        from kernels.bench.gpu import bench_gpu as bench
+        from kernels.bench.gpu import bench_gpu
+
+        rows = bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
     else:
         parser.error("there is no GPU here; --device cpu measures the torch losses")
-    return bench(options)
+    if file:
+        write_json(file, rows)
+    return 0
 
 
 if __name__ == "__main__":

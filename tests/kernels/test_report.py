@@ -223,15 +223,6 @@ def test_every_shipped_kernel_compiles_within_its_bars():
     assert "0 broken bars" in done.stdout and "predicted" in done.stdout
 
 
-@pytest.mark.slow
-def test_the_bench_prints_its_table_and_draws_it(tmp_path):
-    options = "--device cpu --sizes 64 128 --dim 32 --rounds 1 --out".split()
-    done = run("kernels.bench", *options, str(tmp_path))
-    assert done.returncode == 0, done.stderr
-    assert "row chunks" in done.stdout and "MiB above start" in done.stdout
-    assert (tmp_path / "bench.json").exists() and (tmp_path / "bench.png").exists()
-
-
 @pytest.mark.parametrize(
     "command", ["kernels.report --dim 4096", "kernels.bench --device cpu --sizes 0"]
 )
