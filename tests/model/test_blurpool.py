@@ -7,15 +7,12 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from miniclip.model.blurpool import TAPS, BlurPool, blur_filter
+from tests.model.numbers import randn
 from tests.rounding import rounding
 
 pytestmark = pytest.mark.numerics
 
 taps = st.sampled_from(list(TAPS))
-
-
-def randn(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @given(taps)
@@ -83,12 +80,3 @@ def test_it_is_a_blur_and_then_a_stride(taps, stride):
 
 def test_nothing_fixed_is_in_the_state_dict():
     assert not BlurPool(taps=3).state_dict() and not list(BlurPool(taps=3).parameters())
-
-
-def test_impossible_blurs_are_refused():
-    for bad in (1, 4, 7):
-        with pytest.raises(ValueError, match="2, 3 or 5 taps"):
-            BlurPool(taps=bad)
-    for stride in (3, 4):
-        with pytest.raises(ValueError, match=f"two taps skip pixels at stride {stride}"):
-            BlurPool(stride)
