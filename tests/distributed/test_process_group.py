@@ -83,20 +83,9 @@ def run(rank, *more):
     return dict(code=code, out=out.getvalue(), err=err.getvalue())
 
 
-def crowded(rank, folder):
-    with replaced(torch.cuda, "is_available", lambda: True):
-        with replaced(torch.cuda, "device_count", lambda: 1):
-            return run(rank, "--out", folder / "crowded", "--device", "cuda")
-
-
 def other_options(rank, folder):
     shard = folder / "pairs.tar"
     return run(rank, "--out", folder / "other", "--data", shard, "--lr", 1e-3 * (1 + rank))
-
-
-def other_code(rank, folder):
-    with replaced(process_group, "code_version", lambda: f"{rank}" * 12):
-        return run(rank, "--out", folder / "other", "--data", folder / "pairs.tar")
 
 
 def whole(rank, folder, name="whole", more=("--steps", 8)):
@@ -122,7 +111,7 @@ def resumed(rank, folder):
     return whole(rank, folder, "parts", more=["--resume"])
 
 
-SCENES = (helpers, crowded, other_options, other_code, whole, interrupted, resumed)
+SCENES = (helpers, other_options, whole, interrupted, resumed)
 
 
 def rank_main(rank, folder, ports):
@@ -180,25 +169,13 @@ def test_processes_get_what_rank_0_has_and_raise_together(folder):
     assert results[0]["entered"] <= results[1]["entered"]
 
 
-@pytest.mark.parametrize(
-    "scene, words",
-    [
-        ("crowded", ["2 ranks", "GPUs (1)", "--device cpu"]),
-        ("other_options", ["--lr is 0.001 on rank 0 and 0.002 on rank 1"]),
-        (
-            "other_code",
-            ["the digest of the code is 000000000000 on rank 0 and 111111111111 on rank 1"],
-        ),
-    ],
-)
 @pytest.mark.slow
-def test_ranks_that_do_not_fit_stop_in_one_sentence(scene, words, folder):
-    """Fails where ranks share a GPU (nccl's error), or differ (they train, or wait for ever)."""
-    first, second = both(folder, scene)
-    assert (first["code"], second["code"]) == (2, 2)
-    assert first["err"].count("\n") == 1 and all(word in first["err"] for word in words), first
-    assert second["err"] == ""
-    assert not (folder / "other").exists() and not (folder / "crowded").exists()
+def test_ranks_with_other_options_stop_in_one_sentence(folder):
+    """Fails where they train, or wait for ever."""
+    first, second = both(folder, "other_options")
+    assert (first["code"], second["code"], second["err"]) == (2, 2, "")
+    assert "--lr is 0.001 on rank 0 and 0.002 on rank 1" in first["err"]
+    assert not (folder / "other").exists()
 
 
 @pytest.mark.slow
