@@ -99,9 +99,9 @@ def test_wide_features(d, precision):
 
 
 @pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
-@pytest.mark.parametrize("noise", [1.4, 2, 3])
+@pytest.mark.parametrize("noise", [1.7, 2, 3])
 def test_a_trained_model_has_its_own_small_gradients(noise, precision):
-    """At scale 100 the losses are 1e-8, 4e-4 and 0.5."""
+    """At scale 100 the losses are 4e-7, 4e-4 and 0.5."""
     check(*batch(96, 128, "matched", noise=noise), math.log(100), precision)
 
 
