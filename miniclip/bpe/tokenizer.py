@@ -31,7 +31,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, replacing
+from miniclip.common import UserError, check_output, refuse, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -95,10 +95,13 @@ class Tokenizer:
     @classmethod
     def train(cls, texts, vocab_size, context_length=77):
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""
-        if isinstance(texts, str):
-            raise ValueError("texts must be a list of strings, not one string")
-        if not isinstance(vocab_size, int) or vocab_size < 514:
-            raise UserError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
+        small = not isinstance(vocab_size, int) or vocab_size < 514
+        refuse(
+            {
+                "texts must be a list of strings, not one string": isinstance(texts, str),
+                f"vocab_size must be a whole number from 514 up, not {vocab_size!r}": small,
+            }
+        )
         words = (word for text in texts for word in split_words(clean(text)))
         counts = Counter(word for word in words if len(word) <= LONGEST_WORD)
         blank = cls([])
