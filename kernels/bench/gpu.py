@@ -4,7 +4,7 @@ Times are milliseconds of forward + backward by CUDA events (triton.testing.do_b
 90th percentile). They stand beside the floor and the prediction of roofline.py where that knows the
 card. Peak bytes are what the allocator held above the features. The gradient's error is taken against
 float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
-under torch.compile), memeff, Inf-CL. A loss that fails says why in its row. After an error of CUDA
+under torch.compile) and memeff. A loss that fails says why in its row. After an error of CUDA
 itself, such as an illegal memory access, nothing more can run in the process, so the run ends there
 with what was measured. This has not been run on a GPU yet: every GPU time in this repository is
 predicted.
@@ -31,7 +31,6 @@ LOGIT_SCALE = math.log(1 / 0.07)
 
 def peers() -> dict[str, Callable]:
     """{name: f(image, text, logit_scale)} of what is installed; features are not normalized."""
-    unit = torch.nn.functional.normalize
     losses = {
         "miniclip fp16": contrastive_loss,
         "miniclip bf16": functools.partial(contrastive_loss, precision="bf16"),
@@ -49,14 +48,6 @@ def peers() -> dict[str, Callable]:
 
         efficient = MemoryEfficientCLIPLoss(temperature=math.exp(-LOGIT_SCALE), stable=False)
         losses["memeff bf16"] = lambda x, y, s: efficient(x.bfloat16(), y.bfloat16())
-    if importlib.util.find_spec("inf_cl"):
-        from inf_cl import cal_flash_loss
-
-        def infinite(x, y, s):
-            x, y = unit(x, dim=1), unit(y, dim=1)
-            return sum(cal_flash_loss(*xy, scale=s.exp()).mean() for xy in ((x, y), (y, x))) / 2
-
-        losses["Inf-CL"] = infinite
     return losses
 
 

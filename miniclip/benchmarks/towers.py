@@ -117,12 +117,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=number(int, low=1, high=10**6), default=5, help="timings of each (5)"
     )
-    parser.add_argument(
-        "--threads", type=number(int, low=1, high=1024), help="CPU threads of torch"
-    )
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads or torch.get_num_threads())
     torch.manual_seed(0)
     device = pick_device(args.device)
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())

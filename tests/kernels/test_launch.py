@@ -113,18 +113,15 @@ def test_a_trained_model_has_its_own_small_gradients(noise, precision):
     st.floats(1, 100),
     st.integers(0, 10**6),
 )
-def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
-    """Rows x columns that need not be square, matches that need not exist."""
+def test_operations_on_any_block_are_their_references(m, n, d, offset, scale, seed):
+    """Rows x columns need not be square, and matches need not exist."""
     g = torch.Generator().manual_seed(seed)
     x, y = (torch.randn(k, d, generator=g).to(DEVICE) for k in (m, n))
     scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
-    (rows, norm), (columns, _) = (reference.normalize(t, torch.float32) for t in (x, y))
+    rows, columns = (reference.normalize(t, torch.float32)[0] for t in (x, y))
     # both sides round: twice. In bits a similarity is off by its error in nats over ln 2
     error = 2 * probability_error(torch.float32, scale, max(m, n), d)
     same = functools.partial(torch.testing.assert_close, rtol=error, atol=0)
-    length = 2 * rounding(torch.float32, d / 4 + 4)  # half of the error of a sum of D squares
-    for ours, theirs in zip(blocks.normalize(x, torch.float32), (rows, norm)):
-        same(ours, theirs, rtol=length)
     shift, _ = fixed_shift(scale_log2, n)
     for ours, theirs in zip(
         *(o.sums(rows, columns, scale_log2, shift, offset, 32) for o in (blocks, reference))
@@ -151,15 +148,6 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
             for ours, theirs, most in zip(a[:2], b[:2], moved):
                 wrong = (ours * a[2] - theirs * b[2]).abs() / (sums * most + flushed)
                 assert wrong.max() <= 1, f"{wrong.max():.1f} times what rounding can do"
-    factor = torch.tensor(0.37, device=DEVICE)
-    pulled = [
-        o.normalize_backward(x.clone(), rows, norm, factor, torch.float32)
-        for o in (blocks, reference)
-    ]
-    # x here is its own gradient, so that all of it cancels; two sums of D products of size |x|
-    most = 0.37 * norm * 2 * rounding(torch.float32, 2 * d + 20)
-    for ours, theirs, allowed in zip(*pulled, ((most / norm)[:, None], most)):
-        assert ((ours - theirs).abs() <= allowed).all()
 
 
 def flagged_rows(image, text, scale, of_largest=False):
