@@ -13,10 +13,9 @@ from functools import partial
 import torch
 import torch.distributed as torch_dist
 from torch import Tensor
-from torch.distributed import ProcessGroup
 
 
-def dist_info(group: ProcessGroup | None = None) -> tuple[int, int]:
+def dist_info(group: "torch_dist.ProcessGroup | None" = None) -> tuple[int, int]:
     """(rank, world) in the group, None being the default one; (0, 1) without torch.distributed."""
     if not (torch_dist.is_available() and torch_dist.is_initialized()):
         return 0, 1
@@ -30,7 +29,7 @@ def print0(*args, **kw) -> None:
 
 
 def all_gather(
-    x: Tensor, counts: list[int] | None = None, group: ProcessGroup | None = None
+    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
 ) -> Tensor:
     """The rows of all ranks, in the order of ranks.
 
@@ -48,7 +47,9 @@ def all_gather(
     return torch.cat([part[:count] for part, count in zip(parts, counts)])
 
 
-def all_reduce(x: Tensor, op: str = "sum", group: ProcessGroup | None = None) -> Tensor:
+def all_reduce(
+    x: Tensor, op: str = "sum", group: "torch_dist.ProcessGroup | None" = None
+) -> Tensor:
     """The sum or the maximum (op "max") of x over ranks, on every rank; on one rank x itself."""
     if dist_info(group)[1] == 1:
         return x
@@ -58,7 +59,7 @@ def all_reduce(x: Tensor, op: str = "sum", group: ProcessGroup | None = None) ->
 
 
 def reduce_scatter(
-    x: Tensor, counts: list[int] | None = None, group: ProcessGroup | None = None
+    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
 ) -> Tensor:
     """The rows of this rank in the sum over ranks. x: (sum of counts, ...) -> (M, ...)."""
     rank, world = dist_info(group)
@@ -80,7 +81,7 @@ class GroupCollectives:
     over ranks. scatter: (N, ...) -> (M, ...), the rows of this rank in the sum over ranks.
     """
 
-    def __init__(self, counts: list[int], group: ProcessGroup | None = None):
+    def __init__(self, counts: list[int], group: "torch_dist.ProcessGroup | None" = None):
         rank, self.world = dist_info(group)
         self.offset = sum(counts[:rank])
         self.gather = partial(all_gather, counts=counts, group=group)
