@@ -5,16 +5,10 @@ python -m kernels.bench                  on a GPU: the whole loss and every kern
 """
 
 import sys
-from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, check_output, command, number, path, write_json
-
-
-def by_miniclip(file: Path) -> bool:
-    """Whether a bench.json is one that this command wrote."""
-    return b'"loss' in file.read_bytes()[:1024]
+from miniclip.common import Parser, command, number
 
 
 @command("python -m kernels.bench")
@@ -31,28 +25,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--rounds", type=count, default=3, help="fresh processes for each loss (CPU)"
     )
-    parser.add_argument(
-        "--repeats", type=count, default=3, help="timed steps in each process (CPU)"
-    )
-    parser.add_argument("--out", type=path(), help="a folder for bench.json")
-    parser.add_argument("--overwrite", action="store_true", help="replace any file of this name")
     args = parser.parse_args(argv)
-    file = args.out and args.out / "bench.json"
-    if file:
-        check_output(file, by_miniclip, args.overwrite)
     if args.device == "cpu":
         from kernels.bench.cpu import bench_cpu
 
-        sizes = args.sizes or [4096, 16384]
-        rows = bench_cpu(sizes, args.dim, args.threads, args.rounds, args.repeats)
+        bench_cpu(args.sizes or [4096, 16384], args.dim, args.threads, args.rounds)
     elif torch.cuda.is_available():
         from kernels.bench.gpu import bench_gpu
 
-        rows = bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
+        bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
     else:
         parser.error("there is no GPU here; --device cpu measures the torch losses")
-    if file:
-        write_json(file, rows)
     return 0
 
 

@@ -159,8 +159,8 @@ def table_of(rows: list[dict], card: str | None) -> Table:
     return table
 
 
-def bench_gpu(sizes: list[int], d: int) -> list[dict]:
-    """Measure everything and print the table, also when CUDA breaks down. Returns the rows."""
+def bench_gpu(sizes: list[int], d: int) -> None:
+    """Measure everything and print the table, also when CUDA breaks down."""
     name, rows = torch.cuda.get_device_name(), []
     try:
         for row in measure_all(sizes, d):
@@ -169,4 +169,3 @@ def bench_gpu(sizes: list[int], d: int) -> list[dict]:
     finally:
         print(f"\r{name}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
         print(table_of(rows, next((card for card in roofline.CARDS if card in name), None)))
-    return rows

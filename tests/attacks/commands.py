@@ -6,7 +6,6 @@ import signal
 import sys
 
 import train
-from kernels.bench import __main__ as bench
 from miniclip.common import check_output, command, replacing
 from tests.attacks import attack
 
@@ -117,12 +116,6 @@ for name, (says, module, *arguments) in IMPOSSIBLE.items():
     row = of_main(module, *arguments)
     row.__name__, row.__module__ = f"an_option_that_cannot_be_{name}", __name__
     attack(says=says)(row)
-
-
-@attack(says="bench.json exists, and miniclip did not write it")
-def measurements_over_a_file_of_the_user(folder):
-    (folder / "bench.json").write_text("mine")
-    bench.main(["--device", "cpu", "--sizes", "8", "--dim", "8", "--out", "."])
 
 
 def plan():
