@@ -1,5 +1,7 @@
 """Laws of the text tower: it is read at the end token, and nothing behind that changes it."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import given
@@ -39,28 +41,13 @@ def test_trimmed_text_has_the_same_features(tokens):
     )
 
 
-@given(texts(), st.integers(0, 99))
-def test_what_stands_behind_the_end_token_is_not_read(tokens, seed):
-    noise = torch.randint(0, VOCAB, tokens.shape, generator=torch.Generator().manual_seed(seed))
-    behind = torch.arange(CONTEXT) > tokens.argmax(1, keepdim=True)
-    changed = torch.where(behind, noise, tokens)
-    assert torch.allclose(TOWER.encode_text(changed), TOWER.encode_text(tokens), atol=1e-12)
-
-
-@given(texts(), st.data())
-def test_every_word_before_the_end_is_read(tokens, data):
-    ends = tokens.argmax(1)
-    row = data.draw(st.integers(0, len(tokens) - 1))
-    if ends[row] == 0:
-        return
-    place = data.draw(st.integers(0, int(ends[row]) - 1))
-    changed = tokens.clone()
-    changed[row, place] = changed[row, place] % (END - 1) + 1
-    before, after = TOWER.encode_text(tokens), TOWER.encode_text(changed)
-    if changed[row, place] != tokens[row, place]:
-        assert not torch.allclose(before[row], after[row], atol=1e-12)
-    others = torch.arange(len(tokens)) != row
-    assert torch.equal(before[others], after[others])
+@given(texts())
+def test_everything_up_to_the_end_token_is_read_and_nothing_behind_it(tokens):
+    embedded = TOWER.token_embedding(tokens).detach().requires_grad_()
+    with mock.patch.object(TOWER.token_embedding, "forward", lambda tokens: embedded):
+        TOWER.encode_text(tokens).square().sum().backward()
+    read = embedded.grad.abs().sum(2) > 0
+    assert torch.equal(read, torch.arange(CONTEXT) <= tokens.argmax(1, keepdim=True))
 
 
 def test_the_first_of_several_end_tokens_counts():
