@@ -10,13 +10,13 @@ Left out: the towers.
 """
 
 import importlib.util
-import json
+import multiprocessing
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
@@ -111,14 +111,13 @@ def measure(name: str, n: int, d: int, threads: int, steps: int, warm_up: int) -
 
 def fresh(*arguments: str | int) -> dict:
     """`measure` of these arguments in a process of its own."""
-    command = [sys.executable, "-m", "kernels.bench.cpu", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        said = done.stderr.strip() or "it was killed, perhaps because memory was full"
-        raise UserError(
-            f"measuring {' '.join(map(str, arguments))} failed: {said.splitlines()[-1]}"
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, *arguments).result()
+    except RuntimeError as error:  # torch's, or the process was killed
+        first = str(error).splitlines()[0]
+        said = f"measuring {' '.join(map(str, arguments))} failed, perhaps because memory was full"
+        raise UserError(f"{said}: {first}") from None
 
 
 def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
@@ -144,8 +143,3 @@ def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
     print(f"\n{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
     print(f"forward + backward, float32, D = {d}, {threads} thread(s), medians")
     print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")
-
-
-if __name__ == "__main__":
-    name, *numbers = sys.argv[1:]
-    print(json.dumps(measure(name, *map(int, numbers))))
