@@ -47,15 +47,6 @@ def save(path, state):
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
 
 
-def copied(state):
-    """`state`, nested dicts, lists and tuples, with a copy in host memory in place of each tensor."""
-    if isinstance(state, dict):
-        return {key: copied(value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        return type(state)(copied(value) for value in state)
-    return state.detach().to("cpu", copy=True) if torch.is_tensor(state) else state
-
-
 class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
@@ -94,6 +85,15 @@ class Saver:
         except OSError as error:
             kept = "; the previous checkpoint is unchanged" * self.path.exists()
             raise UserError(f"{self.path} could not be written: {error.strerror}{kept}") from None
+
+
+def copied(state):
+    """`state`, nested dicts, lists and tuples, with a copy in host memory in place of each tensor."""
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(copied(value) for value in state)
+    return state.detach().to("cpu", copy=True) if torch.is_tensor(state) else state
 
 
 def load(path, needs=()):
