@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, command, refuse, replacing
+from miniclip.common import Parser, UserError, command, replacing
 from miniclip.data.emoji.render import draw_all, without_fe0f
 from miniclip.data.files import read_text
 
@@ -39,8 +39,8 @@ def parse(text):
         elif (row := ROW.match(line)) and group != "Component":
             codes = without_fe0f(row["codes"].split())
             rows.append((codes, row["name"].strip(), group, subgroup))
-    wrong = "this is not Unicode's emoji-test.txt: it has no version line, or no emoji"
-    refuse({wrong: not version or not rows})
+    if not version or not rows:
+        raise UserError("this is not Unicode's emoji-test.txt: no version line, or no emoji in it")
     return version[1], rows
 
 

@@ -203,6 +203,12 @@ def by_points(runs):
     return {n: [run for run, own in zip(runs, pairs) if own == n] for n in sorted({*pairs})}
 
 
+def curve(accuracy):
+    """What draw_curves is told of the accuracies (points, seeds): mean, least, most, and a line."""
+    mean = accuracy.mean(1)
+    return mean, accuracy.min(1), accuracy.max(1), mean
+
+
 def ms_per_pair(points):
     """CPU milliseconds per pair, from the two longest trainings, so that what is done once does not
     count; None where a training was resumed."""
@@ -276,15 +282,12 @@ def race(report, found):
         "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
         "the test pictures is subtracted, so that frequent names have no advantage."
     )
-    lines = {
-        name: (own.mean(1), own.min(1), own.max(1), own.mean(1)) for name, own in accuracy.items()
-    }
     report.figure(
         "race.png",
         "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
         "and from the least to the most of them. Each point is a training of its own.",
         draw_curves,
-        {"pairs processed": (pairs, lines)},
+        {"pairs processed": (pairs, {name: curve(own) for name, own in accuracy.items()})},
         ylabel="zero-shot top-1",
     )
     return results
