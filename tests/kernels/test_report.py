@@ -123,6 +123,12 @@ def test_no_prediction_beats_the_floor(n, d, card):
     assert roofline.cost(n, d)["flop"] == 8 * n * n * d
 
 
+def test_the_floor_is_the_longer_of_the_products_and_the_copies():
+    assert roofline.floor_s("A100", 8192, 512) == pytest.approx(8 * 2**35 / 270e12)
+    # one pair: 2 x 1024 numbers of 4 bytes, read twice and written once, at 3 TB/s
+    assert roofline.floor_s("H100", 1, 1024) == pytest.approx(24_576 / 3e12)
+
+
 def test_the_cost_is_the_sum_of_what_the_kernels_read_and_write():
     """8192 x 512 are 2^22 numbers of each side. G takes 2^26 numbers, its buffer 2^25."""
     mib = 2**20
