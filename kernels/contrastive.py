@@ -12,6 +12,7 @@ Lesson: lessons/10_sharding.md.
 """
 
 import torch
+from torch import Tensor
 
 from kernels.reference import accumulator
 from kernels.softmax import LN2, double, fixed_shift, loss_from_sums, merge, needs_rescue
@@ -29,7 +30,7 @@ class LocalCollectives:
     world = 1
 
     @staticmethod
-    def gather(x):
+    def gather(x: Tensor) -> Tensor:
         """x itself."""
         return x
 
@@ -124,6 +125,8 @@ class Contrastive(torch.autograd.Function):
         return d_image, d_text, like_scale(d_scale, *ctx.scale), None, None, None, None
 
 
-def like_scale(d_scale, dtype, device, shape):
+def like_scale(
+    d_scale: Tensor, dtype: torch.dtype, device: torch.device, shape: torch.Size
+) -> Tensor:
     """The scale's gradient with the scale's dtype, device and shape."""
     return d_scale.to(dtype).to(device).reshape(shape)  # in this order: mps has no float64

@@ -1,18 +1,20 @@
 """The block operations in plain torch, for CPUs and where Triton is missing.
 
-A block is `rows` (this rank's M images) against `columns` (the N texts of all ranks); the match of
+A block is `rows` (this rank's M images) against `columns` (the N texts of all ranks). The match of
 row i is column i + offset. Only a chunk of c rows of similarities exists at a time, in scratch that
-is allocated once (fresh temporaries cost 1.7 times the time). Elementwise operations on it take a few
-rows at a time, which stay in the cache from one operation to the next. Operands are unit rows in the
-dtype asked for; sums and products are float32, or float64 for float64 operands. fused/launch.py has
-operations of the same names and arguments. Left out: ranks and autograd (contrastive.py).
+is allocated once (fresh temporaries took 1.7 times as long). Elementwise operations take a few rows
+of the chunk at a time, which stay in the cache from one operation to the next. Operands are unit
+rows in the dtype asked for. Sums and products are float32, or float64 for float64 operands.
+fused/launch.py has operations of the same names and arguments. Left out: ranks and autograd
+(contrastive.py).
 """
 
 import torch
+from torch import Tensor
 
 from kernels.softmax import LOWEST, absorb
 
-# the values of arguments called precision; options of the commands take all but fp64
+# what an argument called precision can be; the commands' options take all but fp64
 PRECISIONS = {
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
@@ -21,17 +23,17 @@ PRECISIONS = {
 }
 
 
-def accumulator(dtype):
+def accumulator(dtype: torch.dtype) -> torch.dtype:
     """The dtype of sums: float64 for float64 operands, float32 for all others."""
     return torch.float64 if dtype == torch.float64 else torch.float32
 
 
-def default_chunk(columns, dtype):
+def default_chunk(columns: int, dtype: torch.dtype) -> int:
     """Rows of similarities at a time: 32 MiB of float32, at most 512 rows, at least 16."""
     return max(16, min(512, 2**23 // columns))
 
 
-def few(like):
+def few(like: Tensor) -> int:
     """Rows of a matrix like this that elementwise operations take at a time, at least 1.
 
     On a CPU 512 KiB of float32 per thread, a quarter of an L2 cache of 2 MiB; elsewhere 64 MiB, so
@@ -41,7 +43,7 @@ def few(like):
     return max(1, elements // like.shape[1])
 
 
-def normalize(x, dtype):
+def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """Rows scaled to length 1. x: (M, D) -> (xhat (M, D) in dtype, norm (M,) float32 or 64).
 
     A row of zeros stays zero, and its norm is given as infinite, so that dividing by the norm makes
@@ -81,7 +83,7 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     return dx, row_dot
 
 
-def diagonal(x, y):
+def diagonal(x: Tensor, y: Tensor) -> Tensor:
     """Cosines of the matched pairs. x, y: (M, D) unit rows -> (M,)."""
     out = torch.empty(len(x), dtype=accumulator(x.dtype), device=x.device)
     for a, b, cosine in zip(*(t.split(few(x)) for t in (x, y, out))):
@@ -89,7 +91,9 @@ def diagonal(x, y):
     return out
 
 
-def sums(rows, columns, scale_log2, shift, offset, chunk):
+def sums(
+    rows: Tensor, columns: Tensor, scale_log2: Tensor, shift: Tensor, offset: int, chunk: int
+) -> tuple[Tensor, Tensor]:
     """Sums of a block's exponentials, the matches left out, over its rows and over its columns.
 
     rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and z_columns
@@ -113,7 +117,9 @@ def sums(rows, columns, scale_log2, shift, offset, chunk):
     return z_rows, z_columns
 
 
-def online_sums(mine, others, scale_log2, flagged, offset, chunk):
+def online_sums(
+    mine: Tensor, others: Tensor, scale_log2: Tensor, flagged: Tensor, offset: int, chunk: int
+) -> tuple[Tensor, Tensor]:
     """The same sums for the flagged rows of `mine`, each less its own maximum: none can vanish.
 
     mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],

@@ -1,7 +1,7 @@
 """The softmax of every row, as vectors: choice of the shift, underflow check, outputs.
 
-A row's loss is log(1 + others/e): e is the exponential of the matched similarity, others the sum of
-the other exponentials.
+A row's loss is log(1 + others/e), where e is the exponential of the matched similarity and others is
+the sum of the other exponentials.
 Similarities here are in bits (S = exp(logit_scale) * log2(e) * cosine), because hardware has exp2.
 A sum of exponentials is stored as a pair (z, shift) with z = sum_j 2^(S_j - shift). The shift is one
 constant for all rows (`fixed_shift`). Where the underflow check fails (`needs_rescue`) it is the row's
@@ -13,14 +13,15 @@ to 1. Left out: anything with N x N elements.
 import math
 
 import torch
+from torch import Tensor
 
 LN2 = math.log(2)
 NO_FLOAT64 = {"mps"}  # Apple's GPUs
 LOWEST = -1e38  # "no maximum yet": finite, so that LOWEST - LOWEST is 0 and not NaN
 
 
-def double(x):
-    """x in float64, on the CPU where x's device has no float64."""
+def double(x: Tensor) -> Tensor:
+    """x in float64. The result is on the CPU where x's device has no float64."""
     return (x.cpu() if x.device.type in NO_FLOAT64 else x).double()
 
 

@@ -4,11 +4,11 @@
 class Table:
     """Table("N", "ms"), then add(4096, "1.2") for each row; str() of it is the table."""
 
-    def __init__(self, *head):
+    def __init__(self, *head: object):
         self.rows = [[str(cell) for cell in head]]
 
-    def add(self, *cells):
-        """One more row; anything that str() takes. Cells missing on the right stay empty."""
+    def add(self, *cells: object) -> None:
+        """Add a row of cells, which may be anything that str() takes. Missing cells on the right stay empty."""
         self.rows.append([str(cell) for cell in cells] + [""] * (len(self.rows[0]) - len(cells)))
 
     def __str__(self):

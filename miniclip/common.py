@@ -18,7 +18,9 @@ import secrets
 import shutil
 import signal
 import sys
+import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 
@@ -36,11 +38,9 @@ def refuse(mistakes: dict[str, bool]) -> None:
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake."""
 
-    def error(self, message):
+    def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
-        if message:
-            print(f"{self.prog}: error: {_one_line(message)}", file=sys.stderr)
-        raise SystemExit(2)
+        _end(self.prog, message, 2)
 
 
 def _one_line(sentence):
@@ -48,12 +48,13 @@ def _one_line(sentence):
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
 
 
-def command(prog):
-    """Decorator of a command's main(argv=None): it turns what a user can change into one sentence on
-    stderr, "prog: error: sentence", and an exit code.
+def command(prog: str) -> Callable:
+    """Decorator of a command's main(argv=None): what a user can change becomes one sentence on stderr,
+    "prog: error: sentence", and an exit code.
 
-    2: a UserError, or an OSError (its file and what the system says of it). An empty sentence prints
-    nothing, because another rank prints it. 130: Ctrl-C. 141: what read the output has ended.
+    The code is 2 for a UserError and for an OSError (the sentence is its file and what the system
+    says), 130 after Ctrl-C, and 141 when nobody reads the output any more. An empty sentence prints
+    nothing, because another rank prints it.
     """
 
     def decorate(main):
@@ -102,7 +103,9 @@ def _end(prog, sentence, code):
     raise SystemExit(code)
 
 
-def number(kind, low=None, above=None, high=1e15):
+def number(
+    kind: type, low: float | None = None, above: float | None = None, high: float = 1e15
+) -> Callable[[str], float]:
     """An argparse type: an int or float that is at least `low`, or greater than `above`, and at most
     `high`."""
     word = "a whole number" if kind is int else "a number"
@@ -121,18 +124,18 @@ def number(kind, low=None, above=None, high=1e15):
     return parse
 
 
-def path(kind=Path):
+def path(kind: type = Path) -> Callable[[str], Path | str]:
     """An argparse type: a path, as a Path or a str, with ~ expanded. It must not be empty."""
 
     def parse(text):
         if not text.strip() or "\0" in text:
-            raise argparse.ArgumentTypeError("must be a path, and not empty")
+            raise argparse.ArgumentTypeError("must be a path that is not empty")
         return kind(os.path.expanduser(text))
 
     return parse
 
 
-def pick_device(name):
+def pick_device(name: str):
     """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where there is none.
 
     'auto' is a CUDA card or the CPU. Apple's mps must be given by name.
@@ -151,13 +154,15 @@ def pick_device(name):
     return device
 
 
-def machine(device):
+def machine(device) -> dict:
     """The machine in words, for results.json: {'device', 'cores', 'threads', 'torch', 'python'}."""
     import torch
 
-    cuda = device.type == "cuda"
+    cpuinfo = Path("/proc/cpuinfo")  # Linux
+    names = re.findall(r"model name\s*: (.+)", cpuinfo.read_text()) if cpuinfo.exists() else []
+    processor = names[0] if names else platform.processor() or platform.machine()
     return {
-        "device": torch.cuda.get_device_name(device) if cuda else _processor(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else processor,
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
@@ -165,18 +170,10 @@ def machine(device):
     }
 
 
-def _processor():
-    try:
-        with open("/proc/cpuinfo") as lines:
-            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def emulates(precision):
+def emulates(precision: str) -> bool:
     """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
 
-    It then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
+    Where it has none it converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
     False where torch lacks oneDNN.
     """
     import torch
@@ -186,35 +183,32 @@ def emulates(precision):
     return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")()
 
 
-def write_json(path, results):
-    """Write a dict as indented JSON, atomically."""
+def write_json(path: str | Path, results: dict | list) -> None:
+    """Write results as indented JSON, atomically."""
     with replacing(path) as file:
         file.write((json.dumps(results, indent=2) + "\n").encode())
 
 
-def save_figure(figure, path, dpi=100):
-    """Write matplotlib's figure, atomically, with a mark that says who drew it: a .pdf or an .svg,
-    and under any other name a PNG."""
+def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
+    """Write matplotlib's figure, atomically, with a mark that says that miniclip drew it: a .pdf or an
+    .svg by its name, and a PNG under any other name."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with replacing(path) as file:
         figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
 
 
-_TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-f]{8}\.tmp")  # what `replacing` writes, and deletes
-
-
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path: str | Path) -> Iterator:
     """`with replacing(path) as file:` writes a binary file that replaces `path` when complete.
 
     Links in `path` are followed: the file that they lead to is replaced. After an exception in the
-    block it is unchanged. Raises UserError where `path` is something else than a file.
+    block the file at `path` is unchanged. Raises UserError where `path` is something else than a file.
     """
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_leftovers(path.parent)
-    temporary = _temporary(path)
+    temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
             lock(file)
@@ -231,24 +225,15 @@ def replacing(path):
         raise reason or error
     finally:
         temporary.unlink(missing_ok=True)
-    with contextlib.suppress(PermissionError):  # Windows cannot open a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)  # forces the new name to the disk
-        os.close(folder)
 
 
 def _target(path):
-    try:
-        path = Path(os.path.realpath(path))
-    except ValueError:
-        raise UserError(f"{str(path)!r} has a NUL, and no file can be called so") from None
-    if path.exists() and not path.is_file():
-        raise UserError(f"{path} is no file and cannot be written; choose another name")
-    return path
-
-
-def _temporary(path):
-    return path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    """The file that `path` leads to, as a Path. UserError where no file can be written there."""
+    refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
+    target = Path(os.path.realpath(path))
+    special = target.exists() and not target.is_file()
+    refuse({f"{target} is no file and cannot be written; choose another name": special})
+    return target
 
 
 def _remove_leftovers(folder):
@@ -257,18 +242,17 @@ def _remove_leftovers(folder):
     A living process holds the lock of its file; one that has just made it may not have it yet.
     """
     with contextlib.suppress(OSError):
-        for old in folder.glob(".miniclip-*.tmp"):
-            ours = _TEMPORARY.fullmatch(old.name) and old.is_file() and not old.is_symlink()
-            if ours and time.time() - old.stat().st_mtime > 60:
+        for old in folder.glob(f".miniclip-*-{'[0-9a-f]' * 8}.tmp"):
+            if old.is_file() and time.time() - old.stat().st_mtime > 60:
                 with open(old, "r+b") as file:
                     if lock(file):
                         old.unlink()
 
 
-def lock(file):
+def lock(file) -> bool:
     """Whether this process holds the lock of an open file now; the lock ends with the process.
 
-    True as well where the system has no locks (Windows, some network disks).
+    Also true where the system has no locks (Windows, some network disks).
     """
     try:
         import fcntl
@@ -281,7 +265,9 @@ def lock(file):
     return True
 
 
-def check_output(path, ours=None, overwrite=False):
+def check_output(
+    path: str | Path, ours: Callable[[Path], bool] | None = None, overwrite: bool = False
+) -> None:
     """Before the work starts: raise UserError unless the file `path` can be written and may be.
 
     ours: path -> whether an existing file says by its format that miniclip wrote it. A file that
@@ -289,14 +275,14 @@ def check_output(path, ours=None, overwrite=False):
     """
     try:
         target = _target(path)
-        if target.exists() and ours and not (overwrite or ours(target)):
-            raise UserError(
-                f"{path} exists, and miniclip did not write it, or it was changed since; choose another "
-                "name, or add --overwrite to replace it"
-            )
         target.parent.mkdir(parents=True, exist_ok=True)
-        probe = _temporary(target)
-        open(probe, "xb").close()
-        probe.unlink(missing_ok=True)
+        tempfile.TemporaryFile(dir=target.parent).close()
+        strange = target.exists() and ours and not (overwrite or ours(target))
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
+    refuse(
+        {
+            f"{path} exists, and miniclip did not write it, or it was changed since; choose another "
+            "name, or add --overwrite to replace it": strange
+        }
+    )

@@ -1,9 +1,10 @@
 """The objective: classify each image's text and each text's image in a batch (CLIP, figure 3).
 
 `clip_loss` is the paper's figure 3, five lines that hold N x N tensors. `contrastive_loss` has the
-same value and gradients, with a chunk of rows at a time (kernels/). Over many ranks its gradients
-are those that DDP's average turns into the batch's. Left out: other objectives, and the clamp of
-the scale, which train.py applies after each step.
+same value and gradients, but it computes the similarities a chunk of rows at a time (kernels/). On
+many ranks its gradients are such that their average, which DDP takes, is the gradient of the whole
+batch's loss. Left out: other objectives, and the clamp of the scale, which train.py applies after
+each step.
 Lesson: lessons/06_loss.md.
 """
 
@@ -12,6 +13,7 @@ import os
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 try:
     from kernels import reference
@@ -45,18 +47,25 @@ def clip_loss(image, text, logit_scale):
 
 
 def contrastive_loss(
-    image, text, logit_scale, group=None, backend="auto", precision="auto", chunk=None
-):
+    image: Tensor,
+    text: Tensor,
+    logit_scale: Tensor | float,
+    group: "torch.distributed.ProcessGroup | None" = None,
+    backend: str = "auto",
+    precision: str = "auto",
+    chunk: int | None = None,
+) -> Tensor:
     """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
-    image, text: (N, E) not normalized, this rank's pairs; logit_scale: one element, the log of the
-    scale: model.logit_scale, not the exp of it that model(images, tokens) returns. A number or a CPU
-    tensor above 12 raises ValueError. A tensor elsewhere, or while torch.compile traces, gives NaN
-    instead, because to read its value the host would wait for the device.
-    group: a process group, None for the default one if torch.distributed is initialised. Ranks may
-    hold different N, none zero. backend: "torch", "triton", or "auto": Triton on a GPU that can.
-    precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 on a GPU under
-    Triton and the input's own elsewhere. chunk: rows of similarities at a time.
+    image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the log of the
+    scale: model.logit_scale, and not the exp of it that model(images, tokens) returns. A number or a
+    CPU tensor above 12 raises ValueError. Where the host would have to wait for the value (a tensor on
+    another device, or under torch.compile), a scale above 12 gives NaN instead.
+    group: a process group; None is the default one, if torch.distributed is initialised. Ranks may
+    hold different N, but none may hold zero. backend: "torch", "triton", or "auto", which is Triton on
+    a GPU of the A100's generation or newer. precision: the operands' dtype ("fp16", "bf16", "fp32",
+    "fp64"); "auto" is fp16 with Triton on a GPU, and the input's own dtype elsewhere. chunk: rows of
+    similarities at a time.
 
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
     is the true one. Those of the features are `world` times the true ones, because DDP averages the
@@ -134,7 +143,7 @@ def _value(x):
 
 
 def _triton_problem(image, dtype):
-    """Why the Triton kernels cannot run on these features, as a sentence; None if they can."""
+    """Why the Triton kernels cannot run on these features, a sentence; None if they can."""
     if dtype == torch.float64 or image.shape[1] > 2048:
         return (
             "the Triton kernels take fp32, fp16 or bf16 operands and E up to 2048, "

@@ -67,11 +67,6 @@ def grads(loss, image, text, logit_scale, dtype=torch.float64, **how):
     return value.detach(), *[leaf.grad for leaf in leaves]
 
 
-def largest_gradient(x, logit_scale):
-    """The most a row's gradient can be, exp(logit_scale) / (N |x|); infinite for a zero row."""
-    return math.exp(logit_scale) / (len(x) * x.norm(dim=1))
-
-
 def chunks_used(monkeypatch):
     """The chunks that the block operations in torch are called with from now on."""
     used = []

@@ -1,10 +1,6 @@
 """A user's mistake is one sentence and exit code 2; a bug shows its traceback. Options, devices."""
 
 import argparse
-import builtins
-import io
-import os
-import platform
 
 import pytest
 import torch
@@ -15,9 +11,7 @@ from miniclip.benchmarks import towers
 from miniclip.common import UserError, command, emulates, machine, number, pick_device, write_json
 from miniclip.data import __main__ as data
 from miniclip.data.curation import balance
-from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import pack
-from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
@@ -30,44 +24,25 @@ COMMANDS = {
 }
 
 
-def raising(error):
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("error", [UserError("the file is gone"), ValueError("too many values")])
+def test_a_users_mistake_is_one_sentence_and_a_bug_shows_its_traceback(
+    error, command, monkeypatch, tmp_path, capsys
+):
+    module, arguments, called = COMMANDS[command]
+
     def fail(*args, **kw):
         raise error
 
-    return fail
-
-
-def replace(monkeypatch, module, name, function):
-    *path, last = name.split(".")
-    for part in path:
-        module = getattr(module, part)
-    monkeypatch.setattr(module, last, function)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_users_mistake_is_one_sentence_and_exit_code_2(command, monkeypatch, tmp_path, capsys):
-    module, arguments, called = COMMANDS[command]
     monkeypatch.chdir(tmp_path)
-    replace(monkeypatch, module, called, raising(UserError("the file is gone; bring it back")))
-    with pytest.raises(SystemExit) as stopped:
+    monkeypatch.setattr(f"{module.__name__}.{called}", fail)
+    with pytest.raises((SystemExit, ValueError)) as stopped:
         module.main(arguments)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err.strip().endswith("error: the file is gone; bring it back")
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_a_bug_shows_its_traceback_although_it_is_a_value_error(command, monkeypatch, tmp_path):
-    module, arguments, called = COMMANDS[command]
-    monkeypatch.chdir(tmp_path)
-    replace(monkeypatch, module, called, raising(ValueError("too many values to unpack")))
-    with pytest.raises(ValueError, match="too many values to unpack"):
-        module.main(arguments)
-
-
-@pytest.mark.parametrize("missing", [checkpoint.load, open_labelled])
-def test_a_path_that_is_not_there_is_the_users_mistake(missing, tmp_path):
-    with pytest.raises(UserError):
-        missing(tmp_path / "nothing.pt")
+    if isinstance(error, UserError):
+        assert stopped.value.code == 2
+        assert capsys.readouterr().err.strip().endswith("error: the file is gone")
+    else:
+        assert stopped.value is error
 
 
 def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_sentence(capsys):
@@ -119,36 +94,11 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
             pick_device(name)
 
 
-@pytest.mark.parametrize(
-    "cpuinfo, of_platform, words",
-    [
-        ("processor\t: 0\nmodel name\t: Xeon 8375C\nmodel name\t: other\n", "x", "Xeon 8375C"),
-        ("processor\t: 0\nBogoMIPS\t: 243\n", "arm", "arm"),
-        (None, "i386", "i386"),
-        (None, "", "aarch64"),
-    ],
-)
-def test_the_machine_is_told_in_words(cpuinfo, of_platform, words, monkeypatch):
-    def no_such_file(path):
-        assert path == "/proc/cpuinfo"
-        if cpuinfo is None:
-            raise FileNotFoundError(path)
-        return io.StringIO(cpuinfo)
-
-    monkeypatch.setattr(platform, "processor", lambda: of_platform)
-    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+def test_the_machine_is_told_in_words(monkeypatch):
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
-    with monkeypatch.context() as files:
-        files.setattr(builtins, "open", no_such_file)
-        told = machine(torch.device("cpu"))
-    assert told == {
-        "device": words,
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }
-    assert machine(torch.device("cuda:1"))["device"] == "card of cuda:1"
+    told = machine(torch.device("cpu"))
+    assert told["device"] and told["threads"] == torch.get_num_threads()
+    assert machine(torch.device("cuda:1")) == told | {"device": "card of cuda:1"}
 
 
 @pytest.mark.parametrize("there, has", [(True, True), (True, False), (False, True), (False, False)])

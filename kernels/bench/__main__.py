@@ -8,17 +8,11 @@ import sys
 
 import torch
 
-from miniclip.common import Parser, check_output, command, number, path
-
-
-def is_bench(folder):
-    """Whether the bench.json in a folder is one that this command wrote."""
-    file = folder / "bench.json"
-    return file.is_file() and b'"loss' in file.read_bytes()[:1024]
+from miniclip.common import Parser, command, number
 
 
 @command("python -m kernels.bench")
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = Parser(prog="python -m kernels.bench", description=(__doc__ or "").split("\n")[0])
     auto = "cuda" if torch.cuda.is_available() else "cpu"
@@ -31,21 +25,18 @@ def main(argv=None):
     parser.add_argument(
         "--rounds", type=count, default=3, help="fresh processes for each loss (CPU)"
     )
-    parser.add_argument(
-        "--repeats", type=count, default=3, help="timed steps in each process (CPU)"
-    )
-    parser.add_argument("--out", type=path(), help="folder for bench.json and bench.png")
-    parser.add_argument("--overwrite", action="store_true", help="replace any files of these names")
-    options = parser.parse_args(argv)
-    for name in ("bench.json", "bench.png") if options.out else ():
-        check_output(options.out / name, lambda path: is_bench(options.out), options.overwrite)
-    if options.device == "cpu":
-        from kernels.bench.cpu import bench_cpu as bench
+    args = parser.parse_args(argv)
+    if args.device == "cpu":
+        from kernels.bench.cpu import bench_cpu
+
+        bench_cpu(args.sizes or [4096, 16384], args.dim, args.threads, args.rounds)
     elif torch.cuda.is_available():
-        from kernels.bench.gpu import bench_gpu as bench
+        from kernels.bench.gpu import bench_gpu
+
+        bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
     else:
         parser.error("there is no GPU here; --device cpu measures the torch losses")
-    return bench(options)
+    return 0
 
 
 if __name__ == "__main__":

@@ -4,35 +4,37 @@ Every measurement runs in a process of its own, so that memory which an allocato
 earlier one does not count. The losses take turns, so that other load on the machine slows all of
 them. One step is forward and backward from features that are not normalized. Resident memory is the
 highest during the first step, above what the process held with its inputs. Steps of
-contrastive_loss take turns with their floor: the four matrix products alone, in the fastest of
-CHUNKS. Left out: the towers.
+contrastive_loss take turns with their floor, which is the time of the four matrix products alone, in
+the fastest of CHUNKS: "miniclip is faster by" .9 there means that the loss takes 1 / .9 of the floor.
+Left out: the towers.
 """
 
 import importlib.util
-import json
+import multiprocessing
 import pathlib
 import statistics
-import subprocess
 import sys
 import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import torch
 
-from kernels.bench.plot import plot
 from kernels.table import Table
-from miniclip.benchmarks.timer import spread, take_turns
-from miniclip.common import UserError, machine, write_json
+from miniclip.benchmarks.timer import compare, take_turns
+from miniclip.common import UserError, machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 LOSSES = {
     "chunks": "miniclip contrastive_loss, in row chunks",
+    "floor": "the four matrix products alone",
     "lines": "miniclip clip_loss, figure 3 in five lines",
     "open_clip": "open_clip ClipLoss",
 }
 CHUNKS = (128, 256, 512, 1024)  # rows of the floor's products at a time
 
 
-def build(name):
+def build(name: str) -> Callable:
     """The loss of that name, as f(image, text, logit_scale)."""
     if name != "open_clip":
         return {"chunks": contrastive_loss, "lines": clip_loss}[name]
@@ -42,7 +44,7 @@ def build(name):
     return lambda image, text, s: theirs(unit(image, dim=1), unit(text, dim=1), s.exp())
 
 
-def resident_peak_bytes(reset=False):
+def resident_peak_bytes(reset: bool = False) -> int:
     """The most memory this process has held, since the last reset where the system can (Linux)."""
     if not sys.platform.startswith("linux"):
         import resource
@@ -55,7 +57,7 @@ def resident_peak_bytes(reset=False):
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def floor_of(n, d):
+def floor_of(n: int, d: int) -> Callable[[], float]:
     """f(): the four products of a loss at (n, d), and no more, in the fastest chunk of CHUNKS.
 
     S in chunks of rows twice, G times the columns and G transposed times the rows, 2 n n d flop each,
@@ -80,11 +82,11 @@ def floor_of(n, d):
     return lambda: products(fastest)
 
 
-def measure(name, n, d, threads, steps, warm_up):
-    """In this process, of `steps` steps at (n, d): {"seconds": [...], "growth_bytes": int}.
+def measure(name: str, n: int, d: int, threads: int, steps: int, warm_up: int) -> dict:
+    """In this process: {name: the median seconds of `steps` steps at (n, d), "growth_bytes": int}.
 
-    For "chunks" also "floor_seconds", of `floor_of` after every step. warm_up: steps before, which
-    are not counted.
+    "chunks" also gives "floor", the median of `floor_of` after every step. warm_up: steps before,
+    which are not counted.
     """
     torch.set_num_threads(threads)
     loss, generator = build(name), torch.Generator().manual_seed(0)
@@ -97,99 +99,47 @@ def measure(name, n, d, threads, steps, warm_up):
         image.grad = text.grad = None
         loss(image, text, logit_scale).backward()
 
-    functions, growth = {"seconds": step}, []
+    functions, growth = {name: step}, []
     if name == "chunks":
-        functions["floor_seconds"] = floor_of(n, d)  # allocates nothing when it runs
+        functions["floor"] = floor_of(n, d)  # allocates nothing when it runs
     before = resident_peak_bytes(reset=True)
-
-    seconds = take_turns(
-        functions,
-        steps,
-        check=lambda _: growth.append(resident_peak_bytes() - before),
-        warm_up=warm_up,
-    )
-    return dict(seconds, growth_bytes=growth[0])
+    grown = lambda _: growth.append(resident_peak_bytes() - before)  # noqa: E731
+    seconds = take_turns(functions, steps, check=grown, warm_up=warm_up)
+    medians = {which: statistics.median(own) for which, own in seconds.items()}
+    return medians | {"growth_bytes": growth[0]}
 
 
-def fresh(*arguments):
+def fresh(*arguments: str | int) -> dict:
     """`measure` of these arguments in a process of its own."""
-    command = [sys.executable, "-m", "kernels.bench.cpu", *map(str, arguments)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        said = done.stderr.strip() or "it was killed, perhaps because memory was full"
-        raise UserError(
-            f"measuring {' '.join(map(str, arguments))} failed: {said.splitlines()[-1]}"
-        )
-    return json.loads(done.stdout.splitlines()[-1])
+    try:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            return pool.submit(measure, *arguments).result()
+    except RuntimeError as error:  # torch's, or the process was killed
+        first = str(error).splitlines()[0]
+        said = f"measuring {' '.join(map(str, arguments))} failed, perhaps because memory was full"
+        raise UserError(f"{said}: {first}") from None
 
 
-def measure_all(sizes, d, threads, rounds, repeats):
-    """A dict for every size and loss: seconds of the steps and resident growth.
-
-    round_seconds has the median of every process.
-    """
+def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
+    """Measure every loss at every size, and print the tables of times and of memory."""
     names = [n for n in LOSSES if n != "open_clip" or importlib.util.find_spec("open_clip")]
-    rows = []
+    names.remove("floor")  # it is measured with "chunks"
+    measurements, memory = [], Table("N", "loss", "MiB above start")
     for n in sizes:
-        # a step of a large batch takes half a minute: one a process, without a warm-up
-        steps = (repeats, 1) if n <= 8192 else (1, 0)
-        got = {name: [] for name in names}
+        # a step of a large batch takes half a minute: one in each process, without a warm-up
+        steps = (3, 1) if n <= 8192 else (1, 0)
+        seconds, growth = {}, {}
         for turn in range(rounds):
             for name in names:
                 print(f"\rN {n}: {name}, round {turn + 1}/{rounds}   ", end="", file=sys.stderr)
-                got[name].append(fresh(name, n, d, threads, *steps))
-        print("\r" + " " * 60 + "\r", end="", file=sys.stderr)
-        for name, found in got.items():
-            growth_bytes = [f.pop("growth_bytes") for f in found]
-            seconds = {key: [s for f in found for s in f[key]] for key in found[0]}
-            medians = [statistics.median(f["seconds"]) for f in found]
-            row = dict(n=n, d=d, loss=name, growth_bytes=max(growth_bytes), round_seconds=medians)
-            rows.append(row | seconds)
-    return rows
-
-
-def show(rows, threads):
-    """Print the table; then for every N one line on contrastive_loss: times as fast as open_clip,
-    share of the floor, memory."""
-    columns = "s a step", "lowest to highest", "times chunks", "MiB above start"
-    table, lines = Table("N", "loss", *columns), []
-    by = {(r["n"], r["loss"]): r for r in rows}
-    for (n, name), r in by.items():
-        seconds, mebibytes = r["seconds"], f"{r['growth_bytes'] / 2**20:.0f}"
-        ratio = statistics.median(seconds) / statistics.median(by[n, "chunks"]["seconds"])
-        table.add(n, LOSSES[name], *spread(seconds, ".3f"), f"{ratio:.2f}", mebibytes)
-        if name == "chunks":
-            shares = [f / s for f, s in zip(r["floor_seconds"], seconds)]
-            share = "share of the floor {} ({})".format(*spread(shares, ".2f"))
-            line = f"{share}, {mebibytes} MiB"
-            if theirs := by.get((n, "open_clip")):
-                ratios = [t / o for t, o in zip(theirs["round_seconds"], r["round_seconds"])]
-                faster = "times as fast as open_clip {} ({})".format(*spread(ratios, ".2f"))
-                line = f"{faster}, {line} against {theirs['growth_bytes'] / 2**20:.0f}"
-            lines.append(f"N {n}: {line}")
+                found = fresh(name, n, d, threads, *steps)
+                growth[name] = max(growth.get(name, 0), found.pop("growth_bytes"))
+                for which, median in found.items():
+                    seconds.setdefault(LOSSES[which], []).append(median)
+        measurements.append((n, seconds))
+        for name in names:
+            memory.add(n, LOSSES[name], f"{growth[name] / 2**20:.0f}")
     processor = machine(torch.device("cpu"))["device"]
-    print(f"{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
-    print(f"forward + backward, float32, D = {rows[0]['d']}, {threads} thread(s), medians")
-    print(table, *lines, sep="\n")
-
-
-def bench_cpu(options):
-    """The command on a CPU; options as __main__.py parses them. Returns the exit code."""
-    sizes, d, threads = options.sizes or [4096, 16384], options.dim, options.threads
-    rows = measure_all(sizes, d, threads, options.rounds, options.repeats)
-    show(rows, threads)
-    if options.out:
-        write_json(options.out / "bench.json", rows)
-        plot(
-            rows,
-            lambda r: statistics.median(r["seconds"]),
-            lambda r: r["growth_bytes"] / 2**20,
-            f"CPU, D = {d}, {threads} thread(s)",
-            options.out / "bench.png",
-        )
-    return 0
-
-
-if __name__ == "__main__":
-    name, *numbers = sys.argv[1:]
-    print(json.dumps(measure(name, *map(int, numbers))))
+    print(f"\n{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
+    print(f"forward + backward, float32, D = {d}, {threads} thread(s), medians")
+    print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")

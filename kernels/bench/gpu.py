@@ -1,37 +1,36 @@
 """The GPU half of `python -m kernels.bench`: the whole loss, every kernel, other implementations.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
-90th percentile), beside the floor and the prediction of roofline.py when the card is known there.
-Peak bytes are what the allocator held above the features; the gradient's error is against float64 on
-a slice of rows. Other implementations run when they are installed: open_clip (eager, and under
-torch.compile), memeff, Inf-CL. A loss that fails says why in its row. After an error of CUDA itself,
-such as an illegal memory access, nothing more can run in the process, so the run ends there. This
-has not been run on a GPU yet: every GPU time in this repository is predicted.
+90th percentile). They stand beside the floor and the prediction of roofline.py where that knows the
+card. Peak bytes are what the allocator held above the features. The gradient's error is taken against
+float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
+under torch.compile) and memeff. A loss that fails says why in its row. After an error of CUDA
+itself, such as an illegal memory access, nothing more can run in the process, so the run ends there
+with what was measured. This has not been run on a GPU yet: every GPU time in this repository is
+predicted.
 """
 
 import functools
 import importlib.util
 import math
-import sys
+from collections.abc import Callable, Iterator
 
 import torch
 import triton
+from torch import Tensor
 
 from kernels.bench.cpu import build
-from kernels.bench.plot import plot
 from kernels.fused import launch
 from kernels.report import roofline
 from kernels.softmax import LN2, fixed_shift
 from kernels.table import Table
-from miniclip.common import write_json
 from miniclip.loss import contrastive_loss
 
 LOGIT_SCALE = math.log(1 / 0.07)
 
 
-def peers():
+def peers() -> dict[str, Callable]:
     """{name: f(image, text, logit_scale)} of what is installed; features are not normalized."""
-    unit = torch.nn.functional.normalize
     losses = {
         "miniclip fp16": contrastive_loss,
         "miniclip bf16": functools.partial(contrastive_loss, precision="bf16"),
@@ -49,18 +48,10 @@ def peers():
 
         efficient = MemoryEfficientCLIPLoss(temperature=math.exp(-LOGIT_SCALE), stable=False)
         losses["memeff bf16"] = lambda x, y, s: efficient(x.bfloat16(), y.bfloat16())
-    if importlib.util.find_spec("inf_cl"):
-        from inf_cl import cal_flash_loss
-
-        def infinite(x, y, s):
-            x, y = unit(x, dim=1), unit(y, dim=1)
-            return sum(cal_flash_loss(*xy, scale=s.exp()).mean() for xy in ((x, y), (y, x))) / 2
-
-        losses["Inf-CL"] = infinite
     return losses
 
 
-def features(n, d):
+def features(n: int, d: int) -> tuple[Tensor, Tensor, Tensor]:
     """image and text, (n, d) float32 leaves on the GPU, pairs half alike; and the scale."""
     generator = torch.Generator("cuda").manual_seed(0)
     image, text = torch.randn(2, n, d, device="cuda", generator=generator)
@@ -69,7 +60,7 @@ def features(n, d):
     return image.requires_grad_(), text, scale
 
 
-def milliseconds(step, repeats=5):
+def milliseconds(step: Callable[[], object], repeats: int = 5) -> list[float]:
     """(median, 10th, 90th percentile) of step(), in ms, over 100 ms and at least `repeats` steps."""
     times = triton.testing.do_bench(step, return_mode="all")
     while len(times) < repeats:  # a step longer than 20 ms
@@ -77,23 +68,16 @@ def milliseconds(step, repeats=5):
     return torch.tensor(times).quantile(torch.tensor([0.5, 0.1, 0.9])).tolist()
 
 
-def attempt(measure):
-    """measure(), a dict; where that fails {"failed": why}, and "broken": True if CUDA works no more."""
+def attempt(measure: Callable[[], dict]) -> dict:
+    """measure(), or {"failed": why}. Raises where CUDA works no more."""
     try:
         return measure()
-    except torch.OutOfMemoryError:
-        return {"failed": "out of memory"}
     except Exception as error:  # a peer's or our own: the other rows are still worth having
-        first = next(iter(str(error).strip().splitlines()), "")
-        failed = {"failed": f"{type(error).__name__}: {first}"[:100]}
-    try:
         torch.cuda.synchronize()  # what broke the context, every later call reports again
-    except Exception:
-        failed["broken"] = True
-    return failed
+        return {"failed": f"{type(error).__name__}: {error}".splitlines()[0][:100]}
 
 
-def true_rows(image, text, logit_scale, count):
+def true_rows(image: Tensor, text: Tensor, logit_scale: Tensor, count: int) -> Tensor:
     """The image gradient's first rows in float64, and of the same loss: O(count N) memory."""
     x, y = (torch.nn.functional.normalize(t.detach().double(), dim=1) for t in (image, text))
     s, n = logit_scale.detach().double().exp(), len(image)
@@ -102,12 +86,11 @@ def true_rows(image, text, logit_scale, count):
     g = (logits.softmax(1) + torch.exp(logits - column)) / (2 * n)
     g.diagonal().sub_(1 / n)
     g = s * g @ y
-    return (g - x[:count] * (g * x[:count]).sum(1, keepdim=True)) / image.detach()[
-        :count
-    ].double().norm(dim=1, keepdim=True)
+    x, length = x[:count], image.detach()[:count].double().norm(dim=1, keepdim=True)
+    return (g - x * (g * x).sum(1, keepdim=True)) / length
 
 
-def whole(loss, n, d, true):
+def whole(loss: Callable, n: int, d: int, true: Tensor) -> dict:
     """{"ms", "peak_bytes", "error"} of a loss at this size; true: of `true_rows`."""
     image, text, scale = features(n, d)
 
@@ -125,95 +108,64 @@ def whole(loss, n, d, true):
     return {"ms": milliseconds(step), "peak_bytes": peak_bytes, "error": error}
 
 
-def kernels_alone(n, d):
-    """{kernel or operation: (median, p10, p90) ms} of miniclip's own, fp16."""
+def kernels_alone(n: int, d: int) -> dict[str, Callable[[], object]]:
+    """{kernel or operation: a launch of it}, of miniclip's own, in fp16."""
     image, text, scale = (t.detach() for t in features(n, d))
     scale_log2, half = (scale.exp() / LN2).reshape(()), torch.float16
     rows, norm = launch.normalize(image, half)
     columns, _ = launch.normalize(text, half)
     shift, _ = fixed_shift(scale_log2, n)
-    chunk = launch.default_chunk(n, half)
+    chunk, both = launch.default_chunk(n, half), (rows, columns, scale_log2)
     nobody = torch.zeros(n, dtype=torch.bool, device="cuda")
     lse, one_minus_p = scale_log2.expand(n).contiguous(), torch.ones(n, device="cuda")
-    g = torch.randn(n, d, device="cuda")
+    softmaxes, g = (lse, lse, one_minus_p, one_minus_p), torch.randn(n, d, device="cuda")
     return {
-        "normalize": milliseconds(lambda: launch.normalize(image, half)),
-        "sums": milliseconds(lambda: launch.sums(rows, columns, scale_log2, shift, 0, chunk)),
-        "rescue, nobody": milliseconds(
-            lambda: launch.online_sums(rows, columns, scale_log2, nobody, 0)
-        ),
-        "gradient and products": milliseconds(
-            lambda: launch.gradient(
-                rows, columns, scale_log2, lse, lse, one_minus_p, one_minus_p, 0, chunk
-            )
-        ),
-        "normalize backward": milliseconds(
-            lambda: launch.normalize_backward(g, rows, norm, scale_log2, half)
-        ),
+        "normalize": lambda: launch.normalize(image, half),
+        "sums": lambda: launch.sums(*both, shift, 0, chunk),
+        "rescue, nobody": lambda: launch.online_sums(*both, nobody, 0),
+        "gradient and products": lambda: launch.gradient(*both, *softmaxes, 0, chunk),
+        "normalize backward": lambda: launch.normalize_backward(g, rows, norm, scale_log2, half),
     }
 
 
-def measure_all(sizes, d):
-    """For every size a row a loss, then one with "operations", the times of `kernels_alone`.
-
-    Ends with the first row that is "broken".
-    """
+def measure_all(sizes: list[int], d: int) -> Iterator[dict]:
+    """For every size a row for each loss, then one for each kernel by itself."""
     for n in sizes:
         got = attempt(lambda: {"true": true_rows(*features(n, d), count=min(n, 256))})
-        jobs = {
-            name: lambda loss=loss: whole(loss, n, d, got["true"]) for name, loss in peers().items()
-        }
-        jobs["kernels alone"] = lambda: {"operations": kernels_alone(n, d)}
         if "failed" in got:
-            jobs = {"float64": lambda: got}
-        for name, job in jobs.items():
-            print(f"\rN {n}: {name}          ", end="", flush=True)
-            row = {"n": n, "d": d, "loss": name, **attempt(job)}
-            yield row
-            if "broken" in row:
-                return
+            yield {"n": n, "d": d, "loss": "float64"} | got
+            continue
+        for name, loss in peers().items():
+            yield {"n": n, "d": d, "loss": name} | attempt(lambda: whole(loss, n, d, got["true"]))
             torch.cuda.empty_cache()
+        for name, kernel in kernels_alone(n, d).items():
+            timed = attempt(lambda: {"ms": milliseconds(kernel)})
+            yield {"n": n, "d": d, "loss": f"kernel: {name}"} | timed
 
 
-def bench_gpu(options):
-    """The command on a GPU; options as __main__.py parses them. Returns the exit code."""
-    card, d = torch.cuda.get_device_name(), options.dim
-    known = next((name for name in roofline.CARDS if name in card), None)
-    rows = list(measure_all(options.sizes or [8192, 32768, 131072], d))
-    alone = Table("N", "operation", "ms", "p10", "p90")
+def table_of(rows: list[dict], card: str | None) -> Table:
+    """A line for each row of `measure_all`. card: its name in roofline.CARDS, if it is known there."""
     table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
                   "peak MiB", "gradient error")  # fmt: skip
     for row in rows:
-        n, name = row["n"], row["loss"]
-        if "failed" in row:
-            table.add(n, name, row["failed"])
-        elif "operations" in row:
-            for operation, time in row["operations"].items():
-                alone.add(n, operation, *(f"{t:.3f}" for t in time))
-        else:
-            floor = roofline.floor_s(known, n, d) * 1e3 if known else math.nan
-            predicted = roofline.predicted_s(known, n, d)["total"] * 1e3 if known else math.nan
-            middle, low, high = row["ms"]
-            table.add(n, name, f"{middle:.3f}", f"{low:.3f}", f"{high:.3f}", f"{floor:.3f}",
-                      f"{predicted:.3f}" if name == "miniclip fp16" else "",
-                      f"{floor / middle:.0%}" if known else "",
-                      f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}")  # fmt: skip
-    print(f"\r{card}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
-    print(table, alone, sep="\n")
-    if options.out:
-        operations = [row for row in rows if "operations" in row]
-        losses = [row for row in rows if "operations" not in row]
-        write_json(
-            options.out / "bench.json", dict(card=card, losses=losses, operations=operations)
-        )
-        plot(
-            [r for r in rows if "ms" in r],
-            lambda r: r["ms"][0] / 1e3,
-            lambda r: r["peak_bytes"] / 2**20,
-            f"{card}, D = {d}",
-            options.out / "bench.png",
-        )
-    if "broken" in rows[-1]:
-        print("CUDA was broken by the last row's error, so the run ended there", file=sys.stderr)
-        return 1
-    return 0
+        cells = [row["failed"]] if "failed" in row else [f"{t:.3f}" for t in row["ms"]]
+        if "error" in row:  # of a whole loss
+            floor = roofline.floor_s(card, row["n"], row["d"]) * 1e3 if card else math.nan
+            predicted = roofline.predicted_s(card, row["n"], row["d"]) if card else {}
+            cells += [f"{floor:.3f}", f"{predicted.get('total', math.nan) * 1e3:.3f}"]
+            cells += [f"{floor / row['ms'][0]:.0%}", f"{row['peak_bytes'] / 2**20:.0f}"]
+            cells.append(f"{row['error']:.1e}")
+        table.add(row["n"], row["loss"], *cells)
+    return table
+
+
+def bench_gpu(sizes: list[int], d: int) -> None:
+    """Measure everything and print the table, also when CUDA breaks down."""
+    name, rows = torch.cuda.get_device_name(), []
+    try:
+        for row in measure_all(sizes, d):
+            print(f"\rN {row['n']}: {row['loss']}          ", end="", flush=True)
+            rows.append(row)
+    finally:
+        print(f"\r{name}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
+        print(table_of(rows, next((card for card in roofline.CARDS if card in name), None)))

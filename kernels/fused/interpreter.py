@@ -3,10 +3,10 @@
 The interpreter (TRITON_INTERPRET=1) runs kernels in numpy. It differs from a GPU in three ways that
 hide or invent errors (Triton 3.9), and `install` corrects them:
 
-- float32 is cut off to bfloat16 instead of rounded to the nearest;
-- tl.dot multiplies the bit patterns of bfloat16 as if they were whole numbers;
-- exp2 keeps denormals, where a GPU flushes them to zero. A sum that vanishes on the GPU, and needs
-  the rescue, would look right.
+- A cast from float32 to bfloat16 cuts digits off instead of rounding to the nearest number.
+- tl.dot multiplies the bit patterns of bfloat16 as if they were whole numbers.
+- exp2 keeps denormals, where a GPU flushes them to zero. So a sum that vanishes on the GPU, and needs
+  the rescue there, would look right.
 
 Left out: fused multiply-add and the GPU's order of summation, which change the last bit, and tf32,
 which no kernel here uses.

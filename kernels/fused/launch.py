@@ -1,8 +1,8 @@
 """The block operations on Triton: names and arguments of reference.py, launches of the kernels.
 
 No operation here reads a number from the device, so the host does not wait and everything can be
-captured in a CUDA graph. With TRITON_INTERPRET=1, set before this is imported, the same launches run on a CPU in
-the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the kernels'
+captured in a CUDA graph. Where TRITON_INTERPRET=1 was set before this is imported, the same launches
+run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the kernels'
 constants (signatures.py, tile_config.py).
 """
 
@@ -11,6 +11,7 @@ import os
 
 import torch
 import triton
+from torch import Tensor
 
 from kernels.fused import interpreter
 from kernels.fused.signatures import KERNELS, constants
@@ -26,7 +27,7 @@ except ImportError:  # older Tritons: pointers everywhere
 
 
 @functools.cache
-def arch_of(device):
+def arch_of(device: torch.device) -> int:
     """80, 90, ... of a CUDA device; 0 for the interpreter."""
     major, minor = (0, 0) if INTERPRET else torch.cuda.get_device_capability(device)
     return 10 * major + minor
@@ -57,7 +58,7 @@ def _launch(name, plan, shape, *arguments, **changed):
         kernel[(programs,)](*arguments, enable_fp_fusion=False, **(plan | changed))
 
 
-def normalize(x, dtype):
+def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     """As reference.normalize; x of any strides, D up to 2048."""
     xhat = torch.empty(x.shape, dtype=dtype, device=x.device)
     norm, sizes = torch.empty(len(x), dtype=torch.float32, device=x.device), (len(x), *x.stride())
@@ -73,7 +74,7 @@ def normalize_backward(g, xhat, norm, factor, dtype):
     return dx, row_dot
 
 
-def diagonal(x, y):
+def diagonal(x: Tensor, y: Tensor) -> Tensor:
     """As reference.diagonal."""
     out = torch.empty(len(x), dtype=torch.float32, device=x.device)
     _launch("diagonal", _plan("diagonal", x), (len(x), None), x, y, out, len(x))

@@ -6,12 +6,12 @@ The sizes were chosen by what the compiler says (python -m kernels.report). They
 """
 
 
-def uses_tma(arch, dtype_bytes, d):
+def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
     """Whether descriptors can be used: Hopper or Blackwell, 16 bits, rows of a multiple of 16 bytes."""
     return arch // 10 in (9, 10) and dtype_bytes == 2 and d * dtype_bytes % 16 == 0
 
 
-def tile_shape(kernel, arch, dtype_bytes, d):
+def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
     """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product transposed.
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
@@ -48,7 +48,7 @@ def default_chunk(columns, dtype):
     return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
-def row_shape(d):
+def row_shape(d: int) -> dict[str, int]:
     """{D, DP, ROWS, num_warps, num_stages} of the kernels that hold whole rows: DP is d padded to a
     power of two, ROWS the rows at a time."""
     padded = _power_of_two(d)

@@ -1,10 +1,10 @@
 """What the compiler makes of every kernel, and what that should cost: `python -m kernels.report`.
 
-No GPU is needed. It compiles every kernel of signatures.KERNELS for every card of
-compiler.SHARED_BYTES and prints registers, stack, shared memory, tensor-core instructions and blocks
-per SM. Then it prints flop, bytes, scratch, floor and predicted time over N. --check exits with 1 when
-a number breaks one of the bars of `broken`. Left out: measured times (python -m kernels.bench, on a
-GPU).
+No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
+compiler.SHARED_BYTES, and prints registers, stack, shared memory, tensor-core instructions and blocks
+per SM. Then it prints flop, bytes, scratch, floor and predicted time over N. With --check it exits
+with 1 when a number breaks one of the bars of `broken`. Left out: measured times (python -m
+kernels.bench, on a GPU).
 """
 
 import argparse
@@ -29,13 +29,13 @@ MOST_REGISTERS = {"sums": 128, "gradient": 184, "product": 184, "product transpo
 DTYPES = ["fp16", "bf16", "fp32"]
 WIDTHS = [512, 640, 768, 1024]
 # the compiler's table: column -> key of a kernel's numbers
-COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "registers": "registers"}
-COLUMNS |= {"stack": "stack_bytes", "spills": "local", "shared KiB": "shared_kib"}
-COLUMNS |= {key: key for key in ("wgmma", "mma", "tcgen05", "exp2")}
-COLUMNS |= {"blocks/SM": "blocks_per_sm", "limited by": "limit", "": "verdict"}
+COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "registers": "registers",
+           "stack": "stack_bytes", "spills": "local", "shared KiB": "shared_kib", "wgmma": "wgmma",
+           "mma": "mma", "tcgen05": "tcgen05", "exp2": "exp2", "blocks/SM": "blocks_per_sm",
+           "limited by": "limit", "": "verdict"}  # fmt: skip
 
 
-def inspect(job):
+def inspect(job: tuple[str, int, str, int]) -> dict:
     """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
     name, arch, dtype, d = job
     kernel, types, constants = variant(name, arch, dtype, d)
@@ -43,7 +43,7 @@ def inspect(job):
     return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
 
 
-def broken(r):
+def broken(r: dict) -> list[str]:
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
     arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
     sums, blocks = r["kernel"] == "sums", r["blocks_per_sm"]
@@ -66,7 +66,9 @@ def broken(r):
     return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
 
 
-def compile_all(archs, dtypes, widths, workers):
+def compile_all(
+    archs: list[int], dtypes: list[str], widths: list[int] | None, workers: int
+) -> list[dict]:
     """Numbers of every kernel on every card and dtype.
 
     widths: None for all of WIDTHS. Cards with sm_80's tiles are then compiled for two of them only,
@@ -88,8 +90,8 @@ def compile_all(archs, dtypes, widths, workers):
     return rows
 
 
-def compiler_table(rows):
-    """One line a kernel."""
+def compiler_table(rows: list[dict]) -> Table:
+    """One line per kernel."""
     table = Table(*COLUMNS)
     for r in rows:
         kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
@@ -97,7 +99,7 @@ def compiler_table(rows):
     return table
 
 
-def roofline_table(card, sizes, d):
+def roofline_table(card: str, sizes: list[int], d: int) -> Table:
     """Cost, floor and prediction over N on one card."""
     amounts = "Tflop", "GB moved", "scratch MiB", "one logits copy MiB"
     table = Table("N", *amounts, "chunk", "floor ms", "predicted ms", "of the floor")
@@ -110,7 +112,7 @@ def roofline_table(card, sizes, d):
     return table
 
 
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m kernels.report", description=(__doc__ or "").split("\n")[0]
@@ -144,10 +146,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    try:
-        code = main()
-        sys.stdout.flush()
-    except OSError as error:  # a full disk; Python would try to write once more at its exit
-        print(f"python -m kernels.report: error: the output: {error.strerror}", file=sys.stderr)
-        os._exit(2)
-    sys.exit(code)
+    sys.exit(main())

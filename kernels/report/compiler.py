@@ -86,7 +86,7 @@ def read(binary, arch):
     }
 
 
-def blocks_per_sm(arch, registers, warps, shared_bytes):
+def blocks_per_sm(arch: int, registers: int, warps: int, shared_bytes: int) -> tuple[int, str]:
     """How many blocks an SM holds at once, and the resource that limits them: (count, name)."""
     of_a_warp = -(-registers // 8) * 256  # 8 for each of 32 threads at a time
     of_a_block = -(-(shared_bytes + 1024) // 128) * 128  # CUDA reserves 1 KiB

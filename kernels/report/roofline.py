@@ -15,7 +15,7 @@ CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with me
 PRODUCT_SHARE = 0.75  # of a large product's speed, inside a fused kernel: an assumption
 
 
-def cost(n, d):
+def cost(n: int, d: int) -> dict[str, int]:
     """Flop, bytes and scratch of both passes on n pairs of width d, 16-bit operands, as a dict."""
     chunk = min(n, default_chunk(n, torch.float16))
     operands = 2 * n * d * 2  # bytes of both
@@ -31,14 +31,14 @@ def cost(n, d):
     }
 
 
-def floor_s(card, n, d):
+def floor_s(card: str, n: int, d: int) -> float:
     """The least seconds of any implementation with four products on this card."""
     card = CARDS[card]
     features = 2 * n * d * 4 * 3  # read twice, written once
     return max(8 * n * n * d / card["flop_per_s"], features / card["bytes_per_s"])
 
 
-def predicted_s(card, n, d):
+def predicted_s(card: str, n: int, d: int) -> dict[str, float]:
     """{kernel: seconds} and "total", predicted, 16-bit operands."""
     card, need = CARDS[card], cost(n, d)
     product = 2 * n * n * d / (card["flop_per_s"] * PRODUCT_SHARE)

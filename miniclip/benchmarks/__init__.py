@@ -1,6 +1,7 @@
 """How fast miniclip is, beside other libraries (`python -m miniclip.benchmarks`).
 
 timer.py runs what is compared turn by turn, and makes the table. towers.py times both towers and a
-training step beside open_clip, tokenizer.py the tokenizer beside open_clip's and Hugging Face's,
-loader.py pairs from shards beside webdataset. The loss has a benchmark of its own, kernels/bench.
+training step beside open_clip, tokenizing.py the tokenizer beside open_clip's and Hugging Face's,
+loading.py pairs from shards beside webdataset. The loss has a benchmark of its own, kernels/bench,
+which uses the same timer.
 """

@@ -6,14 +6,16 @@ import sys
 
 from miniclip.common import Parser
 
+FILES = {"towers": "towers", "tokenizer": "tokenizing", "loader": "loading"}
 
-def main(argv=None):
+
+def main(argv: list[str] | None = None) -> int:
     """Run the benchmark that is named first. Returns its exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks", description="Time a part of miniclip.")
-    parser.add_argument("which", choices=["towers", "tokenizer", "loader"])
+    parser.add_argument("which", choices=FILES)
     parser.add_argument("options", nargs=argparse.REMAINDER, help="see: towers -h")
     args = parser.parse_args(argv)
-    return importlib.import_module(f"miniclip.benchmarks.{args.which}").main(args.options)
+    return importlib.import_module(f"miniclip.benchmarks.{FILES[args.which]}").main(args.options)
 
 
 if __name__ == "__main__":

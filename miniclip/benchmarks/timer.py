@@ -1,22 +1,29 @@
 """Time several functions turn by turn in one process, and compare them with the first.
 
-Whatever else the machine does then meets all of them. A ratio is taken within one round; what is
-printed is the median of the rounds and the range from the lowest to the highest.
+Because they take turns, other work on the machine slows all of them alike. A ratio is taken within one
+round. The table shows the median of the rounds, and the range from the lowest to the highest.
 """
 
 import gc
 import statistics
 import time
+from collections.abc import Callable, Iterable
 
 from kernels.table import Table
 
 
-def take_turns(functions, rounds, clock=time.perf_counter, check=None, warm_up=1):
+def take_turns(
+    functions: dict[str, Callable[[], object]],
+    rounds: int,
+    clock: Callable[[], float] = time.perf_counter,
+    check: Callable[[dict], None] | None = None,
+    warm_up: int = 1,
+) -> dict[str, list[float]]:
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
     warm_up more rounds come first and are not counted. clock: a function that returns seconds.
     check: called after each round with {name: what f returned}. Python's garbage collector runs
-    between the calls, because in which of them it would run is chance.
+    between the calls, because it would otherwise slow one of them by chance.
     """
     seconds = {name: [] for name in functions}
     for _ in range(rounds + warm_up):
@@ -33,7 +40,12 @@ def take_turns(functions, rounds, clock=time.perf_counter, check=None, warm_up=1
     return {name: own[warm_up:] for name, own in seconds.items()}
 
 
-def compare(head, unit, convert, measurements):
+def compare(
+    head: str,
+    unit: str,
+    convert: Callable[[float], float],
+    measurements: Iterable[tuple[str, dict[str, list[float]]]],
+) -> Table:
     """A table with a row for each function of each measurement: its median and range, and the ratio
     to the first function, which is ours.
 
@@ -50,7 +62,7 @@ def compare(head, unit, convert, measurements):
     return table
 
 
-def spread(values, form):
-    """The median of some numbers, and the text "lowest to highest", in this format."""
+def spread(values: list[float], form: str) -> tuple[str, str]:
+    """The median of some numbers, and the text "lowest to highest", both in a format such as ".2f"."""
     low, middle, high = (format(f(values), form) for f in (min, statistics.median, max))
     return middle, f"{low} to {high}"

@@ -3,17 +3,19 @@
     python -m miniclip.benchmarks towers                        rn50 and vit_b32, batch 16
     python -m miniclip.benchmarks towers --models rn101 --batch-size 64 --device cuda --rounds 10
 
-Times the forward pass, and forward with backward, of both towers on the same weights, pictures and
-captions (5 to 20 tokens, padded to the context), in fp32 and under bf16 autocast; then training
-steps, loss and AdamW included, where miniclip trims the captions to the longest and open_clip does
-not. Left out: the loss alone (`python -m kernels.bench`) and loading.
+Both libraries get the same weights, pictures and captions (5 to 20 tokens, padded to the context).
+Timed are the forward pass, forward with backward, and a training step with loss and AdamW, in fp32
+and under bf16 autocast. In a training step miniclip trims the captions to the longest, and open_clip
+does not. Left out: the loss alone (`python -m kernels.bench`) and loading.
 """
 
 import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 from importlib.util import find_spec
 
 import torch
+from torch import Tensor, nn
 
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, command, machine, number, pick_device
@@ -23,7 +25,7 @@ from miniclip.training.recipe import parameter_groups
 from miniclip.weights.architecture import OPENCLIP
 
 
-def open_clip_model(name, state):
+def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module | None:
     """open_clip's model of this name with the same weights, or None where there is none."""
     if name not in OPENCLIP or not find_spec("open_clip"):
         return None
@@ -35,35 +37,38 @@ def open_clip_model(name, state):
     return model
 
 
-def step(loss_fn, model, images, tokens, dtype, backward=True, optimizer=None):
-    """The forward pass of both towers and the loss; with the backward pass, and with the optimizer's
-    step, where asked for."""
+def step(
+    loss_fn: Callable, model: nn.Module, images: Tensor, tokens: Tensor, dtype: str,
+    backward: bool = True, optimizer: torch.optim.Optimizer | None = None,
+) -> None:  # fmt: skip
+    """The forward pass of both towers and the loss; the backward pass and the optimizer's step follow
+    where they are asked for."""
     low, device = dtype == "bf16", images.device
     with torch.autocast(device.type, torch.bfloat16, low), torch.set_grad_enabled(backward):
         loss = loss_fn(model, images, tokens)
     if backward:
         loss.backward()
-        if optimizer:
-            optimizer.step()
-        model.zero_grad(set_to_none=True)
+    if optimizer:
+        optimizer.step()
+    model.zero_grad(set_to_none=True)
     if device.type != "cpu":  # let a GPU finish what it was asked for
         torch.accelerator.synchronize(device)
 
 
-def feature_sum(model, images, tokens):
+def feature_sum(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
     """The sum of all features, in the place of a loss: both towers alone."""
     image, text, _ = model(images, tokens)
     return image.float().sum() + text.float().sum()
 
 
-def our_loss(model, images, tokens):
+def our_loss(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
     """As train.py computes it: texts trimmed to the longest, features not normalized."""
     longest = int(tokens.argmax(1).max()) + 1
     image, text, _ = model(images, tokens[:, :longest], normalize=False)
     return contrastive_loss(image.float(), text.float(), model.logit_scale)
 
 
-def open_clip_loss(model, images, tokens):
+def open_clip_loss(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
     """As open_clip's training computes it."""
     from open_clip.loss import ClipLoss
 
@@ -73,7 +78,7 @@ def open_clip_loss(model, images, tokens):
 LOSSES = {"miniclip": our_loss, "open_clip": open_clip_loss}
 
 
-def batch(config, size, device):
+def batch(config: dict, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Random pictures, and captions of 5 to 20 random tokens (end included), padded with zeros."""
     side, context, end = config["image_size"], config["context_length"], config["vocab_size"] - 1
     images = torch.randn(size, 3, side, side)
@@ -83,7 +88,9 @@ def batch(config, size, device):
     return images.to(device), tokens.to(device)
 
 
-def measurements(models, images, tokens, rounds):
+def measurements(
+    models: dict[str, nn.Module], images: Tensor, tokens: Tensor, rounds: int
+) -> Iterator[tuple[str, dict]]:
     """Yield (what, {library: seconds}): both passes and a training step, in each dtype."""
     for dtype in ("fp32", "bf16"):
         rows = {"forward": {}, "forward + backward": {}, "training step": {}}
@@ -100,7 +107,7 @@ def measurements(models, images, tokens, rounds):
 
 
 @command("python -m miniclip.benchmarks towers")
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """The command: a table for each model. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks towers", description="Time the towers.")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=["rn50", "vit_b32"])
@@ -110,12 +117,8 @@ def main(argv=None):
     parser.add_argument(
         "--rounds", type=number(int, low=1, high=10**6), default=5, help="timings of each (5)"
     )
-    parser.add_argument(
-        "--threads", type=number(int, low=1, high=1024), help="CPU threads of torch"
-    )
     parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
     args = parser.parse_args(argv)
-    torch.set_num_threads(args.threads or torch.get_num_threads())
     torch.manual_seed(0)
     device = pick_device(args.device)
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())

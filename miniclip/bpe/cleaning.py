@@ -4,8 +4,8 @@ Captions from the web can be mis-decoded (`donâ€™t`), escaped twice (`&amp;
 breaks. CLIP repairs the encoding (ftfy), unescapes html twice, collapses white space and
 lower-cases. Then it splits text into words that are merged separately: English endings ('s, 'll),
 runs of letters, single digits, runs of anything else. White space is dropped, so "it's 12" comes
-back as "it 's 1 2". Of a letter's accents 30 are kept, as in Unicode's stream-safe text. Left out:
-Unicode normalization beyond ftfy's.
+back as "it 's 1 2". At most 30 accents of one letter are kept, as in Unicode's stream-safe text. Left
+out: Unicode normalization beyond ftfy's.
 Lesson: lessons/02_bpe.md.
 """
 
@@ -21,12 +21,12 @@ PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")  # of one letter; ordering n of them takes n^2 steps
 
 
-def is_plain(text):
-    """True where `clean` has nothing to repair: printable ASCII without "&". -> bool"""
+def is_plain(text: str) -> bool:
+    """True where `clean` has nothing to repair: printable ASCII without "&"."""
     return text.isascii() and text.isprintable() and "&" not in text
 
 
-def clean(text):
+def clean(text: str) -> str:
     """Repair, unescape, collapse white space, lower-case. Any str -> str; else ValueError."""
     if not isinstance(text, str):
         raise ValueError(f"a text must be a str, not {type(text).__name__}")
@@ -35,6 +35,6 @@ def clean(text):
     return " ".join(text.split()).lower()
 
 
-def split_words(text):
-    """Cleaned text -> list of words, white space dropped: "it's 12" -> ["it", "'s", "1", "2"]."""
+def split_words(text: str) -> list[str]:
+    """The words of cleaned text, without white space: "it's 12" -> ["it", "'s", "1", "2"]."""
     return PATTERN.findall(text)

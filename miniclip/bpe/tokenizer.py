@@ -31,7 +31,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, replacing
+from miniclip.common import UserError, check_output, refuse, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -46,7 +46,7 @@ RELEASED_MERGES = 49408 - 2 * 256 - 2
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
 
 
-def byte_alphabet():
+def byte_alphabet() -> dict[int, str]:
     """One visible character for each byte, in the order of CLIP's ids. -> dict of 256 int -> str.
 
     The 188 printable characters of Latin-1 stand for themselves and come first (so id 0 is "!");
@@ -72,7 +72,7 @@ class Tokenizer:
 
     fast = True  # False: merge in Python even where tiktoken gives the same ids
 
-    def __init__(self, merges, context_length=77):
+    def __init__(self, merges: Iterable[tuple[int, int]], context_length: int = 77):
         self.context_length = _length(context_length)
         alphabet = byte_alphabet()
         self.pieces = [bytes([b]) for b in alphabet] + [bytes([b]) + END for b in alphabet]
@@ -93,12 +93,15 @@ class Tokenizer:
         self._ids_of_chunk = _Cache(self._encode_chunk)
 
     @classmethod
-    def train(cls, texts, vocab_size, context_length=77):
+    def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""
-        if isinstance(texts, str):
-            raise ValueError("texts must be a list of strings, not one string")
-        if not isinstance(vocab_size, int) or vocab_size < 514:
-            raise UserError(f"vocab_size must be a whole number from 514 up, not {vocab_size!r}")
+        small = not isinstance(vocab_size, int) or vocab_size < 514
+        refuse(
+            {
+                "texts must be a list of strings, not one string": isinstance(texts, str),
+                f"vocab_size must be a whole number from 514 up, not {vocab_size!r}": small,
+            }
+        )
         words = (word for text in texts for word in split_words(clean(text)))
         counts = Counter(word for word in words if len(word) <= LONGEST_WORD)
         blank = cls([])
@@ -106,9 +109,9 @@ class Tokenizer:
         return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)
 
     @classmethod
-    def openai(cls, path=None):
-        """The released vocabulary of 49,408 ids, from its merges file: that at `path`, or that in
-        an installed open_clip_torch or CLIP package. UserError where there is none, or another."""
+    def openai(cls, path: str | Path | None = None) -> "Tokenizer":
+        """The released vocabulary of 49,408 ids, from its merges file at `path` or in an installed
+        open_clip_torch or CLIP package. UserError where there is none, or where it is another file."""
         path = path or _find_merges_file()
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
@@ -165,23 +168,29 @@ class Tokenizer:
             return self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
         return [i for word in words for i in segment(self._symbols(word), self.merges)]
 
-    def encode(self, text):
+    def encode(self, text: str) -> list[int]:
         """str -> list of ids, without start and end. Special tokens' names are encoded as text."""
         # words never cross white space, so the text between two spaces is looked up whole
         return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, clean(text).split())))
 
-    def decode(self, ids):
+    def decode(self, ids: Iterable[int]) -> str:
         """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
         out = b""
         for i in map(int, ids):
             if i == self.end:
                 break
             if not 0 <= i < self.vocab_size:
-                raise ValueError(f"ids run from 0 to {self.end}, so {i} is none")
+                raise ValueError(f"ids run from 0 to {self.end}, so {i} is not an id")
             out += b"" if i == self.start else self.pieces[i]
         return out.replace(END, b" ").decode(errors="replace").strip()
 
-    def __call__(self, texts, context_length=None, trim=False, truncate=True):
+    def __call__(
+        self,
+        texts: str | Iterable[str],
+        context_length: int | None = None,
+        trim: bool = False,
+        truncate: bool = True,
+    ) -> torch.Tensor:
         """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
 
         L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
@@ -201,13 +210,13 @@ class Tokenizer:
         return torch.from_numpy(out)
 
     @cached_property
-    def digest(self):
-        """Which vocabulary this is, a str: "openai" for the released one, else the SHA-256, in hex,
-        of its merges as JSON. context_length is no part of it, because the ids do not depend on it."""
+    def digest(self) -> str:
+        """Which vocabulary this is: "openai" for the released one, otherwise the SHA-256 of its merges
+        as JSON, in hex. The ids do not depend on context_length, and neither does the digest."""
         sha256 = hashlib.sha256(json.dumps(self.state()["merges"]).encode()).hexdigest()
         return "openai" if sha256 == RELEASED_SHA256 else sha256
 
-    def state(self):
+    def state(self) -> dict:
         """The vocabulary as a dict of plain values, for a checkpoint; `from_state` inverts it."""
         return {
             "format": FORMAT,
@@ -216,26 +225,26 @@ class Tokenizer:
         }
 
     @classmethod
-    def from_state(cls, state):
+    def from_state(cls, state: dict) -> "Tokenizer":
         """The tokenizer whose `state()` this is. UserError for anything else."""
         if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise UserError(f"not a {FORMAT}, which Tokenizer.save writes")
+            raise UserError(f"this is not a {FORMAT}, as Tokenizer.save writes it")
         try:
             if not all(type(i) is int for pair in state["merges"] for i in pair):
                 raise ValueError("its merges are not whole numbers")
             return cls(state["merges"], state["context_length"])
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(f"a damaged {FORMAT}: {error!r}") from None
+            raise UserError(f"the {FORMAT} is damaged: {error!r}") from None
 
-    def save(self, path, overwrite=False):
-        """Write `state()` as JSON, atomically. overwrite: replace a file that `save` did not write,
-        which raises UserError otherwise."""
+    def save(self, path: str | Path, overwrite: bool = False) -> None:
+        """Write `state()` as JSON, atomically. A file that `save` did not write is only replaced with
+        overwrite; otherwise it raises UserError."""
         check_output(path, lambda old: FORMAT.encode() in _read(old)[:100], overwrite)
         with replacing(path) as file:
             file.write((json.dumps(self.state()) + "\n").encode())
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | Path) -> "Tokenizer":
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
         try:
             return cls.from_state(json.loads(_read(path)))
@@ -275,7 +284,8 @@ def _length(context_length):
     """context_length itself, if it has room for start and end; else UserError."""
     if not isinstance(context_length, int) or not 2 <= context_length <= 1 << 16:
         raise UserError(
-            f"context_length must be at least 2 (start, end), and at most 65536, not {context_length!r}"
+            "context_length must be at least 2 (for the start and the end) and at most 65536, "
+            f"not {context_length!r}"
         )
     return context_length
 

@@ -190,7 +190,6 @@ def _end_with(parent, _):
 
     Otherwise it waits for ever until what it has loaded is read (torch 2.13).
     """
-    signal.set_wakeup_fd(-1)  # noted_signals would take a Ctrl-C of all processes for several
     for number in process_group.STOPPING:  # the second one ends a worker that hangs
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 

@@ -2,8 +2,8 @@
 
 The paper shards the similarities over GPUs (CLIP, section 2.5). Without torch.distributed each
 collective returns its argument, so that the loss has no special case for one process. No gradient
-flows through a collective: the loss computes its gradient in full (kernels/contrastive.py), so no
-factor of the number of ranks can be wrong in it. Ranks may hold different numbers of pairs; their
+flows through a collective, because the loss computes its gradient in full (kernels/contrastive.py);
+no factor of the number of ranks can be wrong in it. Ranks may hold different numbers of pairs. Their
 rows are padded to the largest number before they are sent. Left out: starting processes (torchrun).
 Lesson: lessons/10_sharding.md.
 """
@@ -12,22 +12,25 @@ from functools import partial
 
 import torch
 import torch.distributed as torch_dist
+from torch import Tensor
 
 
-def dist_info(group=None):
+def dist_info(group: "torch_dist.ProcessGroup | None" = None) -> tuple[int, int]:
     """(rank, world) in the group, None being the default one; (0, 1) without torch.distributed."""
     if not (torch_dist.is_available() and torch_dist.is_initialized()):
         return 0, 1
     return torch_dist.get_rank(group), torch_dist.get_world_size(group)
 
 
-def print0(*args, **kw):
+def print0(*args, **kw) -> None:
     """print, on rank 0 only."""
     if dist_info()[0] == 0:
         print(*args, **kw)
 
 
-def all_gather(x, counts=None, group=None):
+def all_gather(
+    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
+) -> Tensor:
     """The rows of all ranks, in the order of ranks.
 
     x: (M, ...), the rows of this rank. counts: each rank's M, None where they are equal. Returns
@@ -44,7 +47,9 @@ def all_gather(x, counts=None, group=None):
     return torch.cat([part[:count] for part, count in zip(parts, counts)])
 
 
-def all_reduce(x, op="sum", group=None):
+def all_reduce(
+    x: Tensor, op: str = "sum", group: "torch_dist.ProcessGroup | None" = None
+) -> Tensor:
     """The sum or the maximum (op "max") of x over ranks, on every rank; on one rank x itself."""
     if dist_info(group)[1] == 1:
         return x
@@ -53,7 +58,9 @@ def all_reduce(x, op="sum", group=None):
     return x
 
 
-def reduce_scatter(x, counts=None, group=None):
+def reduce_scatter(
+    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
+) -> Tensor:
     """The rows of this rank in the sum over ranks. x: (sum of counts, ...) -> (M, ...)."""
     rank, world = dist_info(group)
     if world == 1:
@@ -74,7 +81,7 @@ class GroupCollectives:
     over ranks. scatter: (N, ...) -> (M, ...), the rows of this rank in the sum over ranks.
     """
 
-    def __init__(self, counts, group=None):
+    def __init__(self, counts: list[int], group: "torch_dist.ProcessGroup | None" = None):
         rank, self.world = dist_info(group)
         self.offset = sum(counts[:rank])
         self.gather = partial(all_gather, counts=counts, group=group)

@@ -1,11 +1,11 @@
 """How the processes (ranks) of one run start, agree and stop together.
 
 A rank that stops alone leaves the others waiting in a collective until its timeout. So an error
-before the first step, or a signal during the run, is sent to all ranks, and all stop at the same
-step. Python objects are sent through a second group (gloo), whose timeout is a day, because ranks
+before the first step, or a signal during the run, is sent to all ranks, and all of them stop at the
+same step. Python objects are sent through a second group (gloo). Its timeout is a day, because ranks
 wait there for an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s
 (docs/data.md). Left out: starting and restarting processes, which torchrun does. Give it a new
-store for each attempt: by default the attempts share one, and the keys of the previous attempt made
+store for each attempt. By default all attempts share one, and the keys of the previous attempt made
 two in five restarts hang (torch 2.13, ranks killed at random times).
 
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nproc-per-node 8 --max-restarts 3 train.py ...
@@ -20,13 +20,15 @@ import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as torch_dist
 
-from miniclip.common import UserError, pick_device
+from miniclip.common import UserError, pick_device, refuse
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +37,7 @@ STOPS = "stopping after this step, and saving; again to quit at once without sav
 _host = None  # the group through which Python objects are sent; None is the default group
 
 
-def start(name):
+def start(name: str) -> torch.device:
     """Join the group that torchrun's environment describes, if any; returns this rank's device.
 
     name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank
@@ -60,13 +62,13 @@ def start(name):
         ) from None
     _host = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
     with together():
-        if crowded:
-            raise UserError(
-                f"{ranks} ranks are too many for this machine's GPUs ({cards}); "
-                "start one a GPU at most, or choose --device cpu"
-            )
-        if name == "mps":
-            raise UserError("--device mps is for one process; torchrun needs CUDA GPUs or CPUs")
+        refuse(
+            {
+                f"{ranks} ranks are too many for this machine's GPUs ({cards}); start at most one "
+                "for each GPU, or choose --device cpu": crowded,
+                "--device mps is for one process; torchrun needs CUDA GPUs or CPUs": name == "mps",
+            }
+        )
         device = pick_device(f"cuda:{os.environ['LOCAL_RANK']}" if cuda else name)
     if cuda:
         torch.cuda.set_device(device)
@@ -74,51 +76,46 @@ def start(name):
 
 
 @contextlib.contextmanager
-def member(name):
+def member(name: str) -> Iterator[torch.device]:
     """`with member(name) as device:` is `start`, and leaves the group after the block.
 
     A UserError ends the block on every rank: with its sentence on rank 0, and an empty one on the
-    others, so that it is printed once. Another rank or a loading process that was killed becomes a
-    UserError, too.
+    others, so that it is printed once. When another rank or a loading process was killed, a UserError
+    says so, too.
     """
-    global _host
     problem = None
     try:
         yield start(name)
-    except UserError as error:
-        problem = UserError("" if dist_info()[0] else str(error))
-    except OSError as error:  # of this rank alone, when all have stopped
-        problem = error
+    except (UserError, OSError) as error:  # all ranks have stopped
+        problem = UserError("") if isinstance(error, UserError) and dist_info()[0] else error
     except RuntimeError as error:
+        lost = isinstance(error, torch_dist.DistError) or "gloo" in str(error)
         if re.search(r"DataLoader worker \(pid", str(error)):
             ended = "a loading process was killed, perhaps because memory was full"
-        elif dist_info()[1] > 1 and (
-            isinstance(error, torch_dist.DistError) or "gloo" in str(error)
-        ):
+        elif dist_info()[1] > 1 and lost:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
         else:
             raise
         raise UserError(f"{ended}; go on from the last checkpoint with --resume") from None
     if torch_dist.is_available() and torch_dist.is_initialized():
         torch_dist.destroy_process_group()
-    _host = None
     if problem:
         raise problem
 
 
-def launched(*arguments):
-    """The command line that starts `python *arguments` on as many ranks as there are now: str."""
+def launched(*arguments: str) -> str:
+    """The command line that starts `python *arguments` on as many ranks as there are now."""
     ranks, world = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), dist_info()[1]
     start = f"torchrun --nproc-per-node {ranks}" if world > 1 else "python"
     return f"{start}{f' --nnodes {world // ranks}' * (world > ranks)} {shlex.join(arguments)}"
 
 
-def restarted():
+def restarted() -> bool:
     """Whether torchrun has started these processes again after a failure (--max-restarts)."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
 
 
-def gather(x):
+def gather(x: Any) -> list:
     """[x of each rank] in the order of ranks, on every rank. x: anything that can be pickled."""
     of_all = [x] * dist_info()[1]
     if len(of_all) > 1:
@@ -127,7 +124,7 @@ def gather(x):
 
 
 @contextlib.contextmanager
-def together():
+def together() -> Iterator[None]:
     """A block: a UserError on any rank becomes a UserError with the same sentence on all ranks.
 
     The sentence is that of the first rank that raised, and names the rank, unless it is the same on
@@ -146,42 +143,21 @@ def together():
             raise UserError(first if same else f"on rank {rank}: {first}")
 
 
-def from_rank0(work):
-    """Call work() on rank 0 and return its result on every rank.
+def from_rank0(work: Callable[[], Any]) -> Any:
+    """Call work() on rank 0 and return its result, anything that can be pickled, on every rank.
 
-    The result: nested dicts, lists and tuples of CPU tensors and of what can be pickled. All but
-    the tensors is sent in one message, then each tensor as bytes. A UserError of work() is raised
-    on every rank.
+    A UserError of work() is raised on every rank.
     """
     rank, world = dist_info()
-    if world == 1:
-        return work()
     with together():
-        result = work() if rank == 0 else None
-    shapes = [map_tensors(lambda x: torch.empty_like(x, device="meta"), result)]
-    torch_dist.broadcast_object_list(shapes, src=0, group=_host)
-    if rank != 0:
-        result = map_tensors(lambda x: torch.empty(x.shape, dtype=x.dtype), shapes[0])
-
-    def send(x):
-        if x.numel():  # on the receiving ranks x is contiguous, and view writes into x itself
-            torch_dist.broadcast(x.contiguous().view(-1).view(torch.uint8), src=0, group=_host)
-
-    map_tensors(send, result)
-    return result
-
-
-def map_tensors(function, state):
-    """`state`, nested dicts, lists and tuples, with each tensor x replaced by function(x)."""
-    if isinstance(state, dict):
-        return {key: map_tensors(function, value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        return type(state)(map_tensors(function, value) for value in state)
-    return function(state) if torch.is_tensor(state) else state
+        result = [work() if rank == 0 else None]
+    if world > 1:
+        torch_dist.broadcast_object_list(result, src=0, group=_host)
+    return result[0]
 
 
 @contextlib.contextmanager
-def local_rank_first():
+def local_rank_first() -> Iterator[None]:
     """A block that local rank 0 of each machine runs first; the others then find what it cached."""
     wait = dist_info()[1] > 1
     first = int(os.environ.get("LOCAL_RANK", 0)) == 0
@@ -194,11 +170,9 @@ def local_rank_first():
             torch_dist.barrier(group=_host)
 
 
-def agree(facts):
-    """Raise UserError on all ranks, naming the first difference, unless all have the same facts.
-
-    facts: {what: value} of this rank.
-    """
+def agree(facts: dict[str, Any]) -> None:
+    """Raise UserError on all ranks unless all have the same facts; the sentence names the first
+    difference. facts: {what: value} of this rank."""
     of_all = gather(facts)
     for what, value in of_all[0].items():
         for rank, theirs in enumerate(of_all):
@@ -209,7 +183,7 @@ def agree(facts):
                 )
 
 
-def code_version():
+def code_version() -> str:
     """The first 12 hexadecimal digits of the SHA-256 of the source files that training runs."""
     digest = hashlib.sha256()
     for pattern in ("train.py", "miniclip/**/*.py", "kernels/**/*.py"):
@@ -220,7 +194,7 @@ def code_version():
 
 
 @contextlib.contextmanager
-def noted_signals():
+def noted_signals() -> Iterator[list[int]]:
     """`with noted_signals() as received:` appends the first signal of STOPPING to a list, and says
     that the run stops after this step. A second one ends the process at once.
 
@@ -259,7 +233,7 @@ def noted_signals():
             end.close()
 
 
-def any_rank(device, *facts):
+def any_rank(device: torch.device, *facts: float) -> tuple[float, ...]:
     """The maximum over ranks of each number, so that all ranks take the same decision."""
     if dist_info()[1] == 1:
         return facts

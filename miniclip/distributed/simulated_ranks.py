@@ -1,19 +1,21 @@
 """Ranks as threads of one process, for lessons, exercises and tests that look at all ranks at once.
 
-The collectives are those that kernels/contrastive.py asks for. As in collectives.py, no gradient
-flows through them. Each is one line on top of `Rank.exchange`. Training uses processes and
+The collectives are those that kernels/contrastive.py asks for, each of them one line on top of
+`Rank.exchange`. As in collectives.py, no gradient flows through them. Training uses processes and
 collectives.py instead. Left out: speed.
 Lesson: lessons/10_sharding.md.
 """
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import torch
 
 
 class Rank:
-    """The collectives of one rank. counts: the pairs of each rank; rows: the slice of its own."""
+    """The collectives of one rank. counts: the pairs of each rank; rows: the slice of this rank's own."""
 
     def __init__(self, rank, counts, barrier, slots):
         self.rank, self.counts, self.barrier, self.slots = rank, counts, barrier, slots
@@ -45,7 +47,7 @@ class Rank:
         return self.total(x).split(self.counts)[self.rank]
 
 
-def on_ranks(counts, work):
+def on_ranks(counts: list[int], work: Callable[[Rank], Any]) -> list:
     """[work(rank) for each rank], in threads. counts: pairs of each rank; work: Rank -> anything.
 
     When one rank raises, the others stop waiting, and its exception is raised here.

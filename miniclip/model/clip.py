@@ -9,7 +9,7 @@ import difflib
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from miniclip.common import UserError
 from miniclip.model.resnet import ResNet
@@ -105,8 +105,8 @@ class CLIP(TextTransformer):
 
     vision_layers: a list of stages makes a ResNet, a number makes a ViT of that depth (which needs
     vision_patch). activation: "quickgelu" or "gelu", in every Transformer block. checkpointing:
-    spend time to save memory in both towers. name: kept in the config, nothing else; so is
-    tokenizer, the Tokenizer.digest of the vocabulary that the model is trained on, or None.
+    spend time to save memory in both towers. name and tokenizer are only kept in the config; tokenizer
+    is the Tokenizer.digest of the vocabulary that the model is trained on, or None.
     The text tower is the base class instead of an attribute, because the released state dicts have
     its tensors at the top level.
     """
@@ -160,27 +160,29 @@ class CLIP(TextTransformer):
             tokenizer=tokenizer,
         )
 
-    def encode_image(self, images, normalize=False):
+    def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)
         return nn.functional.normalize(x, dim=1) if normalize else x
 
-    def forward(self, images, tokens, normalize=True):
+    def forward(
+        self, images: Tensor, tokens: Tensor, normalize: bool = True
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Pictures (N, 3, H, W), tokens (N, L) -> image (N, E), text (N, E), exp(logit_scale)."""
         image = self.encode_image(images, normalize)
         text = self.encode_text(tokens, normalize)
         return image, text, self.logit_scale.exp()
 
 
-def whole_number(value, name, largest):
+def whole_number(value: object, name: str, largest: int) -> None:
     """Raise ValueError unless the value is a whole number from 1 to `largest`."""
     if type(value) is not int or not 0 < value <= largest:
         found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
         raise ValueError(f"{name} is {found}, not a whole number from 1 to {largest}")
 
 
-def check_numbers(config):
-    """Raise ValueError for a model's config, {name: value}, whose numbers are none or too large."""
+def check_numbers(config: dict) -> None:
+    """Raise ValueError where a model's config, {name: value}, has a number that no model can have."""
     for name, value in config.items():
         for part in value if isinstance(value, (list, tuple)) else [value]:
             if name in LARGEST and not (name == "vision_patch" and part is None):
@@ -189,7 +191,7 @@ def check_numbers(config):
                 raise ValueError(f"{name} is a {type(part).__name__}")
 
 
-def named(name):
+def named(name: str) -> dict:
     """The numbers of the model called `name` in MODELS. UserError suggests the nearest name."""
     if name not in MODELS:
         near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
@@ -198,7 +200,7 @@ def named(name):
     return MODELS[name]
 
 
-def create_model(name, vocab_size=49408, **overrides):
+def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
 

@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from miniclip.common import refuse
+
 
 def quick_gelu(x):
     """x * sigmoid(1.702 x), elementwise: the fast GELU that the released weights were trained with.
@@ -96,10 +98,13 @@ class Transformer(nn.Module):
 
     def __init__(self, width, layers, heads, activation, causal=False, checkpointing=False):
         super().__init__()
-        if width % heads:
-            raise ValueError(f"a width of {width} cannot be split among {heads} heads")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"activation must be {' or '.join(ACTIVATIONS)}, not {activation!r}")
+        known = " or ".join(ACTIVATIONS)
+        refuse(
+            {
+                f"a width of {width} cannot be split among {heads} heads": width % heads > 0,
+                f"activation must be {known}, not {activation!r}": activation not in ACTIVATIONS,
+            }
+        )
         self.resblocks = nn.ModuleList(
             Block(width, heads, activation, causal) for _ in range(layers)
         )

@@ -81,8 +81,7 @@ class Saver:
         """
         began = self.clock()
         self.wait()
-        copy = process_group.map_tensors(lambda x: x.detach().to("cpu", copy=True), state)
-        self.write = self.thread.submit(save, self.path, copy)
+        self.write = self.thread.submit(save, self.path, copied(state))
         now = self.clock()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
@@ -95,6 +94,15 @@ class Saver:
         except OSError as error:
             kept = "; the previous checkpoint is unchanged" * self.path.exists()
             raise UserError(f"{self.path} could not be written: {error.strerror}{kept}") from None
+
+
+def copied(state):
+    """`state`, nested dicts, lists and tuples, with a copy in host memory in place of each tensor."""
+    if isinstance(state, dict):
+        return {key: copied(value) for key, value in state.items()}
+    if isinstance(state, (list, tuple)):
+        return type(state)(copied(value) for value in state)
+    return state.detach().to("cpu", copy=True) if torch.is_tensor(state) else state
 
 
 def load(path, needs=()):

@@ -7,7 +7,6 @@ import sys
 from functools import partial
 
 import train
-from kernels.bench import __main__ as bench
 from miniclip.common import check_output, command, replacing
 from tests.attacks import attack
 
@@ -106,12 +105,6 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
 for name, (says, module, *arguments) in IMPOSSIBLE.items():
     main = partial(importlib.import_module(module).main, arguments)
     add(f"an_option_that_cannot_be_{name}", main, says=says)
-
-
-@attack(says="bench.json exists, and miniclip did not write it")
-def measurements_over_a_file_of_the_user(folder):
-    (folder / "bench.json").write_text("mine")
-    bench.main(["--device", "cpu", "--sizes", "8", "--dim", "8", "--out", "."])
 
 
 def prints():

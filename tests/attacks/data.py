@@ -225,7 +225,7 @@ def a_million_million_workers(folder):
     run("curate", "emoji", "out", "--workers", 10**12)
 
 
-@attack(says="must be a path, and not empty")
+@attack(says="must be a path that is not empty")
 def an_empty_path(folder):
     run("pack", "emoji", "")
 

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.benchmarks.tokenizer import captions
+from miniclip.benchmarks.tokenizing import captions
 from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer
 from tests.bpe.test_tokenizer import in_python
 
@@ -118,21 +118,33 @@ def strings(total, seed=0):
 
 
 def check(ours, theirs, texts):
-    wrong = []
-    for kind, text in texts:
-        if not SPECIAL.search(text) and ours.encode(text) != theirs.encode(text):
-            wrong.append((kind, text))
+    wrong = [
+        (kind, text)
+        for kind, text in texts
+        if not SPECIAL.search(text) and ours.encode(text) != theirs.encode(text)
+    ]
     assert not wrong, f"{len(wrong)} differ, among them {wrong[:5]}"
 
 
-def test_ids_equal_open_clip_s_on_a_sample(ours, theirs):
-    check(ours, theirs, strings(3_000))
+@pytest.mark.parametrize("total", [3_000, pytest.param(204_000, marks=pytest.mark.slow)])
+def test_ids_equal_open_clip_s(ours, theirs, total):
+    check(ours, theirs, strings(total, seed=total))
+    for kind, text in strings(total // 10):
+        assert ours.encode(text) == in_python(ours, text), (kind, text)
 
 
 @given(text=st.text(st.characters(), max_size=40))
 def test_ids_equal_open_clip_s_on_any_text(ours, theirs, text):
     check(ours, theirs, [("hypothesis", text)])
     assert ours.encode(text) == in_python(ours, text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of", ["ab", "abcdefghijklmnopqrstuvwxyz", "éèê", "日本語", "!?-"])
+def test_ids_equal_open_clip_s_on_words_of_ten_thousand_characters(ours, theirs, of):
+    word = "".join(random.Random(3).choices(of, k=10_000))
+    check(ours, theirs, [(of, word)])
+    assert ours.encode(word) == in_python(ours, word)
 
 
 def test_the_tensor_equals_open_clip_s(ours, theirs):
@@ -151,27 +163,6 @@ def test_the_digest_of_the_released_vocabulary_is_its_name(ours):
     assert ours.digest == "openai"
     others = [list(ours.merges)[:-1], [*list(ours.merges)[:-1], (90, 90)]]
     assert all(len(Tokenizer(merges).digest) == 64 for merges in others)
-
-
-@pytest.mark.slow
-def test_ids_equal_open_clip_s_on_two_hundred_thousand_strings(ours, theirs):
-    check(ours, theirs, strings(204_000, seed=2))
-
-
-@pytest.mark.slow
-def test_ids_equal_open_clip_s_on_words_of_ten_thousand_characters(ours, theirs):
-    rng = random.Random(3)
-    letters = characters("Ll", "Lo")
-    for of in ("ab", "abcdefghijklmnopqrstuvwxyz", "éèê", "日本語", "!?-", letters):
-        word = "".join(rng.choices(of, k=10_000))
-        check(ours, theirs, [(str(of[:20]), word)])
-        assert ours.encode(word) == in_python(ours, word)
-
-
-@pytest.mark.slow
-def test_tiktoken_and_python_agree_on_the_released_vocabulary(ours):
-    for kind, text in strings(40_000, seed=4):
-        assert ours.encode(text) == in_python(ours, text), (kind, text)
 
 
 # --- the merges file

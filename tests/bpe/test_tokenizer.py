@@ -2,7 +2,6 @@
 
 import html
 import json
-import os
 import pickle
 import random
 
@@ -86,11 +85,10 @@ def test_the_alphabet_gives_each_byte_a_character_that_can_be_seen():
     alphabet = byte_alphabet()
     assert sorted(alphabet) == list(range(256)) and len(set(alphabet.values())) == 256
     assert all(len(c) == 1 and c.isprintable() and not c.isspace() for c in alphabet.values())
-    pairs = list(alphabet.items())  # what Latin-1 can print comes first and stands for itself
-    assert pairs[0] == (33, "!") and pairs[187] == (255, "ÿ")
-    assert all(chr(byte) == character for byte, character in pairs[:188])
-    assert [ord(character) for _, character in pairs[188:]] == list(range(256, 256 + 68))
-    assert sorted(pairs[188:]) == pairs[188:] and alphabet[ord(" ")] == "Ġ"
+    itself = [byte for byte, character in alphabet.items() if ord(character) == byte]
+    assert [*alphabet][:188] == itself == sorted(itself)  # what Latin-1 can print comes first
+    assert [ord(character) for character in alphabet.values()][188:] == list(range(256, 256 + 68))
+    assert [*alphabet][188:] == sorted({*range(256)} - {*itself})
 
 
 def test_a_merge_joins_any_entries_before_it_unless_the_left_one_ends_a_word():
@@ -168,24 +166,12 @@ def test_tiktoken_is_not_asked_where_it_would_join_other_pairs():
     assert Tokenizer([ab, bc, (512, 66)])._tiktoken is not None
 
 
-def test_without_tiktoken_the_ids_are_the_same():
-    slow = Tokenizer(TOK.merges)
-    slow.fast = False
-    assert [slow.encode(text) for text in CAPTIONS] == [TOK.encode(text) for text in CAPTIONS]
-    assert "_tiktoken" not in vars(slow)
-
-
 def test_a_full_cache_starts_afresh(monkeypatch):
     monkeypatch.setattr(tokenizer._Cache, "limit", 3)
     tok = Tokenizer(TOK.merges)
+    tok.fast = False  # without tiktoken, too
     assert [tok.encode(text) for text in CAPTIONS] == [TOK.encode(text) for text in CAPTIONS]
-    assert len(tok._ids_of_chunk) <= 3
-
-
-def test_a_word_of_64_characters_is_not_kept_and_a_shorter_one_is():
-    tok = Tokenizer([])
-    tok("a" * 63 + " " + "b" * 64)
-    assert [len(chunk) for chunk in tok._ids_of_chunk] == [63]
+    assert len(tok._ids_of_chunk) <= 3 and "_tiktoken" not in vars(tok)
 
 
 # --- the tensor
@@ -214,12 +200,6 @@ def test_long_text_is_cut_and_keeps_its_end(text, length):
     assert len(row) == length
 
 
-def test_long_text_is_refused_on_request():
-    with pytest.raises(ValueError, match="text 1 takes 17 ids and the context holds 16"):
-        TOK(["fits", "1" * 15], truncate=False)
-    assert TOK(["1" * 14], truncate=False)[0, -1] == TOK.end
-
-
 def test_no_texts_make_no_rows_and_an_empty_text_is_start_and_end():
     assert TOK([]).shape == (0, 16) and TOK([], trim=True).shape == (0, 2)
     assert (
@@ -227,18 +207,16 @@ def test_no_texts_make_no_rows_and_an_empty_text_is_start_and_end():
     )
 
 
-def test_special_tokens_in_a_caption_are_text():
-    text = "<start_of_text> <|endoftext|> <end_of_text>"
-    assert not {TOK.start, TOK.end} & set(TOK.encode(text))
-    assert without_space(TOK.decode(TOK.encode(text))) == without_space(text)
-
-
 def test_decoding_reads_a_row_until_its_end():
     assert TOK.decode(TOK("a red heart!", trim=False)[0]) == "a red heart !"
     assert TOK.decode([TOK.start, 0, 256, 0, TOK.end, 0]) == "!! !"
-    for wrong in (580, -1):
-        with pytest.raises(ValueError, match=f"^ids run from 0 to 579, so {wrong} is none$"):
-            TOK.decode([3, wrong])
+    assert TOK(["1" * 14], truncate=False)[0, -1] == TOK.end
+
+
+@example("<start_of_text> <|endoftext|> <end_of_text>")
+@given(any_text)
+def test_text_never_becomes_the_start_or_the_end(text):
+    assert not {TOK.start, TOK.end} & set(TOK.encode(text))
 
 
 # --- to a file and back
@@ -259,39 +237,16 @@ def test_a_digest_tells_vocabularies_apart_and_nothing_else(corpus, length):
 
 
 @given(st.lists(st.text("abc ", max_size=12), max_size=8), st.integers(2, 99))
-def test_a_vocabulary_survives_json_and_a_checkpoint(corpus, length):
-    tok = Tokenizer.train(corpus, 530, context_length=length)
-    back = Tokenizer.from_state(json.loads(json.dumps(tok.state())))
-    assert (back.pieces, back.merges) == (tok.pieces, tok.merges)
-    assert back.context_length == length
-
-
-def test_saving_and_loading(tmp_path):
-    TOK.save(tmp_path / "vocabulary.json")
-    assert Tokenizer.load(tmp_path / "vocabulary.json").state() == TOK.state()
-    assert [path.name for path in tmp_path.iterdir()] == ["vocabulary.json"]
-    torch.save(TOK.state(), tmp_path / "x.pt")
-    state = torch.load(tmp_path / "x.pt", weights_only=True)
-    assert Tokenizer.from_state(state).encode("a dog") == TOK.encode("a dog")
-    assert pickle.loads(pickle.dumps(TOK)).encode("a dog") == TOK.encode("a dog")
-
-
-def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "vocabulary.json"
-    TOK.save(path)
-    monkeypatch.setattr(os, "replace", lambda *paths: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        Tokenizer.train([], 514).save(path)
-    assert Tokenizer.load(path).state() == TOK.state()
-
-
-@given(st.integers(0, 10_000))
-def test_a_truncated_file_is_refused(tmp_path_factory, cut):
-    text = json.dumps(TOK.state())
-    path = tmp_path_factory.mktemp("cut") / "vocabulary.json"
-    path.write_text(text[: cut % len(text)])
-    with pytest.raises(ValueError, match="holds no vocabulary"):
-        Tokenizer.load(path)
+def test_a_vocabulary_survives_a_file_a_checkpoint_and_a_worker(tmp_path_factory, corpus, length):
+    tok, folder = Tokenizer.train(corpus, 530, context_length=length), tmp_path_factory.mktemp("v")
+    tok.save(folder / "vocabulary.json")
+    torch.save(tok.state(), folder / "x.pt")
+    for back in (
+        Tokenizer.load(folder / "vocabulary.json"),
+        Tokenizer.from_state(torch.load(folder / "x.pt", weights_only=True)),
+        pickle.loads(pickle.dumps(tok)),
+    ):
+        assert back.state() == tok.state() and back.pieces == tok.pieces
 
 
 OURS = {"format": "miniclip byte-pair vocabulary", "context_length": 77, "merges": []}
@@ -306,28 +261,33 @@ CHANGES = [
 NOT_OURS = [json.dumps(OURS | change) for change in CHANGES]
 NOT_OURS += ["", "[]", "3", "[" * 100_000, "\x00\x01", '{"merges": []}']
 NOT_OURS += [json.dumps({"format": OURS["format"]})]
+NOT_OURS += [json.dumps(TOK.state())[:cut] for cut in (1, 40, 200, -1)]
 
 
 @pytest.mark.parametrize("content", NOT_OURS)
 def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
-    with pytest.raises(ValueError, match="holds no vocabulary") as error:
+    with pytest.raises(ValueError, match="^[^\n]*holds no vocabulary[^\n]*$"):
         Tokenizer.load(path)
-    assert "\n" not in str(error.value)
 
 
-def test_wrong_arguments_are_refused_in_one_sentence(tmp_path):
-    for wrong in [
-        lambda: Tokenizer.train("one string", 600),
-        lambda: Tokenizer.train(["a"], 513),
-        lambda: Tokenizer.train(["a"], 600.0),
-        lambda: Tokenizer.train(["a"], 600, context_length=1),
-        lambda: Tokenizer.train([3], 600),
-        lambda: TOK("a", context_length=0),
-        lambda: TOK(None),
-        lambda: TOK([None]),
-        lambda: Tokenizer.load(tmp_path / "missing"),
-    ]:
-        with pytest.raises(ValueError, match="^[^\n]+$"):
-            wrong()
+@pytest.mark.parametrize(
+    "call, words",
+    [
+        (lambda: Tokenizer.train("one string", 600), "not one string"),
+        (lambda: Tokenizer.train(["a"], 513), "from 514 up, not 513"),
+        (lambda: Tokenizer.train(["a"], 600.0), "from 514 up, not 600.0"),
+        (lambda: Tokenizer.train(["a"], 600, context_length=1), "at least 2 .*not 1"),
+        (lambda: Tokenizer.train([3], 600), "must be a str, not int"),
+        (lambda: TOK("a", context_length=(1 << 16) + 1), "at most 65536, not 65537"),
+        (lambda: TOK(None), "must be a str, not NoneType"),
+        (lambda: TOK(["fits", "1" * 15], truncate=False), "text 1 takes 17 ids .* holds 16"),
+        (lambda: TOK.decode([3, 580]), "from 0 to 579, so 580 is not"),
+        (lambda: TOK.decode([3, -1]), "from 0 to 579, so -1 is not"),
+        (lambda: Tokenizer.load("missing"), "holds no vocabulary"),
+    ],
+)
+def test_wrong_arguments_are_refused_in_one_sentence(call, words):
+    with pytest.raises(ValueError, match=f"^[^\n]*{words}[^\n]*$"):
+        call()

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.benchmarks import loader
+from miniclip.benchmarks.loading import make_shards
 from miniclip.bpe import Tokenizer
 from miniclip.data import loader as batches_module
 from miniclip.data.dataset import BadPicture, Pairs
@@ -29,6 +29,7 @@ from miniclip.data.loader import (
     join,
     planned_parts,
 )
+from tests import memory
 from tests.data.tars import letters, load_sample, read_epoch, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
@@ -392,10 +393,10 @@ def test_workers_share_memory_with_the_process_that_reads_it(fork, monkeypatch):
 @pytest.mark.slow
 def test_memory_beyond_the_batch_does_not_grow_with_it_and_stays_below_a_gibibyte(tmp_path):
     """What a batch of 32,768 may take at 224 pixels, on batches that a test has time for."""
-    loader.make_shards(tmp_path, 64, (24, 32))
+    make_shards(tmp_path, 64, (24, 32))
     beyond = {}
     for batch_size in (2048, 4096):
-        _, most, own = loader.memory(tmp_path, 224, batch_size, workers=2)
+        most, own = memory.of_loading(tmp_path, 224, batch_size, workers=2)
         assert own == batch_size * 3 * 224 * 224
         beyond[batch_size] = most - own
     assert max(beyond.values()) < 2**30, beyond

@@ -61,6 +61,13 @@ def output_of(process, timeout_s=300):
     return process.returncode, said
 
 
+def finished(*arguments, **how):
+    """The output of `start` with these arguments, once it has ended with code 0."""
+    code, said = output_of(start(*arguments, **how))
+    assert code == 0, said[-3000:]
+    return said
+
+
 def weights(out):
     return checkpoint.load(out / "checkpoint.pt")["model"]
 
@@ -102,15 +109,13 @@ def assert_the_same_run(one, two):
 
 @pytest.mark.slow
 def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
-    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
-    assert code == 0, said
+    finished(1, pairs_folder, tmp_path / "one", *THREE)
     # shares of 5 and 4 pairs, each in two parts
-    code, said = output_of(start(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4))
-    assert code == 0, said
+    said = finished(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4)
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert_the_same_run(one, two)
-    _, said = output_of(start(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9))
+    finished(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9)
     moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
     assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
 
@@ -138,9 +143,7 @@ def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path
     collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
     (tmp_path / "collective.py").write_text(COLLECTIVE)
     two = ("--steps", 2, "--micro-batch", 4)
-    run = start(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "collective.py")
-    code, said = output_of(run, timeout_s=120)
-    assert code == 0, said
+    said = finished(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "collective.py")
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
         assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
@@ -155,9 +158,7 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder
         (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
     (tmp_path / "collective.py").write_text(COLLECTIVE)
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
-    run = start(2, broken, tmp_path / "run", *options, script=tmp_path / "collective.py")
-    code, said = output_of(run, timeout_s=120)
-    assert code == 0, said
+    said = finished(2, broken, tmp_path / "run", *options, script=tmp_path / "collective.py")
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
     skipped = checkpoint.load(tmp_path / "run/checkpoint.pt")["skipped_steps"]
     assert 0 < skipped < 9, f"{skipped} of 9 steps were skipped"
@@ -173,19 +174,9 @@ def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_fold
         "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
         "sys.exit(train.main())\n"
     )
-    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *THREE))
-    assert code == 0, said
-    run = start(
-        2,
-        pairs_folder,
-        tmp_path / "two",
-        *THREE,
-        "--compile",
-        *more,
-        script=tmp_path / "compiled.py",
-    )
-    code, said = output_of(run)
-    assert code == 0, said
+    finished(1, pairs_folder, tmp_path / "one", *THREE)
+    options = (*THREE, "--compile", *more)
+    finished(2, pairs_folder, tmp_path / "two", *options, script=tmp_path / "compiled.py")
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
@@ -199,14 +190,13 @@ def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_run_of_two_ranks_goes_on_alone(pairs_folder, tmp_path):
-    whole = start(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
-    assert output_of(whole)[0] == 0
+    finished(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
     run = start(2, pairs_folder, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
     while not (tmp_path / "moved/checkpoint.pt").exists() and run.poll() is None:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
     output_of(run)
-    assert output_of(start(1, pairs_folder, tmp_path / "moved", "--resume"))[0] == 0
+    finished(1, pairs_folder, tmp_path / "moved", "--resume")
     assert_close(weights(tmp_path / "whole"), weights(tmp_path / "moved"))
 
 
@@ -221,8 +211,7 @@ LONG = ("--steps", 120, "--save-every", 5, "--log-every", 5)
 @pytest.fixture(scope="module")
 def undisturbed(pairs_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    code, said = output_of(start(2, pairs_folder, out, *LONG))
-    assert code == 0, said
+    finished(2, pairs_folder, out, *LONG)
     return weights(out)
 
 
@@ -238,8 +227,7 @@ def test_killed_as_a_whole_ten_times(pairs_folder, tmp_path, undisturbed):
         output_of(run)
         if (out / "checkpoint.pt").exists():
             checkpoint.load(out / "checkpoint.pt")  # never unreadable
-    code, said = output_of(start(2, pairs_folder, out, *LONG, "--resume"))
-    assert code == 0, said
+    finished(2, pairs_folder, out, *LONG, "--resume")
     assert_same(undisturbed, weights(out))
     assert not children_named(str(out))
 
@@ -291,16 +279,12 @@ def test_two_ranks_fine_tune_beside_a_frozen_tower_as_one_process_does(
     tower, pairs_folder, tmp_path
 ):
     (tmp_path / "rank0.py").write_text(READ_BY_RANK_0)
-    code, said = output_of(start(1, pairs_folder, tmp_path / "start", "--steps", 2))
-    assert code == 0, said
+    finished(1, pairs_folder, tmp_path / "start", "--steps", 2)
     more = (*THREE, "--init", tmp_path / "start/checkpoint.pt", "--freeze", tower)
-    code, said = output_of(start(1, pairs_folder, tmp_path / "one", *more))
-    assert code == 0, said
+    finished(1, pairs_folder, tmp_path / "one", *more)
     many = (*more, "--micro-batch", 4)
-    code, said = output_of(
-        start(2, pairs_folder, tmp_path / "two", *many, script=tmp_path / "rank0.py")
-    )
-    assert code == 0 and f"the {tower} tower frozen" in said, said
+    said = finished(2, pairs_folder, tmp_path / "two", *many, script=tmp_path / "rank0.py")
+    assert f"the {tower} tower frozen" in said, said
     before, one, two = (weights(tmp_path / name) for name in ("start", "one", "two"))
     assert_the_same_run(one, two)
     frozen = [name for name in before if tower_of(name) == tower]

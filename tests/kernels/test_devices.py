@@ -13,41 +13,6 @@ from miniclip.loss import contrastive_loss
 from tests.losses import batch, grads
 
 
-def test_every_kernel_is_launched_on_the_card_of_its_tensors(monkeypatch):
-    """Fails without the guard, on `--device cuda:1`: Triton launches on the current card."""
-    pytest.importorskip("triton")
-    blocks = pytest.importorskip("kernels.fused.launch")
-    guards, launched = [], set()
-
-    @contextlib.contextmanager
-    def guard(tensor):
-        guards.append(tensor.device)
-        yield
-        guards.pop()
-
-    class Recorded:
-        def __init__(self, name, kernel):
-            self.name, self.kernel, self.arg_names = name, kernel, kernel.arg_names
-
-        def __getitem__(self, grid):
-            def launch(*args, **kw):
-                own = {a.device for a in args if torch.is_tensor(a)}
-                assert own == set(guards[-1:]), f"{self.name}: tensors on {own}, guards {guards}"
-                launched.add(self.name)
-                return self.kernel[grid](*args, **kw)
-
-            return launch
-
-    for name, (kernel, operands) in blocks.KERNELS.items():
-        monkeypatch.setitem(blocks.KERNELS, name, (Recorded(name, kernel), operands))
-    monkeypatch.setattr(torch.cuda, "device_of", guard)
-    pairs = batch(5, 8)
-    if not blocks.INTERPRET:
-        pairs = [x.cuda() for x in pairs]
-    grads(contrastive_loss, *pairs, math.log(100), torch.float32, backend="triton")
-    assert launched == set(blocks.KERNELS) and not guards
-
-
 class Pretended(torch.Tensor):
     """A tensor that says it is on the device "meta", and keeps its numbers on the CPU."""
 

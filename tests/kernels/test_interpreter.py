@@ -48,12 +48,3 @@ def test_a_kernel_rounds_multiplies_and_flushes_as_a_gpu_does():
     want = x.bfloat16().double() @ y.bfloat16().double()
     torch.testing.assert_close(xy.double(), want, rtol=1e-5, atol=1e-5)
     assert torch.equal(powers, torch.where(e < -126, 0, torch.exp2(e)))
-
-
-@interpreted
-def test_correcting_twice_is_correcting_once():
-    builder = interpreter.interpreter.InterpreterBuilder
-    names = "cast_impl", "create_fp_to_fp", "create_dot", "create_exp2", "uncorrected_dot"
-    before = [getattr(builder, name) for name in names]
-    interpreter.install()
-    assert [getattr(builder, name) for name in names] == before

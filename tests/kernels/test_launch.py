@@ -4,16 +4,17 @@ Truth in float64; a kernel may be as wrong as its roundings (tests/rounding.py) 
 machine with a GPU the same tests run on it.
 """
 
+import contextlib
 import functools
 import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kernels import reference
-from kernels.softmax import LOWEST, fixed_shift, needs_rescue
+from kernels.softmax import fixed_shift, needs_rescue
 from miniclip.loss import PRECISIONS, contrastive_loss
 from tests.guarded import guarded, untouched
 from tests.losses import KINDS, Watch, batch, definition, grads
@@ -66,24 +67,22 @@ def check(image, text, logit_scale, precision, **how):
         assert error <= allowed, f"{precision}: {error / allowed:.1f} times what rounding does"
 
 
-sizes = st.integers(1, 70), st.integers(1, 96), st.integers(0, 10**6)
-hard = given(
-    *sizes, st.sampled_from(KINDS), precisions, st.floats(0, math.log(100)), st.integers(1, 80)
+@given(
+    st.integers(1, 70),
+    st.integers(1, 96),
+    st.integers(0, 10**6),
+    st.sampled_from(KINDS),
+    precisions,
+    st.floats(0, math.log(100)),
+    st.integers(1, 80),
 )
-
-
-@hard
 def test_the_fused_loss_is_the_definition(n, d, seed, kind, precision, logit_scale, chunk):
     check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
 
 
-@pytest.mark.slow
-@settings(max_examples=250)
-@hard
-def test_the_fused_loss_is_the_definition_250_times(
-    n, d, seed, kind, precision, logit_scale, chunk
-):
-    check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
+@pytest.mark.parametrize("kind", ["random", "matched", "opposite"])
+def test_a_scale_above_100_is_computed_and_not_clamped(kind):
+    check(*batch(33, 20, kind), math.log(1000), "fp32")
 
 
 WIDE = [(d, p) for d in (512, 640, 768, 1024) for p in KERNEL_PRECISIONS]
@@ -100,19 +99,10 @@ def test_wide_features(d, precision):
 
 
 @pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
-@pytest.mark.parametrize("loss", [None, 0.16, 0.014, 5e-8])
-def test_the_four_regimes_of_training(loss, precision):
-    """Untrained at scale 14.3; then scale 100 and a loss that goes to nothing."""
-    n, d = 96, 128
-    if loss is None:
-        return check(*batch(n, d), math.log(14.3), precision)
-    low, high = 0.01, 10.0  # the noise at which scale 100 has this loss
-    for _ in range(40):
-        noise = (low * high) ** 0.5
-        image, text = batch(n, d, "matched", noise=noise)
-        too_much = definition(image, text, torch.tensor(100.0).log()) > loss
-        low, high = (low, noise) if too_much else (noise, high)
-    check(image, text, math.log(100), precision)
+@pytest.mark.parametrize("noise", [1.7, 2, 3])
+def test_a_trained_model_has_its_own_small_gradients(noise, precision):
+    """At scale 100 the losses are 4e-7, 4e-4 and 0.5."""
+    check(*batch(96, 128, "matched", noise=noise), math.log(100), precision)
 
 
 @given(
@@ -123,18 +113,15 @@ def test_the_four_regimes_of_training(loss, precision):
     st.floats(1, 100),
     st.integers(0, 10**6),
 )
-def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
-    """Rows x columns that need not be square, matches that need not exist."""
+def test_operations_on_any_block_are_their_references(m, n, d, offset, scale, seed):
+    """Rows x columns need not be square, and matches need not exist."""
     g = torch.Generator().manual_seed(seed)
     x, y = (torch.randn(k, d, generator=g).to(DEVICE) for k in (m, n))
     scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
-    (rows, norm), (columns, _) = (reference.normalize(t, torch.float32) for t in (x, y))
+    rows, columns = (reference.normalize(t, torch.float32)[0] for t in (x, y))
     # both sides round: twice. In bits a similarity is off by its error in nats over ln 2
     error = 2 * probability_error(torch.float32, scale, max(m, n), d)
     same = functools.partial(torch.testing.assert_close, rtol=error, atol=0)
-    length = 2 * rounding(torch.float32, d / 4 + 4)  # half of the error of a sum of D squares
-    for ours, theirs in zip(blocks.normalize(x, torch.float32), (rows, norm)):
-        same(ours, theirs, rtol=length)
     shift, _ = fixed_shift(scale_log2, n)
     for ours, theirs in zip(
         *(o.sums(rows, columns, scale_log2, shift, offset, 32) for o in (blocks, reference))
@@ -161,104 +148,35 @@ def test_every_block_operation_is_its_reference(m, n, d, offset, scale, seed):
             for ours, theirs, most in zip(a[:2], b[:2], moved):
                 wrong = (ours * a[2] - theirs * b[2]).abs() / (sums * most + flushed)
                 assert wrong.max() <= 1, f"{wrong.max():.1f} times what rounding can do"
-    factor = torch.tensor(0.37, device=DEVICE)
-    pulled = [
-        o.normalize_backward(x.clone(), rows, norm, factor, torch.float32)
-        for o in (blocks, reference)
-    ]
-    # x here is its own gradient, so that all of it cancels; two sums of D products of size |x|
-    most = 0.37 * norm * 2 * rounding(torch.float32, 2 * d + 20)
-    for ours, theirs, allowed in zip(*pulled, ((most / norm)[:, None], most)):
-        assert ((ours - theirs).abs() <= allowed).all()
 
 
-def rescued(image, text, scale):
-    """(share of rows that need the rescue, the loss's error as a share of its bound)."""
+def flagged_rows(image, text, scale, of_largest=False):
+    """The share of rows whose sum needs the rescue: less the fixed shift, or the largest similarity."""
     x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
     scale_log2 = torch.tensor(scale / math.log(2), device=DEVICE)
     shift, floor = fixed_shift(scale_log2, len(x))
-    z, _ = blocks.sums(x, y, scale_log2, shift, 0, 64)
-    loss = fused(image.float().to(DEVICE), text.float().to(DEVICE), math.log(scale)).item()
-    true = definition(image, text, torch.tensor(scale).double().log()).item()
-    bound = loss_bounds(image, text, math.log(scale), torch.float32)[0].item()
-    error = abs(loss - true) / (bound + rounding(torch.float32) * true)
-    return needs_rescue(z, floor).float().mean().item(), error
+    z, _ = blocks.sums(x, y, scale_log2, scale_log2 if of_largest else shift, 0, 64)
+    return needs_rescue(z, floor).float().mean().item()
 
 
-def test_no_row_is_rescued_where_the_fixed_shift_is_enough():
-    share, error = rescued(*batch(64, 512), 1 / 0.07)
-    assert share == 0 and error <= 1
-
-
-@pytest.mark.parametrize("who", ["every row", "one row"])
-def test_rows_are_rescued_where_all_exponentials_would_vanish(who):
-    n = 40
-    image, text = (0.1 * t for t in batch(n, 24))
-    text[:, 0] += 1
-    image[:, 0] += 1 if who == "one row" else -1
-    image[0, 0] = -1
-    share, error = rescued(image, text, 100.0)
-    assert round(share * n) == (1 if who == "one row" else n), (
-        "cosines below -0.5 are flushed at scale 100"
-    )
-    assert error <= 1, f"{error:.1f} times what rounding can do"
-    check(image, text, math.log(100), "fp32")
+@pytest.mark.parametrize("scale", [1 / 0.07, 100])
+def test_the_fixed_shift_is_enough_for_random_features_and_the_largest_similarity_is_not(scale):
+    pairs = batch(64, 512)
+    assert flagged_rows(*pairs, scale) == 0
+    assert flagged_rows(*pairs, 100, of_largest=True) > 0.5, "exp2 must flush denormals as a GPU's"
 
 
 @pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
-def test_what_stands_between_n_and_the_next_multiple_of_16_is_finite(precision):
-    """All cosines near -1: in those columns a row's softmax would be 2^144 without a limit."""
-    image, text = (0.02 * t for t in batch(20, 24))
-    image[:, 0] += 1
-    text[:, 0] -= 1
+@pytest.mark.parametrize("every_row", [True, False])
+def test_rows_are_rescued_where_all_exponentials_would_vanish(every_row, precision):
+    """Cosines near -1. In the columns beyond 40, up to the next multiple of 16, a row's softmax would
+    be 2^144 without a limit."""
+    image, text = (0.02 * t for t in batch(40, 24))
+    text[:, 0] += 1
+    image[:, 0] += -1 if every_row else 1
+    image[0, 0] = -1
+    assert round(40 * flagged_rows(image, text, 100)) == (40 if every_row else 1)
     check(image, text, math.log(100), precision)
-
-
-def test_against_the_largest_similarity_random_features_vanish():
-    """The failure that softmax.py is there for: a loss of 0 where it should be about 13."""
-    x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in batch(64, 512))
-    scale_log2 = torch.tensor(100 / math.log(2), device=DEVICE)
-    z, _ = blocks.sums(x, y, scale_log2, scale_log2, 0, 64)
-    assert (z == 0).float().mean() > 0.5, "exp2 must flush denormals here as a GPU does"
-    shift, floor = fixed_shift(scale_log2, 64)
-    z, _ = blocks.sums(x, y, scale_log2, shift, 0, 64)
-    assert not needs_rescue(z, floor).any()
-
-
-@pytest.mark.parametrize("scale", [300.0, 1000.0])
-def test_a_scale_above_100_is_computed_and_not_clamped(scale):
-    for kind in ("random", "matched", "opposite"):
-        check(*batch(33, 20, kind), math.log(scale), "fp32")
-
-
-@given(st.integers(1, 50), st.integers(0, 30), st.integers(1, 64), st.integers(0, 30), precisions)
-def test_a_rectangle_of_gradients_in_every_precision(m, extra, d, offset, precision):
-    """One rank's rows against the columns of all ranks, as a block of the whole in float64."""
-    n, offset = m + extra, min(offset, extra)
-    x, y = batch(n, d, "matched", seed=m)
-    (rows, _), (columns, _) = (
-        blocks.normalize(t.float().to(DEVICE), PRECISIONS[precision]) for t in (x, y)
-    )
-    rows = rows[offset : offset + m].clone()
-    s = 20.0 * rows.double() @ columns.double().T
-    whole = 20.0 * torch.nn.functional.normalize(columns.double(), dim=1) @ columns.double().T
-    lse = s.logsumexp(1) / math.log(2), whole.logsumexp(0) / math.log(2) + 3
-    match = torch.arange(m, device=s.device) + offset
-    random = torch.Generator().manual_seed(m)
-    one_minus_p = [torch.rand(k, generator=random).double().to(DEVICE) for k in (m, n)]
-    g = torch.exp2(s / math.log(2) - lse[0][:, None]) + torch.exp2(s / math.log(2) - lse[1])
-    g[torch.arange(m), match] = -(one_minus_p[0] + one_minus_p[1][match])
-    vectors = [v.float() for v in (*lse, *one_minus_p)]
-    scale_log2 = torch.tensor(20 / math.log(2), device=DEVICE)
-    got = blocks.gradient(rows, columns, scale_log2, *vectors, offset, 16)
-    # the operands are what they are; G is rounded to their dtype, and all else is float32
-    share = probability_error(torch.float32, 20, n, d) + rounding(torch.float32, n)
-    share += rounding(PRECISIONS[precision])
-    for ours, x, y in zip(got, (g, g.T), (columns.double(), rows.double())):
-        error = (ours.double() * got[2] - x @ y / 2).abs()
-        # float16 keeps 2^15 G to 2^-24, so G to 2^-39
-        allowed = share * (x.abs() @ y.abs() / 2) + 2.0**-39 * y.abs().sum(0)
-        assert (error <= allowed).all(), f"{precision}: {(error / allowed).max():.1f} too much"
 
 
 def test_results_repeat_bit_for_bit():
@@ -291,22 +209,6 @@ def test_features_of_any_strides_are_read_without_a_copy():
     assert torch.equal(fused(wide[..., 1], transposed, scale), plain)
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_features_have_half_gradients(dtype):
-    got = grads(on_device(fused), *batch(20, 24, "matched"), 3.0, dtype)
-    assert got[1].dtype == got[2].dtype == dtype and got[3].dtype == torch.float32
-
-
-@pytest.mark.filterwarnings("ignore:invalid value")  # numpy says so too
-def test_nan_and_infinity_make_nan_without_asking_the_device():
-    image, text = (t.float().to(DEVICE) for t in batch(9, 5))
-    for bad in (math.nan, math.inf):
-        broken = image.clone()
-        broken[3, 2] = bad
-        assert fused(broken, text, torch.tensor(2.0, device=DEVICE)).isnan()
-        assert fused(image, text, torch.tensor(bad, device=DEVICE)).isnan()
-
-
 @pytest.mark.parametrize("precision", ["fp16", "fp32"])
 def test_memory_is_the_chunk_and_the_features(precision):
     n, d, c = 256, 32, 64
@@ -320,29 +222,7 @@ def test_memory_is_the_chunk_and_the_features(precision):
     assert watch.peak_bytes <= allowed, f"{watch.peak_bytes} > {allowed}"
 
 
-def test_what_the_kernels_cannot_do_is_refused():
-    for x in (torch.zeros(3, 4, dtype=torch.float64), torch.zeros(3, 2049)):
-        with pytest.raises(ValueError, match="fp32, fp16 or bf16 operands and E up to 2048"):
-            fused(x, x, torch.tensor(1.0))
-
-
-def test_a_row_without_other_columns_has_no_maximum():
-    x = torch.ones(1, 4, device=DEVICE)
-    flag = torch.ones(1, dtype=torch.bool, device=DEVICE)
-    highest, z = blocks.online_sums(x, x, torch.tensor(1.0, device=DEVICE), flag, 0)
-    assert highest.item() == torch.tensor(LOWEST).item() and z.item() == 0
-
-
 # --- how the kernels are launched
-
-
-@interpreted
-def test_a_card_is_named_by_its_compute_capability(monkeypatch):
-    assert blocks.arch_of.__wrapped__(torch.device("cpu")) == 0
-    monkeypatch.setattr(blocks, "INTERPRET", False)
-    for capability, arch in {(8, 0): 80, (8, 6): 86, (9, 0): 90, (12, 0): 120}.items():
-        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
-        assert blocks.arch_of.__wrapped__(torch.device("cuda")) == arch
 
 
 def test_descriptors_are_used_where_the_card_and_triton_have_them_unless_asked(monkeypatch):
@@ -367,8 +247,8 @@ def test_float16_holds_the_gradient_times_the_largest_power_of_two_that_fits():
 
 
 class Launches:
-    """In the place of the kernels: notes (name, programs, arguments, constants) and runs them,
-    through `around`, or not at all."""
+    """In the place of the kernels: notes (name, arguments), and runs them through `around` or not at
+    all."""
 
     def __init__(self, monkeypatch, around=lambda run, arguments: None):
         self.seen = []
@@ -382,7 +262,7 @@ class Launches:
 
             def __getitem__(_, grid):
                 def launch(*arguments, **how):
-                    self.seen.append((name, grid[0], arguments, how))
+                    self.seen.append((name, arguments))
                     around(lambda *a: kernel[grid](*a, **how), arguments)
 
                 return launch
@@ -391,43 +271,35 @@ class Launches:
 
 
 @interpreted
-def test_each_kernel_is_launched_once_a_tile_or_once_a_block_of_rows(monkeypatch):
-    """Tiles of 64 x 64; a program of the others holds 16 rows of at most 128 numbers."""
+@pytest.mark.parametrize("n, stride", [(1, 16), (16, 16), (17, 32), (208, 208)])
+def test_the_gradient_s_rows_start_at_multiples_of_16(n, stride, monkeypatch):
+    """The kernels are compiled for that."""
     seen = Launches(monkeypatch).seen
-    x, y, one = torch.ones(130, 40), torch.ones(200, 40), torch.ones(())
-    blocks.normalize(x, torch.float32)
-    blocks.diagonal(x, x)
-    blocks.normalize_backward(x, x, torch.ones(130), one, torch.float32)
-    blocks.online_sums(x, y, one, torch.ones(130, dtype=torch.bool), 0)
-    assert [(name, programs) for name, programs, *_ in seen] == [
-        ("normalize", 9),
-        ("diagonal", 9),
-        ("normalize backward", 9),
-        ("online", 3),
-    ]
-    seen.clear()
-    blocks.sums(x, y, one, one, 7, 65)
-    assert [(programs, a[4].shape, a[5].shape, a[6:]) for _, programs, a, _ in seen] == [
-        (8, (4, 65), (2, 200), (65, 200, 7)),
-        (8, (4, 65), (2, 200), (65, 200, 72)),
-    ]
+    rows, columns, row = torch.ones(3, 70), torch.ones(n, 70), torch.ones(3)
+    vectors = row, torch.ones(n), row, torch.ones(n)
+    blocks.gradient(rows, columns, torch.ones(()), *vectors, 0, 1)
+    assert {arguments[-1] for _, arguments in seen} == {stride}
 
 
 @interpreted
-@pytest.mark.parametrize("n, stride", [(1, 16), (16, 16), (17, 32), (208, 208)])
-def test_the_gradient_s_rows_start_at_multiples_of_16_and_its_chunks_add_up(n, stride, monkeypatch):
-    seen = Launches(monkeypatch).seen
-    x, y, one, rows = torch.ones(3, 70), torch.ones(n, 70), torch.ones(()), torch.ones(3)
-    blocks.gradient(x, y, one, rows, torch.ones(n), rows, torch.ones(n), 0, 1)
-    across = -(-n // 64)
-    assert [(name, programs) for name, programs, *_ in seen] == 3 * [
-        ("gradient", across),
-        ("product", 2),
-        ("product transposed", 2 * across),
-    ]
-    assert {arguments[-1] for _, _, arguments, _ in seen} == {stride}
-    assert [how["ADD"] for *_, how in seen if "ADD" in how and how["TRANSPOSED"]] == [0, 1, 1]
-    assert not any(how["ADD"] for *_, how in seen if "ADD" in how and not how["TRANSPOSED"])
+def test_every_kernel_is_launched_on_the_card_of_its_tensors(monkeypatch):
+    """Fails without the guard, on `--device cuda:1`: Triton launches on the current card."""
+    guards = []
+
+    @contextlib.contextmanager
+    def guard(tensor):
+        guards.append(tensor.device)
+        yield
+        guards.pop()
+
+    def around(run, arguments):
+        assert {a.device for a in arguments if torch.is_tensor(a)} == set(guards[-1:])
+        run(*arguments)
+
+    seen = Launches(monkeypatch, around).seen
+    monkeypatch.setattr(torch.cuda, "device_of", guard)
+    grads(fused, *batch(5, 8), math.log(100), torch.float32)
+    assert {name for name, _ in seen} == set(blocks.KERNELS) and not guards
 
 
 def spaced(x):
@@ -480,7 +352,7 @@ def test_no_kernel_reads_or_writes_outside_of_its_tensors(m, n, d, monkeypatch):
     vectors = [torch.full((k,), value) for value in (30.0, 0.5) for k in (m, n)]
     g_rows, _, _ = blocks.gradient(rows, columns, scale_log2, *vectors, offset, 40)
     blocks.normalize_backward(g_rows, rows, norm, one, torch.float16)
-    assert {name for name, *_ in seen} == set(blocks.KERNELS)
+    assert {name for name, _ in seen} == set(blocks.KERNELS)
 
 
 @interpreted

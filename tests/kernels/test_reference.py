@@ -77,46 +77,38 @@ def test_the_matched_cosines_are_those_of_row_with_row(few):
 M, N, SCALE = 4, 6, torch.tensor(7.0, dtype=torch.float64)
 
 
+def similarities(seed, offset):
+    """Unit rows x (M, 3) and y (N, 3), their similarities in bits, and where row and column match."""
+    x, y = unit_rows(M, 3, seed), unit_rows(N, 3, seed + 1)
+    match = torch.arange(N) == torch.arange(M)[:, None] + offset
+    return x, y, 7 * x @ y.T, match
+
+
 @pytest.mark.parametrize("offset", [-4, -3, -1, 0, 2, 3, 5, 6])
 @pytest.mark.parametrize("chunk", [1, 3, 9])
 def test_sums_leave_out_the_match_wherever_it_is(offset, chunk, few):
-    x, y = unit_rows(M, 3, 2), unit_rows(N, 3, 3)
-    others = [[j for j in range(N) if j != i + offset] for i in range(M)]
-    s = [[7 * (a @ b).item() for b in y] for a in x]
+    x, y, s, match = similarities(2, offset)
     z_rows, z_columns = reference.sums(x, y, SCALE, torch.tensor(2.0), offset, chunk)
-    want = torch.zeros(M, N, dtype=torch.float64)
-    for i in range(M):
-        for j in others[i]:
-            want[i, j] = 2 ** (s[i][j] - 2)
+    want = torch.where(match, 0, 2 ** (s - 2))
     close(z_rows, want.sum(1))
     close(z_columns, want.sum(0))
-    flagged = torch.tensor([True, False, True, True])
-    highest, z = reference.online_sums(x, y, SCALE, flagged, offset, chunk)
-    for i in range(M):
-        largest = max(s[i][j] for j in others[i])
-        total = sum(2 ** (s[i][j] - largest) for j in others[i])
-        one = (highest[i].item(), z[i].item())
-        assert one == (pytest.approx((largest, total)) if flagged[i] else (LOWEST, 0))
-    nobody = reference.online_sums(x, y, SCALE, flagged & False, offset, chunk)
-    assert nobody[0].tolist() == [LOWEST] * M and nobody[1].tolist() == [0] * M
+    others = s.masked_fill(match, -torch.inf)
+    largest = others.amax(1)
+    for flagged in (torch.tensor([True, False, True, True]), torch.zeros(M, dtype=torch.bool)):
+        highest, z = reference.online_sums(x, y, SCALE, flagged, offset, chunk)
+        close(highest, torch.where(flagged, largest, LOWEST))
+        close(z, torch.where(flagged, (2 ** (others - largest[:, None])).sum(1), 0))
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2])
 @pytest.mark.parametrize("chunk", [1, 3, 9])
 def test_gradients_are_g_times_the_other_side(offset, chunk, few):
-    x, y = unit_rows(M, 3, 4), unit_rows(N, 3, 5)
+    x, y, s, match = similarities(4, offset)
     g = torch.Generator().manual_seed(6)
-    lse_rows, lse_columns, omp_rows, omp_columns = (
-        torch.rand(k, generator=g, dtype=torch.float64) for k in (M, N, M, N)
-    )
-    vectors = lse_rows + 7, lse_columns + 7, omp_rows, omp_columns
-    g_rows, g_columns, unit = reference.gradient(x, y, SCALE, *vectors, offset, chunk)
-    G = torch.zeros(M, N, dtype=torch.float64)
-    for i in range(M):
-        for j in range(N):
-            s = 7 * (x[i] @ y[j])
-            p = 2 ** (s - vectors[0][i]), 2 ** (s - vectors[1][j])
-            match = j == i + offset
-            G[i, j] = (-omp_rows[i] - omp_columns[j] if match else p[0] + p[1]) / 2
+    one_minus_p = [torch.rand(k, generator=g, dtype=torch.float64) for k in (M, N)]
+    lse = [torch.rand(k, generator=g, dtype=torch.float64) + 7 for k in (M, N)]
+    g_rows, g_columns, unit = reference.gradient(x, y, SCALE, *lse, *one_minus_p, offset, chunk)
+    at_match = -one_minus_p[0][:, None] - one_minus_p[1]
+    G = torch.where(match, at_match, 2 ** (s - lse[0][:, None]) + 2 ** (s - lse[1])) / 2
     close(unit * g_rows, G @ y)
     close(unit * g_columns, G.T @ x)

@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 import miniclip
 from miniclip.model.clip import CLIP, MODELS, create_model
-from miniclip.model.resnet import Bottleneck
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 from miniclip.weights.architecture import OPENCLIP
@@ -218,35 +217,19 @@ def test_the_config_makes_the_same_model_again(name):
     assert shapes[0] == shapes[1]
 
 
-def test_a_config_written_before_the_tokenizer_was_in_it_makes_the_model():
-    model = shell("vit_mini", tokenizer="openai")
-    assert model.config["tokenizer"] == "openai" and shell("vit_mini").config["tokenizer"] is None
-    del model.config["tokenizer"]
-    with torch.device("meta"):
-        assert CLIP(**model.config).config == shell("vit_mini").config
-
-
-def test_a_config_without_vocabulary_and_context_is_that_of_the_released_texts():
-    config = {k: v for k, v in shell("vit_b32").config.items()}
-    for key in ("vocab_size", "context_length", "activation", "checkpointing", "name"):
+def test_a_config_without_what_later_versions_added_is_that_of_the_released_models():
+    config = dict(shell("vit_b32").config)
+    for key in ("vocab_size", "context_length", "activation", "checkpointing", "name", "tokenizer"):
         del config[key]
     with torch.device("meta"):
-        model = CLIP(**config)
-    assert sum(p.numel() for p in model.parameters()) == PARAMETERS["vit_b32"]
-    assert (
-        model.positional_embedding.shape == (77, 512) and len(model.token_embedding.weight) == 49408
-    )
+        again = CLIP(**config)
+    assert again.config == shell("vit_b32").config | {"name": None}
 
 
-def test_the_models_for_icons_differ_from_the_one_in_the_package_in_width_only():
+def test_the_model_for_icons_is_the_one_in_the_package():
     released = checkpoint.load(reading.find("icons"))["config"]
-    own = shell("rn_icons", vocab_size=released["vocab_size"]).config
-    assert {k: own[k] for k in released if k != "tokenizer"} == {
-        k: v for k, v in released.items() if k != "tokenizer"
-    }
-    small = MODELS["rn_icons_xs"].items()
-    differ = {key for key, value in small if value != MODELS["rn_icons"][key]}
-    assert differ == {"vision_width", "text_width"}
+    own = shell("rn_icons", vocab_size=released["vocab_size"], tokenizer=released["tokenizer"])
+    assert own.config == released
 
 
 def test_any_number_of_a_config_can_be_changed():
@@ -254,23 +237,6 @@ def test_any_number_of_a_config_can_be_changed():
     assert model.visual.positional_embedding.shape == (5, 768)
     assert model.positional_embedding.shape == (9, 512) and len(model.token_embedding.weight) == 600
     assert MODELS["vit_b32"]["image_size"] == 224
-
-
-def test_unknown_names_are_refused_with_the_nearest():
-    with pytest.raises(ValueError, match="did you mean 'vit_b32'.*rn50.*vit_mini"):
-        create_model("ViT-B-32")
-    with pytest.raises(ValueError, match="did you mean 'rn50'"):
-        create_model("resnet50")
-    with pytest.raises(ValueError, match="there are rn50, rn101"):
-        create_model("?")
-    with pytest.raises(ValueError, match="a model has no 'depth'; it has activation"):
-        create_model("rn50", depth=3)
-
-
-def test_every_released_bottleneck_starts_as_its_shortcut():
-    for block in create_model("rn_mini", vocab_size=50).visual.modules():
-        if isinstance(block, Bottleneck):
-            assert (block.bn3.weight == 0).all()
 
 
 def test_importing_miniclip_imports_nothing_heavy():

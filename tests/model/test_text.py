@@ -1,5 +1,7 @@
 """Laws of the text tower: it is read at the end token, and nothing behind that changes it."""
 
+from unittest import mock
+
 import pytest
 import torch
 from hypothesis import given
@@ -39,28 +41,13 @@ def test_trimmed_text_has_the_same_features(tokens):
     )
 
 
-@given(texts(), st.integers(0, 99))
-def test_what_stands_behind_the_end_token_is_not_read(tokens, seed):
-    noise = torch.randint(0, VOCAB, tokens.shape, generator=torch.Generator().manual_seed(seed))
-    behind = torch.arange(CONTEXT) > tokens.argmax(1, keepdim=True)
-    changed = torch.where(behind, noise, tokens)
-    assert torch.allclose(TOWER.encode_text(changed), TOWER.encode_text(tokens), atol=1e-12)
-
-
-@given(texts(), st.data())
-def test_every_word_before_the_end_is_read(tokens, data):
-    ends = tokens.argmax(1)
-    row = data.draw(st.integers(0, len(tokens) - 1))
-    if ends[row] == 0:
-        return
-    place = data.draw(st.integers(0, int(ends[row]) - 1))
-    changed = tokens.clone()
-    changed[row, place] = changed[row, place] % (END - 1) + 1
-    before, after = TOWER.encode_text(tokens), TOWER.encode_text(changed)
-    if changed[row, place] != tokens[row, place]:
-        assert not torch.allclose(before[row], after[row], atol=1e-12)
-    others = torch.arange(len(tokens)) != row
-    assert torch.equal(before[others], after[others])
+@given(texts())
+def test_everything_up_to_the_end_token_is_read_and_nothing_behind_it(tokens):
+    embedded = TOWER.token_embedding(tokens).detach().requires_grad_()
+    with mock.patch.object(TOWER.token_embedding, "forward", lambda tokens: embedded):
+        TOWER.encode_text(tokens).square().sum().backward()
+    read = embedded.grad.abs().sum(2) > 0
+    assert torch.equal(read, torch.arange(CONTEXT) <= tokens.argmax(1, keepdim=True))
 
 
 def test_the_first_of_several_end_tokens_counts():
@@ -93,32 +80,3 @@ def test_one_token_is_a_text_and_the_whole_context_is_too():
 def test_normalized_features_have_length_one(tokens):
     lengths = TOWER.encode_text(tokens, normalize=True).norm(dim=1)
     assert torch.allclose(lengths, torch.ones_like(lengths))
-
-
-@pytest.mark.parametrize("shape", [(2, CONTEXT + 1), (2, 0), (CONTEXT,), (1, 2, 3)])
-def test_tokens_of_a_wrong_shape_are_refused(shape):
-    with pytest.raises(ValueError, match=r"tokens must be \(N, L\) with L from 1 to 12"):
-        TOWER.encode_text(torch.ones(shape, dtype=torch.long))
-
-
-def test_it_starts_with_the_released_sizes():
-    torch.manual_seed(0)
-    model = TextTransformer(256, 256, 2, 4, 2000)
-    assert model.positional_embedding.shape == (77, 256)  # the released context is the default
-    for name, std in {
-        "token_embedding.weight": 0.02,
-        "positional_embedding": 0.01,
-        "text_projection": 256**-0.5,
-        "transformer.resblocks.1.mlp.c_proj.weight": 256**-0.5 * 4**-0.5,
-    }.items():
-        found = model.get_parameter(name).std()
-        assert abs(found - std) < 0.03 * std, f"{name}: {found:.4f}, want {std:.4f}"
-
-
-def test_checkpointing_changes_no_bit_of_the_gradients():
-    tokens = torch.tensor([[3, 4, END, 0], [5, END, 0, 0]])
-    models = [tower(), tower(checkpointing=True)]
-    for model in models:
-        model.encode_text(tokens).square().sum().backward()
-    for a, b in zip(*(m.parameters() for m in models)):
-        assert torch.equal(a.grad, b.grad)

@@ -1,6 +1,5 @@
 """Robustness: one style to train on, another at home, and the same classes in each test."""
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,10 +10,8 @@ from supervised_baseline import HOMES, TESTS, Home, accuracies, neighbour, train
 
 from miniclip.common import UserError
 from miniclip.data.icons.dataset import TEST, Icons
-from miniclip.evaluation.confidence import share
 from miniclip.evaluation.unseen_site import correct, ink, labelled
 from tests.evaluation.fake_icons import NAMES, drawn
-from tests.evaluation.fakes import Written
 
 DOCS = Path(__file__).parents[2] / "docs"
 ARGS = SimpleNamespace(quick=None, held_out_sites=TEST[0])
@@ -81,40 +78,8 @@ def test_supervised_training_is_a_function_of_its_seed():
     assert torch.equal(a, b) and not torch.equal(a, c)
 
 
-def test_effective_robustness_is_above_the_line_of_the_towers(tmp_path, monkeypatch):
-    """Towers on the line y = x / 2, and a zero-shot model that is away as good as at home."""
-    found, at = robustness.plan(ARGS), iter(range(10, 90))
-    assert not {*found["zero-shot"][-1]["sites"]} & {*HOMES, *TEST}
-    good = {"home": share(40, 100), "heldout_site": share(40, 100)}
-    for part, trainings in found.items():
-        for k, training in enumerate(trainings):
-            n = 2 * next(at)
-            own = {"home": share(n, 200), "heldout_site": share(n // 2, 200), "classes": 50}
-            homes = {site: {"zero-shot": good, "labels": own} for site in HOMES}
-            trainings[k] = training, own | {"homes": homes}
-    report = Written(tmp_path)
-    monkeypatch.setattr(robustness, "Report", lambda *_: report)
-    robustness.write_report(found, SimpleNamespace(held_out_sites=TEST[0], results=tmp_path))
-    for site in HOMES:
-        (_, at_home, effective), _ = report.drawn[f"robustness_{site}.png"]
-        assert at_home[0] == 0.4 and effective[0] == pytest.approx(0.2, abs=0.03)
-        assert effective[3:] == pytest.approx([0] * 7, abs=0.03)
-
-
-@pytest.mark.slow
-def test_the_copies_between_sets_are_those_of_the_docs():
-    table = re.compile(r"^\| (\w+), (home|Font Awesome) \| (\d+) \| (\d+) \| (\d+) \|$", re.M)
-    told = table.findall((DOCS / "unseen_site.md").read_text())
-    assert len(told) == len(HOMES) * len(TESTS)
-    pairs, known = Icons(), []
-    for sites in (robustness.plan(ARGS)["zero-shot"][-1]["sites"], ("material",)):
-        trained_on = Icons(sites, TEST, (pairs.owned, pairs.inks))
-        known.append(ink(trained_on, trained_on.splits["train"])[0])
-    for site, where, *numbers in told:
-        own = Home(pairs, site)
-        split = "home" if where == "home" else "heldout_site"
-        tests = ink(own, labelled(own, split, own.tested_names)[0])[0]
-        near = [int(((tests @ some.T).amax(1) >= 0.98).sum()) for some in known]
-        for want, found in zip(map(int, numbers), (len(tests), *near)):
-            # another version of FreeType may draw a picture a little differently
-            assert abs(found - want) <= 2, f"{site}, {where}: {found}, and not {want}"
+def test_the_zero_shot_models_were_trained_on_no_site_that_they_are_tested_on():
+    trainings = robustness.plan(ARGS)["zero-shot"]
+    assert not {*trainings[-1]["sites"]} & {*HOMES, *TEST}
+    for training in trainings:
+        assert not {*training["sites"]} & {*TEST}

@@ -1,30 +1,31 @@
 """Captions per second: our tokenizer beside open_clip's and Hugging Face's.
 
-    python -m miniclip.benchmarks tokenizer [--captions captions.txt]
+    python -m miniclip.benchmarks tokenizer
 
 All of them read the released vocabulary on one thread, and their ids must agree. Each round has new
-captions, the same for all, so every cache is warm for common words and cold for rare ones, as in
-training. The captions are made up from the vocabulary's own words, drawn by Zipf's law (the k-th
-most frequent word comes up in proportion to 1/k), with some invented words, numbers and commas.
-Left out: libraries that are not installed.
+captions, the same for every tokenizer, so caches are warm for common words and cold for rare ones, as
+they are in training. The captions are made up from the vocabulary's own words, drawn by Zipf's law
+(the k-th most frequent word comes up in proportion to 1/k), with some invented words, numbers and
+commas. Left out: libraries that are not installed, and captions of your own.
 """
 
 import os
 import random
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from itertools import accumulate
 
 from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.bpe.cleaning import is_plain
 from miniclip.bpe.tokenizer import END, Tokenizer, byte_alphabet
-from miniclip.common import Parser, UserError, command, number, path
-from miniclip.zeroshot import read_lines
+from miniclip.common import Parser, command, number
+
+Encoder = Callable[[list[str]], list[list[int]]]  # texts -> their ids
 
 
-def captions(tokenizer, n, seed):
-    """-> n made-up ASCII captions of 4 to 20 words."""
+def captions(tokenizer: Tokenizer, n: int, seed: int) -> list[str]:
+    """n made-up ASCII captions of 4 to 20 words."""
     rng = random.Random(seed)
     words = (piece[:-1] for piece in tokenizer.pieces[512:] if piece.endswith(END))
     words = [word.decode() for word in words if word.isalpha() and len(word) > 1]
@@ -41,7 +42,7 @@ def captions(tokenizer, n, seed):
     return made
 
 
-def huggingface(tokenizer):
+def huggingface(tokenizer: Tokenizer) -> Encoder:
     """The `tokenizers` library on the same merges, put together the way CLIP's fast one is."""
     import tokenizers
     from tokenizers import Regex, models, normalizers, pre_tokenizers
@@ -68,13 +69,13 @@ def huggingface(tokenizer):
     return lambda texts: [encoding.ids for encoding in batch(texts)]
 
 
-def one_by_one(encode):
-    """A function from a list of str to a list of lists of ids, from one that encodes one str."""
+def one_by_one(encode: Callable[[str], list[int]]) -> Encoder:
+    """An Encoder from a function that encodes one text."""
     return lambda texts: [encode(text) for text in texts]
 
 
-def encoders():
-    """-> dict name -> function from a list of str to a list of lists of ids."""
+def encoders() -> dict[str, Encoder]:
+    """{name: encoder}, ours first."""
     fast, plain = Tokenizer.openai(), Tokenizer.openai()
     plain.fast = False
     found = {
@@ -90,17 +91,17 @@ def encoders():
     return found
 
 
-def check(answers):
+def check(answers: dict[str, list[list[int]]]) -> None:
     """Raise ValueError unless all encoders gave the same ids. answers: {name: lists of ids}."""
     ours = answers["miniclip, tiktoken"]
     for name, theirs in answers.items():
-        for text_ids, ids in zip(ours, theirs):
-            if ids != text_ids:
-                raise ValueError(f"{name} gives other ids: {ids}, not {text_ids}")
+        for mine, ids in zip(ours, theirs):
+            if ids != mine:
+                raise ValueError(f"{name} gives other ids: {ids}, not {mine}")
 
 
 @command("python -m miniclip.benchmarks tokenizer")
-def main(argv=None):
+def main(argv: list[str] | None = None) -> int:
     """The command: a table. Returns the exit code."""
     parser = Parser(prog="python -m miniclip.benchmarks tokenizer", description="Time tokenizers.")
     parser.add_argument(
@@ -109,21 +110,11 @@ def main(argv=None):
     parser.add_argument(
         "--n", type=number(int, low=1, high=10**8), default=10_000, help="a round (10000)"
     )
-    parser.add_argument(
-        "--captions", type=path(str), help="a text file, one a line; plain ASCII lines are used"
-    )
     args = parser.parse_args(argv)
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
     tokenizer = Tokenizer.openai()
-    own = read_lines(args.captions, "captions") if args.captions else []
-    lines = [line for line in own if is_plain(line)]
-    if own and not lines:
-        raise UserError(f"{args.captions} has no line of plain ASCII")
-    texts = [
-        random.Random(seed).choices(lines, k=args.n) if lines else captions(tokenizer, args.n, seed)
-        for seed in range(args.rounds + 1)
-    ]
+    texts = [captions(tokenizer, args.n, seed) for seed in range(args.rounds + 1)]
     # each call encodes the next round's captions
     functions = {name: partial(next, map(encode, texts)) for name, encode in encoders().items()}
     # seconds of this process alone, however busy the machine is

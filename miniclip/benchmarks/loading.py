@@ -1,0 +1,142 @@
+"""How many pairs per second come out of shards, beside webdataset.
+
+    python -m miniclip.benchmarks loader [out/]
+
+Two ways to load the same shards take turns: ours, and webdataset's stream with torchvision's
+transforms, set up as open_clip does. Both give normalized batches of random crops of S x S pixels,
+with their captions, in one process. Times are CPU times, so that other work on the machine hardly
+counts. Without shards the command makes some: noise as detailed as photographs, as JPEGs of 256 to
+512 pixels. Left out: worker processes, disks and networks.
+"""
+
+import importlib.util
+import io
+import operator
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import islice
+
+import numpy as np
+import torch
+from PIL import Image
+
+from miniclip.benchmarks.timer import compare, take_turns
+from miniclip.bpe import Tokenizer
+from miniclip.common import Parser, UserError, command, number, path, refuse
+from miniclip.data import open_pairs
+from miniclip.data.loader import batches, join
+from miniclip.data.shards.dataset import expand, is_shards
+from miniclip.data.shards.index import index_shard
+from miniclip.data.transforms import MEAN, STD, normalize
+
+CROP = (0.9, 1.0)
+BATCH = 64
+
+
+def photograph(rng: np.random.Generator, side: int) -> Image.Image:
+    """A picture of noise, stronger where it is coarser as in photographs: PIL RGB.
+
+    side: its short side in pixels; the long one is 4/3 of it. As a JPEG it is 42 kB at 384 pixels
+    and quality 90, between scikit-learn's two photographs, 36 and 67 kB.
+    """
+    width, height = side * 4 // 3, side
+    total = np.full((height, width, 3), 128, np.float32)
+    # octave by octave; grey and colour, of which photographs have less
+    for cells in (2**octave for octave in range(1, side.bit_length())):
+        grain = rng.normal(0, 60, (cells, cells, 1)) + rng.normal(0, 25, (cells, cells, 3))
+        grain = Image.fromarray(np.clip(128 + grain * cells**-0.5, 0, 255).astype(np.uint8))
+        grain = grain.resize((width, height), Image.Resampling.BICUBIC)
+        total += np.asarray(grain, np.float32) - 128
+    return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
+
+
+def make_shards(folder: str, pictures: int, sides: tuple[int, int] = (256, 512)) -> None:
+    """Shards of 500 JPEGs of photograph, short sides uniform in `sides`, each with a caption."""
+    from webdataset import ShardWriter
+
+    rng = np.random.default_rng(0)
+    with ShardWriter(f"{folder}/%05d.tar", 500, mtime=0, encoder=False, verbose=False) as shards:
+        for i in range(pictures):
+            jpeg, side = io.BytesIO(), int(rng.integers(*sides, endpoint=True))
+            photograph(rng, side).save(jpeg, "JPEG", quality=90)
+            said = f"a photograph of noise, the {i}th".encode()
+            shards.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
+
+
+def ours(source: str, size: int) -> Iterator[tuple]:
+    """Batches of all pairs with miniclip, for ever: (images, tokens)."""
+    pairs = open_pairs(source)
+    for parts, _ in batches(pairs, range(len(pairs)), Tokenizer([]), BATCH, 0, size, CROP):
+        images, tokens = join(parts)
+        yield normalize(images), tokens
+
+
+def theirs(source: str, size: int) -> Iterator[tuple]:
+    """Batches with webdataset and torchvision, as open_clip trains: (images, captions)."""
+    import webdataset
+    from torchvision import transforms
+
+    bicubic = transforms.InterpolationMode.BICUBIC
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(size, CROP, interpolation=bicubic),
+            lambda image: image.convert("RGB"),
+            transforms.ToTensor(),
+            transforms.Normalize(MEAN, STD),
+        ]
+    )
+    stream = webdataset.WebDataset(expand(source), shardshuffle=False, empty_check=False)
+    stream = stream.shuffle(1000).decode("pilrgb").to_tuple("jpg;jpeg;png;webp", "txt")
+    return iter(stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False))
+
+
+def load(way: Callable, source: str, size: int, count: int) -> None:
+    """Take `count` batches of a way to load, `ours` or `theirs`."""
+    for _ in islice(way(source, size), count):
+        pass
+
+
+@command("python -m miniclip.benchmarks loader")
+def main(argv: list[str] | None = None) -> int:
+    """The command: pairs per second, ours and theirs. Returns the exit code."""
+    parser = Parser(
+        prog="python -m miniclip.benchmarks loader", description="Time pairs from shards."
+    )
+    parser.add_argument("data", nargs="?", type=path(str), help="shards (default: some are made)")
+    parser.add_argument(
+        "--image-size", type=number(int, low=1, high=4096), help="pixels (64 and 224)"
+    )
+    parser.add_argument(
+        "--pairs", type=number(int, low=BATCH, high=10**8), default=1024, help="in a turn (1024)"
+    )
+    parser.add_argument(
+        "--turns", type=number(int, low=1, high=10**6), default=5, help="of each (5)"
+    )
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    if not all(map(importlib.util.find_spec, ("torchvision", "webdataset"))):
+        raise UserError("the comparison needs: pip install webdataset torchvision")
+    with tempfile.TemporaryDirectory() as folder:
+        source = args.data or folder
+        if not args.data:
+            make_shards(folder, args.pairs)
+        refuse({f"{source} names no shards": not is_shards(source)})
+        pairs = open_pairs(source)
+        refuse(
+            {f"{source} has {len(pairs)} pairs, fewer than a batch of {BATCH}": len(pairs) < BATCH}
+        )
+        began = time.process_time()
+        found = sum(len(index_shard(0, path, path)[0]) for path in pairs.paths)
+        print(f"indexing: {found / (time.process_time() - began):,.0f} pairs/s per core, once")
+        count = min(args.pairs, len(pairs)) // BATCH  # batches
+        for size in [args.image_size] if args.image_size else [64, 224]:
+            ways = {
+                "miniclip": partial(load, ours, source, size, count),
+                "webdataset + torchvision": partial(load, theirs, source, size, count),
+            }
+            seconds = take_turns(ways, args.turns, time.process_time)
+            per_s = partial(operator.truediv, count * BATCH)
+            print(compare("crop", "pairs/s", per_s, [(f"{size} px", seconds)]), flush=True)
+    return 0

@@ -1,0 +1,83 @@
+"""The shared timer, and that each benchmark compares what it says it compares."""
+
+import gc
+import itertools
+
+import pytest
+import torch
+
+from miniclip import create_model
+from miniclip.benchmarks import __main__ as command
+from miniclip.benchmarks import tokenizing, towers
+from miniclip.benchmarks.timer import compare, take_turns
+from tests.rounding import tower_error
+
+pytestmark = pytest.mark.numerics
+
+
+def test_a_round_times_the_functions_in_turn_and_the_warm_up_is_left_out():
+    order, checked, clock = [], [], itertools.count()
+    functions = {name: lambda name=name: order.append(name) or len(order) for name in "ab"}
+    now = dict(clock=lambda: next(clock) ** 2, check=lambda found: checked.append(dict(found)))
+    seconds = take_turns(functions, 2, **now)
+    assert "".join(order) == "ababab"
+    assert seconds == {"a": [5**2 - 4**2, 9**2 - 8**2], "b": [7**2 - 6**2, 11**2 - 10**2]}
+    assert checked == [{"a": 1, "b": 2}, {"a": 3, "b": 4}, {"a": 5, "b": 6}]
+
+
+def test_the_garbage_collector_runs_between_the_calls_only():
+    enabled = []
+    take_turns({"a": gc.isenabled}, 1, check=lambda results: enabled.append(results["a"]))
+    assert enabled == [False, False] and gc.isenabled()
+
+
+def test_the_ratio_is_taken_within_a_round():
+    seconds = {"ours": [1.0, 2.0, 4.0], "theirs": [3.0, 4.0, 4.0]}
+    table = compare("what", "ms", lambda s: 1000 * s, [("one", seconds)])
+    assert table.rows[2][-2:] == ["2.00", "1.00 to 3.00"]
+
+
+def test_other_ids_are_an_error():
+    tokenizing.check({"miniclip, tiktoken": [[1, 2]], "theirs": [[1, 2]]})
+    with pytest.raises(ValueError, match="theirs gives other ids"):
+        tokenizing.check({"miniclip, tiktoken": [[1, 2]], "theirs": [[2]]})
+
+
+@pytest.mark.parametrize("context, low, high", [(32, 4, 19), (4, 3, 3)])
+def test_captions_are_of_5_to_20_tokens_within_the_context(context, low, high):
+    config = dict(image_size=8, context_length=context, vocab_size=600)
+    _, tokens = towers.batch(config, 6, torch.device("cpu"))
+    ends, at = tokens.argmax(1, keepdim=True), torch.arange(context)
+    assert (low <= ends).all() and (ends <= high).all() and (tokens.gather(1, ends) == 599).all()
+    assert (tokens[at > ends] == 0).all() and (tokens[at < ends] % 599 > 0).all()
+
+
+def test_both_losses_are_the_same_number():
+    model = create_model("vit_mini", vocab_size=600, image_size=48)
+    inputs = model, *towers.batch(model.config, 6, torch.device("cpu"))
+    # a similarity and the match's are each off by what the features are, times the scale
+    allowed = 2 * model.logit_scale.exp() * tower_error(model, torch.float32)
+    assert abs(towers.our_loss(*inputs) - towers.open_clip_loss(*inputs)) <= allowed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "line, rows",
+    [
+        ("towers --models rn_mini --rounds 1 --batch-size 2", ["fp32  forward", "bf16  training"]),
+        ("tokenizer --rounds 1 --n 20", ["miniclip, tiktoken", "open_clip", "Hugging Face"]),
+    ],
+)
+def test_a_benchmark_prints_a_row_for_each_measurement(line, rows, capsys, monkeypatch):
+    for name in ("RAYON_NUM_THREADS", "TOKENIZERS_PARALLELISM"):  # the tokenizer's sets both
+        monkeypatch.setenv(name, "1")
+    assert command.main(line.split()) == 0
+    printed = capsys.readouterr().out
+    assert all(row in printed for row in rows), printed
+
+
+@pytest.mark.parametrize("line", ["loss", "towers --models vit", "tokenizer --rounds 0"])
+def test_what_cannot_be_timed_is_refused_in_one_sentence(line, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command.main(line.split())
+    assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1
