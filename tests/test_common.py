@@ -16,7 +16,7 @@ from miniclip.data.shards import pack
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
     "train": (train, ["--out", "run"], "open_run"),
-    "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
+    "eval": (eval_command, ["--checkpoint", "none.pt"], "check"),
     "data": (data, [], "open_source"),
     "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
     "pack": (pack, ["pairs.csv", "out"], "open_source"),
