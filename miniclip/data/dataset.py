@@ -50,9 +50,15 @@ class Pairs:
     indices}, "train" always among them; packages: {package: version} where the pictures are those of
     packages. A subclass defines `image`, or `load_downscaled` where a smaller picture can be loaded
     faster.
+
+    What only some sources have is None or empty here. rows: the rows of the emoji table of each
+    picture; tones: a method, the skin tones in the name of picture i; class_names: the classes
+    that the source brings, of which label(i) is one; shared_names: see Icons.
     """
 
     packages = {}
+    rows = tones = None
+    class_names = shared_names = ()
 
     def __init__(self, name, captions, splits, skipped=()):
         self.name, self.splits, self.skipped = name, splits, list(skipped)

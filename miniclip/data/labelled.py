@@ -52,6 +52,8 @@ class Labelled:
 class _Sources:
     """Pictures by number, each read when it is asked for."""
 
+    rows = None  # as of Pairs
+
     def __init__(self, names, sources, skipped):
         self.names, self.sources, self.skipped = names, sources, skipped
 
@@ -88,7 +90,7 @@ def _opened(source):
 def of_pairs(pairs):
     """The classes that pairs bring themselves, or None where they bring none. For training: those of
     the training split; for testing: the held-out concepts."""
-    names = getattr(pairs, "class_names", ())
+    names = pairs.class_names
     if not names:
         return None
     labels = {i: pairs.label(i) for i in range(len(pairs)) if pairs.label(i) >= 0}
