@@ -35,7 +35,7 @@ from miniclip import objectives
 from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, machine, number, path, write_json
 from miniclip.cost.plan import GPUS, describe, plan
-from miniclip.data import EMOJI, ICONS, SOURCE_FLAGS, open_source, report_skipped
+from miniclip.data import EMOJI, ICONS, SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import changed_packages, keep_pairs, printable, some_pairs
 from miniclip.data.loader import batches, default_workers
 from miniclip.distributed import process_group
@@ -330,7 +330,7 @@ def prepare_pairs(args, saved):
     """The pairs. Raises UserError on all ranks when they cannot be read or have changed."""
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            pairs = open_source(args)
+            pairs = open_pairs(args.data, **source_options(vars(args)))
         keep_pairs(pairs, args.pairs)
         if len(pairs.splits["train"]) < dist_info()[1]:
             raise UserError(f"{pairs.name} has fewer pairs to train on than there are ranks")
@@ -386,6 +386,7 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
     Order, crops and captions depend only on (seed, epoch, index), so that a resumed run needs only
     the number of the step.
     """
+    rank, world = dist_info()
     return batches(
         pairs,
         pairs.splits["train"],
@@ -394,14 +395,15 @@ def batches_of_rank(pairs, tokenizer, args, image_size, start, device):
         args.seed,
         image_size,
         None if args.augment == "icons" else (args.crop, 1.0),
-        start,
-        args.micro_batch,
-        default_workers(device.type) if args.workers is None else args.workers,
-        device.type == "cuda",  # pinned memory
-        args.unique_names,
-        *dist_info(),
-        args.one_sentence,
-        args.augment == "convirt",
+        start=start,
+        micro_batch=args.micro_batch,
+        workers=default_workers(device.type) if args.workers is None else args.workers,
+        pin_memory=device.type == "cuda",
+        unique_names=args.unique_names,
+        rank=rank,
+        world=world,
+        one_sentence=args.one_sentence,
+        augmented=args.augment == "convirt",
     )
 
 

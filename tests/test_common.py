@@ -21,11 +21,11 @@ from miniclip.training import checkpoint
 
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
-    "train": (train, ["--out", "run"], "open_source"),
+    "train": (train, ["--out", "run"], "open_pairs"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
-    "data": (data, [], "open_source"),
-    "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
-    "pack": (pack, ["pairs.csv", "out"], "open_source"),
+    "data": (data, [], "open_pairs"),
+    "curate": (balance, ["pairs.csv", "out.csv"], "open_pairs"),
+    "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }
 

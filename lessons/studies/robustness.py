@@ -17,7 +17,7 @@ from scaling import SIZES, SMALL, training
 from supervised_baseline import HOMES, TESTS, Home, accuracies, neighbour, train
 
 from miniclip.common import UserError
-from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.icons import TEST, Icons
 from miniclip.data.icons.sets import SETS
 from miniclip.evaluation.report.plots import draw_robustness, draw_shift
 from miniclip.evaluation.report.writer import Report, share_cells

@@ -15,7 +15,7 @@ from harness import draw_curves, run, train_icons
 from supervised_baseline import HOMES, Home, accuracies, neighbour
 
 from miniclip.cost.flop import flop_per_pair
-from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.icons import TEST, Icons
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report, share_cells

@@ -2,8 +2,9 @@
 
 Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
 batch without a saved state, and worker processes cannot change what is learned. A batch comes in
-parts of 8-bit pictures and tokens, of which transforms.normalize makes floats where the model is. Flips and changes of colour are only made when asked for (`augmented`), because
-captions speak of both ("facing right", "red").
+parts of 8-bit pictures and tokens. transforms.normalize makes floats of the pictures where the model
+is. Flips and changes of colour are only made when asked for (`augmented`), because captions speak of
+both ("facing right", "red").
 """
 
 import collections
@@ -23,14 +24,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, sentences, shuffled
 from miniclip.data.transforms import Augmentation, Redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
-AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
-MOST_WORKERS = 16  # by themselves; --workers may ask for more
+AHEAD = 2  # parts per worker that are loaded, or being loaded, before they are asked for
+MOST_WORKERS = 16  # the default maximum; --workers can raise it
 _FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
@@ -210,6 +211,7 @@ def batches(
     seed,
     image_size,
     scale,
+    *,
     start=0,
     micro_batch=None,
     workers=0,
@@ -222,23 +224,32 @@ def batches(
 ):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
-    A batch is there until the next one is asked for: all use the same memory, that of a batch and of
-    2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
-    training_crop, None for icons to be redrawn. start: how many batches to leave out, without
-    reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw and crop.
-    batch_size: of all ranks together. rank, world: of each batch the contiguous share that rank
-    reads; their sizes differ by one at most, and all together in order are the batch of world 1. A
-    share comes in planned_parts parts, the same number on every rank. No part is empty, unless so
-    many pictures could not be read that fewer pairs than parts are left. workers: processes that load
-    ahead, with the same result. pin_memory: a GPU can copy the parts while it computes. Raises
-    UserError when there are no pairs or a batch has fewer pairs than there are ranks, RuntimeError
-    when a worker dies.
+    A batch is there until the next one is asked for: all of them use the same memory, which holds
+    one batch and 2 parts per worker.
+
+    tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
+    (low, high) of training_crop, None for icons to be redrawn. start: how many batches to leave out,
+    without reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw
+    and crop. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy the
+    parts while it computes.
+
+    rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
+    one at most, and in the order of the ranks they are the batch of world 1. A share comes in
+    planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
+    could not be read that fewer pairs than parts are left.
+
+    Raises UserError when there are no pairs or a batch has fewer pairs than there are ranks,
+    RuntimeError when a worker dies.
     """
-    if not len(indices):
-        raise UserError("there are no pairs to make batches from")
     batch_size = min(batch_size, len(indices))
-    if batch_size < world:
-        raise UserError(f"a batch of {batch_size} pairs cannot be shared by {world} processes")
+    refuse(
+        {
+            "there are no pairs to make batches from": not len(indices),
+            f"a batch of {batch_size} pairs cannot be shared by {world} processes": (
+                batch_size < world
+            ),
+        }
+    )
     count = planned_parts(batch_size, micro_batch or UNIT, world)
     largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
     slots = count + workers * AHEAD

@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from miniclip.common import UserError, check_output, command, path, replacing
-from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source, report_skipped
+from miniclip.data import add_source_options, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import printable
-from miniclip.data.shards.dataset import Shards, is_shards
+from miniclip.data.shards.shards import Shards, is_shards
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.search.build import count_skipped, read_from, scan
 from miniclip.search.encode import MACHINE, MODEL, encode_pictures, open_encoder, parser_of
@@ -114,7 +114,8 @@ def main(argv=None):
     if args.out.suffix != ".npz":
         raise UserError(f"{printable(args.out)} must end in .npz")
     check_output(args.out, is_ours, args.overwrite)
-    pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
+    options = source_options(vars(args))
+    pairs_options = any(value is not None for value in options.values())
     encoder, began = open_encoder(args.checkpoint, args, args.activation), time.monotonic()
     if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
         names = read_lines(args.data, "sentences")
@@ -124,7 +125,7 @@ def main(argv=None):
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
         arrays, skipped = embed_folder(encoder, args.data)
     else:
-        arrays, skipped = embed_pairs(encoder, open_source(args))
+        arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
     seconds = time.monotonic() - began
     if not len(arrays["names"]):
         raise UserError(f"{printable(args.data)} has no picture that can be read")

@@ -53,7 +53,7 @@ def read_epoch(pairs, indices, batch_size, seed, epoch, size, scale, start=0, **
     per_epoch = max(1, len(indices) // batch_size)
     found, at = [], epoch * per_epoch + start
     with contextlib.closing(
-        batches(pairs, indices, letters, batch_size, seed, size, scale, at, **how)
+        batches(pairs, indices, letters, batch_size, seed, size, scale, start=at, **how)
     ) as loaded:
         for parts, skipped in itertools.islice(loaded, per_epoch - start):
             images, tokens = join(parts)

@@ -14,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.data import open_pairs
-from miniclip.data.emoji import captions, classes, dataset, render
+from miniclip.data.dataset import words
+from miniclip.data.emoji import drawings as render
+from miniclip.data.emoji import emoji as dataset
+from miniclip.data.emoji import names as captions
 
 NAMES = [row["name"] for row in dataset.read_table()]
 
@@ -78,9 +81,9 @@ def test_splits_do_not_depend_on_the_order_of_the_table(seed):
 
 
 def test_a_composition_has_only_words_of_the_training_names(pairs):
-    seen = {w for i in pairs.splits["train"] for n in pairs.captions(i) for w in dataset.words(n)}
+    seen = {w for i in pairs.splits["train"] for n in pairs.captions(i) for w in words(n)}
     for i in pairs.splits["heldout_compositions"]:
-        assert {w for n in pairs.captions(i) for w in dataset.words(n)} <= seen
+        assert {w for n in pairs.captions(i) for w in words(n)} <= seen
     trained = {name for i in pairs.splits["train"] for name in pairs.captions(i)}
     assert not trained & {
         n for i in pairs.splits["heldout_compositions"] for n in pairs.captions(i)
@@ -111,8 +114,8 @@ def test_the_tone_blind_oracle_agrees_with_ranking_ties_at_random(pairs):
 def test_tones_and_base_make_up_the_name(pairs):
     for i in range(len(pairs)):
         assert "skin tone" not in pairs.base(i)
-        assert sorted(dataset.words(pairs.base(i) + " " + " ".join(pairs.tones(i)))) == sorted(
-            dataset.words(pairs.captions(i)[0])
+        assert sorted(words(pairs.base(i) + " " + " ".join(pairs.tones(i)))) == sorted(
+            words(pairs.captions(i)[0])
         )
 
 
@@ -124,7 +127,7 @@ def test_there_are_20_classes_and_none_is_most_of_them(pairs):
     assert sum(labels.values()) - labels.pop(-1) >= 850 and min(labels.values()) >= 10
     del held[-1]
     assert sum(held.values()) >= 100 and max(held.values()) / sum(held.values()) < 0.15
-    assert classes.MISFITS <= set(NAMES)
+    assert captions.MISFITS <= set(NAMES)
     cat = next(i for i in range(len(pairs)) if pairs.captions(i)[0] == "black cat")
     assert pairs.class_names[pairs.label(cat)] == "animal"
 
@@ -143,16 +146,14 @@ def test_queries_are_typed_or_ask_for_pictures_of_their_split(pairs):
 @given(st.sampled_from(NAMES))
 def test_a_name_is_its_parts(name):
     head, details, tones = captions.parts(name)
-    assert sorted(dataset.words(" ".join((head, *details, *tones)))) == sorted(dataset.words(name))
+    assert sorted(words(" ".join((head, *details, *tones)))) == sorted(words(name))
 
 
 @given(st.sampled_from(NAMES))
 def test_another_way_to_say_a_name_says_all_of_it(name):
     for said in captions.variants(name):
         said = said.replace("kissing", "kiss couple").replace("with heart", "couple with heart")
-        assert set(dataset.words(name)) <= set(dataset.words(said)) and ":" not in said.replace(
-            "1:", ""
-        )
+        assert set(words(name)) <= set(words(said)) and ":" not in said.replace("1:", "")
 
 
 @pytest.mark.parametrize(
@@ -244,9 +245,9 @@ def test_a_picture_whose_names_are_of_two_classes_or_that_is_a_misfit_has_none()
     cat, bug = row("cat", "animal-mammal"), row("bug", "animal-bug")
     pizza, ghost = row("pizza", "food-prepared"), row("ghost", "face-costume")
     face = row("face", "face-smiling")
-    names = [classes.NAMES.index(name) for name in ("animal", "food", "face")]
-    assert [classes.label_of([r]) for r in (cat, pizza, face)] == names and names[2] == 0
-    assert classes.label_of([cat, bug]) == names[0]
+    names = [captions.CLASS_NAMES.index(name) for name in ("animal", "food", "face")]
+    assert [captions.label_of([r]) for r in (cat, pizza, face)] == names and names[2] == 0
+    assert captions.label_of([cat, bug]) == names[0]
     for none in (
         [cat, pizza],
         [ghost],
@@ -254,7 +255,7 @@ def test_a_picture_whose_names_are_of_two_classes_or_that_is_a_misfit_has_none()
         [row("x", "person-role")],
         [row("x", "animal")],
     ):
-        assert classes.label_of(none) == -1, none
+        assert captions.label_of(none) == -1, none
 
 
 def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_path, monkeypatch):
@@ -279,7 +280,7 @@ def test_keywords_say_what_names_do_not(pairs):
     keywords = dataset.read_keywords()
     assert {"animal", "pet"} <= set(keywords["dog"])
     for name, own in keywords.items():
-        assert not any(set(dataset.words(k)) <= set(dataset.words(name)) for k in own)
+        assert not any(set(words(k)) <= set(words(name)) for k in own)
     assert sum("animal" in own for own in keywords.values()) > 80
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture, Pairs
 from miniclip.data.labelled import of_pairs, open_labelled
-from miniclip.data.shards.index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
+from miniclip.data.shards.tar_index import MOST_PICTURE_BYTES, MOST_TEXT_BYTES
 from tests.data import tars
 
 
@@ -250,7 +250,7 @@ def test_what_a_tar_holds_besides_good_samples_is_named(tmp_path):
         ("4.jpg", "no label"),
         ("6.jpg", "no label"),
         ("7", "not a picture that can be read"),
-        ("8.jpg", "a link or a device, not a file"),
+        ("8.jpg", "a link, a device or a sparse file, not a plain file"),
         ("9.jpg", "no label"),
         ("a", "67,108,865 bytes: more than 64 MiB"),
     ]
@@ -263,7 +263,7 @@ def test_a_tar_that_ends_too_soon_keeps_what_came_before(tmp_path):
     with pytest.raises(BadPicture, match="has become shorter"):
         found.pictures.image(5)
     again = open_labelled(path)
-    assert len(again.labels) == 3 and "cut off" in dict(again.skipped)["0003.png"]
+    assert len(again.labels) == 3 and "truncated" in dict(again.skipped)["0003.png"]
     os.unlink(path)
     with pytest.raises(BadPicture, match="cannot be read: No such file"):
         found.pictures.image(0)
@@ -279,7 +279,7 @@ def test_unreadable_pictures_are_left_out_and_named(tmp_path):
 @pytest.mark.parametrize(
     "make, names, words",
     [
-        (lambda p: p, None, "gives no labelled picture: it is empty$"),
+        (lambda p: p, None, "gives no labelled picture: it holds no pictures$"),
         (
             lambda p: shard(p / "a.tar", [(0, "")]),
             None,

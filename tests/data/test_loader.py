@@ -60,7 +60,7 @@ def steps(pairs, count, batch_size=4, start=0, **how):
     """The first batches of a run from `start` on, each [(images, tokens)] and skipped, copied."""
     indices = pairs.splits["train"]
     with contextlib.closing(
-        batches(pairs, indices, letters, batch_size, 0, SIZE, SCALE, start, **how)
+        batches(pairs, indices, letters, batch_size, 0, SIZE, SCALE, start=start, **how)
     ) as loaded:
         return [
             ([(images.clone(), tokens) for images, tokens in parts], skipped)

@@ -17,11 +17,16 @@ from miniclip.data.transforms import (
     normalize,
     to_rgb,
     training_crop,
-    unnormalize,
 )
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
+
+
+def unnormalize(x):
+    """(3, H, W) float32 -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
+    return ((x * std + mean) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
 
 def noise(width, height, seed=0):
@@ -253,19 +258,3 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
 def test_an_impossible_scale_is_refused(scale):
     with pytest.raises(ValueError, match="^scale must be[^\n]*$"):
         training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
-
-
-def test_what_no_picture_has_is_shown_as_black_or_white():
-    shown = unnormalize(torch.tensor([-9.0, 0, 9]).view(1, 1, 3).expand(3, 1, 3))
-    mean = [round(255 * number) for number in MEAN]
-    assert shown.tolist() == [[[0] * 3, mean, [255] * 3]]
-
-
-def test_unnormalize_gives_the_picture_back():
-    image = noise(32, 32)
-    x = evaluation(32)(image)
-    assert np.array_equal(unnormalize(x), np.asarray(image))
-    assert x.dtype == torch.float32 and x.is_contiguous()
-    mean = torch.tensor(MEAN).view(3, 1, 1) / torch.tensor(STD).view(3, 1, 1)
-    black = evaluation(8)(Image.new("RGB", (8, 8)))
-    assert torch.allclose(black, -mean.expand(3, 8, 8))

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.objectives import OBJECTIVES
 from tests.evaluation.fake_icons import NAMES, drawn
 

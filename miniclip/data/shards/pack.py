@@ -20,13 +20,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
-from miniclip.data import BadPicture, add_source_options, image_io, open_source, report_skipped
-from miniclip.data.dataset import printable
+from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
+from miniclip.data.dataset import BadPicture, printable
 from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
-from miniclip.data.shards.dataset import Shards
-from miniclip.data.shards.index import MOST_TEXT_BYTES
-from miniclip.data.shards.tar import BLOCK, scan
+from miniclip.data.shards.shards import Shards
+from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, scan
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
 OWNER = "miniclip"
@@ -76,16 +75,15 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     return paths, skipped
 
 
-def is_packed(shard):
+def is_packed(shard) -> bool:
     """Whether `pack` wrote all of a tar: each member has the owner, the time and a name that it gives."""
     with open(shard, "rb") as file:
-        for name, at, _, problem in scan(file, os.path.getsize(shard)):
-            file.seek(at - BLOCK)
-            head = file.read(BLOCK)
-            other = head[265:297].rstrip(b"\0") != OWNER.encode() or head[136:148].strip(b"0 \0")
-            if problem or other or not MEMBER.fullmatch(name):
-                return False
-    return True
+        return all(
+            problem is None
+            and (member.uname, member.mtime) == (OWNER, 0)
+            and MEMBER.fullmatch(member.name)
+            for member, problem in scan(file, os.path.getsize(shard))
+        )
 
 
 def sample(pairs, i):
@@ -141,7 +139,7 @@ def main(argv=None):
     add_source_options(parser)
     args = parser.parse_args(argv)
     check_output(args.out / "00000.tar", is_packed, args.overwrite)  # before pictures are looked at
-    pairs = open_source(args)
+    pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
     size = sum(shard.stat().st_size for shard in paths) / 2**20
     print(

@@ -11,7 +11,7 @@ from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.dataset import is_held_out
 from miniclip.data.icons import render
-from miniclip.data.icons.dataset import TEST, VALIDATION, Icons
+from miniclip.data.icons.icons import TEST, VALIDATION, Icons
 from tests.data.icons import made_up
 
 NAMES = [f"thing {k}" for k in range(40)]
@@ -119,8 +119,8 @@ def test_open_pairs_opens_icons_by_name_and_takes_lists_of_sites(monkeypatch, tm
     pairs = open_pairs("icons", sites="remix,lucide", held_out_sites="eva,ionicons")
     assert pairs.sites == ("remix", "lucide") and pairs.splits["heldout_site"] == [1, 2]
     assert pairs.splits["train"] == [3, 4]
-    for source, kind in ((None, "the embedded emoji"), ("./icons", "./icons")):
-        with pytest.raises(UserError, match=f"--sites is for icons, and this is not: {kind}"):
+    for source in (None, "./icons"):
+        with pytest.raises(UserError, match="--sites is for icons"):
             open_pairs(source, sites="remix")
     with pytest.raises(UserError, match="--separator is for a csv"):
         open_pairs("icons", separator=";")

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.data.icons.names import listed, pixels, split_name
-from miniclip.data.icons.sets import SETS, glyphs
+from miniclip.data.icons.sets import SETS, glyphs, listed, pixels, split_name
 
 STYLED = [site for site, own in SETS.items() if own.styles]
 WORDS = st.lists(st.sampled_from("cat dog 3d up 24 to".split()), min_size=1, max_size=4)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop
 from miniclip.data.transforms import Redrawing, evaluation, normalize, redraw
 from tests.data.icons import fontawesome, made_up

@@ -9,7 +9,7 @@ import pytest
 from miniclip.common import UserError
 from miniclip.data.dataset import changed_packages
 from miniclip.data.icons import render
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.data.icons.sets import SETS, glyphs, newer, versions
 from tests.data.icons import made_up
 

@@ -12,8 +12,8 @@ import eval as evaluation
 import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
+from miniclip.data.curation.balance import write_list
 from miniclip.data.curation.curate import curate
-from miniclip.data.curation.sources import Listed
 from miniclip.data.icons import render, sets
 from miniclip.evaluation.context import open_data
 from miniclip.training import checkpoint
@@ -150,9 +150,9 @@ def test_a_site_that_shares_no_name_is_trained_on_without_zero_shot(icons, tmp_p
 def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
     icons, tmp_path, no_report, capsys
 ):
-    source, out, path = Listed(open_pairs("icons")), tmp_path / "run", tmp_path / "list.csv"
-    found = curate(source, cap=1, min_count=1)
-    source.write(path, found)
+    pairs, out, path = open_pairs("icons"), tmp_path / "run", tmp_path / "list.csv"
+    found = curate(pairs, cap=1, min_count=1)
+    write_list(pairs, path, found)
     assert run(out, "--steps", 1, "--pairs", path) == 0
     assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
     saved, args = final(out), argparse.Namespace(data=None)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import batches, epoch_order, with_unique_names
 from tests.data.icons import fontawesome, made_up
 from tests.data.tars import letters, texts_of

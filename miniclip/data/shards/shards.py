@@ -2,7 +2,7 @@
 
     --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
 
-The tars stay packed; an index (index.py) says where each pair lies. So shards are pairs like any
+The tars stay packed; an index (tar_index.py) says where each pair lies. So shards are pairs like any
 others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
 any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
 shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
@@ -26,7 +26,7 @@ import numpy as np
 from miniclip.common import UserError
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
+from miniclip.data.shards.tar_index import DRAWS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
