@@ -1,4 +1,5 @@
-"""Files that can be made again: drawn emoji, the index of shards. One line of JSON, then bytes.
+"""Files that can be made again: drawn emoji, the index of shards. A checksum, a line of
+JSON, and then bytes, which processes share because they stay in the file.
 
 A hash of what a file was made from is part of its name, so a file made from something else is never
 found. A file whose checksum does not hold is made again. Files are written beside their place and
@@ -9,7 +10,6 @@ import hashlib
 import json
 import os
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -50,41 +50,28 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
     return found
 
 
-def pictures(name: str, made_of, draw, shape):
-    """(notes, uint8 of `shape`) of draw(), kept compressed. made_of: as load_or_make's."""
-
-    def make():
-        notes, drawn = draw()
-        return notes, zlib.compress(drawn.tobytes(), 1)
-
-    notes, body = load_or_make(name, made_of, make, "the drawings")
-    # decompressed only now that its checksum is known to hold
-    return notes, np.frombuffer(zlib.decompress(body), np.uint8).reshape(shape)
-
-
 def read(path: Path):
     """(notes, body) of a file, or None if it is not there or damaged."""
     try:
         file_size(path)
         with open(path, "rb") as file:
-            first = file.readline()
-        head, body = json.loads(first), np.memmap(path, np.uint8, "r", offset=len(first))
-        if head["checksum"] == _checksum(head["notes"], body):
-            return head["notes"], body
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            checksum, notes = file.readline(), file.readline()
+            body = np.memmap(path, np.uint8, "r", offset=file.tell())
+        if checksum == _checksum(notes, body):
+            return json.loads(notes), body
+    except (OSError, ValueError):
         pass
     return None
 
 
 def _checksum(notes, body):
-    whole = [notes, hashlib.sha256(body).hexdigest()]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    return hashlib.sha256(notes + hashlib.sha256(body).digest()).hexdigest().encode() + b"\n"
 
 
 def write(path: Path, notes, body) -> None:
     """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError or UserError."""
     refuse({"there is no such user's home folder": path.parts[0].startswith("~")})
-    head = {"checksum": _checksum(notes, body), "notes": notes}
+    notes = json.dumps(notes).encode() + b"\n"
     with replacing(path) as file:
-        file.write(json.dumps(head).encode() + b"\n")
+        file.write(_checksum(notes, body) + notes)
         file.write(body)

@@ -15,13 +15,14 @@ Left out: everything stronger. Two things differ from the released code, which i
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageEnhance, ImageFilter
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -83,34 +84,32 @@ def _on_white(image):
     return image.convert("RGB")
 
 
-class Evaluation(NamedTuple):
-    """A PIL image -> (3, S, S) float32: the middle square of side S, normalized. It can be pickled."""
-
-    image_size: int
-
-    def __call__(self, image: Image.Image) -> torch.Tensor:
-        if not isinstance(image, Image.Image):
-            raise UserError(
-                f"preprocess takes a PIL image, not a {type(image).__name__}; PIL.Image.open(path) "
-                "gives one"
-            )
-        image, size = to_rgb(image), self.image_size
-        width, height = image.size
-        short = min(width, height)
-        w, h = size * width // short, size * height // short  # the resized picture's
-        left, top = round((w - size) / 2), round((h - size) / 2)
-        square = (left, top, left + size, top + size)
-        if w * h <= _MANY_PIXELS:
-            planes = _planes(image.resize((w, h), BICUBIC).crop(square))
-        else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
-            box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-            planes = _planes(image.resize((size, size), BICUBIC, box))
-        return normalize(torch.from_numpy(planes))
+def evaluation(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
+    """-> a function from a PIL image to (3, S, S) float32: the middle square of side S, normalized.
+    It can be pickled."""
+    return functools.partial(_middle_square, image_size)
 
 
-def evaluation(image_size: int) -> Evaluation:
-    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalized."""
-    return Evaluation(image_size)
+def _middle_square(size, image):
+    is_image = isinstance(image, Image.Image)
+    kind = type(image).__name__
+    refuse(
+        {
+            f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image
+        }
+    )
+    image = to_rgb(image)
+    width, height = image.size
+    short = min(width, height)
+    w, h = size * width // short, size * height // short  # the resized picture's
+    left, top = round((w - size) / 2), round((h - size) / 2)
+    square = (left, top, left + size, top + size)
+    if w * h <= _MANY_PIXELS:
+        planes = _planes(image.resize((w, h), BICUBIC).crop(square))
+    else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+        box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
+        planes = _planes(image.resize((size, size), BICUBIC, box))
+    return normalize(torch.from_numpy(planes))
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):

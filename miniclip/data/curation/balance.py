@@ -25,6 +25,7 @@ from miniclip.common import (
     command,
     number,
     path,
+    refuse,
     replacing,
     save_figure,
 )
@@ -212,24 +213,20 @@ def main(argv=None):
     add("--overwrite", action="store_true", help="replace what others wrote")
     add_source_options(parser)
     args = parser.parse_args(argv)
-    outputs = [out for out in (args.out, args.plot) if out]
-    taken = [os.path.realpath(file) for file in (args.data, args.names) if file]
-    for out in outputs:
-        if os.path.realpath(out) in taken:
-            raise UserError(f"{printable(out)} cannot be both read and written, or written twice")
-        check_output(out, is_curated, args.overwrite)
-        taken.append(os.path.realpath(out))
     names = read_text(args.names).splitlines() if args.names else []
     names = {" ".join(words(line)) for line in names} - {""}
-    if args.names and not names:
-        raise UserError(f"{printable(args.names)} holds no word; write one name on each line")
+    why = f"{printable(args.names)} holds no word; write one name on each line"
+    refuse({why: args.names and not names})
     options = source_options(vars(args))
     pairs = open_pairs(args.data, **options, csv_as=CsvRows)
-    for out in outputs:
-        if os.path.exists(out) and not is_curated(out) and is_read(out, pairs):
-            raise UserError(
-                f"{printable(out)} is read, so it cannot be written; choose another name"
-            )
+    taken = [os.path.realpath(file) for file in (args.data, args.names) if file]
+    for out in filter(None, (args.out, args.plot)):
+        twice = os.path.realpath(out) in taken
+        refuse({f"{printable(out)} cannot be both read and written, or written twice": twice})
+        check_output(out, is_curated, args.overwrite)
+        reads = os.path.exists(out) and not is_curated(out) and is_read(out, pairs)
+        refuse({f"{printable(out)} is read, so it cannot be written; choose another name": reads})
+        taken.append(os.path.realpath(out))
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     is_csv = isinstance(pairs, CsvRows)
     if is_csv:
@@ -243,7 +240,6 @@ def main(argv=None):
     print("\n".join(balance(found)))
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
-    how = dict(data=args.out) if is_csv else dict(data=args.data, pairs=args.out)
-    flags = [(f"--{k.replace('_', '-')}", v) for k, v in {**how, **options}.items() if v]
-    print(f"train on them with {shlex.join(itertools.chain(*flags))}")
+    how = ["--data", args.out] if is_csv else ["--data", args.data, "--pairs", args.out]
+    print(f"train on them with {shlex.join(how)} and the same options of the source")
     return 0

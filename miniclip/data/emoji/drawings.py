@@ -87,7 +87,8 @@ def pictures(codes: list[str]) -> np.ndarray:
         "shape": [len(codes), SIDE, SIDE, 3],
         "codes": hashlib.sha256("\n".join(codes).encode()).hexdigest(),
     }
-    return cache.pictures("emoji", made_of, lambda: (None, draw_all(codes)), made_of["shape"])[1]
+    drawn = cache.load_or_make("emoji", made_of, lambda: (None, draw_all(codes)), "the drawings")
+    return drawn[1].reshape(made_of["shape"])
 
 
 def line_art(svg: str) -> str:

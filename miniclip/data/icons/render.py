@@ -62,4 +62,5 @@ def pictures():
     Raises UserError where a package is missing.
     """
     made_of = {"layout": LAYOUT, "pillow": pillow, **sets.versions()}
-    return cache.pictures("icons", made_of, draw_all, (-1, SIDE, SIDE))
+    captions, inks = cache.load_or_make("icons", made_of, draw_all, "the drawings")
+    return captions, inks.reshape(-1, SIDE, SIDE)
