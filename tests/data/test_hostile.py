@@ -20,15 +20,7 @@ from miniclip.data.shards.tar_index import (
     PADDING,
     scan,
 )
-from tests.data.tars import (  # noqa: F401
-    cache_folder,
-    no_hang,
-    picture,
-    pictures,
-    read_epoch,
-    survive,
-    write_tar,
-)
+from tests.data.tars import picture, pictures, read_epoch, survive, write_tar
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -230,13 +222,12 @@ def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):
     members = [(f"{k}.{s}", d) for k in range(4) for s, d in (("jpg", picture()), ("txt", b"x"))]
     path = write_tar(tmp_path / "a.tar", members)
     pairs = open_pairs(path)
+    pairs.splits["train"] = range(4)
     os.truncate(path, 3000)
-    skipped = [s for _, _, bad in read_epoch(pairs, range(4), 2, 0, 0, 8, (1, 1)) for s in bad]
+    skipped = [s for _, _, bad in read_epoch(pairs, 2) for s in bad]
     assert len(skipped) >= 3 and {reason for _, reason in skipped} == {
         "its shard has become shorter than when it was indexed"
     }
-    os.unlink(path)
-    assert open_pairs(write_tar(tmp_path / "b.tar", members)).image(0)
 
 
 NO_CAPTION = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
@@ -244,37 +235,17 @@ NO_CAPTION = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
 
 def test_each_broken_sample_is_named_with_its_reason(tmp_path):
     good = picture()
-    path = write_tar(
-        tmp_path / "a.tar",
-        [
-            ("good.jpg", good),
-            ("good.txt", b"good"),
-            ("latin.jpg", good),
-            ("latin.txt", "é".encode("latin-1")),
-            ("blank.jpg", good),
-            ("blank.txt", b" \n"),
-            ("silent.jpg", good),
-            ("blind.txt", b"x"),
-            ("odd.doc", good),
-            ("odd.txt", b"x"),
-            ("json.jpg", good),
-            ("json.json", b"{"),
-            ("deep.jpg", good),
-            ("deep.json", b"[" * 99999),
-            ("half.jpg", good),
-            ("half.json", b'{"caption": "\\ud800"}'),
-            ("null.jpg", good),
-            ("null.json", b'{"caption": null}'),
-            ("link.jpg", (tarfile.SYMTYPE, "/etc/passwd")),
-            ("link.txt", b"x"),
-            ("folder", (tarfile.DIRTYPE, "")),
-            ("long.jpg", good),
-            ("long.txt", b"x" * (MOST_TEXT_BYTES + 1)),
-            ("good.png", good),
-            ("hollow.jpg", b""),
-            ("hollow.txt", b"x"),
-        ],
-    )
+    members = {
+        "good.txt": b"good", "latin.txt": "é".encode("latin-1"), "blank.txt": b" \n",
+        "blind.txt": b"x", "odd.doc": good, "odd.txt": b"x", "json.json": b"{",
+        "deep.json": b"[" * 99999, "half.json": b'{"caption": "\\ud800"}',
+        "null.json": b'{"caption": null}', "link.jpg": (tarfile.SYMTYPE, "/etc/passwd"),
+        "link.txt": b"x", "folder": (tarfile.DIRTYPE, ""), "long.txt": b"x" * (MOST_TEXT_BYTES + 1),
+        "hollow.jpg": b"", "hollow.txt": b"x",
+    }  # fmt: skip
+    for key in "good latin blank silent json deep half null long".split():
+        members = {f"{key}.jpg": good} | members
+    path = write_tar(tmp_path / "a.tar", [*members.items(), ("good.png", good)])
     pairs = open_pairs(path)
     assert [pairs.where(i) for i in range(len(pairs))] == ["a.tar: good.jpg"]
     assert dict(pairs.skipped) == {

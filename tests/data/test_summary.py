@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from miniclip.data.__main__ import main
-from tests.data.test_files import picture, write_csv
+from tests.data.tars import save, write_csv
 
 DOCS = pathlib.Path(__file__).parents[2] / "docs"
 NUMBER = r"[\d,]+(?:\.\d+)?"
@@ -30,7 +30,7 @@ def about_the_same(line, written):
 
 
 def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
-    picture(tmp_path / "a.png")
+    save(tmp_path / "a.png")
     Image.effect_noise((99, 99), 60).save(tmp_path / "twin.jpg")
     (tmp_path / "b.jpg").write_bytes(data := (tmp_path / "twin.jpg").read_bytes())
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
