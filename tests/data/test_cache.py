@@ -98,8 +98,3 @@ def test_each_system_has_its_place_for_caches(system, settings, want, monkeypatc
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(kept.sys, "platform", system)
     assert kept.folder().as_posix() == want
-
-
-def test_an_emoji_that_is_not_drawn_is_named():
-    with pytest.raises(ValueError, match="no drawing of 0041"):
-        drawings.draw_all(["0041"])
