@@ -19,14 +19,10 @@ from miniclip.data.dataset import file_size
 
 
 def folder() -> Path:
-    """The folder of these files: $MINICLIP_CACHE, or the platform's place for caches."""
-    if own := os.environ.get("MINICLIP_CACHE"):
-        return Path(os.path.expanduser(own))
-    base = os.environ.get("XDG_CACHE_HOME")
-    if sys.platform == "win32":
-        base = base or os.environ.get("LOCALAPPDATA")
-    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    return Path(os.path.expanduser(base or default)) / "miniclip"
+    """The folder of these files: $MINICLIP_CACHE, or miniclip in $XDG_CACHE_HOME or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    own = os.environ.get("MINICLIP_CACHE") or os.path.join(base, "miniclip")
+    return Path(os.path.expanduser(own))
 
 
 def load_or_make(name: str, made_of, make, what: str, passing=()):

@@ -30,7 +30,6 @@ from miniclip.data.dataset import (
     text_hash,
 )
 from miniclip.data.files import PICTURE_COLUMNS, is_hidden, read_csv, walk
-from miniclip.data.image_io import MOST_PICTURE_BYTES, is_picture
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, key_and_suffix, scan
 
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
@@ -182,7 +181,9 @@ def _csv(path):
 def _folder(root):
     skipped = []
     paths = (Path(folder, name) for folder, names in walk(root, skipped) for name in names)
-    items = _by_folders({p.relative_to(root).parts: p for p in paths if is_picture(p.name)})
+    items = _by_folders(
+        {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
+    )
     return [item for item in items if item[1]] + [(w, "", None, why) for w, why in skipped]
 
 
@@ -201,10 +202,12 @@ def _tar(path):
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
                 labels[key, suffix] = file.read(member.size).decode("utf-8-sig", "replace").strip()
-            elif is_picture(name) and not any(map(is_hidden, name.split("/"))):
-                too_large = f"{member.size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB"
+            elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
+                too_large = (
+                    f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"
+                )
                 source = (path, member.offset_data, member.size)
-                pictures[name] = source if member.size <= MOST_PICTURE_BYTES else too_large
+                pictures[name] = source if member.size <= image_io.MOST_PICTURE_BYTES else too_large
     labelled = {}  # {key: item}
     for name, source in pictures.items():
         key, suffix = key_and_suffix(name)

@@ -182,7 +182,7 @@ def test_what_is_written_of_a_csv_is_its_rows(tmp_path, separator, name, prefix)
     stays = {f"p/{i}.png" for i in found.kept["pair"]}
     assert header == rows[0] and mark.startswith("curated_by_miniclip")
     assert got == [[a, b, prefix + c] for a, b, c in rows[1:] if c in stays]
-    assert len(open_pairs(tmp_path / name)) == 6
+    assert len(open_pairs(tmp_path / name)) == 6 and balance.is_curated(tmp_path / name)
 
 
 def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path, capsys):

@@ -94,9 +94,9 @@ def test_a_file_that_is_too_large_is_packed_as_a_png_if_that_is_smaller(tmp_path
     image_io.read(io.BytesIO(jpg)).save(png, "PNG")
     small = ("png", png.getvalue())
     for most, want in ((size, ("jpg", jpg)), (size - 1, small), (png.tell(), small)):
-        monkeypatch.setattr(pack_module, "MOST_PICTURE_BYTES", most)
+        monkeypatch.setattr(image_io, "MOST_PICTURE_BYTES", most)
         assert encoded(pairs, 0) == want
-    monkeypatch.setattr(pack_module, "MOST_PICTURE_BYTES", png.tell() - 1)
+    monkeypatch.setattr(image_io, "MOST_PICTURE_BYTES", png.tell() - 1)
     with pytest.raises(image_io.BadPicture, match="more than 0 MiB"):
         encoded(pairs, 0)
 

@@ -13,8 +13,8 @@ Left out: Unicode's components (a lone skin tone) and what OpenMoji draws beyond
 no name there.
 """
 
+import collections
 import csv
-import functools
 import json
 import re
 from pathlib import Path
@@ -30,13 +30,13 @@ WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and w
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
-def read_table(path=TABLE):
+def read_table(path=TABLE) -> list[dict]:
     """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
-def split(pictures):
+def split(pictures) -> dict[str, list[int]]:
     """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
     held = [int(rows[0]["picture"], 16) % HELD_OUT_ONE_IN == 0 for rows in pictures]
     train = [i for i, out in enumerate(held) if not out]
@@ -50,7 +50,7 @@ def split(pictures):
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 
 
-def read_keywords():
+def read_keywords() -> dict[str, tuple]:
     """{name without tone: (keyword, ...)} by way of em-keyboard (found, not imported).
 
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
@@ -76,9 +76,9 @@ class Emoji(Pairs):
     class_names = names.CLASS_NAMES
 
     def __init__(self):
-        grouped = {}
+        grouped = collections.defaultdict(list)
         for row in read_table():
-            grouped.setdefault(row["picture"], []).append(row)
+            grouped[row["picture"]].append(row)
         self.rows = list(grouped.values())
         said = [[row["name"] for row in rows] for rows in self.rows]
         super().__init__("emoji", said, split(self.rows))
@@ -120,14 +120,6 @@ class Emoji(Pairs):
         """Class of picture i as a position in class_names, or -1 (names.py)."""
         return names.label_of(self.rows[i])
 
-    @functools.cached_property
-    def _by_base(self):
-        found = {}
-        for i, own in enumerate(self._captions):
-            for base in {names.without_tone(name) for name in own}:
-                found.setdefault(base, []).append(i)
-        return found
-
     def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
         """Text-to-image recall of a model that makes no mistake but cannot see skin tone.
 
@@ -135,10 +127,9 @@ class Emoji(Pairs):
         from it in the tone alone share the first place, in random order, so R@k is in expectation
         min(1, k / how many share it). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
         """
-        ties = [
-            len(self._by_base[names.without_tone(name)])
-            for i in indices
-            for name in self._captions[i]
-        ]
+        bases = collections.Counter()  # how many pictures share each base
+        for own in self._captions:
+            bases.update({names.without_tone(name) for name in own})
+        ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
         scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
         return {**scores, "n": len(ties), "gallery": len(self)}
