@@ -50,14 +50,14 @@ def keys(captions, names=frozenset(), lengths=()) -> set[str]:
     return found
 
 
-def capped(rows: np.ndarray, cap: int) -> np.ndarray:
+def capped(rows, cap):
     """The `cap` rows of each query with the smallest draws: (n,) of ASSIGNED -> (m,)."""
     rows = rows[np.lexsort((rows["pair"], rows["draw"], rows["query"]))]
     first = np.searchsorted(rows["query"], rows["query"])
     return rows[np.arange(len(rows)) - first < cap]
 
 
-def choose_queries(counts, pairs, names, min_count, min_pmi) -> list[str]:
+def choose_queries(counts, pairs, names, min_count, min_pmi):
     """The queries, list of str, the rarest first: by the number of pairs, then by the alphabet.
 
     A bigram's pointwise mutual information is log2 of the pairs that it is in, over the pairs that
