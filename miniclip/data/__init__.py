@@ -44,9 +44,10 @@ def open_pairs(
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of many sites,
     else the path of a csv, a folder or shards, in which ~ is expanded.
 
-    The next three options are for a csv whose header is not understood by itself; the last two for
-    icons, names with commas between them: what to train on, what to hold out. csv_as: what opens a
-    csv. Raises UserError when there is no such source, no pair in it, or an option is for another.
+    image_column, caption_column and separator are for a csv whose header is not understood by
+    itself. sites and held_out_sites are for icons: names with commas between them, of the sets to
+    train on and to hold out. csv_as: the function that opens a csv. Raises UserError when there is no
+    such source, when it has no pair, or when an option is for another kind of source.
     """
     csv = dict(image_column=image_column, caption_column=caption_column, separator=separator)
     icons = dict(sites=sites, held_out_sites=held_out_sites)

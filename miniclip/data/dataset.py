@@ -1,7 +1,7 @@
 """What every source of pairs offers: pictures, captions, splits (CLIP, section 2.2).
 
 Training, evaluation and the loader use pairs through this class only, so the embedded emoji, a csv, a
-folder and shards are the same to them. A pair is one picture with one caption or several. A picture
+folder and shards are the same to them. A pair is one picture with one or several captions. A picture
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
@@ -21,10 +21,10 @@ import numpy as np
 from miniclip.common import UserError, number, refuse
 
 HELD_OUT_ONE_IN = 10
-MOST_LINE = 1 << 24  # characters of a line of a csv
+MOST_LINE = 1 << 24  # characters in one line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
-# the last column, without values, of what curate wrote: with the checksum of all rows below
+# curate marks its files by a last column without values. Its name holds a checksum of all rows below
 CURATED = re.compile(rb"curated_by_miniclip_([0-9a-f]{64})\n")
 
 
@@ -184,7 +184,7 @@ def _listed(pairs, path):
     fits = fits and all(pairs.where(i) == name for i, name in names.values())
     refuse(
         {
-            f"{printable(path)} is no list that curate wrote": columns != LIST_COLUMNS,
+            f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
             f"{printable(path)} is not what curate wrote any more; curate it again, or, if the "
             "change is yours, delete the last name in its first line": is_as_curated(path) is False,
             f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "

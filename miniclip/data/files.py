@@ -1,8 +1,9 @@
 """Your own pairs: the rows of a csv, or a folder of pictures each with a .txt beside it.
 
-What is wrong with one row or one picture costs that one alone: it goes to `skipped` with the reason.
-What is wrong with the whole (no column of captions, no usable pair) is a UserError. Only the headers
-of pictures are read here. Damage further on is found when the picture is loaded, and skipped then.
+A mistake in one row or one picture costs that one alone: it goes to `skipped` with the reason. A
+mistake that concerns everything (no column of captions, no usable pair) is a UserError. Only the
+headers of pictures are read here. Damage further on is found, and skipped, when the picture is
+loaded.
 A tenth is held out, by the hash of the path relative to the csv or folder. Left out: fetching URLs.
 """
 
@@ -33,7 +34,7 @@ csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
-NOT_CSV = {  # how files begin that are offered as a csv and are none
+NOT_CSV = {  # the first bytes of files that people offer as a csv although they are something else
     b"PAR1": "a parquet file",
     b"ARROW1": "an Arrow file",
     b"SQLite": "a database",
@@ -49,7 +50,7 @@ NOT_CSV = {  # how files begin that are offered as a csv and are none
 CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-# names of columns, lower-case with _ for spaces, the most specific first
+# names of columns, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
@@ -218,9 +219,9 @@ def read_csv(path, *wanted, separator=None):
 
 
 def _checked(rows, width, picture, text, separator, root):
-    """Rows with the reason why a separator or a quote in one misleads.
+    """The rows, with a reason where a separator or a quote that is missing has shifted the fields.
 
-    text: the column that takes what lies beyond the header if it is the last one.
+    text: the column that takes the fields beyond the header's, if it is the last column.
     """
     for line, row, why in rows:
         if text == width - 1:  # separators that should have been quoted
@@ -228,7 +229,7 @@ def _checked(rows, width, picture, text, separator, root):
         elif any(field.strip() for field in row[width:]):
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         for column, field in enumerate(row):
-            # rows that another one's quote has swallowed, the first from this column on
+            # a quote that is not closed swallows the rows after it; they stand in this field
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
             wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
             files = (os.path.isfile(os.path.join(root, where)) for where in wheres)
@@ -249,9 +250,7 @@ def _rows(path, encoding, separator):
                 if any(field.strip() for field in row or ()):
                     yield reader.line_num, row, None
             except csv.Error as error:  # the next line is a new row
-                why = (
-                    f"no csv from line {first} on: {error}; are quotes closed, and doubled inside?"
-                )
+                why = f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
                 yield reader.line_num, [], why
 
 

@@ -164,7 +164,7 @@ def open_labelled(source, class_names=None) -> Labelled:
     return Labelled(name, names, pictures, labels, splits, skipped)
 
 
-# the three readers give items: (name, label or "", part or None, a source of _opened)
+# Each of the three readers gives items: (name, label or "", part or None, a source for _opened)
 
 
 def _csv(path):

@@ -84,15 +84,21 @@ def with_unique_names(indices, size, names, rng):
 
 
 def planned_parts(batch_size, unit, world):
-    """In how many parts every rank reads its share of a batch: those of `unit` pairs in the largest
-    share, but no more than the smallest has pairs."""
+    """The number of parts in which every rank reads its share of a batch.
+
+    Parts of `unit` pairs must be enough for the largest share, and the smallest share must have at
+    least one pair for each part.
+    """
     smallest, largest = batch_size // world, -(-batch_size // world)
     return min(-(-largest // unit), smallest)
 
 
 def draw(pairs, i, seed, epoch, one_sentence=False):
-    """What is drawn for a pair in one epoch: (rng, caption), rng for its crop. one_sentence: of the
-    caption one sentence, as in ConVIRT (CLIP, section 2.3, which leaves it out). Raises BadPicture."""
+    """What is drawn for a pair in one epoch: (rng, caption); rng then draws the crop.
+
+    one_sentence: take one sentence of the caption, as ConVIRT does and CLIP does not (CLIP, section
+    2.3). Raises BadPicture.
+    """
     rng = np.random.default_rng((seed, epoch, i))
     caption = pairs.caption(i, rng)
     if one_sentence:
@@ -122,8 +128,11 @@ def join(parts):
 
 
 def default_workers(device_type):
-    """How many processes should load for this rank: 0 on a CPU, which trains meanwhile; on a GPU the
-    rank's share of the cores but for one, from 1 to MOST_WORKERS."""
+    """How many processes should load for this rank.
+
+    0 on a CPU, because it trains meanwhile. On a GPU the rank's share of the cores without one, at
+    least 1 and at most MOST_WORKERS.
+    """
     if device_type == "cpu":
         return 0
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS

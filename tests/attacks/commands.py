@@ -144,7 +144,7 @@ def a_plan_for_a_full_disk(folder):
     plan()
 
 
-@attack(says="home/none.tar/x is no csv, folder or shard")
+@attack(says="home/none.tar/x not found")
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])

@@ -504,7 +504,7 @@ DAMAGED = {
         "2.png,three",
     ),
     "a_quote_that_is_never_closed": (
-        r"\[\('one',\)\].*no csv from line 3 on.*are quotes closed",
+        r"\[\('one',\)\].*not a csv from line 3 on.*are quotes closed",
         "0.png,one",
         '1.png,"two',
         "2.png,three",

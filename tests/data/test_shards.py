@@ -156,7 +156,7 @@ def test_a_missing_shard_is_named_and_the_others_are_read(packed, tmp_path):
         ("http://x/{0..3}.tar", "read from files; copy or mount it first"),
         ("pipe:cat x.tar", "read from files"),
         ("no/{0..2}.tar", "left out 3: 0.tar (No such file"),
-        ("{0..2.tar", "a brace without its other"),
+        ("{0..2.tar", "a brace that is not closed"),
         ("no*.tar", "matches no file"),
         ("no.tar", "No such file"),
     ],

@@ -102,7 +102,7 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
         return error
 
     fill(tmp_path / "in", 2)
-    assert "no csv, folder or shard" in refused(tmp_path / "nowhere")
+    assert "not found; expected a csv" in refused(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     assert "no picture that can be read" in refused(tmp_path / "empty")
     (tmp_path / "empty.txt").write_text("\n")

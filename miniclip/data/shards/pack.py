@@ -57,7 +57,7 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
     other = sorted(path.name for path in {*out.glob("*.tar")} - {*paths})
     shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
-    refuse({f"{shown}, which is none of these shards; choose another folder": bool(other)})
+    refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
     read = {os.path.realpath(path) for path in pairs.paths}
     for shard in paths:
         why = f"{printable(shard)} is read, so it cannot be written; choose a folder"

@@ -7,8 +7,8 @@ others: they have a length, splits and an order that is a function of (seed, epo
 any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
 shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
 
-A disk is fastest where it reads what lies together, so an epoch takes the shards in random order, a
-few at a time, and shuffles the pairs of those. Left out: URLs and pipes (copy or mount what they
+A disk is fastest when it reads neighbouring bytes. So an epoch takes the shards in random order, a
+few at a time, and shuffles the pairs of those together. Left out: URLs and pipes (copy or mount what they
 name first), and compressed tars. Names inside a tar are used to group members and in messages only.
 """
 
@@ -47,7 +47,7 @@ class Shards(Pairs):
         self.index, skipped = build(self.paths, names)
         if not len(self):
             raise UserError(
-                f"{printable(name)} gives no pair: {report_skipped(skipped) or 'they hold no files'}"
+                f"{printable(name)} gives no pair: {report_skipped(skipped) or 'the shards hold no files'}"
             )
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
         out = self.index["draw"] % one_in
@@ -173,7 +173,9 @@ def expand(source):
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):
-            raise UserError(f"{printable(source)} has a brace without its other") from None
+            raise UserError(
+                f"{printable(source)} has a brace that is not closed, or was not opened"
+            ) from None
         if not 0 < len(paths) <= MOST_SHARDS:
             raise UserError(f"{printable(source)} names more than {MOST_SHARDS:,} shards")
     return list(dict.fromkeys(os.path.normpath(p) for own in map(_matches, paths) for p in own))
