@@ -20,7 +20,6 @@ import numpy as np
 
 from miniclip.common import (
     Parser,
-    UserError,
     check_output,
     command,
     number,
@@ -90,8 +89,8 @@ class CsvRows(Pairs):
                     if here != there:
                         row[self.picture] = os.path.relpath(os.path.join(here, where), there)
                     table.writerow(row)
-            if fingerprint(self.path) != self.made_of:
-                raise UserError(f"{printable(self.path)} changed meanwhile; curate it again")
+            changed = fingerprint(self.path) != self.made_of
+            refuse({f"{printable(self.path)} changed meanwhile; curate it again": changed})
 
 
 def write_list(pairs: Pairs, out, found: Curated) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, Pairs, text_hash, words
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
@@ -100,8 +100,7 @@ def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Cu
         several = [key for key in own if " " in key]
         counts.update(k for k in several if k in names or frequent.issuperset(k.split(" ")))
     queries = choose_queries(counts, len(train), names, min_count, min_pmi)
-    if not queries:
-        raise UserError(f"no word is in {min_count:,} of {len(train):,} pairs; lower --min-count")
+    refuse({f"no word is in {min_count:,} of {len(train):,} pairs; lower --min-count": not queries})
     rank = {query: k for k, query in enumerate(queries)}
 
     def assigned():
