@@ -81,6 +81,7 @@ def test_any_caption_comes_back_but_for_white_space_and_control_characters(
         ('"img","Description"\na.png,red\n', {}, ["red"]),
         ("was^Bild^caption\nrot^a.png^no\n", dict(image_column="Bild", caption_column="WAS", separator="^"), ["rot"]),
         ("filepath\tcaption\na.png\tred\n", dict(separator="\\t"), ["red"]),
+        ("filepath;caption;a,b,c,d\na.png;red;x\n", {}, ["red"]),  # commas give more columns
         (HEADER + "a.png,red, round, flat\n", {}, ["red, round, flat"]),  # the last column
         (HEADER + "a.png,red\n./a.png,rouge\nsub/../a.png,red\n", {}, ["red", "rouge"]),
     ],
