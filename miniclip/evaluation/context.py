@@ -112,7 +112,7 @@ def open_shifts(args, labelled):
             i: labelled.class_names.index(other.class_names[c]) for i, c in other.labels.items()
         }
         shifts[name] = examples(other, "all")
-    if labelled is not None and hasattr(labelled.pictures, "rows"):  # the embedded emoji
+    if labelled is not None and getattr(labelled.pictures, "rows", None):  # the embedded emoji
         for kind in KINDS[1:]:
             try:
                 drawings = Drawings(labelled.pictures, kind)

@@ -146,7 +146,7 @@ def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_d
         return SimpleNamespace(available=[1, 3, 5], kind=kind)
 
     monkeypatch.setattr(context, "Drawings", drawings)
-    shifts, missing = open_shifts(options(), named(pictures=SimpleNamespace(rows=[])))
+    shifts, missing = open_shifts(options(), named(pictures=SimpleNamespace(rows=["an emoji"])))
     assert {kind: found[0].kind for kind, found in shifts.items()} == {
         "grey": "grey",
         "line art": "line art",

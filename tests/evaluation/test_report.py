@@ -526,7 +526,7 @@ def test_a_picture_of_several_tests_is_compared_once(overlapping):
 def test_tests_without_overlap_have_no_interval_and_no_figure(report, overlapping, monkeypatch):
     monkeypatch.setattr(data_overlap, "THRESHOLD", 0.01)
     overlapping.labelled = None
-    overlapping.pairs.rows = None
+    overlapping.pairs.rows = [[]]
     counts = dict(duplicates=40, found=39, false=1, clean=100, recall=0.975, precision=0.975)
     monkeypatch.setattr(data_overlap, "trial", lambda pairs: counts)
     found = data_overlap.write(overlapping)

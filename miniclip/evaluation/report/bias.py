@@ -9,7 +9,7 @@ def write(context):
     """Errors by group for several wordings of the class names: EvalContext -> results."""
     report, pairs = context.report, context.pairs
     report.section("Class design and errors by group", "section 7.1, tables 6 and 7")
-    if not hasattr(pairs, "tones"):
+    if not pairs.tones:
         report.say("These pairs name no groups: class design is left out.")
         return {}
     indices, names, labels, genders, tones = bias.drawings_of_people(pairs)

@@ -77,7 +77,7 @@ def write(context):
             plots.draw_duplicates,
             [side_by_side(pairs, known, *found[k * len(found) // shown]) for k in range(shown)],
         )
-    if hasattr(pairs, "rows"):
+    if pairs.rows:
         report.say(
             "The embedded pictures include variants of one base emoji in five skin tones and two "
             "genders. Such variants are near-duplicates by design and count as overlap here; "

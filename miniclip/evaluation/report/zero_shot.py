@@ -54,7 +54,7 @@ def write(context):
         plots.draw_prompts,
         by_prompt,
     )
-    tones = hasattr(context.pairs, "tones") and shared_space(context.features.model)
+    tones = context.pairs.tones and shared_space(context.features.model)
     return (
         {"classes": len(home.class_names)}
         | by_prompt
