@@ -296,3 +296,17 @@ def test_a_jpeg_comes_at_the_smallest_of_its_four_sizes_that_is_large_enough(sid
         file = io.BytesIO()
         Image.new("RGB", (160, 128)).save(file, kind)
         assert image_io.read(file, side).size == want
+
+
+@pytest.mark.parametrize("scans, fine", [(90, True), (91, False)])
+def test_a_jpeg_has_at_most_100_scans(scans, fine):
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, "JPEG", progressive=True)  # in ten scans
+    data = file.getvalue()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    file = io.BytesIO(data[:-2] + last * scans + data[-2:])
+    if fine:
+        assert image_io.read(file).size == (16, 16)
+    else:
+        with pytest.raises(BadPicture, match="more than 100 scans"):
+            image_io.read(file)
