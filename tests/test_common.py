@@ -17,9 +17,9 @@ from miniclip.data.shards import pack
 COMMANDS = {
     "train": (train, ["--out", "run"], "open_run"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "check"),
-    "data": (data, [], "open_source"),
-    "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
-    "pack": (pack, ["pairs.csv", "out"], "open_source"),
+    "data": (data, [], "open_pairs"),
+    "curate": (balance, ["pairs.csv", "out.csv"], "open_pairs"),
+    "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }
 

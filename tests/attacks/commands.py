@@ -140,7 +140,7 @@ for work in (prints, helps, plans):
     add(f"a_command_that_{name}_on_a_full_disk", partial(into, "/dev/full", work), says=full)
 
 
-@attack(says="home/none.tar/x is no csv, folder or shard")
+@attack(says="home/none.tar/x not found")
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])

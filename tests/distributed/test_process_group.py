@@ -22,7 +22,7 @@ from PIL import Image
 import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
-from miniclip.data.shards import index
+from miniclip.data.shards import tar_index as index
 from miniclip.distributed import process_group
 from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.training import checkpoint
