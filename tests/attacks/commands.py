@@ -95,7 +95,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "eval_k": ("at most 500", "eval", *EVAL, "-k", "5000"),
     "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
     "plan_minutes": ("cannot be planned", "train", "--plan", "--minutes", "3"),
-    "plan_data": ("there is no such file", "train", "--plan", "--data", "none.csv"),
+    "plan_data": ("not found; expected a csv file", "train", "--plan", "--data", "none.csv"),
     "gpu_without_plan": ("add --plan", "train", "--gpu", "h100"),
     "search_and_quiz": ("exclude each other", "eval", *EVAL, "--search", "x", "--quiz"),
     "overwrite_alone": ("--overwrite is for --save and", "eval", *EVAL, "--overwrite"),
