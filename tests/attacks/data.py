@@ -114,8 +114,17 @@ def curating_over_a_csv_of_the_user(folder):
 
 session(
     "a_plot_over_a_photograph",
-    "0.png exists, and miniclip did not write it",
+    "0.png exists; choose another name, or add --overwrite",
     "curate pairs.csv out.csv --plot 0.png",
+)
+
+
+session(
+    "a_plot_over_our_own_that_may_have_been_edited",
+    "p.png exists; choose another name, or add --overwrite",
+    "curate pairs.csv out.csv --plot p.png",
+    "curate pairs.csv out.csv --plot p.png --overwrite",
+    "curate pairs.csv out.csv --plot p.png",
 )
 
 

@@ -16,8 +16,8 @@ from miniclip import plots
 from miniclip.common import Parser, UserError, check_output, command, number, path
 from miniclip.data import SOURCE_OPTIONS, add_source_options, open_source
 from miniclip.data.curation.curate import curate
-from miniclip.data.curation.sources import CsvRows, Listed, is_curated, is_read
-from miniclip.data.dataset import printable
+from miniclip.data.curation.sources import CsvRows, Listed, is_read
+from miniclip.data.dataset import is_as_curated, printable
 from miniclip.data.emoji.dataset import words
 from miniclip.data.files import read_text
 
@@ -104,8 +104,10 @@ def main(argv=None):
     for out in filter(None, (args.out, args.plot)):
         if os.path.realpath(out) in taken:
             raise UserError(f"{printable(out)} cannot be both read and written, or written twice")
-        check_output(out, is_curated, args.overwrite)
         taken.append(os.path.realpath(out))
+    check_output(args.out, is_as_curated, args.overwrite)
+    if args.plot:
+        plots.check_figure(args.plot, args.overwrite)
     names = read_text(args.names).splitlines() if args.names else []
     names = {name for name in (" ".join(words(line)) for line in names) if name}
     if args.names and not names:
@@ -114,7 +116,7 @@ def main(argv=None):
     is_csv = isinstance(source, CsvRows)
     source = source if is_csv else Listed(source)
     for out in filter(None, (args.out, args.plot)):
-        if os.path.exists(out) and not is_curated(out) and is_read(out, source):
+        if os.path.exists(out) and not is_as_curated(out) and is_read(out, source):
             raise UserError(
                 f"{printable(out)} is read, so it cannot be written; choose another name"
             )

@@ -15,11 +15,10 @@ import types
 import numpy as np
 
 from miniclip.common import UserError, replacing
-from miniclip.data.dataset import LIST_COLUMNS, BadPicture, checksum, is_as_curated, printable
+from miniclip.data.dataset import LIST_COLUMNS, BadPicture, checksum, printable
 from miniclip.data.files import CSV_MARK, caption_rows
 from miniclip.data.shards.index import fingerprint
 
-PLOT_MARK = b"Software\0miniclip"  # in a PNG that it drew
 CHUNK = 2_000  # pairs that a worker gets at a time
 
 
@@ -107,12 +106,6 @@ class Listed:
         with _table(out, ",", LIST_COLUMNS) as table:
             for query, i in map(np.void.item, found.kept[["query", "pair"]]):
                 table.writerow([i, self.all.where(i), found.queries[query]])
-
-
-def is_curated(path):
-    """Whether a file is what curate wrote, to the last row: a list of pairs, a csv, or a plot."""
-    with open(path, "rb") as file:
-        return PLOT_MARK in file.read(1 << 10) or bool(is_as_curated(path))
 
 
 def is_read(path, source):
