@@ -8,26 +8,33 @@ import contextlib
 from itertools import cycle
 from pathlib import Path
 
-from miniclip.common import save_figure
+from miniclip.common import check_output, refuse, save_figure
 
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
-MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
+# in .png, .pdf, .svg, and in a .png of version 0.1
+MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<", b"Software\0Matplotlib")
 DASHES = ("--", ":", "-.")
 FEW = 60  # points of a curve that are marked one by one
 TEXT = 0.14  # inches of a line of text beside a picture
 
 
-def is_ours(path) -> bool:
-    """Whether save_figure wrote this file. Reads 64 MiB of it at most."""
+def is_figure(path) -> bool:
+    """Whether a file may be one of ours. Reads 64 MiB of it at most."""
     with open(path, "rb") as file:
         start = file.read(1 << 26)
     return any(mark in start for mark in MARKS)
 
 
-def is_figure(path) -> bool:
-    """Whether a file may be one of ours. Version 0.1 left matplotlib's mark only."""
-    return is_ours(path) or b"Software\0Matplotlib" in Path(path).read_bytes()[:4096]
+def check_figure(path: str | Path, overwrite: bool) -> None:
+    """Before the work: raise UserError unless a figure can be written to a path that the user names.
+
+    A file that is there is only replaced with `overwrite`, also a figure of ours: the user may have
+    edited it.
+    """
+    check_output(path)
+    exists = f"{path} exists; choose another name, or add --overwrite to replace it"
+    refuse({exists: Path(path).exists() and not overwrite})
 
 
 def band(x, shares):

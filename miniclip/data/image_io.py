@@ -6,9 +6,11 @@ All limits for pictures stand here. Only raster formats are tried, because Pillo
 some others to external programs. Left out: everything but the first frame of an animation.
 """
 
+import contextlib
 import io
 import os
 import re
+import threading
 import warnings
 
 from PIL import Image
@@ -19,6 +21,8 @@ from miniclip.data.transforms import to_rgb
 MAX_PIXELS = 100_000_000
 # WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
 MAX_COSTLY_PIXELS = 60_000_000
+LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time: 1 GB is enough
+_large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
@@ -60,8 +64,10 @@ def read(path, side=None) -> Image.Image:
                 if side:  # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
                     factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                     image.draft(None, [edge // factor for edge in image.size])
-                image.load()  # before to_rgb, which ignores what is wrong while it reads the EXIF
-                image = to_rgb(image)
+                large = image.width * image.height > LARGE_PIXELS
+                with _large_one if large else contextlib.nullcontext():
+                    image.load()  # before to_rgb, which ignores what is wrong while it reads EXIF
+                    image = to_rgb(image)
                 image.info = {}  # so that it is not turned again
                 return image
             except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything

@@ -37,6 +37,7 @@ from miniclip.search.embed import (
 )
 
 PART_SECONDS = 10
+HASHED = 8 << 20  # bytes at the start and at the end of a file, which may be as large as a disk
 OPTIONS = {
     "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
     **MODEL,
@@ -95,7 +96,7 @@ def _update(folder, place, encoder, found, skipped, database):
                 renamed[name] = lost[stamp]
 
     def write(names, features, finished=False, gone=()):
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(8) as pool:
             hashes = list(pool.map(lambda name: contents_hash(folder / name), names))
         stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
@@ -131,12 +132,15 @@ def _update(folder, place, encoder, found, skipped, database):
 
 
 def contents_hash(path: Path) -> bytes | None:
-    """A hash of a file; None where it cannot be read."""
-    digest = hashlib.blake2b(digest_size=16)
+    """A hash of a file: of all of it, or of its size and both ends where it has more than twice
+    HASHED bytes. None where it cannot be read."""
     try:
         with open(path, "rb") as file:
-            for block in iter(lambda: file.read(1 << 20), b""):
-                digest.update(block)
+            size = file.seek(0, os.SEEK_END)
+            digest = hashlib.blake2b(b"%d" % size * (size > 2 * HASHED), digest_size=16)
+            for start in (0, max(HASHED, size - HASHED)):
+                file.seek(start)
+                digest.update(file.read(HASHED))
         return digest.digest()
     except OSError:
         return None
@@ -154,7 +158,8 @@ def main(argv=None):
     place = args.index or args.folder / FOLDER
     if not args.checkpoint:
         index = Index.open(place)
-        args.checkpoint, args.activation = index.model_file(place), index.activation
+        args.checkpoint = index.model_file(place)
+        args.activation = args.activation or index.activation
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
     try:
         encoder.tokenizer([""])

@@ -45,12 +45,14 @@ MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was forma
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
 MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before there is a file
 REASONS = {  # what SQLite says: what it means here
-    "database is locked": "another process is writing it",
+    "database is locked": "another process is reading or writing it",
+    "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "the process that wrote it was killed, or it is "
     "protected; python -m miniclip.search index restores it where it may be written",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
+UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
 # the end of a journal that makes SQLite delete another file, which the journal names
 NAMES_ANOTHER_FILE = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
@@ -97,14 +99,21 @@ class Index:
         """The path of a row's picture, to be opened."""
         return self.root / self.paths[row]
 
+    def warnings(self) -> list[str]:
+        """What somebody who searches in this index should know, a sentence each."""
+        gone = f"the folder {printable(self.root)} is not there now, so no picture can be opened"
+        so = {UNFINISHED: not self.finished, gone: not self.root.is_dir()}
+        return [sentence for sentence, is_so in so.items() if is_so]
+
     def must_be_of(self, encoder, place: Path) -> None:
         """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
         width = encoder.model.config["embed_dim"]
         if (self.digest, self.features.shape[1]) != (encoder.digest, width):
             raise UserError(
                 f"{printable(place)} was made with the model {printable(self.file)} "
-                f"({self.digest[:12]}), not with {printable(encoder.file)} ({encoder.digest[:12]}); "
-                "choose another folder with --index, or delete it"
+                f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
+                f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
+                "folder with --index, or delete it"
             )
 
     def model_file(self, place: Path) -> str:
@@ -157,8 +166,10 @@ class Index:
             end = start + BLOCK_ROWS
             _insert(database, self.features[start:end], rows[start:end])
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
-        # an index inside the folder of the pictures may be moved together with it
-        root = os.path.relpath(root, place) if root in place.parents else str(root)
+        # an index inside the folder of the pictures, with no link between, may be moved with it
+        inside = root in place.parents
+        inside = inside and place.resolve() == root.resolve() / place.relative_to(root)
+        root = os.path.relpath(root, place) if inside else str(root)
         text = json.dumps({key: getattr(self, key, width) for key in ABOUT} | {"root": root})
         about = (text, zlib.crc32(text.encode()))
         database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)

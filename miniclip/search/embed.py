@@ -21,7 +21,7 @@ import time
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.pool import ThreadPool
 from typing import NamedTuple
 
 import numpy as np
@@ -61,6 +61,8 @@ BATCH = 64  # pictures
 AHEAD = 2  # batches that are read before they are asked for: 77 MB at 224 pixels
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
 MARK = "miniclip"  # an array of this name says who wrote the file
+ARRAYS = {MARK, "names", "features"}
+OF_CAPTIONS = {"captions", "caption_features", "caption_rows"}
 HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 MODEL = {  # options, as parser_of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
@@ -193,15 +195,16 @@ def encode_pictures(
         except BadPicture as error:
             return item, None, str(error)
 
-    pool = ThreadPoolExecutor(threads or torch.get_num_threads())
+    # the threads of this pool do not keep the process from ending while a disk lets one wait
+    pool = ThreadPool(threads or torch.get_num_threads())
     bar = tqdm(total=len(items), desc="reading pictures", unit="", disable=None)
-    coming = [pool.map(prepare, batch) for batch in batches[:AHEAD]]
+    coming = [pool.map_async(prepare, batch, 1) for batch in batches[:AHEAD]]
     try:
         with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
             for k in range(len(batches)):
-                batch = list(coming.pop(0))
-                coming += [pool.map(prepare, later) for later in batches[k + AHEAD :][:1]]
+                batch = coming.pop(0).get()
+                coming += [pool.map_async(prepare, later, 1) for later in batches[k + AHEAD :][:1]]
                 good = [(item, image) for item, image, _ in batch if image is not None]
                 bad = [(item, reason) for item, image, reason in batch if image is None]
                 images = [torch.stack([image for _, image in good])] if good else []
@@ -211,7 +214,7 @@ def encode_pictures(
                 bar.update(len(batch))
                 yield [item for item, _ in good], features, bad
     finally:
-        pool.shutdown(cancel_futures=True)
+        pool.terminate()
 
 
 def embed_pictures(
@@ -255,9 +258,10 @@ def check_sentences(sentences) -> None:
 
 
 def is_ours(path) -> bool:
-    """Whether this command wrote a file."""
+    """Whether this command wrote a file, and nobody added an array."""
     with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
-        return f"{MARK}.npy" in archive.namelist()
+        names = {name.removesuffix(".npy") for name in archive.namelist()}
+        return names in (ARRAYS, ARRAYS | OF_CAPTIONS)
     return False
 
 
@@ -277,7 +281,13 @@ def main(argv=None):
     parser = parser_of("embed", what, OPTIONS)
     add_source_options(parser)
     args, skipped = parser.parse_args(argv), []
-    refuse({f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz"})
+    is_picture = image_io.is_picture(args.data) and os.path.isfile(args.data)
+    refuse(
+        {
+            f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz",
+            f"{printable(args.data)} is a picture; give the folder that it is in": is_picture,
+        }
+    )
     check_output(args.out, is_ours, args.overwrite)
     options = source_options(vars(args))
     pairs_options = any(value is not None for value in options.values())

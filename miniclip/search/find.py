@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import UserError, check_output, command, number, path
+from miniclip.common import UserError, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -27,7 +27,7 @@ BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in 
 THUMBNAIL = 256  # pixels
 # tried 1, with the model icons: of "heart" minus "black" the first five were four squares and a heart
 MINUS = 0.5
-UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
+MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
     "--index": dict(type=path(), metavar="PATH", help="folder of the index (DIR/.miniclip)"),
@@ -41,7 +41,7 @@ OPTIONS = {
     "--minus": dict(default="", metavar="TEXT", help="what to avoid"),
     "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
     "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
-    "--overwrite": dict(action="store_true", help="replace the file of --grid whoever wrote it"),
+    "--overwrite": dict(action="store_true", help="replace the file of --grid"),
 }
 
 
@@ -111,7 +111,7 @@ def query(
 
 def thumbnail(path: Path) -> Image.Image:
     """A picture of at most THUMBNAIL pixels a side, PIL, mode RGB. Raises BadPicture."""
-    image = image_io.read(path, THUMBNAIL).copy()
+    image = image_io.read(path, THUMBNAIL)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
     return image
 
@@ -139,9 +139,14 @@ def main(argv=None):
     if args.image and args.folder is None and os.path.isdir(args.text):  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)
     if args.grid:
-        if args.grid.suffix not in (".png", ".pdf", ".svg"):
-            raise UserError(f"--grid {printable(args.grid)} must end in .png, .pdf or .svg")
-        check_output(args.grid, plots.is_ours, args.overwrite)
+        drawable, many = args.grid.suffix in (".png", ".pdf", ".svg"), args.k > MOST_DRAWN
+        refuse(
+            {
+                f"--grid {printable(args.grid)} must end in .png, .pdf or .svg": not drawable,
+                f"--grid draws at most {MOST_DRAWN} pictures; give a smaller -k": many,
+            }
+        )
+        plots.check_figure(args.grid, args.overwrite)
     if args.image:
         try:
             image = image_io.read(args.image)
@@ -159,8 +164,8 @@ def main(argv=None):
     for rank, (picture, cosine) in enumerate(found, 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
     print(f"{len(index):,} pictures: loading {loaded - began:.2f} s, query {seconds:.3f} s")
-    if not index.finished:
-        print(UNFINISHED)
+    for warning in index.warnings():
+        print(warning)
     if args.grid:
         draw(found, args.grid)
         print(f"drawn in {printable(args.grid, 1000)}")

@@ -29,15 +29,16 @@ from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import Index
 from miniclip.search.embed import Encoder, parser_of
-from miniclip.search.find import SEARCH, UNFINISHED, nearest, open_search, query, thumbnail
+from miniclip.search.find import SEARCH, nearest, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
 MAX_UPLOAD = 32 << 20  # bytes
 MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
-DECODERS, THREADS = 2, 8  # pictures decoded at once, and requests answered at once
+THREADS = 8  # requests answered at once
 CONNECTIONS, IDLE_SECONDS = 500, 20  # a connection that sends nothing for so long is closed
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
 LONGEST_TEXT = 1000  # characters of a class or of the template
+MOST_TEXT = 20_000  # of all of them: a character takes up to 12 bytes, a request's head 256 KiB
 OPTIONS = SEARCH | {
     "--host": dict(default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"),
     "--port": dict(
@@ -65,7 +66,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, alone = Path(os.path.realpath(index.root)), threading.Lock()  # alone: with the model
-    decoding = threading.Semaphore(DECODERS)
+    decoding = threading.Lock()  # a picture may take 1 GB until it is small
 
     def row_of(text):
         if re.fullmatch("[0-9]{1,12}", text) and int(text) < len(index):
@@ -137,13 +138,13 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         own = row_of(like) if like else None
         refuse(
             {
-                "k must be a whole number: how many pictures to find": not re.fullmatch(
-                    "[0-9]{0,12}", k
+                "k must be a whole number of at least 1: how many to find": not re.fullmatch(
+                    "[1-9][0-9]{0,11}|", k
                 ),
                 "type what to look for, or choose a picture": not text.strip() and own is None,
             }
         )
-        k = min(max(int(k or 24), 1), MAX_ANSWERS)
+        k = min(int(k or 24), MAX_ANSWERS)
         parts = [] if own is None else [features_of(own)]
         with alone:
             if text.strip():
@@ -161,6 +162,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         asked = flask.request.args
         names = (name.strip() for name in re.split(r"[,\n]", asked.get("classes", "")))
         names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
+        characters = len(asked.get("classes", "") + template)
         own = row_of(asked["row"]) if asked.get("row") else None
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
         refuse(
@@ -173,7 +175,11 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
                 )
                 > LONGEST_TEXT,
                 "the template must hold {} once, where the name goes": template.count("{}") != 1,
+                f"classes and template have more than {MOST_TEXT:,} characters; leave some out": (
+                    characters > MOST_TEXT
+                ),
                 "choose a picture first": own is None and not upload,
+                "a picture of the index and a file were sent; send one": own is not None and upload,
             }
         )
         if own is None:
@@ -274,8 +280,8 @@ def main(argv=None):
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
         print(f"{len(index):,} pictures: http://{shown}:{port}")
-        if not index.finished:
-            print(UNFINISHED)
+        for warning in index.warnings():
+            print(warning)
         if not ipaddress.ip_address(address).is_loopback:
             print("anyone who can reach this machine can search these pictures")
         print("Ctrl-C ends it", flush=True)

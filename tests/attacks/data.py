@@ -293,8 +293,14 @@ REFUSED = {
         "open a.tar",
     ),
     "a_plot_over_a_photograph": (
-        "0.png exists, and miniclip did not write it",
+        "0.png exists; choose another name, or add --overwrite",
         "curate pairs.csv out.csv --plot 0.png",
+    ),
+    "a_plot_over_our_own_that_may_have_been_edited": (
+        "p.png exists; choose another name, or add --overwrite",
+        "curate pairs.csv out.csv --plot p.png",
+        "curate pairs.csv out.csv --plot p.png --overwrite",
+        "curate pairs.csv out.csv --plot p.png",
     ),
     "curating_a_csv_onto_itself_through_a_link": (
         "cannot be both read and written",

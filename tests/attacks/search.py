@@ -9,11 +9,14 @@ import resource
 import shutil
 import signal
 import sqlite3
+import threading
+import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from miniclip.common import UserError
 from miniclip.search import build as build_file
@@ -320,8 +323,8 @@ SESSIONS = {  # what is done, and what must be said
         *["embed in out.npz --checkpoint model.pt"] * 2,
         "out.npz: names",
     ),
-    "our_own_figures_are_replaced": (
-        *(f"find cup in --grid grid.{kind}" for kind in ("png", "pdf", "svg") * 2),
+    "figures_are_replaced_when_asked": (
+        *(f"find cup in --overwrite --grid grid.{kind}" for kind in ("png", "pdf", "svg") * 2),
         "drawn in grid.svg",
     ),
 }
@@ -331,6 +334,19 @@ REFUSED = {
     "features_into_a_place_that_cannot_be_written": (
         "embed in model.pt/out.npz --checkpoint nothing.pt",
         "out.npz cannot be written",
+    ),
+    "features_of_one_picture": (
+        "embed in/00001.png out.npz --checkpoint model.pt",
+        "00001.png is a picture; give the folder",
+    ),
+    "a_grid_of_more_pictures_than_can_be_seen": ("find cup in -k 201 --grid g.png", "at most 200"),
+    "a_grid_over_our_own_that_may_have_been_edited": (
+        *["find cup in --grid g.png"] * 2,
+        "g.png exists; choose another name, or add --overwrite",
+    ),
+    "another_activation_than_that_of_the_index": (
+        "index in --activation gelu",
+        "activation=.gelu. was asked for",
     ),
 }
 table(REFUSED, session)
@@ -376,6 +392,83 @@ def ctrl_c_while_pictures_are_indexed(folder):
         assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8
 
 
+@attack(code=130, says="stopped by Ctrl-C")
+def ctrl_c_while_a_thread_waits_for_a_disk(folder):
+    def read(path):
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait()
+
+    embed.image_io.read = read
+    try:
+        index()
+    finally:
+        others = {*threading.enumerate()} - {threading.main_thread()}
+        assert all(thread.daemon for thread in others), "the process would wait for its threads"
+
+
+@attack(code=0)
+def large_pictures_in_several_threads(folder):
+    reading, most, real = [], [], embed.image_io.to_rgb
+
+    def counted(image):
+        reading.append(image)
+        most.append(len(reading))
+        time.sleep(0.02)
+        return real(reading.pop().crop((0, 0, 9, 9)))
+
+    embed.image_io.to_rgb = counted
+    large, small = Image.new("1", (5100, 5000)), Image.new("1", (4900, 5000))
+    large.save("large.png"), small.save("small.png")
+    for name in ("large.png", "small.png"):
+        with ThreadPoolExecutor(4) as pool:
+            [*pool.map(embed.image_io.read, [name] * 8)]
+    assert len(most) == 16 and max(most[:8]) == 1 and max(most[8:]) > 1, most
+
+
+@attack(code=0)
+def pictures_that_are_as_large_as_disks(folder):
+    fill(folder / "in", 8)
+    for path in folder.rglob("*.png"):
+        os.truncate(path, 64 << 30)
+    search(["index", "in", "--checkpoint", tiny_checkpoint("model.pt")])
+    assert len(Index.open(PLACE)) == 8
+    before = contents_hash("in/00001.png")
+    os.truncate("in/00001.png", (64 << 30) + 1)
+    assert contents_hash("in/00001.png") != before, "files of different sizes"
+
+
+@attack(
+    code=0, says="3 pictures: .*\nthe folder .*in is not there now, so no picture can be opened\n$"
+)
+def a_search_while_the_folder_of_the_pictures_is_absent(folder):
+    index("--index", "mine")
+    Path("in").rename("away")
+    return search(["find", "cup", "--index", "mine"])
+
+
+@attack(code=0)
+def a_folder_for_the_index_behind_a_link(folder):
+    for real in ("elsewhere", "in/below/deep 0/far"):
+        fill(folder / "in", 3)
+        (folder / real).mkdir()
+        Path("in/link").symlink_to(folder / real)
+        index("--index", "in/link/idx")
+        for place in ("in/link/idx", f"{real}/idx"):
+            made = Index.open(Path(place))
+            assert all(made.path(row).is_file() for row in range(3)), made.root
+        Path("in/link").unlink()
+
+
+@attack(says="in/.miniclip cannot be read: another process may be writing it")
+def a_disk_error_while_two_processes_write(folder):
+    def connect(*how, **options):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    index()
+    sqlite3.connect = connect
+    return find()
+
+
 @attack(says="restores it")
 def a_process_that_was_killed_while_it_wrote(folder):
     index(count=8)
@@ -404,7 +497,16 @@ def features_into_a_file_of_the_user(folder):
         search([*command, "--overwrite"])
 
 
-@attack(says="exists, and miniclip did not write it.*--overwrite")
+@attack(says="out.npz exists, and miniclip did not write it, or it was changed since.*--overwrite")
+def features_into_our_own_file_with_an_array_of_the_user(folder):
+    index()
+    command = ["embed", "in", "out.npz", "--checkpoint", "model.pt"]
+    search(command)
+    np.savez("out.npz", **np.load("out.npz"), labels=np.arange(3))
+    return search_keeps("out.npz", *command)
+
+
+@attack(says="00001.png exists; choose another name, or add --overwrite")
 def a_grid_over_a_file_of_the_user(folder):
     index()
     return search_keeps("in/00001.png", "find", "cup", "in", "--grid", "in/00001.png")
@@ -413,9 +515,10 @@ def a_grid_over_a_file_of_the_user(folder):
 @attack(says="File too large")
 def a_grid_on_a_disk_that_is_full(folder):
     index()
-    search(["find", "cup", "in", "--grid", "grid.png"])
+    command = ["find", "cup", "in", "--overwrite", "--grid", "grid.png"]
+    search(command)
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("grid.png") // 2,) * 2)
-    return search_keeps("grid.png", "find", "cup", "in", "--grid", "grid.png")
+    return search_keeps("grid.png", *command)
 
 
 @attack(says="holds the index of .*in; choose another folder")

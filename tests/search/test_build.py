@@ -203,7 +203,7 @@ def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
 def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
     root, update = indexed
     with database_in(root / ".miniclip", write=True):  # another connection is as another process
-        with pytest.raises(UserError, match="another process is writing"):
+        with pytest.raises(UserError, match="another process is reading or writing"):
             update()
         assert len(Index.open(root / ".miniclip")) == 9
     update()

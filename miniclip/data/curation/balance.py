@@ -119,12 +119,6 @@ def _table(out, separator, header):
         file.write(checksum(file.name, start))
 
 
-def is_curated(path) -> bool:
-    """Whether a file is what curate wrote, to the last row: a list of pairs, a csv, or a plot."""
-    with open(path, "rb") as file:
-        return b"Software\0miniclip" in file.read(1 << 10) or bool(is_as_curated(path))
-
-
 def is_read(path, pairs: Pairs) -> bool:
     """Whether a file is one that pairs are read from: a picture, a text beside it with the same
     name, or a shard."""
@@ -212,10 +206,12 @@ def main(argv=None):
     for out in filter(None, (args.out, args.plot)):
         twice = os.path.realpath(out) in taken
         refuse({f"{printable(out)} cannot be both read and written, or written twice": twice})
-        check_output(out, is_curated, args.overwrite)
-        reads = os.path.exists(out) and not is_curated(out) and is_read(out, pairs)
+        reads = os.path.exists(out) and not is_as_curated(out) and is_read(out, pairs)
         refuse({f"{printable(out)} is read, so it cannot be written; choose another name": reads})
         taken.append(os.path.realpath(out))
+    check_output(args.out, is_as_curated, args.overwrite)
+    if args.plot:
+        plots.check_figure(args.plot, args.overwrite)
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     is_csv = isinstance(pairs, CsvRows)
     if is_csv:
