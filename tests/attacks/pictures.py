@@ -5,12 +5,13 @@ import os
 import pickle
 from pathlib import Path
 
+import numpy as np
 import torch
 from PIL import Image
 
 from miniclip.data import image_io
 from miniclip.data.transforms import evaluation
-from tests.attacks import attack
+from tests.attacks import attack, table
 
 SOS = b"\xff\xda"
 
@@ -59,9 +60,32 @@ def a_picture_of_two_thousand_frames(folder):
         assert read(file.getvalue()).getpixel((0, 0)) == (0, 0, 0)
 
 
-@attack(says="preprocess takes a PIL image, not a str; PIL.Image.open")
-def preprocessing_a_path(folder):
-    evaluation(8)("cat.jpg")
+LEVELS = np.full((9, 9), 0.5)
+table(
+    {
+        "a_path": ("cat.jpg", "preprocess takes a PIL image, not a str; PIL.Image.open"),
+        "levels_from_0_to_1": (
+            Image.fromarray(LEVELS.astype(np.float32)),
+            "convert them to 8 bits",
+        ),
+        "levels_of_32_bits": (Image.fromarray((LEVELS * 255).astype(np.int32)), "32 bits"),
+        "nothing": (Image.new("RGB", (0, 9)), "the image has no pixels"),
+    },
+    lambda image: evaluation(8)(image),
+    "preprocessing_{}",
+)
+HEADS = {"jpg": b"\xff\xd8\xff", "gif": b"GIF89a\x10\0\x10\0\0\0\0"}
+table(
+    {kind: (head, "not a picture that can be read") for kind, head in HEADS.items()},
+    lambda head: read(head.ljust(64 << 20, b"\0")),
+    "a_{}_of_a_header_and_zeros",
+    seconds=2,
+)
+
+
+@attack(says="this locale cannot spell its name; set PYTHONUTF8=1")
+def a_name_that_the_locale_cannot_spell(folder):
+    image_io.check("\ud800.png")  # as an umlaut where LC_ALL=C
 
 
 @attack(code=0)

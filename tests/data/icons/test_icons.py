@@ -1,6 +1,5 @@
 """The icons as pairs: what is trained on shares no picture and no held-out name with the tests."""
 
-import argparse
 import collections
 import importlib.metadata
 import json
@@ -267,8 +266,8 @@ def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
     write_list(pairs, path, found)
     assert run(out, "--steps", 1, "--pairs", path) == 0
     assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
-    saved, args = final(out), argparse.Namespace(data=None)
-    assert open_data(args, saved)[0].splits["train"] == found.kept["pair"].tolist()
+    saved = final(out)
+    assert open_data(saved)[0].splits["train"] == found.kept["pair"].tolist()
     path.unlink()
     with pytest.raises(UserError, match="list.csv cannot be read"):
-        open_data(args, saved)
+        open_data(saved)
