@@ -245,14 +245,6 @@ def test_other_packages_are_refused_by_a_resumed_run_and_said_by_an_evaluation(
     assert stop.value.code == 2 and said.count("\n") == 1 and changed in said, said
 
 
-def test_a_site_that_is_held_out_or_unknown_is_refused(icons, tmp_path, capsys):
-    for sites, words in (("remix,fontawesome", "fontawesome is held out"), ("nope", "'nope'")):
-        with pytest.raises(SystemExit) as stop:
-            run(tmp_path / "run", "--sites", sites)
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1 and words in said, said
-
-
 def test_a_site_that_shares_no_name_is_trained_on_without_zero_shot(icons, tmp_path):
     assert run(tmp_path / "run", "--steps", 1, "--held-out-sites", "weather") == 0
     assert "zero_shot" not in json.loads((tmp_path / "run/results.json").read_text())
