@@ -43,10 +43,12 @@ def file_size(path) -> int:
 
 
 def fingerprint(path) -> list:
-    """What tells whether a file has changed: its path, size and time, as far as they are known."""
+    """What tells whether a file has changed or was replaced: its path, size, times and number on the
+    disk, as far as they are known."""
     try:
         status = os.stat(path)
-        return [path, status.st_size, status.st_mtime_ns]
+        # programs can set mtime, but not ctime
+        return [path, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
     except (OSError, ValueError):
         return [path]
 

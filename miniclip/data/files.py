@@ -11,6 +11,7 @@ import codecs
 import csv
 import itertools
 import os
+import re
 import unicodedata
 
 from tqdm import tqdm
@@ -47,6 +48,9 @@ NOT_CSV = {  # the first bytes of files that people offer as a csv although they
     b"[{": "JSON",
     b"[\n": "JSON",
 }
+# A field that is quoted after a space. The csv module's skipinitialspace would also take the spaces
+# of a caption whose separators are not quoted.
+SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
 CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
@@ -97,7 +101,7 @@ def open_csv(path, image_column=None, caption_column=None, separator=None) -> Fi
         if why:
             skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
         else:
-            found.setdefault(_normal(os.path.join(root, where)), {})[said] = True
+            found.setdefault(normal(root, where), {})[said] = True
     return Files(os.path.basename(path), root, found, skipped)
 
 
@@ -160,12 +164,17 @@ def open_folder(path) -> Files:
     root, found, skipped = os.path.abspath(path), {}, []
     for folder, names in walk(root, skipped):
         present = set(names)
-        for name in filter(image_io.is_picture, names):
-            stem = os.path.splitext(name)[0]
+        for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
+            stem, suffix = os.path.splitext(name)
             text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), "")
-            file = os.path.join(folder, name)
+            file, is_shard = os.path.join(folder, name), suffix.lower() == ".tar"
             try:
-                refuse({"no .txt beside it": not text})
+                refuse(
+                    {
+                        "a shard, which is not read with pictures; name it by itself": is_shard,
+                        "no .txt beside it": not text,
+                    }
+                )
                 said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES).splitlines()
                 said = dict.fromkeys(filter(None, map(one_line, said)))
                 refuse({"an empty caption": not said})
@@ -228,6 +237,7 @@ def _checked(rows, width, picture, text, separator, root):
             row[text:] = [separator.join(row[text:])] * (len(row) > text)
         elif any(field.strip() for field in row[width:]):
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
+        row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
         for column, field in enumerate(row):
             # a quote that is not closed swallows the rows after it; they stand in this field
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
@@ -250,13 +260,17 @@ def _rows(path, encoding, separator):
                 if any(field.strip() for field in row or ()):
                     yield reader.line_num, row, None
             except csv.Error as error:  # the next line is a new row
-                why = f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
+                why = (
+                    f"a field of more than {MOST_TEXT_BYTES:,} characters; is a quote not closed?"
+                    if "limit" in str(error)
+                    else f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
+                )
                 yield reader.line_num, [], why
 
 
 def _column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
-    exact = [h.strip() for h in header]
+    exact = [h.strip(' "') for h in header]
     plain = [h.lower().replace(" ", "_") for h in exact]
     if own is not None:
         if own.strip() in exact:
@@ -296,11 +310,13 @@ def _first_bytes(path, count, check=os.stat):
         raise UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}") from None
 
 
-def _normal(path):
-    """A path without "..", for the same file, which "link/.." does not have beside the link."""
-    normal, climbs = os.path.normpath(path), ".." in path and "\0" not in path
-    is_other = climbs and os.path.realpath(path) != os.path.realpath(normal)
-    return os.path.realpath(path) if is_other else normal
+def normal(root: str, path: str) -> str:
+    """A path below `root` without "." and "..", one for each file. What "link/.." leads to does not
+    lie beside the link."""
+    path = os.path.join(root, path)
+    short, climbs = os.path.normpath(path), ".." in path and "\0" not in path
+    is_other = climbs and os.path.realpath(path) != os.path.realpath(short)
+    return os.path.realpath(path) if is_other else short
 
 
 def _relative(path, root):

@@ -8,6 +8,7 @@ some others to external programs. Left out: everything but the first frame of an
 
 import contextlib
 import io
+import itertools
 import os
 import re
 import threading
@@ -24,6 +25,7 @@ MAX_COSTLY_PIXELS = 60_000_000
 LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time: 1 GB is enough
 _large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
+MOST_READS = 100_000  # until a header is found; Pillow searches what is damaged byte by byte
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 Image.init()
@@ -42,9 +44,8 @@ def check(path) -> None:
 
     Reads the first few hundred bytes; damage further on is found by `read` only.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        _open(path).close()
+    with _opened(path):
+        pass
 
 
 def read(path, side=None) -> Image.Image:
@@ -54,24 +55,22 @@ def read(path, side=None) -> Image.Image:
     a JPEG may come at 1/2, 1/4 or 1/8 of its size, which its decoder makes from fewer frequencies
     in a fraction of the time. Raises BadPicture.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
-        with _open(path) as image:
-            try:
-                if image.format in ("JPEG", "MPO"):
-                    image.fp.seek(0)
-                    _check_scans(image.fp.read(MOST_PICTURE_BYTES))
-                if side:  # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
-                    factor = 1 << max(1, min(image.size) // side).bit_length() - 1
-                    image.draft(None, [edge // factor for edge in image.size])
-                large = image.width * image.height > LARGE_PIXELS
-                with _large_one if large else contextlib.nullcontext():
-                    image.load()  # before to_rgb, which ignores what is wrong while it reads EXIF
-                    image = to_rgb(image)
-                image.info = {}  # so that it is not turned again
-                return image
-            except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
-                raise BadPicture(f"damaged: {error or type(error).__name__}") from None
+    with _opened(path) as image:
+        try:
+            if image.format in ("JPEG", "MPO"):
+                image.fp.seek(0)
+                _check_scans(image.fp.read(MOST_PICTURE_BYTES))
+            if side:  # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
+                factor = 1 << max(1, min(image.size) // side).bit_length() - 1
+                image.draft(None, [edge // factor for edge in image.size])
+            large = image.width * image.height > LARGE_PIXELS
+            with _large_one if large else contextlib.nullcontext():
+                image.load()  # before to_rgb, which ignores what is wrong while it reads the EXIF
+                image = to_rgb(image)
+            image.info = {}  # so that it is not turned again
+            return image
+        except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
+            raise BadPicture(f"damaged: {error or type(error).__name__}") from None
 
 
 def _check_scans(data):
@@ -87,26 +86,34 @@ def _check_scans(data):
         at += int.from_bytes(data[at : at + 2], "big")
 
 
-def _open(path):
-    """An opened, not yet decoded, picture. Raises BadPicture."""
-    try:
-        size = 0 if isinstance(path, io.BytesIO) else file_size(path)
-        lazy = size > MOST_PICTURE_BYTES
-        image = Image.open(path, formats=[f for f in FORMATS if not (lazy and f in COSTLY)])
-    except Image.DecompressionBombError:
-        raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
-    except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
-        reason = getattr(error, "strerror", None) or "not a picture that can be read"
-        raise BadPicture(reason.lower()) from None
-    width, height = image.size
-    costly = image.format in COSTLY or image.mode == "CMYK"
-    most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-    endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
-    if endless or width * height >= most:
-        image.close()
-        raise BadPicture(
-            "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
-            if endless
-            else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
-        )
-    return image
+@contextlib.contextmanager
+def _opened(path):
+    """`with _opened(path) as image:` has a picture whose header is read. Raises BadPicture."""
+    with warnings.catch_warnings(), contextlib.ExitStack() as files:
+        warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
+        try:
+            size = 0 if isinstance(path, io.BytesIO) else file_size(path)
+            file = files.enter_context(open(path, "rb")) if size else path
+            formats = [f for f in FORMATS if size <= MOST_PICTURE_BYTES or f not in COSTLY]
+            read, reads = file.read, itertools.count()
+            file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""
+            image = files.enter_context(Image.open(file, formats=formats))
+            del file.read
+        except Image.DecompressionBombError:
+            raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
+        except UnicodeEncodeError:
+            raise BadPicture("this locale cannot spell its name; set PYTHONUTF8=1") from None
+        except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
+            reason = getattr(error, "strerror", None) or "not a picture that can be read"
+            raise BadPicture(reason.lower()) from None
+        width, height = image.size
+        costly = image.format in COSTLY or image.mode == "CMYK"
+        most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
+        endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
+        if endless or width * height >= most:
+            raise BadPicture(
+                "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
+                if endless
+                else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
+            )
+        yield image

@@ -16,10 +16,10 @@ import collections
 import io
 import os
 import re
-import unicodedata
 from pathlib import Path
 
-from miniclip.common import refuse
+from miniclip.bpe.cleaning import clean
+from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     BadPicture,
@@ -29,8 +29,8 @@ from miniclip.data.dataset import (
     report_skipped,
     text_hash,
 )
-from miniclip.data.files import PICTURE_COLUMNS, is_hidden, read_csv, walk
-from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, key_and_suffix, scan
+from miniclip.data.files import PICTURE_COLUMNS, is_hidden, normal, read_csv, walk
+from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
@@ -117,21 +117,22 @@ def open_labelled(source, class_names=None) -> Labelled:
     path = Path(source)
     there = path.is_dir() or path.is_file()
     refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not there})
-    tar_or_csv = _tar if path.suffix.lower() in (".tar", ".gz", ".tgz") else _csv
+    tar_or_csv = _tar if path.name.lower().endswith(TARS) else _csv
     name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
     shown = printable(name)
 
-    good, skipped = [], []
+    good, skipped = {}, []
     for where, label, part, picture in items:  # picture: see _opened
         try:
             image_io.check(_opened(picture))
-            good.append((where, label, part, picture))
-        except BadPicture as error:
+            refuse({"a second row of this picture; the first is used": picture in good})
+            good[picture] = where, label, part, picture
+        except UserError as error:
             skipped.append((where, str(error)))
     holds = "shards; name one .tar of them" if any(path.glob("*.tar")) else "no pictures"
     why = report_skipped(skipped) or f"it holds {holds}"
     refuse({f"{shown} gives no labelled picture: {why}": not good})
-    wheres, labels, parts, pictures = zip(*good)
+    wheres, labels, parts, pictures = zip(*good.values())
 
     found = {label for _, label, _, _ in items if label}
     numbers = all(WHOLE.fullmatch(label) for label in found)
@@ -141,11 +142,11 @@ def open_labelled(source, class_names=None) -> Labelled:
     if class_names is not None:
         if numbers and 0 <= key(found[0]) <= key(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
-        counts = f"{len(class_names)} class names for the {len(found)} classes of {shown}"
-        order = (
-            f"write one on each line, in the order of {', '.join(map(printable, found[:3]))} ..."
+        counts = (
+            f"{len(class_names)} class names for the {len(found)} classes of {shown}; write one on "
+            f"each line, in the order of {', '.join(map(printable, found[:3]))} ..."
         )
-        refuse({f"{counts}; {order}": len(class_names) != len(found)})
+        refuse({counts: len(class_names) != len(found)})
     position = {key(label): k for k, label in enumerate(found)}
     labels = {i: position[key(label)] for i, label in enumerate(labels)}
     divided = {*parts} >= {"train", "test"}
@@ -154,12 +155,19 @@ def open_labelled(source, class_names=None) -> Labelled:
     splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
     names = class_names or [one_line(label.replace("_", " ")) for label in found]
-    counts = collections.Counter(unicodedata.normalize("NFC", n[:10_000]) for n in names)
-    twice = [label for label, count in counts.items() if count > 1]
-    wrong = f"{shown} has two classes called {twice[0]!r}; rename one of them" if twice else ""
-    refuse({wrong: twice and class_names is None})
+    texts = collections.Counter(map(clean, names))
+    twice = sorted((name for name in names if texts[clean(name)] > 1), key=clean)
+    few = " and ".join(repr(printable(name)) for name in twice[:2])
+    same = (
+        f"{shown} has two classes, {few}, which are the same text for a model; rename one of them"
+    )
+    refuse({same: twice and class_names is None})
     # OpenAI's names for ImageNet have two such
-    skipped += [(f"class {label}", "of a name twice, the first is predicted") for label in twice]
+    skipped += [
+        (f"class {text}", "the name of two classes, of which the first is predicted")
+        for text, count in texts.items()
+        if count > 1
+    ]
     pictures = _Sources(wheres, pictures, skipped)
     return Labelled(name, names, pictures, labels, splits, skipped)
 
@@ -173,7 +181,8 @@ def _csv(path):
     items = []
     for line, row, why in rows:
         file, label = (row[c].strip() if c < len(row) else "" for c in columns)
-        source = path.parent / file if file and label else why or "no picture or no label"
+        missing = "" if file and label else "no picture or no label"
+        source = why or missing or Path(normal(path.parent, file))
         items.append((file or f"line {line}", label if file else "", None, source))
     return items
 
@@ -181,10 +190,8 @@ def _csv(path):
 def _folder(root):
     skipped = []
     paths = (Path(folder, name) for folder, names in walk(root, skipped) for name in names)
-    items = _by_folders(
-        {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
-    )
-    return [item for item in items if item[1]] + [(w, "", None, why) for w, why in skipped]
+    pictures = {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
+    return _by_folders(pictures) + [(where, "", None, why) for where, why in skipped]
 
 
 def _tar(path):
@@ -229,16 +236,30 @@ def _by_folders(pictures, outer=()):
     """{parts of a path below the folders `outer`: source} -> items, the first folder the label.
 
     Where the folders at the top are train and test, the labels are the folders one below. Raises
-    UserError where they are train, test and others.
+    UserError where they are train, test and others, or one of them has no folders of classes. Of
+    test and val, test is used.
     """
     items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     divided = {"train", "test"} <= {*part_of.values()}
+    with_classes = {p[0] for p in pictures if len(p) > 2}
     for top in sorted(part_of):
-        beside = "stands beside folders for training and testing; move it elsewhere"
-        refuse({f"{printable(top)} {beside}": divided and part_of[top] is None})
+        shown = printable(top)
+        refuse(
+            {
+                f"{shown} stands beside folders for training and testing; move it elsewhere": (
+                    divided and part_of[top] is None
+                ),
+                f"{shown} holds pictures, but no folders called by their classes; add such folders": (
+                    divided and top not in with_classes
+                ),
+            }
+        )
+    test = min((top for top in part_of if part_of[top] == "test"), key=str.lower, default=None)
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
-        if folders:
+        if part == "test" and p[0] != test:
+            items.append(("/".join((*outer, *p)), "", None, f"{test} is tested on instead"))
+        elif folders:
             items.append(("/".join(p), folders[0], part, pictures[p]))
         else:
             items.append(("/".join((*outer, *p)), "", None, "no label"))

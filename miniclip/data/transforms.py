@@ -95,7 +95,11 @@ def _middle_square(size, image):
     kind = type(image).__name__
     refuse(
         {
-            f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image
+            f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image,
+            "the levels of the image have 32 bits and no fixed range; convert them to 8 bits": (
+                is_image and image.mode in ("F", "I")
+            ),
+            "the image has no pixels": is_image and 0 in image.size,
         }
     )
     image = to_rgb(image)

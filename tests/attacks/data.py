@@ -166,7 +166,7 @@ def braces_whose_product_is_large(folder):
 # --- pipes, links and deep folders
 
 
-@attack(code=0, says="deep")
+@attack(code=0, says="deep", seconds=30)
 def folders_that_are_nested_1100_deep(folder):
     for name in ("cat", "dog"):
         write(f"{name}/{name}.png", PNG.getvalue())
@@ -262,6 +262,19 @@ def an_index_in_the_cache_that_is_changed_or_a_pipe_or_of_nobody(folder):
     open_pairs("a.tar")
     os.environ["MINICLIP_CACHE"] = "~nobody-here/x"
     said(open_pairs("a.tar"))
+
+
+@attack(code=130, says=r"'a word',\), \('a word',\), \('a word',\)\] \[\]$")
+def ctrl_c_while_shards_are_replaced(folder):
+    pairs, sample = csv_of(), data.pack.sample
+    run("pack", pairs, "s", "--shard-size", 1)
+    csv_of(*(f"{k}.png,new" for k in range(3)))
+    data.pack.sample = lambda pairs, i: sample(pairs, i) if i < 2 else signal.raise_signal(2)
+    try:
+        run("pack", pairs, "s", "--shard-size", 1)
+    finally:
+        assert len(os.listdir("s")) == 3
+        said(open_pairs("s"))
 
 
 # --- sessions: what is refused, what is read, and csvs with damaged rows
@@ -389,7 +402,7 @@ REFUSED = {
         *folders("train", "test", "extra"),
     ),
     "two_classes_of_one_name": (
-        "two classes called 'a b'",
+        "two classes, 'a b' and 'a b'",
         "mkdir -p 'p/a b' p/a_b; cp 0.png 'p/a b'; cp 0.png p/a_b",
         "classes p",
     ),
@@ -402,6 +415,34 @@ REFUSED = {
         "gives no labelled picture: it holds shards; name one .tar of them",
         "echo 0 > 0.cls; mkdir test; tar cf test/0.tar 0.*",
         "classes test",
+    ),
+    "test_pictures_in_no_folders_of_classes": (
+        "test holds pictures, but no folders called by their classes",
+        *folders("train")[:-1],
+        "mkdir p/test; cp *.png p/test",
+        "classes p",
+    ),
+    "classes_that_differ_by_case_and_white_space_only": (
+        "two classes, 'Cat' and 'cat', which are the same text",
+        "mkdir -p p/Cat p/dog 'p/cat '; for k in p/*; do cp 0.png \"$k\"; done",
+        "classes p",
+    ),
+    **{
+        f"a_tar_that_{packer}_compressed": (
+            "compressed; unpack it, because shards are plain .tar files",
+            f"tar cf - 0.png | {packer} > a.tar.{suffix}",
+            f"{verb} a.tar.{suffix}",
+        )
+        for packer, suffix, verb in (
+            ("gzip", "gz", "open"),
+            ("bzip2", "bz2", "open"),
+            ("xz", "xz", "classes"),
+        )
+    },
+    "a_tar_that_zstd_compressed": (
+        "compressed; unpack it, because shards are plain .tar files",
+        r"printf '\050\265\057\375xxxx' > a.tar.zst",
+        "open a.tar.zst",
     ),
     "a_tar_of_a_terabyte_of_zeros": (
         "no tar header from byte 0 on",
@@ -476,6 +517,45 @@ READ = {
         "open x[1]/{0..0}.tar",
         "open x[1]/*.tar",
     ),
+    "val_beside_train_and_test": (
+        r"^\['cat', 'dog'\] \[\('val/cat/0.png', 'test is tested on.*'val/dog/0.png', ",
+        *folders("train", "val", "test"),
+    ),
+    "pictures_at_the_top_beside_folders_of_classes": (
+        r"^\['cat', 'dog'\] \[\('0.png', 'no label'\)\]$",
+        *folders(".")[:-1],
+        "cp 0.png p",
+        "classes p",
+    ),
+    "two_labels_of_one_picture": (
+        r"^\['cat', 'dog'\] \[\('./0.png', 'a second row of this picture; the first is used'\)\]$",
+        r"printf 'path,label\n0.png,cat\n1.png,dog\n./0.png,dog\n' > l.csv",
+        "classes l.csv",
+    ),
+    "a_shard_among_pictures": (
+        r"\[\('a word',\)\] .*'a.tar', 'a shard, which is not read with pictures",
+        "rm 1.png 2.png; echo a word > 0.txt; tar cf a.tar 0.*",
+        "open .",
+    ),
+    "packing_into_the_folder_that_is_read": (
+        r"(?s)train on them with --data '\*.tar'.*\[\('a word',\)",
+        "for k in 0 1 2; do echo a word > $k.txt; done",
+        "pack . .",
+        "open *.tar",
+    ),
+    "a_shard_replaced_by_another_of_its_size_and_time": (
+        r"\('one',\).*\n.*\('two',\)",
+        "echo one > 0.txt; tar cf a.tar 0.*",
+        "open a.tar",
+        "mkdir b; cp 0.png b; echo two > b/0.txt; tar cf b.tar -C b 0.txt 0.png",
+        "touch -r a.tar b.tar; mv b.tar a.tar",
+        "open a.tar",
+    ),
+    "a_name_that_is_spelled_in_two_ways_is_one_pair_of_a_curated_csv": (
+        "1 pairs, of which",
+        r"printf 'path,caption\n0.png,a word\n./0.png,another word\n' > l.csv",
+        "curate l.csv o.csv",
+    ),
     "a_json_with_an_empty_list_of_captions": (
         r"\[\('a cat',\)\] \[\]",
         """echo '{"captions": [], "caption": "a cat"}' > 0.json; tar cf a.TAR 0.*""",
@@ -503,11 +583,12 @@ READ |= {
 }
 DAMAGED = {
     "a_field_of_two_million_characters": (
-        r"\('one',\), \('three',\).*line 3.*field larger than field limit",
+        r"\('one',\), \('three',\).*line 3', 'a field of more than 1,048,576 characters",
         "0.png,one",
         f"1.png,{'x' * 2_000_000}",
         "2.png,three",
     ),
+    "a_space_before_a_quote": (r"\[\('a dog, big',\)\] \[\]", '0.png, "a dog, big"'),
     "a_quote_that_is_never_closed": (
         r"\[\('one',\)\].*not a csv from line 3 on.*are quotes closed",
         "0.png,one",

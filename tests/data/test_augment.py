@@ -22,7 +22,7 @@ from miniclip.data.transforms import (
     redraw,
     training_crop,
 )
-from tests.data.icons import fontawesome, made_up
+from tests.data.icons import font_awesome_pairs, made_up
 from tests.data.tars import same, steps
 
 SAID = ("a red circle. is it small? 3.5 cm!", "blue.")
@@ -143,12 +143,10 @@ def test_the_blur_has_its_sigma_at_224_pixels_and_its_share_at_another_size(side
 
 @pytest.mark.parametrize("side", [32, 48, 64])
 def test_an_icon_that_is_not_changed_is_what_evaluation_sees_to_the_bit(side):
-    captions, inks = zip(*fontawesome()[::9])
-    owned = [[("fontawesome", *caption) for caption in own] for own in captions]
-    pairs = Icons(drawn=(owned, np.stack(inks)))
+    pairs = font_awesome_pairs(9)
     for i in range(len(pairs)):
         trained = redraw(pairs.load_downscaled(i, None), side, Redrawing())
-        assert torch.equal(normalize(trained), evaluation(side)(pairs.image(i))), owned[i]
+        assert torch.equal(normalize(trained), evaluation(side)(pairs.image(i))), pairs.names(i)
     assert np.array_equal(drawn(icon(0)), np.asarray(icon(0)))
 
 

@@ -73,7 +73,14 @@ def test_pictures_are_in_the_order_of_their_folders_then_of_their_names(tmp_path
     for name in ("cat", "dog"):
         picture().save(tmp_path / name / "good.png")
     skipped = [name for name, _ in open_labelled(tmp_path).skipped]
-    assert skipped == ["cat/b.png", "cat/z.png", "cat/a/x.png", "dog/1.png", "dog/a/1.png"]
+    assert skipped == [
+        "top.png",
+        "cat/b.png",
+        "cat/z.png",
+        "cat/a/x.png",
+        "dog/1.png",
+        "dog/a/1.png",
+    ]
 
 
 def test_a_csv_and_a_folder_of_the_same_pictures_agree(tmp_path):
@@ -98,8 +105,9 @@ def test_a_csv_and_a_folder_of_the_same_pictures_agree(tmp_path):
 def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count(
     labels, names, classes, found, tmp_path
 ):
-    picture().save(tmp_path / "a.png")
-    rows = "".join(f"a.png,{label}\n" for label in labels.split())
+    for k, label in enumerate(labels.split()):
+        picture().save(tmp_path / f"{k}.png")
+    rows = "".join(f"{k}.png,{label}\n" for k, label in enumerate(labels.split()))
     (tmp_path / "a.csv").write_text(CSV + rows + "a.png\n,3\na.png,\n")
     if found is None:
         with pytest.raises(UserError, match=classes):

@@ -147,13 +147,6 @@ def test_braces_stars_folders_and_lists_name_the_same_pairs(source, packed, tmp_
     assert {reason for _, reason in found.skipped} <= {"No such file or directory"}
 
 
-def test_a_tar_among_pictures_does_not_make_a_folder_shards(packed, tmp_path):
-    (tmp_path / "out/a.png").write_bytes(picture("PNG"))
-    (tmp_path / "out/a.txt").write_text("not packed")
-    pairs = open_pairs(tmp_path / "out")
-    assert len(pairs) == 1 and pairs.captions(0) == ("not packed",)
-
-
 def test_a_missing_shard_is_named_and_the_others_are_read(packed, tmp_path):
     pairs = open_pairs(tmp_path / "out/{00010..00013}.tar")
     assert len(pairs) == 10

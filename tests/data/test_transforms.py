@@ -19,7 +19,7 @@ from miniclip.data.transforms import (
     training_crop,
 )
 
-MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
+MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
 
 

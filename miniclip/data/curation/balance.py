@@ -39,7 +39,7 @@ from miniclip.data.dataset import (
     printable,
     words,
 )
-from miniclip.data.files import CSV_MARK, caption_rows, read_text
+from miniclip.data.files import CSV_MARK, caption_rows, normal, read_text
 
 
 class CsvRows(Pairs):
@@ -64,16 +64,17 @@ class CsvRows(Pairs):
 
     def _pairs(self, skipped):
         """Iterate over (path as it is written, the rows of the picture, its captions)."""
-        rows = caption_rows(self.path, **self.columns)[1]
-        for where, own in itertools.groupby(rows, key=lambda row: row[2]):
+        read, root = caption_rows(self.path, **self.columns)[1], os.path.dirname(self.path)
+        for _, own in itertools.groupby(read, key=lambda row: row[2] and normal(root, row[2])):
             kept = []
-            for line, row, _, said, why in own:
+            for line, row, where, said, why in own:
                 if why:
                     skipped.append((f"line {line}", why))
                 else:
-                    kept.append((row, said))
+                    kept.append((where, row, said))
             if kept:
-                yield where, *zip(*kept)
+                wheres, rows, captions = zip(*kept)
+                yield wheres[0], rows, captions
 
     def write(self, out, found: Curated) -> None:
         """Write the rows of the pairs that are kept as a csv, paths relative to its folder. Raises

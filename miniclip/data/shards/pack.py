@@ -5,9 +5,9 @@ that is a JPEG, PNG or WebP is stored unchanged, byte for byte, any other as a P
 The first caption is the .txt, which is what other readers of this layout take; all of them are
 "captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
 
-A shard is complete or not there. The same pairs give the same bytes, so packing again after an
-interruption does no harm. The members belong to the user "miniclip", which tells shards that may be
-replaced from others. Left out: the splits of the source; shards are held out by their keys.
+The shards get their names when all of them are complete, so those of two sets are never mixed. The
+same pairs give the same bytes. The members belong to the user "miniclip", which tells shards that may
+be replaced from others. Left out: the splits of the source; shards are held out by their keys.
 """
 
 import io
@@ -15,6 +15,8 @@ import itertools
 import json
 import os
 import re
+import shlex
+import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -66,14 +68,17 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
-    for shard in paths:
-        with replacing(shard) as file, TarWriter(file, **how) as tar:
-            for i in itertools.islice(left, size):
-                try:
-                    tar.write(sample(pairs, i))
-                except BadPicture as error:
-                    skipped.append((pairs.where(i), str(error)))
-    refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
+    with tempfile.TemporaryDirectory(prefix=".miniclip-", dir=out) as folder:
+        for shard in paths:
+            with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
+                for i in itertools.islice(left, size):
+                    try:
+                        tar.write(sample(pairs, i))
+                    except BadPicture as error:
+                        skipped.append((pairs.where(i), str(error)))
+        refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
+        for shard in paths:
+            os.replace(Path(folder, shard.name), shard)
     return paths, skipped
 
 
@@ -146,7 +151,7 @@ def main(argv=None):
     size = sum(shard.stat().st_size for shard in paths) / 2**20
     print(
         f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB; "
-        f"train on them with --data {args.out}"
+        f"train on them with --data {shlex.quote(str(args.out / '*.tar'))}"
     )
     if skipped := pairs.skipped + skipped:
         print(report_skipped(skipped))

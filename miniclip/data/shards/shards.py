@@ -26,7 +26,7 @@ import numpy as np
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.shards.tar_index import DRAWS, build, json_captions, text_caption
+from miniclip.data.shards.tar_index import DRAWS, TARS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
@@ -128,7 +128,7 @@ def is_shards(source: str) -> bool:
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
     if not os.path.isdir(source):
-        return source.lower().endswith((".tar", ".tar.gz", ".tgz")) or bool(REMOTE.match(source))
+        return source.lower().endswith(TARS) or bool(REMOTE.match(source))
     try:
         suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
     except OSError:  # open_folder reports it

@@ -17,6 +17,7 @@ import errno
 import io
 import json
 import os
+import re
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -53,6 +54,8 @@ DRAWS = 10_000
 # why a shard may be readable the next time, although neither its size nor its time has changed
 PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
 TEXTS = {".txt": "txt", ".json": "json"}
+TARS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst")))  # to name a shard
+COMPRESSED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd")
 
 
 class _Header(tarfile.TarInfo):
@@ -74,8 +77,8 @@ def scan(file, length: int):
     file: binary and seekable; length: its size. problem: None, or a sentence that says why the bytes
     of the member cannot be used. A problem of the tar as a whole comes with None for the TarInfo.
     """
-    if file.read(2) == b"\x1f\x8b":
-        yield None, "it is compressed: unpack it with gunzip"
+    if COMPRESSED.match(file.read(8)):
+        yield None, "it is compressed; unpack it, because shards are plain .tar files"
         return
     # bytes of names that are not UTF-8 are kept as surrogates
     tar = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), encoding="utf-8")
@@ -121,7 +124,7 @@ def key_and_suffix(name: str) -> tuple[str, str]:
 def build(paths: list[str], names: list[str]):
     """The index of the shards at `paths`, called `names`: (rows (n,) of ROW, [(name, reason)]).
 
-    Taken from the cache when the shards are those it was made of, by size and time of change.
+    Taken from the cache when the shards are those it was made of, by their fingerprints.
     """
     made_of = {"layout": LAYOUT, "shards": [fingerprint(path) for path in paths]}
 

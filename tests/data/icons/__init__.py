@@ -6,6 +6,7 @@ import numpy as np
 from PIL import ImageFont
 
 from miniclip.data.icons import render, sets
+from miniclip.data.icons.icons import Icons
 
 
 def made_up(owned, seed=0):
@@ -26,3 +27,10 @@ def fontawesome():
         if ink is not None:
             drawn.append((own, ink))
     return drawn
+
+
+def font_awesome_pairs(apart):
+    """Icons of every so many of these glyphs."""
+    captions, inks = zip(*fontawesome()[::apart])
+    owned = [[("fontawesome", *caption) for caption in own] for own in captions]
+    return Icons(drawn=(owned, np.stack(inks)))

@@ -106,9 +106,10 @@ def test_a_missing_and_a_newer_package_are_named(monkeypatch, capsys):
     assert capsys.readouterr().err == f"{newer()}\n" and "tkinter-icons-fa 1.2.0: " in newer()
     monkeypatch.setattr(importlib.metadata, "version", lambda package: "1.1.7")
     assert newer() == "" and Icons() and capsys.readouterr().err == ""
-    then, now = {"a": "1", "b": "2", "c": "3"}, {"a": "1", "b": "2.1"}
-    assert changed_packages(then, now) == "b 2.1 (was 2), c None (was 3)"
-    assert changed_packages(then, then) == changed_packages({}, now) == ""
+    assert (
+        changed_packages({"a": "1", "b": "2", "c": "3"}, {"a": "1"})
+        == "b None (was 2), c None (was 3)"
+    )
 
 
 # --- names

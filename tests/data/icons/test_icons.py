@@ -245,14 +245,6 @@ def test_other_packages_are_refused_by_a_resumed_run_and_said_by_an_evaluation(
     assert stop.value.code == 2 and said.count("\n") == 1 and changed in said, said
 
 
-def test_a_site_that_is_held_out_or_unknown_is_refused(icons, tmp_path, capsys):
-    for sites, words in (("remix,fontawesome", "fontawesome is held out"), ("nope", "'nope'")):
-        with pytest.raises(SystemExit) as stop:
-            run(tmp_path / "run", "--sites", sites)
-        said = capsys.readouterr().err
-        assert stop.value.code == 2 and said.count("\n") == 1 and words in said, said
-
-
 def test_a_site_that_shares_no_name_is_trained_on_without_zero_shot(icons, tmp_path):
     assert run(tmp_path / "run", "--steps", 1, "--held-out-sites", "weather") == 0
     assert "zero_shot" not in json.loads((tmp_path / "run/results.json").read_text())
@@ -267,7 +259,7 @@ def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
     assert run(out, "--steps", 1, "--pairs", path) == 0
     assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
     saved = final(out)
-    assert open_data(saved, None)[0].splits["train"] == found.kept["pair"].tolist()
+    assert open_data(saved)[0].splits["train"] == found.kept["pair"].tolist()
     path.unlink()
     with pytest.raises(UserError, match="list.csv cannot be read"):
-        open_data(saved, None)
+        open_data(saved)
