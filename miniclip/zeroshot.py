@@ -82,7 +82,8 @@ def classifier_weights(model, tokenizer, names, templates):
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
-    alone. Raises ValueError for no names, no templates, or a template without its placeholder.
+    alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
+    name that does not fit into the context.
     """
     if isinstance(names, str) or not (names := list(names)):
         raise ValueError("names must be a non-empty list of class names")
@@ -91,6 +92,8 @@ def classifier_weights(model, tokenizer, names, templates):
     for template in templates:
         if not isinstance(template, str) or template.count("{}") != 1:
             raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")
+        # two names that are cut may become the same ids; only what comes after a name may be cut
+        tokenizer([template.split("{}")[0] + name for name in names], trim=True, truncate=False)
     sentences = [template.replace("{}", name) for name in names for template in templates]
     features = encode_texts(model, tokenizer, sentences)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)

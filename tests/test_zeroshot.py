@@ -46,7 +46,7 @@ class Words:
         return torch.nn.functional.normalize(features, dim=1) if normalize else features
 
 
-def tokenizer(texts, trim=False):
+def tokenizer(texts, trim=False, truncate=True):
     return torch.tensor([[sum(ord(c) * 31**k for k, c in enumerate(t)) % 2**31] for t in texts])
 
 

@@ -19,7 +19,8 @@ def classifier_weights(model, tokenizer, names, templates):
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
-    alone. Raises ValueError for no names, no templates, or a template without its placeholder.
+    alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
+    name that does not fit into the context.
     """
     raise NotImplementedError  # about 4 lines, with encode_texts
 
@@ -43,7 +44,7 @@ class Tower:
         return F.normalize(torch.stack([torch.randn(16, generator=g) for g in seeds]), dim=1)
 
 
-def tokenizer(texts, trim=False):
+def tokenizer(texts, trim=False, truncate=True):
     return torch.tensor([[sum(ord(c) * 31**k for k, c in enumerate(t)) % 2**31] for t in texts])
 
 

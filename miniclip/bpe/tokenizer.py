@@ -15,6 +15,7 @@ Left out: dropout of merges, and vocabularies that split text into other words t
 Lesson: lessons/02_bpe.md.
 """
 
+import contextlib
 import gzip
 import hashlib
 import importlib.util
@@ -118,17 +119,25 @@ class Tokenizer:
         merges = []
         try:
             # the first line is a version
-            for line in _read(path).decode().split("\n")[1 : RELEASED_MERGES + 1]:
+            for line in _read(path).decode().splitlines()[1 : RELEASED_MERGES + 1]:
                 left, _, right = line.partition(" ")
                 merges.append((ids[left], ids[right]))
                 ids[left + right] = len(ids)
-        except (OSError, EOFError, zlib.error, ValueError, KeyError) as error:
-            raise UserError(f"{path} is no merges file: {error}") from None
-        tokenizer = cls(merges)
-        if tokenizer.digest != "openai":
+            tokenizer = cls(merges)
+        except KeyError:
+            line = len(merges) + 2
             raise UserError(
-                f"{path} holds {len(merges):,} merges, not the {RELEASED_MERGES:,} released"
-            )
+                f"{path} is no merges file, or it is damaged: its line {line} does not join two "
+                "entries of the lines above it"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise UserError(f"{path} is no merges file: {error}") from None
+        refuse(
+            {
+                f"{path} holds {len(merges):,} merges, and not the {RELEASED_MERGES:,} released ones "
+                "in their order": tokenizer.digest != "openai"
+            }
+        )
         return tokenizer
 
     def _symbols(self, piece):
@@ -176,11 +185,13 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
         out = b""
-        for i in map(int, ids):
+        for i in ids:
+            if isinstance(i, (bool, float, str)) or not 0 <= i < self.vocab_size:
+                raise ValueError(
+                    f"ids are whole numbers from 0 to {self.end}, so {i!r} is not an id"
+                )
             if i == self.end:
                 break
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(f"ids run from 0 to {self.end}, so {i} is not an id")
             out += b"" if i == self.start else self.pieces[i]
         return out.replace(END, b" ").decode(errors="replace").strip()
 
@@ -197,12 +208,15 @@ class Tokenizer:
         Longer text is cut and keeps its end; truncate=False raises UserError instead.
         """
         limit = self.context_length if context_length is None else _length(context_length)
-        if isinstance(texts, str) or not isinstance(texts, Iterable):
-            texts = [texts]
+        one = isinstance(texts, str) or not isinstance(texts, Iterable)
+        texts = [texts] if one else list(texts)
         rows = [self.encode(text) for text in texts]
-        for i, row in enumerate(rows):
+        for text, row in zip(texts, rows):
             if len(row) + 2 > limit and not truncate:
-                raise UserError(f"text {i} takes {len(row) + 2} ids and the context holds {limit}")
+                raise UserError(
+                    f"the text {text[:80]!r} takes {len(row) + 2} ids, and the context holds "
+                    f"only {limit}; make it shorter"
+                )
         rows = [[self.start, *row[: limit - 2], self.end] for row in rows]
         lengths = np.array([len(row) for row in rows], dtype=np.int64)
         out = np.zeros((len(rows), lengths.max(initial=2) if trim else limit), dtype=np.int64)
@@ -213,7 +227,7 @@ class Tokenizer:
     def digest(self) -> str:
         """Which vocabulary this is: "openai" for the released one, otherwise the SHA-256 of its merges
         as JSON, in hex. The ids do not depend on context_length, and neither does the digest."""
-        sha256 = hashlib.sha256(json.dumps(self.state()["merges"]).encode()).hexdigest()
+        sha256 = hashlib.sha256(json.dumps(list(self.merges)).encode()).hexdigest()
         return "openai" if sha256 == RELEASED_SHA256 else sha256
 
     def state(self) -> dict:
@@ -222,24 +236,33 @@ class Tokenizer:
             "format": FORMAT,
             "context_length": self.context_length,
             "merges": [list(pair) for pair in self.merges],
+            "digest": self.digest,
         }
 
     @classmethod
     def from_state(cls, state: dict) -> "Tokenizer":
-        """The tokenizer whose `state()` this is. UserError for anything else."""
+        """The tokenizer whose `state()` this is. UserError for anything else.
+
+        Older states have no digest.
+        """
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise UserError(f"this is not a {FORMAT}, as Tokenizer.save writes it")
         try:
-            if not all(type(i) is int for pair in state["merges"] for i in pair):
-                raise ValueError("its merges are not whole numbers")
-            return cls(state["merges"], state["context_length"])
+            merges = state["merges"]
+            whole = all(type(i) is int for pair in merges for i in pair)
+            if not (isinstance(merges, list) and whole):
+                raise ValueError("its merges are not whole numbers, in a list of pairs")
+            tokenizer = cls(merges, state["context_length"])
+            if state.get("digest", tokenizer.digest) != tokenizer.digest:
+                raise ValueError("its merges were changed after it was written")
+            return tokenizer
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UserError(f"the {FORMAT} is damaged: {error!r}") from None
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
-        """Write `state()` as JSON, atomically. A file that `save` did not write is only replaced with
-        overwrite; otherwise it raises UserError."""
-        check_output(path, lambda old: FORMAT.encode() in _read(old)[:100], overwrite)
+        """Write `state()` as JSON, atomically. A file that `save` did not write, or that was changed
+        since, is only replaced with overwrite; otherwise it raises UserError."""
+        check_output(path, _is_unchanged, overwrite)
         with replacing(path) as file:
             file.write((json.dumps(self.state()) + "\n").encode())
 
@@ -257,7 +280,19 @@ def _read(path):
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        return (gzip.open(file) if packed else file).read(LARGEST_FILE)
+        try:
+            return (gzip.open(file) if packed else file).read(LARGEST_FILE)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"what gzip has packed in it is damaged: {error}") from None
+
+
+def _is_unchanged(path):
+    """Whether a file holds what `save` writes, and nothing else. Older files have no digest."""
+    with contextlib.suppress(ValueError, RecursionError):
+        written = json.loads(_read(path))
+        state = Tokenizer.from_state(written).state()
+        return state == state | written
+    return False
 
 
 class _Cache(dict):

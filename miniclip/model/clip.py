@@ -182,13 +182,20 @@ def whole_number(value: object, name: str, largest: int) -> None:
 
 
 def check_numbers(config: dict) -> None:
-    """Raise ValueError where a model's config, {name: value}, has a number that no model can have."""
+    """Raise ValueError where a model's config, {name: value}, has a number that no model can have, or
+    layers of a ViT and the patch of a ResNet, or the other way round."""
     for name, value in config.items():
         for part in value if isinstance(value, (list, tuple)) else [value]:
             if name in LARGEST and not (name == "vision_patch" and part is None):
                 whole_number(part, name, LARGEST[name])
             elif not isinstance(part, (str, int, type(None))):
                 raise ValueError(f"{name} is a {type(part).__name__}")
+    layers, patch = config["vision_layers"], config.get("vision_patch")
+    if isinstance(layers, int) == (patch is None):
+        raise ValueError(
+            f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
+            "a patch, and a ResNet has a list of stages and no patch"
+        )
 
 
 def named(name: str) -> dict:
@@ -205,7 +212,8 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     context_length=32, image_size=256, activation="gelu", checkpointing=True.
 
     Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
-    override that the config lacks, or a number that no model can have.
+    override that the config lacks, for a number that no model can have, and where vision_layers and
+    vision_patch belong to different kinds of towers.
     """
     numbers = named(name)
     known = (CLIP.__init__.__kwdefaults__.keys() | numbers.keys()) - {"name"}

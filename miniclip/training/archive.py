@@ -35,6 +35,8 @@ def read(path):
         if start[:2] == b"PK":
             entries = zipfile.ZipFile(file)
             found, names = entries.infolist(), set(entries.namelist())
+            if not any(name.endswith("data.pkl") for name in names):
+                raise UserError("it is a zip of other files; unpack it, and give the weights in it")
             # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
             odd = any(entry.compress_type or entry.external_attr & 0x10 for entry in found)
             if odd or len(names) < len(found):

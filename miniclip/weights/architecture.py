@@ -15,6 +15,7 @@ import torch
 
 from miniclip.common import UserError, refuse
 from miniclip.data.transforms import MEAN, STD
+from miniclip.loss import LARGEST_LOG
 from miniclip.model.clip import CLIP, MODELS, check_numbers
 from miniclip.objectives import from_config
 from miniclip.weights.reading import WRONG, read_json
@@ -117,6 +118,11 @@ def must_be_numbers(path: Path, state: dict) -> None:
             raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or no numbers")
         if name.endswith("running_var") and (x < 0).any():
             raise UserError(f"{path}: {name} holds a variance below 0")
+        if name == "logit_scale" and x > LARGEST_LOG:
+            raise UserError(
+                f"{path} has a logit_scale of {x:.4g}; it is the logarithm of the scale, at most "
+                f"{LARGEST_LOG:g}"
+            )
 
 
 def to_write(path: Path, model: CLIP) -> dict:
@@ -207,7 +213,8 @@ def with_heads_of_released(path: Path, config: dict) -> dict:
 def config_beside(path: Path, state: dict) -> dict | None:
     """The config in open_clip_config.json beside the file, completed from the shapes, or None.
 
-    Raises UserError when it cannot be read or asks for something that miniclip has not got.
+    Raises UserError when it cannot be read, asks for something that miniclip has not got, or names
+    other sizes than the weights have.
     """
     beside = Path(path).parent / "open_clip_config.json"
     if not beside.is_file():
@@ -222,13 +229,30 @@ def config_beside(path: Path, state: dict) -> dict | None:
                 raise UserError(f"miniclip has no {key} = {value!r}")
         asked = whole.get("preprocess_cfg") or {}
         check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)
+        sizes = dict(
+            embed_dim=model.get("embed_dim"),
+            image_size=vision.get("image_size"),
+            vision_layers=vision.get("layers"),
+            vision_width=vision.get("width"),
+            vision_patch=vision.get("patch_size"),
+            text_layers=text.get("layers"),
+            text_width=text.get("width"),
+            vocab_size=text.get("vocab_size"),
+            context_length=text.get("context_length"),
+        )
         channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
         config |= dict(
             vision_heads=channels // vision.get("head_width", 64),
             text_heads=text.get("heads", 8),  # open_clip's default, whatever the width
-            image_size=vision.get("image_size", config["image_size"]),
             activation="quickgelu" if model.get("quick_gelu") else "gelu",
         )
     except WRONG as error:
         raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
+    refuse(
+        {
+            f"{beside} is of another model than {path.name}: its {key} is {value}, and the weights "
+            f"have {config[key]}": value not in (None, config[key])
+            for key, value in sizes.items()
+        }
+    )
     return config | dict(name=_nearest_released(config))

@@ -151,13 +151,16 @@ def save_openclip(
     check_output(path, reading.by_miniclip, overwrite)
     state = to_write(path, model)
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
-    with replacing(path) as file:
-        if Path(path).suffix == ".safetensors":
-            from safetensors.torch import save
+    try:
+        with replacing(path) as file:
+            if Path(path).suffix == ".safetensors":
+                from safetensors.torch import save
 
-            file.write(save(state, metadata={"format": "pt", NOTE: note}))
-        else:
-            torch.save({NOTE: note, "state_dict": state}, file)
+                file.write(save(state, metadata={"format": "pt", NOTE: note}))
+            else:
+                torch.save({NOTE: note, "state_dict": state}, file)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from None
     return OPENCLIP[named] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
 
 

@@ -12,6 +12,7 @@ position, also when the rows are padded with end tokens. Other ids are refused.
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
+import hashlib
 import json
 import os
 import warnings
@@ -148,9 +149,10 @@ def save_huggingface(
     It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
     vocab.json, merges.txt and tokenizer_config.json. These are of `tokenizer`, or of the released
     tokenizer where the model was trained with that. Where the vocabulary is unknown, no tokenizer is
-    written, and a warning says so. overwrite: replace files of another model. Raises UserError for a ResNet, for a model of another
-    vocabulary whose tokenizer is not given, and for a folder with files of another model, or in which
-    nothing can be written.
+    written, and a warning says so. overwrite: replace files that miniclip did not write, or that were
+    changed since: the weights hold the SHA-256 of each other file. Raises UserError for a ResNet, for a
+    model of another vocabulary whose tokenizer is not given, and for a folder with such files or with
+    other files of another model, or in which nothing can be written.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)
@@ -187,14 +189,19 @@ def save_huggingface(
             if name not in (WEIGHTS, *written)
         }
     )
-    mine = (folder / WEIGHTS).is_file() and reading.by_miniclip(folder / WEIGHTS)
-    for name in (WEIGHTS, *written):
-        check_output(folder / name, lambda path: mine, overwrite)
+    noted = reading.by_miniclip(folder / WEIGHTS)
+    check_output(folder / WEIGHTS, lambda path: noted, overwrite)
+    for name in written:
+        check_output(
+            folder / name, lambda path: noted.get(name) == _sha256(path.read_bytes()), overwrite
+        )
+    notes = {"format": "pt", "writer": "miniclip"}
+    notes |= {name: _sha256(content.encode()) for name, content in written.items()}
     from safetensors.torch import save
 
     try:
         with replacing(folder / WEIGHTS) as file:
-            file.write(save(weights, metadata={"format": "pt", "writer": "miniclip"}))
+            file.write(save(weights, metadata=notes))
             file.flush()
             # until all is written there is no config.json, so that nobody reads one of another model
             Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
@@ -203,6 +210,10 @@ def save_huggingface(
                 file.write(content.encode())
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
+
+
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 def to_theirs(state: dict) -> dict:

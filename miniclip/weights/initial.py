@@ -7,7 +7,6 @@ Lesson: lessons/18_finetuning.md.
 """
 
 from miniclip.common import refuse
-from miniclip.loss import LARGEST_LOG
 from miniclip.model.clip import named
 from miniclip.weights.convert import load
 
@@ -25,17 +24,12 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
     towers = named(model) if model else {}
     loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
     config = loaded.config | ({"name": model} if model else {})
-    scale = float(loaded.state_dict().get("logit_scale", 0))
     refuse(
         {
             f"--init {name} has other towers than --model {model}: its {key} is {config[key]}, not "
             f"{wanted}; leave out --model to take those of the file": config[key] != wanted
             for key, wanted in towers.items()
             if key not in RESIZED
-        }
-        | {
-            f"--init {name} has a logit_scale of {scale:.4g}; it is the logarithm of the scale, at "
-            f"most {LARGEST_LOG:g}": scale > LARGEST_LOG
         }
     )
     return dict(model=loaded.state_dict(), config=config, tokenizer=tokenizer.state())

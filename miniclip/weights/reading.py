@@ -122,20 +122,21 @@ def _read_shards(index):
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 
-def by_miniclip(path: Path) -> bool:
-    """Whether miniclip wrote the file of weights at `path`; for check_output.
+def by_miniclip(path: Path) -> dict:
+    """What the file of weights at `path` says of itself if miniclip wrote it, else {}; for
+    check_output.
 
     Raises UserError for the checkpoint of a run, which could not go on without its optimizer.
     """
     try:
         file = read(path)
     except UserError:
-        return False
+        return {}
     notes = file["content"] if file["format"] == "torch" else file["notes"]
     ours = isinstance(notes, dict) and archive.is_ours(notes)
     optimizer = f"{path} is the checkpoint of a run, with its optimizer; choose another name"
     refuse({optimizer: ours and "optimizer" in notes})
-    return ours
+    return notes if ours else {}
 
 
 def _reason(error):

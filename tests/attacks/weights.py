@@ -23,7 +23,7 @@ from miniclip.common import UserError, replacing
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.training import archive, checkpoint
-from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
+from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.initial import initial_state
 from miniclip.zeroshot import classifier_weights
@@ -109,11 +109,15 @@ CHECKPOINTS = {
     "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
     "halves_as_merges": (merges([[324.9, 1]]), "not whole numbers"),
+    "merges_of_another_vocabulary": (merges([[1, 2]]), "merges were changed"),
+    "merges_that_are_a_dict": (merges({}), "in a list of pairs"),
+    "a_patch_for_a_resnet": (config(vision_layers=[1, 1]), "a ResNet has a list of stages"),
     "a_note_that_is_a_tensor": (
         lambda s: s.update(format="", miniclip=torch.ones(3)),
         "no weights",
     ),
     "a_name_of_two_lines": (weight(torch.ones(1), "evil\nname"), "evil.nname has shape"),
+    "an_exponentiated_scale": (weight(torch.tensor(100.0), "logit_scale"), "logit_scale of 100"),
     "an_infinite_weight": (weight(torch.tensor(torch.inf), "logit_scale"), "NaN or infinite"),
 }
 
@@ -240,6 +244,7 @@ table(ENTRIES, load_with_entry, "a_checkpoint_of_{}", "c.pt .*{}")
 FOREIGN = {
     "a_web_page": (b"<!doctype html>", 1000, "no file of torch.save"),
     "a_file_of_20_gb_without_content": (b"", 20 << 30, "no file of torch.save"),
+    "an_empty_zip": (b"PK\5\6", 22, "a zip of other files; unpack it"),
     "a_pointer_of_git_lfs": (b"version https://git-lfs.github.com/spec/v1\n", 130, "Git LFS"),
 }
 
@@ -311,6 +316,30 @@ def pictures_of_hugging_face_of_another_scale(folder):
         path.write_text(json.dumps(good | dict(rescale_factor=wrong)))
         with pytest.raises(UserError, match="rescale_factor is"):
             miniclip.load("hf")
+
+
+@attack(
+    says="open_clip_config.json is of another model than w.safetensors: its vision_width is 768"
+)
+def a_config_of_another_model(folder):
+    towers = dict(vision_cfg=dict(width=768), text_cfg=dict(width=512))
+    beside("open_clip_config.json", dict(model_cfg=towers))
+
+
+def zip_of(save, name):
+    """w.pt, a zip that holds the weights as somebody has packed them."""
+    save(tiny().state_dict(), name)
+    with zipfile.ZipFile("w.pt", "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.write(name)
+    miniclip.load("w.pt")
+
+
+ZIPS = {
+    "a_checkpoint": (torch.save, "checkpoint.pt", ""),
+    "safetensors": (save_file, "w.safetensors", ""),
+    "arrays": (lambda state, name: Path(name).write_bytes(b"x"), "w.npy", ""),
+}
+table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; unpack it{}")
 
 
 @attack(code=0)
@@ -434,6 +463,45 @@ def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
     tokenizer.save("mine.txt")
 
 
+@attack(code=0)
+def outputs_over_files_that_somebody_changed(folder):
+    tokenizer, path = our_checkpoint(tiny(), "c.pt"), Path("t.json")
+    save_huggingface(tiny(), "hf", tokenizer)
+    for name in ("config.json", "preprocessor_config.json", "merges.txt"):
+        written = Path("hf", name).read_text()
+        Path("hf", name).write_text(written + " ")
+        with pytest.raises(UserError, match=f"{name} exists, .* or it was changed since"):
+            save_huggingface(tiny(), "hf", tokenizer)
+        Path("hf", name).write_text(written)
+    save_huggingface(tiny(vision_heads=8), "hf", tokenizer)
+    tokenizer.save("t.json")
+    state, other = json.loads(path.read_text()), Tokenizer.train(["a blue cup"], 518, 8)
+    changed = [json.dumps(state | change) for change in (dict(note="mine"), dict(merges=[[1, 2]]))]
+    for content in (*map(str.encode, changed), b"\x1f\x8bno"):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="or it was changed since"):
+            other.save("t.json")
+    del state["digest"]  # as older files
+    path.write_text(json.dumps(state))
+    assert Tokenizer.load("t.json").digest == tokenizer.digest
+    other.save("t.json")
+
+
+@attack(says="w.pt cannot be written: No space left on device")
+def a_disk_that_is_full(folder):
+    released = tiny_release(pytest.MonkeyPatch())
+    convert.replacing = full
+    save_openclip(released, "w.pt")
+
+
+@contextlib.contextmanager
+def full(path):
+    """`replacing` on a disk that is full."""
+    with open("/dev/full", "wb") as file, replacing(path):
+        yield file
+        file.flush()
+
+
 @attack(says="no config.json beside it")
 def a_folder_whose_writing_is_killed(folder):
     tokenizer = our_checkpoint(tiny(), "c.pt")
@@ -499,6 +567,21 @@ def a_vocabulary_of_6_gb_without_content(folder):
     Path("t.json").touch()
     os.truncate("t.json", 6 << 30)
     Tokenizer.load("t.json")
+
+
+@attack(says="t.gz holds no vocabulary: what gzip has packed in it is damaged")
+def a_vocabulary_that_is_cut(folder):
+    text = json.dumps(Tokenizer([(i, i) for i in range(150)]).state()).encode()
+    Path("t.gz").write_bytes(gzip.compress(text)[:-50])
+    Tokenizer.load("t.gz")
+
+
+@attack(says="the text .a 1111.* takes 33 ids, and the context holds only 8")
+def a_class_name_that_is_cut(folder):
+    edited(dict)
+    model, tokenizer, _ = miniclip.load("c.pt")
+    classifier_weights(model, tokenizer, ["cup"], ["{}" + 50 * " 1"])
+    classifier_weights(model, tokenizer, ["1" * 29 + "2", "1" * 29 + "3"], ["a {}"])
 
 
 @attack(says="another vocabulary than the model")

@@ -178,7 +178,8 @@ def test_the_merges_file_may_be_given_packed_or_not(ours, tmp_path):
     text = "\n".join(merges_lines()[:48_895])
     (tmp_path / "merges.txt").write_text(text, encoding="utf-8")
     (tmp_path / "merges.gz").write_bytes(gzip.compress(text.encode()))
-    for name in ("merges.txt", "merges.gz"):
+    (tmp_path / "windows.txt").write_bytes(text.replace("\n", "\r\n").encode())
+    for name in ("merges.txt", "merges.gz", "windows.txt"):
         assert Tokenizer.openai(tmp_path / name).merges == ours.merges
 
 
@@ -186,12 +187,24 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
     good = "\n".join(merges_lines()[:48_895]).encode()
     packed = gzip.compress(good)
     path = tmp_path / "merges"
-    swapped = good.replace(b"\nt h\n", b"\nt x\n").replace(b"\ni n\nt x\n", b"\nt h\ni n\n")
-    cut = swapped, good[: len(good) // 2], packed[:-100], packed[:50]
-    other = b"", b"\x1f\x8bno", b"\xff\x00", b"#version\n" + b"q zz\n" * 50_000
-    for bad in (*cut, *other, b"#version\n" + b"a b\n" * 50_000):
+    lines = good.split(b"\n")
+    for bad, words in (
+        (
+            b"\n".join([lines[0], lines[2], lines[1], *lines[3:]]),
+            "not the 48,894 .* in their order",
+        ),
+        (b"\n".join([*lines[:3], b"the r", *lines[3:]]), "its line 4 does not join two entries"),
+        (b"\n".join(lines[:20_000]), "holds 19,999 merges, and not the 48,894"),
+        (packed[:-100], "gzip has packed in it is damaged"),
+        (packed[:50], "damaged"),
+        (b"", "holds 0 merges"),
+        (b"\x1f\x8bno", "gzip"),
+        (b"\xff\x00", "no merges file"),
+        (b"#version\n" + b"q zz\n" * 50_000, "its line 2 does not join two entries"),
+        (b"#version\n" + b"a b\n" * 50_000, "two merges make the same"),
+    ):
         path.write_bytes(bad)
-        with pytest.raises(ValueError, match="^[^\n]+$"):
+        with pytest.raises(ValueError, match=f"^[^\n]*{words}[^\n]*$"):
             Tokenizer.openai(path)
     with pytest.raises(ValueError, match="no merges file"):
         Tokenizer.openai(tmp_path / "missing")

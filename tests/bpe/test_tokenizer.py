@@ -262,6 +262,8 @@ CHANGES = [
     dict(merges=[[300, 1]]),
     dict(merges=[[1, -1]]),
     dict(merges=[[1, 1], [1, 1]]),
+    dict(merges={}),
+    dict(merges=[[1, 2]], digest=Tokenizer([]).digest),
     dict(context_length="77"),
 ]
 NOT_OURS = [json.dumps(OURS | change) for change in CHANGES]
@@ -288,9 +290,12 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
         (lambda: Tokenizer.train([3], 600), "must be a str, not int"),
         (lambda: TOK("a", context_length=(1 << 16) + 1), "at most 65536, not 65537"),
         (lambda: TOK(None), "must be a str, not NoneType"),
-        (lambda: TOK(["fits", "1" * 15], truncate=False), "text 1 takes 17 ids .* holds 16"),
+        (lambda: TOK(["fits", "1" * 15], truncate=False), "1{15}. takes 17 ids.* holds only 16"),
         (lambda: TOK.decode([3, 580]), "from 0 to 579, so 580 is not"),
         (lambda: TOK.decode([3, -1]), "from 0 to 579, so -1 is not"),
+        (lambda: TOK.decode("515"), "so '5' is not an id"),
+        (lambda: TOK.decode([1.5]), "so 1.5 is not an id"),
+        (lambda: TOK.decode([True]), "so True is not an id"),
         (lambda: Tokenizer.load("missing"), "holds no vocabulary"),
     ],
 )

@@ -239,6 +239,21 @@ def test_any_number_of_a_config_can_be_changed():
     assert MODELS["vit_b32"]["image_size"] == 224
 
 
+@pytest.mark.parametrize(
+    "name, change",
+    [
+        ("rn_mini", dict(vision_patch=16)),
+        ("rn_mini", dict(vision_layers=4)),
+        ("vit_mini", dict(vision_patch=None)),
+        ("vit_mini", dict(vision_layers=[1, 1])),
+        ("vit_mini", dict(vision_layers=(1, 1))),
+    ],
+)
+def test_a_resnet_has_no_patch_and_a_vit_no_list_of_stages(name, change):
+    with pytest.raises(ValueError, match="a ViT has a number of layers and a patch, and a ResNet"):
+        create_model(name, **change)
+
+
 def test_importing_miniclip_imports_nothing_heavy():
     code = "import miniclip, sys; assert 'torch' not in sys.modules; miniclip.MODELS['rn50']"
     subprocess.run([sys.executable, "-c", code], check=True)

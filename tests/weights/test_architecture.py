@@ -98,11 +98,35 @@ def test_a_config_beside_the_file_tells_heads_size_and_activation(name, channels
     assert config_beside(path, state) is None
     shapes, near = config_from_shapes(path, state), [MEAN[0] + 5e-5, *MEAN[1:]]
     plain = dict(vision_heads=channels // 64, text_heads=8, activation="gelu", name=None)
-    sized = dict(vision_heads=channels // 32, activation="quickgelu", image_size=96)
-    vision = dict(head_width=32, image_size=96, timm_pool="")
+    sized = dict(vision_heads=channels // 32, activation="quickgelu")
+    vision = dict(head_width=32, image_size=shapes["image_size"], timm_pool="")
     for mean in (None, [], list(MEAN), near):
         for told, quick, towers in ((plain, None, {}), (plain | sized, True, vision)):
             whole = dict(quick_gelu=quick, vision_cfg=towers, text_cfg={})
             whole["preprocess_cfg"] = dict(mean=mean)
             (tmp_path / "open_clip_config.json").write_text(json.dumps(whole))
             assert config_beside(path, state) == shapes | told
+
+
+SIZES = [("model", "embed_dim", "embed_dim")]
+SIZES += [("vision_cfg", key, f"vision_{key}") for key in ("layers", "width")]
+SIZES += [("vision_cfg", "patch_size", "vision_patch"), ("vision_cfg", "image_size", "image_size")]
+SIZES += [("text_cfg", key, f"text_{key}") for key in ("layers", "width")]
+SIZES += [("text_cfg", key, key) for key in ("vocab_size", "context_length")]
+
+
+@pytest.mark.parametrize("name", ["vit_mini", "rn_mini"])
+@pytest.mark.parametrize("part, key, ours", SIZES, ids=[ours for *_, ours in SIZES])
+def test_a_config_beside_the_file_has_the_sizes_of_the_weights(name, part, key, ours, tmp_path):
+    """An open_clip_config.json of another model would bring heads and an activation that are wrong."""
+    state, path = shell(name, vocab_size=520).state_dict(), tmp_path / "w.pt"
+    own = config_from_shapes(path, state)[ours]
+    for value in (own, 2 * own if own else 16):
+        whole = dict(quick_gelu=True, vision_cfg={}, text_cfg={})
+        whole.get(part, whole)[key] = value
+        (tmp_path / "open_clip_config.json").write_text(json.dumps(whole))
+        if value == own:
+            config_beside(path, state)
+        else:
+            with pytest.raises(UserError, match=f"of another model than w.pt: its {ours} is"):
+                config_beside(path, state)
