@@ -228,6 +228,7 @@ def main(argv=None):
 
         # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
         # the pair alone. So a resumed run only has to begin at the batch with the number of its step.
+        rank, world = dist_info()
         loader = batches(
             pairs,
             pairs.splits["train"],
@@ -236,12 +237,13 @@ def main(argv=None):
             config.seed,
             model.config["image_size"],
             None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are redrawn
-            run.step,
-            config.micro_batch,
-            default_workers(device.type) if config.workers is None else config.workers,
-            device.type == "cuda",  # pinned memory
-            config.unique_names,
-            *dist_info(),
+            start=run.step,
+            micro_batch=config.micro_batch,
+            workers=default_workers(device.type) if config.workers is None else config.workers,
+            pin_memory=device.type == "cuda",
+            unique_names=config.unique_names,
+            rank=rank,
+            world=world,
         )
         with process_group.noted_signals() as received:
             # Before each step the ranks agree in next_batch what all of them do. It returns None when

@@ -42,6 +42,9 @@ class Parser(argparse.ArgumentParser):
         """Print the sentence, unless it is empty, and exit with code 2."""
         _end(self.prog, message, 2)
 
+    def _print_message(self, message, file=None):  # argparse's own would hide that a disk is full
+        print(message, end="", file=file or sys.stderr)
+
 
 def _one_line(sentence):
     """A sentence for a terminal, although a name in it may hold line breaks or control characters."""
@@ -69,7 +72,11 @@ def command(prog: str) -> Callable:
                     getattr(sys, name).reconfigure(errors="backslashreplace")
             code = None
             try:
-                code = main(argv)
+                try:
+                    code = main(argv)
+                except SystemExit as stopped:
+                    if stopped.code:  # otherwise --help was printed
+                        raise
                 sys.stdout.flush()
                 return code
             except UserError as error:

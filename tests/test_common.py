@@ -1,6 +1,7 @@
 """A user's mistake is one sentence and exit code 2; a bug shows its traceback. Options, devices."""
 
 import argparse
+import os
 
 import pytest
 import torch
@@ -16,10 +17,10 @@ from miniclip.data.shards import pack
 # (the command, its arguments, a function that it calls first)
 COMMANDS = {
     "train": (train, ["--out", "run"], "open_run"),
-    "eval": (eval_command, ["--checkpoint", "none.pt"], "files.read"),
-    "data": (data, [], "open_source"),
-    "curate": (balance, ["pairs.csv", "out.csv"], "open_source"),
-    "pack": (pack, ["pairs.csv", "out"], "open_source"),
+    "eval": (eval_command, ["--checkpoint", "none.pt"], "check"),
+    "data": (data, [], "open_pairs"),
+    "curate": (balance, ["pairs.csv", "out.csv"], "open_pairs"),
+    "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }
 
@@ -115,3 +116,16 @@ def test_results_are_json_with_two_spaces_and_a_last_newline(tmp_path):
     write_json(tmp_path / "new" / "results.json", {"loss": 0.5, "of": [1]})
     text = (tmp_path / "new" / "results.json").read_text()
     assert text == '{\n  "loss": 0.5,\n  "of": [\n    1\n  ]\n}\n'
+
+
+def test_only_old_temporary_files_are_removed(tmp_path):
+    young, old, mine = (
+        tmp_path / name
+        for name in (".miniclip-1-0123abcd.tmp", ".miniclip-1-0123abce.tmp", "old.tmp")
+    )
+    for path in (young, old, mine):
+        path.touch()
+    os.utime(old, (0, 0))
+    os.utime(mine, (0, 0))
+    write_json(tmp_path / "results.json", {})
+    assert young.exists() and mine.exists() and not old.exists()

@@ -23,7 +23,7 @@ import torch
 from importlib import resources
 from miniclip.bpe import Tokenizer
 from miniclip.data import open_pairs
-from miniclip.data.emoji.dataset import read_table
+from miniclip.data.emoji.emoji import read_table
 
 names = [row["name"] for row in read_table()]
 assert len(names) > 3000

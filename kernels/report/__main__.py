@@ -117,6 +117,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m kernels.report", description=(__doc__ or "").split("\n")[0]
     )
+    parser.print_usage = lambda *_: None  # a mistake is one sentence
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
     parser.add_argument(
         "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]

@@ -5,7 +5,7 @@
 Unicode's emoji-test.txt (version 17.0; UTS #51) lists every emoji with its name, group and subgroup.
 Its fully-qualified rows outside the group Component are kept: 3,944. A fifth column is the hash of
 the picture that OpenMoji draws for the emoji. Two names with one hash are one picture, and the hash
-decides what is held out: see dataset.py. It is in the table, and not computed where a model is
+decides what is held out: see emoji.py. It is in the table, and not computed where a model is
 trained, because another renderer or version may round a pixel differently; a split must not change.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 from miniclip.common import Parser, UserError, command, replacing
-from miniclip.data.emoji.render import draw_all, without_fe0f
+from miniclip.data.emoji.drawings import draw_all, without_fe0f
 from miniclip.data.files import read_text
 
 ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")

@@ -129,7 +129,7 @@ def main(argv=None):
             config.seed,
             model.config["image_size"],
             None if config.augment == "icons" else (config.crop, 1.0),
-            run.step,
+            start=run.step,
             workers=default_workers(device.type) if config.workers is None else config.workers,
             pin_memory=device.type == "cuda",
             unique_names=config.unique_names,

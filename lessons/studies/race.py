@@ -22,10 +22,10 @@ from harness import run, train_icons
 
 from miniclip import plots
 from miniclip.common import write_json
+from miniclip.data.curation.balance import write_list
 from miniclip.data.curation.curate import curate
-from miniclip.data.curation.sources import Listed
 from miniclip.data.dataset import keep_pairs
-from miniclip.data.icons.dataset import VALIDATION, Icons
+from miniclip.data.icons.icons import VALIDATION, Icons
 from miniclip.evaluation import confidence, crossing, features, unseen_site
 from miniclip.evaluation.report import writer
 from miniclip.model.clip import MODELS
@@ -148,9 +148,8 @@ def work(options, folder):
     pairs, given = Icons(held_out_sites=VALIDATION), dict(options)
     classes, names = fixed_classes(pairs), pairs.shared_names
     if "pairs" in given:
-        source = Listed(pairs)
-        curated = curate(source, CAP, MIN_COUNT)
-        source.write(folder / "curated.csv", curated)
+        curated = curate(pairs, CAP, MIN_COUNT)
+        write_list(pairs, folder / "curated.csv", curated)
         as_many = given["pairs"] == "as many"
         given["pairs"] = len(curated.kept) if as_many else str(folder / "curated.csv")
         keep_pairs(pairs, given["pairs"])

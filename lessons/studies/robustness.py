@@ -17,7 +17,7 @@ from scaling import SIZES, SMALL, training
 from supervised_baseline import HOMES, TESTS, Home, accuracies, neighbour, train
 
 from miniclip.common import UserError
-from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.icons import TEST, Icons
 from miniclip.data.icons.sets import SETS
 from miniclip.evaluation.confidence import share_cells
 from miniclip.evaluation.report.writer import Report

@@ -16,7 +16,7 @@ from supervised_baseline import HOMES, Home, accuracies, neighbour
 
 from miniclip import plots
 from miniclip.cost.flop import flop_per_pair
-from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.icons import TEST, Icons
 from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report

@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from miniclip.common import UserError
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import batches, join
 from miniclip.data.transforms import evaluation, normalize
 from miniclip.evaluation.confidence import share

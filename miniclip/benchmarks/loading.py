@@ -27,8 +27,8 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import Parser, UserError, command, number, path, refuse
 from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
-from miniclip.data.shards.dataset import expand, is_shards
-from miniclip.data.shards.index import index_shard
+from miniclip.data.shards.shards import expand, is_shards
+from miniclip.data.shards.tar_index import index_shard
 from miniclip.data.transforms import MEAN, STD, normalize
 
 CROP = (0.9, 1.0)

@@ -2,18 +2,19 @@
 
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), and loader.py (batches).
-emoji/ is the embedded source, icons/ the one of many sites, shards/ reads and writes tars. curation/ chooses pairs by the words of their captions. labelled.py reads pictures with
-classes, for evaluation; cache.py keeps what is slow to make again.
+emoji/ is the embedded source, icons/ has the icons of many sites, and shards/ reads and writes tars.
+curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
+evaluation. cache.py keeps what is slow to make again.
 """
 
 import os
 
-from miniclip.common import UserError, path
+from miniclip.common import path, refuse
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.emoji.dataset import Emoji
+from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.files import open_csv, open_folder
-from miniclip.data.icons.dataset import Icons
-from miniclip.data.shards.dataset import is_shards, open_shards
+from miniclip.data.icons.icons import Icons
+from miniclip.data.shards.shards import is_shards, open_shards
 
 # As sources, these two words always mean the built-in sets; a folder of that name is ./icons.
 EMOJI, ICONS = "emoji", "icons"
@@ -39,40 +40,40 @@ def open_pairs(
     sites=None,
     held_out_sites=None,
     csv_as=open_csv,
-):
+) -> Pairs:
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of many sites,
     else the path of a csv, a folder or shards, in which ~ is expanded.
 
-    The next three options are for a csv whose header is not understood by itself; the last two for
-    icons, names with commas between them: what to train on, what to hold out. csv_as: what opens a
-    csv. Raises UserError when there is no such source, no pair in it, or an option is for another.
+    image_column, caption_column and separator are for a csv whose header is not understood by
+    itself. sites and held_out_sites are for icons: names with commas between them, of the sets to
+    train on and to hold out. csv_as: the function that opens a csv. Raises UserError when there is no
+    such source, when it has no pair, or when an option is for another kind of source.
     """
     csv = dict(image_column=image_column, caption_column=caption_column, separator=separator)
     icons = dict(sites=sites, held_out_sites=held_out_sites)
     source = EMOJI if source is None else os.path.expanduser(os.fspath(source))
-    built_in = source in (EMOJI, ICONS)
-    shards = not built_in and is_shards(source)
-    file = not built_in and os.path.isfile(source) and not shards
-    if not (built_in or shards or file or os.path.isdir(source)):
-        raise UserError(
-            f"{printable(source)} is no csv, folder or shard: there is no such file or folder"
-        )
-    given = {EMOJI: "the embedded emoji"}.get(source, printable(source))
-    if shards:
-        given += ', a source of shards, whose captions are the .txt or the "caption" of the .json'
-    for options, fits, kind in ((csv, file, "a csv"), (icons, source == ICONS, "icons")):
+    if source in (EMOJI, ICONS):
+        kind = source
+    elif is_shards(source):
+        kind = "shards"
+    else:
+        kind = "a csv" if os.path.isfile(source) else "a folder"
+    missing = kind == "a folder" and not os.path.isdir(source)
+    shown = printable(source)
+    refuse({f"{shown} not found; expected a csv file, a folder or .tar shards": missing})
+    if kind == "shards":
+        shown += ', a source of shards, whose captions are the .txt or the "caption" of the .json'
+    for own, options in (("a csv", csv), (ICONS, icons)):
         for name, value in options.items():
-            if value is not None and not fits:
-                option = f"--{name.replace('_', '-')}"
-                raise UserError(f"{option} is for {kind}, and this is not: {given}")
-    if source == ICONS:
-        chosen = {k: v.split(",") for k, v in icons.items() if v is not None}
-        return Icons(**chosen)
-    if source == EMOJI:
+            flag = f"--{name.replace('_', '-')}"
+            refuse({f"{flag} is for {own}, not for {shown}": value is not None and kind != own})
+    if kind == EMOJI:
         return Emoji()
-    if file:
+    if kind == ICONS:
+        return Icons(**{k: v.split(",") for k, v in icons.items() if v is not None})
+    if kind == "a csv":
         return csv_as(source, **csv)
-    return open_shards(source) if shards else open_folder(source)
+    return open_shards(source) if kind == "shards" else open_folder(source)
 
 
 def source_or_none(text):
@@ -81,12 +82,11 @@ def source_or_none(text):
 
 
 def add_source_options(parser):
-    """Add the options of a command line that open_source takes."""
+    """Add the options of SOURCE_FLAGS to a command line."""
     for flag, how in SOURCE_FLAGS.items():
         parser.add_argument(flag, **how)
 
 
-def open_source(args, csv_as=open_csv):
-    """open_pairs of the parsed options of a command: --data and SOURCE_FLAGS."""
-    how = {name: getattr(args, name) for name in SOURCE_OPTIONS}
-    return open_pairs(args.data, **how, csv_as=csv_as)
+def source_options(options: dict) -> dict:
+    """Of all the options of a command, by name, those that open_pairs takes beside the source."""
+    return {name: options[name] for name in SOURCE_OPTIONS}

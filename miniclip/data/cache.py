@@ -1,91 +1,73 @@
-"""Files that can be made again: drawn emoji, the index of shards. One line of JSON, then bytes.
+"""Files that can be made again: drawn emoji, the index of shards. A checksum, a line of
+JSON, and then bytes, which processes share because they stay in the file.
 
-A file is used only if it says what it was made from and its checksum holds; else it is made again.
-It is written beside its place and renamed into it, so that a reader never sees a part of it.
+A hash of what a file was made from is part of its name, so a file made from something else is never
+found. A file whose checksum does not hold is made again. Files are written beside their place and
+renamed into it, so that a reader never sees a part of one. They may be deleted at any time.
 """
 
 import hashlib
 import json
 import os
 import sys
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, replacing
+from miniclip.common import UserError, refuse, replacing
 from miniclip.data.dataset import file_size
 
 
-def folder():
-    """The folder of these files: $MINICLIP_CACHE, or the platform's place for caches."""
-    if own := os.environ.get("MINICLIP_CACHE"):
-        return Path(os.path.expanduser(own))
-    base = os.environ.get("XDG_CACHE_HOME")
-    if sys.platform == "win32":
-        base = base or os.environ.get("LOCALAPPDATA")
-    default = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
-    return Path(os.path.expanduser(base or default)) / "miniclip"
+def folder() -> Path:
+    """The folder of these files: $MINICLIP_CACHE, or miniclip in $XDG_CACHE_HOME or ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    own = os.environ.get("MINICLIP_CACHE") or os.path.join(base, "miniclip")
+    return Path(os.path.expanduser(own))
 
 
-def load_or_make(name, made_of, make, what, passing=()):
-    """(notes, body) of the file `name`, or else of make(), which is then written there.
+def load_or_make(name: str, made_of, make, what: str, passing=()):
+    """(notes, body) of the cached file, or else of make(), which is then written there.
 
-    made_of, notes: what JSON can hold; body: bytes, (n,) uint8 that lies in the file where it was
-    read. what: what a message calls the file when it cannot be written. passing: reasons in notes, a
-    list of (name, reason), for which the file is made again.
+    The file is called `name`-KEY.bin; KEY is a hash of made_of, what JSON can hold. notes: what JSON
+    can hold; body: bytes, (n,) uint8 that lies in the file where it was read. what: what a message
+    calls the file when it cannot be written. passing: reasons in notes, a list of (name, reason),
+    for which the file is made again.
     """
-    path = folder() / name
-    found = read(path, made_of)
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    path = folder() / f"{name}-{key}.bin"
+    found = read(path)
     if found is None or passing and not passing.isdisjoint(why for _, why in found[0]):
         found = make()
         try:
-            write(path, made_of, *found)
+            write(path, *found)
         except (OSError, UserError) as error:
-            print(
-                f"cannot keep {what} in {path}: {getattr(error, 'strerror', error)}",
-                file=sys.stderr,
-            )
+            reason = getattr(error, "strerror", error)
+            print(f"cannot keep {what} in {path}: {reason}", file=sys.stderr)
     return found
 
 
-def pictures(name, made_of, draw, shape):
-    """(notes, uint8 of `shape`) of draw(), kept compressed. made_of: as load_or_make's."""
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
-
-    def make():
-        notes, drawn = draw()
-        return notes, zlib.compress(drawn.tobytes(), 1)
-
-    notes, body = load_or_make(f"{name}-{key}.bin", made_of, make, "the drawings")
-    # decompressed only now that its checksum is known to hold
-    return notes, np.frombuffer(zlib.decompress(body), np.uint8).reshape(shape)
-
-
-def read(path, made_of):
-    """(notes, body) of a file, or None if it is not there, damaged, or made from something else."""
+def read(path: Path):
+    """(notes, body) of a file, or None if it is not there or damaged."""
     try:
         file_size(path)
         with open(path, "rb") as file:
-            first = file.readline()
-        head, body = json.loads(first), np.memmap(path, np.uint8, "r", offset=len(first))
-        if head["checksum"] == _checksum(made_of, head["notes"], body):
-            return head["notes"], body
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            checksum, notes = file.readline(), file.readline()
+            body = np.memmap(path, np.uint8, "r", offset=file.tell())
+        if checksum == _checksum(notes, body):
+            return json.loads(notes), body
+    except (OSError, ValueError):
         pass
     return None
 
 
-def _checksum(made_of, notes, body):
-    whole = [made_of, notes, hashlib.sha256(body).hexdigest()]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+def _checksum(notes, body):
+    return hashlib.sha256(notes + hashlib.sha256(body).digest()).hexdigest().encode() + b"\n"
 
 
-def write(path, made_of, notes, body):
+def write(path: Path, notes, body) -> None:
     """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError or UserError."""
-    if path.parts[0].startswith("~"):
-        raise UserError("there is no such user's home folder")
-    head = {"made_of": made_of, "checksum": _checksum(made_of, notes, body), "notes": notes}
+    refuse({"there is no such user's home folder": path.parts[0].startswith("~")})
+    notes = json.dumps(notes).encode() + b"\n"
     with replacing(path) as file:
-        file.write(json.dumps(head).encode() + b"\n")
+        file.write(_checksum(notes, body) + notes)
         file.write(body)

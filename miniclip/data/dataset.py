@@ -1,7 +1,7 @@
 """What every source of pairs offers: pictures, captions, splits (CLIP, section 2.2).
 
 Training, evaluation and the loader use pairs through this class only, so the embedded emoji, a csv, a
-folder and shards are the same to them. A pair is one picture with one caption or several. A picture
+folder and shards are the same to them. A pair is one picture with one or several captions. A picture
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
@@ -18,13 +18,13 @@ import stat
 
 import numpy as np
 
-from miniclip.common import UserError, number
+from miniclip.common import UserError, number, refuse
 
 HELD_OUT_ONE_IN = 10
-MOST_LINE = 1 << 24  # characters of a line of a csv
+MOST_LINE = 1 << 24  # characters in one line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
-# the last column, without values, of what curate wrote: with the checksum of all rows below
+# curate marks its files by a last column without values. Its name holds a checksum of all rows below
 CURATED = re.compile(rb"curated_by_miniclip_([0-9a-f]{64})\n")
 
 
@@ -32,15 +32,23 @@ class BadPicture(UserError):
     """A picture that cannot be used; the message is a sentence that says why."""
 
 
-def file_size(path):
+def file_size(path) -> int:
     """The size of a file in bytes. Raises OSError where it cannot be looked at, is empty, or is a
     folder, a pipe or a device, since reading one could block for ever."""
     status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "not a file", path)
-    if status.st_size == 0:
-        raise OSError(errno.EINVAL, "an empty file", path)
+    if not (stat.S_ISREG(status.st_mode) and status.st_size):
+        what = "an empty file" if stat.S_ISREG(status.st_mode) else "not a file"
+        raise OSError(errno.EINVAL, what, path)
     return status.st_size
+
+
+def fingerprint(path) -> list:
+    """What tells whether a file has changed: its path, size and time, as far as they are known."""
+    try:
+        status = os.stat(path)
+        return [path, status.st_size, status.st_mtime_ns]
+    except (OSError, ValueError):
+        return [path]
 
 
 class Pairs:
@@ -51,20 +59,21 @@ class Pairs:
     packages. A subclass defines `image`, or `load_downscaled` where a smaller picture can be loaded
     faster.
 
-    What only some sources have is None or empty here. rows: the rows of the emoji table of each
-    picture; tones: a method, the skin tones in the name of picture i; class_names: the classes
-    that the source brings, of which label(i) is one; shared_names: see Icons.
+    What only some sources have is None or empty here. paths: the files that are read; rows: the rows
+    of the emoji table of each picture; tones: a method, the skin tones in the name of picture i;
+    class_names: the classes that the source brings, of which label(i) is one; shared_names: see
+    Icons.
     """
 
     packages = {}
     rows = tones = None
-    class_names = shared_names = ()
+    paths = class_names = shared_names = ()
 
     def __init__(self, name, captions, splits, skipped=()):
         self.name, self.splits, self.skipped = name, splits, list(skipped)
         self._captions = [tuple(c) for c in captions]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self._captions)
 
     def image(self, i):
@@ -77,25 +86,25 @@ class Pairs:
         Raises BadPicture."""
         return self.image(i)
 
-    def captions(self, i):
+    def captions(self, i) -> tuple[str, ...]:
         """All captions of picture i, a tuple of str; the first is the canonical one."""
         return self._captions[i]
 
-    def caption(self, i, rng):
+    def caption(self, i, rng) -> str:
         """The caption of picture i in one epoch, drawn with `rng`, a numpy Generator."""
         own = self.captions(i)
         return own[int(rng.integers(len(own)))]
 
-    def names(self, i):
+    def names(self, i) -> tuple[str, ...]:
         """What picture i shows, as no two pictures of a batch should with --unique-names."""
         return self.captions(i)
 
-    def where(self, i):
+    def where(self, i) -> str:
         """What picture i is called in a message about it."""
         return self._captions[i][0]
 
     @functools.cached_property
-    def digest(self):
+    def digest(self) -> str:
         """The SHA-256, in hex, of which pairs are trained on and of the names and captions of all."""
         return self._digest(range(len(self)))
 
@@ -105,7 +114,7 @@ class Pairs:
             digest.update(json.dumps([self.where(i), *self.captions(i)]).encode())
         return digest.hexdigest()
 
-    def order(self, indices, seed, epoch):
+    def order(self, indices, seed, epoch) -> np.ndarray:
         """`indices` in the order of an epoch, int64; see `shuffled`."""
         return shuffled(indices, seed, epoch)
 
@@ -121,18 +130,18 @@ class Pairs:
         return [self.captions(i)[0] for i in chosen], chosen
 
 
-def shuffled(indices, seed, epoch):
+def shuffled(indices, seed: int, epoch: int) -> np.ndarray:
     """A permutation of `indices`, int64, that is a function of (seed, epoch) and nothing else."""
     return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))
 
 
-def changed_packages(then, now):
+def changed_packages(then: dict, now: dict) -> str:
     """Which packages of Pairs.packages `then` have another version `now`: "a 1.2 (was 1.1)", or ""."""
     others = [p for p, version in then.items() if now.get(p) != version]
     return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
 
 
-def keep_pairs(pairs, kept):
+def keep_pairs(pairs: Pairs, kept) -> None:
     """Train on some of the training pairs only.
 
     kept: how many, the same ones each time, or the path of a list that `curate` wrote; None: all.
@@ -171,31 +180,28 @@ def _listed(pairs, path):
         raise UserError(f"{printable(path)} cannot be read: {error.strerror}") from None
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
-    if columns != LIST_COLUMNS:
-        raise UserError(f"{printable(path)} is no list that curate wrote")
-    if is_as_curated(path) is False:
-        raise UserError(
+    fits = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
+    fits = fits and all(pairs.where(i) == name for i, name in names.values())
+    refuse(
+        {
+            f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
             f"{printable(path)} is not what curate wrote any more; curate it again, or, if the "
-            "change is yours, delete the last name in its first line"
-        )
-    if not (found and np.isin(found, train).all() and len(np.unique(found)) == len(found)) or any(
-        pairs.where(i) != name for i, name in names.values()
-    ):
-        raise UserError(
-            f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: "
-            "curate them again, with the same options"
-        )
+            "change is yours, delete the last name in its first line": is_as_curated(path) is False,
+            f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "
+            "them again, with the same options": not fits,
+        }
+    )
     return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
 
 
-def is_as_curated(path):
+def is_as_curated(path) -> bool | None:
     """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
     with open(path, "rb") as file:
         mark = CURATED.search(file.read(MOST_LINE))
     return checksum(path, mark.end()) == mark[1] if mark else None
 
 
-def checksum(path, start):
+def checksum(path, start: int) -> bytes:
     """The SHA-256, in hex, bytes, of a file from byte `start` on."""
     return hashlib.sha256(np.fromfile(path, np.uint8, offset=start)).hexdigest().encode()
 
@@ -208,24 +214,29 @@ def lines(file):
         yield line
 
 
-def text_hash(text):
+def text_hash(text: str) -> int:
     """A number below 2^64, the same on every machine: the first 8 bytes of the text's SHA-256."""
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:8], "big")
 
 
-def is_held_out(text):
+def is_held_out(text: str) -> bool:
     """Whether the hash of `text` falls into the tenth that is held out."""
     return text_hash(text) % HELD_OUT_ONE_IN == 0
 
 
-def one_line(text):
+def words(text: str) -> list[str]:
+    """The words of a text, lower-case: runs of letters and digits, without punctuation."""
+    return re.findall(r"[^\W_]+", text.lower())
+
+
+def one_line(text: str) -> str:
     """A caption as it is used: on one line, single spaces, without control characters such as ESC,
     which a terminal would obey."""
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def sentences(caption):
+def sentences(caption: str) -> list[str]:
     """The sentences of a caption on one line, as `one_line` makes it: list of str.
 
     A sentence ends with a full stop, ! or ? that white space or the end follows: "3.5 cm" is not
@@ -234,7 +245,7 @@ def sentences(caption):
     return re.split("(?<=[.!?]) ", caption)
 
 
-def report_skipped(skipped, shown=3):
+def report_skipped(skipped, shown=3) -> str:
     """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
     if not skipped:
         return ""
@@ -243,7 +254,7 @@ def report_skipped(skipped, shown=3):
     return f"left out {len(skipped):,}: {', '.join(few)}{more}"
 
 
-def printable(text, longest=80):
+def printable(text, longest=80) -> str:
     """`text` on one line of a terminal: control characters escaped, the middle cut if it is long."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
     if len(text) > longest:

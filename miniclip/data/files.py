@@ -1,8 +1,9 @@
 """Your own pairs: the rows of a csv, or a folder of pictures each with a .txt beside it.
 
-What is wrong with one row or one picture costs that one alone: it goes to `skipped` with the reason.
-What is wrong with the whole (no column of captions, no usable pair) is a UserError. Only the headers
-of pictures are read here. Damage further on is found when the picture is loaded, and skipped then.
+A mistake in one row or one picture costs that one alone: it goes to `skipped` with the reason. A
+mistake that concerns everything (no column of captions, no usable pair) is a UserError. Only the
+headers of pictures are read here. Damage further on is found, and skipped, when the picture is
+loaded.
 A tenth is held out, by the hash of the path relative to the csv or folder. Left out: fetching URLs.
 """
 
@@ -14,7 +15,7 @@ import unicodedata
 
 from tqdm import tqdm
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
     BadPicture,
@@ -33,7 +34,7 @@ csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
-NOT_CSV = {  # how files begin that are offered as a csv and are none
+NOT_CSV = {  # the first bytes of files that people offer as a csv although they are something else
     b"PAR1": "a parquet file",
     b"ARROW1": "an Arrow file",
     b"SQLite": "a database",
@@ -49,7 +50,7 @@ NOT_CSV = {  # how files begin that are offered as a csv and are none
 CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
 SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-# names of columns, lower-case with _ for spaces, the most specific first
+# names of columns, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
@@ -67,13 +68,13 @@ class Files(Pairs):
                 self.paths.append(path)
             except BadPicture as error:
                 skipped.append((_relative(path, root), str(error)))
-        if not self.paths:
-            raise UserError(f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}")
-        held = [is_held_out(self.where(i)) for i in range(len(self.paths))]
-        parts = (("train", False), ("heldout", True))
-        splits = {part: [i for i, h in enumerate(held) if h == out] for part, out in parts}
-        if not 2 <= sum(held) <= len(held) / 2:  # too few to test on, or to train on
-            splits = {"train": list(range(len(held)))}
+        why = report_skipped(skipped) or empty
+        refuse({f"{printable(name)} gives no pair: {why}": not self.paths})
+        splits = {"train": [], "heldout": []}
+        for i in range(len(self.paths)):
+            splits["heldout" if is_held_out(self.where(i)) else "train"].append(i)
+        if not 2 <= len(splits["heldout"]) <= len(self.paths) / 2:  # too few to test or train on
+            splits = {"train": list(range(len(self.paths)))}
         super().__init__(name, [found[path] for path in self.paths], splits, skipped)
 
     def load_downscaled(self, i, side):
@@ -85,7 +86,7 @@ class Files(Pairs):
         return _relative(self.paths[i], self.root)
 
 
-def open_csv(path, image_column=None, caption_column=None, separator=None):
+def open_csv(path, image_column=None, caption_column=None, separator=None) -> Files:
     """Pairs from a csv with a header: a column of picture paths, relative to it, and one of captions.
 
     Rows with the same picture are one pair. The separator and the two columns are those that fit the
@@ -124,7 +125,7 @@ def caption_rows(path, image_column=None, caption_column=None, separator=None):
     return header, each(), separator, picture
 
 
-def is_hidden(name):
+def is_hidden(name: str) -> bool:
     """Whether a file or folder is one that a system or a program put beside the user's own."""
     return name.startswith(".") or name == "__MACOSX"
 
@@ -151,7 +152,7 @@ def walk(root, skipped):
                     waiting.append(path)
 
 
-def open_folder(path):
+def open_folder(path) -> Files:
     """Pairs from a folder and those in it: every picture with a .txt beside it, a caption a line.
 
     Raises UserError when there is none.
@@ -161,15 +162,14 @@ def open_folder(path):
         present = set(names)
         for name in filter(image_io.is_picture, names):
             stem = os.path.splitext(name)[0]
-            text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), None)
+            text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), "")
             file = os.path.join(folder, name)
             try:
-                if text is None:
-                    raise UserError("no .txt beside it")
+                refuse({"no .txt beside it": not text})
                 said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES).splitlines()
-                if not any(map(one_line, said)):
-                    raise UserError("an empty caption")
-                found[file] = dict.fromkeys(filter(None, map(one_line, said)))
+                said = dict.fromkeys(filter(None, map(one_line, said)))
+                refuse({"an empty caption": not said})
+                found[file] = said
             except UserError as error:
                 skipped.append((_relative(file, root), str(error)))
     name = os.path.basename(root) or root
@@ -185,47 +185,43 @@ def read_csv(path, *wanted, separator=None):
     cannot be used or None) of all rows that are not blank. Raises UserError; so do the rows.
     """
     name = printable(os.path.basename(path))
-    try:
-        with open(path, "rb") as file:
-            start = file.read(8)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    for first, kind in NOT_CSV.items():
-        if start.startswith(first):
-            raise UserError(
-                f"{name} is {kind}, and only csv can be read; convert it to a csv first"
-            )
-    if separator is not None:
-        separator = SEPARATOR_NAMES.get(separator.lower(), separator)
-        if len(separator) != 1 or separator in '"\r\n\0':
-            raise UserError(
-                f"the separator is one character such as ',' or '\\t', not {separator!r}"
-            )
+    start = _first_bytes(path, 8)
+    kind = next((kind for first, kind in NOT_CSV.items() if start.startswith(first)), None)
+    separator = SEPARATOR_NAMES.get(separator and separator.lower(), separator)
+    is_one = separator is None or len(separator) == 1 and separator not in '"\r\n\0'
+    refuse(
+        {
+            f"{name} is {kind}, and only csv can be read; convert it to a csv first": bool(kind),
+            f"the separator is one character such as ',' or '\\t', not {separator!r}": not is_one,
+        }
+    )
     choices = []
     for candidate in (separator,) if separator else SEPARATORS:
         rows = _rows(path, _encoding(start), candidate)
         header = next(rows, (None, [], None))[1]
         positions = [_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, candidate))
-    best = max(choices, key=lambda choice: (-choice[1].count(None), len(choice[0])))
-    for (what, known, own, hint), position in zip(wanted, best[1]):
+    header, positions, rows, separator = max(
+        choices, key=lambda choice: (-choice[1].count(None), len(choice[0]))
+    )
+    seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
+    for (what, known, own, hint), position in zip(wanted, positions):
+        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
         if position is None:
-            seen = ", ".join(repr(printable(h, 30)) for h in best[0][:8]) or "none"
-            want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-        if best[0].count(best[0][position]) > 1:
-            raise UserError(f"{name} has two columns called {best[0][position]!r}; rename one")
-    header, (picture, *_, text), rows, separator = best
+        if header.count(header[position]) > 1:
+            raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
     if header[-1].startswith(CSV_MARK):
         del header[-1]
     root = os.path.dirname(os.path.abspath(path))
-    return header, best[1], _checked(rows, len(header), picture, text, separator, root), separator
+    checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)
+    return header, positions, checked, separator
 
 
 def _checked(rows, width, picture, text, separator, root):
-    """Rows with the reason why a separator or a quote in one misleads.
+    """The rows, with a reason where a separator or a quote that is missing has shifted the fields.
 
-    text: the column that takes what lies beyond the header if it is the last one.
+    text: the column that takes the fields beyond the header's, if it is the last column.
     """
     for line, row, why in rows:
         if text == width - 1:  # separators that should have been quoted
@@ -233,7 +229,7 @@ def _checked(rows, width, picture, text, separator, root):
         elif any(field.strip() for field in row[width:]):
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         for column, field in enumerate(row):
-            # rows that another one's quote has swallowed, the first from this column on
+            # a quote that is not closed swallows the rows after it; they stand in this field
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
             wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
             files = (os.path.isfile(os.path.join(root, where)) for where in wheres)
@@ -245,20 +241,17 @@ def _checked(rows, width, picture, text, separator, root):
 def _rows(path, encoding, separator):
     """(line number, fields, None) of each row that is not blank, or (line number, [], what is wrong)."""
     row = ()
-    try:
-        with open(path, encoding=encoding, errors="windows", newline="") as file:
-            reader = csv.reader(lines(file), delimiter=separator, strict=True)
-            while row is not None:
-                first = reader.line_num + 1
-                try:
-                    row = next(reader, None)
-                    if any(field.strip() for field in row or ()):
-                        yield reader.line_num, row, None
-                except csv.Error as error:  # the next line is a new row
-                    why = f"no csv from line {first} on: {error}; are quotes closed, and doubled inside?"
-                    yield reader.line_num, [], why
-    except OSError as error:
-        raise _unreadable(path, error) from None
+    with open(path, encoding=encoding, errors="windows", newline="") as file:
+        reader = csv.reader(lines(file), delimiter=separator, strict=True)
+        while row is not None:
+            first = reader.line_num + 1
+            try:
+                row = next(reader, None)
+                if any(field.strip() for field in row or ()):
+                    yield reader.line_num, row, None
+            except csv.Error as error:  # the next line is a new row
+                why = f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
+                yield reader.line_num, [], why
 
 
 def _column(header, own, known):
@@ -272,21 +265,18 @@ def _column(header, own, known):
     return next((plain.index(name) for name in known if name in plain), None)
 
 
-def read_text(path, most=MOST_LIST_BYTES):
-    """The text of a file of at most so many bytes, in whatever encoding. Raises UserError with a
-    sentence."""
-    try:
-        file_size(path)
-        with open(path, "rb") as file:
-            data = file.read(most + 1)
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
-    name = printable(os.path.basename(path))
-    if len(data) > most:
-        raise UserError(f"{name} is too long: more than {most:,} bytes")
+def read_text(path, most=MOST_LIST_BYTES) -> str:
+    """The text of a file of at most so many bytes, in UTF-8, UTF-16 with its mark, or Windows' Latin.
+    Raises UserError with a sentence."""
+    data = _first_bytes(path, most + 1, file_size)
     text = data.decode(_encoding(data), "windows")
-    if "\0" in text.strip("\0\r\n"):
-        raise UserError(f"{name} is not text, or its encoding is unknown; save it as UTF-8")
+    name, is_text = printable(os.path.basename(path)), "\0" not in text.strip("\0\r\n")
+    refuse(
+        {
+            f"{name} is too long: more than {most:,} bytes": len(data) > most,
+            f"{name} is not text, or its encoding is unknown; save it as UTF-8": not is_text,
+        }
+    )
     return text
 
 
@@ -295,10 +285,15 @@ def _encoding(start):
     return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
 
-def _unreadable(path, error):
-    """The UserError for a file that cannot be read."""
-    reason = getattr(error, "strerror", None) or str(error)
-    return UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}")
+def _first_bytes(path, count, check=os.stat):
+    """The first bytes of a file for which check(path) raises no OSError. Raises UserError."""
+    try:
+        check(path)
+        with open(path, "rb") as file:
+            return file.read(count)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}") from None
 
 
 def _normal(path):

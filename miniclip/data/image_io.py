@@ -21,7 +21,7 @@ from miniclip.data.transforms import to_rgb
 MAX_PIXELS = 100_000_000
 # WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
 MAX_COSTLY_PIXELS = 60_000_000
-LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time: 1 GB is enough
+LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time, for the memory
 _large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
@@ -32,12 +32,12 @@ COSTLY = ("WEBP", "AVIF")
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
 
 
-def is_picture(name):
+def is_picture(name: str) -> bool:
     """Whether a file's name ends as a picture's."""
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def check(path):
+def check(path) -> None:
     """Raise BadPicture unless `path` is a file with the header of a picture that is not too large.
 
     Reads the first few hundred bytes; damage further on is found by `read` only.
@@ -47,7 +47,7 @@ def check(path):
         _open(path).close()
 
 
-def read(path, side=None):
+def read(path, side=None) -> Image.Image:
     """The picture in a file: PIL, mode RGB, upright (EXIF), transparency on white.
 
     path: or the bytes of a file in a BytesIO. side: pixels of the short side that are enough; then
@@ -61,8 +61,9 @@ def read(path, side=None):
                 if image.format in ("JPEG", "MPO"):
                     image.fp.seek(0)
                     _check_scans(image.fp.read(MOST_PICTURE_BYTES))
-                if side:
-                    _reduce(image, side)
+                if side:  # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
+                    factor = 1 << max(1, min(image.size) // side).bit_length() - 1
+                    image.draft(None, [edge // factor for edge in image.size])
                 large = image.width * image.height > LARGE_PIXELS
                 with _large_one if large else contextlib.nullcontext():
                     image.load()  # before to_rgb, which ignores what is wrong while it reads EXIF
@@ -71,12 +72,6 @@ def read(path, side=None):
                 return image
             except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
                 raise BadPicture(f"damaged: {error or type(error).__name__}") from None
-
-
-def _reduce(image, side):
-    """Have a JPEG decoded at the smallest size of which the short side has `side` pixels."""
-    factor = 1 << max(1, min(image.size) // side).bit_length() - 1  # the largest power of two
-    image.draft(None, [edge // factor for edge in image.size])  # a decoder goes to 1/8 at most
 
 
 def _check_scans(data):

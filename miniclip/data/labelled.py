@@ -19,13 +19,18 @@ import re
 import unicodedata
 from pathlib import Path
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, one_line, printable, report_skipped, text_hash
+from miniclip.data.dataset import (
+    BadPicture,
+    Pairs,
+    one_line,
+    printable,
+    report_skipped,
+    text_hash,
+)
 from miniclip.data.files import PICTURE_COLUMNS, is_hidden, read_csv, walk
-from miniclip.data.image_io import MOST_PICTURE_BYTES, is_picture
-from miniclip.data.shards.index import MOST_TEXT_BYTES
-from miniclip.data.shards.tar import key_and_suffix, scan
+from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, key_and_suffix, scan
 
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
@@ -40,11 +45,13 @@ class Labelled:
     """
 
     def __init__(self, name, class_names, pictures, labels, splits, skipped=None):
-        if len(class_names) < 2:
-            only = f"one, {class_names[0]!r}" if class_names else "none"
-            raise UserError(f"{printable(name)} needs at least two classes; it has {only}")
-        if not splits["all"]:
-            raise UserError(f"{printable(name)} has no picture to test on")
+        shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
+        refuse(
+            {
+                f"{shown} needs at least two classes; it has {only}": len(class_names) < 2,
+                f"{shown} has no picture to test on": not splits["all"],
+            }
+        )
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
         self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
 
@@ -87,21 +94,20 @@ def _opened(source):
     return io.BytesIO(data)
 
 
-def of_pairs(pairs):
+def of_pairs(pairs: Pairs) -> Labelled | None:
     """The classes that pairs bring themselves, or None where they bring none. For training: those of
     the training split; for testing: the held-out concepts."""
-    names = pairs.class_names
-    if not names:
+    if not pairs.class_names:
         return None
     labels = {i: pairs.label(i) for i in range(len(pairs)) if pairs.label(i) >= 0}
     train, test = (
         [i for i in pairs.splits[s] if i in labels] for s in ("train", "heldout_concepts")
     )
     splits = {"train": train, "test": test, "all": test}
-    return Labelled(f"{pairs.name}, held-out concepts", names, pairs, labels, splits)
+    return Labelled(f"{pairs.name}, held-out concepts", pairs.class_names, pairs, labels, splits)
 
 
-def open_labelled(source, class_names=None):
+def open_labelled(source, class_names=None) -> Labelled:
     """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
 
     class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
@@ -109,10 +115,11 @@ def open_labelled(source, class_names=None):
     OSError of a tar or folder that cannot be read.
     """
     path = Path(source)
-    if not (path.is_dir() or path.is_file()):
-        raise UserError(f"{printable(path)} is no folder, csv or tar of labelled pictures")
+    there = path.is_dir() or path.is_file()
+    refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not there})
     tar_or_csv = _tar if path.suffix.lower() in (".tar", ".gz", ".tgz") else _csv
     name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
+    shown = printable(name)
 
     good, skipped = [], []
     for where, label, part, picture in items:  # picture: see _opened
@@ -121,12 +128,9 @@ def open_labelled(source, class_names=None):
             good.append((where, label, part, picture))
         except BadPicture as error:
             skipped.append((where, str(error)))
-    if not good:
-        empty = (
-            "it holds shards; name one .tar of them" if any(path.glob("*.tar")) else "it is empty"
-        )
-        why = report_skipped(skipped) or empty
-        raise UserError(f"{printable(name)} gives no labelled picture: {why}")
+    holds = "shards; name one .tar of them" if any(path.glob("*.tar")) else "no pictures"
+    why = report_skipped(skipped) or f"it holds {holds}"
+    refuse({f"{shown} gives no labelled picture: {why}": not good})
     wheres, labels, parts, pictures = zip(*good)
 
     found = {label for _, label, _, _ in items if label}
@@ -137,11 +141,11 @@ def open_labelled(source, class_names=None):
     if class_names is not None:
         if numbers and 0 <= key(found[0]) <= key(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
-        if len(class_names) != len(found):
-            raise UserError(
-                f"{len(class_names)} class names for the {len(found)} classes of {printable(name)}; "
-                f"give one a line, in the order of {', '.join(map(printable, found[:3]))} ..."
-            )
+        counts = f"{len(class_names)} class names for the {len(found)} classes of {shown}"
+        order = (
+            f"write one on each line, in the order of {', '.join(map(printable, found[:3]))} ..."
+        )
+        refuse({f"{counts}; {order}": len(class_names) != len(found)})
     position = {key(label): k for k, label in enumerate(found)}
     labels = {i: position[key(label)] for i, label in enumerate(labels)}
     divided = {*parts} >= {"train", "test"}
@@ -152,17 +156,15 @@ def open_labelled(source, class_names=None):
     names = class_names or [one_line(label.replace("_", " ")) for label in found]
     counts = collections.Counter(unicodedata.normalize("NFC", n[:10_000]) for n in names)
     twice = [label for label, count in counts.items() if count > 1]
-    if twice and class_names is None:
-        raise UserError(
-            f"{printable(name)} has two classes called {twice[0]!r}; rename one of them"
-        )
+    wrong = f"{shown} has two classes called {twice[0]!r}; rename one of them" if twice else ""
+    refuse({wrong: twice and class_names is None})
     # OpenAI's names for ImageNet have two such
     skipped += [(f"class {label}", "of a name twice, the first is predicted") for label in twice]
     pictures = _Sources(wheres, pictures, skipped)
     return Labelled(name, names, pictures, labels, splits, skipped)
 
 
-# the three readers give items: (name, label or "", part or None, a source of _opened)
+# Each of the three readers gives items: (name, label or "", part or None, a source for _opened)
 
 
 def _csv(path):
@@ -178,12 +180,10 @@ def _csv(path):
 
 def _folder(root):
     skipped = []
-    paths = [
-        Path(folder, name)
-        for folder, names in walk(root, skipped)
-        for name in filter(is_picture, names)
-    ]
-    items = _by_folders({p.relative_to(root).parts: p for p in paths})
+    paths = (Path(folder, name) for folder, names in walk(root, skipped) for name in names)
+    items = _by_folders(
+        {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
+    )
     return [item for item in items if item[1]] + [(w, "", None, why) for w, why in skipped]
 
 
@@ -191,18 +191,23 @@ def _tar(path):
     """Items by the labels beside a tar's pictures; where no picture has one, by its folders."""
     items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
     with open(path, "rb") as file:
-        for name, offset, size, problem in scan(file, path.stat().st_size):
-            name = "/".join(part for part in name.split("/") if part not in ("", "."))
+        for member, problem in scan(file, path.stat().st_size):
+            if member is None:
+                items.append((path.name, "", None, problem))
+                continue
+            name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
             key, suffix = key_and_suffix(name)
             if problem:
-                items.append((name or path.name, "", None, problem))
-            elif suffix in (".cls", ".txt") and size <= MOST_TEXT_BYTES:
-                file.seek(offset)
-                labels[key, suffix] = file.read(size).decode("utf-8-sig", "replace").strip()
-            elif is_picture(name) and not any(map(is_hidden, name.split("/"))):
-                pictures[name] = (path, offset, size)
-                if size > MOST_PICTURE_BYTES:
-                    pictures[name] = f"{size:,} bytes: more than {MOST_PICTURE_BYTES >> 20} MiB"
+                items.append((name, "", None, problem))
+            elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
+                file.seek(member.offset_data)
+                labels[key, suffix] = file.read(member.size).decode("utf-8-sig", "replace").strip()
+            elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
+                too_large = (
+                    f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"
+                )
+                source = (path, member.offset_data, member.size)
+                pictures[name] = source if member.size <= image_io.MOST_PICTURE_BYTES else too_large
     labelled = {}  # {key: item}
     for name, source in pictures.items():
         key, suffix = key_and_suffix(name)
@@ -228,11 +233,9 @@ def _by_folders(pictures, outer=()):
     """
     items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     divided = {"train", "test"} <= {*part_of.values()}
-    if divided and None in part_of.values():
-        other = printable(min(top for top in part_of if not part_of[top]))
-        raise UserError(
-            f"{other} stands beside folders for training and testing; move it elsewhere"
-        )
+    for top in sorted(part_of):
+        beside = "stands beside folders for training and testing; move it elsewhere"
+        refuse({f"{printable(top)} {beside}": divided and part_of[top] is None})
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
         if folders:

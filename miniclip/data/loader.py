@@ -2,8 +2,9 @@
 
 Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
 batch without a saved state, and worker processes cannot change what is learned. A batch comes in
-parts of 8-bit pictures and tokens, of which transforms.normalize makes floats where the model is. Flips and changes of colour are only made when asked for (`augmented`), because
-captions speak of both ("facing right", "red").
+parts of 8-bit pictures and tokens. transforms.normalize makes floats of the pictures where the model
+is. Flips and changes of colour are only made when asked for (`augmented`), because captions speak of
+both ("facing right", "red").
 """
 
 import collections
@@ -23,14 +24,14 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, sentences, shuffled
 from miniclip.data.transforms import Augmentation, Redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
-AHEAD = 2  # parts a worker that are loaded, or being loaded, before they are asked for
-MOST_WORKERS = 16  # by themselves; --workers may ask for more
+AHEAD = 2  # parts per worker that are loaded, or being loaded, before they are asked for
+MOST_WORKERS = 16  # the default maximum; --workers can raise it
 _FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
@@ -83,15 +84,21 @@ def with_unique_names(indices, size, names, rng):
 
 
 def planned_parts(batch_size, unit, world):
-    """In how many parts every rank reads its share of a batch: those of `unit` pairs in the largest
-    share, but no more than the smallest has pairs."""
+    """The number of parts in which every rank reads its share of a batch.
+
+    Parts of `unit` pairs must be enough for the largest share, and the smallest share must have at
+    least one pair for each part.
+    """
     smallest, largest = batch_size // world, -(-batch_size // world)
     return min(-(-largest // unit), smallest)
 
 
 def draw(pairs, i, seed, epoch, one_sentence=False):
-    """What is drawn for a pair in one epoch: (rng, caption), rng for its crop. one_sentence: of the
-    caption one sentence, as in ConVIRT (CLIP, section 2.3, which leaves it out). Raises BadPicture."""
+    """What is drawn for a pair in one epoch: (rng, caption); rng then draws the crop.
+
+    one_sentence: take one sentence of the caption, as ConVIRT does and CLIP does not (CLIP, section
+    2.3). Raises BadPicture.
+    """
     rng = np.random.default_rng((seed, epoch, i))
     caption = pairs.caption(i, rng)
     if one_sentence:
@@ -121,8 +128,11 @@ def join(parts):
 
 
 def default_workers(device_type):
-    """How many processes should load for this rank: 0 on a CPU, which trains meanwhile; on a GPU the
-    rank's share of the cores but for one, from 1 to MOST_WORKERS."""
+    """How many processes should load for this rank.
+
+    0 on a CPU, because it trains meanwhile. On a GPU the rank's share of the cores without one, at
+    least 1 and at most MOST_WORKERS.
+    """
     if device_type == "cpu":
         return 0
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS
@@ -209,6 +219,7 @@ def batches(
     seed,
     image_size,
     scale,
+    *,
     start=0,
     micro_batch=None,
     workers=0,
@@ -221,23 +232,32 @@ def batches(
 ):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
-    A batch is there until the next one is asked for: all use the same memory, that of a batch and of
-    2 parts a worker. tokenizer: (list of str, trim=True) -> (n, L) int64. scale: (low, high) of
-    training_crop, None for icons to be redrawn. start: how many batches to leave out, without
-    reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw and crop.
-    batch_size: of all ranks together. rank, world: of each batch the contiguous share that rank
-    reads; their sizes differ by one at most, and all together in order are the batch of world 1. A
-    share comes in planned_parts parts, the same number on every rank. No part is empty, unless so
-    many pictures could not be read that fewer pairs than parts are left. workers: processes that load
-    ahead, with the same result. pin_memory: a GPU can copy the parts while it computes. Raises
-    UserError when there are no pairs or a batch has fewer pairs than there are ranks, RuntimeError
-    when a worker dies.
+    A batch is there until the next one is asked for: all of them use the same memory, which holds
+    one batch and 2 parts per worker.
+
+    tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
+    (low, high) of training_crop, None for icons to be redrawn. start: how many batches to leave out,
+    without reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw
+    and crop. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy the
+    parts while it computes.
+
+    rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
+    one at most, and in the order of the ranks they are the batch of world 1. A share comes in
+    planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
+    could not be read that fewer pairs than parts are left.
+
+    Raises UserError when there are no pairs or a batch has fewer pairs than there are ranks,
+    RuntimeError when a worker dies.
     """
-    if not len(indices):
-        raise UserError("there are no pairs to make batches from")
     batch_size = min(batch_size, len(indices))
-    if batch_size < world:
-        raise UserError(f"a batch of {batch_size} pairs cannot be shared by {world} processes")
+    refuse(
+        {
+            "there are no pairs to make batches from": not len(indices),
+            f"a batch of {batch_size} pairs cannot be shared by {world} processes": (
+                batch_size < world
+            ),
+        }
+    )
     count = planned_parts(batch_size, micro_batch or UNIT, world)
     largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
     slots = count + workers * AHEAD

@@ -15,13 +15,14 @@ Left out: everything stronger. Two things differ from the released code, which i
 
 import functools
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageEnhance, ImageFilter
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -41,11 +42,9 @@ _FROM_THE_END = (3, 4, 6, 7)  # orientations that put the first row last
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
-_MEAN = torch.tensor(MEAN).view(3, 1, 1)
-_STD = torch.tensor(STD).view(3, 1, 1)
 
 
-def to_rgb(image):
+def to_rgb(image: Image.Image) -> Image.Image:
     """A PIL image of any mode -> mode RGB, upright, on white where it was transparent.
 
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
@@ -85,34 +84,32 @@ def _on_white(image):
     return image.convert("RGB")
 
 
-class Evaluation(NamedTuple):
-    """A PIL image -> (3, S, S) float32: the middle square of side S, normalized. It can be pickled."""
-
-    image_size: int
-
-    def __call__(self, image):
-        if not isinstance(image, Image.Image):
-            raise UserError(
-                f"preprocess takes a PIL image, not a {type(image).__name__}; PIL.Image.open(path) "
-                "gives one"
-            )
-        image, size = to_rgb(image), self.image_size
-        width, height = image.size
-        short = min(width, height)
-        w, h = size * width // short, size * height // short  # the resized picture's
-        left, top = round((w - size) / 2), round((h - size) / 2)
-        square = (left, top, left + size, top + size)
-        if w * h <= _MANY_PIXELS:
-            planes = _planes(image.resize((w, h), BICUBIC).crop(square))
-        else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
-            box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-            planes = _planes(image.resize((size, size), BICUBIC, box))
-        return normalize(torch.from_numpy(planes))
+def evaluation(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
+    """-> a function from a PIL image to (3, S, S) float32: the middle square of side S, normalized.
+    It can be pickled."""
+    return functools.partial(_middle_square, image_size)
 
 
-def evaluation(image_size):
-    """-> a function from a PIL image to (3, S, S) float32: the middle square, normalized."""
-    return Evaluation(image_size)
+def _middle_square(size, image):
+    is_image = isinstance(image, Image.Image)
+    kind = type(image).__name__
+    refuse(
+        {
+            f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image
+        }
+    )
+    image = to_rgb(image)
+    width, height = image.size
+    short = min(width, height)
+    w, h = size * width // short, size * height // short  # the resized picture's
+    left, top = round((w - size) / 2), round((h - size) / 2)
+    square = (left, top, left + size, top + size)
+    if w * h <= _MANY_PIXELS:
+        planes = _planes(image.resize((w, h), BICUBIC).crop(square))
+    else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+        box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
+        planes = _planes(image.resize((size, size), BICUBIC, box))
+    return normalize(torch.from_numpy(planes))
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):
@@ -147,7 +144,7 @@ class Augmentation(NamedTuple):
     sigma: float = 0.0
 
     @classmethod
-    def draw(cls, rng):
+    def draw(cls, rng: np.random.Generator):
         """A random one, in ConVIRT's ranges (Zhang et al. 2020, arXiv 2010.00747, appendix)."""
         flip, turn, size = rng.uniform() < 0.5, rng.uniform(-20, 20), rng.uniform(0.95, 1.05)
         shift = rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)
@@ -179,7 +176,7 @@ class Redrawing(NamedTuple):
     ink: float = 0.0
 
     @classmethod
-    def draw(cls, rng):
+    def draw(cls, rng: np.random.Generator):
         """A random one; with wider ranges zero-shot was no better (docs/icons.md)."""
         thicker = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
         shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
@@ -200,7 +197,7 @@ def redraw(image, image_size, how, out=None):
     return torch.from_numpy(planes) if out is None else planes
 
 
-def normalize(images):
+def normalize(images: torch.Tensor) -> torch.Tensor:
     """Pictures (..., 3, H, W) uint8 -> float32 on their device, by CLIP's means and deviations."""
     levels, mean, std = _constants(images.device)
     # in place: 5 times faster
@@ -211,13 +208,8 @@ def normalize(images):
 def _constants(device):
     """255, the means and the deviations on a device. 255 is a tensor because CUDA multiplies by the
     reciprocal of a number of Python's (torch 2.13), which rounds differently."""
-    return torch.tensor(255.0, device=device), _MEAN.to(device), _STD.to(device)
-
-
-def unnormalize(x):
-    """(3, H, W) float -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
-    x = x.detach().float().cpu() * _STD + _MEAN
-    return (x * 255).round().clamp(0, 255).to(torch.uint8).permute(1, 2, 0).numpy()
+    mean, std = (torch.tensor(numbers, device=device).view(3, 1, 1) for numbers in (MEAN, STD))
+    return torch.tensor(255.0, device=device), mean, std
 
 
 def _moved(image, turn, size, shift):

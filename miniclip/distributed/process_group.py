@@ -48,7 +48,7 @@ def start(name: str) -> torch.device:
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
-    ranks, cards = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), torch.cuda.device_count()
+    ranks, cards = _told("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
     # nccl fails in its first collective when two ranks share a GPU; gloo sends the sentence below
     backend = "nccl" if cuda and not crowded else "gloo"
@@ -105,14 +105,25 @@ def member(name: str) -> Iterator[torch.device]:
 
 def launched(*arguments: str) -> str:
     """The command line that starts `python *arguments` on as many ranks as there are now."""
-    ranks, world = int(os.environ.get("LOCAL_WORLD_SIZE", 1)), dist_info()[1]
-    start = f"torchrun --nproc-per-node {ranks}" if world > 1 else "python"
-    return f"{start}{f' --nnodes {world // ranks}' * (world > ranks)} {shlex.join(arguments)}"
+    world = dist_info()[1]
+    if world == 1:
+        return f"python {shlex.join(arguments)}"
+    ranks = _told("LOCAL_WORLD_SIZE", 1)
+    machines = f" --nnodes {world // ranks}" if world > ranks else ""
+    return f"torchrun --nproc-per-node {ranks}{machines} {shlex.join(arguments)}"
 
 
 def restarted() -> bool:
     """Whether torchrun has started these processes again after a failure (--max-restarts)."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)) > 0
+    return _told("TORCHELASTIC_RESTART_COUNT", 0) > 0
+
+
+def _told(name, otherwise):
+    """The whole number that torchrun has put into the environment under this name."""
+    text = os.environ.get(name, str(otherwise))
+    wrong = f"{name} is {text!r} in the environment, which is no number; start with torchrun, or unset it"
+    refuse({wrong: not text.isdecimal()})
+    return int(text)
 
 
 def gather(x: Any) -> list:
@@ -160,7 +171,7 @@ def from_rank0(work: Callable[[], Any]) -> Any:
 def local_rank_first() -> Iterator[None]:
     """A block that local rank 0 of each machine runs first; the others then find what it cached."""
     wait = dist_info()[1] > 1
-    first = int(os.environ.get("LOCAL_RANK", 0)) == 0
+    first = _told("LOCAL_RANK", 0) == 0
     if wait and not first:
         torch_dist.barrier(group=_host)
     try:

@@ -94,13 +94,12 @@ def kept_images(model, pairs, indices) -> tuple[torch.Tensor, list[int]]:
     asked = hashlib.sha256(json.dumps([*indices]).encode()).hexdigest()
     model_and_pictures = {"model": model_digest(model), "pictures": asked, "pillow": pillow}
     made_of = model_and_pictures | pairs.packages
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
 
     def make():
         shown = tqdm(indices, desc="encoding pictures (once)", unit="", disable=None)
         return None, encode_images(model, pairs, shown)[0].numpy().tobytes()
 
-    _, body = cache.load_or_make(f"features-{key}.bin", made_of, make, "the features")
+    _, body = cache.load_or_make("features", made_of, make, "the features")
     features = torch.from_numpy(np.frombuffer(bytes(body), np.float32).copy())
     return features.view(len(indices), -1), list(indices)
 

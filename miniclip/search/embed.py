@@ -41,9 +41,15 @@ from miniclip.common import (
     refuse,
     replacing,
 )
-from miniclip.data import SOURCE_OPTIONS, add_source_options, image_io, open_source, report_skipped
+from miniclip.data import (
+    add_source_options,
+    image_io,
+    open_pairs,
+    report_skipped,
+    source_options,
+)
 from miniclip.data.dataset import BadPicture, printable
-from miniclip.data.shards.dataset import Shards, is_shards
+from miniclip.data.shards.shards import Shards, is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
@@ -283,7 +289,8 @@ def main(argv=None):
         }
     )
     check_output(args.out, is_ours, args.overwrite)
-    pairs_options = any(getattr(args, name) is not None for name in SOURCE_OPTIONS)
+    options = source_options(vars(args))
+    pairs_options = any(value is not None for value in options.values())
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
     began = time.monotonic()
     if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
@@ -296,7 +303,7 @@ def main(argv=None):
         names, features, bad = embed_pictures(encoder, read_from(args.data), [*found])
         arrays, skipped = {"names": names, "features": features}, strange + bad
     else:
-        arrays, skipped = embed_pairs(encoder, open_source(args))
+        arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
     seconds = time.monotonic() - began
     refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
     with replacing(args.out) as file:

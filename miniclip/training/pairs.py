@@ -4,7 +4,7 @@ import numpy as np
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import refuse
-from miniclip.data import open_pairs
+from miniclip.data import open_pairs, source_options
 from miniclip.data.dataset import changed_packages, keep_pairs
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
@@ -18,14 +18,7 @@ def open_run(config, saved=None):
     """
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            pairs = open_pairs(
-                config.data,
-                config.image_column,
-                config.caption_column,
-                config.separator,
-                config.sites,
-                config.held_out_sites,
-            )
+            pairs = open_pairs(config.data, **source_options(vars(config)))
         keep_pairs(pairs, config.pairs)
         saved = saved or {}
         changed = changed_packages(saved.get("packages", {}), pairs.packages)

@@ -95,10 +95,16 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "eval_k": ("at most 500", "eval", *EVAL, "-k", "5000"),
     "line_break": (r"at a\\nb", "eval", "--checkpoint", "a\nb"),
     "plan_minutes": ("cannot be planned", "train", "--plan", "--minutes", "3"),
-    "plan_data": ("there is no such file", "train", "--plan", "--data", "none.csv"),
-    "gpu_without_plan": ("are for --plan", "train", "--gpu", "h100"),
+    "plan_data": ("not found; expected a csv file", "train", "--plan", "--data", "none.csv"),
+    "gpu_without_plan": ("add --plan", "train", "--gpu", "h100"),
     "search_and_quiz": ("exclude each other", "eval", *EVAL, "--search", "x", "--quiz"),
     "overwrite_alone": ("--overwrite is for --save and", "eval", *EVAL, "--overwrite"),
+    "report_arch": (
+        r"\Apython -m kernels.report: error",
+        "kernels.report.__main__",
+        "--arch",
+        "75",
+    ),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
@@ -109,6 +115,10 @@ for name, (says, module, *arguments) in IMPOSSIBLE.items():
 
 def prints():
     command("tool")(lambda argv: print("x" * 100_000))()
+
+
+def helps():
+    train.main(["--help"])
 
 
 def plans():
@@ -124,13 +134,13 @@ def into(output, work):
     work()
 
 
-for work in (prints, plans):
+for work in (prints, helps, plans):
     name, full = work.__name__, "error: the output: No space left on device"
     add(f"a_command_that_{name}_what_nobody_reads", partial(into, None, work), code=141, says="^$")
     add(f"a_command_that_{name}_on_a_full_disk", partial(into, "/dev/full", work), says=full)
 
 
-@attack(says="home/none.tar/x is no csv, folder or shard")
+@attack(says="home/none.tar/x not found")
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])

@@ -71,10 +71,13 @@ def preprocessing_is_sent_to_other_processes(folder):
     assert torch.equal(preprocess(picture), evaluation(8)(picture))
 
 
+WEBP = """5249464626000000574542505650384c190000002f0ea7c319075081540820000a1a02495bbced8f8f88e87f
+    0000"""
+
+
 @attack(says="60 megapixels or more")
 def a_webp_of_46_bytes_and_99_megapixels(folder):
-    header = "5249464626000000574542505650384c190000002f0ea7c319075081540820000a1a02495b"
-    read(bytes.fromhex(header + "bced8f8f88e87f0000"))
+    read(bytes.fromhex(WEBP))
 
 
 @attack(says="not a picture that can be read", mb=200)

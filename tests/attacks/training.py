@@ -375,6 +375,26 @@ def ctrl_c_in_the_last_step(folder):
     return run()
 
 
+def with_environment(**environment):
+    """A finished run is resumed with these variables, which hold no numbers."""
+    for name, (value, code, says) in environment.items():
+
+        def row(folder, name=name, value=value):
+            os.environ[name] = value
+            if name == "LOCAL_WORLD_SIZE":
+                os.environ["LOCAL_RANK"] = "0"
+            return resume()
+
+        row.__name__ = f"{name}_is_{value}_in_the_environment"
+        attack(code=code, says=says)(row)
+
+
+with_environment(
+    LOCAL_WORLD_SIZE=("abc", 2, "LOCAL_WORLD_SIZE is 'abc'.*unset it"),
+    TORCHELASTIC_RESTART_COUNT=("x", 0, ""),
+)
+
+
 @attack(says="the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK")
 def a_rank_that_another_tool_left_in_the_environment(folder):
     os.environ["LOCAL_RANK"] = "0"

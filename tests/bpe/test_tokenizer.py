@@ -174,6 +174,12 @@ def test_a_full_cache_starts_afresh(monkeypatch):
     assert len(tok._ids_of_chunk) <= 3 and "_tiktoken" not in vars(tok)
 
 
+def test_a_word_of_64_characters_is_not_kept_and_a_shorter_one_is():
+    tok = Tokenizer([])
+    tok("a" * 63 + " " + "b" * 64)
+    assert [len(chunk) for chunk in tok._ids_of_chunk] == [63]
+
+
 # --- the tensor
 
 

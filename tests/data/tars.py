@@ -1,4 +1,4 @@
-"""What the tests of shards share: pairs that can be told apart, a writer of tars, a full read."""
+"""What the tests of data share: pairs that can be told apart, writers of files, a full read."""
 
 import contextlib
 import io
@@ -15,7 +15,6 @@ from PIL import Image
 from miniclip.data import BadPicture, open_pairs, report_skipped
 from miniclip.data.dataset import Pairs
 from miniclip.data.loader import batches, crop, draw, join
-from miniclip.data.shards.pack import pack
 
 
 class Coloured(Pairs):
@@ -48,24 +47,47 @@ def load_sample(pairs, i, seed, epoch, size, scale):
     return crop(pairs, i, rng, size, scale), caption
 
 
-def read_epoch(pairs, indices, batch_size, seed, epoch, size, scale, start=0, **how):
-    """[(images (N, 3, S, S) uint8, captions, skipped)] of one epoch from batch `start` on."""
-    per_epoch = max(1, len(indices) // batch_size)
-    found, at = [], epoch * per_epoch + start
+def steps(pairs, count, batch_size=4, tokenizer=letters, seed=0, size=8, scale=(0.6, 1.0), **how):
+    """The first batches of a run: [([(images, tokens)], skipped)], copied."""
+    indices = pairs.splits["train"]
     with contextlib.closing(
-        batches(pairs, indices, letters, batch_size, seed, size, scale, at, **how)
+        batches(pairs, indices, tokenizer, batch_size, seed, size, scale, **how)
     ) as loaded:
-        for parts, skipped in itertools.islice(loaded, per_epoch - start):
-            images, tokens = join(parts)
-            found.append((images.clone(), texts_of(tokens), skipped))
-    return found
+        return [
+            ([(images.clone(), tokens) for images, tokens in parts], skipped)
+            for parts, skipped in itertools.islice(loaded, count)
+        ]
 
 
-@pytest.fixture(name="cache")
-def cache_folder(tmp_path_factory, monkeypatch):
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("MINICLIP_CACHE", str(folder))
-    return folder
+def same(left, right):
+    """Whether two results of steps are equal to the bit."""
+    return len(left) == len(right) and all(
+        bad == worse
+        and len(parts) == len(others)
+        and all(torch.equal(a, b) for p, q in zip(parts, others) for a, b in zip(p, q))
+        for (parts, bad), (others, worse) in zip(left, right)
+    )
+
+
+def read_epoch(pairs, batch_size, seed=0, epoch=0, start=0, **how):
+    """[(images (N, 3, S, S) uint8, captions, skipped)] of one epoch from batch `start` on."""
+    per_epoch = max(1, len(pairs.splits["train"]) // batch_size)
+    at = epoch * per_epoch + start
+    found = steps(pairs, per_epoch - start, batch_size, seed=seed, start=at, **how)
+    joined = ((*join(parts), skipped) for parts, skipped in found)
+    return [(images, texts_of(tokens), skipped) for images, tokens, skipped in joined]
+
+
+def save(path, colour="red", size=(20, 16), **options):
+    """Write a picture of one colour."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, colour).save(path, **options)
+    return path
+
+
+def write_csv(folder, text, name="pairs.csv", encoding="utf-8"):
+    (folder / name).write_bytes(text.encode(encoding))
+    return folder / name
 
 
 def picture(kind="JPEG", colour=(200, 30, 90), size=(20, 16)):
@@ -88,29 +110,15 @@ def write_tar(path, members, form=tarfile.USTAR_FORMAT):
     return str(path)
 
 
-@pytest.fixture(name="packed")
-def packed_pairs(tmp_path, cache):
-    """60 pairs in 12 shards of 5."""
-    pack(Coloured(60), tmp_path / "out", 5)
-    return open_pairs(tmp_path / "out")
-
-
 def pictures():
     """One small picture of each kind that training data comes in."""
     rng = np.random.default_rng(0)
     noise = Image.fromarray(rng.integers(0, 256, (24, 32, 3), np.uint8))
     found = {}
-    for suffix, kind in (
-        ("jpg", "JPEG"),
-        ("png", "PNG"),
-        ("webp", "WEBP"),
-        ("gif", "GIF"),
-        ("bmp", "BMP"),
-        ("tiff", "TIFF"),
-    ):
+    for kind in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF"):
         file = io.BytesIO()
         noise.save(file, kind)
-        found[suffix] = file.getvalue()
+        found[kind.lower().replace("jpeg", "jpg")] = file.getvalue()
     return found
 
 
@@ -151,7 +159,8 @@ def survive(source, outside, seconds=60):
             assert str(error) and "\n" not in str(error) and len(str(error)) < 2000
             assert files_below(outside) == before
             return 0, 1
-        batches_read = read_epoch(pairs, range(len(pairs)), 1, 0, 0, 8, (0.5, 1))
+        pairs.splits["train"] = range(len(pairs))
+        batches_read = read_epoch(pairs, 1)
         read, skipped = 0, list(pairs.skipped)
         for images, captions, bad in batches_read:
             assert len(images) == len(captions)

@@ -17,11 +17,16 @@ from miniclip.data.transforms import (
     normalize,
     to_rgb,
     training_crop,
-    unnormalize,
 )
 
 MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I F I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
+
+
+def unnormalize(x):
+    """(3, H, W) float32 -> (H, W, 3) uint8 array: the picture that a tensor was made of."""
+    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
+    return ((x * std + mean) * 255).round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
 
 
 def noise(width, height, seed=0):
@@ -41,21 +46,16 @@ def in_mode(image, mode):
 # --- evaluation
 
 
-@given(sides, sides, st.sampled_from([8, 32, 48]))
-def test_evaluation_equals_open_clip_s_to_the_bit(width, height, size):
-    transform = pytest.importorskip("open_clip.transform").image_transform
-    image = noise(width, height)
-    assert torch.equal(evaluation(size)(image), transform(size, is_train=False)(image))
+SIZES = [(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)]
 
 
-@pytest.mark.parametrize("size", [224, 336])
-@pytest.mark.parametrize("shape", [(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)])
-def test_evaluation_equals_open_clip_s_at_the_released_sizes(shape, size):
-    transform = pytest.importorskip("open_clip.transform").image_transform
-    image = noise(*shape)
-    assert torch.equal(evaluation(size)(image), transform(size, is_train=False)(image))
-    grey = image.convert("L")
-    assert torch.equal(evaluation(size)(grey), transform(size, is_train=False)(grey))
+@given(
+    st.one_of(st.tuples(sides, sides), st.sampled_from(SIZES)), st.sampled_from([8, 32, 224, 336])
+)
+def test_evaluation_equals_open_clip_s_to_the_bit(shape, size):
+    transform = pytest.importorskip("open_clip.transform").image_transform(size, is_train=False)
+    for image in (noise(*shape), noise(*shape).convert("L")):
+        assert torch.equal(evaluation(size)(image), transform(image))
 
 
 @pytest.mark.parametrize("shape", [(4000, 3), (2, 3000)])
@@ -89,10 +89,8 @@ def test_a_picture_of_any_mode_is_a_picture(mode):
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"])
 def test_a_colour_stays_the_colour_it_is(mode):
-    red, green, blue = to_rgb(in_mode(Image.new("RGB", (4, 4), (200, 40, 90)), mode)).getpixel(
-        (1, 1)
-    )
-    assert max(abs(red - 200), abs(green - 40), abs(blue - 90)) <= 3
+    image = in_mode(Image.new("RGB", (4, 4), (200, 40, 90)), mode)
+    assert np.abs(np.array(to_rgb(image).getpixel((1, 1))) - (200, 40, 90)).max() <= 3
 
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
@@ -108,20 +106,15 @@ def test_32_bits_beyond_what_16_hold_are_black_or_white():
     assert np.asarray(to_rgb(image))[0].tolist() == [[0] * 3, [0] * 3, [255] * 3, [255] * 3]
 
 
-@pytest.mark.parametrize("mode", ["La", "RGBa"])
-def test_premultiplied_and_half_transparent_is_half_way_to_white(mode):
-    bands = (100, 128) if mode == "La" else (100, 100, 100, 128)
-    image = Image.new("LA" if mode == "La" else "RGBA", (2, 2), bands).convert(mode)
-    want = 100 * 128 / 255 + 255 * 127 / 255
-    assert all(abs(level - want) <= 1 for level in to_rgb(image).getpixel((0, 0)))
-
-
 @given(st.integers(0, 255), st.integers(0, 255))
 def test_what_is_transparent_is_white(alpha, level):
-    want = 255 + (level - 255) * alpha / 255
-    for mode, colour in [("LA", (level, alpha)), ("RGBA", (level, level, level, alpha))]:
-        for pixel in to_rgb(Image.new(mode, (2, 2), colour)).getpixel((0, 0)):
-            assert abs(pixel - want) <= 1, (mode, pixel, want)
+    grey, colour = (level, alpha), (level, level, level, alpha)
+    premultiplied = 255 + (level - 255) * alpha / 255
+    for mode, kind, bands in (
+        ("LA", "LA", grey), ("RGBA", "RGBA", colour), ("LA", "La", grey), ("RGBA", "RGBa", colour)
+    ):  # fmt: skip
+        found = np.array(to_rgb(Image.new(mode, (2, 2), bands).convert(kind)).getpixel((0, 0)))
+        assert np.abs(found - premultiplied).max() <= (1 if kind.isupper() else 2), (kind, found)
 
 
 def test_a_palette_with_a_transparent_entry_is_drawn_on_white():
@@ -143,42 +136,31 @@ def test_a_photograph_stands_up(orientation, strip_pixels, monkeypatch):
     exif[0x0112] = orientation
     file = io.BytesIO()
     lying.save(file, "PNG", exif=exif)
+    flip, turn = Image.Transpose.FLIP_LEFT_RIGHT, -90 * [0, 0, 2, 2, 3, 1, 1, 3][orientation - 1]
     # the eight ways to look at a picture, in the order of the EXIF standard
-    turns = [
-        None,
-        Image.Transpose.FLIP_LEFT_RIGHT,
-        Image.Transpose.ROTATE_180,
-        Image.Transpose.FLIP_TOP_BOTTOM,
-        Image.Transpose.TRANSPOSE,
-        Image.Transpose.ROTATE_270,
-        Image.Transpose.TRANSVERSE,
-        Image.Transpose.ROTATE_90,
-    ]
-    turn = turns[orientation - 1]
-    standing = lying if turn is None else lying.transpose(turn)
+    mirrored = lying.transpose(flip) if orientation in (2, 4, 5, 7) else lying
+    standing = mirrored.rotate(turn, expand=True)
     once = to_rgb(Image.open(file))
     assert np.array_equal(once, standing) and np.array_equal(to_rgb(once), standing)
 
 
+# orientation 6 beside a maker's name that is a fraction, for which Pillow 13.0's ImageOps.exif_transpose
+# fails: it encodes all tags again
+TAGS = b"".join(struct.pack("<HHII", *tag) for tag in [(0x10F, 5, 1, 7), (0x112, 3, 1, 6)])
+EXIF = {
+    b"no exif at all": None,
+    b"II*\0\x08\0\0": None,
+    b"MM\0*\0\0\0\x08\xff\xff\1\1": None,
+    b"II*\0\x08\0\0\0\x02\0" + TAGS + bytes(4): Image.Transpose.ROTATE_270,
+}
+
+
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
-@pytest.mark.parametrize(
-    "exif", [b"no exif at all", b"II*\0\x08\0\0", b"MM\0*\0\0\0\x08\xff\xff\1\1"]
-)
-def test_broken_exif_is_no_reason_to_lose_a_picture(kind, exif):
-    file = io.BytesIO()
-    noise(8, 4).save(file, kind, exif=b"Exif\0\0" + exif)
-    assert to_rgb(Image.open(file)).size == (8, 4)
-
-
-def test_a_photograph_stands_up_although_another_tag_is_damaged():
-    """Pillow 13.0's ImageOps.exif_transpose fails here: it encodes all tags again."""
-    tags = [(0x10F, 5, 1, 7), (0x112, 3, 1, 6)]  # a maker's name that is a fraction; orientation 6
-    tags = b"".join(struct.pack("<HHII", *tag) for tag in tags)
-    file, lying = io.BytesIO(), noise(8, 4)
-    lying.save(file, "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\x02\0" + tags + bytes(4))
-    standing = lying.transpose(Image.Transpose.ROTATE_270)
-    assert np.array_equal(to_rgb(Image.open(file)), standing)
+@pytest.mark.parametrize("exif", EXIF)
+def test_broken_exif_is_no_reason_to_lose_a_picture_or_to_leave_it_lying(exif):
+    file, lying, turn = io.BytesIO(), noise(8, 4), EXIF[exif]
+    lying.save(file, "PNG", exif=b"Exif\0\0" + exif)
+    assert np.array_equal(to_rgb(Image.open(file)), lying.transpose(turn) if turn else lying)
 
 
 # --- training
@@ -199,14 +181,6 @@ def test_the_paper_s_crop_takes_the_whole_short_side():
     assert x[:, 0, 0].min() <= 3 and x[:, 0, 0].max() >= 27
 
 
-def test_crops_come_from_the_generator_alone():
-    image = noise(60, 40)
-    first, again, other = (
-        training_crop(image, 32, np.random.default_rng(seed), (0.5, 1)) for seed in (1, 1, 2)
-    )
-    assert torch.equal(first, again) and not torch.equal(first, other)
-
-
 def test_crops_have_every_side_and_place_and_none_outside():
     rng = np.random.default_rng(0)
     crops = [training_crop(places(80, 50), 10, rng, (0.4, 1)) for _ in range(400)]
@@ -220,17 +194,12 @@ def test_crops_have_every_side_and_place_and_none_outside():
 
 
 def test_a_whole_square_is_its_own_crop():
-    image = noise(32, 32)
+    image, out = noise(32, 32), np.zeros((2, 3, 32, 32), np.uint8)
     crop = training_crop(image, 32, np.random.default_rng(0))
     assert torch.equal(normalize(crop), evaluation(32)(image))
-    assert np.array_equal(crop.permute(1, 2, 0), image) and crop.is_contiguous()
-
-
-def test_a_crop_is_written_where_it_is_wanted():
-    out = np.zeros((2, 3, 8, 8), np.uint8)
-    training_crop(noise(20, 10), 8, np.random.default_rng(0), out=out[1])
-    assert not out[0].any()
-    assert np.array_equal(out[1], training_crop(noise(20, 10), 8, np.random.default_rng(0)))
+    assert np.array_equal(unnormalize(normalize(crop)), image) and crop.is_contiguous()
+    assert training_crop(image, 32, np.random.default_rng(0), out=out[1]) is not None
+    assert np.array_equal(out[1], crop) and not out[0].any()
 
 
 @pytest.mark.parametrize("batch", [(), (2,), (2, 0)])
@@ -253,19 +222,3 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
 def test_an_impossible_scale_is_refused(scale):
     with pytest.raises(ValueError, match="^scale must be[^\n]*$"):
         training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)
-
-
-def test_what_no_picture_has_is_shown_as_black_or_white():
-    shown = unnormalize(torch.tensor([-9.0, 0, 9]).view(1, 1, 3).expand(3, 1, 3))
-    mean = [round(255 * number) for number in MEAN]
-    assert shown.tolist() == [[[0] * 3, mean, [255] * 3]]
-
-
-def test_unnormalize_gives_the_picture_back():
-    image = noise(32, 32)
-    x = evaluation(32)(image)
-    assert np.array_equal(unnormalize(x), np.asarray(image))
-    assert x.dtype == torch.float32 and x.is_contiguous()
-    mean = torch.tensor(MEAN).view(3, 1, 1) / torch.tensor(STD).view(3, 1, 1)
-    black = evaluation(8)(Image.new("RGB", (8, 8)))
-    assert torch.allclose(black, -mean.expand(3, 8, 8))

@@ -22,7 +22,7 @@ from PIL import Image
 import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
-from miniclip.data.shards import index
+from miniclip.data.shards import tar_index as index
 from miniclip.distributed import process_group
 from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.training import checkpoint
@@ -448,3 +448,20 @@ def test_a_member_leaves_its_group_and_rank_0_says_why(monkeypatch, rank, fails)
 
     assert said_by(work) == (None if not fails else "" if rank else "no such file")
     assert left == [1]
+
+
+@pytest.mark.parametrize(
+    "said, world, words",
+    [
+        ("DataLoader worker (pid 7) is killed", 1, "a loading process was killed"),
+        ("[gloo/transport] Connection closed by peer", 2, "rank 0 has lost the connection"),
+        ("[gloo/transport] Connection closed by peer", 1, None),
+        ("mat1 and mat2 cannot be multiplied", 2, None),  # a bug
+    ],
+)
+def test_a_process_that_was_killed_is_said_in_a_sentence(said, world, words, monkeypatch):
+    monkeypatch.setattr(process_group, "start", lambda name: name)
+    monkeypatch.setattr(process_group, "dist_info", lambda: (0, world))
+    with pytest.raises(UserError if words else RuntimeError, match=words or "^[^;]*$"):
+        with process_group.member("cpu"):
+            raise RuntimeError(said)

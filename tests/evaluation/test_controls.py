@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import train
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.confidence import binomial_tail
 from miniclip.evaluation.unseen_site import correct, labelled
 from miniclip.weights import load
@@ -32,7 +32,7 @@ class OthersCaptions(Icons):
 def trained(pairs, folder):
     """(model, tokenizer) after a short training on pairs."""
     options = ["--data", "icons", "--model", "rn_icons_xs", "--steps", str(STEPS)]
-    with mock.patch.object(train, "open_source", return_value=pairs):
+    with mock.patch.object(train, "open_pairs", return_value=pairs):
         assert train.main([*options, "--out", str(folder)]) == 0
     return load(folder / "checkpoint.pt")[:2]
 

@@ -9,7 +9,7 @@ import torch
 
 import miniclip
 from miniclip.data.icons import render
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.unseen_site import overlap
 from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite, ink, neighbour_right

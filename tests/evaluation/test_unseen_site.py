@@ -12,7 +12,7 @@ import eval as evaluation
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.data.icons import render, sets
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation import linear_probe, unseen_site
 from miniclip.evaluation.confidence import wilson
 from miniclip.evaluation.context import EvalContext, open_data

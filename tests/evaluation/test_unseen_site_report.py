@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from miniclip.common import UserError
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.confidence import mcnemar, share
 from miniclip.evaluation.data_overlap import all_minus_clean
 from miniclip.evaluation.report.unseen_site import farther, overlap, shots, zero_shot

@@ -77,7 +77,7 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "a folder.npz").mkdir()
     for source, out, options, words in (
-        ("nowhere", "o.npz", [], "no csv, folder or shard"),
+        ("nowhere", "o.npz", [], "not found; expected a csv"),
         ("empty", "o.npz", [], "no picture that can be read"),
         ("empty.txt", "o.npz", [], "holds no sentences"),
         ("in", "o.npz", ["--separator", ","], "--separator is for a csv"),

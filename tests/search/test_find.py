@@ -153,9 +153,7 @@ def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(root, tmp_pa
 
 def test_the_commands_are_there_and_name_their_options(capsys):
     for name in COMMANDS:
-        with pytest.raises(SystemExit) as stop:
-            search([name, "-h"])
-        assert stop.value.code == 0 and f"miniclip.search {name}" in capsys.readouterr().out
+        assert not search([name, "-h"]) and f"miniclip.search {name}" in capsys.readouterr().out
     assert "invalid choice" in refusal(search, ["look"], capsys)
 
 

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from tests.evaluation.fake_icons import NAMES, drawn
 
 PAIRS = [100.0, 200.0, 400.0, 800.0]

@@ -9,7 +9,7 @@ import torch
 from supervised_baseline import HOMES, TESTS, Home, accuracies, neighbour, train
 
 from miniclip.common import UserError
-from miniclip.data.icons.dataset import TEST, Icons
+from miniclip.data.icons.icons import TEST, Icons
 from miniclip.evaluation.unseen_site import correct, ink, labelled
 from tests.evaluation.fake_icons import NAMES, drawn
 

@@ -11,9 +11,9 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import miniclip
 import train
 from miniclip.bpe import Tokenizer
-from miniclip.data.emoji.dataset import Emoji
+from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.icons import render
-from miniclip.data.icons.dataset import Icons
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.retrieval import Gallery
 from miniclip.evaluation.unseen_site import TEMPLATES
 from miniclip.model.clip import MODELS

@@ -11,7 +11,7 @@ import pytest
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError
-from miniclip.data.emoji.dataset import read_keywords, read_table
+from miniclip.data.emoji.emoji import read_keywords, read_table
 from miniclip.weights.huggingface_tokenizer import SPLIT, read_tokenizer
 from tests.weights.models import write_tokenizer
 

@@ -1,6 +1,6 @@
 """The embedded pairs: Unicode's emoji names and OpenMoji's drawings of them.
 
-Read captions.py (ways to say a name), classes.py (labels for zero-shot classification), render.py
-(drawings to pixels), dataset.py (the pairs and their splits) and drawings.py (the same concepts drawn
-by others, for natural distribution shift, section 3.3). lessons/studies/make_table.py made emoji.tsv.
+Read names.py (ways to say a name, and labels for zero-shot classification), drawings.py (drawings to
+pixels, and the same concepts drawn by others, for natural distribution shift, section 3.3) and
+emoji.py (the pairs and their splits). lessons/studies/make_table.py made emoji.tsv.
 """

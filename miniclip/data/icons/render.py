@@ -11,14 +11,14 @@ from PIL import __version__ as pillow
 from tqdm import tqdm
 
 from miniclip.data import cache
-from miniclip.data.icons import names, sets
+from miniclip.data.icons import sets
 
 EM, INK, SIDE = 52, 52, 64  # pixels
 COARSE, LEVELS = 24, 4  # of the hash
 LAYOUT = 1  # of the cache file
 
 
-def draw(font, code):
+def draw(font, code: int) -> np.ndarray | None:
     """The ink of one glyph: (64, 64) uint8, 255 where it is black; None for an empty glyph."""
     mask = font.getmask(chr(code), mode="L")
     ink = Image.frombytes("L", mask.size, bytes(mask))
@@ -33,7 +33,7 @@ def draw(font, code):
     return np.asarray(square)
 
 
-def coarse(ink):
+def coarse(ink: np.ndarray) -> bytes:
     """What is the same in two drawings of the same picture: bytes."""
     small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
     return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
@@ -41,7 +41,7 @@ def coarse(ink):
 
 def draw_all(sites=tuple(sets.SETS)):
     """The pictures of some sets: ([[(site, name, style), ...] of each picture], ink (n, 64, 64) uint8)."""
-    wanted = [(site, *glyph) for site in sites for glyph in names.listed(site, sets.glyphs(site))]
+    wanted = [(site, *glyph) for site in sites for glyph in sets.listed(site, sets.glyphs(site))]
     fonts, inks, captions = {}, [], {}
     for site, path, code, own in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None):
         if path not in fonts:
@@ -62,4 +62,5 @@ def pictures():
     Raises UserError where a package is missing.
     """
     made_of = {"layout": LAYOUT, "pillow": pillow, **sets.versions()}
-    return cache.pictures("icons", made_of, draw_all, (-1, SIDE, SIDE))
+    captions, inks = cache.load_or_make("icons", made_of, draw_all, "the drawings")
+    return captions, inks.reshape(-1, SIDE, SIDE)

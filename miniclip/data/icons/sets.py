@@ -3,15 +3,22 @@
 A set is a site of its own: its own artists, drawing rules and naming habits. The packages are read
 through their metadata, because importing them needs tkinter. A package holds fonts, and maps from
 names to code points, one for all styles or one a style.
-Left out: the packages -devicon and -simple, which hold brand logos only.
+A name becomes a caption: "ic-fluent-access-time-24-filled" -> ("access time", "filled"). Separators
+become spaces; prefixes of a set and pixel sizes are removed; the words that tell a style stand apart
+at the end, because prompts ask for them ("home outline"). The code points' other names are further
+captions of the same picture.
+Left out: the packages -devicon and -simple, which hold brand logos only, and codes of weather
+services ("owm 804"), which are no names.
 """
 
 import importlib.metadata
 import json
+import re
 from typing import NamedTuple
 
 from miniclip.common import UserError
 
+_CODES = re.compile(r"(owm|wmo4680|yahoo|wu|forecast io) ")
 KNOWN = "1.1."  # the versions that the figures of this project were measured with start so
 
 
@@ -139,22 +146,19 @@ SETS = {
 }
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{package: version} of all thirteen. Raises UserError when one is missing."""
-    found = {}
-    for own in SETS.values():
-        package = f"tkinter-icons-{own.package}"
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            raise UserError(
-                f"the icons need {package}: pip install 'miniclip[icons]', or "
-                "pip install -e '.[icons]' in a checkout"
-            ) from None
-    return found
+    packages = [f"tkinter-icons-{own.package}" for own in SETS.values()]
+    try:
+        return {package: importlib.metadata.version(package) for package in packages}
+    except importlib.metadata.PackageNotFoundError as error:
+        raise UserError(
+            f"the icons need {error.name}: pip install 'miniclip[icons]', or "
+            "pip install -e '.[icons]' in a checkout"
+        ) from None
 
 
-def newer():
+def newer() -> str:
     """One sentence about packages whose pictures may differ from those measured, '' for none."""
     others = [f"{p} {v}" for p, v in versions().items() if not v.startswith(KNOWN)]
     if not others:
@@ -162,7 +166,7 @@ def newer():
     return f"{', '.join(others)}: the figures of this project were measured with {KNOWN}x"
 
 
-def glyphs(site):
+def glyphs(site: str) -> list[tuple]:
     """[(name as the package spells it, code point, path of the font, style)] of a set."""
     own = SETS[site]
     files = importlib.metadata.files(f"tkinter-icons-{own.package}") or []
@@ -174,3 +178,42 @@ def glyphs(site):
                 code = code if isinstance(code, int) else int(code, 16)
                 found.append((name, code, str(paths[font]), style))
     return found
+
+
+def split_name(site: str, spelled: str, style="") -> tuple[str, str] | None:
+    """(name, style) of one glyph of a set, both str; None where `spelled` is no name."""
+    own = SETS[site]
+    name = re.sub(r"[-_ ]+", " ", spelled).strip()
+    name = re.sub(f"^{own.prefix}", "", name)
+    if site == "weather" and _CODES.match(name):
+        return None
+    words = name.split(" ")
+    while len(words) > 1 and words[-1] in own.styles:
+        style = f"{words.pop()} {style}".strip()
+    if site == "fluent" and len(words) > 1 and words[-1].isdigit():
+        words.pop()  # the size in pixels
+    return " ".join(words), style
+
+
+def pixels(site: str, spelled: str) -> int:
+    """The size that a name of Fluent tells: pixels; 0 for other sets."""
+    sizes = re.findall(r"-(\d+)-", spelled) if site == "fluent" else []
+    return int(sizes[-1]) if sizes else 0
+
+
+def listed(site: str, glyphs) -> list[tuple]:
+    """[(font, code point, [(name, style), ...])] of a set: what to draw, and its captions.
+
+    glyphs: what the function of this name gives. Fluent draws an icon at up to six sizes, of which the one nearest to
+    24 pixels is kept. Meteocons' further names are the keys of a keyboard, and are left out.
+    """
+    drawn, seen = {}, set()
+    for spelled, code, font, style in sorted(glyphs, key=lambda g: abs(pixels(site, g[0]) - 24)):
+        caption = split_name(site, spelled, style)
+        if caption is None or (site == "fluent" and caption in seen):
+            continue
+        seen.add(caption)
+        own = drawn.setdefault((font, code), [])
+        if caption not in own and not (own and site == "meteocons"):
+            own.append(caption)
+    return [(font, code, own) for (font, code), own in drawn.items()]

@@ -1,5 +1,5 @@
-"""Pairs in tar files, as webdataset and img2dataset write them.
+"""Pairs in tar files, in the layout of webdataset and img2dataset.
 
-Read tar.py (the members of a tar that may be damaged), index.py (where each pair lies), dataset.py
-(the pairs) and pack.py (writes shards).
+Read tar_index.py (the members of a tar that may be damaged, and where each pair lies), shards.py (the
+pairs) and pack.py (how to write shards).
 """

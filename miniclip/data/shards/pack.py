@@ -19,14 +19,21 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, UserError, check_output, command, number, path, replacing
-from miniclip.data import BadPicture, add_source_options, image_io, open_source, report_skipped
-from miniclip.data.dataset import printable
+from miniclip.common import (
+    Parser,
+    UserError,
+    check_output,
+    command,
+    number,
+    path,
+    refuse,
+    replacing,
+)
+from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
+from miniclip.data.dataset import BadPicture, printable
 from miniclip.data.files import Files
-from miniclip.data.image_io import MOST_PICTURE_BYTES
-from miniclip.data.shards.dataset import Shards
-from miniclip.data.shards.index import MOST_TEXT_BYTES
-from miniclip.data.shards.tar import BLOCK, scan
+from miniclip.data.shards.shards import Shards
+from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, scan
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
 OWNER = "miniclip"
@@ -48,44 +55,37 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
-    if other := sorted({*out.glob("*.tar")} - {*paths}):
-        raise UserError(
-            f"{printable(out)} holds {printable(other[0].name)}, which is none of these shards; "
-            "choose another folder"
-        )
-    read = {os.path.realpath(shard) for shard in pairs.paths} if isinstance(pairs, Shards) else ()
+    other = sorted(path.name for path in {*out.glob("*.tar")} - {*paths})
+    shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
+    refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
+    read = {os.path.realpath(path) for path in pairs.paths}
     for shard in paths:
-        if os.path.realpath(shard) in read:
-            raise UserError(f"{printable(shard)} is read, so it cannot be written; choose a folder")
+        why = f"{printable(shard)} is read, so it cannot be written; choose a folder"
+        refuse({why: os.path.realpath(shard) in read})
         check_output(shard, is_packed, overwrite)
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
     for shard in paths:
         with replacing(shard) as file, TarWriter(file, **how) as tar:
-            before = len(skipped)
             for i in itertools.islice(left, size):
                 try:
                     tar.write(sample(pairs, i))
                 except BadPicture as error:
                     skipped.append((pairs.where(i), str(error)))
-            if len(skipped) - before == min(size, len(pairs) - size * paths.index(shard)):
-                raise UserError(
-                    f"no picture for {shard.name} can be read: {report_skipped(skipped)}"
-                )
+    refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
     return paths, skipped
 
 
-def is_packed(shard):
+def is_packed(shard) -> bool:
     """Whether `pack` wrote all of a tar: each member has the owner, the time and a name that it gives."""
     with open(shard, "rb") as file:
-        for name, at, _, problem in scan(file, os.path.getsize(shard)):
-            file.seek(at - BLOCK)
-            head = file.read(BLOCK)
-            other = head[265:297].rstrip(b"\0") != OWNER.encode() or head[136:148].strip(b"0 \0")
-            if problem or other or not MEMBER.fullmatch(name):
-                return False
-    return True
+        return all(
+            problem is None
+            and (member.uname, member.mtime) == (OWNER, 0)
+            and MEMBER.fullmatch(member.name)
+            for member, problem in scan(file, os.path.getsize(shard))
+        )
 
 
 def sample(pairs, i):
@@ -105,13 +105,13 @@ def encoded(pairs, i):
     """Picture i as a file: ("jpg", "png" or "webp", its bytes). Raises BadPicture."""
     data = _original(pairs, i)
     kind = KINDS.match(data)
-    if kind and len(data) <= MOST_PICTURE_BYTES:
+    if kind and len(data) <= image_io.MOST_PICTURE_BYTES:
         image_io.read(io.BytesIO(data))  # raises where it is damaged
         return kind.lastgroup, data
     image, file = pairs.image(i), io.BytesIO()
     image.save(file, "PNG")
-    if file.tell() > MOST_PICTURE_BYTES:
-        raise BadPicture(f"more than {MOST_PICTURE_BYTES >> 20} MiB")
+    if file.tell() > image_io.MOST_PICTURE_BYTES:
+        raise BadPicture(f"more than {image_io.MOST_PICTURE_BYTES >> 20} MiB")
     return "png", file.getvalue()
 
 
@@ -123,7 +123,7 @@ def _original(pairs, i):
         return b""
     try:
         with open(pairs.paths[i], "rb") as file:
-            return file.read(MOST_PICTURE_BYTES + 1)
+            return file.read(image_io.MOST_PICTURE_BYTES + 1)
     except OSError as error:
         raise BadPicture(f"cannot be read: {error.strerror}") from None
 
@@ -141,7 +141,7 @@ def main(argv=None):
     add_source_options(parser)
     args = parser.parse_args(argv)
     check_output(args.out / "00000.tar", is_packed, args.overwrite)  # before pictures are looked at
-    pairs = open_source(args)
+    pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
     size = sum(shard.stat().st_size for shard in paths) / 2**20
     print(

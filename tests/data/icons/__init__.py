@@ -5,7 +5,7 @@ import functools
 import numpy as np
 from PIL import ImageFont
 
-from miniclip.data.icons import names, render, sets
+from miniclip.data.icons import render, sets
 
 
 def made_up(owned, seed=0):
@@ -18,7 +18,7 @@ def made_up(owned, seed=0):
 def fontawesome():
     """[(captions, ink)] of all glyphs of Font Awesome that are not empty."""
     fonts, drawn = {}, []
-    for path, code, own in names.listed("fontawesome", sets.glyphs("fontawesome")):
+    for path, code, own in sets.listed("fontawesome", sets.glyphs("fontawesome")):
         if path not in fonts:
             basic = ImageFont.Layout.BASIC
             fonts[path] = ImageFont.truetype(path, render.EM, layout_engine=basic)

@@ -3,8 +3,8 @@
 import torch
 
 from miniclip.common import UserError
-from miniclip.data.emoji.dataset import Emoji
 from miniclip.data.emoji.drawings import Drawings
+from miniclip.data.emoji.emoji import Emoji
 from miniclip.evaluation.confidence import interval, scores
 from miniclip.evaluation.retrieval import Gallery, chance
 from miniclip.evaluation.robustness import digits

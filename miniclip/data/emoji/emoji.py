@@ -13,16 +13,16 @@ Left out: Unicode's components (a lone skin tone) and what OpenMoji draws beyond
 no name there.
 """
 
+import collections
 import csv
-import functools
 import json
 import re
 from pathlib import Path
 
 from PIL import Image
 
-from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs
-from miniclip.data.emoji import captions, classes, render
+from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
+from miniclip.data.emoji import drawings, names
 
 TABLE = Path(__file__).with_name("emoji.tsv")
 JOINER = "200D"
@@ -30,18 +30,13 @@ WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and w
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
-def read_table(path=TABLE):
+def read_table(path=TABLE) -> list[dict]:
     """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
     with open(path, encoding="utf-8", newline="") as file:
         return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
-def words(name):
-    """The words of a name, lower-case: letters and digits, without punctuation."""
-    return re.findall(r"[^\W_]+", name.lower())
-
-
-def split(pictures):
+def split(pictures) -> dict[str, list[int]]:
     """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
     held = [int(rows[0]["picture"], 16) % HELD_OUT_ONE_IN == 0 for rows in pictures]
     train = [i for i, out in enumerate(held) if not out]
@@ -50,50 +45,48 @@ def split(pictures):
     for i, rows in enumerate(pictures):
         if held[i]:
             known = all(word in seen for row in rows for word in words(row["name"]))
-            made = any(captions.parts(r["name"])[2] or JOINER in r["codes"] for r in rows)
+            made = any(names.parts(r["name"])[2] or JOINER in r["codes"] for r in rows)
             (compositions if known and made else concepts).append(i)
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 
 
-def read_keywords():
+def read_keywords() -> dict[str, tuple]:
     """{name without tone: (keyword, ...)} by way of em-keyboard (found, not imported).
 
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
     """
-    files = render.package_files("em-keyboard")
+    files = drawings.package_files("em-keyboard")
     path = next(f.locate() for f in files if f.name == "emojis.json")
     lists = json.loads(Path(path).read_text(encoding="utf-8"))
-    lists = {render.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}
+    lists = {drawings.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}
     found = {}
     for row in read_table():
         name, said = row["name"], {*words(row["name"])}
-        texts = [
-            k.replace("_", " ").strip() for k in lists.get(row["codes"], [])[1:]
-        ]  # 0: the name
+        listed = lists.get(row["codes"], [])[1:]  # the first one is the name
+        texts = [keyword.replace("_", " ").strip() for keyword in listed]
         own = [t for t in texts if WORDLIKE.fullmatch(t) and not {*words(t)} <= said]
-        if own and captions.without_tone(name) == name:
+        if own and names.without_tone(name) == name:
             found[name] = tuple(dict.fromkeys(own))
     return found
 
 
 class Emoji(Pairs):
-    """The embedded pairs. `cached`: (n, 64, 64, 3) uint8 pictures instead of those of the cache."""
+    """The embedded pairs."""
 
-    class_names = classes.NAMES
+    class_names = names.CLASS_NAMES
 
-    def __init__(self, cached=None):
-        grouped = {}
+    def __init__(self):
+        grouped = collections.defaultdict(list)
         for row in read_table():
-            grouped.setdefault(row["picture"], []).append(row)
+            grouped[row["picture"]].append(row)
         self.rows = list(grouped.values())
-        names = [[row["name"] for row in rows] for rows in self.rows]
-        super().__init__("emoji", names, split(self.rows))
-        codes = [rows[0]["codes"] for rows in self.rows]
-        self._pictures = render.pictures(codes) if cached is None else cached
+        said = [[row["name"] for row in rows] for rows in self.rows]
+        super().__init__("emoji", said, split(self.rows))
+        self._pictures = drawings.pictures([rows[0]["codes"] for rows in self.rows])
         keywords = read_keywords()
         self._sayings = [  # of each picture: for each of its names (name, other ways, keywords)
-            [(n, captions.variants(n), keywords.get(captions.without_tone(n), ())) for n in own]
-            for own in names
+            [(n, names.variants(n), keywords.get(names.without_tone(n), ())) for n in own]
+            for own in said
         ]
 
     def image(self, i):
@@ -101,9 +94,9 @@ class Emoji(Pairs):
         return Image.fromarray(self._pictures[i])
 
     def caption(self, i, rng):
-        """The caption of picture i in one epoch: captions.vary of one of its names."""
+        """The caption of picture i in one epoch: names.vary of one of its names."""
         own = self._sayings[i]
-        return captions.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
+        return names.vary(*own[int(rng.integers(len(own))) if len(own) > 1 else 0], rng)
 
     def queries(self, split, k=8):
         """What a person would type (None for the picture), then captions of held-out pictures."""
@@ -117,23 +110,15 @@ class Emoji(Pairs):
 
     def base(self, i):
         """The canonical name of picture i without its tone words."""
-        return captions.without_tone(self._captions[i][0])
+        return names.without_tone(self._captions[i][0])
 
     def tones(self, i):
         """The skin tones in the canonical name of picture i, in order: tuple of str."""
-        return captions.parts(self._captions[i][0])[2]
+        return names.parts(self._captions[i][0])[2]
 
     def label(self, i):
-        """Class of picture i as a position in class_names, or -1 (classes.py)."""
-        return classes.label_of(self.rows[i])
-
-    @functools.cached_property
-    def _by_base(self):
-        found = {}
-        for i, names in enumerate(self._captions):
-            for base in {captions.without_tone(name) for name in names}:
-                found.setdefault(base, []).append(i)
-        return found
+        """Class of picture i as a position in class_names, or -1 (names.py)."""
+        return names.label_of(self.rows[i])
 
     def tone_blind_oracle(self, indices, ks=(1, 5, 10)):
         """Text-to-image recall of a model that makes no mistake but cannot see skin tone.
@@ -142,10 +127,9 @@ class Emoji(Pairs):
         from it in the tone alone share the first place, in random order, so R@k is in expectation
         min(1, k / how many share it). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
         """
-        ties = [
-            len(self._by_base[captions.without_tone(name)])
-            for i in indices
-            for name in self._captions[i]
-        ]
+        bases = collections.Counter()  # how many pictures share each base
+        for own in self._captions:
+            bases.update({names.without_tone(name) for name in own})
+        ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
         scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
         return {**scores, "n": len(ties), "gallery": len(self)}

@@ -17,7 +17,7 @@ import sys
 
 from PIL import Image
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data.dataset import Pairs, is_held_out
 from miniclip.data.icons import render, sets
 
@@ -35,11 +35,11 @@ class Icons(Pairs):
     def __init__(self, sites=None, held_out_sites=TEST, drawn=None):
         others = [s for s in sets.SETS if s not in {*TEST, *held_out_sites}]
         sites = others if sites is None else list(sites)
+        known, held_out = ", ".join(sets.SETS), {*held_out_sites, *TEST}
         for site in (*sites, *held_out_sites):
-            if site not in sets.SETS:
-                raise UserError(f"there is no icon set {site!r}; there are {', '.join(sets.SETS)}")
-        if both := {*sites} & {*held_out_sites, *TEST}:
-            raise UserError(f"{min(both)} is held out, so it cannot be trained on")
+            refuse({f"there is no icon set {site!r}; there are {known}": site not in sets.SETS})
+        for site in sites:
+            refuse({f"{site} is held out, so it cannot be trained on": site in held_out})
         self.owned, self.inks = render.pictures() if drawn is None else drawn
         self.packages = sets.versions() if drawn is None else {}
         if drawn is None and (others := sets.newer()):

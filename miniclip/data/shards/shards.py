@@ -2,13 +2,13 @@
 
     --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
 
-The tars stay packed; an index (index.py) says where each pair lies. So shards are pairs like any
+The tars stay packed; an index (tar_index.py) says where each pair lies. So shards are pairs like any
 others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
 any batch, and any number of ranks and workers loads each pair of an epoch once. webdataset reads
 shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
 
-A disk is fastest where it reads what lies together, so an epoch takes the shards in random order, a
-few at a time, and shuffles the pairs of those. Left out: URLs and pipes (copy or mount what they
+A disk is fastest when it reads neighbouring bytes. So an epoch takes the shards in random order, a
+few at a time, and shuffles the pairs of those together. Left out: URLs and pipes (copy or mount what they
 name first), and compressed tars. Names inside a tar are used to group members and in messages only.
 """
 
@@ -23,13 +23,14 @@ import re
 
 import numpy as np
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.shards.index import DRAWS, build, json_captions, text_caption
+from miniclip.data.shards.tar_index import DRAWS, build, json_captions, text_caption
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
+REMOTE = re.compile(r"[\w+.-]+://|pipe:")
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
@@ -45,10 +46,8 @@ class Shards(Pairs):
         self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         names = [os.path.relpath(path, self.root) for path in self.paths]
         self.index, skipped = build(self.paths, names)
-        if not len(self):
-            raise UserError(
-                f"{printable(name)} gives no pair: {report_skipped(skipped) or 'they hold no files'}"
-            )
+        why = report_skipped(skipped) or "the shards hold no files"
+        refuse({f"{printable(name)} gives no pair: {why}": not len(self)})
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
         out = self.index["draw"] % one_in
         splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
@@ -125,11 +124,11 @@ class Shards(Pairs):
         return data
 
 
-def is_shards(source):
+def is_shards(source: str) -> bool:
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
     if not os.path.isdir(source):
-        return source.lower().endswith((".tar", ".tar.gz", ".tgz")) or _is_remote(source)
+        return source.lower().endswith((".tar", ".tar.gz", ".tgz")) or bool(REMOTE.match(source))
     try:
         suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
     except OSError:  # open_folder reports it
@@ -137,26 +136,21 @@ def is_shards(source):
     return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
 
 
-def _is_remote(source):
-    return "://" in source or source.startswith("pipe:")
-
-
-def open_shards(source):
+def open_shards(source: str) -> Shards:
     """Pairs from shards: one .tar, a folder of them, or a pattern with {0000..1242}, {a,b}, *, ?.
 
     A shard that braces name and that is not there is in `skipped`. Raises UserError when the
     pattern cannot be understood, or gives no pair.
     """
     paths = expand(source)
-    if not paths:
-        raise UserError(f"{printable(source)} matches no file")
+    refuse({f"{printable(source)} matches no file": not paths})
     return Shards(os.path.basename(os.path.normpath(source)), paths)
 
 
-def expand(source):
+def expand(source: str) -> list[str]:
     """The paths that a source of shards names, each once: list of str. Raises UserError."""
-    if _is_remote(source):
-        raise UserError(f"{printable(source)}: shards are read from files; copy or mount it first")
+    remote = f"{printable(source)}: shards are read from files; copy or mount it first"
+    refuse({remote: REMOTE.match(source)})
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
         return [os.path.join(source, name) for name in names if name.lower().endswith(".tar")]
@@ -173,9 +167,11 @@ def expand(source):
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):
-            raise UserError(f"{printable(source)} has a brace without its other") from None
-        if not 0 < len(paths) <= MOST_SHARDS:
-            raise UserError(f"{printable(source)} names more than {MOST_SHARDS:,} shards")
+            raise UserError(
+                f"{printable(source)} has a brace that is not closed, or was not opened"
+            ) from None
+        many = f"{printable(source)} names more than {MOST_SHARDS:,} shards"
+        refuse({many: not 0 < len(paths) <= MOST_SHARDS})
     return list(dict.fromkeys(os.path.normpath(p) for own in map(_matches, paths) for p in own))
 
 

@@ -1,0 +1,136 @@
+"""What an emoji's name says: captions, which vary from epoch to epoch, and a class.
+
+Unicode gives each picture one stiff name ("woman firefighter: dark skin tone"). People say it in
+another order, so half of the captions do too. Keywords (em-keyboard: dog -> pet, animal) are added to
+four captions in ten, since names almost never say animal, food or vehicle. Half of the others put the
+name in a template, so that the prompts of the evaluation were seen in training (CLIP, section 3.1.4).
+
+Zero-shot classification uses twenty classes. Unicode puts every emoji into a subgroup ("animal-bug",
+"food-asian"). A class is a word that a person would type, for one or several subgroups whose pictures
+look like one kind of thing. Some emoji are in a subgroup by association (a fuel pump among the
+vehicles, a spider web among the animals): they get no class. Neither do people, flags, signs,
+anything with a skin tone, and a picture whose names fall into different classes.
+"""
+
+TEMPLATES = (
+    "a {}",
+    "an emoji of {}",
+    "a drawing of {}",
+    "a picture of a {}",
+    "{} icon",
+    "the {} emoji",
+)
+WAYS = {  # to say "head: details"
+    "flag": ("flag of {said}", "{said} flag"),
+    "keycap": ("keycap {said}",),
+    "family": ("family of {said}",),
+    "kiss": ("{said} kissing", "kiss of {said}"),
+    "couple with heart": ("{said} with heart", "couple with heart of {said}"),
+    None: ("{head} with {said}", "{said} {head}"),
+}
+KEYWORD_SHARE, MOST_KEYWORDS = 0.4, 3
+CANONICAL_SHARE = 0.5
+
+CLASSES = {  # name: the subgroups it stands for; "x-" is every subgroup that starts so
+    "face": ("face-",),
+    "heart": ("heart",),
+    "hand": ("hand-", "hands"),
+    "animal": ("animal-",),
+    "plant": ("plant-",),
+    "food": ("food-",),
+    "drink": ("drink",),
+    "building": ("place-building", "place-religious"),
+    "vehicle": ("transport-ground", "transport-water", "transport-air"),
+    "clock": ("time",),
+    "weather": ("sky & weather",),
+    "sport": ("sport",),
+    "game": ("game",),
+    "clothing": ("clothing",),
+    "musical instrument": ("musical-instrument",),
+    "tool": ("tool",),
+    "stationery": ("office", "writing", "book-paper"),
+    "arrow": ("arrow",),
+    "button": ("av-symbol",),
+    "geometric shape": ("geometric",),
+}
+CLASS_NAMES = tuple(CLASSES)
+# filed in a subgroup above, but no picture of such a thing
+MISFITS = frozenset(
+    name.strip()
+    for name in """
+    skull, skull and crossbones, pile of poo, clown face, ogre, goblin, ghost, alien, alien monster,
+    robot, selfie, nail polish, paw prints, feather, wing, spider web, spiral shell, coral, microbe,
+    empty nest, nest with eggs, building construction, brick, rock, wood, bus stop, motorway,
+    railway track, oil drum, fuel pump, wheel, police car light, horizontal traffic light,
+    vertical traffic light, stop sign, construction, station, anchor, ring buoy, parachute, seat,
+    satellite, ice, hourglass done, hourglass not done, high voltage, fire, bomb, boomerang, shield,
+    link, broken chain, chains, gem stone, lipstick, prayer beads
+    """.split(",")
+)
+
+
+def parts(name: str) -> tuple[str, tuple, tuple]:
+    """A Unicode name as (head, details, tones): what stands before the colon, and after it.
+
+    "man: dark skin tone, red hair" -> ("man", ("red hair",), ("dark skin tone",)).
+    """
+    head, _, rest = name.partition(": ")
+    details = rest.split(", ") if rest else []
+    tones = tuple(d for d in details if d.endswith(" skin tone"))
+    return head, tuple(d for d in details if not d.endswith(" skin tone")), tones
+
+
+def without_tone(name: str) -> str:
+    """The name without its tone words: "man: dark skin tone, red hair" -> "man: red hair"."""
+    head, details, _ = parts(name)
+    return f"{head}: {', '.join(details)}" if details else head
+
+
+def variants(name: str) -> list[str]:
+    """Other ways to say a Unicode name, perhaps none; the words stay the same."""
+    head, details, tones = parts(name)
+    said = " and ".join(details)
+    if head == "family" and details:
+        said = f"{', '.join(details[:-1])} and {details[-1]}"
+    ways = WAYS.get(head, WAYS[None]) if details else ("{head}",)
+    ways = ("bald {head}",) if details == ("bald",) else ways
+    ways = [way.format(head=head, said=said) for way in ways]
+    if not tones:
+        return [way for way in ways if way != name]
+    tone = " and ".join(tones)
+    return [f"{tone} {way}" for way in ways] + [f"{way} with {tone}" for way in ways]
+
+
+def vary(name: str, others, keywords, rng) -> str:
+    """One caption: the name or one of `others`, perhaps with keywords, perhaps in a template.
+
+    rng: numpy Generator. 40 % get 1 to 3 of `keywords` (where there are any), half of the rest a
+    template.
+    """
+    text = name
+    if others and rng.random() >= CANONICAL_SHARE:
+        text = others[int(rng.integers(len(others)))]
+    if keywords and rng.random() < KEYWORD_SHARE:
+        count = min(int(rng.integers(1, MOST_KEYWORDS + 1)), len(keywords))
+        chosen = rng.choice(len(keywords), count, replace=False)
+        return ", ".join([text, *(keywords[k] for k in chosen)])
+    if rng.random() < 0.5:
+        return TEMPLATES[int(rng.integers(len(TEMPLATES)))].format(text)
+    return text
+
+
+def label_of(rows: list[dict]) -> int:
+    """Class of a picture, from its rows of emoji.tsv: a position in CLASS_NAMES, or -1."""
+    found = {_label(row) for row in rows}
+    return found.pop() if len(found) == 1 else -1
+
+
+def _label(row):
+    if row["name"] in MISFITS or parts(row["name"])[2]:
+        return -1
+    for position, subgroups in enumerate(CLASSES.values()):
+        for subgroup in subgroups:
+            is_prefix = subgroup.endswith("-")
+            if row["subgroup"] == subgroup or is_prefix and row["subgroup"].startswith(subgroup):
+                return position
+    return -1

@@ -1,0 +1,214 @@
+"""Where every pair of a set of shards lies: one pass over the tars' headers, kept in the cache.
+
+A shard is a tar in the layout of webdataset and img2dataset: files whose names are equal up to the
+first dot of their last part are one sample, "0012.jpg" with "0012.txt" or "0012.json". With an
+index of them a tar is read like a folder: any pair, in any order, by any process. A pair is one row
+of 42 bytes, so 12 million take 0.5 GB, which all processes of a machine share.
+
+A tar may be damaged or hostile. Nothing is unpacked, and no name is used as a path: a member is a
+name to group by, an offset and a size. The standard library reads each header. `scan` decides where
+to go on: a damaged header costs its own file only, because the search continues at the next block
+that is a sound header. Captions are checked here once, and pictures when they are loaded. A member
+that cannot be used is named with the reason. Left out: compressed tars, which cannot be read from
+the middle, sparse files, and files with other suffixes than a picture's, txt and json.
+"""
+
+import errno
+import io
+import json
+import os
+import tarfile
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from tqdm import tqdm
+
+from miniclip.common import UserError, refuse
+from miniclip.data import cache
+from miniclip.data.dataset import BadPicture, file_size, fingerprint, one_line, text_hash
+from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
+
+BLOCK = 512
+PADDING = 20 * BLOCK  # GNU tar pads a tar to a multiple of this
+MOST_HEADER_BYTES = 1 << 13  # of a long name or a pax header; Python 3.11 takes quadratic time
+MOST_ZEROS = 1 << 20  # after the last file
+MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
+LAYOUT = 4  # of the kept index
+MOST_TEXT_BYTES = 1 << 20
+SCANNERS = 8  # threads: most of the time is the disk's or the network's
+# offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
+ROW = np.dtype(
+    [
+        ("shard", "<i4"),
+        ("draw", "<u2"),
+        ("picture", "<i8"),
+        ("picture_bytes", "<i4"),
+        ("txt", "<i8"),
+        ("txt_bytes", "<i4"),
+        ("json", "<i8"),
+        ("json_bytes", "<i4"),
+    ]
+)
+DRAWS = 10_000
+# why a shard may be readable the next time, although neither its size nor its time has changed
+PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
+TEXTS = {".txt": "txt", ".json": "json"}
+
+
+class _Header(tarfile.TarInfo):
+    """A header that is refused where more of it follows than is read: GNU's sparse files, and names
+    or pax headers that are too long."""
+
+    @classmethod
+    def frombuf(cls, *block, **how):
+        header = super().frombuf(*block, **how)
+        is_long = header.size > MOST_HEADER_BYTES
+        if header.type == b"S" or header.type in (b"L", b"K", b"x", b"g", b"X") and is_long:
+            raise tarfile.InvalidHeaderError("more of the header follows than is read")
+        return header
+
+
+def scan(file, length: int):
+    """Iterate over a tar's members: (TarInfo, problem).
+
+    file: binary and seekable; length: its size. problem: None, or a sentence that says why the bytes
+    of the member cannot be used. A problem of the tar as a whole comes with None for the TarInfo.
+    """
+    if file.read(2) == b"\x1f\x8b":
+        yield None, "it is compressed: unpack it with gunzip"
+        return
+    # bytes of names that are not UTF-8 are kept as surrogates
+    tar = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), encoding="utf-8")
+    tar.fileobj = file
+    at = end = 0  # end: of the last member
+    told = noise = False  # whether what is lost has been named; whether there was more than zeros
+    while at + BLOCK <= length and at <= end + MOST_SEARCHED:
+        file.seek(at)
+        try:
+            member = _Header.fromtarfile(tar)
+            if member.size < 0:
+                raise tarfile.InvalidHeaderError("a size below zero")
+        except (tarfile.HeaderError, ValueError, IndexError, RecursionError) as error:
+            noise = noise or not isinstance(error, tarfile.EOFHeaderError)
+            at = max(at + BLOCK, file.tell())
+            continue
+        # zeros up to the padding are the end of a tar to which another one was joined
+        if at > end and (noise or at % PADDING) and not told:
+            yield None, f"no tar header from byte {end:,} to {at:,}: files in this range are lost"
+        told = noise = False
+        at = tar.offset
+        if at > length and (missing := member.offset_data + member.size - length) > 0:
+            yield member, f"truncated: {missing:,} of {member.size:,} bytes are missing"
+            at, told = member.offset_data, True
+        elif member.isreg() and not member.issparse():
+            yield member, None
+        elif not member.isdir():
+            yield member, "a link, a device or a sparse file, not a plain file"
+        end = at
+    if noise and not told or length - end > MOST_ZEROS:
+        yield None, f"no tar header from byte {end:,} on: files after it are lost"
+    elif length - end < 2 * BLOCK and not told:
+        yield None, "the mark at the end of a tar is missing: is it truncated?"
+
+
+def key_and_suffix(name: str) -> tuple[str, str]:
+    """'a/0012.seg.JPG' -> ('a/0012', '.seg.jpg'): the key ends at the first dot of the last part."""
+    folder, slash, base = name.rpartition("/")
+    stem, dot, suffix = base.partition(".")
+    return folder + slash + stem, dot + suffix.lower()
+
+
+def build(paths: list[str], names: list[str]):
+    """The index of the shards at `paths`, called `names`: (rows (n,) of ROW, [(name, reason)]).
+
+    Taken from the cache when the shards are those it was made of, by size and time of change.
+    """
+    made_of = {"layout": LAYOUT, "shards": [fingerprint(path) for path in paths]}
+
+    def make():
+        rows, skipped = [np.empty(0, ROW)], []
+        with ThreadPoolExecutor(SCANNERS) as pool:
+            found = pool.map(index_shard, range(len(paths)), paths, names)
+            quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
+            for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
+                rows.append(own)
+                skipped += bad
+        return skipped, np.concatenate(rows).view(np.uint8)
+
+    skipped, body = cache.load_or_make("shards", made_of, make, "the index", PASSING)
+    return body.view(ROW), [(name, reason) for name, reason in skipped]
+
+
+def index_shard(number: int, path: str, name: str):
+    """One shard's part of the index: (rows of ROW, in the order of the tar, [(name, reason)])."""
+    samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}, ..., keys in skipped
+    try:
+        length = file_size(path)
+        with open(path, "rb") as file:
+            for member, problem in scan(file, length):
+                if member is None:
+                    skipped.append((name, problem))
+                    continue
+                key, suffix = key_and_suffix(member.name)
+                role = "picture" if suffix in SUFFIXES else TEXTS.get(suffix)
+                sample = samples.setdefault(key, {})
+                try:
+                    refuse({problem: problem is not None})
+                    if role and _is_used(sample, role, member, file):
+                        sample[role] = member.offset_data, member.size
+                except UserError as error:
+                    skipped.append((f"{name}: {member.name}", str(error)))
+                    told.add(key)
+    except (OSError, ValueError) as error:
+        skipped.append((name, getattr(error, "strerror", None) or str(error)))
+    rows = []
+    for key, sample in samples.items():
+        if "picture" in sample and len(sample) > 1:
+            places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
+            rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
+        elif key not in told:
+            lacks = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
+            skipped.append((f"{name}: {key}", lacks if "picture" in sample else "no picture"))
+    return np.array(rows, ROW), skipped
+
+
+def _is_used(sample, role, member, file):
+    """Whether a member is a picture or holds a caption. Raises UserError for what is wrong."""
+    most = MOST_PICTURE_BYTES if role == "picture" else MOST_TEXT_BYTES
+    refuse(
+        {
+            f"a second {role} of the same key; the first is used": role in sample,
+            f"{member.size:,} bytes: more than {most >> 20} MiB": member.size > most,
+            "an empty file": member.size == 0,
+        }
+    )
+    if role == "picture":
+        return True
+    file.seek(member.offset_data)
+    captions = (text_caption if role == "txt" else json_captions)(file.read(member.size))
+    refuse({"an empty caption": role == "txt" and not captions})
+    return bool(captions)
+
+
+def text_caption(data: bytes) -> str:
+    """The caption in the bytes of a .txt: one line, '' for none. Raises BadPicture."""
+    try:
+        return one_line(data.decode("utf-8-sig"))
+    except UnicodeDecodeError:
+        raise BadPicture("its caption is not UTF-8") from None
+
+
+def json_captions(data: bytes) -> tuple[str, ...]:
+    """The captions in the bytes of a .json: its "captions", or else its "caption".
+
+    Raises BadPicture when it is no JSON, or spells one half of a pair of surrogates.
+    """
+    try:
+        found = json.loads(data)
+        own = found.get("captions") or found.get("caption") if isinstance(found, dict) else None
+        own = own if isinstance(own, list) else [own]
+        own = [one_line(caption) for caption in own if isinstance(caption, str)]
+        "".join(own).encode()
+    except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
+        raise BadPicture("its .json is not JSON in Unicode") from None
+    return tuple(filter(None, own))
