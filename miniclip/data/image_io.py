@@ -22,7 +22,7 @@ from miniclip.data.transforms import to_rgb
 MAX_PIXELS = 100_000_000
 # WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
 MAX_COSTLY_PIXELS = 60_000_000
-LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time: 1 GB is enough
+LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time, for the memory
 _large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_READS = 100_000  # until a header is found; Pillow searches what is damaged byte by byte

@@ -19,7 +19,7 @@ from miniclip.data.__main__ import main
 from miniclip.data.curation import balance
 from miniclip.data.curation.balance import CsvRows, write_list
 from miniclip.data.curation.curate import ASSIGNED, Curated, curate
-from miniclip.data.dataset import Pairs, keep_pairs, some_pairs
+from miniclip.data.dataset import Pairs, is_as_curated, keep_pairs, some_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
 from tests.data.icons import made_up
@@ -181,7 +181,7 @@ def test_what_is_written_of_a_csv_is_its_rows(tmp_path, separator, name, prefix)
     stays = {f"p/{i}.png" for i in found.kept["pair"]}
     assert header == rows[0] and mark.startswith("curated_by_miniclip")
     assert got == [[a, b, prefix + c] for a, b, c in rows[1:] if c in stays]
-    assert len(open_pairs(tmp_path / name)) == 6
+    assert len(open_pairs(tmp_path / name)) == 6 and is_as_curated(tmp_path / name)
 
 
 def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):

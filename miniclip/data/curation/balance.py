@@ -207,12 +207,12 @@ def main(argv=None):
     for out in filter(None, (args.out, args.plot)):
         twice = os.path.realpath(out) in taken
         refuse({f"{printable(out)} cannot be both read and written, or written twice": twice})
+        if out == args.plot:
+            plots.check_figure(out, args.overwrite)
+        check_output(out, is_as_curated, args.overwrite)
         reads = os.path.exists(out) and not is_as_curated(out) and is_read(out, pairs)
         refuse({f"{printable(out)} is read, so it cannot be written; choose another name": reads})
         taken.append(os.path.realpath(out))
-    check_output(args.out, is_as_curated, args.overwrite)
-    if args.plot:
-        plots.check_figure(args.plot, args.overwrite)
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     is_csv = isinstance(pairs, CsvRows)
     if is_csv:
