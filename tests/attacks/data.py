@@ -16,7 +16,7 @@ from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import tar_index as index
 from miniclip.evaluation import context
 from miniclip.zeroshot import readable_pictures
-from tests.attacks import attack
+from tests.attacks import attack, table
 
 PNG = io.BytesIO()
 Image.new("RGB", (9, 9)).save(PNG, "PNG")
@@ -69,16 +69,6 @@ VERBS = {
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
 }
-
-
-def add(name, function, *given, **what):
-    """A row that calls function(*given)."""
-
-    def row(folder):
-        function(*given)
-
-    row.__name__ = name
-    attack(**what)(row)
 
 
 def session(*commands):
@@ -613,9 +603,11 @@ DAMAGED = {
         '2",three',
     ),
 }
-for name, (says, *commands) in REFUSED.items():
-    add(name, session, *commands, says=says)
-for name, (says, *commands) in READ.items():
-    add(name, session, *commands, code=0, says=says)
-for name, (says, *rows) in DAMAGED.items():
-    add(name, lambda *rows: said(open_pairs(csv_of(*rows))), *rows, code=0, says=says)
+
+
+def damaged(*rows):
+    said(open_pairs(csv_of(*rows)))
+
+
+for cases, do, code in ((REFUSED, session, 2), (READ, session, 0), (DAMAGED, damaged, 0)):
+    table({name: (*what, says) for name, (says, *what) in cases.items()}, do, code=code)

@@ -15,12 +15,6 @@ CODES = ["1F600", "1F41B", "1F577"]
 BODY = np.random.default_rng(0).integers(0, 9, 9000).astype(np.uint8)
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 @given(st.data())
 def test_a_damaged_cache_is_not_used(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("cache") / "x.bin"

@@ -119,6 +119,7 @@ CSV = "pairs.csv"  # the source that the text is written to
         (CSV, "", {}, NO_PICTURES),
         (CSV, "filepath,colour\na.png,red\n", {}, "no column of captions (such as 'caption'); its"),
         (CSV, "a.png,red\nb.jpg,blue\n", {}, NO_PICTURES),
+        (CSV, "wer;was;wo\n", {}, "its columns are 'wer', 'was', 'wo'"),
         (CSV, HEADER, {}, "gives no pair: no rows"),
         (CSV, HEADER + "x.png,red\n", {}, "x.png (no such file"),
         (CSV, "\x89PNG\r\n\x1a\n\0\0\0", {}, NO_PICTURES),

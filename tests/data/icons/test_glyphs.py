@@ -291,15 +291,11 @@ def test_equal_drawings_are_one_picture_with_the_captions_of_both():
 
 def test_icons_are_drawn_once_and_again_for_other_packages(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path))
-    calls, inks = [], np.arange(2 * 64 * 64).astype(np.uint8).reshape(2, 64, 64)
-
-    def draw_all():
-        calls.append(1)
-        return [[["eva", "minus", ""]], [["eva", "plus", ""]]], inks
-
+    inks = np.arange(2 * 64 * 64).astype(np.uint8).reshape(2, 64, 64)
+    draw_all = mock.Mock(return_value=([[["eva", "minus", ""]], [["eva", "plus", ""]]], inks))
     monkeypatch.setattr(render, "draw_all", draw_all)
     for count, version in ((1, "1.1.1"), (1, "1.1.1"), (2, "1.1.2"), (2, "1.1.1")):
         monkeypatch.setattr(sets, "versions", lambda: {"tkinter-icons-eva": version})
         captions, found = render.pictures()
-        assert len(calls) == count
+        assert draw_all.call_count == count
         assert np.array_equal(found, inks) and captions[1] == [["eva", "plus", ""]]
