@@ -55,7 +55,7 @@ from miniclip.evaluation.report import unseen_site
 from miniclip.evaluation.report.results import earlier_results, write_results
 from miniclip.evaluation.report.writer import Report
 from miniclip.objectives import shared_space
-from miniclip.weights import average, convert, reading
+from miniclip.weights import convert, reading
 
 # the table of contents: task -> section of the report
 CONTENTS = {
@@ -200,8 +200,11 @@ def check_objective(args, model):
         )
 
 
-def search(gallery, text, k, path):
+def search(model, tokenizer, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
+    check_output(path, plots.is_figure, overwrite)
+    pictures = partial(kept_images, model)
+    gallery = retrieval.Gallery(model, tokenizer, pairs, range(len(pairs)), pictures)
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
@@ -258,47 +261,25 @@ def main(argv=None):
         path.parent if path.parent != reading.RELEASED else Path("runs") / f"{path.stem}-released"
     )
 
+    source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
     if args.average_with:
-        names, start = (args.average_with, args.checkpoint), reading.find(args.average_with)
-        start_file = reading.read(start)
-        start, *_ = convert.from_file(start, start_file, device, args.activation)
-        average.check_alike(names, (start.config, model.config))
-        start = start.state_dict()
-    if args.save:
-        alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
-        state, run = average.interpolate(start, model.state_dict(), alpha), file["content"]
-        average.save_average(args.save, alpha, names, state, model, tokenizer, run, overwrite=True)
-        print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
+        tuned = weight_average.End(args.checkpoint, model, tokenizer, file["content"])
+        start = weight_average.read_start(args.average_with, tuned, args.activation)
+        if args.save:
+            weight_average.save(args.save, start, tuned, args.alpha)
+        else:
+            out, pictures = args.out or home / "averages", (args.images, args.classes)
+            weight_average.compare(out, start, tuned, source, pictures, args.templates)
         return 0
 
-    source_options = {name: getattr(args, name) for name in SOURCE_OPTIONS}
-    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options)
+    pairs, trained_on_pairs = open_data(file["content"], **source)
     other = args.data and not trained_on_pairs
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        check_output(out / "search.png", plots.is_figure, args.overwrite)
-        gallery = retrieval.Gallery(
-            model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model)
-        )
-        search(gallery, args.search, args.k, out / "search.png")
+        search(model, tokenizer, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
     labelled = open_classes(pairs, args.images, args.classes)
-    if args.average_with:
-        out = args.out or home / "averages"
-        earlier_results(out, "curves")
-        report = Report(out, f"{names[0]} to {names[1]}")
-        tests = weight_average.tests_of(pairs, labelled, args.templates)
-        if not args.data:
-            tests += weight_average.tests_of_start(
-                names[0], start_file["content"], file["content"], report
-            )
-        curves = weight_average.write(report, model, tokenizer, start, tests)
-        report.write()
-        common.write_json(out / "results.json", dict(start=names[0], tuned=names[1], curves=curves))
-        print(f"\nreport.md, average.png and results.json are in {out}")
-        return 0
-
     before = earlier_results(out, "command")
     shifts, missing_shifts = open_shifts(pairs, labelled, args.shift)
     context = EvalContext(
