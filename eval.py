@@ -52,8 +52,7 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
 from miniclip.evaluation.report import unseen_site
-from miniclip.evaluation.report.results import earlier_results, write_results
-from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.report.writer import Report, earlier_results, write_results
 from miniclip.objectives import shared_space
 from miniclip.weights import convert, reading
 
@@ -183,10 +182,7 @@ def check(args):
         }
     )
     if args.save:
-        check_output(args.save, weight_average.is_average, args.overwrite)
-        read = [os.path.realpath(reading.find(p)) for p in (args.checkpoint, args.average_with)]
-        if os.path.realpath(args.save) in read:
-            raise UserError(f"--save {args.save} would replace what is read; choose another name")
+        weight_average.check_path(args.save, (args.checkpoint, args.average_with), args.overwrite)
 
 
 def check_objective(args, model):
@@ -219,10 +215,8 @@ def write_sections(context, tasks=None):
     """
     unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
     contents = UNSEEN_SITE if unseen else CONTENTS
-    fitting = ", ".join(contents)
-    for task in tasks or ():
-        if task not in contents:
-            raise UserError(f"--task {task} is not for {context.pairs.name}; there are {fitting}")
+    suited = f"for {context.pairs.name}; there are {', '.join(contents)}"
+    refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
     tasks = tasks or [task for task in contents if not (unseen and task == "probe")]
     for task in [task for task in contents if task in tasks]:
         if not unseen and task in NEED_LABELS and context.labelled is None:
@@ -294,8 +288,7 @@ def main(argv=None):
         seeds=args.seeds,
     )
     if args.quiz:
-        if labelled is None:
-            raise UserError("--quiz needs labelled pictures: add --images")
+        refuse({"--quiz needs labelled pictures: add --images": labelled is None})
         human_comparison.run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
         return 0
 
@@ -304,17 +297,17 @@ def main(argv=None):
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
-    seconds = round(time.monotonic() - began, 1)
     about = {
         "commands": dict.fromkeys(results, asked),
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": model_digest(model),
-        "seconds": seconds,
+        "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }
     write_results(out, before, results | about)
-    print(f"\nreport.md with its figures and results.json are in {out}, after {seconds:.0f} s")
+    after = f"after {about['seconds']:.0f} s"
+    print(f"\nreport.md with its figures and results.json are in {out}, {after}")
     return 0
 
 

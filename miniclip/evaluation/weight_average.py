@@ -6,19 +6,19 @@ Lesson: lessons/18_finetuning.md.
 """
 
 import collections
+import os
 from typing import NamedTuple
 
 from tqdm import tqdm
 
 from miniclip import plots
-from miniclip.common import UserError, write_json
+from miniclip.common import UserError, check_output, refuse, write_json
 from miniclip.data import SOURCE_OPTIONS
 from miniclip.data.labelled import of_pairs
 from miniclip.evaluation.confidence import accuracy, share
 from miniclip.evaluation.context import open_classes, open_data, open_templates
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
-from miniclip.evaluation.report.results import earlier_results
-from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.report.writer import Report, earlier_results
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.evaluation.unseen_site import zero_shot
 from miniclip.training import checkpoint
@@ -47,6 +47,22 @@ def read_start(name: str, tuned: End, activation: str | None = None) -> End:
     model, tokenizer, _ = convert.from_file(path, file, device, activation)
     average.check_alike((name, tuned.name), (model.config, tuned.model.config))
     return End(name, model, tokenizer, file["content"])
+
+
+def is_average(path) -> bool:
+    """Whether a file is a checkpoint that `save` wrote."""
+    try:
+        return "average" in checkpoint.load(path)
+    except UserError:
+        return False
+
+
+def check_path(path, read: tuple[str, str], overwrite: bool) -> None:
+    """Raise UserError before the work starts if `save` cannot write to a path, or should not: it is
+    one of the two files that are `read`, or was not written by miniclip."""
+    check_output(path, is_average, overwrite)
+    replaces = os.path.realpath(path) in [os.path.realpath(reading.find(p)) for p in read]
+    refuse({f"--save {path} would replace what is read; choose another name": replaces})
 
 
 def save(path, start: End, tuned: End, alpha: float | None = None) -> None:
@@ -79,14 +95,6 @@ def trained_on(content):
     """What a file says about the pairs that its model was trained on, or None."""
     run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
     return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
-
-
-def is_average(path) -> bool:
-    """Whether a file is a checkpoint that --save wrote."""
-    try:
-        return "average" in checkpoint.load(path)
-    except UserError:
-        return False
 
 
 def tests_of(pairs, labelled, templates=None):
