@@ -13,11 +13,9 @@ from PIL import Image
 import eval as evaluation
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
-from miniclip.data.icons import render, sets
 from miniclip.data.icons.icons import Icons
 from miniclip.evaluation import linear_probe, unseen_site
 from miniclip.evaluation.confidence import mcnemar, share, wilson
-from miniclip.evaluation.context import open_data
 from miniclip.evaluation.data_overlap import all_minus_clean
 from miniclip.evaluation.features import FeatureCache, picture_source
 from miniclip.evaluation.report.unseen_site import farther, overlap, shots, zero_shot
@@ -38,7 +36,6 @@ from miniclip.evaluation.unseen_site import (
     worth,
 )
 from miniclip.model.clip import create_model
-from miniclip.training.checkpoint import FORMAT
 from tests.evaluation.fake_icons import NAMES, drawn
 from tests.evaluation.fakes import Features, Plane, context_of
 
@@ -250,16 +247,6 @@ def test_probes_are_for_those_who_ask_and_other_sections_are_refused(pairs, repo
         evaluation.write_sections(context, ["humans"])
 
 
-def test_a_checkpoint_brings_back_the_sites_that_it_was_trained_on(icons, monkeypatch):
-    monkeypatch.setattr(render, "pictures", lambda: icons)
-    monkeypatch.setattr(sets, "versions", dict)
-    options = {"data": "icons", "sites": "google", "held_out_sites": "lucide", "pairs": 3}
-    found, trained_on_pairs = open_data({"format": FORMAT, "options": options})
-    assert trained_on_pairs and found.sites == ("google",) and found.held_out_sites == ("lucide",)
-    assert all(found.owned[i][0][0] == "lucide" for i in found.splits["heldout_site"])
-    assert len(found.splits["train"]) == 3
-
-
 # The report
 
 
@@ -340,14 +327,6 @@ def test_zero_shot_is_of_shared_names_and_of_names_never_trained_on(context, mon
     ]
     picture = context.pairs.image(context.unseen.tests[1])
     assert shown[1][0].tobytes() == picture.tobytes()
-
-
-def test_zero_shot_leaves_out_a_group_without_pictures_and_shows_no_more_than_there_are(context):
-    splits = context.pairs.splits
-    splits["heldout_site"] = splits["heldout_site"][:3]
-    assert list(zero_shot.write(context)) == ["of the training sites too"]
-    (shown,), _ = context.report.drawn["answers.png"]
-    assert [len(answers) for *_, answers in shown] == [2, 2, 2], "of two names"
 
 
 def test_overlap_by_closeness_and_a_line_for_each_answer(context, tmp_path):
