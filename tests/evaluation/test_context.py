@@ -6,7 +6,6 @@ import pytest
 from PIL import Image
 
 from miniclip.common import UserError
-from miniclip.data.labelled import Labelled
 from miniclip.evaluation import context, linear_probe
 from miniclip.evaluation.context import (
     EMOJI,
@@ -58,9 +57,10 @@ def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(run):
 
 
 def named(names="abc", pictures=None):
-    labels = {i: i % len(names) for i in range(6)}
-    splits = {"train": [0, 1, 2], "test": [3, 4, 5], "all": [3, 4, 5]}
-    return Labelled("home", names, pictures, labels, splits)
+    classes = [i % len(names) for i in range(6)]
+    found = labelled(classes[3:], [0] * 3, train=[(c, 0) for c in classes[:3]], names=names)
+    found.pictures = pictures
+    return found
 
 
 @pytest.fixture

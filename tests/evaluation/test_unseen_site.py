@@ -14,7 +14,7 @@ import eval as evaluation
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.data.icons.icons import Icons
-from miniclip.evaluation import linear_probe, unseen_site
+from miniclip.evaluation import linear_probe, retrieval, unseen_site
 from miniclip.evaluation.confidence import mcnemar, share, wilson
 from miniclip.evaluation.data_overlap import all_minus_clean
 from miniclip.evaluation.features import FeatureCache, picture_source
@@ -28,16 +28,14 @@ from miniclip.evaluation.unseen_site import (
     correct,
     curve,
     ink,
-    labelled,
     neighbour_right,
     style_choices,
-    unknown_names,
     with_shots,
     worth,
 )
 from miniclip.model.clip import create_model
 from tests.evaluation.fake_icons import NAMES, drawn
-from tests.evaluation.fakes import Features, Plane, context_of
+from tests.evaluation.fakes import Features, Plane, context_of, directions
 
 COUNTS = dict(zip(NAMES, (8, 8, 4, 2, 2, 1)))  # training pictures of each shared name
 NEW = ("flag left", "bell drum", "zebra", "zebra left")
@@ -81,29 +79,6 @@ def test_the_classes_are_shared_names_and_any_name_of_a_picture_is_right(site, p
         scores = torch.nn.functional.one_hot(torch.tensor([c]), len(COUNTS))
         assert bool(correct(scores, site.right[-1:])) == (c in both)
     assert correct(site.zero_shot, site.right, 99).all(), "top-99 of six classes has all of them"
-
-
-def test_names_that_no_training_site_has_are_told_apart_by_their_words(pairs):
-    unknown = [["bell drum"], ["flag left", "zebra", "zebra left"]]
-    assert list(unknown_names(pairs).values()) == unknown
-    for names in unknown:
-        assert not labelled(pairs, "train", names)[0]
-        assert len(labelled(pairs, "heldout_site", names)[0]) == 2 * len(names)
-
-
-def test_at_k_only_classes_with_k_training_pictures_take_part(site):
-    def all_wrong(columns, rows, k, seeds):
-        return torch.zeros(seeds, len(rows), dtype=torch.bool)
-
-    points = {k: (columns, rows) for k, columns, rows, _, _ in curve(site, all_wrong, 2)}
-    assert list(points) == [*SHOTS, "all"]
-    for k, (columns, rows) in points.items():
-        wanted = {n for n, count in COUNTS.items() if count >= (1 if k == "all" else k)}
-        assert {site.names[c] for c in columns} == wanted
-        # one picture more has the names anchor and cloud
-        assert len(rows) == 2 * len(wanted) + 1
-    fixed = [columns.tolist() for _, columns, *_ in curve(site, all_wrong, 2, least=SHOTS[-1])]
-    assert len(fixed) == len(points) and all(columns == points[8][0].tolist() for columns in fixed)
 
 
 def test_a_number_of_labels_that_one_class_has_is_left_out():
@@ -267,8 +242,11 @@ def test_curves_have_numbers_for_each_number_of_labels(site, pairs, report):
     found = shots.write(context_of(report, site.features, pairs=pairs, templates=TEMPLATES))
     own = found["neighbour in raw pixels"]
     assert [*own["fixed"]["curve"]] == [*own["by k"]["curve"]] == ["1", "2", "4", "8", "all"]
-    classes = [[point["classes"] for point in own[c]["curve"].values()] for c in ("fixed", "by k")]
-    assert classes == [[2] * 5, [6, 5, 3, 2, 6]]
+    for chosen, classes in (("fixed", [2] * 5), ("by k", [6, 5, 3, 2, 6])):
+        points = own[chosen]["curve"].values()
+        assert [point["classes"] for point in points] == classes
+        # one picture more has the names anchor and cloud
+        assert [point["zero_shot"]["n"] for point in points] == [2 * n + 1 for n in classes]
     hits = neighbour_right(site.similarity(ink), site.own, site.right)
     ours, mean = correct(site.zero_shot, site.right), hits.float().mean().item()
     numbers = {"mean": mean, "seeds": [mean], "zero_shot": share(int(ours.sum()), 13)}
@@ -353,32 +331,23 @@ def test_overlap_by_closeness_and_a_line_for_each_answer(context, tmp_path):
     assert [line["zero-shot"] for line in lines] == [str(int(right)) for right in ours]
 
 
-class Emoji(Plane):
-    """Six emoji of three classes; the last has none."""
-
-    class_names = ("a", "b", "c")
-
-    def __init__(self):
-        super().__init__([0] * 6)
-
-    def label(self, i):
-        return (0, 0, 1, 1, 2, -1)[i]
-
-
 def test_emoji_are_retrieved_and_classified_in_each_drawing(context, monkeypatch):
+    """Six emoji of three classes, of which the last has none."""
+    emoji = Plane([0, 16, 40, 61, 80, 120])
+    emoji.available, emoji.class_names = [*range(6)], ("a", "b", "c")
+    emoji.label = (0, 0, 1, 1, 2, -1).__getitem__
+
     def drawings(pairs, kind):
         if kind == "Noto":
             raise UserError("no font")
-        found = Plane([0, 16, 40, 61, 80, 120])
-        found.available = [*range(6)]
-        return found
+        return emoji
 
-    texts = Plane([0, 38, 39, 100, 80, 121])  # the second is nearest to the third, 100 to neither
-    monkeypatch.setattr(farther, "Emoji", Emoji)
+    # the second caption is nearest to the third picture, 100 degrees to neither
+    texts = directions([0, 38, 39, 100, 80, 121])
+    monkeypatch.setattr(retrieval, "encode_texts", lambda *_: texts)
+    monkeypatch.setattr(farther, "Emoji", lambda: emoji)
     monkeypatch.setattr(farther, "Drawings", drawings)
     monkeypatch.setattr(farther, "digits", lambda context: {"digits": 1})
-    encoded = property(lambda self: context.features.images(texts, range(6))[0])
-    monkeypatch.setattr(farther.Gallery, "texts", encoded)
     context.features.texts = {"a": 0, "b": 30, "c": 70}
     found = farther.write(context)
     assert list(found) == ["colour", "line art", "digits"]
