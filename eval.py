@@ -145,7 +145,7 @@ OPTIONS = {
 }
 
 
-# options that would be ignored: by --search; by --average-with, and further ones with --save
+# options that --search would ignore, those that --average-with would ignore, and more with --save
 NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
 NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
@@ -160,7 +160,6 @@ def check(args):
     average, search = args.average_with is not None, args.search is not None
     several = sum((search, args.quiz, args.task is not None)) > 1
     alpha = args.alpha is not None
-    of_average = alpha or args.save is not None
     needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
     if average:
         needless = [*NO_CURVE, *(NO_SAVE if args.save else ())]
@@ -171,7 +170,7 @@ def check(args):
             "--search, --quiz and --task exclude each other; give one of them": several,
             "--search is empty; give some words": search and not args.search.strip(),
             FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
-            "--alpha and --save need --average-with FILE": of_average and not average,
+            "--alpha and --save need --average-with FILE": (alpha or args.save) and not average,
             "--alpha needs --save; --average-with alone tries eleven": alpha and not args.save,
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
         }

@@ -1,7 +1,8 @@
 """Averages of a fine-tuned model and the one that it was tuned from (WiSE-FT: Wortsman et al. 2022).
 
 The models on the line (1 - alpha) start + alpha tuned are tested on the pairs that the tuned model
-learned from, and on those of the other model where these are others: what was won, and what was lost.
+learned from, which shows what fine-tuning won. They are also tested on the pairs of the model before
+fine-tuning, if these are others, which shows what it lost.
 Lesson: lessons/18_finetuning.md.
 """
 
@@ -27,7 +28,7 @@ from miniclip.weights.average import interpolate
 from miniclip.zeroshot import classify
 
 ALPHAS = [k / 10 for k in range(11)]
-DEFAULT = 0.5  # the paper's where nothing is known of the other data
+DEFAULT = 0.5  # the paper's choice where nothing is known about the other data
 
 
 class End(NamedTuple):
@@ -92,7 +93,8 @@ def compare(out, start: End, tuned: End, source: dict, pictures=(None, None), te
 
 
 def trained_on(content):
-    """What a file says about the pairs that its model was trained on, or None."""
+    """What a checkpoint records about the pairs that its model was trained on, or None for weights from
+    elsewhere."""
     run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
     return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
 
@@ -108,8 +110,8 @@ def tests_of(pairs, labelled, templates=None):
 
 
 def tests_of_start(name, start, tuned, report):
-    """The tests on the pairs of the model that was tuned, if they are others. Those that cannot be had
-    are left out, and the report says why.
+    """The tests on the pairs that `start` was trained on, if `tuned` was trained on others. Pairs that
+    cannot be opened are left out, and the report says why.
 
     name: what the report calls this model; start, tuned: what the files of the two models hold.
     """

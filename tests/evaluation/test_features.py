@@ -1,7 +1,6 @@
 """Features are computed once for each picture and source."""
 
 import copy
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -41,15 +40,6 @@ def test_a_picture_is_encoded_once_for_each_source(calls, small):
     assert kept == [3, 4, 1] and rows.allclose(want, atol=1e-5)
     assert len(cache.images(one, [2])[0]) == 0 and cache.images(other, [1])[1] == [1]
     assert calls == [[1, 2, 3], [4], [], [1]]
-
-
-def test_scores_are_cosines_or_the_models_own():
-    model = SimpleNamespace(name_scores=lambda *asked: asked)
-    cache = FeatureCache(model, "tokenizer")
-    cache.classifier = lambda names, templates: torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    assert cache.scores(torch.tensor([[3.0, 4.0]]), "ab", ["{}"]).tolist() == [[3, 8]]
-    model.shared_space = False
-    assert cache.scores("images", "ab", ["{}"]) == ("images", "tokenizer", "ab", ["{}"])
 
 
 def test_the_untrained_model_is_the_same_each_time_and_draws_nothing(small):
