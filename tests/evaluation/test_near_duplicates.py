@@ -1,8 +1,11 @@
 """Synthetic near-duplicates are found, clean pictures are not; each step does what it says."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from miniclip.data import open_pairs
@@ -12,6 +15,10 @@ from miniclip.evaluation.near_duplicates import (
     CHANGES,
     THRESHOLD,
     base_emoji,
+    cropped,
+    recoloured,
+    recompressed,
+    resized,
     thumbnails,
     trial,
 )
@@ -145,6 +152,40 @@ def test_the_blur_spreads_a_point_by_binomial_weights_and_leaves_flat_pictures_a
 )
 def test_a_base_emoji_has_neither_tone_nor_gender(name, base):
     assert base_emoji(name) == base
+
+
+def test_changes_draw_their_sizes_places_and_qualities_from_the_whole_range(monkeypatch):
+    rng, picture = np.random.default_rng(0), mock.MagicMock(width=20)
+    monkeypatch.setattr(near_duplicates.Image, "open", mock.MagicMock())
+    for k in range(1500):
+        resized(picture, rng), recompressed(picture, rng)
+        if k % 10 == 0:
+            cropped(picture, rng)
+    sizes, boxes = ({call.args[0] for call in m.mock_calls} for m in (picture.resize, picture.crop))
+    assert sizes == {(side, side) for side in range(32, 160)}
+    assert boxes == {(x, y, x + 18, y + 18) for x in range(3) for y in range(3)}
+    assert {call.kwargs["quality"] for call in picture.save.mock_calls} == {*range(25, 60)}
+
+
+@pytest.mark.parametrize(
+    "end, colours",
+    [
+        # 51 is .2 of 255: .2^.8 * .8 = .22076, 56; white is .8, 204; grey is .299 * 56 + .701 * 204
+        # 102 and 153 become 98 and 135, whose grey is 124: 124 - .6 * 26, 124 + .6 * 11
+        (0, [(56, 56, 56), (96, 185, 185), (108, 131, 131)]),
+        # .2^1.25 * 1.15 = .15382, 39; white is clipped, 255; grey is .299 * 39 + .701 * 255
+        # 102 and 153 become 93 and 154, whose grey is 136: 136 - 1.4 * 43, 136 + 1.4 * 18
+        (1, [(39, 39, 39), (0, 255, 255), (76, 161, 161)]),
+    ],
+)
+def test_colours_at_the_ends_of_the_range_of_recoloured(end, colours):
+    class Ends:
+        def uniform(self, low, high, n=None):
+            return np.full(n, (low, high)[end]) if n else (low, high)[end]
+
+    for pixel, want in zip([(51, 51, 51), (51, 255, 255), (102, 153, 153)], colours):
+        found = recoloured(Image.new("RGB", (2, 2), pixel), Ends())
+        assert found.getpixel((0, 0)) == pytest.approx(want, abs=1)
 
 
 class Some:
