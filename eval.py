@@ -52,10 +52,9 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
 from miniclip.evaluation.report import unseen_site
-from miniclip.evaluation.report.results import earlier_results, write_results
-from miniclip.evaluation.report.writer import Report
+from miniclip.evaluation.report.writer import Report, earlier_results, write_results
 from miniclip.objectives import shared_space
-from miniclip.weights import average, convert, reading
+from miniclip.weights import convert, reading
 
 # the table of contents: task -> section of the report
 CONTENTS = {
@@ -146,7 +145,7 @@ OPTIONS = {
 }
 
 
-# options that would be ignored: by --search; by --average-with, and further ones with --save
+# options that --search would ignore, those that --average-with would ignore, and more with --save
 NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
 NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
@@ -161,7 +160,6 @@ def check(args):
     average, search = args.average_with is not None, args.search is not None
     several = sum((search, args.quiz, args.task is not None)) > 1
     alpha = args.alpha is not None
-    of_average = alpha or args.save is not None
     needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
     if average:
         needless = [*NO_CURVE, *(NO_SAVE if args.save else ())]
@@ -172,7 +170,7 @@ def check(args):
             "--search, --quiz and --task exclude each other; give one of them": several,
             "--search is empty; give some words": search and not args.search.strip(),
             FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
-            "--alpha and --save need --average-with FILE": of_average and not average,
+            "--alpha and --save need --average-with FILE": (alpha or args.save) and not average,
             "--alpha needs --save; --average-with alone tries eleven": alpha and not args.save,
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
         }
@@ -183,10 +181,7 @@ def check(args):
         }
     )
     if args.save:
-        check_output(args.save, weight_average.is_average, args.overwrite)
-        read = [os.path.realpath(reading.find(p)) for p in (args.checkpoint, args.average_with)]
-        if os.path.realpath(args.save) in read:
-            raise UserError(f"--save {args.save} would replace what is read; choose another name")
+        weight_average.check_path(args.save, (args.checkpoint, args.average_with), args.overwrite)
 
 
 def check_objective(args, model):
@@ -200,8 +195,11 @@ def check_objective(args, model):
         )
 
 
-def search(gallery, text, k, path):
+def search(model, tokenizer, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
+    check_output(path, plots.is_figure, overwrite)
+    pictures = partial(kept_images, model)
+    gallery = retrieval.Gallery(model, tokenizer, pairs, range(len(pairs)), pictures)
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
@@ -216,10 +214,8 @@ def write_sections(context, tasks=None):
     """
     unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
     contents = UNSEEN_SITE if unseen else CONTENTS
-    fitting = ", ".join(contents)
-    for task in tasks or ():
-        if task not in contents:
-            raise UserError(f"--task {task} is not for {context.pairs.name}; there are {fitting}")
+    suited = f"for {context.pairs.name}; there are {', '.join(contents)}"
+    refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
     tasks = tasks or [task for task in contents if not (unseen and task == "probe")]
     for task in [task for task in contents if task in tasks]:
         if not unseen and task in NEED_LABELS and context.labelled is None:
@@ -258,47 +254,25 @@ def main(argv=None):
         path.parent if path.parent != reading.RELEASED else Path("runs") / f"{path.stem}-released"
     )
 
+    source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
     if args.average_with:
-        names, start = (args.average_with, args.checkpoint), reading.find(args.average_with)
-        start_file = reading.read(start)
-        start, *_ = convert.from_file(start, start_file, device, args.activation)
-        average.check_alike(names, (start.config, model.config))
-        start = start.state_dict()
-    if args.save:
-        alpha = weight_average.DEFAULT if args.alpha is None else args.alpha
-        state, run = average.interpolate(start, model.state_dict(), alpha), file["content"]
-        average.save_average(args.save, alpha, names, state, model, tokenizer, run, overwrite=True)
-        print(f"{args.save}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
+        tuned = weight_average.End(args.checkpoint, model, tokenizer, file["content"])
+        start = weight_average.read_start(args.average_with, tuned, args.activation)
+        if args.save:
+            weight_average.save(args.save, start, tuned, args.alpha)
+        else:
+            out, pictures = args.out or home / "averages", (args.images, args.classes)
+            weight_average.compare(out, start, tuned, source, pictures, args.templates)
         return 0
 
-    source_options = {name: getattr(args, name) for name in SOURCE_OPTIONS}
-    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options)
+    pairs, trained_on_pairs = open_data(file["content"], **source)
     other = args.data and not trained_on_pairs
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        check_output(out / "search.png", plots.is_figure, args.overwrite)
-        gallery = retrieval.Gallery(
-            model, tokenizer, pairs, range(len(pairs)), partial(kept_images, model)
-        )
-        search(gallery, args.search, args.k, out / "search.png")
+        search(model, tokenizer, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
     labelled = open_classes(pairs, args.images, args.classes)
-    if args.average_with:
-        out = args.out or home / "averages"
-        earlier_results(out, "curves")
-        report = Report(out, f"{names[0]} to {names[1]}")
-        tests = weight_average.tests_of(pairs, labelled, args.templates)
-        if not args.data:
-            tests += weight_average.tests_of_start(
-                names[0], start_file["content"], file["content"], report
-            )
-        curves = weight_average.write(report, model, tokenizer, start, tests)
-        report.write()
-        common.write_json(out / "results.json", dict(start=names[0], tuned=names[1], curves=curves))
-        print(f"\nreport.md, average.png and results.json are in {out}")
-        return 0
-
     before = earlier_results(out, "command")
     shifts, missing_shifts = open_shifts(pairs, labelled, args.shift)
     context = EvalContext(
@@ -313,8 +287,7 @@ def main(argv=None):
         seeds=args.seeds,
     )
     if args.quiz:
-        if labelled is None:
-            raise UserError("--quiz needs labelled pictures: add --images")
+        refuse({"--quiz needs labelled pictures: add --images": labelled is None})
         human_comparison.run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
         return 0
 
@@ -323,17 +296,17 @@ def main(argv=None):
         context.report.say(report_skipped(labelled.skipped))
     context.report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
-    seconds = round(time.monotonic() - began, 1)
     about = {
         "commands": dict.fromkeys(results, asked),
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": model_digest(model),
-        "seconds": seconds,
+        "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }
     write_results(out, before, results | about)
-    print(f"\nreport.md with its figures and results.json are in {out}, after {seconds:.0f} s")
+    after = f"after {about['seconds']:.0f} s"
+    print(f"\nreport.md with its figures and results.json are in {out}, {after}")
     return 0
 
 

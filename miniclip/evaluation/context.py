@@ -32,8 +32,9 @@ SHOTS = (1, 2, 4, 8, 16)
 def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs, bool]:
     """The pairs to retrieve: (pairs, whether the model was trained on them).
 
-    They are those of `data`, else those that a checkpoint of train.py was trained on, else the embedded
-    ones. content: what the checkpoint holds; options: SOURCE_OPTIONS, where None is what it recorded.
+    The pairs are those of `data`. Without `data` they are those that a checkpoint of train.py was trained
+    on, or the embedded ones for weights from elsewhere. content: what the checkpoint holds; options:
+    SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content["options"] if content.get("format") == FORMAT else {}
     if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
@@ -47,9 +48,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     then = content.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")
-    if (
-        not trained_on and source
-    ):  # the model was trained on none of these pairs, so all are asked for
+    # the model was trained on none of these pairs, so all are asked for
+    if source and not trained_on:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
 

@@ -1,43 +1,102 @@
 """Averages of a fine-tuned model and the one that it was tuned from (WiSE-FT: Wortsman et al. 2022).
 
 The models on the line (1 - alpha) start + alpha tuned are tested on the pairs that the tuned model
-learned from, and on those of the other model where these are others: what was won, and what was lost.
+learned from, which shows what fine-tuning won. They are also tested on the pairs of the model before
+fine-tuning, if these are others, which shows what it lost.
 Lesson: lessons/18_finetuning.md.
 """
 
 import collections
+import os
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from miniclip import plots
-from miniclip.common import UserError
+from miniclip.common import UserError, check_output, refuse, write_json
 from miniclip.data import SOURCE_OPTIONS
 from miniclip.data.labelled import of_pairs
 from miniclip.evaluation.confidence import accuracy, share
-from miniclip.evaluation.context import open_data, open_templates
+from miniclip.evaluation.context import open_classes, open_data, open_templates
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
+from miniclip.evaluation.report.writer import Report, earlier_results
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.evaluation.unseen_site import zero_shot
 from miniclip.training import checkpoint
+from miniclip.weights import average, convert, reading
 from miniclip.weights.average import interpolate
 from miniclip.zeroshot import classify
 
 ALPHAS = [k / 10 for k in range(11)]
-DEFAULT = 0.5  # the paper's where nothing is known of the other data
+DEFAULT = 0.5  # the paper's choice where nothing is known about the other data
 
 
-def trained_on(content):
-    """What a file says about the pairs that its model was trained on, or None."""
-    run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
-    return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
+class End(NamedTuple):
+    """One of the two models: what it is called, the model, its tokenizer, what its file holds."""
+
+    name: str
+    model: object
+    tokenizer: object
+    content: dict
 
 
-def is_average(path):
-    """Whether a file is a checkpoint that --save wrote."""
+def read_start(name: str, tuned: End, activation: str | None = None) -> End:
+    """The model that `tuned` was tuned from. Raises UserError where the two cannot be averaged."""
+    path = reading.find(name)
+    file = reading.read(path)
+    device = next(tuned.model.parameters()).device
+    model, tokenizer, _ = convert.from_file(path, file, device, activation)
+    average.check_alike((name, tuned.name), (model.config, tuned.model.config))
+    return End(name, model, tokenizer, file["content"])
+
+
+def is_average(path) -> bool:
+    """Whether a file is a checkpoint that `save` wrote."""
     try:
         return "average" in checkpoint.load(path)
     except UserError:
         return False
+
+
+def check_path(path, read: tuple[str, str], overwrite: bool) -> None:
+    """Raise UserError before the work starts if `save` cannot write to a path, or should not: it is
+    one of the two files that are `read`, or was not written by miniclip."""
+    check_output(path, is_average, overwrite)
+    replaces = os.path.realpath(path) in [os.path.realpath(reading.find(p)) for p in read]
+    refuse({f"--save {path} would replace what is read; choose another name": replaces})
+
+
+def save(path, start: End, tuned: End, alpha: float | None = None) -> None:
+    """Write the average of one alpha as a checkpoint, for eval.py, `load` and train.py --init."""
+    alpha, names = DEFAULT if alpha is None else alpha, (start.name, tuned.name)
+    state = interpolate(start.model.state_dict(), tuned.model.state_dict(), alpha)
+    average.save_average(path, alpha, names, state, *tuned[1:], overwrite=True)
+    print(f"{path}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
+
+
+def compare(out, start: End, tuned: End, source: dict, pictures=(None, None), templates=None):
+    """Write report.md, average.png and results.json about the averages into the folder `out`.
+
+    source: data and SOURCE_OPTIONS of open_data; pictures: images and classes of open_classes. Where
+    no data are given, the models are also tested on the pairs that `start` was trained on.
+    """
+    pairs, _ = open_data(tuned.content, **source)
+    tests = tests_of(pairs, open_classes(pairs, *pictures), templates)
+    earlier_results(out, "curves")
+    report = Report(out, f"{start.name} to {tuned.name}")
+    if not source["data"]:
+        tests += tests_of_start(start.name, start.content, tuned.content, report)
+    curves = write(report, tuned.model, tuned.tokenizer, start.model.state_dict(), tests)
+    report.write()
+    write_json(out / "results.json", dict(start=start.name, tuned=tuned.name, curves=curves))
+    print(f"\nreport.md, average.png and results.json are in {out}")
+
+
+def trained_on(content):
+    """What a checkpoint records about the pairs that its model was trained on, or None for weights from
+    elsewhere."""
+    run = content.get("options") if content.get("format") == checkpoint.FORMAT else None
+    return run and {name: run.get(name) for name in ("data", *SOURCE_OPTIONS)}
 
 
 def tests_of(pairs, labelled, templates=None):
@@ -45,15 +104,14 @@ def tests_of(pairs, labelled, templates=None):
 
     Labelled pictures that are not those of the pairs are a test of their own.
     """
-    if labelled is None or labelled.pictures is pairs:
-        return [(pairs, labelled, open_templates(pairs, labelled, templates))]
-    alone = None, labelled, open_templates(pairs, labelled, templates)
-    return [(pairs, None, open_templates(pairs, None, templates)), alone]
+    together = labelled is None or labelled.pictures is pairs
+    tests = [(pairs, labelled)] if together else [(pairs, None), (None, labelled)]
+    return [(*test, open_templates(pairs, test[1], templates)) for test in tests]
 
 
 def tests_of_start(name, start, tuned, report):
-    """The tests on the pairs of the model that was tuned, if they are others. Those that cannot be had
-    are left out, and the report says why.
+    """The tests on the pairs that `start` was trained on, if `tuned` was trained on others. Pairs that
+    cannot be opened are left out, and the report says why.
 
     name: what the report calls this model; start, tuned: what the files of the two models hold.
     """

@@ -96,9 +96,6 @@ def context_of(report, features=None, **given):
 
 def gallery(pairs, texts, split):
     """The Gallery of a split, without a model; the caption of picture i points at texts[i]."""
-    found = Gallery.__new__(Gallery)
-    found.pairs, found.kept = pairs, [*pairs.splits[split]]
-    found.pictures = directions([pairs.degrees[i] for i in found.kept])
+    found = Gallery(None, None, pairs, pairs.splits[split], Features({}).images)
     found.texts = directions([texts[i] for i in found.kept])
-    found.captions, found.owner = found.kept, torch.arange(len(found.kept))
     return found

@@ -1,12 +1,9 @@
 """Groups are what the names state; several names of one class count as one class."""
 
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
-from miniclip.data.dataset import Pairs
-from miniclip.evaluation.bias import drawings_of_people, error_by_group, gender, merged
+from miniclip.evaluation import bias
+from tests.evaluation.fakes import Features, Plane, context_of
 
 
 @pytest.mark.parametrize(
@@ -21,40 +18,40 @@ from miniclip.evaluation.bias import drawings_of_people, error_by_group, gender,
     ],
 )
 def test_gender_is_what_the_names_say(names, expected):
-    assert gender(names) == expected
+    assert bias.gender(names) == expected
 
 
-@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2), st.sampled_from("ab")), min_size=1))
-def test_the_errors_of_the_groups_add_up_to_all_errors(rows):
-    predicted, labels, groups = zip(*rows)
-    found = error_by_group(predicted, labels, groups)
-    wrong = sum(s["value"] * s["n"] for s in found.values())
-    assert wrong == pytest.approx(sum(p != q for p, q in zip(predicted, labels)))
-    assert sum(s["n"] for s in found.values()) == len(rows)
+class People(Plane):
+    """Four cooks and two judges, drawn as women, men and neither; a king has no queen, so no class,
+    and the last cook was trained on."""
+
+    def __init__(self):
+        names = ["woman cook: dark skin tone", "man cook", "cook", "man cook: light skin tone"]
+        names += ["woman judge", "man judge", "king", "man king", "man cook"]
+        splits = {"train": [8], "heldout_compositions": [*range(8)]}
+        super().__init__([0, 10, 20, 60, 90, 100, 0, 0, 90], names=names, splits=splits)
+
+    def tones(self, i):
+        return {0: ["dark"], 3: ["light"], 4: ["light", "dark"]}.get(i, [])
 
 
-def test_the_similarity_to_a_class_is_that_to_the_best_of_its_names():
-    similarity = torch.tensor([[0.1, 0.9, 0.3], [0.2, 0.1, 0.5]])
-    torch.testing.assert_close(
-        merged(similarity, [0, 0, 1]), torch.tensor([[0.9, 0.3], [0.2, 0.5]])
-    )
-    assert torch.equal(merged(similarity, [0, 1, 2]), similarity)
+def test_errors_are_counted_by_group_for_each_wording(report):
+    texts = {"cook": 0, "judge": 90, "man cook": 0, "man judge": 20, "woman cook": 80}
+    context = context_of(report, Features(texts | {"woman judge": 90}), pairs=People())
+    found = bias.write(context)
+    assert (found["n"], found["classes"]) == (6, 2)
 
+    def errors(wording):
+        return {g: (round(s["value"] * s["n"]), s["n"]) for g, s in found[wording].items()}
 
-def test_who_is_drawn_and_how_is_what_the_names_say():
-    names = [
-        ["woman cook: dark skin tone"],
-        ["man cook"],
-        ["cook"],  # not held out
-        ["woman judge", "person judge"],
-        ["man judge: dark skin tone"],
-        ["king"],  # no woman, so no class
-        ["man king"],
-    ]
-    pairs = Pairs("people", names, {"train": [2], "heldout_compositions": [0, 1, 3, 4, 5, 6]})
-    pairs.tones = lambda i: {0: ["dark"], 3: ["light", "dark"], 4: ["dark"]}.get(i, [])
-    indices, classes, labels, genders, tones = drawings_of_people(pairs)
-    assert indices == [0, 1, 3, 4] and classes == ["cook", "judge"]
-    assert labels.tolist() == [0, 0, 1, 1]
-    assert genders == ["woman", "man", "both names", "man"]
-    assert tones == ["dark", "no tone stated", "two tones", "dark"]
+    groups = {"man": (1, 3), "not stated": (0, 1), "woman": (0, 2), "everybody": (1, 6)}
+    tones = {"dark": (0, 1), "light": (1, 1), "two tones": (0, 1), "no tone stated": (0, 3)}
+    assert errors("name alone") == groups | tones  # the cook at 60 degrees is nearer to 90
+    # 10 degrees is the boundary of man cook and man judge
+    assert errors("every name for a man")["not stated"] == (1, 1)
+    assert errors("every name for a woman")["woman"] == (0, 2)
+    # under all three the best name of a class counts: 60 is nearest to woman cook, 20 to man judge
+    assert errors("each class under all three")["light"] == (0, 1)
+    assert errors("each class under all three")["not stated"] == (1, 1)
+    context.pairs = Plane([])
+    assert bias.write(context) == {}

@@ -3,16 +3,14 @@
 from types import SimpleNamespace
 
 import pytest
+from PIL import Image
 
 from miniclip.common import UserError
-from miniclip.data import SOURCE_OPTIONS
-from miniclip.data.labelled import Labelled
 from miniclip.evaluation import context, linear_probe
 from miniclip.evaluation.context import (
     EMOJI,
     PLAIN,
     SHOTS,
-    EvalContext,
     open_classes,
     open_data,
     open_shifts,
@@ -20,68 +18,60 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.unseen_site import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
-from tests.data.tars import Coloured
-from tests.evaluation.fakes import Features, Plane
+from tests.evaluation.fakes import Features, Plane, context_of, labelled
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """The sources that are opened, each a Coloured of 6 pictures."""
-    calls = []
-
-    def open_pairs(source, **how):
-        calls.append((source, how))
-        pairs = Coloured(6)
-        pairs.splits, pairs.packages = {"train": [0, 1, 2, 3], "heldout": [4, 5]}, {"icons": "2"}
-        return pairs
-
-    monkeypatch.setattr(context, "open_pairs", open_pairs)
-    return calls
-
-
-RUN = {"data": "x.csv", "separator": ";", "caption_column": "text", "pairs": 2}
-CHECKPOINT = {"format": FORMAT, "options": RUN, "packages": {"icons": "1"}}
-NOTHING = dict.fromkeys(SOURCE_OPTIONS)
+def run(tmp_path):
+    """What a checkpoint records that was trained on 2 of the pairs of a.csv, which has ; and titles;
+    b.csv is in the usual form."""
+    rows = [f"{k}.png|{k}" for k in range(30)]
+    for k in range(30):
+        Image.new("RGB", (9, 9), (k, 8 * k, 0)).save(tmp_path / f"{k}.png")
+    for name, head, separator in (("a", "filepath|title", ";"), ("b", "filepath|caption", ",")):
+        text = "\n".join([head, *rows]).replace("|", separator)
+        (tmp_path / f"{name}.csv").write_text(text + "\n")
+    options = {"data": f"{tmp_path}/a.csv", "separator": ";", "caption_column": "title", "pairs": 2}
+    return {"format": FORMAT, "options": options, "packages": {"icons": "1"}}
 
 
-@pytest.mark.parametrize("data", [None, "x.csv"])
-def test_the_pairs_of_a_run_are_opened_as_it_did_and_cut_as_it_did(asked, capsys, data):
-    pairs, trained_on = open_data(CHECKPOINT, data, caption_column="mine")
-    assert asked == [("x.csv", NOTHING | {"separator": ";", "caption_column": "mine"})]
-    assert trained_on and len(pairs.splits["train"]) == 2 and pairs.splits["heldout"] == [4, 5]
-    assert "icons 2 (was 1)" in capsys.readouterr().out
+def test_the_pairs_of_a_run_are_opened_as_it_did_and_cut_as_it_did(run, capsys):
+    for data in (None, run["options"]["data"]):
+        pairs, trained_on = open_data(run, data)
+        assert trained_on and len(pairs) == 30 and len(pairs.splits["train"]) == 2
+        assert len(pairs.splits["heldout"]) > 0 and "icons" in capsys.readouterr().out
+    with pytest.raises(UserError, match="filepath"):
+        open_data(run, separator="|")
 
 
-@pytest.mark.parametrize("content", [CHECKPOINT, {}, {"format": "other", "options": RUN}])
-def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(asked, capsys, content):
-    pairs, trained_on = open_data(content, "y.csv")
-    assert asked == [("y.csv", NOTHING)] and not trained_on
-    assert pairs.splits == {"train": [], "all": [0, 1, 2, 3, 4, 5]}
-    assert capsys.readouterr().out == ""
+def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tmp_path, capsys):
+    for content in (run, {}, run | {"format": "other"}):
+        pairs, trained_on = open_data(content, f"{tmp_path}/b.csv")
+        assert not trained_on and pairs.splits == {"train": [], "all": [*range(30)]}
+        assert capsys.readouterr().out == ""
 
 
-def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(asked):
-    pairs, trained_on = open_data({"format": "other", "options": RUN})
-    assert asked == [(None, NOTHING)] and not trained_on
-    assert pairs.splits["heldout"] == [4, 5]
+def test_weights_of_elsewhere_are_tested_on_the_embedded_pairs(run):
+    pairs, trained_on = open_data(run | {"format": "other"})
+    assert pairs.rows and not trained_on and pairs.splits["train"]
 
 
-def named(names=("a", "b", "c"), pictures=None):
-    labels = {i: i % len(names) for i in range(6)}
-    splits = {"train": [0, 1, 2], "test": [3, 4, 5], "all": [3, 4, 5]}
-    return Labelled("home", names, pictures, labels, splits)
+def named(names="abc", pictures=None):
+    classes = [i % len(names) for i in range(6)]
+    found = labelled(classes[3:], [0] * 3, train=[(c, 0) for c in classes[:3]], names=names)
+    found.pictures = pictures
+    return found
 
 
-def test_classes_are_those_of_the_folder_or_of_the_pairs_and_take_given_names(
-    monkeypatch, tmp_path
-):
+@pytest.fixture
+def imagenet(monkeypatch):
+    monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
+
+
+def test_classes_are_those_of_the_pairs_and_take_given_names(imagenet, monkeypatch, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("x\ny\nz\n")
-    monkeypatch.setattr(context, "open_labelled", lambda source, given: (source, given))
     monkeypatch.setattr(context, "of_pairs", lambda pairs: pairs and named(pairs))
-    monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
-    assert open_classes(None, "folder") == ("folder", None)
-    assert open_classes(None, "folder", names) == ("folder", [*"xyz"])
     assert open_classes("abc").class_names == [*"abc"] and open_classes(None) is None
     assert open_classes("abc", classes=names).class_names == [*"xyz"]
     assert open_classes("abc", classes="imagenet").class_names == [*"pqr"]
@@ -90,10 +80,8 @@ def test_classes_are_those_of_the_folder_or_of_the_pairs_and_take_given_names(
             open_classes(pairs, classes=names)
 
 
-def test_templates_suit_the_pictures_unless_they_are_given(tmp_path, monkeypatch):
-    monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
-    pairs, icons, own = Coloured(6), Coloured(6), tmp_path / "own.txt"
-    icons.splits = {"train": [0], "heldout_site": [1]}
+def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
+    pairs, icons, own = Plane([]), Plane([], splits={"heldout_site": [1]}), tmp_path / "own.txt"
     assert open_templates(pairs, None, "imagenet") == ["an {}"]
     assert open_templates(pairs, named(pictures=pairs)) == EMOJI
     assert open_templates(pairs, named(pictures=icons)) == PLAIN == open_templates(pairs, None)
@@ -101,19 +89,17 @@ def test_templates_suit_the_pictures_unless_they_are_given(tmp_path, monkeypatch
     assert open_templates(icons, named(pictures=pairs)) == PLAIN
     own.write_text("{}\nthe {} here\n")
     assert open_templates(icons, None, own) == ["{}", "the {} here"]
-    for wrong in ("no place", "{} and {}"):
-        own.write_text(f"{{}}\n{wrong}\n")
-        with pytest.raises(UserError, match=f"'{wrong}' must hold {{}} once"):
-            open_templates(icons, None, own)
+    own.write_text("{}\n{} and {}\n")
+    with pytest.raises(UserError, match="'{} and {}' must hold {} once"):
+        open_templates(icons, None, own)
 
 
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     names = {"folder": "cb", "other": "cd"}
     monkeypatch.setattr(context, "open_labelled", lambda source: named(names[source]))
-    shifts, missing = open_shifts(Coloured(6), named(), ["there=folder"])
-    assert list(shifts) == ["there"] and missing == []
-    assert shifts["there"] == (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})
-    assert open_shifts(Coloured(6), named()) == ({}, []) == open_shifts(Coloured(6), None)
+    shifts, missing = open_shifts(Plane([]), named(), ["there=folder"])
+    assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
+    assert open_shifts(Plane([]), named()) == ({}, []) == open_shifts(Plane([]), None)
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
@@ -128,32 +114,24 @@ def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_d
     def drawings(pictures, kind):
         if kind == "Noto":
             raise UserError("its font is missing")
-        return SimpleNamespace(available=[1, 3, 5], kind=kind)
+        return SimpleNamespace(available=[1, 3, 5])
 
     monkeypatch.setattr(context, "Drawings", drawings)
-    pairs = Coloured(6)
+    pairs = Plane([])
     pairs.rows = [[]]
     shifts, missing = open_shifts(pairs, named(pictures=pairs))
-    assert [(kind, found.kind) for kind, (found, *_) in shifts.items()] == [
-        ("grey", "grey"),
-        ("line art", "line art"),
-    ]
+    assert list(shifts) == ["grey", "line art"]
     assert all(indices == [3, 5] for _, indices, _ in shifts.values())
     assert len(missing) == 1 and "Noto are left out: its font is missing" in missing[0]
 
 
-def evaluated(counts, degrees, tests, shifts=None):
+def probed(report, counts, degrees, tests, **given):
     """An EvalContext: counts training pictures of each class, then `tests`, (class, degrees) each;
     a class's name points at the degrees of its number."""
     names = [f"class {c}" for c in range(len(counts))]
-    classes = [c for c, n in enumerate(counts) for _ in range(n)] + [c for c, _ in tests]
-    train = range(sum(counts))
-    test = range(len(train), len(classes))
-    pictures = Plane([degrees[classes[i]] for i in train] + [d for _, d in tests])
-    splits = {"train": [*train], "test": [*test], "all": [*test]}
-    home = Labelled("home", names, pictures, dict(enumerate(classes)), splits)
-    features = Features(dict(zip(names, degrees)))
-    return EvalContext(features, None, False, home, ["{}"], shifts or {}, [], None, 2)
+    train = [(c, degrees[c]) for c, n in enumerate(counts) for _ in range(n)]
+    home = labelled(*zip(*tests), train=train, names=names)
+    return context_of(report, Features(dict(zip(names, degrees))), labelled=home, **given)
 
 
 @pytest.mark.parametrize(
@@ -167,19 +145,20 @@ def evaluated(counts, degrees, tests, shifts=None):
         ([2, 1, 0], [], []),
     ],
 )
-def test_probes_have_the_most_shots_that_80_percent_of_the_classes_have(counts, classes, shots):
-    found = evaluated(counts, [0] * len(counts), [(0, 0)])
-    assert found.classes_and_shots == (classes, shots)
-    assert set(shots) <= set(SHOTS)
+def test_probes_have_the_most_shots_that_80_percent_of_the_classes_have(
+    report, counts, classes, shots
+):
+    found = probed(report, counts, [0] * len(counts), [(0, 0)])
+    assert found.classes_and_shots == (classes, shots) and {*shots} <= {*SHOTS}
 
 
-def test_zero_shot_beside_probes_is_among_their_classes():
+def test_zero_shot_beside_probes_is_among_their_classes(report):
     """Class 0 has no picture to learn from: the picture nearest to its name is asked without it."""
     degrees = [0, 30, 60, 90, 120]
     tests = [(0, 0), (1, 10), (1, 30), (2, 62), (2, 80), (4, 125)]
     shift = Plane([30, 30, 95]), [0, 1, 2], {0: 1, 1: 2, 2: 3}
-    none = Plane([0]), [0], {0: 0}
-    found = evaluated([0, 1, 1, 1, 1], degrees, tests, {"away": shift, "none": none})
+    shifts = {"away": shift, "none": (Plane([0]), [0], {0: 0})}
+    found = probed(report, [0, 1, 1, 1, 1], degrees, tests, shifts=shifts)
     # right: 10 and 30 are nearest to 30, 62 to 60, 125 to 120; 80 is nearer to 90
     assert [found.zero_shot["home"][key] for key in ("value", "n")] == [4 / 5, 5]
     assert [found.zero_shot["away"][key] for key in ("value", "n")] == [2 / 3, 3]
@@ -190,18 +169,11 @@ def test_zero_shot_beside_probes_is_among_their_classes():
         found._tests(found.features.images)
 
 
-def test_probes_are_on_three_kinds_of_features_and_tested_at_home_and_away(monkeypatch):
-    widths, learn = [], linear_probe.full_probe
-
-    def full_probe(x, y):
-        widths.append(x.shape)
-        return learn(x, y)
-
+def test_probes_are_on_three_kinds_of_features_and_tested_at_home_and_away(report, monkeypatch):
     monkeypatch.setattr(linear_probe, "search_strength", lambda score: 0.01)
-    monkeypatch.setattr(linear_probe, "full_probe", full_probe)
-    shift = Plane([5, 30, 90]), [0, 1, 2], {0: 0, 1: 1, 2: 1}
-    found = evaluated([2, 2], [0, 90], [(0, 10), (1, 80), (1, 30)], {"away": shift}).probes
-    assert widths == [(4, 2), (4, 2), (4, 3 * 12 * 12)]
+    shifts = {"away": (Plane([5, 30, 90]), [0, 1, 2], {0: 0, 1: 1, 2: 1})}
+    tests = [(0, 10), (1, 80), (1, 30)]
+    found = probed(report, [2, 2], [0, 90], tests, shifts=shifts).probes
     ours = found["this model"]
     assert list(found) == ["this model", "same tower, random weights", "raw pixels"]
     assert ours["full"] == {"home": pytest.approx(2 / 3), "away": pytest.approx(2 / 3)}

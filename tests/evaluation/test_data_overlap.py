@@ -1,10 +1,12 @@
 """What an overlap adds to a score: its interval covers the truth, and the report counts it right."""
 
+import collections
+
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from scipy import stats
 
 from miniclip.evaluation import data_overlap
@@ -33,8 +35,6 @@ def test_a_row_of_the_table_by_hand():
     right = [1, 1, 1, 0, 1, 1, 0, 0, 0, 0]
     row = all_minus_clean(right, [1] * 4 + [0] * 6)
     assert (row["n"], row["n_overlap"], row["share"], row["all"]) == (10, 4, 0.4, 0.5)
-    assert (row["overlap"], row["clean"]) == (0.75, 1 / 3)
-    assert row["all_minus_clean"] == pytest.approx(0.5 - 1 / 3)
     # P(X >= 3) of 4 at 1/3: (4 * 2 + 1) / 81
     assert row["p_value"] == pytest.approx(9 / 81)
 
@@ -66,100 +66,69 @@ def test_the_interval_covers_the_truth_in_95_percent_of_simulated_runs(dirty, cl
     assert covered / runs >= 0.95, f"covered {covered} of {runs}"
 
 
-class Near:
-    """thumbnails and near_duplicates of planned distances: {source: {index: (distance, position)}}."""
+class Patterns(Plane):
+    """Each picture has a pattern of its own, except for `copies`, {index: index of the same one}."""
 
-    def __init__(self, monkeypatch, planned):
-        self.planned, self.compared = planned, []
-        monkeypatch.setattr(data_overlap, "thumbnails", self.thumbnails)
-        monkeypatch.setattr(data_overlap, "near_duplicates", self.near_duplicates)
+    copies = {}
 
-    def thumbnails(self, source, indices):
-        kept = [i for i in indices if i not in source.bad]
-        return (source, kept), kept
-
-    def near_duplicates(self, pictures, training):
-        source, indices = pictures
-        self.compared.append((indices, training[1]))
-        found = [self.planned[id(source)][i] for i in indices]
-        return torch.tensor([d for d, _ in found]), torch.tensor([p for _, p in found])
+    def image(self, i):
+        super().image(i)  # raises for one that cannot be read
+        cells = np.random.default_rng(self.copies.get(i, i)).integers(0, 256, (8, 8, 3), np.uint8)
+        return Image.fromarray(cells).resize((64, 64))
 
 
 @pytest.fixture
-def overlapping(report, monkeypatch):
-    """Five held-out pictures and three labelled ones, of which 3 and 1 are near-duplicates."""
-    splits = {"train": [7, 6, 5], "heldout": [0, 1, 2, 3, 4]}
-    pairs = Plane([0, 10, 20, 30, 40, 50, 60, 70], splits=splits)
-    home, limit = labelled([0, 1, 2], [0, 1, 2], bad=[2]), data_overlap.THRESHOLD
-    planned = {0: (0.09, 2), 1: (limit - 1e-6, 0), 2: (limit + 1e-6, 1), 3: (0.02, 1)}
-    planned = {id(pairs): planned | {4: (torch.inf, 0)}}
-    planned[id(home.pictures)] = {0: (0.05, 0), 1: (0.5, 0)}
+def overlapping(report):
+    """Five held-out pictures, of which 0, 1 and 3 are copies, and three labelled ones, of which the
+    first is a copy and the third cannot be read."""
+    splits = {"train": [7, 6, 5], "heldout": [0, 1, 2, 3, 4], "heldout_too": [0, 1]}
+    pairs = Patterns([0, 10, 20, 30, 40, 50, 60, 70], splits=splits)
+    pairs.copies = {0: 5, 1: 7, 3: 6}
+    home = labelled([0, 1, 2], [0, 1, 2])
+    home.pictures = Patterns([0, 1, 2], bad=[2])
+    home.pictures.copies = {0: 7, 1: 99}
     context = context_of(report, labelled=home, pairs=pairs)
-    context.near = Near(monkeypatch, planned)
     # 20 is nearer to the captions at 27 and 29 than to its own, 30 is nearer to 29
-    context.retrieval = None, {"heldout": gallery(pairs, [0, 11, 29, 27, 40], "heldout")}
+    galleries = {s: gallery(pairs, [0, 11, 29, 27, 40], "heldout") for s in [*splits][1:]}
+    context.retrieval = None, galleries
     context.zero_shot_right = lambda split: {0: True, 1: False, 2: True} if split == "all" else {}
     return context
 
 
-def test_overlap_counts_near_duplicates_of_each_test(report, overlapping):
+def test_overlap_counts_near_duplicates_of_each_test(report, overlapping, monkeypatch):
+    monkeypatch.setattr(data_overlap, "SHOWN", 3)
     found = data_overlap.write(overlapping)
-    ours, way = found["zero-shot"], found["image to text R@1, heldout"]
-    assert ours == all_minus_clean([1, 0], [1, 0])  # the third picture cannot be read
-    assert way == all_minus_clean([1, 1, 0, 0, 1], [1, 1, 0, 1, 0])
-    (drawn,), _ = report.drawn["overlap.png"]
-    assert drawn["zero-shot"] == [(0.5, ours["all_minus_clean"], *ours["interval"])]
+    assert found == {
+        "zero-shot": all_minus_clean([1, 0], [1, 0]),
+        "image to text R@1, heldout": all_minus_clean([1, 1, 0, 0, 1], [1, 1, 0, 1, 0]),
+        "image to text R@1, too": all_minus_clean([1, 1], [1, 1]),
+    }
+    assert list(report.drawn["overlap.png"][0][0]) == list(found)[:2]
     (pictures,), options = report.drawn["duplicates.png"]
     assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
-    assert [title for _, title, _ in pictures[::2]] == [
-        "caption 3\ncaption 6\n0.020",
-        "test\ncaption 7\n0.050",
-        "caption 0\ncaption 5\n0.090",
-        "caption 1\ncaption 7\n0.100",
-    ]
-    assert [p.getpixel((0, 0))[0] for p, *_ in pictures[:2]] == [3, 6]
-    assert overlapping.near.compared == [([0, 1], [7, 6, 5]), ([0, 1, 2, 3, 4], [7, 6, 5])]
-
-
-def test_a_picture_of_several_tests_is_compared_once(overlapping):
-    overlapping.retrieval[1]["heldout_too"] = overlapping.retrieval[1]["heldout"]
-    overlapping.pairs.splits["heldout_too"] = [0, 1]
-    found = data_overlap.write(overlapping)
-    assert found["image to text R@1, too"] == all_minus_clean([1, 1], [1, 1])
-    assert overlapping.near.compared[2] == ([], [7, 6, 5])
-
-
-def test_tests_without_overlap_have_no_figure_and_the_emoji_a_trial(
-    report, overlapping, monkeypatch
-):
-    monkeypatch.setattr(data_overlap, "THRESHOLD", 0.01)
-    overlapping.labelled, overlapping.pairs.rows = None, [[]]
-    counts = dict(duplicates=40, found=39, false=1, clean=100, recall=0.975, precision=0.975)
-    monkeypatch.setattr(data_overlap, "trial", lambda pairs: counts)
-    found = data_overlap.write(overlapping)
-    assert not report.drawn and found["detector"] == counts
-    assert list(found) == ["image to text R@1, heldout", "detector"]
-    cells = data_overlap.cells(found["image to text R@1, heldout"])
-    assert cells == (5, 0, 0.6, None, 0.6, None, None, None)
-
-
-def test_shown_duplicates_are_spread_over_those_found(report, overlapping, monkeypatch):
-    monkeypatch.setattr(data_overlap, "SHOWN", 3)
-    data_overlap.write(overlapping)
-    (pictures,), _ = report.drawn["duplicates.png"]
-    assert [title[-5:] for _, title, _ in pictures[::2]] == ["0.020", "0.050", "0.090"]
-    assert "3 of the 4 pairs" in report.captions["duplicates.png"]
+    assert len(pictures) == 2 * 3 and "3 of the 6 pairs" in report.captions["duplicates.png"]
+    for (test, title, _), (known, *_) in zip(pictures[::2], pictures[1::2]):
+        assert test.tobytes() == known.tobytes() and title.endswith("0.000")
 
 
 @pytest.mark.parametrize("most", [2, 3])
 def test_what_is_compared_with_is_said(report, overlapping, monkeypatch, most):
     monkeypatch.setattr(data_overlap, "MOST", most)
     overlapping.trained_on_pairs = False
-    for own in overlapping.near.planned.values():
-        own |= {i: (distance, 0) for i, (distance, _) in own.items()}
-    data_overlap.write(overlapping)
+    found = data_overlap.write(overlapping)["image to text R@1, heldout"]
+    assert found["n_overlap"] == most, "each training picture has one copy"
     assert ("drawn at random" in report.said()) == (most == 2)  # there are 3
     assert "training split of plane takes its place" in report.said()
-    assert {len(training) for _, training in overlapping.near.compared} == {most}
     overlapping.pairs.splits["train"] = []
     assert data_overlap.write(overlapping) == {}
+
+
+def test_tests_without_overlap_have_no_figure_and_the_emoji_a_trial(
+    report, overlapping, monkeypatch
+):
+    monkeypatch.setattr(data_overlap, "trial", lambda pairs: collections.Counter(found=39))
+    overlapping.labelled, overlapping.pairs.rows, overlapping.pairs.copies = None, [[]], {}
+    found = data_overlap.write(overlapping)
+    assert not report.drawn and found["detector"]["found"] == 39
+    cells = data_overlap.cells(found["image to text R@1, heldout"])
+    assert cells == (5, 0, 0.6, None, 0.6, None, None, None)

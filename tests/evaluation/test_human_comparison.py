@@ -5,7 +5,6 @@ from PIL import Image
 
 from miniclip.data.labelled import Labelled
 from miniclip.evaluation import human_comparison
-from miniclip.evaluation.confidence import interval, wilson
 from miniclip.evaluation.human_comparison import run_quiz
 
 
@@ -17,23 +16,23 @@ class Flat:
 @pytest.fixture
 def labelled():
     labels = {i: i % 3 for i in range(60)}
-    splits = {"train": list(range(30)), "test": list(range(30, 60)), "all": list(range(60))}
+    splits = {"train": [*range(30)], "test": [*range(30, 60)], "all": [*range(60)]}
     return Labelled("flat", ["a", "b", "c"], Flat(), labels, splits)
 
 
-def play(labelled, folder, answers, rounds=4):
+def play(labelled, folder, answers, rounds=4, pictures=30):
+    """(the scores, what was said) of a quiz about the first of the test pictures; the model is right
+    on those of even number."""
     said, answers = [], iter(answers)
 
     def ask(question):
         said.append(question)
-        try:
-            return next(answers)
-        except StopIteration:
-            raise EOFError from None
+        if (answer := next(answers, None)) is None:
+            raise EOFError
+        return answer
 
-    right = {i: i % 2 == 0 for i in labelled.splits["test"]}
-    options = dict(seed=0, ask=ask, say=said.append)
-    return run_quiz(labelled, right, folder, rounds, **options), said
+    right = {i: i % 2 == 0 for i in labelled.splits["test"][:pictures]}
+    return run_quiz(labelled, right, folder, rounds, seed=0, ask=ask, say=said.append), said
 
 
 def test_answers_are_scored_against_the_pictures_that_were_shown(labelled, tmp_path):
@@ -43,7 +42,6 @@ def test_answers_are_scored_against_the_pictures_that_were_shown(labelled, tmp_p
     files = [tmp_path / f"question_{k}.png" for k in range(1, 13)]
     asked = [Image.open(file).getpixel((0, 0))[0] for file in files]
     assert len({*asked}) == 12 and {*asked} <= {*range(30, 60)}
-    assert [line for line in said if "question" in line] == [f"{file}: " for file in files]
     rights = [text.isdecimal() and int(text) - 1 == i % 3 for text, i in zip(answers, asked)]
     truth = [f"it was {i % 3 + 1} {'abc'[i % 3]}" for i in asked]
     verdicts = ["right" if ok else own for ok, own in zip(rights, truth)]
@@ -54,10 +52,7 @@ def test_answers_are_scored_against_the_pictures_that_were_shown(labelled, tmp_p
         yours, model = sum(rights[part]), sum(i % 2 == 0 for i in asked[part])
         unsure = answers[part].count("")
         assert scores[k] == (yours, 4, unsure, model)
-        for n in (yours, model):
-            assert f"{n / 4:.2f} {interval(*wilson(n, 4))}" in said[-4 + k]
     assert said[1] == "1 a  2 b  3 c"
-    assert (tmp_path / "examples_1.png").exists() and (tmp_path / "examples_2.png").exists()
 
 
 def test_examples_are_training_pictures_with_the_number_of_their_class(
@@ -90,12 +85,9 @@ def test_nonsense_is_asked_again_and_enter_is_no_answer(labelled, tmp_path, answ
     assert sum("a number from 1 to 3" in line for line in said) == len(wrong)
 
 
-def test_a_quiz_ends_with_its_pictures_and_has_eight_per_round(labelled, tmp_path):
-    options = dict(seed=0, ask=lambda question: "1", say=lambda line: None)
-    scores = run_quiz(labelled, {i: True for i in range(30, 35)}, tmp_path, 4, **options)
+def test_a_quiz_ends_with_its_pictures_and_stores_no_answer(labelled, tmp_path):
+    scores, _ = play(labelled, tmp_path, ["1"] * 9, pictures=5)
     assert [s[1] for s in scores.values()] == [4, 1]
     assert not (tmp_path / "examples_2.png").exists(), "no round without a picture"
     assert {p.suffix for p in tmp_path.iterdir()} == {".png"}, "no answer is stored"
-    scores = run_quiz(labelled, {i: True for i in range(30, 60)}, tmp_path, **options)
-    assert [s[1] for s in scores.values()] == [8, 8, 8]
     assert play(labelled, tmp_path, [])[0] == {}

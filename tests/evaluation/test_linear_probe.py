@@ -67,23 +67,14 @@ def test_the_search_finds_a_peak_to_an_eighth_of_a_decade_in_few_fits(peak):
     eighths = 8 * np.log10(asked)
     np.testing.assert_allclose(eighths, eighths.round(), atol=1e-4)
     assert abs(eighths).max() <= 48.001, "between 1e-6 and 1e6"
-
-
-def test_of_equally_good_strengths_the_largest_is_taken():
-    assert search_strength(lambda s: 0.5) == 1e6
-
-
-@given(labels)
-def test_a_validation_split_is_a_partition_that_leaves_every_class_something(labels):
-    learn, choose = validation_split(labels)
-    assert sorted(learn + choose) == list(range(len(labels)))
-    assert set(labels[learn]) == set(labels)
+    assert search_strength(lambda s: 0.5) == 1e6, "of equally good ones the largest"
 
 
 def test_one_in_five_of_each_class_validates():
     sizes = [1, 2, 4, 5, 9, 10, 14, 15]
     y = np.repeat(range(8), sizes)
     learn, validation = validation_split(y)
+    assert sorted(learn + validation) == [*range(len(y))]
     assert np.bincount(y[validation], minlength=8).tolist() == [0, 1, 1, 1, 1, 2, 2, 3]
     assert np.bincount(y[validation_split(y, one_in=2)[1]]).tolist() == [0, 1, 2, 2, 4, 5, 7, 7]
     assert (learn, validation) == validation_split(y, seed=0) != validation_split(y, seed=1)
@@ -91,16 +82,17 @@ def test_one_in_five_of_each_class_validates():
 
 @pytest.fixture
 def fits(monkeypatch):
-    """The pictures that each probe is fitted to and scored on; the strength asked is 1."""
+    """(strength, the pictures that each probe is fitted to), [the pictures that it is scored on];
+    the search finds the strength 2."""
     calls = []
 
     class Probe:
         def score(self, x, y):
-            calls.append(("score", x[:, 0].tolist()))
+            calls.append(x[:, 0].tolist())
             return 1.0
 
     def fit(x, y, strength, iterations=1000):
-        calls.append((strength, iterations, x[:, 0].tolist()))
+        calls.append((strength, x[:, 0].tolist()))
         return Probe()
 
     monkeypatch.setattr(linear_probe, "fit", fit)
@@ -111,37 +103,32 @@ def fits(monkeypatch):
 def test_the_strength_is_chosen_on_pictures_that_are_not_learned_from(fits):
     x, y = np.arange(40.0)[:, None], np.arange(40) % 4
     assert full_probe(x, y)[1] == 2
-    (_, few, learned), (_, validated), (strength, most, everything) = fits
-    assert sorted(learned + validated) == everything == x[:, 0].tolist()
-    assert (len(validated), few, strength, most) == (8, 50, 2, 1000)
+    (_, learned), validated, last = fits
+    assert sorted(learned + validated) == x[:, 0].tolist() and len(validated) == 8
+    assert last == (2, x[:, 0].tolist())
 
 
 def test_shots_of_the_first_seed_choose_the_strength_for_all(fits):
     x, y = np.arange(12.0)[:, None], np.arange(12) % 3
     draws = [[float(i) for i in few_shot(y, range(12), 2, seed)] for seed in range(3)]
-    assert len(few_shot_probes(x, y, 2, 3)) == 3
-    (_, few, learned), (_, validated), *last = fits
+    few_shot_probes(x, y, 2, 3)
+    (_, learned), validated, *last = fits
     assert learned == draws[0] and sorted(learned + validated) == x[:, 0].tolist()
-    assert last == [(2, 1000, own) for own in draws]
-    fits.clear()
-    assert len(few_shot_probes(x, y, 4, 1)) == 1
-    assert fits[1] == ("score", x[:, 0].tolist()), "nothing is left, so its shots choose"
+    assert last == [(2, own) for own in draws]
+    few_shot_probes(x, y, 4, 1)
+    assert fits[-2] == x[:, 0].tolist(), "nothing is left, so its shots choose"
 
 
-def test_more_shots_help_and_the_test_set_is_never_learned_from():
+def test_more_shots_help():
     x, y = blobs(400)
-    x_test, y_test = blobs(200, seed=0)
-    curve = shots_curve(x, y, {"home": (x_test, y_test)}, shots=(1, 16), seeds=3)
+    curve = shots_curve(x, y, {"home": blobs(200)}, shots=(1, 16), seeds=3)
     means = {k: np.mean(tests["home"]) for k, tests in curve.items()}
     assert means[16] > means[1] + 0.1, means
-    shuffled = np.random.default_rng(0).permutation(y_test)  # other answers, the same probes
-    again = shots_curve(x, y, {"home": (x_test, shuffled)}, shots=(16,), seeds=3)
-    assert np.mean(again[16]["home"]) < 0.4
 
 
 def test_shots_worth_lies_between_the_shots_that_bracket_zero_shot():
     curve = {1: 0.2, 2: 0.4, 4: 0.6}
-    assert shots_worth(curve, 0.4) == 2 and 2 < shots_worth(curve, 0.5) < 4
+    assert shots_worth(curve, 0.4) == 2
     assert shots_worth(curve, 0.1) == 1 and shots_worth(curve, 0.7) is None
     assert shots_worth(curve, 0.5) == pytest.approx(2 * 2**0.5)  # half way along log k
     assert shots_worth(curve, 0.25) == pytest.approx(2**0.25)

@@ -47,15 +47,6 @@ def test_zero_shot_on_font_awesome_gives_the_committed_answers():
         )
 
 
-def test_headline_figures_are_counted_from_the_committed_answers():
-    rows = lines()
-    right = sum(row["answer"] in row["names"].split("|") for row in rows)
-    assert right == sum(int(row["zero-shot"]) for row in rows), "the columns disagree"
-    assert right >= 0.60 * len(rows), f"top-1 {right / len(rows):.3f} is below .60"
-    five = sum(int(row["rank"]) <= 5 for row in rows)
-    assert five >= 0.76 * len(rows), f"top-5 {five / len(rows):.3f} is below .76"
-
-
 def test_the_mean_of_three_seeds_is_what_the_pages_say():
     rows, docs = lines(), ANSWERS.parents[1]
     others = [
@@ -65,7 +56,7 @@ def test_the_mean_of_three_seeds_is_what_the_pages_say():
         released = sum(int(row["rank"]) <= k for row in rows) / len(rows)
         seeds = [released, *(found["of the training sites too"][name]["value"] for found in others)]
         mean = sum(seeds) / 3
-        assert mean >= least, f"{name} {mean:.3f} is below {least}"
+        assert min(mean, released) >= least, f"{name} {mean:.3f} or {released:.3f} is too low"
         row = " | ".join(f"{x:.3f}".lstrip("0") for x in (*seeds, mean))
         assert f"| {name} | {row} |" in (docs / "model_card.md").read_text(), row
         if k == 1:

@@ -1,5 +1,6 @@
 """Ranks and recalls, against counting by hand."""
 
+import itertools
 import math
 
 import pytest
@@ -18,9 +19,8 @@ from miniclip.evaluation.retrieval import (
     recall_by_size,
     recalls,
     rows,
-    table,
 )
-from tests.evaluation.fakes import Plane, directions
+from tests.evaluation.fakes import Plane, context_of, directions, gallery
 
 
 def unit(rows, width, seed):
@@ -36,16 +36,6 @@ def test_a_rank_is_one_more_than_the_number_of_better_answers(n, extra, seed):
         similarity = (gallery @ queries[i]).tolist()
         by_hand = 1 + sum(s > similarity[i] for s in similarity)
         assert abs(rank[i] - by_hand) <= 0.5, f"query {i}: {rank[i]} vs {by_hand} by hand"
-
-
-@given(n=st.integers(1, 12), seed=st.integers(0, 99))
-def test_the_order_of_the_gallery_changes_nothing(n, seed):
-    queries, gallery = unit(n, 8, seed), unit(n, 8, seed + 1)
-    order = torch.randperm(n, generator=torch.Generator().manual_seed(seed))
-    own = torch.arange(n)
-    assert torch.equal(
-        ranks(queries, gallery, own, own), ranks(queries, gallery[order], own, order)
-    )
 
 
 @given(n=st.integers(1, 9), m=st.integers(1, 9), block=st.integers(1, 90), seed=st.integers(0, 99))
@@ -73,19 +63,12 @@ class Largest(TorchDispatchMode):
         return made
 
 
-def gallery_of(n, width=8):
-    """A Gallery of n pictures with a caption each, without a model."""
-    gallery = Gallery.__new__(Gallery)
-    gallery.pictures, gallery.texts = unit(n, width, 0), unit(n, width, 1)
-    gallery.kept, gallery.owner = list(range(n)), torch.arange(n)
-    return gallery
-
-
 @pytest.mark.parametrize("queries", [1, 300, 2500])
 def test_queries_times_gallery_is_never_held(queries):
-    gallery = gallery_of(2500)
+    pairs = Plane(range(2500), splits={"heldout": range(2500)})
+    several = gallery(pairs, range(2500), "heldout")
     with Largest() as largest:
-        gallery.evaluate(range(queries))
+        several.evaluate(range(queries))
     assert largest.numbers <= 1 << 22, f"{largest.numbers:,} numbers of {queries * 2500:,}"
 
 
@@ -116,7 +99,6 @@ def test_a_search_gives_the_nearest_first(toy):
     assert found[0] == (6, pytest.approx(1)) and {i for i, _ in found[1:]} == {5, 7}
     assert found[1][1] == pytest.approx(math.cos(math.radians(1)))
     assert len(gallery.search("5", k=50)) == 8
-    assert len(Gallery(None, None, toy(), range(12)).search("5")) == 8
 
 
 def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller(toy):
@@ -147,48 +129,52 @@ def test_a_diverged_model_is_refused():
         ranks(bad, torch.eye(4), torch.arange(2), torch.arange(4))
 
 
-def test_recalls_of_ranks_at_the_edges_by_hand():
+def test_recalls_of_ranks_and_of_chance_by_hand():
     found = recalls([1, 1.5, 5, 5.5, 10, 10.5, 11, 300], 400)
     assert [found[f"R@{k}"] for k in (1, 5, 10)] == [1 / 8, 3 / 8, 5 / 8]
     assert found["intervals"] == {"R@1": wilson(1, 8), "R@5": wilson(3, 8), "R@10": wilson(5, 8)}
     assert (found["median_rank"], found["n"], found["gallery"]) == (7.75, 8, 400)
-    assert recalls([1, 4, 40], 40)["median_rank"] == 4
-
-
-def test_chance_is_k_of_the_gallery_and_its_middle():
     scores = {"R@1": 0.05, "R@5": 0.25, "R@10": 0.5, "median_rank": 10.5, "gallery": 20}
-    assert chance(20) == scores
-    assert chance(3) == {"R@1": 1 / 3, "R@5": 1, "R@10": 1, "median_rank": 2, "gallery": 3}
+    assert chance(20) == scores and chance(3)["R@10"] == 1
 
 
-def test_the_table_has_a_row_for_each_task_that_was_measured():
-    ends = {"R@1": (0.2, 0.3), "R@5": (0.4, 0.6), "R@10": (0.9, 1.0)}
-    found = {"R@1": 0.25, "R@5": 0.5, "R@10": 1.0, "n": 4, "gallery": 12, "median_rank": 3.5}
-    oracle = {"R@1": 0.125, "R@5": 0.5, "R@10": 1.0, "gallery": 12}
-    scores = {"text_to_image": found | {"intervals": ends}, "tone_blind_oracle": oracle}
-    first, second = rows({"heldout_names": scores})
-    assert first[1:] == (0.25, "[0.20, 0.30]", 0.5, 1.0, "[0.90, 1.00]", "3.5", 4, 12)
-    assert second[1:] == (0.125, None, 0.5, 1.0, None, None, 4, 12)
-    assert table({"heldout_names": scores}).count("names: text to image") == 2
+def test_the_report_has_a_row_for_each_split_and_way_and_recall_by_the_size_of_the_gallery(report):
+    """Of three pictures of 90 the first and the third are found by their captions; two of them are
+    a second split."""
+    splits = {"train": [], "heldout": [*range(90)], "heldout_names": [1, 2]}
+    pairs = Plane([0, 40, 80, *[180] * 87], splits=splits)
+    texts = [1, 62, 79, *[180] * 87]
+    galleries = {split: gallery(pairs, texts, split) for split in ("heldout", "heldout_names")}
+    scores = {split: own.evaluate(splits[split]) for split, own in galleries.items()}
+    scores["heldout_names"]["tone_blind_oracle"] = chance(2)
+    context = context_of(report, pairs=pairs)
+    context.retrieval = scores, galleries
+    found = retrieval.write(context)
+    cells = {name: (one, ten, n, size) for name, one, _, _, ten, _, _, n, size in rows(scores)}
+    assert cells == {
+        "heldout: text to image": (2 / 90, 3 / 90, 90, 90),
+        "heldout: image to text": (3 / 90, 3 / 90, 90, 90),
+        "names: text to image": (0.5, 1, 2, 2),
+        "names: image to text": (1, 1, 2, 2),
+        "names: text to image, tone-blind oracle": (0.5, 1, 2, 2),
+    }
+    assert list(found["by_candidates"]["heldout"]) == [2, 5, 10, 20, 50, 90]
+    assert found["by_candidates"]["heldout_names"] == {2: pytest.approx(0.5)}
+    (shown, queries), _ = report.drawn["retrieval.png"]
+    assert shown is galleries["heldout"] and len(queries) == 8
+    context.retrieval = {}, {}
+    assert retrieval.write(context) == {}
 
 
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=8), st.integers(1, 12))
 def test_recall_in_a_smaller_gallery_is_what_drawing_it_gives(rank, size):
     """Against every subset of the 11 others: R@1 counts those without a better one."""
-    from itertools import combinations
-
+    drawn = [*itertools.combinations(range(11), size - 1)]
+    wins = [all(other >= r - 1 for other in others) for r in rank for others in drawn]
     got = recall_by_size(rank, 12, [size])[size]
-    wins = total = 0
-    for r in rank:
-        for others in combinations(range(11), size - 1):
-            wins += all(other >= r - 1 for other in others)
-            total += 1
-    assert got == pytest.approx(wins / total, abs=1e-9)
+    assert got == pytest.approx(sum(wins) / len(wins), abs=1e-9)
 
 
-def test_recall_by_size_ends_at_recall_itself_and_starts_at_1():
-    found = recall_by_size([1, 1, 3, 40], 50, [1, 10, 50])
-    assert found[1] == pytest.approx(1) and found[50] == pytest.approx(0.5)
-    assert 0.5 < found[10] < 1
-    tied = recall_by_size([1, 1.5, 2.5], 3, [3])  # half places do not make the others win
+def test_half_places_do_not_make_the_others_win():
+    tied = recall_by_size([1, 1.5, 2.5], 3, [3])
     assert tied[3] == pytest.approx(recalls([1, 1.5, 2.5], 3)["R@1"])

@@ -1,5 +1,7 @@
-"""The test on a site never seen: its classes, shots, overlap and prompts, on few pictures."""
+"""The test on a site never seen: its classes, shots, overlap and prompts, and their report."""
 
+import collections
+import csv
 import functools
 from types import SimpleNamespace
 
@@ -11,12 +13,12 @@ from PIL import Image
 import eval as evaluation
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
-from miniclip.data.icons import render, sets
 from miniclip.data.icons.icons import Icons
-from miniclip.evaluation import linear_probe, unseen_site
-from miniclip.evaluation.confidence import wilson
-from miniclip.evaluation.context import EvalContext, open_data
+from miniclip.evaluation import linear_probe, retrieval, unseen_site
+from miniclip.evaluation.confidence import mcnemar, share, wilson
+from miniclip.evaluation.data_overlap import all_minus_clean
 from miniclip.evaluation.features import FeatureCache, picture_source
+from miniclip.evaluation.report.unseen_site import farther, overlap, shots, zero_shot
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.unseen_site import (
     SHOTS,
@@ -26,107 +28,65 @@ from miniclip.evaluation.unseen_site import (
     correct,
     curve,
     ink,
-    labelled,
     neighbour_right,
     style_choices,
-    unknown_names,
     with_shots,
     worth,
-    zero_shot,
 )
 from miniclip.model.clip import create_model
-from miniclip.training.checkpoint import FORMAT
+from tests.evaluation.fake_icons import NAMES, drawn
+from tests.evaluation.fakes import Features, Plane, context_of, directions
 
-NAMES = ("home", "car", "tree", "key", "fish", "arrow left")
-COUNTS = (9, 8, 4, 2, 2, 1)  # training pictures of each name
-
-
-def drawing(name, noise, rng):
-    """The ink of a name: its own random 8 x 8 pattern, with some cells changed."""
-    cells = np.random.default_rng(NAMES.index(name)).random((8, 8)) < 0.4
-    cells = cells ^ (rng.random((8, 8)) < noise)
-    return np.kron(cells, np.full((8, 8), 255)).astype(np.uint8)
+COUNTS = dict(zip(NAMES, (8, 8, 4, 2, 2, 1)))  # training pictures of each shared name
+NEW = ("flag left", "bell drum", "zebra", "zebra left")
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    """What render.pictures returns: Font Awesome draws each name twice, and some other names."""
-    rng, owned, inks = np.random.default_rng(0), [], []
-
-    def add(ink, *own):
-        owned.append([list(one) for one in own])
-        inks.append(ink)
-
-    for name, count in zip(NAMES, COUNTS):
-        for k in range(count):
-            style = ("", "outline", "filled")[k % 3]
-            add(drawing(name, 0.03, rng), (("google", "remix", "lucide")[k % 3], name, style))
-        for style in ("", "regular"):
-            add(drawing(name, 0.03, rng), ("fontawesome", name, style))
-    add(drawing("home", 0, rng), ("fontawesome", "home", ""), ("fontawesome", "tree", ""))
-    for name in ("home left", "car tree", "zebra", "zebra left"):
-        add(drawing("key", 0.5, rng), ("fontawesome", name, ""))
-    return owned, np.stack(inks)
+def icons():
+    """What render.pictures returns: Font Awesome draws each name twice, and one picture of two."""
+    owned, inks = drawn((*COUNTS, *NEW))
+    seen, kept = collections.Counter(), []
+    for k, [(site, name, _)] in enumerate(owned):
+        seen[name] += site != "fontawesome"
+        if site == "fontawesome" or seen[name] <= COUNTS.get(name, 0):
+            kept.append(k)
+    both = [("fontawesome", "anchor", ""), ("fontawesome", "cloud", "")]
+    return [*(owned[k] for k in kept), both], inks[[*kept, 0]]
 
 
 @pytest.fixture(scope="module")
-def pairs(drawn):
-    return Icons(drawn=drawn)
+def pairs(icons):
+    return Icons(drawn=icons)
 
 
 @pytest.fixture(scope="module")
-def features(pairs):
-    tokenizer = Tokenizer.train(["home car tree key fish arrow left"], 520, context_length=16)
+def site(pairs):
+    tokenizer = Tokenizer.train(["anchor bell cloud drum eye flag"], 520, context_length=16)
     torch.manual_seed(0)
     model = create_model("rn_icons", vocab_size=tokenizer.vocab_size).eval()
-    return FeatureCache(model, tokenizer)
-
-
-@pytest.fixture(scope="module")
-def site(features, pairs):
-    return UnseenSite(features, pairs)
+    return UnseenSite(FeatureCache(model, tokenizer), pairs)
 
 
 def test_the_classes_are_shared_names_and_any_name_of_a_picture_is_right(site, pairs):
-    assert site.names == tuple(sorted(NAMES))
-    assert len(site.tests) == 2 * len(NAMES) + 1 and len(site.known) == sum(COUNTS)
+    assert site.names == tuple(sorted(COUNTS))
+    assert len(site.tests) == 2 * len(COUNTS) + 1 and len(site.known) == sum(COUNTS.values())
+    assert not {*site.tests} & {*site.known} and {*site.known} <= {*pairs.splits["train"]}
+    for i, row in zip(site.tests, site.right):
+        assert {site.names[c] for c in row.nonzero()[:, 0]} == {*pairs.names(i)} & {*site.names}
     both = site.right[-1].nonzero()[:, 0].tolist()
-    assert [site.names[c] for c in both] == ["home", "tree"]
-    for c in range(len(NAMES)):
-        scores = torch.zeros(1, len(NAMES)).index_fill_(1, torch.tensor([c]), 1.0)
+    assert [site.names[c] for c in both] == ["anchor", "cloud"]
+    for c in range(len(COUNTS)):
+        scores = torch.nn.functional.one_hot(torch.tensor([c]), len(COUNTS))
         assert bool(correct(scores, site.right[-1:])) == (c in both)
     assert correct(site.zero_shot, site.right, 99).all(), "top-99 of six classes has all of them"
 
 
-def test_no_training_picture_is_a_test_picture_and_each_row_says_its_names(site, pairs):
-    assert not {*site.tests} & {*site.known} and {*site.known} <= {*pairs.splits["train"]}
-    for i, row in zip(site.tests, site.right):
-        assert {site.names[c] for c in row.nonzero()[:, 0]} == {*pairs.names(i)} & {*site.names}
-
-
-def test_names_that_no_training_site_has_are_told_apart_by_their_words(pairs):
-    assert list(unknown_names(pairs).values()) == [
-        ["car tree", "home left"],
-        ["zebra", "zebra left"],
-    ]
-    for names in unknown_names(pairs).values():
-        assert not labelled(pairs, "train", names)[0]
-        assert len(labelled(pairs, "heldout_site", names)[0]) == 2
-
-
-def test_at_k_only_classes_with_k_training_pictures_take_part(site):
-    def all_wrong(columns, rows, k, seeds):
-        return torch.zeros(seeds, len(rows), dtype=torch.bool)
-
-    points = {k: (columns, rows) for k, columns, rows, _, _ in curve(site, all_wrong, 2)}
-    assert list(points) == [*SHOTS, "all"]
-    for k, (columns, rows) in points.items():
-        wanted = {n for n, count in zip(NAMES, COUNTS) if count >= (1 if k == "all" else k)}
-        assert {site.names[c] for c in columns} == wanted
-        # one picture more has the names home and tree
-        assert len(rows) == 2 * len(wanted) + 1
-    fixed = [columns.tolist() for _, columns, *_ in curve(site, all_wrong, 2, least=SHOTS[-1])]
-    assert len(fixed) == len(points) and all(columns == points[8][0].tolist() for columns in fixed)
+def test_a_number_of_labels_that_one_class_has_is_left_out():
+    own = torch.tensor([[1, 0], [1, 0], [0, 1]], dtype=torch.bool)
+    right = torch.eye(2, dtype=torch.bool)
+    few = SimpleNamespace(own=own, right=right, zero_shot=right.float())
+    found = curve(few, lambda columns, rows, k, seeds: torch.zeros(1, len(rows)), 1)
+    assert [(k, ours.tolist()) for k, *_, ours in found] == [(1, [True] * 2), ("all", [True] * 2)]
 
 
 def test_a_neighbour_knows_the_names_of_its_picture_only(site):
@@ -138,12 +98,11 @@ def test_a_neighbour_knows_the_names_of_its_picture_only(site):
 
 
 def test_as_many_shots_as_there_are_pictures_equal_all_labels(site):
-    similarity = site.similarity(ink)
-    _, column = next((c, j) for j, c in enumerate(site.own.sum(0)) if c == 1)
-    own = site.own[:, [column]]
-    shots = unseen_site.drawn_neighbours(similarity, own, site.right[:, [column]], 1, 2)
+    columns, rows = with_shots(site.own, site.right, 8)
+    own, right = site.own[:, columns], site.right[:, columns]
+    shots = unseen_site.drawn_neighbours(site.similarity(ink), own, right, 8, 2)
     some = own.any(1)
-    full = neighbour_right(similarity[:, some], own[some], site.right[:, [column]])
+    full = neighbour_right(site.similarity(ink)[:, some], own[some], right)
     assert shots.tolist() == [full.tolist()] * 2
 
 
@@ -158,14 +117,11 @@ def points_of(means, zero, n=400, seeds=5):
 def test_how_many_shots_zero_shot_is_worth():
     rising = {1: 0.3, 2: 0.5, 4: 0.7, 8: 0.9, "all": 0.1}
     found = worth(points_of(rising, 0.6), 400, draws=200)
-    assert (
-        found["low"] < found["value"] < found["high"]
-        and 2 < found["low"] < 2.83 < found["high"] < 4
-    )
-    never = worth(points_of(dict.fromkeys(SHOTS, 0.1), 0.6), 400, draws=50)
-    assert set(never.values()) == {None}, "more than were tried"
-    always = worth(points_of(dict.fromkeys(SHOTS, 0.9), 0.6), 400, draws=50)
-    assert set(always.values()) == {1.0}
+    assert 2 < found["low"] < found["value"] < found["high"] < 4
+    assert found["low"] < 2.83 < found["high"]
+    for mean, limit in ((0.1, None), (0.9, 1)):  # more than were tried; the smallest or fewer
+        ends = worth(points_of(dict.fromkeys(SHOTS, mean), 0.6), 400, draws=50)
+        assert {*ends.values()} == {limit}
 
 
 def test_the_interval_of_a_worth_holds_95_percent_of_1000_draws(monkeypatch):
@@ -186,53 +142,37 @@ def test_a_worth_is_of_the_mean_gain_of_the_pictures_that_count():
     assert worth(points, 2, draws=1)["value"] == pytest.approx(2 ** (2 / 3))
 
 
-def test_a_number_of_labels_that_one_class_has_is_left_out():
-    own = torch.tensor([[1, 0], [1, 0], [0, 1]], dtype=torch.bool)
-    right = torch.eye(2, dtype=torch.bool)
-    few = SimpleNamespace(own=own, right=right, zero_shot=right.float())
-    found = curve(few, lambda columns, rows, k, seeds: torch.zeros(1, len(rows)), 1)
-    assert [(k, ours.tolist()) for k, *_, ours in found] == [(1, [True] * 2), ("all", [True] * 2)]
-
-
 def test_a_probe_does_not_see_where_the_features_lie_and_how_large_they_are(site, monkeypatch):
+    fitted, columns, rows = [], *with_shots(site.own, site.right, 2)
+
     def elsewhere(source, indices):
         x, kept = ink(source, indices)
         return 50 * x + 30, kept
-
-    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 0.03)
-    columns, rows = with_shots(site.own, site.right, 2)
-    for k in (2, "all"):
-        hits = unseen_site.probes(site, ink)(columns, rows, k, 2)
-        assert torch.equal(hits, unseen_site.probes(site, elsewhere)(columns, rows, k, 2))
-        assert hits.shape == (1 if k == "all" else 2, len(rows))
-    fitted = []
 
     def full_probe(x, y):
         fitted.append(x)
         return linear_probe.full_probe(x, y)
 
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 0.03)
     monkeypatch.setattr(unseen_site, "full_probe", full_probe)
-    unseen_site.probes(site, elsewhere)(torch.arange(len(NAMES)), rows, "all", 1)
-    (x,) = fitted  # a picture has one name here: these are all
+    for k in (2, "all"):
+        hits, others = (
+            unseen_site.probes(site, encode)(columns, rows, k, 2) for encode in (ink, elsewhere)
+        )
+        assert torch.equal(hits, others) and hits.shape == (1 if k == "all" else 2, len(rows))
+    learn = unseen_site.probes(site, elsewhere)
+    learn(torch.arange(len(COUNTS)), rows, "all", 1)
+    x = fitted[-1]  # a picture has one name here: these are all
     assert x.mean(0).abs().max() < 1e-5 and x.norm(dim=1).mean().item() == pytest.approx(1)
 
 
 def test_each_test_picture_is_in_one_bin_of_overlap():
     closeness = torch.tensor([1.0, 0.95, 0.949, 0.9, 0.899, 0.8, 0.799, 0.0])
-    parts = bins(closeness)
-    assert torch.stack([*parts.values()]).sum(0).tolist() == [1] * 8
-    assert [which.nonzero()[:, 0].tolist() for which in parts.values()] == [
-        [0, 1],
-        [2, 3],
-        [4, 5],
-        [6, 7],
-    ]
+    parts = [which.nonzero()[:, 0].tolist() for which in bins(closeness).values()]
+    assert parts == [[0, 1], [2, 3], [4, 5], [6, 7]]
 
 
-def test_ink_is_one_for_a_copy_and_less_for_another_drawing(pairs):
-    x, _ = ink(pairs, [0, 1, 20])
-    assert torch.allclose(x @ x.T, (x @ x.T).T) and torch.allclose((x @ x.T).diag(), torch.ones(3))
-    assert x[0] @ x[1] > x[0] @ x[2]
+def test_ink_is_one_for_a_copy_and_less_for_another_drawing():
     half = Image.new("RGB", (32, 32), "white")
     half.paste((0, 0, 0), (0, 0, 32, 16))
     half.paste((255, 0, 0), (0, 16, 16, 32))  # red has two thirds of the ink of black
@@ -256,43 +196,23 @@ def test_a_style_word_is_right_when_it_picks_the_drawing_of_its_style(pairs, kno
     features = SimpleNamespace(images=images, classifier=classifier)
     found = style_choices(SimpleNamespace(pairs=pairs, features=features))
     assert set(found) == {"", "regular"}
-    assert len(found[""][0]) == len(NAMES), "a name that is drawn once leaves no choice"
     rights, chances = found["regular"]
-    assert len(rights) == len(NAMES) and all(c == 0.5 for c in chances[1:])
+    assert len(rights) == len(COUNTS) + len(NEW) and all(c == 0.5 for c in chances[1:])
     assert all(rights) if knows else not any(rights)
 
 
-def test_zero_shot_of_the_recipe_says_the_same_as_the_report(site, features, pairs):
-    found = zero_shot(features.model, features.tokenizer, pairs)
+def test_zero_shot_of_the_recipe_says_the_same_as_the_report(site, pairs):
+    found = unseen_site.zero_shot(site.features.model, site.features.tokenizer, pairs)
     assert found["n"] == 13 and found["classes"] == 6
-    assert found["top-1"] == correct(site.zero_shot, site.right).float().mean().item()
-    assert found["top-5"] == correct(site.zero_shot, site.right, 5).float().mean().item()
-    assert found["intervals"] == {k: wilson(round(13 * found[k]), 13) for k in ("top-1", "top-5")}
+    for name, k in (("top-1", 1), ("top-5", 5)):
+        assert found[name] == correct(site.zero_shot, site.right, k).float().mean().item()
+        assert found["intervals"][name] == wilson(round(13 * found[name]), 13)
+    said = unseen_site.sentence(SimpleNamespace(held_out_sites=("a", "b")), found)
+    assert all(part in said for part in ("a, b", f"top-1 {found['top-1']:.3f}", "chance 0.1667"))
 
 
-@pytest.fixture
-def context(features, pairs, tmp_path):
-    report = Report(tmp_path, "icons")
-    return EvalContext(features, pairs, True, None, list(TEMPLATES), {}, [], report, 2)
-
-
-@pytest.mark.slow
-def test_the_report_has_each_section_with_its_figures(context, tmp_path, monkeypatch):
-    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 1.0)
-    tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
-    results = evaluation.write_sections(context, tasks)
-    context.report.write()
-    point = results["probe"]["probe on our features"]["fixed"]["curve"]["all"]
-    more = point["mcnemar"]["only_first"] - point["mcnemar"]["only_second"]
-    zero = point["zero_shot"]
-    assert more == round(zero["n"] * (zero["value"] - point["mean"])), "on the same pictures"
-    text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
-    assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
-    assert all(f"({name})" in text for name in figures)
-
-
-def test_probes_are_for_those_who_ask_and_other_sections_are_refused(context, monkeypatch):
-    written = []
+def test_probes_are_for_those_who_ask_and_other_sections_are_refused(pairs, report, monkeypatch):
+    written, context = [], context_of(report, pairs=pairs)
     for task in evaluation.UNSEEN_SITE:
         write = functools.partial(lambda task, _: written.append(task) or {}, task)
         monkeypatch.setitem(evaluation.UNSEEN_SITE, task, SimpleNamespace(write=write))
@@ -302,11 +222,138 @@ def test_probes_are_for_those_who_ask_and_other_sections_are_refused(context, mo
         evaluation.write_sections(context, ["humans"])
 
 
-def test_a_checkpoint_brings_back_the_sites_that_it_was_trained_on(drawn, monkeypatch):
-    monkeypatch.setattr(render, "pictures", lambda: drawn)
-    monkeypatch.setattr(sets, "versions", dict)
-    options = {"data": "icons", "sites": "google", "held_out_sites": "lucide", "pairs": 3}
-    found, trained_on_pairs = open_data({"format": FORMAT, "options": options})
-    assert trained_on_pairs and found.sites == ("google",) and found.held_out_sites == ("lucide",)
-    assert all(found.owned[i][0][0] == "lucide" for i in found.splits["heldout_site"])
-    assert len(found.splits["train"]) == 3
+# The report
+
+
+@pytest.mark.slow
+def test_the_report_has_each_section_with_its_figures(site, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr(linear_probe, "search_strength", lambda score: 1.0)
+    report = Report(tmp_path, "icons")
+    context = context_of(report, site.features, pairs=pairs, templates=list(TEMPLATES))
+    tasks = ["retrieval", "zero_shot", "shots", "prompts", "overlap", "probe"]
+    evaluation.write_sections(context, tasks)
+    report.write()
+    text, figures = (tmp_path / "report.md").read_text(), {p.name for p in tmp_path.glob("*.png")}
+    assert {"shots.png", "all_probes.png", "gap.png", "polysemy.png", "closeness.png"} <= figures
+    assert all(f"({name})" in text for name in figures)
+
+
+def test_curves_have_numbers_for_each_number_of_labels(site, pairs, report):
+    found = shots.write(context_of(report, site.features, pairs=pairs, templates=TEMPLATES))
+    own = found["neighbour in raw pixels"]
+    assert [*own["fixed"]["curve"]] == [*own["by k"]["curve"]] == ["1", "2", "4", "8", "all"]
+    for chosen, classes in (("fixed", [2] * 5), ("by k", [6, 5, 3, 2, 6])):
+        points = own[chosen]["curve"].values()
+        assert [point["classes"] for point in points] == classes
+        # one picture more has the names anchor and cloud
+        assert [point["zero_shot"]["n"] for point in points] == [2 * n + 1 for n in classes]
+    hits = neighbour_right(site.similarity(ink), site.own, site.right)
+    ours, mean = correct(site.zero_shot, site.right), hits.float().mean().item()
+    numbers = {"mean": mean, "seeds": [mean], "zero_shot": share(int(ours.sum()), 13)}
+    numbers |= {"classes": 6, "mcnemar": mcnemar(ours, hits)}
+    assert own["by k"]["curve"]["all"] == numbers
+    (drawn, zero), _ = report.drawn["all_shots.png"]
+    assert drawn["neighbour in raw pixels"]["all"] == [mean] and zero["all"] == numbers["zero_shot"]
+    assert len(drawn["neighbour in raw pixels"][2]) == 2, "one for each seed"
+    assert shots.worth_cells({"value": 1.26, "low": 1.0, "high": None}) == ("1.3", "[1.0, > 8]")
+
+
+# the test pictures of Font Awesome: (name, style, degrees)
+TESTS = [
+    ("anchor", "", 4),
+    ("anchor", "regular", 28),
+    ("bell", "", 30),
+    ("bell", "regular", 52),
+    ("cloud", "", 58),
+    ("cloud bell", "", 41),
+    ("zebra", "", 3),
+]
+DEGREES = {"anchor": 0, "bell": 30, "cloud": 60, "cloud bell": 45, "zebra": 0}
+
+
+@pytest.fixture
+def context(report):
+    """Five pictures of three names to train on, seven to test on, of which the third to the seventh
+    have the stripe of a training picture."""
+    styles = ("", "outlined")
+    train = [("google", name, style) for name in ("anchor", "bell", "cloud") for style in styles]
+    owned = [[own] for own in train[:5]] + [[("fontawesome", n, style)] for n, style, _ in TESTS]
+    inks = np.full((len(owned), 64, 64), 40, np.uint8)
+    for k, own in enumerate(owned):
+        inks[k][:, 8 * (k % 7) : 8 * (k % 7) + 8] = 250
+        inks[k][: 4 * len(own[0][1])] = 0
+    pairs = Icons(drawn=(owned, inks))
+    pairs.degrees, pairs.bad = [0, 0, 30, 30, 60, *(d for *_, d in TESTS)], ()
+    texts = {f"{name} {style}".strip(): d for name, d in DEGREES.items() for style in ("", "x")}
+    return context_of(report, Features(texts), pairs=pairs, templates=("{}", "{} x"))
+
+
+def test_zero_shot_is_of_shared_names_and_of_names_never_trained_on(context, monkeypatch):
+    """Of the five with shared names 28 is nearer to bell and 52 to cloud: 3 of 5 are right."""
+    monkeypatch.setattr(zero_shot, "SHOWN", 3)
+    found = zero_shot.write(context)
+    shared, combined = found["of the training sites too"], found["new combinations of known words"]
+    assert (shared["top-1"], shared["top-5"]) == (share(3, 5), share(5, 5))
+    assert (shared["classes"], shared["chance"]) == (3, pytest.approx(1 / 3))
+    assert (combined["classes"], combined["chance"]) == (1, 1)
+    assert found["with a word never seen"]["top-1"] == share(1, 1)
+    (shown,), _ = context.report.drawn["answers.png"]
+    assert [[right for _, right in answers] for *_, answers in shown] == [
+        [True, False, False],  # pictures 0, 1 and 3 of the five
+        [False, True, False],
+        [False, True, False],
+    ]
+    picture = context.pairs.image(context.unseen.tests[1])
+    assert shown[1][0].tobytes() == picture.tobytes()
+
+
+def test_overlap_by_closeness_and_a_line_for_each_answer(context, tmp_path):
+    site, found = context.unseen, overlap.write(context)
+    closeness, _ = site.similarity(ink, context.pairs.splits["train"]).max(1)
+    neighbour = neighbour_right(site.similarity(ink), site.own, site.right)
+    ours = torch.tensor([1, 0, 1, 0, 1]).bool()
+    parts = {"all": closeness > 0, "clean": closeness < 0.95} | bins(closeness)
+    parts = {part: which for part, which in parts.items() if which.any()}
+    assert list(found["by closeness"]) == list(parts) and len(parts) > 3
+    for part, which in parts.items():
+        own, n = found["by closeness"][part], int(which.sum())
+        assert own["zero-shot"] == share(int(ours[which].sum()), n)
+        assert own["pixel neighbour, all labels"] == share(int(neighbour[which].sum()), n)
+        assert own["mcnemar"] == mcnemar(ours[which], neighbour[which])
+    assert found["zero-shot"] == all_minus_clean(ours, closeness >= 0.95)
+    (pictures,), options = context.report.drawn["nearest.png"]
+    assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
+    assert len(pictures) == 2 * 5
+    with open(tmp_path / "answers.csv", newline="") as file:
+        lines = [*csv.DictReader(file)]
+    assert [line["answer"] for line in lines] == ["anchor", "bell", "bell", "cloud", "cloud"]
+    assert [line["rank"] for line in lines] == ["1", "2", "1", "2", "1"]
+    assert [line["zero-shot"] for line in lines] == [str(int(right)) for right in ours]
+
+
+def test_emoji_are_retrieved_and_classified_in_each_drawing(context, monkeypatch):
+    """Six emoji of three classes, of which the last has none."""
+    emoji = Plane([0, 16, 40, 61, 80, 120])
+    emoji.available, emoji.class_names = [*range(6)], ("a", "b", "c")
+    emoji.label = (0, 0, 1, 1, 2, -1).__getitem__
+
+    def drawings(pairs, kind):
+        if kind == "Noto":
+            raise UserError("no font")
+        return emoji
+
+    # the second caption is nearest to the third picture, 100 degrees to neither
+    texts = directions([0, 38, 39, 100, 80, 121])
+    monkeypatch.setattr(retrieval, "encode_texts", lambda *_: texts)
+    monkeypatch.setattr(farther, "Emoji", lambda: emoji)
+    monkeypatch.setattr(farther, "Drawings", drawings)
+    monkeypatch.setattr(farther, "digits", lambda context: {"digits": 1})
+    context.features.texts = {"a": 0, "b": 30, "c": 70}
+    found = farther.write(context)
+    assert list(found) == ["colour", "line art", "digits"]
+    by_text, classes = found["colour"]["text to picture"], found["colour"]["classes"]
+    assert (by_text["R@1"], by_text["R@10"], by_text["n"]) == (4 / 6, 1, 6)
+    assert by_text["chance"]["gallery"] == 6
+    # 16 is nearer to 30, 61 to 70; the emoji without a class is not asked
+    assert (classes["accuracy"], classes["n"], classes["chance"]) == (3 / 5, 5, 1 / 3)
+    assert "Noto are left out: no font." in context.report.said()
