@@ -11,16 +11,17 @@ from miniclip.training.recipe import parameter_groups, recipe, schedule
 
 
 @pytest.mark.parametrize(
-    "progress, share", [(0.0, 0.0), (0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0)]
+    "warmup, shares",
+    [
+        (0.1, {0.0: 0.0, 0.05: 0.5, 0.1: 1.0, 0.55: 0.5, 1.0: 0.0}),
+        (0, {0: 1, 1: 0}),  # a run without warm-up starts at the peak
+        (1, {0.5: 0.5, 1: 1}),  # one of warm-up ends there
+        (0.95, {0.975: 0.5, 1: 0}),
+    ],
 )
-def test_the_schedule_warms_up_and_falls_to_zero(progress, share):
-    assert schedule(progress, 0.1) == pytest.approx(share)
-
-
-def test_a_run_without_warm_up_starts_at_the_peak_and_one_of_warm_up_ends_there():
-    assert schedule(0, 0) == 1 and schedule(1, 0) == pytest.approx(0)
-    assert schedule(0.5, 1) == 0.5 and schedule(1, 1) == 1
-    assert schedule(1, 0.95) == pytest.approx(0) and schedule(0.975, 0.95) == pytest.approx(0.5)
+def test_the_schedule_warms_up_and_falls_to_zero(warmup, shares):
+    for progress, share in shares.items():
+        assert schedule(progress, warmup) == pytest.approx(share), progress
 
 
 def test_gains_biases_and_the_scale_are_not_decayed():
