@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from miniclip.model.transformer import Attention, Block, Transformer, attention, quick_gelu
 from tests.model.numbers import randn
@@ -56,12 +55,6 @@ def test_the_packed_projection_equals_torch_multi_head_attention():
 def test_quick_gelu_is_its_formula(x):
     x = torch.tensor(x, dtype=torch.float64)
     assert abs(quick_gelu(x) - x * torch.sigmoid(1.702 * x)) < 1e-12
-
-
-def test_quick_gelu_is_near_gelu_but_not_gelu():
-    x = torch.linspace(-6, 6, 4001)
-    far = (quick_gelu(x) - F.gelu(x)).abs().max()
-    assert 0.02 < far < 0.021, f"{far:.4f}"
 
 
 def test_the_block_is_a_residual_sum():
