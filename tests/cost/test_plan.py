@@ -131,13 +131,11 @@ def test_one_gpu_alone_sends_nothing_and_takes_the_batch_whole(measured):
     assert plan("vit_mini")["gpu"] == "v100"
 
 
-def test_the_least_and_the_most_that_can_be_planned(measured):
-    for how in (dict(length=1), dict(length=32), dict(micro_batch=1), dict(batch_size=1)):
-        assert plan("vit_mini", **how)["days"] > 0
-    assert plan("vit_mini", 7, batch_size=7)["pairs"] == 1
-    for how in (dict(length=33), dict(utilisation=0), dict(utilisation=1.01)):
-        with pytest.raises(ValueError, match="reads 1 to 32|share of the peak"):
-            plan("vit_mini", **how)
+@pytest.mark.parametrize(
+    "how", [dict(length=1), dict(length=32), dict(micro_batch=1), dict(batch_size=1)]
+)
+def test_the_least_and_the_most_that_can_be_planned(how, measured):
+    assert plan("vit_mini", **how)["days"] > 0
 
 
 def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
@@ -200,12 +198,24 @@ def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
     paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
     found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
     assert found["days"] == pytest.approx(12, rel=0.1)
-    for cannot in ("--freeze image", "--init x", "--compile", "--minutes 3", "--resume"):
-        with pytest.raises(ValueError, match=f"{cannot.split()[0]}.* cannot be planned"):
-            run_of(*base, *cannot.split())
-    for wrong in ("--gpu abacus", "--objective sigmoid", "--data-pairs 5 --pairs 3"):
-        with pytest.raises(ValueError):
-            run_of(*base, *wrong.split())
+
+
+@pytest.mark.parametrize(
+    "wrong, words",
+    [
+        ("--freeze image", "--freeze.* cannot be planned"),
+        ("--init x", "--init.* cannot be planned"),
+        ("--compile", "--compile.* cannot be planned"),
+        ("--minutes 3", "--minutes.* cannot be planned"),
+        ("--resume", "--resume.* cannot be planned"),
+        ("--gpu abacus", "abacus"),
+        ("--objective sigmoid", "sigmoid"),
+        ("--data-pairs 5 --pairs 3", "--data-pairs"),
+    ],
+)
+def test_a_run_that_cannot_be_planned_is_refused(wrong, words, pairs_csv):
+    with pytest.raises(ValueError, match=words):
+        run_of("--data", pairs_csv, "--batch-size", 8, *wrong.split())
 
 
 # --- what is counted
@@ -404,14 +414,6 @@ def test_a_micro_batch_saves_memory_and_costs_one_more_forward_pass():
     assert parts["days"] / whole["days"] == pytest.approx(4 / 3, rel=0.01)
 
 
-def test_the_wire_carries_what_the_loss_sends():
-    wire = plan("vit_l14", 256)["wire"]
-    share = 255 / 256
-    assert wire["texts in fp16, gathered"] == share * 32_768 * (2 * 768 + 8)
-    assert wire["their gradients, reduce-scattered"] == share * 32_768 * 4 * 768
-    assert wire["gradients of the weights, all-reduced"] == 2 * share * 4 * 427_616_513
-
-
 @pytest.mark.parametrize(
     "how, sentence",
     [
@@ -422,7 +424,8 @@ def test_the_wire_carries_what_the_loss_sends():
         (dict(world=0), "0 GPUs"),
         (dict(micro_batch=0), "at least 1 pair"),
         (dict(length=78), "reads 1 to 77 tokens, not 78"),
-        (dict(utilisation=1.5), "share of the peak"),
+        (dict(utilisation=1.01), "share of the peak"),
+        (dict(utilisation=0), "share of the peak"),
         (dict(model="vit_b31"), "did you mean"),
     ],
 )
