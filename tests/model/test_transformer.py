@@ -37,12 +37,6 @@ def test_a_later_position_never_changes_an_earlier_one(length, data):
     assert not torch.allclose(model(x)[:, cut:], model(other)[:, cut:])
 
 
-@given(st.permutations(range(6)))
-def test_without_a_mask_positions_are_a_set(order):
-    model, x = small(), randn(2, 6, 16)
-    assert torch.allclose(model(x)[:, order], model(x[:, order]), atol=1e-12)
-
-
 def test_the_packed_projection_equals_torch_multi_head_attention():
     torch.manual_seed(0)
     ours, theirs = Attention(32, 4), torch.nn.MultiheadAttention(32, 4, batch_first=True)

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.training import optimizer
 from miniclip.training.optimizer import HalfAdamW, stochastic_round
 
 pytestmark = pytest.mark.numerics
@@ -60,38 +59,6 @@ def test_infinities_and_nan_stay_what_they_are():
     rounded = stochastic_round(x)
     assert torch.equal(rounded.float().nan_to_num(nan=7), x.nan_to_num(nan=7))
     assert stochastic_round(nan).isnan().all()
-
-
-def problem(seed=0):
-    """Weights and a noisy gradient whose noise falls to a hundredth after the first 50 steps."""
-    g = torch.Generator().manual_seed(seed)
-    target, weights = torch.randn(2, 256, generator=g)
-
-    def gradient(step):
-        noise = torch.randn(256, generator=g)
-        return (weights - target) * 0.1 + noise * (10 if step < 50 else 0.1)
-
-    return weights, target, gradient
-
-
-def distance_after(make, steps=4000):
-    weights, target, gradient = problem()
-    optimizer = make([weights])
-    for step in range(steps):
-        optimizer.param_groups[0]["lr"] = 1e-2 * (1 - step / steps)
-        weights.grad = gradient(step)
-        optimizer.step()
-    return (weights - target).square().mean().item()
-
-
-def test_it_follows_adamw_where_rounding_to_nearest_stalls(monkeypatch):
-    how = dict(betas=(0.9, 0.999), weight_decay=0)
-    full = distance_after(lambda p: torch.optim.AdamW(p, **how))
-    half = distance_after(lambda p: HalfAdamW(p, **how))
-    monkeypatch.setattr(optimizer, "stochastic_round", lambda x, generator: x.bfloat16())
-    nearest = distance_after(lambda p: HalfAdamW(p, **how))
-    assert half < 1.1 * full, f"stochastic {half:.2e}, float32 {full:.2e}"
-    assert nearest > 3 * full, f"nearest {nearest:.2e}, float32 {full:.2e}"
 
 
 def trained(model, optimizer, steps):
