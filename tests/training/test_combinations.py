@@ -27,18 +27,20 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def pairs_csv(tmp_path_factory):
-    """64 pairs: a coloured shape somewhere on a coloured ground, and what it is. (With simpler pictures
-    the first gradients of rn_mini are too large for fp16, and the step is left out.)"""
+    """64 pairs: a coloured shape somewhere on a coloured ground, and what it is.
+
+    With other pictures, or in another order, the first gradients of rn_mini can be too large for fp16,
+    and the step is left out."""
     folder = tmp_path_factory.mktemp("pairs")
     colours, shapes = ("red", "green", "blue", "yellow"), ("rectangle", "ellipse")
     places = {"left": (4, 12, 28, 52), "right": (36, 12, 60, 52)}
-    lines = ["filepath,caption"]
+    lines = []
     for ground, colour, shape, place in itertools.product(colours, colours, shapes, places):
         picture = Image.new("RGB", (64, 64), ground)
         getattr(ImageDraw.Draw(picture), shape)(places[place], fill=colour, outline="black")
         picture.save(folder / f"{len(lines)}.png")
         lines.append(f"{len(lines)}.png,{colour} {shape} on the {place} of a {ground} ground")
-    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+    (folder / "pairs.csv").write_text("\n".join(["filepath,caption", *lines]) + "\n")
     return folder / "pairs.csv"
 
 
