@@ -20,8 +20,12 @@ from tests.runs import assert_same_weights, final, on
 ROOT = Path(__file__).parents[2]
 
 
-def start(ranks, pairs_csv, out, *more, restarts=0, script="train.py"):
-    """Start train.py on so many ranks; its output goes to the returned process's stdout."""
+def start(ranks, pairs_csv, out, *more, restarts=0, program=None):
+    """Start train.py, or a program around it, on so many ranks; its output goes to the returned
+    process's stdout."""
+    script = out.with_suffix(".py") if program else "train.py"
+    if program:
+        script.write_text(program)
     command = [sys.executable]
     if ranks > 1:
         command += ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
@@ -127,9 +131,8 @@ sys.exit(train.main())
 def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_csv, tmp_path):
     """Fails where one rank makes two parts of its 5 pairs and the other one of its 4: with
     collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
-    (tmp_path / "collective.py").write_text(COLLECTIVE)
     two = ("--steps", 2, "--micro-batch", 4)
-    said = finished(2, pairs_csv, tmp_path / "run", *two, script=tmp_path / "collective.py")
+    said = finished(2, pairs_csv, tmp_path / "run", *two, program=COLLECTIVE)
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
         assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
@@ -141,14 +144,13 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_csv, t
     for picture in sorted(tmp_path.glob("broken/**/*.png"))[::2]:
         whole = picture.read_bytes()
         picture.write_bytes(whole[: len(whole) // 2])  # its header is good
-    (tmp_path / "collective.py").write_text(COLLECTIVE)
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
     said = finished(
         2,
         tmp_path / "broken/pairs.csv",
         tmp_path / "run",
         *options,
-        script=tmp_path / "collective.py",
+        program=COLLECTIVE,
     )
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
     skipped = final(tmp_path / "run")["skipped_steps"]
@@ -156,18 +158,20 @@ def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_csv, t
     assert passes == [6 * (9 - skipped)] * 2, f"{passes} forward passes in {9 - skipped} steps"
 
 
+COMPILED = """
+import functools, sys, torch, train
+torch.compile = functools.partial(torch.compile, backend="aot_eager")
+sys.exit(train.main())
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--grad-checkpointing", "--micro-batch", 4)])
 def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_csv, tmp_path):
     """Before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets."""
-    (tmp_path / "compiled.py").write_text(
-        "import functools, sys, torch, train\n"
-        "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
-        "sys.exit(train.main())\n"
-    )
     finished(1, pairs_csv, tmp_path / "one", *THREE)
     options = (*THREE, "--compile", *more)
-    finished(2, pairs_csv, tmp_path / "two", *options, script=tmp_path / "compiled.py")
+    finished(2, pairs_csv, tmp_path / "two", *options, program=COMPILED)
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
@@ -262,12 +266,11 @@ sys.exit(train.main())
 @pytest.mark.slow
 @pytest.mark.parametrize("tower", ["image", "text"])
 def test_two_ranks_fine_tune_beside_a_frozen_tower_as_one_process_does(tower, pairs_csv, tmp_path):
-    (tmp_path / "rank0.py").write_text(READ_BY_RANK_0)
     finished(1, pairs_csv, tmp_path / "start", "--steps", 2)
     more = (*THREE, "--init", tmp_path / "start/checkpoint.pt", "--freeze", tower)
     finished(1, pairs_csv, tmp_path / "one", *more)
     many = (*more, "--micro-batch", 4)
-    said = finished(2, pairs_csv, tmp_path / "two", *many, script=tmp_path / "rank0.py")
+    said = finished(2, pairs_csv, tmp_path / "two", *many, program=READ_BY_RANK_0)
     assert f"the {tower} tower frozen" in said, said
     before, one, two = (weights(tmp_path / name) for name in ("start", "one", "two"))
     assert_the_same_run(one, two)
