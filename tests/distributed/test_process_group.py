@@ -211,9 +211,17 @@ def play(monkeypatch):
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_rank_gets_what_all_have_in_order(play, world):
-    of_all = play(world, lambda rank: process_group.gather({"rank": rank}))
-    assert of_all == [[{"rank": rank} for rank in range(world)]] * world
+def test_all_ranks_have_what_each_has_the_maximum_and_what_rank_0_made(play, world):
+    calls = []
+
+    def work(rank):
+        made = process_group.from_rank0(lambda: calls.append(rank) or {"step": 7})
+        largest = process_group.any_rank("cpu", rank, 5 - rank, int(rank == world - 1))
+        return process_group.gather({"rank": rank}), largest, made
+
+    gathered = [{"rank": rank} for rank in range(world)]
+    assert play(world, work) == [(gathered, (world - 1, 5, 1), {"step": 7})] * world
+    assert calls == [0]
 
 
 @pytest.mark.parametrize(
@@ -235,16 +243,6 @@ def test_all_ranks_raise_the_first_rank_s_sentence(play, sentences, want):
 
     said = play(len(sentences), lambda rank: said_by(lambda: work(rank)))
     assert said == [want] * len(sentences)
-
-
-@pytest.mark.parametrize("world", [1, 3])
-def test_rank_0_works_and_all_have_the_result(play, world):
-    calls = []
-
-    def work(rank):
-        return process_group.from_rank0(lambda: calls.append(rank) or {"step": 7})
-
-    assert play(world, work) == [{"step": 7}] * world and calls == [0]
 
 
 def test_a_mistake_of_rank_0_is_raised_on_all(play):
@@ -291,14 +289,6 @@ def test_the_first_fact_that_differs_is_named_with_both_values(play, values, sai
         assert sentence == said or sentence == (
             f"all ranks must have the same options, data and code, but {said}"
         )
-
-
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_what_is_true_of_any_rank_is_true_of_all(play, world):
-    def work(rank):
-        return process_group.any_rank("cpu", rank, 5 - rank, int(rank == world - 1))
-
-    assert play(world, work) == [(world - 1, 5, 1)] * world
 
 
 # --- joining and leaving the group
