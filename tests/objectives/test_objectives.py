@@ -136,15 +136,12 @@ def test_no_features_have_a_loss_below_the_bound(objective):
     centred = torch.eye(n, dtype=torch.float64) - 1 / n
     for scale in (1.0, 3.0, 10.0):
         log_scale, lowest = torch.tensor(math.log(scale)).double(), bound(objective, scale, n)
-        if objective == "sigmoid":  # the best bias, searched for
-            found = []
-            for b in torch.linspace(-2 * scale - 5, 2 * scale + 5, 4001):
-                model.logit_bias.data = b.double()
-                found.append(model.features_loss(centred, centred, log_scale).item())
-            reached = min(found)
-        else:
-            reached = model.features_loss(centred, centred, log_scale).item()
-        assert reached == pytest.approx(lowest, rel=1e-4)
+        biases = torch.linspace(-2 * scale - 5, 2 * scale + 5, 4001)  # the best one is searched for
+        found = []
+        for b in biases.double() if objective == "sigmoid" else torch.zeros(1):
+            model.logit_bias = torch.nn.Parameter(b)
+            found.append(model.features_loss(centred, centred, log_scale).item())
+        assert min(found) == pytest.approx(lowest, rel=1e-4)
         for seed in range(20):
             x, y = torch.randn(2, n, 8, generator=torch.Generator().manual_seed(seed)).double()
             assert model.features_loss(x, y, log_scale) > lowest
@@ -264,24 +261,17 @@ def test_padding_changes_no_loss_and_the_mean_is_that_of_the_batch(objective):
         assert model.batch_loss(images, whole).item() == pytest.approx(losses.mean().item(), 1e-5)
 
 
-def test_the_probabilities_of_all_captions_sum_to_one_at_most():
-    """Captioning is a distribution over texts: the empty one and those of one and two words of a
-    vocabulary cut to a few, summed over everything that can follow, are at most 1 and near it."""
-    model = tiny("captioning").eval()
-    start, end, V = TOKENIZER.start, TOKENIZER.end, TOKENIZER.vocab_size
-    with torch.no_grad():
-        features = model.encode_image(pictures(1))
-        x = model.read(features, model.token_embedding(torch.tensor([[start]])))[:, 0]
-        every = -model.log_losses(x.expand(V, -1), torch.arange(V))
-        assert every.exp().sum().item() == pytest.approx(1, abs=1e-5)
-        empty = model.pair_losses(features, torch.tensor([[start, end]]))
-        assert empty.item() == pytest.approx(-every[end].item(), abs=1e-5)
-        # one word: p(word) p(end | word)
-        word = TOKENIZER.encode("red")[0]
-        x = model.read(features, model.token_embedding(torch.tensor([[start, word]])))[:, 1]
-        then = model.log_losses(x, torch.tensor([end])).item()
-        loss = model.pair_losses(features, torch.tensor([[start, word, end]])).item()
-        assert loss == pytest.approx(-every[word].item() + then, abs=1e-5)
+@pytest.mark.parametrize("text", ["", "red", "red round house"])
+@torch.no_grad()
+def test_a_caption_is_read_word_by_word_and_the_probabilities_of_what_follows_sum_to_one(text):
+    model, tokens = tiny("captioning").eval(), TOKENIZER([text], trim=True)
+    features, V, total = model.encode_image(pictures(1)), TOKENIZER.vocab_size, 0
+    for i in range(1, tokens.shape[1]):
+        x = model.read(features, model.token_embedding(tokens[:, :i]))[:, -1]
+        losses = model.log_losses(x.expand(V, -1), torch.arange(V))
+        assert (-losses).exp().sum().item() == pytest.approx(1, abs=1e-5)
+        total += losses[tokens[0, i]].item()
+    assert model.pair_losses(features, tokens).item() == pytest.approx(total, abs=1e-5)
 
 
 def test_a_masked_word_is_not_read_and_the_others_are():
@@ -305,10 +295,9 @@ def test_the_masked_words_take_turns_and_a_name_is_scored_by_all():
     model.eval()
     with torch.no_grad():
         features = model.encode_image(images)
-        each = [model.masked_losses(features, tokens, torch.tensor([k])).item() for k in range(4)]
-        assert each[3] == 0  # there is no fourth word
-        for k in (3, 4, 99):
-            assert model.masked_losses(features, tokens, torch.tensor([k])).item() == 0
+        turn = [torch.tensor([k]) for k in (0, 1, 2, 3, 4, 99)]
+        each = [model.masked_losses(features, tokens, k).item() for k in turn]
+        assert each[3:] == [0, 0, 0]  # there is no fourth word
         assert model.name_losses(features, TOKENIZER([""], trim=True)).item() == 0
         assert model.name_losses(features, tokens).item() == pytest.approx(sum(each), rel=1e-5)
         model.train()
