@@ -12,6 +12,7 @@ from miniclip.model.clip import MODELS
 from miniclip.objectives import PLAIN
 from miniclip.training import config as config_file
 from miniclip.training.config import Config
+from miniclip.training.recipe import fine_tuning, recipe
 
 CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
 START = {"config": MODELS["rn_mini"] | {"name": "rn_mini", "tokenizer": "ab12"}}
@@ -24,21 +25,26 @@ def completed(*arguments, saved=None, device=CPU):
     return config
 
 
-def test_what_is_not_given_is_that_of_the_model_s_recipe():
-    plain, icons, given = completed(), completed("--data", "icons"), completed("--lr", 0.5)
-    assert (plain.model, plain.out, plain.lr, plain.seed) == (
-        "rn_mini",
-        Path("runs/rn_mini"),
-        2e-3,
-        0,
-    )
-    assert (icons.model, icons.out, icons.lr) == ("rn_icons", Path("runs/icons"), 3e-3)
-    assert given.lr == 0.5 and given.weight_decay == plain.weight_decay
-    assert plain.compile is False and plain.unique_names is None and icons.unique_names is True
-    assert plain.epochs and completed("--steps", 3).epochs is None
-    assert plain.vocab_size and completed("--tokenizer", "openai").vocab_size is None
-    tuned = completed("--init", "x.pt")
-    assert (tuned.model, tuned.lr, tuned.vocab_size) == ("rn_mini", 1e-3, None)
+PLAIN_RUN = dict(
+    model="rn_mini", out=Path("runs/rn_mini"), seed=0, compile=False, unique_names=None
+)
+
+
+@pytest.mark.parametrize(
+    "arguments, want",
+    [
+        ([], PLAIN_RUN | recipe("rn_mini") | dict(lr=2e-3)),
+        (["--data", "icons"], dict(model="rn_icons", out=Path("runs/icons"), lr=3e-3)),
+        (["--data", "icons"], dict(unique_names=True)),
+        (["--lr", 0.5], PLAIN_RUN | recipe("rn_mini") | dict(lr=0.5)),
+        (["--steps", 3], dict(steps=3, epochs=None)),
+        (["--tokenizer", "openai"], dict(vocab_size=None)),
+        (["--init", "x.pt"], fine_tuning("rn_mini") | dict(model="rn_mini", vocab_size=None)),
+    ],
+)
+def test_what_is_not_given_is_that_of_the_model_s_recipe(arguments, want):
+    config = completed(*arguments)
+    assert {name: getattr(config, name) for name in want} == want
 
 
 def saved_by(*arguments, **changes):
