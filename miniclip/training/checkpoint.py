@@ -60,29 +60,29 @@ class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
     path: the file. every: steps between two saves; None: at least 20 s, and at least 50 times as
-    long as the last save kept training waiting. clock: returns the time in seconds.
+    long as the last save kept training waiting.
     """
 
-    def __init__(self, path, every=None, clock=time.monotonic):
-        self.path, self.every, self.clock = path, every, clock
-        self.next = clock() + SHORTEST_S
+    def __init__(self, path, every=None):
+        self.path, self.every = path, every
+        self.next = time.monotonic() + SHORTEST_S
         self.thread, self.write = ThreadPoolExecutor(1), None  # Python waits for it before it exits
 
     def due(self, step):
         """Whether to save after `step` steps. By the clock, never during a write."""
         if self.every:
             return step % self.every == 0
-        return (self.write is None or self.write.done()) and self.clock() >= self.next
+        return (self.write is None or self.write.done()) and time.monotonic() >= self.next
 
     def save(self, state):
         """Copy `state` (as for `save`) to host memory, and start to write the copy.
 
         Waits for the previous write. Raises UserError when the previous write failed.
         """
-        began = self.clock()
+        began = time.monotonic()
         self.wait()
         self.write = self.thread.submit(save, self.path, copied(state))
-        now = self.clock()
+        now = time.monotonic()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def wait(self):

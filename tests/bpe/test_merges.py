@@ -49,14 +49,6 @@ def test_overlapping_pairs_are_merged_from_the_left():
 
 
 @given(symbols, corpora)
-def test_segmenting_loses_nothing_and_leaves_nothing_to_merge(ids, corpus):
-    merges = learn_merges(corpus, 9, 10)
-    out = segment(ids, merges)
-    assert spelled(out, merges) == ids
-    assert not any(pair in merges for pair in zip(out, out[1:]))
-
-
-@given(symbols, corpora)
 def test_merges_apply_in_the_order_they_were_learned(ids, corpus):
     merges = learn_merges(corpus, 9, 10)
     one_by_one = ids
@@ -70,19 +62,3 @@ def test_learning_equals_counting_everything_again_each_time(corpus, n):
     assert list(learn_merges(corpus, n, 10).items()) == list(
         learn_by_recounting(corpus, n, 10).items()
     )
-
-
-@given(corpora)
-def test_the_order_of_the_words_is_of_no_consequence(corpus):
-    backwards = dict(reversed(corpus.items()))
-    assert list(learn_merges(corpus, 9, 10)) == list(learn_merges(backwards, 9, 10))
-
-
-@given(corpora, st.integers(0, 6))
-def test_fewer_merges_are_the_first_of_more(corpus, n):
-    assert list(learn_merges(corpus, n, 10)) == list(learn_merges(corpus, 9, 10))[:n]
-
-
-def test_what_occurs_once_is_not_learned():
-    assert learn_merges({(0, 1, 2): 1}, 5, 10) == {}
-    assert learn_merges({(0, 1): 2, (1, 2): 1}, 5, 10) == {(0, 1): 10}

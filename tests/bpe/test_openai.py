@@ -6,6 +6,7 @@ import html.entities
 import importlib.util
 import random
 import re
+import subprocess
 import sys
 import unicodedata
 
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip.benchmarks.tokenizing import captions
-from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer
+from miniclip.bpe.tokenizer import MERGES_FILE, Tokenizer, byte_alphabet
 from tests.bpe.test_tokenizer import in_python
 
 LANGUAGES = """
@@ -118,12 +119,15 @@ def strings(total, seed=0):
 
 
 def check(ours, theirs, texts):
-    wrong = [
-        (kind, text)
-        for kind, text in texts
-        if not SPECIAL.search(text) and ours.encode(text) != theirs.encode(text)
-    ]
+    """The ids of (kind, text) are open_clip's."""
+    texts = [(kind, text) for kind, text in texts if not SPECIAL.search(text)]
+    wrong = [(kind, text) for kind, text in texts if ours.encode(text) != theirs.encode(text)]
     assert not wrong, f"{len(wrong)} differ, among them {wrong[:5]}"
+
+
+def test_the_characters_that_stand_for_bytes_are_open_clip_s():
+    theirs = pytest.importorskip("open_clip.tokenizer").bytes_to_unicode()
+    assert list(byte_alphabet().items()) == list(theirs.items())
 
 
 @pytest.mark.parametrize("total", [3_000, pytest.param(204_000, marks=pytest.mark.slow)])
@@ -217,8 +221,6 @@ def test_without_a_merges_file_one_sentence_tells_both_ways(monkeypatch):
 
 
 def test_finding_the_merges_file_imports_no_package():
-    import subprocess
-
     code = (
         "import sys; from miniclip.bpe import Tokenizer; Tokenizer.openai(); "
         "assert 'open_clip' not in sys.modules and 'tiktoken' not in sys.modules"

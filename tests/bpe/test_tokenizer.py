@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from miniclip.bpe import tokenizer
 from miniclip.bpe.cleaning import clean, is_plain, split_words
 from miniclip.bpe.merges import segment
-from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
+from miniclip.bpe.tokenizer import Tokenizer
 
 CAPTIONS = [
     "a photo of a red heart",
@@ -64,9 +64,7 @@ def test_plain_text_needs_no_repair(text):
 def test_cleaning_repairs_unescapes_twice_collapses_and_lowers():
     assert clean("  DonÃ¢â‚¬â„¢t\n\tSHOUT &amp;amp; &lt;b&gt;  ") == "don't shout & <b>"
     assert clean("<i> &amp;amp;") == "<i> &"  # where there is markup, ftfy leaves entities alone
-
-
-def test_words_are_split_as_the_paper_s_code_does():
+    # and words are split as the paper's code does
     assert split_words("it's 2021!? naïve 日本") == "it 's 2 0 2 1 !? naïve 日本".split()
 
 
@@ -79,16 +77,6 @@ def test_ids_are_bytes_then_last_bytes_then_merges_then_start_and_end():
     assert [p + b"\xff" for p in TOK.pieces[:256]] == TOK.pieces[256:512]
     assert (TOK.start, TOK.end, TOK.vocab_size) == (578, 579, 580)
     assert TOK.encode("!") == [256]
-
-
-def test_the_alphabet_gives_each_byte_a_character_that_can_be_seen():
-    alphabet = byte_alphabet()
-    assert sorted(alphabet) == list(range(256)) and len(set(alphabet.values())) == 256
-    assert all(len(c) == 1 and c.isprintable() and not c.isspace() for c in alphabet.values())
-    itself = [byte for byte, character in alphabet.items() if ord(character) == byte]
-    assert [*alphabet][:188] == itself == sorted(itself)  # what Latin-1 can print comes first
-    assert [ord(character) for character in alphabet.values()][188:] == list(range(256, 256 + 68))
-    assert [*alphabet][188:] == sorted({*range(256)} - {*itself})
 
 
 def test_a_merge_joins_any_entries_before_it_unless_the_left_one_ends_a_word():
@@ -119,16 +107,9 @@ def test_a_frequent_word_becomes_one_id_and_few_captions_give_few_merges():
 # --- tiktoken and Python
 
 
-@given(st.lists(st.text("abc ", max_size=12), max_size=8), st.lists(st.text("abc", max_size=30)))
-def test_tiktoken_and_python_agree_on_vocabularies_trained_here(corpus, words):
-    tok = Tokenizer.train(corpus * 2, 560)
-    assert tok._tiktoken is not None
-    for word in words:
-        assert tok.encode(word) == in_python(tok, word)
-
-
 @given(any_text)
 def test_tiktoken_and_python_agree_on_any_text(text):
+    assert TOK._tiktoken is not None
     assert TOK.encode(text) == in_python(TOK, text)
 
 

@@ -1,11 +1,10 @@
 """The loss over ranks is the loss of one process: gloo, uneven shards, float64."""
 
-import os
+import itertools
 
 import pytest
 import torch
 import torch.distributed as torch_dist
-import torch.multiprocessing as mp
 
 from miniclip.distributed import collectives
 from miniclip.distributed.collectives import (
@@ -16,6 +15,7 @@ from miniclip.distributed.collectives import (
     reduce_scatter,
 )
 from miniclip.loss import contrastive_loss
+from tests.distributed.processes import on_processes
 from tests.losses import batch, grads
 
 pytestmark = pytest.mark.numerics
@@ -57,74 +57,54 @@ def test_a_rank_gets_its_own_rows_of_the_sum_from_nccl_too(rank, counts, backend
     assert torch.equal(x, torch.arange(12.0).view(6, 2) + 1)  # as it was
 
 
-def rank_main(rank, folder):
-    """One of four ranks: its shard of every case, alone, as one of two and as one of four."""
-    torch.set_num_threads(1)
-    torch_dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=4
-    )
-    groups = {1: torch_dist.new_group([0]), 2: torch_dist.new_group([0, 1]), 4: None}
+def losses_of(rank):
+    """{world: its results} of one of four ranks: of its shard of every case, alone, as one of two and
+    as one of four."""
+    groups, results = {1: torch_dist.new_group([0]), 2: torch_dist.new_group([0, 1]), 4: None}, {}
     for world, group in groups.items():
         if rank >= world:
             continue
-        result = {"said": [], "info": dist_info(group)}
-        for counts in SHARDS[world]:
+        results[world] = result = {"said": [], "info": dist_info(group)}
+        for counts, (kind, logit_scale) in itertools.product(SHARDS[world], CASES):
             mine = slice(sum(counts[:rank]), sum(counts[: rank + 1]))
-            for kind, logit_scale in CASES:
-                pairs = (x[mine] for x in batch(9, 6, kind))
-                got = grads(contrastive_loss, *pairs, logit_scale, group=group)
-                result[tuple(counts), kind] = got
+            pairs = (x[mine] for x in batch(9, 6, kind))
+            got = grads(contrastive_loss, *pairs, logit_scale, group=group)
+            result[tuple(counts), kind] = got
         last = rank == world - 1
         for n, e in [(0 if last else 3, 4), (3, 5 if last else 4)]:  # no pairs; another width
             features = torch.zeros(n, e)
             try:
                 contrastive_loss(features, features, torch.tensor(1.0), group=group)
-                result["said"].append("nothing")
             except ValueError as error:
                 result["said"].append(str(error))
-        torch.save(result, f"{folder}/{world}-{rank}.pt")
-    torch_dist.barrier()
-    torch_dist.destroy_process_group()
+    return results
 
 
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory):
     """{world: the results of each rank}, from four processes that are started once."""
-    folder = str(tmp_path_factory.mktemp("ranks"))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    mp.spawn(rank_main, (folder,), nprocs=4)
-    return {
-        world: [torch.load(f"{folder}/{world}-{rank}.pt") for rank in range(world)]
-        for world in SHARDS
-    }
+    results = on_processes(4, losses_of, tmp_path_factory.mktemp("ranks"))
+    return {world: [result[world] for result in results[:world]] for world in SHARDS}
 
 
 @pytest.mark.parametrize("kind, logit_scale", CASES)
 def test_uneven_shards_give_what_one_process_gives(ranks, kind, logit_scale):
     value, d_image, d_text, d_scale = grads(contrastive_loss, *batch(9, 6, kind), logit_scale)
-    for world in SHARDS:
-        for counts in SHARDS[world]:
-            got = [result[tuple(counts), kind] for result in ranks[world]]
-            values, d_images, d_texts, d_scales = zip(*got)
-            why = f"{kind} in shards of {counts}"
-            for v, s in zip(values, d_scales):  # the global mean and its derivative, on every rank
-                torch.testing.assert_close(v, value, **CLOSE, msg=why)
-                torch.testing.assert_close(s, d_scale, **CLOSE, msg=why)
-            for parts, true in ((d_images, d_image), (d_texts, d_text)):
-                mine = torch.cat(parts) / world  # as DDP averages the gradients of parameters
-                torch.testing.assert_close(mine, true, **CLOSE, msg=why)
+    for counts in itertools.chain(*SHARDS.values()):
+        world, why = len(counts), f"{kind} in shards of {counts}"
+        got = [result[tuple(counts), kind] for result in ranks[world]]
+        values, d_images, d_texts, d_scales = zip(*got)
+        for v, s in zip(values, d_scales):  # the global mean and its derivative, on every rank
+            torch.testing.assert_close((v, s), (value, d_scale), **CLOSE, msg=why)
+        # as DDP averages the gradients of parameters
+        mine = torch.cat(d_images) / world, torch.cat(d_texts) / world
+        torch.testing.assert_close(mine, (d_image, d_text), **CLOSE, msg=why)
 
 
-def test_every_rank_raises_when_one_of_them_must(ranks):
-    for world in (2, 4):
-        for rank, result in enumerate(ranks[world]):
-            empty, width = result["said"]
-            assert (
-                "at least one pair" in empty if rank == world - 1 else f"rank {world - 1}" in empty
-            )
-            assert "the same E" in width and "5" in width
-
-
-def test_every_rank_knows_its_number_and_the_world_size(ranks):
+def test_every_rank_knows_its_number_and_raises_when_one_of_them_must(ranks):
     for world, results in ranks.items():
         assert [result["info"] for result in results] == [(r, world) for r in range(world)]
+        for rank, result in enumerate(results):
+            empty, *width = result["said"]  # one rank alone has the same width as all
+            assert ("at least one pair" if rank == world - 1 else f"rank {world - 1}") in empty
+            assert ["the same E" in said and "5" in said for said in width] == [True] * (world > 1)

@@ -4,10 +4,8 @@ import contextlib
 import io
 import json
 import os
-import pickle
 import signal
 import socket
-import tarfile
 import threading
 import time
 from pathlib import Path
@@ -17,7 +15,6 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 import torch.multiprocessing as mp
-from PIL import Image
 
 import train
 from miniclip.common import UserError
@@ -25,32 +22,8 @@ from miniclip.data import open_pairs
 from miniclip.data.shards import tar_index as index
 from miniclip.distributed import process_group
 from miniclip.distributed.simulated_ranks import on_ranks
-from miniclip.training import checkpoint
-
-STATE = {
-    "w": torch.arange(6.0).view(2, 3).T,
-    "half": [torch.tensor(0.1).bfloat16(), torch.empty(0, 3)],
-    "pair": (torch.tensor([True, False]), ["x", 1.5]),
-    "step": 7,
-    "none": None,
-}
-
-
-def same(a, b):
-    """Whether two nested states are the same, tensors to the last bit."""
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, (list, tuple)):
-        return type(a) is type(b) and all(map(same, a, b))
-    return torch.equal(a, b) and a.dtype == b.dtype if torch.is_tensor(a) else a == b
-
-
-@contextlib.contextmanager
-def replaced(owner, name, value):
-    before = getattr(owner, name)
-    setattr(owner, name, value)
-    yield
-    setattr(owner, name, before)
+from tests.data.tars import picture, write_tar
+from tests.runs import assert_same_weights, at_loss, final, log
 
 
 def said_by(work):
@@ -58,17 +31,6 @@ def said_by(work):
         work()
     except UserError as error:
         return str(error)
-
-
-def helpers(rank, folder):
-    """The functions of process_group between real processes."""
-    with process_group.member("cpu"):
-        with process_group.local_rank_first():
-            time.sleep(0.3 if rank == 0 else 0)
-            entered = time.monotonic()
-        state = process_group.from_rank0(lambda: STATE if rank == 0 else 1 / 0)
-        said = said_by(lambda: process_group.agree({"the code": 1, "--lr": rank}))
-        return dict(said=said, gathered=process_group.gather(rank), state=state, entered=entered)
 
 
 def run(rank, *more):
@@ -95,15 +57,9 @@ def whole(rank, folder, name="whole", more=("--steps", 8)):
 
 def interrupted(rank, folder):
     """Stopped by a signal to rank 1 in its third step."""
-    real, calls = train.contrastive_loss, []
-
-    def loss(*args):
-        calls.append(1)
-        if rank == 1 and len(calls) == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return real(*args)
-
-    with replaced(train, "contrastive_loss", loss):
+    with pytest.MonkeyPatch.context() as patch:
+        if rank == 1:
+            at_loss(patch, 3, lambda: os.kill(os.getpid(), signal.SIGTERM))
         return whole(rank, folder, "parts")
 
 
@@ -111,7 +67,7 @@ def resumed(rank, folder):
     return whole(rank, folder, "parts", more=["--resume"])
 
 
-SCENES = (helpers, other_options, whole, interrupted, resumed)
+SCENES = (other_options, whole, interrupted, resumed)
 
 
 def rank_main(rank, folder, ports):
@@ -137,17 +93,11 @@ def rank_main(rank, folder, ports):
 def folder(tmp_path_factory):
     """Where two ranks have played all scenes; pairs.tar has 36 pictures, a third of them broken."""
     folder = tmp_path_factory.mktemp("ranks")
-    with tarfile.open(folder / "pairs.tar", "w") as tar:
-        for k in range(36):
-            noise = torch.randint(0, 256, (40, 40, 3), generator=torch.Generator().manual_seed(k))
-            picture = io.BytesIO(b"broken")
-            if k % 3:
-                picture = io.BytesIO()
-                Image.fromarray(noise.to(torch.uint8).numpy()).save(picture, "PNG")
-            for suffix, data in (("png", picture.getvalue()), ("txt", f"number {k}".encode())):
-                member = tarfile.TarInfo(f"{k:02}.{suffix}")
-                member.size = len(data)
-                tar.addfile(member, io.BytesIO(data))
+    members = []
+    for k in range(36):
+        data = picture("PNG", (7 * k, 5 * k, 3 * k)) if k % 3 else b"broken"
+        members += [(f"{k:02}.png", data), (f"{k:02}.txt", f"number {k}".encode())]
+    write_tar(folder / "pairs.tar", members)
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in SCENES]
     ports = [s.getsockname()[1] for s in sockets]
     for s in sockets:
@@ -158,15 +108,6 @@ def folder(tmp_path_factory):
 
 def both(folder, scene):
     return [torch.load(folder / f"{scene}-{rank}.pt", weights_only=False) for rank in (0, 1)]
-
-
-@pytest.mark.slow
-def test_processes_get_what_rank_0_has_and_raise_together(folder):
-    results = both(folder, "helpers")
-    for result in results:
-        assert result["gathered"] == [0, 1] and same(result["state"], STATE)
-        assert "--lr is 0 on rank 0 and 1 on rank 1" in result["said"]
-    assert results[0]["entered"] <= results[1]["entered"]
 
 
 @pytest.mark.slow
@@ -185,11 +126,11 @@ def test_ranks_without_a_shared_folder_resume_alike(folder):
     assert [r["code"] for r in both(folder, "interrupted")] == [128 + signal.SIGTERM] * 2
     first, second = both(folder, "resumed")
     assert [first["code"], second["code"]] == [0, 0]
-    assert "resumed at step 4" in first["out"] and second["out"] == ""
+    assert "resumed at step" in first["out"] and second["out"] == ""
     assert [os.listdir(folder / name) for name in ("whole", "parts")] == [["0"], ["0"]]
-    runs = [checkpoint.load(folder / f"{name}/0/checkpoint.pt") for name in ("whole", "parts")]
-    assert all(torch.equal(runs[0]["model"][k], runs[1]["model"][k]) for k in runs[0]["model"])
-    assert runs[0]["optimizer"]["param_groups"] == runs[1]["optimizer"]["param_groups"]
+    assert_same_weights(folder / "whole/0", folder / "parts/0")
+    states = [final(folder / name / "0") for name in ("whole", "parts")]
+    assert states[0]["optimizer"]["param_groups"] == states[1]["optimizer"]["param_groups"]
 
 
 @pytest.mark.slow
@@ -210,14 +151,10 @@ def test_what_any_rank_skipped_is_counted(name, folder, monkeypatch):
             : 9 * min(per_epoch, 8 - epoch * per_epoch)
         ]
         seen |= {int(i) for i in visited if i % 3 == 0}
-    saved = checkpoint.load(folder / name / "0/checkpoint.pt")["skipped"]
-    assert saved.keys() == {pairs.where(i) for i in seen}
-    results = json.loads((folder / name / "0/results.json").read_text())
-    assert results["skipped_pictures"] == len(seen) > 4
-    last = (folder / name / "0/log.jsonl").read_text().splitlines()[-1]
-    assert json.loads(last)["skipped"] == len(seen)
-    last_run = both(folder, "resumed" if name == "parts" else "whole")[0]
-    assert f"left out {len(seen)}: " in last_run["out"]
+    out = folder / name / "0"
+    assert final(out)["skipped"].keys() == {pairs.where(i) for i in seen}
+    results = json.loads((out / "results.json").read_text())
+    assert results["skipped_pictures"] == log(out)[-1]["skipped"] == len(seen) > 4
 
 
 def test_the_digest_of_the_code_is_of_every_source_file(tmp_path, monkeypatch):
@@ -242,51 +179,49 @@ def play(monkeypatch):
     A rank that leaves while another waits is an error. local_ranks: LOCAL_RANK of each.
     """
     mine = threading.local()
-    monkeypatch.setattr(process_group, "dist_info", lambda: (mine.rank.rank, mine.rank.world))
-
-    def sent(x):
-        return [pickle.loads(pickle.dumps(y)) for y in mine.rank.exchange(x)]
 
     def all_gather_object(out, x, group):
-        out[:] = sent(x)
+        out[:] = mine.rank.exchange(x)
 
     def broadcast_object_list(objects, src, group):
-        objects[:] = sent(list(objects))[src]
-
-    def all_reduce(x, op):
-        assert op == "max"
-        return mine.rank.largest(x)
+        objects[:] = mine.rank.exchange(list(objects))[src]
 
     fake = SimpleNamespace(
         all_gather_object=all_gather_object,
         broadcast_object_list=broadcast_object_list,
         barrier=lambda group: mine.rank.exchange("barrier"),
     )
+    largest = {"max": lambda x: mine.rank.largest(x)}
     monkeypatch.setattr(process_group, "torch_dist", fake)
-    monkeypatch.setattr(process_group, "all_reduce", all_reduce)
+    monkeypatch.setattr(process_group, "all_reduce", lambda x, op: largest[op](x))
+    monkeypatch.setattr(process_group, "dist_info", lambda: (mine.rank.rank, mine.rank.world))
 
     def play(world, work, local_ranks=None):
-        class Environment(dict):
-            def get(self, key, default=None):
-                assert key == "LOCAL_RANK"
-                return str(local_ranks[mine.rank.rank]) if local_ranks else default
-
         def one(rank):
             mine.rank = rank
             result = work(rank.rank)
             assert rank.exchange("the end") == ["the end"] * world, "a rank has left the others"
             return result
 
-        with replaced(process_group, "os", SimpleNamespace(environ=Environment())):
-            return on_ranks([1] * world, one)
+        local_rank = {"LOCAL_RANK": lambda: local_ranks[mine.rank.rank] if local_ranks else 0}
+        monkeypatch.setattr(process_group, "_told", lambda name, otherwise: local_rank[name]())
+        return on_ranks([1] * world, one)
 
     return play
 
 
 @pytest.mark.parametrize("world", [1, 2, 3])
-def test_every_rank_gets_what_all_have_in_order(play, world):
-    of_all = play(world, lambda rank: process_group.gather({"rank": rank}))
-    assert of_all == [[{"rank": rank} for rank in range(world)]] * world
+def test_all_ranks_have_what_each_has_the_maximum_and_what_rank_0_made(play, world):
+    calls = []
+
+    def work(rank):
+        made = process_group.from_rank0(lambda: calls.append(rank) or {"step": 7})
+        largest = process_group.any_rank("cpu", rank, 5 - rank, int(rank == world - 1))
+        return process_group.gather({"rank": rank}), largest, made
+
+    gathered = [{"rank": rank} for rank in range(world)]
+    assert play(world, work) == [(gathered, (world - 1, 5, 1), {"step": 7})] * world
+    assert calls == [0]
 
 
 @pytest.mark.parametrize(
@@ -308,17 +243,6 @@ def test_all_ranks_raise_the_first_rank_s_sentence(play, sentences, want):
 
     said = play(len(sentences), lambda rank: said_by(lambda: work(rank)))
     assert said == [want] * len(sentences)
-
-
-@pytest.mark.parametrize("world", [1, 3])
-def test_rank_0_works_and_all_have_the_result(play, world):
-    calls = []
-
-    def work(rank):
-        return process_group.from_rank0(lambda: calls.append(rank) or STATE)
-
-    states = play(world, work)
-    assert all(same(state, STATE) for state in states) and calls == [0]
 
 
 def test_a_mistake_of_rank_0_is_raised_on_all(play):
@@ -367,14 +291,6 @@ def test_the_first_fact_that_differs_is_named_with_both_values(play, values, sai
         )
 
 
-@pytest.mark.parametrize("world", [1, 2, 3])
-def test_what_is_true_of_any_rank_is_true_of_all(play, world):
-    def work(rank):
-        return process_group.any_rank("cpu", rank, 5 - rank, int(rank == world - 1))
-
-    assert play(world, work) == [(world - 1, 5, 1)] * world
-
-
 # --- joining and leaving the group
 
 
@@ -386,48 +302,45 @@ def test_a_run_that_torchrun_has_restarted_knows_it(monkeypatch, count, want):
     assert process_group.restarted() is want
 
 
-def joined(monkeypatch, name, cards, ranks=None, local_rank="1"):
-    """(the device or what is said, what was asked of torch) of a rank on a machine with `cards` GPUs."""
-    asked = []
-    for key, value in (("LOCAL_WORLD_SIZE", ranks), ("LOCAL_RANK", local_rank)):
-        monkeypatch.delenv(key, raising=False)
-        if value:
-            monkeypatch.setenv(key, str(value))
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
-    monkeypatch.setattr(torch.cuda, "set_device", asked.append)
-    monkeypatch.setattr(process_group, "pick_device", lambda name: f"picked {name}")
-    for what in ("init_process_group", "new_group"):
-        # the default group; then that of objects, where ranks wait for an index for hours
-        note = lambda backend, timeout: asked.append((backend, timeout.total_seconds() / 60))  # noqa: E731
-        monkeypatch.setattr(torch_dist, what, note)
-    try:
-        return process_group.start(name), asked
-    except UserError as error:
-        return str(error), asked
-
-
 HOST = ("gloo", 24 * 60)
 
 
 @pytest.mark.parametrize(
     "name, cards, ranks, local_rank, want, asked",
     [
-        ("cuda", 2, 2, "1", "picked cuda:1", [("nccl", 10), HOST, "picked cuda:1"]),
-        ("cuda:3", 8, 2, "1", "picked cuda:1", [("nccl", 10), HOST, "picked cuda:1"]),
-        ("auto", 1, None, "0", "picked cuda:0", [("nccl", 10), HOST, "picked cuda:0"]),
-        ("cpu", 4, 2, "1", "picked cpu", [("gloo", 10), HOST]),
-        ("auto", 0, 2, "1", "picked auto", [("gloo", 10), HOST]),
+        ("cuda", 2, 2, 1, "picked cuda:1", [("nccl", 10), HOST, "picked cuda:1"]),
+        ("cuda:3", 8, 2, 1, "picked cuda:1", [("nccl", 10), HOST, "picked cuda:1"]),
+        ("auto", 1, None, 0, "picked cuda:0", [("nccl", 10), HOST, "picked cuda:0"]),
+        ("cpu", 4, 2, 1, "picked cpu", [("gloo", 10), HOST]),
+        ("auto", 0, 2, 1, "picked auto", [("gloo", 10), HOST]),
         ("auto", 2, None, None, "picked auto", []),  # not under torchrun
         ("mps", 2, None, None, "picked mps", []),
-        ("cuda", 2, 3, "1", "3 ranks are too many", [("gloo", 10), HOST]),
-        ("mps", 0, 3, "1", "mps is for one process", [("gloo", 10), HOST]),
+        ("cuda", 2, 3, 1, "3 ranks are too many", [("gloo", 10), HOST]),
+        ("mps", 0, 3, 1, "mps is for one process", [("gloo", 10), HOST]),
     ],
 )
 def test_each_rank_has_the_gpu_of_its_local_rank_or_says_why_it_has_none(
     name, cards, ranks, local_rank, want, asked, monkeypatch
 ):
-    found, calls = joined(monkeypatch, name, cards, ranks, local_rank)
+    given = {"LOCAL_WORLD_SIZE": ranks, "LOCAL_RANK": local_rank}
+    environ = {key: str(value) for key, value in given.items() if value is not None}
+    calls = []
+
+    def joins(backend, timeout):
+        calls.append((backend, timeout.total_seconds() / 60))
+
+    monkeypatch.setattr(process_group, "os", SimpleNamespace(environ=environ))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cards > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: cards)
+    monkeypatch.setattr(torch.cuda, "set_device", calls.append)
+    monkeypatch.setattr(process_group, "pick_device", lambda name: f"picked {name}")
+    # the default group; then that of objects, where ranks wait for an index for hours
+    monkeypatch.setattr(torch_dist, "init_process_group", joins)
+    monkeypatch.setattr(torch_dist, "new_group", joins)
+    try:
+        found = process_group.start(name)
+    except UserError as error:
+        found = str(error)
     assert want in found and calls == asked
 
 

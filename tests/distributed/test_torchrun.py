@@ -1,5 +1,6 @@
 """torchrun train.py: many ranks give what one process gives with the same batch; none is left over."""
 
+import contextlib
 import os
 import random
 import re
@@ -12,33 +13,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from PIL import Image
 
-from miniclip.training import checkpoint
 from miniclip.training.freeze import tower_of
+from tests.runs import assert_same_weights, final, on
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def pairs_folder(tmp_path_factory):
-    """33 pictures of noise, each with its caption beside it."""
-    folder = tmp_path_factory.mktemp("pairs")
-    for k in range(33):
-        noise = torch.randint(0, 256, (40, 40, 3), generator=torch.Generator().manual_seed(k))
-        Image.fromarray(noise.to(torch.uint8).numpy()).save(folder / f"{k}.png")
-        (folder / f"{k}.txt").write_text(f"noise number {k}")
-    return folder
-
-
-def start(ranks, pairs_folder, out, *more, restarts=0, script="train.py"):
-    """Start train.py on so many ranks; its output goes to the returned process's stdout."""
+def start(ranks, pairs_csv, out, *more, restarts=0, program=None):
+    """Start train.py, or a program around it, on so many ranks; its output goes to the returned
+    process's stdout."""
+    script = out.with_suffix(".py") if program else "train.py"
+    if program:
+        script.write_text(program)
     command = [sys.executable]
     if ranks > 1:
         command += ["-m", "torch.distributed.run", "--nproc-per-node", str(ranks)]
         command += ["--max-restarts", str(restarts), "--standalone"]
-    command += [str(script), "--model", "vit_mini", "--data", str(pairs_folder), "--out", str(out)]
-    command += ["--batch-size", "9", "--threads", "1", *map(str, more)]
+    command += [str(script), "--model", "vit_mini", *on(pairs_csv, out, "--batch-size", 9, *more)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     environment["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     return subprocess.Popen(
@@ -69,7 +61,7 @@ def finished(*arguments, **how):
 
 
 def weights(out):
-    return checkpoint.load(out / "checkpoint.pt")["model"]
+    return final(out)["model"]
 
 
 def assert_close(a, b, tolerance=1e-5, of=torch.max):
@@ -89,11 +81,9 @@ def children_named(marker):
     """Processes whose command line holds `marker`."""
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if marker.encode() in entry.read_bytes():
+        with contextlib.suppress(OSError):
+            if str(marker).encode() in entry.read_bytes():
                 found.append(int(entry.parent.name))
-        except OSError:
-            continue
     return found
 
 
@@ -108,14 +98,14 @@ def assert_the_same_run(one, two):
 
 
 @pytest.mark.slow
-def test_two_ranks_end_with_the_weights_of_one_process(pairs_folder, tmp_path):
-    finished(1, pairs_folder, tmp_path / "one", *THREE)
+def test_two_ranks_end_with_the_weights_of_one_process(pairs_csv, tmp_path):
+    finished(1, pairs_csv, tmp_path / "one", *THREE)
     # shares of 5 and 4 pairs, each in two parts
-    said = finished(2, pairs_folder, tmp_path / "two", *THREE, "--micro-batch", 4)
+    said = finished(2, pairs_csv, tmp_path / "two", *THREE, "--micro-batch", 4)
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert_the_same_run(one, two)
-    finished(1, pairs_folder, tmp_path / "less", "--steps", 1, "--lr", 1e-9)
+    finished(1, pairs_csv, tmp_path / "less", "--steps", 1, "--lr", 1e-9)
     moved = (weights(tmp_path / "less")["text_projection"] - one["text_projection"]).abs()
     assert moved.mean() > 3e-5, f"they moved by {moved.mean():.1e} only"
 
@@ -138,117 +128,117 @@ sys.exit(train.main())
 
 
 @pytest.mark.slow
-def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_folder, tmp_path):
+def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_csv, tmp_path):
     """Fails where one rank makes two parts of its 5 pairs and the other one of its 4: with
     collectives in the forward pass, as synchronized batch norm has, they wait for ever."""
-    (tmp_path / "collective.py").write_text(COLLECTIVE)
     two = ("--steps", 2, "--micro-batch", 4)
-    said = finished(2, pairs_folder, tmp_path / "run", *two, script=tmp_path / "collective.py")
+    said = finished(2, pairs_csv, tmp_path / "run", *two, program=COLLECTIVE)
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
         assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
 
 
 @pytest.mark.slow
-def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_folder, tmp_path):
-    broken = tmp_path / "broken"
-    shutil.copytree(pairs_folder, broken)
-    for k in range(0, 33, 2):
-        whole = (broken / f"{k}.png").read_bytes()
-        (broken / f"{k}.png").write_bytes(whole[: len(whole) // 2])  # its header is good
-    (tmp_path / "collective.py").write_text(COLLECTIVE)
+def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_csv, tmp_path):
+    shutil.copytree(pairs_csv.parent, tmp_path / "broken")
+    for picture in sorted(tmp_path.glob("broken/**/*.png"))[::2]:
+        whole = picture.read_bytes()
+        picture.write_bytes(whole[: len(whole) // 2])  # its header is good
     options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
-    said = finished(2, broken, tmp_path / "run", *options, script=tmp_path / "collective.py")
+    said = finished(
+        2,
+        tmp_path / "broken/pairs.csv",
+        tmp_path / "run",
+        *options,
+        program=COLLECTIVE,
+    )
     passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
-    skipped = checkpoint.load(tmp_path / "run/checkpoint.pt")["skipped_steps"]
+    skipped = final(tmp_path / "run")["skipped_steps"]
     assert 0 < skipped < 9, f"{skipped} of 9 steps were skipped"
     assert passes == [6 * (9 - skipped)] * 2, f"{passes} forward passes in {9 - skipped} steps"
 
 
+COMPILED = """
+import functools, sys, torch, train
+torch.compile = functools.partial(torch.compile, backend="aot_eager")
+sys.exit(train.main())
+"""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("more", [(), ("--grad-checkpointing", "--micro-batch", 4)])
-def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_folder, tmp_path):
+def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_csv, tmp_path):
     """Before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets."""
-    (tmp_path / "compiled.py").write_text(
-        "import functools, sys, torch, train\n"
-        "torch.compile = functools.partial(torch.compile, backend='aot_eager')\n"
-        "sys.exit(train.main())\n"
-    )
-    finished(1, pairs_folder, tmp_path / "one", *THREE)
+    finished(1, pairs_csv, tmp_path / "one", *THREE)
     options = (*THREE, "--compile", *more)
-    finished(2, pairs_folder, tmp_path / "two", *options, script=tmp_path / "compiled.py")
+    finished(2, pairs_csv, tmp_path / "two", *options, program=COMPILED)
     assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
 
 
 @pytest.mark.slow
-def test_a_problem_is_said_once_and_ends_all_ranks(pairs_folder, tmp_path):
-    code, said = output_of(start(2, pairs_folder, tmp_path / "run", "--batch-size", 1))
+def test_a_problem_is_said_once_and_ends_all_ranks(pairs_csv, tmp_path):
+    code, said = output_of(start(2, pairs_csv, tmp_path / "run", "--batch-size", 1))
     assert code != 0
-    assert said.count("leaves some ranks without a pair") == 1, said
-    assert not children_named(str(tmp_path / "run"))
+    assert said.count("without a pair") == 1, said
+    assert not children_named(tmp_path / "run")
 
 
 @pytest.mark.slow
-def test_a_run_of_two_ranks_goes_on_alone(pairs_folder, tmp_path):
-    finished(1, pairs_folder, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
-    run = start(2, pairs_folder, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
+def test_a_run_of_two_ranks_goes_on_alone(pairs_csv, tmp_path):
+    finished(1, pairs_csv, tmp_path / "whole", "--steps", 8, "--lr", 1e-5)
+    run = start(2, pairs_csv, tmp_path / "moved", "--steps", 8, "--lr", 1e-5, "--save-every", 3)
     while not (tmp_path / "moved/checkpoint.pt").exists() and run.poll() is None:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGKILL)
     output_of(run)
-    finished(1, pairs_folder, tmp_path / "moved", "--resume")
+    finished(1, pairs_csv, tmp_path / "moved", "--resume")
     assert_close(weights(tmp_path / "whole"), weights(tmp_path / "moved"))
-
-
-def assert_same(a, b):
-    different = [name for name in a if not torch.equal(a[name], b[name])]
-    assert not different, f"{len(different)} of {len(a)} differ: {different[:3]}"
 
 
 LONG = ("--steps", 120, "--save-every", 5, "--log-every", 5)
 
 
 @pytest.fixture(scope="module")
-def undisturbed(pairs_folder, tmp_path_factory):
+def undisturbed(pairs_csv, tmp_path_factory):
     out = tmp_path_factory.mktemp("undisturbed") / "run"
-    finished(2, pairs_folder, out, *LONG)
-    return weights(out)
+    finished(2, pairs_csv, out, *LONG)
+    return out
 
 
 @pytest.mark.slow
-def test_killed_as_a_whole_ten_times(pairs_folder, tmp_path, undisturbed):
+def test_killed_as_a_whole_ten_times(pairs_csv, tmp_path, undisturbed):
     moments, out = random.Random(1), tmp_path / "run"
     for _ in range(10):
-        run = start(2, pairs_folder, out, *LONG, "--resume")
+        run = start(2, pairs_csv, out, *LONG, "--resume")
         wait_until_it_trains(run, out)
         time.sleep(moments.uniform(0, 0.4))
-        for pid in children_named(str(out)):
+        for pid in children_named(out):
             os.kill(pid, signal.SIGKILL)
         output_of(run)
         if (out / "checkpoint.pt").exists():
-            checkpoint.load(out / "checkpoint.pt")  # never unreadable
-    finished(2, pairs_folder, out, *LONG, "--resume")
-    assert_same(undisturbed, weights(out))
-    assert not children_named(str(out))
+            final(out)  # never unreadable
+    finished(2, pairs_csv, out, *LONG, "--resume")
+    assert_same_weights(undisturbed, out)
+    assert not children_named(out)
 
 
 @pytest.mark.slow
-def test_one_rank_of_two_killed_five_times_is_restarted(pairs_folder, tmp_path, undisturbed):
+def test_one_rank_of_two_killed_five_times_is_restarted(pairs_csv, tmp_path, undisturbed):
     moments, out = random.Random(2), tmp_path / "run"
-    run = start(2, pairs_folder, out, *LONG, restarts=5)
+    run = start(2, pairs_csv, out, *LONG, restarts=5)
     for _ in range(5):
         wait_until_it_trains(run, out)
         time.sleep(moments.uniform(0, 0.4))
-        ranks = [pid for pid in children_named(str(out)) if pid != run.pid]
+        ranks = [pid for pid in children_named(out) if pid != run.pid]
         if ranks:
             os.kill(moments.choice(ranks), signal.SIGKILL)
             deadline = time.monotonic() + 60
-            while set(ranks) & set(children_named(str(out))) and time.monotonic() < deadline:
+            while set(ranks) & set(children_named(out)) and time.monotonic() < deadline:
                 time.sleep(0.05)  # until torchrun has taken the others down
     code, said = output_of(run)
     assert code == 0, said[-3000:]
-    assert_same(undisturbed, weights(out))
-    assert not children_named(str(out))
+    assert_same_weights(undisturbed, out)
+    assert not children_named(out)
 
 
 def wait_until_it_trains(run, out):
@@ -275,15 +265,12 @@ sys.exit(train.main())
 
 @pytest.mark.slow
 @pytest.mark.parametrize("tower", ["image", "text"])
-def test_two_ranks_fine_tune_beside_a_frozen_tower_as_one_process_does(
-    tower, pairs_folder, tmp_path
-):
-    (tmp_path / "rank0.py").write_text(READ_BY_RANK_0)
-    finished(1, pairs_folder, tmp_path / "start", "--steps", 2)
+def test_two_ranks_fine_tune_beside_a_frozen_tower_as_one_process_does(tower, pairs_csv, tmp_path):
+    finished(1, pairs_csv, tmp_path / "start", "--steps", 2)
     more = (*THREE, "--init", tmp_path / "start/checkpoint.pt", "--freeze", tower)
-    finished(1, pairs_folder, tmp_path / "one", *more)
+    finished(1, pairs_csv, tmp_path / "one", *more)
     many = (*more, "--micro-batch", 4)
-    said = finished(2, pairs_folder, tmp_path / "two", *many, script=tmp_path / "rank0.py")
+    said = finished(2, pairs_csv, tmp_path / "two", *many, program=READ_BY_RANK_0)
     assert f"the {tower} tower frozen" in said, said
     before, one, two = (weights(tmp_path / name) for name in ("start", "one", "two"))
     assert_the_same_run(one, two)

@@ -5,14 +5,12 @@ compared with the true one: that of the mean loss over the whole batch in one pr
 """
 
 import itertools
-import os
 
 import pytest
 import torch
-import torch.distributed as torch_dist
-import torch.multiprocessing as mp
 
 from miniclip.loss import clip_loss, contrastive_loss
+from tests.distributed.processes import on_processes
 from tests.losses import grads
 
 pytestmark = [pytest.mark.numerics, pytest.mark.slow]
@@ -42,31 +40,18 @@ def open_clip_loss(local, with_grad, rank):
     return of
 
 
-def rank_main(rank, folder):
-    torch.set_num_threads(1)
-    torch_dist.init_process_group(
-        "gloo", init_method=f"file://{folder}/store", rank=rank, world_size=WORLD
-    )
+def gradients_of(rank):
+    """{whose: (mean loss, the gradients of this rank's features and of the scale)}."""
     mine = [x.chunk(WORLD)[rank] for x in pairs()]
-    result = {"ours": grads(contrastive_loss, *mine, LOG_SCALE)}
-    for setting in SETTINGS:
-        result[setting] = grads(open_clip_loss(*setting, rank), *mine, LOG_SCALE)
-    torch.save(result, f"{folder}/{rank}.pt")
-    torch_dist.barrier()
-    os._exit(
-        0
-    )  # gloo's threads have aborted a process that ended as usual, after its work was done
+    of_open_clip = {s: grads(open_clip_loss(*s, rank), *mine, LOG_SCALE) for s in SETTINGS}
+    return of_open_clip | {"ours": grads(contrastive_loss, *mine, LOG_SCALE)}
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory):
     """{whose: (mean loss of the ranks, features' gradients (2, N, E) and the scale's, averaged)}."""
     pytest.importorskip("open_clip")
-    folder = str(tmp_path_factory.mktemp("ranks"))
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
-    mp.spawn(rank_main, (folder,), nprocs=WORLD)
-    ranks = [torch.load(f"{folder}/{rank}.pt") for rank in range(WORLD)]
-    together = {}
+    ranks, together = on_processes(WORLD, gradients_of, tmp_path_factory.mktemp("ranks")), {}
     for whose in ranks[0]:
         value, image, text, scale = zip(*(rank[whose] for rank in ranks))
         features = torch.stack([torch.cat(image), torch.cat(text)]) / WORLD

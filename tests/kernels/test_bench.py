@@ -45,11 +45,10 @@ def card(monkeypatch):
         return image.requires_grad_(), text.requires_grad_(), torch.tensor(2.0).requires_grad_()
 
     monkeypatch.setattr(torch.cuda, "synchronize", synchronize)
-    for name in ("reset_peak_memory_stats", "empty_cache"):
-        monkeypatch.setattr(torch.cuda, name, lambda: None)
-    for name in ("memory_allocated", "max_memory_allocated"):
-        monkeypatch.setattr(torch.cuda, name, lambda: 0)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "NVIDIA H100 80GB HBM3")
+    nothing = dict(reset_peak_memory_stats=None, empty_cache=None, memory_allocated=0)
+    nothing |= dict(max_memory_allocated=0, get_device_name="NVIDIA H100 80GB HBM3")
+    for name, answer in nothing.items():
+        monkeypatch.setattr(torch.cuda, name, lambda answer=answer: answer)
     monkeypatch.setattr(gpu, "features", features)
     monkeypatch.setattr(gpu, "milliseconds", lambda step: [3.0, 2.0, 4.0])
     monkeypatch.setattr(gpu, "kernels_alone", lambda n, d: {"sums": lambda: None})

@@ -6,6 +6,7 @@ machine with a GPU the same tests run on it.
 
 import contextlib
 import functools
+import itertools
 import math
 
 import pytest
@@ -35,15 +36,6 @@ precisions = st.sampled_from(KERNEL_PRECISIONS)
 pytestmark = pytest.mark.numerics
 fused = functools.partial(contrastive_loss, backend="triton")
 interpreted = pytest.mark.skipif(not blocks.INTERPRET, reason="needs TRITON_INTERPRET=1")
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """The interpreter is numpy on small tiles."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def on_device(loss):
@@ -80,29 +72,31 @@ def test_the_fused_loss_is_the_definition(n, d, seed, kind, precision, logit_sca
     check(*batch(n, d, kind, seed), logit_scale, precision, chunk=chunk)
 
 
-@pytest.mark.parametrize("kind", ["random", "matched", "opposite"])
-def test_a_scale_above_100_is_computed_and_not_clamped(kind):
-    check(*batch(33, 20, kind), math.log(1000), "fp32")
-
-
 WIDE = [(d, p) for d in (512, 640, 768, 1024) for p in KERNEL_PRECISIONS]
 QUICK = [(512, "fp32"), (640, "fp16"), (768, "bf16")]  # the others: -m slow
+HARD = {  # the arguments of batch, a scale, and others of check
+    "wide": [
+        pytest.param(
+            dict(n=130, d=d, kind="matched", seed=d), 1 / 0.07, precision, dict(chunk=70),
+            marks=() if (d, precision) in QUICK else pytest.mark.slow,
+        )
+        for d, precision in WIDE
+    ],
+    "a scale above 100 is computed and not clamped": [
+        (dict(n=33, d=20, kind=kind), 1000, "fp32", {}) for kind in ("random", "matched", "opposite")
+    ],
+    # of a trained model: at scale 100 the losses are 4e-7, 4e-4 and 0.5
+    "its own small gradients": [
+        (dict(n=96, d=128, kind="matched", noise=noise), 100, precision, {})
+        for noise in (1.7, 2, 3)
+        for precision in KERNEL_PRECISIONS
+    ],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "d, precision",
-    [pytest.param(*c, marks=() if c in QUICK else pytest.mark.slow) for c in WIDE],
-)
-def test_wide_features(d, precision):
-    image, text = batch(130, d, "matched", seed=d)
-    check(image, text, math.log(1 / 0.07), precision, chunk=70)
-
-
-@pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
-@pytest.mark.parametrize("noise", [1.7, 2, 3])
-def test_a_trained_model_has_its_own_small_gradients(noise, precision):
-    """At scale 100 the losses are 4e-7, 4e-4 and 0.5."""
-    check(*batch(96, 128, "matched", noise=noise), math.log(100), precision)
+@pytest.mark.parametrize("how, scale, precision, more", itertools.chain(*HARD.values()))
+def test_hard_batches_are_within_their_roundings(how, scale, precision, more):
+    check(*batch(**how), math.log(scale), precision, **more)
 
 
 @given(
@@ -248,26 +242,34 @@ def test_float16_holds_the_gradient_times_the_largest_power_of_two_that_fits():
 
 class Launches:
     """In the place of the kernels: notes (name, arguments), and runs them through `around` or not at
-    all."""
+    all. Each must be launched on the card of its tensors: Triton launches on the current card."""
 
     def __init__(self, monkeypatch, around=lambda run, arguments: None):
-        self.seen = []
+        self.seen, self.around, self.cards = [], around, []
+        monkeypatch.setattr(torch.cuda, "device_of", self.guard)
         for name, (kernel, operands) in blocks.KERNELS.items():
-            stand_in = self.stand_in(name, kernel, around)
-            monkeypatch.setitem(blocks.KERNELS, name, (stand_in, operands))
+            monkeypatch.setitem(blocks.KERNELS, name, (self.stand_in(name, kernel), operands))
 
-    def stand_in(self, name, kernel, around):
+    @contextlib.contextmanager
+    def guard(self, tensor):
+        self.cards.append(tensor.device)
+        yield
+        self.cards.pop()
+
+    def stand_in(self, name, kernel):
         class Kernel:
-            arg_names = kernel.arg_names
-
             def __getitem__(_, grid):
                 def launch(*arguments, **how):
+                    tensors = [a for a in arguments if torch.is_tensor(a)]
+                    assert {a.device for a in tensors} == set(self.cards[-1:])
                     self.seen.append((name, arguments))
-                    around(lambda *a: kernel[grid](*a, **how), arguments)
+                    self.around(lambda *a: kernel[grid](*a, **how), arguments)
 
                 return launch
 
-        return Kernel()
+        stand_in = Kernel()
+        stand_in.arg_names = kernel.arg_names
+        return stand_in
 
 
 @interpreted
@@ -279,27 +281,6 @@ def test_the_gradient_s_rows_start_at_multiples_of_16(n, stride, monkeypatch):
     vectors = row, torch.ones(n), row, torch.ones(n)
     blocks.gradient(rows, columns, torch.ones(()), *vectors, 0, 1)
     assert {arguments[-1] for _, arguments in seen} == {stride}
-
-
-@interpreted
-def test_every_kernel_is_launched_on_the_card_of_its_tensors(monkeypatch):
-    """Fails without the guard, on `--device cuda:1`: Triton launches on the current card."""
-    guards = []
-
-    @contextlib.contextmanager
-    def guard(tensor):
-        guards.append(tensor.device)
-        yield
-        guards.pop()
-
-    def around(run, arguments):
-        assert {a.device for a in arguments if torch.is_tensor(a)} == set(guards[-1:])
-        run(*arguments)
-
-    seen = Launches(monkeypatch, around).seen
-    monkeypatch.setattr(torch.cuda, "device_of", guard)
-    grads(fused, *batch(5, 8), math.log(100), torch.float32)
-    assert {name for name, _ in seen} == set(blocks.KERNELS) and not guards
 
 
 def spaced(x):

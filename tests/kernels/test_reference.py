@@ -1,7 +1,6 @@
 """The block operations in plain torch against loops over pairs, and how much they take at a time."""
 
 import functools
-import math
 
 import pytest
 import torch
@@ -40,32 +39,27 @@ def few(request, monkeypatch):
     monkeypatch.setattr(reference, "few", lambda like: request.param)
 
 
-def test_rows_of_length_1_and_their_norms(few):
-    """Squares of the third row overflow, those of the fourth vanish."""
-    rows = [[3, -4], [0, 0], [1e300, 0], [1e-300, 1e-300], [0, -2]]
-    x, half = torch.tensor(rows, dtype=torch.float64), 0.5**0.5
+def test_rows_of_length_1_and_the_way_back_are_those_of_autograd(few):
+    """Squares of the third row overflow, those of the fourth vanish, and the second has no direction."""
+    rows = [[3, -4], [0, 0], [1e200, 0], [1e-200, 1e-200], [0, -2]]
+    x = torch.tensor(rows, dtype=torch.float64)
+    largest = x.abs().amax(1, keepdim=True)
+    relative = (x / torch.where(largest == 0, 1, largest)).requires_grad_()
+    true = torch.nn.functional.normalize(relative, dim=1)
+    g = torch.randn(5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    true.backward(10 * g)
     xhat, norm = reference.normalize(x, torch.float64)
-    unit = [[0.6, -0.8], [0, 0], [1, 0], [half, half], [0, -1]]
-    close(xhat, torch.tensor(unit, dtype=torch.float64))
-    want = [5, math.inf, 1e300, 2**0.5 * 1e-300, 2]
-    torch.testing.assert_close(norm.log(), torch.tensor(want, dtype=torch.float64).log())
-    narrow, wide = reference.normalize(x.float()[:1], torch.float16)
+    close(xhat, true.detach())
+    close(norm / largest[:, 0], torch.where(x.any(1), relative.norm(dim=1), torch.inf))
+    for dtype in (torch.float32, torch.float64):
+        given = g.clone()
+        dx, row_dot = reference.normalize_backward(given, xhat, norm, torch.tensor(10.0), dtype)
+        close(row_dot, (10 * g * true).sum(1).detach())
+        want = torch.where(x.any(1, keepdim=True), relative.grad / largest, 0)
+        torch.testing.assert_close(dx, want.to(dtype))
+        assert (dx is given) == (dtype == torch.float64)  # in place in the dtype asked for
+    narrow, wide = reference.normalize(x[:1].float(), torch.float16)
     assert (narrow.dtype, wide.dtype) == (torch.float16, torch.float32)
-
-
-def test_going_back_through_a_length_keeps_what_is_perpendicular(few):
-    """At x = (3, -4), g = (2, 1), factor 10: g' = (20, 10), <xhat, g'> = 4, and the rest over 5."""
-    xhat = torch.tensor([[3, -4], [0, 0]]).double() / 5
-    norm = torch.tensor([5, math.inf], dtype=torch.float64)
-    for dtype in (torch.float64, torch.float32):
-        g = torch.tensor([[2.0, 1.0], [2.0, 1.0]]).double()
-        dx, row_dot = reference.normalize_backward(g, xhat, norm, torch.tensor(10.0), dtype)
-        close(row_dot, torch.tensor([4, 0]).double())
-        want = torch.tensor([[(20 - 0.6 * 4) / 5, (10 + 0.8 * 4) / 5], [0, 0]], dtype=dtype)
-        torch.testing.assert_close(dx, want)
-        assert (dx is g) == (
-            dtype == torch.float64
-        )  # in place where the dtype is the one asked for
 
 
 def test_the_matched_cosines_are_those_of_row_with_row(few):

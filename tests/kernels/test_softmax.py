@@ -4,8 +4,11 @@ import math
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kernels.softmax import LOWEST, absorb, fixed_shift, loss_from_sums, merge, needs_rescue
+from kernels.softmax import LN2, LOWEST, absorb, fixed_shift, loss_from_sums, merge, needs_rescue
+from miniclip.distributed.simulated_ranks import on_ranks
 
 
 @pytest.mark.parametrize("count, room", [(1, 1), (2, 1), (3, 2), (4, 2), (5, 3), (32_768, 15)])
@@ -25,26 +28,22 @@ def test_a_sum_is_safe_from_the_floor_on_and_below_infinity():
     assert needs_rescue(z, floor).tolist() == [False, True, True, False, False, True, True]
 
 
-def test_tiles_one_after_the_other_are_one_softmax():
-    s = torch.tensor([[3.0, -1.0, 900.0, 899.0], [-5000.0, -5001.0, -torch.inf, -torch.inf]])
-    highest, z = torch.full((2,), LOWEST), torch.zeros(2)
-    for tile in s.split([1, 1, 2], 1):
-        highest, z = absorb(highest, z, tile)
-    assert highest.tolist() == [900, -5000] and z.tolist() == [1.5, 1.5]
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=4), st.integers(0, 99))
+def test_tiles_and_then_ranks_one_after_the_other_are_one_softmax(counts, seed):
+    """Of similarities thousands apart; a rank may have none."""
+    g = torch.Generator().manual_seed(seed)
+    s = 1000 * torch.randn(5, sum(counts), dtype=torch.float64, generator=g)
+    s[torch.rand(s.shape, generator=g) < 0.3] = -torch.inf
 
+    def work(rank):
+        highest, z = torch.full((5,), LOWEST, dtype=s.dtype), torch.zeros(5, dtype=s.dtype)
+        for column in s[:, rank.rows].T:
+            highest, z = absorb(highest, z, column[:, None])
+        return merge(highest, z, rank.largest, rank.total)
 
-def test_partial_sums_of_ranks_are_merged_at_the_largest_shift():
-    """Of this rank: 4 above 2^3, and nothing. Of the other: maxima 2^5 and 2^1, sums 1 and 2."""
-    mine, z = torch.tensor([3.0, LOWEST]), torch.tensor([4.0, 0.0])
-
-    def largest(x):
-        return torch.maximum(x, torch.tensor([5.0, 1.0]))
-
-    def total(x):
-        return x + torch.tensor([1.0, 2.0])
-
-    highest, z = merge(mine, z, largest, total)
-    assert highest.tolist() == [5, 1] and z.tolist() == [4 / 4 + 1, 2]
+    for highest, z in on_ranks(counts, work):
+        assert torch.equal(highest, s.amax(1).clamp(min=LOWEST) if sum(counts) else highest)
+        torch.testing.assert_close(highest + z.log2(), (s * LN2).logsumexp(1) / LN2)
 
 
 def test_a_row_s_loss_and_its_complement_are_those_of_the_softmax():

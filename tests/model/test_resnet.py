@@ -1,10 +1,13 @@
 """Laws of CLIP's ResNet: it starts as its shortcuts, and saving memory changes nothing."""
 
+import functools
+
 import pytest
 import torch
 from torch import nn
 
 from miniclip.model.resnet import Bottleneck, ResNet
+from tests.model.numbers import as_if_trained
 from tests.rounding import tower_error
 
 pytestmark = pytest.mark.numerics
@@ -12,11 +15,7 @@ pytestmark = pytest.mark.numerics
 
 def small(**options):
     torch.manual_seed(0)
-    model = ResNet(6, 32, [2, 1, 1], 8, 4, **options)
-    for block in model.modules():
-        if isinstance(block, Bottleneck):
-            nn.init.ones_(block.bn3.weight)  # as if trained: a fresh block is its shortcut
-    return model
+    return as_if_trained(ResNet(6, 32, [2, 1, 1], 8, 4, **options))
 
 
 def pictures(n=4, size=32):
@@ -47,17 +46,27 @@ def test_the_stages_halve_the_grid_and_double_the_channels():
     assert shapes == [(32, 8, 8), (32, 8, 8), (64, 4, 4), (128, 2, 2)]
 
 
-@pytest.mark.parametrize("training", [True, False])
-def test_checkpointing_changes_no_bit(training):
-    models = [small().train(training), small(checkpointing=True).train(training)]
-    features = [model(pictures()) for model in models]
-    assert torch.equal(*features)
+COMPILED = [
+    pytest.mark.slow,  # for seconds
+    pytest.mark.skipif(torch.__version__ < (2, 9), reason="counts twice; train.py refuses"),
+]
+
+
+@pytest.mark.parametrize(
+    "training, compiled", [(True, False), (False, False), pytest.param(True, True, marks=COMPILED)]
+)
+def test_checkpointing_changes_no_gradient_and_counts_each_batch_once(training, compiled):
+    plain, other = small().train(training), small(checkpointing=True).train(training)
+    calls = torch.compile(other, backend="aot_eager", fullgraph=True) if compiled else other
+    features = [model(pictures()) for model in (plain, calls)]
     for x in features:
         x.square().sum().backward()
-    for (name, a), b in zip(models[0].named_parameters(), models[1].parameters()):
-        assert torch.equal(a.grad, b.grad), name
-    for (name, a), b in zip(models[0].named_buffers(), models[1].buffers()):
-        assert torch.equal(a, b), f"{name}: counted twice"
+    same = functools.partial(torch.testing.assert_close, **{} if compiled else dict(rtol=0, atol=0))
+    same(*features)
+    for (name, a), b in zip(plain.named_parameters(), other.parameters()):
+        same(b.grad, a.grad, msg=name)
+    for (name, a), b in zip(plain.named_buffers(), other.buffers()):
+        same(b, a, msg=name)
 
 
 @pytest.mark.parametrize("checkpointing", [True, False])
@@ -66,19 +75,6 @@ def test_only_checkpointing_runs_a_block_again_for_the_backward_pass(checkpointi
     model.layer1[1].register_forward_pre_hook(lambda *_: runs.append(1))
     model(pictures()).sum().backward()
     assert len(runs) == 1 + checkpointing
-
-
-@pytest.mark.slow  # compiles for seconds
-@pytest.mark.skipif(torch.__version__ < (2, 9), reason="counts twice before 2.9; train.py refuses")
-def test_compiled_checkpointing_counts_each_batch_once_and_has_the_same_gradients():
-    plain, checkpointed = small(), small(checkpointing=True)
-    compiled = torch.compile(checkpointed, backend="aot_eager", fullgraph=True)
-    for model in (plain, compiled):
-        model(pictures()).square().sum().backward()
-    for (name, a), b in zip(plain.named_parameters(), checkpointed.parameters()):
-        torch.testing.assert_close(b.grad, a.grad, msg=lambda said: f"{name}: {said}")
-    for (name, a), b in zip(plain.named_buffers(), checkpointed.buffers()):
-        torch.testing.assert_close(b, a, msg=lambda said: f"{name}: {said}")
 
 
 def test_what_the_memory_layout_is_changes_nothing():

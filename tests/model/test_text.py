@@ -68,14 +68,6 @@ def test_a_word_stands_between_the_start_and_the_first_end_token():
     assert [row.nonzero().flatten().tolist() for row in found] == words
 
 
-def test_one_token_is_a_text_and_the_whole_context_is_too():
-    rows = torch.full((2, CONTEXT), END)
-    for length in (1, CONTEXT):
-        assert TOWER.encode_text(rows[:, :length]).shape == (2, 6)
-    # an end token alone is read at position 0, whatever follows
-    assert torch.allclose(TOWER.encode_text(rows[:, :1]), TOWER.encode_text(rows), atol=1e-12)
-
-
 @given(texts())
 def test_normalized_features_have_length_one(tokens):
     lengths = TOWER.encode_text(tokens, normalize=True).norm(dim=1)

@@ -6,7 +6,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.nn import functional as F
 
 from miniclip.model.transformer import Attention, Block, Transformer, attention, quick_gelu
 from tests.model.numbers import randn
@@ -38,12 +37,6 @@ def test_a_later_position_never_changes_an_earlier_one(length, data):
     assert not torch.allclose(model(x)[:, cut:], model(other)[:, cut:])
 
 
-@given(st.permutations(range(6)))
-def test_without_a_mask_positions_are_a_set(order):
-    model, x = small(), randn(2, 6, 16)
-    assert torch.allclose(model(x)[:, order], model(x[:, order]), atol=1e-12)
-
-
 def test_the_packed_projection_equals_torch_multi_head_attention():
     torch.manual_seed(0)
     ours, theirs = Attention(32, 4), torch.nn.MultiheadAttention(32, 4, batch_first=True)
@@ -56,12 +49,6 @@ def test_the_packed_projection_equals_torch_multi_head_attention():
 def test_quick_gelu_is_its_formula(x):
     x = torch.tensor(x, dtype=torch.float64)
     assert abs(quick_gelu(x) - x * torch.sigmoid(1.702 * x)) < 1e-12
-
-
-def test_quick_gelu_is_near_gelu_but_not_gelu():
-    x = torch.linspace(-6, 6, 4001)
-    far = (quick_gelu(x) - F.gelu(x)).abs().max()
-    assert 0.02 < far < 0.021, f"{far:.4f}"
 
 
 def test_the_block_is_a_residual_sum():

@@ -1,10 +1,10 @@
-"""Saving is atomic, loading runs no code of the file, the log is cut back to the checkpoint."""
+"""Saving is atomic, in a thread, and rare; loading runs no code of the file; a full disk is said."""
 
 import json
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -13,25 +13,6 @@ import torch
 from miniclip.common import UserError
 from miniclip.training import checkpoint
 from miniclip.training.logging import RunLog
-
-
-def test_what_is_saved_is_loaded(tmp_path):
-    state = dict(model={"w": torch.arange(6.0).view(2, 3)}, step=7, names=["a", "b"], lr=0.1)
-    checkpoint.save(tmp_path / "c.pt", state)
-    loaded = checkpoint.load(tmp_path / "c.pt")
-    assert torch.equal(loaded["model"]["w"], state["model"]["w"])
-    assert (loaded["step"], loaded["names"], loaded["lr"]) == (7, ["a", "b"], 0.1)
-    assert os.listdir(tmp_path) == ["c.pt"]
-
-
-def test_an_interrupted_save_leaves_the_old_file(tmp_path):
-    path = tmp_path / "c.pt"
-    checkpoint.save(path, dict(step=1))
-    with pytest.raises(AttributeError):
-        checkpoint.save(path, dict(step=2, bad=lambda: None))  # cannot be pickled
-    assert checkpoint.load(path)["step"] == 1
-    assert os.listdir(tmp_path) == ["c.pt"]
-
 
 SAVE_FOR_EVER = """
 import sys, torch
@@ -51,7 +32,7 @@ def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_p
         )
         child.stdout.readline()  # the first save is done
         time.sleep(pause)
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.communicate()
         state = checkpoint.load(path)
         assert (state["w"] == state["step"]).all()
@@ -62,21 +43,16 @@ def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_p
 
 
 class RunsCode:
-    def __init__(self, path):
-        self.path = path
-
     def __reduce__(self):
-        return open, (self.path, "w")
+        return open, ("ran", "w")
 
 
-def test_code_in_a_checkpoint_is_not_run(tmp_path):
-    torch.save(
-        {"format": "miniclip", "version": 1, "evil": RunsCode(str(tmp_path / "ran"))},
-        tmp_path / "c.pt",
-    )
+def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    torch.save({"format": "miniclip", "version": 1, "evil": RunsCode()}, "c.pt")
     with pytest.raises(ValueError, match="cannot be read"):
-        checkpoint.load(tmp_path / "c.pt")
-    assert not (tmp_path / "ran").exists()
+        checkpoint.load("c.pt")
+    assert os.listdir() == ["c.pt"]
 
 
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
@@ -103,3 +79,115 @@ def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(
     checkpoint.save(tmp_path / "checkpoint.pt", parts)
     with pytest.raises(UserError, match="its 'optimizer' is missing"):
         checkpoint.find(tmp_path, resume=True)
+
+
+# --- saving while training goes on
+
+
+@pytest.fixture
+def held(monkeypatch):
+    """Writes wait until this event is set; .most is how many were under way at once."""
+    event, real, under_way = threading.Event(), checkpoint.save, []
+    event.most = 0
+
+    def save(path, state):
+        under_way.append(1)
+        event.most = max(event.most, len(under_way))
+        assert event.wait(60)
+        real(path, state)
+        under_way.pop()
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    yield event
+    event.set()
+
+
+def test_what_is_written_is_what_was_there_at_the_call(tmp_path, held):
+    saver, weight, skipped = checkpoint.Saver(tmp_path / "c.pt"), torch.ones(5), {}
+    group = {"lr": 0.1}
+    saver.save(dict(w=weight, view=weight[1:3], nested=[(weight, group)], skipped=skipped))
+    weight.add_(1)
+    group["lr"], skipped["a"] = 0.2, "damaged"
+    held.set()
+    saver.wait()
+    state = checkpoint.load(tmp_path / "c.pt")
+    assert state["w"].tolist() == [1] * 5 and state["view"].tolist() == [1, 1]
+    assert state["nested"][0][0].tolist() == [1] * 5 and state["nested"][0][1] == {"lr": 0.1}
+    assert state["skipped"] == {}
+
+
+@pytest.mark.parametrize("waited_s, next_s", [(0.01, 20), (0.4, 20), (3, 150)])
+def test_saving_takes_two_percent_of_the_time_at_most(
+    waited_s, next_s, tmp_path, clock, monkeypatch
+):
+    def slow_copy(state):
+        clock.now += waited_s
+        return state
+
+    monkeypatch.setattr(checkpoint, "copied", slow_copy)
+    saver = checkpoint.Saver(tmp_path / "c.pt")
+    assert not saver.due(10**6)
+    clock.now += 20
+    assert saver.due(1)
+    saver.save({})
+    saver.wait()
+    clock.now += next_s - 0.01
+    assert not saver.due(2)
+    clock.now += 0.02
+    assert saver.due(3)
+
+
+def test_one_write_at_a_time_and_by_the_clock_none_is_due_meanwhile(tmp_path, held, clock):
+    saver = checkpoint.Saver(tmp_path / "c.pt")
+    saver.save(dict(step=1))
+    clock.now += 1000
+    assert not saver.due(5)
+    second = threading.Thread(target=saver.save, args=(dict(step=2),))
+    second.start()
+    time.sleep(0.1)  # in which the second would begin to write if it did not wait
+    held.set()
+    second.join()
+    saver.wait()
+    assert held.most == 1 and checkpoint.load(tmp_path / "c.pt")["step"] == 2
+    clock.now += 20
+    assert saver.due(5)
+
+
+def test_steps_win_over_the_clock(tmp_path, clock):
+    saver = checkpoint.Saver(tmp_path / "c.pt", every=3)
+    clock.now += 1000
+    assert [step for step in range(1, 10) if saver.due(step)] == [3, 6, 9]
+
+
+@pytest.fixture
+def small_disk():
+    """Files of this process cannot grow over 1 MB: a write fails as on a full disk."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("report", ["wait", "save"])
+@pytest.mark.parametrize(
+    "unwritable, error, words",
+    [
+        (torch.zeros(10**6), UserError, "c.pt could not be written: File too large"),
+        (threading.Lock(), TypeError, ""),  # cannot be pickled: a bug, not a full disk
+    ],
+)
+def test_a_write_that_fails_is_said_once_and_leaves_the_old_file(
+    unwritable, error, words, report, tmp_path, small_disk
+):
+    saver = checkpoint.Saver(tmp_path / "c.pt")
+    saver.save(dict(step=1))
+    saver.wait()
+    saver.save(dict(step=2, w=unwritable))  # training goes on
+    with pytest.raises(error, match=f"^[^\n]*{words}[^\n]*$"):
+        saver.wait() if report == "wait" else saver.save(dict(step=3))
+    assert checkpoint.load(tmp_path / "c.pt")["step"] == 1
+    assert os.listdir(tmp_path) == ["c.pt"]
+    saver.save(dict(step=4))
+    saver.wait()
+    assert checkpoint.load(tmp_path / "c.pt")["step"] == 4

@@ -1,7 +1,6 @@
 """train.py's options together: each row trains as the plain run does, or is refused in one sentence."""
 
 import itertools
-import json
 import math
 
 import pytest
@@ -10,65 +9,46 @@ from PIL import Image, ImageDraw
 
 import train
 from miniclip.model.clip import MODELS
+from tests.runs import log, run
 
-FACTORS = {
-    "precision": ("fp32", "bf16", "fp16"),
-    "micro_batch": (None, 20),
-    "grad_checkpointing": (False, True),
-    "half_moments": (False, True),
-    "workers": (0, 2),
-}
-# (precision, micro_batch, ...): every pair of values of two factors stands in some row
+pytestmark = pytest.mark.slow
+
+PLAIN = "--workers 0"  # fp32, and nothing that follows
+# every pair of values of two of these five options stands in some row, or in the plain run
 ROWS = [
-    ("fp32", None, False, False, 0),  # the plain run
-    ("fp32", 20, True, True, 2),
-    ("bf16", None, True, False, 2),
-    ("bf16", 20, False, True, 0),
-    ("fp16", None, False, True, 2),
-    ("fp16", 20, True, False, 0),
+    "--micro-batch 20 --grad-checkpointing --half-moments --workers 2",
+    "--precision bf16 --grad-checkpointing --workers 2",
+    "--precision bf16 --micro-batch 20 --half-moments --workers 0",
+    "--precision fp16 --half-moments --workers 2",
+    "--precision fp16 --micro-batch 20 --grad-checkpointing --workers 0",
+    "--grad-checkpointing --compile",  # takes minutes: test_torchrun.py has the micro-batches
 ]
-PLAIN = ROWS[0]
-COMPILED = ("fp32", None, True, False, 0)  # takes minutes: test_torchrun.py has the micro-batches
-CASES = [(model, row, False) for model in ("vit_mini", "rn_mini") for row in ROWS[1:]]
-CASES += [(model, COMPILED, True) for model in ("vit_mini", "rn_mini")]
-
-
-def test_the_rows_cover_every_pair_of_options():
-    covered = {pair for row in ROWS for pair in itertools.combinations(zip(FACTORS, row), 2)}
-    for (a, of_a), (b, of_b) in itertools.combinations(FACTORS.items(), 2):
-        for x, y in itertools.product(of_a, of_b):
-            assert ((a, x), (b, y)) in covered, f"no row has {a} {x} and {b} {y}"
 
 
 @pytest.fixture(scope="module")
 def pairs_csv(tmp_path_factory):
-    """64 pairs: a coloured shape somewhere on a coloured ground, and what it is."""
+    """64 pairs: a coloured shape somewhere on a coloured ground, and what it is.
+
+    With other pictures, or in another order, the first gradients of rn_mini can be too large for fp16,
+    and the step is left out."""
     folder = tmp_path_factory.mktemp("pairs")
     colours, shapes = ("red", "green", "blue", "yellow"), ("rectangle", "ellipse")
-    lines = ["filepath,caption"]
-    for k, (ground, colour, shape, place) in enumerate(
-        itertools.product(colours, colours, shapes, ("left", "right"))
-    ):
+    places = {"left": (4, 12, 28, 52), "right": (36, 12, 60, 52)}
+    lines = []
+    for ground, colour, shape, place in itertools.product(colours, colours, shapes, places):
         picture = Image.new("RGB", (64, 64), ground)
-        box = (4, 12, 28, 52) if place == "left" else (36, 12, 60, 52)
-        getattr(ImageDraw.Draw(picture), shape)(box, fill=colour, outline="black")
-        picture.save(folder / f"{k}.png")
-        lines.append(f"{k}.png,{colour} {shape} on the {place} of a {ground} ground")
-    (folder / "pairs.csv").write_text("\n".join(lines) + "\n")
+        getattr(ImageDraw.Draw(picture), shape)(places[place], fill=colour, outline="black")
+        picture.save(folder / f"{len(lines)}.png")
+        lines.append(f"{len(lines)}.png,{colour} {shape} on the {place} of a {ground} ground")
+    (folder / "pairs.csv").write_text("\n".join(["filepath,caption", *lines]) + "\n")
     return folder / "pairs.csv"
 
 
-def losses(pairs_csv, out, model, row, compiled):
+def losses(pairs_csv, out, model, row):
     """The losses of three steps on all pairs to train on, seen whole, so that they are the same."""
-    options = dict(zip(FACTORS, row), model=model, data=pairs_csv, out=out, batch_size=64, steps=3,
-                   compile=compiled, log_every=1, threads=1, warmup=0.1, crop=1, lr=2e-4)  # fmt: skip
-    arguments = []
-    for name, value in options.items():
-        if value not in (None, False) or name == "workers":
-            flag = "--" + name.replace("_", "-")
-            arguments += [flag] if value is True else [flag, str(value)]
-    assert train.main(arguments) == 0
-    return [json.loads(line)["loss"] for line in (out / "log.jsonl").read_text().splitlines()]
+    fixed = "--batch-size 64 --steps 3 --log-every 1 --warmup 0.1 --crop 1 --lr 2e-4"
+    assert run(pairs_csv, out, "--model", model, *fixed.split(), *row.split()) == 0
+    return [line["loss"] for line in log(out)]
 
 
 def rounding(model, dtype):
@@ -88,29 +68,27 @@ def rounding(model, dtype):
 @pytest.fixture(scope="module")
 def plain(pairs_csv, tmp_path_factory):
     """The losses of the plain run of each model."""
-    return {
-        model: losses(pairs_csv, tmp_path_factory.mktemp("plain") / model, model, PLAIN, False)
-        for model in ("vit_mini", "rn_mini")
-    }
+    out = tmp_path_factory.mktemp("plain")
+    return {m: losses(pairs_csv, out / m, m, PLAIN) for m in ("vit_mini", "rn_mini")}
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("model, row, compiled", CASES)
+@pytest.mark.parametrize("model", ["vit_mini", "rn_mini"])
+@pytest.mark.parametrize("row", ROWS)
 def test_a_row_trains_as_the_plain_run_or_is_refused(
-    model, row, compiled, plain, pairs_csv, tmp_path, capsys
+    model, row, plain, pairs_csv, tmp_path, capsys
 ):
-    precision, micro_batch = row[:2]
     capsys.readouterr()
     try:
-        first, _, third = losses(pairs_csv, tmp_path / "run", model, row, compiled)
+        first, _, third = losses(pairs_csv, tmp_path / "run", model, row)
     except SystemExit as stop:
         said = capsys.readouterr().err
         assert stop.code == 2 and said.count("\n") == 1, said
         return
-    if model == "rn_mini" and micro_batch:  # each part is normalized by its own statistics
+    if model == "rn_mini" and "--micro-batch" in row:  # each part is normalized by its statistics
         assert math.isfinite(third) and third < first, f"the loss went from {first} to {third}"
         return
     of_first, _, of_third = plain[model]
-    tolerance = rounding(model, train.PRECISIONS[precision])
+    [dtype] = [t for name, t in train.PRECISIONS.items() if name in row] or [torch.float32]
+    tolerance = rounding(model, dtype)
     assert abs(first - of_first) <= tolerance, f"{first} is not {of_first} +- {tolerance:.1e}"
     assert abs(third / of_third - 1) <= 0.02, f"the third loss is {third}, not about {of_third}"

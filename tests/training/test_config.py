@@ -1,5 +1,6 @@
 """The options of a run: where they come from, and which of them exclude each other."""
 
+import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,37 +12,39 @@ from miniclip.model.clip import MODELS
 from miniclip.objectives import PLAIN
 from miniclip.training import config as config_file
 from miniclip.training.config import Config
+from miniclip.training.recipe import fine_tuning, recipe
 
 CPU, CUDA, MPS = map(torch.device, ("cpu", "cuda", "mps"))
 START = {"config": MODELS["rn_mini"] | {"name": "rn_mini", "tokenizer": "ab12"}}
 
 
-def parsed(*arguments):
-    return Config.parse([str(a) for a in arguments], "train.py", "")
-
-
 def completed(*arguments, saved=None, device=CPU):
     """The options after `complete`; --init names weights of rn_mini with a vocabulary of its own."""
-    config = parsed(*arguments)
+    config = Config.parse([str(a) for a in arguments], "train.py", "")
     config.complete(saved, saved or (START if config.init else None), device)
     return config
 
 
-def test_what_is_not_given_is_that_of_the_model_s_recipe():
-    plain, icons, given = completed(), completed("--data", "icons"), completed("--lr", 0.5)
-    assert (plain.model, plain.out, plain.lr, plain.seed) == (
-        "rn_mini",
-        Path("runs/rn_mini"),
-        2e-3,
-        0,
-    )
-    assert (icons.model, icons.out, icons.lr) == ("rn_icons", Path("runs/icons"), 3e-3)
-    assert given.lr == 0.5 and given.weight_decay == plain.weight_decay
-    assert plain.compile is False and plain.unique_names is None and icons.unique_names is True
-    assert plain.epochs and completed("--steps", 3).epochs is None
-    assert plain.vocab_size and completed("--tokenizer", "openai").vocab_size is None
-    tuned = completed("--init", "x.pt")
-    assert (tuned.model, tuned.lr, tuned.vocab_size) == ("rn_mini", 1e-3, None)
+PLAIN_RUN = dict(
+    model="rn_mini", out=Path("runs/rn_mini"), seed=0, compile=False, unique_names=None
+)
+
+
+@pytest.mark.parametrize(
+    "arguments, want",
+    [
+        ([], PLAIN_RUN | recipe("rn_mini") | dict(lr=2e-3)),
+        (["--data", "icons"], dict(model="rn_icons", out=Path("runs/icons"), lr=3e-3)),
+        (["--data", "icons"], dict(unique_names=True)),
+        (["--lr", 0.5], PLAIN_RUN | recipe("rn_mini") | dict(lr=0.5)),
+        (["--steps", 3], dict(steps=3, epochs=None)),
+        (["--tokenizer", "openai"], dict(vocab_size=None)),
+        (["--init", "x.pt"], fine_tuning("rn_mini") | dict(model="rn_mini", vocab_size=None)),
+    ],
+)
+def test_what_is_not_given_is_that_of_the_model_s_recipe(arguments, want):
+    config = completed(*arguments)
+    assert {name: getattr(config, name) for name in want} == want
 
 
 def saved_by(*arguments, **changes):
@@ -55,72 +58,57 @@ def test_a_run_that_goes_on_has_the_options_that_it_was_started_with():
     config = completed("--resume", "--lr", 0.5, "--workers", 2, saved=saved)
     assert (config.lr, config.half_moments, config.steps, config.epochs) == (0.5, True, 5, None)
     assert config.objective == "contrastive" and config.workers == 2
-    for given, words in (
-        (["--lr", 0.25], "was started with --lr 0.5, not with 0.25; choose another --out"),
-        (["--seed", 1], "was started with --seed 0, not with 1"),
-        (["--epochs", 2], "was started without --epochs, not with 2.0"),
-        (["--objective", "sigmoid"], "with --objective contrastive, not with sigmoid"),
-    ):
-        with pytest.raises(UserError, match=words):
-            completed("--resume", *given, saved=saved)
 
 
 @pytest.mark.parametrize(
-    "changes",
-    [dict(one_sentence=True), dict(projection="mlp"), dict(augment="convirt")]
-    + [dict(objective="ngrams")],
-)
-def test_a_run_of_the_study_is_not_gone_on_with_by_train_py(changes):
-    with pytest.raises(UserError, match="studies/objectives.py; go on with it"):
-        completed("--resume", saved=saved_by("--steps", 5, **changes))
-
-
-@pytest.mark.parametrize(
-    "arguments, words, device",
+    "given, changes, words",
     [
-        (["--tokenizer", "openai", "--vocab-size", 600], "--vocab-size.*--tokenizer", CPU),
-        (["--init", "x", "--vocab-size", 600], "--vocab-size.*--init", CPU),
-        (["--init", "x", "--tokenizer", "openai"], "its own vocabulary.*--tokenizer", CPU),
-        (["--init", "x", "--objective", "sigmoid"], "trained with --objective contrastive", CPU),
-        (["--freeze", "image"], "--freeze image.*--init", CPU),
-        (["--activation", "gelu"], "--activation.*--init", CPU),
-        (["--augment", "icons", "--crop", 0.5], "--crop.*--augment crop", CPU),
-        (["--objective", "sigmoid", "--micro-batch", 4], "--micro-batch.*sigmoid", CPU),
-        (["--objective", "sigmoid", "--compile"], "--compile.*sigmoid", CPU),
-        (["--sync-bn"], "--sync-bn needs GPUs", CPU),
-        (["--precision", "bf16"], "fp32 only", MPS),
+        (["--lr", 0.25], {}, "was started with --lr 0.5, not with 0.25; choose another --out"),
+        (["--seed", 1], {}, "was started with --seed 0, not with 1"),
+        (["--epochs", 2], {}, "was started without --epochs, not with 2.0"),
+        (["--objective", "sigmoid"], {}, "with --objective contrastive, not with sigmoid"),
+        ([], dict(one_sentence=True), "studies/objectives.py; go on with it"),
+        ([], dict(projection="mlp"), "studies/objectives.py; go on with it"),
+        ([], dict(augment="convirt"), "studies/objectives.py; go on with it"),
+        ([], dict(objective="ngrams"), "studies/objectives.py; go on with it"),
     ],
 )
-def test_what_does_not_go_together_is_refused(arguments, words, device):
+def test_a_run_is_not_gone_on_with_otherwise_than_it_was_started(given, changes, words):
     with pytest.raises(UserError, match=words):
-        completed(*arguments, device=device)
+        completed("--resume", *given, saved=saved_by("--steps", 5, "--lr", 0.5, **changes))
 
 
-def test_on_many_ranks_each_needs_a_pair_and_the_loss_must_be_sharded(monkeypatch):
-    monkeypatch.setattr(config_file, "dist_info", lambda: (0, 4))
-    assert completed("--batch-size", 4).batch_size == 4
-    for arguments, words in (
-        (["--batch-size", 3], "some of 4 ranks without a pair"),
-        (["--objective", "sigmoid"], "sigmoid trains in one process, not in 4"),
-    ):
-        with pytest.raises(UserError, match=words):
-            completed(*arguments)
+COMPILED = ["--compile", "--grad-checkpointing"]
 
 
 @pytest.mark.parametrize(
-    "version, model, refused",
-    [("2.8.0", "rn_mini", True), ("2.9.1", "rn_mini", False), ("2.8.0", "vit_mini", False)],
+    "arguments, words, where",
+    [
+        (["--tokenizer", "openai", "--vocab-size", 600], "--vocab-size.*--tokenizer", {}),
+        (["--init", "x", "--vocab-size", 600], "--vocab-size.*--init", {}),
+        (["--init", "x", "--tokenizer", "openai"], "its own vocabulary.*--tokenizer", {}),
+        (["--init", "x", "--objective", "sigmoid"], "trained with --objective contrastive", {}),
+        (["--freeze", "image"], "--freeze image.*--init", {}),
+        (["--activation", "gelu"], "--activation.*--init", {}),
+        (["--augment", "icons", "--crop", 0.5], "--crop.*--augment crop", {}),
+        (["--objective", "sigmoid", "--micro-batch", 4], "--micro-batch.*sigmoid", {}),
+        (["--objective", "sigmoid", "--compile"], "--compile.*sigmoid", {}),
+        (["--objective", "sigmoid"], "trains in one process, not in 4", dict(world=4)),
+        (["--batch-size", 3], "some of 4 ranks without a pair", dict(world=4)),
+        (["--batch-size", 4], None, dict(world=4)),
+        (["--sync-bn"], "--sync-bn needs GPUs", {}),
+        (["--precision", "bf16"], "fp32 only", dict(device=MPS)),
+        (COMPILED, "twice per batch before torch 2.9", dict(version="2.8.0")),
+        (COMPILED, None, dict(version="2.9.1")),
+        ([*COMPILED, "--model", "vit_mini"], None, dict(version="2.8.0")),
+    ],
 )
-def test_a_compiled_and_checkpointed_resnet_needs_a_torch_that_counts_a_batch_once(
-    version, model, refused, monkeypatch
-):
-    monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
-    options = ("--model", model, "--compile", "--grad-checkpointing")
-    if not refused:
-        assert completed(*options).compile
-        return
-    with pytest.raises(UserError, match="twice per batch before torch 2.9"):
-        completed(*options)
+def test_what_does_not_go_together_is_refused(arguments, words, where, monkeypatch):
+    version = torch.torch_version.TorchVersion(where.get("version", torch.__version__))
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(config_file, "dist_info", lambda: (0, where.get("world", 1)))
+    with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
+        completed(*arguments, device=where.get("device", CPU))
 
 
 @pytest.mark.parametrize("capability, precision", [((7, 0), "fp16"), ((8, 0), "bf16")])

@@ -9,27 +9,16 @@ from miniclip import create_model
 from miniclip.loss import contrastive_loss
 from miniclip.training.freeze import freeze, tower_of
 from miniclip.training.grad_cache import microbatch_step
-from miniclip.training.recipe import parameter_groups
+from tests.model.numbers import as_if_trained, batch
 
 pytestmark = pytest.mark.numerics
 
 
 def frozen_model(name, tower, **how):
     torch.manual_seed(0)
-    model = create_model(name, vocab_size=600, **how).train().double()
-    with torch.no_grad():  # a fresh bottleneck hides its batch norm behind a gain of zero
-        for parameter, p in model.named_parameters():
-            if parameter.endswith("bn3.weight"):
-                p.fill_(1)
+    model = as_if_trained(create_model(name, vocab_size=600, **how).train().double())
     freeze(model, tower)
     return model
-
-
-def batch(model, n=7):
-    size = model.config["image_size"]
-    tokens = torch.randint(1, 599, (n, 6))
-    tokens[:, -1] = 599
-    return torch.randn(n, 3, size, size, dtype=torch.float64), tokens
 
 
 def gradients(model):
@@ -49,7 +38,7 @@ def test_parts_give_the_gradients_of_the_whole_and_none_to_the_frozen_tower(
     """With its batch norms frozen, a ResNet's parts are normalized as the whole batch is."""
     model = frozen_model(name, tower, checkpointing=checkpointing)
     before = copy.deepcopy(model.state_dict())
-    images, tokens = batch(model)
+    images, tokens = batch(model, 7, dtype=torch.float64)
     image, text, _ = model(images, tokens, normalize=False)
     contrastive_loss(image, text, model.logit_scale).backward()
     whole = gradients(model)
@@ -63,15 +52,6 @@ def test_parts_give_the_gradients_of_the_whole_and_none_to_the_frozen_tower(
         assert off < 1e-9 or parameter.endswith("in_proj_bias"), f"{parameter} is off by {off:.1e}"
     changed = [n for n, x in model.state_dict().items() if not torch.equal(x, before[n])]
     assert not changed, f"two passes changed {changed[:3]}"
-
-
-@pytest.mark.parametrize("tower", ["image", "text", None])
-def test_frozen_parameters_are_in_no_group_of_the_optimizer(tower):
-    model = frozen_model("rn_mini", tower)
-    names = {id(p): name for name, p in model.named_parameters()}
-    groups = parameter_groups(model, 0.1)
-    inside = {names[id(p)] for group in groups for p in group["params"]}
-    assert inside == {name for name in names.values() if tower is None or tower_of(name) != tower}
 
 
 def test_each_projection_belongs_to_its_tower():

@@ -34,7 +34,7 @@ def endless(skipped=(), parts=PARTS):
 
 def test_the_progress_is_the_share_of_the_steps_or_of_the_time():
     for run, steps in ((monitor(steps=4), 4), (monitor(epochs=1.5), 3)):  # 2 steps are an epoch
-        seen = [run.progress for _ in batches(run, endless(), [])]
+        seen = [run.progress for _ in batches(run, endless())]
         assert seen == [k / (steps + 1) for k in range(1, steps + 1)] and run.done
     run = monitor(minutes=1)
     assert run.state_dict() == dict(step=0, seconds=0, skipped_steps=0, skipped={})
@@ -43,13 +43,19 @@ def test_the_progress_is_the_share_of_the_steps_or_of_the_time():
         assert run.steps == math.inf and run.progress == share and run.done == (share == 1)
 
 
-def test_the_time_of_a_resumed_run_goes_on_from_that_of_the_checkpoint(monkeypatch):
-    now = iter([1000.0, 1003.0, 1010.0])  # at the start and after two steps
-    monkeypatch.setattr(monitor_file, "time", SimpleNamespace(monotonic=lambda: next(now)))
-    run = monitor(minutes=1)
-    run.load_state_dict(dict(step=5, seconds=40.0, skipped_steps=0, skipped={}))
-    seen = [(run.step, run.seconds) for _ in zip(range(2), batches(run, endless(), []))]
-    assert seen == [(6, 43.0), (7, 50.0)]
+def test_a_resumed_run_goes_on_from_the_progress_and_the_time_of_the_checkpoint(clock):
+    run, resumed = monitor(minutes=1), monitor(minutes=1)
+    for _ in zip(range(3), batches(run, endless([("a.png", "damaged")]))):
+        run.count(False)
+        clock.now += 7
+    resumed.load_state_dict(run.state_dict() | {"model": "another key"})
+    progress = dict(step=3, seconds=14, skipped_steps=3, skipped={"a.png": "damaged"})
+    assert resumed.state_dict() == run.state_dict() == progress
+    going_on = batches(resumed, endless())
+    next(going_on)
+    clock.now += 7
+    next(going_on)
+    assert (resumed.step, resumed.seconds) == (5, 21)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +75,7 @@ def test_a_step_is_left_out_where_a_rank_has_fewer_pairs_than_micro_batches(
     monkeypatch.setattr(monitor_file, "dist_info", lambda: (0, world))
     run = monitor(steps=1, micro_batch=micro_batch)
     parts = [(torch.zeros(n, 3, 2, 2), torch.zeros(n, 5)) for n in (pairs, 0)]
-    [found] = batches(run, endless(parts=parts), [])
+    [found] = batches(run, endless(parts=parts))
     assert found == (parts if taken else [])
 
 
@@ -79,7 +85,7 @@ def test_the_ranks_tell_each_other_of_a_picture_once(monkeypatch):
         monitor_file.process_group, "gather", lambda new: told.append(new) or [new, {"b": "gone"}]
     )
     run = monitor(steps=3)
-    for _ in batches(run, endless([("a", "damaged")]), []):
+    for _ in batches(run, endless([("a", "damaged")])):
         pass
     assert told == [{"a": "damaged"}] and run.skipped == {"a": "damaged", "b": "gone"}
 
@@ -88,7 +94,7 @@ def test_only_rank_0_says_when_to_save(monkeypatch):
     for rank in (0, 1):
         monkeypatch.setattr(monitor_file, "dist_info", lambda: (rank, 1))
         run = monitor(due=lambda step: True, steps=1)
-        assert [run.due for _ in batches(run, endless(), [])] == [rank == 0]
+        assert [run.due for _ in batches(run, endless())] == [rank == 0]
 
 
 def test_a_signal_ends_the_run_after_the_present_step():
@@ -96,15 +102,6 @@ def test_a_signal_ends_the_run_after_the_present_step():
     for parts in batches(run, endless(), received):
         received.append(15)
     assert (run.step, run.stop, run.done) == (1, 15, False)
-
-
-def test_what_a_checkpoint_holds_of_the_progress_is_gone_on_from():
-    run, resumed = monitor(steps=5), monitor(steps=5)
-    for _ in zip(range(3), batches(run, endless([("a.png", "damaged")]), [])):
-        run.count(False)
-    resumed.load_state_dict(run.state_dict() | {"model": "another key"})
-    assert (resumed.step, resumed.skipped_steps, resumed.skipped) == (run.step, 3, run.skipped)
-    assert run.skipped == {"a.png": "damaged"} and resumed.seconds == run.seconds
 
 
 @pytest.mark.parametrize("readable, words", [(True, "finite gradient"), (False, "could be read")])

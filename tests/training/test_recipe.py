@@ -7,33 +7,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from miniclip import MODELS, create_model
+from miniclip.training.freeze import freeze, tower_of
 from miniclip.training.recipe import parameter_groups, recipe, schedule
 
 
 @pytest.mark.parametrize(
-    "progress, share", [(0.0, 0.0), (0.05, 0.5), (0.1, 1.0), (0.55, 0.5), (1.0, 0.0)]
+    "warmup, shares",
+    [
+        (0.1, {0.0: 0.0, 0.05: 0.5, 0.1: 1.0, 0.55: 0.5, 1.0: 0.0}),
+        (0, {0: 1, 1: 0}),  # a run without warm-up starts at the peak
+        (1, {0.5: 0.5, 1: 1}),  # one of warm-up ends there
+        (0.95, {0.975: 0.5, 1: 0}),
+    ],
 )
-def test_the_schedule_warms_up_and_falls_to_zero(progress, share):
-    assert schedule(progress, 0.1) == pytest.approx(share)
+def test_the_schedule_warms_up_and_falls_to_zero(warmup, shares):
+    for progress, share in shares.items():
+        assert schedule(progress, warmup) == pytest.approx(share), progress
 
 
-def test_a_run_without_warm_up_starts_at_the_peak_and_one_of_warm_up_ends_there():
-    assert schedule(0, 0) == 1 and schedule(1, 0) == pytest.approx(0)
-    assert schedule(0.5, 1) == 0.5 and schedule(1, 1) == 1
-    assert schedule(1, 0.95) == pytest.approx(0) and schedule(0.975, 0.95) == pytest.approx(0.5)
-
-
-def test_gains_biases_and_the_scale_are_not_decayed():
-    model = create_model("vit_mini", vocab_size=600)
-    decayed, free = parameter_groups(model, 0.2)
+@pytest.mark.parametrize("tower", [None, "image", "text"])
+def test_only_matrices_are_decayed_and_a_frozen_tower_is_left_out(tower):
+    model = create_model("rn_mini", vocab_size=600)
+    freeze(model, tower)
     names = {id(p): name for name, p in model.named_parameters()}
-    assert decayed["weight_decay"] == 0.2 and free["weight_decay"] == 0
-    loose = {names[id(p)] for p in free["params"]}
-    assert "logit_scale" in loose and "ln_final.weight" in loose
-    assert all(
-        names[id(p)].split(".")[-1] not in ("bias", "logit_scale") for p in decayed["params"]
-    )
-    assert len(decayed["params"]) + len(free["params"]) == len(names)
+    found = {}
+    for group in parameter_groups(model, 0.2):
+        found |= {names[id(p)]: group["weight_decay"] for p in group["params"]}
+    learn = {n: p for n, p in model.named_parameters() if tower is None or tower_of(n) != tower}
+    assert found == {name: 0.2 if p.ndim > 1 else 0 for name, p in learn.items()}
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
