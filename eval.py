@@ -23,8 +23,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-if __name__ == "__main__":  # Ctrl-C ends quietly during the imports; see common.command
-    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
+if __name__ == "__main__":
+    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
+    # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
