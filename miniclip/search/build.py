@@ -113,8 +113,9 @@ def _update(folder, place, encoder, found, skipped, database):
             features.append(encoded.half().numpy())
             unreadable += bad
             if time.monotonic() - began >= PART_SECONDS:
-                write(names, features)
-                names, features, began = [], [], time.monotonic()
+                part, names, features = (names, features), [], []  # nothing is written twice
+                write(*part)
+                began = time.monotonic()
     finally:  # after Ctrl-C too
         if names:
             write(names, features)

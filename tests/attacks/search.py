@@ -392,6 +392,44 @@ def ctrl_c_while_pictures_are_indexed(folder):
         assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8
 
 
+def ctrl_c_at(query):
+    """Ctrl-C right after a statement of the second part; the index stays one that can be searched."""
+    embed.BATCH, build_file.PART_SECONDS, real, seen = 2, 0, Index.save, []
+
+    class Database:
+        def __init__(self, database):
+            self.database = database
+
+        def __getattr__(self, name):
+            return getattr(self.database, name)
+
+        def execute(self, text, *values):
+            result = self.database.execute(text, *values)
+            seen.extend([text] * text.startswith(query))
+            if text.startswith(query) and len(seen) == 2:
+                signal.raise_signal(signal.SIGINT)
+            return result
+
+    Index.save = lambda self, database, *more: real(self, Database(database), *more)
+    try:
+        index(count=8)
+    finally:
+        Index.save = real
+        assert len(Index.open(PLACE)) in (2, 4)
+        assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8 and find() == 0
+
+
+table(
+    {
+        "the_commit": ("COMMIT", "stopped by Ctrl-C"),
+        "the_description": ("REPLACE INTO about", "stopped by Ctrl-C"),
+    },
+    ctrl_c_at,
+    "ctrl_c_after_{}_of_a_part",
+    code=130,
+)
+
+
 @attack(code=130, says="stopped by Ctrl-C")
 def ctrl_c_while_a_thread_waits_for_a_disk(folder):
     def read(path):
