@@ -62,3 +62,11 @@ def test_without_positions_the_patches_are_a_set(order):
     patches = images.unfold(2, 4, 4).unfold(3, 4, 4).reshape(3, 4, 4, 4)[:, order]
     shuffled = patches.reshape(1, 3, 2, 2, 4, 4).transpose(3, 4).reshape(1, 3, 8, 8)
     assert torch.allclose(model(images), model(shuffled), atol=1e-12)
+
+
+def test_positions_are_added_to_the_class_token_and_the_patches():
+    model, images = small(), randn(1, 3, 8, 8)
+    patches = embed_patches(images, model.conv1.weight)
+    x = torch.cat([model.class_embedding.expand(1, 1, -1), patches], 1) + model.positional_embedding
+    want = model.ln_post(model.transformer(model.ln_pre(x))[:, 0]) @ model.proj
+    torch.testing.assert_close(model(images), want)
