@@ -134,6 +134,7 @@ def check_ranks(config, pairs, model):
 
 def report(config, model, tokenizer, pairs, run, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
+    checkpoint.check_files(config.out)  # somebody may have put a file there meanwhile
     draw_curves(config.out / "log.jsonl", config.out / "curves.png")
     results, galleries = {}, {}
     if model.shared_space:

@@ -12,8 +12,7 @@ from miniclip.common import check_output, refuse, save_figure
 
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
-# in .png, .pdf, .svg, and in a .png of version 0.1
-MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<", b"Software\0Matplotlib")
+MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
 DASHES = ("--", ":", "-.")
 FEW = 60  # points of a curve that are marked one by one
 TEXT = 0.14  # inches of a line of text beside a picture

@@ -147,4 +147,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the processes that compile
+    try:
+        code = main()
+        sys.stdout.flush()
+    except OSError as error:  # a full disk, or nobody reads
+        print(f"python -m kernels.report: error: the output: {error.strerror}", file=sys.stderr)
+        code = 2
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

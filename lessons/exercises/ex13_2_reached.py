@@ -15,8 +15,9 @@ linear in the logarithm of pairs: which power of their ratio is that?"""
 
 
 def reached(pairs, accuracy, target):
-    """After how many pairs a curve first has the accuracy `target`, by straight lines over the
-    logarithm of pairs; None where it never has, the first point where it begins above."""
+    """After how many pairs a curve first reaches the accuracy `target`: float, or None where it never
+    does. Between two points the curve is a straight line over the logarithm of pairs. A curve that
+    begins above the target reaches it at its first point."""
     raise NotImplementedError  # about 8 lines
 
 

@@ -103,7 +103,7 @@ def new_model(config, pairs):
 
 @command("objectives.py")
 def main(argv=None):
-    config = StudyConfig.parse(argv, "objectives.py", __doc__.partition("\n")[0])
+    config = StudyConfig.parse(argv, "objectives.py", (__doc__ or "").partition("\n")[0])
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
         if config.threads:
             torch.set_num_threads(config.threads)
@@ -137,6 +137,8 @@ def main(argv=None):
             augmented=config.augment == "convirt",
         )
         train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant)
+        if run.problem:
+            raise run.problem
         if run.stop:
             print(f"stopped at step {run.step}, saved; go on with --out {config.out} --resume")
         else:
@@ -186,7 +188,10 @@ def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, 
                 with torch.no_grad():
                     model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
             run.count(finite)
-            log.write(run, lr, loss.detach(), grad_norm, **shown)
+            try:
+                log.write(run, lr, loss.detach(), grad_norm, **shown)
+            except OSError as error:  # the disk is full, or nobody reads the output
+                run.problem = error
             if finite and run.due:
                 save()
         run.check_readable()

@@ -19,6 +19,7 @@ from kernels.reference import PRECISIONS
 from miniclip.common import refuse
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
+from miniclip.data.loader import planned_parts
 from miniclip.model.clip import MODELS, create_model
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import make_tokenizer, open_run
@@ -81,7 +82,8 @@ def plan(
     )
     config, parameters, kept, flop = _measured(model, length, precision, vocab_size)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
-    together = min(mine, micro_batch or mine)
+    parts = planned_parts(batch_size, micro_batch, world) if micro_batch else 1
+    together = math.ceil(mine / parts)
     again = flop["forward"] * (together < mine) + flop["recompute"] * grad_checkpointing
     step = mine * (flop["forward"] + flop["backward"] + again)
 

@@ -187,9 +187,16 @@ def _of_a_run(path):
         return is_figure(path)
     if path.suffix == ".jsonl":
         return any(line.keys() >= {"loss", "lr", "batch_size"} for line in read_log(path))
-    with contextlib.suppress(ValueError, RecursionError, TypeError):
-        return "command" in json.loads(path.read_text("utf-8"))
+    with contextlib.suppress(ValueError, RecursionError, AttributeError):
+        return json.loads(path.read_text("utf-8")).keys() >= {"command", "machine"}
     return False
+
+
+def check_files(out, names=tuple(WRITTEN[2:])):
+    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
+    for name in names:
+        if not _of_a_run(out / name):
+            raise UserError(f"{out / name} was not written by a run; choose another --out")
 
 
 def find(out, resume):
@@ -204,9 +211,7 @@ def find(out, resume):
     if path.exists() and not (resume or process_group.restarted()):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
-    for name in WRITTEN[1:]:
-        if not (_of_a_run(out / name) or (state and name == "log.jsonl")):
-            raise UserError(f"{out / name} was not written by a run; choose another --out")
+    check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
     return state
 
 

@@ -89,7 +89,7 @@ class Config:
         WHAT, "train on so many, or on a list by curate (all)", type=some_pairs
     )
     vocab_size: int | None = option(
-        WHAT, "the most tokens to learn from the captions", type=number(int, low=514)
+        WHAT, "the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
     )
     tokenizer: str | None = option(
         WHAT, "the released vocabulary (default: learned from the captions)", choices=["openai"]
@@ -201,7 +201,8 @@ class Config:
         elif self.init:
             self.model = start["config"]["name"] or "unnamed"
         self.data = None if self.data == EMOJI else self.data
-        self.model = self.model or ("rn_icons" if self.data == ICONS else "rn_mini")
+        if self.model is None:
+            self.model = "rn_icons" if self.data == ICONS else "rn_mini"
         if not start:
             named(self.model)  # raises UserError with the names there are
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved

@@ -88,6 +88,8 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "steps": ("at most", "train", "--steps", "9" * 400),
     "workers": ("at most 512", "train", "--workers", "10000"),
     "crop": ("at least 0.01", "train", "--crop", "1e-320"),
+    "vocabulary": ("at most 1.04", "train", "--vocab-size", str(2**21)),
+    "empty_model": ("no model is called", "train", "--plan", "--model", ""),
     "empty_out": ("not empty", "train", "--out", ""),
     "nul": ("must be a path", "train", "--data", "a\0b"),
     "meta": ("not available", "train", "--device", "meta"),

@@ -31,12 +31,12 @@ def arguments(*more, steps=2):
     return [*fixed.split(), "--steps", str(steps), *map(str, more)]
 
 
-def run(*more, steps=2):
+def run(*more, steps=2, report=lambda *args: None):
     """A new run in the folder run, without the report at its end."""
     for name in ("pairs.csv", "pictures"):
         if not os.path.exists(name):
             os.symlink(WRITTEN / name, name)
-    train.report = lambda *args: None
+    train.report = report
     return train.main(arguments(*more, steps=steps))
 
 
@@ -185,6 +185,7 @@ def a_file_of_the_user(name, content, go_on, link=False):
 
 
 PICTURE = (WRITTEN / "pictures/red_top.png").read_bytes()
+PLOT = b"\x89PNG\r\n\x1a\n....tEXtSoftware\0Matplotlib"  # as pyplot's savefig begins
 OTHER_LOG = b'{"step": 1, "loss": 2.0}\n'
 table(
     {
@@ -193,11 +194,23 @@ table(
         "curves_in_a_stopped_run": ("curves.png", PICTURE, resume, "curves.png"),
         "linked_figure_in_a_stopped_run": ("retrieval.png", PICTURE, resume, True, "retrieval.png"),
         "results_in_a_stopped_run": ("results.json", b'{"notes": "mine"}', resume, "results.json"),
+        "results_of_a_command": ("results.json", b'{"command": "mine"}', resume, "results.json"),
+        "plot_in_a_stopped_run": ("curves.png", PLOT, resume, "curves.png"),
     },
     a_file_of_the_user,
     name="{}_of_the_user",
     says="{} was not written by a run",
 )
+
+
+@attack(says="results.json was not written by a run")
+def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
+    report, mine = train.report, Path("run/results.json")
+    at_loss(2, lambda: mine.write_text("mine"))
+    try:
+        run(report=report)
+    finally:
+        assert mine.read_text() == "mine" and checkpoint.load(CHECKPOINT)["step"] == 2
 
 
 @attack(says="checkpoint.pt is a link to a file that is gone")
@@ -422,7 +435,7 @@ table(
     },
     over,
     name="{}_before_the_work",
-    says="{} is damaged, or was not written by this command",
+    says="{} (is damaged, or )?was not written by this command",
 )
 
 

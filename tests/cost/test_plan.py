@@ -88,11 +88,11 @@ def measured(monkeypatch):
     monkeypatch.setattr(plan_module, "PAPER", [])
 
 
-# three T4 share 100 pairs: 34 of one GPU, 10 at a time, checkpointed, at half of the peak
+# three T4 share 100 pairs: 34 of one GPU in 4 even parts of at most 9, checkpointed, at half of the peak
 THREE = dict(world=3, gpu="t4", batch_size=100, micro_batch=10, grad_checkpointing=True)
 OF_THREE = {
     "pairs": 34,
-    "pairs_together": 10,
+    "pairs_together": 9,
     "precision": "fp16",
     "length": 5,
     "again": 5 * 10**6,  # forward for the micro-batches, and the blocks again
@@ -104,10 +104,10 @@ OF_THREE = {
         "Adam's moments": 8 * 10**6,
         "weights in fp16": 12,
         "the loss": 13_232,  # 34 x 100 x 2 + 134 x 8 x 6
-        "pictures": 10 * 3 * 10 * 10 * 4,
-        "activations": 10 * (700 + 300),
+        "pictures": 9 * 3 * 10 * 10 * 4,
+        "activations": 9 * (700 + 300),
     },
-    "memory_bytes": 20_035_244,
+    "memory_bytes": 20_033_044,
     "gpu_bytes": 16 * 2**30,
     "pair_bytes": 1000,
     "pairs_that_fit": 7_799_934,  # 2^34 - 20,013,244 bytes hold so many of 1,000 + 1,200 bytes
@@ -177,7 +177,7 @@ def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(model, gpu, m
     fit = whole["pairs_that_fit"]
     assert f"does not fit in {whole['gpu_bytes'] // GIB}\n  {fit:,} pairs fit" in describe(whole)
     assert f"--micro-batch {fit:,}, or" in describe(whole)
-    for micro_batch, fits in ((fit, True), (fit + 1, False)):
+    for micro_batch, fits in ((fit, True), (2 * fit, False)):
         p = plan(model, 8, gpu, 8192, micro_batch=micro_batch)
         assert (p["memory_bytes"] <= p["gpu_bytes"]) == fits == (" fits in " in describe(p))
     monkeypatch.setitem(GPUS, gpu, GPUS[gpu] | dict(memory_gib=1))

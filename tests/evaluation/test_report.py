@@ -20,9 +20,13 @@ def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, c
     report.write()
     written = (tmp_path / "new/report.md").read_text().splitlines()
     assert written[2:5] == ["| name | a | b\\|c |", "|---|---:|---:|", "| x\x1b | 0.123 | - |"]
-    assert written[7:] == ["![a](a.b.png)", "", "What it shows."]
+    assert written[7:10] == ["![a](a.b.png)", "", "What it shows."]
     with pytest.raises(UserError, match="not a figure"):
         report.figure("a.b.png", "Somebody else's file.", None)
+    Report(tmp_path / "new", "again")  # replaces its own
+    (tmp_path / "new/report.md").write_text("notes of three weeks")
+    with pytest.raises(UserError, match="report.md was not written by this command"):
+        Report(tmp_path / "new", "again")
 
 
 # zero-shot

@@ -9,17 +9,23 @@ from pathlib import Path
 
 from kernels.table import Table
 from miniclip import plots
-from miniclip.common import UserError, check_output, write_json
+from miniclip.common import UserError, check_output, refuse, replacing, write_json
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval
 
+MARK = "<!-- written by miniclip -->"  # the last line of report.md
+
 
 class Report:
-    """Collects sections. folder: where report.md and its figures go; it is made."""
+    """Collects sections. folder: where report.md and its figures go; it is made.
+
+    Raises UserError where a report.md is there that no report wrote.
+    """
 
     def __init__(self, folder, title):
         self.folder, self._lines = Path(folder), [f"# {title}", ""]
         self.folder.mkdir(parents=True, exist_ok=True)
+        check_report(self.folder)
 
     def section(self, title: str, paper: str) -> None:
         """A heading; `paper` says which part of the paper it follows."""
@@ -60,7 +66,18 @@ class Report:
 
     def write(self) -> None:
         """Write report.md."""
-        (self.folder / "report.md").write_text("\n".join(self._lines), encoding="utf-8")
+        with replacing(self.folder / "report.md") as file:
+            file.write("\n".join([*self._lines, MARK, ""]).encode())
+
+
+def check_report(folder: Path) -> None:
+    """Raise UserError where report.md in the folder cannot be written, or no report wrote it."""
+    path = folder / "report.md"
+    check_output(path)
+    ours = not path.exists() or path.read_bytes().rstrip().endswith(MARK.encode())
+    refuse(
+        {f"{path} was not written by this command; move it away, or choose another --out": not ours}
+    )
 
 
 def aligned(columns, rows) -> str:
@@ -83,19 +100,19 @@ def _cell(value):
 def earlier_results(out, key):
     """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts
     where the report cannot be written, or where the files there lack `key`, so are not its own."""
-    there = [path for path in (out / "results.json", out / "report.md") if path.exists()]
-    check_output(out / "results.json")
-    check_output(out / "report.md")
+    path = out / "results.json"
+    check_output(path)
+    check_report(out)
     try:
-        before = json.loads((out / "results.json").read_text("utf-8")) if there else {}
+        before = json.loads(path.read_text("utf-8")) if path.exists() else {key: None}
     except (OSError, ValueError, RecursionError):
         before = None
-    if there and not (isinstance(before, dict) and key in before):
+    if not (isinstance(before, dict) and key in before):
         raise UserError(
-            f"{there[0]} is damaged, or was not written by this command; move it away, or choose "
+            f"{path} is damaged, or was not written by this command; move it away, or choose "
             "another --out"
         )
-    return before
+    return before if path.exists() else {}
 
 
 def write_results(out, before, results):
