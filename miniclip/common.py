@@ -29,7 +29,7 @@ class UserError(ValueError):
 
 
 def refuse(mistakes: dict[str, bool]) -> None:
-    """Raise a UserError with the first sentence of {sentence: whether it is so} that is so."""
+    """Raise a UserError with the first sentence of {sentence: condition} whose condition is true."""
     for sentence, so in mistakes.items():
         if so:
             raise UserError(sentence)
@@ -52,12 +52,13 @@ def _one_line(sentence):
 
 
 def command(prog: str) -> Callable:
-    """Decorator of a command's main(argv=None): what a user can change becomes one sentence on stderr,
-    "prog: error: sentence", and an exit code.
+    """Decorator of a command's main(argv=None). An error that the user can correct becomes one line
+    on stderr, "prog: error: sentence", and an exit code instead of a traceback.
 
-    The code is 2 for a UserError and for an OSError (the sentence is its file and what the system
-    says), 130 after Ctrl-C, and 141 when nobody reads the output any more. An empty sentence prints
-    nothing, because another rank prints it.
+    The code is 2 for a UserError or an OSError. The sentence of an OSError is the file's name and
+    the system's message. The code is 130 after Ctrl-C, and 141 when nobody reads the output any
+    more. A UserError with an empty sentence prints nothing, because another rank prints the
+    sentence.
     """
 
     def decorate(main):
@@ -275,10 +276,12 @@ def lock(file) -> bool:
 def check_output(
     path: str | Path, ours: Callable[[Path], bool] | None = None, overwrite: bool = False
 ) -> None:
-    """Before the work starts: raise UserError unless the file `path` can be written and may be.
+    """Before the work starts: raise UserError if no file can be written at `path`, or if the file
+    there must not be replaced.
 
-    ours: path -> whether an existing file says by its format that miniclip wrote it. A file that
-    does not is only replaced with `overwrite`. None: any file is replaced.
+    ours: a function of the path of an existing file, which returns whether miniclip wrote that
+    file, judged by its format. Where it returns False, the file is only replaced with `overwrite`.
+    If ours is None, any file is replaced.
     """
     try:
         target = _target(path)

@@ -57,21 +57,21 @@ def contrastive_loss(
 ) -> Tensor:
     """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
-    image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the log of the
-    scale: model.logit_scale, and not the exp of it that model(images, tokens) returns. A number or a
-    CPU tensor above 12 raises ValueError. Where the host would have to wait for the value (a tensor on
-    another device, or under torch.compile), a scale above 12 gives NaN instead.
-    group: a process group; None is the default one, if torch.distributed is initialised. Ranks may
-    hold different N, but none may hold zero. backend: "torch", "triton", or "auto", which is Triton on
-    a GPU of the A100's generation or newer. precision: the operands' dtype ("fp16", "bf16", "fp32",
-    "fp64"); "auto" is fp16 with Triton on a GPU, and the input's own dtype elsewhere. chunk: rows of
-    similarities at a time.
+    image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the logarithm
+    of the scale. Pass model.logit_scale, and not the third output of model(images, tokens), which
+    is its exp. A logit_scale above 12 is taken for a mistake. It raises ValueError if it is a
+    number or a CPU tensor. On another device, or under torch.compile, the host would have to wait
+    for its value; there the loss is NaN instead. group: a process group; None is the default one,
+    if torch.distributed is initialised. Ranks may hold different N, but none may hold zero.
+    backend: "torch", "triton", or "auto", which is Triton on a GPU of the A100's generation or
+    newer. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
+    Triton on a GPU, and the input's own dtype elsewhere. chunk: rows of similarities at a time.
 
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
-    is the true one. Those of the features are `world` times the true ones, because DDP averages the
-    gradients of parameters over ranks. A row of zeros has zero gradient. NaN in the features, or a
-    scale that is not finite, gives NaN. Raises ValueError, on all ranks together, when the arguments
-    do not fit.
+    is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
+    DDP divides by `world` when it averages the gradients of the parameters, so these come out
+    right. A row of zeros has zero gradient. NaN in the features, or a scale that is not finite,
+    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit.
     """
     arguments = image, text, logit_scale, backend, precision, chunk
     if dist_info(group)[1] == 1:

@@ -45,7 +45,8 @@ def _encode(model, encode, batches):
 
 
 def encode_images(model, source, indices, batch_size: int = 256) -> tuple[torch.Tensor, list[int]]:
-    """Unit features of source.image(i), i in indices: ((K, E) fp32 on the CPU, the K indices kept).
+    """Encode source.image(i) for each i in indices: (features (K, E) fp32 on the CPU, rows of
+    length one; the K indices whose pictures could be read).
 
     A picture that cannot be read is left out.
     """

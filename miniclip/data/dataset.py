@@ -57,9 +57,9 @@ class Pairs:
     """Pictures with captions, indexed from 0.
 
     name: str; skipped: list of (name, reason) left out while indexing; splits: {name: list of
-    indices}, "train" always among them; packages: {package: version} where the pictures are those of
-    packages. A subclass defines `image`, or `load_downscaled` where a smaller picture can be loaded
-    faster.
+    indices}, "train" always among them; packages: {name: version} of the installed packages that
+    the pictures come from. A subclass defines `image`, or `load_downscaled` where a smaller picture
+    can be loaded faster.
 
     What only some sources have is None or empty here. paths: the files that are read; rows: the rows
     of the emoji table of each picture; tones: a method, the skin tones in the name of picture i;
@@ -98,7 +98,8 @@ class Pairs:
         return own[int(rng.integers(len(own)))]
 
     def names(self, i) -> tuple[str, ...]:
-        """What picture i shows, as no two pictures of a batch should with --unique-names."""
+        """The names of what picture i shows. With --unique-names, two pictures that share a name
+        are kept out of one batch where that is possible."""
         return self.captions(i)
 
     def where(self, i) -> str:
@@ -107,7 +108,8 @@ class Pairs:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The SHA-256, in hex, of which pairs are trained on and of the names and captions of all."""
+        """The SHA-256, in hex, of the list of training indices and of the names and captions of all
+        pairs."""
         return self._digest(range(len(self)))
 
     def _digest(self, indices):
@@ -121,7 +123,8 @@ class Pairs:
         return shuffled(indices, seed, epoch)
 
     def gallery(self, split):
-        """Indices of the pictures that a caption of a split is compared with: the split itself."""
+        """The indices of the pictures that a caption of this split is compared with in retrieval:
+        here those of the split."""
         return self.splits[split]
 
     def queries(self, split, k=8):

@@ -232,19 +232,20 @@ def batches(
 ):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
-    A batch is there until the next one is asked for: all of them use the same memory, which holds
-    one batch and 2 parts per worker.
+    A batch is valid until the next one is asked for, because its memory is used again. That memory
+    holds one batch, and two parts for each worker.
 
     tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
-    (low, high) of training_crop, None for icons to be redrawn. start: how many batches to leave out,
+    (low, high), the range of the crop's side as a share of the picture's short side; None: the
+    pictures are icons, and are redrawn instead of cropped. start: how many batches to leave out,
     without reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw
-    and crop. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy the
-    parts while it computes.
+    and crop. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy
+    the parts while it computes.
 
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
-    one at most, and in the order of the ranks they are the batch of world 1. A share comes in
-    planned_parts parts, the same number on every rank. No part is empty, unless so many pictures
-    could not be read that fewer pairs than parts are left.
+    at most one pair. Joined in the order of the ranks, they are the batch that one process would
+    get. A share comes in planned_parts parts, the same number on every rank. A part is empty only
+    if pictures could not be read and fewer pairs than parts are left.
 
     Raises UserError when there are no pairs or a batch has fewer pairs than there are ranks,
     RuntimeError when a worker dies.

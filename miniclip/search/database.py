@@ -96,7 +96,8 @@ class Index:
         )
 
     def path(self, row: int) -> Path:
-        """The path of a row's picture, to be opened."""
+        """The path under which the picture of this row can be opened: root joined with the relative
+        path."""
         return self.root / self.paths[row]
 
     def warnings(self) -> list[str]:
@@ -141,8 +142,8 @@ class Index:
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
         it, and commit.
 
-        stamps: (bytes, nanoseconds of the last change) of each picture; hashes: of its contents, or
-        None where they are not known.
+        stamps: for each picture (size in bytes, time of the last change in nanoseconds). hashes:
+        for each picture the hash of its contents, or None where it is not known.
         """
         width, dropped = self.features.shape[1], set(dropped)
         query = "SELECT max(first) FROM blocks WHERE first <= ?"

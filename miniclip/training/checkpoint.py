@@ -59,8 +59,9 @@ def describe(config, model, tokenizer, pairs):
 class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
-    path: the file. every: steps between two saves; None: at least 20 s, and at least 50 times as
-    long as the last save kept training waiting.
+    path: the file. every: the number of steps between two saves. If it is None, the clock decides:
+    between two saves pass at least 20 s, and at least 50 times the time for which the last save
+    kept training waiting.
     """
 
     def __init__(self, path, every=None):
@@ -69,13 +70,14 @@ class Saver:
         self.thread, self.write = ThreadPoolExecutor(1), None  # Python waits for it before it exits
 
     def due(self, step):
-        """Whether to save after `step` steps. By the clock, never during a write."""
+        """Whether to save after `step` steps. If the clock decides, never while a checkpoint is
+        being written."""
         if self.every:
             return step % self.every == 0
         return (self.write is None or self.write.done()) and time.monotonic() >= self.next
 
     def save(self, state):
-        """Copy `state` (as for `save`) to host memory, and start to write the copy.
+        """Copy the dict `state` to host memory, and start a thread that writes the copy.
 
         Waits for the previous write. Raises UserError when the previous write failed.
         """
@@ -86,7 +88,8 @@ class Saver:
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
 
     def wait(self):
-        """Wait until the last state is on the disk. Raises UserError once if that failed."""
+        """Wait until the last state is on the disk. Raises UserError if the write failed; a second
+        call does not raise it again."""
         write, self.write = self.write, None
         try:
             if write:
@@ -153,7 +156,8 @@ def are_weights(state):
 
 @contextlib.contextmanager
 def alone(out):
-    """A block in which no other run writes to the folder `out`, which is made; on all ranks.
+    """A block, on all ranks, in which no other run can write to the folder `out`. The folder is
+    made if it is missing; rank 0 holds its lock.
 
     Raises UserError when what a run writes cannot be written there, or another run has the folder.
     """
@@ -202,8 +206,9 @@ def check_files(out, names=tuple(WRITTEN[2:])):
 def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
-    Raises UserError when `out` holds files that no run wrote under the names of a run's files, or a
-    checkpoint although neither `resume` is given nor torchrun has restarted the run.
+    Raises UserError when a file in `out` has the name of a run's file but no run wrote it, when the
+    checkpoint cannot be read or is a link whose target is gone, and when there is a checkpoint
+    although neither `resume` is given nor torchrun has restarted the run.
     """
     path = out / "checkpoint.pt"
     if path.is_symlink() and not path.exists():

@@ -68,7 +68,9 @@ class Config:
 
     objectives: ClassVar = HERE
 
-    model: str | None = option(WHAT, f"one of {', '.join(MODELS)} (rn_mini; icons: rn_icons)")
+    model: str | None = option(
+        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini, or rn_icons with --data icons)"
+    )
     data: str | None = option(
         WHAT, "pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
     )
@@ -83,10 +85,14 @@ class Config:
         type=one_of(HERE, OBJECTIVES.keys() - HERE),
     )
     temperature: float | None = option(
-        WHAT, "keep it fixed (learned)", type=number(float, low=0.01)
+        WHAT,
+        "train with this fixed temperature (default: it is learned)",
+        type=number(float, low=0.01),
     )
     pairs: int | str | None = option(
-        WHAT, "train on so many, or on a list by curate (all)", type=some_pairs
+        WHAT,
+        "how many pairs to train on, or a list that curate wrote (default: all)",
+        type=some_pairs,
     )
     vocab_size: int | None = option(
         WHAT, "the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
@@ -95,7 +101,9 @@ class Config:
         WHAT, "the released vocabulary (default: learned from the captions)", choices=["openai"]
     )
     seed: int | None = option(
-        WHAT, "of weights, order, crops (0)", type=number(int, low=0, high=2**63 - 1)
+        WHAT,
+        "seed of the first weights, the order and the crops (default: 0)",
+        type=number(int, low=0, high=2**63 - 1),
     )
 
     init: str | None = option(
@@ -117,7 +125,9 @@ class Config:
         HOW, "weight decay of matrices and embeddings", type=number(float, low=0)
     )
     warmup: float | None = option(
-        HOW, "share of the run, 0 to 1", type=number(float, low=0, high=1)
+        HOW,
+        "share of the run in which the learning rate rises, 0 to 1",
+        type=number(float, low=0, high=1),
     )
     crop: float | None = option(
         HOW, "smallest crop, as a share of the side", type=number(float, low=0.01, high=1)
@@ -135,17 +145,21 @@ class Config:
         HOW, "of the towers (GPU: bf16; CPU: fp32)", choices=["fp32", "bf16", "fp16"]
     )
     half_moments: bool | None = flag(HOW, "AdamW's moments in 16 bits")
-    grad_checkpointing: bool | None = flag(HOW, "spend time to save memory")
+    grad_checkpointing: bool | None = flag(
+        HOW, "compute blocks again in the backward pass: less memory, more time"
+    )
     sync_bn: bool | None = flag(HOW, "batch norm over all ranks (GPUs)")
     compile: bool | None = flag(HOW, "torch.compile the model")
     beta2: float | None = None  # these two are no options: the recipe gives them
     eps: float | None = None
 
     out: Path | None = option(WHERE, "folder of the run (default runs/<model>)", type=path())
-    resume: bool | None = flag(WHERE, "go on from --out, or start it")
-    save_every: int | None = option(WHERE, "steps (default: by clock)", type=COUNT)
+    resume: bool | None = flag(WHERE, "continue the run in --out; if there is none, start one")
+    save_every: int | None = option(
+        WHERE, "steps between two checkpoints (default: by the clock)", type=COUNT
+    )
     log_every: int | None = option(
-        WHERE, "steps (20; a tenth of a run of less than 200)", type=COUNT
+        WHERE, "steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
     )
     device: str | None = option(WHERE, "auto, cpu, cuda, cuda:1, mps", default="auto")
     threads: int | None = option(WHERE, "CPU threads of torch", type=number(int, low=1, high=1024))
@@ -158,7 +172,9 @@ class Config:
     plan: bool | None = flag(PLAN, "print flop, memory, bytes and days")
     world_size: int | None = option(PLAN, "GPUs (1)", type=COUNT)
     gpu: str | None = option(PLAN, f"one of {', '.join(GPUS)} (h100)")
-    data_pairs: int | None = option(PLAN, "so many pairs, instead of reading --data", type=COUNT)
+    data_pairs: int | None = option(
+        PLAN, "plan for this number of pairs, without reading --data", type=COUNT
+    )
 
     @classmethod
     def options(cls):
@@ -229,7 +245,9 @@ class Config:
         study = {"projection", "one_sentence"} - vars(self).keys()
         refuse(
             {
-                "the checkpoint does not say one seed and one length of its run": saved.get("seed")
+                "the checkpoint must hold a seed and exactly one of epochs, steps and minutes, and it does not": saved.get(
+                    "seed"
+                )
                 is None
                 or lengths.count(None) != 2,
                 f"{self.out} was started by python {STUDY}; go on with it": any(

@@ -19,11 +19,11 @@ PATIENCE = 20  # steps in a row without a finite gradient, after which the run i
 class Monitor:
     """The progress of a run, and what the ranks decided about the present step.
 
-    config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of pictures
-    that cannot be read; due: step -> bool, whether rank 0 should save after this step.
-    stop: the number of the signal that ends the run, or 0. due: whether to save after this step.
-    problem: an exception of this rank that ends the run before the next step; it is raised after the
-    state has been saved.
+    config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of
+    pictures that cannot be read; due: a function; due(step) says whether rank 0 should save after
+    that step. stop: the number of the signal that ends the run, or 0. due: whether all ranks save
+    after the present step. problem: an exception on this rank, which the loop sets. The run then
+    ends before the next step; the loop saves the state and raises the exception.
     """
 
     def __init__(self, config, train_pairs, skipped, due, device):
@@ -72,9 +72,9 @@ class Monitor:
     def next_batch(self, loader, received):
         """The parts of the next batch, or None when the run is done, or ends by a signal or a problem.
 
-        loader: yields data's Batch; received: the list of noted_signals. The parts are an empty list,
-        and all ranks leave the step out, when some rank has too few pairs because pictures could not
-        be read.
+        loader: an iterator of Batch (data/loader.py). received: the list of signals that
+        noted_signals fills. The parts are an empty list, and all ranks leave the step out, when
+        some rank has too few pairs because pictures could not be read.
         """
         self.started = self.started or time.monotonic() - self.seconds
         if self.done:  # a signal during the last step
@@ -102,8 +102,9 @@ class Monitor:
     def count(self, finite, readable=True):
         """Count the step as taken, or as skipped.
 
-        finite: whether the loss and the gradients are; readable: whether enough pictures could be
-        read. Raises UserError after PATIENCE skipped steps in a row.
+        finite: whether the loss and all gradients are finite. readable: False if the step was left
+        out because too few pictures could be read. Raises UserError after PATIENCE skipped steps in
+        a row.
         """
         self.failures = 0 if finite else self.failures + 1
         self.skipped_steps += not finite

@@ -93,9 +93,11 @@ def parameter_groups(model, weight_decay):
 
 
 def schedule(progress, warmup):
-    """The share of the peak learning rate at `progress`, both from 0 to 1.
+    """The factor, 0 to 1, by which the peak learning rate is multiplied. progress: the share of the
+    run that is over, 0 to 1.
 
-    A straight line up from 0 while progress < warmup, then half a cosine down to 0 at 1.
+    While progress < warmup the factor rises linearly from 0 to 1. Then it falls along half a
+    cosine, and reaches 0 at progress 1.
     """
     if progress < warmup:
         return progress / warmup
