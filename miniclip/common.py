@@ -20,6 +20,7 @@ import signal
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -202,7 +203,8 @@ def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
     .svg by its name, and a PNG under any other name."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
-    with replacing(path) as file:
+    with warnings.catch_warnings(), replacing(path) as file:
+        warnings.filterwarnings("ignore", "Glyph")  # one that its font lacks is drawn as a box
         figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
 
 

@@ -13,6 +13,7 @@ Lesson: lessons/14_zeroshot.md.
 
 import contextlib
 import itertools
+import re
 
 import torch
 from torch.nn import functional as F
@@ -136,7 +137,7 @@ def read_lines(path, what: str) -> list[str]:
 
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
     """
-    lines = list(filter(None, map(str.strip, read_text(path).splitlines())))
+    lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
     if not lines:
         raise UserError(f"{path} holds no {what}; give one a line")
     return lines

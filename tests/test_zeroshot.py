@@ -134,8 +134,8 @@ def test_pictures_that_cannot_be_read_are_left_out_whatever_the_batch_size():
 
 
 def test_text_files_say_one_thing_a_line(tmp_path):
-    (tmp_path / "names.txt").write_text("\ufeffhot dog\n\n  cat \n", encoding="utf-8")
-    assert read_lines(tmp_path / "names.txt", "classes") == ["hot dog", "cat"]
+    (tmp_path / "names.txt").write_bytes("\ufeffhot dog\n\n  cat \r\na\u2028b\fc\rd".encode())
+    assert read_lines(tmp_path / "names.txt", "classes") == ["hot dog", "cat", "a\u2028b\fc", "d"]
 
 
 def test_the_classifier_equals_open_clips():

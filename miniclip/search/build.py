@@ -123,12 +123,12 @@ def _update(folder, place, encoder, found, skipped, database):
     counts = {"read": len(to_read) - len(unreadable), "kept": len(found) - len(to_read)}
     if not any(counts.values()):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
-    gone = [id for name, id in ids.items() if known[name] != found.get(name)]
+    gone = {name: id for name, id in ids.items() if known[name] != found.get(name)}
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if not same or gone or renamed or counts["read"]:
-        write([], [], finished=True, gone=gone)
+        write([], [], finished=True, gone=gone.values())
     old_names = {before.paths[row] for row in renamed.values()}
-    counts["forgotten"] = len(known.keys() - found.keys() - old_names)
+    counts["forgotten"] = len(gone.keys() - old_names)
     return Index.open(place), counts, skipped
 
 

@@ -102,8 +102,11 @@ class Index:
 
     def warnings(self) -> list[str]:
         """What somebody who searches in this index should know, a sentence each."""
-        gone = f"the folder {printable(self.root)} is not there now, so no picture can be opened"
-        so = {UNFINISHED: not self.finished, gone: not self.root.is_dir()}
+        root, here = printable(self.root), self.root.is_dir()
+        gone = f"the folder {root} is not there now, so no picture can be opened"
+        moved = f"the first pictures are not in {root}; was the index moved there without them?"
+        present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
+        so = {UNFINISHED: not self.finished, gone: not here, moved: here and not present}
         return [sentence for sentence, is_so in so.items() if is_so]
 
     def must_be_of(self, encoder, place: Path) -> None:
@@ -219,7 +222,8 @@ def _check_files(place):
     """Raise UserError where a file of the index is a link, or is not ours."""
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
     for name in (*OURS, FILE + "-wal", FILE + "-shm"):
-        with contextlib.suppress(FileNotFoundError):  # a journal comes and goes with each write
+        # a journal comes and goes with each write
+        with _reading(place / name), contextlib.suppress(FileNotFoundError):
             strange += [] if _is_ours(place / name) else [place / name]
     if strange:
         raise UserError(
@@ -231,18 +235,25 @@ def _check_files(place):
 def _is_ours(path):
     """Whether a file of the index is one that SQLite can open without touching any other file.
 
-    A write-ahead log is not, because miniclip writes none.
+    A write-ahead log is not, because miniclip writes none. Raises ValueError for a database beside
+    which SQLite would make such a log.
     """
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode) or path.name not in OURS:
         return False
     with open(path, "rb") as file:
-        start = file.read(8)
+        start = file.read(20)
         file.seek(max(0, status.st_size - 8))
         end = file.read()
+    # two bytes say how SQLite writes and reads it: 1 with a journal, 2 with a write-ahead log
+    if path.name == FILE and b"\2" in start[18:]:
+        raise ValueError(
+            "another tool changed its journal mode; delete it and make the index again, or run: "
+            "sqlite3 FILE 'PRAGMA journal_mode = DELETE'"
+        )
     # beside no database SQLite deletes a journal, whoever wrote it
     journal = end != NAMES_ANOTHER_FILE and os.path.exists(path.with_name(FILE))
-    return {FILE: start in (b"", b"SQLite f"), JOURNAL: journal, OLD: True}[path.name]
+    return {FILE: start[:8] in (b"", b"SQLite f"), JOURNAL: journal, OLD: True}[path.name]
 
 
 @contextlib.contextmanager

@@ -95,7 +95,7 @@ def query(
 ) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: text + image - MINUS * minus, of those given.
 
-    Raises UserError when there is nothing to look for.
+    Raises UserError when there is nothing to look for, or when a text does not fit into the context.
     """
     text, minus = text.strip(), minus.strip()
     if not text and image is None:
@@ -103,6 +103,7 @@ def query(
     total = 0
     for sentence, factor in ((text, 1), (minus, -MINUS)):
         if sentence:
+            encoder.tokenizer([sentence], truncate=False)  # a text that is cut finds something else
             total = total + factor * encode_texts(encoder.model, encoder.tokenizer, [sentence])[0]
     if image is not None:
         total = total + encode_tensors(encoder.model, [encoder.preprocess(image)[None]])[0]
@@ -136,8 +137,11 @@ def main(argv=None):
     began = time.monotonic()
     what = "Find the pictures of an index that are nearest to a text or a picture."
     args, image = parser_of("find", what, OPTIONS).parse_args(argv), None
-    if args.image and args.folder is None and os.path.isdir(args.text):  # --image FILE DIR
+    has_index = args.text and os.path.isdir(os.path.join(args.text, FOLDER))
+    if args.image and args.folder is None and has_index:  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)
+    is_picture = image_io.is_picture(args.text) and os.path.isfile(args.text)
+    refuse({f"{printable(args.text)} is a picture; give it with --image": is_picture})
     if args.grid:
         drawable, many = args.grid.suffix in (".png", ".pdf", ".svg"), args.k > MOST_DRAWN
         refuse(

@@ -189,6 +189,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             except BadPicture as error:
                 raise UserError(f"this file cannot be classified: {error}") from None
         with alone:
+            # classifier_weights would cut the end of a template that does not fit into the context
+            sentences = [template.replace("{}", name) for name in names]
+            encoder.tokenizer(sentences, truncate=False)
             image = (
                 encode_tensors(encoder.model, [picture[None]])[0]
                 if own is None
@@ -253,8 +256,9 @@ def make_server(app, at: socket.socket):
     server = waitress.create_server(
         app,
         sockets=[at],
-        max_request_body_size=MAX_UPLOAD + 1,  # the first size that is refused
-        inbuf_overflow=MAX_UPLOAD + 1,  # the first size that would be written to a file
+        # above the limit of the page, so that the page's own sentence says what is too large
+        max_request_body_size=2 * MAX_UPLOAD,
+        inbuf_overflow=2 * MAX_UPLOAD,  # the first size that would be written to a file
         threads=THREADS,
         connection_limit=CONNECTIONS,
         asyncore_use_poll=True,  # select has a limit of 1,024 files
@@ -272,7 +276,7 @@ def main(argv=None):
     args = parser_of("serve", what, OPTIONS).parse_args(argv)
     missing = not all(map(importlib.util.find_spec, ("flask", "waitress")))
     refuse({"the page needs flask and waitress: pip install 'miniclip[app]'": missing})
-    with contextlib.suppress(KeyboardInterrupt), listen(args.host, args.port) as at:
+    with listen(args.host, args.port) as at:
         index, encoder = open_search(
             args.folder, args.index, args.checkpoint, args.device, args.threads
         )
@@ -285,5 +289,6 @@ def main(argv=None):
         if not ipaddress.ip_address(address).is_loopback:
             print("anyone who can reach this machine can search these pictures")
         print("Ctrl-C ends it", flush=True)
-        server.run()
+        with contextlib.suppress(KeyboardInterrupt):
+            server.run()
     return 0

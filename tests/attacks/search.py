@@ -21,6 +21,7 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.search import build as build_file
 from miniclip.search import embed
+from miniclip.search import find as find_file
 from miniclip.search.__main__ import main as search
 from miniclip.search.build import build, contents_hash
 from miniclip.search.database import FILE, OURS, Index
@@ -156,6 +157,25 @@ def a_shipped_index_with_features_of_another_width(folder):
     made = Index.open(PLACE)
     about = dict(digest=made.digest, file=made.file, activation=made.activation)
     replace(random_index(made.root, 3, width=3, **about))
+
+
+@attack(code=0, says="another tool changed its journal mode.*\n  1  ")
+def a_database_that_another_tool_gave_a_log(folder):
+    index()
+    execute("PRAGMA journal_mode = WAL")
+    refused(find)
+    assert os.listdir(PLACE) == [FILE]
+    execute("PRAGMA journal_mode = DELETE")
+    return find()
+
+
+@attack(says="in/.miniclip/index.sqlite cannot be read as an index: Not a directory")
+def a_file_in_the_place_of_the_index_folder(folder):
+    index()
+    shutil.rmtree(PLACE)
+    PLACE.write_text("mine")
+    assert "Not a directory" in refused(Index.open, PLACE)
+    return find()
 
 
 @shipped("features that are no numbers")
@@ -318,6 +338,10 @@ def session(*commands):
 
 SESSIONS = {  # what is done, and what must be said
     "the_model_that_the_index_remembers_is_not_named": ("index in", "0 read, 3 unchanged"),
+    "words_that_are_the_name_of_a_folder": (
+        "find in/below --image in/00001.png --index in/.miniclip",
+        "  1  0",
+    ),
     "a_query_that_begins_with_a_dash": ("find -- -cup in", "1  0"),
     "our_own_features_are_replaced": (
         *["embed in out.npz --checkpoint model.pt"] * 2,
@@ -344,6 +368,12 @@ REFUSED = {
         *["find cup in --grid g.png"] * 2,
         "g.png exists; choose another name, or add --overwrite",
     ),
+    "a_query_longer_than_the_context": (
+        f"find {'words-' * 30} in",
+        "takes .* ids, and the context holds only 77; make it shorter",
+    ),
+    "a_longer_text_to_avoid": (f"find cup in --minus {'words-' * 30}", "make it shorter"),
+    "a_picture_in_the_place_of_the_words": ("find in/00001.png in", "a picture; give it with --im"),
     "another_activation_than_that_of_the_index": (
         "index in --activation gelu",
         "activation=.gelu. was asked for",
@@ -431,6 +461,13 @@ table(
 
 
 @attack(code=130, says="stopped by Ctrl-C")
+def ctrl_c_while_the_page_is_not_yet_served(folder):
+    index()
+    find_file.open_encoder = lambda *how: signal.raise_signal(signal.SIGINT)
+    return search(["serve", "in", "--port", "0"])
+
+
+@attack(code=130, says="stopped by Ctrl-C")
 def ctrl_c_while_a_thread_waits_for_a_disk(folder):
     def read(path):
         os.kill(os.getpid(), signal.SIGINT)
@@ -475,6 +512,13 @@ def pictures_that_are_as_large_as_disks(folder):
     assert contents_hash("in/00001.png") != before, "files of different sizes"
 
 
+def index_that_moved(place):
+    index()
+    Path(place).parent.mkdir(exist_ok=True)
+    PLACE.rename(place)
+    return search(["find", "cup", "--index", place])
+
+
 @attack(
     code=0, says="3 pictures: .*\nthe folder .*in is not there now, so no picture can be opened\n$"
 )
@@ -482,6 +526,24 @@ def a_search_while_the_folder_of_the_pictures_is_absent(folder):
     index("--index", "mine")
     Path("in").rename("away")
     return search(["find", "cup", "--index", "mine"])
+
+
+table(
+    {
+        "to_another_folder": (
+            "far/idx",
+            "the first pictures are not in .*far; was the index moved",
+        ),
+        "deeper_into_its_own": (
+            "in/far/idx",
+            "the first pictures are not in .*in/far; was the ind",
+        ),
+        "beside_its_own": ("in/idx", "3 pictures: [^\n]*\n$"),
+    },
+    index_that_moved,
+    "an_index_that_was_moved_{}",
+    code=0,
+)
 
 
 @attack(code=0)
@@ -548,6 +610,14 @@ def features_into_our_own_file_with_an_array_of_the_user(folder):
 def a_grid_over_a_file_of_the_user(folder):
     index()
     return search_keeps("in/00001.png", "find", "cup", "in", "--grid", "in/00001.png")
+
+
+@attack(code=0, says="(?s)^(?!.*Warning).*drawn in")
+def names_that_the_font_of_a_grid_lacks(folder):
+    index()
+    Path("in/00001.png").rename("in/\u732b.png")
+    search(["index", "in"])
+    return search(["find", "cup", "in", "--grid", "grid.png"])
 
 
 @attack(says="File too large")

@@ -169,6 +169,18 @@ def uploads_that_are_not_finished(folder):
 
 
 @attack(code=0)
+def an_upload_that_is_too_large(folder):
+    port, data = served(page()), bytes(serve.MAX_UPLOAD + 1)
+    for body in (data, iter([data])):  # the second is sent in chunks
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", body, timeout=60)
+        except urllib.error.HTTPError as error:
+            assert error.code == 413 and b"at most 32 MB" in error.read()
+            continue
+        raise AssertionError("it was accepted")
+
+
+@attack(code=0)
 def an_upload_that_would_be_written_to_a_file(folder):
     port, opened, real = served(page()), [], os.open
     os.open = lambda path, how, *more: opened.append((path, how)) or real(path, how, *more)
