@@ -27,11 +27,12 @@ HINT = (
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
     """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
 
-    model(images, tokens, normalize=False) -> image, text, scale, perhaps inside DDP; parts: a list
-    of (images, tokens), which may wait on the CPU; prepare(part) -> images (M, 3, H, W) and tokens
-    (M, L) on the model's device (None: they are moved there); loss_fn(image, text, logit_scale) ->
-    0-d; autocast() is a context for each forward pass. Returns the detached (loss, image, text,
-    scale) of the whole batch: image and text (N, E), scale 0-d.
+    model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
+    DDP. parts: a list of (images, tokens), which may be on the CPU until they are needed. prepare:
+    a function of a part that returns images (M, 3, H, W) and tokens (M, L) on the model's device;
+    None moves the part there. loss_fn: a function of image, text and logit_scale that returns a 0-d
+    loss. autocast: a function that returns the context of each forward pass. Returns the detached
+    (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raise NotImplementedError  # about 25 lines
 
