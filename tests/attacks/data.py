@@ -56,8 +56,8 @@ def said(pairs):
     print([pairs.captions(i) for i in range(len(pairs))], pairs.skipped)
 
 
-def classes(source):
-    found = open_labelled(source)
+def classes(source, *names):
+    found = open_labelled(source, names or None)
     [*readable_pictures(found.pictures, [*found.labels] * 2)]
     print(found.class_names, found.skipped)
 
@@ -65,7 +65,9 @@ def classes(source):
 VERBS = {
     "open": lambda source: said(open_pairs(source)),
     "classes": classes,
-    "keep": lambda pairs, source: keep_pairs(open_pairs(source), pairs),
+    "keep": lambda kept, source: keep_pairs(
+        open_pairs(source), kept if kept.endswith(".csv") else int(kept)
+    ),
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
 }
@@ -372,6 +374,20 @@ REFUSED = {
         r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
         "open l.csv",
     ),
+    "labels_that_are_counted_from_1": (
+        "l.csv has no label 0",
+        r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
+        "classes l.csv red green blue",
+    ),
+    "a_number_of_pairs_below_1": (
+        "keeps at least 1 pair, not -1",
+        "keep -1 pairs.csv",
+    ),
+    "packing_beside_a_shard_in_capital_letters": (
+        "00009.TAR, which this command would not write",
+        "mkdir out; touch out/00009.TAR",
+        "pack pairs.csv out",
+    ),
     "a_csv_of_a_terabyte_of_zeros": (
         "pairs.csv has a line of more than 16 MiB",
         "truncate -s 1T pairs.csv",
@@ -506,6 +522,20 @@ READ = {
         "echo wrong > 0.txt; tar cf x1/0.tar 0.*",
         "open x[1]/{0..0}.tar",
         "open x[1]/*.tar",
+    ),
+    "a_curated_csv_that_a_spreadsheet_saved_again": (
+        r"\[\('red',\), \('a, b',\), \('a dog',\)\] \[\]",
+        r"printf 'path,caption\n0.png,red\n1.png,\042a, b\042\n2.png,a dog,,,\n' > l.csv",
+        "curate l.csv o.csv",
+        "sed -i '1!s/$/,/' o.csv",
+        "open o.csv",
+    ),
+    "a_curated_path_through_a_link_and_up": (
+        r"\[\('right',\)\] \[\]",
+        "mkdir -p real/deep out; ln -s real/deep link; cp 0.png real/x.png",
+        r"printf 'path,caption\nlink/../x.png,right\n' > l.csv",
+        "curate l.csv out/o.csv",
+        "open out/o.csv",
     ),
     "val_beside_train_and_test": (
         r"^\['cat', 'dog'\] \[\('val/cat/0.png', 'test is tested on.*'val/dog/0.png', ",

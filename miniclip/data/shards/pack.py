@@ -57,7 +57,7 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
-    other = sorted(path.name for path in {*out.glob("*.tar")} - {*paths})
+    other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
     shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
     refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
     read = {os.path.realpath(path) for path in pairs.paths}
