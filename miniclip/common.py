@@ -214,7 +214,7 @@ def replacing(path: str | Path) -> Iterator:
     """
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path.parent)
+    remove_leftovers(path.parent)
     temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -243,21 +243,25 @@ def _target(path):
     return target
 
 
-def _remove_leftovers(folder):
-    """Delete the temporary files that killed processes left in a folder.
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files and folders that killed processes left in a folder.
 
-    A living process holds the lock of its file; one that has just made it may not have it yet.
+    A living process holds the lock of its own; one that has just made it may not have the lock yet.
     """
     with contextlib.suppress(OSError):
-        for old in folder.glob(f".miniclip-*-{'[0-9a-f]' * 8}.tmp"):
-            if old.is_file() and time.time() - old.stat().st_mtime > 60:
-                with open(old, "r+b") as file:
-                    if lock(file):
-                        old.unlink()
+        for old in folder.glob(f".miniclip-*-{'?' * 8}.tmp"):
+            plain = old.is_file() or old.is_dir()
+            if plain and time.time() - old.stat().st_mtime > 60:
+                held = os.open(old, os.O_RDONLY)
+                if lock(held):
+                    remove = shutil.rmtree if old.is_dir() else os.unlink
+                    remove(old)
+                os.close(held)
 
 
 def lock(file) -> bool:
-    """Whether this process holds the lock of an open file now; the lock ends with the process.
+    """Whether this process holds the lock of an open file now; the lock ends when the file is
+    closed, and with the process. file: an open file, or the descriptor of a file or a folder.
 
     Also true where the system has no locks (Windows, some network disks).
     """

@@ -115,7 +115,7 @@ def open_labelled(source, class_names=None) -> Labelled:
     OSError of a tar or folder that cannot be read.
     """
     path = Path(source)
-    there = path.is_dir() or path.is_file()
+    there = os.path.isdir(path) or os.path.isfile(path)
     refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not there})
     tar_or_csv = _tar if path.name.lower().endswith(TARS) else _csv
     name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)

@@ -269,6 +269,28 @@ def ctrl_c_while_shards_are_replaced(folder):
         said(open_pairs("s"))
 
 
+@attack(code=0)
+def a_pack_that_was_killed_and_one_that_goes_on(folder):
+    pairs, sample = csv_of(), data.pack.sample
+
+    def killed(pairs, i):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def while_another_packs(pairs, i):
+        data.pack.sample = sample
+        os.utime(*folder.glob("s/.*"), (0, 0))
+        run("pack", "pairs.csv", "s")
+        return sample(pairs, i)
+
+    data.pack.sample = killed
+    os.fork() or run("pack", pairs, "s")
+    os.wait()
+    os.utime(*folder.glob("s/.*"), (0, 0))
+    data.pack.sample = while_another_packs
+    run("pack", pairs, "s")
+    assert os.listdir("s") == ["00000.tar"]
+
+
 # --- sessions: what is refused, what is read, and csvs with damaged rows
 
 
@@ -379,6 +401,7 @@ REFUSED = {
         r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
         "classes l.csv red green blue",
     ),
+    "a_name_that_is_too_long": ("not found; expected a folder", f"classes {'x' * 300}"),
     "a_number_of_pairs_below_1": (
         "keeps at least 1 pair, not -1",
         "keep -1 pairs.csv",

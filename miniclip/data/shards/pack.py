@@ -10,6 +10,7 @@ same pairs give the same bytes. The members belong to the user "miniclip", which
 be replaced from others. Left out: the splits of the source; shards are held out by their keys.
 """
 
+import contextlib
 import io
 import itertools
 import json
@@ -26,9 +27,11 @@ from miniclip.common import (
     UserError,
     check_output,
     command,
+    lock,
     number,
     path,
     refuse,
+    remove_leftovers,
     replacing,
 )
 from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
@@ -68,7 +71,12 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
-    with tempfile.TemporaryDirectory(prefix=".miniclip-", dir=out) as folder:
+    remove_leftovers(out)
+    named = dict(prefix=f".miniclip-{os.getpid()}-", suffix=".tmp", dir=out)
+    with tempfile.TemporaryDirectory(**named) as folder, contextlib.ExitStack() as stack:
+        held = os.open(folder, os.O_RDONLY)
+        stack.callback(os.close, held)
+        lock(held)
         for shard in paths:
             with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
                 for i in itertools.islice(left, size):
