@@ -23,6 +23,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+LOCK = "lock"  # the file in a temporary folder whose lock a living process holds
+
 
 class UserError(ValueError):
     """A mistake of the user, in one sentence: what is wrong, and what would be right."""
@@ -246,22 +248,21 @@ def _target(path):
 def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes left in a folder.
 
-    A living process holds the lock of its own; one that has just made it may not have the lock yet.
+    A living process holds the lock of its file, or of the file LOCK in its folder; one that has just
+    made it may not have it yet.
     """
     with contextlib.suppress(OSError):
         for old in folder.glob(f".miniclip-*-{'?' * 8}.tmp"):
-            plain = old.is_file() or old.is_dir()
-            if plain and time.time() - old.stat().st_mtime > 60:
-                held = os.open(old, os.O_RDONLY)
-                if lock(held):
-                    remove = shutil.rmtree if old.is_dir() else os.unlink
-                    remove(old)
-                os.close(held)
+            held = old / LOCK if old.is_dir() else old
+            if held.is_file() and time.time() - held.stat().st_mtime > 60:
+                with open(held, "r+b") as file:
+                    if lock(file):
+                        remove = os.unlink if held is old else shutil.rmtree
+                        remove(old)
 
 
 def lock(file) -> bool:
-    """Whether this process holds the lock of an open file now; the lock ends when the file is
-    closed, and with the process. file: an open file, or the descriptor of a file or a folder.
+    """Whether this process holds the lock of an open file now; the lock ends with the process.
 
     Also true where the system has no locks (Windows, some network disks).
     """

@@ -17,7 +17,7 @@ import warnings
 from PIL import Image
 
 from miniclip.data.dataset import BadPicture, file_size
-from miniclip.data.transforms import ODD_GREY, is_odd_grey, to_rgb
+from miniclip.data.transforms import is_odd_grey, to_rgb
 
 MAX_PIXELS = 100_000_000
 # WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
@@ -108,14 +108,12 @@ def _opened(path):
         width, height = image.size
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-        endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
-        reasons = {
-            "its levels have 32 bits and no fixed range; save it with 8 or 16 bits": endless,
-            f"it has {ODD_GREY}; save it with 8 bits": is_odd_grey(image),
-            f"{width} x {height} pixels: {most // 10**6} megapixels or more": (
-                width * height >= most
-            ),
-        }
-        for reason in filter(reasons.get, reasons):
-            raise BadPicture(reason)
+        odd = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF") or is_odd_grey(image)
+        if odd or width * height >= most:
+            raise BadPicture(
+                "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
+                "save it with 8 bits"
+                if odd
+                else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
+            )
         yield image

@@ -231,8 +231,7 @@ def _tar(path):
             not_text = (key, "", None, "its label is not UTF-8")
             item = not_text if "\ufffd" in label else (key, label, None, source)
             if labelled.setdefault(key, item) is not item:
-                second = "a second picture of this label; the first is used"
-                items.append((name, "", None, second))
+                items.append((name, "", None, "a second picture of this label; the first is used"))
     if labelled:
         rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
         return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]

@@ -46,7 +46,6 @@ _TRANSPARENT = {
     "RGB;16B": lambda colour: tuple(level >> 8 for level in colour),
 }
 _FROM_THE_END = (3, 4, 6, 7)  # orientations that put the first row last
-ODD_GREY = "grey levels of 12 bits, or of 16 bits with 0 as white"
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
@@ -58,10 +57,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
     Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
-    clear = image.info.get("transparency")
     scaled = image.format == "PNG" and image.tile and _TRANSPARENT.get(image.tile[0][3])
-    if scaled and clear is not None:
-        image.info["transparency"] = scaled(clear)
+    if scaled and "transparency" in image.info:
+        image.info["transparency"] = scaled(image.info["transparency"])
     image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -101,8 +99,9 @@ def is_odd_grey(image: Image.Image) -> bool:
     """Whether an image is a grey TIFF of 12 bits, or of 16 with 0 as white: Pillow (13.0) would show
     the first as nearly black, and the second inverted."""
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
-    odd = tags.get(tag.BitsPerSample) == (12,) or tags.get(tag.PhotometricInterpretation) == 0
-    return odd and image.mode.startswith("I")
+    return image.mode.startswith("I") and (
+        tags.get(tag.BitsPerSample) == (12,) or tags.get(tag.PhotometricInterpretation) == 0
+    )
 
 
 def evaluation(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
@@ -117,10 +116,10 @@ def _middle_square(size, image):
     refuse(
         {
             f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image,
-            "the levels of the image have 32 bits and no fixed range; convert them to 8 bits": (
-                is_image and image.mode in ("F", "I")
+            "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as "
+            "white; convert them to 8 bits": (
+                is_image and (image.mode in ("F", "I") or is_odd_grey(image))
             ),
-            f"the image has {ODD_GREY}; convert them to 8 bits": is_image and is_odd_grey(image),
             "the image has no pixels": is_image and 0 in image.size,
         }
     )

@@ -278,14 +278,14 @@ def a_pack_that_was_killed_and_one_that_goes_on(folder):
 
     def while_another_packs(pairs, i):
         data.pack.sample = sample
-        os.utime(*folder.glob("s/.*"), (0, 0))
+        os.utime(*folder.glob("s/.*/lock"), (0, 0))
         run("pack", "pairs.csv", "s")
         return sample(pairs, i)
 
     data.pack.sample = killed
     os.fork() or run("pack", pairs, "s")
     os.wait()
-    os.utime(*folder.glob("s/.*"), (0, 0))
+    os.utime(*folder.glob("s/.*/lock"), (0, 0))
     data.pack.sample = while_another_packs
     run("pack", pairs, "s")
     assert os.listdir("s") == ["00000.tar"]

@@ -90,7 +90,7 @@ table(
         ),
         "levels_of_32_bits": (Image.fromarray((LEVELS * 255).astype(np.int32)), "32 bits"),
         "nothing": (Image.new("RGB", (0, 9)), "the image has no pixels"),
-        "levels_of_12_bits": (opened(grey_tiff(258, 12)), "grey levels of 12 bits"),
+        "levels_of_12_bits": (opened(grey_tiff(258, 12)), "or 12 bits"),
         "levels_whose_0_is_white": (opened(grey_tiff(262, 0)), "with 0 as white"),
     },
     lambda image: evaluation(8)(image),
@@ -105,7 +105,7 @@ table(
         "picture_of_floating_point_numbers": (
             encoded("F", (9, 9), "TIFF"), 0, "its levels have 32 bits and no fixed range"
         ),
-        "tiff_of_12_bits": (grey_tiff(258, 12), 0, "grey levels of 12 bits"),
+        "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
     },
     lambda head, size: read(head.ljust(size, b"\0")),

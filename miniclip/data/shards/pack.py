@@ -10,7 +10,6 @@ same pairs give the same bytes. The members belong to the user "miniclip", which
 be replaced from others. Left out: the splits of the source; shards are held out by their keys.
 """
 
-import contextlib
 import io
 import itertools
 import json
@@ -23,6 +22,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import (
+    LOCK,
     Parser,
     UserError,
     check_output,
@@ -72,10 +72,10 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
     remove_leftovers(out)
-    named = dict(prefix=f".miniclip-{os.getpid()}-", suffix=".tmp", dir=out)
-    with tempfile.TemporaryDirectory(**named) as folder, contextlib.ExitStack() as stack:
-        held = os.open(folder, os.O_RDONLY)
-        stack.callback(os.close, held)
+    with (
+        tempfile.TemporaryDirectory(".tmp", f".miniclip-{os.getpid()}-", out) as folder,
+        open(Path(folder, LOCK), "xb") as held,
+    ):
         lock(held)
         for shard in paths:
             with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
