@@ -24,6 +24,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+LOCK = "lock"  # the file in a temporary folder whose lock a living process holds
+
 
 class UserError(ValueError):
     """A mistake of the user, in one sentence: what is wrong, and what would be right."""
@@ -217,7 +219,7 @@ def replacing(path: str | Path) -> Iterator:
     """
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_leftovers(path.parent)
+    remove_leftovers(path.parent)
     temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
@@ -246,17 +248,20 @@ def _target(path):
     return target
 
 
-def _remove_leftovers(folder):
-    """Delete the temporary files that killed processes left in a folder.
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files and folders that killed processes left in a folder.
 
-    A living process holds the lock of its file; one that has just made it may not have it yet.
+    A living process holds the lock of its file, or of the file LOCK in its folder; one that has just
+    made it may not have it yet.
     """
     with contextlib.suppress(OSError):
-        for old in folder.glob(f".miniclip-*-{'[0-9a-f]' * 8}.tmp"):
-            if old.is_file() and time.time() - old.stat().st_mtime > 60:
-                with open(old, "r+b") as file:
+        for old in folder.glob(f".miniclip-*-{'?' * 8}.tmp"):
+            held = old / LOCK if old.is_dir() else old
+            if held.is_file() and time.time() - held.stat().st_mtime > 60:
+                with open(held, "r+b") as file:
                     if lock(file):
-                        old.unlink()
+                        remove = os.unlink if held is old else shutil.rmtree
+                        remove(old)
 
 
 def lock(file) -> bool:

@@ -207,7 +207,7 @@ class Tokenizer:
         L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
         Longer text is cut and keeps its end; truncate=False raises UserError instead.
         """
-        limit = self.context_length if context_length is None else _length(context_length)
+        limit = _length(self.context_length if context_length is None else context_length)
         one = isinstance(texts, str) or not isinstance(texts, Iterable)
         texts = [texts] if one else list(texts)
         rows = [self.encode(text) for text in texts]

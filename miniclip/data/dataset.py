@@ -150,12 +150,13 @@ def keep_pairs(pairs: Pairs, kept) -> None:
     """Train on some of the training pairs only.
 
     kept: how many, the same ones each time, or the path of a list that `curate` wrote; None: all.
-    Raises UserError when the list is of other pairs.
+    Raises UserError when the list is of other pairs, or the number is below 1.
     """
     train = pairs.splits["train"]
     if isinstance(kept, str):
         pairs.splits["train"] = _listed(pairs, kept)
-    elif kept and kept < len(train):
+    elif kept is not None and kept < len(train):
+        refuse({f"training keeps at least 1 pair, not {kept}": kept < 1})
         pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:kept].tolist())
 
 

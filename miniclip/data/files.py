@@ -233,9 +233,11 @@ def _checked(rows, width, picture, text, separator, root):
     text: the column that takes the fields beyond the header's, if it is the last column.
     """
     for line, row, why in rows:
+        while row[width:] and not row[-1].strip():  # spreadsheets fill short rows up
+            row.pop()
         if text == width - 1:  # separators that should have been quoted
             row[text:] = [separator.join(row[text:])] * (len(row) > text)
-        elif any(field.strip() for field in row[width:]):
+        elif row[width:]:
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
         for column, field in enumerate(row):

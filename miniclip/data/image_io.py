@@ -17,7 +17,7 @@ import warnings
 from PIL import Image
 
 from miniclip.data.dataset import BadPicture, file_size
-from miniclip.data.transforms import to_rgb
+from miniclip.data.transforms import is_odd_grey, to_rgb
 
 MAX_PIXELS = 100_000_000
 # WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
@@ -65,7 +65,6 @@ def read(path, side=None) -> Image.Image:
                 image.draft(None, [edge // factor for edge in image.size])
             large = image.width * image.height > LARGE_PIXELS
             with _large_one if large else contextlib.nullcontext():
-                image.load()  # before to_rgb, which ignores what is wrong while it reads the EXIF
                 image = to_rgb(image)
             image.info = {}  # so that it is not turned again
             return image
@@ -109,11 +108,12 @@ def _opened(path):
         width, height = image.size
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-        endless = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF")
-        if endless or width * height >= most:
+        odd = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF") or is_odd_grey(image)
+        if odd or width * height >= most:
             raise BadPicture(
-                "its levels have 32 bits and no fixed range; save it with 8 or 16 bits"
-                if endless
+                "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
+                "save it with 8 bits"
+                if odd
                 else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
             )
         yield image

@@ -115,7 +115,7 @@ def open_labelled(source, class_names=None) -> Labelled:
     OSError of a tar or folder that cannot be read.
     """
     path = Path(source)
-    there = path.is_dir() or path.is_file()
+    there = os.path.isdir(path) or os.path.isfile(path)
     refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not there})
     tar_or_csv = _tar if path.name.lower().endswith(TARS) else _csv
     name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
@@ -140,6 +140,14 @@ def open_labelled(source, class_names=None) -> Labelled:
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
     found = [spelled[number] for number in sorted(spelled)]
     if class_names is not None:
+        refuse(
+            {
+                f"{shown} has no label 0, and fewer labels than the {len(class_names)} class names; "
+                "labels are counted from 0": (
+                    numbers and key(found[0]) > 0 and len(found) < len(class_names)
+                )
+            }
+        )
         if numbers and 0 <= key(found[0]) <= key(found[-1]) < len(class_names):
             found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
         counts = (
@@ -221,7 +229,9 @@ def _tar(path):
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         if label and suffix in image_io.SUFFIXES:
             not_text = (key, "", None, "its label is not UTF-8")
-            labelled.setdefault(key, not_text if "\ufffd" in label else (key, label, None, source))
+            item = not_text if "\ufffd" in label else (key, label, None, source)
+            if labelled.setdefault(key, item) is not item:
+                items.append((name, "", None, "a second picture of this label; the first is used"))
     if labelled:
         rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
         return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]

@@ -38,6 +38,13 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# How PNG stores levels that Pillow scales to 8 bits -> the same for the level or the colour that is
+# transparent, which Pillow (13.0) leaves as it was
+_TRANSPARENT = {
+    "L;2": lambda level: level % 4 * 85,
+    "L;4": lambda level: level % 16 * 17,
+    "RGB;16B": lambda colour: tuple(level >> 8 for level in colour),
+}
 _FROM_THE_END = (3, 4, 6, 7)  # orientations that put the first row last
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
@@ -50,6 +57,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
     Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
+    scaled = image.format == "PNG" and image.tile and _TRANSPARENT.get(image.tile[0][3])
+    if scaled and "transparency" in image.info:
+        image.info["transparency"] = scaled(image.info["transparency"])
+    image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds for damaged EXIF; the picture is used all the same
@@ -84,6 +95,15 @@ def _on_white(image):
     return image.convert("RGB")
 
 
+def is_odd_grey(image: Image.Image) -> bool:
+    """Whether an image is a grey TIFF of 12 bits, or of 16 with 0 as white: Pillow (13.0) would show
+    the first as nearly black, and the second inverted."""
+    tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
+    return image.mode.startswith("I") and (
+        tags.get(tag.BitsPerSample) == (12,) or tags.get(tag.PhotometricInterpretation) == 0
+    )
+
+
 def evaluation(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
     """-> a function from a PIL image to (3, S, S) float32: the middle square of side S, normalized.
     It can be pickled."""
@@ -96,8 +116,9 @@ def _middle_square(size, image):
     refuse(
         {
             f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image,
-            "the levels of the image have 32 bits and no fixed range; convert them to 8 bits": (
-                is_image and image.mode in ("F", "I")
+            "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as "
+            "white; convert them to 8 bits": (
+                is_image and (image.mode in ("F", "I") or is_odd_grey(image))
             ),
             "the image has no pixels": is_image and 0 in image.size,
         }

@@ -33,9 +33,11 @@ OPENCLIP = {
     "vit_l14": "ViT-L-14",
     "vit_l14_336": "ViT-L-14-336",
 }
-# what open_clip_config.json may say of a tower without asking for something that miniclip lacks
-KNOWN = """image_size layers width patch_size head_width mlp_ratio context_length vocab_size
-    heads""".split()
+# what open_clip_config.json may say of each tower without asking for something that miniclip lacks
+KNOWN = {
+    "vision_cfg": "image_size layers width patch_size head_width mlp_ratio".split(),
+    "text_cfg": "context_length vocab_size layers width heads mlp_ratio".split(),
+}
 # open_clip's defaults (3.2) that are not false, of vision_cfg and text_cfg
 DEFAULTS = dict(
     pos_embed_type=["learnable"],
@@ -224,9 +226,10 @@ def config_beside(path: Path, state: dict) -> dict | None:
         whole = read_json(beside)
         model = whole.get("model_cfg", whole)
         vision, text = model["vision_cfg"], model["text_cfg"]
-        for key, value in [*vision.items(), *text.items()]:
-            if key not in KNOWN and value and value not in DEFAULTS.get(key, ()):
-                raise UserError(f"miniclip has no {key} = {value!r}")
+        for tower, known in KNOWN.items():
+            for key, value in model[tower].items():
+                if key not in known and value and value not in DEFAULTS.get(key, ()):
+                    raise UserError(f"miniclip has no {key} = {value!r} in {tower}")
         asked = whole.get("preprocess_cfg") or {}
         check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)
         sizes = dict(

@@ -60,8 +60,8 @@ def read(path: str | Path) -> dict:
     path, found = Path(path), {"notes": {}, "activation": None}
     refuse(
         {
-            f"the folder {path} holds none of {', '.join(IN_FOLDER)}": path.is_dir(),
-            f"there is no weights file at {path}": not path.is_file(),
+            f"the folder {path} holds none of {', '.join(IN_FOLDER)}": os.path.isdir(path),
+            f"there is no weights file at {path}": not os.path.isfile(path),
         }
     )
     if path.name.endswith(INDEX):

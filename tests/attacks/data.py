@@ -56,8 +56,8 @@ def said(pairs):
     print([pairs.captions(i) for i in range(len(pairs))], pairs.skipped)
 
 
-def classes(source):
-    found = open_labelled(source)
+def classes(source, *names):
+    found = open_labelled(source, names or None)
     [*readable_pictures(found.pictures, [*found.labels] * 2)]
     print(found.class_names, found.skipped)
 
@@ -65,7 +65,9 @@ def classes(source):
 VERBS = {
     "open": lambda source: said(open_pairs(source)),
     "classes": classes,
-    "keep": lambda pairs, source: keep_pairs(open_pairs(source), pairs),
+    "keep": lambda kept, source: keep_pairs(
+        open_pairs(source), kept if kept.endswith(".csv") else int(kept)
+    ),
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
 }
@@ -267,6 +269,28 @@ def ctrl_c_while_shards_are_replaced(folder):
         said(open_pairs("s"))
 
 
+@attack(code=0)
+def a_pack_that_was_killed_and_one_that_goes_on(folder):
+    pairs, sample = csv_of(), data.pack.sample
+
+    def killed(pairs, i):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def while_another_packs(pairs, i):
+        data.pack.sample = sample
+        os.utime(*folder.glob("s/.*/lock"), (0, 0))
+        run("pack", "pairs.csv", "s")
+        return sample(pairs, i)
+
+    data.pack.sample = killed
+    os.fork() or run("pack", pairs, "s")
+    os.wait()
+    os.utime(*folder.glob("s/.*/lock"), (0, 0))
+    data.pack.sample = while_another_packs
+    run("pack", pairs, "s")
+    assert os.listdir("s") == ["00000.tar"]
+
+
 # --- sessions: what is refused, what is read, and csvs with damaged rows
 
 
@@ -371,6 +395,21 @@ REFUSED = {
         "l.csv has two columns called 'caption'",
         r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
         "open l.csv",
+    ),
+    "labels_that_are_counted_from_1": (
+        "l.csv has no label 0",
+        r"printf 'path,label\n0.png,1\n1.png,2\n2.png,2\n' > l.csv",
+        "classes l.csv red green blue",
+    ),
+    "a_name_that_is_too_long": ("not found; expected a folder", f"classes {'x' * 300}"),
+    "a_number_of_pairs_below_1": (
+        "keeps at least 1 pair, not -1",
+        "keep -1 pairs.csv",
+    ),
+    "packing_beside_a_shard_in_capital_letters": (
+        "00009.TAR, which this command would not write",
+        "mkdir out; touch out/00009.TAR",
+        "pack pairs.csv out",
     ),
     "a_csv_of_a_terabyte_of_zeros": (
         "pairs.csv has a line of more than 16 MiB",
@@ -506,6 +545,20 @@ READ = {
         "echo wrong > 0.txt; tar cf x1/0.tar 0.*",
         "open x[1]/{0..0}.tar",
         "open x[1]/*.tar",
+    ),
+    "a_curated_csv_that_a_spreadsheet_saved_again": (
+        r"\[\('red',\), \('a, b',\), \('a dog',\)\] \[\]",
+        r"printf 'path,caption\n0.png,red\n1.png,\042a, b\042\n2.png,a dog,,,\n' > l.csv",
+        "curate l.csv o.csv",
+        "sed -i '1!s/$/,/' o.csv",
+        "open o.csv",
+    ),
+    "a_curated_path_through_a_link_and_up": (
+        r"\[\('right',\)\] \[\]",
+        "mkdir -p real/deep out; ln -s real/deep link; cp 0.png real/x.png",
+        r"printf 'path,caption\nlink/../x.png,right\n' > l.csv",
+        "curate l.csv out/o.csv",
+        "open out/o.csv",
     ),
     "val_beside_train_and_test": (
         r"^\['cat', 'dog'\] \[\('val/cat/0.png', 'test is tested on.*'val/dog/0.png', ",

@@ -3,6 +3,8 @@
 import io
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import torch
 from PIL import Image
 
 from miniclip.data import image_io
-from miniclip.data.transforms import evaluation
+from miniclip.data.transforms import evaluation, to_rgb
 from tests.attacks import attack, table
 
 SOS = b"\xff\xda"
@@ -65,6 +67,19 @@ def a_picture_of_two_thousand_frames(folder):
         assert read(file.getvalue()).getpixel((0, 0)) == (0, 0, 0)
 
 
+def grey_tiff(tag, value):
+    """A grey TIFF of 16 bits, read as one whose tag 258 (bits of a level) or 262 (0: 0 is white) has
+    another value."""
+    entry = tag.to_bytes(2, "little") + bytes.fromhex("030001000000")
+    data = encoded("I;16", (8, 8), "TIFF")
+    at = data.index(entry) + len(entry)
+    return data[:at] + bytes([value, 0]) + data[at + 2 :]
+
+
+def opened(data):
+    return Image.open(io.BytesIO(data))
+
+
 LEVELS = np.full((9, 9), 0.5)
 table(
     {
@@ -75,6 +90,8 @@ table(
         ),
         "levels_of_32_bits": (Image.fromarray((LEVELS * 255).astype(np.int32)), "32 bits"),
         "nothing": (Image.new("RGB", (0, 9)), "the image has no pixels"),
+        "levels_of_12_bits": (opened(grey_tiff(258, 12)), "or 12 bits"),
+        "levels_whose_0_is_white": (opened(grey_tiff(262, 0)), "with 0 as white"),
     },
     lambda image: evaluation(8)(image),
     "preprocessing_{}",
@@ -88,6 +105,8 @@ table(
         "picture_of_floating_point_numbers": (
             encoded("F", (9, 9), "TIFF"), 0, "its levels have 32 bits and no fixed range"
         ),
+        "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
+        "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
     },
     lambda head, size: read(head.ljust(size, b"\0")),
     "a_{}",
@@ -118,3 +137,41 @@ def a_webp_of_four_gigabytes(folder):
 def a_16_bit_picture_with_a_transparent_level(folder):
     data = encoded("I;16", (9, 9), "PNG", transparency=0)
     assert read(data).getpixel((0, 0)) == (255, 255, 255)
+
+
+@attack(code=0)
+def preprocessing_a_tiff_that_lies(folder):
+    exif, picture = Image.Exif(), np.zeros((10, 20, 3), np.uint8)
+    exif[0x112] = 6
+    picture[:5, :10] = 255
+    data = io.BytesIO()
+    Image.fromarray(picture).save(data, "TIFF", exif=exif)
+    upright = read(data.getvalue())
+    assert upright.size == (10, 20) and upright.getpixel((9, 0)) == (255, 255, 255)
+    assert torch.equal(evaluation(8)(Image.open(data)), evaluation(8)(upright))
+
+
+def png(bits, colour, row, clear):
+    """A PNG of one row of pixels; colour: 0 for grey, 2 for RGB; clear: the transparent level or colour."""
+    parts = [
+        b"IHDR" + struct.pack(">IIBBBBB", 2, 1, bits, colour, 0, 0, 0),
+        b"tRNS" + struct.pack(f">{len(clear)}H", *clear),
+        b"IDAT" + zlib.compress(b"\0" + row),
+        b"IEND",
+    ]
+    chunks = (struct.pack(">I", len(p) - 4) + p + struct.pack(">I", zlib.crc32(p)) for p in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@attack(code=0)
+def transparent_levels_of_2_4_and_16_bits(folder):
+    for data in (
+        png(2, 0, b"\x60", [1]),  # levels 1 and 2
+        png(4, 0, b"\x1a", [1]),  # levels 1 and 10
+        png(16, 2, struct.pack(">6H", 300, 300, 300, 43690, 43690, 43690), [300] * 3),
+    ):
+        pictures = [read(data), to_rgb(opened(data))]
+        again = opened(data)
+        pictures += [to_rgb(again), to_rgb(again)]
+        levels = [[picture.getpixel((x, 0)) for x in (0, 1)] for picture in pictures]
+        assert levels == [[(255,) * 3, (170,) * 3]] * 4, levels

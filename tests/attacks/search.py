@@ -488,8 +488,8 @@ def large_pictures_in_several_threads(folder):
     def counted(image):
         reading.append(image)
         most.append(len(reading))
-        time.sleep(0.02)
-        return real(reading.pop().crop((0, 0, 9, 9)))
+        time.sleep(0.02), reading.pop()
+        return real(image.crop((0, 0, 9, 9)))
 
     embed.image_io.to_rgb = counted
     large, small = Image.new("1", (5100, 5000)), Image.new("1", (4900, 5000))

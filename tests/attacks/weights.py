@@ -265,9 +265,9 @@ def beside(name, content, **weights):
     miniclip.load("w.safetensors")
 
 
-def beside_config(**asked):
+def beside_config(vision_cfg=(), text_cfg=(), **asked):
     """A model beside an open_clip_config.json whose pictures are `asked`."""
-    towers = dict(vision_cfg={}, text_cfg={})
+    towers = dict(vision_cfg=dict(vision_cfg), text_cfg=dict(text_cfg))
     return "open_clip_config.json", dict(model_cfg=towers, preprocess_cfg=asked)
 
 
@@ -277,6 +277,11 @@ BESIDE = {
     "a_config_of_open_clip_that_is_nested": ("open_clip_config.json", NESTED, "damaged JSON"),
     "a_config_of_hugging_face_that_is_nested": ("config.json", NESTED, "damaged JSON"),
     "pictures_of_another_deviation": (*beside_config(std=[0.5] * 3), "std is .0.5"),
+    "heads_of_the_pictures": (*beside_config(dict(heads=8)), "no heads = 8 in vision_cfg"),
+    "a_head_width_of_the_texts": (
+        *beside_config(text_cfg=dict(head_width=64)),
+        "no head_width = 64 in text_cfg",
+    ),
     "pictures_of_another_mean": (*beside_config(mean=[0.48145466, 0.5, 0.5]), "mean is"),
     "pictures_of_another_interpolation": (
         *beside_config(interpolation="bilinear"),
@@ -340,6 +345,18 @@ ZIPS = {
     "arrays": (lambda state, name: Path(name).write_bytes(b"x"), "w.npy", ""),
 }
 table(ZIPS, zip_of, "a_zip_of_{}", "w.pt .*a zip of other files; unpack it{}")
+
+
+@attack(says="there is no weights file at x{300}$")
+def a_name_that_is_too_long(folder):
+    miniclip.load("x" * 300)
+
+
+@attack(says="context_length must be at least 2")
+def a_context_length_that_is_set_below_2(folder):
+    tokenizer = Tokenizer([])
+    tokenizer.context_length = -2
+    tokenizer(["a red heart"])
 
 
 @attack(code=0)

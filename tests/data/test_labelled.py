@@ -213,6 +213,7 @@ def test_what_a_tar_holds_besides_good_samples_is_named(tmp_path):
     found = open_labelled(tars.write_tar(tmp_path / "a.tar", members.items()))
     assert found.class_names == ["0", "1"] and found.labels == {0: 0, 1: 1, 2: 1}
     assert sorted(found.skipped) == [
+        ("0.png", "a second picture of this label; the first is used"),
         ("4.jpg", "no label"),
         ("6.jpg", "no label"),
         ("7", "not a picture that can be read"),

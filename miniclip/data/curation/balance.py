@@ -86,7 +86,7 @@ class CsvRows(Pairs):
             for i, (where, rows, _) in enumerate(self._pairs([])):
                 for row in rows if i in kept else ():
                     if here != there:
-                        row[self.picture] = os.path.relpath(os.path.join(here, where), there)
+                        row[self.picture] = os.path.relpath(normal(here, where), there)
                     table.writerow(row)
             changed = fingerprint(self.path) != self.made_of
             refuse({f"{printable(self.path)} changed meanwhile; curate it again": changed})

@@ -22,13 +22,16 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import (
+    LOCK,
     Parser,
     UserError,
     check_output,
     command,
+    lock,
     number,
     path,
     refuse,
+    remove_leftovers,
     replacing,
 )
 from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
@@ -57,7 +60,7 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
-    other = sorted(path.name for path in {*out.glob("*.tar")} - {*paths})
+    other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
     shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
     refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
     read = {os.path.realpath(path) for path in pairs.paths}
@@ -68,7 +71,12 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
-    with tempfile.TemporaryDirectory(prefix=".miniclip-", dir=out) as folder:
+    remove_leftovers(out)
+    with (
+        tempfile.TemporaryDirectory(".tmp", f".miniclip-{os.getpid()}-", out) as folder,
+        open(Path(folder, LOCK), "xb") as held,
+    ):
+        lock(held)
         for shard in paths:
             with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
                 for i in itertools.islice(left, size):

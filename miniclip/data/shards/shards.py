@@ -69,7 +69,8 @@ class Shards(Pairs):
     def captions(self, i):
         """The caption of the .txt, then those of the .json's "captions", or else its "caption".
 
-        A tuple of str, each once. Raises BadPicture when the shard is no longer what was indexed.
+        A tuple of str, each once. Raises BadPicture when the shard has no caption there any more.
+        Nothing notices other text there, so a shard must not be rewritten while it is open.
         """
         text, data = self.read(i, "txt"), self.read(i, "json") or b"null"
         own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data))))
