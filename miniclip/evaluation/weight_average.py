@@ -61,9 +61,9 @@ def is_average(path) -> bool:
 def check_path(path, read: tuple[str, str], overwrite: bool) -> None:
     """Raise UserError before the work starts if `save` cannot write to a path, or should not: it is
     one of the two files that are `read`, or was not written by miniclip."""
-    check_output(path, is_average, overwrite)
     replaces = os.path.realpath(path) in [os.path.realpath(reading.find(p)) for p in read]
     refuse({f"--save {path} would replace what is read; choose another name": replaces})
+    check_output(path, is_average, overwrite)
 
 
 def save(path, start: End, tuned: End, alpha: float | None = None) -> None:

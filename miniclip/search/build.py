@@ -22,7 +22,7 @@ import numpy as np
 from miniclip.common import UserError, command, path
 from miniclip.data import report_skipped
 from miniclip.data.dataset import printable
-from miniclip.search.database import FILE, FOLDER, Index, database_in
+from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
 from miniclip.search.embed import (
     HIDDEN,
     MACHINE,
@@ -56,7 +56,7 @@ def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, lis
     folder's, when another process is writing it, or when it cannot be written, and OSError when
     `place` cannot be made.
     """
-    folder, place = (Path(os.path.abspath(path)) for path in (folder, place))
+    folder, place = (Path(os.path.abspath(followed(path))) for path in (folder, place))
     found, skipped = scan(folder)
     if not found:
         raise UserError(f"{printable(folder)} holds no picture{_because(skipped)}")
@@ -156,8 +156,11 @@ def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
     what = "Make the index of a folder of pictures, or bring it up to date."
     args, began = parser_of("index", what, OPTIONS).parse_args(argv), time.monotonic()
-    place = args.index or args.folder / FOLDER
+    place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
+        if os.path.exists(place / FILE):
+            with database_in(place, write=True):
+                pass  # what a killed process has left undone is undone
         index = Index.open(place)
         args.checkpoint = index.model_file(place)
         args.activation = args.activation or index.activation

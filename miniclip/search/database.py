@@ -47,8 +47,8 @@ MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before the
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
-    "attempt to write a readonly database": "the process that wrote it was killed, or it is "
-    "protected; python -m miniclip.search index restores it where it may be written",
+    "attempt to write a readonly database": "it is protected; if a process that wrote it was killed, "
+    "python -m miniclip.search index restores it where it may be written",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
@@ -63,6 +63,11 @@ DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
     *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
     tokenize.TokenError,
 )
+
+
+def followed(path: str | Path) -> Path:
+    """The path, with links before a `..` in it followed, since `..` is the parent of their target."""
+    return Path(os.path.realpath(path)) if ".." in Path(path).parts else Path(path)
 
 
 @dataclass
@@ -83,6 +88,7 @@ class Index:
     @classmethod
     def open(cls, place: Path) -> "Index":
         """The index in the folder `place`, also one that a killed process left. Raises UserError."""
+        place = followed(place)
         _check_files(place)
         if os.path.lexists(place / FILE):
             with database_in(place) as database:
@@ -126,7 +132,10 @@ class Index:
         Raises UserError when it is gone, or when it came with the pictures or with the index: then
         whoever sent them chose it.
         """
-        model, place = os.path.realpath(reading.find(self.file)), Path(os.path.abspath(place))
+        model, place = (
+            os.path.realpath(reading.find(self.file)),
+            Path(os.path.abspath(followed(place))),
+        )
         theirs = (self.root, place.parent if place.name == FOLDER else place)
         folders = {Path(os.path.realpath(folder)) for folder in theirs}
         refuse(
@@ -188,6 +197,7 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
 
     write: make it if it is not there; one process can do so at a time. Raises UserError.
     """
+    place = followed(place)
     _check_files(place)
     new = write and not os.path.exists(place / FILE)
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")

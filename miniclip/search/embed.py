@@ -53,7 +53,7 @@ from miniclip.data.shards.shards import Shards, is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
-from miniclip.search.database import DAMAGED, OURS
+from miniclip.search.database import DAMAGED, OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_tensors, encode_texts, read_lines
 
@@ -118,7 +118,7 @@ def open_encoder(
             "pictures and texts share; search and embed need one"
         )
     released = reading.find(checkpoint).parent == reading.RELEASED
-    file = str(checkpoint if released else os.path.abspath(checkpoint))
+    file = str(checkpoint if released else os.path.abspath(followed(checkpoint)))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
@@ -241,9 +241,20 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
         "names": [pairs.where(i) for i in kept],
         "features": features,
         "captions": sentences,
-        "caption_features": encode_texts(encoder.model, encoder.tokenizer, sentences),
+        "caption_features": embed_sentences(encoder, sentences),
         "caption_rows": [row for row, _ in captions],
     }, [*pairs.skipped, *((pairs.where(i), reason) for i, reason in bad)]
+
+
+def embed_sentences(encoder: Encoder, sentences: list[str]) -> torch.Tensor:
+    """The features of sentences, (N, E). Says how many are longer than the context, and so are cut."""
+    context = encoder.model.config["context_length"]
+    cut = sum(len(encoder.tokenizer.encode(text)) + 2 > context for text in sentences)
+    if cut:
+        print(
+            f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"
+        )
+    return encode_texts(encoder.model, encoder.tokenizer, sentences)
 
 
 def check_sentences(sentences) -> None:
@@ -296,7 +307,7 @@ def main(argv=None):
     if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
         names = read_lines(args.data, "sentences")
         check_sentences(names)
-        features = encode_texts(encoder.model, encoder.tokenizer, names)
+        features = embed_sentences(encoder, names)
         arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
         found, strange = scan(args.data)

@@ -76,8 +76,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
 
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
-    N is. Raises UserError for features that are no numbers.
+    N is. Raises UserError for features that are no numbers, and for k below 1.
     """
+    refuse({f"k must be at least 1, not {k}": k < 1})
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):
@@ -141,7 +142,16 @@ def main(argv=None):
     if args.image and args.folder is None and has_index:  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)
     is_picture = image_io.is_picture(args.text) and os.path.isfile(args.text)
-    refuse({f"{printable(args.text)} is a picture; give it with --image": is_picture})
+    named = printable(args.text or "")
+    refuse(
+        {
+            f"{named} is a picture; give it with --image": is_picture,
+            f"{named} is a folder with an index; give the text before it": (
+                bool(args.text and has_index)
+                and not (args.folder or args.index or os.path.isdir(FOLDER))
+            ),
+        }
+    )
     if args.grid:
         drawable, many = args.grid.suffix in (".png", ".pdf", ".svg"), args.k > MOST_DRAWN
         refuse(

@@ -422,6 +422,49 @@ def ctrl_c_while_pictures_are_indexed(folder):
         assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8
 
 
+@attack(code=0)
+def a_folder_that_is_named_through_a_link_and_up(folder):
+    fill(Path("real"), 4)
+    fill(Path("work"), 7)
+    os.mkdir("real/deep")
+    os.symlink("../real/deep", "work/link")
+    tiny_checkpoint("model.pt")
+    for place in ("real", "work"):
+        assert search(["index", place, "--checkpoint", "model.pt"]) == 0
+    os.chdir("work")
+    fill(Path("../real"), 6)
+    assert search(["index", "link/.."]) == 0
+    assert len(Index.open("link/../.miniclip")) == 6 and len(Index.open(".miniclip")) == 7
+
+
+@attack(code=0, says="0 read, 3 unchanged")
+def an_update_after_a_process_was_killed_needs_no_checkpoint(folder):
+    index()
+    if (child := os.fork()) == 0:
+        database = sqlite3.connect(PLACE / FILE, isolation_level=None)
+        text = (
+            "PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE blocks SET features = zeroblob(200000)"
+        )
+        database.executescript(text)
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(child, 0)
+    assert (PLACE / (FILE + "-journal")).exists()
+    return search(["index", "in"])
+
+
+@attack(says="in is a folder with an index; give the text before it")
+def a_search_without_words(folder):
+    index()
+    search(["find", "in", "--minus", "cup"])
+
+
+@attack(code=0, says="2 of 3 sentences have more than 77 tokens, and are cut")
+def sentences_that_are_longer_than_the_context(folder):
+    tiny_checkpoint("model.pt")
+    Path("a.txt").write_text("cup\n" + "cup " * 200 + "\n" + "cup " * 300)
+    return search(["embed", "a.txt", "o.npz", "--checkpoint", "model.pt"])
+
+
 def ctrl_c_at(query):
     """Ctrl-C right after a statement of the second part; the index stays one that can be searched."""
     embed.BATCH, build_file.PART_SECONDS, real, seen = 2, 0, Index.save, []

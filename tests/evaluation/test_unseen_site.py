@@ -61,7 +61,7 @@ def pairs(icons):
 
 @pytest.fixture(scope="module")
 def site(pairs):
-    tokenizer = Tokenizer.train(["anchor bell cloud drum eye flag"], 520, context_length=16)
+    tokenizer = Tokenizer.train(["anchor bell cloud drum eye flag"], 520, context_length=32)
     torch.manual_seed(0)
     model = create_model("rn_icons", vocab_size=tokenizer.vocab_size).eval()
     return UnseenSite(FeatureCache(model, tokenizer), pairs)

@@ -34,7 +34,7 @@ def root(tmp_path_factory, checkpoint):
 
 
 @settings(derandomize=True, max_examples=50)
-@given(st.integers(0, 12), st.integers(0, 15), st.integers(1, 60), st.integers(0, 999))
+@given(st.integers(0, 12), st.integers(1, 15), st.integers(1, 60), st.integers(0, 999))
 def test_what_is_found_is_what_sorting_all_cosines_gives(rows, k, block, seed):
     """Of equal cosines the earlier row comes first, also where a block ends between them."""
     rng = np.random.default_rng(seed)
