@@ -40,8 +40,10 @@ def _encode(model, encode, batches):
     """
     device, was_training = next(model.parameters()).device, model.training
     model.eval()
-    features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    model.train(was_training)
+    try:
+        features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
+    finally:
+        model.train(was_training)
     return torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
 
 

@@ -64,6 +64,9 @@ def test_the_size_of_a_batch_changes_nothing_and_the_model_goes_on_as_before(tra
         found = encode_texts(model, tokenizer, texts, batch_size)
         assert torch.equal(found, encode_texts(model, tokenizer, texts))
     assert model.training == training and encode_texts(model, tokenizer, []).shape == (0, 16)
+    with pytest.raises(TypeError):
+        encode_texts(model, tokenizer, [*texts, None])
+    assert model.training == training
 
 
 @given(st.integers(1, 5), st.integers(1, 4))

@@ -20,6 +20,7 @@ import gzip
 import hashlib
 import importlib.util
 import json
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterable
@@ -277,6 +278,8 @@ class Tokenizer:
 
 def _read(path):
     """The bytes of a file, unpacked if gzip has packed it. One that is longer is cut short."""
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe could block for ever
+        raise ValueError("it is not a file")
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)

@@ -185,7 +185,9 @@ def open_labelled(source, class_names=None) -> Labelled:
 
 def _csv(path):
     pictures, labels = ("picture paths", PICTURE_COLUMNS), ("labels", ("label", "class"))
-    _, columns, rows, _ = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
+    header, columns, rows, _ = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
+    both = {"label", "class"} <= {name.strip().lower() for name in header}
+    refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
     items = []
     for line, row, why in rows:
         file, label = (row[c].strip() if c < len(row) else "" for c in columns)

@@ -8,12 +8,13 @@ Left out: added tokens, other kinds of tokenizers.
 """
 
 import json
+import os
 from pathlib import Path
 
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.weights.reading import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -48,6 +49,10 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             if (added := folder / "added_tokens.json").is_file():
                 vocabulary |= read_json(added)
         else:
+            files = ("tokenizer.json", "vocab.json", "merges.txt")
+            rest = [name for name in files if os.path.lexists(folder / name)]
+            gone = f"{folder} has {' and '.join(rest)}, but no vocab.json that can be read"
+            refuse({f"{gone}; bring it back, or remove what is left": bool(rest)})
             return None
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)

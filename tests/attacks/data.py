@@ -269,6 +269,21 @@ def ctrl_c_while_shards_are_replaced(folder):
         said(open_pairs("s"))
 
 
+@attack(says="s/00000.tar exists, and miniclip did not write it")
+def a_tar_of_the_user_that_comes_while_shards_are_written(folder):
+    pairs, sample, mine = csv_of(), data.pack.sample, Path("s/00000.tar")
+
+    def meanwhile(pairs, i):
+        mine.write_text("mine")
+        return sample(pairs, i)
+
+    data.pack.sample = meanwhile
+    try:
+        run("pack", pairs, "s")
+    finally:
+        assert mine.read_text() == "mine"
+
+
 @attack(code=0)
 def a_pack_that_was_killed_and_one_that_goes_on(folder):
     pairs, sample = csv_of(), data.pack.sample
@@ -395,6 +410,11 @@ REFUSED = {
         "l.csv has two columns called 'caption'",
         r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
         "open l.csv",
+    ),
+    "labels_beside_classes": (
+        "has the columns label and class; leave out one",
+        r"printf 'path,label,class\n0.png,0,cat\n1.png,1,dog\n' > l.csv",
+        "classes l.csv",
     ),
     "labels_that_are_counted_from_1": (
         "l.csv has no label 0",

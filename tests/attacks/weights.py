@@ -601,6 +601,19 @@ def a_class_name_that_is_cut(folder):
     classifier_weights(model, tokenizer, ["1" * 29 + "2", "1" * 29 + "3"], ["a {}"])
 
 
+@attack(says="t.json holds no vocabulary: it is not a file")
+def a_vocabulary_that_is_a_pipe(folder):
+    os.mkfifo("t.json")
+    Tokenizer.load("t.json")
+
+
+@attack(says="hf has merges.txt, but no vocab.json that can be read")
+def a_hugging_face_folder_whose_vocabulary_is_a_dangling_link(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    os.unlink("hf/vocab.json")
+    miniclip.load("hf")
+
+
 @attack(says="another vocabulary than the model")
 def class_names_in_another_vocabulary(folder):
     edited(dict)

@@ -60,14 +60,18 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
-    other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
-    shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
-    refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
     read = {os.path.realpath(path) for path in pairs.paths}
-    for shard in paths:
-        why = f"{printable(shard)} is read, so it cannot be written; choose a folder"
-        refuse({why: os.path.realpath(shard) in read})
-        check_output(shard, is_packed, overwrite)
+
+    def check():
+        other = sorted(path.name for path in {*out.glob("*.[tT][aA][rR]")} - {*paths})
+        shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
+        refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
+        for shard in paths:
+            why = f"{printable(shard)} is read, so it cannot be written; choose a folder"
+            refuse({why: os.path.realpath(shard) in read})
+            check_output(shard, is_packed, overwrite)
+
+    check()
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
     how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
@@ -85,6 +89,7 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
                     except BadPicture as error:
                         skipped.append((pairs.where(i), str(error)))
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
+        check()  # somebody may have put files there meanwhile
         for shard in paths:
             os.replace(Path(folder, shard.name), shard)
     return paths, skipped
