@@ -312,4 +312,10 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        code = main()
+    except SystemExit as stopped:
+        if stopped.code == 130:  # a library that Ctrl-C has interrupted can crash while Python ends
+            os._exit(130)
+        raise
+    sys.exit(code)
