@@ -242,18 +242,13 @@ class Config:
         for name, how in self.options().items():
             _check_saved(name, how, saved.get(name))
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
+        needs = "the checkpoint must hold a seed and exactly one of epochs, steps and minutes"
         study = {"projection", "one_sentence"} - vars(self).keys()
+        elsewhere = [saved.get(name) not in (None, False, PLAIN.get(name)) for name in study]
         refuse(
             {
-                "the checkpoint must hold a seed and exactly one of epochs, steps and minutes, and it does not": saved.get(
-                    "seed"
-                )
-                is None
-                or lengths.count(None) != 2,
-                f"{self.out} was started by python {STUDY}; go on with it": any(
-                    saved.get(name, PLAIN.get(name)) not in (None, False, PLAIN.get(name))
-                    for name in study
-                ),
+                f"{needs}, and it does not": saved.get("seed") is None or lengths.count(None) != 2,
+                f"{self.out} was started by python {STUDY}; go on with it": any(elsewhere),
             }
         )
         if self.data == EMOJI and not saved.get("data"):
