@@ -24,6 +24,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+# what `replacing` writes and what is deleted where a killed process left it, and nothing else
+TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
 LOCK = "lock"  # the file in a temporary folder whose lock a living process holds
 
 
@@ -184,7 +186,7 @@ def machine(device) -> dict:
 def emulates(precision: str) -> bool:
     """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
 
-    Where it has none it converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
+    torch then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
     False where torch lacks oneDNN.
     """
     import torch
@@ -237,6 +239,10 @@ def replacing(path: str | Path) -> Iterator:
         raise reason or error
     finally:
         temporary.unlink(missing_ok=True)
+    with contextlib.suppress(PermissionError):  # Windows cannot open a folder
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # forces the new name to the disk
+        os.close(folder)
 
 
 def _target(path):
@@ -255,9 +261,10 @@ def remove_leftovers(folder: Path) -> None:
     made it may not have it yet.
     """
     with contextlib.suppress(OSError):
-        for old in folder.glob(f".miniclip-*-{'?' * 8}.tmp"):
+        for old in folder.glob(".miniclip-*.tmp"):
             held = old / LOCK if old.is_dir() else old
-            if held.is_file() and time.time() - held.stat().st_mtime > 60:
+            ours = TEMPORARY.fullmatch(old.name) and held.is_file() and not old.is_symlink()
+            if ours and time.time() - held.stat().st_mtime > 60:
                 with open(held, "r+b") as file:
                     if lock(file):
                         remove = os.unlink if held is old else shutil.rmtree

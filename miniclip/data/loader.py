@@ -137,7 +137,7 @@ def default_workers(device_type):
         return 0
     usable = getattr(os, "sched_getaffinity", None)  # not on macOS
     cores = len(usable(0)) if usable else os.cpu_count() or 1
-    share = cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    share = cores // process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
     return max(1, min(share - 1, MOST_WORKERS))
 
 

@@ -48,7 +48,7 @@ def start(name: str) -> torch.device:
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
-    ranks, cards = _told("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
+    ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
     # nccl fails in its first collective when two ranks share a GPU; gloo sends the sentence below
     backend = "nccl" if cuda and not crowded else "gloo"
@@ -108,18 +108,19 @@ def launched(*arguments: str) -> str:
     world = dist_info()[1]
     if world == 1:
         return f"python {shlex.join(arguments)}"
-    ranks = _told("LOCAL_WORLD_SIZE", 1)
+    ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
     machines = f" --nnodes {world // ranks}" if world > ranks else ""
     return f"torchrun --nproc-per-node {ranks}{machines} {shlex.join(arguments)}"
 
 
 def restarted() -> bool:
     """Whether torchrun has started these processes again after a failure (--max-restarts)."""
-    return _told("TORCHELASTIC_RESTART_COUNT", 0) > 0
+    return told_by_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
 
 
-def _told(name, otherwise):
-    """The whole number that torchrun has put into the environment under this name."""
+def told_by_torchrun(name: str, otherwise: int) -> int:
+    """The whole number that torchrun has put into the environment under this name. Raises UserError
+    where something else has put a text there."""
     text = os.environ.get(name, str(otherwise))
     wrong = f"{name} is {text!r} in the environment, which is no number; start with torchrun, or unset it"
     refuse({wrong: not text.isdecimal()})
@@ -171,7 +172,7 @@ def from_rank0(work: Callable[[], Any]) -> Any:
 def local_rank_first() -> Iterator[None]:
     """A block that local rank 0 of each machine runs first; the others then find what it cached."""
     wait = dist_info()[1] > 1
-    first = _told("LOCAL_RANK", 0) == 0
+    first = told_by_torchrun("LOCAL_RANK", 0) == 0
     if wait and not first:
         torch_dist.barrier(group=_host)
     try:
