@@ -71,8 +71,8 @@ def starting_point(config):
     return None, process_group.from_rank0(lambda: initial_state(*how))
 
 
-def new_model(config, pairs):
-    """(tokenizer, model) of a run that starts from nothing."""
+def new_model(config, pairs, **more):
+    """(tokenizer, model) of a run that starts from nothing. more: for objectives.create."""
     learned = process_group.from_rank0(lambda: make_tokenizer(pairs, config).state())
     tokenizer = Tokenizer.from_state(learned)
     model = objectives.create(
@@ -81,6 +81,7 @@ def new_model(config, pairs):
         vocab_size=tokenizer.vocab_size,
         tokenizer=tokenizer.digest,
         checkpointing=config.grad_checkpointing,
+        **more,
     )
     return tokenizer, model
 
@@ -99,6 +100,28 @@ def prepare_model(config, pairs, saved, start, device, new_model=new_model):
         model.logit_scale.data.fill_(-math.log(config.temperature))  # scale = 1 / temperature
         model.logit_scale.requires_grad_(False)
     return tokenizer, model
+
+
+def batches_from(step, config, pairs, tokenizer, model, device, **more):
+    """This rank's share of each batch from number `step` on, epoch after epoch. more: for `batches`."""
+    rank, world = dist_info()
+    return batches(
+        pairs,
+        pairs.splits["train"],
+        tokenizer,
+        config.batch_size,
+        config.seed,
+        model.config["image_size"],
+        None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are redrawn
+        start=step,
+        micro_batch=config.micro_batch,
+        workers=default_workers(device.type) if config.workers is None else config.workers,
+        pin_memory=device.type == "cuda",
+        unique_names=config.unique_names,
+        rank=rank,
+        world=world,
+        **more,
+    )
 
 
 def make_optimizer(model, config, device):
@@ -229,23 +252,7 @@ def main(argv=None):
 
         # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
         # the pair alone. So a resumed run only has to begin at the batch with the number of its step.
-        rank, world = dist_info()
-        loader = batches(
-            pairs,
-            pairs.splits["train"],
-            tokenizer,
-            config.batch_size,
-            config.seed,
-            model.config["image_size"],
-            None if config.augment == "icons" else (config.crop, 1.0),  # None: icons are redrawn
-            start=run.step,
-            micro_batch=config.micro_batch,
-            workers=default_workers(device.type) if config.workers is None else config.workers,
-            pin_memory=device.type == "cuda",
-            unique_names=config.unique_names,
-            rank=rank,
-            world=world,
-        )
+        loader = batches_from(run.step, config, pairs, tokenizer, model, device)
         with process_group.noted_signals() as received:
             # Before each step the ranks agree in next_batch what all of them do. It returns None when
             # the steps or minutes are used up, a signal has arrived, or a rank cannot go on, and an

@@ -24,9 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.p
 
 import train
 from kernels.reference import PRECISIONS
-from miniclip import objectives
 from miniclip.common import command, refuse
-from miniclip.data.loader import batches, default_workers, join
+from miniclip.data.loader import join
 from miniclip.data.transforms import normalize
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
@@ -35,7 +34,7 @@ from miniclip.training import checkpoint
 from miniclip.training.config import HOW, WHAT, Config, flag, option
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
-from miniclip.training.pairs import make_tokenizer, open_run, some_captions
+from miniclip.training.pairs import open_run, some_captions
 from miniclip.training.recipe import MAX_LOGIT_SCALE, schedule
 
 
@@ -87,15 +86,8 @@ class StudyConfig(Config):
 
 def new_model(config, pairs):
     """(tokenizer, model) of a new run; the picture tower has the first weights of train.py's."""
-    tokenizer = make_tokenizer(pairs, config)
-    model = objectives.create(
-        config.objective,
-        config.model,
-        vocab_size=tokenizer.vocab_size,
-        tokenizer=tokenizer.digest,
-        checkpointing=config.grad_checkpointing,
-        **({"projection": "mlp"} if config.projection == "mlp" else {}),
-    )
+    more = {"projection": "mlp"} if config.projection == "mlp" else {}
+    tokenizer, model = train.new_model(config, pairs, **more)
     if config.objective == "ngrams":
         model.learn_dictionary(tokenizer(some_captions(pairs, config.seed), trim=True))
     return tokenizer, model
@@ -121,21 +113,9 @@ def main(argv=None):
         constant = checkpoint.describe(config, model, tokenizer, pairs)
         log = RunLog(config.out, config.log_every, run.step, config.objective)
         print_header(config, model, tokenizer, pairs, run, device)
-        loader = batches(
-            pairs,
-            pairs.splits["train"],
-            tokenizer,
-            config.batch_size,
-            config.seed,
-            model.config["image_size"],
-            None if config.augment == "icons" else (config.crop, 1.0),
-            start=run.step,
-            workers=default_workers(device.type) if config.workers is None else config.workers,
-            pin_memory=device.type == "cuda",
-            unique_names=config.unique_names,
-            one_sentence=config.one_sentence,
-            augmented=config.augment == "convirt",
-        )
+        convirt = dict(one_sentence=config.one_sentence, augmented=config.augment == "convirt")
+        source = config, pairs, tokenizer, model, device
+        loader = train.batches_from(run.step, *source, **convirt)
         train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant)
         if run.problem:
             raise run.problem

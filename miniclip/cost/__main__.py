@@ -9,6 +9,7 @@ from miniclip.training.config import Config
 
 @command("miniclip.cost")
 def main(argv=None):
+    """The command: print the plan. Returns the exit code."""
     print(describe(plan_run(Config.parse(argv, "miniclip.cost", __doc__))))
     return 0
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from miniclip.common import UserError, refuse
 from miniclip.data.dataset import printable
+from miniclip.data.files import normal
 from miniclip.weights import reading
 
 FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
@@ -67,7 +68,7 @@ DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
 
 def followed(path: str | Path) -> Path:
     """The path, with links before a `..` in it followed, since `..` is the parent of their target."""
-    return Path(os.path.realpath(path)) if ".." in Path(path).parts else Path(path)
+    return Path(normal("", path))
 
 
 @dataclass

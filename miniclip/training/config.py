@@ -29,6 +29,7 @@ HOW, WHERE = "how (defaults: the model's recipe)", "where, and how often"
 PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
 FREE = {"compile"}  # another option that may change
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
+MOVED = {"projection", "one_sentence"}  # options that only the study has
 HERE = ("contrastive", "sigmoid")  # the objectives of train.py
 
 
@@ -192,7 +193,7 @@ class Config:
                 if title == LONG:
                     groups[title] = groups[title].add_mutually_exclusive_group()
             groups[title].add_argument(spelled(name), **how)
-        for name in {"projection", "one_sentence"} - cls.options().keys():
+        for name in MOVED - cls.options().keys():
             hidden = dict(default=argparse.SUPPRESS, help=argparse.SUPPRESS)
             parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
         config = cls(**vars(parser.parse_args(argv)))
@@ -223,7 +224,7 @@ class Config:
             named(self.model)  # raises UserError with the names there are
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
         flags = [name for name, how in self.options().items() if how.get("action") == "store_true"]
-        defaults = dict.fromkeys(flags, False) | PLAIN | {name: begun[name] for name in PLAIN}
+        defaults = dict.fromkeys(flags, False) | {name: begun[name] for name in PLAIN}
         defaults |= dict(seed=0, precision=self.precision or default_precision(device))
         defaults |= (fine_tuning if self.init else recipe)(self.model)
         if self.steps or self.minutes:
@@ -243,7 +244,7 @@ class Config:
             _check_saved(name, how, saved.get(name))
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
         needs = "the checkpoint must hold a seed and exactly one of epochs, steps and minutes"
-        study = {"projection", "one_sentence"} - vars(self).keys()
+        study = MOVED - vars(self).keys()
         elsewhere = [saved.get(name) not in (None, False, PLAIN.get(name)) for name in study]
         refuse(
             {

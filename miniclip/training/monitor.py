@@ -20,14 +20,14 @@ class Monitor:
     """The progress of a run, and what the ranks decided about the present step.
 
     config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of
-    pictures that cannot be read; due: a function; due(step) says whether rank 0 should save after
-    that step. stop: the number of the signal that ends the run, or 0. due: whether all ranks save
+    pictures that cannot be read; wants_save: a function of a step, which says whether rank 0 should
+    save after it. stop: the number of the signal that ends the run, or 0. due: whether all ranks save
     after the present step. problem: an exception on this rank, which the loop sets. The run then
     ends before the next step; the loop saves the state and raises the exception.
     """
 
-    def __init__(self, config, train_pairs, skipped, due, device):
-        self.device, self.wants_save, world = device, due, dist_info()[1]
+    def __init__(self, config, train_pairs, skipped, wants_save, device):
+        self.device, self.wants_save, world = device, wants_save, dist_info()[1]
         self.batch_size = min(config.batch_size, train_pairs)
         self.steps_per_epoch = train_pairs // self.batch_size
         in_epochs = math.ceil(config.epochs * self.steps_per_epoch) if config.epochs else math.inf

@@ -204,7 +204,9 @@ def play(monkeypatch):
             return result
 
         local_rank = {"LOCAL_RANK": lambda: local_ranks[mine.rank.rank] if local_ranks else 0}
-        monkeypatch.setattr(process_group, "told_by_torchrun", lambda name, otherwise: local_rank[name]())
+        monkeypatch.setattr(
+            process_group, "told_by_torchrun", lambda name, otherwise: local_rank[name]()
+        )
         return on_ranks([1] * world, one)
 
     return play

@@ -209,7 +209,8 @@ def main(argv=None):
         refuse({f"{printable(out)} cannot be both read and written, or written twice": twice})
         if out == args.plot:
             plots.check_figure(out, args.overwrite)
-        check_output(out, is_as_curated, args.overwrite)
+        else:
+            check_output(out, is_as_curated, args.overwrite)
         reads = os.path.exists(out) and not is_as_curated(out) and is_read(out, pairs)
         refuse({f"{printable(out)} is read, so it cannot be written; choose another name": reads})
         taken.append(os.path.realpath(out))

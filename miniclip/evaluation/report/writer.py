@@ -103,8 +103,10 @@ def earlier_results(out, key):
     path = out / "results.json"
     check_output(path)
     check_report(out)
+    if not path.exists():
+        return {}
     try:
-        before = json.loads(path.read_text("utf-8")) if path.exists() else {key: None}
+        before = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         before = None
     if not (isinstance(before, dict) and key in before):
@@ -112,7 +114,7 @@ def earlier_results(out, key):
             f"{path} is damaged, or was not written by this command; move it away, or choose "
             "another --out"
         )
-    return before if path.exists() else {}
+    return before
 
 
 def write_results(out, before, results):
