@@ -4,8 +4,7 @@
     python lessons/studies/objectives.py --out runs/words --resume
     python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
 
-The pairs, the vocabulary, the picture tower and the options are those of train.py, and so are the files
-that a run leaves. --projection mlp puts a second linear layer behind a ReLU after each tower's
+Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same files. --projection mlp puts a second linear layer behind a ReLU after each tower's
 projection; --augment convirt and --one-sentence are ConVIRT's, which CLIP leaves out. Left out: several
 processes, micro-batches and torch.compile.
 """

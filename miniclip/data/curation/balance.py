@@ -121,8 +121,8 @@ def _table(out, separator, header):
 
 
 def is_read(path, pairs: Pairs) -> bool:
-    """Whether a file is one that pairs are read from: a picture, a text beside it with the same
-    name, or a shard."""
+    """Whether pairs are read from a file: from a picture, from a text beside it with the same name, or
+    from a shard."""
     stem = os.path.splitext(os.path.realpath(path))[0]
     paths = (os.path.realpath(other.replace("\0", "")) for other in pairs.paths)
     return any(os.path.splitext(other)[0] == stem for other in paths)

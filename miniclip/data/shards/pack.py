@@ -5,7 +5,7 @@ that is a JPEG, PNG or WebP is stored unchanged, byte for byte, any other as a P
 The first caption is the .txt, which is what other readers of this layout take; all of them are
 "captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
 
-The shards get their names when all of them are complete, so those of two sets are never mixed. The
+The shards get their names when all of them are complete, so the shards of two sets are never mixed. The
 same pairs give the same bytes. The members belong to the user "miniclip", which tells shards that may
 be replaced from others. Left out: the splits of the source; shards are held out by their keys.
 """
