@@ -8,7 +8,7 @@ as cheap at prediction as one template. The text encoder runs once for each sent
 pictures there are. The functions that encode pictures and texts stand here too; retrieval and the
 probes use them.
 Left out: calibration of the logits, and learned prompts.
-Lesson: lessons/14_zeroshot.md.
+Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib

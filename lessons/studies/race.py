@@ -10,7 +10,7 @@ the end of a training only.
 
 All entries have the icons' recipe except for the learning rate, which is chosen for each (RATES).
 Left out: choosing anything else for each objective. harness.py has the other options.
-Lesson: lessons/13_objectives.md.
+Lesson: lessons/18_objectives.md.
 """
 
 import collections

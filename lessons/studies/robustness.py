@@ -5,7 +5,7 @@
 For each site of HOMES, classifiers are trained on the labels of one of its styles, and tested at home,
 on its other style, and on the site held out. Beside them are zero-shot models that were trained on
 neither site. It shares runs.jsonl with scaling.py, which trains two of the three zero-shot models too.
-Lesson: lessons/16_shift.md.
+Lesson: lessons/15_shift.md.
 """
 
 import sys

@@ -7,7 +7,7 @@ the skin tone and the gender of a drawing. They are labels of drawings, not of p
 how this model treats these drawings. The method carries over: count errors for each group, with
 intervals, before and after the list of names changes.
 Left out: groups that the name of a picture does not state, and which errors are harmful.
-Lesson: lessons/16_shift.md.
+Lesson: lessons/15_shift.md.
 """
 
 import re

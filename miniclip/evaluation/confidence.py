@@ -9,8 +9,8 @@ a binomial tail and a bisection, because scipy is not a dependency. Two classifi
 are compared by McNemar's exact test (McNemar 1947). It only looks at the pictures on which exactly one
 of the two is right.
 Left out: intervals for the difference of two classifiers on the same pictures.
-Lesson: lessons/14_zeroshot.md.
-Lesson: lessons/17_overlap.md.
+Lesson: lessons/13_zeroshot.md.
+Lesson: lessons/16_overlap.md.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 The race of objectives asks it of pairs, the probes of labelled pictures a class. Left out: what lies
 beyond the points.
-Lesson: lessons/13_objectives.md.
+Lesson: lessons/18_objectives.md.
 """
 
 

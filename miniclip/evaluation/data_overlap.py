@@ -3,7 +3,7 @@
 near_duplicates.py finds the test pictures that are near-duplicates of training pictures. What they add
 to the score is All - Clean, with an interval from two exact ones and the paper's one-sided binomial
 test.
-Lesson: lessons/17_overlap.md.
+Lesson: lessons/16_overlap.md.
 """
 
 import numpy as np

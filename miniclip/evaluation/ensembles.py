@@ -4,7 +4,7 @@ A name without context is a caption that training pictures rarely have, and one 
 things. A template gives it context, and several templates make an ensemble. This section of the report
 goes from the bare name to the ensemble. On the embedded emoji it also asks for skin tones, alone and
 together with the noun that they belong to. miniclip/zeroshot.py has the classifier itself.
-Lesson: lessons/14_zeroshot.md.
+Lesson: lessons/13_zeroshot.md.
 """
 
 import torch

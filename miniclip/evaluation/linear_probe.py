@@ -6,7 +6,7 @@ as in the paper. The paper's search over the strength of the penalty is scored o
 split. With k labelled pictures of each class this is few-shot learning; figure 6 asks how many
 shots a probe needs to be as good as the zero-shot classifier.
 Left out: end-to-end fine-tuning, which the paper leaves out of these comparisons too.
-Lesson: lessons/15_probes.md.
+Lesson: lessons/14_probes.md.
 """
 
 import warnings

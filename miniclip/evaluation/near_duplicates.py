@@ -6,7 +6,7 @@ colours, and takes the largest local difference that is left, because two emoji 
 only, which the mean difference would miss. `trial` measures it on synthetic near-duplicates: pictures
 that are changed in the ways in which copies on the web differ.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
-Lesson: lessons/17_overlap.md.
+Lesson: lessons/16_overlap.md.
 """
 
 import io

@@ -6,7 +6,7 @@ Accuracy drops on pictures from another source, and models that are better on th
 above the line through other models, in accuracy. Handwritten digits are here as well, because they are
 far from the training data (section 6).
 Left out: the class remapping that ImageNet's variants need.
-Lesson: lessons/16_shift.md.
+Lesson: lessons/15_shift.md.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ templates, whose features are averaged. A picture with several names is right by
 it: the nearest training picture, which needs labels, in features or in raw pixels. With k labels a
 class it says how many labels the names are worth (figures 6 and 7); by its similarity the test
 pictures are sorted into copies and new drawings (section 5).
-Lesson: lessons/15_probes.md.
+Lesson: lessons/14_probes.md.
 """
 
 import functools

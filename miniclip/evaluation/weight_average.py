@@ -3,7 +3,7 @@
 The models on the line (1 - alpha) start + alpha tuned are tested on the pairs that the tuned model
 learned from, which shows what fine-tuning won. They are also tested on the pairs of the model before
 fine-tuning, if these are others, which shows what it lost.
-Lesson: lessons/18_finetuning.md.
+Lesson: lessons/19_finetuning.md.
 """
 
 import collections

@@ -4,7 +4,7 @@ A frozen tower gets no gradient, is not in the optimizer (so not decayed either)
 normalize with the averages they have and do not change them: after training it is bit for bit what it
 was. Its projection to the shared space belongs to it; the scale belongs to none and is trained.
 Left out: computing a frozen tower's features once for the whole run, since crops differ by epoch.
-Lesson: lessons/18_finetuning.md.
+Lesson: lessons/19_finetuning.md.
 """
 
 

@@ -4,7 +4,7 @@ Fine-tuning wins on its own pairs and loses elsewhere. The weights between the t
 model as well, of the same cost, and often keep most of both. The running means and variances of batch
 norms are averaged as the weights are. Left out: computing them again from pictures, which a model
 without batch norm does not need; averages of more than two models.
-Lesson: lessons/18_finetuning.md.
+Lesson: lessons/19_finetuning.md.
 """
 
 import torch

@@ -3,7 +3,7 @@
 Released weights bring their tokenizer and the shape of their towers. Only the size of the pictures may
 change: position embeddings are interpolated, as for the paper's ViT-L/14@336px (section 2.5).
 Left out: another tower beside a released one, and another vocabulary. Both would start from nothing.
-Lesson: lessons/18_finetuning.md.
+Lesson: lessons/19_finetuning.md.
 """
 
 from miniclip.common import refuse

@@ -5,7 +5,7 @@ python -m miniclip.data curate pairs.csv curated.csv --cap 20000 --min-count 100
 A csv gives a csv: the rows that are kept, whether their pictures are there or not. Any other source
 is opened as for training and gives a list of its training pairs, for train.py --pairs: the pictures
 stay where they are, and what is held out stays the same.
-Lesson: lessons/01_names.md.
+Lesson: lessons/17_names.md.
 """
 
 import contextlib

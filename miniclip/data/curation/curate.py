@@ -11,7 +11,7 @@ Captions are read three times: to count words, to count the bigrams of frequent 
 each pair to a query. The counts are in memory, and 20 bytes of each pair that matches a query;
 docs/data.md says how much that is. The paper gives no threshold for bigrams; the one here is our
 choice. Left out: queries from another corpus than the captions, and WordNet's synonyms.
-Lesson: lessons/01_names.md.
+Lesson: lessons/17_names.md.
 """
 
 import collections

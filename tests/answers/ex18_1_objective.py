@@ -1,4 +1,4 @@
-"""The right answer to lessons/exercises/ex13_1_objective.py."""
+"""The right answer to lessons/exercises/ex18_1_objective.py."""
 
 import torch
 from torch import nn

@@ -1,4 +1,4 @@
-"""16  Effective robustness.  Read lessons/16_shift.md, then make this file green."""
+"""15  Effective robustness.  Read lessons/15_shift.md, then make this file green."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""14  A classifier out of names.  Read lessons/14_zeroshot.md, then make this file green.
+"""13  A classifier out of names.  Read lessons/13_zeroshot.md, then make this file green.
 
 The library also refuses wrong input. That is not asked here: write the classifier.
 """

@@ -1,4 +1,4 @@
-"""01  The cap, decided by a hash.  Read lessons/01_names.md, then make this file green."""
+"""17  The cap, decided by a hash.  Read lessons/17_names.md, then make this file green."""
 
 import numpy as np
 from hypothesis import given

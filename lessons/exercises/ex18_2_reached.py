@@ -1,4 +1,4 @@
-"""13  How many times fewer pairs?  Read lessons/13_objectives.md, then make this file green.
+"""18  How many times fewer pairs?  Read lessons/18_objectives.md, then make this file green.
 
 To say that one objective needs a third of another's pairs, one reads a curve at an accuracy that was
 not measured.

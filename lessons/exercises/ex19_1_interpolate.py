@@ -1,4 +1,4 @@
-"""18  The weights between two models.  Read lessons/18_finetuning.md, then make this file green.
+"""19  The weights between two models.  Read lessons/19_finetuning.md, then make this file green.
 
 A state dict holds weights, the averages of batch norms, and their counters of batches, which are
 whole numbers.

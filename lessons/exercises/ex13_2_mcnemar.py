@@ -1,4 +1,4 @@
-"""14  Two classifiers, the same pictures.  Read lessons/14_zeroshot.md, then make this file green.
+"""13  Two classifiers, the same pictures.  Read lessons/13_zeroshot.md, then make this file green.
 
 The lesson tosses coins; here the p-value is exact. The library also refuses two different
 lengths. That is not asked here.

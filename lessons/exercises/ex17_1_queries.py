@@ -1,4 +1,4 @@
-"""01  Choose the queries.  Read lessons/01_names.md, then make this file green."""
+"""17  Choose the queries.  Read lessons/17_names.md, then make this file green."""
 
 from collections import Counter
 from math import log2

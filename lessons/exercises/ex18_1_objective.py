@@ -1,4 +1,4 @@
-"""13  One objective more.  Read lessons/13_objectives.md, then make this file green.
+"""18  One objective more.  Read lessons/18_objectives.md, then make this file green.
 
 Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
 question by itself: is it in the caption? When the file is green, an import and a line in OBJECTIVES of
@@ -15,7 +15,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.model.text import is_word  # noqa: F401
 from miniclip.objectives.predictive import Predictive
 
-ANSWER = "tests.answers.ex13_1_objective:YesOrNo"
+ANSWER = "tests.answers.ex18_1_objective:YesOrNo"
 HINT = """Make a row of zeros as long as the vocabulary and put ones where the caption's words are:
 scatter_add_ and clamp do it for all rows. torch.nn.functional has the cross-entropy of yes-or-no questions."""
 

@@ -1,4 +1,4 @@
-"""17  The exact interval.  Read lessons/17_overlap.md, then make this file green."""
+"""16  The exact interval.  Read lessons/16_overlap.md, then make this file green."""
 
 import numpy as np
 import pytest

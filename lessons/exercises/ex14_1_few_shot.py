@@ -1,4 +1,4 @@
-"""15  Draw the shots.  Read lessons/15_probes.md, then make this file green."""
+"""14  Draw the shots.  Read lessons/14_probes.md, then make this file green."""
 
 import numpy as np
 import pytest

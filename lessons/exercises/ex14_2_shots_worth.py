@@ -1,6 +1,6 @@
-"""15  How many labels is the name worth?  Read lessons/15_probes.md, then make this file green.
+"""14  How many labels is the name worth?  Read lessons/14_probes.md, then make this file green.
 
-It is the first crossing of ex13_2_reached.py again. Here the curve is a dict, in any order of k.
+It is the first crossing of ex18_2_reached.py again. Here the curve is a dict, in any order of k.
 """
 
 import math
@@ -22,7 +22,7 @@ def shots_worth(curve, zero_shot):
     raise NotImplementedError  # about 7 lines
 
 
-PAGE = "(lesson 15, section The place where a curve crosses)"
+PAGE = "(lesson 14, section The place where a curve crosses)"
 
 
 @given(st.floats(0.01, 0.99))
