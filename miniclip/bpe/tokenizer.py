@@ -238,13 +238,14 @@ class Tokenizer:
             "context_length": self.context_length,
             "merges": [list(pair) for pair in self.merges],
             "digest": self.digest,
+            "crc32": zlib.crc32(f"{self.digest} {self.context_length}".encode()),
         }
 
     @classmethod
     def from_state(cls, state: dict) -> "Tokenizer":
         """The tokenizer whose `state()` this is. UserError for anything else.
 
-        Older states have no digest.
+        Older states have no digest or no crc32.
         """
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise UserError(f"this is not a {FORMAT}, as Tokenizer.save writes it")
@@ -254,8 +255,9 @@ class Tokenizer:
             if not (isinstance(merges, list) and whole):
                 raise ValueError("its merges are not whole numbers, in a list of pairs")
             tokenizer = cls(merges, state["context_length"])
-            if state.get("digest", tokenizer.digest) != tokenizer.digest:
-                raise ValueError("its merges were changed after it was written")
+            own = tokenizer.state()
+            if own != own | {key: state[key] for key in ("digest", "crc32") if key in state}:
+                raise ValueError("its merges or context_length were changed after it was written")
             return tokenizer
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UserError(f"the {FORMAT} is damaged: {error!r}") from None

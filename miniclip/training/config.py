@@ -254,6 +254,14 @@ class Config:
         )
         if self.data == EMOJI and not saved.get("data"):
             self.data = None
+        if (
+            self.data
+            and saved.get("data")
+            and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS))
+        ):
+            saved = saved | {
+                "data": self.data
+            }  # moved; that the pairs are the same is checked later
         for name, now in self.of_run().items():
             then = saved.get(name)
             if now is not None and now != then:  # a given 0 counts

@@ -73,7 +73,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         state = _state_dict(path, content)
         config = _recorded_config(path, file, len(state))
         if huggingface.wrote(state):
-            config, state, tokenizer = huggingface.read(path, state)
+            config, state, tokenizer = huggingface.read(path, state, file["notes"])
         elif config is None:
             config = config_beside(path, state) or with_heads_of_released(
                 path, config_from_shapes(path, state)
@@ -153,7 +153,7 @@ def save_openclip(
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     try:
         with replacing(path) as file:
-            if Path(path).suffix == ".safetensors":
+            if str(path).endswith(".safetensors"):
                 from safetensors.torch import save
 
                 file.write(save(state, metadata={"format": "pt", NOTE: note}))

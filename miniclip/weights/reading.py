@@ -45,6 +45,7 @@ def find(path: str | Path) -> Path:
 
     "icons" always means the released model; write "./icons" for a file of that name.
     """
+    refuse({"the path of the weights is empty": not os.fspath(path)})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(os.fspath(path), Path(path))
     return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)

@@ -575,11 +575,11 @@ table(
     {
         "to_another_folder": (
             "far/idx",
-            "the first pictures are not in .*far; was the index moved",
+            "the first pictures are not in .*far, or may not be read",
         ),
         "deeper_into_its_own": (
             "in/far/idx",
-            "the first pictures are not in .*in/far; was the ind",
+            "the first pictures are not in .*in/far, or may",
         ),
         "beside_its_own": ("in/idx", "3 pictures: [^\n]*\n$"),
     },

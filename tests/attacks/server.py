@@ -188,3 +188,19 @@ def an_upload_that_would_be_written_to_a_file(folder):
     urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", data, timeout=60).close()
     written = [path for path, how in opened if how & (os.O_WRONLY | os.O_RDWR)]
     assert not written, written
+
+
+@attack(code=0, seconds=30, mb=1500)
+def clients_that_ask_on_and_never_read(folder):
+    """More than 16 MB of answers that nobody reads would keep a thread of the server each."""
+    app = page()
+    app.add_url_rule("/large", view_func=lambda: bytes(1 << 20))
+    port = served(app)
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+        time.sleep(2)
+        still_answers(port)
