@@ -69,6 +69,7 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
     assert repr(of_python) == repr(of_python_last)
 
 
+@pytest.mark.slow
 def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
     assert run(pairs_csv, tmp_path / "run", "--minutes", 0.02) == 0
     assert final(tmp_path / "run")["step"] >= 1

@@ -158,7 +158,7 @@ def braces_whose_product_is_large(folder):
 # --- pipes, links and deep folders
 
 
-@attack(code=0, says="deep", seconds=30)
+@attack(code=0, says="deep", seconds=30, slow=True)
 def folders_that_are_nested_1100_deep(folder):
     for name in ("cat", "dog"):
         write(f"{name}/{name}.png", PNG.getvalue())

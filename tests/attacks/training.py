@@ -83,7 +83,7 @@ def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     run("--save-every", 1, steps=50)
 
 
-@attack(code=129, says="stopped by SIGHUP")
+@attack(code=129, says="stopped by SIGHUP", slow=True)
 def a_terminal_that_is_closed(folder):
     at_loss(2, signal.SIGHUP)
     return run(steps=50)
@@ -403,7 +403,7 @@ def ctrl_c_in_an_evaluation(folder):
     evaluate("--out", "report")
 
 
-@attack(code=0, says="results.old0.json")
+@attack(code=0, says="results.old0.json", slow=True)
 def results_of_other_weights_are_not_mixed_with_these(folder):
     evaluate("--task", "retrieval", "--out", "a")
     state = checkpoint.load(CHECKPOINT)

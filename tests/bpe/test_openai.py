@@ -220,6 +220,7 @@ def test_without_a_merges_file_one_sentence_tells_both_ways(monkeypatch):
         Tokenizer.openai()
 
 
+@pytest.mark.slow
 def test_finding_the_merges_file_imports_no_package():
     code = (
         "import sys; from miniclip.bpe import Tokenizer; Tokenizer.openai(); "
