@@ -51,8 +51,8 @@ def load(
     their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside
     the file; what save_openclip wrote knows. image_size: pixels, to use the model at another size
     than it was trained at (position embeddings are interpolated).
-    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one; where its
-    merges file is missing, or the model has another vocabulary, one that raises UserError when used.
+    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one. Where the
+    model has another vocabulary, the tokenizer raises UserError when it is used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, of another shape or
@@ -236,9 +236,6 @@ def _tokenizer_of(config):
             f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the "
             "file does not hold; use the tokenizer of its checkpoint"
         )
-    try:
-        tokenizer = Tokenizer.openai()
-    except UserError as error:
-        return _NoTokenizer(str(error))
+    tokenizer = Tokenizer.openai()
     tokenizer.context_length = config["context_length"]
     return tokenizer
