@@ -170,7 +170,9 @@ def fused():
     sheet.box(13.6, 4.0, 1.0, 0.9, "sums", PICTURE, size=9)
     sheet.label(14.1, 2.6, "Z (M,)")
     sheet.arrow((12.0, 4.45), (13.6, 4.45))
-    sheet.label(4.0, 6.7, "memory holds X, Y and Z; the M x N matrix is never there", size=9, align="left")
+    sheet.label(
+        4.0, 6.7, "memory holds X, Y and Z; the M x N matrix is never there", size=9, align="left"
+    )
     sheet.save("07_fused")
 
 

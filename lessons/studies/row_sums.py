@@ -97,7 +97,9 @@ def main():
     a, b = (v[:SMALL].contiguous() for v in (x, y))
     both = {"interpreter": lambda: interpreted(a, b), "plain torch": lambda: plain(a, b)}
     small = take_turns(both, ROUNDS, time.process_time)
-    found["small"] = {"n": SMALL} | {k: round(1e3 * statistics.median(v), 1) for k, v in small.items()}
+    found["small"] = {"n": SMALL} | {
+        k: round(1e3 * statistics.median(v), 1) for k, v in small.items()
+    }
     Path(__file__).with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n")
 
 
