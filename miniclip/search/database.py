@@ -134,7 +134,7 @@ class Index:
         whoever sent them chose it.
         """
         model, place = (
-            os.path.realpath(reading.find(self.file)),
+            os.path.realpath(reading.find(self.file, known=False)),
             Path(os.path.abspath(followed(place))),
         )
         theirs = (self.root, place.parent if place.name == FOLDER else place)
