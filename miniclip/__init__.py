@@ -25,13 +25,15 @@ if sys.argv[:1] == ["-m"]:  # python -m miniclip...
     # Ctrl-C during the imports ends quietly; common.command brings Python's handler back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
+__version__ = "0.1.0"
 _HOMES = {
     "MODELS": "model.clip",
     "create_model": "model.clip",
+    "available_models": "weights.reading",
     "load": "weights",
     "contrastive_loss": "loss",
 }
-__all__ = list(_HOMES)
+__all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name):

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
 from miniclip.data.files import read_text
-from miniclip.data.transforms import evaluation
+from miniclip.data.transforms import Preprocess
 from miniclip.objectives import shared_space
 
 
@@ -53,7 +53,7 @@ def encode_images(model, source, indices, batch_size: int = 256) -> tuple[torch.
 
     A picture that cannot be read is left out.
     """
-    preprocess, kept = evaluation(model.config["image_size"]), []
+    preprocess, kept = Preprocess(model.config["image_size"]), []
 
     def batches():
         stream = readable_pictures(source, indices)

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from miniclip.common import UserError
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import batches, join
-from miniclip.data.transforms import evaluation, normalize
+from miniclip.data.transforms import Preprocess, normalize
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.unseen_site import correct, labelled
 from miniclip.model.clip import create_model
@@ -87,7 +87,7 @@ def train(home, model, steps, seed=0):
         nn.utils.clip_grad_norm_(classifier.parameters(), how.clip_grad)
         optimizer.step()
     classifier.eval()
-    preprocess, columns = evaluation(size), [column[name] for name in home.tested_names]
+    preprocess, columns = Preprocess(size), [column[name] for name in home.tested_names]
 
     @torch.inference_mode()
     def scores(indices):

@@ -93,6 +93,10 @@ class Tokenizer:
         self.vocab_size = self.end + 1
         self._ids_of_chunk = _Cache(self._encode_chunk)
 
+    def __repr__(self):
+        kind = "released" if self.digest == "openai" else "learned"
+        return f"Tokenizer({kind}, {self.vocab_size:,} ids, context_length={self.context_length})"
+
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""

@@ -13,9 +13,9 @@ Left out: everything stronger. Two things differ from the released code, which i
 - a photograph is turned the way its EXIF orientation says, because phones store pictures lying down.
 """
 
+import dataclasses
 import functools
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -104,10 +104,14 @@ def is_odd_grey(image: Image.Image) -> bool:
     )
 
 
-def evaluation(image_size: int) -> Callable[[Image.Image], torch.Tensor]:
-    """-> a function from a PIL image to (3, S, S) float32: the middle square of side S, normalized.
-    It can be pickled."""
-    return functools.partial(_middle_square, image_size)
+@dataclasses.dataclass(frozen=True)
+class Preprocess:
+    """From a PIL image to (3, S, S) float32: the middle square of side S = image_size, normalized."""
+
+    image_size: int
+
+    def __call__(self, image: Image.Image) -> torch.Tensor:
+        return _middle_square(self.image_size, image)
 
 
 def _middle_square(size, image):

@@ -168,6 +168,22 @@ class CLIP(TextTransformer):
             tokenizer=tokenizer,
         )
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.logit_scale.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of the weights."""
+        return self.text_projection.dtype
+
+    def extra_repr(self) -> str:
+        """What print(model) says before the towers."""
+        size, end = self.config["image_size"], self.config["embed_dim"]
+        name = self.config["name"] or "unnamed"
+        return f"{name}, pictures of {size} pixels, {self.config['vocab_size']:,} tokens, E = {end}"
+
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
         x = self.visual(images)

@@ -15,7 +15,7 @@ import torch
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, pick_device, refuse, replacing
-from miniclip.data.transforms import evaluation
+from miniclip.data.transforms import Preprocess
 from miniclip.model.clip import CLIP
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
@@ -100,7 +100,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     return (
         model,
         _tokenizer_of(config) if tokenizer is None else tokenizer,
-        evaluation(config["image_size"]),
+        Preprocess(config["image_size"]),
     )
 
 

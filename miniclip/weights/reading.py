@@ -21,6 +21,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from miniclip.common import UserError, refuse
+from miniclip.model.clip import OPENAI
 from miniclip.training import archive
 from miniclip.weights import torchscript
 from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
@@ -29,6 +30,11 @@ RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py
 JSON_BYTES = 32 << 20
 # what a value of another kind than expected raises, somewhere
 WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
+
+
+def available_models() -> list[str]:
+    """The names that `load` knows: models in the package, then released ones, which it may download."""
+    return [*sorted(file.stem for file in RELEASED.glob("*.pt")), *OPENAI]
 
 
 def find(path: str | Path, known: bool = True) -> Path:

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from miniclip.data import image_io
-from miniclip.data.transforms import evaluation, to_rgb
+from miniclip.data.transforms import Preprocess, to_rgb
 from tests.attacks import attack, table
 
 SOS = b"\xff\xda"
@@ -93,7 +93,7 @@ table(
         "levels_of_12_bits": (opened(grey_tiff(258, 12)), "or 12 bits"),
         "levels_whose_0_is_white": (opened(grey_tiff(262, 0)), "with 0 as white"),
     },
-    lambda image: evaluation(8)(image),
+    lambda image: Preprocess(8)(image),
     "preprocessing_{}",
 )
 UNKNOWN = "not a picture that can be read"
@@ -121,9 +121,9 @@ def a_name_that_the_locale_cannot_spell(folder):
 
 @attack(code=0)
 def preprocessing_is_sent_to_other_processes(folder):
-    preprocess = pickle.loads(pickle.dumps(evaluation(8)))
+    preprocess = pickle.loads(pickle.dumps(Preprocess(8)))
     picture = Image.new("RGB", (20, 9), "red")
-    assert torch.equal(preprocess(picture), evaluation(8)(picture))
+    assert torch.equal(preprocess(picture), Preprocess(8)(picture))
 
 
 @attack(says="not a picture that can be read", mb=200)
@@ -148,7 +148,7 @@ def preprocessing_a_tiff_that_lies(folder):
     Image.fromarray(picture).save(data, "TIFF", exif=exif)
     upright = read(data.getvalue())
     assert upright.size == (10, 20) and upright.getpixel((9, 0)) == (255, 255, 255)
-    assert torch.equal(evaluation(8)(Image.open(data)), evaluation(8)(upright))
+    assert torch.equal(Preprocess(8)(Image.open(data)), Preprocess(8)(upright))
 
 
 def png(bits, colour, row, clear):

@@ -15,9 +15,9 @@ from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop, draw
 from miniclip.data.transforms import (
     Augmentation,
+    Preprocess,
     Redrawing,
     augment,
-    evaluation,
     normalize,
     redraw,
     training_crop,
@@ -146,7 +146,7 @@ def test_an_icon_that_is_not_changed_is_what_evaluation_sees_to_the_bit(side):
     pairs = font_awesome_pairs(9)
     for i in range(len(pairs)):
         trained = redraw(pairs.load_downscaled(i, None), side, Redrawing())
-        assert torch.equal(normalize(trained), evaluation(side)(pairs.image(i))), pairs.names(i)
+        assert torch.equal(normalize(trained), Preprocess(side)(pairs.image(i))), pairs.names(i)
     assert np.array_equal(drawn(icon(0)), np.asarray(icon(0)))
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from miniclip.data.transforms import (
     MEAN,
     STD,
-    evaluation,
+    Preprocess,
     normalize,
     to_rgb,
     training_crop,
@@ -55,22 +55,22 @@ SIZES = [(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)]
 def test_evaluation_equals_open_clip_s_to_the_bit(shape, size):
     transform = pytest.importorskip("open_clip.transform").image_transform(size, is_train=False)
     for image in (noise(*shape), noise(*shape).convert("L")):
-        assert torch.equal(evaluation(size)(image), transform(image))
+        assert torch.equal(Preprocess(size)(image), transform(image))
 
 
 @pytest.mark.parametrize("shape", [(4000, 3), (2, 3000)])
 def test_a_long_strip_is_the_same_without_resizing_all_of_it(shape, monkeypatch):
     image = noise(*shape)
-    whole = unnormalize(evaluation(64)(image)).astype(int)
+    whole = unnormalize(Preprocess(64)(image)).astype(int)
     monkeypatch.setattr("miniclip.data.transforms._MANY_PIXELS", 0)
-    part = unnormalize(evaluation(64)(image)).astype(int)
+    part = unnormalize(Preprocess(64)(image)).astype(int)
     # Pillow clips to 8 bits between its two passes, and takes the cheaper one first
     assert abs(whole - part).mean() < 1, abs(whole - part).mean()
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (200_000, 1)])
 def test_a_picture_one_pixel_high_is_a_picture(shape):
-    assert evaluation(224)(Image.new("RGB", shape, "red")).shape == (3, 224, 224)
+    assert Preprocess(224)(Image.new("RGB", shape, "red")).shape == (3, 224, 224)
     assert training_crop(Image.new("RGB", shape), 224, np.random.default_rng(0)).shape[1:] == (
         224,
         224,
@@ -84,7 +84,7 @@ def test_a_picture_one_pixel_high_is_a_picture(shape):
 def test_a_picture_of_any_mode_is_a_picture(mode):
     image = in_mode(noise(20, 10), mode)
     assert image.mode.startswith(mode[:4])
-    assert evaluation(8)(image).shape == (3, 8, 8) and to_rgb(image).size == (20, 10)
+    assert Preprocess(8)(image).shape == (3, 8, 8) and to_rgb(image).size == (20, 10)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"])
@@ -196,7 +196,7 @@ def test_crops_have_every_side_and_place_and_none_outside():
 def test_a_whole_square_is_its_own_crop():
     image, out = noise(32, 32), np.zeros((2, 3, 32, 32), np.uint8)
     crop = training_crop(image, 32, np.random.default_rng(0))
-    assert torch.equal(normalize(crop), evaluation(32)(image))
+    assert torch.equal(normalize(crop), Preprocess(32)(image))
     assert np.array_equal(unnormalize(normalize(crop)), image) and crop.is_contiguous()
     assert training_crop(image, 32, np.random.default_rng(0), out=out[1]) is not None
     assert np.array_equal(out[1], crop) and not out[0].any()

@@ -244,3 +244,13 @@ def test_importing_miniclip_imports_nothing_heavy():
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         miniclip.nothing
+
+
+def test_a_model_says_what_it_is_and_where(tmp_path):
+    model, tokenizer, preprocess = miniclip.load("icons")
+    assert model.half().dtype == torch.float16 and model.device == torch.device("cpu")
+    assert "rn_icons, pictures of 32 pixels, 2,048 tokens, E = 128" in repr(model)
+    assert repr(tokenizer) == "Tokenizer(learned, 2,048 ids, context_length=24)"
+    assert repr(preprocess) == "Preprocess(image_size=32)"
+    assert {"icons", "ViT-B/32", "RN50x64"} < {*miniclip.available_models()}
+    assert miniclip.__version__[0].isdigit()
