@@ -8,8 +8,8 @@
     torchrun --nproc-per-node 8 train.py --model vit_l14 --data 'cc12m/{0000..1242}.tar'
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
-A run writes into --out: checkpoint.pt (self-contained), log.jsonl, curves.png, retrieval.png and
-results.json. A run may be killed at any moment: when it is resumed, it ends with exactly the weights of
+A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
+loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment: when it is resumed, it ends with exactly the weights of
 an undisturbed run. Only the weights of a run with --minutes depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
@@ -40,6 +40,7 @@ from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import unseen_site
 from miniclip.evaluation.features import model_digest
+from miniclip.evaluation.held_out import HeldOut
 from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, table
 from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
@@ -229,6 +230,7 @@ def main(argv=None):
         towers = wrap(model, config, device)
         with process_group.together():
             log = RunLog(config.out, config.log_every, run.step, config.objective)
+            held_out = HeldOut(config, model, tokenizer, pairs)
         print_header(config, model, tokenizer, pairs, run, device)
         dtype = PRECISIONS[config.precision]
 
@@ -293,6 +295,8 @@ def main(argv=None):
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)
+                    if held_out.due(run):  # its loss and retrieval; the best weights go to best.pt
+                        held_out.measure(run)
                 except OSError as error:  # the disk is full, or nobody reads the output
                     run.problem = error  # the next next_batch ends the loop on all ranks
                 if finite and run.due:  # by --save-every, or by the clock

@@ -28,6 +28,7 @@ from miniclip.data.loader import join
 from miniclip.data.transforms import normalize
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
+from miniclip.evaluation.held_out import HeldOut
 from miniclip.objectives import OBJECTIVES
 from miniclip.training import checkpoint
 from miniclip.training.config import HOW, WHAT, Config, flag, option
@@ -111,11 +112,12 @@ def main(argv=None):
                 train.restore(saved, run, optimizer, scaler)
         constant = checkpoint.describe(config, model, tokenizer, pairs)
         log = RunLog(config.out, config.log_every, run.step, config.objective)
+        logs = log, HeldOut(config, model, tokenizer, pairs)
         print_header(config, model, tokenizer, pairs, run, device)
         convirt = dict(one_sentence=config.one_sentence, augmented=config.augment == "convirt")
         source = config, pairs, tokenizer, model, device
         loader = train.batches_from(run.step, *source, **convirt)
-        train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant)
+        train_until_done(config, model, optimizer, scaler, loader, run, logs, saver, constant)
         if run.problem:
             raise run.problem
         if run.stop:
@@ -125,10 +127,10 @@ def main(argv=None):
     return 128 + int(run.stop) if run.stop else 0
 
 
-def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, constant):
-    """The loop. constant: the parts of a checkpoint that do not change."""
+def train_until_done(config, model, optimizer, scaler, loader, run, logs, saver, constant):
+    """The loop. logs: a RunLog and a HeldOut; constant: the parts of a checkpoint that do not change."""
     device, dtype = next(model.parameters()).device, PRECISIONS[config.precision]
-    parts = dict(model=model, optimizer=optimizer, scaler=scaler)
+    parts, (log, held_out) = dict(model=model, optimizer=optimizer, scaler=scaler), logs
 
     def save():
         states = {name: part.state_dict() for name, part in parts.items()}
@@ -169,6 +171,8 @@ def train_until_done(config, model, optimizer, scaler, loader, run, log, saver, 
             run.count(finite)
             try:
                 log.write(run, lr, loss.detach(), grad_norm, **shown)
+                if held_out.due(run):
+                    held_out.measure(run)
             except OSError as error:  # the disk is full, or nobody reads the output
                 run.problem = error
             if finite and run.due:

@@ -162,6 +162,11 @@ class Config:
     log_every: int | None = option(
         WHERE, "steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
     )
+    eval_every: int | None = option(
+        WHERE,
+        "steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
+        type=number(int, low=0),
+    )
     device: str | None = option(WHERE, "auto, cpu, cuda, cuda:1, mps", default="auto")
     threads: int | None = option(WHERE, "CPU threads of torch", type=number(int, low=1, high=1024))
     workers: int | None = option(

@@ -1,0 +1,95 @@
+"""How well a model does on held-out pairs while it is trained: their loss, and retrieval among them.
+
+The training loss goes on falling when a model learns its pairs by heart; the held-out loss then rises.
+best.pt keeps the weights with the lowest one. Measuring draws no random number, so a run ends with the
+same weights with and without it. Left out: stopping early.
+"""
+
+import json
+import math
+import time
+
+import torch
+
+from miniclip.common import check_output
+from miniclip.distributed.collectives import dist_info
+from miniclip.loss import clip_loss
+from miniclip.training import checkpoint
+from miniclip.training.freeze import freeze
+from miniclip.training.logging import read_log
+from miniclip.zeroshot import encode_images, encode_texts
+
+MOST_PAIRS = 1000  # of the first held-out split, evenly spaced
+BEST = "best.pt"
+SHARE = 0.1  # of the time since it was measured last: no more goes into measuring, by default
+
+
+class HeldOut:
+    """Measures a run on its held-out pairs, logs what it found, and keeps the best weights.
+
+    config: the run's Config. Its eval_every is the number of steps between two measurements, 0 for
+    none. None means after each epoch, or less often where measuring would take more than a tenth of
+    the time. Only rank 0 measures.
+    """
+
+    def __init__(self, config, model, tokenizer, pairs):
+        self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
+        split = next((own for name, own in pairs.splits.items() if name != "train" and own), [])
+        few = min(len(split), MOST_PAIRS)
+        self.indices = [split[k * len(split) // few] for k in range(few)]
+        losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
+        self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
+        check_output(config.out / BEST, lambda path: checkpoint.load(path))
+
+    def due(self, run) -> bool:
+        """Whether to measure after the present step of a Monitor."""
+        if dist_info()[0] or len(self.indices) < 2 or not self.model.shared_space:
+            return False
+        if self.config.eval_every is not None:
+            return self.config.eval_every > 0 and run.step % self.config.eval_every == 0
+        idle = time.monotonic() - self.ended
+        return run.step % run.steps_per_epoch == 0 and self.took < SHARE * idle
+
+    def measure(self, run) -> None:
+        """Write the numbers of the present step into log.jsonl, print them, and write best.pt where the
+        loss is lower than ever. Raises OSError."""
+        began, out = time.monotonic(), self.config.out
+        loss, recall = heldout_numbers(
+            self.model, self.tokenizer, self.pairs, self.indices, run.batch_size
+        )
+        freeze(self.model, self.config.freeze)  # a frozen tower is not in training mode
+        line = {"step": run.step, "heldout_loss": loss, "heldout_recall": recall}
+        with open(out / "log.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        said = ""
+        if loss < self.best:
+            self.best, said = loss, f" | the best so far, in {BEST}"
+            state = checkpoint.describe(self.config, self.model, self.tokenizer, self.pairs)
+            checkpoint.save(
+                out / BEST, state | {"step": run.step, "model": self.model.state_dict()}
+            )
+        print(
+            f"step {run.step:05d} | {len(self.indices):,} held-out pairs: loss {loss:.4f}, text to "
+            f"image R@1 {recall:.2f}{said}",
+            flush=True,
+        )
+        self.ended = time.monotonic()
+        self.took = self.ended - began
+
+
+def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[float, float]:
+    """(loss, recall) of some pairs: the contrastive loss of batches of `batch_size`, which is log
+    batch_size by chance, and the share of captions whose own picture is the nearest of all.
+
+    A picture that cannot be read is left out. Of a pair, its first caption counts.
+    """
+    image, kept = encode_images(model, pairs, indices)
+    text = encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in kept])
+    if not kept:
+        return math.inf, 0.0
+    size = min(batch_size, len(kept))
+    whole = range(0, len(kept) - size + 1, size)
+    scale = model.logit_scale.detach().float().cpu()
+    losses = [clip_loss(image[k : k + size], text[k : k + size], scale) for k in whole]
+    nearest = (text @ image.T).argmax(1) == torch.arange(len(kept))
+    return torch.stack(losses).mean().item(), nearest.float().mean().item()

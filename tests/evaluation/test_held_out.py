@@ -1,0 +1,77 @@
+"""Measuring on held-out pairs while a run trains: its numbers, the best weights, and no trace in the run."""
+
+import json
+
+import torch
+
+import eval as evaluation
+import miniclip
+import train
+from miniclip.evaluation.held_out import heldout_numbers
+from miniclip.loss import clip_loss
+from miniclip.training.logging import read_log
+from tests.runs import final, run
+
+
+def measured(out):
+    return [line for line in read_log(out / "log.jsonl") if "heldout_loss" in line]
+
+
+def test_weights_are_the_same_with_and_without_measuring(pairs_csv, tmp_path):
+    for every in (0, 1):
+        run(pairs_csv, tmp_path / str(every), "--steps", 3, "--eval-every", every)
+    none, each = (final(tmp_path / name)["model"] for name in "01")
+    assert all(torch.equal(x, each[name]) for name, x in none.items())
+    assert not measured(tmp_path / "0") and [m["step"] for m in measured(tmp_path / "1")] == [
+        1,
+        2,
+        3,
+    ]
+    assert not (tmp_path / "0/best.pt").exists()
+
+
+def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):
+    run(pairs_csv, tmp_path / "a", "--steps", 1, "--model", "rn_mini")
+    tuned = ["--init", tmp_path / "a/checkpoint.pt", "--freeze", "image", "--steps", 3]
+    train.main(
+        [*map(str, ["--data", pairs_csv, "--out", tmp_path / "b", *tuned, "--eval-every", 1])]
+    )
+    before, after = (final(tmp_path / name)["model"] for name in "ab")
+    visual = [name for name in before if name.startswith("visual.")]
+    assert visual and all(torch.equal(before[name], after[name]) for name in visual)
+
+
+def test_best_has_the_lowest_loss_and_can_be_evaluated(pairs_csv, tmp_path):
+    out = tmp_path / "run"
+    run(pairs_csv, out, "--steps", 4, "--eval-every", 1)
+    losses = [m["heldout_loss"] for m in measured(out)]
+    best = torch.load(out / "best.pt", weights_only=True)
+    assert best["step"] == 1 + losses.index(min(losses)) and "optimizer" not in best
+    assert evaluation.main(["--checkpoint", str(out / "best.pt"), "--task", "retrieval"]) == 0
+
+
+def test_a_resumed_run_knows_the_best_loss_of_before(pairs_csv, tmp_path):
+    out = tmp_path / "run"
+    run(pairs_csv, out, "--steps", 2, "--eval-every", 1)
+    lines = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    lines = [line | {"heldout_loss": -1.0} if "heldout_loss" in line else line for line in lines]
+    (out / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    before = (out / "best.pt").read_bytes()
+    state = final(out)
+    state["options"]["steps"] = 3
+    miniclip.training.checkpoint.save(out / "checkpoint.pt", state)
+    run(pairs_csv, out, "--resume", "--eval-every", 1)
+    assert (out / "best.pt").read_bytes() == before and len(measured(out)) == 3
+
+
+def test_the_loss_is_that_of_batches_and_recall_that_of_all():
+    model, tokenizer, _ = miniclip.load("icons")
+    pairs = miniclip.data.open_pairs(None)
+    indices = pairs.splits["heldout_concepts"][:12]
+    loss, recall = heldout_numbers(model, tokenizer, pairs, indices, batch_size=5)
+    image, _ = miniclip.zeroshot.encode_images(model, pairs, indices)
+    text = miniclip.zeroshot.encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in indices])
+    own = [clip_loss(image[k : k + 5], text[k : k + 5], model.logit_scale) for k in (0, 5)]
+    assert abs(loss - sum(own).item() / 2) < 1e-5
+    nearest = [(image @ t).argmax().item() for t in text]
+    assert recall * 12 == sum(k == n for k, n in enumerate(nearest))
