@@ -5,9 +5,48 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.model.transformer:attention"
-HINT = (
-    "The scores of all queries are one matrix product of q with the transposed keys. Which score gets "
-    "the weight zero from softmax, so that the other weights still sum to 1?"
+HINTS = {
+    "test_the_weights_are_an_average": (
+        "If each value is 1, each average is 1. What do your weights for one query add up to?",
+        "Softmax goes over the keys, the last dimension of the scores. With the mask, hide scores "
+        "before the softmax: what is hidden afterwards is missing from the sum.",
+        "weights = scores.softmax(-1), after the hidden scores have become -torch.inf",
+    ),
+    "test_a_query_alone_is_the_formula": (
+        "Take d = 4 and one query. By which number do you divide its scores?",
+        "The dot products are divided by the root of d, the length of a query: 'Attention: four words "
+        "read each other'. Queries and keys need not be equally many.",
+        "scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])",
+    ),
+    "test_causal_the_first_position_sees_itself": (
+        "Which scores are hidden in the first row of the table, and which weight do they get?",
+        "Position i reads 0 to i, itself included, so the part above the diagonal is hidden. To hide a "
+        "score means that its weight is 0. A score of 0 does get a weight, since e to the power of 0 is "
+        "1; a score of minus infinity gets none.",
+        "scores.masked_fill(torch.ones(L, L, dtype=bool).triu(1), -torch.inf), before the softmax",
+    ),
+    "test_causal_the_last_position_sees_everything": (
+        "Which scores are hidden in the last row of the table?",
+        "None: all positions come before the last one. The part above the diagonal is hidden, not the "
+        "part below it.",
+        "hidden = torch.ones(L, L, dtype=bool).triu(1), which has no true in its last row",
+    ),
+    "test_causal_a_later_position_never_changes_an_earlier_one": (
+        "Choose a row in the middle of the table. Does any weight above the diagonal differ from 0?",
+        "Everything above the diagonal is hidden, in all rows, and a hidden score becomes minus "
+        "infinity before the softmax.",
+        "hidden = torch.ones(L, L, dtype=bool).triu(1); scores = scores.masked_fill(hidden, -torch.inf)",
+    ),
+    "test_large_scores_do_not_overflow": (
+        "What is e to the power of 1,000 for a computer?",
+        "It is infinite, and infinite by infinite is no number. Softmax does not change when the largest "
+        "score of a row is subtracted from all of them, and torch's softmax does so.",
+        "scores.softmax(-1) instead of scores.exp() divided by its sum",
+    ),
+}
+DIFFERS = (
+    "The library calls F.scaled_dot_product_attention, which has fused kernels: they never store the "
+    "L x L table, and with is_causal they skip the half that is hidden."
 )
 
 
@@ -45,15 +84,11 @@ def test_a_query_alone_is_the_formula(length, keys, seed):
         assert torch.allclose(attention(q, k, v)[:, :, i], want), f"query {i}: not the formula"
 
 
-@given(st.integers(2, 7), seeds, st.data())
-def test_causal_a_later_position_never_changes_an_earlier_one(length, seed, data):
-    cut = data.draw(st.integers(1, length - 1))
-    first, second = qkv(length, seed=seed), qkv(length, seed=seed + 1)
-    for a, b in zip(first, second):
-        b[:, :, :cut] = a[:, :, :cut]
-    before, after = attention(*first, causal=True), attention(*second, causal=True)
-    same = torch.allclose(before[:, :, :cut], after[:, :, :cut])
-    assert same, f"a change at positions from {cut} on reached an earlier one"
+@given(lengths, seeds)
+def test_causal_the_first_position_sees_itself(length, seed):
+    q, k, v = qkv(length, seed=seed)
+    first = attention(q, k, v, causal=True)[:, :, 0]
+    assert torch.allclose(first, v[:, :, 0]), "position 0 must read its own value and no other"
 
 
 @given(lengths, seeds)
@@ -64,11 +99,15 @@ def test_causal_the_last_position_sees_everything(length, seed):
     assert torch.allclose(last, want), "the mask hides something from the last position"
 
 
-@given(lengths, seeds)
-def test_causal_the_first_position_sees_itself(length, seed):
-    q, k, v = qkv(length, seed=seed)
-    first = attention(q, k, v, causal=True)[:, :, 0]
-    assert torch.allclose(first, v[:, :, 0]), "position 0 must read its own value and no other"
+@given(st.integers(2, 7), seeds, st.data())
+def test_causal_a_later_position_never_changes_an_earlier_one(length, seed, data):
+    cut = data.draw(st.integers(1, length - 1))
+    first, second = qkv(length, seed=seed), qkv(length, seed=seed + 1)
+    for a, b in zip(first, second):
+        b[:, :, :cut] = a[:, :, :cut]
+    before, after = attention(*first, causal=True), attention(*second, causal=True)
+    same = torch.allclose(before[:, :, :cut], after[:, :, :cut])
+    assert same, f"a change at positions from {cut} on reached an earlier one"
 
 
 def test_large_scores_do_not_overflow():
