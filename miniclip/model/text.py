@@ -17,8 +17,8 @@ from miniclip.model.transformer import Transformer
 def at_end_token(x, tokens):
     """The activation at each text's end token: x (N, L, D), tokens (N, L) int64 -> (N, D).
 
-    The end token has the largest id of the vocabulary, so argmax finds its position: the first one
-    where there are several. Nothing behind it is read.
+    The end token has the largest id of the vocabulary. If a row holds several, the first one counts.
+    Nothing behind it is read.
     """
     return x[torch.arange(x.shape[0], device=x.device), tokens.argmax(dim=1)]
 

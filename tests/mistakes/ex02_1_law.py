@@ -19,3 +19,13 @@ MISTAKES = {
     "from the right is demanded": [("[99, 1]", "[1, 99]")],
     "says true or false instead of raising": [(CHECK, CHECK.replace("assert", "return"))],
 }
+
+ACCEPTS, REJECTS = "test_your_law_accepts_a_right_merge", "test_your_law_rejects_a_wrong_merge"
+HINTED = {
+    "from the right is demanded": ACCEPTS,
+    "only that nothing is lost and no pair is left": REJECTS,
+    "only an even number of equal neighbours": REJECTS,
+    "the list passed in is not looked at": REJECTS,
+    "says true or false instead of raising": REJECTS,
+}
+KEYS = ["merged == want and symbols == before", "([1, 1, 1], (1, 1)"]

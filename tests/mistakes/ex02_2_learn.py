@@ -26,3 +26,12 @@ MISTAKES = {
     "one merge too many": [("len(merges) < n", "len(merges) <= n")],
     "the words are used up": [("in words.items()]", "in [words.popitem() for _ in list(words)]]")],
 }
+
+HINTED = {
+    "ids start at zero": "test_ids_count_up_from_the_first",
+    "the words are used up": "test_the_words_are_left_alone",
+    "ties go to the pair seen first": "test_the_order_of_the_words_is_of_no_consequence",
+    "how often a word occurs is ignored": "test_the_words_of_the_paper_s_algorithm_1",
+    "what occurs once is learned": "test_it_ends_when_no_pair_occurs_twice_and_not_before",
+}
+KEYS = ["(-pairs[pair], pair)", "first + len(merges)"]

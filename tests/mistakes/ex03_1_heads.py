@@ -17,3 +17,13 @@ MISTAKES = {
     "keys and queries change places": [("attention(q, k,", "attention(k, q,")],
     "the vectors are averaged": [('"n h l d -> n l (h d)"))', '"n h l d -> n l (h d)")).mean(1)')],
 }
+
+HINTED = {
+    "the vectors are averaged": "test_as_many_vectors_come_out_as_went_in",
+    "the bias is forgotten": "test_one_head_is_torch_attention",
+    "q, k and v take turns channel by channel": "test_one_head_is_torch_attention",
+    "a head is every h-th channel": "test_several_heads_are_torch_attention",
+    "reshaped without moving the heads": "test_several_heads_are_torch_attention",
+    "the mask is forgotten": "test_a_causal_one_is_torch_attention_with_a_mask",
+}
+KEYS = ["n l (three h d) -> three n h l d", "n h l d -> n l (h d)", ".chunk(3, dim=-1) gives"]

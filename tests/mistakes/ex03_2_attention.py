@@ -26,3 +26,12 @@ MISTAKES = {
         ("weights @ v", "weights / weights.sum(-1, keepdim=True) @ v"),
     ],
 }
+
+HINTED = {
+    "scaled by d instead of its root": "test_a_query_alone_is_the_formula",
+    "masked after the softmax": "test_the_weights_are_an_average",
+    "masked with zero scores": "test_causal_the_first_position_sees_itself",
+    "the mask hides the past": "test_causal_the_first_position_sees_itself",
+    "exponentials without a shift": "test_large_scores_do_not_overflow",
+}
+KEYS = ["F.scaled_dot_product_attention(", "q @ k.transpose", "scores.masked_fill"]

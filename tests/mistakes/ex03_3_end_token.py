@@ -12,3 +12,10 @@ MISTAKES = {
         )
     ],
 }
+
+HINTED = {
+    "the last position": "test_a_single_text_is_read_at_its_end",
+    "the last token that is not padding": "test_a_single_text_is_read_at_its_end",
+    "every text at the end of the first": "test_each_text_is_read_at_its_own_end",
+}
+KEYS = ["x[torch.arange(", "tokens.argmax(dim=1)"]
