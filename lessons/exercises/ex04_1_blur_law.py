@@ -10,8 +10,26 @@ from torch.nn import functional as F
 from miniclip.model.blurpool import BlurPool
 
 ANSWER = "tests.answers.ex04_1_blur_law:law"
-HINT = """The finest stripes, upright or lying, become their mean away from the edge; a constant stays
-what it is, also at the edge. Do both in several channels that differ, and look at the shape too."""
+HINTS = {
+    "test_right_blurs_keep_the_law": (
+        "The name of the blur is in the message. Where does its result differ from what you expect: in the "
+        "middle, or at the edge?",
+        "Two things differ among right blurs. Their results differ for most pictures, so do not compare with "
+        "one of them. And stripes may survive in the two places next to an edge (see the docstring).",
+        "Compare stripes only in y[..., 2:-2, 2:-2], with their mean, and allow a small error such as 1e-5.",
+    ),
+    "test_wrong_blurs_break_the_law": (
+        "The name of the blur is in the message. Which picture does this blur spoil, although none of the "
+        "five right ones spoils it?",
+        "The section The blur names the pictures: one that is the same everywhere keeps its value, up to the "
+        "edge; the finest stripes become their mean, both upright and lying ones. Use several channels with "
+        "different values, and look at the shape of the result.",
+        "With m = 1, 2, 3 in three channels: blur(m everywhere) has half the height and width and is m "
+        "everywhere; blur(m * (1 + s)) is m away from the edge, for columns s = 1, -1, 1, ... and for s.T.",
+    ),
+}
+DIFFERS = """It needs three pictures only. Stripes of 0 and 2 times a channel's mean have this mean, and the mean
+is another one in each channel, so the same comparison notices a blur that mixes channels."""
 
 
 def law(blur):

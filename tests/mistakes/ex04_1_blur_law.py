@@ -28,3 +28,12 @@ MISTAKES = {
         ),
     ],
 }
+
+HINTED = {
+    "stripes up to the edge": "test_right_blurs_keep_the_law",
+    "it is average pooling": "test_right_blurs_keep_the_law",
+    "only a constant": "test_wrong_blurs_break_the_law",
+    "only upright stripes": "test_wrong_blurs_break_the_law",
+    "one channel": "test_wrong_blurs_break_the_law",
+}
+KEYS = ["means * (1 + stripes)", "(upright, upright.T)", "[..., 2:-2, 2:-2]"]

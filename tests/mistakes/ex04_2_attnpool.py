@@ -14,3 +14,12 @@ MISTAKES = {
         ("x = x + self", "x = x[:, : grid * grid + 1] + self"),
     ],
 }
+
+HINTED = {
+    "the last cell is the query": "test_without_positions_the_cells_are_a_set",
+    "positions are forgotten": "test_with_positions_the_order_counts",
+    "the mean is not among the cells": "test_equal_keys_give_the_mean_of_all_entries",
+    "heads are interleaved": "test_it_is_torch_attention_with_the_mean_as_the_query",
+    "any grid that is large enough is taken": "test_another_grid_is_refused",
+}
+KEYS = ["self.q_proj(x[:, :1])", "x.mean(dim=1, keepdim=True)", '"n l (h d) -> n h l d"']

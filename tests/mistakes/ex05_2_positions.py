@@ -23,3 +23,16 @@ MISTAKES = {
         )
     ],
 }
+
+HINTED = {
+    "the class token is mixed in": "test_the_first_is_kept_and_the_others_fill_the_grid",
+    "rows and columns are swapped": "test_the_same_grid_changes_nothing",
+    "width and grid are confused": "test_what_is_constant_stays_constant",
+    "without antialiasing": "test_shrinking_averages_instead_of_picking",
+    "a remainder is cut off": "test_what_is_not_one_and_a_square_is_refused",
+}
+KEYS = [
+    '"(h w) d -> 1 d h w"',
+    'mode="bicubic", antialias=True',
+    "torch.cat([positions[:1], cells])",
+]
