@@ -67,15 +67,14 @@ def measure(name, gradient):
     return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
 
 
-def show(*names):
-    """Print the committed rows of these names as a table, after the hardware."""
+def show(*names, columns=("loss", "with gradient")):
+    """Print these columns of the committed rows of these names as a table, after the hardware."""
     found = json.loads(FILE.read_text())
     print("N {n:,}, D {d}, float32, {threads} thread of {device}, torch {torch}".format(**found))
-    table = Table("", "loss: MiB", "ms", "and gradient: MiB", "ms")
+    table = Table("", *(head for column in columns for head in (f"{column}: MiB", "ms")))
     for name in names:
-        row = found["rows"][name]
-        table.add(name, *row["loss"], *row["with gradient"])
-    print("\n".join(line.rstrip() for line in str(table).splitlines()))
+        table.add(name, *(x for column in columns for x in found["rows"][name][column]))
+    print(table)
 
 
 @command("loss_ladder")

@@ -22,5 +22,4 @@ HINTED = {
 KEYS = [
     "logit_scale.exp() * image @ text.T",
     "F.cross_entropy(logits.T",
-    "F.normalize(image, dim=1)",
 ]
