@@ -77,6 +77,17 @@ def show(*names, columns=("loss", "with gradient")):
     print(table)
 
 
+def show_card():
+    """Print what is predicted for the fused kernels on a card."""
+    card = json.loads(FILE.read_text())["card"]
+    print("fused kernels, N {n:,}, D 512, float16, {name}: {scratch_mib} MiB,".format(**card))
+    print(
+        "predicted, not measured: {floor_ms} to {predicted_ms} ms for loss and gradient".format(
+            **card
+        )
+    )
+
+
 @command("loss_ladder")
 def main(argv=None):
     """The command: writes loss_ladder.json. Returns the exit code."""
