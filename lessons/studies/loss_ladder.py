@@ -67,25 +67,22 @@ def measure(name, gradient):
     return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
 
 
-def show(*names, columns=("loss", "with gradient")):
-    """Print these columns of the committed rows of these names as a table, after the hardware."""
+def show(*names, columns=("loss", "with gradient"), kernels=False):
+    """Print these columns of the committed rows of these names as a table, after the hardware.
+
+    kernels: with a last row for the fused kernels, of which nothing but a prediction for a card is known.
+    """
     found = json.loads(FILE.read_text())
     print("N {n:,}, D {d}, float32, {threads} thread of {device}, torch {torch}".format(**found))
-    table = Table("", *(head for column in columns for head in (f"{column}: MiB", "ms")))
+    head, card = [head for column in columns for head in (f"{column}: MiB", "ms")], found["card"]
+    predicted = ["{name}, N {n:,}: MiB".format(**card), "ms, predicted"] if kernels else []
+    table = Table("", *head, *predicted)
     for name in names:
         table.add(name, *(x for column in columns for x in found["rows"][name][column]))
+    if kernels:
+        times = "{floor_ms} to {predicted_ms}".format(**card)
+        table.add("fused kernels", *["-"] * len(head), card["scratch_mib"], times)
     print(table)
-
-
-def show_card():
-    """Print what is predicted for the fused kernels on a card."""
-    card = json.loads(FILE.read_text())["card"]
-    print("fused kernels, N {n:,}, D 512, float16, {name}: {scratch_mib} MiB,".format(**card))
-    print(
-        "predicted, not measured: {floor_ms} to {predicted_ms} ms for loss and gradient".format(
-            **card
-        )
-    )
 
 
 @command("loss_ladder")
