@@ -3,8 +3,9 @@
     python lessons/studies/loss_ladder.py        measures, and writes loss_ladder.json beside this file
 
 Lessons 06, 08 and 09 show the rows of that file. Every row is measured in a process of its own: the
-resident memory above that of the inputs at its highest, and the least time of ROUNDS x REPEATS. Other
-programs may slow a run but never make it faster, so the least is the steadiest.
+resident memory above that of the inputs at its highest, and the processor's time, the least of ROUNDS x
+REPEATS. (Time during which other programs have the processor does not count, but they may still
+slow a run, and never make it faster.)
 """
 
 import json
@@ -58,12 +59,12 @@ def measure(name, gradient):
     image.grad, text.grad = torch.zeros(N, D), torch.zeros(N, D)  # an optimizer has them anyway
     before, milliseconds = resident_peak_bytes(reset=True), []
     for _ in range(REPEATS):
-        began = time.perf_counter()
+        began = time.process_time()
         with torch.set_grad_enabled(gradient):
             value = loss(image, text, logit_scale)
         if gradient:
             value.backward()
-        milliseconds.append(1000 * (time.perf_counter() - began))
+        milliseconds.append(1000 * (time.process_time() - began))
     return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
 
 
