@@ -17,6 +17,7 @@ which command each section is from. Intervals are at 95 % (Wilson's, unless said
 """
 
 import os
+import re
 import signal
 import sys
 import time
@@ -251,9 +252,9 @@ def main(argv=None):
     if not shared_space(model):
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
-    home = (
-        path.parent if path.parent != reading.RELEASED else Path("runs") / f"{path.stem}-released"
-    )
+    by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)
+    name = re.sub(r"\W+", "-", str(args.checkpoint))
+    home = Path("runs") / f"{name}-released" if by_name else path.parent
 
     source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
     if args.average_with:

@@ -71,10 +71,11 @@ def command(prog: str) -> Callable:
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            for name in ("stdout", "stderr"):
+            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
                 if getattr(sys, name) is None:  # it was closed by who started this process
-                    setattr(sys, name, open(os.devnull, "w"))
-                if hasattr(getattr(sys, name), "reconfigure"):  # a terminal may lack characters
+                    setattr(sys, name, open(os.devnull, mode))
+                if mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
+                    # a terminal may lack characters
                     getattr(sys, name).reconfigure(errors="backslashreplace")
             code = None
             try:
@@ -301,12 +302,14 @@ def check_output(
         target = _target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=target.parent).close()
-        strange = target.exists() and ours and not (overwrite or ours(target))
+        strange = target.exists() and ours and not ours(target) and not overwrite
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{path} cannot be written: a part of this path is a file") from None
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from None
     refuse(
         {
             f"{path} exists, and miniclip did not write it, or it was changed since; choose another "
-            "name, or add --overwrite to replace it": strange
+            "name, or add --overwrite (in Python: overwrite=True) to replace it": strange
         }
     )

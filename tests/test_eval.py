@@ -186,6 +186,7 @@ def test_a_checkpoint_made_elsewhere_goes_through_every_task(report, tmp_path):
     assert "Left out: " not in (tmp_path / "out/report.md").read_text()
 
 
+@pytest.mark.slow
 def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
     run, tuned, pictures, report, tmp_path
 ):
@@ -201,6 +202,7 @@ def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
         assert (curve[end]["value"], curve[end]["n"]) == (alone["R@1"], alone["n"])
 
 
+@pytest.mark.slow
 def test_an_average_is_saved_evaluated_and_tuned_again(
     run, tuned, other_csv, report, tmp_path, capsys
 ):

@@ -25,22 +25,48 @@ def load(path):
     return module
 
 
-def run(path, answers):
-    """Outcomes of the exercise's laws for each answer: {answer: set of 'passed' and 'failed'}.
+def converted(path):
+    """The exercise as a module. OLD: skips the test for one that has one HINT for all its laws."""
+    module = load(path)
+    if not hasattr(module, "HINTS"):
+        pytest.skip("has no HINTS for each law yet")
+    return module
+
+
+def hinted(path):
+    """{a mistake: the law that fails first for it, whose hints are meant for it}."""
+    return getattr(importlib.import_module(f"tests.mistakes.{path.stem}"), "HINTED", {})
+
+
+def squeezed(text):
+    return "".join(text.split())
+
+
+def without_hints(path):
+    """The exercise's text, less what is assigned to HINTS."""
+    lines = path.read_text().splitlines()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "HINTS":
+            del lines[node.lineno - 1 : node.end_lineno]
+    return "\n".join(lines)
+
+
+def first_failures(path, answers):
+    """The first law that each answer fails: {answer: law, or None where it passes all}.
 
     Once a law has failed for an answer, no further law is tried on it.
     """
-    outcomes = {answer: set() for answer in answers}
+    failed = {}
 
     class Listener:
         def pytest_runtest_setup(self, item):
-            if "failed" in outcomes[item.callspec.params["fill_in_the_blank"]]:
+            if failed.setdefault(item.callspec.params["fill_in_the_blank"]):
                 pytest.skip("the answer is red already")
 
         def pytest_runtest_makereport(self, item, call):
-            if call.when == "call" or call.excinfo:
-                whose = item.callspec.params["fill_in_the_blank"]
-                outcomes[whose].add("failed" if call.excinfo else "passed")
+            whose = item.callspec.params["fill_in_the_blank"]
+            if call.excinfo:
+                failed[whose] = failed[whose] or item.originalname
 
     arguments = [str(path), "-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
     arguments += ["--hypothesis-profile", "mistakes"]  # no shrinking: it took ten times as long
@@ -51,7 +77,7 @@ def run(path, answers):
     finally:
         settings.load_profile("miniclip")
     assert code in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED), f"pytest ended with {code!r}"
-    return outcomes
+    return failed
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
@@ -119,33 +145,73 @@ def test_lessons_and_exercises_in_triton_are_skipped_where_it_is_missing(monkeyp
 
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
-def test_it_has_a_hint_of_one_or_two_sentences(path):
-    tree = ast.parse(path.read_text())
-    hints = [
-        ast.literal_eval(n.value)
-        for n in tree.body
-        if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", None) == "HINT"
-    ]
-    assert len(hints) == 1 and hints[0].endswith((".", "?")) and len(hints[0].split()) >= 8
+def test_every_law_has_three_hints(path):
+    module = converted(path)
+    laws = {name for name in vars(module) if name.startswith("test_")}
+    assert set(module.HINTS) == laws
+    for law, hints in module.HINTS.items():
+        assert len(hints) == len(set(hints)) == 3 and all(len(h) > 12 for h in hints), law
+    assert module.DIFFERS.endswith(".")
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
+def test_three_mistakes_or_more_have_a_hint_of_their_own(path):
+    laws = converted(path).HINTS
+    assert len(hinted(path)) >= 3
+    assert set(hinted(path)) <= set(mistakes(path.stem)) and set(hinted(path).values()) <= set(laws)
+
+
+@pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
+def test_the_answer_is_given_away_nowhere(path):
+    """Neither on a page of the course nor in the exercise, but for its hints."""
+    module = converted(path)
+    keys = importlib.import_module(f"tests.mistakes.{path.stem}").KEYS
+    home, _, name = module.ANSWER.partition(":")
+    answer = inspect.getsource(plain(getattr(importlib.import_module(home), name)))
+    lessons = path.parents[1]
+    pages = [*lessons.glob("*.md"), *lessons.glob("sources/*.txt")]
+    texts = {page.name: squeezed(page.read_text()) for page in pages}
+    texts[path.name] = squeezed(without_hints(path))
+    assert keys
+    for key in map(squeezed, keys):
+        assert key in squeezed(answer + str(module.HINTS)), f"{key} is no piece of the answer"
+        assert not [name for name, text in texts.items() if key in text], f"{key} is given away"
 
 
 @pytest.mark.slow
-def test_a_second_failure_gives_the_hint(tmp_path):
+def test_hints_come_one_after_the_other_and_the_solution_last(tmp_path):
     option = "\ndef pytest_addoption(parser):\n    parser.addoption('--answer', action='append')\n"
     conftest = (HERE.parent / "lessons/exercises/conftest.py").read_text() + option
     (tmp_path / "conftest.py").write_text(conftest)
     exercise = tmp_path / "test_ex.py"
-    law = "HINT = 'Count the columns.'\n\ndef test_law():\n    {}\n"
+    text = """
+import pytest
+ANSWER, DIFFERS = "colorsys:rgb_to_yiq", "It has more columns."
+HINTS = {"test_law": ("a nudge", "a pointer", "a line"), "test_other": ("", "", "")}
+
+@pytest.mark.parametrize("case", range(2))
+def test_law(case):
+    BODY
+
+def test_other():
+    pass
+"""
     command = [sys.executable, "-m", "pytest", "-q", "--rootdir", str(tmp_path), str(tmp_path)]
 
-    def output(body):
-        exercise.write_text(law.format(body))
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True).stdout
+    def said(body, *arguments):
+        exercise.write_text(text.replace("BODY", body))
+        shown = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert ("is missing" in shown.stdout) == ("is missing" in body)
+        known = ["a nudge", "a pointer", "a line", "colorsys.py", "more columns"]
+        return [hint for hint in known if hint in shown.stdout]
 
-    assert "Count the columns" not in output("raise NotImplementedError")
-    assert "Count the columns" not in output("assert False, 'one column is missing'")
-    second = output("assert False, 'one column is missing'")
-    assert "one column is missing" in second and "Count the columns" in second
+    wrong = "assert False, 'one column is missing'"
+    assert said("raise NotImplementedError") == said(wrong) == []
+    shown = [said(wrong, *more) for more in ([], ["-x"], [], [])]
+    assert shown == [["a nudge"], ["a pointer"], ["a line"], ["a line"]]
+    assert said("assert not case, 'one column is missing'", "-k", "law") == ["a line"]
+    assert said("pass", "-k", "law") == []
+    assert said("pass") == ["colorsys.py", "more columns"]
 
 
 @pytest.mark.slow  # .ci/run has the library turn all of them green before
@@ -153,7 +219,9 @@ def test_a_second_failure_gives_the_hint(tmp_path):
 def test_the_library_turns_it_green_and_every_mistake_turns_it_red(path):
     load(path)
     wrong = mistakes(path.stem)
-    outcomes = run(path, ["library", *wrong])
-    assert outcomes["library"] == {"passed"}, f"the library's own answer: {outcomes['library']}"
-    for mistake in wrong:
-        assert "failed" in outcomes[mistake], f"no law catches {mistake}"
+    failed = first_failures(path, ["library", *wrong])
+    assert failed.pop("library") is None, "the library's own answer is red"
+    assert None not in failed.values() and set(failed) == set(wrong), (
+        f"no law catches all: {failed}"
+    )
+    assert hinted(path).items() <= failed.items(), f"other laws fail first: {failed}"

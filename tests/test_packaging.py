@@ -29,6 +29,8 @@ names = [row["name"] for row in read_table()]
 assert len(names) > 3000
 assert resources.files("miniclip.data.emoji").joinpath("UNICODE-LICENSE.txt").is_file()
 assert resources.files("miniclip.search").joinpath("page.html").is_file()
+assert resources.files("miniclip.bpe").joinpath("OPENAI-LICENSE.txt").is_file()
+assert Tokenizer.openai().encode("a diagram") == [320, 22697]
 tokenizer = Tokenizer.train(names[:200], 600)
 model = miniclip.create_model("vit_mini", vocab_size=tokenizer.vocab_size)
 image, text, scale = model(torch.zeros(2, 3, 64, 64), tokenizer(["a dog", "cat"], 32))

@@ -1,15 +1,15 @@
-"""The site of the lessons builds without a warning, and its links and anchors lead somewhere."""
+"""The site of the lessons builds without a warning, its links lead somewhere, its notebooks run."""
 
+import json
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.test_lesson_numbers import FENCE, LESSONS, ROOT
 
 
 class Page(HTMLParser):
@@ -76,3 +76,39 @@ def test_each_quotation_links_to_the_line_of_its_definition(site):
             assert re.search(rf"(def|class) {name.split('.')[-1]}\b", found), (path, name, found)
             quoted += 1
     assert quoted > 10
+
+
+@pytest.mark.slow
+def test_what_is_folded_away_is_markdown_too(site):
+    for lesson in LESSONS:
+        html = (site / f"{lesson.stem}.html").read_text()
+        assert html.count("<details>") == lesson.read_text().count("<details"), lesson.name
+        assert "```" not in html, lesson.name
+
+
+def fences(page, info):
+    """The insides of a page's fences that begin with ```info."""
+    return re.findall(rf"^```{info}\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+@pytest.mark.slow
+def test_a_lesson_s_notebook_prints_what_its_page_shows(site):
+    jupytext, nbclient = map(pytest.importorskip, ("jupytext", "nbclient"))
+    lesson = ROOT / "lessons/12_cost.md"
+    notebook = jupytext.read(site / f"{lesson.stem}.ipynb")
+    nbclient.execute(notebook, cwd=ROOT, timeout=300)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
+    assert printed == "".join(fences(lesson, "text")) != ""
+
+
+@pytest.mark.slow
+def test_a_notebook_has_a_cell_for_each_block_and_links_from_the_root(site):
+    for lesson in LESSONS:
+        cells = json.loads((site / f"{lesson.stem}.ipynb").read_text())["cells"]
+        code = ["".join(c["source"]) + "\n" for c in cells if c["cell_type"] == "code"]
+        assert code == fences(lesson, "python"), lesson.name
+        for text in ("".join(c["source"]) for c in cells if c["cell_type"] == "markdown"):
+            assert text.count("<details") == text.count("</details>"), text
+            for link in re.findall(r"\]\(([\w./]+\.\w+)", FENCE.sub("", text)):
+                assert (ROOT / link).is_file(), f"{lesson.name}: {link}"

@@ -57,6 +57,7 @@ def test_an_index_is_searched_and_brought_up_to_date_without_encoding_again(writ
     assert "0 read, 24 unchanged, 0 forgotten" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_curated_pairs_are_trained_on(written):
     common = "--model vit_mini --batch-size 2 --steps 1 --threads 1".split()
     assert train.main(["--data", "curated.csv", "--out", "a", *common]) == 0

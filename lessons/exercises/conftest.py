@@ -4,13 +4,20 @@ pytest lessons/exercises -x                  stops at the first one still to do
 pytest lessons/exercises --answer library    the same laws on miniclip's own code (or tests/answers)
 pytest lessons/exercises -k ex06_1 --answer "only images choose"    ... on a mistake of tests/mistakes
 
-A law that fails a second time shows the exercise's HINT.
+The second run in which a law fails shows a nudge, the third says what is wrong, and later ones give the
+line: HINTS has the three for each law. When every law is green, the run ends with the place of the
+library's own solution and with what is different there: DIFFERS.
 """
 
 import importlib
+import inspect
+import os
 import traceback
 
 import pytest
+
+BEFORE = pytest.StashKey()  # {law: in how many runs before this one it failed}
+GREEN = pytest.StashKey()  # {exercise: {law: whether all its cases have passed in this run}}
 
 
 def pytest_generate_tests(metafunc):
@@ -34,24 +41,52 @@ def fill_in_the_blank(request, monkeypatch):
         monkeypatch.setattr(module, name, answer)
 
 
-def failed_before(item):
-    """Whether this law failed on an earlier run; remembers that it has failed now."""
+def failures_before(item, law):
+    """In how many runs before this one the law failed, whichever of its cases it was."""
     cache = getattr(item.config, "cache", None)  # None: pytest -p no:cacheprovider
-    failed = cache.get("exercises/failed", []) if cache else []
-    if cache and item.nodeid not in failed:
-        cache.set("exercises/failed", [*failed, item.nodeid])
-    return item.nodeid in failed
+    before = item.config.stash.setdefault(BEFORE, {})
+    if cache and law not in before:
+        failures = cache.get("exercises/failures", {})
+        before[law] = failures.get(law, 0)
+        cache.set("exercises/failures", failures | {law: before[law] + 1})
+    return before.get(law, 0)
+
+
+def hint(item):
+    """What to show beside a law's message: nothing the first time, then its hints in turn."""
+    path, _, _ = item.nodeid.partition("[")  # a planted answer has a count of its own
+    before = failures_before(item, f"{path} {item.config.getoption('--answer') or ''}")
+    hints = getattr(item.module, "HINTS", {}).get(item.originalname)
+    if hints is None:  # OLD: an exercise that has one HINT for all laws and levels
+        hints = [getattr(item.module, "HINT", "")] * 3
+    return ("", *hints)[min(before, 3)]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     report = yield
     error = call.excinfo and call.excinfo.value
+    if call.when == "call" or error:
+        laws = item.config.stash.setdefault(GREEN, {}).setdefault(item.module, {})
+        laws[item.originalname] = laws.get(item.originalname, True) and not error
     if isinstance(getattr(error, "__cause__", None), NotImplementedError):
         error = error.__cause__  # Triton's interpreter raises its own error from it
     if isinstance(error, NotImplementedError):
         where = traceback.extract_tb(error.__traceback__)[-1]
         report.longrepr = f"to do   {item.path.name}:{where.lineno}   {where.name}"
-    elif error and failed_before(item):
-        report.sections.append(("hint", item.module.HINT))
+    elif error and (text := hint(item)):
+        report.sections.append(("hint", text))
     return report
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Where the library's solution stands, for each exercise whose laws the reader's own obeys."""
+    for module, green in config.stash.get(GREEN, {}).items():
+        laws = getattr(module, "HINTS", {})  # OLD: {}, of an exercise that has one HINT
+        if laws and all(green.get(law) for law in laws) and not config.getoption("--answer"):
+            home, _, name = module.ANSWER.partition(":")
+            solution = getattr(importlib.import_module(home), name)
+            solution = getattr(solution, "fn", solution)  # the function inside a Triton kernel
+            place = f"{os.path.relpath(inspect.getfile(solution))}:{inspect.getsourcelines(solution)[1]}"
+            terminalreporter.section(f"{module.__name__} is green")
+            terminalreporter.line(f"The library's {name}: {place}\n{module.DIFFERS}")

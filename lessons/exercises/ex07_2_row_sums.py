@@ -1,6 +1,11 @@
 """07  Your own fused kernel. Read lessons/07_triton.md, then make this file green.
 
-It runs in Triton's interpreter, or on a GPU where there is one.
+It runs in Triton's interpreter, or on a GPU where there is one. The library's tile, the loop of kernel 5:
+
+    cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, "ieee") -> (BM, BN) float32
+
+are the products of rows `row`, row + 1, ... of X with rows `column`, column + 1, ... of Y, zeros outside.
+(False: read by pointers, as in the lesson. "ieee": float32 numbers are multiplied as they are.)
 """
 
 import pytest
@@ -16,7 +21,53 @@ from kernels.fused.tile import cosines  # noqa: E402, F401  (for your answer)
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "tests.answers.ex07_2_row_sums:row_sums_kernel"
-HINT = "What is a similarity beyond the last column, and what is 2 to the power of it less SHIFT?"
+HINTS = {
+    "test_one_full_tile_gives_its_row_sums": (
+        "Write down 2^(SCALE_LOG2 <x, y> - SHIFT) for one similarity, and compare it with your line.",
+        "The formula stands at the beginning of 'Your kernel': the scale is a factor, the shift is"
+        " subtracted, both are read with tl.load, and the base is 2.",
+        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), s being the tile; its row sums: tl.sum(e, 1)",
+    ),
+    "test_several_tiles_belong_to_a_row": (
+        "Which rows does program 1 take? And what happens to the sums of the first tile of columns when the"
+        " second tile comes?",
+        "Steps 1, 2 and 5 of 'Your kernel': the rows begin at the program's number times BM, and each tile's"
+        " sums are added to those before.",
+        "row = tl.program_id(0) * BM; in the loop over column: z += tl.sum(e, 1)",
+    ),
+    "test_each_column_adds_one_and_no_other_does": (
+        "Try N = 17 with BN = 16 on paper: how often does the loop run, and how many columns has its last"
+        " tile that do not exist?",
+        "The loop has to run until all N columns are reached (step 2), and what it computes beyond N must be"
+        " taken out after the exponential (step 4).",
+        "for column in range(0, N, BN), and in it e = tl.where((columns of the tile < N)[None, :], e, 0.0)",
+    ),
+    "test_it_is_the_sum_of_every_row": (
+        "Which size is in the message, and is it a multiple of 16?",
+        "The laws above are green, so what is left are ends that do not fit: rows beyond M, columns beyond N.",
+        "r = row + tl.arange(0, BM); tl.store(Z + r, z, mask=r < M)",
+    ),
+    "test_nothing_is_written_beyond_the_last_row": (
+        "How many rows has the last program, and how many of them exist?",
+        "tl.store needs a mask as well; see 'Kernel 2'.",
+        "tl.store(Z + r, z, mask=r < M)",
+    ),
+    "test_the_size_of_a_tile_does_not_matter": (
+        "Is there a 16 in your kernel, or BM where BN belongs?",
+        "Rows go in steps of BM, columns in steps of BN, dimensions (in `cosines`) in steps of BK.",
+        "cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, 'ieee')",
+    ),
+    "test_operands_of_16_bits_are_added_in_float32": (
+        "Which dtype have your exponentials and their sums?",
+        "`cosines` gives float32 for operands of any dtype, and all after it must stay float32; see the"
+        " end of 'Kernel 5'.",
+        "z = tl.zeros((BM,), tl.float32), and no conversion to float16",
+    ),
+}
+DIFFERS = (
+    "The library's own kernel, `sums_kernel` in kernels/fused/forward.py, adds up the columns of each tile"
+    " as well, so that the similarities are computed once for both directions."
+)
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
@@ -69,29 +120,47 @@ scales, shifts = st.floats(1, 20), st.floats(-4, 4)
 few = settings(max_examples=6)  # the interpreter takes milliseconds for each tile
 
 
-@few
-@given(sizes, sizes, widths, seeds, scales, shifts)
-def test_it_is_the_sum_of_every_row(m, n, d, seed, scale_log2, shift):
+def check_random(m, n, d, seed, scale_log2, shift):
     x, y = unit_rows(m, n, d, seed)
     where = f"{m} x {n} rows of width {d}, scale {scale_log2:.2f}, shift {shift:.2f}"
     check(row_sums(x, y, scale_log2, shift), x, y, scale_log2, shift, where)
 
 
 @few
+@given(seeds, scales, shifts)
+def test_one_full_tile_gives_its_row_sums(seed, scale_log2, shift):
+    check_random(16, 16, 16, seed, scale_log2, shift)
+
+
+@few
+@given(seeds, scales, shifts)
+def test_several_tiles_belong_to_a_row(seed, scale_log2, shift):
+    check_random(32, 48, 16, seed, scale_log2, shift)
+
+
+@few
 @given(sizes, sizes, widths)
-def test_columns_that_do_not_exist_add_nothing(m, n, d):
+def test_each_column_adds_one_and_no_other_does(m, n, d):
     """All similarities are equal to the shift, so each of the N columns adds 1."""
     x, y = (torch.nn.functional.normalize(torch.ones(k, d), dim=1) for k in (m, n))
     z = row_sums(x, y, 8.0, 8.0)
     error = (z - n).abs().max()
-    assert error < 0.001 * n, f"{n} equal columns add up to {z[0]:.3f}; see step 4 of 'Your kernel'"
+    assert error < 0.001 * n, (
+        f"each of {n} equal columns adds 1, and the sum is {z[0]:.3f}; see steps 2 and 4 of 'Your kernel'"
+    )
+
+
+@few
+@given(sizes, sizes, widths, seeds, scales, shifts)
+def test_it_is_the_sum_of_every_row(m, n, d, seed, scale_log2, shift):
+    check_random(m, n, d, seed, scale_log2, shift)
 
 
 @few
 @given(sizes, sizes, seeds)
 def test_nothing_is_written_beyond_the_last_row(m, n, seed):
     z = row_sums(*unit_rows(m, n, 8, seed), 5.0, 0.0)
-    assert untouched(z), f"Z has {m} rows, and memory beside it changed; see 'Blocks and masks'"
+    assert untouched(z), f"Z has {m} rows, and memory beside it changed; see 'Kernel 2'"
 
 
 @few

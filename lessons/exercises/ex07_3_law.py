@@ -13,7 +13,27 @@ from kernels.fused import launch  # noqa: E402
 from tests.mistakes import mistakes, planted  # noqa: E402
 
 ANSWER = "tests.answers.ex07_3_law:law"
-HINT = "Which numbers of rows, columns and dimensions would hide a mistake at the edge of a tile?"
+HINTS = {
+    "test_your_law_passes_the_library": (
+        "Which of your comparisons asks for more than float32 can give?",
+        "row_sums may be wrong by one part in 10,000 (the docstring), as long as no exponent is above 20. So"
+        " compute the truth in float64, and compare by the ratio.",
+        "assert (z.double() / true - 1).abs().max() < 1e-4, true from x.double() and y.double()",
+    ),
+    "test_your_law_fails_a_wrong_kernel": (
+        "The message names the mistake. For which M, N, D, scale and shift would z show it?",
+        "Tiles are 16 x 16, with 16 dimensions at a time, so take sizes that need several tiles and do not"
+        " fill the last; take a shift on both sides of 0, so that padding counts in one of them; and"
+        " rows that differ from each other. See 'A law for it'.",
+        "for m, n, d in a few sizes such as 17 or 20, and for shift in (-3.0, 3.0): random unit rows x and y,"
+        " then compare z with 2^(10 <x, y> - shift), summed in float64",
+    ),
+}
+DIFFERS = (
+    "It takes three sizes: one pair of one number, one that needs two tiles of rows and of columns, and one"
+    " that needs two steps of dimensions. All its numbers are drawn with fixed seeds, so that a law which"
+    " fails once fails again."
+)
 DEVICE = "cpu" if launch.INTERPRET else "cuda"
 
 

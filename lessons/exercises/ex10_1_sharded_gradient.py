@@ -3,9 +3,14 @@
     pytest lessons/exercises/ex10_1_sharded_gradient.py -x
 
 The forward pass is there (kernels/contrastive.py); you write the backward pass. `saved` holds, in this
-order: rows, row_norm (this rank's images as unit rows, and their lengths), columns, column_norm (the
-texts of all ranks as unit rows; the lengths of *this rank's* texts), scale_log2 (the scale in bits:
-exp(logit_scale) / LN2), and four more vectors, which ops.gradient takes as they are. You need:
+order:
+
+    rows, row_norm          this rank's images as unit rows (M, E), and their lengths (M,)
+    columns, column_norm    the texts of all ranks as unit rows (N, E); the lengths of *this rank's* texts (M,)
+    scale_log2              the scale in bits: exp(logit_scale) / LN2
+    four more vectors       which ops.gradient takes as they are
+
+You need:
 
     ops.default_chunk(number of columns, dtype of rows) -> what `chunk` is where it is None
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
@@ -27,9 +32,42 @@ from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.loss import clip_loss
 
 ANSWER = "kernels.contrastive:backward"
-HINT = (
-    "On one rank the factor of ops.normalize_backward is upstream * scale_log2 * LN2 * unit / N; ask of "
-    "each of the three results which ranks hold a part of it, and what DDP's average then does to it."
+HINTS = {
+    "test_on_one_rank_it_is_the_gradient": (
+        "Which numbers stand between g_rows and the true gradient by a unit row?",
+        "The similarities in bits are scale_log2 times a cosine, their gradient is in nats, `unit` undoes"
+        " what the buffer was multiplied by, and the loss is a mean over all columns. See lesson 09.",
+        "On one rank the factor of ops.normalize_backward is upstream * scale_log2 * LN2 * unit / N, and"
+        " d_scale is the sum of the images' row_dot",
+    ),
+    "test_image_gradients_are_world_times_the_truth": (
+        "Divide your gradient by the true one. What is the quotient on two ranks, and on four?",
+        "A picture's row lies on its own rank, so nothing has to be summed. But DDP will average, see 'A"
+        " factor W' in the lesson.",
+        "Multiply the factor by collectives.world",
+    ),
+    "test_text_gradients_are_summed_over_ranks": (
+        "g_columns has a row for every caption of the batch. What do the rows of one rank hold, and which of"
+        " them does this rank return?",
+        "Each rank has a part of every caption's gradient; see 'What must be sent back'. And `columns` holds"
+        " all captions, while normalize_backward needs those of this rank.",
+        "g_columns = collectives.scatter(g_columns); the own unit rows are columns[offset : offset + M]",
+    ),
+    "test_the_scale_s_gradient_is_the_true_one_on_every_rank": (
+        "Print your gradient by the scale on each rank. Are they equal? Is their sum the truth, or each?",
+        "row_dot of this rank's images is only a part of the sum, and the factor W is in it already; see the"
+        " end of 'What must be sent back'.",
+        "collectives.total(row_dot.sum()) / collectives.world",
+    ),
+    "test_it_is_multiplied_by_the_upstream_gradient": (
+        "What does autograd hand to a backward pass besides what was saved?",
+        "`upstream` is the gradient of what comes after the loss, a factor of all three results.",
+        "factor = upstream * (all the rest); d_scale gets it through row_dot",
+    ),
+}
+DIFFERS = (
+    "It converts `upstream` to the dtype of the scale, and adds up row_dot in float64, so that a sum over many"
+    " pairs loses no digits."
 )
 
 

@@ -18,7 +18,6 @@ Lesson: lessons/02_bpe.md.
 import contextlib
 import gzip
 import hashlib
-import importlib.util
 import json
 import os
 import zlib
@@ -37,7 +36,7 @@ from miniclip.common import UserError, check_output, refuse, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
-MERGES_FILE = "bpe_simple_vocab_16e6.txt.gz"
+MERGES_FILE = Path(__file__).with_name("openai_merges.txt.gz")  # see OPENAI-LICENSE.txt
 LONGEST_WORD = 127  # characters, of the words that training learns from
 LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
 MOST = 1 << 20  # entries
@@ -112,9 +111,9 @@ class Tokenizer:
 
     @classmethod
     def openai(cls, path: str | Path | None = None) -> "Tokenizer":
-        """The released vocabulary of 49,408 ids, from its merges file at `path` or in an installed
-        open_clip_torch or CLIP package. UserError where there is none, or where it is another file."""
-        path = path or _find_merges_file()
+        """The released vocabulary of 49,408 ids. path: its merges file, bpe_simple_vocab_16e6.txt, packed
+        or not; None: the one in the package. UserError where it is another file."""
+        path = path or MERGES_FILE
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
         merges = []
@@ -238,13 +237,14 @@ class Tokenizer:
             "context_length": self.context_length,
             "merges": [list(pair) for pair in self.merges],
             "digest": self.digest,
+            "crc32": zlib.crc32(f"{self.digest} {self.context_length}".encode()),
         }
 
     @classmethod
     def from_state(cls, state: dict) -> "Tokenizer":
         """The tokenizer whose `state()` this is. UserError for anything else.
 
-        Older states have no digest.
+        Older states have no digest or no crc32.
         """
         if not isinstance(state, dict) or state.get("format") != FORMAT:
             raise UserError(f"this is not a {FORMAT}, as Tokenizer.save writes it")
@@ -254,8 +254,9 @@ class Tokenizer:
             if not (isinstance(merges, list) and whole):
                 raise ValueError("its merges are not whole numbers, in a list of pairs")
             tokenizer = cls(merges, state["context_length"])
-            if state.get("digest", tokenizer.digest) != tokenizer.digest:
-                raise ValueError("its merges were changed after it was written")
+            own = tokenizer.state()
+            if own != own | {key: state[key] for key in ("digest", "crc32") if key in state}:
+                raise ValueError("its merges or context_length were changed after it was written")
             return tokenizer
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UserError(f"the {FORMAT} is damaged: {error!r}") from None
@@ -326,16 +327,3 @@ def _length(context_length):
             f"not {context_length!r}"
         )
     return context_length
-
-
-def _find_merges_file():
-    """Path of the merges file in an installed package, found without importing the package."""
-    for package in ("open_clip", "clip"):
-        spec = importlib.util.find_spec(package)
-        for folder in (spec and spec.submodule_search_locations) or ():
-            if (path := Path(folder, MERGES_FILE)).exists():
-                return path
-    raise UserError(
-        "the released vocabulary needs its merges file: pip install open_clip_torch, "
-        f"or give Tokenizer.openai the path of a {MERGES_FILE}"
-    )

@@ -220,7 +220,7 @@ def read_csv(path, *wanted, separator=None):
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
         if header.count(header[position]) > 1:
             raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
-    if header[-1].startswith(CSV_MARK):
+    while header[-1].startswith(CSV_MARK) or not header[-1].strip():
         del header[-1]
     root = os.path.dirname(os.path.abspath(path))
     checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)

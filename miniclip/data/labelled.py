@@ -193,7 +193,7 @@ def _csv(path):
         file, label = (row[c].strip() if c < len(row) else "" for c in columns)
         missing = "" if file and label else "no picture or no label"
         source = why or missing or Path(normal(path.parent, file))
-        items.append((file or f"line {line}", label if file else "", None, source))
+        items.append((file or f"line {line}", "" if why or missing else label, None, source))
     return items
 
 

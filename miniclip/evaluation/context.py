@@ -5,13 +5,14 @@ computes once what more than one section asks for.
 """
 
 import functools
+import os
 from dataclasses import dataclass
 
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
-from miniclip.data.dataset import changed_packages, keep_pairs
+from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
+from miniclip.data.dataset import changed_packages, keep_pairs, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
@@ -24,8 +25,15 @@ from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
 from miniclip.zeroshot import classify, imagenet, read_lines
 
-PLAIN = ["{}", GENERIC, "a picture of a {}."]
-EMOJI = ["{}", "an emoji of {}", "a drawing of {}", "a picture of {}", "{} icon", "the {} emoji"]
+PLAIN_TEMPLATES = ["{}", GENERIC, "a picture of a {}."]
+EMOJI_TEMPLATES = [
+    "{}",
+    "an emoji of {}",
+    "a drawing of {}",
+    "a picture of {}",
+    "{} icon",
+    "the {} emoji",
+]
 SHOTS = (1, 2, 4, 8, 16)
 
 
@@ -39,8 +47,10 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     run = content["options"] if content.get("format") == FORMAT else {}
     if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
         raise UserError("the checkpoint does not say what it was trained on; add --data")
-    source = source_or_none(data) if data else run.get("data")
-    trained_on = bool(run) and source == run.get("data")
+    source, before = source_or_none(data) if data else run.get("data"), run.get("data")
+    files = not any(where in (None, EMOJI, ICONS) for where in (source, before))
+    trained_on = bool(run) and source == before
+    trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
     pairs = open_pairs(source, **how)
@@ -48,6 +58,12 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     then = content.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")
+    if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
+        print(
+            f"{printable(source)} has other pictures, names or captions than when the model was "
+            "trained, so which of them are held out is not known; all are evaluated"
+        )
+        trained_on = False
     # the model was trained on none of these pairs, so all are asked for
     if source and not trained_on:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
@@ -85,9 +101,9 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     elif templates:
         found = read_lines(templates, "templates")
     elif labelled is None:
-        found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN
+        found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN_TEMPLATES
     else:
-        found = EMOJI if labelled.pictures is pairs else PLAIN
+        found = EMOJI_TEMPLATES if labelled.pictures is pairs else PLAIN_TEMPLATES
     refuse(
         {
             f"template {t!r} must hold {{}} once, where the name goes": t.count("{}") != 1
@@ -106,8 +122,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> tuple[dict, list
     """
     found, missing = {}, []
     for given in shifts or ():
-        name, separator, folder = given.partition("=")
-        own_name = separator and name not in ("", "home", *found)
+        name, _, folder = given.partition("=")
+        own_name = folder and name not in ("", "home", *found)
         refuse(
             {
                 f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": not own_name,

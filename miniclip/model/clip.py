@@ -84,6 +84,14 @@ MODELS = {
     ),
 }
 
+# the released models, as OpenAI's package spells them
+OPENAI = {"ViT-B/32": "vit_b32", "ViT-B/16": "vit_b16", "ViT-L/14": "vit_l14"}
+OPENAI |= {"ViT-L/14@336px": "vit_l14_336", "RN50": "rn50", "RN101": "rn101"}
+OPENAI |= {"RN50x4": "rn50x4", "RN50x16": "rn50x16", "RN50x64": "rn50x64"}
+# ... and as open_clip spells them
+ALIASES = OPENAI | {name.replace("/", "-"): ours for name, ours in OPENAI.items()}
+ALIASES["ViT-L-14-336"] = "vit_l14_336"
+
 # what a number of a config may be at most; no released model comes near
 LARGEST = {
     "embed_dim": 1 << 14,
@@ -198,24 +206,27 @@ def check_numbers(config: dict) -> None:
         )
 
 
-def named(name: str) -> dict:
-    """The numbers of the model called `name` in MODELS. UserError suggests the nearest name."""
+def named(name: str) -> str:
+    """The name of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError suggests the nearest."""
+    name = ALIASES.get(name, name)
     if name not in MODELS:
         near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
         hint = f"did you mean {near[0]!r}? " if near else ""
         raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
-    return MODELS[name]
+    return name
 
 
 def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
-    """A CLIP of MODELS with new weights; overrides change any number of its config, e.g.
-    context_length=32, image_size=256, activation="gelu", checkpointing=True.
+    """A CLIP of MODELS with new weights. name: "vit_b32", or "ViT-B/32" or "ViT-B-32" for the same.
+    overrides change any number of its config, e.g. context_length=32, image_size=256,
+    activation="gelu", checkpointing=True.
 
     Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
     override that the config lacks, for a number that no model can have, and where vision_layers and
     vision_patch belong to different kinds of towers.
     """
-    numbers = named(name)
+    name = named(name)
+    numbers = MODELS[name]
     known = (CLIP.__init__.__kwdefaults__.keys() | numbers.keys()) - {"name"}
     if unknown := overrides.keys() - known:
         raise ValueError(f"a model has no {min(unknown)!r}; it has {', '.join(sorted(known))}")

@@ -12,7 +12,7 @@ A word means a token of the vocabulary here: a whole word if it is frequent, oth
 """
 
 from miniclip.common import UserError
-from miniclip.model.clip import named
+from miniclip.model.clip import MODELS, named
 from miniclip.objectives.bag_of_words import BagOfWords
 from miniclip.objectives.captioning import Captioning
 from miniclip.objectives.contrastive import Contrastive
@@ -45,7 +45,8 @@ def from_config(config):
 
 def create(objective, name, **overrides):
     """A model of MODELS with new weights that is trained by `objective`, else as create_model."""
-    return from_config(named(name) | {"name": name, "objective": objective} | overrides)
+    name = named(name)
+    return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)
 
 
 def shared_space(model):

@@ -48,7 +48,7 @@ MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before the
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
-    "attempt to write a readonly database": "it is protected; if a process that wrote it was killed, "
+    "attempt to write a readonly database": "it is protected, or was moved; if a process that wrote it was killed, "
     "python -m miniclip.search index restores it where it may be written",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
@@ -111,7 +111,7 @@ class Index:
         """What somebody who searches in this index should know, a sentence each."""
         root, here = printable(self.root), self.root.is_dir()
         gone = f"the folder {root} is not there now, so no picture can be opened"
-        moved = f"the first pictures are not in {root}; was the index moved there without them?"
+        moved = f"the first pictures are not in {root}, or may not be read; was the index moved there alone?"
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
         so = {UNFINISHED: not self.finished, gone: not here, moved: here and not present}
         return [sentence for sentence, is_so in so.items() if is_so]
@@ -134,7 +134,7 @@ class Index:
         whoever sent them chose it.
         """
         model, place = (
-            os.path.realpath(reading.find(self.file)),
+            os.path.realpath(reading.find(self.file, known=False)),
             Path(os.path.abspath(followed(place))),
         )
         theirs = (self.root, place.parent if place.name == FOLDER else place)

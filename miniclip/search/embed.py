@@ -117,9 +117,12 @@ def open_encoder(
             f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
             "pictures and texts share; search and embed need one"
         )
-    released = reading.find(checkpoint).parent == reading.RELEASED
-    file = str(checkpoint if released else os.path.abspath(followed(checkpoint)))
-    return Encoder(model, tokenizer, preprocess, file, model_digest(model))
+    file = reading.find(checkpoint)
+    if file.parent == reading.RELEASED:
+        file = checkpoint
+    elif os.path.exists(checkpoint):  # otherwise it is a name, and its file is kept
+        file = os.path.abspath(followed(checkpoint))
+    return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
 
 
 def parser_of(name: str, description: str, options: dict) -> Parser:

@@ -46,7 +46,10 @@ def read(path):
             check_pickles([io.BytesIO(start + file.read(PICKLE_BYTES))] * 5)
         else:
             raise UserError("it is no file of torch.save")
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        # of a path, torch would believe the suffix .safetensors
+        named = file if str(path).endswith(".safetensors") else path
+        file.seek(0)
+        content = torch.load(named, map_location="cpu", weights_only=True)
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
             if entries is None or entries.testzip():

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, lock, replacing
+from miniclip.common import UserError, check_output, lock, refuse, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import is_figure
@@ -167,20 +167,22 @@ def alone(out):
                 new = not out.exists()
                 for name in (LOCK, *WRITTEN):
                     check_output(out / name)
-                if new:
-                    held.callback(_remove_if_empty, out)
                 file = held.enter_context(open(out / LOCK, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
-                if not lock(file):
-                    raise UserError(f"another run is writing to {out}; choose another --out")
+                ours = lock(file) and (out / LOCK).exists()  # a refused run deletes its lock
+                ours = ours and os.path.samestat(os.stat(out / LOCK), os.fstat(file.fileno()))
+                refuse({f"another run is writing to {out}; choose another --out": not ours})
+                if new:
+                    held.callback(_remove_if_empty, out)  # while the lock is held
         yield
 
 
 def _remove_if_empty(out):
-    if os.listdir(out) == [LOCK]:  # the run was refused
-        os.remove(out / LOCK)
-        out.rmdir()
+    with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
+        if os.listdir(out) == [LOCK]:  # the run was refused
+            os.remove(out / LOCK)
+            out.rmdir()
 
 
 def _of_a_run(path):

@@ -18,7 +18,7 @@ from miniclip.common import Parser, UserError, number, path, refuse
 from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
-from miniclip.model.clip import MODELS, named
+from miniclip.model.clip import ALIASES, MODELS, named
 from miniclip.objectives import OBJECTIVES, PLAIN
 from miniclip.training.recipe import fine_tuning, recipe
 
@@ -197,6 +197,7 @@ class Config:
             hidden = dict(default=argparse.SUPPRESS, help=argparse.SUPPRESS)
             parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
         config = cls(**vars(parser.parse_args(argv)))
+        config.model = ALIASES.get(config.model, config.model)
         usual = "tuned" if config.init else {ICONS: "icons"}.get(config.data, "rn_mini")
         config.out = config.out or Path("runs") / (config.model or usual)
         return config
@@ -254,6 +255,14 @@ class Config:
         )
         if self.data == EMOJI and not saved.get("data"):
             self.data = None
+        if (
+            self.data
+            and saved.get("data")
+            and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS))
+        ):
+            saved = saved | {
+                "data": self.data
+            }  # moved; that the pairs are the same is checked later
         for name, now in self.of_run().items():
             then = saved.get(name)
             if now is not None and now != then:  # a given 0 counts

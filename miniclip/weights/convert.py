@@ -51,8 +51,8 @@ def load(
     their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside
     the file; what save_openclip wrote knows. image_size: pixels, to use the model at another size
     than it was trained at (position embeddings are interpolated).
-    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one; where its
-    merges file is missing, or the model has another vocabulary, one that raises UserError when used.
+    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one. Where the
+    model has another vocabulary, the tokenizer raises UserError when it is used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, of another shape or
@@ -73,7 +73,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         state = _state_dict(path, content)
         config = _recorded_config(path, file, len(state))
         if huggingface.wrote(state):
-            config, state, tokenizer = huggingface.read(path, state)
+            config, state, tokenizer = huggingface.read(path, state, file["notes"])
         elif config is None:
             config = config_beside(path, state) or with_heads_of_released(
                 path, config_from_shapes(path, state)
@@ -153,7 +153,7 @@ def save_openclip(
     note = json.dumps({**model.config, "name": named, "checkpointing": False})
     try:
         with replacing(path) as file:
-            if Path(path).suffix == ".safetensors":
+            if str(path).endswith(".safetensors"):
                 from safetensors.torch import save
 
                 file.write(save(state, metadata={"format": "pt", NOTE: note}))
@@ -236,9 +236,6 @@ def _tokenizer_of(config):
             f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the "
             "file does not hold; use the tokenizer of its checkpoint"
         )
-    try:
-        tokenizer = Tokenizer.openai()
-    except UserError as error:
-        return _NoTokenizer(str(error))
+    tokenizer = Tokenizer.openai()
     tokenizer.context_length = config["context_length"]
     return tokenizer

@@ -104,16 +104,21 @@ def wrote(state: dict) -> bool:
     return any(name.startswith(("text_model.", "vision_model.")) for name in state)
 
 
-def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
+def read(path: str | Path, state: dict, notes: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
     path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
-    preprocessor's files; state: {name: tensor} in it. Raises UserError for what is no CLIP, has a
+    preprocessor's files; state: {name: tensor} in it; notes: what `save_huggingface` noted in it.
+    Warns where a file beside it has changed since then. Raises UserError for what is no CLIP, has a
     part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
     if not beside.is_file():
         raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
+    there = {name for name in READ_BY_OTHERS if name in notes and (beside.parent / name).is_file()}
+    for name in sorted(there):
+        if _sha256((beside.parent / name).read_bytes()) != notes[name]:
+            warnings.warn(f"{name} was changed since miniclip wrote {path}", stacklevel=2)
     try:
         config, eos = _from_json(reading.read_json(beside))
     except reading.WRONG as error:

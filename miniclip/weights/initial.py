@@ -7,7 +7,7 @@ Lesson: lessons/19_finetuning.md.
 """
 
 from miniclip.common import refuse
-from miniclip.model.clip import named
+from miniclip.model.clip import MODELS, named
 from miniclip.weights.convert import load
 
 RESIZED = ("image_size", "context_length", "activation")  # of the weights, whatever the model says
@@ -21,7 +21,7 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
     `Tokenizer.state()`, so that a checkpoint of a run may stand in their place. Raises UserError for
     what `load` refuses, for other towers, and where the file's vocabulary is not known.
     """
-    towers = named(model) if model else {}
+    towers = MODELS[named(model)] if model else {}
     loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
     config = loaded.config | ({"name": model} if model else {})
     refuse(

@@ -5,10 +5,11 @@ library, which reads tensors and text only. A pickle is read with torch.load(wei
 accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
 OpenAI's files are TorchScript archives: torchscript.py reads their tensors and compiles nothing.
 Hugging Face's libraries split a large model into several files and write an index, which says where
-each tensor is. Models that the package brings have a name instead of a path.
+each tensor is. Models that the package brings have a name instead of a path, and so have released models
+(names.py).
 What a file asks for is compared with a limit before memory or time is taken. No released CLIP comes
 near these limits.
-Left out: numpy files, downloads.
+Left out: numpy files.
 """
 
 import json
@@ -22,31 +23,27 @@ from safetensors import safe_open
 from miniclip.common import UserError, refuse
 from miniclip.training import archive
 from miniclip.weights import torchscript
+from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 JSON_BYTES = 32 << 20
 # what a value of another kind than expected raises, somewhere
 WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
-INDEX = ".index.json"  # ends the name of the index of a model in several files
-# the names that weights have in a folder of Hugging Face's hub, the first that is there is read
-IN_FOLDER = (
-    "model.safetensors",
-    "model.safetensors" + INDEX,
-    "pytorch_model.bin",
-    "pytorch_model.bin" + INDEX,
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.bin",
-)
 
 
-def find(path: str | Path) -> Path:
+def find(path: str | Path, known: bool = True) -> Path:
     """The file that `path` names: that of a released model ("icons"), the weights in a folder
-    (IN_FOLDER), or `path` itself.
+    (IN_FOLDER), `path` itself, or, where there is nothing at `path`, the file of a name of names.py,
+    which may be downloaded. known=False: without these names.
 
-    "icons" always means the released model; write "./icons" for a file of that name.
+    "icons" always means the released model; write "./icons" for a file of that name. Raises UserError.
     """
+    name = os.fspath(path)
+    refuse({"the path of the weights is empty": not name})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
-    path = released.get(os.fspath(path), Path(path))
+    path = released.get(name, Path(path))
+    if known and not path.exists() and is_known(name):
+        path = locate(name)
     return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)
 
 

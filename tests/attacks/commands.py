@@ -146,3 +146,16 @@ for work in (prints, helps, plans):
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])
+
+
+@attack(code=0, says="^EOF$")
+def an_input_that_is_closed(folder):
+    sys.stdin = None
+
+    def ask(argv):
+        try:
+            input()
+        except EOFError:
+            print("EOF")
+
+    command("tool")(ask)()

@@ -109,7 +109,7 @@ def curating_over_a_csv_of_the_user(folder):
     run("curate", "pairs.csv", "mine.csv", *options)
 
 
-@attack(says="cannot be written: Not a directory")
+@attack(says="cannot be written: a part of this path is a file")
 def an_output_below_a_file_is_refused_before_the_work(folder):
     data.pack.open_pairs = None  # a TypeError, if the work began
     csv_of()
@@ -158,7 +158,7 @@ def braces_whose_product_is_large(folder):
 # --- pipes, links and deep folders
 
 
-@attack(code=0, says="deep", seconds=30)
+@attack(code=0, says="deep", seconds=30, slow=True)
 def folders_that_are_nested_1100_deep(folder):
     for name in ("cat", "dog"):
         write(f"{name}/{name}.png", PNG.getvalue())
@@ -684,3 +684,25 @@ def damaged(*rows):
 
 for cases, do, code in ((REFUSED, session, 2), (READ, session, 0), (DAMAGED, damaged, 0)):
     table({name: (*what, says) for name, (says, *what) in cases.items()}, do, code=code)
+
+
+@attack(code=0, says=r"\('two, three',\)")
+def a_header_that_ends_with_a_separator(folder):
+    csv_of("1.png,two, three,", "2.png,x", count=3)
+    Path("pairs.csv").write_text(Path("pairs.csv").read_text().replace("caption", "caption,"))
+    said(open_pairs("pairs.csv"))
+
+
+@attack(code=0)
+def a_label_of_a_row_that_is_left_out_is_no_class(folder):
+    csv_of(count=4)
+    write("l.csv", 'filepath,label,x\n0.png,cat,\n1.png,dog,\n2.png,"dog\n3.png",fox,1\n')
+    assert open_labelled("l.csv").class_names == ["cat", "dog"]
+
+
+@attack(code=0, says="b.tar.gz', 'it is compressed")
+def a_compressed_shard_beside_others(folder):
+    Path("s").mkdir()
+    tar_of("s/a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a cup"})
+    write("s/b.tar.gz", b"\x1f\x8b" + bytes(600))
+    said(open_pairs("s"))

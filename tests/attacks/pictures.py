@@ -58,7 +58,7 @@ def a_lying_transparent_picture_of_100_megapixels(folder):
     assert read(encoded("RGBA", (9999, 10_000), "PNG", exif=exif)).size == (10_000, 9999)
 
 
-@attack(code=0)
+@attack(code=0, slow=True)
 def a_picture_of_two_thousand_frames(folder):
     first, *frames = (Image.new("L", (64, 64), k % 256) for k in range(2000))
     for kind in ("GIF", "PNG"):

@@ -109,7 +109,7 @@ def requests_that_are_sent_by_half(folder):
     still_answers(port)
 
 
-@attack(code=0, seconds=60)
+@attack(code=0, seconds=60, slow=True)
 def a_request_whose_head_comes_byte_by_byte(folder):
     serve.IDLE_SECONDS, port = 2, served(page())
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
@@ -130,7 +130,7 @@ def numbers_and_rows_that_are_none(folder):
     assert len(client.get("/search?text=a&k=9999").get_json()["found"]) == 9
 
 
-@attack(code=0, seconds=30)
+@attack(code=0, seconds=30, slow=True)
 def as_many_characters_of_classes_as_are_allowed(folder):
     port = served(page())
     classes = "".join(f"{k:03d}{'😀' * 16}," for k in range(1000))[:-2]
@@ -144,7 +144,7 @@ def as_many_characters_of_classes_as_are_allowed(folder):
         assert answer == code, answer
 
 
-@attack(code=0, seconds=30, mb=300)
+@attack(code=0, seconds=30, mb=300, slow=True)
 def pictures_of_many_megapixels_at_once(folder):
     app, name = page(), "in/00001.png"
     Image.new("RGB", (7000, 7000)).save(name, compress_level=1)
@@ -188,3 +188,19 @@ def an_upload_that_would_be_written_to_a_file(folder):
     urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", data, timeout=60).close()
     written = [path for path, how in opened if how & (os.O_WRONLY | os.O_RDWR)]
     assert not written, written
+
+
+@attack(code=0, seconds=30, mb=1500, slow=True)
+def clients_that_ask_on_and_never_read(folder):
+    """More than 16 MB of answers that nobody reads would keep a thread of the server each."""
+    app = page()
+    app.add_url_rule("/large", view_func=lambda: bytes(1 << 20))
+    port = served(app)
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.socket())
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+        time.sleep(2)
+        still_answers(port)

@@ -5,7 +5,9 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -16,32 +18,39 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and read
 
 
 @pytest.fixture(scope="module")
-def runner():
-    """-> a function that runs a row by its name."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.attacks.runner"],
-        cwd=ROOT,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def outcomes(request):
+    """{name of a row: its outcome, a future}. Two processes run the rows, one after the other."""
+    queue, processes = SimpleQueue(), []
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    for _ in range(2):
+        command = [sys.executable, "-m", "tests.attacks.runner"]
+        how = dict(stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, **how))
+        queue.put(processes[-1])
 
     def run(name):
-        process.stdin.write(json.dumps(name) + "\n")
-        process.stdin.flush()
-        return json.loads(process.stdout.readline())
+        process = queue.get()
+        try:
+            print(json.dumps(name), file=process.stdin, flush=True)
+            return json.loads(process.stdout.readline())
+        finally:
+            queue.put(process)
 
-    yield run
-    process.stdin.close()
-    process.wait(10)
+    asked = [i for i in request.session.items if i.path == request.path]
+    names = [i.callspec.params["name"] for i in asked if hasattr(i, "callspec")]
+    with ThreadPoolExecutor(2) as pool:
+        yield {name: pool.submit(run, name) for name in names}
+        pool.shutdown(cancel_futures=True)
+    for process in processes:
+        process.stdin.close()
+        process.wait(10)
 
 
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=[pytest.mark.slow] * r.slow) for n, r in rows().items()]
 )
-def test_it_comes_out_as_the_row_says(name, runner):
-    row, came = rows()[name], runner(name)
+def test_it_comes_out_as_the_row_says(name, outcomes):
+    row, came = rows()[name], outcomes[name].result()
     what = f"{came['code']} in {came['seconds']:.1f} s with {came['mb']:.0f} MB:\n{came['text']}"
     assert came["code"] == row.code, f"exit code {row.code} was expected, not {what}"
     assert re.search(row.says, came["text"]), f"it does not say {row.says!r}: {what}"

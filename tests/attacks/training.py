@@ -83,7 +83,7 @@ def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     run("--save-every", 1, steps=50)
 
 
-@attack(code=129, says="stopped by SIGHUP")
+@attack(code=129, says="stopped by SIGHUP", slow=True)
 def a_terminal_that_is_closed(folder):
     at_loss(2, signal.SIGHUP)
     return run(steps=50)
@@ -403,7 +403,7 @@ def ctrl_c_in_an_evaluation(folder):
     evaluate("--out", "report")
 
 
-@attack(code=0, says="results.old0.json")
+@attack(code=0, says="results.old0.json", slow=True)
 def results_of_other_weights_are_not_mixed_with_these(folder):
     evaluate("--task", "retrieval", "--out", "a")
     state = checkpoint.load(CHECKPOINT)
@@ -488,3 +488,52 @@ def a_shift_that_would_replace_home(folder):
 def a_pipe_as_a_list_of_names(folder):
     os.mkfifo("names")
     evaluate("--classes", "names")
+
+
+@attack(says="a part of this path is a file")
+def a_run_whose_folder_is_a_file(folder):
+    run("--out", "pairs.csv")
+
+
+@attack(code=0, says="step 00004/4")
+def pairs_that_moved_since_the_run_began(folder):
+    shutil.copytree(WRITTEN, "elsewhere")
+    shutil.move("elsewhere/run", "run")
+    train.report = lambda *args: None
+    train.main("--out run --resume --threads 1 --data elsewhere/pairs.csv".split())
+
+
+def judged(*more):
+    """Evaluate a new run of two steps."""
+    if not os.path.exists("run"):
+        run()
+    evaluation.main(["--checkpoint", CHECKPOINT, "--task", "retrieval", "--threads", "1", *more])
+    return {
+        p: json.loads(p.read_text())["retrieval"]["by_candidates"]
+        for p in Path("run").rglob("results.json")
+    }
+
+
+@attack(code=0, says="which of them are held out is not known")
+def pairs_that_were_renamed_since_training(folder):
+    run()
+    os.rename("pictures", "others")
+    text = Path("pairs.csv").read_text().replace("pictures/", "others/")
+    os.remove("pairs.csv")
+    Path("pairs.csv").write_text(text)
+    [found] = judged().values()
+    assert list(found) == ["all"], found
+
+
+@attack(code=0)
+def the_pairs_of_the_run_under_another_spelling(folder):
+    first, again = judged(), judged("--data", "./pairs.csv")
+    assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
+
+
+@attack(says="is damaged, or was not written by this command")
+def results_whose_commands_were_edited(folder):
+    judged()
+    path = Path("run/results.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"commands": [1]}))
+    judged()

@@ -109,7 +109,7 @@ CHECKPOINTS = {
     "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
     "halves_as_merges": (merges([[324.9, 1]]), "not whole numbers"),
-    "merges_of_another_vocabulary": (merges([[1, 2]]), "merges were changed"),
+    "merges_of_another_vocabulary": (merges([[1, 2]]), "merges or context_length were changed"),
     "merges_that_are_a_dict": (merges({}), "in a list of pairs"),
     "a_patch_for_a_resnet": (config(vision_layers=[1, 1]), "a ResNet has a list of stages"),
     "a_note_that_is_a_tensor": (
@@ -138,9 +138,20 @@ def finite_weights_whose_sum_is_not(folder):
 
 @attack(code=0)
 def a_tokenizer_longer_than_the_context(folder):
-    edited(lambda state: state["tokenizer"].update(context_length=60_000))
+    def longer(state):
+        state["tokenizer"].update(context_length=60_000)
+        del state["tokenizer"]["crc32"]  # as in older files
+
+    edited(longer)
     model, tokenizer, _ = miniclip.load("c.pt")
     model.encode_text(tokenizer(["a red heart"]))
+
+
+@attack(says="context_length were changed")
+def a_vocabulary_whose_length_was_edited(folder):
+    Tokenizer.train(["a red heart"], 520, context_length=32).save("v.json")
+    Path("v.json").write_text(Path("v.json").read_text().replace(": 32", ": 8"))
+    Tokenizer.load("v.json")
 
 
 @attack(says="c.pt .*bytearray")
@@ -642,3 +653,31 @@ def the_exponentiated_scale_as_logit_scale(folder):
     assert contrastive_loss(image, text, tiny().logit_scale).isfinite()
     loss._value = lambda x: None  # as on a GPU, where the host would wait for it
     assert contrastive_loss(image, text, scale).isnan()
+
+
+@attack(says="is the checkpoint of a run, with its optimizer")
+def an_average_over_the_checkpoint_of_a_run(folder):
+    shutil.copytree(WRITTEN / "run", "run")
+    tokenizer, small = our_checkpoint(tiny(), "c.pt"), tiny()
+    average = 0.5, ("a", "b"), small.state_dict(), small, tokenizer, {}
+    save_average("run/checkpoint.pt", *average, overwrite=True)
+
+
+@attack(says="the path of the weights is empty")
+def weights_whose_path_is_empty(folder):
+    save_huggingface(tiny(), ".", our_checkpoint(tiny(), "c.pt"))
+    miniclip.load("")
+
+
+@attack(code=0)
+def a_checkpoint_that_is_called_safetensors(folder):
+    our_checkpoint(tiny(), "c.safetensors")
+    miniclip.load("c.safetensors")
+
+
+@attack(code=0, says="config.json was changed since miniclip wrote")
+def a_config_of_our_own_folder_that_was_edited(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    path = Path("hf/config.json")
+    path.write_text(path.read_text().replace('"quick_gelu"', '"gelu"'))
+    miniclip.load("hf")

@@ -212,8 +212,8 @@ def test_text_never_becomes_the_start_or_the_end(text):
 @given(st.lists(st.text("abc ", max_size=12), max_size=8), st.integers(2, 99))
 def test_a_digest_tells_vocabularies_apart_and_nothing_else(corpus, length):
     tok = Tokenizer.train(corpus, 530)
-    assert Tokenizer.from_state(tok.state() | {"context_length": length}).digest == tok.digest
     merges = list(tok.merges)
+    assert Tokenizer(merges, length).digest == tok.digest
     for other in (merges[:-1], merges[::-1], [*merges, (90, 90)]):
         try:
             same = Tokenizer(other).pieces == tok.pieces

@@ -43,6 +43,7 @@ def test_any_separator_line_end_and_encoding_gives_the_same_pairs(folder, separa
     assert pairs.image(1).mode == "RGB" and pairs.image(1).size == (20, 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_the_encoding_of_a_csv_of_several_blocks_is_found(folder, encoding):
     text = HEADER + "a.png,x\n" * ((1 << 17) - 4)

@@ -87,6 +87,7 @@ def ranks(tmp_path_factory):
     return {world: [result[world] for result in results[:world]] for world in SHARDS}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind, logit_scale", CASES)
 def test_uneven_shards_give_what_one_process_gives(ranks, kind, logit_scale):
     value, d_image, d_text, d_scale = grads(contrastive_loss, *batch(9, 6, kind), logit_scale)

@@ -8,8 +8,8 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.evaluation import context, linear_probe
 from miniclip.evaluation.context import (
-    EMOJI,
-    PLAIN,
+    EMOJI_TEMPLATES,
+    PLAIN_TEMPLATES,
     SHOTS,
     open_classes,
     open_data,
@@ -83,10 +83,14 @@ def test_classes_are_those_of_the_pairs_and_take_given_names(imagenet, monkeypat
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
     pairs, icons, own = Plane([]), Plane([], splits={"heldout_site": [1]}), tmp_path / "own.txt"
     assert open_templates(pairs, None, "imagenet") == ["an {}"]
-    assert open_templates(pairs, named(pictures=pairs)) == EMOJI
-    assert open_templates(pairs, named(pictures=icons)) == PLAIN == open_templates(pairs, None)
+    assert open_templates(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
+    assert (
+        open_templates(pairs, named(pictures=icons))
+        == PLAIN_TEMPLATES
+        == open_templates(pairs, None)
+    )
     assert open_templates(icons, None) == list(TEMPLATES)
-    assert open_templates(icons, named(pictures=pairs)) == PLAIN
+    assert open_templates(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
     own.write_text("{}\nthe {} here\n")
     assert open_templates(icons, None, own) == ["{}", "the {} here"]
     own.write_text("{}\n{} and {}\n")

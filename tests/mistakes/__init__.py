@@ -2,6 +2,8 @@
 
 The file with the name of an exercise holds its mistakes: what is wrong, in words, and a list of pairs
 (old text, new text). Each old text must occur exactly once in the source of the right answer.
+HINTED says for some of them which law fails first, the one whose hints fit the mistake. KEYS are
+pieces of the answer that nobody should find in a lesson or in the exercise before looking for them.
 """
 
 import importlib

@@ -10,3 +10,11 @@ MISTAKES = {
     "must be exact": [("< 1e-4", "== 0")],
     "never fails": [(CLOSE, "True")],
 }
+
+HINTED = {
+    "must be exact": "test_your_law_passes_the_library",
+    "only whole tiles": "test_your_law_fails_a_wrong_kernel",
+    "only a shift of zero": "test_your_law_fails_a_wrong_kernel",
+    "never fails": "test_your_law_fails_a_wrong_kernel",
+}
+KEYS = ["((1, 1, 1), (17, 20, 5), (18, 7, 20))", "torch.exp2(10 *"]

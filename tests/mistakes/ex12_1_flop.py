@@ -37,3 +37,16 @@ MISTAKES = {
     ],
     "computes the patches again": [("recompute=recompute", "recompute=forward")],
 }
+
+HINTED = {
+    "counts multiplications only": "test_towers_without_blocks",
+    "projects every token": "test_towers_without_blocks",
+    "forgets the class token": "test_one_block_more",
+    "halves causal attention": "test_one_block_more",
+    "takes the picture's width for the text": "test_a_picture",
+    "ignores the length": "test_a_shorter_text",
+    "takes the backward pass to be twice the forward": "test_the_backward_pass",
+    "computes the patches again": "test_what_is_computed_again",
+}
+# The answer by hand, which no file of the library holds.
+KEYS = ["2 * width * embed_dim", "patches + 1", "2 * forward - (flop"]

@@ -99,7 +99,7 @@ REFUSED = [
     (lambda: ViT(6, 8, 4, 16, 1, 4)(torch.zeros(1, 3, 12, 12)), r"must be \(N, 3, 8, 8\)"),
     *((lambda n=n: resize_positions(torch.zeros(n, 4), 2), "a square") for n in (0, 1, 3, 4, 9)),
     *((tokens(*shape), "with L from 1 to 12") for shape in ((2, 13), (2, 0), (12,), (1, 2, 3))),
-    (lambda: create_model("ViT-B-32"), "did you mean 'vit_b32'.*rn50.*vit_mini"),
+    (lambda: create_model("ViT-B-33"), "did you mean 'vit_b32'.*rn50.*vit_mini"),
     (lambda: create_model("resnet50"), "did you mean 'rn50'"),
     (lambda: create_model("?"), "there are rn50, rn101"),
     (lambda: create_model("rn50", depth=3), "no 'depth'.*activation"),

@@ -76,6 +76,7 @@ def test_without_a_shared_space_the_rest_is_refused_in_one_sentence(objective, t
         model.encode_text(tokenizer(["red"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("projection", [(), ("--projection", "linear")])
 def test_contrastive_training_is_that_of_train_py(projection, pairs_csv, tmp_path):
     run(pairs_csv, tmp_path / "plain", "--steps", 2)

@@ -32,6 +32,7 @@ def test_the_plan_holds_one_thing_fixed_at_a_time():
         assert all(training == trainings[0] for training in trainings), part
 
 
+@pytest.mark.slow
 def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(monkeypatch, tmp_path):
     drawings = drawn()
     monkeypatch.setattr(render, "pictures", lambda: drawings)

@@ -46,7 +46,6 @@ EQUAL = [
 @pytest.fixture(scope="module")
 def released(tmp_path_factory):
     """(the released tokenizer, that of transformers from our files, their folder)."""
-    pytest.importorskip("open_clip")
     folder = tmp_path_factory.mktemp("released")
     ours = Tokenizer.openai()
     write_tokenizer(ours, folder, 77)

@@ -154,7 +154,7 @@ def expand(source: str) -> list[str]:
     refuse({remote: REMOTE.match(source)})
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
-        return [os.path.join(source, name) for name in names if name.lower().endswith(".tar")]
+        return [os.path.join(source, name) for name in names if name.lower().endswith(TARS)]
     if os.path.exists(source):
         return [source]
     paths = [source]

@@ -207,7 +207,7 @@ def json_captions(data: bytes) -> tuple[str, ...]:
     Raises BadPicture when it is no JSON, or spells one half of a pair of surrogates.
     """
     try:
-        found = json.loads(data)
+        found = json.loads(data, parse_int=float)  # Python limits the digits of an int
         own = found.get("captions") or found.get("caption") if isinstance(found, dict) else None
         own = own if isinstance(own, list) else [own]
         own = [one_line(caption) for caption in own if isinstance(caption, str)]

@@ -109,7 +109,8 @@ def earlier_results(out, key):
         before = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         before = None
-    if not (isinstance(before, dict) and key in before):
+    whole = isinstance(before, dict) and isinstance(before.get("commands", {}), dict)
+    if not (whole and key in before):
         raise UserError(
             f"{path} is damaged, or was not written by this command; move it away, or choose "
             "another --out"

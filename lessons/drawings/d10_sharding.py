@@ -1,0 +1,104 @@
+"""The diagrams of lesson 10: which rank holds what, and what crosses between ranks.
+
+python lessons/drawings/d10_sharding.py
+"""
+
+from pen import DARK, Sheet
+
+RANKS = ["#e4d3ee", "#fdf0b5", "#cdeae6", "#f6d5d5"]  # of ranks 0 to 3
+CROSSES = "#b03030"  # what is sent
+EXPONENTIALS = [[6, 1, 1], [2, 5, 1], [2, 2, 4]]
+
+
+def two_ranks():
+    """The forward pass of three pairs on two ranks, with its numbers."""
+    sheet = Sheet(17.6, 9.6)
+    side = 1.1
+    for rank, (x0, rows) in enumerate(((3.2, (0, 1)), (11.6, (2,)))):
+        sheet.label(x0 + 1.5 * side, 0.5, f"rank {rank}", size=12)
+        for j in range(3):
+            own = j // 2 == rank
+            sheet.box(
+                x0 + j * side, 1.2, side, 0.8, f"c{j}", RANKS[j // 2], edge=DARK if own else CROSSES
+            )
+        for i, row in enumerate(rows):
+            y = 2.4 + i * side
+            sheet.box(x0 - 1.4, y, 1.0, side, f"p{row}", RANKS[rank])
+            sheet.cells(x0, y, [EXPONENTIALS[row]], side, {(0, j): RANKS[rank] for j in range(3)})
+            sheet.label(
+                x0 + 3 * side + 0.3, y + side / 2, f"sum {sum(EXPONENTIALS[row])}", 9, "left"
+            )
+        parts = [sum(EXPONENTIALS[row][j] for row in rows) for j in range(3)]
+        sheet.label(x0 - 0.3, 5.85, "part of each\ncolumn's sum", 9, "right")
+        sheet.cells(
+            x0, 5.4, [parts], side, height=0.9, fills={(0, j): RANKS[rank] for j in range(3)}
+        )
+        sheet.label(x0 - 0.3, 8.55, "columns' sums", 9, "right")
+        sheet.cells(x0, 8.1, [[10, 8, 6]], side, height=0.9)
+        sheet.arrow((x0 + 1.5 * side, 6.3), (x0 + 1.5 * side, 8.1), color=CROSSES)
+    sheet.arrow((6.6, 1.45), (11.5, 1.45), "c0, c1", color=CROSSES)
+    sheet.arrow((11.5, 1.85), (6.6, 1.85), color=CROSSES)
+    sheet.label(9.05, 2.15, "c2", 9)
+    sheet.arrow((4.9, 7.2), (13.2, 7.2), "parts are added", color=CROSSES)
+    sheet.arrow((13.2, 7.2), (4.9, 7.2), color=CROSSES)
+    sheet.label(9.05, 7.6, "red: sent between ranks", 9, color=CROSSES)
+    sheet.save("10_two_ranks")
+
+
+def back():
+    """The backward pass: each rank has a part of each caption's gradient."""
+    sheet = Sheet(17, 6.2)
+    words = [
+        ["-.325 x0 + .225 x1", "+ .225 x2"],
+        [".125 x0 - .375 x1", "+ .250 x2"],
+        [".146 x0 + .146 x1", "- .417 x2"],
+    ]
+    sheet.label(5.2, 0.5, "rank 0 has", 11)
+    sheet.label(9.5, 0.5, "rank 1 has", 11)
+    sheet.label(14.4, 0.5, "the sum goes to", 11)
+    for j, parts in enumerate(words):
+        y, owner = 1.1 + 1.6 * j, j // 2
+        sheet.label(2.6, y + 0.55, f"caption {j}", align="right")
+        sheet.box(3.0, y, 4.4, 1.1, parts[0], RANKS[0], 9)
+        sheet.box(8.2, y, 2.6, 1.1, parts[1], RANKS[1], 9)
+        sheet.box(13.3, y, 2.2, 1.1, f"rank {owner}", RANKS[owner])
+        sheet.arrow((10.8, y + 0.55), (13.3, y + 0.55), color=CROSSES)
+        sheet.label(7.8, y + 0.55, "+", 12)
+    sheet.save("10_back")
+
+
+def blocks():
+    """Twelve pairs on four GPUs: each similarity twice, and each similarity once."""
+    sheet = Sheet(16.5, 8.6)
+    owner = [0] * 5 + [1] + [2] * 3 + [3] * 3
+    side = 0.52
+    for x0, title in ((1.2, "own rows, both ways"), (9.2, "each similarity once")):
+        sheet.label(x0 + 6 * side, 0.5, title, 11)
+        sheet.label(x0 + 6 * side, 1.1, "captions", 9)
+        sheet.label(x0 - 0.4, 1.5 + 6 * side, "pictures", 9, rotation=90)
+        for i in range(12):
+            for j in range(12):
+                x, y = x0 + j * side, 1.5 + i * side
+                sheet.box(x, y, side, side, "", RANKS[owner[i]], edge="white")
+                if x0 < 5:
+                    sheet.axes.add_patch(dot(x + side / 2, y + side / 2, RANKS[owner[j]]))
+    for k in range(4):
+        sheet.box(3.1 + 2.7 * k, 7.9, 0.5, 0.45, "", RANKS[k])
+        sheet.label(3.8 + 2.7 * k, 8.13, f"rank {k}", 9, "left")
+    sheet.save("10_blocks")
+
+
+def dot(x, y, color):
+    """A small disc with a dark edge."""
+    from matplotlib.patches import Circle
+
+    return Circle((x, y), 0.15, fc=color, ec=DARK, lw=0.6)
+
+
+def main():
+    for figure in (two_ranks, back, blocks):
+        figure()
+
+
+if __name__ == "__main__":
+    main()

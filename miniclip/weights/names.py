@@ -1,0 +1,149 @@
+"""Weights by the names that people know, from the places where other libraries keep their downloads.
+
+OpenAI's package keeps its files in ~/.cache/clip. transformers and open_clip keep theirs in the cache of
+Hugging Face's hub. A name is looked for in both places. If it is in neither, and huggingface_hub is
+installed, the weights are downloaded into the hub's cache, unless HF_HUB_OFFLINE=1 forbids it.
+
+Only the names below and names that begin with "hf-hub:" are ever asked for on the network. A path
+never is, whether it exists or not.
+"""
+
+import hashlib
+import mmap
+import os
+import re
+from pathlib import Path
+
+from miniclip.common import UserError, refuse
+from miniclip.model.clip import ALIASES, OPENAI
+
+HUB = "hf-hub:"
+# For each released model: the SHA-256 that OpenAI publishes in the address of its file, and the
+# repositories of the hub that hold the same weights. The first of them is downloaded.
+PUBLISHED = {
+    "rn50": (
+        "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762",
+        "timm/resnet50_clip.openai",
+    ),
+    "rn101": (
+        "8fa8567bab74a42d41c5915025a8e4538c3bdbe8804a470a72f30b0d94fab599",
+        "timm/resnet101_clip.openai",
+    ),
+    "rn50x4": (
+        "7e526bd135e493cef0776de27d5f42653e6b4c8bf9e0f653bb11773263205fdd",
+        "timm/resnet50x4_clip.openai",
+    ),
+    "rn50x16": (
+        "52378b407f34354e150460fe41077663dd5b39c54cd0bfd2b27167a4a06ec9aa",
+        "timm/resnet50x16_clip.openai",
+    ),
+    "rn50x64": (
+        "be1cfb55d75a9666199fb2206c106743da0f6468c9d327f3e0d0a543a9919d9c",
+        "timm/resnet50x64_clip.openai",
+    ),
+    "vit_b32": (
+        "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",
+        "openai/clip-vit-base-patch32",
+        "timm/vit_base_patch32_clip_224.openai",
+    ),
+    "vit_b16": (
+        "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",
+        "openai/clip-vit-base-patch16",
+        "timm/vit_base_patch16_clip_224.openai",
+    ),
+    "vit_l14": (
+        "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",
+        "openai/clip-vit-large-patch14",
+        "timm/vit_large_patch14_clip_224.openai",
+    ),
+    "vit_l14_336": (
+        "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",
+        "openai/clip-vit-large-patch14-336",
+        "timm/vit_large_patch14_clip_336.openai",
+    ),
+}
+REPOSITORIES = {repository for _, *own in PUBLISHED.values() for repository in own}
+# the names that weights have in a folder of the hub; the first that is there is read
+INDEX = ".index.json"  # ends the name of the index of a model in several files
+IN_FOLDER = (
+    "model.safetensors",
+    "model.safetensors" + INDEX,
+    "pytorch_model.bin",
+    "pytorch_model.bin" + INDEX,
+    "open_clip_model.safetensors",
+    "open_clip_pytorch_model.bin",
+)
+BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.json merges.txt
+    tokenizer.json tokenizer_config.json special_tokens_map.json added_tokens.json""".split()
+
+
+def is_known(name: str) -> bool:
+    """Whether `locate` may look for a name: an alias of a released model, or one of the hub's."""
+    return ALIASES.get(name, name) in PUBLISHED or name in REPOSITORIES or name.startswith(HUB)
+
+
+def locate(name: str) -> Path:
+    """The file or the folder of the weights that a known name names, downloaded where it is missing.
+
+    Raises UserError where a file of OpenAI's has another SHA-256 than the published one, where the
+    hub's name is none, and where there are no such weights here and they cannot be downloaded.
+    """
+    ours, repositories = ALIASES.get(name, name), [name.removeprefix(HUB)]
+    if ours in PUBLISHED:
+        sha256, *repositories = PUBLISHED[ours]
+        spelled = next(theirs for theirs, own in OPENAI.items() if own == ours)
+        file = Path.home() / ".cache/clip" / (re.sub("[/@]", "-", spelled) + ".pt")
+        if file.is_file():
+            damaged = f"{file} has another SHA-256 than OpenAI published; delete it"
+            refuse({damaged: _sha256(file) != sha256})
+            return file
+    no_name = f"{name} is no name of the hub; write {HUB}OWNER/MODEL"
+    refuse({no_name: not all(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", r) for r in repositories)})
+    found = next(filter(None, map(_cached, repositories)), None)
+    return found or _download(repositories[0], name)
+
+
+def _sha256(path):
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return ""
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return hashlib.sha256(data).hexdigest()
+
+
+def _cached(repository):
+    """The folder of a repository in the hub's cache; None where it lacks the weights or their config."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
+    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
+    folder = cache / f"models--{repository.replace('/', '--')}"
+    try:
+        here = folder / "snapshots" / (folder / "refs/main").read_text().strip()
+        names = set(os.listdir(here))
+    except OSError:
+        return None
+    return here if names & {*IN_FOLDER} and names & {*BESIDE[:2]} else None
+
+
+def _download(repository, name):
+    """Download the weights of a repository, and what lies beside them -> their folder."""
+    by_hand = f"hf download {repository} --local-dir DIR, and give DIR"
+    try:
+        import huggingface_hub as hub
+    except ImportError:
+        raise UserError(
+            f"{name} is not on this machine; to download it: pip install huggingface_hub, or "
+            f"{by_hand}"
+        ) from None
+    try:
+        files = {file.rfilename for file in hub.model_info(repository).siblings}
+        weights = next((file for file in IN_FOLDER if file in files), None)
+        refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
+        parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files
+        return Path(hub.snapshot_download(repository, allow_patterns=[weights, parts, *BESIDE]))
+    except Exception as error:  # of the hub, of its HTTP library, or the system's
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise UserError(
+            f"{name} is not on this machine, and cannot be downloaded from the hub: {reason[:200]}; "
+            f"try again, or {by_hand}"
+        ) from None
