@@ -67,9 +67,9 @@ def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    With g' = factor * g the gradient of the loss by xhat: row_dot = <xhat, g'> and
-    dx = (g' - xhat row_dot) / norm, perpendicular to x. g may be overwritten. The sum of row_dot over
-    all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
+    g' = factor * g is the gradient of the loss by xhat, and g may be overwritten. dx is the gradient by the
+    features that had these norms; it is perpendicular to them. row_dot = <xhat, g'>. The sum of row_dot
+    over all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
     logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
     row_dot = torch.empty_like(norm)

@@ -32,10 +32,11 @@ def fixed_shift(scale_log2, count):
     of which 1 counts as 2.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
-    An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
-    sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
-    2^(room - 126) together: at most 2^-24 of any sum of at least floor.
+    With this shift a sum of `count` elements is below 2^125, although rounding the shift down may put each
+    element up to one bit higher. What a GPU flushes to zero is below 2^-126 each; all of it together
+    is at most 2^-24 of any sum that is at least floor.
     """
+    # a sum of `count` elements is at most 2^room times the largest, which is below 2^(125 - room)
     room = math.ceil(math.log2(max(count, 2)))
     # whole: S - shift is exact where |S| >= 64; else it rounds by up to 2^-18, 3e-6 of the element
     return scale_log2.floor() - (124 - room), 2.0 ** (room - 102)

@@ -7,9 +7,44 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:fixed_shift"
-HINT = (
-    "How large may one element be, if a sum of `count` of them has to stay below 2^125, and rounding "
-    "the scale down puts it up to one bit higher?"
+HINTS = {
+    "test_a_full_sum_of_perfect_matches_does_not_overflow": (
+        "Go through steps 1 to 4 of the lesson for `count` elements. Where does 64 occur in them?",
+        "The more elements a sum has, the lower each of them has to stay: the room for the sum is log2 of "
+        "`count`, rounded up (lesson 08, 'Use the whole range', steps 1 and 2).",
+        "room = math.ceil(math.log2(max(count, 2))). A cosine of 1 may have the exponent 124 - room.",
+    ),
+    "test_the_top_of_the_range_is_used": (
+        "What exponent does a cosine of 1 get from your shift? The lesson plans for 118, with 64 elements.",
+        "The shift is not the scale: a cosine of 1 belongs near the top of float32's range, not at 2^0 "
+        "(lesson 08, 'Use the whole range', step 4).",
+        "shift = scale_log2.floor() - (124 - room)",
+    ),
+    "test_above_the_floor_flushed_elements_are_negligible": (
+        "How much can `count` flushed elements add up to, at most?",
+        "The floor grows with the number of elements: it is 2^24 times all that may have been flushed "
+        "(lesson 08, 'Use the whole range', steps 5 and 6).",
+        "The flushed elements are below 2.0 ** (room - 126), so the floor is 2.0 ** (room - 102).",
+    ),
+    "test_the_floor_is_not_higher_than_it_must_be": (
+        "A higher floor is safe as well. What does it cost?",
+        "A row below the floor is computed again. Only 24 bits lie between what was flushed and the floor.",
+        "floor = 2.0 ** (room - 102)",
+    ),
+    "test_the_shift_is_a_whole_number": (
+        "scale_log2 is 144.27 at a scale of 100. What about its .27?",
+        "The scale is rounded down, and step 3 has reserved one bit for what is rounded off.",
+        "Subtract from scale_log2.floor(), not from scale_log2.",
+    ),
+    "test_one_pair_is_as_two": (
+        "For which number of elements is its logarithm 0?",
+        "The docstring says that 1 counts as 2.",
+        "Take the logarithm of max(count, 2).",
+    ),
+}
+DIFFERS = (
+    "The library has these two lines. Its shift stays a tensor, because the scale is on the GPU, and "
+    "float(scale) would make the CPU wait for it."
 )
 
 
@@ -20,9 +55,9 @@ def fixed_shift(scale_log2, count):
     of which 1 counts as 2.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
-    An element is below 2^(125 - room), one bit more than 124 because the shift is rounded down, so a
-    sum of `count` elements is below 2^125. What a GPU flushes to zero is below 2^-126 each, below
-    2^(room - 126) together: at most 2^-24 of any sum of at least floor.
+    With this shift a sum of `count` elements is below 2^125, although rounding the shift down may put each
+    element up to one bit higher. What a GPU flushes to zero is below 2^-126 each; all of it together
+    is at most 2^-24 of any sum that is at least floor.
     """
     raise NotImplementedError  # about 2 lines
 

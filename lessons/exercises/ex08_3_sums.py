@@ -16,7 +16,48 @@ from kernels.fused.tile import BATCH, cosines, tile_index  # noqa: E402, F401  (
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "kernels.fused.forward:sums_kernel"
-HINT = "Which elements of the tile belong to a row or column that does not exist, and which are matches?"
+HINTS = {
+    "test_one_bit_of_shift_halves_every_sum": (
+        "Which power of 2 does an element become?",
+        "What is added up is 2^(S - shift), and SHIFT is a pointer to the shift (lesson 08, 'Tile by tile', "
+        "step 2).",
+        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), then tl.sum(e, 1) and tl.sum(e, 0).",
+    ),
+    "test_the_matches_are_left_out": (
+        "Which single element of row r does not count?",
+        "The match of row r is in column r + offset, of the whole matrix and not of the tile (lesson 08, 'Tile "
+        "by tile', step 2). S is the cosine times the number at SCALE_LOG2.",
+        "e is 0 where c[None, :] == (r + offset)[:, None], with r and c from tile_index.",
+    ),
+    "test_several_tiles_each_way": (
+        "Tile (i, j) has row block i and column block j. In which row of Z_ROWS do its row sums go?",
+        "Z_ROWS has a row of M numbers for each column of tiles, and Z_COLUMNS has a row of N numbers for each "
+        "row of tiles. In the drawing of lesson 08, 'Tile by tile', Z_ROWS is turned by a quarter.",
+        "tl.store(Z_ROWS + j * M + r, tl.sum(e, 1), mask=r < M), and Z_COLUMNS + i * N + c for tl.sum(e, 0).",
+    ),
+    "test_nothing_is_written_beyond_the_sums": (
+        "Where does your last block of rows, or of columns, end?",
+        "A tile may be larger than what is left of the matrix, and a store beyond it changes memory that is "
+        "not yours (lesson 07, 'Blocks and masks').",
+        "tl.store(..., mask=r < M) for the rows' sums, and mask=c < N for the columns'.",
+    ),
+    **dict.fromkeys(
+        (
+            "test_pairs_that_do_not_exist_add_nothing",
+            "test_each_tile_stores_its_sums_in_both_directions",
+        ),
+        (
+            "Which elements of your tile belong to a row or a column that does not exist?",
+            "Rows and columns beyond the end are read as zeros, so their S is 0, and 2^(0 - shift) is not 0. "
+            "Both must count as 0 before the sums are taken (lesson 08, 'Tile by tile', step 2).",
+            "e = tl.where((r < M)[:, None] & (c < N)[None, :] & (c[None, :] != (r + offset)[:, None]), e, 0.0)",
+        ),
+    ),
+}
+DIFFERS = (
+    "The library's kernel makes its block numbers 64-bit integers before it multiplies them, because a block's "
+    "number times M passes 2^31 for large batches."
+)
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
@@ -62,13 +103,12 @@ heights, widths, seeds = st.integers(1, 20), st.integers(1, 20), st.integers(0, 
 few = settings(max_examples=6)  # the interpreter takes milliseconds for each tile
 
 
-@few
-@given(heights, heights, widths, seeds, st.integers(-20, 20))
-def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
+def compare(m, n, d, seed, offset):
     x, y = unit_rows(m, n, d, seed)
     e = torch.exp2(9 * x.double() @ y.double().T - 2)
     e.diagonal(offset).zero_()
-    for z, true, name in zip(sums(x, y, 9.0, 2.0, offset), true_sums(e), ("Z_ROWS", "Z_COLUMNS")):
+    found = sums(x, y, 9.0, 2.0, offset)
+    for z, true, name in zip(found, true_sums(e), ("Z_ROWS", "Z_COLUMNS")):
         z = z.cpu().double()
         where = f"{name} of {m} x {n} rows of width {d}, the match of row i is column i + {offset}"
         assert not z.isnan().any(), f"NaN in {name}: not written, or read outside ({where})"
@@ -77,8 +117,42 @@ def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
         block, k = divmod(error.argmax().item(), error.shape[1])
         assert error.max() < 1e-4, (
             f"{name}[{block}, {k}] is {z[block, k]:.5g} and should be {true[block, k]:.5g}: {where};"
-            " see 'The kernel'"
+            " see 'Tile by tile'"
         )
+
+
+@few
+@given(widths, seeds, st.integers(-15, 15))
+def test_one_bit_of_shift_halves_every_sum(d, seed, offset):
+    x, y = unit_rows(16, 16, d, seed)
+    low, high = (sums(x, y, 9.0, shift, offset) for shift in (2.0, 3.0))
+    for a, b, name in zip(low, high, ("Z_ROWS", "Z_COLUMNS")):
+        assert torch.allclose(a, 2 * b, rtol=1e-5), (
+            f"{name} begins with {a.flatten()[0]:.4g} at a shift of 2 and {b.flatten()[0]:.4g} at 3;"
+            " see 'Tile by tile'"
+        )
+
+
+@few
+@given(widths, seeds, st.integers(-15, 15))
+def test_the_matches_are_left_out(d, seed, offset):
+    compare(16, 16, d, seed, offset)
+
+
+def test_several_tiles_each_way():
+    x, y = unit_rows(32, 48, 8, seed=0)
+    e = torch.exp2(5 * x.double() @ y.double().T)
+    e.diagonal(3).zero_()
+    for z, true in zip(sums(x, y, 5.0, 0.0, 3), true_sums(e)):
+        error = (z.cpu().double() / true - 1).abs().max()
+        assert error < 1e-4, "32 x 48 rows: a tile's sums are not where the docstring says"
+
+
+@few
+@given(heights, heights, seeds)
+def test_nothing_is_written_beyond_the_sums(m, n, seed):
+    for z, name in zip(sums(*unit_rows(m, n, 8, seed), 5.0, 0.0, 0), ("Z_ROWS", "Z_COLUMNS")):
+        assert untouched(z), f"memory beside {name} changed ({m} x {n} rows); mask the stores"
 
 
 @few
@@ -91,21 +165,11 @@ def test_pairs_that_do_not_exist_add_nothing(m, n, offset):
         total = z.sum().item()
         assert abs(total - pairs) < 0.001 * pairs + 1e-6, (
             f"{m} x {n} pairs, {pairs:.0f} without the matches, add up to {total:.2f} in {name};"
-            " see step 2 of 'The kernel'"
+            " see step 2 of 'Tile by tile'"
         )
 
 
 @few
-@given(heights, heights, seeds)
-def test_nothing_is_written_beyond_the_sums(m, n, seed):
-    for z, name in zip(sums(*unit_rows(m, n, 8, seed), 5.0, 0.0, 0), ("Z_ROWS", "Z_COLUMNS")):
-        assert untouched(z), f"memory beside {name} changed ({m} x {n} rows); mask the stores"
-
-
-def test_several_tiles_each_way():
-    x, y = unit_rows(35, 50, 8, seed=0)
-    e = torch.exp2(5 * x.double() @ y.double().T)
-    e.diagonal(3).zero_()
-    for z, true in zip(sums(x, y, 5.0, 0.0, 3), true_sums(e)):
-        error = (z.cpu().double() / true - 1).abs().max()
-        assert error < 1e-4, "35 x 50 rows: a tile's sums are not where the docstring says"
+@given(heights, heights, widths, seeds, st.integers(-20, 20))
+def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
+    compare(m, n, d, seed, offset)

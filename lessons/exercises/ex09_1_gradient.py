@@ -1,7 +1,7 @@
 """09  The gradient by the similarities. Read lessons/09_backward.md, then make this file green.
 
-Chunks save memory, not arithmetic: one chunk that holds everything is a right answer. Where you do
-take chunks, a law checks that the matches of each are found.
+`chunk` is the number of rows that you may take at a time. The last law records every operation of torch
+that your function calls, and how many numbers its result has.
 """
 
 import math
@@ -9,9 +9,47 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
 ANSWER = "kernels.reference:gradient"
-HINT = "Take one chunk: two exponentials less their lse, a diagonal from column `offset`, two products."
+HINTS = {
+    "test_it_is_the_gradient_of_both_cross_entropies": (
+        "Try the three pairs of the lesson. Is unit * g_rows the table 'G Y' there?",
+        "An element that is not a match is half the sum of two probabilities, 2^(S - lse) of its row and of its "
+        "column. A match is minus half the sum of both one_minus_p (lesson 09, the drawing of the tile).",
+        "s = scale_log2 * rows @ columns.T; g = torch.exp2(s - lse_rows[:, None]) + torch.exp2(s - lse_columns), "
+        "then its matches; return g @ columns, g.T @ rows, 0.5",
+    ),
+    "test_ranks_share_the_work": (
+        "rows has fewer rows than columns here. Which column belongs to the first of them?",
+        "The match of row r is column r + offset: lesson 09, 'The diagonal, without subtracting'. one_minus_p_columns "
+        "is that of the match, too.",
+        "matches = g.diagonal(offset), and their columns' part is one_minus_p_columns[offset : offset + len(matches)].",
+    ),
+    "test_chunks_change_nothing": (
+        "What is different for the second chunk: its rows, its matches, its part of both results?",
+        "A chunk that begins at row `start` has its matches from column start + offset on. It gives complete "
+        "rows of g_rows, and only a part of g_columns, which is added (lesson 09, 'A chunk at a time').",
+        "for start in range(0, len(rows), chunk): g.diagonal(start + offset), g_rows[start : start + chunk] = "
+        "g @ columns, g_columns += g.T @ rows[start : start + chunk]",
+    ),
+    "test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold": (
+        "How do you get p - 1 at a match?",
+        "p is 1 in float32 here, so p - 1 is 0. The matches are made of one_minus_p alone, and p at a match is "
+        "overwritten: lesson 09, 'The diagonal, without subtracting'.",
+        "g.diagonal(first).copy_(-(one_minus_p_rows[here] + one_minus_p_columns[first : first + c])), c rows",
+    ),
+    "test_no_operation_makes_more_than_a_chunk": (
+        "The message names the operation with the largest result. Is it inside your loop over chunks?",
+        "All N columns at once are allowed, but only `chunk` rows. What has M x N numbers is what the lesson "
+        "avoids (lesson 09, 'A chunk at a time').",
+        "for start in range(0, len(rows), chunk): part = rows[start : start + chunk], and all else from `part`.",
+    ),
+}
+DIFFERS = (
+    "The library writes each chunk into the same scratch memory, because fresh temporaries took 1.7 times as long, "
+    "and takes its exponentials a few rows at a time, which stay in the CPU's cache."
+)
 
 
 def gradient(
@@ -35,7 +73,7 @@ def gradient(
 
     and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """
-    raise NotImplementedError  # about 8 lines
+    raise NotImplementedError  # about 12 lines
 
 
 seeds, widths = st.integers(0, 10**6), st.integers(2, 12)
@@ -91,7 +129,7 @@ def test_ranks_share_the_work(n, d, seed, data):
     of_rows = torch.cat([p[0] * p[2] for p in parts])
     cause = (
         f"The match of row r of the second part is column r + offset, offset {cut}, and not column r: "
-        "lesson 09, 'A chunk at a time', step 3."
+        "lesson 09, 'The diagonal, without subtracting'."
     )
     close(of_rows, whole[0] * whole[2], f"The rows' gradient, in two parts cut at {cut},", cause)
     of_columns = sum(p[1] * p[2] for p in parts)
@@ -127,3 +165,31 @@ def test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold():
     # float32: S is rounded at 30 bits, by up to 2e-6, and exp2 makes 1.3e-6 of the result of that
     cause = "1 - 2e-9 is 1 in float32: lesson 09, 'The diagonal, without subtracting'."
     close(g_rows * unit, want, "The gradient of a likely match", cause, rtol=1e-5, atol=0)
+
+
+class Largest(TorchDispatchMode):
+    """Records the operation of torch whose result has the most numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.numbers, self.operation = 0, "none"
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        result = operation(*args, **(kwargs or {}))
+        for tensor in result if isinstance(result, (tuple, list)) else [result]:
+            if torch.is_tensor(tensor) and tensor.numel() > self.numbers:
+                self.numbers, self.operation = tensor.numel(), operation
+        return result
+
+
+@given(st.integers(12, 40), st.integers(1, 4), st.integers(2, 4), seeds)
+def test_no_operation_makes_more_than_a_chunk(n, chunk, d, seed):
+    """c x N numbers of a chunk, or N x D of features."""
+    arguments = block(n, d, seed)
+    with Largest() as largest:
+        gradient(*arguments, 0, chunk)
+    allowed = n * max(chunk, d)
+    assert largest.numbers <= allowed, (
+        f"{largest.operation} made {largest.numbers:,} numbers. With chunks of {chunk} rows, N = {n} and "
+        f"D = {d} nothing needs more than {allowed:,}; the whole matrix has {n * n:,}"
+    )

@@ -20,3 +20,11 @@ MISTAKES = {
     "forgets the shift": [(" + double(shift)", "")],
     "one minus p from the unrounded lse": [(ONE_MINUS_P, "lead.sigmoid()")],
 }
+
+HINTED = {
+    "the loss stays in bits": "test_it_is_the_softmax_of_the_match",
+    "forgets the shift": "test_it_is_the_softmax_of_the_match",
+    "adds the exponentials": "test_one_pair_has_no_loss",
+    "one minus p from the unrounded lse": "test_one_minus_p_is_the_sum_of_the_backward_pass",
+}
+KEYS = ["softplus(", "logaddexp2(log2_others, matched)", "log2_others - lse.double()"]

@@ -1,0 +1,112 @@
+"""One contrastive loss from naive to fast: memory and time on a CPU, and what is predicted for a card.
+
+    python lessons/studies/loss_ladder.py        measures, and writes loss_ladder.json beside this file
+
+Lessons 06, 08 and 09 show the rows of that file. Every row is measured in a process of its own: the
+resident memory above that of the inputs at its highest, and the processor's time, the least of ROUNDS x
+REPEATS. (Time during which other programs have the processor does not count, but they may still
+slow a run, and never make it faster.)
+"""
+
+import json
+import multiprocessing
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
+
+import torch
+
+from kernels.bench.cpu import resident_peak_bytes
+from kernels.report.roofline import cost, floor_s, predicted_s
+from kernels.softmax import LN2, LOWEST, absorb
+from kernels.table import Table
+from miniclip.common import command, machine
+from miniclip.loss import clip_loss, contrastive_loss
+
+FILE = Path(__file__).with_suffix(".json")
+N, D, THREADS, ROUNDS, REPEATS, PAPER_N = 4096, 512, 1, 5, 3, 32768
+
+
+def online_loss(image, text, logit_scale, rows=512):
+    """`clip_loss` with a running maximum, `rows` rows of the matrix at a time; autograd does the rest."""
+    x, y = (torch.nn.functional.normalize(t, dim=1) for t in (image, text))
+    highest, z, lse = torch.full((len(y),), LOWEST), torch.zeros(len(y)), 0.0
+    for part in x.split(rows):
+        s = (logit_scale.exp() / LN2) * part @ y.T  # (rows, N), in bits
+        lse = lse + torch.logsumexp(LN2 * s, 1).sum()  # a row is complete, a column goes on
+        highest, z = absorb(highest, z, s.T)
+    matched = logit_scale.exp() * (x * y).sum()
+    return ((lse + LN2 * (highest + z.log2()).sum()) / 2 - matched) / len(y)
+
+
+LOSSES = {
+    "the whole matrix": clip_loss,
+    "running maximum": online_loss,
+    "shared shift": contrastive_loss,
+}
+
+
+def measure(name, gradient):
+    """(MiB at the peak, least milliseconds) of a loss, with or without its gradient, in this process."""
+    torch.set_num_threads(THREADS)
+    loss, generator = LOSSES[name], torch.Generator().manual_seed(0)
+    image, text = (torch.randn(N, D, generator=generator).requires_grad_() for _ in range(2))
+    logit_scale = torch.tensor(2.659, requires_grad=True)
+    loss(image[:64], text[:64], logit_scale).backward()  # libraries load here
+    image.grad, text.grad = torch.zeros(N, D), torch.zeros(N, D)  # an optimizer has them anyway
+    before, milliseconds = resident_peak_bytes(reset=True), []
+    for _ in range(REPEATS):
+        began = time.process_time()
+        with torch.set_grad_enabled(gradient):
+            value = loss(image, text, logit_scale)
+        if gradient:
+            value.backward()
+        milliseconds.append(1000 * (time.process_time() - began))
+    return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
+
+
+def show(*names, columns=("loss", "with gradient"), kernels=False):
+    """Print these columns of the committed rows of these names as a table, after the hardware.
+
+    kernels: with a last row for the fused kernels, of which nothing but a prediction for a card is known.
+    """
+    found = json.loads(FILE.read_text())
+    print("N {n:,}, D {d}, float32, {threads} thread of {device}, torch {torch}".format(**found))
+    head, card = [head for column in columns for head in (f"{column}: MiB", "ms")], found["card"]
+    predicted = ["{name}, N {n:,}: MiB".format(**card), "ms, predicted"] if kernels else []
+    table = Table("", *head, *predicted)
+    for name in names:
+        table.add(name, *(x for column in columns for x in found["rows"][name][column]))
+    if kernels:
+        times = "{floor_ms} to {predicted_ms}".format(**card)
+        table.add("fused kernels", *["-"] * len(head), card["scratch_mib"], times)
+    print(table)
+
+
+@command("loss_ladder")
+def main(argv=None):
+    """The command: writes loss_ladder.json. Returns the exit code."""
+    fresh, rows = multiprocessing.get_context("spawn"), {name: {} for name in LOSSES}
+    for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
+        for name, row in rows.items():
+            for what in ("loss", "with gradient"):
+                with ProcessPoolExecutor(1, fresh) as pool:
+                    mib, ms = pool.submit(measure, name, what != "loss").result()
+                before = row.get(what, [0, ms])
+                row[what] = [max(mib, before[0]), min(ms, before[1])]
+    card = {"name": "H100", "n": PAPER_N, "logits_mib": cost(PAPER_N, D)["logits_bytes"] // 2**20}
+    card["scratch_mib"] = cost(PAPER_N, D)["scratch_bytes"] // 2**20
+    card["floor_ms"] = round(1000 * floor_s("H100", PAPER_N, D), 1)
+    card["predicted_ms"] = round(1000 * predicted_s("H100", PAPER_N, D)["total"], 1)
+    found = machine(torch.device("cpu")) | dict(
+        n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS
+    )
+    FILE.write_text(json.dumps(found | {"rows": rows, "card": card}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
