@@ -65,7 +65,7 @@ def classifier():
         x = 9.45 + 1.9 * j
         sheet.arrow((x, 4.6), (x, 5.0))
         sheet.arrow((x, 5.8), (x, 6.2))
-    sheet.box(8.5, 5.0, 5.7, 0.8, "times the scale, then softmax", PLAIN, 11)
+    sheet.box(8.5, 5.0, 5.7, 0.8, "times the scale; softmax", PLAIN, 11)
     sheet.cells(8.5, 6.2, [["near 1", "near 0", "near 0"]], 1.9, {(0, 0): MATCH}, 11, 1.0)
     sheet.label(14.5, 6.7, "the classes' shares", 11, "left")
     sheet.save("00_classifier")
