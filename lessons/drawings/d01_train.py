@@ -14,7 +14,7 @@ def things():
     """Colours by shapes; what is held out has a frame."""
     sheet = Sheet(16, 9.6)
     for j, shape in enumerate(SHAPES):
-        sheet.label(3.0 + 1.1 * j, 0.5, shape, 8.5)
+        sheet.label(3.0 + 1.1 * j, 0.5, shape, 7.5)
     for i, colour in enumerate(COLOURS):
         sheet.label(2.2, 1.4 + 1.0 * i, colour, 10, "right")
         for j, symbol in enumerate(SHAPES.values()):
