@@ -11,24 +11,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "tests.answers.ex01_1_table:table"
-SHAPE = (
-    "How many rows should the result have, and how many entries each, with two pictures and three texts?",
-    "Row i belongs to picture i and has an entry for each text; see 'The loss: who belongs to whom?'.",
-    "return [[... for text in texts] for image in images]",
-)
-COSINE = (
-    "Take the features (3, 4) and (3, 4). They point in the same direction: what is their cosine, and "
-    "what do you get?",
-    "The cosine is the product of the two features after each is divided by its length; see 'Two towers'.",
-    "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
-)
 HINTS = {
-    "test_each_picture_has_a_row_and_each_text_a_column": SHAPE,
-    "test_entries_are_the_scale_times_the_cosine": COSINE,
-    "test_the_length_of_a_feature_does_not_matter": COSINE,
+    "test_each_picture_has_a_row_and_each_text_a_column": (
+        "How many rows should the result have, and how many entries each, with two pictures and three texts?",
+        "Row i belongs to picture i and has an entry for each text; see 'The loss: who belongs to whom?'.",
+        "return [[... for text in texts] for image in images]",
+    ),
+    "test_entries_are_the_scale_times_the_cosine": (
+        "The features (3, 4) and (3, 4) point in the same direction: what is their cosine, and what do you "
+        "get?",
+        "The cosine is the product of two features after each was divided by its length; see 'Two towers'.",
+        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
+    ),
+    "test_the_length_of_a_feature_does_not_matter": (
+        "Does your entry change when one of the two features is multiplied by 10? It should not.",
+        "Both features have to be divided by their own length, not only one of them.",
+        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
+    ),
     "test_a_larger_scale_makes_every_entry_larger_in_proportion": (
         "Compare your tables at scale 1 and at scale 10: what is the ratio of two entries?",
-        "An entry is the cosine times the scale; nothing is added, and nothing is divided by it.",
+        "An entry is the cosine times the scale; the scale is neither added, nor a divisor.",
         "The last thing to do to each cosine is: scale * cosine.",
     ),
 }
