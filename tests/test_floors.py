@@ -23,7 +23,7 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval"],
     # lessons/studies/
-    ["objectives", "make_table", "release", "row_sums"],
+    ["objectives", "make_table", "release", "row_sums", "loss_ladder"],
     ["harness"],
     ["race", "supervised_baseline"],
     ["scaling"],
