@@ -9,6 +9,7 @@ exception is a bug, and shows its traceback.
 import argparse
 import contextlib
 import functools
+import importlib
 import json
 import math
 import os
@@ -102,6 +103,27 @@ def command(prog: str) -> Callable:
         return run
 
     return decorate
+
+
+def choose(
+    prog: str, what: str, commands: dict, argv: list[str] | None = None, more: str = ""
+) -> int:
+    """Run the command that `argv` names first, with the rest of it. Returns its exit code.
+
+    commands: {name: (module with a main(argv), what it does)}; more: a last line of --help.
+    """
+    lines = [f"{name:11}{does}" for name, (_, does) in commands.items()]
+    parser = Parser(
+        prog=prog,
+        usage=f"{prog} COMMAND [its options, or -h]",
+        description=what,
+        epilog="\n".join([*lines, more]),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=commands, metavar="COMMAND", help=", ".join(commands))
+    argv = sys.argv[1:] if argv is None else argv
+    module, _ = commands[parser.parse_args(argv[:1]).command]
+    return importlib.import_module(module).main(argv[1:])
 
 
 def _end(prog, sentence, code):

@@ -1,21 +1,20 @@
 """Choose a benchmark: python -m miniclip.benchmarks towers|tokenizer|loader [its options, or -h]"""
 
-import argparse
-import importlib
 import sys
 
-from miniclip.common import Parser
+from miniclip.common import choose
 
-FILES = {"towers": "towers", "tokenizer": "tokenizing", "loader": "loading"}
+COMMANDS = {  # name: (module, what it does)
+    "towers": ("miniclip.benchmarks.towers", "forward and backward, beside open_clip"),
+    "tokenizer": ("miniclip.benchmarks.tokenizing", "captions per second, beside two others"),
+    "loader": ("miniclip.benchmarks.loading", "pictures per second, beside webdataset"),
+    "loss": ("kernels.bench.__main__", "the contrastive loss, beside open_clip"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the benchmark that is named first. Returns its exit code."""
-    parser = Parser(prog="python -m miniclip.benchmarks", description="Time a part of miniclip.")
-    parser.add_argument("which", choices=FILES)
-    parser.add_argument("options", nargs=argparse.REMAINDER, help="see: towers -h")
-    args = parser.parse_args(argv)
-    return importlib.import_module(f"miniclip.benchmarks.{FILES[args.which]}").main(args.options)
+    return choose("python -m miniclip.benchmarks", "Time a part of miniclip.", COMMANDS, argv)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,81 @@
+"""Write a model for other programs: python -m miniclip.weights export FILE OUT --format onnx
+
+onnx makes the folder OUT with image.onnx and text.onnx, one file for each tower. They take batches of
+any size, pictures (N, 3, S, S) as preprocess gives them and tokens (N, context_length) as the tokenizer
+does, and give features that are not normalized. huggingface makes a folder for transformers, and
+open_clip a file for open_clip (docs/weights.md).
+"""
+
+import os
+from pathlib import Path
+
+import torch
+
+from miniclip.common import Parser, UserError, check_output, command, path, refuse, replacing
+from miniclip.model.clip import CLIP
+from miniclip.weights.convert import load, save_openclip
+from miniclip.weights.huggingface import save_huggingface
+
+FORMATS = ("onnx", "huggingface", "open_clip")
+
+
+class _Text(torch.nn.Module):
+    """The text tower as a module of its own."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, tokens):
+        return self.model.encode_text(tokens)
+
+
+def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
+    """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
+
+    Raises UserError where onnxscript is not installed, or a file is there and overwrite is False.
+    """
+    try:
+        import onnxscript  # noqa: F401  (torch's exporter needs it)
+    except ImportError:
+        raise UserError("onnx needs: pip install onnxscript") from None
+    size, length = model.config["image_size"], model.config["context_length"]
+    tokens = torch.zeros(2, length, dtype=torch.long)
+    dtype = torch.float16 if half else torch.float32
+    towers = {
+        "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
+        "text.onnx": (_Text(model), tokens),
+    }
+    model.eval().to(dtype)
+    for name in towers:
+        check_output(Path(folder) / name, lambda path: False, overwrite)
+    for name, (tower, example) in towers.items():
+        free = ({0: torch.export.Dim("batch", min=1)},)
+        program = torch.export.export(tower, (example,), dynamic_shapes=free)
+        made = torch.onnx.export(program, (), verbose=False)
+        with replacing(Path(folder) / name) as file:
+            file.write(made.model_proto.SerializeToString())
+
+
+@command("python -m miniclip.weights export")
+def main(argv=None):
+    """The command. Returns the exit code."""
+    parser = Parser(prog="python -m miniclip.weights export", description=__doc__.split("\n")[0])
+    parser.add_argument("checkpoint", type=path(str), help="a file, a folder or a name of weights")
+    parser.add_argument("out", type=path(), help="open_clip: a file; else a folder")
+    parser.add_argument("--format", choices=FORMATS, required=True)
+    parser.add_argument("--half", action="store_true", help="onnx: in float16")
+    parser.add_argument("--activation", choices=["gelu", "quickgelu"])
+    parser.add_argument("--overwrite", action="store_true")
+    args = parser.parse_args(argv)
+    refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
+    model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
+    if args.format == "onnx":
+        save_onnx(model, args.out, args.half, args.overwrite)
+    elif args.format == "huggingface":
+        own = tokenizer if hasattr(tokenizer, "merges") else None
+        save_huggingface(model, args.out, own, args.overwrite)
+    else:
+        save_openclip(model, args.out, overwrite=args.overwrite)
+    print(f"{args.out}: {args.format}, from {os.fspath(args.checkpoint)}")
+    return 0

@@ -1,0 +1,59 @@
+"""A model for other programs: ONNX in 32 and 16 bits, Hugging Face, open_clip, by one command."""
+
+import pytest
+import torch
+
+import miniclip
+from miniclip.__main__ import COMMANDS, main
+from miniclip.model.clip import create_model
+from tests.weights.models import our_checkpoint, tiny_release
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+def test_both_towers_in_onnx_give_the_features_of_any_batch(tmp_path, half):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "onnx"
+    assert (
+        main(["weights", "export", "icons", str(out), "--format", "onnx", *["--half"] * half]) == 0
+    )
+    model, tokenizer, _ = miniclip.load("icons")
+    images, tokens = torch.randn(5, 3, 32, 32), tokenizer(["a cup", "a red heart", "key"])
+    for name, x, want in (
+        ("image", images.half() if half else images, model.encode_image(images)),
+        ("text", tokens, model.encode_text(tokens)),
+    ):
+        session = onnxruntime.InferenceSession(out / f"{name}.onnx")
+        for part in (slice(None), slice(0, 1)):
+            [found] = session.run(None, {session.get_inputs()[0].name: x[part].numpy()})
+            error = (torch.from_numpy(found).float() - want[part]).norm() / want[part].norm()
+            assert error < (0.02 if half else 1e-5), (name, error)
+
+
+def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
+    model = create_model("vit_mini", 520, vision_layers=1, text_layers=1).eval()
+    our_checkpoint(model, tmp_path / "c.pt")
+    arguments = ["weights", "export", str(tmp_path / "c.pt"), str(tmp_path / "hf")]
+    assert main([*arguments, "--format", "huggingface"]) == 0
+    again = miniclip.load(tmp_path / "hf")[0].state_dict()
+    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+    assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
+
+
+def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch):
+    model = tiny_release(monkeypatch)
+    miniclip.weights.save_openclip(model, tmp_path / "a.pt", any_tokenizer=True)
+    target = str(tmp_path / "b.safetensors")
+    assert main(["weights", "export", str(tmp_path / "a.pt"), target, "--format", "open_clip"]) == 0
+    again = miniclip.load(target)[0].state_dict()
+    assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
+
+
+def test_one_help_names_all_commands_and_a_mistake_is_one_sentence(capsys, refused):
+    with pytest.raises(SystemExit):
+        main(["-h"])
+    said = capsys.readouterr().out
+    assert len(said.splitlines()) < 24 and all(f"\n{name} " in said for name in COMMANDS)
+    assert "invalid choice: 'dta'" in refused(main, "dta")
+    assert "not found" in refused(main, "data", "nowhere.csv")
