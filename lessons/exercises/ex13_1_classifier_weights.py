@@ -11,8 +11,48 @@ from torch.nn import functional as F
 from miniclip.zeroshot import encode_texts
 
 ANSWER = "miniclip.zeroshot:classifier_weights"
-HINT = """Encode every sentence at once, all templates of a name one after the other, and give the result
-a shape with one axis for classes and one for templates. Over which is the mean, and how long is it?"""
+HINTS = {
+    "test_one_column_for_each_class": (
+        "What has encode_texts given you: one vector in a row, or in a column?",
+        "encode_texts returns a row for each sentence. The classifier has a column for each class, whatever "
+        "the number of templates.",
+        "Turn (classes, E) round at the end, with .T.",
+    ),
+    "test_a_class_is_the_sentence_with_its_name_in_it": (
+        "Print the sentences that you encode. Then print the length of a column.",
+        "The name replaces the {} of the template. With one template the column is this sentence's vector, "
+        "as it is, and nothing of the other classes is in it.",
+        'sentence = template.replace("{}", name), and lengths are taken over the E numbers of a class.',
+    ),
+    "test_classes_keep_their_own_sentences": (
+        "In which order do you encode the sentences, and which of them do you average?",
+        "If the sentences of one name stand side by side, a shape (classes, templates, E) has them in one "
+        "row. If the sentences of one template do, it is the other way round.",
+        "[... for name in names for template in templates], then "
+        "features.unflatten(0, (len(names), len(templates))).",
+    ),
+    "test_an_ensemble_is_the_mean_of_its_sentences": (
+        "How many vectors do you have for each name, and what do you make of them?",
+        "Each sentence is encoded by itself, and the vectors are averaged, all of them "
+        "(section 'Why average several sentences?').",
+        "mean = features.unflatten(0, (len(names), len(templates))).mean(1), one row for each class.",
+    ),
+    "test_each_column_has_length_one": (
+        "How long is the mean of two different vectors of length one?",
+        "It is shorter. The page shows what happens to names with short columns. So the mean is given length "
+        "one again, for each class by itself.",
+        "F.normalize(mean, dim=1), while the classes are still the rows.",
+    ),
+    "test_the_order_of_the_templates_does_not_matter": (
+        "Which of the templates does your function treat in another way than the rest?",
+        "A mean does not depend on an order.",
+        "Average over the axis of the templates: .mean(1)",
+    ),
+}
+DIFFERS = (
+    "The library first refuses what would give a wrong classifier without a word: no names, a template "
+    "without a place for the name, or a name that is cut, because two names that are cut may become the same."
+)
 
 
 def classifier_weights(model, tokenizer, names, templates):
@@ -52,6 +92,11 @@ def weights(names, templates):
     return classifier_weights(Tower(), tokenizer, names, templates)
 
 
+def named(classes, templates):
+    """The weights of so many classes, from so many templates."""
+    return weights([f"class {k}" for k in range(classes)], [f"{t} {{}}" for t in range(templates)])
+
+
 def sentence(text):
     return encode_texts(Tower(), tokenizer, [text])[0]
 
@@ -65,22 +110,14 @@ def same(found, wanted, law):
 
 
 @given(st.integers(1, 5), st.integers(1, 4))
-def test_one_column_of_length_one_for_each_class(classes, templates):
-    names = [f"class {k}" for k in range(classes)]
-    w = weights(names, [f"{t} {{}}" for t in range(templates)])
+def test_one_column_for_each_class(classes, templates):
+    w = named(classes, templates)
     assert w.shape == (16, classes), f"want (E, classes), which is (16, {classes}): {(*w.shape,)}"
-    same(w.norm(dim=0), torch.ones(classes), "each column must have length one")
 
 
 def test_a_class_is_the_sentence_with_its_name_in_it():
     law = "with one template, the column of cat is the sentence 'a cat.'"
     same(weights(["dog", "cat"], ["a {}."])[:, 1], sentence("a cat."), law)
-
-
-def test_an_ensemble_is_the_mean_of_its_sentences_and_of_length_one_again():
-    mean = F.normalize(sentence("a dog") + sentence("the dog"), dim=0)
-    law = "two templates give the normalized mean of two sentences"
-    same(weights(["dog"], ["a {}", "the {}"])[:, 0], mean, law)
 
 
 def test_classes_keep_their_own_sentences():
@@ -90,6 +127,18 @@ def test_classes_keep_their_own_sentences():
     )
     same(both[:, :1], weights(["dog"], ["a {}", "the {}"]), law)
     same(both[:, 1:], weights(["cat"], ["a {}", "the {}"]), law)
+
+
+def test_an_ensemble_is_the_mean_of_its_sentences():
+    found = F.normalize(weights(["dog"], ["a {}", "the {}"])[:, 0], dim=0)
+    mean = F.normalize(sentence("a dog") + sentence("the dog"), dim=0)
+    same(found, mean, "two templates give the direction of the mean of two sentences")
+
+
+@given(st.integers(1, 5), st.integers(1, 4))
+def test_each_column_has_length_one(classes, templates):
+    lengths = named(classes, templates).norm(dim=0)
+    same(lengths, torch.ones(classes), "each column must have length one")
 
 
 def test_the_order_of_the_templates_does_not_matter():

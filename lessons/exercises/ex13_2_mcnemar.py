@@ -14,9 +14,53 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail  # noqa: F401
 
 ANSWER = "miniclip.evaluation.confidence:mcnemar"
-HINT = """If neither is better, each of the two counts is that of heads in as many fair tosses as the two
-together. The tail from the larger count is one side: what is the other, and can the sum of both be
-more than 1?"""
+HINTS = {
+    "test_the_counts_are_of_pictures_that_only_one_has_right": (
+        "On which pictures is the first right and the second wrong?",
+        "The two counts are of pictures: right by the one and wrong by the other. Neither the pictures that "
+        "both have right nor those that neither has are among them.",
+        "only_first = (first & ~second).sum(), and only_second the other way round, as whole numbers.",
+    ),
+    "test_pictures_that_both_or_neither_have_right_change_nothing": (
+        "How many tosses are there?",
+        "Only a picture that exactly one has right is a toss. The others do not come into p, neither as "
+        "tosses nor as part of an accuracy (section 'Two classifiers, the same pictures').",
+        "There are b + c tosses, where b and c are the two counts.",
+    ),
+    "test_five_against_none": (
+        "List the sequences of five tosses that are as uneven as five heads. How many are there?",
+        "There are two, because five tails are as uneven as five heads. binomial_tail(right, n, p) is one "
+        "end of it: the probability of `right` or more heads.",
+        "Twice binomial_tail(the larger count, both counts together, 0.5).",
+    ),
+    "test_the_other_way_round_is_the_same_question": (
+        "Is your p the same if the second classifier is the better one?",
+        "The question has two sides. So it is about the larger of the two counts, whoever has it.",
+        "Begin the tail at max(b, c).",
+    ),
+    "test_as_many_on_each_side_is_no_evidence_at_all": (
+        "What is twice the tail if both counts are the same?",
+        "The two ends then overlap in the middle, and what is in both is counted twice. A probability is "
+        "never more than 1.",
+        "min(1.0, twice the tail)",
+    ),
+    "test_the_p_value_counts_tosses_at_least_as_uneven": (
+        "For these two counts, which sequences of tosses are at least as uneven?",
+        "Those with the larger count or more on either side; both ends have the same probability. It is not an "
+        "approximation by the normal distribution.",
+        "min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))",
+    ),
+    "test_which_pictures_they_are_matters_not_only_how_many_are_right": (
+        "Does your p use more than the number of right answers of each?",
+        "Two classifiers that differ on ten pictures and two that differ on many can have the same two "
+        "accuracies. Compare picture by picture.",
+        "b and c come from first & ~second and from second & ~first.",
+    ),
+}
+DIFFERS = (
+    "The library refuses two lists of different lengths, because such answers are not to the same pictures. "
+    "Its binomial_tail adds up in logarithms: 171! is beyond a float64."
+)
 
 
 def mcnemar(first, second):
@@ -37,26 +81,20 @@ def answers(only_first, only_second, both=0, neither=0):
     return tuple(np.array(kinds, bool).reshape(-1, 2).T)
 
 
-def test_five_against_none():
-    found = mcnemar(*answers(5, 0, both=3))
-    assert (found["only_first"], found["only_second"]) == (5, 0), f"five pictures to none: {found}"
-    assert found["p_value"] == pytest.approx(2 / 32), "five equal tosses: 2 of 32 sequences"
-
-
-@given(st.integers(0, 25), st.integers(0, 25))
-def test_the_p_value_counts_tosses_at_least_as_uneven(b, c):
-    m = b + c
-    uneven = sum(comb(m, k) for k in range(m + 1) if abs(2 * k - m) >= abs(b - c))
-    p = mcnemar(*answers(b, c))["p_value"]
-    assert p == pytest.approx(uneven / 2**m), (
-        f"{b} against {c}: of 2^{m} sequences of tosses {uneven} are at least as uneven"
-    )
+def test_the_counts_are_of_pictures_that_only_one_has_right():
+    found = mcnemar(*answers(5, 2, both=3, neither=4))
+    assert (found["only_first"], found["only_second"]) == (5, 2), f"five pictures to two: {found}"
 
 
 @given(*[st.integers(0, 20)] * 4)
 def test_pictures_that_both_or_neither_have_right_change_nothing(b, c, both, neither):
     few, many = mcnemar(*answers(b, c)), mcnemar(*answers(b, c, both, neither))
     assert many == few, f"{both} both right and {neither} both wrong changed {few} to {many}"
+
+
+def test_five_against_none():
+    p = mcnemar(*answers(5, 0))["p_value"]
+    assert p == pytest.approx(2 / 32), f"five equal tosses: 2 of 32 sequences, 0.0625, not {p}"
 
 
 @given(st.integers(0, 20), st.integers(0, 20))
@@ -70,6 +108,16 @@ def test_the_other_way_round_is_the_same_question(b, c):
 def test_as_many_on_each_side_is_no_evidence_at_all(b):
     p = mcnemar(*answers(b, b))["p_value"]
     assert p == 1, f"{b} against {b}: every result is at least as uneven, so p is 1, not {p}"
+
+
+@given(st.integers(0, 25), st.integers(0, 25))
+def test_the_p_value_counts_tosses_at_least_as_uneven(b, c):
+    m = b + c
+    uneven = sum(comb(m, k) for k in range(m + 1) if abs(2 * k - m) >= abs(b - c))
+    p = mcnemar(*answers(b, c))["p_value"]
+    assert p == pytest.approx(uneven / 2**m), (
+        f"{b} against {c}: of 2^{m} sequences of tosses {uneven} are at least as uneven"
+    )
 
 
 def test_which_pictures_they_are_matters_not_only_how_many_are_right():

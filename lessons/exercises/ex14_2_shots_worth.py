@@ -1,6 +1,6 @@
 """14  How many labels is the name worth?  Read lessons/14_probes.md, then make this file green.
 
-It is the first crossing of ex18_2_reached.py again. Here the curve is a dict, in any order of k.
+The curve is a dict, in any order of k.
 """
 
 import math
@@ -10,8 +10,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.evaluation.linear_probe:shots_worth"
-HINT = """Go through neighbouring numbers of shots, fewest first, and stop at the first pair whose second accuracy
-reaches zero-shot. How far along this pair is the crossing, as a share of the step in log k?"""
+HINTS = {
+    "test_where_the_first_number_is_enough_it_is_the_answer": (
+        "What does your function return when the smallest number of shots is better than zero-shot?",
+        "Fewer were not tried, so the answer is the smallest number itself, and nothing is interpolated.",
+        "first = min(curve); if curve[first] >= zero_shot: return float(first)",
+    ),
+    "test_a_number_that_was_tried_is_found_where_it_equals_zero_shot": (
+        "Put in one of the numbers itself: what do you get back, k or something else, such as its logarithm?",
+        "At a point of the curve the line goes through this point. If you interpolate the logarithm, the "
+        "exponential has to undo it at the end.",
+        "At the end of a pair (a, b) the share of the way is 1, and a * (b / a) ** 1 is b.",
+    ),
+    "test_between_two_numbers_log_k_grows_in_step_with_accuracy": (
+        "Between 2 and 8 shots, what is halfway: 5 or 4?",
+        "It is 4, because each doubling counts as one step (section 'The place where a curve crosses'). The "
+        "share of the way is (zero_shot - accuracy at a) / (accuracy at b - accuracy at a), seen from a.",
+        "a * (b / a) ** share, for the neighbouring numbers a and b.",
+    ),
+    "test_only_the_two_numbers_beside_the_crossing_count": (
+        "Which points of the curve come into your result?",
+        "Only the two beside the crossing do. A line that is fitted to all points is another thing.",
+        "Go through zip(shots, shots[1:]) and stop at the first pair whose second accuracy reaches zero-shot.",
+    ),
+    "test_more_than_were_tried_is_none": (
+        "What does your function return after its loop?",
+        "If no number is enough, nobody knows how many would be. The answer is None, and not the largest.",
+        "return None, after the last pair.",
+    ),
+    "test_of_several_crossings_it_is_the_first": (
+        "A curve may fall again. Which of its crossings do you find?",
+        "The first one, seen from few shots, because from there on that many labels were once enough.",
+        "Return from inside the loop, at the first pair whose second accuracy is at least zero_shot.",
+    ),
+    "test_the_order_of_the_dict_does_not_matter": (
+        "In which order do you go through the numbers?",
+        "A dict has the order in which it was written. Neighbours are meant by size.",
+        "shots = sorted(curve), before anything else.",
+    ),
+    "test_a_flat_piece_is_no_division_by_zero": (
+        "Which pairs do you divide for, and are their accuracies different?",
+        "Only the pair that crosses is divided: there the first accuracy is below zero-shot and the second is "
+        "not, so they differ. A flat piece below zero-shot is passed over.",
+        "Compute the share only after you have checked curve[b] >= zero_shot.",
+    ),
+}
+DIFFERS = (
+    "The library calls `reached`, which lesson 18 uses as well, with pairs in place of shots: it finds the "
+    "first crossing along a logarithmic axis once for both. You have written what is inside."
+)
 
 
 def shots_worth(curve, zero_shot):
@@ -23,6 +70,23 @@ def shots_worth(curve, zero_shot):
 
 
 PAGE = "(lesson 14, section The place where a curve crosses)"
+
+
+def test_a_number_that_was_tried_is_found_where_it_equals_zero_shot():
+    curve = {1: 0.2, 2: 0.4, 4: 0.5, 8: 0.9}
+    for k, accuracy in list(curve.items())[1:]:
+        found = shots_worth(curve, accuracy)
+        assert found is not None and math.isclose(found, k), (
+            f"with {k} shots the accuracy is exactly that of zero-shot, but you return {found}"
+        )
+
+
+@pytest.mark.parametrize("zero_shot", [0.4, 0.5])
+def test_where_the_first_number_is_enough_it_is_the_answer(zero_shot):
+    found = shots_worth({2: 0.5, 4: 0.7}, zero_shot)
+    assert found == 2, (
+        f"2 shots are enough for {zero_shot}, and fewer were not tried: 2, not {found}"
+    )
 
 
 @given(st.floats(0.01, 0.99))
@@ -37,15 +101,6 @@ def test_between_two_numbers_log_k_grows_in_step_with_accuracy(part):
     )
 
 
-def test_a_number_that_was_tried_is_found_where_it_equals_zero_shot():
-    curve = {1: 0.2, 2: 0.4, 4: 0.5, 8: 0.9}
-    for k, accuracy in curve.items():
-        found = shots_worth(curve, accuracy)
-        assert found is not None and math.isclose(found, k), (
-            f"with {k} shots the accuracy is exactly that of zero-shot, but you return {found}"
-        )
-
-
 def test_only_the_two_numbers_beside_the_crossing_count():
     found = shots_worth({1: 0.1, 2: 0.3, 4: 0.5, 8: 0.6}, 0.4)
     other = shots_worth({1: 0.2, 2: 0.3, 4: 0.5, 8: 0.9}, 0.4)
@@ -57,11 +112,6 @@ def test_only_the_two_numbers_beside_the_crossing_count():
 def test_more_than_were_tried_is_none():
     found = shots_worth({1: 0.2, 2: 0.4, 4: 0.5}, 0.6)
     assert found is None, f"no number of shots reaches 0.6; what is beyond 4 is not known: {found}"
-
-
-def test_where_the_first_number_is_enough_it_is_the_answer():
-    found = shots_worth({2: 0.5, 4: 0.7}, 0.4)
-    assert found == 2, f"2 shots are more than enough, and fewer were not tried: 2, not {found}"
 
 
 def test_of_several_crossings_it_is_the_first():

@@ -18,3 +18,16 @@ MISTAKES = {
     ],
     "the shape is lost": [("rounded.bfloat16()", "rounded.bfloat16().flatten()")],
 }
+
+HINTED = {
+    "leaves the cut to the cast": "test_what_bfloat16_holds_is_not_moved",
+    "rounds to nearest": "test_a_number_between_two_neighbours_goes_to_both",
+    "cuts without noise": "test_a_number_between_two_neighbours_goes_to_both",
+    "one number for all": "test_a_number_between_two_neighbours_goes_to_both",
+    "noise of half a unit": "test_the_mean_of_many_draws_is_the_value",
+    "tosses a coin whatever the distance": "test_the_mean_of_many_draws_is_the_value",
+    "forgets the generator": "test_the_noise_is_the_generator_s_and_the_global_one_is_not_used",
+    "turns NaN into numbers": "test_infinities_and_nan_stay_what_they_are",
+    "the shape is lost": "test_any_shape_comes_back",
+}
+KEYS = ["0, 2**16, x.shape", "+ noise) & -(2**16)", "torch.where(x.isfinite()"]

@@ -53,3 +53,23 @@ MISTAKES = {
     ],
     "no autocast": [("with autocast():", "with contextlib.nullcontext():")],
 }
+
+HINTED = {
+    "accumulates the parts": "test_the_loss_is_that_of_the_whole_batch",
+    "the scale learns nothing": "test_every_parameter_gets_a_gradient",
+    "pulls the first part's gradients everywhere": "test_the_gradients_are_those_of_the_whole_batch",
+    "averages over the parts": "test_the_gradients_are_those_of_the_whole_batch",
+    "takes all parts to be as large as the first": "test_parts_may_have_different_sizes",
+    "forgets what was there": "test_gradients_are_added_to_those_that_are_there",
+    "keeps all graphs in the first pass": (
+        "test_one_part_at_a_time_and_features_first_without_gradients"
+    ),
+    "ranks average at every part": "test_ranks_average_once_at_the_last_part",
+    "adds the scale's gradient by hand": (
+        "test_the_scale_s_gradient_goes_through_the_last_part_s_output"
+    ),
+    "prepares all parts at once": "test_each_part_is_prepared_just_before_its_forward_pass",
+    "no autocast": "test_autocast_is_open_in_each_forward_pass_and_nowhere_else",
+    "batch norm counts twice": "test_batch_norm_counts_each_part_once",
+}
+KEYS = ["scale.log()", "d_image.split(sizes)", "torch.no_grad(), frozen_bn_stats"]

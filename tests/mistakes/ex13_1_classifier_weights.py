@@ -26,3 +26,14 @@ MISTAKES = {
         ("(len(names), len(templates))", "(len(names), 1)"),
     ],
 }
+
+HINTED = {
+    "one row a class": "test_one_column_for_each_class",
+    "names without their templates": "test_a_class_is_the_sentence_with_its_name_in_it",
+    "the mean of the classes is subtracted": "test_a_class_is_the_sentence_with_its_name_in_it",
+    "sentences of one template taken for one class": "test_classes_keep_their_own_sentences",
+    "first template only": "test_an_ensemble_is_the_mean_of_its_sentences",
+    "templates joined into one sentence": "test_an_ensemble_is_the_mean_of_its_sentences",
+    "the mean is not normalized again": "test_each_column_has_length_one",
+}
+KEYS = ['.replace("{}", name)', "(len(names), len(templates))", "F.normalize(mean, dim=1)"]

@@ -19,3 +19,15 @@ MISTAKES = {
         )
     ],
 }
+
+HINTED = {
+    "counts swapped": "test_the_counts_are_of_pictures_that_only_one_has_right",
+    "of all pictures": "test_pictures_that_both_or_neither_have_right_change_nothing",
+    "as if on different pictures": "test_pictures_that_both_or_neither_have_right_change_nothing",
+    "one-sided": "test_five_against_none",
+    "the tail of the smaller count": "test_five_against_none",
+    "the normal approximation": "test_five_against_none",
+    "only the first may be better": "test_the_other_way_round_is_the_same_question",
+    "larger than one": "test_as_many_on_each_side_is_no_evidence_at_all",
+}
+KEYS = ["binomial_tail(max(b, c)", "first & ~second"]

@@ -44,3 +44,19 @@ MISTAKES = {
         )
     ],
 }
+
+HINTED = {
+    "none where the first number is enough": (
+        "test_where_the_first_number_is_enough_it_is_the_answer"
+    ),
+    "the logarithm is never undone": (
+        "test_a_number_that_was_tried_is_found_where_it_equals_zero_shot"
+    ),
+    "interpolated along k": "test_between_two_numbers_log_k_grows_in_step_with_accuracy",
+    "the first number that is enough": "test_between_two_numbers_log_k_grows_in_step_with_accuracy",
+    "measured from the upper end": "test_between_two_numbers_log_k_grows_in_step_with_accuracy",
+    "the largest number where none is enough": "test_more_than_were_tried_is_none",
+    "the last crossing": "test_of_several_crossings_it_is_the_first",
+    "in the order of the dict": "test_the_order_of_the_dict_does_not_matter",
+}
+KEYS = ["reached(shots,", "(b / a) ** share"]
