@@ -1,8 +1,13 @@
-"""The diagram of lesson 15: the line of expectation, and the height above it."""
+"""The pictures of lesson 15: drawings under a shift, the line of expectation, and the height above it."""
 
 import numpy as np
-from pen import DARK, MATCH, PICTURE, Sheet
+import pen
+from pen import DARK, MATCH, PICTURE, Sheet, plt
 
+from miniclip.data import open_pairs
+from miniclip.data.emoji.drawings import Drawings
+from miniclip.data.icons import render
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.robustness import baseline, effective_robustness
 
 HOME, SHIFTED = (0.50, 0.70, 0.90, 0.70), (0.30, 0.50, 0.80, 0.62)
@@ -45,8 +50,49 @@ def height():
     sheet.save("15_height")
 
 
+def rows(pictures, name):
+    """Save rows of pictures, {title: pictures}, under each other."""
+    shape = len(pictures), len(next(iter(pictures.values())))
+    how = dict(layout="constrained", subplot_kw=dict(xticks=[], yticks=[]))
+    figure, axes = plt.subplots(*shape, figsize=(6, 3.1), **how)
+    for row, (title, some) in zip(axes, pictures.items()):
+        row[0].set_ylabel(title)
+        for axis, picture in zip(row, some):
+            axis.imshow(picture)
+    figure.savefig(pen.FIGURES / f"{name}.png", dpi=80, metadata={"Software": None})
+    plt.close(figure)
+
+
+def drawings():
+    pairs = open_pairs()
+    names = "owl", "tiger face", "french fries", "automobile", "palm tree", "purse"
+    shown = [next(i for i in range(len(pairs)) if pairs.captions(i)[0] == name) for name in names]
+    kinds = {kind: Drawings(pairs, kind) for kind in ("colour", "line art", "Noto")}
+    rows({kind: [some.image(i) for i in shown] for kind, some in kinds.items()}, "15_drawings")
+
+
+def styles():
+    icons = Icons(drawn=render.draw_all(["google", "fontawesome"]))
+    picture = {key: i for i, keys in enumerate(icons.owned) for key in keys}
+    names = "bed", "blender", "camera", "church", "motorcycle", "umbrella"
+    kinds = {
+        "learned": ("google", ""),
+        "home": ("google", "outlined"),
+        "shift": ("fontawesome", ""),
+    }
+    rows(
+        {
+            kind: [icons.image(picture[site, name, style]) for name in names]
+            for kind, (site, style) in kinds.items()
+        },
+        "15_styles",
+    )
+
+
 def main():
+    drawings()
     height()
+    styles()
 
 
 if __name__ == "__main__":
