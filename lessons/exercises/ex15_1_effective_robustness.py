@@ -8,8 +8,44 @@ from hypothesis import strategies as st
 from miniclip.evaluation.robustness import logit
 
 ANSWER = "miniclip.evaluation.robustness:effective_robustness"
-HINT = """The line is in logits, so the accuracy at home becomes a logit, and what the line gives becomes an
-accuracy again. Only then is it compared with the accuracy under the shift."""
+HINTS = {
+    "test_many_models_at_once_are_the_same_as_one_by_one": (
+        "What does your function do when `accuracy` and `shifted` are arrays?",
+        "Some call works on a single number only: float(...) or a function of the module math. numpy's "
+        "functions take arrays, and `logit` does too.",
+        "np.exp instead of math.exp, and np.asarray(shifted, float) instead of float(shifted)",
+    ),
+    "test_everything_right_at_home_is_still_finite": (
+        "What is the logarithm of 1 / 0?",
+        "An accuracy of 1 has infinite odds. Lesson 15 mentions a function that moves 0 and 1 inwards "
+        "before it takes the logarithm.",
+        "Use logit(accuracy), which is imported above, and no logarithm of your own.",
+    ),
+    "test_accuracy_beyond_the_line_counts_one_for_one": (
+        "Is what you return a difference of two accuracies? Or of two logits?",
+        "The line predicts a logit. It has to become an accuracy before you subtract it, and it is the "
+        "expected accuracy that is subtracted from the one that was found (lesson 15, 'How large a loss "
+        "is to be expected?').",
+        "return np.asarray(shifted, float) - expected, where expected is an accuracy",
+    ),
+    "test_on_the_line_there_is_none": (
+        "Take the numbers of the message: which accuracy under the shift does your line expect?",
+        "The line is straight in logits on both axes: the logit of the accuracy at home goes in, and the "
+        "logit of the expected accuracy comes out. What turns a logit z back into an accuracy?",
+        "z = slope * logit(accuracy) + intercept, and the accuracy with that logit is 1 / (1 + np.exp(-z)).",
+    ),
+    "test_a_model_that_is_better_at_home_has_a_higher_expected_accuracy": (
+        "More at home, and less expected: which sign is wrong?",
+        "From a logit to an accuracy: large logits must give accuracies near 1, and yours give accuracies "
+        "near 0.",
+        "1 / (1 + np.exp(-z)), with the minus",
+    ),
+}
+DIFFERS = (
+    "The library's function is the same three lines. It takes arrays as well as numbers, because the figures "
+    "of the reports draw the whole line with it: a model with an accuracy of 0 under the shift lies below the "
+    "line by exactly what the line expects."
+)
 
 
 def effective_robustness(accuracy, shifted, line):
@@ -25,14 +61,19 @@ shares = st.floats(0.02, 0.98)
 lines = st.tuples(st.floats(0.4, 1.4), st.floats(-1.5, 0.5))
 
 
-@given(shares, lines)
-def test_on_the_line_there_is_none(accuracy, line):
-    expected = 1 / (1 + np.exp(-(line[0] * logit(accuracy) + line[1])))
-    found = effective_robustness(accuracy, expected, line)
-    assert abs(found) < 1e-9, (
-        f"{accuracy:.3f} at home and {expected:.3f} under the shift lie on the line "
-        f"{line[0]:.2f} x {line[1]:+.2f} of logits: the height above it must be 0, not {found:.4f}"
-    )
+def test_many_models_at_once_are_the_same_as_one_by_one():
+    accuracy, shifted, line = np.array([0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.5]), (0.8, -0.6)
+    one = [effective_robustness(a, s, line) for a, s in zip(accuracy, shifted)]
+    try:
+        found = effective_robustness(accuracy, shifted, line)
+    except TypeError as error:
+        pytest.fail(f"three models as arrays: {error}")
+    assert found == pytest.approx(one), f"three models as arrays: {found}; one by one: {one}"
+
+
+def test_everything_right_at_home_is_still_finite():
+    found = effective_robustness(1.0, 0.9, (1.0, -1.0))
+    assert np.isfinite(found), f"the logit of 1 is infinite unless it is clipped; found {found}"
 
 
 @given(shares, shares, st.floats(0, 0.5), lines)
@@ -55,18 +96,12 @@ def test_a_model_that_is_better_at_home_has_a_higher_expected_accuracy(accuracy,
     )
 
 
-def test_on_the_diagonal_no_drop_is_no_effective_robustness():
-    found = effective_robustness(0.7, 0.7, (1.0, 0.0))
-    assert abs(found) < 1e-9, f"the line predicts .7 from .7, so .7 must give 0, not {found:.4f}"
-
-
-def test_many_models_at_once_are_the_same_as_one_by_one():
-    accuracy, shifted, line = np.array([0.2, 0.5, 0.9]), np.array([0.1, 0.4, 0.5]), (0.8, -0.6)
-    one = [effective_robustness(a, s, line) for a, s in zip(accuracy, shifted)]
-    found = effective_robustness(accuracy, shifted, line)
-    assert found == pytest.approx(one), f"three models as arrays: {found}; one by one: {one}"
-
-
-def test_everything_right_at_home_is_still_finite():
-    found = effective_robustness(1.0, 0.9, (1.0, -1.0))
-    assert np.isfinite(found), f"the logit of 1 is infinite unless it is clipped; found {found}"
+@given(shares, shares, st.floats(0.4, 1.4))
+def test_on_the_line_there_is_none(accuracy, expected, slope):
+    intercept = logit(expected) - slope * logit(accuracy)
+    found = effective_robustness(accuracy, expected, (slope, intercept))
+    assert abs(found) < 1e-9, (
+        f"{accuracy:.3f} at home and {expected:.3f} under the shift lie on the line with slope "
+        f"{slope:.2f} and intercept {intercept:+.2f} in logits: the height above it must be 0, not "
+        f"{found:.4f}"
+    )

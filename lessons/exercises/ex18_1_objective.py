@@ -5,6 +5,7 @@ question by itself: is it in the caption? When the file is green, an import and 
 miniclip/objectives/__init__.py give you lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
 """
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,8 +17,51 @@ from miniclip.model.text import is_word  # noqa: F401
 from miniclip.objectives.predictive import Predictive
 
 ANSWER = "tests.answers.ex18_1_objective:YesOrNo"
-HINT = """Make a row of zeros as long as the vocabulary and put ones where the caption's words are:
-scatter_add_ and clamp do it for all rows. torch.nn.functional has the cross-entropy of yes-or-no questions."""
+HINTS = {
+    "test_each_pair_has_its_own_loss": (
+        "How many numbers do you return for a batch of twelve pairs?",
+        "`pair_losses` returns one loss for each pair, and the mean over the batch is taken elsewhere. So sum over "
+        "the vocabulary only.",
+        "losses.sum(1), for losses of shape (N, vocab_size)",
+    ),
+    "test_order_repetition_and_padding_do_not_count": (
+        "What is the id of the padding, and what does your function think it is?",
+        "A caption is a set of words here. The start, the end and the padding are no words (`is_word` knows), and "
+        "a word that is said twice is still one yes.",
+        "Count each word of a caption with scatter_add_ of is_word(tokens).float(), then clamp the counts to 1.",
+    ),
+    "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs": (
+        "How many questions does each picture answer, and how many of them do you count?",
+        "Every word of the vocabulary is a question, and most have the answer no. Words that are absent count, and "
+        "so do the start and the end, whose right answer is always no.",
+        "-log sigmoid(z) where the answer is yes, plus -log sigmoid(-z) where it is no, over all columns",
+    ),
+    "test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity": (
+        "What is sigmoid(-200) in float32, and what is its logarithm?",
+        "Each question has a sigmoid of its own, so a sure and right answer costs 0, whatever the other words say. "
+        "And a probability that rounds to 0 has no logarithm: work with the log-odds themselves.",
+        "F.binary_cross_entropy_with_logits takes log-odds; F.logsigmoid does too.",
+    ),
+    "test_it_is_the_sum_over_all_words_of_the_vocabulary": (
+        "By which factor is your loss different from the one in the message?",
+        "It is a sum over the vocabulary, and not a mean.",
+        'reduction="none" in the loss, then .sum(1) over the vocabulary',
+    ),
+    "test_the_gradient_is_probability_minus_answer": (
+        "Is every step of yours differentiable, and does the gradient reach `features`?",
+        "The answers (0 or 1) are constants, and only the log-odds have a gradient.",
+        "No .detach() and no comparison on `features`; the derivative of -log sigmoid(z) is sigmoid(z) - 1.",
+    ),
+    "test_twelve_pictures_learn_their_names": (
+        "Does your loss fall for one pair alone? And for two?",
+        "If all other laws are green, look for something that is not computed anew for each batch.",
+        "losses of this batch's features and this batch's tokens only",
+    ),
+}
+DIFFERS = (
+    "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
+    "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."
+)
 
 
 class YesOrNo(Predictive):
@@ -68,19 +112,6 @@ def log_odds(seed, n=1):
     return 3 * torch.randn(n, TOKENIZER.vocab_size, generator=generator)
 
 
-@given(st.integers(0, 10**6), st.sampled_from(CAPTIONS))
-def test_it_is_the_sum_over_all_words_of_the_vocabulary(seed, caption):
-    z = log_odds(seed)
-    p = z[0].double().sigmoid()
-    own = words_of(caption)
-    want = -sum((p[k] if k in own else 1 - p[k]).log().item() for k in range(len(p)))
-    (loss,) = model().pair_losses(z, TOKENIZER([caption], trim=True)).tolist()
-    assert abs(loss - want) < 1e-5 * want, (
-        f"{caption!r}: {len(own)} times -log p(yes) and {len(p) - len(own)} times -log p(no) make "
-        f"{want:.4f}, not {loss:.4f}"
-    )
-
-
 def test_each_pair_has_its_own_loss():
     z, tokens = log_odds(1, len(CAPTIONS)), TOKENIZER(CAPTIONS)
     together, alone = model().pair_losses(z, tokens), []
@@ -99,6 +130,20 @@ def test_order_repetition_and_padding_do_not_count():
     assert torch.allclose(short, long), "the padding behind the end token is no word"
 
 
+@pytest.mark.parametrize("what", ["red", "the start", "the end"])
+def test_a_sure_yes_to_what_is_no_word_of_the_caption_costs(what):
+    tokens, z = TOKENIZER(["green house"], trim=True), torch.zeros(1, TOKENIZER.vocab_size)
+    (word,) = words_of("red")
+    word = {"red": word, "the start": tokens[0, 0], "the end": tokens[0].max()}[what]
+    before = model().pair_losses(z, tokens).item()
+    z[0, word] = 5.0  # the probability of a yes goes from .5 to nearly 1
+    more = model().pair_losses(z, tokens).item() - before
+    assert more > 1e-3, (
+        f"'green house' does not have the word {what!r}, so a sure yes must cost more than an "
+        f"undecided answer; the loss changed by {more:+.2f}"
+    )
+
+
 def test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity():
     z = torch.full((1, TOKENIZER.vocab_size), -200.0)
     z[0, list(words_of("blue car"))] = 200.0
@@ -106,6 +151,19 @@ def test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity():
     right, wrong = model().pair_losses(z, tokens), model().pair_losses(-z, tokens)
     assert right.item() == 0, f"the lower bound is 0, and this is {right.item()}"
     assert torch.isfinite(wrong).all(), "log(0): use a function that takes the log-odds themselves"
+
+
+@given(st.integers(0, 10**6), st.sampled_from(CAPTIONS))
+def test_it_is_the_sum_over_all_words_of_the_vocabulary(seed, caption):
+    z = log_odds(seed)
+    p = z[0].double().sigmoid()
+    own = words_of(caption)
+    want = -sum((p[k] if k in own else 1 - p[k]).log().item() for k in range(len(p)))
+    (loss,) = model().pair_losses(z, TOKENIZER([caption], trim=True)).tolist()
+    assert abs(loss - want) < 1e-5 * want, (
+        f"{caption!r}: {len(own)} times -log p(yes) and {len(p) - len(own)} times -log p(no) make "
+        f"{want:.4f}, not {loss:.4f}"
+    )
 
 
 def test_the_gradient_is_probability_minus_answer():

@@ -16,3 +16,13 @@ MISTAKES = {
     "the ends change places": [("return low, high", "return high, low")],
     "any share is taken": [("_check(right, n)", "")],
 }
+
+HINTED = {
+    "any share is taken": "test_what_is_no_share_is_refused",
+    "two standard errors": "test_nothing_right_begins_at_0_and_everything_right_ends_at_1",
+    "the ends change places": "test_the_ends_stand_in_order_around_the_share",
+    "all of the error at each end": "test_at_the_lower_end_right_or_more_have_half_of_the_error",
+    "always at 95 percent": "test_at_the_lower_end_right_or_more_have_half_of_the_error",
+    "strictly fewer at the upper end": "test_at_the_upper_end_right_or_fewer_have_half_of_the_error",
+}
+KEYS = ["binomial_tail(right + 1,", "if tail(middle) < 0"]

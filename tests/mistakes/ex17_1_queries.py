@@ -18,3 +18,16 @@ MISTAKES = {
     "by the alphabet alone": [(", key=lambda key: (counts[key], key)", "")],
     "a word has to be in more pairs than the limit": [("n >= min_count", "n > min_count")],
 }
+
+HINTED = {
+    "a word has to be in more pairs than the limit": "test_a_word_is_a_query_from_min_count_pairs_on",
+    "names must be frequent too": "test_names_of_the_list_are_queries_if_a_pair_has_them",
+    "names that nobody uses are queries": "test_names_of_the_list_are_queries_if_a_pair_has_them",
+    "the number of pairs is forgotten": "test_new_york_is_a_query_and_a_dog_is_none",
+    "the natural logarithm": "test_new_york_is_a_query_and_a_dog_is_none",
+    "more than the limit is needed": "test_the_limit_itself_is_enough",
+    "a bigram may be rare": "test_a_bigram_needs_its_count_and_its_information",
+    "the most frequent first": "test_the_rarest_come_first_then_the_alphabet_decides",
+    "ties in the order of the counts": "test_the_rarest_come_first_then_the_alphabet_decides",
+}
+KEYS = ["n * pairs / (counts[", "filter(is_query, counts)", "(counts[key], key)"]

@@ -28,3 +28,15 @@ MISTAKES = {
     ],
     "drawn anew for every cap": [('rows["draw"]', "np.random.default_rng(cap).random(len(rows))")],
 }
+
+HINTED = {
+    "the pair alone without its query": "test_what_is_left_are_rows_that_were_there",
+    "sorted in place": "test_the_rows_are_left_alone",
+    "one more than the cap": "test_no_query_has_more_than_its_cap_and_none_less_than_it_could",
+    "the cap is of all queries together": (
+        "test_no_query_has_more_than_its_cap_and_none_less_than_it_could"
+    ),
+    "draws as floats": "test_every_draw_that_is_kept_is_at_most_every_one_that_is_not",
+    "the largest draws": "test_every_draw_that_is_kept_is_at_most_every_one_that_is_not",
+}
+KEYS = ["np.lexsort(", "np.searchsorted(rows["]

@@ -28,3 +28,12 @@ MISTAKES = {
         (BETWEEN, "(1 + pairs[k - 1]) * ((1 + pairs[k]) / (1 + pairs[k - 1])) ** part - 1")
     ],
 }
+
+HINTED = {
+    "extrapolated": "test_what_is_above_the_curve_is_never_reached",
+    "none where it begins above": "test_a_curve_that_begins_above_says_its_first_point",
+    "the last time": "test_a_curve_that_falls_again_counts_at_the_first_time",
+    "upside down": "test_a_measured_accuracy_is_reached_where_it_was_measured",
+    "linear in pairs": "test_between_two_points_the_line_is_straight_over_the_logarithm",
+}
+KEYS = ["(pairs[k] / pairs[k - 1]) ** part", "(target - low) / (high - low)"]

@@ -36,3 +36,18 @@ MISTAKES = {
     # the counters are the arguments' own memory
     "the ends themselves": [(NEARER, "(first if alpha < 0.5 else tuned[name])")],
 }
+
+HINTED = {
+    "parameters only": "test_every_tensor_of_the_state_dict_is_there",
+    "written into start": "test_neither_model_is_changed",
+    "the ends themselves": "test_neither_model_is_changed",
+    "counters become fractions": "test_counters_are_those_of_the_nearer_model",
+    "counters averaged": "test_counters_are_those_of_the_nearer_model",
+    "batch norms left as they were": "test_batch_norms_averages_are_averaged_as_weights_are",
+    "the scale is averaged instead of its logarithm": (
+        "test_the_scale_is_averaged_as_the_logarithm_that_is_stored"
+    ),
+    "one way only": "test_at_the_ends_it_is_exactly_one_of_the_two",
+    "two products": "test_what_both_models_share_stays_the_same_to_the_bit",
+}
+KEYS = ["torch.lerp(", "if alpha < 0.5 else tuned[name]"]

@@ -1,0 +1,44 @@
+"""The diagram of lesson 16: the two ends of an exact interval."""
+
+from math import comb
+
+from pen import PLAIN, Sheet
+
+from miniclip.evaluation.confidence import clopper_pearson
+
+RIGHT, N = 9, 10
+GREEN, ORANGE = "#5cb85c", "#f0932b"  # stronger than the pen's, for small bars
+
+
+def chart(sheet, left, p, marked, title, note, fill):
+    """Bars of the probabilities of 0 to N right at the true accuracy p, the highest always as high."""
+    shares = [comb(N, k) * p**k * (1 - p) ** (N - k) for k in range(N + 1)]
+    bottom, tall = 6.2, 4.4 / max(shares)
+    for k, share in enumerate(shares):
+        high = max(tall * share, 0.02)
+        sheet.box(left + 0.6 * k, bottom - high, 0.5, high, fill=fill if k in marked else PLAIN)
+        sheet.label(left + 0.6 * k + 0.25, bottom + 0.35, str(k), 9)
+    sheet.label(left + 3.3, bottom + 1.0, "right answers of 10", 10)
+    sheet.label(left + 3.3, 0.6, title, 11)
+    x, y = left + 0.6 * RIGHT + 0.2, bottom - tall * shares[RIGHT]
+    above = RIGHT + 1 in marked
+    sheet.label(x - above * 0.35, y - 1.75, note, 10, align="left" if above else "right")
+    sheet.arrow((x, y - 1.1), (x, y - 0.1))
+
+
+def ends():
+    low, high = clopper_pearson(RIGHT, N)
+    sheet = Sheet(16.5, 7.8)
+    many, few = range(RIGHT, N + 1), range(RIGHT + 1)
+    lower, upper = f"lower end: the truth is {low:.3f}", f"upper end: the truth is {high:.3f}"
+    chart(sheet, 0.7, low, many, lower, "9 or more:\n2.5 %", GREEN)
+    chart(sheet, 9.0, high, few, upper, "9 or fewer: 2.5 %", ORANGE)
+    sheet.save("16_ends")
+
+
+def main():
+    ends()
+
+
+if __name__ == "__main__":
+    main()
