@@ -25,14 +25,6 @@ def load(path):
     return module
 
 
-def converted(path):
-    """The exercise as a module. OLD: skips the test for one that has one HINT for all its laws."""
-    module = load(path)
-    if not hasattr(module, "HINTS"):
-        pytest.skip("has no HINTS for each law yet")
-    return module
-
-
 def hinted(path):
     """{a mistake: the law that fails first for it, whose hints are meant for it}."""
     return getattr(importlib.import_module(f"tests.mistakes.{path.stem}"), "HINTED", {})
@@ -146,7 +138,7 @@ def test_lessons_and_exercises_in_triton_are_skipped_where_it_is_missing(monkeyp
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
 def test_every_law_has_three_hints(path):
-    module = converted(path)
+    module = load(path)
     laws = {name for name in vars(module) if name.startswith("test_")}
     assert set(module.HINTS) == laws
     for law, hints in module.HINTS.items():
@@ -156,7 +148,7 @@ def test_every_law_has_three_hints(path):
 
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
 def test_three_mistakes_or_more_have_a_hint_of_their_own(path):
-    laws = converted(path).HINTS
+    laws = load(path).HINTS
     assert len(hinted(path)) >= 3
     assert set(hinted(path)) <= set(mistakes(path.stem)) and set(hinted(path).values()) <= set(laws)
 
@@ -164,7 +156,7 @@ def test_three_mistakes_or_more_have_a_hint_of_their_own(path):
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
 def test_the_answer_is_given_away_nowhere(path):
     """Neither on a page of the course nor in the exercise, but for its hints."""
-    module = converted(path)
+    module = load(path)
     keys = importlib.import_module(f"tests.mistakes.{path.stem}").KEYS
     home, _, name = module.ANSWER.partition(":")
     answer = inspect.getsource(plain(getattr(importlib.import_module(home), name)))
@@ -212,6 +204,7 @@ def test_other():
     assert said("assert not case, 'one column is missing'", "-k", "law") == ["a line"]
     assert said("pass", "-k", "law") == []
     assert said("pass") == ["colorsys.py", "more columns"]
+    assert said(wrong) == [] and said(wrong) == ["a nudge"]
 
 
 @pytest.mark.slow  # .ci/run has the library turn all of them green before

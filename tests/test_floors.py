@@ -21,7 +21,7 @@ FLOORS = [
     ["miniclip.evaluation"],
     ["miniclip.cost", "miniclip.benchmarks", "miniclip.search"],
     ["kernels.bench"],
-    ["train", "eval"],
+    ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
     ["objectives", "make_table", "release", "row_sums", "loss_ladder"],
     ["harness"],

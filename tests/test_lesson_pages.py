@@ -19,8 +19,6 @@ import pytest
 
 from tests.test_lesson_numbers import FENCE, LESSONS, ROOT
 
-NOT_YET = "".split()  # still told the old way
-TOLD = [path for path in LESSONS if path.stem[:2] not in NOT_YET]
 DETAILS = '<details markdown="1"><summary>'
 ANSWER = re.compile(re.escape(DETAILS) + r"Answer</summary>\s*(.*?)</details>", re.S)
 PICTURE = re.compile(r'!\[(?P<alt>[^]]*)\]\((?P<path>\S+?)\)|<img src="(\S+?)"')
@@ -52,7 +50,7 @@ def figures(path):
     return set(re.findall(r"[(\"]figures/(\w+\.png)", FENCE.sub("", path.read_text())))
 
 
-@pytest.mark.parametrize("path", TOLD, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_every_guess_has_choices_and_every_question_a_folded_answer(path):
     assert not mistakes(path.read_text())
     assert "**Guess:**" in path.read_text()
@@ -84,7 +82,7 @@ Because of it.\n"""
     assert mistake in found[0] if mistake else not found
 
 
-@pytest.mark.parametrize("path", TOLD, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_every_picture_is_described(path):
     prose = FENCE.sub("", path.read_text())
     assert all(len(picture["alt"] or "") > 20 for picture in PICTURE.finditer(prose))
@@ -100,7 +98,7 @@ def test_every_picture_is_there_and_every_figure_is_shown():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", TOLD, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", LESSONS, ids=lambda path: path.stem)
 def test_code_draws_the_figures_and_two_or_more_are_diagrams_until_lesson_10(
     path, tmp_path, monkeypatch
 ):

@@ -56,10 +56,7 @@ def hint(item):
     """What to show beside a law's message: nothing the first time, then its hints in turn."""
     path, _, _ = item.nodeid.partition("[")  # a planted answer has a count of its own
     before = failures_before(item, f"{path} {item.config.getoption('--answer') or ''}")
-    hints = getattr(item.module, "HINTS", {}).get(item.originalname)
-    if hints is None:  # OLD: an exercise that has one HINT for all laws and levels
-        hints = [getattr(item.module, "HINT", "")] * 3
-    return ("", *hints)[min(before, 3)]
+    return ("", *item.module.HINTS[item.originalname])[min(before, 3)]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -82,11 +79,14 @@ def pytest_runtest_makereport(item, call):
 def pytest_terminal_summary(terminalreporter, config):
     """Where the library's solution stands, for each exercise whose laws the reader's own obeys."""
     for module, green in config.stash.get(GREEN, {}).items():
-        laws = getattr(module, "HINTS", {})  # OLD: {}, of an exercise that has one HINT
-        if laws and all(green.get(law) for law in laws) and not config.getoption("--answer"):
+        if all(green.get(law) for law in module.HINTS) and not config.getoption("--answer"):
             home, _, name = module.ANSWER.partition(":")
             solution = getattr(importlib.import_module(home), name)
             solution = getattr(solution, "fn", solution)  # the function inside a Triton kernel
             place = f"{os.path.relpath(inspect.getfile(solution))}:{inspect.getsourcelines(solution)[1]}"
             terminalreporter.section(f"{module.__name__} is green")
             terminalreporter.line(f"The library's {name}: {place}\n{module.DIFFERS}")
+            if cache := getattr(config, "cache", None):  # whoever begins anew gets no hint at first
+                failures = cache.get("exercises/failures", {})
+                others = {law: n for law, n in failures.items() if module.__name__ not in law}
+                cache.set("exercises/failures", others)
