@@ -74,6 +74,13 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
     return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
 
 
+def multiplied(card, name, m, n, k, memory_bytes):
+    """One product of the library: (m, k) times (k, n), 16-bit operands."""
+    flop, least = 2 * m * n * k, memory_bytes / card["bytes_per_s"]
+    seconds = tuple(max(flop / (card["flop_per_s"] * share), least) for share in LIBRARY)
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
+
+
 def copied(card, name, memory_bytes):
     """One launch that is bound by memory: every row is read and written once."""
     seconds = (memory_bytes / card["bytes_per_s"],) * 2
@@ -100,26 +107,27 @@ def plan(
 
         code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
     operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
-    chunk = default_chunk(n, operands)
-    shape = {
-        name: constants(name, arch, operands, d, tma)
-        for name in ("sums", "gradient", "product", "product transposed")
-    }
+    shape = {name: constants(name, arch, operands, d, tma) for name in ("sums", "gradient")}
+    chunk, sums, gradient = default_chunk(n, operands), shape["sums"], shape["gradient"]
     launches = [copied(card, "normalize", rows * d * 6) for rows in (m, n)]
-    chunks = [min(chunk, m - start) for start in range(0, m, chunk)]
-    for c in chunks:
-        partial = 4 * (c * -(-n // shape["sums"]["BN"]) + n * -(-c // shape["sums"]["BM"]))
-        launches.append(
-            tiled(card, "sums", c, n, d, shape["sums"], code("sums"), 2 * (c + n) * d + partial)
-        )
-    for i, c in enumerate(chunks):
-        g_bytes = 2 * c * n
+    launches.append(copied(card, "diagonal", m * d * 4))
+    for start in range(0, m, 16 * chunk):
+        c = min(16 * chunk, m - start)
+        by_row = 4 * c * -(-n // sums["BN"])
+        by_column = 4 * n * -(-c // (sums["BM"] * sums["STRIP"]))
+        memory_bytes = 2 * (c + n) * d + by_row + by_column
+        launches.append(tiled(card, "sums", c, n, d, sums, code("sums"), memory_bytes))
+        launches += [copied(card, "partial sums", moved) for moved in (by_row, by_column)]
+    launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
+    launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
+    for start in range(0, m, chunk):
+        c = min(chunk, m - start)
+        g_bytes, added = 2 * c * n, 4 * n * d * (1 + (start > 0))
         launches += [
-            tiled(card, "gradient", c, n, d, shape["gradient"], code("gradient"), g_bytes),
-            tiled(card, "product", c, d, n, shape["product"], code("product"), g_bytes + 4 * c * d),
+            tiled(card, "gradient", c, n, d, gradient, code("gradient"), g_bytes + 2 * n * d),
+            multiplied(card, "product", c, d, n, g_bytes + 2 * n * d + 4 * c * d),
+            multiplied(card, "product transposed", n, d, c, g_bytes + 2 * c * d + added),
         ]
-        name, added = "product transposed", 4 * n * d * (1 + (i > 0))
-        launches.append(tiled(card, name, n, d, c, shape[name], code(name), g_bytes + added))
     launches += [copied(card, "normalize backward", rows * d * 10) for rows in (m, n)]
     return launches
 

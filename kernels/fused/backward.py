@@ -5,7 +5,8 @@
     G = (P_row + P_col) / 2, and -(one_minus_p_row + one_minus_p_col) / 2 where row and column match
 
 which is stored, in the operands' dtype, in a reusable c x N buffer. Two matrix products give the
-gradients by the unit rows: dX = G Y and dY += G^T X. That is 8 N^2 D flop with the forward pass, and
+gradients by the unit rows: dX = G Y and dY += G^T X. On CUDA they are the library's (launch.py): these are
+plain products, and few programs of `product_kernel` would have work, one for each tile of a (c, D) result. That is 8 N^2 D flop with the forward pass, and
 only S is computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
 with atomics, whose order varies; Triton's tutorial computes S once for dX and once for dY, which would
 be 10 N^2 D here. Both keep rows of dX or dY in registers: 64 rows fill half of an SM's at D = 512 and
@@ -32,23 +33,35 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
     """
     # 1. the forward pass's tile, in bits
     i, j, r, c = tile_index(M, N, BM, BN)
-    s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(SCALE_LOG2)
-    # 2. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf
-    # makes it 0. In columns beyond N, S is 0 and a row's lse may be negative: limited to 1 bit
+    scale_log2 = tl.load(SCALE_LOG2)
+    s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * scale_log2
     lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
     lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
-    bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)
-    g = tl.exp2(bits_rows) + tl.exp2(s - lse_columns[None, :])
-    # 3. the matches: P - 1 as -one_minus_p, in float32 before rounding, so that nothing cancels
-    one_minus_p_rows = tl.load(ONE_MINUS_P_ROWS + r, mask=r < M, other=0.0)
-    one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
-    match = c[None, :] == (r + offset)[:, None]
-    g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
-    # 4. |g| <= 2; GRAD_SCALE / 2 is 2^14 for float16, to use its range. Stored up to stride and not to
-    # N: the compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
+    # 2. P_row + P_col = 2^(S - shift) (2^(shift - lse_row) + 2^(shift - lse_column)): one exponential for
+    # each element. Accurate where every lse >= shift - 60: what vanishes then is below 2^-126 times
+    # 2^60, and no power overflows. Other tiles, and those with a match or an edge, take 3.
+    shift = tl.floor(scale_log2) - 100
+    lowest = tl.minimum(tl.min(lse_rows, 0), tl.min(lse_columns, 0))
+    first = j * BN - offset - i * BM  # the row of this tile that matches its first column
+    if ((first > -BN) & (first < BM)) | (j * BN + BN > N) | (lowest < shift - 60):
+        # 3. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf
+        # makes it 0. In columns beyond N, S is 0 and a row's lse may be negative: limited to 1 bit
+        bits_rows = tl.minimum(s - lse_rows[:, None], 1.0, tl.PropagateNan.ALL)
+        g = tl.exp2(bits_rows) + tl.exp2(s - lse_columns[None, :])
+        # the matches: P - 1 as -one_minus_p, in float32 before rounding, so that nothing cancels
+        one_minus_p_rows = tl.load(ONE_MINUS_P_ROWS + r, mask=r < M, other=0.0)
+        one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
+        match = c[None, :] == (r + offset)[:, None]
+        g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
+        g = g * (GRAD_SCALE / 2)
+    else:
+        row_factor = tl.exp2(shift - lse_rows) * (GRAD_SCALE / 2)
+        column_factor = tl.exp2(shift - lse_columns) * (GRAD_SCALE / 2)
+        g = tl.exp2(s - shift) * (row_factor[:, None] + column_factor[None, :])
+    # 4. |g| <= GRAD_SCALE: GRAD_SCALE / 2 is 2^14 for float16, to use its range. Stored up to stride and not
+    # to N: the compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
     at = r[:, None].to(tl.int64) * stride + c[None, :]
-    g = (g * (GRAD_SCALE / 2)).to(G.dtype.element_ty)
-    tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])
+    tl.store(G + at, g.to(G.dtype.element_ty), mask=(r < M)[:, None] & (c < stride)[None, :])
 
 
 @triton.jit(do_not_specialize=["M", "K"])  # N and stride are multiples of 16 whatever the batch

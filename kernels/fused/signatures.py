@@ -9,6 +9,7 @@ import functools
 import torch
 
 from kernels.fused.backward import gradient_kernel, product_kernel
+from kernels.fused.finish import finish_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
 from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
 from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
@@ -30,7 +31,8 @@ ROWWISE = {
     "normalize backward": (normalize_backward_kernel, {"XHAT": ()}),
     "diagonal": (diagonal_kernel, {"X": (), "Y": ()}),
 }
-KERNELS = TILED | ROWWISE
+VECTORS = {"finish": (finish_kernel, {})}
+KERNELS = TILED | ROWWISE | VECTORS
 
 
 @functools.cache
@@ -39,6 +41,8 @@ def constants(name, arch, dtype, d, tma):
 
     arch: as for `tile_shape`; dtype, d: of the operands; tma: whether they come as descriptors.
     """
+    if name in VECTORS:
+        return dict(ROWS=256, num_warps=4, num_stages=1)
     if name in ROWWISE:
         return row_shape(d)
     transposed = name == "product transposed"
@@ -66,7 +70,7 @@ def variant(name, arch, dtype, d):
     (kernel, operands), types = KERNELS[name], {}
     fixed = constants(name, arch, PRECISIONS[dtype], d, tma)
     for argument in (a for a in kernel.arg_names if a not in fixed):
-        types[argument] = "*u8" if argument == "FLAGGED" else "*fp32"
+        types[argument] = {"FLAGGED": "*u8", "LOSS": "*fp64"}.get(argument, "*fp32")
         if argument in ("M", "N", "K") or argument.islower():
             types[argument] = "i32"
         if argument in operands:

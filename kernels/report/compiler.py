@@ -55,7 +55,7 @@ def compiled(kernel, arch, types, constants):
         constexprs={(names.index(k),): v for k, v in constants.items() if k not in options},
         attrs=attributes,
     )
-    options["enable_fp_fusion"] = False  # as launch.py
+    options["enable_fp_fusion"] = True  # as launch.py
     return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
 
 
