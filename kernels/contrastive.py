@@ -44,8 +44,8 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     pairs; saved, a tuple of tensors of O(N E).
     """
     scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
-    # an infinite scale must give NaN, not a finite loss
-    scale_log2 = scale_log2.where(scale_log2 < torch.inf, torch.nan).to(image.device)
+    # an infinite scale must give NaN, not a finite loss: inf + 0 inf is NaN
+    scale_log2 = torch.add(scale_log2, scale_log2, alpha=0).to(image.device)
     rows, row_norm = ops.normalize(image, dtype)
     local_columns, column_norm = ops.normalize(text, dtype)
     cosine_rows = ops.diagonal(rows, local_columns)
