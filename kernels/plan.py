@@ -3,7 +3,7 @@
 A grid runs in waves: as many programs as the card holds at once, then as many again. `fill` is the share of
 those places that have work. Each kernel computes tiles. A tile's time is the longer of two, its products and
 what it fetches from L2, and then its epilogue: exponentials, shuffles and all other instructions after the last product.
-Where a second block shares the SM, one block's epilogue runs beside the other's products. The counts of
+Where a second block shares the SM, or where warps have different work, one epilogue runs beside another's products. The counts of
 instructions come from the compiled code (report/compiler.py).
 
 Nothing here is measured. A time is a range from the better to the worse end of the efficiencies below. They
@@ -65,13 +65,23 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
     seconds = []
     for share, l2 in zip(OWN_LOOP, card["l2_bytes_per_s"]):
         loop = sms * max(flop / (card["flop_per_s"] * share), l2_bytes / l2)
-        one = max(loop, after) if blocks > 1 or code["specialized"] else loop + after
+        one = max(loop, after) if blocks > 1 or code["warps_differ"] else loop + after
         whole = waves * blocks * min(strip, -(-m // shape["BM"])) * one
         seconds.append(max(whole, memory_bytes / card["bytes_per_s"]))
     fill = programs / (waves * sms * blocks)
     counted = dict(programs=programs, blocks_per_sm=blocks, waves=waves, fill=fill, cycles=cycles)
     moved = dict(memory_bytes=memory_bytes, l2_bytes=l2_bytes * m * n / tile)
     return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
+
+
+def special_tiles(card, m, n, k, shape, code):
+    """The tiles of one gradient launch that are computed again: those with a match, one in each row block at
+    least, and where BN does not divide n the last of each row block."""
+    blocks = -(-m // shape["BM"])
+    count = blocks + (blocks if n % shape["BN"] else 0)
+    one = tiled(card, "special tiles", count * shape["BM"], shape["BN"], k, shape, code, 0)
+    moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
+    return dict(kernel="special tiles", seconds=one["seconds"], **moved)
 
 
 def multiplied(card, name, m, n, k, memory_bytes):
@@ -107,7 +117,10 @@ def plan(
 
         code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
     operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
-    shape = {name: constants(name, arch, operands, d, tma) for name in ("sums", "gradient")}
+    shape = {
+        name: constants(name, arch, operands, d, tma)
+        for name in ("sums", "gradient", "special tiles")
+    }
     chunk, sums, gradient = default_chunk(n, operands), shape["sums"], shape["gradient"]
     launches = [copied(card, "normalize", rows * d * 6) for rows in (m, n)]
     launches.append(copied(card, "diagonal", m * d * 4))
@@ -125,6 +138,7 @@ def plan(
         g_bytes, added = 2 * c * n, 4 * n * d * (1 + (start > 0))
         launches += [
             tiled(card, "gradient", c, n, d, gradient, code("gradient"), g_bytes + 2 * n * d),
+            special_tiles(card, c, n, d, shape["special tiles"], code("special tiles")),
             multiplied(card, "product", c, d, n, g_bytes + 2 * n * d + 4 * c * d),
             multiplied(card, "product transposed", n, d, c, g_bytes + 2 * c * d + added),
         ]

@@ -28,21 +28,25 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
     """
     i, j, _, c = tile_index(M, N, BM * STRIP, BN)
     scale_log2, shift = tl.load(SCALE_LOG2), tl.load(SHIFT)
-    # a thread of the tensor cores holds rows 8 apart: it adds those two by itself
-    z_columns = tl.zeros((BM // 16, 8, BN), tl.float32)
+    # with tensor cores and 8 warps a thread holds rows that are 8 and 128 apart: it adds those by itself
+    FAR: tl.constexpr = BM // 128 if BM > 128 else 1
+    z_columns = tl.zeros((BM // 16 // FAR, 8, BN), tl.float32)
     for row in range(i * BM * STRIP, tl.minimum(M, (i + 1) * BM * STRIP), BM):
         # 1. one tile of similarities, as exponentials less the shift
         r = row + tl.arange(0, BM)
         s = cosines(X, Y, row, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
-        e = tl.exp2(s * scale_log2 - shift)
+        e = tl.exp2(s * scale_log2 - tl.where(r < M, shift, float("inf"))[:, None])
         # 2. 0 for the match and outside; only few tiles have either
         first = j * BN - offset - row  # the row of this tile that matches its first column
-        if ((first > -BN) & (first < BM)) | (row + BM > M) | (j * BN + BN > N):
-            other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
-            e = tl.where(other & (r < M)[:, None], e, 0.0)
+        if ((first > -BN) & (first < BM)) | (j * BN + BN > N):
+            matches = first + tl.arange(0, BN)  # for each column the row that matches it
+            other = (matches < N - offset - row)[None, :]
+            other = other & (matches[None, :] != tl.arange(0, BM)[:, None])
+            e = tl.where(other, e, 0.0)
         # 3. the tile's sums in both directions
         tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
-        z_columns += tl.sum(tl.reshape(e, (BM // 16, 2, 8, BN)), 1)
+        near = tl.sum(tl.reshape(e, (FAR, BM // 16 // FAR, 2, 8, BN)), 2)
+        z_columns += tl.sum(near, 0)
     z_columns = tl.sum(tl.sum(z_columns, 0), 0)
     tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, z_columns, mask=c < N)
 

@@ -36,6 +36,12 @@ def arch_of(device: torch.device) -> int:
     return 10 * major + minor
 
 
+@functools.cache
+def sms_of(device: torch.device) -> int:
+    """The number of a CUDA device's SMs; 4 for the interpreter."""
+    return 4 if INTERPRET else torch.cuda.get_device_properties(device).multi_processor_count
+
+
 def _plan(name, like, tma=None):
     """The constants of a kernel for operands like this one (rows, width)."""
     arch, d = arch_of(like.device), like.shape[1]
@@ -56,6 +62,12 @@ def _launch(name, plan, shape, *arguments, **changed):
         arguments = [*descriptors, *arguments[2:]]
     programs = triton.cdiv(m, plan.get("STRIP", 1) * (plan.get("BM") or plan["ROWS"]))
     programs *= triton.cdiv(n, plan["BN"]) if n else 1
+    if plan.get("SPECIAL") or plan.get("WARPS_DIFFER"):  # a program takes many tiles
+        programs = min(programs, sms_of(first.device))
+    if plan.get("WARPS_DIFFER"):  # memory for the descriptors that the kernel makes
+        triton.set_allocator(
+            lambda size, *_: torch.empty(size, dtype=torch.int8, device=first.device)
+        )
     with torch.cuda.device_of(first):  # Triton launches on the current card; no effect on a CPU
         # fused multiply-add rounds S * scale - shift once and not twice, and saves an instruction
         kernel[(programs,)](*arguments, enable_fp_fusion=True, **(plan | changed))
@@ -141,7 +153,9 @@ def gradient(
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, device = rows.shape, len(columns), rows.device
-    plan, products = _plan("gradient", rows, tma), _products(rows, tma)
+    names = "gradient", "special tiles"
+    (plan, special), products = (_plan(name, rows, tma) for name in names), _products(rows, tma)
+    lowest = lse_rows.min(), lse_columns.min()
     stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=rows.dtype, device=device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=device)
@@ -151,8 +165,10 @@ def gradient(
         x = rows[here]
         c = len(x)
         vectors = lse_rows[here], lse_columns, one_minus_p_rows[here], one_minus_p_columns
-        sizes = c, n, start + offset, stride
-        _launch("gradient", plan, (c, n), x, columns, scale_log2, *vectors, buffer, *sizes)
+        inputs, sizes = (x, columns, scale_log2), (c, n, start + offset, stride)
+        _launch("gradient", plan, (c, n), *inputs, *vectors[:2], buffer, c, n, stride)
+        _launch("special tiles", special, (c, n), *inputs, *vectors, buffer, *sizes,
+                LOWEST_ROWS=lowest[0], LOWEST_COLUMNS=lowest[1])  # fmt: skip
         products(buffer[:c, :n], columns, x, g_rows[here], g_columns, start > 0)
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]
 

@@ -8,11 +8,11 @@ import functools
 
 import torch
 
-from kernels.fused.backward import gradient_kernel, product_kernel
+from kernels.fused.backward import gradient_kernel, ordinary_gradient_kernel, product_kernel
 from kernels.fused.finish import finish_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
 from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
-from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
+from kernels.fused.tile_config import row_shape, tile_shape, uses_tma, warps_can_differ
 from kernels.reference import PRECISIONS
 from kernels.softmax import LOWEST
 
@@ -22,7 +22,8 @@ X_AND_Y = {"X": ("BM", "BK"), "Y": ("BN", "BK")}
 TILED = {
     "sums": (sums_kernel, X_AND_Y),
     "online": (online_kernel, X_AND_Y),
-    "gradient": (gradient_kernel, X_AND_Y | {"G": ()}),
+    "gradient": (ordinary_gradient_kernel, X_AND_Y | {"G": ()}),
+    "special tiles": (gradient_kernel, X_AND_Y | {"G": ()}),
     "product": (product_kernel, {"A": ("BM", "BK"), "B": ("BK", "BN")}),
     "product transposed": (product_kernel, {"A": ("BK", "BM"), "B": ("BK", "BN")}),
 }
@@ -48,8 +49,11 @@ def constants(name, arch, dtype, d, tma):
     transposed = name == "product transposed"
     # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
     grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
+    warps_differ = name == "gradient" and tma and warps_can_differ(arch)
     known = dict(
-        TMA=tma,
+        TMA=tma and not warps_differ,
+        WARPS_DIFFER=warps_differ,
+        SPECIAL=True,
         PRECISION="ieee",
         D=d,
         LOWEST=LOWEST,
@@ -75,5 +79,6 @@ def variant(name, arch, dtype, d):
             types[argument] = "i32"
         if argument in operands:
             sizes = ",".join(str(fixed[size]) for size in operands[argument])
-            types[argument] = f"tensordesc<{dtype}[{sizes}]>" if tma and sizes else f"*{dtype}"
+            described = fixed.get("TMA") and sizes
+            types[argument] = f"tensordesc<{dtype}[{sizes}]>" if described else f"*{dtype}"
     return kernel, types, fixed

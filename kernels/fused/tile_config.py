@@ -16,8 +16,13 @@ def library_multiplies(arch: int, dtype_bytes: int) -> bool:
     return arch > 0 and dtype_bytes == 2
 
 
+def warps_can_differ(arch: int) -> bool:
+    """Whether the compiler can give a loop's warps different work: for Hopper's tensor cores."""
+    return arch // 10 == 9
+
+
 def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
-    """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product transposed.
+    """{BM, BN, BK, num_warps, num_stages} of a kernel of signatures.TILED.
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
     Sums have STRIP as well: tiles of a column block for each program.
@@ -27,22 +32,25 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
     if arch == 0:
         # BK is wider than below: fewer steps of numpy
         return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1, **strip)
-    if dtype_bytes == 4:  # for tests
+    if dtype_bytes == 4 or kernel.startswith("product"):  # for tests
         return dict(BM=64, BN=32, BK=min(32, padded), num_warps=8, num_stages=2, **strip)
-    # a product's BK is not of dimensions, but of rows or columns
-    bk = 64 if kernel.startswith("product") else min(64, padded)
-    shape = dict(BM=128, BN=128, BK=bk, num_warps=8, num_stages=3)
+    shape = dict(BM=128, BN=128, BK=min(64, padded), num_warps=8, num_stages=3)
     if sums:
         shape |= dict(STRIP=8)
-    if arch // 10 == 9 and uses_tma(arch, dtype_bytes, d):
+    if warps_can_differ(arch) and uses_tma(arch, dtype_bytes, d):
         # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's
         # accumulators come out of tensor memory by rows: there these tiles spill
         if sums:
             shape |= dict(BM=256, STRIP=4)
-        if kernel == "gradient":
-            shape |= dict(BN=256)
-    elif not uses_tma(arch, dtype_bytes, d):
-        if kernel == "online" or (arch == 120 and kernel in ("sums", "product transposed")):
+        if (
+            kernel == "gradient"
+        ):  # two groups of 4 warps that multiply; the compiler adds one that fetches
+            shape |= dict(BN=256, num_warps=4)
+    elif uses_tma(arch, dtype_bytes, d):
+        if kernel == "special tiles":
+            shape |= dict(BN=64)  # at 128 it spills in Triton 3.4 and 3.6
+    else:
+        if kernel == "online" or (arch == 120 and sums):
             shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
         elif sums:
             shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
@@ -50,13 +58,13 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
 
 
 def default_chunk(columns, dtype):
-    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 2048.
+    """Rows of the gradient at a time: a buffer of 256 MiB, at most 8192 rows, at least 2048.
 
     Products of fewer rows would leave a part of the card idle, and move more of dY than of G. It is a
     multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
     every chunk starts at one.
     """
-    return max(2048, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
+    return max(2048, min(8192, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
 def row_shape(d: int) -> dict[str, int]:

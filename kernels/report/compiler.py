@@ -95,8 +95,9 @@ def read(binary, arch):
         "wide": count(r"LDG(STS)?\..*128"),  # loads of 16 bytes from global memory
         "narrow": count(r"(LDG|STG)\..*U16"),  # loads and stores of a single 16-bit number
         "epilogue": epilogue(listing(code)),
-        "specialized": False,
-        "warps": warps,
+        # a warp group that only fetches operands has no epilogue
+        "warps_differ": binary.metadata.num_warps > 8,
+        "warps": min(warps, 8),
         "blocks_per_sm": blocks,
         "limit": limit,
     }

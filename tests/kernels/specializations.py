@@ -32,6 +32,7 @@ def record(kernel, *args, grid, warmup, **how):
 arch = int(sys.argv[1])
 jit.JITFunction.run = record
 launch.arch_of = lambda device: arch
+launch.sms_of = lambda device: 132
 launch.library_products = lambda g, y, x, g_rows, g_columns, added: (
     None
 )  # torch's, not compiled here

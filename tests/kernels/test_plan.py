@@ -12,7 +12,7 @@ from kernels.plan import by_kernel, floor_s, plan, total_s  # noqa: E402
 from kernels.report.__main__ import broken_plan  # noqa: E402
 
 # of a compiled kernel: 8 warps, one block an SM, an epilogue of 600 instructions with 128 exponentials
-CODE = dict(blocks_per_sm=1, warps=8, specialized=False)
+CODE = dict(blocks_per_sm=1, warps=8, warps_differ=False)
 CODE["epilogue"] = dict(instructions=600, exp2=128, shuffles=8)
 
 
@@ -22,7 +22,7 @@ def planned(n, d=512, m=None, card="H100", **changed):
 
 def test_two_launches_counted_by_hand():
     """N = 8192, D = 512 on 132 SMs: sums in tiles of 256 x 128, four to a program; gradients in tiles of
-    128 x 256, 4096 rows at a time."""
+    128 x 256, all rows at a time."""
     kernels = by_kernel(planned(8192))
     sums, gradient = kernels["sums"], kernels["gradient"]
     # 8192 / (4 * 256) strips of 8192 / 128 column blocks
@@ -39,11 +39,11 @@ def test_two_launches_counted_by_hand():
     product = 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75)
     assert product > 393_216 / (7e12 / 132)
     assert sums["seconds"][0] == pytest.approx(16 * (product + 2048 / 1.7e9))
-    # 32 x 32 tiles, twice; at 5.5 TB/s the bytes take longer than the products
-    assert (gradient["programs"], gradient["waves"], gradient["launches"]) == (1024, 8, 2)
+    # 64 x 32 tiles; at 5.5 TB/s the bytes take longer than the products
+    assert (gradient["programs"], gradient["waves"], gradient["launches"]) == (2048, 16, 1)
     fetched = 384 * 1024 / (5.5e12 / 132)
-    assert gradient["seconds"][1] == pytest.approx(2 * 8 * (fetched + 2048 / 1.7e9))
-    # the library: 2 * 4096 * 8192 * 512 flop at .9 of the speed, twice
+    assert gradient["seconds"][1] == pytest.approx(16 * (fetched + 2048 / 1.7e9))
+    # the library: 2 * 8192 * 8192 * 512 flop at .9 of the speed
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 
 
@@ -112,15 +112,15 @@ def test_the_bars_hold_with_these_counts_and_planted_mistakes_break_them(monkeyp
 
 
 def test_the_cost_is_the_sum_of_what_the_kernels_read_and_write():
-    """8192 x 512 are 2^22 numbers of each side. G takes 2^26 numbers, its buffer 2^25."""
+    """8192 x 512 are 2^22 numbers of each side. G takes 2^26 numbers, and its buffer as many."""
     mib = 2**20
     assert plans.cost(8192, 512) == {
         "flop": 2**38,  # four products of 2 N^2 D
-        # G thrice; features and their gradients; operands four times; sums of two chunks
-        "bytes": (3 * 128 + 2 * (16 + 16) + 4 * 16 + 2 * 2 * 16) * mib,
-        "scratch_bytes": (64 + 16 + 32) * mib,  # buffer, operands, gradients of the unit rows
+        # G thrice; features and their gradients; operands four times; sums of one chunk
+        "bytes": (3 * 128 + 2 * (16 + 16) + 4 * 16 + 2 * 16) * mib,
+        "scratch_bytes": (128 + 16 + 32) * mib,  # buffer, operands, gradients of the unit rows
         "logits_bytes": 256 * mib,
-        "chunk": 4096,
+        "chunk": 8192,
     }
     assert floor_s("A100", 8192, 512) == pytest.approx(8 * 2**35 / 270e12)
     # one pair: 2 x 1024 numbers of 4 bytes, read twice and written once, at 3 TB/s
