@@ -169,3 +169,8 @@ def total_s(launches: list[dict]) -> tuple[float, float]:
     """The predicted seconds of these launches, (better, worse)."""
     better, worse = zip(*(launch["seconds"] for launch in launches))
     return sum(better), sum(worse)
+
+
+def spread(seconds: tuple[float, float]) -> str:
+    """A range of times in ms, in as many digits as it has certain."""
+    return " to ".join(f"{s * 1e3:.3g}" for s in seconds)

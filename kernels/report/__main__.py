@@ -20,7 +20,7 @@ if __name__ == "__main__":
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 from kernels.fused.signatures import KERNELS, TILED  # noqa: E402
-from kernels.plan import CARDS, by_kernel, floor_s, plan, total_s  # noqa: E402
+from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
 from kernels.table import Table  # noqa: E402
 
@@ -115,11 +115,6 @@ def plan_table(card: str, n: int, d: int) -> Table:
         table.add(name, *("" if cell is None else cell for cell in grid), fill, *moved, *cycles,
                   spread(group["seconds"]))  # fmt: skip
     return table
-
-
-def spread(seconds: tuple[float, float]) -> str:
-    """A range of times in ms, in as many digits as it has certain."""
-    return " to ".join(f"{s * 1e3:.3g}" for s in seconds)
 
 
 def summary(card: str, n: int, d: int) -> str:
