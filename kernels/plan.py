@@ -32,21 +32,6 @@ def floor_s(card: str, n: int, d: int, m: int | None = None) -> float:
     return max(8 * m * n * d / card["flop_per_s"], features / card["bytes_per_s"])
 
 
-def cost(n: int, d: int) -> dict[str, int]:
-    """Flop and bytes of both passes on n pairs of width d, 16-bit operands, as a dict."""
-    chunk = min(n, default_chunk(n, PRECISIONS["fp16"]))
-    operands = 2 * n * d * 2  # bytes of both
-    gradient_bytes = 3 * n * n * 2  # G is written once and read twice
-    rows_bytes = 2 * n * d * (4 + 4) + 4 * operands + 2 * n * d * 4 * -(-n // chunk)
-    return {
-        "flop": 8 * n * n * d,
-        "bytes": gradient_bytes + rows_bytes,
-        "scratch_bytes": chunk * n * 2 + operands + 2 * n * d * 4,
-        "logits_bytes": 4 * n * n,  # one float32 copy of what is never stored
-        "chunk": chunk,
-    }
-
-
 def tiled(card, name, m, n, k, shape, code, memory_bytes):
     """One launch of a tile kernel: an (m, n) result of products over k. shape: BM, BN and STRIP."""
     sms, tile = card["sms"], shape["BM"] * shape["BN"]
@@ -172,5 +157,5 @@ def total_s(launches: list[dict]) -> tuple[float, float]:
 
 
 def spread(seconds: tuple[float, float]) -> str:
-    """A range of times in ms, in as many digits as it has certain."""
-    return " to ".join(f"{s * 1e3:.3g}" for s in seconds)
+    """A range of times in ms with two digits, "7.2 to 8.5"."""
+    return " to ".join(f"{float(f'{s * 1e3:.2g}'):g}" for s in seconds)

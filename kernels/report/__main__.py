@@ -123,7 +123,7 @@ def summary(card: str, n: int, d: int) -> str:
     worst, middle, best = floor / total[1], 2 * floor / sum(total), floor / total[0]
     return (
         f"{card}, N = {n}, D = {d}, fp16, forward + backward; predicted, not measured: {spread(total)} ms,\n"
-        f"{worst:.0%} to {best:.0%} of the floor of {floor * 1e3:.3g} ms, {middle:.0%} in the middle"
+        f"{worst:.0%} to {best:.0%} of the floor of {floor * 1e3:.1f} ms, {middle:.0%} in the middle"
     )
 
 

@@ -173,6 +173,23 @@ def test_tiles_without_a_match_are_within_their_roundings(kind, scale, precision
     check(image, text, math.log(scale), precision)
 
 
+def test_a_gradient_whose_warps_differ_has_the_same_numbers(small_tiles, monkeypatch):
+    """Descriptors made in the kernel, and programs that take many tiles."""
+    x, y = (
+        t.half() for t in torch.randn(2, 100, 32, generator=torch.Generator().manual_seed(0)) / 6
+    )
+    vectors = [torch.rand(100) + k for k in (15, 15, 0, 0)]
+    signatures, seen = sys.modules["kernels.fused.signatures"], []
+    for differ in (False, True):
+        monkeypatch.setattr(signatures, "warps_can_differ", lambda arch, differ=differ: differ)
+        signatures.constants.cache_clear()
+        assert (
+            signatures.constants("gradient", 0, torch.float16, 32, True)["WARPS_DIFFER"] == differ
+        )
+        seen.append(blocks.gradient(x, y, torch.tensor(20.0), *vectors, 0, 60, tma=True)[:2])
+    assert all(torch.equal(a, b) for a, b in zip(*seen))
+
+
 def flagged_rows(image, text, scale, of_largest=False):
     """The share of rows whose sum needs the rescue: less the fixed shift, or the largest similarity."""
     x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
