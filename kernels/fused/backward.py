@@ -4,12 +4,13 @@ The forward pass's tiles are computed again, and each is turned into a tile of
 
     G = (P_row + P_col) / 2, and -(one_minus_p_row + one_minus_p_col) / 2 where row and column match
 
-`gradient_kernel` says how, with two exponentials for each element. `ordinary_gradient_kernel` needs one,
-but not where a tile has a match, an edge or a row with a very small sum. So it computes all tiles, and then
-`gradient_kernel` those few again. G is stored, in the operands' dtype, in a reusable c x N buffer. Two matrix products give the
-gradients by the unit rows: dX = G Y and dY += G^T X. On CUDA they are the library's (launch.py): these are
-plain products, and few programs of `product_kernel` would have work, one for each tile of a (c, D) result. That is 8 N^2 D flop with the forward pass, and
-only S is computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
+`gradient_kernel` says how, with two exponentials for each element. `ordinary_gradient_kernel` gets by
+with one, but is wrong where a tile has a match, an edge or a row with a very small sum. It computes all
+tiles, and then `gradient_kernel` computes those few again. G is stored, in the operands' dtype, in a
+reusable c x N buffer. Two matrix products give the gradients by the unit rows: dX = G Y and
+dY += G^T X. On CUDA they are the library's (launch.py): `product_kernel` has one program for each tile of
+the small (c, D) result, too few to fill a card. That is 8 N^2 D flop with the forward pass, and only S is
+computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
 with atomics, whose order varies; Triton's tutorial computes S once for dX and once for dY, which would
 be 10 N^2 D here. Both keep rows of dX or dY in registers: 64 rows fill half of an SM's at D = 512 and
 all at 1,024. Left out: the gradient by the features themselves (normalize.py).
@@ -69,9 +70,8 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
             )
         if wanted:
             # 1. the forward pass's tile, in bits
-            s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION) * tl.load(
-                SCALE_LOG2
-            )
+            s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)
+            s = s * tl.load(SCALE_LOG2)
             # 2. both softmaxes; S <= lse, so no exponential exceeds 1 but for rounding. Outside, lse = inf
             # makes it 0. In columns beyond N, S is 0 and a row's lse may be negative: limited to 1 bit
             lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
@@ -105,26 +105,19 @@ def ordinary_gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, G, M, N, s
     if WARPS_DIFFER:  # the compiler tells the warps apart only with descriptors that are made here
         X = tl.make_tensor_descriptor(X, [M, D], [D, 1], [BM, BK])
         Y = tl.make_tensor_descriptor(Y, [N, D], [D, 1], [BN, BK])
-    scale_log2, shift, tiles = (
-        tl.load(SCALE_LOG2),
-        power_shift(SCALE_LOG2),
-        tl.cdiv(M, BM) * tl.cdiv(N, BN),
-    )
-    first, step = tl.program_id(0), tl.num_programs(0)
-    for tile in tl.range(first, tiles, step, warp_specialize=WARPS_DIFFER):
+    scale_log2, shift = tl.load(SCALE_LOG2), power_shift(SCALE_LOG2)
+    tiles = tl.cdiv(M, BM) * tl.cdiv(N, BN)
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), warp_specialize=WARPS_DIFFER):
         # 1. the forward pass's tile, in bits
         i, j, r, c = tile_at(tile, M, N, BM, BN)
-        s = (
-            cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA or WARPS_DIFFER, PRECISION)
-            * scale_log2
-        )
+        s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA or WARPS_DIFFER, PRECISION)
         # 2. P_row + P_col = 2^(S - shift) (2^(shift - lse_row) + 2^(shift - lse_column)): no power overflows
         # where lse >= shift - 60, and what vanishes is a probability below 2^-126 times 2^60
         lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
         lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
         row_factor = tl.exp2(shift - lse_rows) * (GRAD_SCALE / 2)
         column_factor = tl.exp2(shift - lse_columns) * (GRAD_SCALE / 2)
-        g = tl.exp2(s - shift) * (row_factor[:, None] + column_factor[None, :])
+        g = tl.exp2(s * scale_log2 - shift) * (row_factor[:, None] + column_factor[None, :])
         at = r[:, None].to(tl.int64) * stride + c[None, :]
         tl.store(G + at, g.to(G.dtype.element_ty), mask=(r < M)[:, None] & (c < stride)[None, :])
 
