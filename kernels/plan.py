@@ -1,10 +1,11 @@
 """Every launch of one step of the loss, counted: programs, waves, bytes, cycles and a predicted time.
 
-A grid runs in waves: as many programs as the card holds at once, then as many again. `fill` is the share of
-those places that have work. Each kernel computes tiles. A tile's time is the longer of two, its products and
-what it fetches from L2, and then its epilogue: exponentials, shuffles and all other instructions after the last product.
-Where a second block shares the SM, or where warps have different work, one epilogue runs beside another's products. The counts of
-instructions come from the compiled code (report/compiler.py).
+A grid runs in waves: as many programs as the card holds at once, then as many again. `fill` is the
+share of those places that have work. Each kernel computes tiles. A tile takes the longer of two times,
+of its products and of what it fetches from L2, and then its epilogue: exponentials, shuffles and all
+other instructions after the last product. Where a second block shares the SM, or where warps have
+different work, one epilogue runs beside another's products. The counts of instructions come from the
+compiled code (report/compiler.py).
 
 Nothing here is measured. A time is a range from the better to the worse end of the efficiencies below. They
 were fixed before any measurement, and only a measurement may change them. Left out: gaps between launches.

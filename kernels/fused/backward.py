@@ -55,8 +55,8 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
     """G (M, N) = GRAD_SCALE times the gradient of N * loss by the logits. Columns from N on, up to
     stride, get any finite numbers.
 
-    X (M, D), Y (N, D); stride: from row to row of G, a multiple of 16. SPECIAL: only the tiles of `is_special`;
-    LOWEST_ROWS and LOWEST_COLUMNS are then the least LSE_ROWS and LSE_COLUMNS.
+    X (M, D), Y (N, D); stride: from row to row of G, a multiple of 16. SPECIAL: only the tiles of
+    `is_special`; LOWEST_ROWS and LOWEST_COLUMNS are then the least of LSE_ROWS and of LSE_COLUMNS.
 
     # reads M N D (1/BM + 1/BN) operands, writes M stride of G
     """
@@ -83,8 +83,8 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
             one_minus_p_columns = tl.load(ONE_MINUS_P_COLUMNS + c, mask=c < N, other=0.0)
             match = c[None, :] == (r + offset)[:, None]
             g = tl.where(match, -(one_minus_p_rows[:, None] + one_minus_p_columns[None, :]), g)
-            # 4. |g| <= 2; GRAD_SCALE / 2 is 2^14 for float16, to use its range. Stored up to stride and not to
-            # N: the compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
+            # 4. |g| <= 2; GRAD_SCALE / 2 is 2^14 for float16, to use its range. Stored up to stride and
+            # not to N: the compiler knows that stride is a multiple of 16, and stores 16 bytes at a time
             at = r[:, None].to(tl.int64) * stride + c[None, :]
             g = (g * (GRAD_SCALE / 2)).to(G.dtype.element_ty)
             tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])

@@ -1,13 +1,13 @@
 """The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
-Each program of `sums_kernel` computes a strip of tiles, one below the other, takes exponentials in registers
-and adds them up twice, over rows and over columns. A thread holds elements of few rows, so a row's sum takes
-four shuffles of a warp, and a column's sum would take fifty times as many. The strip therefore keeps its
-column sums in registers, and threads exchange them once, after its last tile. Partial sums are added in a fixed
-order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes
-again the rows for which the fixed shift was not accurate (softmax.py). It is always launched and
-returns at once where no row is flagged, so the host need not wait for the flags. Left out: the
-losses (finish.py).
+Each program of `sums_kernel` computes a strip of tiles, one below the other, takes exponentials in
+registers and adds them up twice, over rows and over columns. A thread holds elements of few rows, so a
+row's sum takes two shuffles, and a column's sum would take fifty times as many instructions. The strip
+therefore keeps its column sums in registers, and threads exchange them once, after its last tile.
+Partial sums are added in a fixed order afterwards (no atomics), so a result repeats bit for bit.
+`online_kernel` computes again the rows for which the fixed shift was not accurate (softmax.py). It is
+always launched and returns at once where no row is flagged, so the host need not wait for the flags.
+Left out: the losses (finish.py).
 """
 
 import triton

@@ -2,8 +2,8 @@
 
 No operation here reads a number from the device, so the host does not wait and everything can be
 captured in a CUDA graph. Where TRITON_INTERPRET=1 was set before this is imported, the same launches
-run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the kernels'
-constants (signatures.py, tile_config.py).
+run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the
+kernels' constants (signatures.py, tile_config.py).
 """
 
 import functools
@@ -22,7 +22,7 @@ from kernels.fused.tile_config import (
     uses_tma,
 )
 
-# before, addmm with out_dtype takes only a first argument in the operands' dtype (pytorch pull request 167931)
+# earlier ones take only a first argument in the operands' dtype (pytorch pull request 167931)
 ADDMM_TAKES_FLOAT32 = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10)
 INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
 if INTERPRET:
