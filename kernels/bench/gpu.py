@@ -2,9 +2,9 @@
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
 90th percentile). They stand beside the floor and the range of kernels/plan.py where that knows the
-card, for the whole step and for all launches of each kernel in it. A kernel outside of its range shows which
-term of the plan is wrong. Peak bytes are what the allocator held above the features. The gradient's error is taken against
-float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
+card, for the whole step and for all launches of each kernel in it. A kernel outside of its range shows
+which term of the plan is wrong. Peak bytes are what the allocator held above the features. The
+gradient's error is taken against float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
 under torch.compile) and memeff. A loss that fails says why in its row. After an error of CUDA
 itself, such as an illegal memory access, nothing more can run in the process, so the run ends there
 with what was measured. This has not been run on a GPU yet: every GPU time in this repository is

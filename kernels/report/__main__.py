@@ -144,9 +144,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    most = ((dims, 2048), (options.sizes, 10**9), ([options.workers], 1024))
+    most = ((dims, 2048), (options.sizes, 10**7), ([options.workers], 1024))
     if any(min(numbers) < 1 or max(numbers) > high for numbers, high in most):
-        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**9 and --workers 1 to 1024")
+        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**7 and --workers 1 to 1024")
     rows = []
     if options.check or not options.plan:
         rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
