@@ -81,21 +81,22 @@ def course():
         sheet.label(x + width / 2, y + 1.3, lessons, 9)
 
     group(0.4, 3.8, 3.9, "The whole idea", "00 What CLIP is\n01 Train one", MATCH)
-    group(5.7, 0.4, 5.2, "The towers", "02 BPE   03 text Transformer\n04 ResNet   05 ViT", TEXT)
-    group(5.7, 3.8, 5.2, "The loss", "06 The contrastive loss\nand its temperature", PICTURE)
-    group(
-        5.7,
-        7.2,
-        5.2,
-        "What a CLIP can do",
-        "13 zero-shot   14 probes\n15 shift   16 overlap",
-        MATCH,
-    )
-    kernels = "07 Triton   08 forward\n09 backward   10 sharding"
-    group(12.3, 3.8, 7.2, "The loss on a GPU", kernels, PICTURE)
-    group(12.3, 0.4, 7.2, "A training run", "11 The recipe   12 What a run costs", PLAIN)
+    sheet.label(2.35, 3.4, "begin here", 10)
+    groups = [
+        ("The towers", "02 BPE   03 text Transformer\n04 ResNet   05 ViT"),
+        ("The loss", "06 The contrastive loss\nand its temperature"),
+        ("What a CLIP can do", "13 zero-shot   14 probes\n15 shift   16 overlap"),
+    ]
     around = "17 Learning from names   18 The race\nof objectives   19 Fine-tuning"
-    group(12.3, 7.2, 7.2, "Around it", around, PLAIN)
+    kernels = "07 Triton   08 forward   09 backward\n10 sharding   10b how a GPU works"
+    further = [
+        ("A training run", "11 The recipe   12 What a run costs"),
+        ("The loss on a GPU", kernels),
+        ("Around it", around),
+    ]
+    for y, left, right in zip((0.4, 3.8, 7.2), groups, further):
+        group(5.7, y, 5.2, *left, PLAIN)
+        group(12.3, y, 7.2, *right, PLAIN)
     sheet.arrow((4.3, 4.3), (5.7, 1.6), color=DARK)
     sheet.arrow((4.3, 4.75), (5.7, 4.75))
     sheet.arrow((4.3, 5.2), (5.7, 7.9))

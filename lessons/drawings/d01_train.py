@@ -32,7 +32,7 @@ def things():
 
 def pairs():
     """The logits of three pairs, their shares by rows and by columns."""
-    logits = [[2, 0, 2], [0, 2, 1], [2, 0, 2]]
+    logits = [[2, 0, 1], [0, 2, 2], [0, 2, 2]]
     powers = [[math.exp(x) for x in row] for row in logits]
     rows = [[x / sum(row) for x in row] for row in powers]
     sums = [sum(column) for column in zip(*powers)]

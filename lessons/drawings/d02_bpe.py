@@ -49,7 +49,7 @@ def ids():
     """The parts of a vocabulary, with the first id of each, for ours and the released one."""
     sheet, x = Sheet(20, 4.4), 2.9
     parts = (
-        (4.1, "256 bytes", "white", "0", "0"),
+        (4.1, "256 bytes,\nprintable ones first", "white", "0, which is !", "0, which is !"),
         (4.1, "256 bytes,\nthe last of a word", "white", "256", "256"),
         (4.9, "one for each merge", TEXT, "512", "512"),
         (1.8, "start", PLAIN, "2012", "49406"),

@@ -29,7 +29,7 @@ def tower():
         sheet.arrow((middle, 1.0), (middle, 1.7))
         sheet.box(middle - 1.45, 1.7, 1.2, 0.9, "token", TEXT, 10)
         sheet.label(middle, 2.15, "+", 13)
-        sheet.box(middle + 0.25, 1.7, 1.2, 0.9, f"place {i}", "white", 9)
+        sheet.box(middle + 0.25, 1.7, 1.2, 0.9, f"position\n{i}", "white", 7.5)
         sheet.label(middle, 5.75, "⋮", 14)
         sheet.box(middle - side / 2, 8.5, side, 0.9, "", TEXT if i == 4 else "white")
         for top, bottom in ((2.7, 5.3), (6.2, 8.5)):
@@ -89,9 +89,9 @@ def block():
             18.6,
             (
                 ("ln_2", PLAIN, 1.4),
-                ("D to 4D", TEXT, 1.8),
+                ("D to 4·D", TEXT, 1.8),
                 ("activation", PLAIN, 2.3),
-                ("4D to D", TEXT, 1.8),
+                ("4·D to D", TEXT, 1.8),
             ),
         ),
     )

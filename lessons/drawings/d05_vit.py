@@ -67,7 +67,7 @@ def tower():
     sheet.arrow((16.9, 1.5), (17.4, 1.5))
     sheet.box(17.45, 0.4, 0.5, 2.2, "", PICTURE)
     sheet.label(17.5, 3.0, "feature", 10, weight="bold")
-    text = "The class token is a learned vector. It belongs to no patch, and its last activation becomes the feature."
+    text = "The class token is a learned vector. It belongs to no patch, and what the blocks make of it becomes the feature."
     sheet.label(9.25, 7.3, text, 9)
     sheet.save("05_tower")
 

@@ -13,7 +13,7 @@ HINTS = {
         "Your law complains about a version that is right. Work out by hand what one of your lists "
         "should become.",
         "Joining begins at the left, and an id that was joined is not joined again: the section "
-        "'Joining, exactly' shows it on five equal ids. A wrong expected list is the likely slip.",
+        "'Joining, exactly' shows it on four equal ids. A wrong expected list is the likely slip.",
         "Three equal ids, the pair twice this id: `merge([1, 1, 1], (1, 1), 99)` is [99, 1].",
     ),
     "test_your_law_rejects_a_wrong_merge": (

@@ -11,7 +11,7 @@ ANSWER = "miniclip.model.transformer:Attention"
 HINTS = {
     "test_as_many_vectors_come_out_as_went_in": (
         "Write the shape behind each of your lines. Where does it stop being what you expected?",
-        "(N, L, 3D), then three times (N, L, D), then (N, heads, L, d), and the same way back: the "
+        "(N, L, 3·D), then three times (N, L, D), then (N, heads, L, d), and the same way back: the "
         "three steps stand in the section 'Several heads'.",
         "On the way back the heads change places with the positions, and the last two dimensions become "
         "one: answers.transpose(1, 2).flatten(2)",
@@ -20,7 +20,7 @@ HINTS = {
         "With one head there is nothing to cut. Which of the four parameters have you not used yet, or "
         "what stands in the wrong order?",
         "There are two linear steps, one with in_proj_weight and in_proj_bias at the beginning and "
-        "out_proj at the end. Of the 3D numbers, the first D are the query, then key, then value.",
+        "out_proj at the end. Of the 3·D numbers, the first D are the query, then key, then value.",
         "F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1) gives q, k and v; at the end "
         "return self.out_proj(...)",
     ),
@@ -48,7 +48,7 @@ DIFFERS = (
 class Attention(nn.Module):
     """Multi-head self-attention: (N, L, D) -> (N, L, D). D must be a multiple of heads.
 
-    q, k and v come from one packed (3D, D) projection: one matrix product instead of three.
+    q, k and v come from one packed (3·D, D) projection: one matrix product instead of three.
     """
 
     def __init__(self, width, heads, causal=False):
@@ -93,7 +93,7 @@ def test_one_head_is_torch_attention(seed):
     far = (ours(x) - theirs(x, x, x, need_weights=False)[0]).abs().max().item()
     assert far < 1e-9, (
         f"with one head it differs from torch's by {far:.1g}: are all four parameters used, and q, k, "
-        "v the first, second and third D of the 3D numbers?"
+        "v the first, second and third D of the 3·D numbers?"
     )
 
 

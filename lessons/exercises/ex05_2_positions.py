@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F  # noqa: F401  (for your answer)
 
 ANSWER = "miniclip.model.vit:resize_positions"
 HINTS = {

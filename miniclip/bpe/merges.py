@@ -25,7 +25,7 @@ def merge(symbols, pair, new):
 
 
 def segment(symbols, merges):
-    """Encode one word: apply the merges to it, the earliest learned first, until none applies.
+    """Encode one word as if it had been among the words from which the merges were learned.
 
     symbols: list of ids; merges: dict (left, right) -> id, a smaller id learned earlier. -> list
     """

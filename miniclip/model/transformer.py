@@ -40,7 +40,7 @@ def attention(q, k, v, causal=False):
 class Attention(nn.Module):
     """Multi-head self-attention: (N, L, D) -> (N, L, D). D must be a multiple of heads.
 
-    q, k and v come from one packed (3D, D) projection: one matrix product instead of three.
+    q, k and v come from one packed (3·D, D) projection: one matrix product instead of three.
     """
 
     def __init__(self, width, heads, causal=False):
