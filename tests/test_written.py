@@ -33,8 +33,8 @@ def written(tmp_path, monkeypatch):
 def test_a_run_goes_on_from_its_checkpoint(written):
     assert train.main("--data pairs.csv --out run --resume --threads 1".split()) == 0
     assert checkpoint.load("run/checkpoint.pt")["step"] == 4
-    steps = [json.loads(line)["step"] for line in open("run/log.jsonl", encoding="utf-8")]
-    assert steps == [1, 3, 4]
+    lines = [json.loads(line) for line in open("run/log.jsonl", encoding="utf-8")]
+    assert [line["step"] for line in lines if "loss" in line] == [1, 3, 4]
 
 
 def test_a_checkpoint_is_a_model_and_is_evaluated(written):
