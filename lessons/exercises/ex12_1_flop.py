@@ -65,10 +65,6 @@ HINTS = {
         "recompute = forward - (flop of the patch embedding)",
     ),
 }
-DIFFERS = (
-    "The library lets torch count the products of the model itself, on the meta device. So its count "
-    "cannot drift from the model, and it holds for ResNets too; yours shows where the flop come from."
-)
 
 
 def flop_per_pair(config, length=None):
@@ -154,3 +150,10 @@ def test_what_is_computed_again(name):
     flop, want = flop_per_pair(MODELS[name]), BACKWARD[name] - IMAGE[name] - TEXT[name]
     read = "the forward pass but for its first product, the patch embedding; projections count."
     equal(flop["recompute"], want, f"What {name} computes again", read)
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library lets torch count the products of the model itself, on the meta device. So its count "
+    "cannot drift from the model, and it holds for ResNets too; yours shows where the flop come from."
+)

@@ -49,10 +49,6 @@ HINTS = {
         "Average over the axis of the templates: .mean(1)",
     ),
 }
-DIFFERS = (
-    "The library first refuses what would give a wrong classifier without a word: no names, a template "
-    "without a place for the name, or a name that is cut, because two names that are cut may become the same."
-)
 
 
 def classifier_weights(model, tokenizer, names, templates):
@@ -145,3 +141,10 @@ def test_the_order_of_the_templates_does_not_matter():
     names, templates = ["dog", "cat"], ["a {}", "the {}", "{}"]
     law = "the same templates in another order are the same classifier"
     same(weights(names, templates), weights(names, templates[::-1]), law)
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library first refuses what would give a wrong classifier without a word: no names, a template "
+    "without a place for the name, or a name that is cut, because two names that are cut may become the same."
+)
