@@ -1,6 +1,7 @@
 """13  A classifier out of names.  Read lessons/13_zeroshot.md, then make this file green.
 
-The library also refuses wrong input. That is not asked here: write the classifier.
+encode_texts(model, tokenizer, texts) returns the vectors of a list of strings: (len(texts), E), each of
+length one. The library also refuses wrong input. That is not asked here: write the classifier.
 """
 
 import torch

@@ -1,7 +1,8 @@
 """13  Two classifiers, the same pictures.  Read lessons/13_zeroshot.md, then make this file green.
 
-The lesson tosses coins; here the p-value is exact. The library also refuses two different
-lengths. That is not asked here.
+The lesson tosses coins; here the p-value is exact. binomial_tail(right, n, p) is the probability of
+`right` or more heads in n tosses, if p is the probability of a head. The library also refuses two
+different lengths. That is not asked here.
 """
 
 from math import comb
