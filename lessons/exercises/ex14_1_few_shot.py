@@ -1,4 +1,7 @@
-"""14  Draw the shots.  Read lessons/14_probes.md, then make this file green."""
+"""14  Draw the shots.  Read lessons/14_probes.md, then make this file green.
+
+NumPy's np.random.default_rng takes a whole number as its seed, or several of them in a list or tuple.
+"""
 
 import numpy as np
 import pytest
