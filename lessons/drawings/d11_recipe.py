@@ -57,7 +57,7 @@ def microbatch():
         (
             (2.9, "features of each part,", "no activations kept"),
             (9.8, "the loss of all features,", "a gradient for each of them"),
-            (16.3, "each part again, then back", "from its gradients (red)"),
+            (16.0, "from the right: each part again,", "then back from its gradients (red)"),
         )
     ):
         sheet.label(x, 0.5, f"{k + 1}. {first}", 9.5)

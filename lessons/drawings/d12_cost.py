@@ -1,9 +1,16 @@
-"""The diagram of lesson 12: what six blocks keep for the backward pass.
+"""The diagrams of lesson 12: what six blocks keep for the backward pass, and the memory of three runs.
 
 python lessons/drawings/d12_cost.py
 """
 
-from pen import PICTURE, PLAIN, Sheet
+import sys
+from pathlib import Path
+
+from pen import DARK, MATCH, PICTURE, PLAIN, TEXT, Sheet
+
+sys.path.append(str(Path(__file__).parents[2]))  # the checkout
+
+from miniclip.cost.plan import GIB, plan
 
 
 def checkpoint():
@@ -40,8 +47,45 @@ def checkpoint():
     sheet.save("12_checkpoint")
 
 
+def memory():
+    """A bar for each of three plans, cut into what fills it, and a line where the card ends."""
+    paper = dict(model="vit_l14", world=256, gpu="v100")
+    runs = {
+        "vit_l14, 128 pairs\non a V100": plan(**paper),
+        "the same run,\ncheckpointed": plan(**paper, grad_checkpointing=True),
+        "vit_b32, 256 pairs\non an RTX 4090": plan(
+            "vit_b32", gpu="rtx4090", batch_size=8192, micro_batch=256
+        ),
+    }
+    kinds = dict(weights=PLAIN, gradients=TEXT, moments=MATCH, activations=PICTURE, rest="white")
+    sheet, left, unit = Sheet(18.5, 7.4), 3.9, 0.32  # cm for a GiB
+    for k, (kind, fill) in enumerate(kinds.items()):
+        x = left + 2.75 * k
+        sheet.box(x, 0.4, 0.45, 0.45, "", fill)
+        sheet.label(x + 0.6, 0.62, "loss, pictures" if kind == "rest" else kind, 9, "left")
+    for row, (name, run) in enumerate(runs.items()):
+        x, y = left, 2.0 + 1.9 * row
+        sheet.label(left - 0.3, y + 0.5, name, 9.5, "right")
+        for kind, fill in kinds.items():
+            parts = (
+                size
+                for what, size in run["memory"].items()
+                if next((other for other in kinds if other in what), "rest") == kind
+            )
+            width = unit * sum(parts) / GIB
+            sheet.box(x, y, width, 1.0, "", fill)
+            x += width
+        total, room = run["memory_bytes"] / GIB, run["gpu_bytes"] / GIB
+        end = left + unit * room
+        sheet.axes.plot([end, end], [y - 0.2, y + 1.2], color="#b02020", lw=1.8)
+        sheet.label(end, y - 0.38, f"the card: {room:.0f} GiB", 8, color="#b02020")
+        sheet.label(x + 0.15, y + 0.5, f"{total:.0f} GiB", 9.5, "left", DARK)
+    sheet.save("12_memory")
+
+
 def main():
     checkpoint()
+    memory()
 
 
 if __name__ == "__main__":

@@ -55,11 +55,6 @@ HINTS = {
         "torch.randint(0, 2**16, x.shape, ...), and no flatten or reshape.",
     ),
 }
-DIFFERS = (
-    "The noise that the library adds carries into the upper half with the right probability by itself, so "
-    "it compares nothing and computes no neighbours. It works across powers of two as well, where the "
-    "carry changes the exponent, and it treats infinities and NaN apart, because they would change."
-)
 
 
 def stochastic_round(x, generator=None):
@@ -143,3 +138,11 @@ def test_any_shape_comes_back():
     for shape in [(), (0,), (3, 1, 2)]:
         found = tuple(stochastic_round(torch.ones(shape)).shape)
         assert found == shape, f"shape {shape} came back as {found}"
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The noise that the library adds carries into the upper half with the right probability by itself, so "
+    "it compares nothing and computes no neighbours. It works across powers of two as well, where the "
+    "carry changes the exponent, and it treats infinities and NaN apart, because they would change."
+)

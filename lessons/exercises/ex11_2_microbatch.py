@@ -2,7 +2,7 @@
 
     pytest lessons/exercises/ex11_2_microbatch.py -x
 
-Begin with the three stages; then take the details of the lesson's aside one by one, as the laws below do.
+Begin with the three stages. Then solve the problems of the lesson's aside one by one, as the laws below do.
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
 the model as .module. Gradients of a part whose forward and backward pass are both in its context
 no_sync() are not averaged over ranks.
@@ -86,10 +86,6 @@ HINTS = {
         "The first loop is inside frozen_bn_stats(model) too; of DDP it is model.module.",
     ),
 }
-DIFFERS = (
-    "The library skips outputs that need no gradient, so it also works where one tower is frozen. It "
-    "writes the call of the towers once, as a function of a part, and both loops use it."
-)
 
 
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
@@ -302,3 +298,10 @@ def test_batch_norm_counts_each_part_once():
     close(gradients(model), want)
     counted = model.visual.bn1.num_batches_tracked.item() - before
     assert counted == 1, f"batch norm updated its averages {counted} times for one part"
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library skips outputs that need no gradient, so it also works where one tower is frozen. It "
+    "writes the call of the towers once, as a function of a part, and both loops use it."
+)

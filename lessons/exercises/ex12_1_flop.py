@@ -6,7 +6,7 @@ For ViTs only, and from the numbers of `config` alone: the library lets torch co
 An entry of MODELS has image_size and vision_patch (pixels of a side), vision_layers and vision_width,
 text_layers and text_width, embed_dim, context_length. Count the matrix products: the patch embedding
 (a linear layer from the 3 x patch x patch numbers of a patch), the blocks, and the projections to
-embed_dim, of the class token and of the end token. Looking up an embedding or a position is no product.
+embed_dim. Looking up an embedding or a position is no product.
 """
 
 import pytest
@@ -24,7 +24,7 @@ HINTS = {
         "3 * patch**2 * width.",
     ),
     "test_one_block_more": (
-        "Take the sum for one block from the page. How many tokens go through a block of each tower?",
+        "Add up the five lines for a block on the page. How many tokens go through a block of each tower?",
         "The class token goes through the blocks as well, so the pictures' tower has one token more than "
         "patches. Of the texts' attention nothing is left out: what the mask hides is computed too.",
         "A block adds 24 * L * D**2 + 4 * L**2 * D, with L = patches + 1 for pictures and L = length "
@@ -65,10 +65,6 @@ HINTS = {
         "recompute = forward - (flop of the patch embedding)",
     ),
 }
-DIFFERS = (
-    "The library lets torch count the products of the model itself, on the meta device. So its count "
-    "cannot drift from the model, and it holds for ResNets too; yours shows where the flop come from."
-)
 
 
 def flop_per_pair(config, length=None):
@@ -99,35 +95,29 @@ def equal(got, want, what, read):
 
 def test_towers_without_blocks():
     flop = flop_per_pair(MINI | dict(vision_layers=0, text_layers=0))
-    read = "one token is projected to embed_dim, and a multiplication and an addition are two flop."
+    read = "how many of its tokens are projected to embed_dim, and how many flop has a product?"
     equal(flop["text"], 32_768, "A text tower of no blocks", read)
-    equal(
-        flop["image"],
-        3_178_496,
-        "A picture tower of no blocks",
-        "16 patches are embedded, and " + read,
-    )
+    read = "which products are left without blocks?"
+    equal(flop["image"], 3_178_496, "A picture tower of no blocks", read)
 
 
 @pytest.mark.parametrize("key, more", [("image", 6_832_640), ("text", 13_107_200)])
 def test_one_block_more(key, more):
     longer = MINI | dict(vision_layers=5, text_layers=3)
     got = flop_per_pair(longer)[key] - flop_per_pair(MINI)[key]
-    read = "see the lesson's sum for a block; the class token counts, and causal attention is full."
+    read = "add up the lines for a block in section 'The flop of a block'. How many tokens has the tower?"
     equal(got, more, f"One block more in the {key} tower", read)
 
 
 @names
 def test_a_picture(name):
-    read = "patches, blocks on one token more, one projection."
+    read = "a part is missing, or belongs to another tower."
     equal(flop_per_pair(MODELS[name])["image"], IMAGE[name], f"A picture in {name}", read)
 
 
 @names
 def test_a_text(name):
-    read = (
-        "blocks on `context_length` tokens, one projection; the text tower has a width of its own."
-    )
+    read = "a part is missing, or belongs to another tower."
     equal(flop_per_pair(MODELS[name])["text"], TEXT[name], f"A text in {name}", read)
 
 
@@ -145,12 +135,19 @@ def test_the_forward_pass_is_both_towers(name):
 
 @names
 def test_the_backward_pass(name):
-    read = "two products for each, but for the patch embedding (section 'The flop of a pair')."
+    read = "how many products has it for each product of the forward pass? (section 'The flop of a pair')"
     equal(flop_per_pair(MODELS[name])["backward"], BACKWARD[name], f"The backward of {name}", read)
 
 
 @names
 def test_what_is_computed_again(name):
     flop, want = flop_per_pair(MODELS[name]), BACKWARD[name] - IMAGE[name] - TEXT[name]
-    read = "the forward pass but for its first product, the patch embedding; projections count."
+    read = "the docstring says what is left out."
     equal(flop["recompute"], want, f"What {name} computes again", read)
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library lets torch count the products of the model itself, on the meta device. So its count "
+    "cannot drift from the model, and it holds for ResNets too; yours shows where the flop come from."
+)

@@ -1,6 +1,7 @@
 """13  A classifier out of names.  Read lessons/13_zeroshot.md, then make this file green.
 
-The library also refuses wrong input. That is not asked here: write the classifier.
+encode_texts(model, tokenizer, texts) returns the vectors of a list of strings: (len(texts), E), each of
+length one. The library also refuses wrong input. That is not asked here: write the classifier.
 """
 
 import torch
@@ -49,10 +50,6 @@ HINTS = {
         "Average over the axis of the templates: .mean(1)",
     ),
 }
-DIFFERS = (
-    "The library first refuses what would give a wrong classifier without a word: no names, a template "
-    "without a place for the name, or a name that is cut, because two names that are cut may become the same."
-)
 
 
 def classifier_weights(model, tokenizer, names, templates):
@@ -145,3 +142,10 @@ def test_the_order_of_the_templates_does_not_matter():
     names, templates = ["dog", "cat"], ["a {}", "the {}", "{}"]
     law = "the same templates in another order are the same classifier"
     same(weights(names, templates), weights(names, templates[::-1]), law)
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library first refuses what would give a wrong classifier without a word: no names, a template "
+    "without a place for the name, or a name that is cut, because two names that are cut may become the same."
+)

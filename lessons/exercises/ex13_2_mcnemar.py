@@ -1,7 +1,8 @@
 """13  Two classifiers, the same pictures.  Read lessons/13_zeroshot.md, then make this file green.
 
-The lesson tosses coins; here the p-value is exact. The library also refuses two different
-lengths. That is not asked here.
+The lesson tosses coins; here the p-value is exact. binomial_tail(right, n, p) is the probability of
+`right` or more heads in n tosses, if p is the probability of a head. The library also refuses two
+different lengths. That is not asked here.
 """
 
 from math import comb
@@ -57,10 +58,6 @@ HINTS = {
         "b and c come from first & ~second and from second & ~first.",
     ),
 }
-DIFFERS = (
-    "The library refuses two lists of different lengths, because such answers are not to the same pictures. "
-    "Its binomial_tail adds up in logarithms: 171! is beyond a float64."
-)
 
 
 def mcnemar(first, second):
@@ -124,3 +121,10 @@ def test_which_pictures_they_are_matters_not_only_how_many_are_right():
     first, second = answers(8, 2, both=50, neither=40)  # 58 and 52 right
     p, unpaired = mcnemar(first, second)["p_value"], mcnemar(first, second[::-1])["p_value"]
     assert p < unpaired, f"the pairs differ on 10 pictures, reversed on more: {p} and {unpaired}"
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library refuses two lists of different lengths, because such answers are not to the same pictures. "
+    "Its binomial_tail adds up in logarithms: 171! is beyond a float64."
+)

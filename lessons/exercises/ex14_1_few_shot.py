@@ -1,4 +1,7 @@
-"""14  Draw the shots.  Read lessons/14_probes.md, then make this file green."""
+"""14  Draw the shots.  Read lessons/14_probes.md, then make this file green.
+
+NumPy's np.random.default_rng takes a whole number as its seed, or several of them in a list or tuple.
+"""
 
 import numpy as np
 import pytest
@@ -74,10 +77,6 @@ HINTS = {
         "permutation(own)[:k], where own holds all pictures of the class.",
     ),
 }
-DIFFERS = (
-    "The library sorts the pool and removes what is in it twice, in one call of np.unique. Its generator "
-    "takes the pair of seed and class, which NumPy mixes well, so neighbouring pairs have nothing in common."
-)
 
 
 def few_shot(labels, pool, k, seed):
@@ -205,3 +204,10 @@ def test_every_picture_can_be_drawn():
     labels = np.zeros(12, int)
     drawn = {few_shot(labels, range(12), 1, seed)[0] for seed in range(300)}
     assert drawn == set(range(12)), f"in 300 seeds {set(range(12)) - drawn} never were drawn"
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library sorts the pool and removes what is in it twice, in one call of np.unique. Its generator "
+    "takes the pair of seed and class, which NumPy mixes well, so neighbouring pairs have nothing in common."
+)

@@ -55,10 +55,6 @@ HINTS = {
         "Compute the share only after you have checked curve[b] >= zero_shot.",
     ),
 }
-DIFFERS = (
-    "The library calls `reached`, which lesson 18 uses as well, with pairs in place of shots: it finds the "
-    "first crossing along a logarithmic axis once for both. You have written what is inside."
-)
 
 
 def shots_worth(curve, zero_shot):
@@ -131,3 +127,10 @@ def test_a_flat_piece_is_no_division_by_zero():
     assert found is not None and math.isclose(found, 8**0.5), (
         f"1 and 2 shots have 0.3, and 0.4 is halfway from 2 to 4: {8**0.5:.4f}, not {found}"
     )
+
+
+# Shown when all laws are green: what the library does differently.
+DIFFERS = (
+    "The library calls `reached`, which lesson 18 uses as well, with pairs in place of shots: it finds the "
+    "first crossing along a logarithmic axis once for both. You have written what is inside."
+)
