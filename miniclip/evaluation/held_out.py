@@ -19,7 +19,11 @@ from miniclip.training.freeze import freeze
 from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
 
-MOST_PAIRS = 1000  # of the first held-out split, evenly spaced
+NOT_MEASURED = (
+    "train",
+    "heldout_site",
+)  # a site that was held out is the test: nothing is chosen on it
+MOST_PAIRS = 1000  # of the first other split, evenly spaced
 BEST = "best.pt"
 SHARE = 0.1  # of the time since it was measured last: no more goes into measuring, by default
 
@@ -34,7 +38,8 @@ class HeldOut:
 
     def __init__(self, config, model, tokenizer, pairs):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
-        split = next((own for name, own in pairs.splits.items() if name != "train" and own), [])
+        usable = [own for name, own in pairs.splits.items() if own and name not in NOT_MEASURED]
+        split = usable[0] if usable else []
         few = min(len(split), MOST_PAIRS)
         self.indices = [split[k * len(split) // few] for k in range(few)]
         losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
