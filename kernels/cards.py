@@ -1,6 +1,6 @@
 """GPUs in numbers: data sheets for all of them, measured speeds for two.
 
-miniclip/cost/plan.py reads the data sheets, kernels/report/roofline.py what was measured.
+miniclip/cost/plan.py reads the data sheets, kernels/plan.py what was measured.
 """
 
 # fp16, bf16, fp32: dense products in 10^12 flop/s with 32-bit sums (0: the card has no such type).
@@ -22,6 +22,9 @@ GPUS = {
     ]
 }
 
-# measured by others on one card: fp16 products of 8192^3, and copies. exp2: 16 per clock and SM
-GPUS["h100"] |= dict(flop_per_s=790e12, bytes_per_s=3.0e12, exp2_per_s=16 * 132 * 1.7e9)
-GPUS["a100"] |= dict(flop_per_s=270e12, bytes_per_s=1.7e12, exp2_per_s=16 * 108 * 1.4e9)
+# measured by others on one card: fp16 products of 8192^3, and copies. Counted from the data sheets: SMs,
+# flop of a clock and SM. Estimated: the clock under load, and (most, least) bytes/s from L2 to all SMs
+GPUS["h100"] |= dict(flop_per_s=790e12, bytes_per_s=3.0e12, sms=132, flop_a_clock=4096)
+GPUS["h100"] |= dict(clock_hz=1.7e9, l2_bytes_per_s=(7.0e12, 5.5e12))
+GPUS["a100"] |= dict(flop_per_s=270e12, bytes_per_s=1.7e12, sms=108, flop_a_clock=2048)
+GPUS["a100"] |= dict(clock_hz=1.4e9, l2_bytes_per_s=(5.0e12, 3.5e12))

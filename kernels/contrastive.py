@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from kernels.reference import accumulator
-from kernels.softmax import LN2, double, fixed_shift, loss_from_sums, merge, needs_rescue
+from kernels.softmax import LN2, double, fixed_shift, merge, needs_rescue
 
 
 class LocalCollectives:
@@ -44,12 +44,12 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     pairs; saved, a tuple of tensors of O(N E).
     """
     scale_log2 = (double(logit_scale.detach()).exp() / LN2).to(accumulator(dtype)).reshape(())
-    # an infinite scale must give NaN, not a finite loss
-    scale_log2 = scale_log2.masked_fill(scale_log2.isinf(), torch.nan).to(image.device)
+    # an infinite scale must give NaN, not a finite loss: inf + 0 inf is NaN
+    scale_log2 = torch.add(scale_log2, scale_log2, alpha=0).to(image.device)
     rows, row_norm = ops.normalize(image, dtype)
     local_columns, column_norm = ops.normalize(text, dtype)
-    matched_rows = double(ops.diagonal(rows, local_columns)) * double(scale_log2)
-    columns, matched = collectives.gather(local_columns), collectives.gather(matched_rows)
+    cosine_rows = ops.diagonal(rows, local_columns)
+    columns, cosine_columns = collectives.gather(local_columns), collectives.gather(cosine_rows)
     n, offset = len(columns), collectives.offset
     chunk = chunk or ops.default_chunk(n, dtype)
 
@@ -59,20 +59,17 @@ def forward(image, text, logit_scale, ops, collectives, dtype, chunk):
     z_columns = collectives.total(z_columns)
 
     # a row's sum is over all columns here; a column's rescue is over this rank's rows, then merged
-    flagged = needs_rescue(z_rows, floor)
-    highest, z = ops.online_sums(rows, columns, scale_log2, flagged, offset, chunk)
-    z_rows, shift_rows = torch.where(flagged, z, z_rows), torch.where(flagged, highest, shift)
-    flagged = needs_rescue(z_columns, floor)
-    highest, z = ops.online_sums(columns, rows, scale_log2, flagged, -offset, chunk)
-    highest, z = merge(highest, z, collectives.largest, collectives.total)
-    z_columns, shift_columns = (
-        torch.where(flagged, z, z_columns),
-        torch.where(flagged, highest, shift),
-    )
+    flags = needs_rescue(torch.cat([z_rows, z_columns]), floor).split([len(rows), n])
+    online_rows = ops.online_sums(rows, columns, scale_log2, flags[0], offset, chunk)
+    online_columns = ops.online_sums(columns, rows, scale_log2, flags[1], -offset, chunk)
+    if collectives.world > 1:
+        online_columns = merge(*online_columns, collectives.largest, collectives.total)
 
-    loss_rows, one_minus_p_rows, lse_rows = loss_from_sums(z_rows, shift_rows, matched_rows)
-    loss_columns, one_minus_p_columns, lse_columns = loss_from_sums(
-        z_columns, shift_columns, matched
+    loss_rows, one_minus_p_rows, lse_rows = ops.finish(
+        z_rows, flags[0], *online_rows, shift, cosine_rows, scale_log2
+    )
+    loss_columns, one_minus_p_columns, lse_columns = ops.finish(
+        z_columns, flags[1], *online_columns, shift, cosine_columns, scale_log2
     )
     loss = (collectives.total(loss_rows.sum()) + loss_columns.sum()) / (2 * n)
     softmaxes = lse_rows, lse_columns, one_minus_p_rows, one_minus_p_columns

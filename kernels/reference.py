@@ -12,7 +12,7 @@ fused/launch.py has operations of the same names and arguments. Left out: ranks 
 import torch
 from torch import Tensor
 
-from kernels.softmax import LOWEST, absorb
+from kernels.softmax import LOWEST, absorb, double, loss_from_sums
 
 # what an argument called precision can be; the commands' options take all but fp64
 PRECISIONS = {
@@ -140,6 +140,17 @@ def online_sums(
         s[matched.nonzero().squeeze(1), match[matched]] = -torch.inf
         highest[which], z[which] = absorb(highest[which], z[which], s)
     return highest, z
+
+
+def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
+    """`loss_from_sums` of all rows: (loss float64, one_minus_p, lse), each (M,).
+
+    z: what `sums` gave, less the 0-d shift; highest, rescued: what `online_sums` gave for the flagged rows;
+    cosines: of the matched pairs.
+    """
+    matched = double(cosines) * double(scale_log2)
+    z, shift = torch.where(flagged, rescued, z), torch.where(flagged, highest, shift)
+    return loss_from_sums(z, shift, matched)
 
 
 def gradient(

@@ -8,8 +8,10 @@ each step.
 Lesson: lessons/06_loss.md.
 """
 
+import functools
 import importlib.util
 import os
+import warnings
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +30,7 @@ from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.op import contrastive
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
-from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info
+from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info, host_group
 
 LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -64,8 +66,8 @@ def contrastive_loss(
     number or a CPU tensor. On another device, or under torch.compile, the host would have to wait
     for its value; there the loss is NaN instead. group: a process group; None is the default one,
     if torch.distributed is initialised. Ranks may hold different N, but none may hold zero.
-    backend: "torch", "triton", or "auto", which is Triton on a GPU of the A100's generation or
-    newer. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
+    backend: "torch", "triton", or "auto", which is Triton on an NVIDIA GPU of the A100's generation or
+    newer where a kernel can be compiled, unless precision is fp32. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
     Triton on a GPU, and the input's own dtype elsewhere. chunk: rows of similarities at a time.
 
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
@@ -121,9 +123,8 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
         if value not in known:
             raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, not {value}")
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
-    if backend == "auto":  # Triton on a GPU of the A100's generation or newer
-        new = image.is_cuda and torch.cuda.get_device_capability(image.device) >= (8, 0)
-        backend = "triton" if new and not _triton_problem(image, dtype) else "torch"
+    if backend == "auto":
+        backend = "triton" if image.is_cuda and _suits_triton(image, dtype, precision) else "torch"
     if backend == "torch":
         return reference, dtype
     if precision == "auto" and image.is_cuda and dtype != torch.float64:
@@ -133,6 +134,35 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     from kernels.fused import launch
 
     return launch, dtype
+
+
+def _suits_triton(image, dtype, precision):
+    """Whether "auto" takes the Triton kernels for these features on a GPU."""
+    # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
+    if torch.version.hip is not None or precision == "fp32" or _triton_problem(image, dtype):
+        return False
+    new = torch.cuda.get_device_capability(image.device) >= (8, 0)
+    return new and _kernels_compile(image.device)
+
+
+@torch.compiler.assume_constant_result
+def _kernels_compile(device):
+    """`_first_kernel`, under torch.compile as well, where it runs while the loss is traced."""
+    return _first_kernel(device)
+
+
+@functools.cache
+def _first_kernel(device):
+    """Whether a first kernel can be compiled and launched on this device. Where not, warns why, once."""
+    try:
+        from kernels.fused import launch
+
+        launch.normalize(torch.zeros(1, 16, device=device), torch.float16)
+    except Exception as error:  # no C compiler for Triton's launcher, or an unsuitable Triton
+        why = f"{type(error).__name__}: {error}".splitlines()[0]
+        warnings.warn(f"the loss runs in plain torch, because Triton failed on {device} ({why})")
+        return False
+    return True
 
 
 def _value(x):
@@ -162,15 +192,14 @@ def _triton_problem(image, dtype):
 def _plan_together(arguments, group):
     """`_plan` on many ranks, and their collectives; every rank raises when any of them must.
 
-    The ranks exchange the shapes of their features. The host waits for the device here, and nowhere
-    else in the loss.
+    The ranks exchange the shapes of their features, from CPU to CPU: no host waits for its device.
     """
     image, shape, problem = arguments[0], (0, 0), None
     try:
         (ops, dtype), shape = _plan(*arguments), image.shape
     except ValueError as error:
         problem = error
-    shapes = all_gather(torch.tensor([shape], device=image.device), group=group).tolist()
+    shapes = all_gather(torch.tensor([shape]), group=host_group(group)).tolist()
     counts, widths = map(list, zip(*shapes))
     if problem:
         raise problem

@@ -24,10 +24,11 @@ def probability_error(dtype, scale, n, d):
     A similarity sums D products of two unit rows' components (D roundings), whose lengths are sums
     of D squares (D / 4 each, as a root halves an error), and 17 others: divisions, roots, the scale
     and its product, the shift. The lse is made of similarities too: 3 D + 34. An absolute error of S
-    is a relative one of exp(S), so each counts `scale` times. Less a shift of 124 bits, 86 nats, S
-    is rounded once more, and the sum of n terms n times.
+    is a relative one of exp(S), so each counts `scale` times. Less a shift of up to 126 bits, 87 nats, S
+    is rounded once more in the forward pass and once in the backward pass, and so is the lse, and the
+    sum of n terms n times. Fused multiply-add leaves out some of these.
     """
-    return rounding(dtype, scale**2 * (3 * d + 34) + 86**2 + n)
+    return rounding(dtype, scale**2 * (3 * d + 34) + 3 * 87**2 + n)
 
 
 def unit_rows(x):

@@ -27,7 +27,7 @@ FLOORS = [
     ["harness"],
     ["race", "supervised_baseline"],
     ["scaling"],
-    ["robustness"],
+    ["robustness", "labels"],
 ]
 # miniclip/__init__.py imports nothing of ours until one of its names is used: it is on no floor
 LAZY = "miniclip"

@@ -203,7 +203,7 @@ class OnCard(torch.Tensor):
         ((8, 0), torch.float32, 2048, {}, ("triton", torch.float16)),
         ((8, 0), torch.bfloat16, 8, {}, ("triton", torch.float16)),
         ((12, 0), torch.float32, 8, dict(precision="bf16"), ("triton", torch.bfloat16)),
-        ((8, 0), torch.float32, 8, dict(precision="fp32"), ("triton", torch.float32)),
+        ((8, 0), torch.float32, 8, dict(precision="fp32"), ("torch", torch.float32)),
         ((7, 5), torch.float32, 8, {}, ("torch", torch.float32)),  # older than the A100
         ((7, 5), torch.float32, 8, dict(backend="triton"), ("triton", torch.float16)),
         ((8, 0), torch.float32, 2049, {}, ("torch", torch.float32)),  # wider than the kernels
@@ -216,7 +216,7 @@ class OnCard(torch.Tensor):
         (None, torch.float32, 8, dict(backend="triton"), ("triton", torch.float32)),
     ],
 )
-def test_triton_in_fp16_on_gpus_of_the_a100_s_generation_or_newer(
+def test_triton_in_fp16_on_nvidia_gpus_of_the_a100_s_generation_or_newer(
     capability, dtype, width, how, want, monkeypatch
 ):
     pytest.importorskip("triton")
@@ -224,10 +224,34 @@ def test_triton_in_fp16_on_gpus_of_the_a100_s_generation_or_newer(
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     image = torch.ones(3, width, dtype=dtype)
     image = image.as_subclass(OnCard) if capability else image
+    monkeypatch.setattr(loss_module, "_first_kernel", lambda device: True)
     how = dict(backend="auto", precision="auto") | how
     ops, chosen = loss_module._plan(image, image, 1.0, how["backend"], how["precision"], None)
     name = {"kernels.reference": "torch", "kernels.fused.launch": "triton"}[ops.__name__]
     assert (name, chosen) == want
+
+
+@pytest.mark.parametrize("why", ["ROCm", "no C compiler"])
+def test_where_no_kernel_can_run_auto_takes_torch_and_says_so_once(why, monkeypatch):
+    """A ROCm card says that it has capability 9.x. Without a C compiler Triton cannot build its launcher."""
+    launch, said = pytest.importorskip("kernels.fused.launch"), []
+
+    def normalize(*_):
+        raise RuntimeError("Failed to find C compiler.\nPlease specify it")
+
+    monkeypatch.setattr(torch.version, "hip", "6.4" if why == "ROCm" else None)
+    monkeypatch.setattr(launch, "normalize", normalize)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 4))
+    monkeypatch.setattr(loss_module.warnings, "warn", said.append)
+    loss_module._first_kernel.cache_clear()
+    image = torch.ones(3, 8).as_subclass(OnCard)
+    for _ in range(2):
+        ops, dtype = loss_module._plan(image, image, 1.0, "auto", "auto", None)
+        assert ops is loss_module.reference and dtype == torch.float32
+    loss_module._first_kernel.cache_clear()
+    assert len(said) == (why != "ROCm") and all(
+        s.endswith("Failed to find C compiler.)") for s in said
+    )
 
 
 def test_without_triton_a_gpu_computes_in_torch(monkeypatch):

@@ -1,9 +1,10 @@
 """The GPU half of `python -m kernels.bench`: the whole loss, every kernel, other implementations.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
-90th percentile). They stand beside the floor and the prediction of roofline.py where that knows the
-card. Peak bytes are what the allocator held above the features. The gradient's error is taken against
-float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
+90th percentile). They stand beside the floor and the range of kernels/plan.py where that knows the
+card, for the whole step and for all launches of each kernel in it. A kernel outside of its range shows
+which term of the plan is wrong. Peak bytes are what the allocator held above the features. The
+gradient's error is taken against float64 on a slice of rows. Other implementations run when they are installed: open_clip (eager, and
 under torch.compile) and memeff. A loss that fails says why in its row. After an error of CUDA
 itself, such as an illegal memory access, nothing more can run in the process, so the run ends there
 with what was measured. This has not been run on a GPU yet: every GPU time in this repository is
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from kernels.bench.cpu import build
 from kernels.fused import launch
-from kernels.report import roofline
+from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s
 from kernels.softmax import LN2, fixed_shift
 from kernels.table import Table
 from miniclip.loss import contrastive_loss
@@ -109,22 +110,47 @@ def whole(loss: Callable, n: int, d: int, true: Tensor) -> dict:
 
 
 def kernels_alone(n: int, d: int) -> dict[str, Callable[[], object]]:
-    """{kernel or operation: a launch of it}, of miniclip's own, in fp16."""
+    """{names in the plan, joined by " + ": all their launches in a step}, of miniclip's own, in fp16."""
     image, text, scale = (t.detach() for t in features(n, d))
     scale_log2, half = (scale.exp() / LN2).reshape(()), torch.float16
-    rows, norm = launch.normalize(image, half)
-    columns, _ = launch.normalize(text, half)
+    (rows, norm), (columns, _) = (launch.normalize(x, half) for x in (image, text))
     shift, _ = fixed_shift(scale_log2, n)
     chunk, both = launch.default_chunk(n, half), (rows, columns, scale_log2)
-    nobody = torch.zeros(n, dtype=torch.bool, device="cuda")
-    lse, one_minus_p = scale_log2.expand(n).contiguous(), torch.ones(n, device="cuda")
-    softmaxes, g = (lse, lse, one_minus_p, one_minus_p), torch.randn(n, d, device="cuda")
+    nobody = torch.zeros(n, dtype=torch.bool, device=image.device)
+    lse, one_minus_p = scale_log2.expand(n).contiguous(), torch.ones_like(norm)
+    softmaxes, g = (lse, lse, one_minus_p, one_minus_p), torch.randn_like(image)
+    finish = norm, nobody, norm, norm, shift, norm, scale_log2
+    backward = g, rows, norm, scale_log2, half
+
+    def twice(f, *arguments):
+        return lambda: [f(*arguments) for _ in range(2)]
+
+    def gradient(wanted):
+        """The backward pass in which only the launches of this name happen."""
+
+        def step():
+            real = launch._launch, launch.library_products
+            launch._launch = lambda name, *how, **more: (
+                name == wanted and real[0](name, *how, **more)
+            )
+            launch.library_products = lambda *how: wanted == "products" and real[1](*how)
+            try:
+                launch.gradient(*both, *softmaxes, 0, chunk)
+            finally:
+                launch._launch, launch.library_products = real
+
+        return step
+
     return {
-        "normalize": lambda: launch.normalize(image, half),
-        "sums": lambda: launch.sums(*both, shift, 0, chunk),
-        "rescue, nobody": lambda: launch.online_sums(*both, nobody, 0),
-        "gradient and products": lambda: launch.gradient(*both, *softmaxes, 0, chunk),
-        "normalize backward": lambda: launch.normalize_backward(g, rows, norm, scale_log2, half),
+        "normalize": twice(launch.normalize, image, half),
+        "diagonal": lambda: launch.diagonal(rows, columns),
+        "sums + partial sums": lambda: launch.sums(*both, shift, 0, chunk),
+        "rescue of no row": twice(launch.online_sums, *both, nobody, 0),
+        "finish": twice(launch.finish, *finish),
+        "gradient": gradient("gradient"),
+        "special tiles": gradient("special tiles"),
+        "product + product transposed": gradient("products"),
+        "normalize backward": twice(launch.normalize_backward, *backward),
     }
 
 
@@ -140,23 +166,34 @@ def measure_all(sizes: list[int], d: int) -> Iterator[dict]:
             torch.cuda.empty_cache()
         for name, kernel in kernels_alone(n, d).items():
             timed = attempt(lambda: {"ms": milliseconds(kernel)})
-            yield {"n": n, "d": d, "loss": f"kernel: {name}"} | timed
+            yield {"n": n, "d": d, "loss": name, "kernel": True} | timed
 
 
 def table_of(rows: list[dict], card: str | None) -> Table:
-    """A line for each row of `measure_all`. card: its name in roofline.CARDS, if it is known there."""
-    table = Table("N", "loss", "ms", "p10", "p90", "floor", "predicted", "of the floor",
+    """A line for each row of `measure_all`. card: its name in plan.CARDS, if it is known there."""
+    table = Table("N", "loss or kernels", "ms", "p10", "p90", "planned", "floor", "of the floor",
                   "peak MiB", "gradient error")  # fmt: skip
     for row in rows:
         cells = [row["failed"]] if "failed" in row else [f"{t:.3f}" for t in row["ms"]]
+        if "ms" in row:
+            cells.append(planned(card, row) if card else "")
         if "error" in row:  # of a whole loss
-            floor = roofline.floor_s(card, row["n"], row["d"]) * 1e3 if card else math.nan
-            predicted = roofline.predicted_s(card, row["n"], row["d"]) if card else {}
-            cells += [f"{floor:.3f}", f"{predicted.get('total', math.nan) * 1e3:.3f}"]
-            cells += [f"{floor / row['ms'][0]:.0%}", f"{row['peak_bytes'] / 2**20:.0f}"]
-            cells.append(f"{row['error']:.1e}")
+            floor = floor_s(card, row["n"], row["d"]) * 1e3 if card else math.nan
+            cells += [f"{floor:.3f}", f"{floor / row['ms'][0]:.0%}"]
+            cells += [f"{row['peak_bytes'] / 2**20:.0f}", f"{row['error']:.1e}"]
         table.add(row["n"], row["loss"], *cells)
     return table
+
+
+def planned(card: str, row: dict) -> str:
+    """The plan's range in ms for our own loss or for some of its kernels; "" for other losses."""
+    if not (row.get("kernel") or row["loss"].startswith("miniclip")):
+        return ""
+    launches = plan(card, row["n"], row["d"])
+    if row.get("kernel"):
+        groups = by_kernel(launches)
+        launches = [groups[name] for name in row["loss"].split(" + ")]
+    return spread(total_s(launches))
 
 
 def bench_gpu(sizes: list[int], d: int) -> None:
@@ -168,4 +205,4 @@ def bench_gpu(sizes: list[int], d: int) -> None:
             rows.append(row)
     finally:
         print(f"\r{name}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
-        print(table_of(rows, next((card for card in roofline.CARDS if card in name), None)))
+        print(table_of(rows, next((card for card in CARDS if card in name), None)))

@@ -1,11 +1,13 @@
 """The fused forward pass: exponential sums of every row and every column; logits are not stored.
 
-Each program of `sums_kernel` computes one tile of similarities, takes exponentials in registers and
-adds them up twice, over its rows and over its columns. It writes BM + BN numbers. They are added in
-a fixed order afterwards (no atomics), so a result repeats bit for bit. `online_kernel` computes
-again the rows for which the fixed shift was not accurate (softmax.py). It is always launched and
-returns at once where no row is flagged, so the host need not wait for the flags. Left out: the
-losses (softmax.py).
+Each program of `sums_kernel` computes a strip of tiles, one below the other, takes exponentials in
+registers and adds them up twice, over rows and over columns. A thread holds elements of few rows, so a
+row's sum takes two shuffles, and a column's sum would take fifty times as many instructions. The strip
+therefore keeps its column sums in registers, and threads exchange them once, after its last tile.
+Partial sums are added in a fixed order afterwards (no atomics), so a result repeats bit for bit.
+`online_kernel` computes again the rows for which the fixed shift was not accurate (softmax.py). It is
+always launched and returns at once where no row is flagged, so the host need not wait for the flags.
+Left out: the losses (finish.py).
 """
 
 import triton
@@ -17,23 +19,36 @@ from kernels.fused.tile import BATCH, cosines, tile_index
 @triton.jit(do_not_specialize=BATCH)
 def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
                 D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
-                TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+                TMA: tl.constexpr, PRECISION: tl.constexpr, STRIP: tl.constexpr = 1):  # fmt: skip
     """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
 
-    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/BM, N), all rounded up.
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up.
 
-    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
+    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + 1/(BM STRIP)) sums: no logits
     """
-    # 1. one tile of similarities
-    i, j, r, c = tile_index(M, N, BM, BN)
-    s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
-    # 2. exponentials less the shift; 0 for the match and outside
-    e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.where(r < M, tl.load(SHIFT), float("inf"))[:, None])
-    other = (c < N)[None, :] & (c[None, :] != (r + offset)[:, None])
-    e = tl.where(other, e, 0.0)
-    # 3. the tile's sums in both directions
-    tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
-    tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, tl.sum(e, 0), mask=c < N)
+    i, j, _, c = tile_index(M, N, BM * STRIP, BN)
+    scale_log2, shift = tl.load(SCALE_LOG2), tl.load(SHIFT)
+    # with tensor cores and 8 warps a thread holds rows that are 8 and 128 apart: it adds those by itself
+    FAR: tl.constexpr = BM // 128 if BM > 128 else 1
+    z_columns = tl.zeros((BM // 16 // FAR, 8, BN), tl.float32)
+    for row in range(i * BM * STRIP, tl.minimum(M, (i + 1) * BM * STRIP), BM):
+        # 1. one tile of similarities, as exponentials less the shift
+        r = row + tl.arange(0, BM)
+        s = cosines(X, Y, row, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
+        e = tl.exp2(s * scale_log2 - tl.where(r < M, shift, float("inf"))[:, None])
+        # 2. 0 for the match and outside; only few tiles have either
+        first = j * BN - offset - row  # the row of this tile that matches its first column
+        if ((first > -BN) & (first < BM)) | (j * BN + BN > N):
+            matches = first + tl.arange(0, BN)  # for each column the row that matches it
+            other = (matches < N - offset - row)[None, :]
+            other = other & (matches[None, :] != tl.arange(0, BM)[:, None])
+            e = tl.where(other, e, 0.0)
+        # 3. the tile's sums in both directions
+        tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
+        near = tl.sum(tl.reshape(e, (FAR, BM // 16 // FAR, 2, 8, BN)), 2)
+        z_columns += tl.sum(near, 0)
+    z_columns = tl.sum(tl.sum(z_columns, 0), 0)
+    tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, z_columns, mask=c < N)
 
 
 @triton.jit(do_not_specialize=BATCH)

@@ -2,8 +2,8 @@
 
 No operation here reads a number from the device, so the host does not wait and everything can be
 captured in a CUDA graph. Where TRITON_INTERPRET=1 was set before this is imported, the same launches
-run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the kernels'
-constants (signatures.py, tile_config.py).
+run on a CPU in the corrected interpreter (interpreter.py). Left out: arithmetic (the kernels), and the
+kernels' constants (signatures.py, tile_config.py).
 """
 
 import functools
@@ -12,18 +12,21 @@ import os
 import torch
 import triton
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels.fused import interpreter
 from kernels.fused.signatures import KERNELS, constants
-from kernels.fused.tile_config import default_chunk, uses_tma  # noqa: F401  (an operation)
+from kernels.fused.tile_config import (
+    default_chunk,  # noqa: F401  (an operation)
+    library_multiplies,
+    uses_tma,
+)
 
+# earlier ones take only a first argument in the operands' dtype (pytorch pull request 167931)
+ADDMM_TAKES_FLOAT32 = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 10)
 INTERPRET = os.environ.get("TRITON_INTERPRET") == "1"
 if INTERPRET:
     interpreter.install()
-try:
-    from triton.tools.tensor_descriptor import TensorDescriptor
-except ImportError:  # older Tritons: pointers everywhere
-    TensorDescriptor = None
 
 
 @functools.cache
@@ -33,11 +36,17 @@ def arch_of(device: torch.device) -> int:
     return 10 * major + minor
 
 
+@functools.cache
+def sms_of(device: torch.device) -> int:
+    """The number of a CUDA device's SMs; 4 for the interpreter."""
+    return 4 if INTERPRET else torch.cuda.get_device_properties(device).multi_processor_count
+
+
 def _plan(name, like, tma=None):
     """The constants of a kernel for operands like this one (rows, width)."""
     arch, d = arch_of(like.device), like.shape[1]
     if tma is None:
-        tma = TensorDescriptor is not None and uses_tma(arch, like.dtype.itemsize, d)
+        tma = uses_tma(arch, like.dtype.itemsize, d)
     return constants(name, arch, like.dtype, d, tma)
 
 
@@ -51,11 +60,17 @@ def _launch(name, plan, shape, *arguments, **changed):
         blocks = ([plan[size] for size in sizes] for sizes in operands.values() if sizes)
         descriptors = map(TensorDescriptor.from_tensor, arguments, blocks)
         arguments = [*descriptors, *arguments[2:]]
-    programs = triton.cdiv(m, plan.get("BM") or plan["ROWS"])
+    programs = triton.cdiv(m, plan.get("STRIP", 1) * (plan.get("BM") or plan["ROWS"]))
     programs *= triton.cdiv(n, plan["BN"]) if n else 1
+    if plan.get("SPECIAL") or plan.get("WARPS_DIFFER"):  # a program takes many tiles
+        programs = min(programs, sms_of(first.device))
+    if plan.get("WARPS_DIFFER"):  # memory for the descriptors that the kernel makes
+        triton.set_allocator(
+            lambda size, *_: torch.empty(size, dtype=torch.int8, device=first.device)
+        )
     with torch.cuda.device_of(first):  # Triton launches on the current card; no effect on a CPU
-        # without fused multiply-add S * scale - shift is rounded twice, the same forward and backward
-        kernel[(programs,)](*arguments, enable_fp_fusion=False, **(plan | changed))
+        # fused multiply-add rounds S * scale - shift once and not twice, and saves an instruction
+        kernel[(programs,)](*arguments, enable_fp_fusion=True, **(plan | changed))
 
 
 def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -82,20 +97,26 @@ def diagonal(x: Tensor, y: Tensor) -> Tensor:
 
 
 def sums(rows, columns, scale_log2, shift, offset, chunk, tma=None):
-    """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them."""
-    plan, n = _plan("sums", rows, tma), len(columns)
+    """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them.
+
+    16 chunks of rows at a time have fewer bytes of partial sums than one chunk has of gradients.
+    """
+    plan, n, rows_at_once = _plan("sums", rows, tma), len(columns), 16 * chunk
     z_rows = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
-    z_columns = torch.zeros(n, dtype=torch.float32, device=rows.device)
-    for start in range(0, len(rows), chunk):
-        x = rows[start : start + chunk]
+    z_columns = torch.empty(n, dtype=torch.float32, device=rows.device)
+    for start in range(0, len(rows), rows_at_once):
+        x = rows[start : start + rows_at_once]
         c = len(x)
         by_row = z_rows.new_empty(triton.cdiv(n, plan["BN"]), c)
-        by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"]), n)
+        by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"] * plan["STRIP"]), n)
         sizes = c, n, start + offset
         _launch("sums", plan, (c, n), x, columns, scale_log2, shift, by_row, by_column, *sizes)
         # torch adds a dimension in the same order every time
-        torch.sum(by_row, 0, out=z_rows[start : start + chunk])
-        z_columns += by_column.sum(0)
+        torch.sum(by_row, 0, out=z_rows[start : start + c])
+        if start:
+            z_columns += by_column.sum(0)
+        else:
+            torch.sum(by_column, 0, out=z_columns)
     return z_rows, z_columns
 
 
@@ -106,6 +127,16 @@ def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None)
     plan, sizes = _plan("online", mine, tma), (len(mine), len(others), offset)
     _launch("online", plan, (len(mine), None), mine, others, scale_log2, flags, highest, z, *sizes)
     return highest, z
+
+
+def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
+    """As reference.finish."""
+    loss = torch.empty(len(z), dtype=torch.float64, device=z.device)
+    one_minus_p, lse = torch.empty_like(z), torch.empty_like(z)
+    inputs = z, flagged.view(torch.uint8), highest, rescued, shift, cosines, scale_log2
+    plan = constants("finish", 0, z.dtype, 0, False)
+    _launch("finish", plan, (len(z), None), *inputs, loss, one_minus_p, lse, len(z))
+    return loss, one_minus_p, lse
 
 
 def gradient(
@@ -122,9 +153,9 @@ def gradient(
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, device = rows.shape, len(columns), rows.device
-    plan, product, transposed = (
-        _plan(name, rows, tma) for name in ("gradient", "product", "product transposed")
-    )
+    names = "gradient", "special tiles"
+    (plan, special), products = (_plan(name, rows, tma) for name in names), _products(rows, tma)
+    lowest = lse_rows.min(), lse_columns.min()
     stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=rows.dtype, device=device)
     g_rows = torch.empty(m, d, dtype=torch.float32, device=device)
@@ -133,12 +164,43 @@ def gradient(
         here = slice(start, start + chunk)
         x = rows[here]
         c = len(x)
-        g = buffer[:c, :n]
         vectors = lse_rows[here], lse_columns, one_minus_p_rows[here], one_minus_p_columns
-        sizes = c, n, start + offset, stride
-        _launch("gradient", plan, (c, n), x, columns, scale_log2, *vectors, buffer, *sizes)
-        # G (c, N) times Y (N, D), then G^T (N, c) times X (c, D), added to what is there
-        _launch("product", product, (c, d), g, columns, g_rows[here], c, d, n, stride)
-        sizes, added = (n, d, c, stride), start > 0
-        _launch("product transposed", transposed, (n, d), g, x, g_columns, *sizes, ADD=added)
+        inputs, sizes = (x, columns, scale_log2), (c, n, start + offset, stride)
+        _launch("gradient", plan, (c, n), *inputs, *vectors[:2], buffer, c, n, stride)
+        _launch("special tiles", special, (c, n), *inputs, *vectors, buffer, *sizes,
+                LOWEST_ROWS=lowest[0], LOWEST_COLUMNS=lowest[1])  # fmt: skip
+        products(buffer[:c, :n], columns, x, g_rows[here], g_columns, start > 0)
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]
+
+
+def _products(like, tma):
+    """The function that computes g_rows = G Y and g_columns (+)= G^T X for operands like this one.
+
+    It takes G (c, N), Y (N, D), X (c, D), both results in float32, and whether the second is added to.
+    """
+    if library_multiplies(arch_of(like.device), like.dtype.itemsize):
+        return library_products
+    by_row, by_column = (_plan(name, like, tma) for name in ("product", "product transposed"))
+
+    def own_products(g, y, x, g_rows, g_columns, added):
+        (c, n), d, stride = g.shape, y.shape[1], g.stride(0)
+        _launch("product", by_row, (c, d), g, y, g_rows, c, d, n, stride)
+        sizes = n, d, c, stride
+        _launch("product transposed", by_column, (n, d), g, x, g_columns, *sizes, ADD=added)
+
+    return own_products
+
+
+def library_products(g, y, x, g_rows, g_columns, added):
+    """As the products of `_products`, by cuBLAS: 16-bit operands, sums and results in float32.
+
+    cuBLAS repeats a result bit for bit with the same version on the same card, as long as one stream uses it.
+    With more streams that needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment.
+    """
+    torch.mm(g, y, out_dtype=torch.float32, out=g_rows)
+    if not added:
+        torch.mm(g.T, x, out_dtype=torch.float32, out=g_columns)
+    elif ADDMM_TAKES_FLOAT32:
+        torch.addmm(g_columns, g.T, x, out_dtype=torch.float32, out=g_columns)
+    else:
+        g_columns += torch.mm(g.T, x, out_dtype=torch.float32)

@@ -8,10 +8,11 @@ import functools
 
 import torch
 
-from kernels.fused.backward import gradient_kernel, product_kernel
+from kernels.fused.backward import gradient_kernel, ordinary_gradient_kernel, product_kernel
+from kernels.fused.finish import finish_kernel
 from kernels.fused.forward import online_kernel, sums_kernel
 from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
-from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
+from kernels.fused.tile_config import row_shape, tile_shape, uses_tma, warps_can_differ
 from kernels.reference import PRECISIONS
 from kernels.softmax import LOWEST
 
@@ -21,7 +22,8 @@ X_AND_Y = {"X": ("BM", "BK"), "Y": ("BN", "BK")}
 TILED = {
     "sums": (sums_kernel, X_AND_Y),
     "online": (online_kernel, X_AND_Y),
-    "gradient": (gradient_kernel, X_AND_Y | {"G": ()}),
+    "gradient": (ordinary_gradient_kernel, X_AND_Y | {"G": ()}),
+    "special tiles": (gradient_kernel, X_AND_Y | {"G": ()}),
     "product": (product_kernel, {"A": ("BM", "BK"), "B": ("BK", "BN")}),
     "product transposed": (product_kernel, {"A": ("BK", "BM"), "B": ("BK", "BN")}),
 }
@@ -30,7 +32,8 @@ ROWWISE = {
     "normalize backward": (normalize_backward_kernel, {"XHAT": ()}),
     "diagonal": (diagonal_kernel, {"X": (), "Y": ()}),
 }
-KERNELS = TILED | ROWWISE
+VECTORS = {"finish": (finish_kernel, {})}
+KERNELS = TILED | ROWWISE | VECTORS
 
 
 @functools.cache
@@ -39,13 +42,18 @@ def constants(name, arch, dtype, d, tma):
 
     arch: as for `tile_shape`; dtype, d: of the operands; tma: whether they come as descriptors.
     """
+    if name in VECTORS:
+        return dict(ROWS=256, num_warps=4, num_stages=1)
     if name in ROWWISE:
         return row_shape(d)
     transposed = name == "product transposed"
     # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
     grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
+    warps_differ = name == "gradient" and tma and warps_can_differ(arch)
     known = dict(
-        TMA=tma,
+        TMA=tma and not warps_differ,
+        WARPS_DIFFER=warps_differ,
+        SPECIAL=True,
         PRECISION="ieee",
         D=d,
         LOWEST=LOWEST,
@@ -66,10 +74,11 @@ def variant(name, arch, dtype, d):
     (kernel, operands), types = KERNELS[name], {}
     fixed = constants(name, arch, PRECISIONS[dtype], d, tma)
     for argument in (a for a in kernel.arg_names if a not in fixed):
-        types[argument] = "*u8" if argument == "FLAGGED" else "*fp32"
+        types[argument] = {"FLAGGED": "*u8", "LOSS": "*fp64"}.get(argument, "*fp32")
         if argument in ("M", "N", "K") or argument.islower():
             types[argument] = "i32"
         if argument in operands:
             sizes = ",".join(str(fixed[size]) for size in operands[argument])
-            types[argument] = f"tensordesc<{dtype}[{sizes}]>" if tma and sizes else f"*{dtype}"
+            described = fixed.get("TMA") and sizes
+            types[argument] = f"tensordesc<{dtype}[{sizes}]>" if described else f"*{dtype}"
     return kernel, types, fixed

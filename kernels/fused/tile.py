@@ -57,13 +57,18 @@ def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.c
 
 @triton.jit
 def tile_index(M, N, BM: tl.constexpr, BN: tl.constexpr):
-    """This program's tile: (row block, column block, its row numbers (BM,), its column numbers (BN,)).
+    """This program's tile: (row block, column block, its row numbers (BM,), its column numbers (BN,))."""
+    return tile_at(tl.program_id(0), M, N, BM, BN)
+
+
+@triton.jit
+def tile_at(pid, M, N, BM: tl.constexpr, BN: tl.constexpr):
+    """As `tile_index`, of the program with number pid.
 
     Programs take eight row blocks of one column block before the next column block, so that what
     they read stays in L2.
     """
     down, across = tl.cdiv(M, BM), tl.cdiv(N, BN)
-    pid = tl.program_id(0)
     band = pid // (8 * across)
     height = tl.minimum(down - 8 * band, 8)
     inside = pid % (8 * across)

@@ -11,41 +11,60 @@ def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
     return arch // 10 in (9, 10) and dtype_bytes == 2 and d * dtype_bytes % 16 == 0
 
 
+def library_multiplies(arch: int, dtype_bytes: int) -> bool:
+    """Whether the gradient's two products are torch.mm: on CUDA in 16 bits. Else product_kernel's."""
+    return arch > 0 and dtype_bytes == 2
+
+
+def warps_can_differ(arch: int) -> bool:
+    """Whether the compiler can give a loop's warps different work: for Hopper's tensor cores."""
+    return arch // 10 == 9
+
+
 def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
-    """{BM, BN, BK, num_warps, num_stages}; kernel: sums, online, gradient, product or product transposed.
+    """{BM, BN, BK, num_warps, num_stages} of a kernel of signatures.TILED.
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
+    Sums have STRIP as well: tiles of a column block for each program.
     """
-    padded = max(16, _power_of_two(d))
+    padded, sums = max(16, _power_of_two(d)), kernel == "sums"
+    strip = dict(STRIP=2) if sums else {}
     if arch == 0:
         # BK is wider than below: fewer steps of numpy
-        return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1)
-    # a product's BK is not of dimensions, but of rows or columns
-    bk = 64 if kernel.startswith("product") else min(64, padded)
-    if dtype_bytes == 4:
-        # at 64 columns the online kernel spills on sm_86 and sm_120; so does the transposed product
-        # on sm_80 with 4 warps, even at 32 columns
-        narrow, adds = kernel in ("online", "product transposed"), kernel == "product transposed"
-        shape = dict(BM=64, BN=32 if narrow else 64, BK=min(bk, 32))
-        return dict(shape, num_warps=8 if adds else 4, num_stages=2)
-    bn = 128
-    if uses_tma(arch, dtype_bytes, d):
-        # a product's columns are dimensions: 640 = 5 * 128 would waste 17 % of 3 * 256
-        if kernel == "gradient" or (kernel == "product" and d % 256 == 0):
-            bn = 256
-        # tried 128 x 256 for the transposed product, which adds to C: 234 registers, spills on sm_100
-    elif kernel == "online" or (kernel == "product transposed" and arch == 120):
-        bn = 64  # at 128 the online kernel spills 24 bytes, the product 8
-    return dict(BM=128, BN=bn, BK=bk, num_warps=8, num_stages=3)
+        return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1, **strip)
+    if dtype_bytes == 4 or kernel.startswith("product"):  # for tests
+        return dict(BM=64, BN=32, BK=min(32, padded), num_warps=8, num_stages=2, **strip)
+    shape = dict(BM=128, BN=128, BK=min(64, padded), num_warps=8, num_stages=3)
+    if sums:
+        shape |= dict(STRIP=8)
+    if warps_can_differ(arch) and uses_tma(arch, dtype_bytes, d):
+        # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's
+        # accumulators come out of tensor memory by rows: there these tiles spill
+        if sums:
+            shape |= dict(BM=256, STRIP=4)
+        if (
+            kernel == "gradient"
+        ):  # two groups of 4 warps that multiply; the compiler adds one that fetches
+            shape |= dict(BN=256, num_warps=4)
+    elif uses_tma(arch, dtype_bytes, d):
+        if kernel == "special tiles":
+            shape |= dict(BM=64, BN=64)  # larger ones spill in Triton 3.4 or 3.6
+    else:
+        if kernel == "online" or (arch == 120 and sums):
+            shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
+        elif sums:
+            shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
+    return shape
 
 
 def default_chunk(columns, dtype):
-    """Rows of the gradient at a time: a buffer of 256 MiB, at most 4096 rows, at least 128.
+    """Rows of the gradient at a time: a buffer of 256 MiB, at most 8192 rows, at least 2048.
 
-    It is a multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
+    Products of fewer rows would leave a part of the card idle, and move more of dY than of G. It is a
+    multiple of 128. The kernels are compiled for pointers to multiples of 16 bytes, and so
     every chunk starts at one.
     """
-    return max(128, min(4096, 2**28 // (columns * dtype.itemsize) // 128 * 128))
+    return max(2048, min(8192, 2**28 // (columns * dtype.itemsize) // 128 * 128))
 
 
 def row_shape(d: int) -> dict[str, int]:

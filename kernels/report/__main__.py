@@ -1,10 +1,10 @@
-"""What the compiler makes of every kernel, and what that should cost: `python -m kernels.report`.
+"""What the compiler makes of every kernel, and what a step should cost: `python -m kernels.report`.
 
 No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
 compiler.SHARED_BYTES, and prints registers, stack, shared memory, tensor-core instructions and blocks
-per SM. Then it prints flop, bytes, scratch, floor and predicted time over N. With --check it exits
-with 1 when a number breaks one of the bars of `broken`. Left out: measured times (python -m
-kernels.bench, on a GPU).
+per SM. Then it prints each launch of a step and its predicted time (kernels/plan.py); with --plan it prints
+only that. With --check it exits with 1 when a number breaks one of the bars of `broken` or `broken_plan`.
+Left out: measured times (python -m kernels.bench, on a GPU).
 """
 
 import argparse
@@ -19,15 +19,18 @@ if __name__ == "__main__":
     for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # ends quietly: Ctrl-C, `... | head`
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
-from kernels.fused.signatures import KERNELS, TILED, variant  # noqa: E402
-from kernels.report.compiler import SHARED_BYTES, compiled, read  # noqa: E402
-from kernels.report.roofline import CARDS, PRODUCT_SHARE, cost, floor_s, predicted_s  # noqa: E402
+from kernels.fused.signatures import KERNELS, TILED  # noqa: E402
+from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
+from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
 from kernels.table import Table  # noqa: E402
 
-# registers that leave room for two blocks an SM (sums), or for a tile without spills (the others)
-MOST_REGISTERS = {"sums": 128, "gradient": 184, "product": 184, "product transposed": 184}
-DTYPES = ["fp16", "bf16", "fp32"]
+DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 640, 768, 1024]
+LEAST_FILL = 0.85  # of an H100, by our own kernels
+SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
+SHARDS += [
+    (32768, m) for m in (512, 1024, 2048, 4096)
+]  # (N, rows of a rank), at which the bars hold
 # the compiler's table: column -> key of a kernel's numbers
 COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "registers": "registers",
            "stack": "stack_bytes", "spills": "local", "shared KiB": "shared_kib", "wgmma": "wgmma",
@@ -35,22 +38,11 @@ COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "regist
            "limited by": "limit", "": "verdict"}  # fmt: skip
 
 
-def inspect(job: tuple[str, int, str, int]) -> dict:
-    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
-    name, arch, dtype, d = job
-    kernel, types, constants = variant(name, arch, dtype, d)
-    found = read(compiled(kernel, arch, types, constants), arch)
-    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
-
-
 def broken(r: dict) -> list[str]:
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
     arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
-    sums, blocks = r["kernel"] == "sums", r["blocks_per_sm"]
-    tensor_cores = r["kernel"] in TILED and r["dtype"] != "fp32"
-    hopper = tensor_cores and arch == 90
+    tensor_cores = r["kernel"] in TILED
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
-    most = MOST_REGISTERS.get(r["kernel"], 255)
     spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
     shared = f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed"
     bars = [  # (whether it is a bar for this kernel, whether it is broken, the sentence)
@@ -60,8 +52,6 @@ def broken(r: dict) -> list[str]:
         (tensor_cores and unit != "mma", r["mma"], f"{r['mma']} mma beside {unit}"),
         (tensor_cores and unit == "mma", not r["wide"], "no loads of 16 bytes"),
         (tensor_cores, r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
-        (hopper, r["registers"] > most, f"{r['registers']} registers, {most} allowed"),
-        (hopper and sums, blocks < 2, f"{blocks} block per SM, 2 needed"),
     ]
     return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
 
@@ -99,17 +89,42 @@ def compiler_table(rows: list[dict]) -> Table:
     return table
 
 
-def roofline_table(card: str, sizes: list[int], d: int) -> Table:
-    """Cost, floor and prediction over N on one card."""
-    amounts = "Tflop", "GB moved", "scratch MiB", "one logits copy MiB"
-    table = Table("N", *amounts, "chunk", "floor ms", "predicted ms", "of the floor")
-    for n in sizes:
-        need, least, total = cost(n, d), floor_s(card, n, d), predicted_s(card, n, d)["total"]
-        large = f"{need['flop'] / 1e12:.2f}", f"{need['bytes'] / 1e9:.2f}"
-        mebibytes = (f"{need[key] / 2**20:.0f}" for key in ("scratch_bytes", "logits_bytes"))
-        times = f"{least * 1e3:.3f}", f"{total * 1e3:.3f}", f"{least / total:.0%}"
-        table.add(n, *large, *mebibytes, need["chunk"], *times)
+def broken_plan(launches: list[dict]) -> list[str]:
+    """Sentences on what is wrong with a plan for an H100; none when all is well."""
+    sentences = []
+    for name, group in by_kernel(launches).items():
+        if group["cycles"]:
+            slowest, fill = max(group["cycles"], key=group["cycles"].get), group["fill"]
+            if slowest != "tensor":
+                sentences.append(f"{name}: {slowest} takes longer than the tensor cores")
+            if fill < LEAST_FILL:
+                sentences.append(f"{name} fills {fill:.0%} of the card, {LEAST_FILL:.0%} needed")
+    return sentences
+
+
+def plan_table(card: str, n: int, d: int) -> Table:
+    """One line per kernel: all its launches in a step, and the cycles of one tile."""
+    units = ["tensor", "exp2", "shuffle", "issue"]
+    table = Table("kernel", "launches", "programs", "blocks/SM", "waves", "fill", "GB memory",
+                  "GB L2", *units, "ms")  # fmt: skip
+    for name, group in by_kernel(plan(card, n, d)).items():
+        grid = [group[key] for key in ("launches", "programs", "blocks_per_sm", "waves")]
+        fill = "" if group["fill"] is None else f"{group['fill']:.2f}"
+        moved = [f"{group[key] / 1e9:.2f}" for key in ("memory_bytes", "l2_bytes")]
+        cycles = [f"{group['cycles'][unit]:.0f}" if group["cycles"] else "" for unit in units]
+        table.add(name, *("" if cell is None else cell for cell in grid), fill, *moved, *cycles,
+                  spread(group["seconds"]))  # fmt: skip
     return table
+
+
+def summary(card: str, n: int, d: int) -> str:
+    """The whole step's predicted range beside the floor, a sentence."""
+    total, floor = total_s(plan(card, n, d)), floor_s(card, n, d)
+    worst, middle, best = floor / total[1], 2 * floor / sum(total), floor / total[0]
+    return (
+        f"{card}, N = {n}, D = {d}, fp16, forward + backward; predicted, not measured: {spread(total)} ms,\n"
+        f"{worst:.0%} to {best:.0%} of the floor of {floor * 1e3:.1f} ms, {middle:.0%} in the middle"
+    )
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,6 +133,7 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m kernels.report", description=(__doc__ or "").split("\n")[0]
     )
     parser.print_usage = lambda *_: None  # a mistake is one sentence
+    parser.add_argument("--plan", action="store_true", help="print the launches of a step")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
     parser.add_argument(
         "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]
@@ -128,20 +144,23 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    most = ((dims, 2048), (options.sizes, 10**9), ([options.workers], 1024))
+    most = ((dims, 2048), (options.sizes, 10**7), ([options.workers], 1024))
     if any(min(numbers) < 1 or max(numbers) > high for numbers, high in most):
-        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**9 and --workers 1 to 1024")
-    rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
-    print(compiler_table(rows), end="\n\n")
-    for card in CARDS:
-        print(
-            f"{card}, 16-bit operands, D = {dims[0]}, forward + backward; predicted, not measured,\n"
-            f"with products at {PRODUCT_SHARE:.0%} of the card's measured speed"
-        )
-        print(roofline_table(card, options.sizes, dims[0]), end="\n\n")
+        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**7 and --workers 1 to 1024")
+    rows = []
+    if options.check or not options.plan:
+        rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
+        print(compiler_table(rows), end="\n\n")
+    for card in CARDS if options.plan or not options.check else ():
+        for n in options.sizes:
+            print(summary(card, n, dims[0]), plan_table(card, n, dims[0]), sep="\n", end="\n\n")
     failures = [(r, why) for r in rows for why in broken(r)]
     for r, why in failures:
         print(f"broken: {r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}")
+    for n, m in SHARDS if options.check and 90 in options.arch else ():
+        for why in broken_plan(plan("H100", n, dims[0], m)):
+            failures.append((n, m))
+            print(f"broken: the plan for an H100, N = {n}, {m} rows: {why}")
     print(f"{len(rows)} kernels, {len(failures)} broken bars")
     return 1 if options.check and failures else 0
 

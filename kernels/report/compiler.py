@@ -4,6 +4,8 @@ Triton compiles ahead of time for any card. cuobjdump and nvdisasm, which come w
 result. Left out: speed. A kernel without spills that uses the right instructions can still be slow.
 """
 
+import collections
+import functools
 import os
 import pathlib
 import re
@@ -13,6 +15,8 @@ import tempfile
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+from kernels.fused.signatures import variant
 
 TOOLS = pathlib.Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 # Of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the
@@ -26,6 +30,7 @@ SHARED_BYTES = {
     120: (100 * 1024, 99 * 1024),
 }
 WARPS = {80: 64, 86: 48, 89: 48, 90: 64, 100: 64, 120: 48}
+MMA = r"HGMMA|HMMA|UTC\w*MMA"  # a product on tensor cores
 REGISTERS = 65536  # of an SM, on all six
 
 
@@ -50,8 +55,17 @@ def compiled(kernel, arch, types, constants):
         constexprs={(names.index(k),): v for k, v in constants.items() if k not in options},
         attrs=attributes,
     )
-    options["enable_fp_fusion"] = False  # as launch.py
+    options["enable_fp_fusion"] = True  # as launch.py
     return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
+
+
+@functools.cache
+def inspect(job: tuple[str, int, str, int]) -> dict:
+    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
+    name, arch, dtype, d = job
+    kernel, types, constants = variant(name, arch, dtype, d)
+    found = read(compiled(kernel, arch, types, constants), arch)
+    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
 
 
 def read(binary, arch):
@@ -62,7 +76,7 @@ def read(binary, arch):
         usage = _tool("cuobjdump", "--dump-resource-usage", path)
         code = _tool("nvdisasm", "-c", path)
     registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", usage).groups())
-    instructions = re.findall(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)", code)
+    instructions = [name for name, *_ in listing(code)]
 
     def count(pattern):
         return sum(bool(re.match(pattern, name)) for name in instructions)
@@ -80,10 +94,64 @@ def read(binary, arch):
         "exp2": count(r"MUFU\.EX2"),
         "wide": count(r"LDG(STS)?\..*128"),  # loads of 16 bytes from global memory
         "narrow": count(r"(LDG|STG)\..*U16"),  # loads and stores of a single 16-bit number
-        "warps": warps,
+        "epilogue": epilogue(listing(code)),
+        # a warp group that only fetches operands has no epilogue
+        "warps_differ": binary.metadata.num_warps > 8,
+        "warps": min(warps, 8),
         "blocks_per_sm": blocks,
         "limit": limit,
     }
+
+
+def listing(code: str) -> list[tuple[str, bool, int | None]]:
+    """nvdisasm's text -> [(instruction, is it conditional?, where it branches to)], places in the list."""
+    instructions, labels = [], {}
+    pattern = r"^(\.L_\w+):|/\*[0-9a-f]{4,}\*/\s+(@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)([^;]*)"
+    for label, condition, name, operands in re.findall(pattern, code, re.M):
+        if label:
+            labels[label] = len(instructions)
+        else:
+            to = re.search(r"`\((\.L_\w+)\)", operands) if name.startswith("BRA") else None
+            # BRA with a predicate among its operands is conditional too
+            conditional = bool(condition) or bool(to and re.match(r"\s*!?U?P\d", operands))
+            instructions.append((name, conditional, to and to[1]))
+    return [(name, conditional, labels.get(to)) for name, conditional, to in instructions]
+
+
+def epilogue(instructions: list[tuple]) -> dict[str, int]:
+    """What a thread executes for an ordinary tile after its last product: {"instructions", ...}.
+
+    The code holds branches for tiles that are rare, and what runs once for many tiles. An ordinary tile takes
+    the shortest way from the last product to the end, or back to before that product. So what counts is on
+    that way, and counts over the whole code say little.
+    """
+    products = [i for i, (name, *_) in enumerate(instructions) if re.match(MMA, name)]
+    start = products[-1] + 1 if products else 0
+    # the loop over products goes back before any exponential; the loop over tiles after one
+    first = next(
+        (i for i, (n, *_) in enumerate(instructions) if i >= start and "EX2" in n),
+        len(instructions),
+    )
+    came_from, queue = {start: None}, collections.deque([start])
+    while queue:
+        here = queue.popleft()
+        name, conditional, to = instructions[here]
+        is_end = name.startswith("EXIT") and not conditional
+        is_back = to is not None and to < start
+        if is_end or (is_back and here > first) or here + 1 == len(instructions):
+            break
+        # a conditional EXIT ends single threads or blocks early; a branch without a target returns
+        after = [here + 1] if conditional or not name.startswith(("BRA", "RET")) else []
+        for following in after + ([] if to is None or is_back else [to]):
+            if following not in came_from:
+                came_from[following] = here
+                queue.append(following)
+    names = []
+    while here is not None:
+        names.append(instructions[here][0])
+        here = came_from[here]
+    exp2, shuffles = (sum(n.startswith(which) for n in names) for which in ("MUFU.EX2", "SHFL"))
+    return {"instructions": len(names), "exp2": exp2, "shuffles": shuffles}
 
 
 def blocks_per_sm(arch: int, registers: int, warps: int, shared_bytes: int) -> tuple[int, str]:

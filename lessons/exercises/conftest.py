@@ -82,7 +82,9 @@ def pytest_terminal_summary(terminalreporter, config):
         if all(green.get(law) for law in module.HINTS) and not config.getoption("--answer"):
             home, _, name = module.ANSWER.partition(":")
             solution = getattr(importlib.import_module(home), name)
-            solution = getattr(solution, "fn", solution)  # the function inside a Triton kernel
+            solution = inspect.unwrap(
+                getattr(solution, "fn", solution)
+            )  # inside a Triton kernel, a cache
             place = f"{os.path.relpath(inspect.getfile(solution))}:{inspect.getsourcelines(solution)[1]}"
             terminalreporter.section(f"{module.__name__} is green")
             terminalreporter.line(f"The library's {name}: {place}\n{module.DIFFERS}")

@@ -60,6 +60,18 @@ class Home(Icons):
         return names[int(rng.integers(len(names)))]
 
 
+class Labels(Icons):
+    """All pictures of some Icons whose names are labels: trained_names, those of the training pictures,
+    and tested_names, those that the site held out shares."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs.sites, pairs.held_out_sites, (pairs.owned, pairs.inks))
+        self.trained_names = sorted({n for i in self.splits["train"] for n in self.names(i)})
+        self.tested_names = self.shared_names
+
+    caption = Home.caption
+
+
 def train(home, model, steps, seed=0):
     """Train the picture tower of a MODELS entry and a linear layer with cross-entropy on
     home.trained_names. Returns its scores, a function indices -> logits of home.tested_names, (K,

@@ -60,6 +60,16 @@ PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file 
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
 
 
+def halves(wheres: list[str]) -> dict[str, list[int]]:
+    """The splits of pairs by the hashes of their names: a tenth is held out, unless too few would be
+    left to test or to train on."""
+    splits = {"train": [], "heldout": []}
+    for i, where in enumerate(wheres):
+        splits["heldout" if is_held_out(where) else "train"].append(i)
+    enough = 2 <= len(splits["heldout"]) <= len(wheres) / 2
+    return splits if enough else {"train": list(range(len(wheres)))}
+
+
 class Files(Pairs):
     """Pairs whose pictures are files: {path: list of captions}, below `root`."""
 
@@ -74,11 +84,7 @@ class Files(Pairs):
                 skipped.append((_relative(path, root), str(error)))
         why = report_skipped(skipped) or empty
         refuse({f"{printable(name)} gives no pair: {why}": not self.paths})
-        splits = {"train": [], "heldout": []}
-        for i in range(len(self.paths)):
-            splits["heldout" if is_held_out(self.where(i)) else "train"].append(i)
-        if not 2 <= len(splits["heldout"]) <= len(self.paths) / 2:  # too few to test or train on
-            splits = {"train": list(range(len(self.paths)))}
+        splits = halves([self.where(i) for i in range(len(self.paths))])
         super().__init__(name, [found[path] for path in self.paths], splits, skipped)
 
     def load_downscaled(self, i, side):
@@ -208,7 +214,7 @@ def read_csv(path, *wanted, separator=None):
     for candidate in (separator,) if separator else SEPARATORS:
         rows = _rows(path, _encoding(start), candidate)
         header = next(rows, (None, [], None))[1]
-        positions = [_column(header, own, known) for _, known, own, _ in wanted]
+        positions = [find_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, candidate))
     header, positions, rows, separator = max(
         choices, key=lambda choice: (-choice[1].count(None), len(choice[0]))
@@ -270,7 +276,7 @@ def _rows(path, encoding, separator):
                 yield reader.line_num, [], why
 
 
-def _column(header, own, known):
+def find_column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
     exact = [h.strip(' "') for h in header]
     plain = [h.lower().replace(" ", "_") for h in exact]

@@ -8,7 +8,7 @@ rows are padded to the largest number before they are sent. Left out: starting p
 Lesson: lessons/10_sharding.md.
 """
 
-from functools import partial
+from functools import cache, partial
 
 import torch
 import torch.distributed as torch_dist
@@ -20,6 +20,20 @@ def dist_info(group: "torch_dist.ProcessGroup | None" = None) -> tuple[int, int]
     if not (torch_dist.is_available() and torch_dist.is_initialized()):
         return 0, 1
     return torch_dist.get_rank(group), torch_dist.get_world_size(group)
+
+
+def host_group(group: "torch_dist.ProcessGroup | None" = None) -> "torch_dist.ProcessGroup":
+    """A group of the same ranks that exchanges CPU tensors; made at the first call, by all ranks."""
+    return _host_group(torch_dist.group.WORLD if group is None else group)
+
+
+@cache
+def _host_group(group):
+    """`host_group` of a group that is not None: after a new start WORLD is another one."""
+    if torch_dist.get_backend(group) == "gloo":
+        return group
+    ranks = torch_dist.get_process_group_ranks(group)
+    return torch_dist.new_group(ranks, backend="gloo", use_local_synchronization=True)
 
 
 def print0(*args, **kw) -> None:

@@ -104,6 +104,7 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
         found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN_TEMPLATES
     else:
         found = EMOJI_TEMPLATES if labelled.pictures is pairs else PLAIN_TEMPLATES
+    found = [template.replace("{c}", "{}") for template in found]  # as CLIP_benchmark writes it
     refuse(
         {
             f"template {t!r} must hold {{}} once, where the name goes": t.count("{}") != 1

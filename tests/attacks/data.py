@@ -456,7 +456,7 @@ REFUSED = {
         "classes p",
     ),
     "json_lines": (
-        "pairs.jsonl is JSON, and only csv can be read",
+        "no records",
         "echo '{}' > pairs.jsonl",
         "open pairs.jsonl",
     ),

@@ -82,7 +82,11 @@ def test_every_command_line_ends_with_0_or_one_sentence(command, tmp_path, monke
         self.steps = min(self.steps, 2)
 
     monkeypatch.setattr(monitor.Monitor, "__init__", two_steps)
+    counted = dict(blocks_per_sm=1, warps=8, warps_differ=False)
+    counted["epilogue"] = dict(instructions=1, exp2=1, shuffles=1)
     monkeypatch.setattr("kernels.report.__main__.compile_all", lambda *args: [])
+    monkeypatch.setattr("kernels.report.__main__.broken_plan", lambda launches: [])
+    monkeypatch.setattr("kernels.report.compiler.inspect", lambda job: counted)
     monkeypatch.setattr("kernels.bench.cpu.bench_cpu", lambda *how: None)
     count, start, without = COMMANDS[command]
     main = importlib.import_module(command.split()[0]).main

@@ -11,6 +11,7 @@ pytest.importorskip("triton")
 import triton  # noqa: E402
 from triton.runtime.errors import OutOfResources  # noqa: E402
 
+from kernels import plan as plans  # noqa: E402
 from kernels.bench import __main__ as bench  # noqa: E402
 from kernels.bench import cpu, gpu  # noqa: E402
 from miniclip.loss import contrastive_loss  # noqa: E402
@@ -51,7 +52,9 @@ def card(monkeypatch):
         monkeypatch.setattr(torch.cuda, name, lambda answer=answer: answer)
     monkeypatch.setattr(gpu, "features", features)
     monkeypatch.setattr(gpu, "milliseconds", lambda step: [3.0, 2.0, 4.0])
-    monkeypatch.setattr(gpu, "kernels_alone", lambda n, d: {"sums": lambda: None})
+    monkeypatch.setattr(
+        gpu, "planned", lambda card, row: f"{card} 1 to 2" if "kernel" in row else ""
+    )
     return broken
 
 
@@ -75,6 +78,17 @@ def test_a_loss_that_fails_says_why_and_the_others_are_measured(
     lines = capsys.readouterr().out.splitlines()
     assert sum(" peer " in line and said in line for line in lines) == 2, lines
     assert sum(" ours " in line and " 3.000 " in line for line in lines) == 2, lines
+    # every kernel that the plan has
+    plan = {
+        name
+        for line in lines
+        if "H100 1 to 2" in line
+        for name in line.split(None, 1)[1].split("3.000")[0].split(" + ")
+    }
+    code = dict(blocks_per_sm=1, warps=8, warps_differ=False)
+    code["epilogue"] = dict(instructions=1, exp2=1, shuffles=1)
+    launches = plans.plan("H100", 12, 4, code=lambda name: code)
+    assert {name.strip() for name in plan} == {x["kernel"] for x in launches}, lines
 
 
 def test_an_illegal_access_ends_the_run_with_what_was_measured(card, monkeypatch, capsys):

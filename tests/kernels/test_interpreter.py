@@ -25,7 +25,7 @@ def test_the_interpreter_rounds_bfloat16_as_torch_does(values):
 
 def test_the_interpreter_flushes_denormals():
     x = np.array([2.0**-126, 2.0**-127, -(2.0**-149), 0.0, 1.0], dtype=np.float32)
-    assert interpreter.flushed(x).tolist() == [2.0**-126, 0.0, 0.0, 0.0, 1.0]
+    assert interpreter.flush(x).tolist() == [2.0**-126, 0.0, 0.0, 0.0, 1.0]
 
 
 @triton.jit

@@ -8,13 +8,15 @@ import contextlib
 import functools
 import itertools
 import math
+import sys
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from kernels import reference
+from kernels import contrastive, reference
 from kernels.softmax import fixed_shift, needs_rescue
 from miniclip.loss import PRECISIONS, contrastive_loss
 from tests.guarded import guarded, untouched
@@ -25,6 +27,7 @@ triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
 from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
 
+from kernels.fused import tile_config  # noqa: E402
 from kernels.fused.tile import tile_index  # noqa: E402
 
 blocks = pytest.importorskip("kernels.fused.launch")
@@ -144,6 +147,49 @@ def test_operations_on_any_block_are_their_references(m, n, d, offset, scale, se
                 assert wrong.max() <= 1, f"{wrong.max():.1f} times what rounding can do"
 
 
+@pytest.fixture
+def small_tiles(monkeypatch):
+    """Tiles of 16 x 16, most of them without a match or an edge."""
+    if not blocks.INTERPRET:
+        pytest.skip("needs TRITON_INTERPRET=1")
+    real, signatures = tile_config.tile_shape, sys.modules["kernels.fused.signatures"]
+    monkeypatch.setattr(signatures, "tile_shape", lambda *how: real(*how) | dict(BM=16, BN=16))
+    signatures.constants.cache_clear()
+    yield
+    signatures.constants.cache_clear()
+
+
+@pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
+@pytest.mark.parametrize(
+    "kind, scale", [("random", 1 / 0.07), ("random", 100), ("matched", 100), ("opposite", 100)]
+)
+def test_tiles_without_a_match_are_within_their_roundings(kind, scale, precision, small_tiles):
+    """One exponential for each element, with factors of its row and column."""
+    check(*batch(70, 24, kind, noise=1.5), math.log(scale), precision, chunk=50)
+    image, text = (0.02 * t for t in batch(48, 24))  # one row whose exponentials would all vanish
+    image[:, 0] += 1
+    text[:, 0] += 1
+    image[5, 0] = -1
+    check(image, text, math.log(scale), precision)
+
+
+def test_a_gradient_whose_warps_differ_has_the_same_numbers(small_tiles, monkeypatch):
+    """Descriptors made in the kernel, and programs that take many tiles."""
+    x, y = (
+        t.half() for t in torch.randn(2, 100, 32, generator=torch.Generator().manual_seed(0)) / 6
+    )
+    vectors = [torch.rand(100) + k for k in (15, 15, 0, 0)]
+    signatures, seen = sys.modules["kernels.fused.signatures"], []
+    for differ in (False, True):
+        monkeypatch.setattr(signatures, "warps_can_differ", lambda arch, differ=differ: differ)
+        signatures.constants.cache_clear()
+        assert (
+            signatures.constants("gradient", 0, torch.float16, 32, True)["WARPS_DIFFER"] == differ
+        )
+        seen.append(blocks.gradient(x, y, torch.tensor(20.0), *vectors, 0, 60, tma=True)[:2])
+    assert all(torch.equal(a, b) for a, b in zip(*seen))
+
+
 def flagged_rows(image, text, scale, of_largest=False):
     """The share of rows whose sum needs the rescue: less the fixed shift, or the largest similarity."""
     x, y = (reference.normalize(t.float().to(DEVICE), torch.float32)[0] for t in (image, text))
@@ -179,12 +225,10 @@ def test_results_repeat_bit_for_bit():
     assert all(torch.equal(x, y) for x, y in zip(a, b))
 
 
-@given(st.integers(1, 40), st.sampled_from([16, 40, 64]), precisions, st.integers(0, 999))
+@given(st.integers(1, 40), st.sampled_from([16, 48, 64]), precisions, st.integers(0, 999))
 def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
     if not blocks.INTERPRET and torch.cuda.get_device_capability() < (9, 0):
         pytest.skip("descriptors need Hopper")
-    if blocks.TensorDescriptor is None:
-        pytest.skip("this Triton (3.3) has no descriptors")
     x, y = (t.float().to(DEVICE) for t in batch(n, d, seed=seed))
     rows, columns = (reference.normalize(t, PRECISIONS[precision])[0] for t in (x, y))
     scale_log2, shift = torch.tensor([100.0, -10.0], device=DEVICE)
@@ -219,16 +263,13 @@ def test_memory_is_the_chunk_and_the_features(precision):
 # --- how the kernels are launched
 
 
-def test_descriptors_are_used_where_the_card_and_triton_have_them_unless_asked(monkeypatch):
+def test_descriptors_are_used_where_the_card_has_them_unless_asked(monkeypatch):
     def uses(arch, d, tma=None):
         monkeypatch.setattr(blocks, "arch_of", lambda device: arch)
         return blocks._plan("sums", torch.empty(4, d, dtype=torch.float16), tma)["TMA"]
 
-    monkeypatch.setattr(blocks, "TensorDescriptor", object)
     assert [uses(90, 64), uses(80, 64), uses(90, 20), uses(0, 64)] == [True, False, False, False]
     assert [uses(90, 64, False), uses(80, 64, True)] == [False, True]
-    monkeypatch.setattr(blocks, "TensorDescriptor", None)
-    assert [uses(90, 64), uses(80, 64)] == [False, False]
 
 
 def test_float16_holds_the_gradient_times_the_largest_power_of_two_that_fits():
@@ -283,6 +324,74 @@ def test_the_gradient_s_rows_start_at_multiples_of_16(n, stride, monkeypatch):
     assert {arguments[-1] for _, arguments in seen} == {stride}
 
 
+@pytest.fixture
+def library(monkeypatch):
+    """The products by torch.mm and addmm with out_dtype, which CPUs lack: [names of calls]."""
+    calls, registered = [], torch.library.Library("aten", "IMPL")
+
+    def mm(a, b, out_dtype, *, out):
+        assert a.dtype == b.dtype and out_dtype == out.dtype == torch.float32
+        calls.append("mm")
+        return out.copy_(a.float() @ b.float())
+
+    def addmm(self, a, b, out_dtype, *, beta=1, alpha=1, out):
+        assert a.dtype == b.dtype and self.dtype == out_dtype == out.dtype == torch.float32
+        calls.append("addmm")
+        return out.copy_(self + a.float() @ b.float())
+
+    registered.impl("mm.dtype_out", mm, "CPU")
+    registered.impl("addmm.dtype_out", addmm, "CPU")
+    registered.impl("mm.dtype", lambda a, b, out_dtype: a.float() @ b.float(), "CPU")
+    monkeypatch.setattr(blocks, "library_multiplies", tile_config.library_multiplies)
+    monkeypatch.setattr(blocks, "_products", lambda like, tma: blocks.library_products)
+    yield calls
+    registered._destroy()
+
+
+@interpreted
+@pytest.mark.parametrize("precision", ["fp16", "bf16"])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_the_loss_is_right_with_the_librarys_products(precision, in_place, library, monkeypatch):
+    monkeypatch.setattr(blocks, "ADDMM_TAKES_FLOAT32", in_place)
+    check(*batch(70, 24, "matched"), 3.0, precision, chunk=30)
+    more = ["mm", "addmm"] if in_place else ["mm"]
+    assert library == ["mm", "mm", *more, *more]
+
+
+def test_the_library_multiplies_16_bits_on_cards_only():
+    cases = [(0, 2), (80, 2), (90, 2), (80, 4)]
+    assert [tile_config.library_multiplies(*case) for case in cases] == [False, True, True, False]
+
+
+@interpreted
+def test_a_step_of_8192_is_at_most_40_launches_and_a_graph_can_capture_it(library, monkeypatch):
+    """Kernels and products do not run here, and reading a number would fail."""
+
+    class Count(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            out, name = func(*args, **(kwargs or {})), func._schema.name
+            first = out[0] if isinstance(out, (tuple, list)) else out
+            if not (func.is_view or "empty" in name or "detach" in name or "alias" in name):
+                launched.append((name, tuple(first.shape)))
+            return out
+
+    def stop(*_, **__):
+        raise AssertionError("the host waits for the device")
+
+    launched, seen = [], Launches(monkeypatch).seen
+    monkeypatch.setattr(blocks, "library_products", lambda *_: launched.extend(["mm", "mm"]))
+    pairs = [torch.empty(8192, 8) for _ in range(2)]
+    upstream, scale = torch.ones(()), torch.tensor(2.0)
+    for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "nonzero"):
+        monkeypatch.setattr(torch.Tensor, name, stop)
+    one, half = contrastive.LocalCollectives(), torch.float16
+    with Count():
+        loss, saved = contrastive.forward(*pairs, scale, blocks, one, half, None)
+        contrastive.backward(upstream, saved, blocks, one, (half, half), None)
+    names = [name for name, _ in seen]
+    assert len(launched) + len(seen) <= 40, f"{len(launched)}: {launched}, {len(names)}: {names}"
+
+
 def spaced(x):
     """x with neighbours in memory that no kernel may touch: (a view like x, are they untouched?)."""
     span = x if x.is_contiguous() else x.as_strided((len(x) * x.stride(0),), (1,))
@@ -333,6 +442,7 @@ def test_no_kernel_reads_or_writes_outside_of_its_tensors(m, n, d, monkeypatch):
     vectors = [torch.full((k,), value) for value in (30.0, 0.5) for k in (m, n)]
     g_rows, _, _ = blocks.gradient(rows, columns, scale_log2, *vectors, offset, 40)
     blocks.normalize_backward(g_rows, rows, norm, one, torch.float16)
+    blocks.finish(norm, norm > 1, norm, norm, one, norm, scale_log2)
     assert {name for name, _ in seen} == set(blocks.KERNELS)
 
 

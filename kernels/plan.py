@@ -1,0 +1,162 @@
+"""Every launch of one step of the loss, counted: programs, waves, bytes, cycles and a predicted time.
+
+A grid runs in waves: as many programs as the card holds at once, then as many again. `fill` is the
+share of those places that have work. Each kernel computes tiles. A tile takes the longer of two times,
+of its products and of what it fetches from L2, and then its epilogue: exponentials, shuffles and all
+other instructions after the last product. Where a second block shares the SM, or where warps have
+different work, one epilogue runs beside another's products. The counts of instructions come from the
+compiled code (report/compiler.py).
+
+Nothing here is measured. A time is a range from the better to the worse end of the efficiencies below. They
+were fixed before any measurement, and only a measurement may change them. Left out: gaps between launches.
+docs/kernels.md explains the terms.
+"""
+
+from collections.abc import Callable
+
+from kernels.cards import GPUS
+from kernels.fused.signatures import constants
+from kernels.fused.tile_config import default_chunk, uses_tma
+from kernels.reference import PRECISIONS
+
+CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
+ARCHS = {"H100": 90, "A100": 80}
+# (better, worse): shares of the speed of a large product, of our own tile loops and of a library
+OWN_LOOP, LIBRARY = (0.75, 0.65), (1.0, 0.90)
+EXP2_A_CLOCK, SHUFFLES_A_CLOCK, WARPS_A_CLOCK = 16, 32, 4  # of an SM
+
+
+def floor_s(card: str, n: int, d: int, m: int | None = None) -> float:
+    """The least seconds of any implementation with four products, for m rows (n) of an n x n matrix."""
+    card, m = CARDS[card], m or n
+    features = (m + n) * d * 4 * 3  # read twice, written once
+    return max(8 * m * n * d / card["flop_per_s"], features / card["bytes_per_s"])
+
+
+def tiled(card, name, m, n, k, shape, code, memory_bytes):
+    """One launch of a tile kernel: an (m, n) result of products over k. shape: BM, BN and STRIP."""
+    sms, tile = card["sms"], shape["BM"] * shape["BN"]
+    strip, blocks, epilogue = shape.get("STRIP", 1), code["blocks_per_sm"], code["epilogue"]
+    programs = -(-m // (shape["BM"] * strip)) * -(-n // shape["BN"])
+    waves = -(-programs // (sms * blocks))
+    # per tile: flop, bytes from L2, and the clocks of each unit
+    flop, l2_bytes = 2 * tile * k, 2 * (shape["BM"] + shape["BN"]) * k
+    cycles = {
+        "tensor": flop / card["flop_a_clock"],
+        "exp2": epilogue["exp2"] * code["warps"] * 32 / EXP2_A_CLOCK,
+        "shuffle": epilogue["shuffles"] * code["warps"] * 32 / SHUFFLES_A_CLOCK,
+        "issue": epilogue["instructions"] * code["warps"] / WARPS_A_CLOCK,
+    }
+    after = max(cycles[unit] for unit in cycles if unit != "tensor") / card["clock_hz"]
+    seconds = []
+    for share, l2 in zip(OWN_LOOP, card["l2_bytes_per_s"]):
+        loop = sms * max(flop / (card["flop_per_s"] * share), l2_bytes / l2)
+        one = max(loop, after) if blocks > 1 or code["warps_differ"] else loop + after
+        whole = waves * blocks * min(strip, -(-m // shape["BM"])) * one
+        seconds.append(max(whole, memory_bytes / card["bytes_per_s"]))
+    fill = programs / (waves * sms * blocks)
+    counted = dict(programs=programs, blocks_per_sm=blocks, waves=waves, fill=fill, cycles=cycles)
+    moved = dict(memory_bytes=memory_bytes, l2_bytes=l2_bytes * m * n / tile)
+    return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
+
+
+def special_tiles(card, m, n, k, shape, code):
+    """The tiles of one gradient launch that are computed again: those with a match, one in each row block at
+    least, and where BN does not divide n the last of each row block."""
+    blocks = -(-m // shape["BM"])
+    count = blocks + (blocks if n % shape["BN"] else 0)
+    one = tiled(card, "special tiles", count * shape["BM"], shape["BN"], k, shape, code, 0)
+    moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
+    return dict(kernel="special tiles", seconds=one["seconds"], **moved)
+
+
+def multiplied(card, name, m, n, k, memory_bytes):
+    """One product of the library: (m, k) times (k, n), 16-bit operands."""
+    flop, least = 2 * m * n * k, memory_bytes / card["bytes_per_s"]
+    seconds = tuple(max(flop / (card["flop_per_s"] * share), least) for share in LIBRARY)
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
+
+
+def copied(card, name, memory_bytes):
+    """One launch that is bound by memory: every row is read and written once."""
+    seconds = (memory_bytes / card["bytes_per_s"],) * 2
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
+
+
+def plan(
+    card: str,
+    n: int,
+    d: int,
+    m: int | None = None,
+    dtype: str = "fp16",
+    code: Callable[[str], dict] | None = None,
+) -> list[dict]:
+    """All launches of our own kernels and of products in one step, forward and backward, in order.
+
+    m: this rank's rows (all n). code: kernel name -> what compiler.read gives; compiled here where it
+    is left out. Each launch is a dict with "kernel", "memory_bytes" and "seconds" (better, worse), those
+    of tile kernels also with "programs", "blocks_per_sm", "waves", "fill", "l2_bytes" and "cycles" of a tile.
+    """
+    m, arch, card = m or n, ARCHS[card], CARDS[card]
+    if code is None:
+        from kernels.report.compiler import inspect
+
+        code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
+    operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
+    shape = {
+        name: constants(name, arch, operands, d, tma)
+        for name in ("sums", "gradient", "special tiles")
+    }
+    chunk, sums, gradient = default_chunk(n, operands), shape["sums"], shape["gradient"]
+    launches = [copied(card, "normalize", rows * d * 6) for rows in (m, n)]
+    launches.append(copied(card, "diagonal", m * d * 4))
+    for start in range(0, m, 16 * chunk):
+        c = min(16 * chunk, m - start)
+        by_row = 4 * c * -(-n // sums["BN"])
+        by_column = 4 * n * -(-c // (sums["BM"] * sums["STRIP"]))
+        memory_bytes = 2 * (c + n) * d + by_row + by_column
+        launches.append(tiled(card, "sums", c, n, d, sums, code("sums"), memory_bytes))
+        launches += [copied(card, "partial sums", moved) for moved in (by_row, by_column)]
+    launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
+    launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
+    for start in range(0, m, chunk):
+        c = min(chunk, m - start)
+        g_bytes, added = 2 * c * n, 4 * n * d * (1 + (start > 0))
+        launches += [
+            tiled(card, "gradient", c, n, d, gradient, code("gradient"), g_bytes + 2 * n * d),
+            special_tiles(card, c, n, d, shape["special tiles"], code("special tiles")),
+            multiplied(card, "product", c, d, n, g_bytes + 2 * n * d + 4 * c * d),
+            multiplied(card, "product transposed", n, d, c, g_bytes + 2 * c * d + added),
+        ]
+    launches += [copied(card, "normalize backward", rows * d * 10) for rows in (m, n)]
+    return launches
+
+
+def by_kernel(launches: list[dict]) -> dict[str, dict]:
+    """{kernel: the first of its launches, with "launches", bytes and seconds of all, and their fill}.
+
+    The fill of several launches is that of all their waves together.
+    """
+    groups = {}
+    for launch in launches:
+        groups.setdefault(launch["kernel"], []).append(launch)
+    together = {}
+    for name, group in groups.items():
+        first = dict.fromkeys(("programs", "blocks_per_sm", "waves", "cycles"), None) | group[0]
+        moved = {k: sum(x.get(k, 0) for x in group) for k in ("memory_bytes", "l2_bytes")}
+        places = sum(x["programs"] / x["fill"] for x in group if "fill" in x)
+        fill = sum(x.get("programs", 0) for x in group) / places if places else None
+        own = dict(launches=len(group), fill=fill, seconds=total_s(group))
+        together[name] = first | moved | own
+    return together
+
+
+def total_s(launches: list[dict]) -> tuple[float, float]:
+    """The predicted seconds of these launches, (better, worse)."""
+    better, worse = zip(*(launch["seconds"] for launch in launches))
+    return sum(better), sum(worse)
+
+
+def spread(seconds: tuple[float, float]) -> str:
+    """A range of times in ms with two digits, "7.2 to 8.5"."""
+    return " to ".join(f"{float(f'{s * 1e3:.2g}'):g}" for s in seconds)

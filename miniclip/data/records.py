@@ -1,0 +1,149 @@
+"""Pairs from records: a list in Python, a dataset of Hugging Face, a .jsonl or a .parquet file.
+
+A record is (picture, caption), or a dict whose keys are found as a csv's columns are. A picture is a
+path, relative to the file of records, a PIL image, the bytes of a picture's file, or a dict with
+"bytes" and "path", as Hugging Face stores pictures in parquet. A caption is a text or a list of texts.
+A record that cannot be used goes to `skipped` with the reason. A tenth is held out, by the hash of the
+path, or else of the record's number. Left out: parquet files that are larger than memory.
+"""
+
+import io
+import json
+import os
+
+from PIL import Image
+
+from miniclip.common import UserError, refuse
+from miniclip.data import image_io
+from miniclip.data.dataset import BadPicture, Pairs, lines, one_line, printable, report_skipped
+from miniclip.data.files import CAPTION_COLUMNS, PICTURE_COLUMNS, find_column, halves
+from miniclip.data.transforms import to_rgb
+
+SUFFIXES = (".jsonl", ".ndjson", ".parquet")
+
+
+class Records(Pairs):
+    """Pairs whose pictures are asked for one by one. items: the records; of these, pair i is number
+    kept[i], and its picture is under the key `column`. root: the folder of paths. captions: {what pair
+    i is called: [its captions]}."""
+
+    def __init__(self, name, items, column, kept, root, captions, skipped):
+        why = report_skipped(skipped) or "no records"
+        refuse({f"{printable(name)} gives no pair: {why}": not captions})
+        self.wheres = [*captions]
+        super().__init__(name, captions.values(), halves(self.wheres), skipped)
+        self.items, self.column, self.kept, self.root = items, column, kept, root
+
+    def load_downscaled(self, i, side):
+        """Picture i. Raises BadPicture."""
+        picture = _plain(self.items[self.kept[i]][self.column])
+        if isinstance(picture, Image.Image):
+            return to_rgb(picture)
+        if isinstance(picture, bytes):
+            return image_io.read(io.BytesIO(picture), side)
+        return image_io.read(os.path.join(self.root, picture), side)
+
+    def where(self, i):
+        """The path of picture i as the record has it, or "record 7"."""
+        return self.wheres[i]
+
+
+def open_records(
+    records, image_column=None, caption_column=None, name="records", root="."
+) -> Records:
+    """Pairs from a sequence of records, or from a dataset with column_names. root: the folder that
+    paths are relative to. Raises UserError where a column is missing, or no record can be used."""
+    is_dataset = hasattr(records, "column_names")
+    if not is_dataset:
+        keys = ("image", "caption")
+        records = [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
+    columns = (
+        records.column_names if is_dataset else dict.fromkeys(key for r in records for key in r)
+    )
+    refuse({f"{printable(name)} has no records": not columns})
+    picture, caption = _columns(name, [*columns], image_column, caption_column)
+    kept, captions, skipped = [], {}, []
+    # a column of a dataset is read without decoding its pictures
+    for i, said in enumerate(records[caption] if is_dataset else (r.get(caption) for r in records)):
+        where = f"record {i}"
+        try:
+            said = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+            said = [*filter(None, (one_line(text) for text in said if isinstance(text, str)))]
+            refuse({"no caption": not said})
+            if not is_dataset:
+                where = _checked(records[i].get(picture), root) or where
+        except UserError as error:
+            skipped.append((where, str(error)))
+            continue
+        if where in captions:  # two pairs of one picture would be false negatives of each other
+            captions[where] += said
+        else:
+            kept.append(i)
+            captions[where] = said
+    return Records(name, records, picture, kept, root, captions, skipped)
+
+
+def _columns(name, columns, *own):
+    """The names of the columns of pictures and of captions. Raises UserError where one is missing."""
+    found = []
+    for what, known, given in zip(("picture", "caption"), (PICTURE_COLUMNS, CAPTION_COLUMNS), own):
+        position = find_column(columns, given, known)
+        seen = ", ".join(map(printable, columns)) or "none"
+        refuse({f"{printable(name)} has no column of {what}s; it has {seen}": position is None})
+        found.append(columns[position])
+    return found
+
+
+def _plain(picture):
+    """A record's picture as a path, a PIL image or bytes."""
+    if isinstance(picture, dict):
+        return picture.get("bytes") or picture.get("path")
+    return os.fspath(picture) if isinstance(picture, os.PathLike) else picture
+
+
+def _checked(picture, root):
+    """The path of a picture as it is written, or None where it has none. Raises BadPicture."""
+    plain = _plain(picture)
+    if isinstance(plain, str):
+        image_io.check(os.path.join(root, plain))
+        return plain
+    if isinstance(plain, bytes):
+        image_io.check(io.BytesIO(plain))
+    elif not isinstance(plain, Image.Image):
+        raise BadPicture("no picture")
+    return picture.get("path") if isinstance(picture, dict) else None
+
+
+def open_file(path, image_column=None, caption_column=None) -> Records:
+    """Pairs from a .jsonl (a JSON object on each line) or a .parquet file. Raises UserError."""
+    name, root = os.path.basename(path), os.path.dirname(os.path.abspath(path))
+    try:
+        records = _parquet(path) if path.lower().endswith(".parquet") else _json_lines(path)
+    except OSError as error:
+        raise UserError(f"{printable(name)} cannot be read: {error.strerror or error}") from None
+    return open_records(records, image_column, caption_column, name, root)
+
+
+def _json_lines(path):
+    records = []
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for number, line in enumerate(lines(file), 1):
+            try:
+                record = json.loads(line, parse_int=float) if line.strip() else {}
+            except (ValueError, RecursionError):
+                record = None
+            what = f"line {number} of {printable(path)} is no JSON object"
+            refuse({what: not isinstance(record, dict)})
+            records += [record] if record else []
+    return records
+
+
+def _parquet(path):
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise UserError("parquet files need: pip install pyarrow") from None
+    try:
+        return pyarrow.parquet.read_table(path).to_pylist()
+    except (pyarrow.ArrowException, ValueError) as error:
+        raise UserError(f"{printable(path)} is damaged: {error!s:.100}") from None

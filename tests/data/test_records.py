@@ -1,0 +1,99 @@
+"""Pairs from Python, .jsonl and .parquet: pictures in any form, captions, and what is left out."""
+
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from miniclip.common import UserError
+from miniclip.data import open_pairs
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Twelve files of one colour each, their names."""
+    for k in range(12):
+        Image.new("RGB", (8, 8), (20 * k, 0, 0)).save(tmp_path / f"{k}.png")
+    return [f"{k}.png" for k in range(12)]
+
+
+def red(pairs):
+    return [pairs.image(i).getpixel((0, 0))[0] for i in range(len(pairs))]
+
+
+def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
+    image = Image.open(tmp_path / "1.png")
+    data = (tmp_path / "2.png").read_bytes()
+    pairs = open_pairs(
+        [
+            (tmp_path / "0.png", "a"),
+            (image, ["b", "b again"]),
+            {"image": {"bytes": data, "path": "x.png"}, "caption": "c"},
+            (tmp_path / "missing.png", "d"),
+            (image, None),
+            (None, "e"),
+            (tmp_path / "0.png", "a again"),
+        ]
+    )
+    assert red(pairs) == [0, 20, 40]
+    assert [pairs.captions(i) for i in range(3)] == [("a", "a again"), ("b", "b again"), ("c",)]
+    assert pairs.where(1) == "record 1" and pairs.where(2) == "x.png"
+    assert [why for _, why in pairs.skipped] == [
+        "no such file or directory",
+        "no caption",
+        "no picture",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_a_file_of_records_is_as_a_csv(tmp_path, pictures, kind):
+    rows = [{"file_name": name, "text": f"a {name}", "other": 1} for name in pictures]
+    if kind == "parquet":
+        pyarrow = pytest.importorskip("pyarrow")
+        pytest.importorskip("pyarrow.parquet")
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "p.parquet")
+    else:
+        (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    (tmp_path / "p.csv").write_text("file_name,text\n" + "".join(f"{n},a {n}\n" for n in pictures))
+    records, table = open_pairs(tmp_path / f"p.{kind}"), open_pairs(tmp_path / "p.csv")
+    assert records.splits == table.splits and red(records) == red(table)
+    for i in range(12):
+        assert records.captions(i) == table.captions(i) and records.where(i) == table.where(i)
+    other = open_pairs(tmp_path / f"p.{kind}", caption_column="file_name")
+    assert other.captions(3) == ("3.png",)
+
+
+def test_a_dataset_of_hugging_face(pictures, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    data = {"image": [str(tmp_path / name) for name in pictures], "text": list("abcdefghijkl")}
+    data = datasets.Dataset.from_dict(data).cast_column("image", datasets.Image())
+    pairs = open_pairs(data)
+    assert red(pairs) == [20 * k for k in range(12)] and pairs.captions(2) == ("c",)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("", "no records"),
+        ('{"image": "0.png"\n', "line 1 of .* is no JSON object"),
+        ('["0.png", "a"]\n', "line 1 of .* is no JSON object"),
+        ('{"image": "0.png", "title_of": "a"}\n', "no column of captions; it has image, title_of"),
+        ('{"image": "9.gif", "caption": "a"}\n', "gives no pair: left out 1: record 0"),
+    ],
+)
+def test_what_cannot_be_used_is_one_sentence(tmp_path, text, words):
+    (tmp_path / "p.jsonl").write_text(text)
+    with pytest.raises(UserError, match=words):
+        open_pairs(tmp_path / "p.jsonl")
+
+
+def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
+    (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(20))
+    with pytest.raises(UserError, match="is damaged|pip install pyarrow"):
+        open_pairs(tmp_path / "p.parquet")
+    with pytest.raises(UserError, match="no other options"):
+        open_pairs([("0.png", "a")], separator=",")
+    stream = io.BytesIO()
+    Image.new("RGB", (4, 4)).save(stream, "PNG")
+    assert len(open_pairs([(stream.getvalue(), "a")])) == 1

@@ -1,0 +1,125 @@
+"""The plan of a step: counts worked by hand, the launches that really happen, and planted mistakes."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+pytest.importorskip("triton")
+from kernels import plan as plans  # noqa: E402
+from kernels.fused import launch  # noqa: E402
+from kernels.plan import by_kernel, floor_s, plan, total_s  # noqa: E402
+from kernels.report.__main__ import broken_plan  # noqa: E402
+
+# of a compiled kernel: 8 warps, one block an SM, an epilogue of 600 instructions with 128 exponentials
+CODE = dict(blocks_per_sm=1, warps=8, warps_differ=False)
+CODE["epilogue"] = dict(instructions=600, exp2=128, shuffles=8)
+
+
+def planned(n, d=512, m=None, card="H100", **changed):
+    return plan(card, n, d, m, code=lambda name: CODE | changed)
+
+
+def test_two_launches_counted_by_hand():
+    """N = 8192, D = 512 on 132 SMs: sums in tiles of 256 x 128, four to a program; gradients in tiles of
+    128 x 256, all rows at a time."""
+    kernels = by_kernel(planned(8192))
+    sums, gradient = kernels["sums"], kernels["gradient"]
+    # 8192 / (4 * 256) strips of 8192 / 128 column blocks
+    assert (sums["programs"], sums["waves"], sums["launches"]) == (8 * 64, 4, 1)
+    assert sums["fill"] == pytest.approx(512 / (4 * 132))
+    # 2 * 256 * 128 * 512 flop at 4096 a clock; 128 * 8 warps * 32 threads at 16; 8 * 8 * 32 at 32; 600 * 8 / 4
+    assert sums["cycles"] == {"tensor": 8192, "exp2": 2048, "shuffle": 64, "issue": 1200}
+    # X, Y once; 64 partial sums of each row, 8 of each column
+    assert sums["memory_bytes"] == 2 * 2 * 8192 * 512 + 4 * 8192 * (64 + 8)
+    # each of 32 * 64 tiles fetches 384 rows of 512 numbers of 2 bytes
+    assert sums["l2_bytes"] == 32 * 64 * 384 * 1024
+    # four tiles one after the other in each of four waves: the products at .75 of 790 Tflop/s on one of 132 SMs,
+    # or 393,216 bytes at 7 TB/s, the longer; then 2048 clocks of exponentials at 1.7 GHz
+    product = 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75)
+    assert product > 393_216 / (7e12 / 132)
+    assert sums["seconds"][0] == pytest.approx(16 * (product + 2048 / 1.7e9))
+    # 64 x 32 tiles; at 5.5 TB/s the bytes take longer than the products
+    assert (gradient["programs"], gradient["waves"], gradient["launches"]) == (2048, 16, 1)
+    fetched = 384 * 1024 / (5.5e12 / 132)
+    assert gradient["seconds"][1] == pytest.approx(16 * (fetched + 2048 / 1.7e9))
+    # the library: 2 * 8192 * 8192 * 512 flop at .9 of the speed
+    assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
+
+
+@pytest.mark.parametrize("mistake", ["a wave dropped", "registers halved", "partial waves"])
+def test_a_planted_mistake_turns_the_hand_count_red(mistake, monkeypatch):
+    real = plans.tiled
+
+    def wrong(card, name, m, n, k, shape, code, memory_bytes):
+        if mistake == "registers halved":  # two blocks seem to fit
+            code = dict(code, blocks_per_sm=2)
+        launch = real(card, name, m, n, k, shape, code, memory_bytes)
+        if mistake == "a wave dropped":
+            launch["waves"] -= 1
+        if mistake == "partial waves":
+            launch["fill"] = 1.0
+        return launch
+
+    monkeypatch.setattr(plans, "tiled", wrong)
+    with pytest.raises(AssertionError):
+        test_two_launches_counted_by_hand()
+
+
+def test_a_second_block_on_the_sm_hides_the_epilogue():
+    one, two = (by_kernel(planned(8192, blocks_per_sm=b))["sums"] for b in (1, 2))
+    assert two["seconds"][0] == pytest.approx(16 * 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75))
+    assert two["seconds"][0] < one["seconds"][0] and two["waves"] == 2
+
+
+@given(st.integers(1, 300_000), st.integers(1, 2048), st.sampled_from(list(plans.CARDS)))
+def test_no_plan_beats_the_floor_and_its_range_is_ordered(n, d, card):
+    better, worse = total_s(planned(n, d, card=card))
+    assert floor_s(card, n, d) <= better <= worse
+
+
+@pytest.mark.parametrize("m", [None, 5000])
+@pytest.mark.parametrize("card, arch", plans.ARCHS.items())
+def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
+    """The names and programs of every launch, as launch.py makes them on that card."""
+    n, d, seen = 9000, 16, []
+    rows = m or n
+
+    def noted(name, plan, shape, *arguments, **changed):
+        (height, width), tile = shape, plan.get("BM")
+        programs = None
+        if name in ("sums", "gradient"):
+            programs = -(-height // (tile * plan.get("STRIP", 1))) * -(-width // plan["BN"])
+        seen.append((name, programs))
+
+    products = lambda *_: seen.extend([("product", None), ("product transposed", None)])  # noqa: E731
+    monkeypatch.setattr(launch, "_launch", noted)
+    monkeypatch.setattr(launch, "library_products", products)
+    monkeypatch.setattr(launch, "arch_of", lambda device: arch)
+    half, one = torch.float16, torch.ones(())
+    (x, norm), (y, _) = (launch.normalize(torch.ones(k, d), half) for k in (rows, n))
+    launch.diagonal(x, y[:rows])
+    chunk = launch.default_chunk(n, half)
+    launch.sums(x, y, one, one, 0, chunk)
+    vectors = [torch.ones(k) for k in (rows, n, rows, n)]
+    launch.gradient(x, y, one, *vectors, 0, chunk)
+    others = ("partial sums", "rescue of no row", "finish", "normalize backward")
+    launches = [(x["kernel"], x.get("programs")) for x in planned(n, d, m, card=card)]
+    assert seen == [x for x in launches if x[0] not in others]
+
+
+def test_the_bars_hold_with_these_counts_and_planted_mistakes_break_them(monkeypatch):
+    good = planned(32768)
+    assert broken_plan(good) == []
+    wrong = planned(32768, epilogue=dict(instructions=600, exp2=600, shuffles=8))
+    assert any("exp2 takes longer" in why for why in broken_plan(wrong))
+    # strips of all rows: 32768 / 128 column blocks are two waves less 8 programs, of 1024 rows a quarter
+    real = plans.constants
+    monkeypatch.setattr(plans, "constants", lambda *how: dict(real(*how), STRIP=64))
+    assert any("fills" in why for why in broken_plan(planned(8192)))
+
+
+def test_the_floor_is_the_longer_of_the_products_and_the_copies():
+    assert floor_s("A100", 8192, 512) == pytest.approx(8 * 2**35 / 270e12)
+    # one pair: 2 x 1024 numbers of 4 bytes, read twice and written once, at 3 TB/s
+    assert floor_s("H100", 1, 1024) == pytest.approx(24_576 / 3e12)
