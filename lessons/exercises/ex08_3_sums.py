@@ -60,8 +60,8 @@ HINTS = {
     ),
 }
 DIFFERS = (
-    "The kernel that trains, `sums_kernel` in kernels/fused/forward.py, makes its block numbers 64-bit integers "
-    "before it multiplies them, because a block's number times M passes 2^31 for large batches."
+    "In the kernel that trains, `sums_kernel` in kernels/fused/forward.py, a program takes a strip of tiles, one "
+    "below the other. Threads exchange their column sums once for the strip and not once for each tile."
 )
 DEVICE = "cpu" if INTERPRET else "cuda"
 
