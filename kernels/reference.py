@@ -65,7 +65,7 @@ def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 
 
 def normalize_backward(g, xhat, norm, factor, dtype):
-    """Back through `normalize`. g: (M, D) -> (dx (M, D) in dtype, row_dot (M,)).
+    """Back through `normalize`. g, xhat: (M, D); norm: (M,) -> (dx (M, D) in dtype, row_dot (M,)).
 
     g' = factor * g is the gradient of the loss by xhat, and g may be overwritten. dx is the gradient by the
     features that had these norms; it is perpendicular to them. row_dot = <xhat, g'>. The sum of row_dot

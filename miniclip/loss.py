@@ -37,12 +37,11 @@ HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
 def clip_loss(image, text, logit_scale):
-    """The mean of both cross-entropies over the batch: the definition (CLIP, figure 3).
+    """CLIP's loss, as it is defined: the mean of N pictures' and N captions' losses (CLIP, figure 3).
 
-    image, text: (N, E), need not be normalized; logit_scale: the log of the scale. Returns 0-d.
-    F.normalize divides rows shorter than 1e-12 by 1e-12, so they stay shorter than 1, while
-    contrastive_loss gives all rows but zeros the length 1.
+    image, text: (N, E), features of any length; logit_scale: the log of the scale. Returns 0-d.
     """
+    # rows below 1e-12 stay shorter than 1; contrastive_loss gives all but zeros the length 1
     image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
     logits = logit_scale.exp() * image @ text.T  # (N, N): row i is image i against every text
     matched = torch.arange(len(logits), device=logits.device)

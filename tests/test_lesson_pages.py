@@ -106,7 +106,7 @@ def test_code_draws_the_figures_and_two_or_more_are_diagrams_until_lesson_10(
     import pen
 
     monkeypatch.setattr(pen, "FIGURES", tmp_path)
-    for script in (ROOT / "lessons/drawings").glob(f"d{path.stem[:2]}_*.py"):
+    for script in (ROOT / "lessons/drawings").glob(f"d{path.stem.partition('_')[0]}_*.py"):
         runpy.run_path(str(script), run_name="__main__")
     diagrams = {picture.name for picture in tmp_path.iterdir()}
     code = "".join(FENCE.findall(path.read_text()))

@@ -68,22 +68,18 @@ def gradient():
 
 
 def memory():
-    """What figure 3 makes of N pairs: narrow features, and four squares of N x N numbers."""
-    sheet = Sheet(18.5, 5.6)
-    sheet.label(1.4, 0.6, "features, N x E", 9)
-    sheet.box(0.6, 1.1, 0.6, 3.2, "X", PICTURE)
-    sheet.box(1.6, 1.1, 0.6, 3.2, "Y", TEXT)
-    sheet.arrow((2.4, 2.7), (3.4, 2.7))
-    squares = [
-        ("logits", "dropped after\nthe loss"),
-        ("log p of\nthe rows", "kept for\nthe gradient"),
-        ("log q of\nthe columns", "kept for\nthe gradient"),
-        ("gradient of\nthe logits", "made by the\nbackward pass"),
+    """The N x N matrices that figure 3 holds at the peak, without and with the gradient."""
+    sheet = Sheet(18.5, 7.6)
+    lines = [
+        ("the loss alone", ["logits", "their copy,\ntransposed", "log q"]),
+        ("with its\ngradient", ["log p", "log q", "gradient\nof log q", "gradient of\nthe logits"]),
     ]
-    for k, (name, when) in enumerate(squares):
-        x = 3.6 + 3.7 * k
-        sheet.box(x, 1.1, 3.2, 3.2, f"{name}\n\nN x N", PLAIN if k in (0, 3) else "#d5d5d5", 10)
-        sheet.label(x + 1.6, 4.85, when, 9)
+    for i, (title, squares) in enumerate(lines):
+        y = 0.5 + 3.7 * i
+        sheet.label(3.0, y + 1.45, title, 11, "right")
+        for k, name in enumerate(squares):
+            sheet.box(3.5 + 3.1 * k, y, 2.9, 2.9, name, PLAIN, 11)
+        sheet.label(16.1, y + 1.45, f"{len(squares)} x (N x N)", 11, "left")
     sheet.save("06_memory")
 
 

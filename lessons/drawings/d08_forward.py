@@ -53,35 +53,35 @@ def maxima():
     sheet.label(8.0, 0.5, "row's maximum", 9)
     sheet.label(4.25, 5.9, "column's maximum", 9)
     sheet.label(9.2, 2.0, "the red 0 in its row:          2^(0 - 0)  =  1", 10, "left")
-    sheet.label(9.2, 2.8, "the red 0 in its column:  2^(0 - 129.8)  =  0", 10, "left")
+    sheet.label(9.2, 2.8, "the red 0 in its column:  2^(0 - 129.8), about 0", 10, "left")
     sheet.label(9.2, 3.9, "two shifts, so two exponentials", 10, "left", weight="bold")
     sheet.save("08_maxima")
 
 
 def tile():
-    """The matrix of logits in tiles, of which a program holds one; its two sums; what is kept."""
-    sheet, faint = Sheet(18.5, 9.6), "#c8c8c8"
+    """The matrix of logits in tiles, of which a program holds one, and where its two sums go."""
+    sheet, faint = Sheet(18.5, 9.4), "#c8c8c8"
     sheet.box(2.2, 0.4, 6.0, 0.7, "Y: features of N captions", TEXT, 9)
     sheet.box(1.2, 1.4, 0.7, 4.8, "X", PICTURE, 10)
     for i in range(4):
         for j in range(4):
             sheet.box(2.2 + 1.5 * j, 1.4 + 1.2 * i, 1.5, 1.2, "", "white", 9, faint)
-            sheet.box(11.0 + 0.8 * j, 1.4 + 1.2 * i, 0.8, 1.2, "", "white", 9, faint)
+            sheet.box(11.4 + 1.5 * j, 2.2 + 0.5 * i, 1.5, 0.5, "", "white", 9, faint)
             sheet.box(2.2 + 1.5 * j, 7.2 + 0.5 * i, 1.5, 0.5, "", "white", 9, faint)
     sheet.box(5.2, 2.6, 1.5, 1.2, "a tile", MATCH, 10)
-    sheet.box(12.6, 2.6, 0.8, 1.2, "", PICTURE)
+    sheet.box(12.9, 3.2, 1.5, 0.5, "", PICTURE)
     sheet.box(5.2, 7.7, 1.5, 0.5, "", TEXT)
-    sheet.arrow((6.8, 3.2), (12.5, 3.2))
-    sheet.label(9.6, 2.8, "row sums", 10)
+    sheet.arrow((6.8, 3.45), (12.8, 3.45))
+    sheet.label(9.8, 3.05, "row sums", 10)
     sheet.arrow((5.95, 3.9), (5.95, 7.65))
     sheet.label(6.1, 6.7, "column sums", 10, "left")
     sheet.label(3.8, 5.6, "N x N, never stored", 9, color="#777777")
-    sheet.label(12.6, 0.9, "row sums of the tiles", 9)
-    sheet.label(12.6, 6.6, "kept, and added up later", 9)
-    sheet.label(8.5, 8.2, "column sums of the tiles:", 9, "left")
-    sheet.label(8.5, 8.7, "kept, and added up later", 9, "left")
-    sheet.label(15.0, 3.2, "the tile itself is", 9, "left")
-    sheet.label(15.0, 3.7, "thrown away", 9, "left")
+    sheet.label(11.4, 1.3, "Z_ROWS: a line of M numbers", 10, "left")
+    sheet.label(11.4, 1.8, "for each column of tiles", 10, "left")
+    sheet.label(8.5, 7.95, "Z_COLUMNS: a line of N numbers", 10, "left")
+    sheet.label(8.5, 8.45, "for each row of tiles", 10, "left")
+    sheet.label(11.4, 5.2, "Both are kept, and their lines are", 9, "left")
+    sheet.label(11.4, 5.65, "added up later. The tile is thrown away.", 9, "left")
     sheet.save("08_tile")
 
 
@@ -92,14 +92,14 @@ def float_range():
     scale_log2 = torch.tensor(100 / math.log(2))
     shift, floor = fixed_shift(scale_log2, 64)
     s = (scale_log2 * rows @ columns.T).flatten()
-    figure, axis = plt.subplots(figsize=(7, 3))
-    axis.hist(s - scale_log2, bins=40, alpha=0.6, label="shift: 144, the scale")
+    figure, axis = plt.subplots(figsize=(8, 3.6))
+    axis.hist(s - scale_log2, bins=40, alpha=0.6, label="shift: 144.27, the scale")
     axis.hist(s - shift, bins=40, alpha=0.6, label=f"shift: {shift:.0f}, chosen")
     axis.axvspan(-260, -126, color="tab:red", alpha=0.15, label="flushed to zero")
     axis.axvspan(128, 160, color="black", alpha=0.15, label="overflow")
     axis.axvline(math.log2(floor), color="black", ls=":", label="floor for a sum")
     axis.set(xlabel="exponent of 2^(S - shift)", ylabel="similarities", xlim=(-260, 160))
-    axis.legend(fontsize=7), figure.tight_layout()
+    axis.legend(fontsize=9, loc="upper right"), figure.tight_layout()
     figure.savefig(FIGURES / "08_range.png", dpi=80, metadata={"Software": None})
 
 

@@ -3,11 +3,11 @@
 python lessons/drawings/d10_sharding.py
 """
 
-from pen import DARK, Sheet
+from pen import DARK, PLAIN, Sheet
 
 RANKS = ["#e4d3ee", "#fdf0b5", "#cdeae6", "#f6d5d5"]  # of ranks 0 to 3
 CROSSES = "#b03030"  # what is sent
-EXPONENTIALS = [[6, 1, 1], [2, 5, 1], [2, 2, 4]]
+EXPONENTIALS = [[8, 1, 1], [2, 8, 2], [1, 1, 1]]
 
 
 def two_ranks():
@@ -34,7 +34,7 @@ def two_ranks():
             x0, 5.4, [parts], side, height=0.9, fills={(0, j): RANKS[rank] for j in range(3)}
         )
         sheet.label(x0 - 0.3, 8.55, "columns' sums", 9, "right")
-        sheet.cells(x0, 8.1, [[10, 8, 6]], side, height=0.9)
+        sheet.cells(x0, 8.1, [[11, 10, 4]], side, height=0.9)
         sheet.arrow((x0 + 1.5 * side, 6.3), (x0 + 1.5 * side, 8.1), color=CROSSES)
     sheet.arrow((6.6, 1.45), (11.5, 1.45), "c0, c1", color=CROSSES)
     sheet.arrow((11.5, 1.85), (6.6, 1.85), color=CROSSES)
@@ -49,9 +49,9 @@ def back():
     """The backward pass: each rank has a part of each caption's gradient."""
     sheet = Sheet(17, 6.2)
     words = [
-        ["-.325 x0 + .225 x1", "+ .225 x2"],
-        [".125 x0 - .375 x1", "+ .250 x2"],
-        [".146 x0 + .146 x1", "- .417 x2"],
+        ["-.24 x0 + .17 x1", ".21 x2"],
+        [".10 x0 - .27 x1", ".22 x2"],
+        [".18 x0 + .33 x1", "-.71 x2"],
     ]
     sheet.label(5.2, 0.5, "rank 0 has", 11)
     sheet.label(9.5, 0.5, "rank 1 has", 11)
@@ -88,6 +88,33 @@ def blocks():
     sheet.save("10_blocks")
 
 
+def settings():
+    """What rank 1 of four computes for 12 pairs: global or local logits, gradients kept or not."""
+    sheet = Sheet(17.5, 19.4)
+    side, mine, colour = 0.48, (3, 4, 5), RANKS[1]
+    for row, local in enumerate((False, True)):
+        for column, keeps in enumerate((False, True)):
+            x0, y0 = 1.8 + 8.2 * column, 2.2 + 8.6 * row
+            title = f"{'local' if local else 'global'} logits, gradients {'kept' if keeps else 'not kept'}"
+            sheet.label(x0 + 6 * side, y0 - 1.6, title, 11)
+            sheet.label(x0 + 6 * side, y0 - 1.0, "captions", 9)
+            sheet.label(x0 - 1.05, y0 + 6 * side, "pictures", 9, rotation=90)
+            for k in range(12):
+                fill = colour if keeps or k in mine else PLAIN
+                sheet.box(x0 + k * side, y0 - 0.65, side, 0.5, "", fill)
+                sheet.box(x0 - 0.65, y0 + k * side, 0.5, side, "", fill)
+                for j in range(12):
+                    done = not local or k in mine or j in mine
+                    there = x0 + j * side, y0 + k * side
+                    sheet.box(*there, side, side, "", colour if done else "white", edge="#bbbbbb")
+    names = [(colour, "a logit that rank 1 computes, or a feature for which it gives a gradient")]
+    names.append((PLAIN, "a feature that is a constant on rank 1"))
+    for k, (fill, name) in enumerate(names):
+        sheet.box(1.8, 18.0 + 0.7 * k, 0.5, 0.45, "", fill)
+        sheet.label(2.6, 18.23 + 0.7 * k, name, 10, "left")
+    sheet.save("10_settings", dpi=90)
+
+
 def dot(x, y, color):
     """A small disc with a dark edge."""
     from matplotlib.patches import Circle
@@ -96,7 +123,7 @@ def dot(x, y, color):
 
 
 def main():
-    for figure in (two_ranks, back, blocks):
+    for figure in (two_ranks, back, blocks, settings):
         figure()
 
 

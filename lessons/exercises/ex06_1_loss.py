@@ -24,7 +24,7 @@ HINTS = {
     "test_perfect_pairs_have_the_loss_that_the_scale_leaves": (
         "Which argument have you used as it is?",
         "The third argument is the logarithm of the scale, and cosines are multiplied by the scale "
-        "(lesson 06, 'Why a scale, and why learn it?').",
+        "(lesson 06, 'Three pairs, nine cosines').",
         "logits = logit_scale.exp() * image @ text.T",
     ),
     "test_swapping_the_towers_changes_nothing": (
@@ -47,11 +47,9 @@ DIFFERS = (
 
 
 def clip_loss(image, text, logit_scale):
-    """The mean of both cross-entropies over the batch: the definition (CLIP, figure 3).
+    """CLIP's loss, as it is defined: the mean of N pictures' and N captions' losses (CLIP, figure 3).
 
-    image, text: (N, E), need not be normalized; logit_scale: the log of the scale. Returns 0-d.
-    F.normalize divides rows shorter than 1e-12 by 1e-12, so they stay shorter than 1, while
-    contrastive_loss gives all rows but zeros the length 1.
+    image, text: (N, E), features of any length; logit_scale: the log of the scale. Returns 0-d.
     """
     raise NotImplementedError  # about 5 lines
 

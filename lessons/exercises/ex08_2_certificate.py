@@ -38,7 +38,7 @@ HINTS = {
     ),
     "test_one_pair_is_as_two": (
         "For which number of elements is its logarithm 0?",
-        "The docstring says that 1 counts as 2.",
+        "The docstring says that 1 is taken as 2.",
         "Take the logarithm of max(count, 2).",
     ),
 }
@@ -51,8 +51,8 @@ DIFFERS = (
 def fixed_shift(scale_log2, count):
     """The shift that puts a cosine of 1 just below the top of float32's range, and the least safe sum.
 
-    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum,
-    of which 1 counts as 2.
+    scale_log2: 0-d tensor, the similarity in bits of two equal directions; count: elements in a sum, and
+    1 is taken as 2, so that a sum always has a bit of room.
     Returns (shift, floor): shift 0-d, a whole number; floor a float for `needs_rescue`.
 
     With this shift a sum of `count` elements is below 2^125, although rounding the shift down may put each

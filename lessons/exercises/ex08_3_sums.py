@@ -1,6 +1,11 @@
 """08  Both sums of a tile, in Triton. Read lessons/08_forward.md, then make this file green.
 
-It runs in Triton's interpreter, or on a GPU where there is one.
+It runs in Triton's interpreter, or on a GPU where there is one. Of the library you need:
+
+    tile_index(M, N, BM, BN) -> i, j, r, c
+        this program's row block and column block, the numbers of its rows (BM,) and of its columns (BN,)
+    cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, "ieee") -> (BM, BN) float32
+        the products of rows `row`, row + 1, ... of X with rows `column`, column + 1, ... of Y, zeros outside
 """
 
 import pytest
@@ -12,10 +17,10 @@ triton = pytest.importorskip("triton")
 import triton.language as tl  # noqa: E402
 
 from kernels.fused.launch import INTERPRET  # noqa: E402
-from kernels.fused.tile import BATCH, cosines, tile_index  # noqa: E402, F401  (for your answer)
+from kernels.fused.tile import cosines, tile_index  # noqa: E402, F401  (for your answer)
 from tests.guarded import guarded, untouched  # noqa: E402
 
-ANSWER = "kernels.fused.forward:sums_kernel"
+ANSWER = "tests.answers.ex08_3_sums:sums_kernel"
 HINTS = {
     "test_one_bit_of_shift_halves_every_sum": (
         "Which power of 2 does an element become?",
@@ -31,8 +36,8 @@ HINTS = {
     ),
     "test_several_tiles_each_way": (
         "Tile (i, j) has row block i and column block j. In which row of Z_ROWS do its row sums go?",
-        "Z_ROWS has a row of M numbers for each column of tiles, and Z_COLUMNS has a row of N numbers for each "
-        "row of tiles. In the drawing of lesson 08, 'Tile by tile', Z_ROWS is turned by a quarter.",
+        "Z_ROWS has a line of M numbers for each column of tiles, and Z_COLUMNS has a line of N numbers for "
+        "each row of tiles: see the drawing of lesson 08, 'Tile by tile'.",
         "tl.store(Z_ROWS + j * M + r, tl.sum(e, 1), mask=r < M), and Z_COLUMNS + i * N + c for tl.sum(e, 0).",
     ),
     "test_nothing_is_written_beyond_the_sums": (
@@ -55,21 +60,20 @@ HINTS = {
     ),
 }
 DIFFERS = (
-    "The library's kernel makes its block numbers 64-bit integers before it multiplies them, because a block's "
-    "number times M passes 2^31 for large batches."
+    "In the kernel that trains, `sums_kernel` in kernels/fused/forward.py, a program takes a strip of tiles, one "
+    "below the other. Threads exchange their column sums once for the strip and not once for each tile."
 )
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
-@triton.jit(do_not_specialize=BATCH)
+@triton.jit
 def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
-                D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
-                TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
+                D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr):  # fmt: skip
+    """The sums of one tile of 2^(S - SHIFT), S = SCALE_LOG2 <x, y>, without matches (column = row + offset).
 
-    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/BM, N), all rounded up.
-
-    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BM + 1/BN) sums: the logits are never stored
+    X (M, D), Y (N, D); SCALE_LOG2, SHIFT: pointers to one float32 each. Z_ROWS (N/BN, M), rounded up: line j
+    has the row sums of column block j. Z_COLUMNS (M/BM, N), rounded up: line i has the column sums of row
+    block i. Nothing beyond M rows or N columns is counted or written.
     """
     raise NotImplementedError  # about 7 lines
 
@@ -81,7 +85,7 @@ def sums(x, y, scale_log2, shift, offset):
     outputs = [guarded(torch.full(s, torch.nan), DEVICE) for s in ((across, m), (down, n))]
     numbers = (torch.tensor(v, dtype=torch.float32, device=DEVICE) for v in (scale_log2, shift))
     x, y = guarded(x, DEVICE), guarded(y, DEVICE)
-    how = dict(D=d, BM=16, BN=16, BK=16, TMA=False, PRECISION="ieee")
+    how = dict(D=d, BM=16, BN=16, BK=16)
     sums_kernel[(down * across,)](x, y, *numbers, *outputs, m, n, offset, **how)
     return outputs
 

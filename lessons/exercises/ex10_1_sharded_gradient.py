@@ -16,7 +16,7 @@ You need:
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
         see its docstring in kernels/reference.py
     ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
-        takes factor * g back through x / |x|. With the factor that one process has, the sum of row_dot
+        takes factor * g back through x / |x|. If the factor has no `world` in it, the sum of row_dot
         over the images of all ranks is the scale's gradient
     collectives.scatter (N, D) -> (M, D), summed over ranks; .total, a sum over ranks, the same on all;
     .offset, this rank's first column; .world

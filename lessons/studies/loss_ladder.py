@@ -1,4 +1,4 @@
-"""One contrastive loss from naive to fast: memory and time on a CPU, and what is predicted for a card.
+"""One contrastive loss from naive to fast: memory and time on a CPU.
 
     python lessons/studies/loss_ladder.py        measures, and writes loss_ladder.json beside this file
 
@@ -20,14 +20,12 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 import torch
 
 from kernels.bench.cpu import resident_peak_bytes
-from kernels.report.roofline import cost, floor_s, predicted_s
 from kernels.softmax import LN2, LOWEST, absorb
-from kernels.table import Table
 from miniclip.common import command, machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
-N, D, THREADS, ROUNDS, REPEATS, PAPER_N = 4096, 512, 1, 5, 3, 32768
+N, D, THREADS, ROUNDS, REPEATS = 4096, 512, 1, 5, 3
 
 
 def online_loss(image, text, logit_scale, rows=512):
@@ -68,24 +66,6 @@ def measure(name, gradient):
     return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
 
 
-def show(*names, columns=("loss", "with gradient"), kernels=False):
-    """Print these columns of the committed rows of these names as a table, after the hardware.
-
-    kernels: with a last row for the fused kernels, of which nothing but a prediction for a card is known.
-    """
-    found = json.loads(FILE.read_text())
-    print("N {n:,}, D {d}, float32, {threads} thread of {device}, torch {torch}".format(**found))
-    head, card = [head for column in columns for head in (f"{column}: MiB", "ms")], found["card"]
-    predicted = ["{name}, N {n:,}: MiB".format(**card), "ms, predicted"] if kernels else []
-    table = Table("", *head, *predicted)
-    for name in names:
-        table.add(name, *(x for column in columns for x in found["rows"][name][column]))
-    if kernels:
-        times = "{floor_ms} to {predicted_ms}".format(**card)
-        table.add("fused kernels", *["-"] * len(head), card["scratch_mib"], times)
-    print(table)
-
-
 @command("loss_ladder")
 def main(argv=None):
     """The command: writes loss_ladder.json. Returns the exit code."""
@@ -97,14 +77,10 @@ def main(argv=None):
                     mib, ms = pool.submit(measure, name, what != "loss").result()
                 before = row.get(what, [0, ms])
                 row[what] = [max(mib, before[0]), min(ms, before[1])]
-    card = {"name": "H100", "n": PAPER_N, "logits_mib": cost(PAPER_N, D)["logits_bytes"] // 2**20}
-    card["scratch_mib"] = cost(PAPER_N, D)["scratch_bytes"] // 2**20
-    card["floor_ms"] = round(1000 * floor_s("H100", PAPER_N, D), 1)
-    card["predicted_ms"] = round(1000 * predicted_s("H100", PAPER_N, D)["total"], 1)
     found = machine(torch.device("cpu")) | dict(
         n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS
     )
-    FILE.write_text(json.dumps(found | {"rows": rows, "card": card}, indent=1) + "\n")
+    FILE.write_text(json.dumps(found | {"rows": rows}, indent=1) + "\n")
     return 0
 
 

@@ -1,12 +1,8 @@
 MISTAKES = {
-    "the match counts": [("other & (matches[None, :] != tl.arange(0, BM)[:, None])", "other")],
-    "the match is always on the diagonal": [
-        ("first = j * BN - offset - row", "first = j * BN - row")
-    ],
-    "rows beyond m count in the columns": [
-        ('tl.where(r < M, shift, float("inf"))[:, None]', "shift")
-    ],
-    "columns beyond n count in the rows": [("matches < N - offset - row", "matches == matches")],
+    "the match counts": [(" & (c[None, :] != (r + offset)[:, None])", "")],
+    "the match is always on the diagonal": [("(r + offset)", "r")],
+    "rows beyond m count in the columns": [("(r < M)[:, None] & ", "")],
+    "columns beyond n count in the rows": [("(c < N)[None, :] & ", "")],
     "the shift is missing": [("tl.load(SHIFT)", "0.0")],
     "stores at the other block": [
         ("Z_ROWS + j", "Z_ROWS + i"),
