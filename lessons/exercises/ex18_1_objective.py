@@ -58,10 +58,6 @@ HINTS = {
         "losses of this batch's features and this batch's tokens only",
     ),
 }
-DIFFERS = (
-    "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
-    "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."
-)
 
 
 class YesOrNo(Predictive):
@@ -191,3 +187,9 @@ def test_twelve_pictures_learn_their_names():
     scores = net.name_scores(net.encode_image(images).detach(), TOKENIZER, CAPTIONS, ["{}"])
     hits = int((scores.argmax(1) == torch.arange(12)).sum())
     assert hits >= 11, f"{hits} of 12 pictures have their own name as the best one"
+
+
+DIFFERS = (
+    "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
+    "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."
+)

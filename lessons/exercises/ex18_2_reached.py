@@ -46,10 +46,6 @@ HINTS = {
         "Use the ratio pairs[k] / pairs[k - 1], and no 1 + pairs.",
     ),
 }
-DIFFERS = (
-    "The library's loop is the same. It takes a power of the ratio of two numbers of pairs instead of logarithms and "
-    "exponentials, so at a measured point the answer is exactly that point."
-)
 
 
 def reached(pairs, accuracy, target):
@@ -100,3 +96,9 @@ def test_a_curve_moved_along_the_axis_is_reached_later_by_the_same_factor(seed, 
     near = reached(PAIRS, accuracy, target)
     far = reached([factor * n for n in PAIRS], accuracy, target)
     assert far == pytest.approx(factor * near), "only ratios of pairs matter on this axis"
+
+
+DIFFERS = (
+    "The library's loop is the same. It takes a power of the ratio of two numbers of pairs instead of logarithms and "
+    "exponentials, so at a measured point the answer is exactly that point."
+)

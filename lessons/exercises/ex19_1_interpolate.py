@@ -59,11 +59,6 @@ HINTS = {
         "torch.lerp(first, tuned[name], alpha) works with the difference, which is 0 here.",
     ),
 }
-DIFFERS = (
-    "The library's function is one dict. torch.lerp changes its formula at 0.5: below, it starts from the first tensor, and "
-    "above from the second one, so it is exact at both ends and where the two agree. The two obvious formulas are "
-    "not: one fails at alpha = 1, the other on a frozen tower."
-)
 
 
 def interpolate(start, tuned, alpha):
@@ -165,3 +160,10 @@ def test_what_both_models_share_stays_the_same_to_the_bit(alpha):
         assert torch.equal(found[name], x), (
             f"{name} is the same in both, as in a frozen tower, and must stay so at {alpha:g}"
         )
+
+
+DIFFERS = (
+    "The library's function is one dict. torch.lerp changes its formula at 0.5: below, it starts from the first tensor, and "
+    "above from the second one, so it is exact at both ends and where the two agree. The two obvious formulas are "
+    "not: one fails at alpha = 1, the other on a frozen tower."
+)
