@@ -101,7 +101,10 @@ def test_neither_model_is_changed(states):
         x.zero_()  # what is returned must not be the arguments' own memory
     for old, now in zip(before, states):
         for name, x in old.items():
-            assert torch.equal(x, now[name]), f"{name} of an argument was changed"
+            assert torch.equal(x, now[name]), (
+                f"{name} of an argument has changed. Either you wrote into it, or your result shares its "
+                "memory: this law writes zeros into the result."
+            )
 
 
 @pytest.mark.parametrize("alpha, whose", [(0.49, 0), (0.5, 1), (0.9, 1)])
