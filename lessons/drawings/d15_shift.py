@@ -1,5 +1,8 @@
 """The pictures of lesson 15: drawings under a shift, the line of expectation, and the height above it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pen
 from pen import DARK, MATCH, PICTURE, Sheet, plt
@@ -8,7 +11,7 @@ from miniclip.data import open_pairs
 from miniclip.data.emoji.drawings import Drawings
 from miniclip.data.icons import render
 from miniclip.data.icons.icons import Icons
-from miniclip.evaluation.robustness import baseline, effective_robustness
+from miniclip.evaluation.robustness import baseline, effective_robustness, logit
 
 HOME, SHIFTED = (0.50, 0.70, 0.90, 0.70), (0.30, 0.50, 0.80, 0.62)
 LEFT, BOTTOM, UNIT = 1.9, 8.4, 8.0  # where accuracy 0 is on the sheet, and how long 1 is
@@ -89,10 +92,59 @@ def styles():
     )
 
 
+def lines():
+    """Each classifier of the study as a cross of its two intervals, and the line through the towers."""
+    runs = Path(__file__).parents[2] / "docs/icons/scaling/runs.jsonl"
+    runs = [json.loads(line) for line in runs.read_text().splitlines()]
+    clip = max(
+        (run for run in runs if "sites" in run["run"]), key=lambda run: len(run["run"]["sites"])
+    )["found"]["homes"]
+    ticks, ends = [0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99], logit([0.005, 0.995])
+    figure, axes = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained", sharey=True)
+    for axis, site in zip(axes, clip):
+        towers = {
+            least: [
+                run["found"]
+                for run in runs
+                if run["run"].get("home") == site and run["run"]["steps"] >= least
+            ]
+            for least in (20, 250)
+        }
+        for name, some, colour in (
+            ("seven towers", towers[20], "tab:green"),
+            ("zero-shot", [clip[site]["zero-shot"]], "tab:blue"),
+            ("neighbour", [clip[site]["labels"]], "tab:orange"),
+        ):
+            for k, tests in enumerate(some):
+                (x, *across), (y, *up) = (
+                    logit([tests[test][end] for end in ("value", "low", "high")])
+                    for test in ("home", "heldout_site")
+                )
+                axis.plot(across, [y, y], color=colour, lw=1.3, label=None if k else name)
+                axis.plot([x, x], up, color=colour, lw=1.3)
+        for name, least, dashes in (("line of seven", 20, "-"), ("line of four", 250, "--")):
+            home, shifted = (
+                [run[test]["value"] for run in towers[least]] for test in ("home", "heldout_site")
+            )
+            axis.plot(ends, np.poly1d(baseline(home, shifted))(ends), dashes, color=DARK, lw=1)
+            axis.plot([], [], dashes, color=DARK, lw=1, label=name)
+        axis.set_title(site)
+        axis.set_xlabel("accuracy at home")
+        axis.set_xlim(ends)
+        axis.set_ylim(logit([0.005, 0.95]))
+        axis.set_xticks(logit(ticks), ticks)
+        axis.set_yticks(logit(ticks[:-1]), ticks[:-1])
+    axes[0].set_ylabel("accuracy on Font Awesome")
+    axes[0].legend(loc="lower right", frameon=False)
+    figure.savefig(pen.FIGURES / "15_lines.png", dpi=80, metadata={"Software": None})
+    plt.close(figure)
+
+
 def main():
     drawings()
     height()
     styles()
+    lines()
 
 
 if __name__ == "__main__":

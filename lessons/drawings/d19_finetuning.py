@@ -1,7 +1,13 @@
-"""The diagrams of lesson 19: the line between two models, and two models that cannot be averaged."""
+"""The pictures of lesson 19: the line between two models, how good its models are, and a pair without such a line."""
+
+import json
+from pathlib import Path
 
 import numpy as np
+import pen
 from pen import DARK, MATCH, PICTURE, PLAIN, TEXT, Sheet
+
+from miniclip import plots
 
 
 def dot(sheet, x, y, fill):
@@ -43,9 +49,21 @@ def twin():
     sheet.save("19_twin")
 
 
+def average():
+    file = Path(__file__).parents[2] / "docs/finetuning/averages.json"
+    names = "compositions, R@1", "concepts, R@1", "classes of new emoji", "Font Awesome"
+    curves = zip(names, json.loads(file.read_text())["curves"].values())
+    bands = {name: plots.band(map(float, curve), curve.values()) for name, curve in curves}
+    plots.lines(
+        [(bands, dict(ylim=(0, 1), xlabel="alpha", ylabel="accuracy"))],
+        pen.FIGURES / "19_average.png",
+    )
+
+
 def main():
     line()
     twin()
+    average()
 
 
 if __name__ == "__main__":

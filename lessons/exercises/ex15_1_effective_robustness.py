@@ -41,11 +41,6 @@ HINTS = {
         "1 / (1 + np.exp(-z)), with the minus",
     ),
 }
-DIFFERS = (
-    "The library's function is the same three lines. It takes arrays as well as numbers, because the figures "
-    "of the reports draw the whole line with it: a model with an accuracy of 0 under the shift lies below the "
-    "line by exactly what the line expects."
-)
 
 
 def effective_robustness(accuracy, shifted, line):
@@ -105,3 +100,10 @@ def test_on_the_line_there_is_none(accuracy, expected, slope):
         f"{slope:.2f} and intercept {intercept:+.2f} in logits: the height above it must be 0, not "
         f"{found:.4f}"
     )
+
+
+DIFFERS = (
+    "The library's function is the same three lines. It takes arrays as well as numbers, because the figures "
+    "of the reports draw the whole line with it: a model with an accuracy of 0 under the shift lies below the "
+    "line by exactly what the line expects."
+)

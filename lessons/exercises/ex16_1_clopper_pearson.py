@@ -54,10 +54,6 @@ HINTS = {
         "Bisect on binomial_tail about fifty times, so that the ends have all the digits of a float.",
     ),
 }
-DIFFERS = (
-    "The library writes one bisection, `solve`, and calls it for both ends, each time with a function that "
-    "grows with p. It remembers its results, because reports ask for the same counts again and again."
-)
 
 
 def clopper_pearson(right, n, confidence=0.95):
@@ -139,3 +135,9 @@ def test_it_covers_the_truth_at_least_as_often_as_stated(p):
         [k for k in range(n + 1) if intervals[k][0] <= p <= intervals[k][1]], n, p
     )
     assert covered >= 0.95, f"the true share {p} is covered with probability {covered:.3f} < .95"
+
+
+DIFFERS = (
+    "The library writes one bisection, `solve`, and calls it for both ends, each time with a function that "
+    "grows with p. It remembers its results, because reports ask for the same counts again and again."
+)

@@ -48,10 +48,6 @@ HINTS = {
         "sorted(..., key=lambda key: (counts[key], key))",
     ),
 }
-DIFFERS = (
-    "The library has the same conditions in a function inside, `is_query`, so that one line can filter and sort. "
-    "It multiplies whole numbers before it divides, so there is only one rounding before the logarithm."
-)
 
 
 def choose_queries(counts, pairs, names, min_count, min_pmi):
@@ -139,3 +135,9 @@ def test_the_rarest_come_first_then_the_alphabet_decides(captions, least, bits):
         assert a < b or one < other, (
             f"{one!r} and {other!r} both have {a} pairs, so the alphabet decides"
         )
+
+
+DIFFERS = (
+    "The library has the same conditions in a function inside, `is_query`, so that one line can filter and sort. "
+    "It multiplies whole numbers before it divides, so there is only one rounding before the logarithm."
+)

@@ -49,10 +49,6 @@ HINTS = {
         "The order of the rows must not depend on `cap`.",
     ),
 }
-DIFFERS = (
-    "The library's function is three lines: one sort by query, draw and pair, one binary search for the first row "
-    "of each query, and a comparison with the cap. No loop over queries, since there may be half a million."
-)
 
 
 def capped(rows, cap):
@@ -124,3 +120,9 @@ def test_parts_may_be_capped_first(rows, cap, at):
 def test_a_smaller_cap_keeps_some_of_the_same(rows, cap):
     fewer = as_set(capped(rows, cap)) <= as_set(capped(rows, cap + 1))
     assert fewer, f"a pair is kept with the cap {cap} and not with {cap + 1}"
+
+
+DIFFERS = (
+    "The library's function is three lines: one sort by query, draw and pair, one binary search for the first row "
+    "of each query, and a comparison with the cap. No loop over queries, since there may be half a million."
+)

@@ -1,8 +1,12 @@
 """18  One objective more.  Read lessons/18_objectives.md, then make this file green.
 
 Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
-question by itself: is it in the caption? When the file is green, an import and a line in OBJECTIVES of
-miniclip/objectives/__init__.py give you lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
+question by itself: is it in the caption? `is_word(tokens)` is a mask, (N, L) bool: True for the tokens between
+the start and the end token, False for these two and for the padding behind them. Start and end have columns of
+the log-odds too, and their answer is always no.
+
+When the file is green, an import and a line in OBJECTIVES of miniclip/objectives/__init__.py give you
+lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
 """
 
 import pytest
@@ -29,6 +33,12 @@ HINTS = {
         "A caption is a set of words here. The start, the end and the padding are no words (`is_word` knows), and "
         "a word that is said twice is still one yes.",
         "Count each word of a caption with scatter_add_ of is_word(tokens).float(), then clamp the counts to 1.",
+    ),
+    "test_a_word_with_the_id_of_the_padding_is_a_word": (
+        "The id 0 is at two kinds of places in this caption. Which of them did your function write last?",
+        "The padding has the id 0, and so has a token of the vocabulary. Where both are in one caption, the no of "
+        "the padding must not replace the yes of the word.",
+        "scatter_add_ of is_word(tokens).float() adds 0 for the padding; then clamp the counts to 1.",
     ),
     "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs": (
         "How many questions does each picture answer, and how many of them do you count?",
@@ -58,10 +68,6 @@ HINTS = {
         "losses of this batch's features and this batch's tokens only",
     ),
 }
-DIFFERS = (
-    "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
-    "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."
-)
 
 
 class YesOrNo(Predictive):
@@ -166,6 +172,19 @@ def test_it_is_the_sum_over_all_words_of_the_vocabulary(seed, caption):
     )
 
 
+def test_a_word_with_the_id_of_the_padding_is_a_word():
+    z, text = log_odds(5), "!! red"
+    tokens, own = TOKENIZER([text]), words_of(text)
+    assert 0 in own and (tokens[0, -3:] == 0).all()  # "!" inside a word, and the padding
+    p = z[0].double().sigmoid()
+    want = -sum((p[k] if k in own else 1 - p[k]).log().item() for k in range(len(p)))
+    (loss,) = model().pair_losses(z, tokens).tolist()
+    assert abs(loss - want) < 1e-5 * want, (
+        f"{text!r} has the words {sorted(own)}, and the padding behind it has the id 0 too: the loss is "
+        f"{want:.4f} if 0 is a yes, and yours is {loss:.4f}"
+    )
+
+
 def test_the_gradient_is_probability_minus_answer():
     z = log_odds(3).requires_grad_()
     model().pair_losses(z, TOKENIZER(["green house"], trim=True)).sum().backward()
@@ -191,3 +210,9 @@ def test_twelve_pictures_learn_their_names():
     scores = net.name_scores(net.encode_image(images).detach(), TOKENIZER, CAPTIONS, ["{}"])
     hits = int((scores.argmax(1) == torch.arange(12)).sum())
     assert hits >= 11, f"{hits} of 12 pictures have their own name as the best one"
+
+
+DIFFERS = (
+    "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
+    "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."
+)

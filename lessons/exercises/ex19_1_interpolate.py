@@ -59,11 +59,6 @@ HINTS = {
         "torch.lerp(first, tuned[name], alpha) works with the difference, which is 0 here.",
     ),
 }
-DIFFERS = (
-    "The library's function is one dict. torch.lerp changes its formula at 0.5: below, it starts from the first tensor, and "
-    "above from the second one, so it is exact at both ends and where the two agree. The two obvious formulas are "
-    "not: one fails at alpha = 1, the other on a frozen tower."
-)
 
 
 def interpolate(start, tuned, alpha):
@@ -106,7 +101,10 @@ def test_neither_model_is_changed(states):
         x.zero_()  # what is returned must not be the arguments' own memory
     for old, now in zip(before, states):
         for name, x in old.items():
-            assert torch.equal(x, now[name]), f"{name} of an argument was changed"
+            assert torch.equal(x, now[name]), (
+                f"{name} of an argument has changed. Either you wrote into it, or your result shares its "
+                "memory: this law writes zeros into the result."
+            )
 
 
 @pytest.mark.parametrize("alpha, whose", [(0.49, 0), (0.5, 1), (0.9, 1)])
@@ -165,3 +163,10 @@ def test_what_both_models_share_stays_the_same_to_the_bit(alpha):
         assert torch.equal(found[name], x), (
             f"{name} is the same in both, as in a frozen tower, and must stay so at {alpha:g}"
         )
+
+
+DIFFERS = (
+    "The library's function is one dict. torch.lerp changes its formula at 0.5: below, it starts from the first tensor, and "
+    "above from the second one, so it is exact at both ends and where the two agree. The two obvious formulas are "
+    "not: one fails at alpha = 1, the other on a frozen tower."
+)

@@ -6,6 +6,7 @@ MISTAKES = {
         ("is_word(tokens)", "(is_word(tokens) | (tokens == tokens.amax(1, keepdim=True)))")
     ],
     "words said twice count twice": [("times.clamp(max=1)", "times")],
+    "the padding overwrites a word": [("scatter_add_(", "scatter_(")],
     "absent words are left out": [("losses.sum(1)", "(losses * words).sum(1)")],
     "the mean over the vocabulary": [("losses.sum(1)", "losses.mean(1)")],
     "a softmax over words": [(CROSS_ENTROPY, "-features.log_softmax(1) * words")],
@@ -23,6 +24,7 @@ HINTED = {
     "the mean of the batch": "test_each_pair_has_its_own_loss",
     "start and end are words": "test_order_repetition_and_padding_do_not_count",
     "words said twice count twice": "test_order_repetition_and_padding_do_not_count",
+    "the padding overwrites a word": "test_a_word_with_the_id_of_the_padding_is_a_word",
     "the end is a word": "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs",
     "absent words are left out": "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs",
     "the log of a probability": (
