@@ -10,7 +10,7 @@ evaluation. cache.py keeps what is slow to make again.
 
 import os
 
-from miniclip.common import path, refuse
+from miniclip.common import UserError, path, refuse
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
 from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.files import open_csv, open_folder
@@ -23,10 +23,10 @@ EMOJI, ICONS = "emoji", "icons"
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
     "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
     "caption_column": "csv, jsonl, parquet: the column of captions (default: sniffed)",
-    "separator": "csv: the separator (default: sniffed)",
     "sites": "icons: the sets to train on, a,b,c (default: all but those held out)",
     "held_out_sites": "icons: the sets to test on (default: fontawesome, never trained on)",
 }
+COLUMNS, SITES = {"image_column", "caption_column"}, {"sites", "held_out_sites"}
 SOURCE_FLAGS = {
     f"--{name.replace('_', '-')}": dict(help=text) for name, text in SOURCE_OPTIONS.items()
 }
@@ -38,64 +38,53 @@ def open_pairs(
     source=None,
     image_column=None,
     caption_column=None,
-    separator=None,
     sites=None,
     held_out_sites=None,
-    csv_as=open_csv,
 ) -> Pairs:
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of many sites,
     else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
     from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
-    image_column and caption_column name the columns where they are not understood by themselves, and
-    separator is for a csv. sites and held_out_sites are for icons: names with commas between them, of the sets to
-    train on and to hold out. csv_as: the function that opens a csv. Raises UserError when there is no
-    such source, when it has no pair, or when an option is for another kind of source.
+    image_column and caption_column name the columns where they are not understood by themselves.
+    sites and held_out_sites are for icons: names with commas between them, of the sets to train on
+    and to hold out. Raises UserError when there is no such source, when it has no pair, or when an
+    option is for another kind of source.
     """
-    columns = dict(image_column=image_column, caption_column=caption_column)
-    icons = dict(sites=sites, held_out_sites=held_out_sites)
-    if not isinstance(source, (str, os.PathLike, type(None))):
-        others = any(value is not None for value in (separator, *icons.values()))
-        refuse({"records take no other options than the names of their columns": others})
-        return open_records(source, **columns)
-    source = EMOJI if source is None else os.path.expanduser(os.fspath(source))
-    if source in (EMOJI, ICONS):
-        kind = source
-    elif is_shards(source):
-        kind = "shards"
-    elif os.path.isfile(source) and source.lower().endswith(SUFFIXES):
-        kind = "a file of records"
-    else:
-        kind = "a csv" if os.path.isfile(source) else "a folder"
-    missing = kind == "a folder" and not os.path.isdir(source)
+    options = dict(image_column=image_column, caption_column=caption_column)
+    options |= dict(sites=sites, held_out_sites=held_out_sites)
+    given = {name: value for name, value in options.items() if value is not None}
+    source = EMOJI if source is None else source
+    if isinstance(source, (str, os.PathLike)):
+        source = os.path.expanduser(os.fspath(source))
+    opener, takes, shown = _opener(source)
+    for name in sorted(given.keys() - takes):
+        kind = "icons" if name in SITES else "a csv or records"
+        raise UserError(f"--{name.replace('_', '-')} is for {kind}, not for {shown}")
+    return opener(source, **given)
+
+
+def _opener(source):
+    """(what opens a source: a function of the source and options, the names of these options, what a
+    message calls the source). Raises UserError where there is no such source."""
+    if not isinstance(source, str):
+        return open_records, COLUMNS, "records"
+    if source == EMOJI:
+        return lambda source: Emoji(), set(), source
+    if source == ICONS:
+        return _open_icons, SITES, source
     shown = printable(source)
-    refuse({f"{shown} not found; expected a csv file, a folder or .tar shards": missing})
-    if kind == "shards":
+    if is_shards(source):
         shown += ', a source of shards, whose captions are the .txt or the "caption" of the .json'
-    fits = {
-        "a csv": ("a csv",),
-        "a csv or records": ("a csv", "a file of records"),
-        ICONS: (ICONS,),
-    }
-    options = {"a csv": {"separator": separator}, "a csv or records": columns, ICONS: icons}
-    for own, given in options.items():
-        for name, value in given.items():
-            flag = f"--{name.replace('_', '-')}"
-            refuse(
-                {
-                    f"{flag} is for {own}, not for {shown}": value is not None
-                    and kind not in fits[own]
-                }
-            )
-    if kind == EMOJI:
-        return Emoji()
-    if kind == ICONS:
-        return Icons(**{k: v.split(",") for k, v in icons.items() if v is not None})
-    if kind == "a csv":
-        return csv_as(source, separator=separator, **columns)
-    if kind == "a file of records":
-        return open_file(source, **columns)
-    return open_shards(source) if kind == "shards" else open_folder(source)
+        return open_shards, set(), shown
+    if os.path.isfile(source):
+        return open_file if source.lower().endswith(SUFFIXES) else open_csv, COLUMNS, shown
+    missing = f"{shown} not found; expected a csv file, a folder or .tar shards"
+    refuse({missing: not os.path.isdir(source)})
+    return open_folder, set(), shown
+
+
+def _open_icons(source, **sites):
+    return Icons(**{name: text.split(",") for name, text in sites.items()})
 
 
 def source_or_none(text):

@@ -51,9 +51,7 @@ NOT_CSV = {  # the first bytes of files that people offer as a csv although they
 # A field that is quoted after a space. The csv module's skipinitialspace would also take the spaces
 # of a caption whose separators are not quoted.
 SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
-CSV_MARK = "curated_by_miniclip"  # how the last column begins, without values, that curate adds
 SEPARATORS = (",", "\t", ";", "|")
-SEPARATOR_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
 # names of columns, in lower case with _ for spaces, the most specific first
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
@@ -96,43 +94,27 @@ class Files(Pairs):
         return _relative(self.paths[i], self.root)
 
 
-def open_csv(path, image_column=None, caption_column=None, separator=None) -> Files:
+def open_csv(path, image_column=None, caption_column=None) -> Files:
     """Pairs from a csv with a header: a column of picture paths, relative to it, and one of captions.
 
-    Rows with the same picture are one pair. The separator and the two columns are those that fit the
-    header unless given. Raises UserError when none fit, or when no row can be used.
+    Rows with the same picture are one pair. The two columns are those that fit the header unless
+    given. Raises UserError when none fit, or when no row can be used.
     """
-    found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
-    for line, _, where, said, why in caption_rows(path, image_column, caption_column, separator)[1]:
-        if why:
-            skipped.append((f"line {line}, {where}" if where else f"line {line}", why))
-        else:
-            found.setdefault(normal(root, where), {})[said] = True
-    return Files(os.path.basename(path), root, found, skipped)
-
-
-def caption_rows(path, image_column=None, caption_column=None, separator=None):
-    """A csv of pairs, row by row: (header, rows, separator, position of the picture's column).
-
-    rows: an iterator over (line number, row, path as it is written, caption, why the row cannot be
-    used or None), '' for what is not there; row: all of its fields, list of str. Raises UserError,
-    as do the rows.
-    """
-    header, (picture, caption), rows, separator = read_csv(
+    _, (picture, caption), rows = read_csv(
         path,
         ("picture paths", PICTURE_COLUMNS, image_column, "; --image-column names another"),
         ("captions", CAPTION_COLUMNS, caption_column, "; --caption-column names another"),
-        separator=separator,
     )
-
-    def each():
-        for line, row, why in rows:
-            where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-            where, said = where.strip(), one_line(said)
-            missing = "" if where and said else "an empty caption" if where else "no picture"
-            yield line, row, where, said, why or missing or None
-
-    return header, each(), separator, picture
+    found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
+    for line, row, why in rows:
+        where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
+        where, said = where.strip(), one_line(said)
+        missing = "" if where and said else "an empty caption" if where else "no picture"
+        if why or missing:
+            skipped.append((f"line {line}, {where}" if where else f"line {line}", why or missing))
+        else:
+            found.setdefault(normal(root, where), {})[said] = True
+    return Files(os.path.basename(path), root, found, skipped)
 
 
 def is_hidden(name: str) -> bool:
@@ -191,31 +173,24 @@ def open_folder(path) -> Files:
     return Files(name, root, found, skipped, "it holds no picture")
 
 
-def read_csv(path, *wanted, separator=None):
-    """Find columns in a csv with a header: (header, positions, rows, separator).
+def read_csv(path, *wanted):
+    """Find columns in a csv with a header: (header, positions of the columns, rows).
 
     wanted: for each column (what it holds, names that it may have, its one name or None, what an
-    error adds). separator: one character or its name, None for the one that fits the header best.
-    positions: of the wanted columns; rows: iterator over (line number, list of str, why the row
-    cannot be used or None) of all rows that are not blank. Raises UserError; so do the rows.
+    error adds). rows: an iterator over (line number, list of str, why the row cannot be used or
+    None) of all rows that are not blank. The separator is the one of SEPARATORS that fits the header
+    best. Raises UserError; so do the rows.
     """
     name = printable(os.path.basename(path))
     start = _first_bytes(path, 8)
     kind = next((kind for first, kind in NOT_CSV.items() if start.startswith(first)), None)
-    separator = SEPARATOR_NAMES.get(separator and separator.lower(), separator)
-    is_one = separator is None or len(separator) == 1 and separator not in '"\r\n\0'
-    refuse(
-        {
-            f"{name} is {kind}, and only csv can be read; convert it to a csv first": bool(kind),
-            f"the separator is one character such as ',' or '\\t', not {separator!r}": not is_one,
-        }
-    )
+    refuse({f"{name} is {kind}, and only csv can be read; convert it to a csv first": bool(kind)})
     choices = []
-    for candidate in (separator,) if separator else SEPARATORS:
-        rows = _rows(path, _encoding(start), candidate)
+    for separator in SEPARATORS:
+        rows = _rows(path, _encoding(start), separator)
         header = next(rows, (None, [], None))[1]
         positions = [find_column(header, own, known) for _, known, own, _ in wanted]
-        choices.append((header, positions, rows, candidate))
+        choices.append((header, positions, rows, separator))
     header, positions, rows, separator = max(
         choices, key=lambda choice: (-choice[1].count(None), len(choice[0]))
     )
@@ -226,11 +201,11 @@ def read_csv(path, *wanted, separator=None):
             raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
         if header.count(header[position]) > 1:
             raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
-    while header[-1].startswith(CSV_MARK) or not header[-1].strip():
+    while not header[-1].strip():
         del header[-1]
     root = os.path.dirname(os.path.abspath(path))
     checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)
-    return header, positions, checked, separator
+    return header, positions, checked
 
 
 def _checked(rows, width, picture, text, separator, root):

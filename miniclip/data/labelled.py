@@ -3,7 +3,6 @@
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
     filepath,label                              a csv, paths relative to it; any common separator
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
-    dog/1.png cat/7.jpg in a .tar               without labels beside them: as in a folder
 
 Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
 (or val/) where there are such, else halves by the hash of the path, which are the same on every
@@ -185,7 +184,7 @@ def open_labelled(source, class_names=None) -> Labelled:
 
 def _csv(path):
     pictures, labels = ("picture paths", PICTURE_COLUMNS), ("labels", ("label", "class"))
-    header, columns, rows, _ = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
+    header, columns, rows = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
     items = []
@@ -198,14 +197,44 @@ def _csv(path):
 
 
 def _folder(root):
+    """Items by the folders of classes. Where the folders at the top are train and test, the labels
+    are the folders one below.
+
+    Raises UserError where they are train, test and others, or one of them has no folders of classes.
+    Of test and val, test is used.
+    """
     skipped = []
     paths = (Path(folder, name) for folder, names in walk(root, skipped) for name in names)
     pictures = {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
-    return _by_folders(pictures) + [(where, "", None, why) for where, why in skipped]
+    items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
+    divided = {"train", "test"} <= {*part_of.values()}
+    with_classes = {p[0] for p in pictures if len(p) > 2}
+    for top in sorted(part_of):
+        shown = printable(top)
+        refuse(
+            {
+                f"{shown} stands beside folders for training and testing; move it elsewhere": (
+                    divided and part_of[top] is None
+                ),
+                f"{shown} holds pictures, but no folders called by their classes; add such folders": (
+                    divided and top not in with_classes
+                ),
+            }
+        )
+    test = min((top for top in part_of if part_of[top] == "test"), key=str.lower, default=None)
+    for p in sorted(pictures, key=lambda p: (p[:-1], p)):
+        part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
+        if part == "test" and p[0] != test:
+            items.append(("/".join(p), "", None, f"{test} is tested on instead"))
+        elif folders:
+            items.append(("/".join(p), folders[0], part, pictures[p]))
+        else:
+            items.append(("/".join(p), "", None, "no label"))
+    return items + [(where, "", None, why) for where, why in skipped]
 
 
 def _tar(path):
-    """Items by the labels beside a tar's pictures; where no picture has one, by its folders."""
+    """Items by the labels beside a tar's pictures."""
     items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
@@ -234,45 +263,5 @@ def _tar(path):
             item = not_text if "\ufffd" in label else (key, label, None, source)
             if labelled.setdefault(key, item) is not item:
                 items.append((name, "", None, "a second picture of this label; the first is used"))
-    if labelled:
-        rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
-        return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]
-    # folders that hold all there is ("pets" of pets/dog/1.png) are no classes
-    parts = {tuple(name.split("/")): source for name, source in pictures.items()}
-    outer = os.path.commonprefix([p[:-2] for p in parts])
-    below = {p[len(outer) :]: source for p, source in parts.items()}
-    return items + _by_folders(below, outer)
-
-
-def _by_folders(pictures, outer=()):
-    """{parts of a path below the folders `outer`: source} -> items, the first folder the label.
-
-    Where the folders at the top are train and test, the labels are the folders one below. Raises
-    UserError where they are train, test and others, or one of them has no folders of classes. Of
-    test and val, test is used.
-    """
-    items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
-    divided = {"train", "test"} <= {*part_of.values()}
-    with_classes = {p[0] for p in pictures if len(p) > 2}
-    for top in sorted(part_of):
-        shown = printable(top)
-        refuse(
-            {
-                f"{shown} stands beside folders for training and testing; move it elsewhere": (
-                    divided and part_of[top] is None
-                ),
-                f"{shown} holds pictures, but no folders called by their classes; add such folders": (
-                    divided and top not in with_classes
-                ),
-            }
-        )
-    test = min((top for top in part_of if part_of[top] == "test"), key=str.lower, default=None)
-    for p in sorted(pictures, key=lambda p: (p[:-1], p)):
-        part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
-        if part == "test" and p[0] != test:
-            items.append(("/".join((*outer, *p)), "", None, f"{test} is tested on instead"))
-        elif folders:
-            items.append(("/".join(p), folders[0], part, pictures[p]))
-        else:
-            items.append(("/".join((*outer, *p)), "", None, "no label"))
-    return items
+    rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
+    return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]

@@ -77,7 +77,6 @@ class Config:
     )
     image_column: str | None = option(WHAT, SOURCE_OPTIONS["image_column"])
     caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
-    separator: str | None = option(WHAT, SOURCE_OPTIONS["separator"])
     sites: str | None = option(WHAT, SOURCE_OPTIONS["sites"])
     held_out_sites: str | None = option(WHAT, SOURCE_OPTIONS["held_out_sites"])
     objective: str | None = option(

@@ -100,12 +100,8 @@ def curating_with_the_output_forgotten(folder):
 def curating_over_a_csv_of_the_user(folder):
     csv_of(), write("mine.csv", "path,notes\n")
     options = ["--min-count", 1]
-    assert run("curate", "pairs.csv", "out.csv", *options) == 0
-    assert run("curate", "out.csv", "again.csv", *options) == 0
-    assert run("curate", "emoji", "list.csv", *options) == 0
-    for out in ("out.csv", "again.csv", "list.csv"):  # these are known by their format
-        assert run("curate", "pairs.csv", out, *options) == 0
-    assert len(open_pairs("again.csv")) == 3
+    for _ in range(2):  # a list is known by its format
+        assert run("curate", "pairs.csv", "list.csv", *options) == 0
     run("curate", "pairs.csv", "mine.csv", *options)
 
 
@@ -114,13 +110,6 @@ def an_output_below_a_file_is_refused_before_the_work(folder):
     data.pack.open_pairs = None  # a TypeError, if the work began
     csv_of()
     run("pack", "pairs.csv", "pairs.csv/out")
-
-
-@attack(says="pairs.csv changed meanwhile; curate it again")
-def a_csv_that_changes_while_it_is_curated(folder):
-    old = data.balance.CsvRows.write
-    data.balance.CsvRows.write = lambda *a: (csv_of("0.png,a new word"), old(*a))
-    run("curate", csv_of(), "o.csv", "--min-count", 1)
 
 
 # --- options
@@ -334,18 +323,8 @@ REFUSED = {
         """echo '{"text": "a cat"}' > 0.json; tar cf a.tar 0.*""",
         "open a.tar",
     ),
-    "a_plot_over_a_photograph": (
-        "0.png exists; choose another name, or add --overwrite",
-        "curate pairs.csv out.csv --plot 0.png",
-    ),
-    "a_plot_over_our_own_that_may_have_been_edited": (
-        "p.png exists; choose another name, or add --overwrite",
-        "curate pairs.csv out.csv --plot p.png",
-        "curate pairs.csv out.csv --plot p.png --overwrite",
-        "curate pairs.csv out.csv --plot p.png",
-    ),
     "curating_a_csv_onto_itself_through_a_link": (
-        "cannot be both read and written",
+        "link.csv is read, so it cannot be written",
         "ln -s pairs.csv link.csv",
         "curate pairs.csv link.csv --overwrite",
     ),
@@ -369,7 +348,7 @@ REFUSED = {
         "tar --append -f s/00000.tar 0.png",
         "pack pairs.csv s",
     ),
-    "curating_over_a_curated_csv_that_was_edited": (
+    "curating_over_a_list_that_was_edited": (
         "o.csv exists, and miniclip did not write it",
         "curate pairs.csv o.csv",
         "echo 2.png,mine >> o.csv",
@@ -384,10 +363,6 @@ REFUSED = {
         "s/00000.tar is read, so it cannot be written",
         "pack pairs.csv s",
         "curate s/{00000..00000}.tar s/00000.tar --overwrite",
-    ),
-    "a_plot_over_a_picture_that_is_read": (
-        "0.png is read, so it cannot be written",
-        "curate pairs.csv o.csv --plot 0.png --overwrite",
     ),
     "a_list_in_which_a_row_is_repeated": (
         "l.csv is not what curate wrote any more",
@@ -510,14 +485,6 @@ READ = {
         "echo a word > 1.txt; echo x > pipe.txt; mkfifo pipe.png 0.txt; ln -s /dev/zero 2.txt",
         "open .",
     ),
-    "curated_fields_with_carriage_returns_and_separators_in_a_folder_that_is_a_link": (
-        r"\('red cat',\), \('a, b',\)",
-        "mkdir -p real/deep",
-        "ln -s real/deep link",
-        r"printf 'path,caption\n0.png,\042red\rcat\042\n1.png,a, b\n' > l.csv",
-        "curate l.csv link/o.csv",
-        "open link/o.csv",
-    ),
     "a_quote_that_another_row_closes_among_names_without_suffixes": (
         r"\[\('c',\)\].*line 3, 1'.*goes on with other rows",
         "for k in 0 1 2; do cp $k.png $k; done",
@@ -566,20 +533,6 @@ READ = {
         "open x[1]/{0..0}.tar",
         "open x[1]/*.tar",
     ),
-    "a_curated_csv_that_a_spreadsheet_saved_again": (
-        r"\[\('red',\), \('a, b',\), \('a dog',\)\] \[\]",
-        r"printf 'path,caption\n0.png,red\n1.png,\042a, b\042\n2.png,a dog,,,\n' > l.csv",
-        "curate l.csv o.csv",
-        "sed -i '1!s/$/,/' o.csv",
-        "open o.csv",
-    ),
-    "a_curated_path_through_a_link_and_up": (
-        r"\[\('right',\)\] \[\]",
-        "mkdir -p real/deep out; ln -s real/deep link; cp 0.png real/x.png",
-        r"printf 'path,caption\nlink/../x.png,right\n' > l.csv",
-        "curate l.csv out/o.csv",
-        "open out/o.csv",
-    ),
     "val_beside_train_and_test": (
         r"^\['cat', 'dog'\] \[\('val/cat/0.png', 'test is tested on.*'val/dog/0.png', ",
         *folders("train", "val", "test"),
@@ -614,10 +567,10 @@ READ = {
         "touch -r a.tar b.tar; mv b.tar a.tar",
         "open a.tar",
     ),
-    "a_name_that_is_spelled_in_two_ways_is_one_pair_of_a_curated_csv": (
-        "1 pairs, of which",
+    "a_name_that_is_spelled_in_two_ways_is_one_pair": (
+        r"\[\('a word', 'another word'\)\] \[\]",
         r"printf 'path,caption\n0.png,a word\n./0.png,another word\n' > l.csv",
-        "curate l.csv o.csv",
+        "open l.csv",
     ),
     "a_json_with_an_empty_list_of_captions": (
         r"\[\('a cat',\)\] \[\]",

@@ -80,8 +80,7 @@ def test_any_caption_comes_back_but_for_white_space_and_control_characters(
         ("title,x,filename\nred,9,a.png\n", {}, ["red"]),
         ("LABEL, path \nred,a.png\n", {}, ["red"]),
         ('"img","Description"\na.png,red\n', {}, ["red"]),
-        ("was^Bild^caption\nrot^a.png^no\n", dict(image_column="Bild", caption_column="WAS", separator="^"), ["rot"]),
-        ("filepath\tcaption\na.png\tred\n", dict(separator="\\t"), ["red"]),
+        ("was|Bild|caption\nrot|a.png|no\n", dict(image_column="Bild", caption_column="WAS"), ["rot"]),
         ("filepath;caption;a,b,c,d\na.png;red;x\n", {}, ["red"]),  # commas give more columns
         (HEADER + "a.png,red, round, flat\n", {}, ["red, round, flat"]),  # the last column
         (HEADER + "a.png,red\n./a.png,rouge\nsub/../a.png,red\n", {}, ["red", "rouge"]),
@@ -125,12 +124,9 @@ CSV = "pairs.csv"  # the source that the text is written to
         (CSV, HEADER + "x.png,red\n", {}, "x.png (no such file"),
         (CSV, "\x89PNG\r\n\x1a\n\0\0\0", {}, NO_PICTURES),
         (CSV, RED, dict(caption_column="nope"), "no column 'nope'"),
-        (CSV, RED, dict(separator=";;"), "one character"),
-        (CSV, RED, dict(separator='"'), "one character"),
-        (CSV, RED, dict(separator=""), "one character"),
         ("nope.csv", "", {}, "expected a csv"),
         ("no\0pe", "", {}, "expected a csv"),
-        (".", "", dict(separator=","), "--separator is for a csv"),
+        (".", "", dict(image_column="x"), "--image-column is for a csv"),
         (".", "", {}, ".txt"),
         ("sub", "", {}, ".txt"),
         ("bare", "", {}, "holds no picture"),

@@ -31,7 +31,7 @@ def run(tmp_path):
     for name, head, separator in (("a", "filepath|title", ";"), ("b", "filepath|caption", ",")):
         text = "\n".join([head, *rows]).replace("|", separator)
         (tmp_path / f"{name}.csv").write_text(text + "\n")
-    options = {"data": f"{tmp_path}/a.csv", "separator": ";", "caption_column": "title", "pairs": 2}
+    options = {"data": f"{tmp_path}/a.csv", "caption_column": "title", "pairs": 2}
     return {"format": FORMAT, "options": options, "packages": {"icons": "1"}}
 
 
@@ -41,7 +41,7 @@ def test_the_pairs_of_a_run_are_opened_as_it_did_and_cut_as_it_did(run, capsys):
         assert trained_on and len(pairs) == 30 and len(pairs.splits["train"]) == 2
         assert len(pairs.splits["heldout"]) > 0 and "icons" in capsys.readouterr().out
     with pytest.raises(UserError, match="filepath"):
-        open_data(run, separator="|")
+        open_data(run, caption_column="filepaths")
 
 
 def test_all_of_other_pairs_are_asked_for_without_the_options_of_the_run(run, tmp_path, capsys):

@@ -50,7 +50,7 @@ def test_labelled_pictures_of_elsewhere_are_a_test_of_their_own():
     assert [test[:2] for test in weight_average.tests_of(pairs, home)] == [(pairs, home)]
 
 
-RUN = {"format": FORMAT, "options": {"data": "a.csv", "separator": ";", "lr": 1}}
+RUN = {"format": FORMAT, "options": {"data": "a.csv", "caption_column": "x", "lr": 1}}
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ RUN = {"format": FORMAT, "options": {"data": "a.csv", "separator": ";", "lr": 1}
     [
         (RUN | {"options": RUN["options"] | {"lr": 2}}, False),
         (RUN | {"options": {"data": "b.csv"}}, True),
-        (RUN | {"options": {"data": "a.csv", "separator": ","}}, True),
+        (RUN | {"options": {"data": "a.csv", "caption_column": "y"}}, True),
         ({"format": "other", "options": {"data": "b.csv"}}, False),
         (RUN | {"options": {"data": "gone.csv"}}, False),
     ],

@@ -60,7 +60,7 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
     if kind == "shards":
         pack(open_pairs(source), tmp_path / "tars", 1)
         source = tmp_path / "tars"
-    arrays, printed = embedded(source, *(["--separator", "|"] if kind == "txt" else []))
+    arrays, printed = embedded(source, *(["--caption-column", "caption"] if kind == "txt" else []))
     assert "caption_rows (3,), in " in printed
     assert len(arrays["names"]) == 2 and arrays["captions"].tolist() == ["cup", "a cup", "heart"]
     assert arrays["caption_rows"].tolist() == [0, 0, 1]
@@ -80,7 +80,7 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
         ("nowhere", "o.npz", [], "not found; expected a csv"),
         ("empty", "o.npz", [], "no picture that can be read"),
         ("empty.txt", "o.npz", [], "holds no sentences"),
-        ("in", "o.npz", ["--separator", ","], "--separator is for a csv"),
+        ("in", "o.npz", ["--caption-column", "x"], "--caption-column is for a csv"),
         ("in", "o.npy", [], "must end in .npz"),
         ("in", "a folder.npz", [], "cannot be written"),
     ):

@@ -113,8 +113,8 @@ def test_open_pairs_opens_icons_by_name_and_takes_lists_of_sites(monkeypatch, tm
     for source in (None, "./icons"):
         with pytest.raises(UserError, match="--sites is for icons"):
             open_pairs(source, sites="remix")
-    with pytest.raises(UserError, match="--separator is for a csv"):
-        open_pairs("icons", separator=";")
+    with pytest.raises(UserError, match="--image-column is for a csv"):
+        open_pairs("icons", image_column="x")
 
 
 @pytest.mark.slow
