@@ -264,12 +264,9 @@ ROWS_OF_FOUND = [  # what a row begins with, its numbers
 
 
 def test_the_balance_counts_queries_by_powers_of_ten_and_names_the_five_largest():
-    count, _, *table, last = balance.balance(FOUND)
+    count, _, *table = balance.balance(FOUND)
     assert count == "7 queries: 4 of one word, 2 of two, 1 of more"
     assert [" ".join(row.split()) for row in table] == [" ".join(row) for row in ROWS_OF_FOUND]
-    assert last.startswith("effective number of queries")
-    equal = FOUND._replace(before=np.array([1, 0, 1, 1]), after=np.array([1, 0, 1, 0]))
-    assert [*balance.balance(equal)][-1].endswith(": 3 before, 2 after")
 
 
 def test_the_picture_has_the_pairs_of_each_query_largest_first_and_the_cap(tmp_path, monkeypatch):

@@ -9,7 +9,6 @@ Lesson: lessons/17_names.md.
 
 import csv
 import io
-import math
 import os
 import shlex
 
@@ -82,14 +81,6 @@ def balance(found: Curated, largest=5):
     yield row("all", f"{count:,}", slice(None))
     for i in np.argsort(-found.before, kind="stable")[:largest]:
         yield row(f"  {printable(found.queries[i], 22)}", "", i)
-    before, after = (math.exp(_entropy(counts)) for counts in (found.before, found.after))
-    yield f"effective number of queries (e to the entropy): {before:,.0f} before, {after:,.0f} after"
-
-
-def _entropy(counts):
-    """Of the query of a pair drawn at random, in nats."""
-    p = counts[counts > 0] / counts.sum()
-    return float(-(p * np.log(p)).sum())
 
 
 def draw(found, cap, out):
