@@ -7,7 +7,6 @@
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
     python eval.py --checkpoint icons --search "trash can"   the released model, in 29,000 icons
-    python eval.py --checkpoint ... --quiz                 you against the model
     python eval.py --checkpoint runs/tuned/checkpoint.pt --average-with icons    fine-tuned, or before?
     python eval.py --checkpoint ... --average-with icons --alpha 0.5 --save averaged.pt
 
@@ -39,7 +38,6 @@ from miniclip.evaluation import (
     bias,
     data_overlap,
     ensembles,
-    human_comparison,
     linear_probe,
     retrieval,
     robustness,
@@ -64,7 +62,6 @@ CONTENTS = {
     "zero_shot": ensembles,  #     3.1: names alone, templates, ensembles; figure 4
     "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7, 8
     "shift": robustness,  #        3.3: other drawings, digits; figures 13, 14, 15
-    "humans": human_comparison,  # 4: comparison with people; table 2
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
@@ -123,7 +120,6 @@ OPTIONS = {
         help="how many draws of each number of shots (5)",
     ),
     "--out": dict(type=common.path(), help="folder for the report"),
-    "--quiz": dict(action="store_true", help="a quiz: you answer, as the people of section 4 did"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
     "--average-with": dict(
@@ -149,7 +145,7 @@ OPTIONS = {
 
 # options that --search would ignore, those that --average-with would ignore, and more with --save
 NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
-NO_CURVE = ["--task", "--shift", "--quiz", "--search", "--seeds", "-k"]
+NO_CURVE = ["--task", "--shift", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
 FOLDERS_ARE_SEARCHED_BY = (
     "--search looks among pairs (--data); for a folder of pictures there is python -m miniclip.search "
@@ -160,7 +156,6 @@ FOLDERS_ARE_SEARCHED_BY = (
 def check(args):
     """Refuse options that exclude each other, or that need another option."""
     average, search = args.average_with is not None, args.search is not None
-    several = sum((search, args.quiz, args.task is not None)) > 1
     alpha = args.alpha is not None
     needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
     if average:
@@ -169,7 +164,7 @@ def check(args):
     given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
     refuse(
         {
-            "--search, --quiz and --task exclude each other; give one of them": several,
+            "--search and --task exclude each other; give one of them": search and bool(args.task),
             "--search is empty; give some words": search and not args.search.strip(),
             FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
             "--alpha and --save need --average-with FILE": (alpha or args.save) and not average,
@@ -193,7 +188,7 @@ def check_objective(args, model):
     if asked:
         raise UserError(
             f"{asked[0]} needs a space that pictures and texts share, and --objective "
-            f"{model.objective} has none; --task zero_shot and --quiz work"
+            f"{model.objective} has none; --task zero_shot works"
         )
 
 
@@ -288,11 +283,6 @@ def main(argv=None):
         report=Report(out, f"{args.checkpoint} on {pairs.name}"),
         seeds=args.seeds,
     )
-    if args.quiz:
-        refuse({"--quiz needs labelled pictures: add --images": labelled is None})
-        human_comparison.run_quiz(labelled, context.zero_shot_right("test"), out / "quiz")
-        return 0
-
     results = write_sections(context, args.task)
     if labelled is not None and labelled.skipped:
         context.report.say(report_skipped(labelled.skipped))

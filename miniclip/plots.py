@@ -104,11 +104,11 @@ def points(families, path, dashed=None, **how) -> None:
         axis.set(**how)
 
 
-def bars(tables, path, line=None, **how) -> None:
+def bars(tables, path, **how) -> None:
     """Draw horizontal bars, with a thin line for the interval of each.
 
-    tables: {name: {group: confidence.share}}, all of the same groups; line: (name, x), a dashed vertical
-    line, or None; how: what the axes are set to. A name that begins with _ is not in the legend.
+    tables: {name: {group: confidence.share}}, all of the same groups; how: what the axes are set to. A
+    name that begins with _ is not in the legend.
     """
     groups = next(iter(tables.values()))
     height = 0.8 / len(tables)
@@ -119,8 +119,6 @@ def bars(tables, path, line=None, **how) -> None:
             axis.barh(y, [s["value"] for s in shares], height, color=colour, label=_plain(name))
             for at, s in zip(y, shares):
                 axis.plot([s["low"], s["high"]], [at, at], color=BLACK, linewidth=1)
-        if line:
-            axis.axvline(line[1], color=BLACK, linestyle="--", linewidth=1, label=_plain(line[0]))
         names = [f"{_plain(g)} (n={s['n']})" if "n" in s else _plain(g) for g, s in groups.items()]
         axis.set_yticks(range(len(groups)), names, fontsize=8)
         axis.invert_yaxis()

@@ -89,8 +89,8 @@ def test_own_classes_and_shifts_go_through_every_task(report, pictures, tmp_path
 
 
 def test_a_task_alone_writes_nothing_of_the_others(report):
-    results = report("--task", "humans")
-    assert "humans" in results and "heldout" not in results and "overlap" not in results
+    results = report("--task", "overlap")
+    assert "overlap" in results and "heldout" not in results
 
 
 def test_probes_are_left_out_when_no_test_picture_has_a_class_that_was_learned(
@@ -100,7 +100,7 @@ def test_probes_are_left_out_when_no_test_picture_has_a_class_that_was_learned(
         (tmp_path / name).mkdir(parents=True)
         for k in range(2):
             Image.new("RGB", (9, 9), (80 * k, 9, 9)).save(tmp_path / name / f"{k}.png")
-    report("--images", tmp_path, "--task", "probe", "humans")
+    report("--images", tmp_path, "--task", "probe", "zero_shot")
     assert "Left out: no picture to test on" in capsys.readouterr().out
 
 
@@ -127,7 +127,6 @@ WRONG = [  # (options, words that must occur)
     (["--images", "{home}", "--shift", "away"], ["NAME=FOLDER"]),
     (["--images", "{home}", "--shift", "x={tmp}/two"], ["not at home"]),
     (["--task", "zeroshot"], ["zero_shot"]),
-    (["--quiz"], ["--images"]),
     (["--search", " "], ["--search is empty"]),
     (["--search", "x", "--images", "y"], ["miniclip.search"]),
     (["--search", "x", "--classes", "y"], ["--search", "--classes"]),

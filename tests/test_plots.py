@@ -12,7 +12,7 @@ CURVES = {"$a^": ([1, 2], [3, 4], [2, 3], [4, 5]), "b": ([1], [2])}
 FIGURES = {  # name of the function: (its first argument, its options)
     "lines": ([(CURVES, dict(xscale="log"))], {}),
     "points": ({"$a^": [(1, 2)], "b": [(1, 2, 0, 3)]}, dict(dashed={"_": ([0, 1], [0, 1])})),
-    "bars": ({"$a^": {"$g^": SHARE}, "b": {"$g^": SHARE}}, dict(line=("$line^", 0.5))),
+    "bars": ({"$a^": {"$g^": SHARE}, "b": {"$g^": SHARE}}, {}),
     "grid": ([(BLANK, "$title^", [("$text^", True), ("b", False)]), (BLANK, "", [])], {}),
 }
 

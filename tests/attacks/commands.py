@@ -99,7 +99,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "plan_minutes": ("cannot be planned", "train", "--plan", "--minutes", "3"),
     "plan_data": ("not found; expected a csv file", "train", "--plan", "--data", "none.csv"),
     "gpu_without_plan": ("add --plan", "train", "--gpu", "h100"),
-    "search_and_quiz": ("exclude each other", "eval", *EVAL, "--search", "x", "--quiz"),
+    "search_and_task": ("exclude each other", "eval", *EVAL, "--search", "x", "--task", "probe"),
     "overwrite_alone": ("--overwrite is for --save and", "eval", *EVAL, "--overwrite"),
     "report_arch": (
         r"\Apython -m kernels.report: error",

@@ -25,7 +25,7 @@ TRAIN = "--data pairs.csv --model vit_mini --batch-size 4 --threads 1 --workers 
 COMMANDS = {
     "train": (150, [*TRAIN, "--steps", "1"], ["--compile", "--workers", "--steps"]),
     "miniclip.cost.__main__": (60, ["--data", "pairs.csv"], []),
-    "eval": (80, CHECKPOINT, ["--quiz"]),
+    "eval": (80, CHECKPOINT, []),
     "miniclip.data.__main__": (60, [], []),
     "miniclip.data.shards.pack": (60, ["pairs.csv", "packed"], []),
     "miniclip.data.curation.balance": (60, ["pairs.csv", "kept.csv"], []),

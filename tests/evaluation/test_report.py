@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from miniclip.common import UserError
-from miniclip.evaluation import ensembles, human_comparison, linear_probe, robustness
+from miniclip.evaluation import ensembles, linear_probe, robustness
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC, TONES
 from miniclip.evaluation.report.writer import Report
@@ -95,7 +95,7 @@ def test_skin_tones_are_asked_alone_and_with_their_noun(report, monkeypatch):
     assert "skin_tone" not in ensembles.write(context)
 
 
-# probes, shifts, people
+# probes, shifts
 
 
 @pytest.fixture
@@ -164,13 +164,3 @@ def test_digits_are_named_zero_shot_and_by_probes(report, monkeypatch):
         "probe on this model": 1.0,
         "probe on raw pixels": pytest.approx(2 / 3),  # the brighter ones are class 1
     }
-
-
-def test_people_are_compared_with_the_model_on_its_own_pictures(report):
-    assert list(human_comparison.write(context_of(report))) == ["paper"]
-    context = context_of(report, Features(directed("abc", [0, 90, 180], "{}")))
-    context.labelled = labelled([0, 0, 0, 1], [0, 1, 2, 3])
-    assert human_comparison.write(context)["zero_shot"] == share(3, 4)
-    (bars,), options = report.drawn["humans.png"]
-    assert options["line"][1] == 0.75
-    assert bars["two-shot human"]["majority vote"]["value"] == pytest.approx(0.85)

@@ -218,8 +218,8 @@ def test_probes_are_for_those_who_ask_and_other_sections_are_refused(pairs, repo
         monkeypatch.setitem(evaluation.UNSEEN_SITE, task, SimpleNamespace(write=write))
     evaluation.write_sections(context)
     assert written == [task for task in evaluation.UNSEEN_SITE if task != "probe"]
-    with pytest.raises(UserError, match="--task humans is not for icons; there are retrieval"):
-        evaluation.write_sections(context, ["humans"])
+    with pytest.raises(UserError, match="--task classes is not for icons; there are retrieval"):
+        evaluation.write_sections(context, ["classes"])
 
 
 # The report
