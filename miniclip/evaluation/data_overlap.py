@@ -10,7 +10,7 @@ import numpy as np
 
 from miniclip import plots
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
-from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails, trial
+from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails
 
 MOST = 20_000  # training pictures to compare with, at most
 COLUMNS = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p")
@@ -131,13 +131,6 @@ def write(context) -> dict:
             "The embedded pictures include variants of one base emoji in five skin tones and two "
             "genders. Such variants are near-duplicates by design and count as overlap here; "
             "telling them apart is what the held-out compositions test."
-        )
-        results["detector"] = s = trial(pairs)
-        report.say(
-            f"The detector: of {s['duplicates']} synthetic near-duplicates (resized, cropped, "
-            f"recompressed, recoloured) it finds {s['found']}, with {s['false']} false positives "
-            f"among {s['clean']} clean pictures: recall {s['recall']:.2f}, precision "
-            f"{s['precision']:.2f}."
         )
     return results
 

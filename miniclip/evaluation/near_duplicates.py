@@ -3,8 +3,8 @@
 The paper trained a detector. The one here is computed from pixels. It makes a shortlist by the
 correlation of thumbnails, aligns each candidate (one picture may be a crop of the other), fits its
 colours, and takes the largest local difference that is left, because two emoji may differ in a beard
-only, which the mean difference would miss. `trial` measures it on synthetic near-duplicates: pictures
-that are changed in the ways in which copies on the web differ.
+only, which the mean difference would miss. CHANGES alter pictures in the ways in which copies on the web
+differ. Lesson 16 and tests/evaluation/test_near_duplicates.py measure with them how many copies it finds.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
 Lesson: lessons/16_overlap.md.
 """
@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 
-from miniclip.evaluation.features import picture_source, pixels
+from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
 # The largest local difference of what counts as a near-duplicate: the root mean square, over 6 x 6
@@ -197,38 +197,3 @@ def recoloured(picture, rng):
 
 
 CHANGES = (resized, cropped, recompressed, recoloured)
-
-
-def trial(pairs, seed: int = 0, duplicates: int = 40, clean: int = 100) -> dict:
-    """Recall and precision of the detector on changed copies of known pictures and on clean pictures.
-
-    A clean picture has another base emoji than every known picture, and differs from it by an RMSE
-    above .05.
-    Returns {'duplicates', 'clean', 'found', 'false', 'recall', 'precision'}.
-    """
-    rng, by_base = np.random.default_rng(seed), {}
-    for i in range(len(pairs)):
-        by_base.setdefault(base_emoji(pairs.base(i)), []).append(i)
-    bases, apart = sorted(by_base), []
-    rng.shuffle(bases)
-    while len(apart) < 1.6 * clean:
-        apart += by_base[bases.pop()]
-    known, kept = thumbnails(pairs, [i for base in bases for i in by_base[base]])
-    others, _ = thumbnails(pairs, apart)
-    rmse = torch.cdist(others.flatten(1), known.flatten(1)) / known[0].numel() ** 0.5
-    others = others[rmse.min(1).values > 0.05][:clean]
-    assert len(others) == clean
-    originals = rng.choice(len(kept), duplicates, replace=False)
-    changed = [CHANGES[k % 4](pairs.image(kept[j]), rng) for k, j in enumerate(originals)]
-    changed, _ = thumbnails(picture_source(changed), range(duplicates))
-    found, false = (
-        int((near_duplicates(x, known)[0] <= THRESHOLD).sum()) for x in (changed, others)
-    )
-    return {
-        "duplicates": duplicates,
-        "clean": clean,
-        "found": found,
-        "false": false,
-        "recall": found / duplicates,
-        "precision": found / max(1, found + false),
-    }
