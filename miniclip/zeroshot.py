@@ -120,20 +120,6 @@ def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (images @ weights).argmax(1)
 
 
-def choose_caption(model, tokenizer, images: torch.Tensor, candidates) -> torch.Tensor:
-    """The nearest of each picture's own candidate captions: (K,) int64 positions.
-
-    images: (K, E) unit features; candidates: K non-empty lists of strings, for example
-    ["woman firefighter: dark skin tone", "woman firefighter: light skin tone", ...].
-    """
-    texts = encode_texts(model, tokenizer, list(itertools.chain.from_iterable(candidates)))
-    own = texts.split([len(captions) for captions in candidates])
-    return torch.tensor(
-        [(features @ image).argmax().item() for features, image in zip(own, images)],
-        dtype=torch.int64,
-    )
-
-
 def read_lines(path, what: str) -> list[str]:
     """The lines of a text file that are not blank, stripped: list of str.
 

@@ -9,7 +9,6 @@ from miniclip.bpe import Tokenizer
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import config_from_shapes
 from miniclip.zeroshot import (
-    choose_caption,
     classifier_weights,
     classify,
     encode_images,
@@ -98,13 +97,6 @@ def test_a_name_may_hold_braces():
 def test_bad_input_is_named(names, templates, word):
     with pytest.raises(ValueError, match=word):
         weights(names, templates)
-
-
-def test_each_picture_chooses_among_its_own_captions():
-    candidates = [["a dog", "a cat"], ["a hen", "a dog", "a fox"]]
-    images = torch.stack([encode_texts(Words(), tokenizer, own)[1] for own in candidates])
-    assert choose_caption(Words(), tokenizer, images, candidates).tolist() == [1, 1]
-    assert choose_caption(Words(), tokenizer, images[:0], []).tolist() == []
 
 
 def test_names_are_scored_by_cosines_or_as_the_model_does():

@@ -2,8 +2,7 @@
 
 A name without context is a caption that training pictures rarely have, and one word may name several
 things. A template gives it context, and several templates make an ensemble. This section of the report
-goes from the bare name to the ensemble. On the embedded emoji it also asks for skin tones, alone and
-together with the noun that they belong to. miniclip/zeroshot.py has the classifier itself.
+goes from the bare name to the ensemble. miniclip/zeroshot.py has the classifier itself.
 Lesson: lessons/13_zeroshot.md.
 """
 
@@ -12,11 +11,8 @@ import torch
 from miniclip import plots
 from miniclip.evaluation.confidence import accuracy, scores
 from miniclip.evaluation.features import encode_examples, examples, raw_pixels
-from miniclip.objectives import shared_space
-from miniclip.zeroshot import choose_caption, classify
 
 GENERIC = "a photo of a {}."  # the paper's template for pictures of anything
-TONES = [f"{t} skin tone" for t in ("light", "medium-light", "medium", "medium-dark", "dark")]
 
 
 def write(context) -> dict:
@@ -62,30 +58,4 @@ def write(context) -> dict:
         {"_": {prompt: s | {"value": s["accuracy"]} for prompt, s in by_prompt.items()}},
         xlabel="zero-shot accuracy, with its 95 % interval",
     )
-    found = {"classes": len(home.class_names)} | by_prompt | supervised
-    if context.pairs.tones and shared_space(context.features.model):
-        found["skin_tone"] = skin_tones(context)
-    return found
-
-
-def skin_tones(context):
-    """Which skin tone a held-out emoji has, asked alone and with its noun."""
-    report, pairs, features = context.report, context.pairs, context.features
-    asked = [i for i in pairs.splits["heldout_compositions"] if len(pairs.tones(i)) == 1]
-    images, asked = features.images(pairs, asked)
-    tones = [pairs.tones(i)[0] for i in asked]
-    named = [[pairs.captions(i)[0].replace(own, t) for t in TONES] for i, own in zip(asked, tones)]
-    labels = torch.tensor([TONES.index(own) for own in tones])
-    predicted = {
-        "tone asked alone": classify(images, features.classifier(TONES, ["{}"])),
-        "tone asked with its noun": choose_caption(
-            features.model, features.tokenizer, images, named
-        ),
-    }
-    results = {name: accuracy(tones, labels) for name, tones in predicted.items()}
-    report.scores(results)
-    report.say(
-        "Which of five skin tones a held-out composition has; chance is 0.2. A word needs context: "
-        "beside its noun a tone says more than alone."
-    )
-    return results
+    return {"classes": len(home.class_names)} | by_prompt | supervised

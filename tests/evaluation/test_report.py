@@ -1,14 +1,13 @@
 """Each section of the report measures what it says: numbers that are counted by hand."""
 
 import pytest
-import torch
 
 from miniclip.common import UserError
 from miniclip.evaluation import ensembles, linear_probe, robustness
 from miniclip.evaluation.confidence import share
-from miniclip.evaluation.ensembles import GENERIC, TONES
+from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.report.writer import Report
-from tests.evaluation.fakes import Features, Plane, context_of, directed, labelled
+from tests.evaluation.fakes import Features, context_of, directed, labelled
 
 
 def test_a_table_is_aligned_in_the_terminal_and_markdown_in_the_file(tmp_path, capsys):
@@ -48,7 +47,7 @@ def test_zero_shot_compares_prompts_and_what_has_labels(report):
         "commonest class": 0.5,
         "pixel nearest neighbour, supervised": 0.25,  # grey levels grow with the index
     }
-    assert found["classes"] == 3 and "skin_tone" not in found
+    assert found["classes"] == 3
     assert "+25.0 points; the two intervals overlap" in report.captions["prompts.png"]
 
 
@@ -62,37 +61,6 @@ def test_zero_shot_says_whether_the_intervals_overlap(report, right, overlap):
     context = context_of(report, Features(texts), labelled=home, templates=["the {}"])
     assert "commonest class" not in ensembles.write(context), "there is nothing to learn from"
     assert ("do not overlap" in report.captions["prompts.png"]) == (not overlap)
-
-
-class Toned(Plane):
-    """Four held-out drawings of a person in one skin tone, and one in two."""
-
-    def __init__(self):
-        names = [f"person: {tone}" for tone in (*TONES[:4], "light and dark skin tone")]
-        splits = {"train": [], "heldout_compositions": [0, 1, 2, 3, 4]}
-        super().__init__([0, 20, 40, 61, 0], names=names, splits=splits)
-
-    def tones(self, i):
-        return TONES[i : i + 1] if i < 4 else ["light", "dark"]
-
-
-def test_skin_tones_are_asked_alone_and_with_their_noun(report, monkeypatch):
-    texts = dict(zip(TONES, (0, 20, 10, 80, 70))) | directed("abc", [0, 90, 180], "{}", GENERIC)
-    texts |= {f"person: {tone}": 20 * k for k, tone in enumerate(TONES)}
-    features = Features(texts)
-
-    def choose_caption(model, tokenizer, images, candidates):
-        rows = zip(images, candidates)
-        return torch.stack([(x @ features.classifier(own, ["{}"])).argmax() for x, own in rows])
-
-    monkeypatch.setattr(ensembles, "choose_caption", choose_caption)
-    context = context_of(report, features, labelled=labelled([0, 1], [0, 90]), pairs=Toned())
-    found = ensembles.write(context)["skin_tone"]
-    alone, noun = found["tone asked alone"], found["tone asked with its noun"]
-    assert (alone["accuracy"], alone["n"]) == (0.5, 4)  # 40 is nearest to 20, 61 to 70
-    assert (noun["accuracy"], noun["n"]) == (1.0, 4)
-    features.model.shared_space = False
-    assert "skin_tone" not in ensembles.write(context)
 
 
 # probes, shifts
