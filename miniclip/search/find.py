@@ -1,7 +1,6 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
-A query is a unit vector: the sum of the unit features of the text and of the picture, minus MINUS
-times those of the text to avoid. It is compared with every picture of the index: a million take 0.14 s
+A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared with every picture of the index: a million take 0.14 s
 of one core (docs/search.md). The model is the one that the index was made with, read from the same
 file unless another is named; a model with other weights is refused. Left out: approximate search.
 """
@@ -25,8 +24,6 @@ from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
 THUMBNAIL = 256  # pixels
-# tried 1, with the model icons: of "heart" minus "black" the first five were four squares and a heart
-MINUS = 0.5
 MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
@@ -38,7 +35,6 @@ OPTIONS = {
     "text": dict(nargs="?", default="", metavar="TEXT", help="what to look for"),
     **SEARCH,
     "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
-    "--minus": dict(default="", metavar="TEXT", help="what to avoid"),
     "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
     "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
     "--overwrite": dict(action="store_true", help="replace the file of --grid"),
@@ -91,24 +87,19 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     return cosines, rows
 
 
-def query(
-    encoder: Encoder, text: str = "", image: Image.Image | None = None, minus: str = ""
-) -> torch.Tensor:
-    """The unit features of a query, (E,) fp32: text + image - MINUS * minus, of those given.
+def query(encoder: Encoder, text: str = "", image: Image.Image | None = None) -> torch.Tensor:
+    """The unit features of a query, (E,) fp32: those of the text and of the picture, added up.
 
-    Raises UserError when there is nothing to look for, or when a text does not fit into the context.
+    Raises UserError when there is nothing to look for, or when the text does not fit into the context.
     """
-    text, minus = text.strip(), minus.strip()
-    if not text and image is None:
-        raise UserError("the query is empty: give a text, --image, or both")
-    total = 0
-    for sentence, factor in ((text, 1), (minus, -MINUS)):
-        if sentence:
-            encoder.tokenizer([sentence], truncate=False)  # a text that is cut finds something else
-            total = total + factor * encode_texts(encoder.model, encoder.tokenizer, [sentence])[0]
+    text, parts = text.strip(), []
+    refuse({"the query is empty: give a text, --image, or both": not text and image is None})
+    if text:
+        encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
+        parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
     if image is not None:
-        total = total + encode_tensors(encoder.model, [encoder.preprocess(image)[None]])[0]
-    return F.normalize(total, dim=0)
+        parts.append(encode_tensors(encoder.model, [encoder.preprocess(image)[None]]))
+    return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
 def thumbnail(path: Path) -> Image.Image:
@@ -169,10 +160,10 @@ def main(argv=None):
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
-    if args.text or args.minus:
+    if args.text:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
     loaded = time.monotonic()
-    cosines, rows = nearest(index.features, query(encoder, args.text, image, args.minus), args.k)
+    cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
     seconds = time.monotonic() - loaded
     found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):

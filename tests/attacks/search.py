@@ -372,7 +372,6 @@ REFUSED = {
         f"find {'words-' * 30} in",
         "takes .* ids, and the context holds only 77; make it shorter",
     ),
-    "a_longer_text_to_avoid": (f"find cup in --minus {'words-' * 30}", "make it shorter"),
     "a_picture_in_the_place_of_the_words": ("find in/00001.png in", "a picture; give it with --im"),
     "another_activation_than_that_of_the_index": (
         "index in --activation gelu",
@@ -455,7 +454,7 @@ def an_update_after_a_process_was_killed_needs_no_checkpoint(folder):
 @attack(says="in is a folder with an index; give the text before it")
 def a_search_without_words(folder):
     index()
-    search(["find", "in", "--minus", "cup"])
+    search(["find", "in"])
 
 
 @attack(code=0, says="2 of 3 sentences have more than 77 tokens, and are cut")
