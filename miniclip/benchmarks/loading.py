@@ -1,12 +1,11 @@
 """How many pairs per second come out of shards, beside webdataset.
 
-    python -m miniclip.benchmarks loader [out/]
+    python -m miniclip.benchmarks loader
 
 Two ways to load the same shards take turns: ours, and webdataset's stream with torchvision's
 transforms, set up as open_clip does. Both give normalized batches of random crops of S x S pixels,
 with their captions, in one process. Times are CPU times, so that other work on the machine hardly
-counts. Without shards the command makes some: noise as detailed as photographs, as JPEGs of 256 to
-512 pixels. Left out: worker processes, disks and networks.
+counts. The command makes the shards: noise as detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: worker processes, disks and networks.
 """
 
 import importlib.util
@@ -24,11 +23,10 @@ from PIL import Image
 
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, UserError, command, number, path, refuse
+from miniclip.common import Parser, UserError, command, number
 from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
-from miniclip.data.shards.shards import expand, is_shards
-from miniclip.data.shards.tar_index import index_shard
+from miniclip.data.shards.shards import expand
 from miniclip.data.transforms import MEAN, STD, normalize
 
 CROP = (0.9, 1.0)
@@ -104,7 +102,6 @@ def main(argv: list[str] | None = None) -> int:
     parser = Parser(
         prog="python -m miniclip.benchmarks loader", description="Time pairs from shards."
     )
-    parser.add_argument("data", nargs="?", type=path(str), help="shards (default: some are made)")
     parser.add_argument(
         "--image-size", type=number(int, low=1, high=4096), help="pixels (64 and 224)"
     )
@@ -119,22 +116,12 @@ def main(argv: list[str] | None = None) -> int:
     if not all(map(importlib.util.find_spec, ("torchvision", "webdataset"))):
         raise UserError("the comparison needs: pip install webdataset torchvision")
     with tempfile.TemporaryDirectory() as folder:
-        source = args.data or folder
-        if not args.data:
-            make_shards(folder, args.pairs)
-        refuse({f"{source} names no shards": not is_shards(source)})
-        pairs = open_pairs(source)
-        refuse(
-            {f"{source} has {len(pairs)} pairs, fewer than a batch of {BATCH}": len(pairs) < BATCH}
-        )
-        began = time.process_time()
-        found = sum(len(index_shard(0, path, path)[0]) for path in pairs.paths)
-        print(f"indexing: {found / (time.process_time() - began):,.0f} pairs/s per core, once")
-        count = min(args.pairs, len(pairs)) // BATCH  # batches
+        make_shards(folder, args.pairs)
+        count = args.pairs // BATCH  # batches
         for size in [args.image_size] if args.image_size else [64, 224]:
             ways = {
-                "miniclip": partial(load, ours, source, size, count),
-                "webdataset + torchvision": partial(load, theirs, source, size, count),
+                "miniclip": partial(load, ours, folder, size, count),
+                "webdataset + torchvision": partial(load, theirs, folder, size, count),
             }
             seconds = take_turns(ways, args.turns, time.process_time)
             per_s = partial(operator.truediv, count * BATCH)

@@ -77,7 +77,7 @@ def test_a_benchmark_prints_a_row_for_each_measurement(line, rows, capsys, monke
     assert all(row in printed for row in rows), printed
 
 
-@pytest.mark.parametrize("line", ["loss", "towers --models vit", "tokenizer --rounds 0"])
+@pytest.mark.parametrize("line", ["loss --sizes 0", "towers --models vit", "loader --pairs 1"])
 def test_what_cannot_be_timed_is_refused_in_one_sentence(line, capsys):
     with pytest.raises(SystemExit) as stopped:
         command.main(line.split())

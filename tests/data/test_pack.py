@@ -165,10 +165,9 @@ def test_what_cannot_be_packed_is_one_sentence(words, folder, monkeypatch, capsy
 
 
 @pytest.mark.slow
-def test_the_bench_counts_every_way(tmp_path, capsys):
-    pack(Coloured(64), tmp_path / "out")
+def test_the_bench_counts_every_way(capsys):
     options = "--pairs 64 --turns 1 --image-size 32".split()
-    assert benchmark.main(["loader", str(tmp_path / "out"), *options]) == 0
+    assert benchmark.main(["loader", *options]) == 0
     printed = capsys.readouterr().out
-    for words in ("indexing", "miniclip ", "webdataset + torchvision "):
+    for words in ("miniclip ", "webdataset + torchvision "):
         assert words in printed, printed
