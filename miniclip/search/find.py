@@ -72,9 +72,8 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
 
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
-    N is. Raises UserError for features that are no numbers, and for k below 1.
+    N is. Raises UserError for features that are no numbers.
     """
-    refuse({f"k must be at least 1, not {k}": k < 1})
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):

@@ -13,7 +13,6 @@ import importlib.util
 import io
 import ipaddress
 import logging
-import math
 import os
 import re
 import socket
@@ -36,9 +35,9 @@ from miniclip.zeroshot import classifier_weights, encode_tensors
 MAX_UPLOAD = 32 << 20  # bytes
 MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
 THREADS = 8  # requests answered at once
-CONNECTIONS, IDLE_SECONDS = 500, 20  # a connection that sends nothing for so long is closed
+CONNECTIONS = 200  # at once: macOS lets a process open 256 files, sockets included
+IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
 MOST_WAITING = 8  # requests of one connection; browsers wait for each answer
-OTHER_FILES = 50  # open files beside the connections
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
 LONGEST_TEXT = 1000  # characters of a class or of the template
 MOST_TEXT = 20_000  # of all of them: a character takes up to 12 bytes, a request's head 256 KiB
@@ -237,16 +236,6 @@ def listen(host: str, port: int) -> socket.socket:
         ) from None
 
 
-def most_files() -> float:
-    """How many files this process may open, sockets included; infinity where that is not known."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return math.inf
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return math.inf if limit == resource.RLIM_INFINITY else limit
-
-
 def make_server(app, at: socket.socket):
     """A waitress server of `app` on the socket `at`, which keeps whole requests in memory."""
     import waitress
@@ -276,7 +265,7 @@ def make_server(app, at: socket.socket):
         max_request_body_size=2 * MAX_UPLOAD,
         inbuf_overflow=2 * MAX_UPLOAD,  # the first size that would be written to a file
         threads=THREADS,
-        connection_limit=min(CONNECTIONS, most_files() - OTHER_FILES),
+        connection_limit=CONNECTIONS,
         asyncore_use_poll=True,  # select has a limit of 1,024 files
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=IDLE_SECONDS // 4,
