@@ -22,7 +22,6 @@ from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture
 from miniclip.data.files import read_text
 from miniclip.data.transforms import Preprocess
-from miniclip.objectives import shared_space
 
 
 def readable_pictures(source, indices):
@@ -102,17 +101,6 @@ def classifier_weights(model, tokenizer, names, templates):
     features = encode_texts(model, tokenizer, sentences)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
     return F.normalize(mean, dim=1).T
-
-
-def name_scores(model, tokenizer, features: torch.Tensor, names, templates) -> torch.Tensor:
-    """How well each name fits each picture, for a model of any objective: (K, classes) fp32.
-
-    features: (K, ...), what encode_images gave. With a shared space the cosine to classifier_weights,
-    else the mean over the templates of the name's log-likelihood, or that of its words.
-    """
-    if shared_space(model):
-        return features @ classifier_weights(model, tokenizer, names, templates)
-    return model.name_scores(features, tokenizer, names, templates)
 
 
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:

@@ -19,12 +19,7 @@ from tqdm import tqdm
 
 from miniclip.data import cache
 from miniclip.objectives import from_config, shared_space
-from miniclip.zeroshot import (
-    classifier_weights,
-    encode_images,
-    name_scores,
-    readable_pictures,
-)
+from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
 
 
 def picture_source(pictures):
@@ -58,10 +53,14 @@ class FeatureCache:
         return self._classifier(tuple(names), tuple(templates))
 
     def scores(self, images, names, templates):
-        """name_scores of `images`, what self.images gave: (K, classes) fp32."""
+        """How well each name fits each picture, for a model of any objective: (K, classes) fp32.
+
+        images: (K, ...), what self.images gave. With a shared space the cosine to the classifier, else
+        the mean over the templates of the name's log-likelihood, or that of its words.
+        """
         if shared_space(self.model):
             return images @ self.classifier(names, templates)
-        return name_scores(self.model, self.tokenizer, images, names, templates)
+        return self.model.name_scores(images, self.tokenizer, names, templates)
 
     def untrained(self):
         """The same architecture with random weights, as another FeatureCache."""

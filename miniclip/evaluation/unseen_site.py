@@ -63,7 +63,7 @@ class UnseenSite:
         self.known, self.own = labelled(pairs, "train", self.names)
 
     def scores(self, indices, names, templates=None):
-        """How well each name fits each picture, zeroshot.name_scores: (K, classes) fp32."""
+        """How well each name fits each picture, FeatureCache.scores: (K, classes) fp32."""
         images, _ = self.features.images(self.pairs, indices)
         return self.features.scores(images, names, templates or self.templates)
 
