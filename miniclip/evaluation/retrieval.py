@@ -21,7 +21,6 @@ from miniclip.evaluation.report.writer import aligned
 from miniclip.zeroshot import encode_images, encode_texts
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
-SIZES = (2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)  # of the galleries of the curve
 
 
 def ranks(
@@ -61,23 +60,6 @@ def recalls(rank, gallery_size: int) -> dict:
         "n": len(rank),
         "gallery": gallery_size,
     }
-
-
-def recall_by_size(rank, gallery_size: int, sizes: list[int]) -> dict[int, float]:
-    """{size: R@1} to expect when the gallery holds the answer and size - 1 of the others, drawn at
-    random. rank: (Q,), the ranks among all gallery_size."""
-    better = torch.as_tensor(rank, dtype=torch.float64) - 1
-    others = torch.tensor(gallery_size - 1.0, dtype=torch.float64)
-    drawn = torch.tensor(sizes, dtype=torch.float64)[:, None] - 1  # (sizes, 1)
-    # none of the better ones is drawn: C(G - 1 - better, size - 1) / C(G - 1, size - 1)
-    log = (
-        torch.lgamma(others - better + 1)
-        - torch.lgamma(others - better - drawn + 1)
-        - torch.lgamma(others + 1)
-        + torch.lgamma(others - drawn + 1)
-    )
-    share = log.exp().where(others - better >= drawn, 0.0).mean(1)
-    return dict(zip(sizes, share.tolist()))
 
 
 def chance(gallery_size: int) -> dict:
@@ -228,7 +210,8 @@ def write(context) -> dict:
     report.table(COLUMNS, rows(scores))
     report.say(
         "R@k is the share of queries whose answer is among the first k of the gallery. Chance is "
-        "what a gallery in random order would give."
+        "what a gallery in random order would give. Recalls can only be compared at the same size of "
+        "the gallery."
     )
     split, gallery = next(iter(galleries.items()))
     queries, answers = pairs.queries(split)
@@ -241,17 +224,4 @@ def write(context) -> dict:
         queries,
         answers=answers,
     )
-    curves = {}
-    for split, gallery in galleries.items():
-        size = len(gallery.pictures)
-        ranked = gallery.ranks_of(pairs.splits[split])[0]
-        curves[split] = recall_by_size(ranked, size, [s for s in SIZES if s < size] + [size])
-    axes = dict(xscale="log", ylim=(0, 1), xlabel="pictures to choose from", ylabel="R@1")
-    report.figure(
-        "candidates.png",
-        "R@1 from text to image by the size of the gallery. Recalls can only be compared at the "
-        "same size.",
-        plots.lines,
-        [({name: ([*curve], [*curve.values()]) for name, curve in curves.items()}, axes)],
-    )
-    return scores | {"by_candidates": curves}
+    return scores

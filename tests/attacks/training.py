@@ -508,10 +508,8 @@ def judged(*more):
     if not os.path.exists("run"):
         run()
     evaluation.main(["--checkpoint", CHECKPOINT, "--task", "retrieval", "--threads", "1", *more])
-    return {
-        p: json.loads(p.read_text())["retrieval"]["by_candidates"]
-        for p in Path("run").rglob("results.json")
-    }
+    results = {p: json.loads(p.read_text()) for p in Path("run").rglob("results.json")}
+    return {p: {k: v for k, v in r.items() if k[:3] in ("all", "hel")} for p, r in results.items()}
 
 
 @attack(code=0, says="which of them are held out is not known")
