@@ -271,15 +271,13 @@ def main(argv=None):
 
     labelled = open_classes(pairs, args.images, args.classes)
     before = earlier_results(out, "command")
-    shifts, missing_shifts = open_shifts(pairs, labelled, args.shift)
     context = EvalContext(
         features=FeatureCache(model, tokenizer),
         pairs=pairs,
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts=shifts,
-        missing_shifts=missing_shifts,
+        shifts=open_shifts(pairs, labelled, args.shift),
         report=Report(out, f"{args.checkpoint} on {pairs.name}"),
         seeds=args.seeds,
     )

@@ -114,14 +114,14 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     return found
 
 
-def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> tuple[dict, list[str]]:
-    """The same classes in other pictures: ({name: (source, indices, labels)}, [sentences about
-    shifts that are missing]).
+def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> dict:
+    """The same classes in other pictures: {name: (source, indices, labels)}.
 
     shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. The
-    embedded emoji bring other drawings of their own.
+    embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
+    a sentence that says why.
     """
-    found, missing = {}, []
+    found = {}
     for given in shifts or ():
         name, _, folder = given.partition("=")
         own_name = folder and name not in ("", "home", *found)
@@ -145,8 +145,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> tuple[dict, list
                 indices = sorted({*labelled.splits["test"]} & {*drawings.available})
                 found[kind] = (drawings, indices, labelled.labels)
             except UserError as error:
-                missing.append(f"The drawings called {kind} are left out: {error}.")
-    return found, missing
+                print(f"The drawings called {kind} are left out: {error}.")
+    return found
 
 
 @dataclass
@@ -159,7 +159,6 @@ class EvalContext:
     labelled: Labelled | None  # pictures with classes, for zero-shot, probes and shifts
     templates: list  # of the zero-shot ensemble, strings with one {}
     shifts: dict  # {name: (source, indices, labels)}, the same classes in other pictures
-    missing_shifts: list  # sentences about the shifts that are not available
     report: Report  # what the sections write to
     seeds: int  # how many draws of each number of shots
 

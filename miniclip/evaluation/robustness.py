@@ -89,8 +89,6 @@ def write(context) -> dict:
     """The section: the same classes in other pictures, then handwritten digits."""
     report = context.report
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
-    for sentence in context.missing_shifts:
-        report.say(sentence)
     if context.shifts and context.classes_and_shots[1] and len(context.zero_shot) > 1:
         return shifts(context) | digits(context)
     report.say(

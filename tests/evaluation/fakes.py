@@ -90,8 +90,7 @@ def directed(names, degrees, *templates):
 def context_of(report, features=None, **given):
     """What write() of a section takes."""
     own = dict(pairs=Plane([]), trained_on_pairs=True, labelled=None, templates=["{}"], shifts={})
-    own |= dict(missing_shifts=[], seeds=2)
-    return EvalContext(features, report=report, **own | given)
+    return EvalContext(features, report=report, seeds=2, **own | given)
 
 
 def gallery(pairs, texts, split):

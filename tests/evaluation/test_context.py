@@ -101,9 +101,9 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     names = {"folder": "cb", "other": "cd"}
     monkeypatch.setattr(context, "open_labelled", lambda source: named(names[source]))
-    shifts, missing = open_shifts(Plane([]), named(), ["there=folder"])
+    shifts = open_shifts(Plane([]), named(), ["there=folder"])
     assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
-    assert open_shifts(Plane([]), named()) == ({}, []) == open_shifts(Plane([]), None)
+    assert open_shifts(Plane([]), named()) == {} == open_shifts(Plane([]), None)
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
@@ -114,7 +114,9 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
             open_shifts(None, home, given)
 
 
-def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(monkeypatch):
+def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
+    monkeypatch, capsys
+):
     def drawings(pictures, kind):
         if kind == "Noto":
             raise UserError("its font is missing")
@@ -123,10 +125,10 @@ def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_d
     monkeypatch.setattr(context, "Drawings", drawings)
     pairs = Plane([])
     pairs.rows = [[]]
-    shifts, missing = open_shifts(pairs, named(pictures=pairs))
+    shifts = open_shifts(pairs, named(pictures=pairs))
     assert list(shifts) == ["grey", "line art"]
     assert all(indices == [3, 5] for _, indices, _ in shifts.values())
-    assert len(missing) == 1 and "Noto are left out: its font is missing" in missing[0]
+    assert "Noto are left out: its font is missing" in capsys.readouterr().out
 
 
 def probed(report, counts, degrees, tests, **given):

@@ -101,7 +101,6 @@ def test_overlap_counts_near_duplicates_of_each_test(report, overlapping, monkey
         "image to text R@1, heldout": all_minus_clean([1, 1, 0, 0, 1], [1, 1, 0, 1, 0]),
         "image to text R@1, too": all_minus_clean([1, 1], [1, 1]),
     }
-    assert list(report.drawn["overlap.png"][0][0]) == list(found)[:2]
     (pictures,), options = report.drawn["duplicates.png"]
     assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
     assert len(pictures) == 2 * 3 and "3 of the 6 pairs" in report.captions["duplicates.png"]
