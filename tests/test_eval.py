@@ -163,10 +163,6 @@ def test_a_wrong_option_is_one_sentence_and_exit_code_2(
     assert all(word in said for word in words), said
 
 
-def test_a_command_without_a_checkpoint_is_refused(refused):
-    assert "--checkpoint" in refused(evaluation.main)
-
-
 @pytest.mark.slow
 def test_a_checkpoint_made_elsewhere_goes_through_every_task(report, tmp_path):
     """A small model of open_clip with random weights, on the embedded pairs."""

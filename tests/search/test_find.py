@@ -11,12 +11,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
-import eval as evaluation
-from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
-from miniclip.search.__main__ import COMMANDS
-from miniclip.search.__main__ import main as search
 from miniclip.search.database import Index
 from miniclip.search.find import main, nearest
 from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint, write_index
@@ -56,12 +52,6 @@ def test_a_search_holds_no_more_than_its_block(monkeypatch):
     nearest(np.ones((1000, 8), "f2"), torch.ones(8), 5)
     # 8 numbers of features, a cosine, a number and an order: 11 for each of 100 rows
     assert max(sorted_at_once) == 100 + 5 and len(sorted_at_once) == 10
-
-
-def test_features_that_are_no_numbers_are_refused():
-    for wrong in (np.nan, np.inf):
-        with pytest.raises(UserError, match="no numbers"):
-            nearest(np.full((3, 2), wrong, "f2"), torch.ones(2), 1)
 
 
 def test_a_query_of_words_and_pictures(root, checkpoint, capsys):
@@ -146,14 +136,3 @@ def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(root, tmp_pa
     write_index(replace(Index.open(root / ".miniclip"), finished=False), tmp_path / "i")
     out = said(main, ["cup", "--index", tmp_path / "i"], capsys)
     assert "12 pictures: " in out and "the index is not finished" in out
-
-
-def test_the_commands_are_there_and_name_their_options(capsys):
-    for name in COMMANDS:
-        assert not search([name, "-h"]) and f"miniclip.search {name}" in capsys.readouterr().out
-    assert "invalid choice" in refusal(search, ["look"], capsys)
-
-
-def test_eval_names_this_command_where_its_search_would_ignore_the_pictures(capsys, tmp_path):
-    arguments = ["--checkpoint", "icons", "--images", tmp_path, "--search", "dog"]
-    assert "python -m miniclip.search index DIR" in refusal(evaluation.main, arguments, capsys)
