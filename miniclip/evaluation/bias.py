@@ -67,16 +67,6 @@ def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
     return {group: share(errors[group], n) for group, n in sorted(Counter(groups).items())}
 
 
-def merged(similarity: torch.Tensor, members) -> torch.Tensor:
-    """Similarities to several names a class -> those to the best name of each class.
-
-    similarity: (n, names); members: (names,) int, the class of each name -> (n, classes).
-    """
-    members = torch.as_tensor(members)
-    columns = [similarity[:, members == c].amax(1) for c in range(int(members.max()) + 1)]
-    return torch.stack(columns, 1)
-
-
 def write(context) -> dict:
     """The section: errors by group for several wordings of the class names."""
     report, pairs = context.report, context.pairs
@@ -89,9 +79,9 @@ def write(context) -> dict:
     tables = {}
     for wording, forms in WORDINGS.items():
         texts = [form.format(name) for name in names for form in forms]
-        members = [c for c in range(len(names)) for _ in forms]
         similarity = x @ context.features.classifier(texts, ["{}"])
-        predicted = merged(similarity, members).argmax(1)
+        # the best form of a class counts: (n, names forms) -> (n, names)
+        predicted = similarity.unflatten(1, (len(names), len(forms))).amax(2).argmax(1)
         tables[wording] = {
             group: errors
             for groups in (["everybody"] * len(labels), genders, tones)
