@@ -48,7 +48,7 @@ def find(path: str | Path, known: bool = True) -> Path:
     refuse({"the path of the weights is empty": not name})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(name, Path(path))
-    if known and not path.exists() and is_known(name):
+    if known and not os.path.exists(path) and is_known(name):
         path = locate(name)
     return next((path / name for name in IN_FOLDER if os.path.isfile(path / name)), path)
 

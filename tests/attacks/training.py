@@ -280,7 +280,9 @@ def a_log_that_is_damaged_in_many_ways(folder):
     wrong += [b'{"step": 1, "batch_size": 0}', b'{"step": true}']
     Path("run/log.jsonl").write_bytes(b"\n".join(wrong) + b'\n{"step": 3}\n{"step": ')
     assert resume() == 0
-    *kept, third, last, _ = Path("run/log.jsonl").read_bytes().split(b"\n")[:-1]  # held-out pairs last
+    *kept, third, last, _ = (
+        Path("run/log.jsonl").read_bytes().split(b"\n")[:-1]
+    )  # held-out pairs last
     assert kept == wrong and json.loads(third)["loss"] and json.loads(last)["step"] == 4
     draw_curves(Path("run/log.jsonl"), "curves.png")
 
