@@ -281,7 +281,7 @@ def test_the_picture_has_the_pairs_of_each_query_largest_first_and_the_cap(tmp_p
     assert curves["cap: 100"] == ([1, 6], [100, 100])
 
 
-@pytest.mark.parametrize("count, skipped", [(8, "left out 1: line 9"), (7, "dog")])
+@pytest.mark.parametrize("count, skipped", [(8, "left out 1: line 9"), (7, "  dog")])
 def test_the_command_says_what_it_read_left_out_and_kept(
     count, skipped, tmp_path, monkeypatch, capsys
 ):
