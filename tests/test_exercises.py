@@ -95,9 +95,9 @@ def test_it_has_three_mistakes_or_more_and_each_can_be_planted(path):
 
 
 def test_a_mistake_that_does_not_fit_the_library_any_more_is_named(monkeypatch):
-    monkeypatch.setitem(mistakes("ex06_1_loss"), "adds one", [("logits + 2", "logits + 1")])
-    with pytest.raises(AssertionError, match="'adds one' of ex06_1_loss replaces 'logits . 2'"):
-        planted("miniclip.loss:clip_loss", "ex06_1_loss", "adds one")
+    monkeypatch.setitem(mistakes("ex06_1_floor"), "adds one", [("logits + 2", "logits + 1")])
+    with pytest.raises(AssertionError, match="'adds one' of ex06_1_floor replaces 'logits . 2'"):
+        planted("tests.answers.ex06_1_floor:lowest_loss", "ex06_1_floor", "adds one")
 
 
 def reports(*arguments):

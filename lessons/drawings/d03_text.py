@@ -14,8 +14,7 @@ def tower():
     rows = (
         (0.55, "ids", ""),
         (2.0, "token vector", "plus position vector"),
-        (4.0, "first block", "each reads itself and"),
-        (5.0, "", "what is before it"),
+        (4.0, "first block", "positions read each other"),
         (7.2, "last block", ""),
         (8.9, "vectors", "D numbers each"),
         (10.3, "norm, matrix", ""),
@@ -23,7 +22,7 @@ def tower():
     )
     for y, name, detail in rows:
         sheet.label(0.3, y, name, 11, "left", weight="bold")
-        sheet.label(0.3, y + (0.5 if name else 0), detail, 9, "left")
+        sheet.label(0.3, y + 0.5, detail, 9, "left")
     for i, (middle, word) in enumerate(zip(middles, ("start", "square", "in", "circle", "end"))):
         sheet.box(middle - side / 2, 0.2, side, 0.8, word, PLAIN, 12)
         sheet.arrow((middle, 1.0), (middle, 1.7))
@@ -33,7 +32,7 @@ def tower():
         sheet.label(middle, 5.75, "⋮", 14)
         sheet.box(middle - side / 2, 8.5, side, 0.9, "", TEXT if i == 4 else "white")
         for top, bottom in ((2.7, 5.3), (6.2, 8.5)):
-            for start in middles[:i]:
+            for start in middles[:i] + middles[i + 1 :]:
                 sheet.arrow((start, top), (middle, bottom), color=GREY)
             sheet.arrow((middle, top), (middle, bottom))
     sheet.label(middles[1] + 1.65, 9.9, "these four are not used any further", 10)

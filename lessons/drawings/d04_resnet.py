@@ -37,7 +37,7 @@ def tower():
     sheet.label(17.6, 0.8, "feature", 11, weight="bold")
     sheet.label(17.6, 4.2, "1,024", 10)
     sheet.label(17.6, 4.75, "numbers", 9)
-    text = "A box above an arrow says how the grid is halved: once by a bare stride, four times behind a blur."
+    text = "A box above an arrow says how the grid is halved: once by a bare stride, four times by a blur."
     sheet.label(9.5, 6.0, text, 9)
     sheet.save("04_tower")
 
@@ -49,13 +49,13 @@ def bottleneck():
     main = [
         (3.6, "1x1\nto 128\n56 x 56", PLAIN),
         (6.2, "3x3\n128\n56 x 56", PLAIN),
-        (8.8, "2x2\naverage\n28 x 28", BLUR),
+        (8.8, "blur\n2x2\n28 x 28", BLUR),
         (11.4, "1x1\nto 512\n28 x 28", PLAIN),
     ]
     for x, text, fill in main:
         sheet.box(x, 1.2, 1.9, 1.7, text, fill)
     for x, text, fill in [
-        (8.8, "2x2\naverage\n28 x 28", BLUR),
+        (8.8, "blur\n2x2\n28 x 28", BLUR),
         (11.4, "1x1\nto 512\n28 x 28", PLAIN),
     ]:
         sheet.box(x, 5.1, 1.9, 1.7, text, fill)

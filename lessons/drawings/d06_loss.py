@@ -1,4 +1,4 @@
-"""The diagrams of lesson 06: three pairs from cosines to losses, their gradient, and the memory of both.
+"""The diagrams of lesson 06: three pairs from cosines to losses, their gradient, and the best scale.
 
 python lessons/drawings/d06_loss.py
 """
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from pen import FIGURES, MATCH, PICTURE, PLAIN, TEXT, Sheet, plt
+from pen import FIGURES, MATCH, PICTURE, TEXT, Sheet, plt
 
 sys.path.append(str(Path(__file__).parents[2]))  # the checkout
 
@@ -49,7 +49,7 @@ def pairs():
 
 
 def gradient():
-    """The softmax of rows, that of columns, and their mean less 1 at the matches."""
+    """The softmax of rows, that of columns, and what a change of each logit does to the loss."""
     sheet = Sheet(18.5, 5.2)
     p = [[".80", ".10", ".10"], [".17", ".67", ".17"], [".33", ".33", ".33"]]
     q = [[".73", ".10", ".25"], [".18", ".80", ".50"], [".09", ".10", ".25"]]
@@ -62,25 +62,9 @@ def gradient():
     sheet.arrow((11.0, 2.45), (13.3, 2.45))
     sheet.label(2.8, 4.3, "one picture, three captions", 9)
     sheet.label(9.0, 4.3, "one caption, three pictures", 9)
-    sheet.label(15.3, 4.3, "the mean of p and q,", 9)
-    sheet.label(15.3, 4.7, "less 1 at the matches", 9)
+    sheet.label(15.3, 4.3, "three times the slope of", 9)
+    sheet.label(15.3, 4.7, "the loss at each logit", 9)
     sheet.save("06_gradient")
-
-
-def memory():
-    """The N x N matrices that figure 3 holds at the peak, without and with the gradient."""
-    sheet = Sheet(18.5, 7.6)
-    lines = [
-        ("the loss alone", ["logits", "their copy,\ntransposed", "log q"]),
-        ("with its\ngradient", ["log p", "log q", "gradient\nof log q", "gradient of\nthe logits"]),
-    ]
-    for i, (title, squares) in enumerate(lines):
-        y = 0.5 + 3.7 * i
-        sheet.label(3.0, y + 1.45, title, 11, "right")
-        for k, name in enumerate(squares):
-            sheet.box(3.5 + 3.1 * k, y, 2.9, 2.9, name, PLAIN, 11)
-        sheet.label(16.1, y + 1.45, f"{len(squares)} x (N x N)", 11, "left")
-    sheet.save("06_memory")
 
 
 def scale():
@@ -89,7 +73,7 @@ def scale():
     image, text = torch.randn(2, 256, 64, generator=generator, dtype=torch.float64)
     scales = torch.logspace(0, 2.5, 60).double()
     figure, axis = plt.subplots(figsize=(6, 3.5))
-    for noise in (4.0, 2.0, 1.5):
+    for noise in (8.0, 4.0, 1.5):
         losses = torch.stack([clip_loss(image, image + noise * text, s.log()) for s in scales])
         axis.plot(scales, losses, label=f"noise {noise}")
         axis.plot(scales[losses.argmin()], losses.min(), "ko")
@@ -102,7 +86,6 @@ def scale():
 def main():
     pairs()
     gradient()
-    memory()
     scale()
 
 

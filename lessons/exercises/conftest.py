@@ -2,7 +2,7 @@
 
 pytest lessons/exercises -x                  stops at the first one still to do
 pytest lessons/exercises --answer library    the same laws on miniclip's own code (or tests/answers)
-pytest lessons/exercises -k ex06_1 --answer "only images choose"    ... on a mistake of tests/mistakes
+pytest lessons/exercises -k ex06_1 --answer "in bits"    ... on a mistake of tests/mistakes
 
 The second run in which a law fails shows a nudge, the third says what is wrong, and later ones give the
 line: HINTS has the three for each law. When every law is green, the run ends with the place of the

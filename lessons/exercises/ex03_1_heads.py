@@ -33,8 +33,8 @@ HINTS = {
     ),
     "test_a_causal_one_is_torch_attention_with_a_mask": (
         "What does the module know that `attention` has not been told?",
-        "`attention` hides the later positions when its last argument is true: the section 'Reading "
-        "only what came before'.",
+        "`attention` hides the later positions when its last argument is true: the section 'Who may "
+        "read whom?'.",
         "attention(q, k, v, self.causal)",
     ),
 }

@@ -17,7 +17,7 @@ def plain(thing):
 
 
 def mistakes(exercise):
-    """The mistakes of 'ex06_1_loss', for example: {what is wrong: [(old text, new text), ...]}."""
+    """The mistakes of 'ex06_1_floor', for example: {what is wrong: [(old text, new text), ...]}."""
     return importlib.import_module(f"tests.mistakes.{exercise}").MISTAKES
 
 
