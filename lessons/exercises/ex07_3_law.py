@@ -1,8 +1,11 @@
 """07  This time you write the law. Read lessons/07_triton.md, then make this file green.
 
 Your law has to pass two correct implementations, one of them a kernel with tiles of 64 x 64, and fail
-eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time.
+eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time. It may call
+row_sums six times, so choose well.
 """
+
+import functools
 
 import pytest
 import torch
@@ -34,7 +37,7 @@ DIFFERS = (
     " that needs two steps of dimensions. All its numbers are drawn with fixed seeds, so that a law which"
     " fails once fails again."
 )
-DEVICE = "cpu" if launch.INTERPRET else "cuda"
+DEVICE, CALLS = "cpu" if launch.INTERPRET else "cuda", 6
 
 
 def law(row_sums):
@@ -45,6 +48,23 @@ def law(row_sums):
     part in 10,000 where |scale_log2 <x_i, y_j>| is at most 20.
     """
     raise NotImplementedError  # about 8 lines
+
+
+def few(row_sums):
+    """row_sums, which ends the test when it is called more than CALLS times."""
+    calls = []
+
+    @functools.wraps(row_sums)
+    def counted(*arguments):
+        calls.append(arguments)
+        if len(calls) > CALLS:
+            pytest.fail(
+                f"your law calls row_sums more than {CALLS} times; which of its sizes and shifts shows"
+                " nothing that the others do not? See 'A law for it' in the lesson"
+            )
+        return row_sums(*arguments)
+
+    return counted
 
 
 def by(operations):
@@ -75,7 +95,7 @@ def by_kernel(kernel):
 @pytest.mark.parametrize("operations", [reference, launch], ids=["in torch", "in Triton"])
 def test_your_law_passes_the_library(operations):
     try:
-        law(by(operations))
+        law(few(by(operations)))
     except AssertionError as error:
         pytest.fail(f"your law fails a correct implementation, {operations.__name__}: {error}")
 
@@ -88,7 +108,7 @@ WRONG = [wrong for wrong in mistakes("ex07_2_row_sums") if not wrong.startswith(
 def test_your_law_fails_a_wrong_kernel(name):
     kernel = planted("tests.answers.ex07_2_row_sums:row_sums_kernel", "ex07_2_row_sums", name)
     try:
-        law(by_kernel(kernel))
+        law(few(by_kernel(kernel)))
     except AssertionError:
         return
     pytest.fail(f"your law passes a wrong kernel, {name}; see 'A law for it' in the lesson")
