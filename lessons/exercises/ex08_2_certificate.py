@@ -43,7 +43,8 @@ HINTS = {
     ),
 }
 DIFFERS = (
-    "The library has these two lines. Its shift stays a tensor, because the scale is on the GPU, and "
+    "The library rounds log2(count) up to a whole number, so that 3 elements count as 4. If you do not, your shift "
+    "may be less by one, which is as safe. And its shift stays a tensor, because the scale is on the GPU, and "
     "float(scale) would make the CPU wait for it."
 )
 

@@ -9,6 +9,7 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F  # noqa: F401  (for your answer)
 
 ANSWER = "kernels.softmax:loss_from_sums"
 HINTS = {
