@@ -2,7 +2,7 @@
 
     pytest lessons/exercises/ex11_2_microbatch.py -x
 
-Begin with the three stages. Then solve the problems of the lesson's aside one by one, as the laws below do.
+Begin with the three stages. Then solve the lesson's 'Four problems' one by one, as the laws below do.
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
 the model as .module. Gradients of a part whose forward and backward pass are both in its context
 no_sync() are not averaged over ranks.
@@ -59,7 +59,7 @@ HINTS = {
     "test_ranks_average_once_at_the_last_part": (
         "What does DDP do in each backward pass, and how often is it needed?",
         "All parts but the last are inside model.no_sync(), with their forward pass. A model that is not "
-        "inside DDP has no such method (the aside in the lesson).",
+        "inside DDP has no such method (the lesson's 'Four problems').",
         'no_sync = getattr(model, "no_sync", contextlib.nullcontext), then '
         "with contextlib.nullcontext() if last else no_sync(): around both passes.",
     ),
