@@ -95,7 +95,10 @@ def settings():
     sheet = Sheet(17.5, 19.4)
     mine, everybody = (3, 4, 5), range(12)
     verdicts = {  # (local, keeps)
-        (False, False): ("a feature has its whole gradient on one rank", "÷ 4: a quarter of the truth"),
+        (False, False): (
+            "a feature has its whole gradient on one rank",
+            "÷ 4: a quarter of the truth",
+        ),
         (False, True): ("the gather adds up 4 whole gradients", "÷ 4: the truth"),
         (True, False): ("what others pick or reject is lost", "÷ 4: another direction"),
         (True, True): ("the gather adds up 4 ranks' parts, each x 4", "÷ 4: the truth"),
@@ -103,7 +106,9 @@ def settings():
     for (local, keeps), (before, after) in verdicts.items():
         x0, y0 = 2.2 + 8.4 * keeps, 10.2 if local else 0.5
         middle = x0 + 2.9
-        how = f"{'local' if local else 'global'} logits, gradients {'kept' if keeps else 'not kept'}"
+        how = (
+            f"{'local' if local else 'global'} logits, gradients {'kept' if keeps else 'not kept'}"
+        )
         sheet.label(middle, y0, how, 11, weight="bold")
         if local:
             for k, (one, other) in enumerate((("pictures", "captions"), ("captions", "pictures"))):
@@ -128,7 +133,9 @@ def table(sheet, x, y, names, rows, live_columns, live_rows=range(12)):
     side, top, colour = 0.48, y + 0.95, RANKS[1]
     sheet.label(x + 6 * side, y + 0.05, names[1], 9)
     middle = top + len(rows) * side / 2
-    sheet.label(x - (1.15 if " " in names[0] else 0.95), middle, names[0].replace(" ", "\n"), 9, rotation=90)
+    sheet.label(
+        x - (1.15 if " " in names[0] else 0.95), middle, names[0].replace(" ", "\n"), 9, rotation=90
+    )
     for j in range(12):
         fill = colour if j in live_columns else PLAIN
         sheet.box(x + j * side, top - 0.6, side, 0.45, "", fill)

@@ -14,7 +14,7 @@ You need:
 
     ops.default_chunk(number of columns, dtype of rows) -> what `chunk` is where it is None
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
-        see its docstring in kernels/reference.py
+        unit * g_rows is G Y and unit * g_columns is G^T X for this rank's rows of G, as in lesson 09
     ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
         takes factor * g back through x / |x|. If the factor has no `world` in it, the sum of row_dot
         over the images of all ranks is the scale's gradient
