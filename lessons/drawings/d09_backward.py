@@ -24,10 +24,10 @@ def tile():
     sheet.label(0.3, 1.2, "lse of the", 9, "left")
     sheet.label(0.3, 1.6, "columns", 9, "left")
     sheet.arrow((7.0, 3.4), (14.4, 3.4))
-    sheet.label(10.7, 2.4, "not a match: half of", 9)
+    sheet.label(10.7, 2.4, "not a match: half of the sum", 9)
     sheet.label(10.7, 2.9, "2^(S - row's lse) + 2^(S - column's lse)", 9)
-    sheet.label(10.7, 3.9, "a match: minus half of", 9)
-    sheet.label(10.7, 4.4, "(1 - p) of its row + (1 - q) of its column", 9)
+    sheet.label(10.7, 3.9, "a match: minus half of the sum", 9)
+    sheet.label(10.7, 4.4, "(1 - p, of its row) + (1 - q, of its column)", 9)
     sheet.label(16.6, 1.4, "a tile of G", 10)
     numbers = [["-.24", ".10", ".18"], [".17", "-.27", ".33"], [".21", ".22", "-.71"]]
     sheet.cells(14.65, 1.9, numbers, 1.3, matches, 11, 1.0)

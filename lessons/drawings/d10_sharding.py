@@ -69,7 +69,7 @@ def back():
 
 def blocks():
     """Twelve pairs on four GPUs: each similarity twice, and each similarity once."""
-    sheet = Sheet(16.5, 8.6)
+    sheet = Sheet(16.5, 9.8)
     owner = [0] * 5 + [1] + [2] * 3 + [3] * 3
     side = 0.52
     for x0, title in ((1.2, "own rows, both ways"), (9.2, "each similarity once")):
@@ -85,34 +85,64 @@ def blocks():
     for k in range(4):
         sheet.box(3.1 + 2.7 * k, 7.9, 0.5, 0.45, "", RANKS[k])
         sheet.label(3.8 + 2.7 * k, 8.13, f"rank {k}", 9, "left")
+    sheet.label(8.4, 8.9, "a cell: the rank that computes this logit for its row (its picture)", 9)
+    sheet.label(8.4, 9.4, "a dot: the rank that computes it again for its column (its caption)", 9)
     sheet.save("10_blocks")
 
 
 def settings():
     """What rank 1 of four computes for 12 pairs: global or local logits, gradients kept or not."""
     sheet = Sheet(17.5, 19.4)
-    side, mine, colour = 0.48, (3, 4, 5), RANKS[1]
-    for row, local in enumerate((False, True)):
-        for column, keeps in enumerate((False, True)):
-            x0, y0 = 1.8 + 8.2 * column, 2.2 + 8.6 * row
-            title = f"{'local' if local else 'global'} logits, gradients {'kept' if keeps else 'not kept'}"
-            sheet.label(x0 + 6 * side, y0 - 1.6, title, 11)
-            sheet.label(x0 + 6 * side, y0 - 1.0, "captions", 9)
-            sheet.label(x0 - 1.05, y0 + 6 * side, "pictures", 9, rotation=90)
-            for k in range(12):
-                fill = colour if keeps or k in mine else PLAIN
-                sheet.box(x0 + k * side, y0 - 0.65, side, 0.5, "", fill)
-                sheet.box(x0 - 0.65, y0 + k * side, 0.5, side, "", fill)
-                for j in range(12):
-                    done = not local or k in mine or j in mine
-                    there = x0 + j * side, y0 + k * side
-                    sheet.box(*there, side, side, "", colour if done else "white", edge="#bbbbbb")
-    names = [(colour, "a logit that rank 1 computes, or a feature for which it gives a gradient")]
+    mine, everybody = (3, 4, 5), range(12)
+    verdicts = {  # (local, keeps)
+        (False, False): (
+            "a feature has its whole gradient on one rank",
+            "÷ 4: a quarter of the truth",
+        ),
+        (False, True): ("the gather adds up 4 whole gradients", "÷ 4: the truth"),
+        (True, False): ("what others pick or reject is lost", "÷ 4: another direction"),
+        (True, True): ("the gather adds up 4 ranks' parts, each x 4", "÷ 4: the truth"),
+    }
+    for (local, keeps), (before, after) in verdicts.items():
+        x0, y0 = 2.2 + 8.4 * keeps, 10.2 if local else 0.5
+        middle = x0 + 2.9
+        how = (
+            f"{'local' if local else 'global'} logits, gradients {'kept' if keeps else 'not kept'}"
+        )
+        sheet.label(middle, y0, how, 11, weight="bold")
+        if local:
+            for k, (one, other) in enumerate((("pictures", "captions"), ("captions", "pictures"))):
+                live = everybody if keeps else ()
+                table(sheet, x0, y0 + 0.7 + 3.0 * k, (f"own {one}", other), mine, live)
+        else:
+            live = everybody if keeps else mine
+            table(sheet, x0, y0 + 0.7, ("pictures", "captions"), everybody, live, live)
+        end = y0 + (6.7 if local else 7.9)
+        sheet.label(middle, end, before, 9.5)
+        sheet.label(middle, end + 0.5, after, 9.5, weight="bold")
+    names = [(RANKS[1], "a logit that rank 1 computes, or a feature to which it gives a gradient")]
     names.append((PLAIN, "a feature that is a constant on rank 1"))
     for k, (fill, name) in enumerate(names):
-        sheet.box(1.8, 18.0 + 0.7 * k, 0.5, 0.45, "", fill)
-        sheet.label(2.6, 18.23 + 0.7 * k, name, 10, "left")
+        sheet.box(1.8, 18.1 + 0.6 * k, 0.5, 0.4, "", fill)
+        sheet.label(2.6, 18.3 + 0.6 * k, name, 10, "left")
     sheet.save("10_settings", dpi=90)
+
+
+def table(sheet, x, y, names, rows, live_columns, live_rows=range(12)):
+    """Logits of these rows with all 12 columns, and their features: coloured where they are live."""
+    side, top, colour = 0.48, y + 0.95, RANKS[1]
+    sheet.label(x + 6 * side, y + 0.05, names[1], 9)
+    middle = top + len(rows) * side / 2
+    sheet.label(
+        x - (1.15 if " " in names[0] else 0.95), middle, names[0].replace(" ", "\n"), 9, rotation=90
+    )
+    for j in range(12):
+        fill = colour if j in live_columns else PLAIN
+        sheet.box(x + j * side, top - 0.6, side, 0.45, "", fill)
+    for k, i in enumerate(rows):
+        sheet.box(x - 0.6, top + k * side, 0.45, side, "", colour if i in live_rows else PLAIN)
+        for j in range(12):
+            sheet.box(x + j * side, top + k * side, side, side, "", colour, edge="#bbbbbb")
 
 
 def dot(x, y, color):

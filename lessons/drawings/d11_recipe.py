@@ -33,31 +33,31 @@ def bits():
 
 
 def microbatch():
-    """The three stages: features without gradients, the loss of all, back through each part."""
+    """The three stages, left to right: features without gradients, the loss of all, and each part again."""
     sheet, red, rose = Sheet(19.4, 6.4), "#b02020", "#f3c4c4"
+    sheet.box(6.75, 1.6, 1.5, 4.1, "the loss", PLAIN, 9)
     for k in range(4):
         y = 1.6 + 1.1 * k
         middle = y + 0.4
-        for x, text in ((0.3, "16 pairs"), (2.4, "towers"), (15.6, "towers"), (17.7, "16 pairs")):
-            sheet.box(x, y, 1.5, 0.8, text, PLAIN, 8)
-        for x in (4.5, 6.9, 13.4):
-            sheet.box(x, y, 0.6, 0.8, "", PICTURE)
-            sheet.box(x + 0.6, y, 0.6, 0.8, "", TEXT)
-        for start, end in ((1.8, 2.4), (3.9, 4.5), (5.75, 6.85)):
-            sheet.arrow((start, middle), (end, middle))
-        for start, end in ((17.7, 17.1), (15.6, 14.6)):  # forward again, from right to left
-            sheet.arrow((start, middle - 0.2), (end, middle - 0.2))
-        sheet.box(11.5, y, 1.2, 0.8, "gradient", rose, 7)
-        sheet.arrow((12.7, middle), (13.4, middle), color=red)
-        sheet.arrow((14.6, middle + 0.2), (15.6, middle + 0.2), color=red)  # and backward
-    sheet.box(8.9, 3.2, 1.7, 0.8, "the loss", PLAIN, 9)
-    sheet.arrow((8.15, 3.6), (8.9, 3.6))
-    sheet.arrow((10.6, 3.6), (11.5, 3.6), color=red)
+        for x in (0.2, 11.2):
+            sheet.box(x, y, 1.5, 0.8, "16 pairs", PLAIN, 8)
+            sheet.box(x + 2.1, y, 1.5, 0.8, "towers", PLAIN, 8)
+            sheet.box(x + 4.4, y, 0.6, 0.8, "", PICTURE)
+            sheet.box(x + 5.0, y, 0.6, 0.8, "", TEXT)
+            sheet.arrow((x + 1.5, middle), (x + 2.1, middle))
+        sheet.arrow((3.8, middle), (4.6, middle))
+        sheet.arrow((5.8, middle), (6.75, middle))
+        sheet.arrow((8.25, middle), (9.0, middle), color=red)
+        for x in (9.0, 17.7):
+            sheet.box(x, y, 1.4, 0.8, f"gradient {k}", rose, 7)
+        sheet.arrow((14.8, middle - 0.2), (15.6, middle - 0.2))
+        sheet.arrow((17.7, middle), (16.8, middle), color=red)
+        sheet.arrow((15.6, middle + 0.2), (14.8, middle + 0.2), color=red)
     for k, (x, first, second) in enumerate(
         (
             (2.9, "features of each part,", "no activations kept"),
-            (9.8, "the loss of all features,", "a gradient for each of them"),
-            (16.0, "from the right: each part again,", "then back from its gradients (red)"),
+            (8.55, "the loss of all, and its", "gradient by each feature"),
+            (15.1, "each part again, with activations,", "then back from its gradients (red)"),
         )
     ):
         sheet.label(x, 0.5, f"{k + 1}. {first}", 9.5)

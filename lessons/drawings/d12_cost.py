@@ -60,9 +60,10 @@ def memory():
     kinds = dict(weights=PLAIN, gradients=TEXT, moments=MATCH, activations=PICTURE, rest="white")
     sheet, left, unit = Sheet(18.5, 7.4), 3.9, 0.32  # cm for a GiB
     for k, (kind, fill) in enumerate(kinds.items()):
-        x = left + 2.75 * k
+        x = (0.4, 6.1, 9.0, 11.8, 14.9)[k]
+        names = dict(weights="weights and 16-bit copies", rest="loss, pictures")
         sheet.box(x, 0.4, 0.45, 0.45, "", fill)
-        sheet.label(x + 0.6, 0.62, "loss, pictures" if kind == "rest" else kind, 9, "left")
+        sheet.label(x + 0.6, 0.62, names.get(kind, kind), 9, "left")
     for row, (name, run) in enumerate(runs.items()):
         x, y = left, 2.0 + 1.9 * row
         sheet.label(left - 0.3, y + 0.5, name, 9.5, "right")

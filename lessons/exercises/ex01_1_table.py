@@ -11,33 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "tests.answers.ex01_1_table:table"
-HINTS = {
-    "test_each_picture_has_a_row_and_each_text_a_column": (
-        "How many rows should the result have, and how many entries each, with two pictures and three texts?",
-        "Row i belongs to picture i and has an entry for each text; see 'The loss: who belongs to whom?'.",
-        "return [[... for text in texts] for image in images]",
-    ),
-    "test_entries_are_the_scale_times_the_cosine": (
-        "The features (3, 4) and (3, 4) point in the same direction: what is their cosine, and what do you "
-        "get?",
-        "The cosine is the product of two features after each was divided by its length; see 'Two towers'.",
-        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
-    ),
-    "test_the_length_of_a_feature_does_not_matter": (
-        "Does your entry change when one of the two features is multiplied by 10? It should not.",
-        "Both features have to be divided by their own length, not only one of them.",
-        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
-    ),
-    "test_a_larger_scale_makes_every_entry_larger_in_proportion": (
-        "Compare your tables at scale 1 and at scale 10: what is the ratio of two entries?",
-        "An entry is the cosine times the scale; the scale is neither added, nor a divisor.",
-        "The last thing to do to each cosine is: scale * cosine.",
-    ),
-}
-DIFFERS = (
-    "The library divides all features by their lengths once, and then computes all products at the "
-    "same time, as one product of two matrices: images @ texts.T. A processor does this many times faster."
-)
 
 
 def table(images, texts, scale):
@@ -99,3 +72,33 @@ def test_a_larger_scale_makes_every_entry_larger_in_proportion(images, texts, sc
     assert abs(table([[2.0]], [[3.0]], scale)[0][0] - scale) < 1e-6 * scale, (
         f"features of the same direction have cosine 1, so their entry is the scale, {scale:.3g}"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_each_picture_has_a_row_and_each_text_a_column": (
+        "How many rows should the result have, and how many entries each, with two pictures and three texts?",
+        "Row i belongs to picture i and has an entry for each text; see 'The loss: who belongs to whom?'.",
+        "return [[... for text in texts] for image in images]",
+    ),
+    "test_entries_are_the_scale_times_the_cosine": (
+        "The features (3, 4) and (3, 4) point in the same direction: what is their cosine, and what do you "
+        "get?",
+        "The cosine is the product of two features after each was divided by its length; see 'Two towers'.",
+        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
+    ),
+    "test_the_length_of_a_feature_does_not_matter": (
+        "Does your entry change when one of the two features is multiplied by 10? It should not.",
+        "Both features have to be divided by their own length, not only one of them.",
+        "The length of x is math.sqrt(sum(a * a for a in x)); divide the product by both lengths.",
+    ),
+    "test_a_larger_scale_makes_every_entry_larger_in_proportion": (
+        "Compare your tables at scale 1 and at scale 10: what is the ratio of two entries?",
+        "An entry is the cosine times the scale; the scale is neither added, nor a divisor.",
+        "The last thing to do to each cosine is: scale * cosine.",
+    ),
+}
+DIFFERS = (
+    "The library divides all features by their lengths once, and then computes all products at the "
+    "same time, as one product of two matrices: images @ texts.T. A processor does this many times faster."
+)

@@ -8,30 +8,6 @@ import pytest
 from miniclip.bpe.merges import merge as library_merge
 
 ANSWER = "tests.answers.ex02_1_law:check_merge"
-HINTS = {
-    "test_your_law_accepts_a_right_merge": (
-        "Your law complains about a version that is right. Work out by hand what one of your lists "
-        "should become.",
-        "Joining begins at the left, and an id that was joined is not joined again: the section "
-        "'Joining, exactly' shows it on four equal ids. A wrong expected list is the likely slip.",
-        "Three equal ids, the pair twice this id: `merge([1, 1, 1], (1, 1), 99)` is [99, 1].",
-    ),
-    "test_your_law_rejects_a_wrong_merge": (
-        "The name after 'accepts' says what is wrong with that version. On which short list does it "
-        "return something else than the right one?",
-        "Compare whole lists, with `assert`. Your lists should hold: nothing at all; three equal ids; "
-        "the pair twice, at an even and at an odd place, and once in the other order, with an "
-        "ordinary id at the end; ids of two digits. And the list passed in must stay as it was.",
-        "For each (symbols, pair, want), such as ([3, 1, 2, 1, 2, 2, 1], (1, 2), [3, 99, 99, 2, 1]) or "
-        "([11, 2, 1, 22], (1, 2), [11, 2, 1, 22]): before = list(symbols); merged = merge(symbols, "
-        "pair, 99); assert merged == want and symbols == before.",
-    ),
-}
-DIFFERS = (
-    "It is a table of four cases and one assert, which compares the whole list and the list passed "
-    "in. A law that only checks properties (nothing is lost, no pair is left) would let a merge "
-    "from the right through."
-)
 
 
 def check_merge(merge):
@@ -133,3 +109,30 @@ WRONG = [
 def test_your_law_rejects_a_wrong_merge(merge):
     name = merge.__name__
     assert not accepts(merge), f"your law accepts {name}: add a call that shows its mistake"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_your_law_accepts_a_right_merge": (
+        "Your law complains about a version that is right. Work out by hand what one of your lists "
+        "should become.",
+        "Joining begins at the left, and an id that was joined is not joined again: the section "
+        "'Joining, exactly' shows it on four equal ids. A wrong expected list is the likely slip.",
+        "Three equal ids, the pair twice this id: `merge([1, 1, 1], (1, 1), 99)` is [99, 1].",
+    ),
+    "test_your_law_rejects_a_wrong_merge": (
+        "The name after 'accepts' says what is wrong with that version. On which short list does it "
+        "return something else than the right one?",
+        "Compare whole lists, with `assert`. Your lists should hold: nothing at all; three equal ids; "
+        "the pair twice, at an even and at an odd place, and once in the other order, with an "
+        "ordinary id at the end; ids of two digits. And the list passed in must stay as it was.",
+        "For each (symbols, pair, want), such as ([3, 1, 2, 1, 2, 2, 1], (1, 2), [3, 99, 99, 2, 1]) or "
+        "([11, 2, 1, 22], (1, 2), [11, 2, 1, 22]): before = list(symbols); merged = merge(symbols, "
+        "pair, 99); assert merged == want and symbols == before.",
+    ),
+}
+DIFFERS = (
+    "It is a table of four cases and one assert, which compares the whole list and the list passed "
+    "in. A law that only checks properties (nothing is lost, no pair is left) would let a merge "
+    "from the right through."
+)

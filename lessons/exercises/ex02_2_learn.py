@@ -13,47 +13,6 @@ COUNTING = (
     "test_the_words_of_the_paper_s_algorithm_1",
     "test_each_merge_is_the_smallest_of_the_most_frequent_pairs_of_its_time",
 )
-HINTS = {
-    "test_ids_count_up_from_the_first": (
-        "Which ids do your merges have, and how many merges are there?",
-        "The first merge gets the id `first`, the next one `first + 1`. There are at most n of them.",
-        "new = first + len(merges), in a loop `for _ in range(n)`",
-    ),
-    "test_the_words_are_left_alone": (
-        "Where does your loop keep the words while their ids change?",
-        "The caller's dict must stay as it was, so the loop needs a list of its own.",
-        "words = [(list(ids), times) for ids, times in words.items()]",
-    ),
-    "test_the_order_of_the_words_is_of_no_consequence": (
-        "Two pairs are equally frequent. Does your choice depend on which of them you met first?",
-        "Of equally frequent pairs, the one with the smaller ids is joined: 'Joining, exactly'. `max` "
-        "over a Counter, and most_common, give the one that was met first.",
-        "Compare frequency and pair in one key: min(pairs, key=lambda pair: (-pairs[pair], pair))",
-    ),
-    "test_it_ends_when_no_pair_occurs_twice_and_not_before": (
-        "How often does the last pair that you joined occur, and how often the most frequent one that "
-        "is left?",
-        "Learning goes on as long as some pair occurs twice, counting a word as often as it occurs, "
-        "and as long as fewer than n merges are made: 'Joining, exactly'.",
-        "Before joining: if not pairs or max(pairs.values()) < 2: break",
-    ),
-} | dict.fromkeys(
-    COUNTING,
-    (
-        "Which pairs are the most frequent at the moment of this merge, and what did your words look "
-        "like then?",
-        "After each merge, every word has to be replaced by what `merge` makes of it, and the pairs are "
-        "counted again, each as often as its word occurs: 'Four words'. Of equally frequent pairs, "
-        "the one with the smaller ids is joined.",
-        "Each round: count the pairs of all words, take min(pairs, key=lambda pair: (-pairs[pair], "
-        "pair)), and replace each word by merge(word, pair, new).",
-    ),
-)
-DIFFERS = (
-    "The library keeps the counts from merge to merge and recounts only the words that hold the joined "
-    "pair; a heap gives the next pair. On real captions, counting everything again would be about a "
-    "hundred times slower."
-)
 
 
 def learn_merges(words, n, first):
@@ -125,3 +84,47 @@ def test_each_merge_is_the_smallest_of_the_most_frequent_pairs_of_its_time(corpu
             other for other in pairs if pair and pairs[other] == pairs[pair] and other < pair
         ]
         assert not smaller, f"{pair} was joined before {smaller}: as frequent, but smaller"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_ids_count_up_from_the_first": (
+        "Which ids do your merges have, and how many merges are there?",
+        "The first merge gets the id `first`, the next one `first + 1`. There are at most n of them.",
+        "new = first + len(merges), in a loop `for _ in range(n)`",
+    ),
+    "test_the_words_are_left_alone": (
+        "Where does your loop keep the words while their ids change?",
+        "The caller's dict must stay as it was, so the loop needs a list of its own.",
+        "words = [(list(ids), times) for ids, times in words.items()]",
+    ),
+    "test_the_order_of_the_words_is_of_no_consequence": (
+        "Two pairs are equally frequent. Does your choice depend on which of them you met first?",
+        "Of equally frequent pairs, the one with the smaller ids is joined: 'Joining, exactly'. `max` "
+        "over a Counter, and most_common, give the one that was met first.",
+        "Compare frequency and pair in one key: min(pairs, key=lambda pair: (-pairs[pair], pair))",
+    ),
+    "test_it_ends_when_no_pair_occurs_twice_and_not_before": (
+        "How often does the last pair that you joined occur, and how often the most frequent one that "
+        "is left?",
+        "Learning goes on as long as some pair occurs twice, counting a word as often as it occurs, "
+        "and as long as fewer than n merges are made: 'Joining, exactly'.",
+        "Before joining: if not pairs or max(pairs.values()) < 2: break",
+    ),
+} | dict.fromkeys(
+    COUNTING,
+    (
+        "Which pairs are the most frequent at the moment of this merge, and what did your words look "
+        "like then?",
+        "After each merge, every word has to be replaced by what `merge` makes of it, and the pairs are "
+        "counted again, each as often as its word occurs: 'Four words'. Of equally frequent pairs, "
+        "the one with the smaller ids is joined.",
+        "Each round: count the pairs of all words, take min(pairs, key=lambda pair: (-pairs[pair], "
+        "pair)), and replace each word by merge(word, pair, new).",
+    ),
+)
+DIFFERS = (
+    "The library keeps the counts from merge to merge and recounts only the words that hold the joined "
+    "pair; a heap gives the next pair. On real captions, counting everything again would be about a "
+    "hundred times slower."
+)

@@ -10,37 +10,6 @@ FIRST = (
     "test_what_was_learned_first_goes_first_wherever_it_stands",
     "test_the_last_merge_comes_last",
 )
-HINTS = {
-    "test_nothing_and_a_single_id_stay_as_they_are": (
-        "How many pairs of neighbours does a word of a single id have?",
-        "A word without neighbours has no pair to choose from, and `min` of nothing is an error.",
-        "while len(symbols) > 1: ... ; return symbols",
-    ),
-    "test_nothing_is_lost": (
-        "Do the pieces that you return spell the word that you were given?",
-        "Each round replaces the word by what `merge` makes of it; nothing is removed or added.",
-        "symbols = merge(symbols, pair, merges[pair])",
-    ),
-    "test_nothing_is_left_to_join": (
-        "After one merge, may another one apply? When does your loop end?",
-        "A merge makes new neighbours, and other merges may apply to them. The loop ends when no "
-        "pair of neighbours is in `merges`.",
-        "In a loop: if pair not in merges: break; symbols = merge(symbols, pair, merges[pair])",
-    ),
-} | dict.fromkeys(
-    FIRST,
-    (
-        "Several merges may apply to the word. Which of them is done first?",
-        "Neither the leftmost pair nor the longest piece goes first, but the merge that was learned "
-        "first, and its id in `merges` is the smallest: 'Encode a new word'.",
-        "min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))",
-    ),
-)
-DIFFERS = (
-    "Going through all merges of the vocabulary in turn gives the same ids. The library looks only at "
-    "the pairs that stand in the word, because a word has a few pairs and the released vocabulary "
-    "has tens of thousands of merges."
-)
 
 
 def segment(symbols, merges):
@@ -101,3 +70,37 @@ def test_the_last_merge_comes_last(word, corpus):
         want = merge(segment(word, merges), pair, new)
         assert got == want, f"{pair} was learned last, but is not what is joined last in {word}"
     assert segment(word, {}) == word, "without merges the word is not itself"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_nothing_and_a_single_id_stay_as_they_are": (
+        "How many pairs of neighbours does a word of a single id have?",
+        "A word without neighbours has no pair to choose from, and `min` of nothing is an error.",
+        "while len(symbols) > 1: ... ; return symbols",
+    ),
+    "test_nothing_is_lost": (
+        "Do the pieces that you return spell the word that you were given?",
+        "Each round replaces the word by what `merge` makes of it; nothing is removed or added.",
+        "symbols = merge(symbols, pair, merges[pair])",
+    ),
+    "test_nothing_is_left_to_join": (
+        "After one merge, may another one apply? When does your loop end?",
+        "A merge makes new neighbours, and other merges may apply to them. The loop ends when no "
+        "pair of neighbours is in `merges`.",
+        "In a loop: if pair not in merges: break; symbols = merge(symbols, pair, merges[pair])",
+    ),
+} | dict.fromkeys(
+    FIRST,
+    (
+        "Several merges may apply to the word. Which of them is done first?",
+        "Neither the leftmost pair nor the longest piece goes first, but the merge that was learned "
+        "first, and its id in `merges` is the smallest: 'Encode a new word'.",
+        "min(zip(symbols, symbols[1:]), key=lambda pair: merges.get(pair, math.inf))",
+    ),
+)
+DIFFERS = (
+    "Going through all merges of the vocabulary in turn gives the same ids. The library looks only at "
+    "the pairs that stand in the word, because a word has a few pairs and the released vocabulary "
+    "has tens of thousands of merges."
+)

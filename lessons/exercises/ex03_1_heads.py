@@ -8,41 +8,6 @@ from torch import nn
 from miniclip.model.transformer import attention  # noqa: F401  (for your answer)
 
 ANSWER = "miniclip.model.transformer:Attention"
-HINTS = {
-    "test_as_many_vectors_come_out_as_went_in": (
-        "Write the shape behind each of your lines. Where does it stop being what you expected?",
-        "(N, L, 3·D), then three times (N, L, D), then (N, heads, L, d), and the same way back: the "
-        "three steps stand in the section 'Several heads'.",
-        "On the way back the heads change places with the positions, and the last two dimensions become "
-        "one: answers.transpose(1, 2).flatten(2)",
-    ),
-    "test_one_head_is_torch_attention": (
-        "With one head there is nothing to cut. Which of the four parameters have you not used yet, or "
-        "what stands in the wrong order?",
-        "There are two linear steps, one with in_proj_weight and in_proj_bias at the beginning and "
-        "out_proj at the end. Of the 3·D numbers, the first D are the query, then key, then value.",
-        "F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1) gives q, k and v; at the end "
-        "return self.out_proj(...)",
-    ),
-    "test_several_heads_are_torch_attention": (
-        "One head is right, several are not. Which channels belong to the first head?",
-        "A head has d neighbouring channels. So the D channels are cut into (heads, d), in this order, "
-        "and only then do heads and positions change places. A reshape cannot change places.",
-        "q.unflatten(-1, (self.heads, -1)).transpose(1, 2), and for k and v alike; on the way back "
-        ".transpose(1, 2).flatten(2)",
-    ),
-    "test_a_causal_one_is_torch_attention_with_a_mask": (
-        "What does the module know that `attention` has not been told?",
-        "`attention` hides the later positions when its last argument is true: the section 'Who may "
-        "read whom?'.",
-        "attention(q, k, v, self.causal)",
-    ),
-}
-DIFFERS = (
-    "It cuts and changes places in one line each way, with einops' rearrange, in which each axis has a "
-    "name. So the order of the channels can be read in the code, and a wrong reshape cannot mix "
-    "it up without being seen."
-)
 
 
 class Attention(nn.Module):
@@ -116,3 +81,41 @@ def test_a_causal_one_is_torch_attention_with_a_mask(seed, heads):
         f"with causal=True it differs from torch's masked attention by {far:.1g}: does `attention` "
         "get self.causal?"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_as_many_vectors_come_out_as_went_in": (
+        "Write the shape behind each of your lines. Where does it stop being what you expected?",
+        "(N, L, 3·D), then three times (N, L, D), then (N, heads, L, d), and the same way back: the "
+        "three steps stand in the section 'Several heads'.",
+        "On the way back the heads change places with the positions, and the last two dimensions become "
+        "one: answers.transpose(1, 2).flatten(2)",
+    ),
+    "test_one_head_is_torch_attention": (
+        "With one head there is nothing to cut. Which of the four parameters have you not used yet, or "
+        "what stands in the wrong order?",
+        "There are two linear steps, one with in_proj_weight and in_proj_bias at the beginning and "
+        "out_proj at the end. Of the 3·D numbers, the first D are the query, then key, then value.",
+        "F.linear(x, self.in_proj_weight, self.in_proj_bias).chunk(3, dim=-1) gives q, k and v; at the end "
+        "return self.out_proj(...)",
+    ),
+    "test_several_heads_are_torch_attention": (
+        "One head is right, several are not. Which channels belong to the first head?",
+        "A head has d neighbouring channels. So the D channels are cut into (heads, d), in this order, "
+        "and only then do heads and positions change places. A reshape cannot change places.",
+        "q.unflatten(-1, (self.heads, -1)).transpose(1, 2), and for k and v alike; on the way back "
+        ".transpose(1, 2).flatten(2)",
+    ),
+    "test_a_causal_one_is_torch_attention_with_a_mask": (
+        "What does the module know that `attention` has not been told?",
+        "`attention` hides the later positions when its last argument is true: the section 'Who may "
+        "read whom?'.",
+        "attention(q, k, v, self.causal)",
+    ),
+}
+DIFFERS = (
+    "It cuts and changes places in one line each way, with einops' rearrange, in which each axis has a "
+    "name. So the order of the channels can be read in the code, and a wrong reshape cannot mix "
+    "it up without being seen."
+)

@@ -5,50 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.model.transformer:attention"
-HINTS = {
-    "test_the_weights_are_an_average": (
-        "If each value is 1, each average is 1. What do your weights for one query add up to?",
-        "Softmax goes over the keys, the last dimension of the scores. With the mask, hide scores "
-        "before the softmax, because what is hidden afterwards is missing from the sum. And hide only "
-        "later keys: a query may read its own position.",
-        "weights = scores.softmax(-1), after the scores above the diagonal have become -torch.inf",
-    ),
-    "test_a_query_alone_is_the_formula": (
-        "Take d = 4 and one query. By which number do you divide its scores?",
-        "The dot products are divided by the root of d, the length of a query: 'Attention: four words "
-        "read each other'. Queries and keys need not be equally many.",
-        "scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])",
-    ),
-    "test_causal_the_first_position_sees_itself": (
-        "Which scores are hidden in the first row of the table, and which weight do they get?",
-        "Position i reads 0 to i, itself included, so the part above the diagonal is hidden. To hide a "
-        "score means that its weight is 0. A score of 0 does get a weight, since e to the power of 0 is "
-        "1; a score of minus infinity gets none.",
-        "scores.masked_fill(torch.ones(L, L, dtype=bool).triu(1), -torch.inf), before the softmax",
-    ),
-    "test_causal_the_last_position_sees_everything": (
-        "Which scores are hidden in the last row of the table?",
-        "None: all positions come before the last one. The part above the diagonal is hidden, not the "
-        "part below it.",
-        "hidden = torch.ones(L, L, dtype=bool).triu(1), which has no true in its last row",
-    ),
-    "test_causal_a_later_position_never_changes_an_earlier_one": (
-        "Choose a row in the middle of the table. Does any weight above the diagonal differ from 0?",
-        "Everything above the diagonal is hidden, in all rows, and a hidden score becomes minus "
-        "infinity before the softmax.",
-        "hidden = torch.ones(L, L, dtype=bool).triu(1); scores = scores.masked_fill(hidden, -torch.inf)",
-    ),
-    "test_large_scores_do_not_overflow": (
-        "What is e to the power of 1,000 for a computer?",
-        "It is infinite, and infinite by infinite is no number. Softmax does not change when the largest "
-        "score of a row is subtracted from all of them, and torch's softmax does so.",
-        "scores.softmax(-1) instead of scores.exp() divided by its sum",
-    ),
-}
-DIFFERS = (
-    "The library calls F.scaled_dot_product_attention, which has fused kernels: they never store the "
-    "L x L table, and with is_causal they skip the half that is hidden."
-)
 
 
 def attention(q, k, v, causal=False):
@@ -125,3 +81,50 @@ def test_large_scores_do_not_overflow():
     q, k, v = qkv(3)
     finite = attention(1000 * q, 1000 * k, v).isfinite().all().item()
     assert finite, "exp of a large score overflows"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_weights_are_an_average": (
+        "If each value is 1, each average is 1. What do your weights for one query add up to?",
+        "Softmax goes over the keys, the last dimension of the scores. With the mask, hide scores "
+        "before the softmax, because what is hidden afterwards is missing from the sum. And hide only "
+        "later keys: a query may read its own position.",
+        "weights = scores.softmax(-1), after the scores above the diagonal have become -torch.inf",
+    ),
+    "test_a_query_alone_is_the_formula": (
+        "Take d = 4 and one query. By which number do you divide its scores?",
+        "The dot products are divided by the root of d, the length of a query: 'Attention: four words "
+        "read each other'. Queries and keys need not be equally many.",
+        "scores = q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])",
+    ),
+    "test_causal_the_first_position_sees_itself": (
+        "Which scores are hidden in the first row of the table, and which weight do they get?",
+        "Position i reads 0 to i, itself included, so the part above the diagonal is hidden. To hide a "
+        "score means that its weight is 0. A score of 0 does get a weight, since e to the power of 0 is "
+        "1; a score of minus infinity gets none.",
+        "scores.masked_fill(torch.ones(L, L, dtype=bool).triu(1), -torch.inf), before the softmax",
+    ),
+    "test_causal_the_last_position_sees_everything": (
+        "Which scores are hidden in the last row of the table?",
+        "None: all positions come before the last one. The part above the diagonal is hidden, not the "
+        "part below it.",
+        "hidden = torch.ones(L, L, dtype=bool).triu(1), which has no true in its last row",
+    ),
+    "test_causal_a_later_position_never_changes_an_earlier_one": (
+        "Choose a row in the middle of the table. Does any weight above the diagonal differ from 0?",
+        "Everything above the diagonal is hidden, in all rows, and a hidden score becomes minus "
+        "infinity before the softmax.",
+        "hidden = torch.ones(L, L, dtype=bool).triu(1); scores = scores.masked_fill(hidden, -torch.inf)",
+    ),
+    "test_large_scores_do_not_overflow": (
+        "What is e to the power of 1,000 for a computer?",
+        "It is infinite, and infinite by infinite is no number. Softmax does not change when the largest "
+        "score of a row is subtracted from all of them, and torch's softmax does so.",
+        "scores.softmax(-1) instead of scores.exp() divided by its sum",
+    ),
+}
+DIFFERS = (
+    "The library calls F.scaled_dot_product_attention, which has fused kernels: they never store the "
+    "L x L table, and with is_causal they skip the half that is hidden."
+)

@@ -5,35 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.model.text:at_end_token"
-HINTS = {
-    "test_one_vector_comes_out_for_each_text": (
-        "How many vectors should come out of N texts, and how many did?",
-        "x[:, positions] takes all N positions from each of the N texts. Two lists of indices, one of "
-        "rows and one of positions, are paired up one by one.",
-        "With one position for each text in `positions`: x[torch.arange(len(x)), positions]",
-    ),
-    "test_a_single_text_is_read_at_its_end": (
-        "Print one row of `tokens`. By what do you recognise the end token in it?",
-        "It is neither the last column nor the last id that is not zero: anything may stand behind it. It is the "
-        "largest id, and the first one of these: 'Read at the end token'.",
-        "The positions of all texts are tokens.argmax(dim=1)",
-    ),
-    "test_each_text_is_read_at_its_own_end": (
-        "One text is right, several are not. Does each text have its own position?",
-        "The texts have different lengths, so each row needs the argmax of this row, and x needs two lists "
-        "of indices that are paired up one by one.",
-        "The whole function: return x[torch.arange(len(x)), tokens.argmax(dim=1)]",
-    ),
-    "test_the_gradient_reaches_one_position_a_text": (
-        "Which positions take part in your result?",
-        "Only the vector at the end token is picked; it is not averaged with others.",
-        "The whole function: return x[torch.arange(len(x)), tokens.argmax(dim=1)]",
-    ),
-}
-DIFFERS = (
-    "Hardly anything: it is one line. torch.arange gets the device of x, so that the function also runs "
-    "on a GPU."
-)
 
 
 def at_end_token(x, tokens):
@@ -94,3 +65,35 @@ def test_the_gradient_reaches_one_position_a_text(text):
     reached = x.grad.sum(2).nonzero().tolist()
     want = [[row, end] for row, end in enumerate(ends)]
     assert reached == want, "the gradient reaches other (text, position) pairs than the ends"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_one_vector_comes_out_for_each_text": (
+        "How many vectors should come out of N texts, and how many did?",
+        "x[:, positions] takes all N positions from each of the N texts. Two lists of indices, one of "
+        "rows and one of positions, are paired up one by one.",
+        "With one position for each text in `positions`: x[torch.arange(len(x)), positions]",
+    ),
+    "test_a_single_text_is_read_at_its_end": (
+        "Print one row of `tokens`. By what do you recognise the end token in it?",
+        "It is neither the last column nor the last id that is not zero: anything may stand behind it. It is the "
+        "largest id, and the first one of these: 'Read at the end token'.",
+        "The positions of all texts are tokens.argmax(dim=1)",
+    ),
+    "test_each_text_is_read_at_its_own_end": (
+        "One text is right, several are not. Does each text have its own position?",
+        "The texts have different lengths, so each row needs the argmax of this row, and x needs two lists "
+        "of indices that are paired up one by one.",
+        "The whole function: return x[torch.arange(len(x)), tokens.argmax(dim=1)]",
+    ),
+    "test_the_gradient_reaches_one_position_a_text": (
+        "Which positions take part in your result?",
+        "Only the vector at the end token is picked; it is not averaged with others.",
+        "The whole function: return x[torch.arange(len(x)), tokens.argmax(dim=1)]",
+    ),
+}
+DIFFERS = (
+    "Hardly anything: it is one line. torch.arange gets the device of x, so that the function also runs "
+    "on a GPU."
+)

@@ -10,26 +10,6 @@ from torch.nn import functional as F
 from miniclip.model.blurpool import BlurPool
 
 ANSWER = "tests.answers.ex04_1_blur_law:law"
-HINTS = {
-    "test_right_blurs_keep_the_law": (
-        "The name of the blur is in the message. Where does its result differ from what you expect: in the "
-        "middle, or at the edge?",
-        "Two things differ among right blurs. Their results differ for most pictures, so do not compare with "
-        "one of them. And stripes may survive in the two places next to an edge (see the docstring).",
-        "Compare stripes only in y[..., 2:-2, 2:-2], with their mean, and allow a small error such as 1e-5.",
-    ),
-    "test_wrong_blurs_break_the_law": (
-        "The name of the blur is in the message. Which picture does this blur spoil, although none of the "
-        "five right ones spoils it?",
-        "The section The blur names the pictures: one that is the same everywhere keeps its value, up to the "
-        "edge; the finest stripes become their mean, both upright and lying ones. Use several channels with "
-        "different values, and look at the shape of the result.",
-        "With m = 1, 2, 3 in three channels: blur(m everywhere) has half the height and width and is m "
-        "everywhere; blur(m * (1 + s)) is m away from the edge, for columns s = 1, -1, 1, ... and for s.T.",
-    ),
-}
-DIFFERS = """It needs three pictures only. Stripes of 0 and 2 times a channel's mean have this mean, and the mean
-is another one in each channel, so the same comparison notices a blur that mixes channels."""
 
 
 def law(blur):
@@ -96,3 +76,26 @@ def test_wrong_blurs_break_the_law(name):
     if refusal(WRONG[name]) is None:
         why = "which picture tells it from the right ones? (lesson 04, section The blur)"
         pytest.fail(f"your law lets a wrong blur pass ({name}): {why}", pytrace=False)
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_right_blurs_keep_the_law": (
+        "The name of the blur is in the message. Where does its result differ from what you expect: in the "
+        "middle, or at the edge?",
+        "Two things differ among right blurs. Their results differ for most pictures, so do not compare with "
+        "one of them. And stripes may survive in the two places next to an edge (see the docstring).",
+        "Compare stripes only in y[..., 2:-2, 2:-2], with their mean, and allow a small error such as 1e-5.",
+    ),
+    "test_wrong_blurs_break_the_law": (
+        "The name of the blur is in the message. Which picture does this blur spoil, although none of the "
+        "five right ones spoils it?",
+        "The section The blur names the pictures: one that is the same everywhere keeps its value, up to the "
+        "edge; the finest stripes become their mean, both upright and lying ones. Use several channels with "
+        "different values, and look at the shape of the result.",
+        "With m = 1, 2, 3 in three channels: blur(m everywhere) has half the height and width and is m "
+        "everywhere; blur(m * (1 + s)) is m away from the edge, for columns s = 1, -1, 1, ... and for s.T.",
+    ),
+}
+DIFFERS = """It needs three pictures only. Stripes of 0 and 2 times a channel's mean have this mean, and the mean
+is another one in each channel, so the same comparison notices a blur that mixes channels."""

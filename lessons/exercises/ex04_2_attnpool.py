@@ -8,45 +8,6 @@ from torch import nn
 from torch.nn import functional as F
 
 ANSWER = "miniclip.model.attnpool:AttentionPool"
-HINTS = {
-    "test_the_result_is_one_vector_for_each_picture": (
-        "How many entries of the list ask a question? The result has as many vectors.",
-        "The list of cells has the mean in front, and only the mean has a query (the picture in Attention "
-        "pooling). Its answer goes through c_proj, which makes E numbers of D.",
-        "Make the list (N, 1 + S*S, D); q is q_proj of its entry 0 alone, of shape (N, heads, 1, D / heads).",
-    ),
-    "test_without_positions_the_cells_are_a_set": (
-        "Which number of the result can know where a cell lies, when all positions are zero?",
-        "The query is made from one place of the grid, or cells and channels are mixed up. The query belongs "
-        "to the mean of all cells, which does not depend on their order.",
-        "rearrange(x, 'n d h w -> n (h w) d') is the list of cells; its mean over dimension 1 goes in front.",
-    ),
-    "test_with_positions_the_order_counts": (
-        "What did __init__ prepare that forward does not use yet?",
-        "Attention by itself does not know where a cell lies, so each entry of the list gets its position.",
-        "Add self.positional_embedding to the list of 1 + S*S entries, before the three projections.",
-    ),
-    "test_equal_keys_give_the_mean_of_all_entries": (
-        "How many keys and values are there: S*S, or one more?",
-        "The mean asks all cells and itself (the picture in Attention pooling): keys and values are made from "
-        "the whole list, with the mean in front and positions added.",
-        "k and v are k_proj(x) and v_proj(x) of all 1 + S*S entries, not of x[:, 1:].",
-    ),
-    "test_it_is_torch_attention_with_the_mean_as_the_query": (
-        "All simpler laws hold, so the list is right. How did lesson 03 cut D channels into heads, and how "
-        "many queries are there?",
-        "A head has D / heads consecutive channels, in q, k and v alike, and the heads' answers lie side by "
-        "side again at the end. Only the mean asks.",
-        "rearrange(y, 'n l (h d) -> n h l d', h=self.heads) for q, k and v; back: 'n h 1 d -> n (h d)'.",
-    ),
-    "test_another_grid_is_refused": (
-        "Which grids do the positions fit?",
-        "A grid of other sides than self.grid must raise a ValueError, even if it has as many cells.",
-        "if x.shape[2:] != (self.grid, self.grid): raise ValueError(...)",
-    ),
-}
-DIFFERS = """It cuts q, k and v into heads by one generator, since they differ only in their number of positions, and
-leaves softmax and weighted mean to the `attention` of lesson 03, which has a fused kernel."""
 
 
 class AttentionPool(nn.Module):
@@ -139,3 +100,45 @@ def test_another_grid_is_refused():
     except ValueError:
         return
     pytest.fail("2 x 3 cells were taken, but the positions belong to 2 x 2: raise a ValueError")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_result_is_one_vector_for_each_picture": (
+        "How many entries of the list ask a question? The result has as many vectors.",
+        "The list of cells has the mean in front, and only the mean has a query (the picture in Attention "
+        "pooling). Its answer goes through c_proj, which makes E numbers of D.",
+        "Make the list (N, 1 + S*S, D); q is q_proj of its entry 0 alone, of shape (N, heads, 1, D / heads).",
+    ),
+    "test_without_positions_the_cells_are_a_set": (
+        "Which number of the result can know where a cell lies, when all positions are zero?",
+        "The query is made from one place of the grid, or cells and channels are mixed up. The query belongs "
+        "to the mean of all cells, which does not depend on their order.",
+        "rearrange(x, 'n d h w -> n (h w) d') is the list of cells; its mean over dimension 1 goes in front.",
+    ),
+    "test_with_positions_the_order_counts": (
+        "What did __init__ prepare that forward does not use yet?",
+        "Attention by itself does not know where a cell lies, so each entry of the list gets its position.",
+        "Add self.positional_embedding to the list of 1 + S*S entries, before the three projections.",
+    ),
+    "test_equal_keys_give_the_mean_of_all_entries": (
+        "How many keys and values are there: S*S, or one more?",
+        "The mean asks all cells and itself (the picture in Attention pooling): keys and values are made from "
+        "the whole list, with the mean in front and positions added.",
+        "k and v are k_proj(x) and v_proj(x) of all 1 + S*S entries, not of x[:, 1:].",
+    ),
+    "test_it_is_torch_attention_with_the_mean_as_the_query": (
+        "All simpler laws hold, so the list is right. How did lesson 03 cut D channels into heads, and how "
+        "many queries are there?",
+        "A head has D / heads consecutive channels, in q, k and v alike, and the heads' answers lie side by "
+        "side again at the end. Only the mean asks.",
+        "rearrange(y, 'n l (h d) -> n h l d', h=self.heads) for q, k and v; back: 'n h 1 d -> n (h d)'.",
+    ),
+    "test_another_grid_is_refused": (
+        "Which grids do the positions fit?",
+        "A grid of other sides than self.grid must raise a ValueError, even if it has as many cells.",
+        "if x.shape[2:] != (self.grid, self.grid): raise ValueError(...)",
+    ),
+}
+DIFFERS = """It cuts q, k and v into heads by one generator, since they differ only in their number of positions, and
+leaves softmax and weighted mean to the `attention` of lesson 03, which has a fused kernel."""

@@ -8,36 +8,6 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ANSWER = "miniclip.model.vit:embed_patches"
-HINTS = {
-    "test_a_patch_is_read_by_its_own_position_only": (
-        "In the first picture of the lesson, which numbers belong to patch 1, and which are its neighbours in "
-        "memory? A reshape alone keeps neighbours in memory together.",
-        "Split the height into (rows of patches, rows in a patch) and the width alike. The patch index is "
-        "(row of patches, column of patches) in this order; the other axes are the numbers of one patch.",
-        'einops: "n c (h p) (w q) -> n (h w) (...)" with p = q = P; the last bracket is one patch.',
-    ),
-    "test_it_is_a_convolution_whose_stride_is_its_size": (
-        "Each patch stands at the right place. In which order are its C P^2 numbers, and in which order are "
-        "those of one row of the weights?",
-        "The weights are (D, C, P, P): when they are made a matrix of D rows, all numbers of channel 0 come "
-        "first, row by row. A patch has to be in the order (C, P, P), too.",
-        "patches with (c p q) in the last bracket, times weight.flatten(1): F.linear(patches, matrix).",
-    ),
-    "test_the_gradient_reaches_the_weights": (
-        "The numbers are right, but which operation cuts the result off from the weights?",
-        "The weights are learned, so the gradient has to flow through them: no detach, no no_grad, no .data, "
-        "no new tensor made of their numbers.",
-        "Use weight itself: F.linear(patches, weight.flatten(1)).",
-    ),
-    "test_it_cuts_the_picture_itself": (
-        "The numbers are right. Which function did the cutting for you?",
-        "The page shows that a convolution is the same computation. Here, cut the patches with a rearrangement, "
-        "and multiply them by a matrix, as in the first picture of the lesson.",
-        'einops.rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=P, q=P), then F.linear.',
-    ),
-}
-DIFFERS = """It leaves the cut to one line of einops, whose letters say which axis is which, and reads P from the weights, so
-the same function serves every patch size and also grids that are not square."""
 
 
 def embed_patches(images, weight):
@@ -104,3 +74,36 @@ class Refuse(TorchDispatchMode):
 def test_it_cuts_the_picture_itself():
     with Refuse():
         embed_patches(randn(1, 3, 4, 4, seed=0), randn(5, 3, 2, 2, seed=1))
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_a_patch_is_read_by_its_own_position_only": (
+        "In the first picture of the lesson, which numbers belong to patch 1, and which are its neighbours in "
+        "memory? A reshape alone keeps neighbours in memory together.",
+        "Split the height into (rows of patches, rows in a patch) and the width alike. The patch index is "
+        "(row of patches, column of patches) in this order; the other axes are the numbers of one patch.",
+        'einops: "n c (h p) (w q) -> n (h w) (...)" with p = q = P; the last bracket is one patch.',
+    ),
+    "test_it_is_a_convolution_whose_stride_is_its_size": (
+        "Each patch stands at the right place. In which order are its C P^2 numbers, and in which order are "
+        "those of one row of the weights?",
+        "The weights are (D, C, P, P): when they are made a matrix of D rows, all numbers of channel 0 come "
+        "first, row by row. A patch has to be in the order (C, P, P), too.",
+        "patches with (c p q) in the last bracket, times weight.flatten(1): F.linear(patches, matrix).",
+    ),
+    "test_the_gradient_reaches_the_weights": (
+        "The numbers are right, but which operation cuts the result off from the weights?",
+        "The weights are learned, so the gradient has to flow through them: no detach, no no_grad, no .data, "
+        "no new tensor made of their numbers.",
+        "Use weight itself: F.linear(patches, weight.flatten(1)).",
+    ),
+    "test_it_cuts_the_picture_itself": (
+        "The numbers are right. Which function did the cutting for you?",
+        "The page shows that a convolution is the same computation. Here, cut the patches with a rearrangement, "
+        "and multiply them by a matrix, as in the first picture of the lesson.",
+        'einops.rearrange(images, "n c (h p) (w q) -> n (h w) (c p q)", p=P, q=P), then F.linear.',
+    ),
+}
+DIFFERS = """It leaves the cut to one line of einops, whose letters say which axis is which, and reads P from the weights, so
+the same function serves every patch size and also grids that are not square."""

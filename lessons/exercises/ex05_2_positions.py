@@ -7,45 +7,6 @@ from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: F401  (for your answer)
 
 ANSWER = "miniclip.model.vit:resize_positions"
-HINTS = {
-    "test_the_first_is_kept_and_the_others_fill_the_grid": (
-        "How many rows does the result have, and to which patch does the first one belong?",
-        "The class token's position belongs to no patch: set it aside before the others are resized, and put "
-        "it in front of them afterwards (the last picture of the lesson).",
-        "torch.cat([positions[:1], cells]), where cells are the grid * grid resized positions, (grid*grid, D).",
-    ),
-    "test_the_same_grid_changes_nothing": (
-        "Do rows of the grid come back as rows, or have they become columns?",
-        "The list goes row by row: from list to grid it is (h w), and back to a list it has to be (h w) again.",
-        'rearrange(cells, "1 d h w -> (h w) d"), the reverse of the way in.',
-    ),
-    "test_what_is_constant_stays_constant": (
-        "All positions are equal, but their D numbers differ. Who has mixed different numbers of a position?",
-        "The D numbers of a position are the channels of a picture, so the axis D has to move in front of the "
-        "two axes of the grid. A bare reshape of (S*S, D) keeps the order in memory and mixes them.",
-        'rearrange(positions[1:], "(h w) d -> 1 d h w", h=S), and only then F.interpolate.',
-    ),
-    "test_rows_stay_rows_and_columns_stay_columns": (
-        "Print the resized grid of the channel that counts rows. In which direction does it grow, and is its "
-        "middle in the middle?",
-        "Either the two axes of the grid change places on the way, or the corners are aligned instead of the "
-        "middles of the cells.",
-        'F.interpolate(cells, (grid, grid), mode="bicubic", antialias=True, align_corners=False)',
-    ),
-    "test_shrinking_averages_instead_of_picking": (
-        "When 8 x 8 cells become 2 x 2, which of the 64 does a bicubic filter of 4 x 4 read?",
-        "A resize that does not blur first throws cells away, like the stride in lesson 04. F.interpolate has "
-        "an argument for it.",
-        "Give F.interpolate the argument antialias=True.",
-    ),
-    "test_what_is_not_one_and_a_square_is_refused": (
-        "What is the side of the grid if there are 9 positions, one of which is the class token's?",
-        "The number of positions has to be S * S + 1 for a whole number S. Nothing may be cut off to fit.",
-        "side = math.isqrt(len(positions) - 1); if side * side + 1 != len(positions): raise ValueError(...)",
-    ),
-}
-DIFFERS = """It returns the positions unchanged when they fit already, and computes in float32, because
-torch's antialiased filter takes no 16-bit numbers on a CPU."""
 
 
 def resize_positions(positions, grid):
@@ -118,3 +79,45 @@ def test_what_is_not_one_and_a_square_is_refused(count):
     except ValueError:
         return
     pytest.fail(f"{count} positions are not one and a square: raise a ValueError")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_first_is_kept_and_the_others_fill_the_grid": (
+        "How many rows does the result have, and to which patch does the first one belong?",
+        "The class token's position belongs to no patch: set it aside before the others are resized, and put "
+        "it in front of them afterwards (the last picture of the lesson).",
+        "torch.cat([positions[:1], cells]), where cells are the grid * grid resized positions, (grid*grid, D).",
+    ),
+    "test_the_same_grid_changes_nothing": (
+        "Do rows of the grid come back as rows, or have they become columns?",
+        "The list goes row by row: from list to grid it is (h w), and back to a list it has to be (h w) again.",
+        'rearrange(cells, "1 d h w -> (h w) d"), the reverse of the way in.',
+    ),
+    "test_what_is_constant_stays_constant": (
+        "All positions are equal, but their D numbers differ. Who has mixed different numbers of a position?",
+        "The D numbers of a position are the channels of a picture, so the axis D has to move in front of the "
+        "two axes of the grid. A bare reshape of (S*S, D) keeps the order in memory and mixes them.",
+        'rearrange(positions[1:], "(h w) d -> 1 d h w", h=S), and only then F.interpolate.',
+    ),
+    "test_rows_stay_rows_and_columns_stay_columns": (
+        "Print the resized grid of the channel that counts rows. In which direction does it grow, and is its "
+        "middle in the middle?",
+        "Either the two axes of the grid change places on the way, or the corners are aligned instead of the "
+        "middles of the cells.",
+        'F.interpolate(cells, (grid, grid), mode="bicubic", antialias=True, align_corners=False)',
+    ),
+    "test_shrinking_averages_instead_of_picking": (
+        "When 8 x 8 cells become 2 x 2, which of the 64 does a bicubic filter of 4 x 4 read?",
+        "A resize that does not blur first throws cells away, like the stride in lesson 04. F.interpolate has "
+        "an argument for it.",
+        "Give F.interpolate the argument antialias=True.",
+    ),
+    "test_what_is_not_one_and_a_square_is_refused": (
+        "What is the side of the grid if there are 9 positions, one of which is the class token's?",
+        "The number of positions has to be S * S + 1 for a whole number S. Nothing may be cut off to fit.",
+        "side = math.isqrt(len(positions) - 1); if side * side + 1 != len(positions): raise ValueError(...)",
+    ),
+}
+DIFFERS = """It returns the positions unchanged when they fit already, and computes in float32, because
+torch's antialiased filter takes no 16-bit numbers on a CPU."""

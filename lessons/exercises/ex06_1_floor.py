@@ -13,38 +13,6 @@ from miniclip.loss import clip_loss
 
 ANSWER = "tests.answers.ex06_1_floor:lowest_loss"
 BOTH_WAYS = "Lesson 06, 'Why both rows and columns?'"
-HINTS = {
-    "test_captions_that_differ_cost_nothing": (
-        "Where all captions differ, which probability can the match have at best?",
-        "A model can give each match nearly all of its row and its column, and -log 1 is 0. Only a caption "
-        "that occurs more than once costs something.",
-        "A pair whose caption occurs n times pays the logarithm of n, and the logarithm of 1 is 0.",
-    ),
-    "test_n_equal_captions_cost_log_n": (
-        "All columns of the table are equal. What is the best that a row can do, and the best that the "
-        "columns can do together?",
-        "In a row the N equal captions get 1/N each. Each column is the same list of probabilities, and its N "
-        f"matches share a sum of 1. So both directions pay, and CLIP's loss is their mean. {BOTH_WAYS}",
-        "Both directions pay log N, in the natural logarithm, so their mean is log N: nothing is halved or "
-        "added.",
-    ),
-    "test_a_model_that_confuses_only_equal_captions_has_it": (
-        "Which pairs of this batch have to pay, how much, and over how many pairs is the mean taken?",
-        "Each of the pairs that share a caption pays the logarithm of their number. The pairs whose caption "
-        "is their own pay nothing, but they are counted in the mean.",
-        "For each of the N captions, the logarithm of how often it occurs in the list; then the sum by N.",
-    ),
-    "test_no_model_is_below_it": (
-        "A model has a lower loss than your lowest one. Did you let a pair pay too much?",
-        "A caption that occurs n times costs log n for each of its n pairs, not more, and the sum is divided "
-        "by all N pairs.",
-        "For each of the N captions, the logarithm of how often it occurs in the list; then the sum by N.",
-    ),
-}
-DIFFERS = (
-    "The library has no such function, because it avoids the cost: with --unique-names, train.py keeps "
-    "pictures of one name out of the same batch."
-)
 
 
 def lowest_loss(captions):
@@ -97,3 +65,38 @@ def test_no_model_is_below_it(captions, seed, scale):
     assert found < loss + 1e-9, (
         f"for {captions} some model has a loss of {loss:.3f}, and yours says {found:.3f}"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_captions_that_differ_cost_nothing": (
+        "Where all captions differ, which probability can the match have at best?",
+        "A model can give each match nearly all of its row and its column, and -log 1 is 0. Only a caption "
+        "that occurs more than once costs something.",
+        "A pair whose caption occurs n times pays the logarithm of n, and the logarithm of 1 is 0.",
+    ),
+    "test_n_equal_captions_cost_log_n": (
+        "All columns of the table are equal. What is the best that a row can do, and the best that the "
+        "columns can do together?",
+        "In a row the N equal captions get 1/N each. Each column is the same list of probabilities, and its N "
+        f"matches share a sum of 1. So both directions pay, and CLIP's loss is their mean. {BOTH_WAYS}",
+        "Both directions pay log N, in the natural logarithm, so their mean is log N: nothing is halved or "
+        "added.",
+    ),
+    "test_a_model_that_confuses_only_equal_captions_has_it": (
+        "Which pairs of this batch have to pay, how much, and over how many pairs is the mean taken?",
+        "Each of the pairs that share a caption pays the logarithm of their number. The pairs whose caption "
+        "is their own pay nothing, but they are counted in the mean.",
+        "For each of the N captions, the logarithm of how often it occurs in the list; then the sum by N.",
+    ),
+    "test_no_model_is_below_it": (
+        "A model has a lower loss than your lowest one. Did you let a pair pay too much?",
+        "A caption that occurs n times costs log n for each of its n pairs, not more, and the sum is divided "
+        "by all N pairs.",
+        "For each of the N captions, the logarithm of how often it occurs in the list; then the sum by N.",
+    ),
+}
+DIFFERS = (
+    "The library has no such function, because it avoids the cost: with --unique-names, train.py keeps "
+    "pictures of one name out of the same batch."
+)

@@ -10,43 +10,6 @@ from hypothesis import strategies as st
 
 ANSWER = "tests.answers.ex06_2_gradient:gradient"
 BY_HAND = "Lesson 06, 'The gradient, by hand'."
-HINTS = {
-    "test_all_entries_add_up_to_zero": (
-        "What is the sum of a row of probabilities? And what should be the sum of a row's gradient?",
-        f"What the match gains, the others lose. Something is taken away once for each match. {BY_HAND}",
-        "After you have the mean of both tables of probabilities, subtract 1 on the diagonal.",
-    ),
-    "test_swapping_pictures_and_captions_transposes_it": (
-        "Who picks among whom in your table? Is there somebody who does not pick?",
-        f"A logit is in one row and in one column, so it has a part from each. {BY_HAND}",
-        "p = logits.softmax(1), q = logits.softmax(0), and both are needed.",
-    ),
-    "test_three_pairs_have_the_table_of_the_lesson": (
-        "Divide your table by the one in the message. Is the quotient the same everywhere?",
-        "Both directions count by half, the sign is the gradient's and not the step's, and G is N times "
-        f"the gradient of a mean, so that nothing is divided by N. {BY_HAND}",
-        "(p + q) / 2, with 1 subtracted at each match.",
-    ),
-    "test_one_logit_changes_the_loss_by_its_entry": (
-        "For three pairs it is right. Is there a 3 in your code?",
-        "N is len(logits), and row i belongs to column i.",
-        "g = (p + q) / 2; g.diagonal().sub_(1)",
-    ),
-    "test_large_logits_stay_finite": (
-        "What is the exponential of 100 in float32?",
-        "Do not take the exponentials yourself: torch's softmax subtracts the largest logit first.",
-        "logits.softmax(1) and logits.softmax(0)",
-    ),
-    "test_it_does_not_ask_autograd": (
-        "Does your function call backward or torch.autograd.grad?",
-        f"The table can be written down from the probabilities of rows and columns. {BY_HAND}",
-        "p = logits.softmax(1), q = logits.softmax(0); their mean, less 1 on the diagonal",
-    ),
-}
-DIFFERS = (
-    "The library has no such function, because it would hold N x N numbers. Lesson 09 makes the same table a "
-    "chunk of rows at a time, and multiplies it with the features at once."
-)
 
 
 def gradient(logits):
@@ -119,3 +82,43 @@ def test_it_does_not_ask_autograd():
             gradient(table(3, 0))
         except RuntimeError as error:
             pytest.fail(f"torch cannot differentiate here: {error}")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_all_entries_add_up_to_zero": (
+        "What is the sum of a row of probabilities? And what should be the sum of a row's gradient?",
+        f"What the match gains, the others lose. Something is taken away once for each match. {BY_HAND}",
+        "After you have the mean of both tables of probabilities, subtract 1 on the diagonal.",
+    ),
+    "test_swapping_pictures_and_captions_transposes_it": (
+        "Who picks among whom in your table? Is there somebody who does not pick?",
+        f"A logit is in one row and in one column, so it has a part from each. {BY_HAND}",
+        "p = logits.softmax(1), q = logits.softmax(0), and both are needed.",
+    ),
+    "test_three_pairs_have_the_table_of_the_lesson": (
+        "Divide your table by the one in the message. Is the quotient the same everywhere?",
+        "Both directions count by half, the sign is the gradient's and not the step's, and G is N times "
+        f"the gradient of a mean, so that nothing is divided by N. {BY_HAND}",
+        "(p + q) / 2, with 1 subtracted at each match.",
+    ),
+    "test_one_logit_changes_the_loss_by_its_entry": (
+        "For three pairs it is right. Is there a 3 in your code?",
+        "N is len(logits), and row i belongs to column i.",
+        "g = (p + q) / 2; g.diagonal().sub_(1)",
+    ),
+    "test_large_logits_stay_finite": (
+        "What is the exponential of 100 in float32?",
+        "Do not take the exponentials yourself: torch's softmax subtracts the largest logit first.",
+        "logits.softmax(1) and logits.softmax(0)",
+    ),
+    "test_it_does_not_ask_autograd": (
+        "Does your function call backward or torch.autograd.grad?",
+        f"The table can be written down from the probabilities of rows and columns. {BY_HAND}",
+        "p = logits.softmax(1), q = logits.softmax(0); their mean, less 1 on the diagonal",
+    ),
+}
+DIFFERS = (
+    "The library has no such function, because it would hold N x N numbers. Lesson 09 makes the same table a "
+    "chunk of rows at a time, and multiplies it with the features at once."
+)

@@ -15,41 +15,6 @@ from kernels.fused.launch import INTERPRET  # noqa: E402
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "kernels.fused.normalize:diagonal_kernel"
-HINTS = {
-    "test_a_block_of_rows_is_multiplied_with_its_partners": (
-        "Which sum is it, and over which of the block's two dimensions?",
-        "X and Y are read as two blocks of the same shape, ROWS rows of DP elements, and each row of their"
-        " product is added up; see the end of 'Kernel 4'.",
-        "x and y: two tl.load at the same places, one from X and one from Y; then tl.sum(x * y, 1)",
-    ),
-    "test_a_row_may_be_narrower_than_its_block": (
-        "How far is it from the beginning of a row in memory to the beginning of the next?",
-        "A row is D elements long, not DP, and the mask has to leave out the padding, which must not add"
-        " anything; see the drawing in 'Kernel 3'.",
-        "addresses: X + r[:, None] * D + d[None, :]; mask: (r < M)[:, None] & (d < D)[None, :]; other=0.0",
-    ),
-    "test_every_program_takes_rows_of_its_own": (
-        "Which rows does program 0 take, which does program 1, and what is missing in the last one?",
-        "A program begins where the one before it ends, and the last may have rows beyond M; see the first"
-        " line of the kernel in 'Kernel 4'.",
-        "r = tl.program_id(0) * ROWS + tl.arange(0, ROWS), and r < M in the mask of each load",
-    ),
-    "test_nothing_is_written_beyond_the_last_row": (
-        "How many rows has the last program, and how many of them exist?",
-        "tl.store needs a mask as well; see 'Kernel 2'.",
-        "tl.store(OUT + r, ..., mask=r < M)",
-    ),
-    "test_products_of_16_bit_numbers_are_added_in_float32": (
-        "What is 300 x 300 in float16?",
-        "The products are taken in the dtype of what was read. Convert it before you multiply; the end of"
-        " 'Kernel 4' says how.",
-        "tl.load(...).to(tl.float32), for both X and Y",
-    ),
-}
-DIFFERS = (
-    "It computes addresses in 64 bits, because row 2^22 of 512 columns begins at element 2^31, which 32"
-    " bits cannot hold. Row numbers and mask come from `row_index`, which two other kernels use, too."
-)
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
@@ -136,3 +101,41 @@ def test_products_of_16_bit_numbers_are_added_in_float32(m, d):
         f"{d} products of 300 x 300 gave {out[0]}: float16 ends at 65,504, so convert what is read"
         " to float32; see the end of 'Kernel 4'"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_a_block_of_rows_is_multiplied_with_its_partners": (
+        "Which sum is it, and over which of the block's two dimensions?",
+        "X and Y are read as two blocks of the same shape, ROWS rows of DP elements, and each row of their"
+        " product is added up; see the end of 'Kernel 4'.",
+        "x and y: two tl.load at the same places, one from X and one from Y; then tl.sum(x * y, 1)",
+    ),
+    "test_a_row_may_be_narrower_than_its_block": (
+        "How far is it from the beginning of a row in memory to the beginning of the next?",
+        "A row is D elements long, not DP, and the mask has to leave out the padding, which must not add"
+        " anything; see the drawing in 'Kernel 3'.",
+        "addresses: X + r[:, None] * D + d[None, :]; mask: (r < M)[:, None] & (d < D)[None, :]; other=0.0",
+    ),
+    "test_every_program_takes_rows_of_its_own": (
+        "Which rows does program 0 take, which does program 1, and what is missing in the last one?",
+        "A program begins where the one before it ends, and the last may have rows beyond M; see the first"
+        " line of the kernel in 'Kernel 4'.",
+        "r = tl.program_id(0) * ROWS + tl.arange(0, ROWS), and r < M in the mask of each load",
+    ),
+    "test_nothing_is_written_beyond_the_last_row": (
+        "How many rows has the last program, and how many of them exist?",
+        "tl.store needs a mask as well; see 'Kernel 2'.",
+        "tl.store(OUT + r, ..., mask=r < M)",
+    ),
+    "test_products_of_16_bit_numbers_are_added_in_float32": (
+        "What is 300 x 300 in float16?",
+        "The products are taken in the dtype of what was read. Convert it before you multiply; the end of"
+        " 'Kernel 4' says how.",
+        "tl.load(...).to(tl.float32), for both X and Y",
+    ),
+}
+DIFFERS = (
+    "It computes addresses in 64 bits, because row 2^22 of 512 columns begins at element 2^31, which 32"
+    " bits cannot hold. Row numbers and mask come from `row_index`, which two other kernels use, too."
+)

@@ -21,53 +21,6 @@ from kernels.fused.tile import cosines  # noqa: E402, F401  (for your answer)
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "tests.answers.ex07_2_row_sums:row_sums_kernel"
-HINTS = {
-    "test_one_full_tile_gives_its_row_sums": (
-        "Write down 2^(SCALE_LOG2 <x, y> - SHIFT) for one similarity, and compare it with your line.",
-        "The formula stands at the beginning of 'Your kernel': the scale is a factor, the shift is"
-        " subtracted, both are read with tl.load, and the base is 2.",
-        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), s being the tile; its row sums: tl.sum(e, 1)",
-    ),
-    "test_several_tiles_belong_to_a_row": (
-        "Which rows does program 1 take? And what happens to the sums of the first tile of columns when the"
-        " second tile comes?",
-        "Steps 1, 2 and 5 of 'Your kernel': the rows begin at the program's number times BM, and each tile's"
-        " sums are added to those before.",
-        "row = tl.program_id(0) * BM; in the loop over column: z += tl.sum(e, 1)",
-    ),
-    "test_each_column_adds_one_and_no_other_does": (
-        "Try N = 17 with BN = 16 on paper: how often does the loop run, and how many columns has its last"
-        " tile that do not exist?",
-        "The loop has to run until all N columns are reached (step 2), and what it computes beyond N must be"
-        " taken out after the exponential (step 4).",
-        "for column in range(0, N, BN), and in it e = tl.where((columns of the tile < N)[None, :], e, 0.0)",
-    ),
-    "test_it_is_the_sum_of_every_row": (
-        "Which size is in the message, and is it a multiple of 16?",
-        "The laws above are green, so what is left are ends that do not fit: rows beyond M, columns beyond N.",
-        "r = row + tl.arange(0, BM); tl.store(Z + r, z, mask=r < M)",
-    ),
-    "test_nothing_is_written_beyond_the_last_row": (
-        "How many rows has the last program, and how many of them exist?",
-        "tl.store needs a mask as well; see 'Kernel 2'.",
-        "tl.store(Z + r, z, mask=r < M)",
-    ),
-    "test_the_size_of_a_tile_does_not_matter": (
-        "Is there a 16 in your kernel, or BM where BN belongs?",
-        "Rows go in steps of BM, columns in steps of BN, dimensions (in `cosines`) in steps of BK.",
-        "cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, 'ieee')",
-    ),
-    "test_operands_of_16_bits_are_added_in_float32": (
-        "Which dtype have your exponentials and their sums?",
-        "`cosines` gives float32 for operands of any dtype, and all after it must stay float32; see the"
-        " end of 'Kernel 5'.",
-        "z = tl.zeros((BM,), tl.float32), and no conversion to float16",
-    ),
-}
-DIFFERS = (
-    "The library's own kernel, `sums_kernel` in kernels/fused/forward.py, adds up the columns of each tile"
-    " as well, so that the similarities are computed once for both directions."
-)
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
@@ -176,3 +129,53 @@ def test_the_size_of_a_tile_does_not_matter(m, n, seed, tile):
 def test_operands_of_16_bits_are_added_in_float32(m, n, seed):
     x, y = (x.half() for x in unit_rows(m, n, 24, seed))
     check(row_sums(x, y, 9.0, -9.0), x, y, 9.0, -9.0, "float16 operands, sums in float32")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_one_full_tile_gives_its_row_sums": (
+        "Write down 2^(SCALE_LOG2 <x, y> - SHIFT) for one similarity, and compare it with your line.",
+        "The formula stands at the beginning of 'Your kernel': the scale is a factor, the shift is"
+        " subtracted, both are read with tl.load, and the base is 2.",
+        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), s being the tile; its row sums: tl.sum(e, 1)",
+    ),
+    "test_several_tiles_belong_to_a_row": (
+        "Which rows does program 1 take? And what happens to the sums of the first tile of columns when the"
+        " second tile comes?",
+        "Steps 1, 2 and 5 of 'Your kernel': the rows begin at the program's number times BM, and each tile's"
+        " sums are added to those before.",
+        "row = tl.program_id(0) * BM; in the loop over column: z += tl.sum(e, 1)",
+    ),
+    "test_each_column_adds_one_and_no_other_does": (
+        "Try N = 17 with BN = 16 on paper: how often does the loop run, and how many columns has its last"
+        " tile that do not exist?",
+        "The loop has to run until all N columns are reached (step 2), and what it computes beyond N must be"
+        " taken out after the exponential (step 4).",
+        "for column in range(0, N, BN), and in it e = tl.where((columns of the tile < N)[None, :], e, 0.0)",
+    ),
+    "test_it_is_the_sum_of_every_row": (
+        "Which size is in the message, and is it a multiple of 16?",
+        "The laws above are green, so what is left are ends that do not fit: rows beyond M, columns beyond N.",
+        "r = row + tl.arange(0, BM); tl.store(Z + r, z, mask=r < M)",
+    ),
+    "test_nothing_is_written_beyond_the_last_row": (
+        "How many rows has the last program, and how many of them exist?",
+        "tl.store needs a mask as well; see 'Kernel 2'.",
+        "tl.store(Z + r, z, mask=r < M)",
+    ),
+    "test_the_size_of_a_tile_does_not_matter": (
+        "Is there a 16 in your kernel, or BM where BN belongs?",
+        "Rows go in steps of BM, columns in steps of BN, dimensions (in `cosines`) in steps of BK.",
+        "cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, 'ieee')",
+    ),
+    "test_operands_of_16_bits_are_added_in_float32": (
+        "Which dtype have your exponentials and their sums?",
+        "`cosines` gives float32 for operands of any dtype, and all after it must stay float32; see the"
+        " end of 'Kernel 5'.",
+        "z = tl.zeros((BM,), tl.float32), and no conversion to float16",
+    ),
+}
+DIFFERS = (
+    "The library's own kernel, `sums_kernel` in kernels/fused/forward.py, adds up the columns of each tile"
+    " as well, so that the similarities are computed once for both directions."
+)

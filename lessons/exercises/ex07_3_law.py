@@ -1,8 +1,11 @@
 """07  This time you write the law. Read lessons/07_triton.md, then make this file green.
 
 Your law has to pass two correct implementations, one of them a kernel with tiles of 64 x 64, and fail
-eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time.
+eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time. It may call
+row_sums six times, so choose well.
 """
+
+import functools
 
 import pytest
 import torch
@@ -13,28 +16,7 @@ from kernels.fused import launch  # noqa: E402
 from tests.mistakes import mistakes, planted  # noqa: E402
 
 ANSWER = "tests.answers.ex07_3_law:law"
-HINTS = {
-    "test_your_law_passes_the_library": (
-        "Which of your comparisons asks for more than float32 can give?",
-        "row_sums may be wrong by one part in 10,000 (the docstring), as long as no exponent is above 20. So"
-        " compute the truth in float64, and compare by the ratio.",
-        "assert (z.double() / true - 1).abs().max() < 1e-4, true from x.double() and y.double()",
-    ),
-    "test_your_law_fails_a_wrong_kernel": (
-        "The message names the mistake. For which M, N, D, scale and shift would z show it?",
-        "Tiles are 16 x 16, with 16 dimensions at a time, so take sizes that need several tiles and do not"
-        " fill the last; take a shift on both sides of 0, so that padding counts in one of them; and"
-        " rows that differ from each other. See 'A law for it'.",
-        "for m, n, d in a few sizes such as 17 or 20, and for shift in (-3.0, 3.0): random unit rows x and y,"
-        " then compare z with 2^(10 <x, y> - shift), summed in float64",
-    ),
-}
-DIFFERS = (
-    "It takes three sizes: one pair of one number, one that needs two tiles of rows and of columns, and one"
-    " that needs two steps of dimensions. All its numbers are drawn with fixed seeds, so that a law which"
-    " fails once fails again."
-)
-DEVICE = "cpu" if launch.INTERPRET else "cuda"
+DEVICE, CALLS = "cpu" if launch.INTERPRET else "cuda", 6
 
 
 def law(row_sums):
@@ -45,6 +27,23 @@ def law(row_sums):
     part in 10,000 where |scale_log2 <x_i, y_j>| is at most 20.
     """
     raise NotImplementedError  # about 8 lines
+
+
+def few(row_sums):
+    """row_sums, which ends the test when it is called more than CALLS times."""
+    calls = []
+
+    @functools.wraps(row_sums)
+    def counted(*arguments):
+        calls.append(arguments)
+        if len(calls) > CALLS:
+            pytest.fail(
+                f"your law calls row_sums more than {CALLS} times; which of its sizes and shifts shows"
+                " nothing that the others do not? See 'A law for it' in the lesson"
+            )
+        return row_sums(*arguments)
+
+    return counted
 
 
 def by(operations):
@@ -75,7 +74,7 @@ def by_kernel(kernel):
 @pytest.mark.parametrize("operations", [reference, launch], ids=["in torch", "in Triton"])
 def test_your_law_passes_the_library(operations):
     try:
-        law(by(operations))
+        law(few(by(operations)))
     except AssertionError as error:
         pytest.fail(f"your law fails a correct implementation, {operations.__name__}: {error}")
 
@@ -88,7 +87,31 @@ WRONG = [wrong for wrong in mistakes("ex07_2_row_sums") if not wrong.startswith(
 def test_your_law_fails_a_wrong_kernel(name):
     kernel = planted("tests.answers.ex07_2_row_sums:row_sums_kernel", "ex07_2_row_sums", name)
     try:
-        law(by_kernel(kernel))
+        law(few(by_kernel(kernel)))
     except AssertionError:
         return
     pytest.fail(f"your law passes a wrong kernel, {name}; see 'A law for it' in the lesson")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_your_law_passes_the_library": (
+        "Which of your comparisons asks for more than float32 can give?",
+        "row_sums may be wrong by one part in 10,000 (the docstring), as long as no exponent is above 20. So"
+        " compute the truth in float64, and compare by the ratio.",
+        "assert (z.double() / true - 1).abs().max() < 1e-4, true from x.double() and y.double()",
+    ),
+    "test_your_law_fails_a_wrong_kernel": (
+        "The message names the mistake. For which M, N, D, scale and shift would z show it?",
+        "Tiles are 16 x 16, with 16 dimensions at a time, so take sizes that need several tiles and do not"
+        " fill the last; take a shift on both sides of 0, so that padding counts in one of them; and"
+        " rows that differ from each other. See 'A law for it'.",
+        "for m, n, d in a few sizes such as 17 or 20, and for shift in (-3.0, 3.0): random unit rows x and y,"
+        " then compare z with 2^(10 <x, y> - shift), summed in float64",
+    ),
+}
+DIFFERS = (
+    "It takes three sizes: one pair of one number, one that needs two tiles of rows and of columns, and one"
+    " that needs two steps of dimensions. All its numbers are drawn with fixed seeds, so that a law which"
+    " fails once fails again."
+)

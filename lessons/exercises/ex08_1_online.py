@@ -5,39 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:absorb"
-HINTS = {
-    "test_one_tile_is_a_logsumexp": (
-        "At the start highest is LOWEST and z is 0. What are highest and z of the row 1, 3, 1?",
-        "highest is the largest element of each row, and z adds up powers of 2, each less the highest of "
-        "its own row (lesson 08, 'A running maximum').",
-        "new = torch.maximum(highest, s.amax(1)), and the tile adds torch.exp2(s - new[:, None]).sum(1).",
-    ),
-    "test_two_tiles_are_one_wide_tile_in_either_order": (
-        "In the drawing the second element is larger than the first. What happens to the sum so far?",
-        "Sums with different maxima cannot be added. The old sum holds 2^(S - highest) and has to hold "
-        "2^(S - new), and new is the larger of the old highest and the tile's (lesson 08, 'A running maximum').",
-        "z * torch.exp2(highest - new), before the tile's sum is added.",
-    ),
-    "test_masked_elements_add_nothing": (
-        "What is the largest element of a tile of -inf, and may it become `highest`?",
-        "A tile of -inf must leave both numbers as they were: the maximum of highest and -inf is highest.",
-        "new = torch.maximum(highest, s.amax(1))",
-    ),
-    "test_only_masked_elements_are_an_empty_sum": (
-        "What is -inf - (-inf)?",
-        "highest starts at LOWEST, a finite number, so that no difference is NaN. Do not replace it.",
-        "new = torch.maximum(highest, s.amax(1)); then s - new is -inf, and its power is 0.",
-    ),
-    "test_very_large_and_very_small_similarities_stay_finite": (
-        "Which powers do you take before the maximum has been subtracted?",
-        "No exponent may be above 0: each is an element less the highest element of its row, old or new.",
-        "torch.exp2(s - new[:, None]) and torch.exp2(highest - new)",
-    ),
-}
-DIFFERS = (
-    "These two lines are the library's too. On a GPU online_kernel in kernels/fused/forward.py does the same "
-    "to a tile in registers, for the rows whose sum cannot be trusted."
-)
 LOWEST = -1e38  # "no maximum yet"
 
 
@@ -117,3 +84,39 @@ def test_very_large_and_very_small_similarities_stay_finite(seed):
         highest, z = absorb(*start(4), s + far)
         assert torch.isfinite(highest).all(), f"at {far:+.0f} bits highest is not finite"
         assert torch.isfinite(z).all() and (z >= 1).all(), f"at {far:+.0f} bits z is {z}"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_one_tile_is_a_logsumexp": (
+        "At the start highest is LOWEST and z is 0. What are highest and z of the row 1, 3, 1?",
+        "highest is the largest element of each row, and z adds up powers of 2, each less the highest of "
+        "its own row (lesson 08, 'A running maximum').",
+        "new = torch.maximum(highest, s.amax(1)), and the tile adds torch.exp2(s - new[:, None]).sum(1).",
+    ),
+    "test_two_tiles_are_one_wide_tile_in_either_order": (
+        "In the drawing the second element is larger than the first. What happens to the sum so far?",
+        "Sums with different maxima cannot be added. The old sum holds 2^(S - highest) and has to hold "
+        "2^(S - new), and new is the larger of the old highest and the tile's (lesson 08, 'A running maximum').",
+        "z * torch.exp2(highest - new), before the tile's sum is added.",
+    ),
+    "test_masked_elements_add_nothing": (
+        "What is the largest element of a tile of -inf, and may it become `highest`?",
+        "A tile of -inf must leave both numbers as they were: the maximum of highest and -inf is highest.",
+        "new = torch.maximum(highest, s.amax(1))",
+    ),
+    "test_only_masked_elements_are_an_empty_sum": (
+        "What is -inf - (-inf)?",
+        "highest starts at LOWEST, a finite number, so that no difference is NaN. Do not replace it.",
+        "new = torch.maximum(highest, s.amax(1)); then s - new is -inf, and its power is 0.",
+    ),
+    "test_very_large_and_very_small_similarities_stay_finite": (
+        "Which powers do you take before the maximum has been subtracted?",
+        "No exponent may be above 0: each is an element less the highest element of its row, old or new.",
+        "torch.exp2(s - new[:, None]) and torch.exp2(highest - new)",
+    ),
+}
+DIFFERS = (
+    "These two lines are the library's too. On a GPU online_kernel in kernels/fused/forward.py does the same "
+    "to a tile in registers, for the rows whose sum cannot be trusted."
+)

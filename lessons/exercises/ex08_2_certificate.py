@@ -7,45 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "kernels.softmax:fixed_shift"
-HINTS = {
-    "test_a_full_sum_of_perfect_matches_does_not_overflow": (
-        "Go through steps 1 to 4 of the lesson for `count` elements. Where does 64 occur in them?",
-        "The more elements a sum has, the lower each of them has to stay: the room for the sum is log2 of "
-        "`count`, rounded up (lesson 08, 'Use the whole range', steps 1 and 2).",
-        "room = math.ceil(math.log2(max(count, 2))). A cosine of 1 may have the exponent 124 - room.",
-    ),
-    "test_the_top_of_the_range_is_used": (
-        "What exponent does a cosine of 1 get from your shift? The lesson plans for 118, with 64 elements.",
-        "The shift is not the scale: a cosine of 1 belongs near the top of float32's range, not at 2^0 "
-        "(lesson 08, 'Use the whole range', step 4).",
-        "shift = scale_log2.floor() - (124 - room)",
-    ),
-    "test_above_the_floor_flushed_elements_are_negligible": (
-        "How much can `count` flushed elements add up to, at most?",
-        "The floor grows with the number of elements: it is 2^24 times all that may have been flushed "
-        "(lesson 08, 'Use the whole range', steps 5 and 6).",
-        "The flushed elements are below 2.0 ** (room - 126), so the floor is 2.0 ** (room - 102).",
-    ),
-    "test_the_floor_is_not_higher_than_it_must_be": (
-        "A higher floor is safe as well. What does it cost?",
-        "A row below the floor is computed again. Only 24 bits lie between what was flushed and the floor.",
-        "floor = 2.0 ** (room - 102)",
-    ),
-    "test_the_shift_is_a_whole_number": (
-        "scale_log2 is 144.27 at a scale of 100. What about its .27?",
-        "The scale is rounded down, and step 3 has reserved one bit for what is rounded off.",
-        "Subtract from scale_log2.floor(), not from scale_log2.",
-    ),
-    "test_one_pair_is_as_two": (
-        "For which number of elements is its logarithm 0?",
-        "The docstring says that 1 is taken as 2.",
-        "Take the logarithm of max(count, 2).",
-    ),
-}
-DIFFERS = (
-    "The library has these two lines. Its shift stays a tensor, because the scale is on the GPU, and "
-    "float(scale) would make the CPU wait for it."
-)
 
 
 def fixed_shift(scale_log2, count):
@@ -109,3 +70,46 @@ def test_the_shift_is_a_whole_number(scale, count):
 @given(scales)
 def test_one_pair_is_as_two(scale):
     assert shifted(scale, 1) == shifted(scale, 2), "a sum of 1 element wants the shift of 2"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_a_full_sum_of_perfect_matches_does_not_overflow": (
+        "Go through steps 1 to 4 of the lesson for `count` elements. Where does 64 occur in them?",
+        "The more elements a sum has, the lower each of them has to stay: the room for the sum is log2 of "
+        "`count`, rounded up (lesson 08, 'Use the whole range', steps 1 and 2).",
+        "room = math.ceil(math.log2(max(count, 2))). A cosine of 1 may have the exponent 124 - room.",
+    ),
+    "test_the_top_of_the_range_is_used": (
+        "What exponent does a cosine of 1 get from your shift? The lesson plans for 118, with 64 elements.",
+        "The shift is not the scale: a cosine of 1 belongs near the top of float32's range, not at 2^0 "
+        "(lesson 08, 'Use the whole range', step 4).",
+        "shift = scale_log2.floor() - (124 - room)",
+    ),
+    "test_above_the_floor_flushed_elements_are_negligible": (
+        "How much can `count` flushed elements add up to, at most?",
+        "The floor grows with the number of elements: it is 2^24 times all that may have been flushed "
+        "(lesson 08, 'Use the whole range', steps 5 and 6).",
+        "The flushed elements are below 2.0 ** (room - 126), so the floor is 2.0 ** (room - 102).",
+    ),
+    "test_the_floor_is_not_higher_than_it_must_be": (
+        "A higher floor is safe as well. What does it cost?",
+        "A row below the floor is computed again. Only 24 bits lie between what was flushed and the floor.",
+        "floor = 2.0 ** (room - 102)",
+    ),
+    "test_the_shift_is_a_whole_number": (
+        "scale_log2 is 144.27 at a scale of 100. What about its .27?",
+        "The scale is rounded down, and step 3 has reserved one bit for what is rounded off.",
+        "Subtract from scale_log2.floor(), not from scale_log2.",
+    ),
+    "test_one_pair_is_as_two": (
+        "For which number of elements is its logarithm 0?",
+        "The docstring says that 1 is taken as 2.",
+        "Take the logarithm of max(count, 2).",
+    ),
+}
+DIFFERS = (
+    "The library rounds log2(count) up to a whole number, so that 3 elements count as 4. If you do not, your shift "
+    "may be less by one, which is as safe. And its shift stays a tensor, because the scale is on the GPU, and "
+    "float(scale) would make the CPU wait for it."
+)

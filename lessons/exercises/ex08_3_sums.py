@@ -21,48 +21,6 @@ from kernels.fused.tile import cosines, tile_index  # noqa: E402, F401  (for you
 from tests.guarded import guarded, untouched  # noqa: E402
 
 ANSWER = "tests.answers.ex08_3_sums:sums_kernel"
-HINTS = {
-    "test_one_bit_of_shift_halves_every_sum": (
-        "Which power of 2 does an element become?",
-        "What is added up is 2^(S - shift), and SHIFT is a pointer to the shift (lesson 08, 'Tile by tile', "
-        "step 2).",
-        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), then tl.sum(e, 1) and tl.sum(e, 0).",
-    ),
-    "test_the_matches_are_left_out": (
-        "Which single element of row r does not count?",
-        "The match of row r is in column r + offset, of the whole matrix and not of the tile (lesson 08, 'Tile "
-        "by tile', step 2). S is the cosine times the number at SCALE_LOG2.",
-        "e is 0 where c[None, :] == (r + offset)[:, None], with r and c from tile_index.",
-    ),
-    "test_several_tiles_each_way": (
-        "Tile (i, j) has row block i and column block j. In which row of Z_ROWS do its row sums go?",
-        "Z_ROWS has a line of M numbers for each column of tiles, and Z_COLUMNS has a line of N numbers for "
-        "each row of tiles: see the drawing of lesson 08, 'Tile by tile'.",
-        "tl.store(Z_ROWS + j * M + r, tl.sum(e, 1), mask=r < M), and Z_COLUMNS + i * N + c for tl.sum(e, 0).",
-    ),
-    "test_nothing_is_written_beyond_the_sums": (
-        "Where does your last block of rows, or of columns, end?",
-        "A tile may be larger than what is left of the matrix, and a store beyond it changes memory that is "
-        "not yours (lesson 07, 'Blocks and masks').",
-        "tl.store(..., mask=r < M) for the rows' sums, and mask=c < N for the columns'.",
-    ),
-    **dict.fromkeys(
-        (
-            "test_pairs_that_do_not_exist_add_nothing",
-            "test_each_tile_stores_its_sums_in_both_directions",
-        ),
-        (
-            "Which elements of your tile belong to a row or a column that does not exist?",
-            "Rows and columns beyond the end are read as zeros, so their S is 0, and 2^(0 - shift) is not 0. "
-            "Both must count as 0 before the sums are taken (lesson 08, 'Tile by tile', step 2).",
-            "e = tl.where((r < M)[:, None] & (c < N)[None, :] & (c[None, :] != (r + offset)[:, None]), e, 0.0)",
-        ),
-    ),
-}
-DIFFERS = (
-    "In the kernel that trains, `sums_kernel` in kernels/fused/forward.py, a program takes a strip of tiles, one "
-    "below the other. Threads exchange their column sums once for the strip and not once for each tile."
-)
 DEVICE = "cpu" if INTERPRET else "cuda"
 
 
@@ -177,3 +135,48 @@ def test_pairs_that_do_not_exist_add_nothing(m, n, offset):
 @given(heights, heights, widths, seeds, st.integers(-20, 20))
 def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
     compare(m, n, d, seed, offset)
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_one_bit_of_shift_halves_every_sum": (
+        "Which power of 2 does an element become?",
+        "What is added up is 2^(S - shift), and SHIFT is a pointer to the shift (lesson 08, 'Tile by tile', "
+        "step 2).",
+        "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), then tl.sum(e, 1) and tl.sum(e, 0).",
+    ),
+    "test_the_matches_are_left_out": (
+        "Which single element of row r does not count?",
+        "The match of row r is in column r + offset, of the whole matrix and not of the tile (lesson 08, 'Tile "
+        "by tile', step 2). S is the cosine times the number at SCALE_LOG2.",
+        "e is 0 where c[None, :] == (r + offset)[:, None], with r and c from tile_index.",
+    ),
+    "test_several_tiles_each_way": (
+        "Tile (i, j) has row block i and column block j. In which row of Z_ROWS do its row sums go?",
+        "Z_ROWS has a line of M numbers for each column of tiles, and Z_COLUMNS has a line of N numbers for "
+        "each row of tiles: see the drawing of lesson 08, 'Tile by tile'.",
+        "tl.store(Z_ROWS + j * M + r, tl.sum(e, 1), mask=r < M), and Z_COLUMNS + i * N + c for tl.sum(e, 0).",
+    ),
+    "test_nothing_is_written_beyond_the_sums": (
+        "Where does your last block of rows, or of columns, end?",
+        "A tile may be larger than what is left of the matrix, and a store beyond it changes memory that is "
+        "not yours (lesson 07, 'Blocks and masks').",
+        "tl.store(..., mask=r < M) for the rows' sums, and mask=c < N for the columns'.",
+    ),
+    **dict.fromkeys(
+        (
+            "test_pairs_that_do_not_exist_add_nothing",
+            "test_each_tile_stores_its_sums_in_both_directions",
+        ),
+        (
+            "Which elements of your tile belong to a row or a column that does not exist?",
+            "Rows and columns beyond the end are read as zeros, so their S is 0, and 2^(0 - shift) is not 0. "
+            "Both must count as 0 before the sums are taken (lesson 08, 'Tile by tile', step 2).",
+            "e = tl.where((r < M)[:, None] & (c < N)[None, :] & (c[None, :] != (r + offset)[:, None]), e, 0.0)",
+        ),
+    ),
+}
+DIFFERS = (
+    "In the kernel that trains, `sums_kernel` in kernels/fused/forward.py, a program takes a strip of tiles, one "
+    "below the other. Threads exchange their column sums once for the strip and not once for each tile."
+)

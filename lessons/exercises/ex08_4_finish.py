@@ -9,45 +9,9 @@ import math
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F  # noqa: F401  (for your answer)
 
 ANSWER = "kernels.softmax:loss_from_sums"
-HINTS = {
-    "test_it_is_the_softmax_of_the_match": (
-        "Which of the three is in nats, a natural logarithm, and which in bits?",
-        "others is z 2^shift, so its logarithm to base 2 is log2(z) + shift. The loss is log(1 + others/e) in "
-        "nats, and lse is log2(others + e) in bits (lesson 08, 'The loss, without a subtraction').",
-        "log2_others = z.double().log2() + shift.double(); the loss is "
-        "softplus(LN2 * (log2_others - matched), threshold=50), and lse is torch.logaddexp2(log2_others, matched).",
-    ),
-    "test_a_perfect_match_still_has_a_loss": (
-        "Is there a subtraction from 1, or the logarithm of a number near 1?",
-        "1 - p is others / (others + e), so its logarithm is log2(others) - lse. The loss is a softplus, which "
-        "torch cuts short above a threshold of 20.",
-        "one_minus_p = torch.exp2(log2_others - lse.double()); softplus(..., threshold=50)",
-    ),
-    "test_one_pair_has_no_loss": (
-        "Without others z is 0. What is its logarithm, and what does your code do with it?",
-        "The logarithm of 0 is -inf, and 2^-inf is 0, as it should be. If the third number is infinite, you "
-        "have computed 2^matched: at 300 bits no float32 and at 1,024 no float64 can hold it.",
-        "torch.logaddexp2(log2_others, matched) is `matched` where log2_others is -inf.",
-    ),
-    "test_a_match_far_behind_costs_its_distance_to_the_others": (
-        "Can others/e, or e itself, be held by a float here?",
-        "Do not compute e or others: one of them may be 2^1000 times the other. Work with their logarithms.",
-        "lead = LN2 * (log2_others - matched); the loss is softplus(lead, threshold=50).",
-    ),
-    "test_one_minus_p_is_the_sum_of_the_backward_pass": (
-        "Which lse will the backward pass have, yours or one that was rounded when it was stored?",
-        "Round lse to z's dtype first, then compute one_minus_p from the rounded lse (lesson 08, 'The loss, "
-        "without a subtraction').",
-        "lse = torch.logaddexp2(log2_others, matched).to(z.dtype), then "
-        "torch.exp2(log2_others - lse.double()).to(z.dtype)",
-    ),
-}
-DIFFERS = (
-    "Apple's GPUs have no float64, so the library's `double` takes such tensors to the CPU, and the results go "
-    "back to z's device."
-)
 LN2 = math.log(2)
 
 
@@ -124,3 +88,43 @@ def test_one_minus_p_is_the_sum_of_the_backward_pass(z, shift, lead):
     assert error < 2e-7, (
         f"one_minus_p is off by {error:.1e} from the sum of 2^(S - lse), lse rounded"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_it_is_the_softmax_of_the_match": (
+        "Which of the three is in nats, a natural logarithm, and which in bits?",
+        "others is z 2^shift, so its logarithm to base 2 is log2(z) + shift. The loss is log(1 + others/e) in "
+        "nats, and lse is log2(others + e) in bits (lesson 08, 'The loss, without a subtraction').",
+        "log2_others = z.double().log2() + shift.double(); the loss is "
+        "softplus(LN2 * (log2_others - matched), threshold=50), and lse is torch.logaddexp2(log2_others, matched).",
+    ),
+    "test_a_perfect_match_still_has_a_loss": (
+        "Is there a subtraction from 1, or the logarithm of a number near 1?",
+        "1 - p is others / (others + e), so its logarithm is log2(others) - lse. The loss is a softplus, which "
+        "torch cuts short above a threshold of 20.",
+        "one_minus_p = torch.exp2(log2_others - lse.double()); softplus(..., threshold=50)",
+    ),
+    "test_one_pair_has_no_loss": (
+        "Without others z is 0. What is its logarithm, and what does your code do with it?",
+        "The logarithm of 0 is -inf, and 2^-inf is 0, as it should be. If the third number is infinite, you "
+        "have computed 2^matched: at 300 bits no float32 and at 1,024 no float64 can hold it.",
+        "torch.logaddexp2(log2_others, matched) is `matched` where log2_others is -inf.",
+    ),
+    "test_a_match_far_behind_costs_its_distance_to_the_others": (
+        "Can others/e, or e itself, be held by a float here?",
+        "Do not compute e or others: one of them may be 2^1000 times the other. Work with their logarithms.",
+        "lead = LN2 * (log2_others - matched); the loss is softplus(lead, threshold=50).",
+    ),
+    "test_one_minus_p_is_the_sum_of_the_backward_pass": (
+        "Which lse will the backward pass have, yours or one that was rounded when it was stored?",
+        "Round lse to z's dtype first, then compute one_minus_p from the rounded lse (lesson 08, 'The loss, "
+        "without a subtraction').",
+        "lse = torch.logaddexp2(log2_others, matched).to(z.dtype), then "
+        "torch.exp2(log2_others - lse.double()).to(z.dtype)",
+    ),
+}
+DIFFERS = (
+    "Apple's GPUs have no float64, so the library's `double` takes such tensors to the CPU, and the results go "
+    "back to z's device."
+)

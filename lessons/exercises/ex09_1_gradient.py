@@ -12,44 +12,6 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 ANSWER = "kernels.reference:gradient"
-HINTS = {
-    "test_it_is_the_gradient_of_both_cross_entropies": (
-        "Try the three pairs of the lesson. Is unit * g_rows the table 'G Y' there?",
-        "An element that is not a match is half the sum of two probabilities, 2^(S - lse) of its row and of its "
-        "column. A match is minus half the sum of both one_minus_p (lesson 09, the drawing of the tile).",
-        "s = scale_log2 * rows @ columns.T; g = torch.exp2(s - lse_rows[:, None]) + torch.exp2(s - lse_columns), "
-        "then its matches; return g @ columns, g.T @ rows, 0.5",
-    ),
-    "test_ranks_share_the_work": (
-        "rows has fewer rows than columns here. Which column belongs to the first of them?",
-        "The match of row r is column r + offset: lesson 09, 'The diagonal, without subtracting'. one_minus_p_columns "
-        "is that of the match, too.",
-        "matches = g.diagonal(offset), and their columns' part is one_minus_p_columns[offset : offset + len(matches)].",
-    ),
-    "test_chunks_change_nothing": (
-        "What is different for the second chunk: its rows, its matches, its part of both results?",
-        "A chunk that begins at row `start` has its matches from column start + offset on. It gives complete "
-        "rows of g_rows, and only a part of g_columns, which is added (lesson 09, 'A chunk at a time').",
-        "for start in range(0, len(rows), chunk): g.diagonal(start + offset), g_rows[start : start + chunk] = "
-        "g @ columns, g_columns += g.T @ rows[start : start + chunk]",
-    ),
-    "test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold": (
-        "How do you get p - 1 at a match?",
-        "p is 1 in float32 here, so p - 1 is 0. The matches are made of one_minus_p alone, and p at a match is "
-        "overwritten: lesson 09, 'The diagonal, without subtracting'.",
-        "g.diagonal(first).copy_(-(one_minus_p_rows[here] + one_minus_p_columns[first : first + c])), c rows",
-    ),
-    "test_no_operation_makes_more_than_a_chunk": (
-        "The message names the operation with the largest result. Is it inside your loop over chunks?",
-        "All N columns at once are allowed, but only `chunk` rows. What has M x N numbers is what the lesson "
-        "avoids (lesson 09, 'A chunk at a time').",
-        "for start in range(0, len(rows), chunk): part = rows[start : start + chunk], and all else from `part`.",
-    ),
-}
-DIFFERS = (
-    "The library writes each chunk into the same scratch memory, because fresh temporaries took 1.7 times as long, "
-    "and takes its exponentials a few rows at a time, which stay in the CPU's cache."
-)
 
 
 def gradient(
@@ -193,3 +155,44 @@ def test_no_operation_makes_more_than_a_chunk(n, chunk, d, seed):
         f"{largest.operation} made {largest.numbers:,} numbers. With chunks of {chunk} rows, N = {n} and "
         f"D = {d} nothing needs more than {allowed:,}; the whole matrix has {n * n:,}"
     )
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_it_is_the_gradient_of_both_cross_entropies": (
+        "Try the three pairs of the lesson. Is unit * g_rows the table 'G Y' there?",
+        "An element that is not a match is half the sum of two probabilities, 2^(S - lse) of its row and of its "
+        "column. A match is minus half the sum of both one_minus_p (lesson 09, the drawing of the tile).",
+        "s = scale_log2 * rows @ columns.T; g = torch.exp2(s - lse_rows[:, None]) + torch.exp2(s - lse_columns), "
+        "then its matches; return g @ columns, g.T @ rows, 0.5",
+    ),
+    "test_ranks_share_the_work": (
+        "rows has fewer rows than columns here. Which column belongs to the first of them?",
+        "The match of row r is column r + offset: lesson 09, 'The diagonal, without subtracting'. one_minus_p_columns "
+        "is that of the match, too.",
+        "matches = g.diagonal(offset), and their columns' part is one_minus_p_columns[offset : offset + len(matches)].",
+    ),
+    "test_chunks_change_nothing": (
+        "What is different for the second chunk: its rows, its matches, its part of both results?",
+        "A chunk that begins at row `start` has its matches from column start + offset on. It gives complete "
+        "rows of g_rows, and only a part of g_columns, which is added (lesson 09, 'A chunk at a time').",
+        "for start in range(0, len(rows), chunk): g.diagonal(start + offset), g_rows[start : start + chunk] = "
+        "g @ columns, g_columns += g.T @ rows[start : start + chunk]",
+    ),
+    "test_a_memorised_batch_keeps_a_gradient_that_float32_can_hold": (
+        "How do you get p - 1 at a match?",
+        "p is 1 in float32 here, so p - 1 is 0. The matches are made of one_minus_p alone, and p at a match is "
+        "overwritten: lesson 09, 'The diagonal, without subtracting'.",
+        "g.diagonal(first).copy_(-(one_minus_p_rows[here] + one_minus_p_columns[first : first + c])), c rows",
+    ),
+    "test_no_operation_makes_more_than_a_chunk": (
+        "The message names the operation with the largest result. Is it inside your loop over chunks?",
+        "All N columns at once are allowed, but only `chunk` rows. What has M x N numbers is what the lesson "
+        "avoids (lesson 09, 'A chunk at a time').",
+        "for start in range(0, len(rows), chunk): part = rows[start : start + chunk], and all else from `part`.",
+    ),
+}
+DIFFERS = (
+    "The library writes each chunk into the same scratch memory, because fresh temporaries took 1.7 times as long, "
+    "and takes its exponentials a few rows at a time, which stay in the CPU's cache."
+)

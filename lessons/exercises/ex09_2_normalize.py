@@ -7,39 +7,6 @@ from hypothesis import strategies as st
 from kernels.reference import normalize
 
 ANSWER = "kernels.reference:normalize_backward"
-HINTS = {
-    "test_it_is_what_autograd_says": (
-        "Do the example of the lesson: x = (3, 4), g = (1, 0). Which of the three steps do you not have?",
-        "Multiply g by `factor`, take away the part along xhat, and divide what is left by the feature's length "
-        "(lesson 09, 'Back through the normalization').",
-        "dx = (g - xhat * row_dot[:, None]) / norm[:, None], after g = factor * g",
-    ),
-    "test_row_dot_is_each_row_s_part_of_the_scale_s_gradient": (
-        "Before or after what is the dot product taken?",
-        "row_dot belongs to the true gradient with respect to xhat, which is `factor` times g.",
-        "row_dot = (xhat * (factor * g)).sum(1)",
-    ),
-    "test_the_gradient_is_perpendicular_to_the_row": (
-        "What is the dot product of your dx with xhat?",
-        "What is taken away must be the whole part along xhat, and nothing else may be scaled between: step 1 of "
-        "lesson 09, 'Back through the normalization'.",
-        "g - xhat * (xhat * g).sum(1, keepdim=True)",
-    ),
-    "test_a_zero_row_has_zero_gradient": (
-        "What is the norm of a row of zeros here, and what is a number divided by it?",
-        "`normalize` gives a row of zeros an infinite norm. Divide by the norm as it is, and the gradient is 0.",
-        "Divide by norm[:, None]; do not multiply by 1 / |x| that you have computed yourself.",
-    ),
-    "test_it_comes_in_the_dtype_of_the_feature": (
-        "Which dtype does dx have, and which has row_dot?",
-        "dx goes back to the tower, in its dtype. row_dot is added up over all pictures, so it keeps that of g.",
-        "Convert dx alone: return dx.to(dtype), row_dot",
-    ),
-}
-DIFFERS = (
-    "The library does a few rows at a time, in place and in memory that it already has, because g may be "
-    "overwritten. The formula is the same."
-)
 
 
 def normalize_backward(g, xhat, norm, factor, dtype):
@@ -113,3 +80,39 @@ def test_it_comes_in_the_dtype_of_the_feature(m, d, seed, dtype):
     dx, row_dot = normalize_backward(g, xhat, norm, 1.0, dtype)
     assert dx.dtype == dtype, f"the feature is {dtype}, its gradient {dx.dtype}"
     assert row_dot.dtype == torch.float32, f"row_dot comes in g's dtype, not in {row_dot.dtype}"
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_it_is_what_autograd_says": (
+        "Do the example of the lesson: x = (3, 4), g = (1, 0). Which of the three steps do you not have?",
+        "Multiply g by `factor`, take away the part along xhat, and divide what is left by the feature's length "
+        "(lesson 09, 'Back through the normalization').",
+        "dx = (g - xhat * row_dot[:, None]) / norm[:, None], after g = factor * g",
+    ),
+    "test_row_dot_is_each_row_s_part_of_the_scale_s_gradient": (
+        "Before or after what is the dot product taken?",
+        "row_dot belongs to the true gradient with respect to xhat, which is `factor` times g.",
+        "row_dot = (xhat * (factor * g)).sum(1)",
+    ),
+    "test_the_gradient_is_perpendicular_to_the_row": (
+        "What is the dot product of your dx with xhat?",
+        "What is taken away must be the whole part along xhat, and nothing else may be scaled between: step 1 of "
+        "lesson 09, 'Back through the normalization'.",
+        "g - xhat * (xhat * g).sum(1, keepdim=True)",
+    ),
+    "test_a_zero_row_has_zero_gradient": (
+        "What is the norm of a row of zeros here, and what is a number divided by it?",
+        "`normalize` gives a row of zeros an infinite norm. Divide by the norm as it is, and the gradient is 0.",
+        "Divide by norm[:, None]; do not multiply by 1 / |x| that you have computed yourself.",
+    ),
+    "test_it_comes_in_the_dtype_of_the_feature": (
+        "Which dtype does dx have, and which has row_dot?",
+        "dx goes back to the tower, in its dtype. row_dot is added up over all pictures, so it keeps that of g.",
+        "Convert dx alone: return dx.to(dtype), row_dot",
+    ),
+}
+DIFFERS = (
+    "The library does a few rows at a time, in place and in memory that it already has, because g may be "
+    "overwritten. The formula is the same."
+)

@@ -14,7 +14,7 @@ You need:
 
     ops.default_chunk(number of columns, dtype of rows) -> what `chunk` is where it is None
     ops.gradient(rows, columns, scale_log2, *four_vectors, offset, chunk) -> g_rows, g_columns, unit
-        see its docstring in kernels/reference.py
+        unit * g_rows is G Y and unit * g_columns is G^T X for this rank's rows of G, as in lesson 09
     ops.normalize_backward(g, unit_rows, norm, factor, dtype) -> gradient by x, row_dot
         takes factor * g back through x / |x|. If the factor has no `world` in it, the sum of row_dot
         over the images of all ranks is the scale's gradient
@@ -32,43 +32,6 @@ from miniclip.distributed.simulated_ranks import on_ranks
 from miniclip.loss import clip_loss
 
 ANSWER = "kernels.contrastive:backward"
-HINTS = {
-    "test_on_one_rank_it_is_the_gradient": (
-        "Which numbers stand between g_rows and the true gradient by a unit row?",
-        "The similarities in bits are scale_log2 times a cosine, their gradient is in nats, `unit` undoes"
-        " what the buffer was multiplied by, and the loss is a mean over all columns. See lesson 09.",
-        "On one rank the factor of ops.normalize_backward is upstream * scale_log2 * LN2 * unit / N, and"
-        " d_scale is the sum of the images' row_dot",
-    ),
-    "test_image_gradients_are_world_times_the_truth": (
-        "Divide your gradient by the true one. What is the quotient on two ranks, and on four?",
-        "A picture's row lies on its own rank, so nothing has to be summed. But DDP will average, see 'A"
-        " factor W' in the lesson.",
-        "Multiply the factor by collectives.world",
-    ),
-    "test_text_gradients_are_summed_over_ranks": (
-        "g_columns has a row for every caption of the batch. What do the rows of one rank hold, and which of"
-        " them does this rank return?",
-        "Each rank has a part of every caption's gradient; see 'What must be sent back'. And `columns` holds"
-        " all captions, while normalize_backward needs those of this rank.",
-        "g_columns = collectives.scatter(g_columns); the own unit rows are columns[offset : offset + M]",
-    ),
-    "test_the_scale_s_gradient_is_the_true_one_on_every_rank": (
-        "Print your gradient by the scale on each rank. Are they equal? Is their sum the truth, or each?",
-        "row_dot of this rank's images is only a part of the sum, and the factor W is in it already; see the"
-        " end of 'What must be sent back'.",
-        "collectives.total(row_dot.sum()) / collectives.world",
-    ),
-    "test_it_is_multiplied_by_the_upstream_gradient": (
-        "What does autograd hand to a backward pass besides what was saved?",
-        "`upstream` is the gradient of what comes after the loss, a factor of all three results.",
-        "factor = upstream * (all the rest); d_scale gets it through row_dot",
-    ),
-}
-DIFFERS = (
-    "It converts `upstream` to the dtype of the scale, and adds up row_dot in float64, so that a sum over many"
-    " pairs loses no digits."
-)
 
 
 def backward(upstream, saved, ops, collectives, dtypes, chunk):
@@ -177,3 +140,43 @@ def test_it_is_multiplied_by_the_upstream_gradient(upstream):
         for a, b, name in zip(rank, other, ("image", "text", "scale")):
             what = f"With the upstream gradient {upstream} the gradient by {name}"
             close(b, upstream * a, what, "`upstream` is a factor of all three.")
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_on_one_rank_it_is_the_gradient": (
+        "Which numbers stand between g_rows and the true gradient by a unit row?",
+        "The similarities in bits are scale_log2 times a cosine, their gradient is in nats, `unit` undoes"
+        " what the buffer was multiplied by, and the loss is a mean over all columns. See lesson 09.",
+        "On one rank the factor of ops.normalize_backward is upstream * scale_log2 * LN2 * unit / N, and"
+        " d_scale is the sum of the images' row_dot",
+    ),
+    "test_image_gradients_are_world_times_the_truth": (
+        "Divide your gradient by the true one. What is the quotient on two ranks, and on four?",
+        "A picture's row lies on its own rank, so nothing has to be summed. But DDP will average, see 'A"
+        " factor W' in the lesson.",
+        "Multiply the factor by collectives.world",
+    ),
+    "test_text_gradients_are_summed_over_ranks": (
+        "g_columns has a row for every caption of the batch. What do the rows of one rank hold, and which of"
+        " them does this rank return?",
+        "Each rank has a part of every caption's gradient; see 'What must be sent back'. And `columns` holds"
+        " all captions, while normalize_backward needs those of this rank.",
+        "g_columns = collectives.scatter(g_columns); the own unit rows are columns[offset : offset + M]",
+    ),
+    "test_the_scale_s_gradient_is_the_true_one_on_every_rank": (
+        "Print your gradient by the scale on each rank. Are they equal? Is their sum the truth, or each?",
+        "row_dot of this rank's images is only a part of the sum, and the factor W is in it already; see the"
+        " end of 'What must be sent back'.",
+        "collectives.total(row_dot.sum()) / collectives.world",
+    ),
+    "test_it_is_multiplied_by_the_upstream_gradient": (
+        "What does autograd hand to a backward pass besides what was saved?",
+        "`upstream` is the gradient of what comes after the loss, a factor of all three results.",
+        "factor = upstream * (all the rest); d_scale gets it through row_dot",
+    ),
+}
+DIFFERS = (
+    "It converts `upstream` to the dtype of the scale, and adds up row_dot in float64, so that a sum over many"
+    " pairs loses no digits."
+)

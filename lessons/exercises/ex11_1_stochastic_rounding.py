@@ -13,48 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.training.optimizer:stochastic_round"
-HINTS = {
-    "test_what_bfloat16_holds_is_not_moved": (
-        "What are the lower 16 bits of a number that bfloat16 can hold, and what have you done to them?",
-        "Such a number has only zeros in its lower half. If noise is still there when you convert, the "
-        "conversion rounds a second time, to nearest (section 'Weights and averages in sixteen bits').",
-        "Clear the lower half before the conversion: bits & -(2**16), then view(torch.float32).bfloat16().",
-    ),
-    "test_it_gives_bfloat16_and_one_of_the_two_neighbours": (
-        "Look at the bits of your result, as an int32: which of them may differ from the bits of x?",
-        "Only the upper half may change, and by one at most. The noise is added to the bits as a whole "
-        "number, and not to the value, because neighbours are not equally far apart everywhere.",
-        "bits = x.view(torch.int32) + (noise from 0 to 2**16 - 1), then clear the lower 16 bits.",
-    ),
-    "test_a_number_between_two_neighbours_goes_to_both": (
-        "How often do you draw a random number, and for how many elements of x is it?",
-        "Rounding to nearest and cutting always give one of the two. Each element needs noise of its own, "
-        "or all of them go the same way.",
-        "noise = torch.randint(0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator)",
-    ),
-    "test_the_mean_of_many_draws_is_the_value": (
-        "With which probability does your result go away from zero, and which part of x should decide it?",
-        "The lower 16 bits, divided by 2**16, say how far x is on its way to the farther neighbour, and "
-        "that is the probability. If you add noise to these bits, when does the sum carry over?",
-        "The noise is equally likely to be any whole number from 0 to 2**16 - 1, neither more nor fewer.",
-    ),
-    "test_the_noise_is_the_generator_s_and_the_global_one_is_not_used": (
-        "Where does your noise come from?",
-        "A function such as torch.randint draws from the global generator unless it is given another one.",
-        "noise = torch.randint(..., generator=generator), on the device of x.",
-    ),
-    "test_infinities_and_nan_stay_what_they_are": (
-        "Which bits has infinity, and what are they after noise was added?",
-        "Infinity has an exponent of ones and a fraction of zeros; NaN has the same exponent and another "
-        "fraction. So adding noise turns one into the other, and NaN even into a number when it carries.",
-        "torch.where(x.isfinite(), what you have rounded, x), before the conversion to bfloat16.",
-    ),
-    "test_any_shape_comes_back": (
-        "What shape has your noise?",
-        "Noise of the shape of x keeps the shape, also where x has no dimension or no element.",
-        "torch.randint(0, 2**16, x.shape, ...), and no flatten or reshape.",
-    ),
-}
 
 
 def stochastic_round(x, generator=None):
@@ -141,6 +99,51 @@ def test_any_shape_comes_back():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_what_bfloat16_holds_is_not_moved": (
+        "What are the lower 16 bits of a number that bfloat16 can hold, and what have you done to them?",
+        "Such a number has only zeros in its lower half. If noise is still there when you convert, the "
+        "conversion rounds a second time, to nearest (section 'Weights and averages in sixteen bits').",
+        "Clear the lower half before the conversion: bits & -(2**16), then view(torch.float32).bfloat16().",
+    ),
+    "test_it_gives_bfloat16_and_one_of_the_two_neighbours": (
+        "Look at the bits of your result, as an int32: which of them may differ from the bits of x?",
+        "Only the upper half may change, and by one at most. The noise is added to the bits as a whole "
+        "number, and not to the value, because neighbours are not equally far apart everywhere.",
+        "bits = x.view(torch.int32) + (noise from 0 to 2**16 - 1), then clear the lower 16 bits.",
+    ),
+    "test_a_number_between_two_neighbours_goes_to_both": (
+        "How often do you draw a random number, and for how many elements of x is it?",
+        "Rounding to nearest and cutting always give one of the two. Each element needs noise of its own, "
+        "or all of them go the same way.",
+        "noise = torch.randint(0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator)",
+    ),
+    "test_the_mean_of_many_draws_is_the_value": (
+        "With which probability does your result go away from zero, and which part of x should decide it?",
+        "The lower 16 bits, divided by 2**16, say how far x is on its way to the farther neighbour, and "
+        "that is the probability. If you add noise to these bits, when does the sum carry over?",
+        "The noise is equally likely to be any whole number from 0 to 2**16 - 1, neither more nor fewer.",
+    ),
+    "test_the_noise_is_the_generator_s_and_the_global_one_is_not_used": (
+        "Where does your noise come from?",
+        "A function such as torch.randint draws from the global generator unless it is given another one.",
+        "noise = torch.randint(..., generator=generator), on the device of x.",
+    ),
+    "test_infinities_and_nan_stay_what_they_are": (
+        "Which bits has infinity, and what are they after noise was added?",
+        "Infinity has an exponent of ones and a fraction of zeros; NaN has the same exponent and another "
+        "fraction. So adding noise turns one into the other, and NaN even into a number when it carries.",
+        "torch.where(x.isfinite(), what you have rounded, x), before the conversion to bfloat16.",
+    ),
+    "test_any_shape_comes_back": (
+        "What shape has your noise?",
+        "Noise of the shape of x keeps the shape, also where x has no dimension or no element.",
+        "torch.randint(0, 2**16, x.shape, ...), and no flatten or reshape.",
+    ),
+}
 DIFFERS = (
     "The noise that the library adds carries into the upper half with the right probability by itself, so "
     "it compares nothing and computes no neighbours. It works across powers of two as well, where the "

@@ -2,7 +2,7 @@
 
     pytest lessons/exercises/ex11_2_microbatch.py -x
 
-Begin with the three stages. Then solve the problems of the lesson's aside one by one, as the laws below do.
+Begin with the three stages. Then solve the lesson's 'Four problems' one by one, as the laws below do.
 In the context `frozen_bn_stats(model)` batch norms do not update their running averages. DDP has
 the model as .module. Gradients of a part whose forward and backward pass are both in its context
 no_sync() are not averaged over ranks.
@@ -18,74 +18,6 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.resnet import frozen_bn_stats  # noqa: F401  (for you)
 
 ANSWER = "miniclip.training.grad_cache:microbatch_step"
-HINTS = {
-    "test_the_loss_is_that_of_the_whole_batch": (
-        "How often do you call loss_fn, and on how many pairs?",
-        "Once, on the features of all parts together: only then does each picture choose among all texts "
-        "(lesson 11, section 'A batch larger than memory'). What you return is detached from the graph.",
-        "image, text = (torch.cat(side) for side in zip(*features)); loss = loss_fn(image, text, logit_scale)",
-    ),
-    "test_every_parameter_gets_a_gradient": (
-        "Which parameter has none, and through which of the model's three outputs would its gradient come?",
-        "logit_scale is in no tower. The loss of stage 2 has a gradient for it, which the model's output "
-        "`scale` takes on; the towers' parameters get theirs through image and text.",
-        "torch.autograd.backward([image, text, scale.log()], [its d_image, its d_text, d_scale]) in the last "
-        "part, where scale is the model's own output.",
-    ),
-    "test_the_gradients_are_those_of_the_whole_batch": (
-        "What do you give to the backward pass of a part, and is it this part's?",
-        "Stage 2 has a gradient for each feature of the whole batch; each part takes its own rows of it, as "
-        "they are: the loss is a mean over all pairs already.",
-        "d_image, d_text, d_scale = torch.autograd.grad(loss, (image, text, logit_scale)), after "
-        "requires_grad_() on all three; then a part takes d_image.split(sizes)[k] and d_text.split(sizes)[k].",
-    ),
-    "test_parts_may_have_different_sizes": (
-        "How many rows has the last part?",
-        "The parts need not be equally large, so cut the gradients where the features were joined.",
-        "sizes = [len(image) for image, _ in features], then d_image.split(sizes).",
-    ),
-    "test_gradients_are_added_to_those_that_are_there": (
-        "What has become of the gradients that were in .grad before?",
-        "The docstring says `add`. torch.autograd.backward adds up in .grad by itself, so nothing is set to "
-        "zero here, and nothing is assigned.",
-        "No zero_grad() in this function.",
-    ),
-    "test_one_part_at_a_time_and_features_first_without_gradients": (
-        "When does a forward pass keep its activations?",
-        "In the first loop nobody goes backward, so nothing needs to be kept. Otherwise all parts fill the "
-        "memory at once, which you wanted to avoid.",
-        "The first loop is inside torch.no_grad(), the second is not.",
-    ),
-    "test_ranks_average_once_at_the_last_part": (
-        "What does DDP do in each backward pass, and how often is it needed?",
-        "All parts but the last are inside model.no_sync(), with their forward pass. A model that is not "
-        "inside DDP has no such method (the aside in the lesson).",
-        'no_sync = getattr(model, "no_sync", contextlib.nullcontext), then '
-        "with contextlib.nullcontext() if last else no_sync(): around both passes.",
-    ),
-    "test_the_scale_s_gradient_goes_through_the_last_part_s_output": (
-        "Where does logit_scale's gradient enter, and in which part?",
-        "It enters once, through the model's output, in the last part, where DDP averages. The output is the "
-        "exponential of logit_scale, so the gradient belongs to the output's logarithm.",
-        "In the last part append scale.log() to the outputs and d_scale to their gradients.",
-    ),
-    "test_each_part_is_prepared_just_before_its_forward_pass": (
-        "How many prepared parts lie on the device at the same time?",
-        "One is enough, and only one fits: prepare it just before its forward pass, in both loops.",
-        "Call prepare(part) in the function that also calls the model.",
-    ),
-    "test_autocast_is_open_in_each_forward_pass_and_nowhere_else": (
-        "How many times is autocast() called, and what is inside?",
-        "Once for each forward pass, with nothing but the call of the model inside. The loss and the "
-        "backward passes stay outside.",
-        "with autocast(): return model(images, tokens, normalize=False)",
-    ),
-    "test_batch_norm_counts_each_part_once": (
-        "In how many of your forward passes do batch norms update their averages?",
-        "A part goes through the towers twice and should be counted once.",
-        "The first loop is inside frozen_bn_stats(model) too; of DDP it is model.module.",
-    ),
-}
 
 
 def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
@@ -301,6 +233,77 @@ def test_batch_norm_counts_each_part_once():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_loss_is_that_of_the_whole_batch": (
+        "How often do you call loss_fn, and on how many pairs?",
+        "Once, on the features of all parts together: only then does each picture choose among all texts "
+        "(lesson 11, section 'A batch larger than memory'). What you return is detached from the graph.",
+        "image, text = (torch.cat(side) for side in zip(*features)); loss = loss_fn(image, text, logit_scale)",
+    ),
+    "test_every_parameter_gets_a_gradient": (
+        "Which parameter has none, and through which of the model's three outputs would its gradient come?",
+        "logit_scale is in no tower. The loss of stage 2 has a gradient for it, which the model's output "
+        "`scale` takes on; the towers' parameters get theirs through image and text.",
+        "torch.autograd.backward([image, text, scale.log()], [its d_image, its d_text, d_scale]) in the last "
+        "part, where scale is the model's own output.",
+    ),
+    "test_the_gradients_are_those_of_the_whole_batch": (
+        "What do you give to the backward pass of a part, and is it this part's?",
+        "Stage 2 has a gradient for each feature of the whole batch; each part takes its own rows of it, as "
+        "they are: the loss is a mean over all pairs already.",
+        "d_image, d_text, d_scale = torch.autograd.grad(loss, (image, text, logit_scale)), after "
+        "requires_grad_() on all three; then a part takes d_image.split(sizes)[k] and d_text.split(sizes)[k].",
+    ),
+    "test_parts_may_have_different_sizes": (
+        "How many rows has the last part?",
+        "The parts need not be equally large, so cut the gradients where the features were joined.",
+        "sizes = [len(image) for image, _ in features], then d_image.split(sizes).",
+    ),
+    "test_gradients_are_added_to_those_that_are_there": (
+        "What has become of the gradients that were in .grad before?",
+        "The docstring says `add`. torch.autograd.backward adds up in .grad by itself, so nothing is set to "
+        "zero here, and nothing is assigned.",
+        "No zero_grad() in this function.",
+    ),
+    "test_one_part_at_a_time_and_features_first_without_gradients": (
+        "When does a forward pass keep its activations?",
+        "In the first loop nobody goes backward, so nothing needs to be kept. Otherwise all parts fill the "
+        "memory at once, which you wanted to avoid.",
+        "The first loop is inside torch.no_grad(), the second is not.",
+    ),
+    "test_ranks_average_once_at_the_last_part": (
+        "What does DDP do in each backward pass, and how often is it needed?",
+        "All parts but the last are inside model.no_sync(), with their forward pass. A model that is not "
+        "inside DDP has no such method (the lesson's 'Four problems').",
+        'no_sync = getattr(model, "no_sync", contextlib.nullcontext), then '
+        "with contextlib.nullcontext() if last else no_sync(): around both passes.",
+    ),
+    "test_the_scale_s_gradient_goes_through_the_last_part_s_output": (
+        "Where does logit_scale's gradient enter, and in which part?",
+        "It enters once, through the model's output, in the last part, where DDP averages. The output is the "
+        "exponential of logit_scale, so the gradient belongs to the output's logarithm.",
+        "In the last part append scale.log() to the outputs and d_scale to their gradients.",
+    ),
+    "test_each_part_is_prepared_just_before_its_forward_pass": (
+        "How many prepared parts lie on the device at the same time?",
+        "One is enough, and only one fits: prepare it just before its forward pass, in both loops.",
+        "Call prepare(part) in the function that also calls the model.",
+    ),
+    "test_autocast_is_open_in_each_forward_pass_and_nowhere_else": (
+        "How many times is autocast() called, and what is inside?",
+        "Once for each forward pass, with nothing but the call of the model inside. The loss and the "
+        "backward passes stay outside.",
+        "with autocast(): return model(images, tokens, normalize=False)",
+    ),
+    "test_batch_norm_counts_each_part_once": (
+        "In how many of your forward passes do batch norms update their averages?",
+        "A part goes through the towers twice and should be counted once.",
+        "The first loop is inside frozen_bn_stats(model) too; of DDP it is model.module.",
+    ),
+}
 DIFFERS = (
     "The library skips outputs that need no gradient, so it also works where one tower is frozen. It "
     "writes the call of the towers once, as a function of a part, and both loops use it."

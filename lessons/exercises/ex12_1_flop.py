@@ -14,57 +14,6 @@ import pytest
 from miniclip import MODELS
 
 ANSWER = "miniclip.cost.flop:flop_per_pair"
-HINTS = {
-    "test_towers_without_blocks": (
-        "Which products are left in a tower of no blocks, and how many flop is one multiplication with "
-        "its addition?",
-        "Two kinds are left: each patch is embedded, and one token of the tower is projected, not all "
-        "of them. The product of (L, D) and (D, M) has 2 L D M flop (section 'The flop of a block').",
-        "Projecting costs 2 * width * embed_dim. The pictures' tower has another 2 * patches * "
-        "3 * patch**2 * width.",
-    ),
-    "test_one_block_more": (
-        "Add up the five lines for a block on the page. How many tokens go through a block of each tower?",
-        "The class token goes through the blocks as well, so the pictures' tower has one token more than "
-        "patches. Of the texts' attention nothing is left out: what the mask hides is computed too.",
-        "A block adds 24 * L * D**2 + 4 * L**2 * D, with L = patches + 1 for pictures and L = length "
-        "for texts.",
-    ),
-    "test_a_picture": (
-        "Which of the config's numbers are you using that the models do not share?",
-        "The number of patches is the square of image_size // vision_patch, and the width and the depth "
-        "are those of the pictures' tower. The message says how far you are from the count.",
-        "2 * P * 3 * vision_patch**2 * D + vision_layers * block(P + 1, D) + 2 * D * embed_dim, with "
-        "P = (image_size // vision_patch) ** 2 and D = vision_width.",
-    ),
-    "test_a_text": (
-        "Which of the config's numbers are you using that the models do not share?",
-        "The texts' tower has a width, a depth and a number of tokens of its own: text_width, "
-        "text_layers and context_length. It embeds no patches.",
-        "text_layers * block(length, D) + 2 * D * embed_dim, with D = text_width.",
-    ),
-    "test_a_shorter_text": (
-        "What does your function do with its second argument?",
-        "`length` replaces the context's length, for the texts' tower alone. None means the whole context.",
-        'length = length or config["context_length"], before anything is counted.',
-    ),
-    "test_the_forward_pass_is_both_towers": (
-        "Which two of your numbers make one forward pass?",
-        "A pair is one picture and one text, so its forward pass is the sum of the two.",
-        "forward = image + text",
-    ),
-    "test_the_backward_pass": (
-        "How many gradients does a product have, and does somebody need both of them everywhere?",
-        "A product has two gradients, so the backward pass has twice the flop. But the first product of "
-        "the pictures' tower has one, because nobody needs the gradient by the pixels.",
-        "backward = 2 * forward - (flop of the patch embedding)",
-    ),
-    "test_what_is_computed_again": (
-        "Which product of the forward pass does the docstring leave out?",
-        "The first product is that of the patches, before any block. The projections are counted.",
-        "recompute = forward - (flop of the patch embedding)",
-    ),
-}
 
 
 def flop_per_pair(config, length=None):
@@ -147,6 +96,60 @@ def test_what_is_computed_again(name):
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_towers_without_blocks": (
+        "Which products are left in a tower of no blocks, and how many flop is one multiplication with "
+        "its addition?",
+        "Two kinds are left: each patch is embedded, and one token of the tower is projected, not all "
+        "of them. The product of (L, D) and (D, M) has 2 L D M flop (section 'The flop of a block').",
+        "Projecting costs 2 * width * embed_dim. The pictures' tower has another 2 * patches * "
+        "3 * patch**2 * width.",
+    ),
+    "test_one_block_more": (
+        "Add up the five lines for a block on the page. How many tokens go through a block of each tower?",
+        "The class token goes through the blocks as well, so the pictures' tower has one token more than "
+        "patches. Of the texts' attention nothing is left out: what the mask hides is computed too.",
+        "A block adds 24 * L * D**2 + 4 * L**2 * D, with L = patches + 1 for pictures and L = length "
+        "for texts.",
+    ),
+    "test_a_picture": (
+        "Which of the config's numbers are you using that the models do not share?",
+        "The number of patches is the square of image_size // vision_patch, and the width and the depth "
+        "are those of the pictures' tower. The message says how far you are from the count.",
+        "2 * P * 3 * vision_patch**2 * D + vision_layers * block(P + 1, D) + 2 * D * embed_dim, with "
+        "P = (image_size // vision_patch) ** 2 and D = vision_width.",
+    ),
+    "test_a_text": (
+        "Which of the config's numbers are you using that the models do not share?",
+        "The texts' tower has a width, a depth and a number of tokens of its own: text_width, "
+        "text_layers and context_length. It embeds no patches.",
+        "text_layers * block(length, D) + 2 * D * embed_dim, with D = text_width.",
+    ),
+    "test_a_shorter_text": (
+        "What does your function do with its second argument?",
+        "`length` replaces the context's length, for the texts' tower alone. None means the whole context.",
+        'length = length or config["context_length"], before anything is counted.',
+    ),
+    "test_the_forward_pass_is_both_towers": (
+        "Which two of your numbers make one forward pass?",
+        "A pair is one picture and one text, so its forward pass is the sum of the two.",
+        "forward = image + text",
+    ),
+    "test_the_backward_pass": (
+        "How many gradients does a product have, and does somebody need both of them everywhere?",
+        "A product has two gradients, so the backward pass has twice the flop. But the first product of "
+        "the pictures' tower has one, because nobody needs the gradient by the pixels.",
+        "backward = 2 * forward - (flop of the patch embedding)",
+    ),
+    "test_what_is_computed_again": (
+        "Which product of the forward pass does the docstring leave out?",
+        "The first product is that of the patches, before any block. The projections are counted.",
+        "recompute = forward - (flop of the patch embedding)",
+    ),
+}
 DIFFERS = (
     "The library lets torch count the products of the model itself, on the meta device. So its count "
     "cannot drift from the model, and it holds for ResNets too; yours shows where the flop come from."

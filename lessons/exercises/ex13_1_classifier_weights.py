@@ -12,44 +12,6 @@ from torch.nn import functional as F
 from miniclip.zeroshot import encode_texts
 
 ANSWER = "miniclip.zeroshot:classifier_weights"
-HINTS = {
-    "test_one_column_for_each_class": (
-        "What has encode_texts given you: one vector in a row, or in a column?",
-        "encode_texts returns a row for each sentence. The classifier has a column for each class, whatever "
-        "the number of templates.",
-        "Turn (classes, E) round at the end, with .T.",
-    ),
-    "test_a_class_is_the_sentence_with_its_name_in_it": (
-        "Print the sentences that you encode. Then print the length of a column.",
-        "The name replaces the {} of the template. With one template the column is this sentence's vector, "
-        "as it is, and nothing of the other classes is in it.",
-        'sentence = template.replace("{}", name), and lengths are taken over the E numbers of a class.',
-    ),
-    "test_classes_keep_their_own_sentences": (
-        "In which order do you encode the sentences, and which of them do you average?",
-        "If the sentences of one name stand side by side, a shape (classes, templates, E) has them in one "
-        "row. If the sentences of one template do, it is the other way round.",
-        "[... for name in names for template in templates], then "
-        "features.unflatten(0, (len(names), len(templates))).",
-    ),
-    "test_an_ensemble_is_the_mean_of_its_sentences": (
-        "How many vectors do you have for each name, and what do you make of them?",
-        "Each sentence is encoded by itself, and the vectors are averaged, all of them "
-        "(section 'Why average several sentences?').",
-        "mean = features.unflatten(0, (len(names), len(templates))).mean(1), one row for each class.",
-    ),
-    "test_each_column_has_length_one": (
-        "How long is the mean of two different vectors of length one?",
-        "It is shorter. The page shows what happens to names with short columns. So the mean is given length "
-        "one again, for each class by itself.",
-        "F.normalize(mean, dim=1), while the classes are still the rows.",
-    ),
-    "test_the_order_of_the_templates_does_not_matter": (
-        "Which of the templates does your function treat in another way than the rest?",
-        "A mean does not depend on an order.",
-        "Average over the axis of the templates: .mean(1)",
-    ),
-}
 
 
 def classifier_weights(model, tokenizer, names, templates):
@@ -145,6 +107,47 @@ def test_the_order_of_the_templates_does_not_matter():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_one_column_for_each_class": (
+        "What has encode_texts given you: one vector in a row, or in a column?",
+        "encode_texts returns a row for each sentence. The classifier has a column for each class, whatever "
+        "the number of templates.",
+        "Turn (classes, E) round at the end, with .T.",
+    ),
+    "test_a_class_is_the_sentence_with_its_name_in_it": (
+        "Print the sentences that you encode. Then print the length of a column.",
+        "The name replaces the {} of the template. With one template the column is this sentence's vector, "
+        "as it is, and nothing of the other classes is in it.",
+        'sentence = template.replace("{}", name), and lengths are taken over the E numbers of a class.',
+    ),
+    "test_classes_keep_their_own_sentences": (
+        "In which order do you encode the sentences, and which of them do you average?",
+        "If the sentences of one name stand side by side, a shape (classes, templates, E) has them in one "
+        "row. If the sentences of one template do, it is the other way round.",
+        "[... for name in names for template in templates], then "
+        "features.unflatten(0, (len(names), len(templates))).",
+    ),
+    "test_an_ensemble_is_the_mean_of_its_sentences": (
+        "How many vectors do you have for each name, and what do you make of them?",
+        "Each sentence is encoded by itself, and the vectors are averaged, all of them "
+        "(section 'Why average several sentences?').",
+        "mean = features.unflatten(0, (len(names), len(templates))).mean(1), one row for each class.",
+    ),
+    "test_each_column_has_length_one": (
+        "How long is the mean of two different vectors of length one?",
+        "It is shorter. The page shows what happens to names with short columns. So the mean is given length "
+        "one again, for each class by itself.",
+        "F.normalize(mean, dim=1), while the classes are still the rows.",
+    ),
+    "test_the_order_of_the_templates_does_not_matter": (
+        "Which of the templates does your function treat in another way than the rest?",
+        "A mean does not depend on an order.",
+        "Average over the axis of the templates: .mean(1)",
+    ),
+}
 DIFFERS = (
     "The library first refuses what would give a wrong classifier without a word: no names, a template "
     "without a place for the name, or a name that is cut, because two names that are cut may become the same."

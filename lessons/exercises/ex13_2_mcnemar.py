@@ -15,49 +15,6 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail  # noqa: F401
 
 ANSWER = "miniclip.evaluation.confidence:mcnemar"
-HINTS = {
-    "test_the_counts_are_of_pictures_that_only_one_has_right": (
-        "On which pictures is the first right and the second wrong?",
-        "The two counts are of pictures: right by the one and wrong by the other. Neither the pictures that "
-        "both have right nor those that neither has are among them.",
-        "only_first = (first & ~second).sum(), and only_second the other way round, as whole numbers.",
-    ),
-    "test_pictures_that_both_or_neither_have_right_change_nothing": (
-        "How many tosses are there?",
-        "Only a picture that exactly one has right is a toss. The others do not come into p, neither as "
-        "tosses nor as part of an accuracy (section 'Two classifiers, the same pictures').",
-        "There are b + c tosses, where b and c are the two counts.",
-    ),
-    "test_five_against_none": (
-        "List the sequences of five tosses that are as uneven as five heads. How many are there?",
-        "There are two, because five tails are as uneven as five heads. binomial_tail(right, n, p) is one "
-        "end of it: the probability of `right` or more heads.",
-        "Twice binomial_tail(the larger count, both counts together, 0.5).",
-    ),
-    "test_the_other_way_round_is_the_same_question": (
-        "Is your p the same if the second classifier is the better one?",
-        "The question has two sides. So it is about the larger of the two counts, whoever has it.",
-        "Begin the tail at max(b, c).",
-    ),
-    "test_as_many_on_each_side_is_no_evidence_at_all": (
-        "What is twice the tail if both counts are the same?",
-        "The two ends then overlap in the middle, and what is in both is counted twice. A probability is "
-        "never more than 1.",
-        "min(1.0, twice the tail)",
-    ),
-    "test_the_p_value_counts_tosses_at_least_as_uneven": (
-        "For these two counts, which sequences of tosses are at least as uneven?",
-        "Those with the larger count or more on either side; both ends have the same probability. It is not an "
-        "approximation by the normal distribution.",
-        "min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))",
-    ),
-    "test_which_pictures_they_are_matters_not_only_how_many_are_right": (
-        "Does your p use more than the number of right answers of each?",
-        "Two classifiers that differ on ten pictures and two that differ on many can have the same two "
-        "accuracies. Compare picture by picture.",
-        "b and c come from first & ~second and from second & ~first.",
-    ),
-}
 
 
 def mcnemar(first, second):
@@ -124,6 +81,52 @@ def test_which_pictures_they_are_matters_not_only_how_many_are_right():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_counts_are_of_pictures_that_only_one_has_right": (
+        "On which pictures is the first right and the second wrong?",
+        "The two counts are of pictures: right by the one and wrong by the other. Neither the pictures that "
+        "both have right nor those that neither has are among them.",
+        "only_first = (first & ~second).sum(), and only_second the other way round, as whole numbers.",
+    ),
+    "test_pictures_that_both_or_neither_have_right_change_nothing": (
+        "How many tosses are there?",
+        "Only a picture that exactly one has right is a toss. The others do not come into p, neither as "
+        "tosses nor as part of an accuracy (section 'Two classifiers, the same pictures').",
+        "There are b + c tosses, where b and c are the two counts.",
+    ),
+    "test_five_against_none": (
+        "List the sequences of five tosses that are as uneven as five heads. How many are there?",
+        "There are two, because five tails are as uneven as five heads. binomial_tail(right, n, p) is one "
+        "end of it: the probability of `right` or more heads.",
+        "Twice binomial_tail(the larger count, both counts together, 0.5).",
+    ),
+    "test_the_other_way_round_is_the_same_question": (
+        "Is your p the same if the second classifier is the better one?",
+        "The question has two sides. So it is about the larger of the two counts, whoever has it.",
+        "Begin the tail at max(b, c).",
+    ),
+    "test_as_many_on_each_side_is_no_evidence_at_all": (
+        "What is twice the tail if both counts are the same?",
+        "The two ends then overlap in the middle, and what is in both is counted twice. A probability is "
+        "never more than 1.",
+        "min(1.0, twice the tail)",
+    ),
+    "test_the_p_value_counts_tosses_at_least_as_uneven": (
+        "For these two counts, which sequences of tosses are at least as uneven?",
+        "Those with the larger count or more on either side; both ends have the same probability. It is not an "
+        "approximation by the normal distribution.",
+        "min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))",
+    ),
+    "test_which_pictures_they_are_matters_not_only_how_many_are_right": (
+        "Does your p use more than the number of right answers of each?",
+        "Two classifiers that differ on ten pictures and two that differ on many can have the same two "
+        "accuracies. Compare picture by picture.",
+        "b and c come from first & ~second and from second & ~first.",
+    ),
+}
 DIFFERS = (
     "The library refuses two lists of different lengths, because such answers are not to the same pictures. "
     "Its binomial_tail adds up in logarithms: 171! is beyond a float64."

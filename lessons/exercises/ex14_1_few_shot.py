@@ -9,74 +9,6 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.evaluation.linear_probe:few_shot"
-HINTS = {
-    "test_none_from_outside_the_pool": (
-        "From which positions do you choose?",
-        "The pool says which pictures may be drawn. The others may be test pictures, whatever their class "
-        "(section 'Drawing the shots').",
-        "pool = np.unique(pool), and then for each class: own = pool[labels[pool] == label].",
-    ),
-    "test_k_of_each_class_and_none_twice": (
-        "How many pictures does each class get, and are they different ones?",
-        "k is a number for each class, not for all together. Drawing without replacement never gives a "
-        "picture twice: a permutation does that, a choice with replacement does not.",
-        "For each class, take generator.permutation(own)[:k].",
-    ),
-    "test_the_positions_are_sorted": (
-        "In which order do you return the positions?",
-        "The docstring asks for one sorted list of whole numbers, of all classes together.",
-        "Collect the shots of all classes in a list, and return sorted(that list).",
-    ),
-    "test_a_class_with_too_few_pictures_is_refused_by_its_name": (
-        "What does a slice [:k] give when there are fewer than k?",
-        "It gives what there is, and says nothing. The function should raise a ValueError instead, whose "
-        "message says which class it is.",
-        'if len(own) < k: raise ValueError(f"class {label} has {len(own)} pictures, {k} are asked for")',
-    ),
-    "test_a_seed_fixes_the_draw_and_other_seeds_draw_others": (
-        "What in your function is random, and what decides it?",
-        "The first k pictures of a class are no draw, and a generator without a seed draws anew each time.",
-        "np.random.default_rng(something that contains the seed).permutation(own)",
-    ),
-    "test_the_order_of_the_pool_changes_nothing": (
-        "What does a permutation of the same pictures in another order give?",
-        "A generator permutes places, not pictures. So the pool needs an order of its own before you draw.",
-        "np.unique(np.asarray(pool, dtype=int)) is sorted, and has each position once.",
-    ),
-    "test_more_shots_include_fewer": (
-        "Does anything in your draw depend on k?",
-        "If every k has a draw of its own, the 4 shots do not contain the 2. Draw one order of the class, and "
-        "let k only say how much of it you take.",
-        "permutation(own)[:k], from a generator that does not know k.",
-    ),
-    "test_another_class_in_the_pool_does_not_change_the_shots_of_a_class": (
-        "If one class less draws from your generator, what does the next class get?",
-        "Each class needs a generator of its own, which depends on the class itself and not on its place "
-        "among the classes of the pool.",
-        "np.random.default_rng((seed, int(label))), made anew for each class.",
-    ),
-    "test_how_the_other_pictures_are_classed_does_not_change_the_shots_of_a_class": (
-        "Which pictures of other classes have a part in the draw of this class?",
-        "None should. Permute only the class's own pictures, with a generator that nobody else uses.",
-        "np.random.default_rng((seed, int(label))).permutation(own), for each class by itself.",
-    ),
-    "test_two_classes_do_not_draw_alike": (
-        "Two classes of the same size: do they draw the same places?",
-        "They do if their generators have the same seed. So the class must be a part of the seed.",
-        "The seed of a generator can be a tuple of whole numbers: (seed, int(label)).",
-    ),
-    "test_a_class_does_not_draw_with_the_next_seed_what_the_next_class_drew": (
-        "For which other seed and class does your generator begin in the same way?",
-        "In a sum, class 1 with seed 0 is the same as class 0 with seed 1.",
-        "Give NumPy both numbers, as a tuple (seed, int(label)), not their sum.",
-    ),
-    "test_every_picture_can_be_drawn": (
-        "Is there a picture that your draw can never reach?",
-        "Every picture of the class in the pool can be among the first of a permutation. Look at the ends of "
-        "your ranges.",
-        "permutation(own)[:k], where own holds all pictures of the class.",
-    ),
-}
 
 
 def few_shot(labels, pool, k, seed):
@@ -207,6 +139,77 @@ def test_every_picture_can_be_drawn():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_none_from_outside_the_pool": (
+        "From which positions do you choose?",
+        "The pool says which pictures may be drawn. The others may be test pictures, whatever their class "
+        "(section 'Drawing the shots').",
+        "pool = np.unique(pool), and then for each class: own = pool[labels[pool] == label].",
+    ),
+    "test_k_of_each_class_and_none_twice": (
+        "How many pictures does each class get, and are they different ones?",
+        "k is a number for each class, not for all together. Drawing without replacement never gives a "
+        "picture twice: a permutation does that, a choice with replacement does not.",
+        "For each class, take generator.permutation(own)[:k].",
+    ),
+    "test_the_positions_are_sorted": (
+        "In which order do you return the positions?",
+        "The docstring asks for one sorted list of whole numbers, of all classes together.",
+        "Collect the shots of all classes in a list, and return sorted(that list).",
+    ),
+    "test_a_class_with_too_few_pictures_is_refused_by_its_name": (
+        "What does a slice [:k] give when there are fewer than k?",
+        "It gives what there is, and says nothing. The function should raise a ValueError instead, whose "
+        "message says which class it is.",
+        'if len(own) < k: raise ValueError(f"class {label} has {len(own)} pictures, {k} are asked for")',
+    ),
+    "test_a_seed_fixes_the_draw_and_other_seeds_draw_others": (
+        "What in your function is random, and what decides it?",
+        "The first k pictures of a class are no draw, and a generator without a seed draws anew each time.",
+        "np.random.default_rng(something that contains the seed).permutation(own)",
+    ),
+    "test_the_order_of_the_pool_changes_nothing": (
+        "What does a permutation of the same pictures in another order give?",
+        "A generator permutes places, not pictures. So the pool needs an order of its own before you draw.",
+        "np.unique(np.asarray(pool, dtype=int)) is sorted, and has each position once.",
+    ),
+    "test_more_shots_include_fewer": (
+        "Does anything in your draw depend on k?",
+        "If every k has a draw of its own, the 4 shots do not contain the 2. Draw one order of the class, and "
+        "let k only say how much of it you take.",
+        "permutation(own)[:k], from a generator that does not know k.",
+    ),
+    "test_another_class_in_the_pool_does_not_change_the_shots_of_a_class": (
+        "If one class less draws from your generator, what does the next class get?",
+        "Each class needs a generator of its own, which depends on the class itself and not on its place "
+        "among the classes of the pool.",
+        "np.random.default_rng((seed, int(label))), made anew for each class.",
+    ),
+    "test_how_the_other_pictures_are_classed_does_not_change_the_shots_of_a_class": (
+        "Which pictures of other classes have a part in the draw of this class?",
+        "None should. Permute only the class's own pictures, with a generator that nobody else uses.",
+        "np.random.default_rng((seed, int(label))).permutation(own), for each class by itself.",
+    ),
+    "test_two_classes_do_not_draw_alike": (
+        "Two classes of the same size: do they draw the same places?",
+        "They do if their generators have the same seed. So the class must be a part of the seed.",
+        "The seed of a generator can be a tuple of whole numbers: (seed, int(label)).",
+    ),
+    "test_a_class_does_not_draw_with_the_next_seed_what_the_next_class_drew": (
+        "For which other seed and class does your generator begin in the same way?",
+        "In a sum, class 1 with seed 0 is the same as class 0 with seed 1.",
+        "Give NumPy both numbers, as a tuple (seed, int(label)), not their sum.",
+    ),
+    "test_every_picture_can_be_drawn": (
+        "Is there a picture that your draw can never reach?",
+        "Every picture of the class in the pool can be among the first of a permutation. Look at the ends of "
+        "your ranges.",
+        "permutation(own)[:k], where own holds all pictures of the class.",
+    ),
+}
 DIFFERS = (
     "The library sorts the pool and removes what is in it twice, in one call of np.unique. Its generator "
     "takes the pair of seed and class, which NumPy mixes well, so neighbouring pairs have nothing in common."

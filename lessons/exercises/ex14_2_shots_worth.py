@@ -10,51 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.evaluation.linear_probe:shots_worth"
-HINTS = {
-    "test_where_the_first_number_is_enough_it_is_the_answer": (
-        "What does your function return when the smallest number of shots is better than zero-shot?",
-        "Fewer were not tried, so the answer is the smallest number itself, and nothing is interpolated.",
-        "first = min(curve); if curve[first] >= zero_shot: return float(first)",
-    ),
-    "test_a_number_that_was_tried_is_found_where_it_equals_zero_shot": (
-        "Put in one of the numbers itself: what do you get back, k or something else, such as its logarithm?",
-        "At a point of the curve the line goes through this point. If you interpolate the logarithm, the "
-        "exponential has to undo it at the end.",
-        "At the end of a pair (a, b) the share of the way is 1, and a * (b / a) ** 1 is b.",
-    ),
-    "test_between_two_numbers_log_k_grows_in_step_with_accuracy": (
-        "Between 2 and 8 shots, what is halfway: 5 or 4?",
-        "It is 4, because each doubling counts as one step (section 'The place where a curve crosses'). The "
-        "share of the way is (zero_shot - accuracy at a) / (accuracy at b - accuracy at a), seen from a.",
-        "a * (b / a) ** share, for the neighbouring numbers a and b.",
-    ),
-    "test_only_the_two_numbers_beside_the_crossing_count": (
-        "Which points of the curve come into your result?",
-        "Only the two beside the crossing do. A line that is fitted to all points is another thing.",
-        "Go through zip(shots, shots[1:]) and stop at the first pair whose second accuracy reaches zero-shot.",
-    ),
-    "test_more_than_were_tried_is_none": (
-        "What does your function return after its loop?",
-        "If no number is enough, nobody knows how many would be. The answer is None, and not the largest.",
-        "return None, after the last pair.",
-    ),
-    "test_of_several_crossings_it_is_the_first": (
-        "A curve may fall again. Which of its crossings do you find?",
-        "The first one, seen from few shots, because from there on that many labels were once enough.",
-        "Return from inside the loop, at the first pair whose second accuracy is at least zero_shot.",
-    ),
-    "test_the_order_of_the_dict_does_not_matter": (
-        "In which order do you go through the numbers?",
-        "A dict has the order in which it was written. Neighbours are meant by size.",
-        "shots = sorted(curve), before anything else.",
-    ),
-    "test_a_flat_piece_is_no_division_by_zero": (
-        "Which pairs do you divide for, and are their accuracies different?",
-        "Only the pair that crosses is divided: there the first accuracy is below zero-shot and the second is "
-        "not, so they differ. A flat piece below zero-shot is passed over.",
-        "Compute the share only after you have checked curve[b] >= zero_shot.",
-    ),
-}
 
 
 def shots_worth(curve, zero_shot):
@@ -130,6 +85,54 @@ def test_a_flat_piece_is_no_division_by_zero():
 
 
 # Shown when all laws are green: what the library does differently.
+
+
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_where_the_first_number_is_enough_it_is_the_answer": (
+        "What does your function return when the smallest number of shots is better than zero-shot?",
+        "Fewer were not tried, so the answer is the smallest number itself, and nothing is interpolated.",
+        "first = min(curve); if curve[first] >= zero_shot: return float(first)",
+    ),
+    "test_a_number_that_was_tried_is_found_where_it_equals_zero_shot": (
+        "Put in one of the numbers itself: what do you get back, k or something else, such as its logarithm?",
+        "At a point of the curve the line goes through this point. If you interpolate the logarithm, the "
+        "exponential has to undo it at the end.",
+        "At the end of a pair (a, b) the share of the way is 1, and a * (b / a) ** 1 is b.",
+    ),
+    "test_between_two_numbers_log_k_grows_in_step_with_accuracy": (
+        "Between 2 and 8 shots, what is halfway: 5 or 4?",
+        "It is 4, because each doubling counts as one step (section 'The place where a curve crosses'). The "
+        "share of the way is (zero_shot - accuracy at a) / (accuracy at b - accuracy at a), seen from a.",
+        "a * (b / a) ** share, for the neighbouring numbers a and b.",
+    ),
+    "test_only_the_two_numbers_beside_the_crossing_count": (
+        "Which points of the curve come into your result?",
+        "Only the two beside the crossing do. A line that is fitted to all points is another thing.",
+        "Go through zip(shots, shots[1:]) and stop at the first pair whose second accuracy reaches zero-shot.",
+    ),
+    "test_more_than_were_tried_is_none": (
+        "What does your function return after its loop?",
+        "If no number is enough, nobody knows how many would be. The answer is None, and not the largest.",
+        "return None, after the last pair.",
+    ),
+    "test_of_several_crossings_it_is_the_first": (
+        "A curve may fall again. Which of its crossings do you find?",
+        "The first one, seen from few shots, because from there on that many labels were once enough.",
+        "Return from inside the loop, at the first pair whose second accuracy is at least zero_shot.",
+    ),
+    "test_the_order_of_the_dict_does_not_matter": (
+        "In which order do you go through the numbers?",
+        "A dict has the order in which it was written. Neighbours are meant by size.",
+        "shots = sorted(curve), before anything else.",
+    ),
+    "test_a_flat_piece_is_no_division_by_zero": (
+        "Which pairs do you divide for, and are their accuracies different?",
+        "Only the pair that crosses is divided: there the first accuracy is below zero-shot and the second is "
+        "not, so they differ. A flat piece below zero-shot is passed over.",
+        "Compute the share only after you have checked curve[b] >= zero_shot.",
+    ),
+}
 DIFFERS = (
     "The library calls `reached`, which lesson 18 uses as well, with pairs in place of shots: it finds the "
     "first crossing along a logarithmic axis once for both. You have written what is inside."

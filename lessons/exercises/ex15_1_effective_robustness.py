@@ -8,39 +8,6 @@ from hypothesis import strategies as st
 from miniclip.evaluation.robustness import logit
 
 ANSWER = "miniclip.evaluation.robustness:effective_robustness"
-HINTS = {
-    "test_many_models_at_once_are_the_same_as_one_by_one": (
-        "What does your function do when `accuracy` and `shifted` are arrays?",
-        "Some call works on a single number only: float(...) or a function of the module math. numpy's "
-        "functions take arrays, and `logit` does too.",
-        "np.exp instead of math.exp, and np.asarray(shifted, float) instead of float(shifted)",
-    ),
-    "test_everything_right_at_home_is_still_finite": (
-        "What is the logarithm of 1 / 0?",
-        "An accuracy of 1 has infinite odds. Lesson 15 mentions a function that moves 0 and 1 inwards "
-        "before it takes the logarithm.",
-        "Use logit(accuracy), which is imported above, and no logarithm of your own.",
-    ),
-    "test_accuracy_beyond_the_line_counts_one_for_one": (
-        "Is what you return a difference of two accuracies? Or of two logits?",
-        "The line predicts a logit. It has to become an accuracy before you subtract it, and it is the "
-        "expected accuracy that is subtracted from the one that was found (lesson 15, 'How large a loss "
-        "is to be expected?').",
-        "return np.asarray(shifted, float) - expected, where expected is an accuracy",
-    ),
-    "test_on_the_line_there_is_none": (
-        "Take the numbers of the message: which accuracy under the shift does your line expect?",
-        "The line is straight in logits on both axes: the logit of the accuracy at home goes in, and the "
-        "logit of the expected accuracy comes out. What turns a logit z back into an accuracy?",
-        "z = slope * logit(accuracy) + intercept, and the accuracy with that logit is 1 / (1 + np.exp(-z)).",
-    ),
-    "test_a_model_that_is_better_at_home_has_a_higher_expected_accuracy": (
-        "More at home, and less expected: which sign is wrong?",
-        "From a logit to an accuracy: large logits must give accuracies near 1, and yours give accuracies "
-        "near 0.",
-        "1 / (1 + np.exp(-z)), with the minus",
-    ),
-}
 
 
 def effective_robustness(accuracy, shifted, line):
@@ -102,6 +69,40 @@ def test_on_the_line_there_is_none(accuracy, expected, slope):
     )
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_many_models_at_once_are_the_same_as_one_by_one": (
+        "What does your function do when `accuracy` and `shifted` are arrays?",
+        "Some call works on a single number only: float(...) or a function of the module math. numpy's "
+        "functions take arrays, and `logit` does too.",
+        "np.exp instead of math.exp, and np.asarray(shifted, float) instead of float(shifted)",
+    ),
+    "test_everything_right_at_home_is_still_finite": (
+        "What is the logarithm of 1 / 0?",
+        "An accuracy of 1 has infinite odds. Lesson 15 mentions a function that moves 0 and 1 inwards "
+        "before it takes the logarithm.",
+        "Use logit(accuracy), which is imported above, and no logarithm of your own.",
+    ),
+    "test_accuracy_beyond_the_line_counts_one_for_one": (
+        "Is what you return a difference of two accuracies? Or of two logits?",
+        "The line predicts a logit. It has to become an accuracy before you subtract it, and it is the "
+        "expected accuracy that is subtracted from the one that was found (lesson 15, 'How large a loss "
+        "is to be expected?').",
+        "return np.asarray(shifted, float) - expected, where expected is an accuracy",
+    ),
+    "test_on_the_line_there_is_none": (
+        "Take the numbers of the message: which accuracy under the shift does your line expect?",
+        "The line is straight in logits on both axes: the logit of the accuracy at home goes in, and the "
+        "logit of the expected accuracy comes out. What turns a logit z back into an accuracy?",
+        "z = slope * logit(accuracy) + intercept, and the accuracy with that logit is 1 / (1 + np.exp(-z)).",
+    ),
+    "test_a_model_that_is_better_at_home_has_a_higher_expected_accuracy": (
+        "More at home, and less expected: which sign is wrong?",
+        "From a logit to an accuracy: large logits must give accuracies near 1, and yours give accuracies "
+        "near 0.",
+        "1 / (1 + np.exp(-z)), with the minus",
+    ),
+}
 DIFFERS = (
     "The library's function is the same three lines. It takes arrays as well as numbers, because the figures "
     "of the reports draw the whole line with it: a model with an accuracy of 0 under the shift lies below the "

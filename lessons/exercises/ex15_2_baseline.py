@@ -9,34 +9,6 @@ from miniclip.common import UserError
 from miniclip.evaluation.robustness import logit
 
 ANSWER = "miniclip.evaluation.robustness:baseline"
-HINTS = {
-    "test_what_fixes_no_line_is_refused": (
-        "How many lines pass through a single point? And through two points above each other?",
-        "With one model, or with models that are all equal at home, no slope is fixed. The docstring says which error "
-        "is raised.",
-        "if len(x) < 2 or np.ptp(x) < 1e-9: raise UserError(...), for the logits x at home",
-    ),
-    "test_through_two_models_the_line_is_exact": (
-        "Which unit is the line straight in?",
-        "Both accuracies become logits before the line is fitted, and the slope is returned before the intercept.",
-        "x, y = logit(accuracy), logit(shifted), then a line y = slope * x + intercept",
-    ),
-    "test_what_is_left_over_has_no_trend": (
-        "Look at all models: does your line leave out some of them?",
-        "It is the line of least squares: it minimizes the squared distances upwards, in logits under the shift.",
-        "np.polyfit(x, y, 1) gives the slope and the intercept of this line",
-    ),
-    "test_a_model_that_names_nothing_rightly_gives_a_finite_line": (
-        "What is the logarithm of 0?",
-        "`logit` of the library moves 0 and 1 towards the middle before it takes the logarithm.",
-        "Use logit(...), which is imported above, and no logarithm of your own.",
-    ),
-    "test_two_plain_numbers_are_returned": (
-        "What is the type of what you return, and of what is in it?",
-        "A tuple of two Python floats, not an array: reports write it to a file as JSON.",
-        "return float(slope), float(intercept)",
-    ),
-}
 
 
 def baseline(accuracy, shifted) -> tuple[float, float]:
@@ -97,6 +69,35 @@ def test_two_plain_numbers_are_returned():
     )
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_what_fixes_no_line_is_refused": (
+        "How many lines pass through a single point? And through two points above each other?",
+        "With one model, or with models that are all equal at home, no slope is fixed. The docstring says which error "
+        "is raised.",
+        "if len(x) < 2 or np.ptp(x) < 1e-9: raise UserError(...), for the logits x at home",
+    ),
+    "test_through_two_models_the_line_is_exact": (
+        "Which unit is the line straight in?",
+        "Both accuracies become logits before the line is fitted, and the slope is returned before the intercept.",
+        "x, y = logit(accuracy), logit(shifted), then a line y = slope * x + intercept",
+    ),
+    "test_what_is_left_over_has_no_trend": (
+        "Look at all models: does your line leave out some of them?",
+        "It is the line of least squares: it minimizes the squared distances upwards, in logits under the shift.",
+        "np.polyfit(x, y, 1) gives the slope and the intercept of this line",
+    ),
+    "test_a_model_that_names_nothing_rightly_gives_a_finite_line": (
+        "What is the logarithm of 0?",
+        "`logit` of the library moves 0 and 1 towards the middle before it takes the logarithm.",
+        "Use logit(...), which is imported above, and no logarithm of your own.",
+    ),
+    "test_two_plain_numbers_are_returned": (
+        "What is the type of what you return, and of what is in it?",
+        "A tuple of two Python floats, not an array: reports write it to a file as JSON.",
+        "return float(slope), float(intercept)",
+    ),
+}
 DIFFERS = (
     "The library lets numpy's polyfit do the least squares, and refuses before it: from models that are equal at home "
     "polyfit would return some line, with a warning at most."

@@ -10,50 +10,6 @@ from hypothesis import strategies as st
 from miniclip.evaluation.confidence import binomial_tail  # noqa: F401  (for your answer)
 
 ANSWER = "miniclip.evaluation.confidence:clopper_pearson"
-HINTS = {
-    "test_what_is_no_share_is_refused": (
-        "Is there a sample of 2 pictures with 3 right ones?",
-        "The docstring says what is refused, and with which error.",
-        "Before anything else: if n < 1 or not 0 <= right <= n, raise ValueError.",
-    ),
-    "test_the_ends_stand_in_order_around_the_share": (
-        "Print both ends. Which one is larger, and where is right / n?",
-        "The lower end comes first and lies below right / n. `right` or more must be improbable there, so "
-        "the lower end is the small accuracy.",
-        "return low, high, with low from the tail of `right` or more and high from that of `right` or fewer",
-    ),
-    "test_nothing_right_begins_at_0_and_everything_right_ends_at_1": (
-        "What is the probability of 0 or more right answers, whatever the accuracy?",
-        "With nothing right there is no lower end to search for, and with everything right no upper end: "
-        "lesson 16, 'The exact interval'.",
-        "low = 0.0 if right == 0, high = 1.0 if right == n; only the other end is searched for.",
-    ),
-    "test_at_the_lower_end_right_or_more_have_half_of_the_error": (
-        "How much probability is left out at each end, and does `confidence` say so?",
-        "An interval of 95 % leaves out 5 %, half of it at each end (lesson 16, 'The exact interval'). "
-        "`confidence` is an argument, and the law tries several.",
-        "With half = (1 - confidence) / 2, bisect between 0 and 1 for binomial_tail(right, n, p) == half: "
-        "the tail grows with p.",
-    ),
-    "test_at_the_upper_end_right_or_fewer_have_half_of_the_error": (
-        "`right` or fewer is the opposite of what? Is `right` itself among them?",
-        "`binomial_tail` gives so many or *more*. The opposite of `right` or fewer is more than `right`, "
-        "which is `right + 1` or more.",
-        "Bisect for 1 - binomial_tail(right + 1, n, p) == half: it falls as p grows.",
-    ),
-    "test_more_confidence_is_wider_and_more_pictures_are_narrower": (
-        "Which of your arguments does the width not depend on?",
-        "More confidence leaves out less at each end, so the ends move apart. More pictures make the tails "
-        "steeper, so the ends move together.",
-        "Both ends depend on (1 - confidence) / 2 and on n.",
-    ),
-    "test_it_covers_the_truth_at_least_as_often_as_stated": (
-        "Is each end where the docstring wants it, or only near to it?",
-        "An approximate formula, such as Wilson's or two standard errors, sometimes covers less than it "
-        "states. The exact ends come from the binomial tail alone.",
-        "Bisect on binomial_tail about fifty times, so that the ends have all the digits of a float.",
-    ),
-}
 
 
 def clopper_pearson(right, n, confidence=0.95):
@@ -137,6 +93,51 @@ def test_it_covers_the_truth_at_least_as_often_as_stated(p):
     assert covered >= 0.95, f"the true share {p} is covered with probability {covered:.3f} < .95"
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_what_is_no_share_is_refused": (
+        "Is there a sample of 2 pictures with 3 right ones?",
+        "The docstring says what is refused, and with which error.",
+        "Before anything else: if n < 1 or not 0 <= right <= n, raise ValueError.",
+    ),
+    "test_the_ends_stand_in_order_around_the_share": (
+        "Print both ends. Which one is larger, and where is right / n?",
+        "The lower end comes first and lies below right / n. `right` or more must be improbable there, so "
+        "the lower end is the small accuracy.",
+        "return low, high, with low from the tail of `right` or more and high from that of `right` or fewer",
+    ),
+    "test_nothing_right_begins_at_0_and_everything_right_ends_at_1": (
+        "What is the probability of 0 or more right answers, whatever the accuracy?",
+        "With nothing right there is no lower end to search for, and with everything right no upper end: "
+        "lesson 16, 'The exact interval'.",
+        "low = 0.0 if right == 0, high = 1.0 if right == n; only the other end is searched for.",
+    ),
+    "test_at_the_lower_end_right_or_more_have_half_of_the_error": (
+        "How much probability is left out at each end, and does `confidence` say so?",
+        "An interval of 95 % leaves out 5 %, half of it at each end (lesson 16, 'The exact interval'). "
+        "`confidence` is an argument, and the law tries several.",
+        "With half = (1 - confidence) / 2, bisect between 0 and 1 for binomial_tail(right, n, p) == half: "
+        "the tail grows with p.",
+    ),
+    "test_at_the_upper_end_right_or_fewer_have_half_of_the_error": (
+        "`right` or fewer is the opposite of what? Is `right` itself among them?",
+        "`binomial_tail` gives so many or *more*. The opposite of `right` or fewer is more than `right`, "
+        "which is `right + 1` or more.",
+        "Bisect for 1 - binomial_tail(right + 1, n, p) == half: it falls as p grows.",
+    ),
+    "test_more_confidence_is_wider_and_more_pictures_are_narrower": (
+        "Which of your arguments does the width not depend on?",
+        "More confidence leaves out less at each end, so the ends move apart. More pictures make the tails "
+        "steeper, so the ends move together.",
+        "Both ends depend on (1 - confidence) / 2 and on n.",
+    ),
+    "test_it_covers_the_truth_at_least_as_often_as_stated": (
+        "Is each end where the docstring wants it, or only near to it?",
+        "An approximate formula, such as Wilson's or two standard errors, sometimes covers less than it "
+        "states. The exact ends come from the binomial tail alone.",
+        "Bisect on binomial_tail about fifty times, so that the ends have all the digits of a float.",
+    ),
+}
 DIFFERS = (
     "The library writes one bisection, `solve`, and calls it for both ends, each time with a function that "
     "grows with p. It remembers its results, because reports ask for the same counts again and again."

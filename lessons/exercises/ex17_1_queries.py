@@ -10,44 +10,6 @@ from hypothesis import strategies as st
 from miniclip.data.curation.curate import keys
 
 ANSWER = "miniclip.data.curation.curate:choose_queries"
-HINTS = {
-    "test_a_word_is_a_query_from_min_count_pairs_on": (
-        "Is a word that is in exactly min_count pairs among your queries?",
-        "A single word needs nothing but its count, and the limit itself is enough. Mutual information is "
-        "asked of bigrams only (lesson 17, 'Step 1').",
-        'if " " not in key: a query if counts[key] >= min_count',
-    ),
-    "test_names_of_the_list_are_queries_if_a_pair_has_them": (
-        "Which keys are excused from both limits, and which keys are there at all?",
-        "A name of the list is a query however rare it is, but a name that no pair has is not in `counts`. "
-        "So go through the keys of `counts`, and ask of each first whether it is in `names`.",
-        "[key for key in counts if key in names or ...]",
-    ),
-    "test_new_york_is_a_query_and_a_dog_is_none": (
-        "In how many of the eight pairs would you expect both words by chance?",
-        "The number of pairs, all of them, belongs into the formula: with 7 of 8 pairs having 'a' and 3 of 8 "
-        "having 'dog', chance gives 7 x 3 / 8 pairs. And the logarithm is to base 2.",
-        "chance = counts[left] * counts[right] / pairs, bits = log2(counts[key] / chance)",
-    ),
-    "test_the_limit_itself_is_enough": (
-        "Is `at least` > or >=?",
-        "The comments say that a key needs at least min_count pairs, and a bigram at least min_pmi bits.",
-        "bits >= min_pmi, and not bits > min_pmi",
-    ),
-    "test_a_bigram_needs_its_count_and_its_information": (
-        "Two conditions: which of them does the bigram in the message fulfil?",
-        "A bigram needs at least min_count pairs and at least min_pmi bits, and both of its words count in "
-        "the expectation by chance.",
-        "a query if counts[key] >= min_count and log2(counts[key] * pairs / (counts[left] * counts[right])) "
-        ">= min_pmi",
-    ),
-    "test_the_rarest_come_first_then_the_alphabet_decides": (
-        "Sorted by what first, and by what among equals?",
-        "The first criterion is the number of pairs, the smallest first. Among equally frequent queries the "
-        "order of `counts` must not matter, so the alphabet decides.",
-        "sorted(..., key=lambda key: (counts[key], key))",
-    ),
-}
 
 
 def choose_queries(counts, pairs, names, min_count, min_pmi):
@@ -137,6 +99,45 @@ def test_the_rarest_come_first_then_the_alphabet_decides(captions, least, bits):
         )
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_a_word_is_a_query_from_min_count_pairs_on": (
+        "Is a word that is in exactly min_count pairs among your queries?",
+        "A single word needs nothing but its count, and the limit itself is enough. Mutual information is "
+        "asked of bigrams only (lesson 17, 'Step 1').",
+        'if " " not in key: a query if counts[key] >= min_count',
+    ),
+    "test_names_of_the_list_are_queries_if_a_pair_has_them": (
+        "Which keys are excused from both limits, and which keys are there at all?",
+        "A name of the list is a query however rare it is, but a name that no pair has is not in `counts`. "
+        "So go through the keys of `counts`, and ask of each first whether it is in `names`.",
+        "[key for key in counts if key in names or ...]",
+    ),
+    "test_new_york_is_a_query_and_a_dog_is_none": (
+        "In how many of the eight pairs would you expect both words by chance?",
+        "The number of pairs, all of them, belongs into the formula: with 7 of 8 pairs having 'a' and 3 of 8 "
+        "having 'dog', chance gives 7 x 3 / 8 pairs. And the logarithm is to base 2.",
+        "chance = counts[left] * counts[right] / pairs, bits = log2(counts[key] / chance)",
+    ),
+    "test_the_limit_itself_is_enough": (
+        "Is `at least` > or >=?",
+        "The comments say that a key needs at least min_count pairs, and a bigram at least min_pmi bits.",
+        "bits >= min_pmi, and not bits > min_pmi",
+    ),
+    "test_a_bigram_needs_its_count_and_its_information": (
+        "Two conditions: which of them does the bigram in the message fulfil?",
+        "A bigram needs at least min_count pairs and at least min_pmi bits, and both of its words count in "
+        "the expectation by chance.",
+        "a query if counts[key] >= min_count and log2(counts[key] * pairs / (counts[left] * counts[right])) "
+        ">= min_pmi",
+    ),
+    "test_the_rarest_come_first_then_the_alphabet_decides": (
+        "Sorted by what first, and by what among equals?",
+        "The first criterion is the number of pairs, the smallest first. Among equally frequent queries the "
+        "order of `counts` must not matter, so the alphabet decides.",
+        "sorted(..., key=lambda key: (counts[key], key))",
+    ),
+}
 DIFFERS = (
     "The library has the same conditions in a function inside, `is_query`, so that one line can filter and sort. "
     "It multiplies whole numbers before it divides, so there is only one rounding before the logarithm."

@@ -7,48 +7,6 @@ from hypothesis import strategies as st
 from miniclip.data.curation.curate import ASSIGNED
 
 ANSWER = "miniclip.data.curation.curate:capped"
-HINTS = {
-    "test_what_is_left_are_rows_that_were_there": (
-        "Which fields does a row have, and does your result still have all of them, unchanged?",
-        "Choose among the rows and change none: the result is `rows` with an array of indices or of bools.",
-        "rows[keep], where keep says which rows stay",
-    ),
-    "test_the_rows_are_left_alone": (
-        "Is `rows` still in its old order after your function?",
-        "Sorting in place changes the caller's array. Sort a copy.",
-        "rows = rows[order] makes a new array; rows.sort() and rows[:] = ... change the old one.",
-    ),
-    "test_no_query_has_more_than_its_cap_and_none_less_than_it_could": (
-        "Number the rows of each query from 0. Which numbers stay?",
-        "The cap is one of each query, not of all together, and it is exact: a query with more rows keeps "
-        "exactly `cap`. In sorted rows, a row's number within its query is its place in the array minus the "
-        "place of the query's first row.",
-        'first = np.searchsorted(rows["query"], rows["query"]) gives the place of the first row; keep where '
-        "np.arange(len(rows)) - first < cap",
-    ),
-    "test_every_draw_that_is_kept_is_at_most_every_one_that_is_not": (
-        "Look at the two draws in the message. Which one is smaller, and by how much?",
-        "Draws are whole numbers below 2^64. As float64 or as int64 some of them change their order. And the "
-        "smallest stay, of equal draws the one with the smaller pair.",
-        'np.lexsort((rows["pair"], rows["draw"], rows["query"])): its last key decides first.',
-    ),
-    "test_the_order_of_the_rows_is_of_no_consequence": (
-        "What decides between two rows with the same query and the same draw?",
-        "If nothing decides, the order in the array does. The docstring's comment names a third criterion.",
-        'Sort by query, then draw, then pair: np.lexsort((rows["pair"], rows["draw"], rows["query"])).',
-    ),
-    "test_parts_may_be_capped_first": (
-        "Does a row's fate depend on anything but the rows of its query?",
-        "Each part must keep every row that the whole would keep (lesson 17, 'Step 3'). A random draw or a "
-        "share of the rows does not do this; the smallest draws do.",
-        "Keep the `cap` smallest draws of each query, and use no random numbers.",
-    ),
-    "test_a_smaller_cap_keeps_some_of_the_same": (
-        "Does your choice begin anew for every cap?",
-        "With the smallest draws, the rows of a small cap are among those of a large one.",
-        "The order of the rows must not depend on `cap`.",
-    ),
-}
 
 
 def capped(rows, cap):
@@ -122,6 +80,49 @@ def test_a_smaller_cap_keeps_some_of_the_same(rows, cap):
     assert fewer, f"a pair is kept with the cap {cap} and not with {cap + 1}"
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_what_is_left_are_rows_that_were_there": (
+        "Which fields does a row have, and does your result still have all of them, unchanged?",
+        "Choose among the rows and change none: the result is `rows` with an array of indices or of bools.",
+        "rows[keep], where keep says which rows stay",
+    ),
+    "test_the_rows_are_left_alone": (
+        "Is `rows` still in its old order after your function?",
+        "Sorting in place changes the caller's array. Sort a copy.",
+        "rows = rows[order] makes a new array; rows.sort() and rows[:] = ... change the old one.",
+    ),
+    "test_no_query_has_more_than_its_cap_and_none_less_than_it_could": (
+        "Number the rows of each query from 0. Which numbers stay?",
+        "The cap is one of each query, not of all together, and it is exact: a query with more rows keeps "
+        "exactly `cap`. In sorted rows, a row's number within its query is its place in the array minus the "
+        "place of the query's first row.",
+        'first = np.searchsorted(rows["query"], rows["query"]) gives the place of the first row; keep where '
+        "np.arange(len(rows)) - first < cap",
+    ),
+    "test_every_draw_that_is_kept_is_at_most_every_one_that_is_not": (
+        "Look at the two draws in the message. Which one is smaller, and by how much?",
+        "Draws are whole numbers below 2^64. As float64 or as int64 some of them change their order. And the "
+        "smallest stay, of equal draws the one with the smaller pair.",
+        'np.lexsort((rows["pair"], rows["draw"], rows["query"])): its last key decides first.',
+    ),
+    "test_the_order_of_the_rows_is_of_no_consequence": (
+        "What decides between two rows with the same query and the same draw?",
+        "If nothing decides, the order in the array does. The docstring's comment names a third criterion.",
+        'Sort by query, then draw, then pair: np.lexsort((rows["pair"], rows["draw"], rows["query"])).',
+    ),
+    "test_parts_may_be_capped_first": (
+        "Does a row's fate depend on anything but the rows of its query?",
+        "Each part must keep every row that the whole would keep (lesson 17, 'Step 3'). A random draw or a "
+        "share of the rows does not do this; the smallest draws do.",
+        "Keep the `cap` smallest draws of each query, and use no random numbers.",
+    ),
+    "test_a_smaller_cap_keeps_some_of_the_same": (
+        "Does your choice begin anew for every cap?",
+        "With the smallest draws, the rows of a small cap are among those of a large one.",
+        "The order of the rows must not depend on `cap`.",
+    ),
+}
 DIFFERS = (
     "The library's function is three lines: one sort by query, draw and pair, one binary search for the first row "
     "of each query, and a comparison with the cap. No loop over queries, since there may be half a million."

@@ -21,53 +21,6 @@ from miniclip.model.text import is_word  # noqa: F401
 from miniclip.objectives.predictive import Predictive
 
 ANSWER = "tests.answers.ex18_1_objective:YesOrNo"
-HINTS = {
-    "test_each_pair_has_its_own_loss": (
-        "How many numbers do you return for a batch of twelve pairs?",
-        "`pair_losses` returns one loss for each pair, and the mean over the batch is taken elsewhere. So sum over "
-        "the vocabulary only.",
-        "losses.sum(1), for losses of shape (N, vocab_size)",
-    ),
-    "test_order_repetition_and_padding_do_not_count": (
-        "What is the id of the padding, and what does your function think it is?",
-        "A caption is a set of words here. The start, the end and the padding are no words (`is_word` knows), and "
-        "a word that is said twice is still one yes.",
-        "Count each word of a caption with scatter_add_ of is_word(tokens).float(), then clamp the counts to 1.",
-    ),
-    "test_a_word_with_the_id_of_the_padding_is_a_word": (
-        "The id 0 is at two kinds of places in this caption. Which of them did your function write last?",
-        "The padding has the id 0, and so has a token of the vocabulary. Where both are in one caption, the no of "
-        "the padding must not replace the yes of the word.",
-        "scatter_add_ of is_word(tokens).float() adds 0 for the padding; then clamp the counts to 1.",
-    ),
-    "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs": (
-        "How many questions does each picture answer, and how many of them do you count?",
-        "Every word of the vocabulary is a question, and most have the answer no. Words that are absent count, and "
-        "so do the start and the end, whose right answer is always no.",
-        "-log sigmoid(z) where the answer is yes, plus -log sigmoid(-z) where it is no, over all columns",
-    ),
-    "test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity": (
-        "What is sigmoid(-200) in float32, and what is its logarithm?",
-        "Each question has a sigmoid of its own, so a sure and right answer costs 0, whatever the other words say. "
-        "And a probability that rounds to 0 has no logarithm: work with the log-odds themselves.",
-        "F.binary_cross_entropy_with_logits takes log-odds; F.logsigmoid does too.",
-    ),
-    "test_it_is_the_sum_over_all_words_of_the_vocabulary": (
-        "By which factor is your loss different from the one in the message?",
-        "It is a sum over the vocabulary, and not a mean.",
-        'reduction="none" in the loss, then .sum(1) over the vocabulary',
-    ),
-    "test_the_gradient_is_probability_minus_answer": (
-        "Is every step of yours differentiable, and does the gradient reach `features`?",
-        "The answers (0 or 1) are constants, and only the log-odds have a gradient.",
-        "No .detach() and no comparison on `features`; the derivative of -log sigmoid(z) is sigmoid(z) - 1.",
-    ),
-    "test_twelve_pictures_learn_their_names": (
-        "Does your loss fall for one pair alone? And for two?",
-        "If all other laws are green, look for something that is not computed anew for each batch.",
-        "losses of this batch's features and this batch's tokens only",
-    ),
-}
 
 
 class YesOrNo(Predictive):
@@ -212,6 +165,54 @@ def test_twelve_pictures_learn_their_names():
     assert hits >= 11, f"{hits} of 12 pictures have their own name as the best one"
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_each_pair_has_its_own_loss": (
+        "How many numbers do you return for a batch of twelve pairs?",
+        "`pair_losses` returns one loss for each pair, and the mean over the batch is taken elsewhere. So sum over "
+        "the vocabulary only.",
+        "losses.sum(1), for losses of shape (N, vocab_size)",
+    ),
+    "test_order_repetition_and_padding_do_not_count": (
+        "What is the id of the padding, and what does your function think it is?",
+        "A caption is a set of words here. The start, the end and the padding are no words (`is_word` knows), and "
+        "a word that is said twice is still one yes.",
+        "Count each word of a caption with scatter_add_ of is_word(tokens).float(), then clamp the counts to 1.",
+    ),
+    "test_a_word_with_the_id_of_the_padding_is_a_word": (
+        "The id 0 is at two kinds of places in this caption. Which of them did your function write last?",
+        "The padding has the id 0, and so has a token of the vocabulary. Where both are in one caption, the no of "
+        "the padding must not replace the yes of the word.",
+        "scatter_add_ of is_word(tokens).float() adds 0 for the padding; then clamp the counts to 1.",
+    ),
+    "test_a_sure_yes_to_what_is_no_word_of_the_caption_costs": (
+        "How many questions does each picture answer, and how many of them do you count?",
+        "Every word of the vocabulary is a question, and most have the answer no. Words that are absent count, and "
+        "so do the start and the end, whose right answer is always no.",
+        "-log sigmoid(z) where the answer is yes, plus -log sigmoid(-z) where it is no, over all columns",
+    ),
+    "test_sure_and_right_answers_cost_nothing_and_sure_wrong_ones_no_infinity": (
+        "What is sigmoid(-200) in float32, and what is its logarithm?",
+        "Each question has a sigmoid of its own, so a sure and right answer costs 0, whatever the other words say. "
+        "And a probability that rounds to 0 has no logarithm: work with the log-odds themselves.",
+        "F.binary_cross_entropy_with_logits takes log-odds; F.logsigmoid does too.",
+    ),
+    "test_it_is_the_sum_over_all_words_of_the_vocabulary": (
+        "By which factor is your loss different from the one in the message?",
+        "It is a sum over the vocabulary, and not a mean.",
+        'reduction="none" in the loss, then .sum(1) over the vocabulary',
+    ),
+    "test_the_gradient_is_probability_minus_answer": (
+        "Is every step of yours differentiable, and does the gradient reach `features`?",
+        "The answers (0 or 1) are constants, and only the log-odds have a gradient.",
+        "No .detach() and no comparison on `features`; the derivative of -log sigmoid(z) is sigmoid(z) - 1.",
+    ),
+    "test_twelve_pictures_learn_their_names": (
+        "Does your loss fall for one pair alone? And for two?",
+        "If all other laws are green, look for something that is not computed anew for each batch.",
+        "losses of this batch's features and this batch's tokens only",
+    ),
+}
 DIFFERS = (
     "The answer in tests/answers writes the ones with scatter_add_ and a clamp, so that no loop runs over the captions, "
     "and leaves the logarithms to binary_cross_entropy_with_logits, which is exact for sure answers too."

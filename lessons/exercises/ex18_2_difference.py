@@ -10,41 +10,6 @@ import numpy as np
 import pytest
 
 ANSWER = "tests.answers.ex18_2_difference:difference"
-HINTS = {
-    "test_the_value_is_the_mean_of_a_less_the_mean_of_b": (
-        "Is your first number computed from all answers, or from a sample of them?",
-        "The samples are for the interval only. The value is the difference of the two accuracies, a's first.",
-        "np.mean(a) - np.mean(b), outside of the loop",
-    ),
-    "test_equal_answers_differ_by_nothing_in_every_sample": (
-        "If a and b have the same answers, what is their difference on any sample of pictures?",
-        "Both must be measured on the same sample. If each gets a sample of its own, the difference varies although "
-        "the two are equal.",
-        "gain = np.asarray(a, float) - b first, and then draw from gain",
-    ),
-    "test_pictures_are_drawn": (
-        "With one seed only, what can vary? And how many pictures does a sample have?",
-        "A sample has as many pictures as there are, drawn with repetition. 95 % of the differences lie between the "
-        "quantiles .025 and .975.",
-        "columns = rng.integers(pictures, size=pictures), and np.quantile(found, (0.025, 0.975)) at the end",
-    ),
-    "test_seeds_are_drawn": (
-        "If two seeds of four gain everything and two gain nothing, how sure is the mean?",
-        "Seeds are drawn as pictures are: as many as there are, with repetition.",
-        "rows = rng.integers(seeds, size=seeds)",
-    ),
-    "test_a_picture_is_drawn_for_all_seeds_together": (
-        "Nine seeds with the same answers: do they tell more than one seed?",
-        "A picture that is hard is hard for all seeds. So draw rows and columns of the table, and not its cells one by "
-        "one.",
-        "gain[np.ix_(rows, columns)].mean()",
-    ),
-    "test_only_the_given_generator_draws": (
-        "Run your function twice with generators of the same seed. Where does the difference come from?",
-        "All random numbers must come from `rng`, so that a result can be repeated.",
-        "rng.integers(...), and no np.random and no other generator",
-    ),
-}
 
 
 def difference(a, b, draws, rng):
@@ -117,6 +82,42 @@ def test_only_the_given_generator_draws():
     assert first == second, f"two generators with the same seed gave {first} and {second}"
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_the_value_is_the_mean_of_a_less_the_mean_of_b": (
+        "Is your first number computed from all answers, or from a sample of them?",
+        "The samples are for the interval only. The value is the difference of the two accuracies, a's first.",
+        "np.mean(a) - np.mean(b), outside of the loop",
+    ),
+    "test_equal_answers_differ_by_nothing_in_every_sample": (
+        "If a and b have the same answers, what is their difference on any sample of pictures?",
+        "Both must be measured on the same sample. If each gets a sample of its own, the difference varies although "
+        "the two are equal.",
+        "gain = np.asarray(a, float) - b first, and then draw from gain",
+    ),
+    "test_pictures_are_drawn": (
+        "With one seed only, what can vary? And how many pictures does a sample have?",
+        "A sample has as many pictures as there are, drawn with repetition. 95 % of the differences lie between the "
+        "quantiles .025 and .975.",
+        "columns = rng.integers(pictures, size=pictures), and np.quantile(found, (0.025, 0.975)) at the end",
+    ),
+    "test_seeds_are_drawn": (
+        "If two seeds of four gain everything and two gain nothing, how sure is the mean?",
+        "Seeds are drawn as pictures are: as many as there are, with repetition.",
+        "rows = rng.integers(seeds, size=seeds)",
+    ),
+    "test_a_picture_is_drawn_for_all_seeds_together": (
+        "Nine seeds with the same answers: do they tell more than one seed?",
+        "A picture that is hard is hard for all seeds. So draw rows and columns of the table, and not its cells one by "
+        "one.",
+        "gain[np.ix_(rows, columns)].mean()",
+    ),
+    "test_only_the_given_generator_draws": (
+        "Run your function twice with generators of the same seed. Where does the difference come from?",
+        "All random numbers must come from `rng`, so that a result can be repeated.",
+        "rng.integers(...), and no np.random and no other generator",
+    ),
+}
 DIFFERS = (
     "The study's own function takes the difference of the answers first, too. It draws from a generator with a fixed "
     "seed, so that all differences of a report come from the same samples."

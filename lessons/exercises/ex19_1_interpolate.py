@@ -12,53 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 ANSWER = "miniclip.weights.average:interpolate"
-HINTS = {
-    "test_every_tensor_of_the_state_dict_is_there": (
-        "Which names are missing? Are they weights?",
-        "A state dict holds weights and also what batch norms remember. A model cannot be loaded without any of "
-        "them (lesson 19, 'What is in a state dict?').",
-        "for name, first in start.items(): ..., without leaving out a name",
-    ),
-    "test_neither_model_is_changed": (
-        "Does your result share memory with an argument?",
-        "A function whose name ends in an underscore writes into its tensor. And a tensor of an argument that you "
-        "return as it is still belongs to the argument.",
-        "Return new tensors: x.clone() for what is taken over, and no first.lerp_(...).",
-    ),
-    "test_counters_are_those_of_the_nearer_model": (
-        "What is half of 10 batches and 12 batches? And what is its dtype?",
-        "Whole numbers are not averaged. Below 0.5 they are those of start, from 0.5 on those of tuned.",
-        "if not first.is_floating_point(): (first if alpha < 0.5 else tuned[name]).clone()",
-    ),
-    "test_batch_norms_averages_are_averaged_as_weights_are": (
-        "Are running means and variances fractions or whole numbers?",
-        "They are averaged like weights, although that is only an approximation: lesson 19, 'What is in a state "
-        "dict?'.",
-        "Only the dtype decides what is averaged, and no name does.",
-    ),
-    "test_the_scale_is_averaged_as_the_logarithm_that_is_stored": (
-        "Is there an exp or a log in your function?",
-        "`logit_scale` is stored as a logarithm and averaged as it is stored, so it needs no special case.",
-        "Treat logit_scale like every other tensor with fractions.",
-    ),
-    "test_each_number_is_between_the_two_by_alpha": (
-        "With alpha = 0, which model do you get?",
-        "alpha is the share of the tuned model, and 1 - alpha that of the start.",
-        "torch.lerp(first, tuned[name], alpha), in this order",
-    ),
-    "test_at_the_ends_it_is_exactly_one_of_the_two": (
-        "Compute a + 1 * (b - a) for a = 1e8 and b = 1 in float32. Do you get b?",
-        "At alpha = 1 the result must be tuned to the bit. A difference of two floats is rounded, so start plus the "
-        "whole difference may miss tuned by a little.",
-        "torch.lerp(first, tuned[name], alpha) is exact at both ends.",
-    ),
-    "test_what_both_models_share_stays_the_same_to_the_bit": (
-        "Is (1 - alpha) * x + alpha * x always x?",
-        "Each of the two products is rounded, so their sum may differ from x in the last bit. A frozen tower must "
-        "stay as it is.",
-        "torch.lerp(first, tuned[name], alpha) works with the difference, which is 0 here.",
-    ),
-}
 
 
 def interpolate(start, tuned, alpha):
@@ -165,6 +118,54 @@ def test_what_both_models_share_stays_the_same_to_the_bit(alpha):
         )
 
 
+# The run prints these when you need them: at the second failure of a law, and after the last one.
+HINTS = {
+    "test_every_tensor_of_the_state_dict_is_there": (
+        "Which names are missing? Are they weights?",
+        "A state dict holds weights and also what batch norms remember. A model cannot be loaded without any of "
+        "them (lesson 19, 'What is in a state dict?').",
+        "for name, first in start.items(): ..., without leaving out a name",
+    ),
+    "test_neither_model_is_changed": (
+        "Does your result share memory with an argument?",
+        "A function whose name ends in an underscore writes into its tensor. And a tensor of an argument that you "
+        "return as it is still belongs to the argument.",
+        "Return new tensors: x.clone() for what is taken over, and no first.lerp_(...).",
+    ),
+    "test_counters_are_those_of_the_nearer_model": (
+        "What is half of 10 batches and 12 batches? And what is its dtype?",
+        "Whole numbers are not averaged. Below 0.5 they are those of start, from 0.5 on those of tuned.",
+        "if not first.is_floating_point(): (first if alpha < 0.5 else tuned[name]).clone()",
+    ),
+    "test_batch_norms_averages_are_averaged_as_weights_are": (
+        "Are running means and variances fractions or whole numbers?",
+        "They are averaged like weights, although that is only an approximation: lesson 19, 'What is in a state "
+        "dict?'.",
+        "Only the dtype decides what is averaged, and no name does.",
+    ),
+    "test_the_scale_is_averaged_as_the_logarithm_that_is_stored": (
+        "Is there an exp or a log in your function?",
+        "`logit_scale` is stored as a logarithm and averaged as it is stored, so it needs no special case.",
+        "Treat logit_scale like every other tensor with fractions.",
+    ),
+    "test_each_number_is_between_the_two_by_alpha": (
+        "With alpha = 0, which model do you get?",
+        "alpha is the share of the tuned model, and 1 - alpha that of the start.",
+        "torch.lerp(first, tuned[name], alpha), in this order",
+    ),
+    "test_at_the_ends_it_is_exactly_one_of_the_two": (
+        "Compute a + 1 * (b - a) for a = 1e8 and b = 1 in float32. Do you get b?",
+        "At alpha = 1 the result must be tuned to the bit. A difference of two floats is rounded, so start plus the "
+        "whole difference may miss tuned by a little.",
+        "torch.lerp(first, tuned[name], alpha) is exact at both ends.",
+    ),
+    "test_what_both_models_share_stays_the_same_to_the_bit": (
+        "Is (1 - alpha) * x + alpha * x always x?",
+        "Each of the two products is rounded, so their sum may differ from x in the last bit. A frozen tower must "
+        "stay as it is.",
+        "torch.lerp(first, tuned[name], alpha) works with the difference, which is 0 here.",
+    ),
+}
 DIFFERS = (
     "The library's function is one dict. torch.lerp changes its formula at 0.5: below, it starts from the first tensor, and "
     "above from the second one, so it is exact at both ends and where the two agree. The two obvious formulas are "
