@@ -270,7 +270,7 @@ def main(argv=None):
         return 0
 
     labelled = open_classes(pairs, args.images, args.classes)
-    before = earlier_results(out, "command")
+    earlier_results(out, "command")  # raises where the report cannot be written
     context = EvalContext(
         features=FeatureCache(model, tokenizer),
         pairs=pairs,
@@ -294,7 +294,7 @@ def main(argv=None):
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }
-    write_results(out, before, results | about)
+    write_results(out, results | about)
     after = f"after {about['seconds']:.0f} s"
     print(f"\nreport.md with its figures and results.json are in {out}, {after}")
     return 0

@@ -111,10 +111,10 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     scale = _value(logit_scale)
     if scale is not None and LARGEST_LOG < scale < torch.inf:
         raise ValueError(
-            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.4g}; "
+            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.8g}; "
             "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
         )
-    if chunk is not None and not (isinstance(chunk, int) and chunk >= 1):
+    if chunk is not None and not (type(chunk) is int and chunk >= 1):
         raise ValueError(f"chunk must be a whole number of rows, at least 1, but is {chunk}")
     for name, value, known in (
         ("precision", precision, ("auto", *PRECISIONS)),

@@ -189,6 +189,8 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
         out = b""
+        if getattr(ids, "ndim", 1) != 1:
+            raise ValueError(f"ids are one row, not {tuple(ids.shape)}; decode row by row")
         for i in ids:
             if isinstance(i, (bool, float, str)) or not 0 <= i < self.vocab_size:
                 raise ValueError(

@@ -79,7 +79,7 @@ class Files(Pairs):
                 image_io.check(path)
                 self.paths.append(path)
             except BadPicture as error:
-                skipped.append((_relative(path, root), str(error)))
+                skipped.append((relative_to(path, root), str(error)))
         why = report_skipped(skipped) or empty
         refuse({f"{printable(name)} gives no pair: {why}": not self.paths})
         splits = halves([self.where(i) for i in range(len(self.paths))])
@@ -91,7 +91,7 @@ class Files(Pairs):
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder."""
-        return _relative(self.paths[i], self.root)
+        return relative_to(self.paths[i], self.root)
 
 
 def open_csv(path, image_column=None, caption_column=None) -> Files:
@@ -131,7 +131,7 @@ def walk(root, skipped):
     waiting = [root]
 
     def closed(error):
-        skipped.append((_relative(error.filename, root), "a folder that may not be read"))
+        skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
 
     while waiting:
         for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
@@ -139,7 +139,7 @@ def walk(root, skipped):
             for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
                 path = os.path.join(folder, name)
                 if os.path.islink(path):
-                    skipped.append((_relative(path, root), "a link to a folder is not followed"))
+                    skipped.append((relative_to(path, root), "a link to a folder is not followed"))
                 else:
                     waiting.append(path)
 
@@ -168,7 +168,7 @@ def open_folder(path) -> Files:
                 refuse({"an empty caption": not said})
                 found[file] = said
             except UserError as error:
-                skipped.append((_relative(file, root), str(error)))
+                skipped.append((relative_to(file, root), str(error)))
     name = os.path.basename(root) or root
     return Files(name, root, found, skipped, "it holds no picture")
 
@@ -187,7 +187,7 @@ def read_csv(path, *wanted):
     refuse({f"{name} is {kind}, and only csv can be read; convert it to a csv first": bool(kind)})
     choices = []
     for separator in SEPARATORS:
-        rows = _rows(path, _encoding(start), separator)
+        rows = _rows(path, encoding_of(start), separator)
         header = next(rows, (None, [], None))[1]
         positions = [find_column(header, own, known) for _, known, own, _ in wanted]
         choices.append((header, positions, rows, separator))
@@ -266,7 +266,7 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
     """The text of a file of at most so many bytes, in UTF-8, UTF-16 with its mark, or Windows' Latin.
     Raises UserError with a sentence."""
     data = _first_bytes(path, most + 1, file_size)
-    text = data.decode(_encoding(data), "windows")
+    text = data.decode(encoding_of(data), "windows")
     name, is_text = printable(os.path.basename(path)), "\0" not in text.strip("\0\r\n")
     refuse(
         {
@@ -277,7 +277,7 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
     return text
 
 
-def _encoding(start):
+def encoding_of(start):
     """The encoding of a text by its first bytes."""
     return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
 
@@ -302,7 +302,7 @@ def normal(root: str, path: str) -> str:
     return os.path.realpath(path) if is_other else short
 
 
-def _relative(path, root):
+def relative_to(path, root):
     """A path as it is named and hashed: below root, with /, in one Unicode form on every system."""
     try:
         path = os.path.relpath(path, root)

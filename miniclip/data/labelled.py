@@ -247,7 +247,9 @@ def _tar(path):
                 items.append((name, "", None, problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
-                labels[key, suffix] = file.read(member.size).decode("utf-8-sig", "replace").strip()
+                label = file.read(member.size).decode("utf-8-sig", "replace").strip()
+                if labels.setdefault((key, suffix), label) != label:
+                    items.append((name, "", None, "a second label; the first is used"))
             elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
                 too_large = (
                     f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"

@@ -16,7 +16,15 @@ from PIL import Image
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, lines, one_line, printable, report_skipped
-from miniclip.data.files import CAPTION_COLUMNS, PICTURE_COLUMNS, find_column, halves
+from miniclip.data.files import (
+    CAPTION_COLUMNS,
+    PICTURE_COLUMNS,
+    encoding_of,
+    find_column,
+    halves,
+    normal,
+    relative_to,
+)
 from miniclip.data.transforms import to_rgb
 
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
@@ -68,18 +76,20 @@ def open_records(
         where = f"record {i}"
         try:
             said = [said] if isinstance(said, str) else said if isinstance(said, list) else []
-            said = [*filter(None, (one_line(text) for text in said if isinstance(text, str)))]
+            texts = (
+                text.encode(errors="replace").decode() for text in said if isinstance(text, str)
+            )
+            said = dict.fromkeys(filter(None, map(one_line, texts)))
             refuse({"no caption": not said})
             if not is_dataset:
-                where = _checked(records[i].get(picture), root) or where
+                path = _checked(records[i].get(picture), root)
+                where = relative_to(normal(root, path), root) if path else where
         except UserError as error:
             skipped.append((where, str(error)))
             continue
-        if where in captions:  # two pairs of one picture would be false negatives of each other
-            captions[where] += said
-        else:
+        if where not in captions:  # two pairs of one picture would be false negatives of each other
             kept.append(i)
-            captions[where] = said
+        captions.setdefault(where, {}).update(said)
     return Records(name, records, picture, kept, root, captions, skipped)
 
 
@@ -102,7 +112,7 @@ def _plain(picture):
 
 
 def _checked(picture, root):
-    """The path of a picture as it is written, or None where it has none. Raises BadPicture."""
+    """The path of a picture that is read from there, or None. Raises BadPicture."""
     plain = _plain(picture)
     if isinstance(plain, str):
         image_io.check(os.path.join(root, plain))
@@ -111,7 +121,7 @@ def _checked(picture, root):
         image_io.check(io.BytesIO(plain))
     elif not isinstance(plain, Image.Image):
         raise BadPicture("no picture")
-    return picture.get("path") if isinstance(picture, dict) else None
+    return None  # Hugging Face's "path" beside bytes is only a name, which others may have too
 
 
 def open_file(path, image_column=None, caption_column=None) -> Records:
@@ -126,7 +136,9 @@ def open_file(path, image_column=None, caption_column=None) -> Records:
 
 def _json_lines(path):
     records = []
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
+    with open(path, "rb") as file:
+        encoding = encoding_of(file.read(2))
+    with open(path, encoding=encoding, errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
             try:
                 record = json.loads(line, parse_int=float) if line.strip() else {}
@@ -145,5 +157,5 @@ def _parquet(path):
         raise UserError("parquet files need: pip install pyarrow") from None
     try:
         return pyarrow.parquet.read_table(path).to_pylist()
-    except (pyarrow.ArrowException, ValueError) as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{printable(path)} is damaged: {error!s:.100}") from None

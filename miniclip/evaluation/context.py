@@ -53,6 +53,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
+    gone = files and not data and not os.path.exists(source) and not {*"{*?["} & {*source}
+    refuse({f"the model was trained on {source}, which is not here; add --data": gone})
     pairs = open_pairs(source, **how)
     keep_pairs(pairs, recorded.get("pairs"))
     then = content.get("packages", {}) if trained_on else {}
@@ -131,7 +133,7 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> dict:
                 "--shift needs classes at home: add --images": labelled is None,
             }
         )
-        other = open_labelled(folder)
+        other = open_labelled(os.path.expanduser(folder))
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         if unknown:
             raise UserError(f"{folder} has classes that are not at home: {', '.join(unknown[:3])}")

@@ -44,7 +44,8 @@ class HeldOut:
         self.indices = [split[k * len(split) // few] for k in range(few)]
         losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
         self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
-        check_output(config.out / BEST, lambda path: checkpoint.load(path))
+        if dist_info()[0] == 0:
+            check_output(config.out / BEST, lambda path: "optimizer" not in checkpoint.load(path))
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""
@@ -63,6 +64,8 @@ class HeldOut:
             self.model, self.tokenizer, self.pairs, self.indices, run.batch_size
         )
         freeze(self.model, self.config.freeze)  # a frozen tower is not in training mode
+        if not math.isfinite(loss):  # no picture could be read
+            return
         line = {"step": run.step, "heldout_loss": loss, "heldout_recall": recall}
         with open(out / "log.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

@@ -6,6 +6,7 @@ does, and give features that are not normalized. huggingface makes a folder for 
 open_clip a file for open_clip (docs/weights.md).
 """
 
+import copy
 import os
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import torch
 
 from miniclip.common import Parser, UserError, check_output, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
+from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
 from miniclip.weights.huggingface import save_huggingface
 
@@ -42,13 +44,14 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     size, length = model.config["image_size"], model.config["context_length"]
     tokens = torch.zeros(2, length, dtype=torch.long)
     dtype = torch.float16 if half else torch.float32
+    for name in ("image.onnx", "text.onnx"):
+        check_output(Path(folder) / name, lambda path: False, overwrite)
+    to_write(folder, model)  # raises where weights are no numbers
+    model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
     towers = {
         "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
         "text.onnx": (_Text(model), tokens),
     }
-    model.eval().to(dtype)
-    for name in towers:
-        check_output(Path(folder) / name, lambda path: False, overwrite)
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)

@@ -160,6 +160,7 @@ def save_huggingface(
     other files of another model, or in which nothing can be written.
     """
     must_be_clip(model)
+    refuse({"the path of the folder is empty": not os.fspath(folder)})
     config, folder = model.config, Path(folder)
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":

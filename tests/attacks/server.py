@@ -204,3 +204,16 @@ def clients_that_ask_on_and_never_read(folder):
             client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
         time.sleep(2)
         still_answers(port)
+
+
+@attack(code=0, seconds=40, mb=1300, slow=True)
+def eight_pictures_of_80_megapixels_at_once(folder):
+    """Each thread that has decoded one would keep its memory."""
+    Image.new("RGB", (9000, 9000)).save("large.png", compress_level=1)
+    app, data = page(), Path("large.png").read_bytes()
+
+    def asked(_):
+        assert app.test_client().post(ASKED, data=data).status_code == 200
+
+    with ThreadPoolExecutor(8) as pool:
+        [*pool.map(asked, range(8))]

@@ -537,3 +537,26 @@ def results_whose_commands_were_edited(folder):
     path = Path("run/results.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"commands": [1]}))
     judged()
+
+
+@attack(code=0)
+def a_log_whose_held_out_loss_is_no_number(folder):
+    os.mkdir("run")
+    shutil.copy(WRITTEN / CHECKPOINT, CHECKPOINT)
+    Path("run/log.jsonl").write_text('{"step": 1, "heldout_loss": "low"}\n')
+    assert resume() == 0
+
+
+@attack(says="best.pt exists, and miniclip did not write it, or it was changed")
+def the_checkpoint_of_another_run_in_the_place_of_best(folder):
+    os.mkdir("run")
+    shutil.copy(WRITTEN / CHECKPOINT, "run/best.pt")
+    run()
+
+
+@attack(says="the model was trained on pairs.csv, which is not here; add --data")
+def an_evaluation_far_from_the_pairs(folder):
+    run()
+    os.rename("run", "other")
+    os.remove("pairs.csv")
+    evaluation.main(["--checkpoint", "other/checkpoint.pt", "--task", "retrieval"])

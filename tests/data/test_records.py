@@ -38,7 +38,7 @@ def test_a_picture_is_an_image_a_path_or_bytes(tmp_path, pictures):
     )
     assert red(pairs) == [0, 20, 40]
     assert [pairs.captions(i) for i in range(3)] == [("a", "a again"), ("b", "b again"), ("c",)]
-    assert pairs.where(1) == "record 1" and pairs.where(2) == "x.png"
+    assert pairs.where(1) == "record 1" and pairs.where(2) == "record 2"
     assert [why for _, why in pairs.skipped] == [
         "no such file or directory",
         "no caption",
@@ -97,3 +97,23 @@ def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
     stream = io.BytesIO()
     Image.new("RGB", (4, 4)).save(stream, "PNG")
     assert len(open_pairs([(stream.getvalue(), "a")])) == 1
+
+
+def test_two_pictures_may_have_one_name_and_one_picture_two(tmp_path, pictures):
+    data = [(tmp_path / name).read_bytes() for name in pictures[:2]]
+    rows = [{"image": {"bytes": own, "path": "x.png"}, "caption": c} for own, c in zip(data, "ab")]
+    assert red(open_pairs(rows)) == [0, 20]
+    rows = [{"path": name, "caption": c} for name, c in (("0.png", "a"), ("./0.png", "b"))]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, [*rows, rows[0]])))
+    pairs = open_pairs(tmp_path / "p.jsonl")
+    assert [pairs.captions(i) for i in range(len(pairs))] == [("a", "b")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
+def test_json_lines_in_the_encodings_of_a_csv(tmp_path, pictures, encoding):
+    text = (
+        '{"path": "0.png", "caption": "caf\u00e9"}\n{"path": "1.png", "caption": "half \\ud83d"}\n'
+    )
+    (tmp_path / "p.jsonl").write_bytes(text.encode(encoding))
+    pairs = open_pairs(tmp_path / "p.jsonl")
+    assert pairs.captions(0) == ("caf\u00e9",) and pairs.captions(1) == ("half ?",)

@@ -1,13 +1,15 @@
 """Measuring on held-out pairs while a run trains: its numbers, the best weights, and no trace in the run."""
 
 import json
+from types import SimpleNamespace
 
 import torch
 
 import eval as evaluation
 import miniclip
 import train
-from miniclip.evaluation.held_out import heldout_numbers
+from miniclip.data.dataset import Pairs
+from miniclip.evaluation.held_out import HeldOut, heldout_numbers
 from miniclip.loss import clip_loss
 from miniclip.training.logging import read_log
 from tests.runs import final, run
@@ -28,6 +30,20 @@ def test_weights_are_the_same_with_and_without_measuring(pairs_csv, tmp_path):
         3,
     ]
     assert not (tmp_path / "0/best.pt").exists()
+
+
+def test_by_default_it_is_after_each_epoch(pairs_csv, tmp_path):
+    run(pairs_csv, tmp_path, "--steps", 5)  # an epoch has 36 // 8 = 4 steps
+    assert [m["step"] for m in measured(tmp_path)] == [4]
+
+
+def test_nothing_is_measured_on_the_site_that_is_held_out(tmp_path):
+    splits = {"train": [0, 1], "heldout_site": [2, 3], "empty": [], "heldout_names": [4, 5, 6]}
+    pairs = Pairs("icons", [["a"]] * 7, splits)
+    config = SimpleNamespace(out=tmp_path, eval_every=None)
+    assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
+    pairs.splits = {"train": [0], "heldout_site": [2, 3]}
+    assert HeldOut(config, None, None, pairs).indices == []
 
 
 def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):

@@ -228,9 +228,8 @@ print(compiler.compiled(kernel, 80, *how).asm["ttir"])
     assert not (known["M"] or known["N"] or known["offset"])
 
 
-@pytest.mark.parametrize(
-    "which", ["--arch 120 --dtype fp16 --dim 512", pytest.param("", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("which", ["--arch 120 --dtype fp16 --dim 512", ""])
 def test_shipped_kernels_compile_within_their_bars(which):
     done = run("-m", "kernels.report", "--check", *which.split())
     assert done.returncode == 0, done.stdout + done.stderr

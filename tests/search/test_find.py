@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch.nn import functional as F
 
+from miniclip.common import UserError
 from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
@@ -136,3 +137,17 @@ def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(root, tmp_pa
     write_index(replace(Index.open(root / ".miniclip"), finished=False), tmp_path / "i")
     out = said(main, ["cup", "--index", tmp_path / "i"], capsys)
     assert "12 pictures: " in out and "the index is not finished" in out
+
+
+@pytest.mark.parametrize("shape, k", [((8, 1), 2), ((7,), 2), ((8,), -1)])
+def test_a_query_of_another_shape_is_refused(shape, k):
+    with pytest.raises(ValueError, match="cannot be nearest"):
+        nearest(np.eye(8, dtype=np.float16), torch.ones(shape), k)
+
+
+def test_features_that_are_no_numbers_are_refused_wherever_they_would_rank():
+    features = np.eye(8, dtype=np.float16)
+    for wrong in (np.nan, np.inf, -np.inf):
+        features[5, 5] = wrong
+        with pytest.raises(UserError, match="no numbers"):
+            nearest(features, torch.ones(8), 1)

@@ -5,7 +5,9 @@ import torch
 
 import miniclip
 from miniclip.__main__ import COMMANDS, main
+from miniclip.common import UserError
 from miniclip.model.clip import create_model
+from miniclip.weights import export
 from tests.weights.models import our_checkpoint, tiny_release
 
 
@@ -39,6 +41,7 @@ def test_a_checkpoint_becomes_a_folder_of_hugging_face(tmp_path, refused):
     again = miniclip.load(tmp_path / "hf")[0].state_dict()
     assert all(torch.equal(x, again[name]) for name, x in model.state_dict().items())
     assert "--half only applies" in refused(main, *arguments, "--format", "huggingface", "--half")
+    assert {"onnx", "huggingface", "open_clip"} == {*export.FORMATS}
 
 
 def test_a_released_model_becomes_a_file_of_open_clip(tmp_path, monkeypatch):
@@ -57,3 +60,17 @@ def test_one_help_names_all_commands_and_a_mistake_is_one_sentence(capsys, refus
     assert len(said.splitlines()) < 24 and all(f"\n{name} " in said for name in COMMANDS)
     assert "invalid choice: 'dta'" in refused(main, "dta")
     assert "not found" in refused(main, "data", "nowhere.csv")
+
+
+def test_a_refused_export_leaves_the_model_as_it_is(tmp_path):
+    pytest.importorskip("onnxscript")
+    model = create_model("vit_mini", 520, vision_layers=1, text_layers=1)
+    (tmp_path / "text.onnx").write_text("mine")
+    with pytest.raises(UserError, match="text.onnx exists"):
+        export.save_onnx(model, tmp_path, half=True)
+    assert (
+        model.dtype == torch.float32 and model.training and not (tmp_path / "image.onnx").exists()
+    )
+    model.visual.proj.data[0, 0] = float("nan")
+    with pytest.raises(UserError, match="NaN|number"):
+        export.save_onnx(model, tmp_path / "other")

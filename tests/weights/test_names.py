@@ -152,6 +152,17 @@ def test_offline_nothing_is_asked_for(server, monkeypatch):
     assert not server.asked
 
 
+def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
+    """open_clip's downloads may lack the config, and transformers' the weights."""
+    cached = home / ".cache/huggingface/hub/models--openai--clip-vit-base-patch32"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs/main").write_text(COMMIT)
+    for name, found in (("config.json", False), ("model.safetensors", True)):
+        (cached / "snapshots" / COMMIT).mkdir(parents=True, exist_ok=True)
+        shutil.copy(folder / name, cached / "snapshots" / COMMIT)
+        assert (names._cached("openai/clip-vit-base-patch32") is not None) == found
+
+
 def test_a_path_is_never_asked_for(server):
     for path in ("vit_b32.pt", "./vit_b32", "models/ViT-B-32"):
         with pytest.raises(UserError, match="there is no weights file"):

@@ -118,9 +118,10 @@ def earlier_results(out, key):
     return before
 
 
-def write_results(out, before, results):
-    """Write results.json. It keeps the sections of earlier commands about the same model. Where `before`
-    is about another model, its file gets another name."""
+def write_results(out, results):
+    """Write results.json. It keeps the sections of earlier commands about the same model. A file about
+    another model gets another name."""
+    before = earlier_results(out, "command")  # another command may have written meanwhile
     if before and before.get("model") != results["model"]:
         names = (out / f"results.old{k}.json" for k in itertools.count())
         old = next(name for name in names if not name.exists())
