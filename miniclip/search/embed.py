@@ -206,7 +206,10 @@ def encode_pictures(
         with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
             for k in range(len(batches)):
-                batch = coming.pop(0).get()
+                first = coming.pop(0)
+                while not first.ready():  # Ctrl-C just before a wait without end would be missed
+                    first.wait(1)
+                batch = first.get()
                 coming += [pool.map_async(prepare, later, 1) for later in batches[k + AHEAD :][:1]]
                 good = [(item, image) for item, image, _ in batch if image is not None]
                 bad = [(item, reason) for item, image, reason in batch if image is None]
