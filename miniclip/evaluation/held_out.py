@@ -38,10 +38,12 @@ class HeldOut:
 
     def __init__(self, config, model, tokenizer, pairs):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
-        usable = [own for name, own in pairs.splits.items() if own and name not in NOT_MEASURED]
+        usable = [
+            own for name, own in pairs.splits.items() if name not in NOT_MEASURED and len(own)
+        ]
         split = usable[0] if usable else []
         few = min(len(split), MOST_PAIRS)
-        self.indices = [split[k * len(split) // few] for k in range(few)]
+        self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
         self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
         if dist_info()[0] == 0:
