@@ -17,7 +17,11 @@ RELATIVE = re.compile(r'(\]\(|src=")(?=[\w./]+\.(?:md|png|txt|json)\b)')
 
 def on_files(files, config):
     """Add docs/, the licence that it links, a page per quoted file, and a notebook per lesson."""
-    docs = [path for path in (ROOT / "docs").rglob("*") if path.suffix in (".md", ".png", ".json", ".txt")]
+    docs = [
+        path
+        for path in (ROOT / "docs").rglob("*")
+        if path.suffix in (".md", ".png", ".json", ".txt")
+    ]
     for path in sorted([*docs, *ROOT.glob("miniclip/data/emoji/*.txt")]):
         uri = path.relative_to(ROOT).as_posix()
         files.append(File.generated(config, uri, abs_src_path=str(path)))
