@@ -19,10 +19,8 @@ from miniclip.training.freeze import freeze
 from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
 
-NOT_MEASURED = (
-    "train",
-    "heldout_site",
-)  # a site that was held out is the test: nothing is chosen on it
+# a site that was held out is the test: nothing is chosen on it
+NOT_MEASURED = ("train", "heldout_site")
 MOST_PAIRS = 1000  # of the first other split, evenly spaced
 BEST = "best.pt"
 SHARE = 0.1  # of the time since it was measured last: no more goes into measuring, by default

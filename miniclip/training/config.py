@@ -264,9 +264,8 @@ class Config:
             and saved.get("data")
             and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS))
         ):
-            saved = saved | {
-                "data": self.data
-            }  # moved; that the pairs are the same is checked later
+            # moved; that the pairs are the same is checked later
+            saved = saved | {"data": self.data}
         for name, now in self.of_run().items():
             then = saved.get(name)
             if now is not None and now != then:  # a given 0 counts

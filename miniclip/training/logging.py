@@ -14,9 +14,8 @@ from torch.nn import functional as F
 from miniclip.common import emulates, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
-NUMBERS = (
-    "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
-)  # of a line, for its readers
+# of a line, for its readers
+NUMBERS = "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
 
 
 def print_header(config, model, tokenizer, pairs, monitor, device):
