@@ -135,7 +135,7 @@ def plan(
 def by_kernel(launches: list[dict]) -> dict[str, dict]:
     """{kernel: the first of its launches, with "launches", bytes and seconds of all, and their fill}.
 
-    The fill of several launches is that of all their waves together.
+    The fill of several launches counts the waves of all of them together.
     """
     groups = {}
     for launch in launches:
