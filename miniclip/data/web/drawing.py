@@ -1,0 +1,43 @@
+"""Icons as pixels: SVG texts drawn by resvg, once, and kept in the cache.
+
+An icon is drawn at 64 pixels, cropped to its ink and scaled so that its longer side is 26 of the 32
+pixels of a square; black on white. Drawings that sets share (logos, copies) are found by a hash of
+the picture at 16 x 16 in 4 levels of grey, and are one picture.
+"""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+DRAWN, INK, SIDE = 64, 26, 32  # pixels
+COARSE, LEVELS = 16, 4  # of the hash
+
+
+def draw(svg: str) -> np.ndarray | None:
+    """The ink of an icon: (32, 32) uint8, 255 where it is black; None for one that is empty or that
+    resvg cannot draw."""
+    import resvg_py  # here, so that a warm cache does not need it
+
+    try:
+        png = resvg_py.svg_to_bytes(
+            svg_string=svg, width=DRAWN, background="white", skip_system_fonts=True
+        )
+    except ValueError:
+        return None
+    with Image.open(io.BytesIO(png)) as image:
+        ink = Image.eval(image.convert("L"), lambda level: 255 - level)
+    if (box := ink.getbbox()) is None:
+        return None
+    ink = ink.crop(box)
+    scale = INK / max(ink.size)
+    ink = ink.resize([max(1, round(side * scale)) for side in ink.size], Image.Resampling.BICUBIC)
+    square = Image.new("L", (SIDE, SIDE))
+    square.paste(ink, [(SIDE - side) // 2 for side in ink.size])
+    return np.asarray(square)
+
+
+def coarse(ink: np.ndarray) -> bytes:
+    """What is the same in two drawings of the same picture: bytes."""
+    small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
+    return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()

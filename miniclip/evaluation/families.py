@@ -1,0 +1,74 @@
+"""Zero-shot on families of icons that were never trained on (CLIP, section 3.1), asked in three ways.
+
+    known           pictures with a name that training captions have, among all such names of the family
+    site            all pictures of the family, among all its names
+    combinations    pictures whose names are new, but whose words are known, among all such names
+
+Of each question: the share of pictures for which the first answer is right (top-1), or one of the
+first five (top-5), and the mean over names of the first (macro), in which a name of many pictures
+counts as much as any other. A picture with several names is right by any of them.
+"""
+
+import torch
+
+from miniclip.evaluation.confidence import wilson
+from miniclip.evaluation.unseen_site import TEMPLATES, correct, unknown_names
+
+QUESTIONS = ("known", "site", "combinations")
+
+
+def asked(pairs, indices) -> dict:
+    """{question: (rows of `indices`, names, right (rows, names) bool)} of some pictures."""
+    trained, (new, _) = pairs.trained_names, unknown_names(pairs).values()
+    names = {name for i in indices for name in pairs.names(i)}
+    chosen = {"known": names & trained, "site": names, "combinations": names & {*new}}
+    return {question: _labelled(pairs, indices, sorted(own)) for question, own in chosen.items()}
+
+
+def _labelled(pairs, indices, names):
+    column = {name: k for k, name in enumerate(names)}
+    own = [[column[name] for name in pairs.names(i) if name in column] for i in indices]
+    rows = [row for row, columns in enumerate(own) if columns]
+    right = torch.zeros(len(rows), len(names), dtype=torch.bool)
+    for place, row in enumerate(rows):
+        right[place, own[row]] = True
+    return torch.tensor(rows, dtype=torch.int64), names, right
+
+
+def answers(scores, right) -> dict:
+    """{'top-1', 'top-5', 'macro', 'interval', 'n', 'classes'} of scores (K, classes), of which those
+    that `right` marks are right answers; the interval is that of top-1 (Wilson, 95 %)."""
+    first, five = (correct(scores, right, k) for k in (1, 5))
+    weight = right / right.sum(0).clamp(min=1)
+    return {
+        "top-1": first.float().mean().item(),
+        "top-5": five.float().mean().item(),
+        "macro": (weight * first[:, None]).sum().item() / len(right[0]),
+        "interval": wilson(int(first.sum()), len(first)),
+        "n": len(first),
+        "classes": len(right[0]),
+    }
+
+
+def zero_shot(scores_of, pairs, families) -> dict:
+    """{family: {question: answers}}, of the split heldout_site; a question that no picture of a family
+    can be asked is left out.
+
+    scores_of: a function (indices, names) -> how well each name fits each picture, (K, names) fp32.
+    """
+    found = {}
+    for family in families:
+        indices = [i for i in pairs.splits["heldout_site"] if family in pairs.homes[i]]
+        found[family] = {
+            question: answers(scores_of(indices, names)[rows], right)
+            for question, (rows, names, right) in asked(pairs, indices).items()
+            if len(rows) and len(names) > 1
+        }
+    return found
+
+
+def scores_of(features, pairs, templates=TEMPLATES):
+    """The function that zero_shot takes, of a model: features is its FeatureCache."""
+    return lambda indices, names: features.scores(
+        features.images(pairs, indices)[0], names, templates
+    )
