@@ -35,21 +35,32 @@ from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, 
 RESULTS, OPTIONS = "docs/web/text_side", {}
 MODEL, STEPS, BATCH, VOCABULARY = "rn_icons", 1200, 512, 16_384
 # what an arm changes. pooling: how the feature of a text is read. std: of the word vectors at the start,
-# .02 in CLIP. text_lr: a factor for the text tower's learning rate
-BASE = {"pooling": "end", "std": 0.02, "text_lr": 1.0, "names": "unique", "loss": "clip"}
+# .02 in CLIP. text_lr: a factor for the text tower's learning rate. names: whether a name may be twice
+# in a batch. styles: whether half of the captions end with the style, as "home outline" does
+BASE = {
+    "pooling": "end",
+    "std": 0.02,
+    "text_lr": 1.0,
+    "names": "unique",
+    "loss": "clip",
+    "styles": True,
+}
+BAG = {"pooling": "bag"}
 ARMS = {
     "CLIP: the end token": {},
-    "a bag of words": {"pooling": "bag", "std": 1.0},
-    "the end token, and a bag added": {"pooling": "sum", "std": 1.0},
-    "word vectors of length 1 at the start": {"std": 1.0},
+    "a bag of words": BAG,
+    "the end token, and a bag added": {"pooling": "sum"},
+    "a bag, names may repeat": BAG | {"names": "repeated"},
+    "a bag, text rate times 3": BAG | {"text_lr": 3.0},
+    "a bag, captions without style": BAG | {"styles": False},
     "the mean over words": {"pooling": "mean"},
-    "a bag of words, small at the start": {"pooling": "bag"},
-    "text rate times 3": {"text_lr": 3.0},
-    "text rate divided by 3": {"text_lr": 1 / 3},
-    "names may repeat": {"names": "repeated"},
-    "same names are positives": {"names": "repeated", "loss": "positives"},
-    "frequent names weigh less": {"loss": "weighted"},
-    "a word head beside": {"loss": "words"},
+    "a bag, same names are positives": BAG | {"names": "repeated", "loss": "positives"},
+    "a bag, frequent names weigh less": BAG | {"loss": "weighted"},
+    "a bag, and a word head beside": BAG | {"loss": "words"},
+    "a bag, text rate divided by 3": BAG | {"text_lr": 1 / 3},
+    "a bag of words, large at the start": BAG | {"std": 1.0},
+    "CLIP, text rate times 3": {"text_lr": 3.0},
+    "CLIP, text rate divided by 3": {"text_lr": 1 / 3},
 }
 
 
@@ -141,6 +152,8 @@ def train(pairs, how, steps, seed):
             group | {"params": texts, "rate": how["text_lr"]},
         ]
     optimizer = torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
+    if not how["styles"]:
+        pairs.owned = [[(site, name, "") for site, name, _ in own] for own in pairs.owned]
     train_split, size = pairs.splits["train"], model.config["image_size"]
     counts = Counter(name for i in train_split for name in pairs.names(i))
     number = {name: k for k, name in enumerate(counts)}

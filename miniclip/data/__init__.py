@@ -3,7 +3,8 @@
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), records.py (pairs from Python, jsonl and
 parquet), and loader.py (batches).
-emoji/ is the embedded source, icons/ has the icons of many sites, and shards/ reads and writes tars.
+emoji/ is the embedded source, icons/ has the icons of thirteen sites, web/ those of a hundred teams, and
+shards/ reads and writes tars.
 curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
 evaluation. cache.py keeps what is slow to make again.
 """
@@ -17,16 +18,21 @@ from miniclip.data.files import open_csv, open_folder
 from miniclip.data.icons.icons import Icons
 from miniclip.data.records import SUFFIXES, open_file, open_records
 from miniclip.data.shards.shards import is_shards, open_shards
+from miniclip.data.web.web import Web
 
-# As sources, these two words always mean the built-in sets; a folder of that name is ./icons.
-EMOJI, ICONS = "emoji", "icons"
+# As sources, these words always mean the built-in sets; a folder of that name is ./icons.
+EMOJI, ICONS, WEB = "emoji", "icons", "web"
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
     "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
     "caption_column": "csv, jsonl, parquet: the column of captions (default: sniffed)",
     "sites": "icons: the sets to train on, a,b,c (default: all but those held out)",
     "held_out_sites": "icons: the sets to test on (default: fontawesome, never trained on)",
+    "icons": "web: the folder of the package of icons (default: fetched once into the cache)",
 }
 COLUMNS, SITES = {"image_column", "caption_column"}, {"sites", "held_out_sites"}
+MEANT_FOR = (
+    dict.fromkeys(COLUMNS, "a csv or records") | dict.fromkeys(SITES, ICONS) | {"icons": WEB}
+)
 SOURCE_FLAGS = {
     f"--{name.replace('_', '-')}": dict(help=text) for name, text in SOURCE_OPTIONS.items()
 }
@@ -40,26 +46,27 @@ def open_pairs(
     caption_column=None,
     sites=None,
     held_out_sites=None,
+    icons=None,
 ) -> Pairs:
-    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of many sites,
-    else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
+    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of thirteen sites,
+    "web" those of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
     from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
     image_column and caption_column name the columns where they are not understood by themselves.
     sites and held_out_sites are for icons: names with commas between them, of the sets to train on
-    and to hold out. Raises UserError when there is no such source, when it has no pair, or when an
+    and to hold out. icons, for the web, is the folder of its package. Raises UserError when there is no such source, when it has no pair, or when an
     option is for another kind of source.
     """
     options = dict(image_column=image_column, caption_column=caption_column)
-    options |= dict(sites=sites, held_out_sites=held_out_sites)
+    options |= dict(sites=sites, held_out_sites=held_out_sites, icons=icons)
     given = {name: value for name, value in options.items() if value is not None}
     source = EMOJI if source is None else source
     if isinstance(source, (str, os.PathLike)):
         source = os.path.expanduser(os.fspath(source))
     opener, takes, shown = _opener(source)
     for name in sorted(given.keys() - takes):
-        kind = "icons" if name in SITES else "a csv or records"
-        raise UserError(f"--{name.replace('_', '-')} is for {kind}, not for {shown}")
+        flag = name.replace("_", "-")
+        raise UserError(f"--{flag} is for {MEANT_FOR[name]}, not for {shown}")
     return opener(source, **given)
 
 
@@ -72,6 +79,8 @@ def _opener(source):
         return lambda source: Emoji(), set(), source
     if source == ICONS:
         return _open_icons, SITES, source
+    if source == WEB:
+        return lambda source, icons=None: Web(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
         shown += ', a source of shards, whose captions are the .txt or the "caption" of the .json'

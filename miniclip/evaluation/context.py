@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
+from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, WEB, Pairs, open_pairs, source_or_none
 from miniclip.data.dataset import changed_packages, keep_pairs, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
@@ -48,7 +48,7 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
         raise UserError("the checkpoint does not say what it was trained on; add --data")
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
-    files = not any(where in (None, EMOJI, ICONS) for where in (source, before))
+    files = not any(where in (None, EMOJI, ICONS, WEB) for where in (source, before))
     trained_on = bool(run) and source == before
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}

@@ -15,7 +15,7 @@ import torch
 
 from kernels.cards import GPUS
 from miniclip.common import Parser, UserError, number, path, refuse
-from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS
+from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, WEB
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import ALIASES, MODELS, named
@@ -70,15 +70,16 @@ class Config:
     objectives: ClassVar = HERE
 
     model: str | None = option(
-        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini, or rn_icons with --data icons)"
+        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons; web: rn_web)"
     )
     data: str | None = option(
-        WHAT, "pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
+        WHAT, "pairs.csv, a folder, shards, icons, web or emoji (the default)", type=path(str)
     )
     image_column: str | None = option(WHAT, SOURCE_OPTIONS["image_column"])
     caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
     sites: str | None = option(WHAT, SOURCE_OPTIONS["sites"])
     held_out_sites: str | None = option(WHAT, SOURCE_OPTIONS["held_out_sites"])
+    icons: str | None = option(WHAT, SOURCE_OPTIONS["icons"])
     objective: str | None = option(
         WHAT,
         f"what to learn, {' or '.join(HERE)} (contrastive)",
@@ -202,7 +203,7 @@ class Config:
             parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
         config = cls(**vars(parser.parse_args(argv)))
         config.model = ALIASES.get(config.model, config.model)
-        usual = "tuned" if config.init else {ICONS: "icons"}.get(config.data, "rn_mini")
+        usual = "tuned" if config.init else {ICONS: ICONS, WEB: WEB}.get(config.data, "rn_mini")
         config.out = config.out or Path("runs") / (config.model or usual)
         return config
 
@@ -224,7 +225,7 @@ class Config:
             self.model = start["config"]["name"] or "unnamed"
         self.data = None if self.data == EMOJI else self.data
         if self.model is None:
-            self.model = "rn_icons" if self.data == ICONS else "rn_mini"
+            self.model = {ICONS: "rn_icons", WEB: "rn_web"}.get(self.data, "rn_mini")
         if not start:
             named(self.model)  # raises UserError with the names there are
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
@@ -262,7 +263,7 @@ class Config:
         if (
             self.data
             and saved.get("data")
-            and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS))
+            and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS, WEB))
         ):
             # moved; that the pairs are the same is checked later
             saved = saved | {"data": self.data}

@@ -59,6 +59,12 @@ def family(prefix: str) -> str:
     return FAMILY.get(prefix, prefix)
 
 
+def used_for(family: str) -> str:
+    """ "training", "development" or "sealed"."""
+    kinds = {"development": DEVELOPMENT, "sealed": SEALED}
+    return next((kind for kind, own in kinds.items() if family in own), "training")
+
+
 def meanings(name: str) -> set:
     """The words of a name; of words that mean the same on icons, the first of SAME."""
     return {SAME.get(word, word) for word in name.split()}

@@ -105,16 +105,16 @@ def why_left_out(found: dict) -> str:
 
 def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
     """(name, style, size in pixels or 0) of an icon of a set, by what the set declares."""
-    style, rest = "", re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
+    styles, rest = [], re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
     for begin in sorted(found.get("prefixes") or (), key=len, reverse=True):
         if begin and rest.startswith(f"{begin}-"):
-            rest, style = rest.removeprefix(f"{begin}-"), begin
+            rest, styles = rest.removeprefix(f"{begin}-"), [begin]
             break
     for end in sorted(found.get("suffixes") or (), key=len, reverse=True):
         if end and rest.endswith(f"-{end}"):
-            rest, style = rest.removesuffix(f"-{end}"), end
+            rest, styles = rest.removesuffix(f"-{end}"), [*styles, *end.split("-")]
             break
-    words, styles = re.split("[-_ ]+", rest.lower()), style.split("-")
+    words = re.split("[-_ ]+", rest.lower())
     while len(words) > 1 and words[-1] in STYLES | SIZES:
         styles.insert(0, words.pop())
     size = next((int(word[:2]) for word in styles if word in SIZES), 0)

@@ -17,6 +17,7 @@ import sys
 import numpy as np
 from tqdm import tqdm
 
+from kernels.table import Table
 from miniclip.data import cache
 from miniclip.data.icons.icons import Icons
 from miniclip.data.web import drawing, families, iconify
@@ -30,6 +31,7 @@ class Web(Icons):
 
     def __init__(self, folder=None, drawn=None):
         self.owned, self.inks = pictures(folder=folder) if drawn is None else drawn
+        self.folder = folder
         self.packages = {} if drawn else {iconify.PACKAGE: iconify.VERSION}
         self.held_out_sites = families.DEVELOPMENT
         self.homes = [{families.family(set_) for set_, _, _ in own} for own in self.owned]
@@ -37,6 +39,17 @@ class Web(Icons):
             dict.fromkeys(f"{name} {style}".strip() for _, name, style in own) for own in self.owned
         ]
         super(Icons, self).__init__("web", captions, self._split())
+
+    @functools.cached_property
+    def credits(self) -> list[str]:
+        """A table of the sets: whose work each is, under which licence, and how it is used."""
+        table = Table("set", "family", "used for", "icons", "name", "author", "licence")
+        for prefix, found in iconify.read(iconify.archive(self.folder)).items():
+            family, info = families.family(prefix), found["info"]
+            about = info["name"], info["author"]["name"], info["license"]["spdx"]
+            count = f"{len(iconify.icons(found)):,}"
+            table.add(prefix, family, families.used_for(family), count, *about)
+        return str(table).splitlines()
 
     @functools.cached_property
     def trained_names(self) -> set:

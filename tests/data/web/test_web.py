@@ -1,0 +1,287 @@
+"""The web of icons: what a set's file says, what is left out, what no model is trained on."""
+
+import itertools
+import json
+import re
+import tarfile
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from miniclip.common import UserError
+from miniclip.data import open_pairs
+from miniclip.data.web import drawing, families, iconify, web
+from miniclip.data.web.families import DEVELOPMENT, LINEAGES, SAME, SEALED
+from miniclip.evaluation.families import answers, zero_shot
+
+ROOT = Path(__file__).parents[3]
+SQUARE = '<path d="M2 2h12v9H2z"/>'
+CIRCLE = '<circle cx="8" cy="8" r="5"/>'
+RING = '<circle cx="8" cy="8" r="5" fill="none" stroke="#000"/>'
+
+
+def a_set(prefix="eva", icons=None, licence="MIT", category="General", palette=False, **more):
+    """The JSON of a set."""
+    info = dict(name="A set", author={"name": "Somebody"}, license={"spdx": licence})
+    bodies = icons if isinstance(icons, dict) else dict.fromkeys(icons or ["home"], SQUARE)
+    return {
+        "prefix": prefix,
+        "info": info | dict(category=category, palette=palette),
+        "icons": {name: {"body": body} for name, body in bodies.items()},
+    } | more
+
+
+def captions(found):
+    return [icon.captions for icon in iconify.icons(found)]
+
+
+def package(folder, sets):
+    """The package's file, with these sets in it."""
+    path = folder / iconify.FILE
+    with tarfile.open(path, "w:gz") as tar:
+        for found in sets:
+            text = json.dumps(found).encode()
+            member = tarfile.TarInfo(f"package/json/{found['prefix']}.json")
+            member.size = len(text)
+            tar.addfile(member, BytesIO(text))
+    return path
+
+
+@pytest.fixture
+def small_web(tmp_path, monkeypatch):
+    """A folder with the package of four small sets, and an empty cache."""
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    package(
+        tmp_path,
+        [
+            a_set("carbon", {"home": SQUARE, "red-home": CIRCLE, "nothing": "<g/>"}),
+            a_set("tabler", {"house": SQUARE, "ring-filled": RING}),
+            a_set("ph", {"secret": '<path d="M1 1h3v14H1z"/>'}),
+            a_set("ps", {"other": RING}, licence="CC-BY-NC-4.0"),
+        ],
+    )
+    return tmp_path
+
+
+# --- names
+
+
+@given(
+    st.lists(st.sampled_from("cat dog up to".split()), min_size=1, max_size=3),
+    st.sampled_from(["fill", "outline", "24-filled"]),
+    st.sampled_from(["baseline", "round"]),
+)
+def test_declared_prefixes_and_suffixes_are_the_style_and_the_rest_is_the_name(words, end, begin):
+    found = a_set(suffixes={end: "", "": ""}, prefixes={begin: ""})
+    name, style, size = iconify.split_name("-".join([begin, *words, end]), found)
+    assert name == " ".join(words)
+    assert style == f"{begin} {end.removeprefix('24-')}"
+    assert size == (24 if end.startswith("24") else 0)
+
+
+@pytest.mark.parametrize(
+    "prefix, spelled, want",
+    [
+        ("x", "home-outline", ("home", "outline", 0)),
+        ("x", "fast-food-11", ("fast food", "", 11)),
+        ("x", "filled", ("filled", "", 0)),
+        ("x", "Add_Box", ("add box", "", 0)),
+        ("bx", "bxs-server", ("server", "", 0)),
+        ("ion", "ios-star-half", ("star half", "", 0)),
+        ("x", "ios-star-half", ("ios star half", "", 0)),
+    ],
+)
+def test_names_as_sets_spell_them(prefix, spelled, want):
+    assert iconify.split_name(spelled, a_set(prefix)) == want
+
+
+def test_an_icon_has_the_names_of_its_aliases_but_not_of_turned_or_coded_ones():
+    aliases = {
+        "house": {"parent": "home"},
+        "building": {"parent": "house"},
+        "mirrored": {"parent": "home", "hFlip": True},
+        "of-mirrored": {"parent": "mirrored"},
+        "code2x": {"parent": "home"},
+        "lost": {"parent": "gone"},
+        "round": {"parent": "round"},
+    }
+    assert captions(a_set(icons=["home"], aliases=aliases)) == [
+        [("home", ""), ("house", ""), ("building", "")]
+    ]
+
+
+def test_of_several_sizes_the_nearest_to_24_is_kept_and_numbers_only_count():
+    icons = ["cat-16", "cat-20", "cat-48", "dog-1", "dog-2", "dog"]
+    assert [own[0][0] for own in captions(a_set(icons=icons))] == ["cat", "dog", "dog", "dog"]
+    assert captions(a_set(icons=["7"])) == [[("7", "")]]
+
+
+def test_hidden_icons_and_brands_are_left_out():
+    found = a_set(icons=["home", "cat-logo", "old", "acme", "duck"])
+    found["icons"]["old"]["hidden"] = True
+    found["categories"] = {"Brands": ["acme"], "Animals": ["duck"]}
+    assert captions(found) == [[("home", "")], [("duck", "")]]
+
+
+@pytest.mark.parametrize(
+    "how, reason",
+    [
+        (dict(licence="GPL-3.0"), "licence GPL-3.0"),
+        (dict(licence="CC-BY-NC-SA-4.0"), "licence CC-BY-NC-SA-4.0"),
+        (dict(licence=""), "licence unknown"),
+        (dict(palette=True), "coloured"),
+        (dict(category="Logos"), "logos"),
+        (dict(prefix="fa6-brands"), "logos"),
+        (dict(category="Programming"), "products"),
+        (dict(prefix="ri"), "its licence has changed"),
+        (dict(licence="Apache-2.0"), ""),
+        (dict(prefix="codicon", category="Programming"), ""),
+    ],
+)
+def test_sets_are_left_out_for_a_reason(how, reason):
+    assert iconify.why_left_out(a_set(**how)) == reason
+
+
+# --- the package
+
+
+def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    with pytest.raises(UserError, match="does not hold iconify-json"):
+        iconify.archive(tmp_path)
+    with pytest.raises(UserError, match=r"pip install 'miniclip\[icons\]'"):
+        iconify.archive()
+    npm = tmp_path / "bin/npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\necho 'npm error no such host' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    with pytest.raises(UserError, match="failed: npm error no such host"):
+        iconify.archive()
+    npm.write_text(f'#!/bin/sh\necho packed > "$4/{iconify.FILE}"\n')
+    assert iconify.archive().read_text() == "packed\n"
+
+
+def test_a_damaged_package_is_one_sentence(small_web):
+    path = small_web / iconify.FILE
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="is damaged"):
+        iconify.read(path)
+
+
+# --- pictures
+
+
+def test_ink_is_centred_black_is_255_and_its_longer_side_is_26_pixels():
+    ink = drawing.draw(iconify.svg(a_set(icons={"wide": SQUARE}), "wide"))
+    rows, columns = np.nonzero(ink.max(1) > 127)[0], np.nonzero(ink.max(0) > 127)[0]
+    assert ink.shape == (32, 32) and ink[16, 16] == 255 and ink[0, 0] == 0
+    assert columns[[0, -1]].tolist() == [3, 28] and abs(rows[0] + rows[-1] - 31) <= 1
+    assert drawing.draw("<svg") is None and drawing.draw(iconify.svg(a_set(), "home")) is not None
+
+
+def test_equal_drawings_are_one_picture_and_no_family_held_out_is_trained_on(small_web, capsys):
+    pairs = open_pairs("web", icons=str(small_web))
+    assert [pairs.names(i) for i in range(len(pairs))] == [
+        ("home", "house"),
+        ("red home",),
+        ("ring",),
+    ]
+    assert pairs.splits == {"train": [1], "heldout_site": [0, 2], "heldout_names": []}
+    assert pairs.captions(2) == ("ring filled",) and pairs.where(2) == "tabler: ring filled"
+    assert (
+        np.asarray(pairs.image(0)).shape == (32, 32, 3)
+        and "drawing 5 icons" in capsys.readouterr().err
+    )
+    (small_web / iconify.FILE).unlink()
+    assert len(open_pairs("web")) == 3  # from the cache
+    with pytest.raises(UserError, match="--icons is for web, not for emoji"):
+        open_pairs("emoji", icons="x")
+
+
+def test_whose_work_the_pictures_are_is_told(small_web):
+    told = "\n".join(open_pairs("web", icons=str(small_web)).credits)
+    assert re.search(r"carbon +carbon +training +3 +A set +Somebody +MIT", told)
+    assert re.search("tabler .*development", told) and re.search("ph .*sealed", told)
+    assert "CC-BY-NC" not in told
+
+
+# --- families and seals
+
+
+def test_families_are_of_one_kind_and_a_lineage_is_in_one_family():
+    assert not {*DEVELOPMENT} & {*SEALED}
+    sets = list(itertools.chain(*LINEAGES.values()))
+    assert len(sets) == len({*sets})
+    assert {families.family(name) for name in ("fa6-solid", "la", "fa")} == {"fontawesome"}
+    assert families.family("tabler") == "tabler"
+
+
+def test_only_one_file_may_open_the_seal():
+    calls = re.compile(r"\bsealed\(|under_seal")
+    files = [
+        *ROOT.glob("*.py"),
+        *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
+    ]
+    found = {str(p.relative_to(ROOT)) for p in files if calls.search(p.read_text("utf-8"))}
+    assert found <= {"miniclip/data/web/web.py", "lessons/studies/sealed.py"}
+
+
+WORDS = st.sampled_from("add plus off slash home cat lock".split())
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4), st.tuples(WORDS, WORDS))
+def test_a_name_holds_a_combination_in_any_order_as_synonyms_and_glued(words, pair):
+    combination = frozenset(SAME.get(word, word) for word in pair)
+    held = len(combination) == 2 and combination <= {SAME.get(word, word) for word in words}
+    assert families.holds(" ".join(words), {combination}) == held
+    if len(combination) == 2:
+        assert families.holds("".join(pair), {combination}) and families.holds(
+            "".join(pair[::-1]), {combination}
+        )
+
+
+def test_words_of_held_out_combinations_are_known_from_other_names(monkeypatch):
+    monkeypatch.setattr(families, "COMBINATIONS", (2, 2))
+    three = {"carbon", "ph", "mage"}
+    names = {f"{word} {other}": three for word in ("cat", "dog") for other in "abcdefgh"}
+    names |= {f"x{k} y{k}": three for k in range(9)} | {"cat dog": three, "dog cat": three}
+    names |= {"bird home": {"carbon"}, "cat": three}
+    development, sealed = families.held_out_combinations(names)
+    assert development | sealed == {frozenset(("cat", "dog"))}
+
+
+# --- the three questions
+
+
+def test_each_question_has_the_pictures_and_names_that_it_is_about(small_web):
+    owned = [
+        [("carbon", "home", "")],
+        [("carbon", "red cat", "")],
+        [("tabler", "home", "")],
+        [("tabler", "red home", "filled")],
+        [("tabler", "blue home", "")],
+    ]
+    pairs = web.Web(drawn=(owned, np.zeros((5, 32, 32), np.uint8)))
+    asked = []
+
+    def scores(indices, names):
+        asked.append((indices, names))
+        return torch.tensor([[float(name in pairs.names(i)) for name in names] for i in indices])
+
+    found = zero_shot(scores, pairs, ("tabler",))["tabler"]
+    assert asked == [([2, 3, 4], ["blue home", "home", "red home"])]
+    assert set(found) == {"site"}  # one known name, and one combination: nothing to choose from
+    assert found["site"]["top-1"] == found["site"]["macro"] == 1 and found["site"]["n"] == 3
+
+
+def test_macro_counts_each_name_the_same():
+    right = torch.tensor([[1, 0], [1, 0], [1, 0], [0, 1]]).bool()
+    scores = torch.tensor([[1.0, 0], [1, 0], [1, 0], [1, 0]])
+    found = answers(scores, right)
+    assert found["top-1"] == 0.75 and found["macro"] == 0.5 and found["top-5"] == 1
