@@ -30,7 +30,7 @@ PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
 FREE = {"compile"}  # another option that may change
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 MOVED = {"projection", "one_sentence"}  # options that only the study has
-HERE = ("contrastive", "sigmoid")  # the objectives of train.py
+HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
 
 def option(title, help, **how):
@@ -82,7 +82,7 @@ class Config:
     icons: str | None = option(WHAT, SOURCE_OPTIONS["icons"])
     objective: str | None = option(
         WHAT,
-        f"what to learn, {' or '.join(HERE)} (contrastive)",
+        f"what to learn, {', '.join(HERE)} (default: contrastive; rn_web: contrastive_bow)",
         type=one_of(HERE, OBJECTIVES.keys() - HERE),
     )
     temperature: float | None = option(
@@ -312,7 +312,7 @@ class Config:
                     crop_given and self.augment == "icons"
                 ),
                 f"--objective {self.objective} trains in one process, not in {world}": (
-                    world > 1 and self.objective != "contrastive"
+                    world > 1 and not self.objective.startswith("contrastive")
                 ),
                 "--compile does not support --objective sigmoid; leave it out": (
                     sigmoid and self.compile

@@ -1,0 +1,351 @@
+"""What the text side of a small CLIP should be, and what language is worth (CLIP, sections 2.3 and 3.1).
+
+    python lessons/studies/words.py            about three hours on two cores
+
+Captions of the web of icons are names of two or three words. The first part changes one thing at a time
+about the text tower, the loss or the pairs of a batch. The second part sets CLIP beside what needs no
+language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
+words. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
+The tests are the development families; nothing under seal is looked at. harness.py has the options.
+Left out: combinations of two changes, and learning rates for the picture tower.
+"""
+
+import sys
+import time
+from collections import Counter, defaultdict
+from types import SimpleNamespace
+
+import torch
+from harness import run
+from torch import nn
+from torch.nn import functional as F
+
+from miniclip.bpe import Tokenizer
+from miniclip.data.loader import batches, join
+from miniclip.data.transforms import Preprocess, normalize
+from miniclip.data.web.families import DEVELOPMENT
+from miniclip.data.web.web import Web
+from miniclip.evaluation.families import QUESTIONS, scores_of, zero_shot
+from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.report.writer import Report
+from miniclip.model.clip import CLIP, MODELS
+from miniclip.model.text import at_end_token, is_word
+from miniclip.training.pairs import some_captions
+from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.zeroshot import encode_images
+
+RESULTS, OPTIONS = "docs/web/words", {}
+MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
+# what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
+# start. text_lr: a factor for the text tower's learning rate. names: whether a name may be twice in a
+# batch. styles: whether half of the captions end with the style, as "home outline" does. tokens: what
+# has a vector, pieces of words or whole names
+BASE = {
+    "pooling": "end",
+    "std": 0.02,
+    "text_lr": 1.0,
+    "names": "unique",
+    "loss": "clip",
+    "styles": True,
+    "tokens": "pieces",
+}
+BAG = {"pooling": "bag"}
+CHANGES = {
+    "CLIP: the end token": {},
+    "a bag of words": BAG,
+    "the end token, and a bag added": {"pooling": "sum"},
+    "a bag, large at the start": BAG | {"std": 1.0},
+    "a bag, names may repeat": BAG | {"names": "repeated"},
+    "a bag, text rate times 3": BAG | {"text_lr": 3.0},
+    "a bag, same names are positives": BAG | {"names": "repeated", "loss": "positives"},
+    "the mean over words": {"pooling": "mean"},
+}
+BASELINES = {
+    "a table of names": BAG | {"tokens": "names"},
+    "a softmax over names": {"loss": "predict", "tokens": "names"},
+    "a softmax over words": {"loss": "predict"},
+}
+ARMS = CHANGES | BASELINES
+COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]  # with three seeds
+
+
+class TextSide(CLIP):
+    """rn_icons whose text feature is read as `pooling` says: end, mean, bag or sum."""
+
+    def __init__(self, pooling, std, vocab_size):
+        super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
+        self.pooling = pooling
+        nn.init.normal_(self.token_embedding.weight, std=std)
+        self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # of "words" and "predict"
+
+    def encode_text(self, tokens, normalize=False):
+        """(N, L) int64 -> (N, E)."""
+        words = is_word(tokens).unsqueeze(2)
+        vectors = self.token_embedding(tokens)
+        x = 0
+        if self.pooling != "bag":
+            x = self.transformer(vectors + self.positional_embedding[: tokens.shape[1]])
+            if self.pooling == "mean":
+                x = (self.ln_final(x) * words).sum(1) / words.sum(1).clamp(min=1)
+            else:
+                x = self.ln_final(at_end_token(x, tokens))
+        if self.pooling in ("bag", "sum"):  # the sum of the vectors, as long as ln_final's output
+            bag = (vectors * words).sum(1)
+            x = x + bag / bag.norm(dim=1, keepdim=True).clamp(min=1e-6) * bag.shape[1] ** 0.5
+        x = x @ self.text_projection
+        return F.normalize(x, dim=1) if normalize else x
+
+    def predicted(self, image):
+        """The log-probability of every token, (N, vocab_size), from encode_image's features."""
+        return self.head(image).log_softmax(1)
+
+
+class Names:
+    """A tokenizer whose tokens are whole names. A style behind a name is not read."""
+
+    def __init__(self, names):
+        self.number = {name: k for k, name in enumerate(sorted(names))}
+        self.vocab_size = len(self.number) + 2
+
+    def name(self, caption):
+        """The longest beginning of a caption that is a name."""
+        words = caption.split(" ")
+        while words and " ".join(words) not in self.number:
+            words.pop()
+        return " ".join(words)
+
+    def __call__(self, captions, trim=True):
+        start, end = self.vocab_size - 2, self.vocab_size - 1
+        return torch.tensor([[start, self.number[self.name(c)], end] for c in captions])
+
+
+def plan(args):
+    """{arm: its trainings}. Arms are screened with one seed; those compared get two more."""
+    steps = args.quick or STEPS
+    seeds = {arm: (0, 1, 2) if arm in COMPARED else (0,) for arm in BASELINES | CHANGES}
+    return {
+        arm: [{"arm": arm, "steps": steps, "seed": seed} for seed in own]
+        for arm, own in seeds.items()
+    }
+
+
+def settings(given):
+    """What a training is known by in runs.jsonl."""
+    return given | {"changes": BASE | ARMS[given["arm"]], "settings": MODELS[MODEL] | recipe(MODEL)}
+
+
+def loss_of(model, image, text, names, weights, kind):
+    """CLIP's loss of a batch, 0-d. names: (N,) int64, equal for equal names; weights: (N,)."""
+    image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
+    logits = model.logit_scale.exp() * image @ text.T
+    target = torch.arange(len(logits))
+    if kind == "positives":  # UniCL (Yang et al. 2022): all texts of the same name are right
+        same = (names[:, None] == names).float()
+        target = same / same.sum(1, keepdim=True)
+    rows = F.cross_entropy(logits, target, reduction="none")
+    columns = F.cross_entropy(logits.T, target, reduction="none")
+    return ((rows + columns) / 2 * weights).sum() / weights.sum()
+
+
+def word_loss(model, image, tokens):
+    """Cross-entropy of a softmax over tokens, of which the caption's are right, each as likely."""
+    target = is_word(tokens)
+    found = model.predicted(image).gather(1, tokens) * target
+    return -(found.sum(1) / target.sum(1).clamp(min=1)).mean()
+
+
+def make_tokenizer(pairs, kind, seed):
+    """The tokenizer of an arm."""
+    if kind == "names":
+        return Names(pairs.trained_names)
+    return Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
+
+
+def make_optimizer(model, own, text_lr):
+    """AdamW with train.py's groups; each group has its factor of the learning rate, "rate"."""
+    pictures = {id(p) for p in (*model.visual.parameters(), *model.head.parameters())}
+    groups = []
+    for group in parameter_groups(model, own.weight_decay):
+        texts = [p for p in group["params"] if id(p) not in pictures]
+        rest = [p for p in group["params"] if id(p) in pictures]
+        groups.append(group | {"params": rest, "rate": 1.0})
+        groups.append(group | {"params": texts, "rate": text_lr})
+    return torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
+
+
+def train(pairs, how, steps, seed):
+    """(model, tokenizer) after `steps` steps."""
+    own = SimpleNamespace(**recipe(MODEL))
+    torch.manual_seed(seed)
+    tokenizer = make_tokenizer(pairs, how["tokens"], seed)
+    model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size).train()
+    optimizer = make_optimizer(model, own, how["text_lr"])
+    if not how["styles"]:
+        pairs.owned = [[(site, name, "") for site, name, _ in own] for own in pairs.owned]
+    indices, size = pairs.splits["train"], model.config["image_size"]
+    counts = Counter(name for i in indices for name in pairs.names(i))
+    names = Names(counts)
+
+    def name_and_tokens(captions, trim):
+        """(N, 2 + L): the number of the name, how many pictures have it, and the tokens."""
+        known = [names.name(caption) for caption in captions]
+        about = torch.tensor([[names.number[name], counts[name]] for name in known])
+        return torch.cat([about, tokenizer(captions, trim=trim)], 1)
+
+    unique = how["names"] == "unique"
+    # no scale of crops: icons are redrawn
+    loader = batches(pairs, indices, name_and_tokens, BATCH, seed, size, None, unique_names=unique)
+    began = time.monotonic()
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = own.lr * group["rate"] * schedule(step / (steps + 1), own.warmup)
+        images, tokens = join(next(loader).parts)
+        (labels, count), tokens = tokens[:, :2].T, tokens[:, 2:]
+        weights = count**-0.5 if how["loss"] == "weighted" else torch.ones(len(tokens))
+        image, loss = model.encode_image(normalize(images)), 0
+        if how["loss"] != "predict":
+            text = model.encode_text(tokens)
+            loss = loss_of(model, image, text, labels, weights, how["loss"])
+        if how["loss"] in ("words", "predict"):
+            loss = loss + word_loss(model, image, tokens)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), own.clip_grad)
+        optimizer.step()
+        model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
+        if step % 50 == 0:
+            left = (time.monotonic() - began) / step * (steps - step)
+            print(f"step {step} | loss {loss.item():.3f} | ETA {left:.0f} s", flush=True)
+    return model.eval(), tokenizer
+
+
+def predicted_scores(model, tokenizer, pairs):
+    """The scores of an arm that predicts tokens: the mean log-probability of a name's tokens, and -inf
+    where the softmax over names lacks the name."""
+
+    @torch.inference_mode()
+    def scores(indices, names):
+        known = [
+            name for name in names if not isinstance(tokenizer, Names) or name in tokenizer.number
+        ]
+        found = torch.full((len(indices), len(names)), -torch.inf)
+        if not known:
+            return found
+        tokens = tokenizer(known)
+        target = is_word(tokens)
+        column = torch.tensor([names.index(name) for name in known])
+        preprocess = Preprocess(model.config["image_size"])
+        for part in torch.arange(len(indices)).split(256):
+            images = torch.stack([preprocess(pairs.image(indices[k])) for k in part])
+            logs = (
+                model.predicted(model.encode_image(images))[:, tokens] * target
+            )  # (256, names, L)
+            found[part[:, None], column] = logs.sum(2) / target.sum(1)
+        return found
+
+    return scores
+
+
+@torch.inference_mode()
+def table_scores(model, tokenizer, pairs):
+    """The scores of a table of names: cosines with its rows. A name that has none gets the sum, over
+    its words, of the mean of the rows whose name has the word."""
+    known = [*tokenizer.number]
+    rows = torch.cat([model.encode_text(tokenizer(part), normalize=True) for part in chunks(known)])
+    sharing = defaultdict(list)
+    for k, name in enumerate(known):
+        for word in name.split():
+            sharing[word].append(k)
+
+    def row(name):
+        if name in tokenizer.number:
+            return rows[tokenizer.number[name]]
+        means = [rows[sharing[word]].mean(0) for word in name.split() if word in sharing]
+        return F.normalize(sum(means, torch.zeros(rows.shape[1])), dim=0)
+
+    def scores(indices, names):
+        return encode_images(model, pairs, indices)[0] @ torch.stack([row(n) for n in names]).T
+
+    return scores
+
+
+def chunks(items, size=4096):
+    """A list in parts of at most `size`."""
+    return [items[k : k + size] for k in range(0, len(items), size)]
+
+
+def scores_for(how, model, tokenizer, pairs):
+    """The function that families.zero_shot takes, of an arm."""
+    if how["loss"] == "predict":
+        return predicted_scores(model, tokenizer, pairs)
+    if how["tokens"] == "names":
+        return table_scores(model, tokenizer, pairs)
+    return scores_of(FeatureCache(model, tokenizer), pairs)
+
+
+def work(given, folder):
+    """Train one arm, and test it on the development families: its numbers."""
+    pairs, how, began = Web(), BASE | ARMS[given["arm"]], time.monotonic()
+    model, tokenizer = train(pairs, how, given["steps"], given["seed"])
+    seconds = time.monotonic() - began
+    found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
+    if how["loss"] == "predict" and how["tokens"] == "names":
+        for answered in found.values():
+            answered.pop("combinations", None)  # it cannot answer with a name that training lacks
+    parameters = sum(p.numel() for p in model.parameters() if p.grad is not None)
+    return {"families": found, "parameters": parameters, "seconds": seconds}
+
+
+def mean(found, question, number="macro"):
+    """The mean over families of a number of zero_shot."""
+    own = [family[question][number] for family in found["families"].values() if question in family]
+    return sum(own) / len(own) if own else 0.0
+
+
+def tabler(found, question):
+    """The share of Tabler's pictures that are right, 0 for a question that cannot be answered."""
+    return found["families"]["tabler"].get(question, {"top-1": 0.0})["top-1"]
+
+
+def average(runs, number):
+    """The mean over trainings of number(found), and its range where there are several, as text."""
+    values = [number(own) for _, own in runs]
+    text = f"{sum(values) / len(values):.3f}"
+    return f"{text} ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else text
+
+
+def table(report, arms, found, seeds=None):
+    """A table of arms, best first. found: {arm: [(training, found)]}; seeds: how many of each count."""
+    columns = [f"Tabler, {question}" for question in QUESTIONS]
+    rows = []
+    for arm in arms:
+        runs = found[arm][:seeds]
+        families = [average(runs, lambda own, q=q: mean(own, q)) for q in QUESTIONS]
+        shares = [average(runs, lambda own, q=q: tabler(own, q)) for q in QUESTIONS]
+        millions = f"{runs[0][1]['parameters'] / 1e6:.1f}"
+        seconds = f"{sum(own['seconds'] for _, own in runs) / len(runs):.0f}"
+        rows.append((arm, len(runs), *families, *shares, millions, seconds))
+    rows.sort(key=lambda row: row[2], reverse=True)
+    report.table(("arm", "seeds", *QUESTIONS, *columns, "parameters, millions", "seconds"), rows)
+
+
+def write_report(found, args):
+    """Write report.md: two tables. found: {arm: [(training, found)]}."""
+    report = Report(args.results, "The text side of a small CLIP, and what language is worth")
+    report.section("One change at a time", "sections 2.3 and 2.4")
+    table(report, CHANGES, found, seeds=1)
+    report.say(
+        "The first three numbers are means over the development families of accuracies in which every "
+        "name counts the same; those of Tabler are shares of pictures. All of one seed."
+    )
+    report.section("Beside what needs no language model", "section 3.1")
+    table(report, COMPARED, found)
+    report.say(
+        "A softmax over names cannot answer with a name that training lacks, so its combinations are "
+        "wrong by construction. A table of names answers them by the rows that share a word."
+    )
+    report.write()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.modules["__main__"]))
