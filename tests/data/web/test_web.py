@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
@@ -153,9 +154,10 @@ def test_sets_are_left_out_for_a_reason(how, reason):
 def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     with pytest.raises(UserError, match="does not hold iconify-json"):
         iconify.archive(tmp_path)
-    with pytest.raises(UserError, match=r"pip install 'miniclip\[icons\]'"):
+    with pytest.raises(UserError, match=r"pip install 'miniclip\[web\]'"):
         iconify.archive()
     npm = tmp_path / "bin/npm"
     npm.parent.mkdir()
