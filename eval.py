@@ -38,6 +38,7 @@ from miniclip.evaluation import (
     bias,
     data_overlap,
     ensembles,
+    families,
     linear_probe,
     retrieval,
     robustness,
@@ -75,6 +76,7 @@ UNSEEN_SITE = {
     "farther": unseen_site.farther,  #     3.3, 6: emoji, handwritten digits
     "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
 }
+FAMILIES = {"retrieval": retrieval, "zero_shot": families}  # for the web of icons
 TASKS = list(CONTENTS | UNSEEN_SITE)
 ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
@@ -210,7 +212,8 @@ def write_sections(context, tasks=None):
     have no section for.
     """
     unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
-    contents = UNSEEN_SITE if unseen else CONTENTS
+    of_sites = FAMILIES if context.pairs.homes else UNSEEN_SITE
+    contents = of_sites if unseen else CONTENTS
     suited = f"for {context.pairs.name}; there are {', '.join(contents)}"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
     tasks = tasks or [task for task in contents if not (unseen and task == "probe")]

@@ -11,17 +11,18 @@ counts as much as any other. A picture with several names is right by any of the
 
 import torch
 
-from miniclip.evaluation.confidence import wilson
-from miniclip.evaluation.unseen_site import TEMPLATES, correct, unknown_names
+from miniclip.evaluation.confidence import interval, wilson
+from miniclip.evaluation.unseen_site import TEMPLATES, correct
 
 QUESTIONS = ("known", "site", "combinations")
 
 
 def asked(pairs, indices) -> dict:
     """{question: (rows of `indices`, names, right (rows, names) bool)} of some pictures."""
-    trained, (new, _) = pairs.trained_names, unknown_names(pairs).values()
     names = {name for i in indices for name in pairs.names(i)}
-    chosen = {"known": names & trained, "site": names, "combinations": names & {*new}}
+    known = names & pairs.trained_names
+    joined = {name for name in names - known if pairs.trained_words.issuperset(name.split())}
+    chosen = {"known": known, "site": names, "combinations": joined}
     return {question: _labelled(pairs, indices, sorted(own)) for question, own in chosen.items()}
 
 
@@ -72,3 +73,33 @@ def scores_of(features, pairs, templates=TEMPLATES):
     return lambda indices, names: features.scores(
         features.images(pairs, indices)[0], names, templates
     )
+
+
+def combinations(scores_of, pairs) -> dict:
+    """answers of the split heldout_names: pictures of training families whose name joins two words that
+    no training name joins, among all such names."""
+    indices = pairs.splits["heldout_names"]
+    rows, names, right = asked(pairs, indices)["combinations"]
+    return answers(scores_of(indices, names)[rows], right)
+
+
+def write(context):
+    """Section of the report: a table with a row for each family and question; EvalContext -> results."""
+    report, pairs = context.report, context.pairs
+    scores = scores_of(context.features, pairs)
+    found = zero_shot(scores, pairs, pairs.held_out_sites)
+    report.section("Zero-shot on families never trained on", "section 3.1")
+    joined = {"training families": {"combinations held out": combinations(scores, pairs)}}
+    rows = [
+        (family, question, own["top-1"], interval(*own["interval"]), own["top-5"], own["macro"])
+        + (own["n"], own["classes"])
+        for family, asked in (found | joined).items()
+        for question, own in asked.items()
+    ]
+    report.table(("family", "question", "top-1", "95 %", "top-5", "macro", "n", "names"), rows)
+    report.say(
+        "Known: pictures with a name that training captions have, among all such names of the family. "
+        "Site: all its pictures among all its names. Combinations: new names of known words, among "
+        "all such names. In macro each name counts the same."
+    )
+    return found | joined

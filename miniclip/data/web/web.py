@@ -56,6 +56,12 @@ class Web(Icons):
         """The names of all training pictures."""
         return {name for i in self.splits["train"] for name in self.names(i)}
 
+    @functools.cached_property
+    def trained_words(self) -> set:
+        """The words of all training names and styles."""
+        said = {caption for i in self.splits["train"] for caption in self.captions(i)}
+        return {word for caption in said for word in caption.split()}
+
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
         held_out = {*families.DEVELOPMENT, *families.SEALED}

@@ -7,6 +7,7 @@ import sys
 import tarfile
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,11 +15,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.web import drawing, families, iconify, web
 from miniclip.data.web.families import DEVELOPMENT, LINEAGES, SAME, SEALED
-from miniclip.evaluation.families import answers, zero_shot
+from miniclip.evaluation.families import answers, write, zero_shot
+from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.report.writer import Report
+from miniclip.model.clip import create_model
 
 ROOT = Path(__file__).parents[3]
 SQUARE = '<path d="M2 2h12v9H2z"/>'
@@ -287,3 +292,19 @@ def test_macro_counts_each_name_the_same():
     scores = torch.tensor([[1.0, 0], [1, 0], [1, 0], [1, 0]])
     found = answers(scores, right)
     assert found["top-1"] == 0.75 and found["macro"] == 0.5 and found["top-5"] == 1
+
+
+def test_the_section_asks_every_family_and_the_combinations_held_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(families, "held_out_combinations", lambda names: ({frozenset("ab")}, set()))
+    homes = {"carbon": ["a", "b", "c d", "a b", "b a", "c a"], "tabler": ["a", "b", "c b", "d b"]}
+    owned = [[(home, name, "")] for home, names in homes.items() for name in names]
+    inks = np.random.default_rng(0).integers(0, 256, (len(owned), 32, 32)).astype(np.uint8)
+    pairs = web.Web(drawn=(owned, inks))
+    assert pairs.splits["heldout_names"] == [3, 4] and len(pairs.splits["train"]) == 4
+    tokenizer = Tokenizer.train(["a b c d"], 600, context_length=8)
+    features = FeatureCache(create_model("rn_icons_xs", vocab_size=600).eval(), tokenizer)
+    context = SimpleNamespace(report=Report(tmp_path, "x"), pairs=pairs, features=features)
+    found = write(context)
+    assert set(found["tabler"]) == {"known", "site", "combinations"}
+    assert found["training families"]["combinations held out"]["n"] == 2
+    assert found["tabler"]["site"]["classes"] == found["tabler"]["site"]["n"] == 4
