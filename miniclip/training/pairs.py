@@ -26,6 +26,9 @@ def open_run(config, saved=None):
         back = f"when {config.out} was started; bring them back, or choose another --out"
         refuse(
             {
+                f"{pairs.name} has no pair to train on: no row of its column split says train": (
+                    not len(pairs.splits["train"])
+                ),
                 f"{pairs.name} has fewer pairs to train on than there are ranks": (
                     len(pairs.splits["train"]) < dist_info()[1]
                 ),

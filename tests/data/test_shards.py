@@ -102,7 +102,7 @@ def test_a_caption_key_names_the_caption_of_a_json(tmp_path):
     assert said == [("plain", "a dog", "dogs"), ("plain", "alt text"), ("plain", "alt text")]
     pairs = open_pairs(path, caption_key="empty")  # another index of the same shard
     assert pairs.captions(0) == ("plain",)
-    lacks = 'no caption: neither a .txt nor "empty" in a .json (--caption-key)'
+    lacks = 'no caption: no .txt, and no "empty" in a .json (--caption-key)'
     assert pairs.skipped == [("a.tar: 0", lacks)]
 
 

@@ -173,7 +173,7 @@ def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
             rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
         elif key not in told:
             wanted = " or ".join(f'"{key}"' for key in keys)
-            lacks = f"no caption: neither a .txt nor {wanted} in a .json (--caption-key)"
+            lacks = f"no caption: no .txt, and no {wanted} in a .json (--caption-key)"
             skipped.append((f"{name}: {key}", lacks if "picture" in sample else "no picture"))
     return np.array(rows, ROW), skipped
 
