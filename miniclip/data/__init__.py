@@ -11,8 +11,10 @@ evaluation. cache.py keeps what is slow to make again.
 
 import os
 
+import numpy as np
+
 from miniclip.common import UserError, path, refuse
-from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
+from miniclip.data.dataset import BadPicture, Joined, Pairs, keep_pairs, printable, report_skipped
 from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.files import open_csv, open_folder
 from miniclip.data.icons.icons import Icons
@@ -21,18 +23,19 @@ from miniclip.data.shards.shards import is_shards, open_shards
 from miniclip.data.web.web import Web
 
 # As sources, these words always mean the built-in sets; a folder of that name is ./icons.
-EMOJI, ICONS, WEB = "emoji", "icons", "web"
+EMOJI, ICONS, WEB = BUILT_IN = "emoji", "icons", "web"
+NONE = "none"  # as --val-data: nothing is held out
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
     "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
     "caption_column": "csv, jsonl, parquet: the column of captions (default: sniffed)",
+    "columns": "csv: what its columns are, image,caption (default: its first line says it)",
+    "caption_key": 'shards: the key of the caption in a .json (default: "captions" or "caption")',
+    "cache_dir": "shards: the folder to fetch http, s3 and gs into (default: in the cache)",
     "sites": "icons: the sets to train on, a,b,c (default: all but those held out)",
     "held_out_sites": "icons: the sets to test on (default: fontawesome, never trained on)",
     "icons": "web: the folder of the package of icons (default: fetched once into the cache)",
 }
 COLUMNS, SITES = {"image_column", "caption_column"}, {"sites", "held_out_sites"}
-MEANT_FOR = (
-    dict.fromkeys(COLUMNS, "a csv or records") | dict.fromkeys(SITES, ICONS) | {"icons": WEB}
-)
 SOURCE_FLAGS = {
     f"--{name.replace('_', '-')}": dict(help=text) for name, text in SOURCE_OPTIONS.items()
 }
@@ -44,20 +47,26 @@ def open_pairs(
     source=None,
     image_column=None,
     caption_column=None,
+    columns=None,
+    caption_key=None,
+    cache_dir=None,
     sites=None,
     held_out_sites=None,
     icons=None,
 ) -> Pairs:
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of thirteen sites,
-    "web" those of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
-    from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
+    "web" those of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet
+    file, in which ~ is expanded; or, from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
-    image_column and caption_column name the columns where they are not understood by themselves.
-    sites and held_out_sites are for icons: names with commas between them, of the sets to train on
-    and to hold out. icons, for the web, is the folder of its package. Raises UserError when there is no such source, when it has no pair, or when an
-    option is for another kind of source.
+    image_column and caption_column name the columns where they are not understood by themselves;
+    columns has the names of all, with commas between them, for a csv without a header. caption_key
+    and cache_dir: see open_shards. sites and held_out_sites are for icons: names with commas between
+    them, of the sets to train on and to hold out. icons, for the web, is the folder of its package.
+    Raises UserError when there is no such source, when it has no pair, or when an option is for
+    another kind of source.
     """
-    options = dict(image_column=image_column, caption_column=caption_column)
+    options = dict(image_column=image_column, caption_column=caption_column, columns=columns)
+    options |= dict(caption_key=caption_key, cache_dir=cache_dir)
     options |= dict(sites=sites, held_out_sites=held_out_sites, icons=icons)
     given = {name: value for name, value in options.items() if value is not None}
     source = EMOJI if source is None else source
@@ -65,8 +74,8 @@ def open_pairs(
         source = os.path.expanduser(os.fspath(source))
     opener, takes, shown = _opener(source)
     for name in sorted(given.keys() - takes):
-        flag = name.replace("_", "-")
-        raise UserError(f"--{flag} is for {MEANT_FOR[name]}, not for {shown}")
+        kinds = SOURCE_OPTIONS[name].partition(":")[0]
+        raise UserError(f"--{name.replace('_', '-')} is for {kinds}, not for {shown}")
     return opener(source, **given)
 
 
@@ -83,10 +92,12 @@ def _opener(source):
         return lambda source, icons=None: Web(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
-        shown += ', a source of shards, whose captions are the .txt or the "caption" of the .json'
-        return open_shards, set(), shown
+        shown += ", a source of shards, for which there is --caption-key"
+        return open_shards, {"caption_key", "cache_dir"}, shown
+    if os.path.isfile(source) and source.lower().endswith(SUFFIXES):
+        return open_file, COLUMNS, shown
     if os.path.isfile(source):
-        return open_file if source.lower().endswith(SUFFIXES) else open_csv, COLUMNS, shown
+        return open_csv, COLUMNS | {"columns"}, shown
     missing = f"{shown} not found; expected a csv file, a folder or .tar shards"
     refuse({missing: not os.path.isdir(source)})
     return open_folder, set(), shown
@@ -94,6 +105,34 @@ def _opener(source):
 
 def _open_icons(source, **sites):
     return Icons(**{name: text.split(",") for name, text in sites.items()})
+
+
+def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
+    """The pairs of a run: those of `open_pairs`, divided into what is trained on and what is held out.
+
+    kept: see keep_pairs. val_data: None for what the source holds out itself. Otherwise the tenth that is
+    held out by a hash is trained on too, and rows that a column `split` calls "val" are not used;
+    instead all pairs of the source `val_data` are held out as "val", or none for "none".
+    """
+    pairs = open_pairs(source, **options)
+    if val_data:
+        built_in = source in (None, *BUILT_IN)
+        same = not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
+        refuse(
+            {
+                "--val-data is for pairs of your own; emoji, icons and web have their tests": built_in,
+                "--val-data names the pairs of --data; give other pairs": same,
+            }
+        )
+        train = [pairs.splits["train"], pairs.splits.pop("heldout", [])]
+        pairs.splits["train"] = np.sort(np.concatenate(train).astype(np.int64))
+        pairs.splits.pop("val", None)
+    keep_pairs(pairs, kept)
+    if val_data in (None, NONE):
+        return pairs
+    takes = _opener(val_data)[1]
+    options = {name: value for name, value in options.items() if name in takes}
+    return Joined(pairs, open_pairs(val_data, **options))
 
 
 def source_or_none(text):

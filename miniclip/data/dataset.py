@@ -136,6 +136,48 @@ class Pairs:
         return [self.captions(i)[0] for i in chosen], chosen
 
 
+class Joined(Pairs):
+    """The pairs of `first`, and after them those of another source, which are held out as "val"."""
+
+    def __init__(self, first, second):
+        self.parts, self.starts = (first, second), (0, len(first))
+        held_out = [*range(len(first), len(first) + len(second))]
+        splits = {"train": [], "val": held_out} | first.splits  # the first one held out is measured
+        super().__init__(first.name, (), splits, first.skipped + second.skipped)
+
+    def __len__(self):
+        return sum(map(len, self.parts))
+
+    def _find(self, i):
+        """(the source of pair i, its index there)."""
+        k = int(i >= self.starts[1])
+        return self.parts[k], i - self.starts[k]
+
+    def load_downscaled(self, i, side):
+        """Picture i, from its source. Raises BadPicture."""
+        source, i = self._find(i)
+        return source.load_downscaled(i, side)
+
+    def captions(self, i):
+        """The captions of pair i in its source."""
+        source, i = self._find(i)
+        return source.captions(i)
+
+    def where(self, i):
+        """What picture i is called in its source."""
+        source, i = self._find(i)
+        return source.where(i)
+
+    @functools.cached_property
+    def digest(self):
+        """Of the digests of both sources."""
+        return hashlib.sha256("".join(part.digest for part in self.parts).encode()).hexdigest()
+
+    def order(self, indices, seed, epoch):
+        """`indices` in the order of an epoch, which is that of the first source."""
+        return self.parts[0].order(indices, seed, epoch)
+
+
 def shuffled(indices, seed: int, epoch: int) -> np.ndarray:
     """A permutation of `indices`, int64, that is a function of (seed, epoch) and nothing else."""
     return np.random.default_rng((seed, epoch)).permutation(np.asarray(indices, np.int64))

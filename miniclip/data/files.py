@@ -4,7 +4,8 @@ A mistake in one row or one picture costs that one alone: it goes to `skipped` w
 mistake that concerns everything (no column of captions, no usable pair) is a UserError. Only the
 headers of pictures are read here. Damage further on is found, and skipped, when the picture is
 loaded.
-A tenth is held out, by the hash of the path relative to the csv or folder. Left out: fetching URLs.
+A tenth is held out, by the hash of the path relative to the csv or folder, unless a column `split` says
+what is held out. Left out: fetching URLs.
 """
 
 import codecs
@@ -56,11 +57,22 @@ SEPARATORS = (",", "\t", ";", "|")
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
+SPLIT_COLUMN = ["split"]
+SPLITS = ("train", "val", "test")  # what a column `split` divides pairs into
+MARKS = {"train": 0, "training": 0, "test": 2}  # any other value is held out as "val"
 
 
-def halves(wheres: list[str]) -> dict[str, list[int]]:
-    """The splits of pairs by the hashes of their names: a tenth is held out, unless too few would be
-    left to test or to train on."""
+def mark(value) -> int:
+    """The position in SPLITS that a value of the column `split` means."""
+    return MARKS.get(str(value).strip().lower(), SPLITS.index("val"))
+
+
+def divided(wheres: list[str], marks: list[int] = ()) -> dict[str, list[int]]:
+    """The splits of pairs: by their marks, or else by the hashes of their names: a tenth is held out,
+    unless too few would be left to test or to train on."""
+    if marks:
+        splits = {name: [i for i, m in enumerate(marks) if m == k] for k, name in enumerate(SPLITS)}
+        return {name: own for name, own in splits.items() if own or name == "train"}
     splits = {"train": [], "heldout": []}
     for i, where in enumerate(wheres):
         splits["heldout" if is_held_out(where) else "train"].append(i)
@@ -69,9 +81,10 @@ def halves(wheres: list[str]) -> dict[str, list[int]]:
 
 
 class Files(Pairs):
-    """Pairs whose pictures are files: {path: list of captions}, below `root`."""
+    """Pairs whose pictures are files: {path: list of captions}, below `root`. marks: {path: position
+    in SPLITS}, empty where nothing says what is held out."""
 
-    def __init__(self, name, root, found, skipped, empty="no rows"):
+    def __init__(self, name, root, found, skipped, empty="no rows", marks=()):
         quiet = True if len(found) < 2000 else None  # None: no bar where there is no terminal
         self.paths, self.root = [], root
         for path in tqdm(found, desc="looking at pictures", unit="", disable=quiet):
@@ -82,7 +95,8 @@ class Files(Pairs):
                 skipped.append((relative_to(path, root), str(error)))
         why = report_skipped(skipped) or empty
         refuse({f"{printable(name)} gives no pair: {why}": not self.paths})
-        splits = halves([self.where(i) for i in range(len(self.paths))])
+        wheres = [self.where(i) for i in range(len(self.paths))]
+        splits = divided(wheres, [marks[path] for path in self.paths] if marks else ())
         super().__init__(name, [found[path] for path in self.paths], splits, skipped)
 
     def load_downscaled(self, i, side):
@@ -94,18 +108,23 @@ class Files(Pairs):
         return relative_to(self.paths[i], self.root)
 
 
-def open_csv(path, image_column=None, caption_column=None) -> Files:
-    """Pairs from a csv with a header: a column of picture paths, relative to it, and one of captions.
+def open_csv(path, image_column=None, caption_column=None, columns=None) -> Files:
+    """Pairs from a csv: a column of picture paths, relative to it, and one of captions.
 
-    Rows with the same picture are one pair. The two columns are those that fit the header unless
-    given. Raises UserError when none fit, or when no row can be used.
+    Rows with the same picture are one pair, which is held out if the column `split` of any of them
+    says so. The columns are those that fit the header unless given. columns: the header of a csv
+    without one, names with commas between them. Raises UserError when none fit, or when no row can
+    be used.
     """
-    _, (picture, caption), rows = read_csv(
+    others = "another; --columns image,caption is for a csv without a header"
+    header, (picture, caption), rows = read_csv(
         path,
-        ("picture paths", PICTURE_COLUMNS, image_column, "; --image-column names another"),
-        ("captions", CAPTION_COLUMNS, caption_column, "; --caption-column names another"),
+        ("picture paths", PICTURE_COLUMNS, image_column, f"; --image-column names {others}"),
+        ("captions", CAPTION_COLUMNS, caption_column, f"; --caption-column names {others}"),
+        columns=columns,
     )
-    found, skipped, root = {}, [], os.path.dirname(os.path.abspath(path))
+    split = find_column(header, None, SPLIT_COLUMN)
+    found, marks, skipped, root = {}, {}, [], os.path.dirname(os.path.abspath(path))
     for line, row, why in rows:
         where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
         where, said = where.strip(), one_line(said)
@@ -113,8 +132,11 @@ def open_csv(path, image_column=None, caption_column=None) -> Files:
         if why or missing:
             skipped.append((f"line {line}, {where}" if where else f"line {line}", why or missing))
         else:
-            found.setdefault(normal(root, where), {})[said] = True
-    return Files(os.path.basename(path), root, found, skipped)
+            file = normal(root, where)
+            found.setdefault(file, {})[said] = True
+            if split is not None:
+                marks[file] = max(marks.get(file, 0), mark(row[split] if split < len(row) else ""))
+    return Files(os.path.basename(path), root, found, skipped, marks=marks)
 
 
 def is_hidden(name: str) -> bool:
@@ -173,14 +195,17 @@ def open_folder(path) -> Files:
     return Files(name, root, found, skipped, "it holds no picture")
 
 
-def read_csv(path, *wanted):
-    """Find columns in a csv with a header: (header, positions of the columns, rows).
+def read_csv(path, *wanted, columns=None):
+    """Find columns in a csv: (header, positions of the columns, rows).
 
     wanted: for each column (what it holds, names that it may have, its one name or None, what an
     error adds). rows: an iterator over (line number, list of str, why the row cannot be used or
     None) of all rows that are not blank. The separator is the one of SEPARATORS that fits the header
-    best. Raises UserError; so do the rows.
+    best. columns: the header of a csv without one, names with commas between them; the separator is
+    then the one with which the first row names a file, or else has fields enough. Raises UserError;
+    so do the rows.
     """
+    root = os.path.dirname(os.path.abspath(path))
     name = printable(os.path.basename(path))
     start = _first_bytes(path, 8)
     kind = next((kind for first, kind in NOT_CSV.items() if start.startswith(first)), None)
@@ -188,12 +213,17 @@ def read_csv(path, *wanted):
     choices = []
     for separator in SEPARATORS:
         rows = _rows(path, encoding_of(start), separator)
-        header = next(rows, (None, [], None))[1]
+        first = next(rows, (None, [], None))
+        header = first[1] if columns is None else columns.split(",")
         positions = [find_column(header, own, known) for _, known, own, _ in wanted]
-        choices.append((header, positions, rows, separator))
-    header, positions, rows, separator = max(
-        choices, key=lambda choice: (-choice[1].count(None), len(choice[0]))
-    )
+        fit = -positions.count(None), len(header)
+        if columns is not None:
+            at = positions[0] or 0
+            named = "".join(first[1][at : at + 1]).strip()
+            fit = os.path.isfile(os.path.join(root, named)), min(len(first[1]), len(header))
+            rows = itertools.chain([first] if first[0] else [], rows)
+        choices.append((fit, header, positions, rows, separator))
+    _, header, positions, rows, separator = max(choices, key=lambda choice: choice[0])
     seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
     for (what, known, own, hint), position in zip(wanted, positions):
         want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
@@ -203,7 +233,6 @@ def read_csv(path, *wanted):
             raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
     while not header[-1].strip():
         del header[-1]
-    root = os.path.dirname(os.path.abspath(path))
     checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)
     return header, positions, checked
 

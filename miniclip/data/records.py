@@ -4,10 +4,11 @@ A record is (picture, caption), or a dict whose keys are found as a csv's column
 path, relative to the file of records, a PIL image, the bytes of a picture's file, or a dict with
 "bytes" and "path", as Hugging Face stores pictures in parquet. A caption is a text or a list of texts.
 A record that cannot be used goes to `skipped` with the reason. A tenth is held out, by the hash of the
-path, or else of the record's number. Left out: parquet files that are larger than memory.
+path, or else of the record's number, unless a column `split` says what is held out. Left out: parquet files that are larger than memory.
 """
 
 import io
+import itertools
 import json
 import os
 
@@ -19,9 +20,11 @@ from miniclip.data.dataset import BadPicture, Pairs, lines, one_line, printable,
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
+    SPLIT_COLUMN,
+    divided,
     encoding_of,
     find_column,
-    halves,
+    mark,
     normal,
     relative_to,
 )
@@ -33,13 +36,13 @@ SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 class Records(Pairs):
     """Pairs whose pictures are asked for one by one. items: the records; of these, pair i is number
     kept[i], and its picture is under the key `column`. root: the folder of paths. captions: {what pair
-    i is called: [its captions]}."""
+    i is called: [its captions]}; marks: as `divided` takes them."""
 
-    def __init__(self, name, items, column, kept, root, captions, skipped):
+    def __init__(self, name, items, column, kept, root, captions, marks, skipped):
         why = report_skipped(skipped) or "no records"
         refuse({f"{printable(name)} gives no pair: {why}": not captions})
         self.wheres = [*captions]
-        super().__init__(name, captions.values(), halves(self.wheres), skipped)
+        super().__init__(name, captions.values(), divided(self.wheres, marks), skipped)
         self.items, self.column, self.kept, self.root = items, column, kept, root
 
     def load_downscaled(self, i, side):
@@ -70,9 +73,14 @@ def open_records(
     )
     refuse({f"{printable(name)} has no records": not columns})
     picture, caption = _columns(name, [*columns], image_column, caption_column)
-    kept, captions, skipped = [], {}, []
-    # a column of a dataset is read without decoding its pictures
-    for i, said in enumerate(records[caption] if is_dataset else (r.get(caption) for r in records)):
+    split = find_column([*columns], None, SPLIT_COLUMN)
+    kept, captions, marks, skipped = [], {}, {}, []
+
+    def values(column):  # a column of a dataset is read without decoding its pictures
+        return records[column] if is_dataset else (record.get(column) for record in records)
+
+    parts = map(mark, values([*columns][split])) if split is not None else itertools.repeat(0)
+    for i, (said, part) in enumerate(zip(values(caption), parts)):
         where = f"record {i}"
         try:
             said = [said] if isinstance(said, str) else said if isinstance(said, list) else []
@@ -90,7 +98,9 @@ def open_records(
         if where not in captions:  # two pairs of one picture would be false negatives of each other
             kept.append(i)
         captions.setdefault(where, {}).update(said)
-    return Records(name, records, picture, kept, root, captions, skipped)
+        marks[where] = max(marks.get(where, 0), part)
+    marks = [*marks.values()] if split is not None else ()
+    return Records(name, records, picture, kept, root, captions, marks, skipped)
 
 
 def _columns(name, columns, *own):

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from miniclip.common import UserError, refuse
-from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, WEB, Pairs, open_pairs, source_or_none
-from miniclip.data.dataset import changed_packages, keep_pairs, printable
+from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_or_none
+from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
@@ -45,18 +45,18 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content["options"] if content.get("format") == FORMAT else {}
-    if not all(isinstance(run.get(k), str | None) for k in ("data", *SOURCE_OPTIONS)):
+    if not all(isinstance(run.get(k), str | None) for k in ("data", "val_data", *SOURCE_OPTIONS)):
         raise UserError("the checkpoint does not say what it was trained on; add --data")
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
-    files = not any(where in (None, EMOJI, ICONS, WEB) for where in (source, before))
+    files = not any(where in (None, *BUILT_IN) for where in (source, before))
     trained_on = bool(run) and source == before
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
-    gone = files and not data and not os.path.exists(source) and not {*"{*?["} & {*source}
+    pattern = files and ({*"{*?["} & {*source} or "://" in source)
+    gone = files and not data and not os.path.exists(source) and not pattern
     refuse({f"the model was trained on {source}, which is not here; add --data": gone})
-    pairs = open_pairs(source, **how)
-    keep_pairs(pairs, recorded.get("pairs"))
+    pairs = open_divided(source, recorded.get("pairs"), recorded.get("val_data"), **how)
     then = content.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")

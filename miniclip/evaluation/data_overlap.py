@@ -63,8 +63,8 @@ def write(context) -> dict:
     """The section: near-duplicates among the test pictures, and what they add to the scores."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
-    known = pairs.splits.get("train") or []
-    if not known:
+    known = pairs.splits["train"]
+    if not len(known):
         report.say(
             "The pictures that this model was trained on are not known or not here: overlap is "
             "left out."

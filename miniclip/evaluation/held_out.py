@@ -12,6 +12,7 @@ import time
 import torch
 
 from miniclip.common import check_output
+from miniclip.data import NONE
 from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
@@ -36,9 +37,8 @@ class HeldOut:
 
     def __init__(self, config, model, tokenizer, pairs):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
-        usable = [
-            own for name, own in pairs.splits.items() if name not in NOT_MEASURED and len(own)
-        ]
+        splits = {} if config.val_data == NONE else pairs.splits
+        usable = [own for name, own in splits.items() if name not in NOT_MEASURED and len(own)]
         split = usable[0] if usable else []
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]

@@ -15,7 +15,7 @@ import torch
 
 from kernels.cards import GPUS
 from miniclip.common import Parser, UserError, number, path, refuse
-from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, WEB
+from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS, WEB
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import ALIASES, MODELS, named
@@ -75,8 +75,15 @@ class Config:
     data: str | None = option(
         WHAT, "pairs.csv, a folder, shards, icons, web or emoji (the default)", type=path(str)
     )
+    val_data: str | None = option(
+        WHAT,
+        "held-out pairs from another source, or none (default: a column split, or else a tenth)",
+        type=path(str),
+    )
     image_column: str | None = option(WHAT, SOURCE_OPTIONS["image_column"])
     caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
+    columns: str | None = option(WHAT, SOURCE_OPTIONS["columns"])
+    caption_key: str | None = option(WHAT, SOURCE_OPTIONS["caption_key"])
     sites: str | None = option(WHAT, SOURCE_OPTIONS["sites"])
     held_out_sites: str | None = option(WHAT, SOURCE_OPTIONS["held_out_sites"])
     icons: str | None = option(WHAT, SOURCE_OPTIONS["icons"])
@@ -167,6 +174,7 @@ class Config:
         "steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
         type=number(int, low=0),
     )
+    cache_dir: str | None = option(WHERE, SOURCE_OPTIONS["cache_dir"], type=path(str))
     device: str | None = option(WHERE, "auto, cpu, cuda, cuda:1, mps", default="auto")
     threads: int | None = option(WHERE, "CPU threads of torch", type=number(int, low=1, high=1024))
     workers: int | None = option(
@@ -260,13 +268,11 @@ class Config:
         )
         if self.data == EMOJI and not saved.get("data"):
             self.data = None
-        if (
-            self.data
-            and saved.get("data")
-            and {self.data, saved["data"]}.isdisjoint((EMOJI, ICONS, WEB))
-        ):
-            # moved; that the pairs are the same is checked later
-            saved = saved | {"data": self.data}
+        for name in ("data", "val_data"):
+            now, then = getattr(self, name), saved.get(name)
+            if now and then and {now, then}.isdisjoint((*BUILT_IN, NONE)):
+                # moved; that the pairs are the same is checked later
+                saved = saved | {name: now}
         for name, now in self.of_run().items():
             then = saved.get(name)
             if now is not None and now != then:  # a given 0 counts

@@ -4,8 +4,8 @@ import numpy as np
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import refuse
-from miniclip.data import open_pairs, source_options
-from miniclip.data.dataset import changed_packages, keep_pairs
+from miniclip.data import open_divided, source_options
+from miniclip.data.dataset import changed_packages
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import MODELS
@@ -18,14 +18,17 @@ def open_run(config, saved=None):
     """
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            pairs = open_pairs(config.data, **source_options(vars(config)))
-        keep_pairs(pairs, config.pairs)
+            how = source_options(vars(config))
+            pairs = open_divided(config.data, config.pairs, config.val_data, **how)
         saved = saved or {}
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
         before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one
         back = f"when {config.out} was started; bring them back, or choose another --out"
         refuse(
             {
+                f"{pairs.name} has no pair to train on: no row of its column split says train": (
+                    not len(pairs.splits["train"])
+                ),
                 f"{pairs.name} has fewer pairs to train on than there are ranks": (
                     len(pairs.splits["train"]) < dist_info()[1]
                 ),

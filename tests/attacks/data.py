@@ -193,9 +193,14 @@ def escape_sequences_in_captions(folder):
 # --- shards
 
 
-@attack(says='whose captions are the .txt or the "caption" of the .json')
+@attack(says="--caption-column is for csv, .*, not for a.tar, a source of shards.* --caption-key")
 def a_caption_column_for_shards(folder):
     open_pairs(tar_of("a.tar", {"a.png": PNG.getvalue(), "a.txt": b"x"}), caption_column="text")
+
+
+@attack(says="pairs.csv.* cannot be written: a part of this path is a file")
+def a_folder_for_fetched_shards_that_is_a_file(folder):
+    open_pairs("http://127.0.0.1:9/0.tar", cache_dir=csv_of())
 
 
 def header(name, size, kind=tarfile.REGTYPE):
@@ -319,7 +324,7 @@ REFUSED = {
         "open pairs.csv",
     ),
     "shards_whose_json_has_the_caption_as_text": (
-        'no caption: neither a .txt nor "caption"',
+        'no "captions" or "caption" in a .json .--caption-key',
         """echo '{"text": "a cat"}' > 0.json; tar cf a.tar 0.*""",
         "open a.tar",
     ),

@@ -389,6 +389,13 @@ def a_rank_that_another_tool_left_in_the_environment(folder):
     run()
 
 
+@attack(says="no pair to train on: no row of its column split says train")
+def a_column_split_of_folds(folder):
+    Image.new("RGB", (9, 9)).save("0.png")
+    Path("pairs.csv").write_text("filepath,caption,split\n0.png,a word,3\n")
+    run()
+
+
 # --- evaluation
 
 

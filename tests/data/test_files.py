@@ -84,6 +84,10 @@ def test_any_caption_comes_back_but_for_white_space_and_control_characters(
         ("filepath;caption;a,b,c,d\na.png;red;x\n", {}, ["red"]),  # commas give more columns
         (HEADER + "a.png,red, round, flat\n", {}, ["red, round, flat"]),  # the last column
         (HEADER + "a.png,red\n./a.png,rouge\nsub/../a.png,red\n", {}, ["red", "rouge"]),
+        ("a.png,red\n", dict(columns="image,caption"), ["red"]),
+        ("red, round;9;a.png\n", dict(columns="title,x,path"), ["red, round"]),
+        ("a.png,red; round\n", dict(columns="image,caption"), ["red; round"]),
+        ("a.png|rot|red\n", dict(columns="Bild,x,was", image_column="Bild", caption_column="was"), ["red"]),
     ],
 )  # fmt: skip
 def test_columns_are_recognised_or_named_and_rows_of_one_picture_are_one_pair(
@@ -124,9 +128,13 @@ CSV = "pairs.csv"  # the source that the text is written to
         (CSV, HEADER + "x.png,red\n", {}, "x.png (no such file"),
         (CSV, "\x89PNG\r\n\x1a\n\0\0\0", {}, NO_PICTURES),
         (CSV, RED, dict(caption_column="nope"), "no column 'nope'"),
+        (CSV, "a.png,red\n", {}, "--columns image,caption is for a csv without a header"),
+        (CSV, RED, dict(columns="a,b"), "its columns are 'a', 'b'"),
+        (CSV, "", dict(columns="image,caption"), "gives no pair: no rows"),
+        (CSV, RED, dict(caption_key="x"), "--caption-key is for shards, not for"),
         ("nope.csv", "", {}, "expected a csv"),
         ("no\0pe", "", {}, "expected a csv"),
-        (".", "", dict(image_column="x"), "--image-column is for a csv"),
+        (".", "", dict(image_column="x"), "--image-column is for csv"),
         (".", "", {}, ".txt"),
         ("sub", "", {}, ".txt"),
         ("bare", "", {}, "holds no picture"),
@@ -244,6 +252,14 @@ def test_a_tenth_is_held_out_by_name_whatever_the_order(tmp_path):
         assert pairs.gallery("heldout") == pairs.splits["heldout"]
         held.append({pairs.where(i) for i in pairs.splits["heldout"]})
     assert held[0] == held[1] == held[2] and 10 <= len(held[0]) <= 30
+
+
+def test_a_column_split_says_what_is_held_out_and_one_row_holds_out_its_picture(folder):
+    save(folder / "d.png")
+    rows = "filepath,Split,caption\nb.jpg,,x\na.png,TRAIN,x\nd.png, test,x\nsub/c.webp,train,x\n"
+    pairs = open_pairs(write_csv(folder, rows + "sub/c.webp,dev,y\nd.png,val,y\n"))
+    splits = {name: [pairs.where(i) for i in own] for name, own in pairs.splits.items()}
+    assert splits == {"train": ["a.png"], "val": ["b.jpg", "sub/c.webp"], "test": ["d.png"]}
 
 
 # --- pictures

@@ -230,7 +230,7 @@ def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):
     }
 
 
-NO_CAPTION = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
+NO_CAPTION = 'no caption: no .txt, and no "captions" or "caption" in a .json (--caption-key)'
 
 
 def test_each_broken_sample_is_named_with_its_reason(tmp_path):

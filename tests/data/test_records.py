@@ -72,6 +72,21 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     assert red(pairs) == [20 * k for k in range(12)] and pairs.captions(2) == ("c",)
 
 
+def test_a_column_split_says_what_is_held_out(pictures, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    datasets = pytest.importorskip("datasets")
+    parts = ["train", "val", "test", "restval", None, *["train"] * 7]
+    records = [dict(image=p, caption="x", split=s) for p, s in zip(pictures, parts)]
+    of_a_dataset = open_pairs(datasets.Dataset.from_list(records))
+    assert of_a_dataset.splits == {"train": [0, *range(5, 12)], "val": [1, 3, 4], "test": [2]}
+    records += [
+        dict(image=pictures[0], caption="y", split="test"),
+        dict(image="no.png", caption="x"),
+    ]
+    pairs = open_pairs(records)  # one record holds out its picture
+    assert pairs.splits == {"train": [*range(5, 12)], "val": [1, 3, 4], "test": [0, 2]}
+
+
 @pytest.mark.parametrize(
     "text, words",
     [

@@ -12,10 +12,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from miniclip.data import open_pairs
+from miniclip.data import open_divided, open_pairs
 from miniclip.data.dataset import is_held_out
 from miniclip.data.shards import shards, tar_index
-from tests.data.tars import picture, read_epoch, write_tar
+from miniclip.data.shards.pack import pack
+from tests.data.tars import Coloured, picture, read_epoch, write_tar
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -93,6 +94,18 @@ def test_img2datasets_layout_is_read(tmp_path):
     assert not pairs.skipped and pairs.where(2) == "00000.tar: ./000000002.png"
 
 
+def test_a_caption_key_names_the_caption_of_a_json(tmp_path):
+    says = json.dumps({"caption": "alt text", "blip": ["a dog", "dogs"], "empty": ""}).encode()
+    members = [("0.jpg", picture()), ("0.json", says), ("1.jpg", picture()), ("1.txt", b"plain")]
+    path = write_tar(tmp_path / "a.tar", [*members, ("1.json", says)])
+    said = [open_pairs(path, caption_key=key).captions(1) for key in ("blip", "caption", None)]
+    assert said == [("plain", "a dog", "dogs"), ("plain", "alt text"), ("plain", "alt text")]
+    pairs = open_pairs(path, caption_key="empty")  # another index of the same shard
+    assert pairs.captions(0) == ("plain",)
+    lacks = 'no caption: no .txt, and no "empty" in a .json (--caption-key)'
+    assert pairs.skipped == [("a.tar: 0", lacks)]
+
+
 def test_a_row_of_the_index_says_where_its_files_lie_and_zeros_for_none(tmp_path):
     members = [("a/7.jpg", picture()), ("a/7.txt", b"seven"), ("b.json", b'{"caption": "x"}')]
     path = write_tar(tmp_path / "a.tar", [*members, ("b.png", picture("PNG"))])
@@ -135,6 +148,35 @@ def test_a_pair_is_called_as_its_picture_up_to_100_bytes(letters, tmp_path):
     assert pairs.where(0) == "a.tar: byte 512"
 
 
+# --- pairs that are held out from another source
+
+
+def test_val_data_takes_the_place_of_the_tenth_that_is_held_out(packed, tmp_path):
+    pack(Coloured(7), tmp_path / "val", 5)
+    sources = ("none", str(tmp_path / "val"))
+    none, pairs = (open_divided(tmp_path / "out", None, val_data) for val_data in sources)
+    assert len({packed.digest, none.digest, pairs.digest}) == 3
+    for i in (59, 60, 66):
+        assert pairs.captions(i) == (str(i % 60),)
+        assert pairs.image(i).getpixel((0, 0)) == (i % 60, 0, 7)
+    assert pairs.where(59).startswith("00011.tar") and pairs.where(66).startswith("00001.tar")
+    for own in (none, pairs):
+        assert own.splits["train"].tolist() == [*range(60)]
+    assert none.splits.keys() == {"train"} and pairs.splits["val"] == [*range(60, 67)]
+    alone, joined = read_epoch(none, 12), read_epoch(pairs, 12, workers=1)
+    assert [captions for _, captions, _ in alone] == [captions for _, captions, _ in joined]
+
+
+@pytest.mark.parametrize(
+    "source, val, says",
+    [(None, "none", "emoji and icons have"), ("out", "./out/", "of --data; give")],
+)
+def test_val_data_is_refused_in_a_sentence(source, val, says, packed, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=says):
+        open_divided(source, None, val)
+
+
 # --- how they are named, kept and shared out
 
 
@@ -156,8 +198,7 @@ def test_a_missing_shard_is_named_and_the_others_are_read(packed, tmp_path):
 @pytest.mark.parametrize(
     "source, says",
     [
-        ("http://x/{0..3}.tar", "read from files; copy or mount it first"),
-        ("pipe:cat x.tar", "read from files"),
+        ("pipe:cat x.tar", "commands are not run; give the address"),
         ("no/{0..2}.tar", "left out 3: 0.tar (No such file"),
         ("{0..2.tar", "a brace that is not closed"),
         ("no*.tar", "matches no file"),
@@ -217,7 +258,7 @@ def test_a_tenth_a_hundredth_and_so_on_of_5_held_out_pairs_at_most(draws, held, 
     rows = np.ones(len(draws), tar_index.ROW)
     rows["draw"] = draws
     monkeypatch.setattr(shards, "HELD_OUT_PAIRS", 5)
-    monkeypatch.setattr(shards, "build", lambda paths, names: (rows, []))
+    monkeypatch.setattr(shards, "build", lambda paths, names, keys: (rows, []))
     splits = shards.Shards("x", ["a.tar"]).splits
     assert splits.get("heldout", []) == held
     assert splits["train"].tolist() == [i for i in range(len(draws)) if i not in held]

@@ -13,7 +13,7 @@ from miniclip.data.dataset import Pairs
 from miniclip.evaluation.held_out import HeldOut, heldout_numbers
 from miniclip.loss import clip_loss
 from miniclip.training.logging import read_log
-from tests.runs import final, run
+from tests.runs import assert_same_weights, final, run
 
 
 def measured(out):
@@ -33,6 +33,37 @@ def test_weights_are_the_same_with_and_without_measuring(pairs_csv, tmp_path):
     assert not (tmp_path / "0/best.pt").exists()
 
 
+def test_val_data_is_measured_and_evaluated_and_changes_no_weight(pairs_csv, tmp_path, refused):
+    own = pairs_csv.read_text().splitlines()[1:9]
+    (tmp_path / "val.csv").write_text("\n".join(f"{pairs_csv.parent}/{row}" for row in own))
+    more = ["--steps", 3, "--columns", "image,caption"]
+    (tmp_path / "all.csv").write_text(
+        "\n".join(f"{pairs_csv.parent}/{row}" for row in pairs_csv.read_text().splitlines()[1:])
+    )
+    for name in ("none", "val.csv"):
+        val = name if name == "none" else tmp_path / name
+        run(tmp_path / "all.csv", tmp_path / name[:3], *more, "--val-data", val, "--eval-every", 1)
+    assert_same_weights(tmp_path / "non", tmp_path / "val")
+    assert not measured(tmp_path / "non") and len(measured(tmp_path / "val")) == 3
+    out = tmp_path / "val"
+    assert json.loads((out / "results.json").read_text())["val"]["text_to_image"]["n"] == 8
+    assert evaluation.main(["--checkpoint", str(out / "best.pt"), "--task", "retrieval"]) == 0
+    assert json.loads((out / "results.json").read_text())["val"]["text_to_image"]["gallery"] == 8
+    (tmp_path / "val.csv").write_text((tmp_path / "val.csv").read_text() + " red")
+    words = "has other names, captions or shards"
+    assert words in refused(train.main, "--out", out, "--resume", "--threads", 1)
+
+
+def test_of_a_column_split_val_is_measured_and_else_test(tmp_path):
+    config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
+    pairs = Pairs("x", [["a"]] * 6, {"train": [0], "val": [1, 2], "test": [3, 4]})
+    assert HeldOut(config, None, None, pairs).indices == [1, 2]
+    del pairs.splits["val"]
+    assert HeldOut(config, None, None, pairs).indices == [3, 4]
+    config.val_data = "none"
+    assert HeldOut(config, None, None, pairs).indices == []
+
+
 def test_by_default_it_is_after_each_epoch(pairs_csv, tmp_path):
     run(pairs_csv, tmp_path, "--steps", 5)  # an epoch has 36 // 8 = 4 steps
     assert [m["step"] for m in measured(tmp_path)] == [4]
@@ -41,7 +72,7 @@ def test_by_default_it_is_after_each_epoch(pairs_csv, tmp_path):
 def test_nothing_is_measured_on_the_site_that_is_held_out(tmp_path):
     splits = {"train": [0, 1], "heldout_site": [2, 3], "empty": [], "heldout_names": [4, 5, 6]}
     pairs = Pairs("icons", [["a"]] * 7, splits)
-    config = SimpleNamespace(out=tmp_path, eval_every=None)
+    config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
     assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
     pairs.splits = {name: np.array(own, np.int64) for name, own in splits.items()}  # as of shards
     assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]

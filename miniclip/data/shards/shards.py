@@ -1,6 +1,7 @@
 """Pairs from webdataset shards: tar files of pictures and captions, as img2dataset writes them.
 
     --data 'cc12m/{0000..1242}.tar'    braces as in a shell, or 'cc12m/*.tar', one tar, or a folder
+    --data 's3://bucket/{0000..1242}.tar'    fetched once (remote.py), and from then on read like files
 
 The tars stay packed; an index (tar_index.py) says where each pair lies. So shards are pairs like any
 others: they have a length, splits and an order that is a function of (seed, epoch), a run resumes at
@@ -8,8 +9,8 @@ any batch, and any number of ranks and workers loads each pair of an epoch once.
 shards as a stream, which has none of these unless the shards are equal or pairs are drawn again.
 
 A disk is fastest when it reads neighbouring bytes. So an epoch takes the shards in random order, a
-few at a time, and shuffles the pairs of those together. Left out: URLs and pipes (copy or mount what they
-name first), and compressed tars. Names inside a tar are used to group members and in messages only.
+few at a time, and shuffles the pairs of those together. Left out: pipes and compressed tars. Names inside a
+tar are used to group members and in messages only.
 """
 
 import collections
@@ -26,7 +27,14 @@ import numpy as np
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
-from miniclip.data.shards.tar_index import DRAWS, TARS, build, json_captions, text_caption
+from miniclip.data.shards.tar_index import (
+    CAPTION_KEYS,
+    DRAWS,
+    TARS,
+    build,
+    json_captions,
+    text_caption,
+)
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
@@ -38,14 +46,14 @@ class Shards(Pairs):
     """The pairs in a list of tar files, in the order of the list and of each tar.
 
     A tenth is held out by the hash of its key; of more than 50,000 a hundredth, and so on by tens.
-    Raises UserError when there is no pair.
+    keys: where a .json has the captions (json_captions). Raises UserError when there is no pair.
     """
 
-    def __init__(self, name, paths):
-        self.paths = [os.path.abspath(path) for path in paths]
+    def __init__(self, name, paths, keys=CAPTION_KEYS):
+        self.keys, self.paths = keys, [os.path.abspath(path) for path in paths]
         self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         names = [os.path.relpath(path, self.root) for path in self.paths]
-        self.index, skipped = build(self.paths, names)
+        self.index, skipped = build(self.paths, names, keys)
         why = report_skipped(skipped) or "the shards hold no files"
         refuse({f"{printable(name)} gives no pair: {why}": not len(self)})
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
@@ -67,13 +75,13 @@ class Shards(Pairs):
         return image_io.read(io.BytesIO(self.read(i, "picture")), side)
 
     def captions(self, i):
-        """The caption of the .txt, then those of the .json's "captions", or else its "caption".
+        """The caption of the .txt, then those of the .json.
 
         A tuple of str, each once. Raises BadPicture when the shard has no caption there any more.
         Nothing notices other text there, so a shard must not be rewritten while it is open.
         """
         text, data = self.read(i, "txt"), self.read(i, "json") or b"null"
-        own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data))))
+        own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data, self.keys))))
         if not own:
             raise BadPicture("an empty caption")
         return tuple(own)
@@ -137,21 +145,30 @@ def is_shards(source: str) -> bool:
     return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
 
 
-def open_shards(source: str) -> Shards:
+def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
     """Pairs from shards: one .tar, a folder of them, or a pattern with {0000..1242}, {a,b}, *, ?.
 
-    A shard that braces name and that is not there is in `skipped`. Raises UserError when the
-    pattern cannot be understood, or gives no pair.
+    caption_key: where a .json has the caption, instead of CAPTION_KEYS. cache_dir: the folder into
+    which shards over a network are fetched; None: a part of the cache. A shard that braces name and
+    that is not there is in `skipped`. Raises UserError when the pattern cannot be understood, or
+    gives no pair.
     """
     paths = expand(source)
+    if REMOTE.match(source):
+        try:
+            from miniclip.data.shards.remote import fetched
+        except ImportError:
+            raise UserError("shards over a network need: pip install 'miniclip[remote]'") from None
+        paths = fetched(paths, cache_dir)
     refuse({f"{printable(source)} matches no file": not paths})
-    return Shards(os.path.basename(os.path.normpath(source)), paths)
+    keys = (caption_key,) if caption_key else CAPTION_KEYS
+    return Shards(os.path.basename(os.path.normpath(source)), paths, keys)
 
 
 def expand(source: str) -> list[str]:
-    """The paths that a source of shards names, each once: list of str. Raises UserError."""
-    remote = f"{printable(source)}: shards are read from files; copy or mount it first"
-    refuse({remote: REMOTE.match(source)})
+    """The paths or addresses that a source of shards names, each once: list of str. Raises UserError."""
+    pipe = f"{printable(source)}: commands are not run; give the address of the shards"
+    refuse({pipe: source.startswith("pipe:")})
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
         return [os.path.join(source, name) for name in names if name.lower().endswith(TARS)]
@@ -173,7 +190,9 @@ def expand(source: str) -> list[str]:
             ) from None
         many = f"{printable(source)} names more than {MOST_SHARDS:,} shards"
         refuse({many: not 0 < len(paths) <= MOST_SHARDS})
-    return list(dict.fromkeys(os.path.normpath(p) for own in map(_matches, paths) for p in own))
+    if not REMOTE.match(source):
+        paths = [os.path.normpath(path) for own in map(_matches, paths) for path in own]
+    return list(dict.fromkeys(paths))
 
 
 def _matches(path):

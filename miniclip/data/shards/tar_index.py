@@ -15,6 +15,7 @@ the middle, sparse files, and files with other suffixes than a picture's, txt an
 
 import errno
 import io
+import itertools
 import json
 import os
 import re
@@ -54,6 +55,7 @@ DRAWS = 10_000
 # why a shard may be readable the next time, although neither its size nor its time has changed
 PASSING = {os.strerror(code) for code in (errno.EACCES, errno.EIO, errno.EMFILE, errno.ENFILE)}
 TEXTS = {".txt": "txt", ".json": "json"}
+CAPTION_KEYS = ("captions", "caption")  # of a .json: several captions, or else one
 TARS = (".tar", ".tgz", *(f".tar.{kind}" for kind in ("gz", "bz2", "xz", "zst")))  # to name a shard
 COMPRESSED = re.compile(rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ|\x28\xb5\x2f\xfd")
 
@@ -121,17 +123,17 @@ def key_and_suffix(name: str) -> tuple[str, str]:
     return folder + slash + stem, dot + suffix.lower()
 
 
-def build(paths: list[str], names: list[str]):
+def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     """The index of the shards at `paths`, called `names`: (rows (n,) of ROW, [(name, reason)]).
 
-    Taken from the cache when the shards are those it was made of, by their fingerprints.
+    keys: see json_captions. Taken from the cache when the shards are those it was made of, by their fingerprints.
     """
-    made_of = {"layout": LAYOUT, "shards": [fingerprint(path) for path in paths]}
+    made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
 
     def make():
         rows, skipped = [np.empty(0, ROW)], []
         with ThreadPoolExecutor(SCANNERS) as pool:
-            found = pool.map(index_shard, range(len(paths)), paths, names)
+            found = pool.map(index_shard, range(len(paths)), paths, names, itertools.repeat(keys))
             quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
             for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
                 rows.append(own)
@@ -142,7 +144,7 @@ def build(paths: list[str], names: list[str]):
     return body.view(ROW), [(name, reason) for name, reason in skipped]
 
 
-def index_shard(number: int, path: str, name: str):
+def index_shard(number: int, path: str, name: str, keys=CAPTION_KEYS):
     """One shard's part of the index: (rows of ROW, in the order of the tar, [(name, reason)])."""
     samples, skipped, told = {}, [], set()  # {key: {role: (offset, size)}}, ..., keys in skipped
     try:
@@ -157,7 +159,7 @@ def index_shard(number: int, path: str, name: str):
                 sample = samples.setdefault(key, {})
                 try:
                     refuse({problem: problem is not None})
-                    if role and _is_used(sample, role, member, file):
+                    if role and _is_used(sample, role, member, file, keys):
                         sample[role] = member.offset_data, member.size
                 except UserError as error:
                     skipped.append((f"{name}: {member.name}", str(error)))
@@ -170,12 +172,13 @@ def index_shard(number: int, path: str, name: str):
             places = [sample.get(role, (0, 0)) for role in ("picture", "txt", "json")]
             rows.append((number, text_hash(key) % DRAWS, *(n for place in places for n in place)))
         elif key not in told:
-            lacks = 'no caption: neither a .txt nor "caption" or "captions" in a .json'
+            wanted = " or ".join(f'"{key}"' for key in keys)
+            lacks = f"no caption: no .txt, and no {wanted} in a .json (--caption-key)"
             skipped.append((f"{name}: {key}", lacks if "picture" in sample else "no picture"))
     return np.array(rows, ROW), skipped
 
 
-def _is_used(sample, role, member, file):
+def _is_used(sample, role, member, file, keys):
     """Whether a member is a picture or holds a caption. Raises UserError for what is wrong."""
     most = MOST_PICTURE_BYTES if role == "picture" else MOST_TEXT_BYTES
     refuse(
@@ -188,7 +191,8 @@ def _is_used(sample, role, member, file):
     if role == "picture":
         return True
     file.seek(member.offset_data)
-    captions = (text_caption if role == "txt" else json_captions)(file.read(member.size))
+    data = file.read(member.size)
+    captions = text_caption(data) if role == "txt" else json_captions(data, keys)
     refuse({"an empty caption": role == "txt" and not captions})
     return bool(captions)
 
@@ -201,14 +205,16 @@ def text_caption(data: bytes) -> str:
         raise BadPicture("its caption is not UTF-8") from None
 
 
-def json_captions(data: bytes) -> tuple[str, ...]:
-    """The captions in the bytes of a .json: its "captions", or else its "caption".
+def json_captions(data: bytes, keys=CAPTION_KEYS) -> tuple[str, ...]:
+    """The captions in the bytes of a .json: a text, or a list of them, under the first of these keys
+    that it has.
 
     Raises BadPicture when it is no JSON, or spells one half of a pair of surrogates.
     """
     try:
         found = json.loads(data, parse_int=float)  # Python limits the digits of an int
-        own = found.get("captions") or found.get("caption") if isinstance(found, dict) else None
+        found = found if isinstance(found, dict) else {}
+        own = next(filter(None, map(found.get, keys)), None)
         own = own if isinstance(own, list) else [own]
         own = [one_line(caption) for caption in own if isinstance(caption, str)]
         "".join(own).encode()

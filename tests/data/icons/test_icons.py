@@ -113,7 +113,7 @@ def test_open_pairs_opens_icons_by_name_and_takes_lists_of_sites(monkeypatch, tm
     for source in (None, "./icons"):
         with pytest.raises(UserError, match="--sites is for icons"):
             open_pairs(source, sites="remix")
-    with pytest.raises(UserError, match="--image-column is for a csv"):
+    with pytest.raises(UserError, match="--image-column is for csv"):
         open_pairs("icons", image_column="x")
 
 

@@ -1,0 +1,132 @@
+"""Shards over a network: fetched once into a folder, and from then on read like any others.
+
+An address is of http, https, s3, gs, or whatever else fsspec can read. A shard is fetched whole, because its
+index needs the header of every member, and these are spread over the tar: asked for one by one they
+would be as many requests as there are files. Training begins when all shards are there, so that every
+epoch reads from the disk. A shard that is there is not asked for again, and no network is needed then.
+Left out: training while shards are fetched, sets that are larger than the disk, and noticing that a
+shard has changed at its address (delete the folder to fetch it again).
+"""
+
+import functools
+import hashlib
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import aiohttp
+import fsspec
+from tqdm import tqdm
+
+from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.data import cache
+from miniclip.data.dataset import printable
+
+AT_ONCE = 8  # shards that are fetched at the same time
+TRIES = 5
+FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
+SILENT_S = 60  # a connection over which nothing comes for so long has failed
+
+
+class Transfer(fsspec.Callback):
+    """What one transfer tells while it lasts: its bytes are counted beside a bar of shards. Once the event
+    `stopped` is set, it ends with its next bytes."""
+
+    def __init__(self, name, bar, stopped):
+        super().__init__()
+        self.name, self.bar, self.stopped = name, bar, stopped
+
+    def relative_update(self, inc=1):
+        """Called by fsspec for every `inc` bytes."""
+        if self.stopped.is_set():
+            raise InterruptedError("stopped")
+        self.value += inc
+        self.bar.set_postfix_str(f"{self.name} {self.value / 2**20:,.0f} MiB", refresh=False)
+        self.bar.update(0)  # draws it anew if the last time was a while ago
+
+
+def fetched(urls: list[str], folder: str | None = None) -> list[str]:
+    """The files in `folder` that hold the shards at these addresses, in which * is expanded. Shards that
+    are not there yet are fetched. The file of an address at which nothing is found does not exist.
+
+    folder: None for a folder in the cache. Raises UserError where an address cannot be reached.
+    """
+    folder = Path(folder or cache.folder() / "shards")
+    urls = [found for url in urls for found in (_listed(url) if "*" in url else [url])]
+    places = {url: place(url, folder) for url in urls}
+    missing = [url for url in urls if not places[url].exists()]
+    if missing:
+        check_output(places[missing[0]])
+        _fetch_all({url: places[url] for url in missing})
+    return [str(path) for path in places.values()]
+
+
+def _fetch_all(places):
+    stopped = threading.Event()
+    bar = tqdm(total=len(places), desc="fetching shards (once)", miniters=0, disable=None)
+    with bar, ThreadPoolExecutor(AT_ONCE) as pool:
+        fetch = functools.partial(_fetch, bar=bar, stopped=stopped)
+        try:
+            for _ in pool.map(fetch, places.keys(), places.values()):
+                bar.update()
+        finally:
+            stopped.set()  # after Ctrl-C, or where one shard has failed
+
+
+def place(url: str, folder: Path) -> Path:
+    """Where in `folder` a shard lies: below a hash of its address without its name, so that shards of one
+    set lie together. Raises UserError for an address that does not end in .tar."""
+    path, *rest = url.split("?", 1)
+    head, _, name = path.rpartition("/")
+    other = f"{printable(url)} is not a .tar; only shards are fetched, so copy it first"
+    refuse({other: not name.lower().endswith(".tar")})
+    return folder / hashlib.sha256("?".join([head, *rest]).encode()).hexdigest()[:16] / name
+
+
+def _system(url):
+    """(fsspec's file system of an address, the path in it)."""
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
+    headers = {"Accept-Encoding": "identity"}  # so that the promised length is that of the file
+    http = dict(timeout=timeout, headers=headers, trust_env=True)  # the environment names a proxy
+    options = {"client_kwargs": http} if url.lower().startswith("http") else {}
+    try:
+        return fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{printable(url)} cannot be read: {error}") from None
+
+
+def _listed(url):
+    """The addresses that one with * stands for."""
+    system, path = _system(url)
+    names = _tried(url, lambda: sorted(system.glob(path)), threading.Event()) or []
+    return [system.unstrip_protocol(name) for name in names]
+
+
+def _fetch(url, path, bar, stopped):
+    system, remote = _system(url)
+
+    def fetch():
+        transfer = Transfer(path.name, bar, stopped)
+        with replacing(path) as file:
+            system.get_file(remote, file.name, callback=transfer)
+            came, size = os.path.getsize(file.name), transfer.size
+            refuse({f"{came:,} bytes came, and {size} were promised": size not in (None, came)})
+
+    _tried(url, fetch, stopped)
+
+
+def _tried(url, call, stopped):
+    """What call() returns, called again after a while if it fails; None where nothing is found at the
+    address. Raises UserError when it has failed too often, or the event `stopped` is set."""
+    wait = FIRST_WAIT_S
+    for left in reversed(range(TRIES)):
+        try:
+            return call()
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # of the system or of a library, each of which has its own
+            if not left or stopped.wait(wait):
+                reason = " ".join(str(error).split())[:200] or type(error).__name__
+                raise UserError(f"{printable(url)} cannot be fetched: {reason}") from None
+        wait *= 2
