@@ -42,11 +42,11 @@ def test_nothing_is_measured_on_the_site_that_is_held_out(tmp_path):
     splits = {"train": [0, 1], "heldout_site": [2, 3], "empty": [], "heldout_names": [4, 5, 6]}
     pairs = Pairs("icons", [["a"]] * 7, splits)
     config = SimpleNamespace(out=tmp_path, eval_every=None)
-    assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
+    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
     pairs.splits = {name: np.array(own, np.int64) for name, own in splits.items()}  # as of shards
-    assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
+    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
     pairs.splits = {"train": [0], "heldout_site": [2, 3]}
-    assert HeldOut(config, None, None, pairs).indices == []
+    assert HeldOut(config, None, None, pairs, None).indices == []
 
 
 def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):
