@@ -163,7 +163,10 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         if elsewhere or origin != asked.host:
             flask.abort(403, "only this page itself may send requests")
-        if asked.path != "/":
+
+    @app.before_request
+    def look_for_a_new_index():
+        if flask.request.path != "/":
             g.index, g.first = live.now()
 
     @app.after_request
