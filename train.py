@@ -229,8 +229,8 @@ def main(argv=None):
         # `towers` is the model as training calls it: compiled if asked for, inside DDP on many ranks
         towers = wrap(model, config, device)
         with process_group.together():
-            log = RunLog(config.out, config.log_every, run.step, config.objective)
-            held_out = HeldOut(config, model, tokenizer, pairs)
+            log = RunLog(config, run.step)
+            held_out = HeldOut(config, model, tokenizer, pairs, log)
         print_header(config, model, tokenizer, pairs, run, device)
         dtype = PRECISIONS[config.precision]
 
@@ -305,6 +305,7 @@ def main(argv=None):
             save()
             with process_group.together():
                 saver.wait()
+            log.close()
 
         # 3. What is left to do: the report, or how to go on.
         if run.problem:

@@ -111,8 +111,8 @@ def main(argv=None):
             if saved:
                 train.restore(saved, run, optimizer, scaler)
         constant = checkpoint.describe(config, model, tokenizer, pairs)
-        log = RunLog(config.out, config.log_every, run.step, config.objective)
-        logs = log, HeldOut(config, model, tokenizer, pairs)
+        log = RunLog(config, run.step)
+        logs = log, HeldOut(config, model, tokenizer, pairs, log)
         print_header(config, model, tokenizer, pairs, run, device)
         convirt = dict(one_sentence=config.one_sentence, augmented=config.augment == "convirt")
         source = config, pairs, tokenizer, model, device
@@ -180,6 +180,7 @@ def train_until_done(config, model, optimizer, scaler, loader, run, logs, saver,
         run.check_readable()
         save()
         saver.wait()
+        log.close()
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 The number of pixels is read from the header, and the scans of a JPEG are counted, before anything is
 decoded, so a file of a few kilobytes that would decode to gigabytes, or for hours, is refused in time.
 All limits for pictures stand here. Only raster formats are tried, because Pillow hands
-some others to external programs. Left out: everything but the first frame of an animation.
+some others to external programs. HEIC, in which phones store photographs, is read by pillow-heif where
+it is installed. Left out: everything but the first frame of an animation.
 """
 
 import contextlib
@@ -20,20 +21,22 @@ from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import is_odd_grey, to_rgb
 
 MAX_PIXELS = 100_000_000
-# WebP, AVIF and CMYK take up to 16 bytes a pixel to decode
+# WebP, AVIF, HEIC and CMYK take up to 16 bytes a pixel to decode
 MAX_COSTLY_PIXELS = 60_000_000
 LARGE_PIXELS = 25_000_000  # threads decode a picture above this one at a time, for the memory
 _large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_READS = 100_000  # until a header is found; Pillow searches what is damaged byte by byte
-MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of WebP and AVIF, which are read whole
+MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of COSTLY formats, which are read whole
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")  # of a JPEG, where a segment begins
 # glibc keeps what threads have freed below 32 MiB: 3 GB after eight pictures of 100 megapixels at once
 Image.core.set_block_size(64 << 20)
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
-COSTLY = ("WEBP", "AVIF")
+COSTLY = ("WEBP", "AVIF", "HEIF")
 SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
+SUFFIXES |= {".heic", ".heif", ".hif"}
+HEIC = re.compile(rb"(?s).{4}ftyp.{0,48}?(hei[cxms]|hev[cxms])")  # one of the kinds that it names
 
 
 def is_picture(name: str) -> bool:
@@ -62,7 +65,8 @@ def read(path, side=None) -> Image.Image:
             if image.format in ("JPEG", "MPO"):
                 image.fp.seek(0)
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))
-            if side:  # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
+            if side and image.format != "HEIF":  # whose thumbnails may be of another picture
+                # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             large = image.width * image.height > LARGE_PIXELS
@@ -71,7 +75,7 @@ def read(path, side=None) -> Image.Image:
             image.info = {}  # so that it is not turned again
             return image
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
-            raise BadPicture(f"damaged: {error or type(error).__name__}") from None
+            raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None
 
 
 def _check_scans(data):
@@ -95,11 +99,12 @@ def _opened(path):
         try:
             size = 0 if isinstance(path, io.BytesIO) else file_size(path)
             file = files.enter_context(open(path, "rb")) if size else path
-            formats = [f for f in FORMATS if size <= MOST_PICTURE_BYTES or f not in COSTLY]
             read, reads = file.read, itertools.count()
             file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""
-            image = files.enter_context(Image.open(file, formats=formats))
+            image = files.enter_context(_recognised(file, size <= MOST_PICTURE_BYTES))
             del file.read
+        except BadPicture:
+            raise
         except Image.DecompressionBombError:
             raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
         except UnicodeEncodeError:
@@ -119,3 +124,21 @@ def _opened(path):
                 else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
             )
         yield image
+
+
+def _recognised(file, is_small):
+    """The picture in an opened file. A file that is not small is none of the COSTLY formats.
+
+    pillow-heif is not registered with Pillow, because that would change what other code of this
+    process can read.
+    """
+    is_heic = is_small and HEIC.match(file.read(64))
+    file.seek(0)
+    if not is_heic:
+        formats = [f for f in FORMATS if is_small or f not in COSTLY]
+        return Image.open(file, formats=formats)
+    try:
+        from pillow_heif import HeifImageFile
+    except ImportError:
+        raise BadPicture("HEIC needs pillow-heif; pip install 'miniclip[app]'") from None
+    return HeifImageFile(file)

@@ -5,7 +5,6 @@ best.pt keeps the weights with the lowest one. Measuring draws no random number,
 same weights with and without it. Left out: stopping early.
 """
 
-import json
 import math
 import time
 
@@ -32,11 +31,12 @@ class HeldOut:
 
     config: the run's Config. Its eval_every is the number of steps between two measurements, 0 for
     none. None means after each epoch, or less often where measuring would take more than a tenth of
-    the time. Only rank 0 measures.
+    the time. log: the run's RunLog. Only rank 0 measures.
     """
 
-    def __init__(self, config, model, tokenizer, pairs):
+    def __init__(self, config, model, tokenizer, pairs, log):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
+        self.log = log
         splits = {} if config.val_data == NONE else pairs.splits
         usable = [own for name, own in splits.items() if name not in NOT_MEASURED and len(own)]
         split = usable[0] if usable else []
@@ -66,9 +66,7 @@ class HeldOut:
         freeze(self.model, self.config.freeze)  # a frozen tower is not in training mode
         if not math.isfinite(loss):  # no picture could be read
             return
-        line = {"step": run.step, "heldout_loss": loss, "heldout_recall": recall}
-        with open(out / "log.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self.log.record({"step": run.step, "heldout_loss": loss, "heldout_recall": recall})
         said = ""
         if loss < self.best:
             self.best, said = loss, f" | the best so far, in {BEST}"

@@ -1,10 +1,10 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are those of the index is not read again. One that was renamed is recognised by
-these and by a hash of its file. One that is gone is forgotten, unless the folder around it may not be
-read now. About every PART_SECONDS the finished part is written, so that a killed process loses no
-more than that.
+and time of change are those of the index is not read again. One that was renamed, moved or copied is
+recognised by a hash of its file, and is not encoded again. One that is gone is forgotten, unless the
+folder around it may not be read now. About every PART_SECONDS the finished part is written, so that
+a killed process loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
 that start with a dot are passed over. Left out: a change that keeps both size and time.
 """
@@ -84,29 +84,33 @@ def _update(folder, place, encoder, found, skipped, database):
         )
     hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
     found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
-    # {stamp: row} of pictures that are no longer what or where they were
-    lost = {
-        known[name]: row for row, name in enumerate(before.paths) if found.get(name) != known[name]
-    }
-    renamed = {}  # {new name: row of the same picture}
-    for name, stamp in found.items():
-        if known.get(name) != stamp and stamp in lost:
-            contents = contents_hash(folder / name)
-            if contents and contents == rows[lost[stamp]][-1]:
-                renamed[name] = lost[stamp]
+    changed = [name for name, stamp in found.items() if known.get(name) != stamp]
+    hashes = {}  # {name: of its file}
+
+    def hash_files(names):
+        with ThreadPoolExecutor(8) as pool:
+            hashes.update(zip(names, pool.map(lambda name: contents_hash(folder / name), names)))
+
+    sizes = {size for size, _ in known.values()}
+    hash_files([name for name in changed if found[name][0] in sizes])
+    row_of = {_contents(*row): k for k, (_, *row) in enumerate(rows) if row[-1]}
+    recognised = {}  # {name: row of a picture with the same contents}
+    for name, digest in hashes.items():
+        row = row_of.get(_contents(*found[name], digest))
+        if row is not None:
+            recognised[name] = row
 
     def write(names, features, finished=False, gone=()):
-        with ThreadPoolExecutor(8) as pool:
-            hashes = list(pool.map(lambda name: contents_hash(folder / name), names))
+        hash_files([name for name in names if name not in recognised])
         stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
         features = np.concatenate([nothing, *features])
         index = replace(made, paths=names, features=features, finished=finished)
-        index.save(database, place, stamps, hashes, [*replaced, *gone])
+        index.save(database, place, stamps, [hashes[n] for n in names], [*replaced, *gone])
 
-    names, unreadable, began = [*renamed], [], time.monotonic()
-    features = [before.features[[*renamed.values()]]]
-    to_read = [n for n, stamp in found.items() if known.get(n) != stamp and n not in renamed]
+    names, unreadable, began = [*recognised], [], time.monotonic()
+    features = [before.features[[*recognised.values()]]]
+    to_read = [name for name in changed if name not in recognised]
     try:
         for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
             names += good
@@ -125,11 +129,17 @@ def _update(folder, place, encoder, found, skipped, database):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
     gone = {name: id for name, id in ids.items() if known[name] != found.get(name)}
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
-    if not same or gone or renamed or counts["read"]:
+    if not same or gone or recognised or counts["read"]:
         write([], [], finished=True, gone=gone.values())
-    old_names = {before.paths[row] for row in renamed.values()}
+    old_names = {before.paths[row] for row in recognised.values()}
     counts["forgotten"] = len(gone.keys() - old_names)
     return Index.open(place), counts, skipped
+
+
+def _contents(size, mtime, digest):
+    """What two files have in common that hold the same picture. Above 2 * HASHED bytes the hash does
+    not cover the middle of a file, so the time of change must be the same, too."""
+    return digest, mtime if size > 2 * HASHED else None
 
 
 def contents_hash(path: Path) -> bytes | None:

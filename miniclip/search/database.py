@@ -82,6 +82,8 @@ class Index:
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
+    place: Path | None = None  # the folder of the file that it was read from
+    stamp: tuple | None = None  # of that file, then
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -101,6 +103,10 @@ class Index:
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
             "index DIR --checkpoint FILE"
         )
+
+    def has_changed(self) -> bool:
+        """Whether the file is another one than when this index was read from it, or is gone."""
+        return self.stamp != _stamp(self.place)
 
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
@@ -336,8 +342,16 @@ def _checked(about, place):
     ):
         raise ValueError("its description is not that of an index")
     about["root"] = Path(os.path.normpath(place / about["root"]))
+    about |= {"place": place, "stamp": _stamp(place)}
     width = about.pop("width")
     return about, width
+
+
+def _stamp(place):
+    """The size and the time of change of the database in `place`, or None where there is none."""
+    with contextlib.suppress(OSError):
+        status = os.stat(place / FILE)
+        return status.st_size, status.st_mtime_ns
 
 
 def _decoded(names, count):

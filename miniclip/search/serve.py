@@ -1,11 +1,11 @@
 """A page that searches an index in a browser: python -m miniclip.search serve
 
-Words, a picture of the index or both find pictures. A second tab classifies a picture by classes that
-the user types (zero-shot: CLIP, section 3.1), by their names alone and inside a template.
-By default only this machine can open the page. A picture is asked for by its row in the index and
-never by a path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the
-folder of the index is not followed. An upload stays in memory. Left out: passwords, HTTPS, and
-changes of the index while the page is served.
+Words, a picture or both find pictures. A second tab classifies a picture by classes that the user
+types (zero-shot: CLIP, section 3.1), by their names alone and inside a template. In both the picture
+is one of the index, or a file that is sent.
+By default only this machine can open the page. A picture is asked for by its number and never by a
+path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the folder of
+the index is not followed. An upload stays in memory. Left out: passwords and HTTPS.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from miniclip.common import UserError, command, number, refuse
@@ -38,7 +39,11 @@ THREADS = 8  # requests answered at once
 CONNECTIONS = 200  # at once: macOS lets a process open 256 files, sockets included
 IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
 MOST_WAITING = 8  # requests of one connection; browsers wait for each answer
+MOST_UNSENT = (
+    1 << 40
+)  # bytes of answers that a connection has not read; it is closed when it is idle
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
+LONGEST_SIDE = 65_500  # pixels of a JPEG
 LONGEST_TEXT = 1000  # characters of a class or of the template
 MOST_TEXT = 20_000  # of all of them: a character takes up to 12 bytes, a request's head 256 KiB
 OPTIONS = SEARCH | {
@@ -55,8 +60,32 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",  # rows mean other pictures once the index has changed
+    "Cache-Control": "no-store",  # numbers mean other pictures after a new start
 }
+
+
+class Live:
+    """The index of the page, which is read again when its file has changed.
+
+    With each reading the numbers of its pictures go on from `first`, so that a number that a browser
+    has kept never means another picture.
+    """
+
+    def __init__(self, index: Index):
+        self.index, self.first, self.reading = index, 0, threading.Lock()
+
+    def now(self) -> tuple[Index, int]:
+        """(the index, the number of its first picture). Raises UserError where the index is gone, or
+        is now another model's or another folder's."""
+        with self.reading:
+            if self.index.has_changed():
+                index = Index.open(self.index.place)
+                kinds = [(x.root, x.digest, x.features.shape[1]) for x in (index, self.index)]
+                other = "the index is now another folder's or another model's; start the page again"
+                refuse({other: kinds[0] != kinds[1]})
+                self.first += len(self.index)
+                self.index = index
+            return self.index, self.first
 
 
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
@@ -69,20 +98,59 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, alone = Path(os.path.realpath(index.root)), threading.Lock()  # alone: with the model
     decoding = threading.Lock()  # a picture may take 1 GB until it is small
+    live, g = Live(index), flask.g  # g.index and g.first are those of one request
 
     def row_of(text):
-        if re.fullmatch("[0-9]{1,12}", text) and int(text) < len(index):
-            return int(text)
-        flask.abort(404, f"there is no picture {printable(text, 20)} in the index")
-
-    def features_of(row):
-        features = torch.from_numpy(index.features[row]).float()
-        if not abs(features.norm() - 1) < 0.01:  # NaN as well
-            raise UserError("the index holds features that are not of length one; make it again")
-        return features
+        row = int(text) - g.first if re.fullmatch("[0-9]{1,12}", text) else -1
+        if 0 <= row < len(g.index):
+            return row
+        flask.abort(
+            404, f"there is no picture {printable(text, 20)} in the index now; search again"
+        )
 
     def listed(row):
-        return {"row": row, "name": printable(index.paths[row], 200)}
+        """What the page says of a picture. Only a browser on this machine can use its whole path."""
+        is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
+        path = os.path.abspath(g.index.path(row)) if is_here else g.index.paths[row]
+        name = printable(g.index.paths[row], 200)
+        return {"row": g.first + row, "name": name, "path": printable(path, 4096)}
+
+    def chosen(number):
+        """The picture that a request is about: (its row or None, its unit features (E,) or None).
+
+        It is the one with this number, or the body of the request, a file.
+        """
+        upload = flask.request.get_data(cache=False)  # a form would be kept in a file
+        both = bool(number and upload)
+        refuse({"a picture of the index and a file were sent; send one": both})
+        if number:
+            row = row_of(number)
+            features = torch.from_numpy(g.index.features[row]).float()
+            odd = not abs(features.norm() - 1) < 0.01  # NaN as well
+            refuse({"the index holds features that are not of length one; make it again": odd})
+            return row, features
+        if not upload:
+            return None, None
+        try:
+            with decoding:
+                picture = encoder.preprocess(image_io.read(io.BytesIO(upload)))
+        except BadPicture as error:
+            raise UserError(f"this file cannot be used: {error}") from None
+        with alone:
+            return None, encode_tensors(encoder.model, [picture[None]])[0]
+
+    def sent(number, read, kind, **how):
+        """The picture with this number, as `read` returns it from its path, written as `kind`."""
+        row, file = row_of(number), io.BytesIO()
+        path = Path(os.path.realpath(g.index.path(row)))
+        try:
+            if root not in path.parents:
+                raise BadPicture("a link that leads out of the folder")
+            with decoding:
+                read(path).save(file, kind, **how)
+        except BadPicture as error:
+            flask.abort(404, f"{printable(g.index.paths[row])} cannot be shown: {error}")
+        return file.getvalue(), {"Content-Type": f"image/{kind.lower()}"}
 
     @app.before_request
     def check_origin():
@@ -95,6 +163,11 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         if elsewhere or origin != asked.host:
             flask.abort(403, "only this page itself may send requests")
+
+    @app.before_request
+    def look_for_a_new_index():
+        if flask.request.path != "/":
+            g.index, g.first = live.now()
 
     @app.after_request
     def add_headers(response):
@@ -111,9 +184,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/about")
     def about():
-        rows = range(0, len(index), -(-len(index) // SAMPLE))
+        rows = range(0, len(g.index), -(-len(g.index) // SAMPLE))
         return {
-            "pictures": len(index),
+            "pictures": len(g.index),
             "folder": printable(root.name or root),
             "model": printable(os.path.basename(encoder.file)),
             "max_upload": MAX_UPLOAD,
@@ -122,40 +195,36 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/picture/<number>")
     def picture(number):
-        row = row_of(number)
-        path, png = Path(os.path.realpath(index.path(row))), io.BytesIO()
-        try:
-            if root not in path.parents:
-                raise BadPicture("a link that leads out of the folder")
-            with decoding:
-                thumbnail(path).save(png, "PNG", compress_level=1)
-        except BadPicture as error:
-            flask.abort(404, f"{printable(index.paths[row])} cannot be shown: {error}")
-        return png.getvalue(), {"Content-Type": "image/png"}
+        return sent(number, thumbnail, "PNG", compress_level=1)
 
-    @app.get("/search")
+    @app.get("/original/<number>")
+    def original(number):
+        return sent(number, whole, "JPEG", quality=95)
+
+    @app.route("/search", methods=["GET", "POST"])
     def search():
         asked, began = flask.request.args, time.monotonic()
-        text, like, k = (asked.get(name, "") for name in ("text", "like", "k"))
-        own = row_of(like) if like else None
+        text, k = (asked.get(name, "") for name in ("text", "k"))
+        own, image = chosen(asked.get("like"))
         refuse(
             {
                 "k must be a whole number of at least 1: how many to find": not re.fullmatch(
                     "[1-9][0-9]{0,11}|", k
                 ),
-                "type what to look for, or choose a picture": not text.strip() and own is None,
+                "type what to look for, or choose a picture": not text.strip() and image is None,
             }
         )
         k = min(int(k or 24), MAX_ANSWERS)
-        parts = [] if own is None else [features_of(own)]
+        parts = [] if image is None else [image]
         with alone:
             if text.strip():
                 parts.append(query(encoder, text))
-            cosines, rows = nearest(index.features, F.normalize(sum(parts), dim=0), k + 1)
+            cosines, rows = nearest(g.index.features, F.normalize(sum(parts), dim=0), k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
-            "like": None if own is None else listed(own)["name"],
+            "like": None if own is None else listed(own),
+            "pictures": len(g.index),
             "seconds": time.monotonic() - began,
         }
 
@@ -165,8 +234,6 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         names = (name.strip() for name in re.split(r"[,\n]", asked.get("classes", "")))
         names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
         characters = len(asked.get("classes", "") + template)
-        own = row_of(asked["row"]) if asked.get("row") else None
-        upload = flask.request.get_data(cache=False)  # a form would be kept in a file
         refuse(
             {
                 f"type from 2 to {MAX_CLASSES:,} classes, a comma between them": not (
@@ -180,25 +247,14 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
                 f"classes and template have more than {MOST_TEXT:,} characters; leave some out": (
                     characters > MOST_TEXT
                 ),
-                "choose a picture first": own is None and not upload,
-                "a picture of the index and a file were sent; send one": own is not None and upload,
             }
         )
-        if own is None:
-            try:
-                with decoding:
-                    picture = encoder.preprocess(image_io.read(io.BytesIO(upload)))
-            except BadPicture as error:
-                raise UserError(f"this file cannot be classified: {error}") from None
+        _, image = chosen(asked.get("row"))
+        refuse({"choose a picture first": image is None})
         with alone:
             # classifier_weights would cut the end of a template that does not fit into the context
             sentences = [template.replace("{}", name) for name in names]
             encoder.tokenizer(sentences, truncate=False)
-            image = (
-                encode_tensors(encoder.model, [picture[None]])[0]
-                if own is None
-                else features_of(own)
-            )
             scale = encoder.model.logit_scale.exp().item()
             bare, templated = (
                 (scale * image @ classifier_weights(encoder.model, encoder.tokenizer, names, [t]))
@@ -209,6 +265,13 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         return {"names": names, "bare": bare, "templated": templated, "scale": scale}
 
     return app
+
+
+def whole(path: Path) -> Image.Image:
+    """A picture as large as a JPEG can be, PIL, mode RGB. Raises BadPicture."""
+    image = image_io.read(path)
+    image.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
+    return image
 
 
 def _is_ours(asked, host):
@@ -264,6 +327,7 @@ def make_server(app, at: socket.socket):
         # above the limit of the page, so that the page's own sentence says what is too large
         max_request_body_size=2 * MAX_UPLOAD,
         inbuf_overflow=2 * MAX_UPLOAD,  # the first size that would be written to a file
+        outbuf_high_watermark=MOST_UNSENT,  # the first size at which a thread waits for the client
         threads=THREADS,
         connection_limit=CONNECTIONS,
         asyncore_use_poll=True,  # select has a limit of 1,024 files

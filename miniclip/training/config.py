@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import importlib.util
 from pathlib import Path
 from typing import ClassVar
 
@@ -169,6 +170,9 @@ class Config:
     log_every: int | None = option(
         WHERE, "steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
     )
+    log: str | None = option(
+        WHERE, "also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
+    )
     eval_every: int | None = option(
         WHERE,
         "steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
@@ -292,8 +296,14 @@ class Config:
         brings = "--init" if self.init else "--tokenizer"
         twice = self.compile and self.grad_checkpointing and resnet and torch.__version__ < (2, 9)
         sigmoid = self.objective == "sigmoid"
+        # a folder that is called like a package is found, too, but has no origin
+        package = self.log and importlib.util.find_spec(self.log)
+        writes = self.log and dist_info()[0] == 0
         refuse(
             {
+                f"--log {self.log} needs: pip install 'miniclip[{self.log}]'": (
+                    writes and not getattr(package, "origin", None)
+                ),
                 f"{init} was trained with --objective {begun['objective']}, not {self.objective}": (
                     self.init and begun["objective"] != self.objective
                 ),

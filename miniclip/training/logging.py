@@ -1,6 +1,7 @@
 """What a run prints and logs: a header, a line every few steps, and the same numbers in log.jsonl.
 
-Only rank 0 prints and writes. Left out: TensorBoard and online services.
+With --log the numbers of log.jsonl also go to TensorBoard or to Weights & Biases. Only rank 0 prints
+and writes.
 """
 
 import contextlib
@@ -11,7 +12,7 @@ import time
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import emulates, replacing
+from miniclip.common import UserError, emulates, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
 # of a line, for its readers
@@ -54,17 +55,21 @@ def print_header(config, model, tokenizer, pairs, monitor, device):
 
 
 class RunLog:
-    """Writes a line about the run every `every` steps: into the file out/log.jsonl, and printed.
+    """Writes a line about the run every few steps: into log.jsonl, where --log says, and printed.
 
-    every: None means every 20th step, or ten lines in a run of less than 200 steps. step: the number of
-    steps already taken, 0 for a new run. A killed run may have logged steps that the resumed run takes
-    again: their lines are removed, and so is an incomplete last line. Damaged lines are kept.
+    config: the options of the run. Its log_every may be None: then a line comes every 20th step, or ten
+    lines in a run of less than 200 steps. step: the number of steps already taken, 0 for a new run. A
+    killed run may have logged steps that the resumed run takes again: their lines are removed, and so
+    is an incomplete last line. Damaged lines are kept. Raises UserError where wandb cannot start.
     """
 
-    def __init__(self, out, every, step, objective="contrastive"):
-        self.path, self.every, self.objective = out / "log.jsonl", every, objective
+    def __init__(self, config, step):
+        self.path, self.every = config.out / "log.jsonl", config.log_every
+        self.objective, self.send, self.close = config.objective, lambda *line: None, lambda: None
         self.last = time.monotonic(), step  # of the last line
         if dist_info()[0] == 0:
+            if config.log:
+                self.send, self.close = WRITERS[config.log](config, step)
             kept = [text for text, line in _lines(self.path) if not line or line["step"] <= step]
             with replacing(self.path) as file:
                 file.writelines(f"{text}\n".encode("utf-8", "surrogateescape") for text in kept)
@@ -101,8 +106,7 @@ class RunLog:
         if self.objective != "contrastive":
             line["objective"] = self.objective
         line = {name: value for name, value in line.items() if value is not None}
-        with open(self.path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        self.record(line)
         left = min(
             (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
         )
@@ -118,6 +122,53 @@ class RunLog:
             f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,
         )
+
+    def record(self, line):
+        """Append a line to log.jsonl, a dict with the number of the step, and send its numbers where
+        --log says. Raises OSError."""
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        numbers = {name: x for name, x in line.items() if name != "step" and not isinstance(x, str)}
+        self.send(numbers, line["step"])
+
+
+def to_tensorboard(config, step):
+    """(a function that writes {name: number} of a step, a function that closes the file).
+
+    The file is in the run's folder. TensorBoard reads all files of a folder, and leaves out of the
+    earlier ones the steps that a resumed run takes again.
+    """
+    from torch.utils.tensorboard import SummaryWriter
+
+    writer = SummaryWriter(config.out, purge_step=step + 1)
+
+    def send(numbers, step):
+        for name, value in numbers.items():
+            writer.add_scalar(name, value, step)
+        writer.flush()
+
+    return send, writer.close
+
+
+def to_wandb(config, step):
+    """The same functions for a run of Weights & Biases, whose files are in the run's folder.
+
+    A resumed run goes on under its id, which the name of its last folder, "run-TIME-ID", ends with.
+    Raises UserError where the run cannot start.
+    """
+    import wandb
+
+    last = config.out / "wandb/latest-run"  # wandb's link to that folder
+    before = last.resolve().name.rpartition("-")[2] if step and last.exists() else None
+    how = dict(id=before, resume="allow", reinit="create_new", config=config.of_run())
+    try:
+        run = wandb.init(project="miniclip", name=config.out.resolve().name, dir=config.out, **how)
+    except wandb.Error as error:
+        raise UserError(f"wandb cannot start: {error}") from None
+    return run.log, run.finish
+
+
+WRITERS = {"tensorboard": to_tensorboard, "wandb": to_wandb}
 
 
 def chance_is_log_n(line):

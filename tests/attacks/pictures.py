@@ -14,6 +14,7 @@ from PIL import Image
 from miniclip.data import image_io
 from miniclip.data.transforms import Preprocess, to_rgb
 from tests.attacks import attack, table
+from tests.data.tars import heic
 
 SOS = b"\xff\xda"
 WEBP = bytes.fromhex(
@@ -112,6 +113,23 @@ table(
     "a_{}",
     seconds=2,
 )  # fmt: skip
+
+
+def read_heic(width, height):
+    """Read a HEIC of 64 x 64 pixels whose header gives another size."""
+    size = struct.pack(">II", 64, 64)
+    read(heic(Image.new("RGB", (64, 64))).replace(size, struct.pack(">II", width, height)))
+
+
+table(
+    {
+        "says_that_it_is_too_large": (8000, 8000, "60 megapixels or more"),
+        "is_larger_than_it_says": (9, 9, "damaged: .*[Ii]mage size"),
+    },
+    read_heic,
+    "a_heic_that_{}",
+    seconds=2,
+)
 
 
 @attack(says="this locale cannot spell its name; set PYTHONUTF8=1")

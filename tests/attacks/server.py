@@ -53,9 +53,9 @@ def other_sites_that_ask(folder):
 
     for foreign in ("https://evil.example", "null", "http://localhost:3000", "//", "http://[", "x"):
         assert code(ASKED, client.post, Origin=foreign).status_code == 403, foreign
-    for path in (ASKED, "/search?text=cup", "/picture/0", "/about"):
-        how = client.post if path == ASKED else client.get
-        assert code(path, how, Sec_Fetch_Site="cross-site").status_code == 403, path
+    for path in (ASKED, "/search?text=cup", "/picture/0", "/original/0", "/about"):
+        for how in (client.get, client.post):
+            assert code(path, how, Sec_Fetch_Site="cross-site").status_code == 403, path
     assert code("/", Sec_Fetch_Site="cross-site").status_code == 200, "a link to the page"
     own = dict(Origin="http://localhost", Sec_Fetch_Site="same-origin")
     assert code(ASKED, client.post, **own).status_code == 200
@@ -202,6 +202,20 @@ def clients_that_ask_on_and_never_read(folder):
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             client.connect(("127.0.0.1", port))
             client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
+        time.sleep(2)
+        still_answers(port)
+
+
+@attack(code=0, seconds=30, mb=1000)
+def clients_that_ask_for_large_answers_and_never_read(folder):
+    """Two answers of 20 MB are more than waitress lets a client leave unread by itself."""
+    app = page()
+    app.add_url_rule("/large", view_func=lambda: bytes(20 << 20))
+    port = served(app)
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2)
         time.sleep(2)
         still_answers(port)
 

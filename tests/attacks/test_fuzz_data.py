@@ -5,20 +5,24 @@ checksum, so a changed picture or caption cannot be noticed.
 """
 
 import functools
+import importlib.util
 import random
 import sys
 import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.attacks import Row, runner
-from tests.data.tars import pictures, survive, write_tar
+from tests.data.tars import heic, pictures, survive, write_tar
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks, and reads /proc")
 
 
 FILES = {f"a.{suffix}": data for suffix, data in pictures().items()}
+if importlib.util.find_spec("pillow_heif"):
+    FILES["a.heic"] = heic(Image.effect_noise((32, 24), 99).convert("RGB"))
 FORMS = {
     "ustar.tar": tarfile.USTAR_FORMAT,
     "gnu.tar": tarfile.GNU_FORMAT,

@@ -121,6 +121,15 @@ def pictures():
     return found
 
 
+def heic(image, **how):
+    """A PIL image as HEIC, without loss but for rounding."""
+    import pillow_heif
+
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file, quality=-1, chroma=444, **how)
+    return file.getvalue()
+
+
 def files_below(folder):
     return {
         os.path.join(where, name): os.stat(os.path.join(where, name)).st_mtime_ns

@@ -57,11 +57,11 @@ def test_val_data_is_measured_and_evaluated_and_changes_no_weight(pairs_csv, tmp
 def test_of_a_column_split_val_is_measured_and_else_test(tmp_path):
     config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
     pairs = Pairs("x", [["a"]] * 6, {"train": [0], "val": [1, 2], "test": [3, 4]})
-    assert HeldOut(config, None, None, pairs).indices == [1, 2]
+    assert HeldOut(config, None, None, pairs, None).indices == [1, 2]
     del pairs.splits["val"]
-    assert HeldOut(config, None, None, pairs).indices == [3, 4]
+    assert HeldOut(config, None, None, pairs, None).indices == [3, 4]
     config.val_data = "none"
-    assert HeldOut(config, None, None, pairs).indices == []
+    assert HeldOut(config, None, None, pairs, None).indices == []
 
 
 def test_by_default_it_is_after_each_epoch(pairs_csv, tmp_path):
@@ -73,11 +73,11 @@ def test_nothing_is_measured_on_the_site_that_is_held_out(tmp_path):
     splits = {"train": [0, 1], "heldout_site": [2, 3], "empty": [], "heldout_names": [4, 5, 6]}
     pairs = Pairs("icons", [["a"]] * 7, splits)
     config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
-    assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
+    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
     pairs.splits = {name: np.array(own, np.int64) for name, own in splits.items()}  # as of shards
-    assert HeldOut(config, None, None, pairs).indices == [4, 5, 6]
+    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
     pairs.splits = {"train": [0], "heldout_site": [2, 3]}
-    assert HeldOut(config, None, None, pairs).indices == []
+    assert HeldOut(config, None, None, pairs, None).indices == []
 
 
 def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from miniclip.common import UserError
 from miniclip.data.dataset import BadPicture, printable
+from miniclip.search import build as build_file
 from miniclip.search import embed
 from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
@@ -65,8 +66,8 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     assert after == before, "written again without a need"
 
     (root / "00001.png").unlink()
-    shutil.copy(root / "00002.png", root / "new.png")
-    shutil.copy(root / "00004.png", root / "00005.png")  # another time, perhaps size
+    Image.new("RGB", (30, 30), "green").save(root / "new.png")
+    Image.new("RGB", (30, 30), "blue").save(root / "00005.png")  # another time and size
     status = (root / "00007.png").stat()
     Image.new("RGB", (30, 30), "red").save(root / "00007.png")  # another size, the same time
     os.utime(root / "00007.png", ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -79,7 +80,9 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     agrees_with(Index.open(root / ".miniclip"), checkpoint)
 
 
-def test_renamed_pictures_and_folders_are_not_encoded_again(indexed, opened, checkpoint):
+def test_pictures_are_recognised_by_their_contents_and_not_encoded_again(
+    indexed, opened, checkpoint
+):
     root, update = indexed
     Image.new("RGB", (9, 9), "red").save(root / "red.bmp")
     time = os.stat(root / "red.bmp").st_mtime_ns
@@ -87,14 +90,29 @@ def test_renamed_pictures_and_folders_are_not_encoded_again(indexed, opened, che
     opened.clear()
     (root / "below").rename(root / "other")
     (root / "00001.png").rename(root / "00002.png")  # over another picture
+    shutil.copy(root / "00004.png", root / "copy.png")
+    os.utime(root / "00005.png", ns=(0, 0))
     (root / "red.bmp").unlink()
     Image.new("RGB", (9, 9), "blue").save(root / "blue.bmp")  # of equal size and time
     os.utime(root / "blue.bmp", ns=(time, time))
     index, counts, _ = update()
-    assert counts == {"read": 1, "kept": 8, "forgotten": 1} and opened == ["blue.bmp"]
+    assert counts == {"read": 1, "kept": 9, "forgotten": 1} and opened == ["blue.bmp"]
     assert {path for path in index.paths if "/" not in path} >= {"00002.png", "00004.png"}
     assert index.finished
     agrees_with(Index.open(root / ".miniclip"), checkpoint)
+    assert update()[1] == {"read": 0, "kept": 10, "forgotten": 0}
+
+
+def test_a_large_picture_that_changed_in_the_middle_is_encoded_again(indexed, opened, monkeypatch):
+    root, update = indexed
+    monkeypatch.setattr(build_file, "HASHED", 60)
+    large = Image.new("RGB", (9, 9), "red")
+    large.save(root / "large.bmp")
+    update()
+    opened.clear()
+    large.putpixel((4, 4), (0, 0, 255))
+    large.save(root / "large.bmp")
+    assert update()[1]["read"] == 1 and opened == ["large.bmp"]
 
 
 def test_each_skip_is_counted_by_its_reason(checkpoint, tmp_path, capsys):

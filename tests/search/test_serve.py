@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import numpy as np
@@ -20,8 +21,9 @@ from torch.nn import functional as F
 
 from miniclip.search import build, serve
 from miniclip.search.database import Index
+from miniclip.search.embed import open_encoder
 from miniclip.zeroshot import classifier_weights, encode_texts
-from tests.search.folders import fill, refusal
+from tests.search.folders import fill, refusal, tiny_checkpoint, write_index
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 12
@@ -66,7 +68,7 @@ def copied(folder, client_of, tmp_path):
     """(a copy of the folder, to be changed, a function from a picture's path to the page's answer)."""
     shutil.copytree(folder.parent, tmp_path, dirs_exist_ok=True)
     paths, client = Index.open(folder / ".miniclip").paths, client_of(tmp_path / "in")
-    return tmp_path / "in", lambda path: client.get(f"/picture/{paths.index(path)}")
+    return tmp_path / "in", lambda path, how="picture": client.get(f"/{how}/{paths.index(path)}")
 
 
 def features(index):
@@ -126,6 +128,69 @@ def test_a_picture_comes_as_a_small_png(index, client):
             assert np.array_equal(shown, Image.open(index.path(row)))
 
 
+def test_a_file_that_is_sent_finds_what_it_finds_in_the_index(index, client):
+    for query in ("", "text=a%20cat"):
+        sent = client.post(f"/search?{query}", data=index.path(5).read_bytes()).get_json()
+        like = client.get(f"/search?{query}&like=5").get_json()
+        assert sent["like"] is None and like["like"]["row"] == 5
+        cosines = {each["row"]: each["cosine"] for each in sent["found"]}
+        assert len(cosines) == COUNT and max(cosines, key=cosines.get) == 5 or query
+        for each in like["found"]:  # features of 32 bits, not of 16
+            assert cosines[each["row"]] == pytest.approx(each["cosine"], abs=0.002)
+
+
+def test_the_original_comes_whole_as_pixels_alone(copied, index):
+    folder, answer = copied
+    exif = Image.Exif()
+    exif[0x10F] = "a camera"
+    Image.new("RGB", (900, 300), "red").save(folder / "large.jpg", exif=exif, comment="secret")
+    sent = answer("large.jpg", "original")
+    assert sent.headers["Content-Type"] == "image/jpeg"
+    shown = Image.open(io.BytesIO(sent.data))
+    assert shown.size == (900, 300) and not shown.getexif() and b"secret" not in sent.data
+    Image.new("1", (70_000, 2)).save(folder / "00001.png")  # a JPEG has at most 65,500
+    assert Image.open(io.BytesIO(answer("00001.png", "original").data)).width == 65_500
+
+
+def test_only_a_browser_on_this_machine_gets_whole_paths(index, client):
+    for address, paths in (
+        ("127.0.0.1", [str(index.path(row)) for row in range(COUNT)]),
+        ("192.168.1.7", index.paths),
+    ):
+        said = client.get("/about", environ_base={"REMOTE_ADDR": address}).get_json()
+        assert [each["path"] for each in said["sample"]] == paths
+    assert all(path.isprintable() for path in paths)
+
+
+def test_a_new_index_is_noticed_and_no_number_means_another_picture(copied, encoder, client_of):
+    folder, _ = copied
+    client = client_of(folder)
+    (folder / "00001.png").unlink()
+    Image.new("RGB", (40, 40), "green").save(folder / "new.png")
+    index, _, _ = build.build(folder, folder / ".miniclip", encoder)
+    sample = client.get("/about").get_json()["sample"]
+    assert {each["name"] for each in sample} == {*index.paths} and len(sample) == COUNT
+    assert "search again" in sentence(client.get("/picture/0"), 404)
+    assert "search again" in sentence(client.get("/search?like=3"), 404)
+    number = next(each["row"] for each in sample if each["name"] == "new.png")
+    assert client.get(f"/picture/{number}").status_code == 200
+    assert rows(client.get("/search?text=a+cat")) != rows(client.get(f"/search?like={number}"))
+
+
+def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path):
+    folder, _ = copied
+    client, place = client_of(folder), folder / ".miniclip"
+    before, other = Index.open(place), tiny_checkpoint(tmp_path / "other.pt", seed=1)
+    (place / "index.sqlite").unlink()
+    assert "there is no index" in sentence(client.get("/search?text=a"), 400)
+    build.build(folder, place, open_encoder(other, device="cpu"))
+    assert "another model's" in sentence(client.get("/picture/1"), 400)
+    assert client.get("/").status_code == 200, "the page that says so"
+    (place / "index.sqlite").unlink()
+    write_index(replace(before, root=tmp_path), place)
+    assert "another folder's" in sentence(client.get("/about"), 400)
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -157,7 +222,8 @@ def test_no_link_leads_out_of_the_folder(copied, tmp_path):
     shutil.rmtree(folder / "below")
     (folder / "below").symlink_to(tmp_path / "outside" / "below")  # the name is that of a picture
     for name in ("large.jpg", "00001.png", "below/deep 0/00000.png"):
-        assert (folder / name).exists() and "leads out" in sentence(answer(name), 404)
+        for how in ("picture", "original"):
+            assert (folder / name).exists() and "leads out" in sentence(answer(name, how), 404)
     sentence(answer("00002.png"), 404)
     assert answer("00004.png").data == answer("00005.png").data
 
@@ -241,11 +307,12 @@ def test_what_cannot_be_classified_gives_a_sentence(client, query, upload, code,
 def test_an_upload_is_limited_in_bytes_and_in_pixels(client_of, folder, monkeypatch):
     monkeypatch.setattr(serve, "MAX_UPLOAD", 2 << 20)
     client = client_of(folder)
-    assert "at most 2 MB" in sentence(classify(client, bytes((2 << 20) + 1)), 413)
-    assert "not a picture" in sentence(classify(client, bytes(2 << 20)), 400)
     file = io.BytesIO()
     Image.new("1", (10_000, 10_000)).save(file, "PNG", compress_level=1)
-    assert "megapixels" in sentence(classify(client, file.getvalue()), 400)
+    for ask in (classify, lambda client, upload: client.post("/search", data=upload)):
+        assert "at most 2 MB" in sentence(ask(client, bytes((2 << 20) + 1)), 413)
+        assert "not a picture" in sentence(ask(client, bytes(2 << 20)), 400)
+        assert "megapixels" in sentence(ask(client, file.getvalue()), 400)
 
 
 def test_the_page_answers_by_its_own_address_only(client, client_of, folder):
@@ -308,10 +375,22 @@ def until(browser, expression):
     )
 
 
+PASTE = """
+const [url, done] = arguments;
+fetch(url).then(answer => answer.blob()).then(blob => {
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([blob], "pasted.png", {type: "image/png"}));
+  document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData, bubbles: true}));
+  done();
+});
+"""
+
+
 @pytest.mark.slow
 def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
-    """Search by words, more like a picture, Back, classify a picture of the index and a file, what
-    is wrong, keys, the width of a phone; then Ctrl-C, without a traceback."""
+    """Search by words, more like a picture, Back, its original and path, a file that is chosen or
+    pasted, classify a picture of the index and a file, what is wrong, keys, the width of a phone;
+    then Ctrl-C, without a traceback."""
     from selenium.webdriver.common.keys import Keys
 
     command = [sys.executable, "-m", "miniclip.search", "serve", str(folder), "--port", "0"]
@@ -322,7 +401,10 @@ def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
     try:
         line = server.stdout.readline()
         assert f"{COUNT} pictures: " in line, server.communicate()
-        browser.get(re.search(r"http://127\.0\.0\.1:\d+", line)[0])
+        address = re.search(r"http://127\.0\.0\.1:\d+", line)[0]
+        granted = {"origin": address, "permissions": ["clipboardSanitizedWrite"]}
+        browser.execute_cdp_cmd("Browser.grantPermissions", granted)
+        browser.get(address)
 
         def element(selector):
             return browser.find_element("css selector", selector)
@@ -331,6 +413,10 @@ def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
             return browser.execute_script(
                 "return [...document.querySelectorAll('#found button')].map(b => +b.dataset.row)"
             )
+
+        def shows(wanted):
+            numbers = "[...document.querySelectorAll('#found button')].map(b => b.dataset.row)"
+            until(browser, f"String({numbers}) == '{','.join(map(str, wanted))}'")
 
         def drawn(selector="#found img"):
             until(
@@ -357,14 +443,42 @@ def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
         drawn("#like img")
         element("#text").send_keys("a dog", Keys.ENTER)  # and words added to it
         both = rows(client.get(f"/search?like={words[0]}&text=a+dog"))
-        until(browser, "location.search.includes('text=a+dog')")
-        until(
-            browser, f"[...document.querySelectorAll('#found button')][0].dataset.row == {both[0]}"
-        )
+        shows(both)
         browser.back(), browser.back()
-        until(browser, "document.querySelector('#like').hidden")
-        until(browser, f"document.querySelectorAll('#found li').length == {COUNT}")
-        assert shown() == words and element("#text").get_attribute("value") == "a cat"
+        shows(words)
+        assert not element("#like").is_displayed()
+        assert element("#text").get_attribute("value") == "a cat"
+
+        element("#found button").click()  # its original and its path
+        until(browser, "document.activeElement == document.querySelector('#like h2')")
+        element("#copy").click()
+        until(browser, "document.querySelector('#like .hint').textContent.startsWith('Copied')")
+        assert element("#like .hint").text == f"Copied: {index.path(words[0])}"
+        element("#original").click()
+        browser.switch_to.window(browser.window_handles[1])
+        until(browser, "document.images[0]?.naturalWidth > 0")
+        browser.close()
+        browser.switch_to.window(browser.window_handles[0])
+        browser.back()
+
+        file = index.path(words[1])  # a file, with words, and a pasted one
+        like = rows(client.post("/search", data=file.read_bytes()))
+        element("#query").send_keys(str(file))
+        shows(like)
+        assert file.name in element("#like .hint").text
+        assert not element("#copy").is_displayed() and not element("#original").is_displayed()
+        drawn("#like img")
+        element("#text").send_keys("a dog", Keys.ENTER)
+        both = rows(client.post("/search?text=a+dog", data=file.read_bytes()))
+        shows(both)
+        browser.execute_async_script(PASTE, f"picture/{words[2]}")
+        until(browser, "document.querySelector('#like .hint').textContent.startsWith('pasted.png')")
+        assert shown()[0] == words[2]
+        browser.back()
+        shows(both)
+        assert file.name in element("#like .hint").text
+        browser.back(), browser.back()
+        shows(words)
 
         element("#found button").click()  # classify it
         until(browser, "document.activeElement == document.querySelector('#like h2')")
@@ -398,7 +512,7 @@ def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
         element("#file").send_keys(checkpoint)
         element("#classify .main").click()
         until(browser, "document.querySelector('#classify-wrong').textContent")
-        assert element("#classify-wrong").text.startswith("This file cannot be classified: not a")
+        assert element("#classify-wrong").text.startswith("This file cannot be used: not a")
 
         element("#tab-classify").send_keys(Keys.ARROW_LEFT)  # keys, and an empty query
         assert browser.switch_to.active_element == element("#tab-search")
@@ -416,8 +530,9 @@ def test_the_page_in_a_browser(browser, folder, index, client, checkpoint):
         other = "performance.getEntries().map(e => e.name).filter(n => n.startsWith('http'))"
         home = browser.execute_script("return location.origin")
         assert all(url.startswith(home) for url in until(browser, other))
-        wrong = [e["message"] for e in browser.get_log("browser") if "status of 400" not in str(e)]
-        assert not wrong
+        wrong = [entry["message"] for entry in browser.get_log("browser")]
+        # the second: of the tab with the original, which has no icon
+        assert not [w for w in wrong if not re.search("status of 400|favicon.ico", w)]
         server.send_signal(signal.SIGINT)
         _, error = server.communicate(timeout=60)
         assert server.returncode == 0 and "Traceback" not in error and "queue" not in error, error

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -58,7 +59,7 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path, monkeypatch):
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
     path = tmp_path / "log.jsonl"
     path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (10, 20, 30)) + '{"step": 4')
-    RunLog(tmp_path, every=10, step=20)
+    RunLog(SimpleNamespace(out=tmp_path, log_every=10, objective=None, log=None), step=20)
     assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20]
 
 

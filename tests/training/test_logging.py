@@ -48,6 +48,10 @@ def progress(step, **how):
     return SimpleNamespace(**numbers | how)
 
 
+def options(out, every, objective="contrastive"):
+    return SimpleNamespace(out=out, log_every=every, objective=objective, log=None)
+
+
 # What is logged of a step: two of three pictures have their own caption nearest
 RESULT = dict(loss=torch.tensor(2.5), grad_norm=torch.tensor(0.5))
 FEATURES = dict(
@@ -60,7 +64,7 @@ FEATURES = dict(
 def test_a_line_has_the_numbers_of_the_step_and_the_speed_since_the_line_before(
     clock, tmp_path, capsys
 ):
-    log, result = RunLog(tmp_path, every=10, step=6), RESULT | FEATURES
+    log, result = RunLog(options(tmp_path, 10), step=6), RESULT | FEATURES
     clock.now += 80  # 4 steps of 20 s
     log.write(progress(10, skipped_steps=2, skipped={"a.png": "damaged"}), lr=3e-4, **result)
     [line] = read_log(tmp_path / "log.jsonl")
@@ -82,7 +86,7 @@ def test_a_line_has_the_numbers_of_the_step_and_the_speed_since_the_line_before(
 def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(
     clock, tmp_path, capsys
 ):
-    log = RunLog(tmp_path, every=1, step=0, objective="ngrams")
+    log = RunLog(options(tmp_path, 1, objective="ngrams"), step=0)
     clock.now += 1
     log.write(progress(1), lr=0.5, **RESULT)
     [line] = read_log(tmp_path / "log.jsonl")
@@ -105,7 +109,7 @@ def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(
 def test_the_run_ends_with_its_steps_or_its_time_whichever_is_sooner(
     budget_s, seconds, steps, words, clock, tmp_path, capsys
 ):
-    log = RunLog(tmp_path, every=1, step=0)
+    log = RunLog(options(tmp_path, 1), step=0)
     clock.now += 60
     log.write(progress(1, budget_s=budget_s, seconds=seconds, steps=steps), 0.1, **RESULT)
     assert words in capsys.readouterr().out
@@ -116,7 +120,7 @@ def test_lines_are_those_of_rank_0_at_the_first_step_every_tenth_and_the_last(
     rank, logged, clock, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(logging, "dist_info", lambda: (rank, 2))
-    log = RunLog(tmp_path, every=10, step=0)
+    log = RunLog(options(tmp_path, 10), step=0)
     for step in range(1, 38):
         clock.now += 1
         log.write(progress(step, done=step == 37), 0.1, **RESULT)
