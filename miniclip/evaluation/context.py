@@ -14,6 +14,7 @@ from miniclip.common import UserError, refuse
 from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, Pairs, open_pairs, source_or_none
 from miniclip.data.dataset import changed_packages, keep_pairs, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
+from miniclip.data.files import read_lines
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
@@ -23,7 +24,7 @@ from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
-from miniclip.zeroshot import classify, imagenet, read_lines
+from miniclip.zeroshot import classify, imagenet
 
 PLAIN_TEMPLATES = ["{}", GENERIC, "a picture of a {}."]
 EMOJI_TEMPLATES = [
@@ -77,7 +78,7 @@ def open_classes(pairs, images: str | None = None, classes: str | None = None) -
     text file of names for their classes, or "imagenet"."""
     names = None
     if classes:
-        names = imagenet()[0] if classes == "imagenet" else read_lines(classes, "classes")
+        names = [*imagenet()[0].values()] if classes == "imagenet" else read_lines(classes, "classes")
     if images:
         return open_labelled(images, names)
     labelled = of_pairs(pairs)

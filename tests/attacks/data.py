@@ -14,8 +14,8 @@ from miniclip.data import open_pairs
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import tar_index as index
+from miniclip.data.threads import read_all
 from miniclip.evaluation import context
-from miniclip.zeroshot import readable_pictures
 from tests.attacks import attack, table
 
 PNG = io.BytesIO()
@@ -58,7 +58,7 @@ def said(pairs):
 
 def classes(source, *names):
     found = open_labelled(source, names or None)
-    [*readable_pictures(found.pictures, [*found.labels] * 2)]
+    read_all(found.pictures.image, [*found.labels] * 2)
     print(found.class_names, found.skipped)
 
 
