@@ -100,7 +100,10 @@ OPTIONS = {
     ),
     **SOURCE_FLAGS,
     "--images": dict(
-        type=common.path(str), help="labelled pictures: folder/class/*, csv (filepath,label), tar"
+        nargs="+",
+        type=common.path(str),
+        metavar="PATH",
+        help="labelled pictures: folder/class/*, csv (filepath,label), .tar files, or CIFAR's .bin files",
     ),
     "--classes": dict(
         type=common.path(str), help="text file, one name per line in the labels' order; or imagenet"
@@ -279,7 +282,7 @@ def main(argv=None):
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts=open_shifts(pairs, labelled, args.shift),
+        shifts=open_shifts(pairs, labelled, args.shift, args.classes),
         report=Report(out, f"{args.checkpoint} on {pairs.name}"),
         seeds=args.seeds,
     )
