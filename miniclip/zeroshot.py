@@ -61,8 +61,11 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     on_cpu = next(model.parameters()).device.type == "cpu"
     one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
 
+    def square(item):
+        return preprocess.square(read(item))
+
     def encode(batch):
-        kept, squares, skipped = read_all(lambda item: preprocess.square(read(item)), batch)
+        kept, squares, skipped = read_all(square, batch)
         with one_at_a_time:
             images = [torch.stack(squares)] if squares else []
             return kept, encode_tensors(model, images), skipped

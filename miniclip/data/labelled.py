@@ -221,6 +221,8 @@ def _named(shown, labels, class_names, names_file):
         class_names = [class_names[label] for label in chosen]
     if class_names is None and names_file and numbers:
         class_names = read_lines(names_file, "class names")
+        few = f"{names_file.name} of {shown} has {len(class_names)} names, and none for {order[-1]}"
+        refuse({few: order[-1] >= len(class_names)})
     if class_names is None:
         names = [one_line(spelled[k].replace("_", " ")) for k in order]
         texts = collections.Counter(map(clean, names))

@@ -441,7 +441,7 @@ REFUSED = {
         "classes p",
     ),
     "a_label_of_cifar_without_a_name": (
-        "2 class names for the 2 classes",
+        "batches.meta.txt of p has 2 names, and none for 7",
         r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
         "head -c 6146 /dev/zero | tr '\\0' '\\1' > p/data_batch_1.bin",
         "head -c 3073 /dev/zero | tr '\\0' '\\7' > p/test_batch.bin",
