@@ -5,7 +5,7 @@ image_io.py and files.py (pictures from files; pairs from a csv or a folder), re
 parquet), and loader.py (batches).
 emoji/ is the embedded source, icons/ has the icons of many sites, and shards/ reads and writes tars.
 curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
-evaluation. cache.py keeps what is slow to make again.
+evaluation, and threads.py works on many pictures at once. cache.py keeps what is slow to make again.
 """
 
 import os

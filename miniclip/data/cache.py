@@ -1,4 +1,4 @@
-"""Files that can be made again: drawn emoji, the index of shards. A checksum, a line of
+"""Files that can be made again: drawn emoji, the index of shards, features. A checksum, a line of
 JSON, and then bytes, which processes share because they stay in the file.
 
 A hash of what a file was made from is part of its name, so a file made from something else is never

@@ -195,7 +195,7 @@ def _items(shown, paths):
                 len(paths) > 1 and not all(tars)
             ),
             f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files": (
-                (first / "batches.meta").is_file() or (first / "fine_label_names").is_file()
+                (first / "batches.meta").is_file()
             ),
         }
     )
@@ -220,32 +220,33 @@ def _named(shown, labels, class_names, names_file):
         chosen = [spelled[k] for k in order] if class_names.keys() >= found else class_names
         class_names = [class_names[label] for label in chosen]
     if class_names is None and names_file and numbers:
-        class_names = read_lines(names_file, "class names")
-        few = f"{names_file.name} of {shown} has {len(class_names)} names, and none for {order[-1]}"
-        refuse({few: order[-1] >= len(class_names)})
-    if class_names is None:
+        names = read_lines(names_file, "class names")
+        nameless = next((k for k in order if not 0 <= k < len(names)), None)
+        few = f"{names_file.name} of {shown} has {len(names)} names, and none for {nameless}"
+        refuse({few: nameless is not None})
+        order = range(len(names))  # a class may have no picture here
+    elif class_names is None:
         names = [one_line(spelled[k].replace("_", " ")) for k in order]
         texts = collections.Counter(map(clean, names))
         twice = sorted((name for name in names if texts[clean(name)] > 1), key=clean)
         few = " and ".join(repr(printable(name)) for name in twice[:2])
         same = f"{shown} has two classes, {few}, which are the same text for a model"
         refuse({f"{same}; rename one of them": bool(twice)})
-        class_names = names
     else:
-        many, few = len(class_names), len(order) < len(class_names)
+        names, many = list(class_names), len(class_names)
         if numbers and 0 <= order[0] and order[-1] < many:
-            order = range(many)  # a class may have no picture here
+            order = range(many)
         first = ", ".join(printable(spelled.get(k, k)) for k in order[:3])
         refuse(
             {
                 f"{shown} has no label 0, and fewer labels than the {many} class names; labels are "
-                "counted from 0": numbers and min(spelled) > 0 and few,
+                "counted from 0": numbers and min(spelled) > 0 and len(spelled) < many,
                 f"{many} class names for the {len(order)} classes of {shown}; write one on each line, "
                 f"in the order of {first} ...": many != len(order),
             }
         )
     positions = {k: position for position, k in enumerate(order)}
-    return list(class_names), {label: positions[key(label)] for label in found}
+    return names, {label: positions[key(label)] for label in found}
 
 
 def _paths(source):

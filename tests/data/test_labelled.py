@@ -186,14 +186,14 @@ def test_folders_of_shards_are_read_as_clip_benchmark_lays_them_out(tmp_path):
         (root / part / "nshards.txt").write_text(str(count))
         for k in range(count):
             with webdataset.TarWriter(str(root / part / f"{k}.tar")) as tar:
-                for label in (0, 2):
+                for label in (1, 2):
                     tar.write({"__key__": f"s{next(keys):07}", "png": picture(k), "cls": label})
     (root / "classnames.txt").write_text("cat\ndog\nfish\n")
     (root / "zeroshot_classification_templates.txt").write_text("a {c}.\n")
     found = open_labelled(root)
     assert found.class_names == ["cat", "dog", "fish"] and found.templates == ["a {c}."]
     assert {s: len(own) for s, own in found.splits.items()} == {"train": 6, "test": 4, "all": 4}
-    assert [found.labels[i] for i in found.splits["test"]] == [0, 2, 0, 2]
+    assert [found.labels[i] for i in found.splits["test"]] == [1, 2, 1, 2]
     shards = [root / "test/0.tar", root / "test/1.tar"]
     for source in (root / "test", f"{root}/test/{{0..1}}.tar", f"{root}/test/*.tar", shards):
         part = open_labelled(source)
