@@ -20,7 +20,6 @@ import re
 import signal
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -51,7 +50,7 @@ from miniclip.evaluation.context import (
     open_shifts,
     open_templates,
 )
-from miniclip.evaluation.features import FeatureCache, kept_images, model_digest
+from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report import unseen_site
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
 from miniclip.objectives import shared_space
@@ -103,7 +102,10 @@ OPTIONS = {
     ),
     **SOURCE_FLAGS,
     "--images": dict(
-        type=common.path(str), help="labelled pictures: folder/class/*, csv (filepath,label), tar"
+        nargs="+",
+        type=common.path(str),
+        metavar="PATH",
+        help="labelled pictures: folder/class/*, csv (filepath,label), .tar files, or CIFAR's .bin files",
     ),
     "--classes": dict(
         type=common.path(str), help="text file, one name per line in the labels' order; or imagenet"
@@ -194,11 +196,13 @@ def check_objective(args, model):
         )
 
 
-def search(model, tokenizer, pairs, text, k, path, overwrite):
+def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
-    pictures = partial(kept_images, model)
-    gallery = retrieval.Gallery(model, tokenizer, pairs, range(len(pairs)), pictures)
+    everything = range(len(pairs))
+    gallery = retrieval.Gallery(
+        features.model, features.tokenizer, pairs, everything, features.images
+    )
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
@@ -267,33 +271,34 @@ def main(argv=None):
 
     pairs, trained_on_pairs = open_data(file["content"], **source)
     other = args.data and not trained_on_pairs
+    features = FeatureCache(model, tokenizer, keep=True)
     out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
     if args.search is not None:
-        search(model, tokenizer, pairs, args.search, args.k, out / "search.png", args.overwrite)
+        search(features, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
     labelled = open_classes(pairs, args.images, args.classes)
     earlier_results(out, "command")  # raises where the report cannot be written
     context = EvalContext(
-        features=FeatureCache(model, tokenizer),
+        features=features,
         pairs=pairs,
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts=open_shifts(pairs, labelled, args.shift),
+        shifts=open_shifts(pairs, labelled, args.shift, args.classes),
         report=Report(out, f"{args.checkpoint} on {pairs.name}"),
         seeds=args.seeds,
     )
     results = write_sections(context, args.task)
     if labelled is not None and labelled.skipped:
-        context.report.say(report_skipped(labelled.skipped))
+        context.report.say(report_skipped(sorted(labelled.skipped)))
     context.report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {
         "commands": dict.fromkeys(results, asked),
         "command": asked,
         "checkpoint": args.checkpoint,
-        "model": model_digest(model),
+        "model": features.digest,
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }

@@ -12,60 +12,108 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
-import itertools
-import re
+import threading
+from collections.abc import Iterator
 
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture
-from miniclip.data.files import read_text
-from miniclip.data.transforms import Preprocess
+from miniclip.common import UserError, refuse
+from miniclip.data import transforms
+from miniclip.data.threads import in_threads, read_all
+
+CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
 
 
-def readable_pictures(source, indices):
-    """Yield (index, source.image(index)) for each of `indices` whose picture can be read."""
-    for index in indices:
-        with contextlib.suppress(BadPicture):
-            yield index, source.image(index)
+@contextlib.contextmanager
+def evaluating(model):
+    """`with evaluating(model):` has the model in evaluation mode, and then in the mode of before."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 @torch.inference_mode()
 def _encode(model, encode, batches):
     """encode(batch, normalize=True) of every batch, joined: (K, E) fp32 on the CPU.
 
-    The model is in evaluation mode meanwhile; the batches are moved to its device.
+    The batches are moved to the model's device. On a GPU the model computes in 16 bits: float16 has
+    three more bits than bfloat16, and unit rows do not need the range.
     """
-    device, was_training = next(model.parameters()).device, model.training
-    model.eval()
-    try:
+    device = next(model.parameters()).device
+    autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
+    with evaluating(model), autocast:
         features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    finally:
-        model.train(was_training)
     return torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
 
 
-def encode_images(model, source, indices, batch_size: int = 256) -> tuple[torch.Tensor, list[int]]:
+def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, list]]:
+    """Encode the PIL pictures read(item), batch by batch: yields (the items that could be read, their
+    unit features (n, E) fp32 on the CPU, [(item, reason)] of the others).
+
+    read may raise BadPicture, and is called in threads. Raises UserError for features that are not
+    finite.
+    """
+    preprocess = transforms.Preprocess(model.config["image_size"])
+    on_cpu = next(model.parameters()).device.type == "cpu"
+    one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
+
+    def square(item):
+        return preprocess.square(read(item))
+
+    def encode(batch):
+        kept, squares, skipped = read_all(square, batch)
+        with one_at_a_time:
+            images = [torch.stack(squares)] if squares else []
+            return kept, encode_tensors(model, images), skipped
+
+    with evaluating(model):
+        for found in in_threads(encode, items, CPU_BATCH if on_cpu else GPU_BATCH):
+            refuse(
+                {
+                    "the features are not finite: this model has diverged": not found[1]
+                    .isfinite()
+                    .all()
+                }
+            )
+            yield found
+
+
+def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
+    """What encode_pictures yields, joined: (items, features, [(item, reason)])."""
+    kept, features, skipped = [], [], []
+    for good, encoded, bad in encode_pictures(model, read, items):
+        kept += good
+        skipped += bad
+        features += [encoded] if good else []
+    nothing = torch.zeros(0, model.config["embed_dim"])
+    return kept, torch.cat(features) if features else nothing, skipped
+
+
+def encode_images(model, source, indices) -> tuple[torch.Tensor, list[int]]:
     """Encode source.image(i) for each i in indices: (features (K, E) fp32 on the CPU, rows of
     length one; the K indices whose pictures could be read).
 
     A picture that cannot be read is left out.
     """
-    preprocess, kept = Preprocess(model.config["image_size"]), []
-
-    def batches():
-        stream = readable_pictures(source, indices)
-        while batch := [(i, preprocess(p)) for i, p in itertools.islice(stream, batch_size)]:
-            kept.extend(i for i, _ in batch)
-            yield torch.stack([image for _, image in batch])
-
-    return encode_tensors(model, batches()), kept
+    kept, features, _ = encode_all(model, source.image, list(indices))
+    return features, kept
 
 
 def encode_tensors(model, batches) -> torch.Tensor:
-    """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU."""
-    return _encode(model, model.encode_image, batches)
+    """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU.
+
+    Pictures of 8 bits are normalized where the model is.
+    """
+
+    def encode(images, normalize):
+        images = transforms.normalize(images) if images.dtype == torch.uint8 else images
+        return model.encode_image(images, normalize=normalize)
+
+    return _encode(model, encode, batches)
 
 
 def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
@@ -108,26 +156,19 @@ def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     return (images @ weights).argmax(1)
 
 
-def read_lines(path, what: str) -> list[str]:
-    """The lines of a text file that are not blank, stripped: list of str.
+def imagenet() -> tuple[dict[str, str], list[str]]:
+    """OpenAI's 1,000 class names for ImageNet by their wnids, in the order of the labels, and its 80
+    templates: ({"n01440764": "tench", ...}, templates).
 
-    Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
-    """
-    lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
-    if not lines:
-        raise UserError(f"{path} holds no {what}; give one a line")
-    return lines
-
-
-def imagenet() -> tuple[list[str], list[str]]:
-    """OpenAI's 1,000 class names and 80 templates for ImageNet, from open_clip: (names, templates).
-
-    Raises UserError where open_clip is not installed.
+    The names are open_clip's, and the wnids those of timm, which comes with it. Raises UserError
+    where open_clip is not installed.
     """
     try:
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES
+        from timm.data import ImageNetInfo
     except ImportError:
         raise UserError(
             "ImageNet's names and templates need: pip install open_clip_torch"
         ) from None
-    return list(IMAGENET_CLASSNAMES), [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]
+    names = dict(zip(ImageNetInfo().label_names(), IMAGENET_CLASSNAMES))
+    return names, [template("{}") for template in OPENAI_IMAGENET_TEMPLATES]

@@ -6,7 +6,7 @@ parquet), and loader.py (batches).
 emoji/ is the embedded source, icons/ has the icons of thirteen sites, web/ those of a hundred teams, and
 shards/ reads and writes tars.
 curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
-evaluation. cache.py keeps what is slow to make again.
+evaluation, and threads.py works on many pictures at once. cache.py keeps what is slow to make again.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Files that can be made again: drawn emoji, the index of shards. A checksum, a line of
+"""Files that can be made again: drawn emoji, the index of shards, features. A checksum, a line of
 JSON, and then bytes, which processes share because they stay in the file.
 
 A hash of what a file was made from is part of its name, so a file made from something else is never
@@ -33,17 +33,26 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
     calls the file when it cannot be written. passing: reasons in notes, a list of (name, reason),
     for which the file is made again.
     """
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    path = folder() / f"{name}-{key}.bin"
+    path = path_of(name, made_of)
     found = read(path)
     if found is None or passing and not passing.isdisjoint(why for _, why in found[0]):
         found = make()
-        try:
-            write(path, *found)
-        except (OSError, UserError) as error:
-            reason = getattr(error, "strerror", error)
-            print(f"cannot keep {what} in {path}: {reason}", file=sys.stderr)
+        keep(path, *found, what)
     return found
+
+
+def path_of(name: str, made_of) -> Path:
+    """The path of a cached file. made_of: what JSON can hold, of which a hash is part of the name."""
+    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
+    return folder() / f"{name}-{key}.bin"
+
+
+def keep(path: Path, notes, body, what: str) -> None:
+    """`write`, but where the file cannot be written, this is only said on stderr."""
+    try:
+        write(path, notes, body)
+    except (OSError, UserError) as error:
+        print(f"cannot keep {what} in {path}: {getattr(error, 'strerror', error)}", file=sys.stderr)
 
 
 def read(path: Path):

@@ -80,7 +80,8 @@ class Pairs:
         return len(self._captions)
 
     def image(self, i):
-        """Picture i as a PIL image of mode RGB, upright. Raises BadPicture."""
+        """Picture i as a PIL image of mode RGB, upright. Several threads may call it. Raises
+        BadPicture."""
         return self.load_downscaled(i, None)
 
     def load_downscaled(self, i, side):
@@ -102,6 +103,11 @@ class Pairs:
         """The names of what picture i shows. With --unique-names, two pictures that share a name
         are kept out of one batch where that is possible."""
         return self.captions(i)
+
+    def stamp(self, i):
+        """What tells whether picture i is still the same, as JSON can hold it, or None where nothing
+        tells: for pictures of packages their versions, for files their `fingerprint`."""
+        return [self.packages, i] if self.packages else None
 
     def where(self, i) -> str:
         """What picture i is called in a message about it."""
@@ -162,6 +168,11 @@ class Joined(Pairs):
         """The captions of pair i in its source."""
         source, i = self._find(i)
         return source.captions(i)
+
+    def stamp(self, i):
+        """As of its source."""
+        source, i = self._find(i)
+        return source.stamp(i)
 
     def where(self, i):
         """What picture i is called in its source."""

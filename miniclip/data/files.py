@@ -23,6 +23,7 @@ from miniclip.data.dataset import (
     BadPicture,
     Pairs,
     file_size,
+    fingerprint,
     is_held_out,
     lines,
     one_line,
@@ -102,6 +103,10 @@ class Files(Pairs):
     def load_downscaled(self, i, side):
         """Picture i, read from its file by image_io.read. Raises BadPicture."""
         return image_io.read(self.paths[i], side)
+
+    def stamp(self, i):
+        """See Pairs."""
+        return fingerprint(self.paths[i])
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder."""
@@ -304,6 +309,17 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
         }
     )
     return text
+
+
+def read_lines(path, what: str) -> list[str]:
+    """The lines of a text file that are not blank, stripped: list of str.
+
+    Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
+    """
+    lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
+    if not lines:
+        raise UserError(f"{path} holds no {what}; give one a line")
+    return lines
 
 
 def encoding_of(start):

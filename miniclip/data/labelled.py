@@ -1,8 +1,10 @@
-"""Pictures with a class each, for evaluation: a folder of folders, a csv, or a tar.
+"""Pictures with a class each, for evaluation: a folder of folders, a csv, tars, or CIFAR's binary files.
 
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
     filepath,label                              a csv, paths relative to it; any common separator
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
+    classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards with numbers
+    batches.meta.txt  test_batch.bin            CIFAR-10's binary version, or CIFAR-100's
 
 Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
 (or val/) where there are such, else halves by the hash of the path, which are the same on every
@@ -16,6 +18,9 @@ import io
 import os
 import re
 from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
 
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError, refuse
@@ -23,25 +28,37 @@ from miniclip.data import image_io
 from miniclip.data.dataset import (
     BadPicture,
     Pairs,
+    fingerprint,
     one_line,
     printable,
     report_skipped,
     text_hash,
 )
-from miniclip.data.files import PICTURE_COLUMNS, is_hidden, normal, read_csv, walk
+from miniclip.data.files import PICTURE_COLUMNS, is_hidden, normal, read_csv, read_lines, walk
+from miniclip.data.shards.shards import expand
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
+# CLIP_benchmark's files beside its folders of shards: the names of the classes, and its templates
+NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
+# file of the class names: (bytes of labels before each picture, of which the last is the class; files)
+CIFAR = {
+    "batches.meta.txt": (1, {"data_batch_*.bin": "train", "test_batch.bin": "test"}),
+    "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
+}
+CIFAR_SIDE = 32
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
 
 
 class Labelled:
     """Pictures with labels. Fields: name; class_names; labels, {index: position in class_names};
     pictures, whose .image(i) is picture i; splits {"train", "test", "all"}: lists of indices, the
-    first two disjoint; skipped [(name, reason)].
+    first two disjoint; skipped [(name, reason)]; templates, those that come with the pictures.
 
     Raises UserError for fewer than two classes, or nothing to test on.
     """
+
+    templates = ()
 
     def __init__(self, name, class_names, pictures, labels, splits, skipped=None):
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
@@ -55,41 +72,58 @@ class Labelled:
         self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
 
 
+class _Slice(NamedTuple):
+    """Where a picture lies in a larger file. raw: as the planes of CIFAR's pixels, without a header."""
+
+    path: Path
+    offset: int
+    size: int
+    raw: bool = False
+
+
 class _Sources:
     """Pictures by number, each read when it is asked for."""
 
     rows = None  # as of Pairs
 
-    def __init__(self, names, sources, skipped):
-        self.names, self.sources, self.skipped = names, sources, skipped
+    def __init__(self, name, wheres, sources, skipped):
+        self.name, self.wheres, self.sources, self.skipped = name, wheres, sources, skipped
 
     def image(self, i):
         """Picture i, RGB. Raises BadPicture, and adds what is damaged to `skipped`."""
         try:
             return image_io.read(_opened(self.sources[i]))
         except BadPicture as error:
-            self.skipped += {(self.names[i], str(error))} - {*self.skipped}  # named once
+            self.skipped += {(self.wheres[i], str(error))} - {*self.skipped}  # named once
             raise
+
+    def stamp(self, i):
+        """As of Pairs."""
+        source = self.sources[i]
+        path, offset = (source.path, source.offset) if isinstance(source, _Slice) else (source, 0)
+        return [*fingerprint(os.path.abspath(path)), offset]
 
 
 def _opened(source):
-    """What image_io reads of a picture: its path, or the bytes of a tar's member. BadPicture.
+    """What image_io reads of a picture: its path, or the bytes of a file. BadPicture.
 
-    source: a path, (path of a tar, offset, size), or a reason why there is no picture.
+    source: a path, a _Slice, or a reason why there is no picture.
     """
     if isinstance(source, str):
         raise BadPicture(source)
     if isinstance(source, Path):
         return source
-    path, offset, size = source
     try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            data = file.read(size)
+        with open(source.path, "rb") as file:
+            file.seek(source.offset)
+            data = file.read(source.size)
     except OSError as error:
-        raise BadPicture(f"its tar cannot be read: {error.strerror}") from None
-    if len(data) < size:
-        raise BadPicture("its tar has become shorter than when it was opened")
+        raise BadPicture(f"{source.path.name} cannot be read: {error.strerror}") from None
+    if len(data) < source.size:
+        raise BadPicture(f"{source.path.name} has become shorter than when it was opened")
+    if source.raw:
+        planes = np.frombuffer(data, np.uint8).reshape(3, -1)
+        data = b"P6 %d %d 255\n" % (CIFAR_SIDE, CIFAR_SIDE) + planes.T.tobytes()  # as a PPM
     return io.BytesIO(data)
 
 
@@ -107,79 +141,125 @@ def of_pairs(pairs: Pairs) -> Labelled | None:
 
 
 def open_labelled(source, class_names=None) -> Labelled:
-    """A folder of folders, a csv (filepath, label) or a .tar: path -> Labelled.
+    """A folder, a csv (filepath, label) or tars -> Labelled.
 
+    source: a path, a pattern of tars with {0..9}, {a,b}, * and ?, or a list of paths of tars.
     class_names: what to call the classes, in the order of their labels (sorted; numbers by value),
-    where a model should not be given the labels themselves. Raises UserError, one sentence, or the
-    OSError of a tar or folder that cannot be read.
+    where a model should not be given the labels themselves; or {label: name}, which may have more
+    labels than the pictures. Raises UserError, one sentence, or the OSError of a tar or folder that
+    cannot be read.
     """
-    path = Path(source)
-    there = os.path.isdir(path) or os.path.isfile(path)
-    refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not there})
-    tar_or_csv = _tar if path.name.lower().endswith(TARS) else _csv
-    name, items = path.name or str(path), (_folder if path.is_dir() else tar_or_csv)(path)
+    sources = [source] if isinstance(source, (str, os.PathLike)) else source
+    name = Path(sources[0]).name or str(sources[0])
     shown = printable(name)
-
+    items, names_file = _items(shown, [Path(path) for one in sources for path in _paths(one)])
     good, skipped = {}, []
     for where, label, part, picture in items:  # picture: see _opened
         try:
-            image_io.check(_opened(picture))
+            if not (isinstance(picture, _Slice) and picture.raw):
+                image_io.check(_opened(picture))
             refuse({"a second row of this picture; the first is used": picture in good})
             good[picture] = where, label, part, picture
         except UserError as error:
             skipped.append((where, str(error)))
-    holds = "shards; name one .tar of them" if any(path.glob("*.tar")) else "no pictures"
-    why = report_skipped(skipped) or f"it holds {holds}"
+    why = report_skipped(skipped) or "it holds no pictures"
     refuse({f"{shown} gives no labelled picture: {why}": not good})
     wheres, labels, parts, pictures = zip(*good.values())
 
-    found = {label for _, label, _, _ in items if label}
-    numbers = all(WHOLE.fullmatch(label) for label in found)
-    key = (lambda label: int(label.partition(".")[0])) if numbers else str
-    spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
-    found = [spelled[number] for number in sorted(spelled)]
-    if class_names is not None:
-        refuse(
-            {
-                f"{shown} has no label 0, and fewer labels than the {len(class_names)} class names; "
-                "labels are counted from 0": (
-                    numbers and key(found[0]) > 0 and len(found) < len(class_names)
-                )
-            }
-        )
-        if numbers and 0 <= key(found[0]) <= key(found[-1]) < len(class_names):
-            found = [str(k) for k in range(len(class_names))]  # a class may have no picture here
-        counts = (
-            f"{len(class_names)} class names for the {len(found)} classes of {shown}; write one on "
-            f"each line, in the order of {', '.join(map(printable, found[:3]))} ..."
-        )
-        refuse({counts: len(class_names) != len(found)})
-    position = {key(label): k for k, label in enumerate(found)}
-    labels = {i: position[key(label)] for i, label in enumerate(labels)}
+    names, positions = _named(shown, {label for _, label, _, _ in items}, class_names, names_file)
+    labels = {i: positions[label] for i, label in enumerate(labels)}
     divided = {*parts} >= {"train", "test"}
     if not divided:  # by the last bit of the hash's first byte
         parts = ["train" if text_hash(where) >> 56 & 1 else "test" for where in wheres]
     splits = {part: [i for i, own in enumerate(parts) if own == part] for part in PARTS.values()}
     splits["all"] = splits["test"] if divided else list(range(len(good)))
-    names = class_names or [one_line(label.replace("_", " ")) for label in found]
-    texts = collections.Counter(map(clean, names))
-    twice = sorted((name for name in names if texts[clean(name)] > 1), key=clean)
-    few = " and ".join(repr(printable(name)) for name in twice[:2])
-    same = (
-        f"{shown} has two classes, {few}, which are the same text for a model; rename one of them"
-    )
-    refuse({same: twice and class_names is None})
-    # OpenAI's names for ImageNet have two such
+    # OpenAI's names for ImageNet have two classes of one name
     skipped += [
         (f"class {text}", "the name of two classes, of which the first is predicted")
-        for text, count in texts.items()
+        for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
-    pictures = _Sources(wheres, pictures, skipped)
-    return Labelled(name, names, pictures, labels, splits, skipped)
+    pictures = _Sources(name, wheres, pictures, skipped)
+    labelled = Labelled(name, names, pictures, labels, splits, skipped)
+    if names_file and names_file.with_name(TEMPLATES).is_file():
+        labelled.templates = read_lines(names_file.with_name(TEMPLATES), "templates")
+    return labelled
 
 
-# Each of the three readers gives items: (name, label or "", part or None, a source for _opened)
+def _items(shown, paths):
+    """(items of the readers below, the file with the names of the numbered classes, or None)."""
+    first, tars = paths[0], [path.name.lower().endswith(TARS) for path in paths]
+    refuse(
+        {
+            f"{shown} stands for {len(paths)} files, and not all of them are .tar files": (
+                len(paths) > 1 and not all(tars)
+            ),
+            f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files": (
+                (first / "batches.meta").is_file()
+            ),
+        }
+    )
+    for names_file in CIFAR:
+        if (first / names_file).is_file():
+            return _cifar(first, *CIFAR[names_file]), first / names_file
+    if not first.is_dir() and not all(tars):
+        return _csv(first), None
+    root, items = _folder(first) if first.is_dir() else _tars(paths)
+    names_in = [place / NAMES for place in (root, root.parent) if (place / NAMES).is_file()]
+    return items, names_in[0] if names_in else None
+
+
+def _named(shown, labels, class_names, names_file):
+    """(what the classes are called, {label: position of its class}). UserError where names do not fit."""
+    found = labels - {""}
+    numbers = all(WHOLE.fullmatch(label) for label in found)
+    key = (lambda label: int(label.partition(".")[0])) if numbers else str
+    spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
+    order = sorted(spelled)
+    if isinstance(class_names, dict):
+        chosen = [spelled[k] for k in order] if class_names.keys() >= found else class_names
+        class_names = [class_names[label] for label in chosen]
+    if class_names is None and names_file and numbers:
+        names = read_lines(names_file, "class names")
+        nameless = next((k for k in order if not 0 <= k < len(names)), None)
+        few = f"{names_file.name} of {shown} has {len(names)} names, and none for {nameless}"
+        refuse({few: nameless is not None})
+        order = range(len(names))  # a class may have no picture here
+    elif class_names is None:
+        names = [one_line(spelled[k].replace("_", " ")) for k in order]
+        texts = collections.Counter(map(clean, names))
+        twice = sorted((name for name in names if texts[clean(name)] > 1), key=clean)
+        few = " and ".join(repr(printable(name)) for name in twice[:2])
+        same = f"{shown} has two classes, {few}, which are the same text for a model"
+        refuse({f"{same}; rename one of them": bool(twice)})
+    else:
+        names, many = list(class_names), len(class_names)
+        if numbers and 0 <= order[0] and order[-1] < many:
+            order = range(many)
+        first = ", ".join(printable(spelled.get(k, k)) for k in order[:3])
+        refuse(
+            {
+                f"{shown} has no label 0, and fewer labels than the {many} class names; labels are "
+                "counted from 0": numbers and min(spelled) > 0 and len(spelled) < many,
+                f"{many} class names for the {len(order)} classes of {shown}; write one on each line, "
+                f"in the order of {first} ...": many != len(order),
+            }
+        )
+    positions = {k: position for position, k in enumerate(order)}
+    return names, {label: positions[key(label)] for label in found}
+
+
+def _paths(source):
+    """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
+    paths = [source] if os.path.exists(source) else expand(os.fspath(source))
+    gone = [path for path in paths if not (os.path.isdir(path) or os.path.isfile(path))]
+    missing = printable(gone[0]) if gone else printable(source)
+    sentence = f"{missing} not found; expected a folder, a csv file or a .tar"
+    refuse({sentence: not paths or bool(gone)})
+    return paths
+
+
+# Each of the readers gives items: (name, label or "", part or None, a source for _opened)
 
 
 def _csv(path):
@@ -196,19 +276,49 @@ def _csv(path):
     return items
 
 
+def _cifar(root, label_bytes, files):
+    """Items of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
+    items, size = [], 3 * CIFAR_SIDE**2
+    for pattern, part in files.items():
+        for path in sorted(root.glob(pattern)):
+            data = np.fromfile(path, np.uint8)
+            count, rest = divmod(len(data), label_bytes + size)
+            records = data[: len(data) - rest].reshape(count, -1)
+            if rest:
+                items.append((path.name, "", None, f"{rest:,} bytes after the last whole picture"))
+            for k, label in enumerate(records[:, label_bytes - 1].tolist()):
+                place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
+                items.append((f"{path.name} {k}", str(label), part, place))
+    return items
+
+
 def _folder(root):
-    """Items by the folders of classes. Where the folders at the top are train and test, the labels
-    are the folders one below.
+    """(root, items of the pictures in folders of classes, or of tars where there are no pictures)."""
+    skipped = []
+    paths = [Path(folder, name) for folder, names in walk(root, skipped) for name in names]
+    pictures = [path for path in paths if image_io.is_picture(path.name)]
+    tars = [path for path in paths if path.name.lower().endswith(TARS)]
+    items = _divided({p.relative_to(root).parts: p for p in pictures or tars})
+    return root, items + [(where, "", None, why) for where, why in skipped]
+
+
+def _tars(paths):
+    """(the folder that tars have in common, items of the tars)."""
+    paths = [Path(os.path.abspath(path)) for path in paths]
+    root = Path(os.path.commonpath([path.parent for path in paths]))
+    return root, _divided({path.relative_to(root).parts: path for path in paths})
+
+
+def _divided(pictures):
+    """Items by the folders of classes, or by the tars: {parts of a path below the root: path}. Where the
+    folders at the top are train and test, the labels are the folders one below.
 
     Raises UserError where they are train, test and others, or one of them has no folders of classes.
     Of test and val, test is used.
     """
-    skipped = []
-    paths = (Path(folder, name) for folder, names in walk(root, skipped) for name in names)
-    pictures = {p.relative_to(root).parts: p for p in paths if image_io.is_picture(p.name)}
     items, part_of = [], {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     divided = {"train", "test"} <= {*part_of.values()}
-    with_classes = {p[0] for p in pictures if len(p) > 2}
+    with_classes = {p[0] for p in pictures if len(p) > 2 or p[-1].lower().endswith(TARS)}
     for top in sorted(part_of):
         shown = printable(top)
         refuse(
@@ -226,44 +336,47 @@ def _folder(root):
         part, folders = (part_of.get(p[0]), p[1:-1]) if divided else (None, p[:-1])
         if part == "test" and p[0] != test:
             items.append(("/".join(p), "", None, f"{test} is tested on instead"))
+        elif p[-1].lower().endswith(TARS):
+            within = "/".join(p) + ": " if len(pictures) > 1 else ""
+            items += [(within + where, label, part, s) for where, label, s in _tar(pictures[p])]
         elif folders:
             items.append(("/".join(p), folders[0], part, pictures[p]))
         else:
             items.append(("/".join(p), "", None, "no label"))
-    return items + [(where, "", None, why) for where, why in skipped]
+    return items
 
 
 def _tar(path):
-    """Items by the labels beside a tar's pictures."""
+    """(name, label or "", a source for _opened) by the labels beside a tar's pictures."""
     items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
             if member is None:
-                items.append((path.name, "", None, problem))
+                items.append((path.name, "", problem))
                 continue
             name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
             key, suffix = key_and_suffix(name)
             if problem:
-                items.append((name, "", None, problem))
+                items.append((name, "", problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
                 label = file.read(member.size).decode("utf-8-sig", "replace").strip()
                 if labels.setdefault((key, suffix), label) != label:
-                    items.append((name, "", None, "a second label; the first is used"))
+                    items.append((name, "", "a second label; the first is used"))
             elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
                 too_large = (
                     f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"
                 )
-                source = (path, member.offset_data, member.size)
+                source = _Slice(path, member.offset_data, member.size)
                 pictures[name] = source if member.size <= image_io.MOST_PICTURE_BYTES else too_large
     labelled = {}  # {key: item}
     for name, source in pictures.items():
         key, suffix = key_and_suffix(name)
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         if label and suffix in image_io.SUFFIXES:
-            not_text = (key, "", None, "its label is not UTF-8")
-            item = not_text if "\ufffd" in label else (key, label, None, source)
+            not_text = (key, "", "its label is not UTF-8")
+            item = not_text if "\ufffd" in label else (key, label, source)
             if labelled.setdefault(key, item) is not item:
-                items.append((name, "", None, "a second picture of this label; the first is used"))
+                items.append((name, "", "a second picture of this label; the first is used"))
     rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
-    return [*items, *labelled.values(), *((name, "", None, "no label") for name in rest)]
+    return [*items, *labelled.values(), *((name, "", "no label") for name in rest)]

@@ -111,10 +111,15 @@ class Preprocess:
     image_size: int
 
     def __call__(self, image: Image.Image) -> torch.Tensor:
-        return _middle_square(self.image_size, image)
+        return normalize(self.square(image))
+
+    def square(self, image: Image.Image) -> torch.Tensor:
+        """The middle square before it is normalized: (3, S, S) uint8."""
+        return torch.from_numpy(_middle_square(self.image_size, image))
 
 
 def _middle_square(size, image):
+    """The middle square of side `size`: a PIL image -> (3, S, S) uint8, a numpy array."""
     is_image = isinstance(image, Image.Image)
     kind = type(image).__name__
     refuse(
@@ -134,11 +139,10 @@ def _middle_square(size, image):
     left, top = round((w - size) / 2), round((h - size) / 2)
     square = (left, top, left + size, top + size)
     if w * h <= _MANY_PIXELS:
-        planes = _planes(image.resize((w, h), BICUBIC).crop(square))
-    else:  # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
-        box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-        planes = _planes(image.resize((size, size), BICUBIC, box))
-    return normalize(torch.from_numpy(planes))
+        return _planes(image.resize((w, h), BICUBIC).crop(square))
+    # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+    box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
+    return _planes(image.resize((size, size), BICUBIC, box))
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):

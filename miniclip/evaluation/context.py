@@ -14,6 +14,7 @@ from miniclip.common import UserError, refuse
 from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_or_none
 from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
+from miniclip.data.files import read_lines
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
@@ -23,7 +24,7 @@ from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
-from miniclip.zeroshot import classify, imagenet, read_lines
+from miniclip.zeroshot import classify, imagenet
 
 PLAIN_TEMPLATES = ["{}", GENERIC, "a picture of a {}."]
 EMOJI_TEMPLATES = [
@@ -72,9 +73,9 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     return pairs, trained_on
 
 
-def open_classes(pairs, images: str | None = None, classes: str | None = None) -> Labelled | None:
-    """The labelled pictures of the path `images`, or those that the pairs bring, or None. classes: a
-    text file of names for their classes, or "imagenet"."""
+def open_classes(pairs, images=None, classes: str | None = None) -> Labelled | None:
+    """The labelled pictures of `images` (see open_labelled), or those that the pairs bring, or None.
+    classes: a text file of names for their classes, or "imagenet"."""
     names = None
     if classes:
         names = imagenet()[0] if classes == "imagenet" else read_lines(classes, "classes")
@@ -89,7 +90,7 @@ def open_classes(pairs, images: str | None = None, classes: str | None = None) -
                 f"--classes has {len(names)} names for {own} classes": len(names) != own,
             }
         )
-        labelled.class_names = names
+        labelled.class_names = [*names.values()] if isinstance(names, dict) else names
     return labelled
 
 
@@ -104,6 +105,8 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
         found = read_lines(templates, "templates")
     elif labelled is None:
         found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN_TEMPLATES
+    elif labelled.templates:
+        found = labelled.templates
     else:
         found = EMOJI_TEMPLATES if labelled.pictures is pairs else PLAIN_TEMPLATES
     found = [template.replace("{c}", "{}") for template in found]  # as CLIP_benchmark writes it
@@ -116,14 +119,15 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     return found
 
 
-def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> dict:
+def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None = None) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
-    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. The
+    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. classes:
+    as of open_classes; "imagenet" also names the wnids of a shift's folder. The
     embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
     a sentence that says why.
     """
-    found = {}
+    found, names = {}, imagenet()[0] if shifts and classes == "imagenet" else {}
     for given in shifts or ():
         name, _, folder = given.partition("=")
         own_name = folder and name not in ("", "home", *found)
@@ -134,6 +138,7 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=()) -> dict:
             }
         )
         other = open_labelled(os.path.expanduser(folder))
+        other.class_names = [names.get(own, own) for own in other.class_names]
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         if unknown:
             raise UserError(f"{folder} has classes that are not at home: {', '.join(unknown[:3])}")

@@ -1,10 +1,9 @@
-"""Features that are computed once in a report, and the baselines that need no training.
+"""Features that are computed once, and the baselines that need no training.
 
 All parts of the report ask about the same few thousand pictures and the same class names, so a
-FeatureCache encodes each of them once. From one command to the next, kept_images keeps the features of
-pictures that come from packages. The baselines are the same model with random weights, and raw pixels:
-they say how much of a score comes from training.
-Left out: keeping the features of other pictures on the disk, because a file may change and keep its name.
+FeatureCache encodes each of them once. With keep=True the features of pictures also go into a file, and
+the next command about the same weights reads them from there. The baselines are the same model with
+random weights, and raw pixels: they say how much of a score comes from training.
 """
 
 import functools
@@ -15,11 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 from PIL import __version__ as pillow
-from tqdm import tqdm
 
 from miniclip.data import cache
+from miniclip.data.threads import in_threads, read_all
 from miniclip.objectives import from_config, shared_space
-from miniclip.zeroshot import classifier_weights, encode_images, readable_pictures
+from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures
+
+LAYOUT = 1  # of the kept features; another number where the same picture gives other features
 
 
 def picture_source(pictures):
@@ -28,12 +29,18 @@ def picture_source(pictures):
 
 
 class FeatureCache:
-    """A model and its tokenizer, with the image features and classifiers computed so far."""
+    """A model and its tokenizer, with the image features and classifiers computed so far. keep: whether
+    image features are also read from and written to a file of the cache (data/cache.py)."""
 
-    def __init__(self, model, tokenizer):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model, tokenizer, keep=False):
+        self.model, self.tokenizer, self.keep = model, tokenizer, keep
         self._images = {}
         self._classifier = functools.cache(functools.partial(classifier_weights, model, tokenizer))
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """model_digest of the model."""
+        return model_digest(self.model)
 
     def images(self, source, indices):
         """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
@@ -43,10 +50,40 @@ class FeatureCache:
         # the entry holds the source itself, so that its id is not given to another object
         known = self._images.setdefault(id(source), (source, {}))[1]
         new = list(dict.fromkeys(i for i in indices if i not in known))
-        features, kept = encode_images(self.model, source, new)
-        known |= dict.fromkeys(new) | dict(zip(kept, features))
+        stamps = self.keep and hasattr(source, "stamp") and {i: source.stamp(i) for i in new}
+        if stamps and all(stamps.values()):
+            known |= self._kept_images(source, stamps)
+        elif new:  # nothing would tell whether a picture has changed
+            features, kept = encode_images(self.model, source, new)
+            known |= dict.fromkeys(new) | dict(zip(kept, features))
         kept = [i for i in indices if known[i] is not None]
-        return torch.stack([known[i] for i in kept]) if kept else features, kept
+        nothing = torch.zeros(0, self.model.config["embed_dim"])
+        return torch.stack([known[i] for i in kept]) if kept else nothing, kept
+
+    def _kept_images(self, source, stamps):
+        """{i: the features of source.image(i), or None} for {i: stamp}.
+
+        What the cache's file about this model and source holds is read there. What is encoded is added
+        to the file, after Ctrl-C as well.
+        """
+        about = {"model": self.digest, "of": source.name, "pillow": pillow, "layout": LAYOUT}
+        about["device"] = next(self.model.parameters()).device.type  # a GPU computes in 16 bits
+        path = cache.path_of("features", about)
+        stamps = {
+            i: hashlib.sha256(json.dumps(stamp).encode()).hexdigest() for i, stamp in stamps.items()
+        }
+        names, body = cache.read(path) or ([], np.empty(0, np.uint8))
+        rows = torch.from_numpy(np.array(body).view(np.float32)).view(len(names) or 1, -1)
+        known = dict(zip(names, rows))
+        new = [i for i, stamp in stamps.items() if stamp not in known]
+        try:
+            for kept, features, _ in encode_pictures(self.model, source.image, new):
+                known |= {stamps[i]: row for i, row in zip(kept, features)}
+        finally:
+            if len(known) > len(names):
+                body = torch.stack([*known.values()]).numpy().tobytes()
+                cache.keep(path, [*known], body, "the features")
+        return {i: known.get(stamp) for i, stamp in stamps.items()}
 
     def classifier(self, names, templates):
         """classifier_weights(names, templates): (E, classes) fp32."""
@@ -68,7 +105,7 @@ class FeatureCache:
             torch.manual_seed(0)
             model = from_config(self.model.config)
         device = next(self.model.parameters()).device
-        return FeatureCache(model.to(device).eval(), self.tokenizer)
+        return FeatureCache(model.to(device).eval(), self.tokenizer, self.keep)
 
 
 def model_digest(model) -> str:
@@ -82,35 +119,18 @@ def model_digest(model) -> str:
     return digest.hexdigest()
 
 
-def kept_images(model, pairs, indices) -> tuple[torch.Tensor, list[int]]:
-    """encode_images for pairs, from a file of the cache where possible: (features, indices kept).
-
-    Only pictures of packages are kept, because all of these can be read. The file is known by the
-    versions of the packages and of Pillow, the indices of the pictures, and the model's weights.
-    """
-    if not pairs.packages:
-        return encode_images(model, pairs, indices)
-    asked = hashlib.sha256(json.dumps([*indices]).encode()).hexdigest()
-    model_and_pictures = {"model": model_digest(model), "pictures": asked, "pillow": pillow}
-    made_of = model_and_pictures | pairs.packages
-
-    def make():
-        shown = tqdm(indices, desc="encoding pictures (once)", unit="", disable=None)
-        return None, encode_images(model, pairs, shown)[0].numpy().tobytes()
-
-    _, body = cache.load_or_make("features", made_of, make, "the features")
-    features = torch.from_numpy(np.frombuffer(bytes(body), np.float32).copy())
-    return features.view(len(indices), -1), list(indices)
-
-
 def pixels(source, indices, side: int) -> tuple[torch.Tensor, list[int]]:
     """Pictures resized to side x side: ((K, side, side, 3) fp32 in 0..1, the K indices kept)."""
-    small = [
-        (i, np.asarray(picture.convert("RGB").resize((side, side))))  # bicubic
-        for i, picture in readable_pictures(source, indices)
-    ]
-    rows = np.array([x for _, x in small], np.uint8).reshape(-1, side, side, 3)
-    return torch.from_numpy(rows).float() / 255, [i for i, _ in small]
+
+    def small(i):
+        return np.asarray(source.image(i).convert("RGB").resize((side, side)))  # bicubic
+
+    kept, rows = [], []
+    for good, found, _ in in_threads(functools.partial(read_all, small), list(indices), 64):
+        kept += good
+        rows += found
+    rows = np.array(rows, np.uint8).reshape(-1, side, side, 3)
+    return torch.from_numpy(rows).float() / 255, kept
 
 
 def raw_pixels(source, indices, side: int = 24) -> tuple[torch.Tensor, list[int]]:

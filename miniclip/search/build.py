@@ -28,13 +28,13 @@ from miniclip.search.embed import (
     MACHINE,
     MODEL,
     Encoder,
-    encode_pictures,
     open_encoder,
     parser_of,
     print_skipped,
     read_from,
     scan,
 )
+from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
 HASHED = 8 << 20  # bytes at the start and at the end of a file, which may be as large as a disk
@@ -112,7 +112,7 @@ def _update(folder, place, encoder, found, skipped, database):
     features = [before.features[[*recognised.values()]]]
     to_read = [name for name in changed if name not in recognised]
     try:
-        for good, encoded, bad in encode_pictures(encoder, read_from(folder), to_read):
+        for good, encoded, bad in encode_pictures(encoder.model, read_from(folder), to_read):
             names += good
             features.append(encoded.half().numpy())
             unreadable += bad

@@ -8,9 +8,9 @@
 Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
 pickle. The dot products of the features of pairs are what CLIP's score of a text and a picture is
 made of.
-Pictures are read in threads while the model encodes. Threads are enough: Pillow releases Python's lock
-while it decodes and resizes, torch while it computes. Left out: features before the projection, files
-larger than memory, and decoding a JPEG at a part of its size, which would change its features.
+Pictures are read in threads while the model encodes (read_ahead.py). Left out: features before the
+projection, files larger than memory, and decoding a JPEG at a part of its size, which would change its
+features.
 """
 
 import collections
@@ -18,16 +18,13 @@ import contextlib
 import os
 import stat
 import time
-import warnings
 import zipfile
-from collections.abc import Callable, Iterator
-from multiprocessing.pool import ThreadPool
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
-from tqdm import tqdm
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import (
@@ -48,17 +45,16 @@ from miniclip.data import (
     report_skipped,
     source_options,
 )
-from miniclip.data.dataset import BadPicture, printable
-from miniclip.data.shards.shards import Shards, is_shards
+from miniclip.data.dataset import printable
+from miniclip.data.files import read_lines
+from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
 from miniclip.search.database import DAMAGED, OURS, followed
 from miniclip.weights import load, reading
-from miniclip.zeroshot import encode_tensors, encode_texts, read_lines
+from miniclip.zeroshot import encode_all, encode_texts
 
-BATCH = 64  # pictures
-AHEAD = 2  # batches that are read before they are asked for: 77 MB at 224 pixels
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
 MARK = "miniclip"  # an array of this name says who wrote the file
 ARRAYS = {MARK, "names", "features"}
@@ -181,66 +177,11 @@ def read_from(folder: str) -> Callable[[str], Image.Image]:
     return lambda path: image_io.read(os.path.join(folder, path))
 
 
-def encode_pictures(
-    encoder: Encoder, read: Callable, items: list, threads: int | None = None
-) -> Iterator[tuple]:
-    """Encode read(item), PIL pictures, of a list of items: yields for each batch, in order,
-    (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)]).
-
-    read may raise BadPicture, and is called in `threads` threads (None: as many as torch has). A bar
-    shows how many are done. Raises UserError for features that are not finite.
-    """
-    batches = [items[start : start + BATCH] for start in range(0, len(items), BATCH)]
-
-    def prepare(item):
-        try:
-            return item, encoder.preprocess(read(item)), None
-        except BadPicture as error:
-            return item, None, str(error)
-
-    # the threads of this pool do not keep the process from ending while a disk lets one wait
-    pool = ThreadPool(threads or torch.get_num_threads())
-    bar = tqdm(total=len(items), desc="reading pictures", unit="", disable=None)
-    coming = [pool.map_async(prepare, batch, 1) for batch in batches[:AHEAD]]
-    try:
-        with bar, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
-            for k in range(len(batches)):
-                first = coming.pop(0)
-                while not first.ready():  # Ctrl-C just before a wait without end would be missed
-                    first.wait(1)
-                batch = first.get()
-                coming += [pool.map_async(prepare, later, 1) for later in batches[k + AHEAD :][:1]]
-                good = [(item, image) for item, image, _ in batch if image is not None]
-                bad = [(item, reason) for item, image, reason in batch if image is None]
-                images = [torch.stack([image for _, image in good])] if good else []
-                features = encode_tensors(encoder.model, images)
-                if not features.isfinite().all():
-                    raise UserError("the features are not finite: this model has diverged")
-                bar.update(len(batch))
-                yield [item for item, _ in good], features, bad
-    finally:
-        pool.terminate()
-
-
-def embed_pictures(
-    encoder: Encoder, read: Callable, items: list, threads: int | None = None
-) -> tuple[list, torch.Tensor, list]:
-    """What encode_pictures yields, all of it: (items, features, [(item, reason)])."""
-    kept, features, skipped = [], [torch.zeros(0, encoder.model.config["embed_dim"])], []
-    for good, encoded, bad in encode_pictures(encoder, read, items, threads):
-        kept += good
-        features.append(encoded)
-        skipped += bad
-    return kept, torch.cat(features), skipped
-
-
 def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
     """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
     indices = range(len(pairs))
     check_sentences(caption for i in indices for caption in pairs.captions(i))
-    threads = 1 if isinstance(pairs, Shards) else None  # one thread opens and closes a shard
-    kept, features, bad = embed_pictures(encoder, pairs.image, indices, threads)
+    kept, features, bad = encode_all(encoder.model, pairs.image, indices)
     captions = [(row, caption) for row, i in enumerate(kept) for caption in pairs.captions(i)]
     sentences = [caption for _, caption in captions]
     return {
@@ -317,7 +258,7 @@ def main(argv=None):
         arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
         found, strange = scan(args.data)
-        names, features, bad = embed_pictures(encoder, read_from(args.data), [*found])
+        names, features, bad = encode_all(encoder.model, read_from(args.data), [*found])
         arrays, skipped = {"names": names, "features": features}, strange + bad
     else:
         arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))

@@ -14,8 +14,8 @@ from miniclip.data import open_pairs
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import tar_index as index
+from miniclip.data.threads import read_all
 from miniclip.evaluation import context
-from miniclip.zeroshot import readable_pictures
 from tests.attacks import attack, table
 
 PNG = io.BytesIO()
@@ -58,7 +58,7 @@ def said(pairs):
 
 def classes(source, *names):
     found = open_labelled(source, names or None)
-    [*readable_pictures(found.pictures, [*found.labels] * 2)]
+    read_all(found.pictures.image, [*found.labels] * 2)
     print(found.class_names, found.skipped)
 
 
@@ -440,10 +440,22 @@ REFUSED = {
         "echo '{}' > pairs.jsonl",
         "open pairs.jsonl",
     ),
-    "a_folder_of_shards_as_labelled_pictures": (
-        "gives no labelled picture: it holds shards; name one .tar of them",
-        "echo 0 > 0.cls; mkdir test; tar cf test/0.tar 0.*",
-        "classes test",
+    "pickled_batches_of_cifar": (
+        "holds CIFAR's pickled batches; get its binary version",
+        "mkdir p; touch p/batches.meta p/data_batch_1",
+        "classes p",
+    ),
+    "a_label_of_cifar_without_a_name": (
+        "batches.meta.txt of p has 2 names, and none for 7",
+        r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
+        "head -c 6146 /dev/zero | tr '\\0' '\\1' > p/data_batch_1.bin",
+        "head -c 3073 /dev/zero | tr '\\0' '\\7' > p/test_batch.bin",
+        "classes p",
+    ),
+    "a_csv_among_labelled_tars": (
+        "'[{]l.csv,a.tar[}]'|stands for 2 files",
+        "tar cf a.tar 0.png; touch l.csv",
+        "classes {l.csv,a.tar}",
     ),
     "test_pictures_in_no_folders_of_classes": (
         "test holds pictures, but no folders called by their classes",

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from miniclip import zeroshot
 from miniclip.common import UserError
 from miniclip.search import build as build_file
 from miniclip.search import embed
@@ -293,7 +294,7 @@ def searching_while_the_index_is_rebuilt(folder):
     before = Index.open(PLACE)
 
     def rebuild():
-        build_file.PART_SECONDS, embed.BATCH = 0, 2
+        build_file.PART_SECONDS, zeroshot.CPU_BATCH = 0, 2
         for _ in range(3):
             for path in before.paths:
                 os.utime(folder / "in" / path, ns=(0, len(sizes) + 1))
@@ -405,15 +406,15 @@ def empty_paths_and_numbers_that_are_too_large(folder):
 
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
 def ctrl_c_while_pictures_are_indexed(folder):
-    embed.BATCH, real, batches = 2, embed.encode_tensors, []
+    zeroshot.CPU_BATCH, real = 2, zeroshot.in_threads
 
-    def stop_at_the_third(model, tensors):
-        batches.append(1)
-        if len(batches) == 3:
-            signal.raise_signal(signal.SIGINT)
-        return real(model, tensors)
+    def stop_at_the_third(*arguments):
+        for k, found in enumerate(real(*arguments)):
+            if k == 2:
+                signal.raise_signal(signal.SIGINT)
+            yield found
 
-    embed.encode_tensors = stop_at_the_third
+    zeroshot.in_threads = stop_at_the_third
     try:
         index(count=8)
     finally:
@@ -466,7 +467,7 @@ def sentences_that_are_longer_than_the_context(folder):
 
 def ctrl_c_at(query):
     """Ctrl-C right after a statement of the second part; the index stays one that can be searched."""
-    embed.BATCH, build_file.PART_SECONDS, real, seen = 2, 0, Index.save, []
+    zeroshot.CPU_BATCH, build_file.PART_SECONDS, real, seen = 2, 0, Index.save, []
 
     class Database:
         def __init__(self, database):

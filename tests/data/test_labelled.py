@@ -5,6 +5,7 @@ import os
 import tarfile
 import tracemalloc
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -13,6 +14,7 @@ from miniclip.data.dataset import BadPicture, Pairs
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
+from miniclip.zeroshot import imagenet
 from tests.data import tars
 
 CSV = "path,label\n"
@@ -130,6 +132,84 @@ def test_classes_that_pairs_bring_are_those_of_training_and_of_the_held_out_conc
     assert found.labels == {0: 0, 2: 1, 3: 1, 4: 0} and found.class_names == ["zero", "one"]
     assert found.splits == {"train": [0, 2], "test": [3, 4], "all": [3, 4]}
     assert found.pictures is pairs and of_pairs(Pairs("none", [["x"]], {"train": [0]})) is None
+
+
+def test_names_by_labels_may_be_more_than_the_pictures_need(tmp_path):
+    names = {"n3": "three", "n1": "one", "n2": "two"}
+    assert open_labelled(folder_of(tmp_path / "a", ["n2", "n3"]), names).class_names == [
+        "two",
+        "three",
+    ]
+    numbers = open_labelled(folder_of(tmp_path / "b", ["0", "2"]), names)
+    assert numbers.class_names == ["three", "one", "two"] and {*numbers.labels.values()} == {0, 2}
+
+
+def test_a_part_of_imagenet_is_named_by_its_wnids(tmp_path):
+    pytest.importorskip("open_clip")
+    folder = folder_of(tmp_path, ["n03888257", "n01440764"])
+    assert open_labelled(folder, imagenet()[0]).class_names == ["tench", "parachute"]
+
+
+# --- CIFAR
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_binary_files_of_cifar_give_their_pixels_labels_and_names(tmp_path, coarse):
+    """Their format: https://www.cs.toronto.edu/~kriz/cifar.html"""
+    names = "fine_label_names.txt" if coarse else "batches.meta.txt"
+    (tmp_path / names).write_text("airplane\nautomobile\nbird\n\n")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    records = [
+        bytes([9] * coarse + [label]) + one.transpose(2, 0, 1).tobytes()
+        for label, one in zip((2, 0, 1, 2), pixels)
+    ]
+    train, test = ("train.bin", "test.bin") if coarse else ("data_batch_1.bin", "test_batch.bin")
+    (tmp_path / train).write_bytes(b"".join(records[:3]) + b"cut")
+    (tmp_path / test).write_bytes(records[3])
+    found = open_labelled(tmp_path)
+    assert found.class_names == ["airplane", "automobile", "bird"]
+    assert [*found.labels.values()] == [2, 0, 1, 2]
+    assert found.splits == {"train": [0, 1, 2], "test": [3], "all": [3]}
+    for i, one in enumerate(pixels):
+        assert np.array_equal(np.asarray(found.pictures.image(i)), one)
+    assert found.skipped == [(train, "3 bytes after the last whole picture")]
+
+
+# --- tars
+
+
+def test_folders_of_shards_are_read_as_clip_benchmark_lays_them_out(tmp_path):
+    webdataset = pytest.importorskip("webdataset")
+    root, keys = tmp_path / "wds", iter(range(99))
+    for part, count in (("train", 3), ("test", 2)):
+        (root / part).mkdir(parents=True)
+        (root / part / "nshards.txt").write_text(str(count))
+        for k in range(count):
+            with webdataset.TarWriter(str(root / part / f"{k}.tar")) as tar:
+                for label in (1, 2):
+                    tar.write({"__key__": f"s{next(keys):07}", "png": picture(k), "cls": label})
+    (root / "classnames.txt").write_text("cat\ndog\nfish\n")
+    (root / "zeroshot_classification_templates.txt").write_text("a {c}.\n")
+    found = open_labelled(root)
+    assert found.class_names == ["cat", "dog", "fish"] and found.templates == ["a {c}."]
+    assert {s: len(own) for s, own in found.splits.items()} == {"train": 6, "test": 4, "all": 4}
+    assert [found.labels[i] for i in found.splits["test"]] == [1, 2, 1, 2]
+    shards = [root / "test/0.tar", root / "test/1.tar"]
+    for source in (root / "test", f"{root}/test/{{0..1}}.tar", f"{root}/test/*.tar", shards):
+        part = open_labelled(source)
+        assert part.class_names == found.class_names and len(part.splits["all"]) == 4
+        assert part.pictures.image(0).size == (20, 16)
+    together = open_labelled([*shards, f"{root}/train/0.tar"])
+    assert len(together.splits["train"]) == 2 and len(together.splits["test"]) == 4
+    with pytest.raises(UserError, match="2.tar not found"):
+        open_labelled(f"{root}/test/{{0..2}}.tar")
+
+
+def test_a_picture_has_another_stamp_when_its_file_is_written_again(tmp_path):
+    found = open_labelled(folder_of(tmp_path, ["cat", "dog"], each=1)).pictures
+    before = [found.stamp(0), found.stamp(1)]
+    picture(9).save(tmp_path / "dog/0.png")
+    assert found.stamp(0) == before[0] and found.stamp(1) != before[1]
 
 
 # --- a tar

@@ -91,6 +91,9 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
     )
     assert open_templates(icons, None) == list(TEMPLATES)
     assert open_templates(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
+    benchmark = named(pictures=pairs)
+    benchmark.templates = ["a {c}."]
+    assert open_templates(icons, benchmark) == ["a {}."]
     own.write_text("{}\nthe {} here\n")
     assert open_templates(icons, None, own) == ["{}", "the {} here"]
     own.write_text("{}\n{} and {}\n")
@@ -104,6 +107,8 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     shifts = open_shifts(Plane([]), named(), ["there=folder"])
     assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
     assert open_shifts(Plane([]), named()) == {} == open_shifts(Plane([]), None)
+    monkeypatch.setattr(context, "imagenet", lambda: ({"d": "b"}, []))  # names by wnids
+    assert open_shifts(Plane([]), named(), ["there=other"], "imagenet") == shifts
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),

@@ -1,15 +1,17 @@
 """Features are computed once for each picture and source."""
 
 import copy
+import json
 
 import pytest
 import torch
 from PIL import Image
 
+from miniclip.data import open_pairs
+from miniclip.data.shards.pack import pack
 from miniclip.evaluation import features
 from miniclip.evaluation.features import (
     FeatureCache,
-    kept_images,
     picture_source,
     pixels,
     raw_pixels,
@@ -39,7 +41,7 @@ def test_a_picture_is_encoded_once_for_each_source(calls, small):
     rows, kept = cache.images(one, [3, 2, 4, 1])
     assert kept == [3, 4, 1] and rows.allclose(want, atol=1e-5)
     assert len(cache.images(one, [2])[0]) == 0 and cache.images(other, [1])[1] == [1]
-    assert calls == [[1, 2, 3], [4], [], [1]]
+    assert calls == [[1, 2, 3], [4], [1]]
 
 
 def test_the_untrained_model_is_the_same_each_time_and_draws_nothing(small):
@@ -69,24 +71,71 @@ def small():
     return create_model("rn_icons", vocab_size=520, vision_width=4)
 
 
-def test_features_of_packages_pictures_are_kept_by_versions_pictures_and_weights(
-    calls, small, monkeypatch, tmp_path
+class Stamped(Coloured):
+    """Pictures with a stamp; `opened` has those that were opened."""
+
+    def __init__(self, n, bad=()):
+        super().__init__(n, bad)
+        self.opened, self.now = [], {}
+
+    def stamp(self, i):
+        return [i, self.now.get(i)]
+
+    def image(self, i):
+        self.opened.append(i)
+        return super().image(i)
+
+
+def test_features_are_kept_by_the_weights_and_the_stamps_of_the_pictures(
+    small, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path))
-    pairs, other = Coloured(6), copy.deepcopy(small)
+    want, source = encode_images(small, Coloured(6), range(6))[0], Stamped(6, bad=[2])
+    other = copy.deepcopy(small)
     other.visual.bn1.running_mean += 1  # a buffer, no parameter
-    pairs.packages = {"a": "1"}
-    want, kept = encode_images(small, pairs, [1, 3, 5])
-    for _ in range(2):
-        found = kept_images(small, pairs, [1, 3, 5])
-        assert torch.equal(found[0], want) and found[1] == kept == [1, 3, 5]
-        found[0].add_(1)  # the file stays as it is
-    assert len(calls) == 1
-    assert len(kept_images(small, pairs, range(3))[0]) == 3
-    assert not torch.equal(kept_images(other, pairs, [1, 3, 5])[0], want)
-    pairs.packages = {"a": "2"}
-    kept_images(small, pairs, [1, 3, 5])
-    assert calls == [[1, 3, 5], [0, 1, 2], [1, 3, 5], [1, 3, 5]]
-    pairs.packages = {}  # files, which may change
-    kept_images(small, pairs, [1, 3, 5])
-    assert len(calls) == 5
+
+    def opened(model, indices, keep=True):
+        source.opened.clear()
+        rows, kept = FeatureCache(model, None, keep).images(source, indices)
+        assert kept == [i for i in indices if i != 2]
+        assert model is other or rows.allclose(want[kept], atol=1e-5)
+        return sorted(source.opened)
+
+    assert opened(small, [1, 3]) == [1, 3] and opened(small, [5, 3, 2]) == [2, 5]
+    assert opened(small, [2, 5, 1]) == [2], "what cannot be read is tried again"
+    assert opened(other, [1, 3]) == [1, 3] and opened(small, [1], keep=False) == [1]
+    source.now[3] = "changed"
+    assert opened(small, [1, 3, 5]) == [3]
+    monkeypatch.setattr(source, "stamp", lambda i: None)
+    assert opened(small, [1]) == [1], "nothing tells whether it has changed"
+    next(tmp_path.iterdir()).write_bytes(b"damaged")
+    assert opened(small, [1]) == [1]
+
+
+def test_what_was_encoded_before_an_error_is_kept(small, monkeypatch, tmp_path):
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path))
+    source, more = Stamped(40), Stamped(41)
+    monkeypatch.setattr(more, "image", lambda i: source.image(i) if i < 40 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        FeatureCache(small, None, keep=True).images(more, range(41))
+    source.opened.clear()
+    FeatureCache(small, None, keep=True).images(source, range(40))
+    assert set(source.opened) <= {*range(32, 40)}
+
+
+def test_files_and_members_of_shards_have_stamps_and_pictures_of_packages_their_versions(tmp_path):
+    rows = "".join(f"{k}.png,one {k}\n" for k in range(3))
+    (tmp_path / "pairs.csv").write_text("filepath,caption\n" + rows)
+    for k in range(3):
+        Image.new("RGB", (9, 9), (80 * k, 9, 9)).save(tmp_path / f"{k}.png")
+    pairs = open_pairs(tmp_path / "pairs.csv")
+    pack(pairs, tmp_path / "tars", 3)
+    before = [pairs.stamp(i) for i in range(3)]
+    Image.new("RGB", (9, 9), "red").save(tmp_path / "1.png")
+    assert [pairs.stamp(i) == before[i] for i in range(3)] == [True, False, True]
+    shards = open_pairs(tmp_path / "tars")
+    assert len({json.dumps(shards.stamp(i)) for i in range(3)}) == 3
+    packaged = Coloured(2)
+    assert packaged.stamp(1) is None
+    packaged.packages = {"a": "1"}
+    assert packaged.stamp(1) == [{"a": "1"}, 1]

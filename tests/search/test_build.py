@@ -1,22 +1,21 @@
 """python -m miniclip.search index: what is read, skipped, forgotten and refused."""
 
-import itertools
 import os
 import shutil
-import threading
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from miniclip import zeroshot
 from miniclip.common import UserError
-from miniclip.data.dataset import BadPicture, printable
+from miniclip.data.dataset import printable
 from miniclip.search import build as build_file
 from miniclip.search import embed
 from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
-from miniclip.search.embed import encode_pictures, open_encoder, scan
+from miniclip.search.embed import open_encoder, scan
 from tests.search.folders import agrees_with, fill, refusal, said, tiny_checkpoint
 
 
@@ -45,7 +44,7 @@ def opened(indexed, monkeypatch):
 def test_every_picture_in_the_folder_and_below_is_in_it_with_its_features(
     checkpoint, tmp_path, capsys, monkeypatch
 ):
-    monkeypatch.setattr(embed, "BATCH", 4)
+    monkeypatch.setattr(zeroshot, "CPU_BATCH", 4)
     fill(tmp_path, 22)
     out = said(main, [tmp_path, "--checkpoint", checkpoint], capsys)
     assert "22 pictures in" in out and "22 read, 0 unchanged, 0 forgotten" in out
@@ -225,30 +224,6 @@ def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
             update()
         assert len(Index.open(root / ".miniclip")) == 9
     update()
-
-
-def test_pictures_are_read_ahead_in_threads_in_order_and_not_all_at_once(encoder, monkeypatch):
-    monkeypatch.setattr(embed, "BATCH", 4)
-    read, threads, red = [], set(), Image.new("RGB", (9, 9), "red")
-    meeting = threading.Barrier(2)  # passes when two threads are reading
-
-    def picture(k):
-        if k < 2:
-            meeting.wait(60)
-        threads.add(threading.current_thread())
-        read.append(k)
-        if k == 5:
-            raise BadPicture("damaged")
-        return red
-
-    batches = encode_pictures(encoder, picture, range(42), threads=2)
-    kept, features, bad = next(batches)
-    assert kept == [0, 1, 2, 3] and features.shape == (4, 128) and not bad
-    assert len(threads) == 2 and threading.current_thread() not in threads
-    assert len(read) <= 4 * (1 + embed.AHEAD), "more was read than AHEAD allows"
-    kept, _, bad = zip(*batches)
-    assert [*itertools.chain(*kept)] == [4, *range(6, 42)]
-    assert [*itertools.chain(*bad)] == [(5, "damaged")]
 
 
 def test_a_model_is_called_by_its_absolute_path_or_by_its_released_name(checkpoint, monkeypatch):

@@ -21,12 +21,13 @@ import io
 import itertools
 import os
 import re
+import threading
 
 import numpy as np
 
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
-from miniclip.data.dataset import BadPicture, Pairs, printable, report_skipped
+from miniclip.data.dataset import BadPicture, Pairs, fingerprint, printable, report_skipped
 from miniclip.data.shards.tar_index import (
     CAPTION_KEYS,
     DRAWS,
@@ -39,6 +40,7 @@ from miniclip.data.shards.tar_index import (
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
 REMOTE = re.compile(r"[\w+.-]+://|pipe:")
+_opening = threading.Lock()  # one thread must not close the shard that another one reads
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
@@ -86,6 +88,11 @@ class Shards(Pairs):
             raise BadPicture("an empty caption")
         return tuple(own)
 
+    def stamp(self, i):
+        """See Pairs."""
+        row = self.index[i]
+        return [*fingerprint(self.paths[row["shard"]]), int(row["picture"])]
+
     def where(self, i):
         """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
         row = self.index[i]
@@ -120,12 +127,13 @@ class Shards(Pairs):
     def _pread(self, shard, offset, size):
         """Bytes of a shard. pread has no position, so forked workers may share the open files."""
         try:
-            if shard not in self._open:
-                while len(self._open) >= SHARDS_AT_ONCE:
-                    self._open.popitem(last=False)[1].close()
-                self._open[shard] = open(self.paths[shard], "rb")
-            self._open.move_to_end(shard)
-            data = os.pread(self._open[shard].fileno(), size, offset)
+            with _opening:
+                if shard not in self._open:
+                    while len(self._open) >= SHARDS_AT_ONCE:
+                        self._open.popitem(last=False)[1].close()
+                    self._open[shard] = open(self.paths[shard], "rb")
+                self._open.move_to_end(shard)
+                data = os.pread(self._open[shard].fileno(), size, offset)
         except OSError as error:
             raise BadPicture(f"its shard cannot be read: {error.strerror}") from None
         if len(data) < size:

@@ -1,0 +1,52 @@
+"""Work is done in threads, in order, and not all at once."""
+
+import threading
+
+import pytest
+import torch
+
+from miniclip.common import UserError
+from miniclip.data import threads
+from miniclip.data.dataset import BadPicture
+from miniclip.data.threads import in_threads, read_all
+
+
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_batches_are_in_order_from_threads_of_one_core_and_few_are_made_before_they_are_asked_for(
+    two_threads,
+):
+    done, who, meeting = [], set(), threading.Barrier(2)  # passes when two threads are at work
+
+    def work(batch):
+        if batch[0] < 8:
+            meeting.wait(60)
+        who.add((threading.current_thread(), torch.get_num_threads()))
+        done.append(batch)
+        return batch
+
+    found = in_threads(work, range(42), 4)
+    first = next(found)
+    assert len(who) == 2 and {own for _, own in who} == {1} and torch.get_num_threads() == 2
+    assert len(done) <= 1 + 2 + threads.AHEAD
+    assert [i for batch in (first, *found) for i in batch] == [*range(42)]
+    assert torch.get_num_threads() == 2 and not [*in_threads(work, [], 4)]
+
+
+def test_an_error_is_raised_where_its_batch_is_and_a_bad_picture_costs_itself_only(two_threads):
+    def read(i):
+        if i % 5 == 0:
+            raise BadPicture(f"damaged {i}") if i < 10 else UserError("wrong")
+        return -i
+
+    found = in_threads(lambda batch: read_all(read, batch), range(20), 4)
+    assert next(found) == ([1, 2, 3], [-1, -2, -3], [(0, "damaged 0")])
+    assert next(found) == ([4, 6, 7], [-4, -6, -7], [(5, "damaged 5")])
+    with pytest.raises(UserError, match="wrong"):
+        next(found)
