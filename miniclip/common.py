@@ -171,6 +171,12 @@ def path(kind: type = Path) -> Callable[[str], Path | str]:
     return parse
 
 
+def given(option: str, value) -> list[str]:
+    """The words by which a command line that is printed gives an option: "--out=-x" for a value that
+    begins with a dash, because argparse would take it for another option."""
+    return [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
+
+
 def pick_device(name: str):
     """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where there is none.
 

@@ -151,10 +151,13 @@ def open_folder(path) -> Files:
     """
     root, found, skipped = os.path.abspath(path), {}, []
     for folder, names in walk(root, skipped):
-        present = set(names)
+        # by the NFC form: systems differ in how they spell an accent
+        present = {unicodedata.normalize("NFC", n): n for n in names} | {n: n for n in names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
             stem, suffix = os.path.splitext(name)
-            text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), "")
+            stems = stem, unicodedata.normalize("NFC", stem)
+            texts = [present.get(s + end) for s in stems for end in (".txt", ".TXT")]
+            text = next(filter(None, texts), "")
             file, is_shard = os.path.join(folder, name), suffix.lower() == ".tar"
             try:
                 refuse(

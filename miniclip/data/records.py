@@ -156,6 +156,11 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     try:
-        return pyarrow.parquet.read_table(path).to_pylist()
+        table = pyarrow.parquet.ParquetFile(path).read()
+        twice = sorted({n for n in table.column_names if table.column_names.count(n) > 1})
+        records = [] if twice else table.to_pylist()
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{printable(path)} is damaged: {error!s:.100}") from None
+    shown = ", ".join(map(printable, twice))
+    refuse({f"{printable(path)} has two columns called {shown}; rename one": bool(twice)})
+    return records

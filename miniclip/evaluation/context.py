@@ -15,6 +15,7 @@ from miniclip.data import EMOJI, ICONS, SOURCE_OPTIONS, Pairs, open_pairs, sourc
 from miniclip.data.dataset import changed_packages, keep_pairs, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
+from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
@@ -53,7 +54,7 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
-    gone = files and not data and not os.path.exists(source) and not {*"{*?["} & {*source}
+    gone = files and not data and not os.path.exists(source) and not is_pattern(source)
     refuse({f"the model was trained on {source}, which is not here; add --data": gone})
     pairs = open_pairs(source, **how)
     keep_pairs(pairs, recorded.get("pairs"))

@@ -194,7 +194,8 @@ def encode_pictures(
 
     def prepare(item):
         try:
-            return item, encoder.preprocess(read(item)), None
+            with image_io.one_turn():
+                return item, encoder.preprocess(read(item)), None
         except BadPicture as error:
             return item, None, str(error)
 

@@ -25,6 +25,8 @@ from miniclip.training.logging import read_log
 
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
+UNSAVED = "no checkpoint yet"  # in the lock's file until a new run has written its first one
+BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # training waits for saves at most 2 % of the time
@@ -83,9 +85,15 @@ class Saver:
         """
         began = time.monotonic()
         self.wait()
-        self.write = self.thread.submit(save, self.path, copied(state))
+        self.write = self.thread.submit(self._write, copied(state))
         now = time.monotonic()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
+
+    def _write(self, state):
+        save(self.path, state)
+        marked = self.path.with_name(LOCK)
+        if marked.exists() and marked.stat().st_size:
+            marked.write_bytes(b"")
 
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError if the write failed; a second
@@ -209,8 +217,9 @@ def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
     Raises UserError when a file in `out` has the name of a run's file but no run wrote it, when the
-    checkpoint cannot be read or is a link whose target is gone, and when there is a checkpoint
-    although neither `resume` is given nor torchrun has restarted the run.
+    checkpoint cannot be read or is a link whose target is gone, when there is a checkpoint although
+    neither `resume` is given nor torchrun has restarted the run, and when `resume` is given and the
+    checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
     """
     path = out / "checkpoint.pt"
     if path.is_symlink() and not path.exists():
@@ -219,6 +228,21 @@ def find(out, resume):
         raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
+    if state is None:
+        marked = out / LOCK
+        never_saved = marked.exists() and marked.read_bytes() == UNSAVED.encode()
+        files = [out / name for name in (BEST, "log.jsonl")]
+        left = [file.name for file in files if file.exists() and file.stat().st_size]
+        refuse(
+            {
+                f"{out} holds {' and '.join(left)} of a run, but not its checkpoint.pt; bring that "
+                "back, or choose another --out, or leave out --resume to replace them": (
+                    resume and left and not never_saved
+                )
+            }
+        )
+        with contextlib.suppress(OSError):  # the folder may not be there yet, or the disk is full
+            marked.write_text(UNSAVED)
     return state
 
 

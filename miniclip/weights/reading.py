@@ -44,6 +44,8 @@ def find(path: str | Path, known: bool = True) -> Path:
 
     "icons" always means the released model; write "./icons" for a file of that name. Raises UserError.
     """
+    kind = f"weights are given by a path or a name, not by a {type(path).__name__}"
+    refuse({kind: not isinstance(path, (str, os.PathLike))})
     name = os.fspath(path)
     refuse({"the path of the weights is empty": not name})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}

@@ -6,6 +6,7 @@ import signal
 import tarfile
 from pathlib import Path
 
+import pyarrow.parquet
 from PIL import Image
 
 from miniclip.bpe.cleaning import clean
@@ -553,6 +554,19 @@ READ = {
         "rm 1.png 2.png; echo a word > 0.txt; tar cf a.tar 0.*",
         "open .",
     ),
+    "a_text_whose_name_spells_the_accent_in_another_way": (
+        r"\[\('a word',\), \('a word',\)\] \[\]",
+        "mkdir p; cp 0.png p/\u00e9.png; echo a word > p/e\u0301.txt",
+        "cp 0.png p/a\u0301.png; echo a word > p/\u00e1.txt",
+        "open p",
+    ),
+    "packing_again_keeps_who_may_read_a_shard": (
+        "-rw-------",
+        "pack pairs.csv s",
+        "chmod 600 s/00000.tar",
+        "pack pairs.csv s",
+        "ls -l s",
+    ),
     "packing_into_the_folder_that_is_read": (
         r"(?s)train on them with --data '\*.tar'.*\[\('a word',\)",
         "for k in 0 1 2; do echo a word > $k.txt; done",
@@ -651,6 +665,13 @@ def a_label_of_a_row_that_is_left_out_is_no_class(folder):
     csv_of(count=4)
     write("l.csv", 'filepath,label,x\n0.png,cat,\n1.png,dog,\n2.png,"dog\n3.png",fox,1\n')
     assert open_labelled("l.csv").class_names == ["cat", "dog"]
+
+
+@attack(says="p.parquet has two columns called caption; rename one")
+def a_parquet_file_of_two_columns_of_captions(folder):
+    names = ["image", "caption", "caption"]
+    pyarrow.parquet.write_table(pyarrow.table([["0.png"]] * 3, names), "p.parquet")
+    open_pairs("p.parquet")
 
 
 @attack(code=0, says="b.tar.gz', 'it is compressed")
