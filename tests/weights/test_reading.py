@@ -96,7 +96,7 @@ def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(
         new = state | {changed: tensor}
         write(path, {k: v for k, v in new.items() if v is not None})
         refused(path, changed, *words, activation="quickgelu")
-    tokenizer = Tokenizer.train(["a b"], 520).state()
+    tokenizer = Tokenizer.train(["a b"], 520, small.config["context_length"]).state()
     checkpoint.save(path, dict(model=state, config=small.config, tokenizer=tokenizer))
     refused(path, "positional_embedding", "(12, 32)", "(32, 128)", "vit_mini")
 
