@@ -19,7 +19,7 @@ import re
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data.dataset import BadPicture
 from miniclip.data.files import read_text
 from miniclip.data.transforms import Preprocess
@@ -91,8 +91,8 @@ def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> t
     must_tokenize(tokenizer)
     texts = [texts] if isinstance(texts, str) else list(texts)
     trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
-    if trained and given and trained != given:
-        raise UserError("this tokenizer has another vocabulary than the model was trained on")
+    other = "this tokenizer has another vocabulary than the model was trained on"
+    refuse({other: trained and given and trained != given})
     starts = range(0, len(texts), batch_size)
     batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
     return _encode(model, model.encode_text, batches)

@@ -244,15 +244,6 @@ def one_line(text: str) -> str:
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def sentences(caption: str) -> list[str]:
-    """The sentences of a caption on one line, as `one_line` makes it: list of str.
-
-    A sentence ends with a full stop, ! or ? that white space or the end follows: "3.5 cm" is not
-    divided, "St. Lucia" is. Left out: abbreviations, other scripts' full stops.
-    """
-    return re.split("(?<=[.!?]) ", caption)
-
-
 def report_skipped(skipped, shown=3) -> str:
     """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
     if not skipped:

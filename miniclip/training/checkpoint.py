@@ -123,8 +123,7 @@ def load(path, needs=()):
     checkpoint, or it cannot be read, or a part is missing or of another type than `save` writes.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
+    refuse({f"no checkpoint at {path}; train.py writes one as checkpoint.pt": not path.is_file()})
     try:
         state = archive.read(path)
     except Exception as error:  # the unpickler raises many types of errors on a damaged file
@@ -135,12 +134,11 @@ def load(path, needs=()):
 
 def checked(path, state, needs=()):
     """`load` for what the file `path` holds."""
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
-    version = state.get("version")
-    if not isinstance(version, int) or version != VERSION:
-        found = version if isinstance(version, int) else type(version).__name__
-        raise UserError(f"{path} has checkpoint version {found}, this miniclip reads {VERSION}")
+    ours = isinstance(state, dict) and state.get("format") == FORMAT
+    refuse({f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')": not ours})
+    version = f"{state.get('version')!r:.40}"
+    other = f"{path} has checkpoint version {version}, this miniclip reads {VERSION}"
+    refuse({other: version != str(VERSION)})
     for name, kind in PARTS.items():
         value = state.get(name, None if name in needs else kind())
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -148,10 +146,8 @@ def checked(path, state, needs=()):
             found = value if number else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    if not are_weights(state.get("model", {})):
-        raise UserError(
-            f"{path} is no checkpoint that can be read: its model is no dict of tensors"
-        )
+    no_model = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
+    refuse({no_model: not are_weights(state.get("model", {}))})
     return state
 
 
@@ -208,9 +204,8 @@ def _of_a_run(path):
 
 def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
-    for name in names:
-        if not _of_a_run(out / name):
-            raise UserError(f"{out / name} was not written by a run; choose another --out")
+    says = "was not written by a run; choose another --out"
+    refuse({f"{out / name} {says}": not _of_a_run(out / name) for name in names})
 
 
 def find(out, resume):
@@ -222,10 +217,16 @@ def find(out, resume):
     checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
     """
     path = out / "checkpoint.pt"
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{path} is a link to a file that is gone; bring it back")
-    if path.exists() and not (resume or process_group.restarted()):
-        raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
+    refuse(
+        {
+            f"{path} is a link to a file that is gone; bring it back": (
+                path.is_symlink() and not path.exists()
+            ),
+            f"{out} holds a run; go on with --resume, or choose another --out": (
+                path.exists() and not (resume or process_group.restarted())
+            ),
+        }
+    )
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
     if state is None:

@@ -114,8 +114,8 @@ def read(path: str | Path, state: dict, notes: dict) -> tuple[dict, dict, Tokeni
     part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
-    if not beside.is_file():
-        raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
+    gone = f"{path} has transformers' tensors, but there is no config.json beside it"
+    refuse({gone: not beside.is_file()})
     there = {name for name in READ_BY_OTHERS if name in notes and (beside.parent / name).is_file()}
     for name in sorted(there):
         if sha256(beside.parent / name) != notes[name]:

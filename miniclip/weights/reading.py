@@ -45,9 +45,9 @@ def find(path: str | Path, known: bool = True) -> Path:
     "icons" always means the released model; write "./icons" for a file of that name. Raises UserError.
     """
     kind = f"weights are given by a path or a name, not by a {type(path).__name__}"
-    refuse({kind: not isinstance(path, (str, os.PathLike))})
+    is_path = isinstance(path, (str, os.PathLike))
+    refuse({kind: not is_path, "the path of the weights is empty": path == ""})
     name = os.fspath(path)
-    refuse({"the path of the weights is empty": not name})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(name, Path(path))
     if known and not os.path.exists(path) and is_known(name):
