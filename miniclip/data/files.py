@@ -192,18 +192,10 @@ def read_csv(path, *wanted):
     for separator in SEPARATORS:
         rows = _rows(path, encoding_of(start), separator)
         header = next(rows, (None, [], None))[1]
-        positions = [find_column(header, own, known) for _, known, own, _ in wanted]
-        choices.append((header, positions, rows, separator))
-    header, positions, rows, separator = max(
-        choices, key=lambda choice: (-choice[1].count(None), len(choice[0]))
-    )
-    seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
-    for (what, known, own, hint), position in zip(wanted, positions):
-        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
-        if position is None:
-            raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-        if header.count(header[position]) > 1:
-            raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
+        missing = [find_column(header, own, known) for _, known, own, _ in wanted].count(None)
+        choices.append((-missing, len(header), header, rows, separator))
+    *_, header, rows, separator = max(choices, key=lambda choice: choice[:2])
+    positions = must_find(name, header, wanted)
     while not header[-1].strip():
         del header[-1]
     root = os.path.dirname(os.path.abspath(path))
@@ -252,6 +244,19 @@ def _rows(path, encoding, separator):
                     else f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
                 )
                 yield reader.line_num, [], why
+
+
+def must_find(name, header, wanted):
+    """The positions of columns, `wanted` as for read_csv, in the header of what is called `name`.
+    Raises UserError where one is missing, or there twice."""
+    positions = [find_column(header, own, known) for _, known, own, _ in wanted]
+    seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
+    for (what, known, own, hint), position in zip(wanted, positions):
+        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
+        refuse({f"{name} has {want}; its columns are {seen}{hint}": position is None})
+        twice = f"{name} has two columns called {header[position]!r}; rename one"
+        refuse({twice: header.count(header[position]) > 1})
+    return positions
 
 
 def find_column(header, own, known):

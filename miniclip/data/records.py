@@ -20,8 +20,8 @@ from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
     encoding_of,
-    find_column,
     halves,
+    must_find,
     normal,
     relative_to,
 )
@@ -44,12 +44,9 @@ class Records(Pairs):
 
     def load_downscaled(self, i, side):
         """Picture i. Raises BadPicture."""
-        picture = _plain(self.items[self.kept[i]][self.column])
-        if isinstance(picture, Image.Image):
-            return to_rgb(picture)
-        if isinstance(picture, bytes):
-            return image_io.read(io.BytesIO(picture), side)
-        return image_io.read(os.path.join(self.root, picture), side)
+        picture = _opened(self.items[self.kept[i]][self.column], self.root)
+        drawn = isinstance(picture, Image.Image)
+        return to_rgb(picture) if drawn else image_io.read(picture, side)
 
     def where(self, i):
         """The path of picture i as the record has it, or "record 7"."""
@@ -69,7 +66,10 @@ def open_records(
         records.column_names if is_dataset else dict.fromkeys(key for r in records for key in r)
     )
     refuse({f"{printable(name)} has no records": not columns})
-    picture, caption = _columns(name, [*columns], image_column, caption_column)
+    wanted = [("pictures", PICTURE_COLUMNS, image_column, "")]
+    wanted += [("captions", CAPTION_COLUMNS, caption_column, "")]
+    positions = must_find(printable(name), [*columns], wanted)
+    picture, caption = ([*columns][position] for position in positions)
     kept, captions, skipped = [], {}, []
     # a column of a dataset is read without decoding its pictures
     for i, said in enumerate(records[caption] if is_dataset else (r.get(caption) for r in records)):
@@ -82,8 +82,11 @@ def open_records(
             said = dict.fromkeys(filter(None, map(one_line, texts)))
             refuse({"no caption": not said})
             if not is_dataset:
-                path = _checked(records[i].get(picture), root)
-                where = relative_to(normal(root, path), root) if path else where
+                opened = _opened(records[i].get(picture), root)
+                if not isinstance(opened, Image.Image):
+                    image_io.check(opened)
+                if isinstance(opened, str):
+                    where = relative_to(normal(root, opened), root)
         except UserError as error:
             skipped.append((where, str(error)))
             continue
@@ -93,35 +96,18 @@ def open_records(
     return Records(name, records, picture, kept, root, captions, skipped)
 
 
-def _columns(name, columns, *own):
-    """The names of the columns of pictures and of captions. Raises UserError where one is missing."""
-    found = []
-    for what, known, given in zip(("picture", "caption"), (PICTURE_COLUMNS, CAPTION_COLUMNS), own):
-        position = find_column(columns, given, known)
-        seen = ", ".join(map(printable, columns)) or "none"
-        refuse({f"{printable(name)} has no column of {what}s; it has {seen}": position is None})
-        found.append(columns[position])
-    return found
-
-
-def _plain(picture):
-    """A record's picture as a path, a PIL image or bytes."""
-    if isinstance(picture, dict):
-        return picture.get("bytes") or picture.get("path")
-    return os.fspath(picture) if isinstance(picture, os.PathLike) else picture
-
-
-def _checked(picture, root):
-    """The path of a picture that is read from there, or None. Raises BadPicture."""
-    plain = _plain(picture)
-    if isinstance(plain, str):
-        image_io.check(os.path.join(root, plain))
-        return plain
-    if isinstance(plain, bytes):
-        image_io.check(io.BytesIO(plain))
-    elif not isinstance(plain, Image.Image):
+def _opened(picture, root):
+    """What a record's picture is read from: a PIL image, a path, or the bytes of a file in a BytesIO.
+    Raises BadPicture."""
+    if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, (str, os.PathLike)):
+        return os.path.join(root, picture)
+    if isinstance(picture, bytes):
+        return io.BytesIO(picture)
+    if not isinstance(picture, Image.Image):
         raise BadPicture("no picture")
-    return None  # Hugging Face's "path" beside bytes is only a name, which others may have too
+    return picture
 
 
 def open_file(path, image_column=None, caption_column=None) -> Records:

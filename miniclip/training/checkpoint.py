@@ -91,9 +91,8 @@ class Saver:
 
     def _write(self, state):
         save(self.path, state)
-        marked = self.path.with_name(LOCK)
-        if marked.exists() and marked.stat().st_size:
-            marked.write_bytes(b"")
+        with contextlib.suppress(OSError):
+            os.truncate(self.path.with_name(LOCK), 0)  # no longer UNSAVED
 
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError if the write failed; a second

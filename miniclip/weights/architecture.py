@@ -150,11 +150,12 @@ def config_from_shapes(path: Path, state: dict) -> dict:
     """
 
     def shape(name, dims):
-        missing = f"{path} holds no CLIP that miniclip knows: {name} is missing"
-        refuse({missing: name not in state})
-        found = tuple(state[name].shape)
+        found = tuple(state[name].shape) if name in state else ()
         refuse(
-            {f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims}
+            {
+                f"{path} holds no CLIP that miniclip knows: {name} is missing": name not in state,
+                f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims,
+            }
         )
         return found
 

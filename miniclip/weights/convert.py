@@ -117,8 +117,8 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     state = dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
     must_match(path, state, want, config.get("name"))
     for name, x in state.items():
-        if x.is_floating_point() != want[name].is_floating_point():
-            raise UserError(f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}")
+        wrong = f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}"
+        refuse({wrong: x.is_floating_point() != want[name].is_floating_point()})
         state[name] = x.to(want[name].dtype)
     must_be_numbers(path, state)
     model.to_empty(device="cpu").load_state_dict(state)

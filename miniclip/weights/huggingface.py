@@ -161,13 +161,17 @@ def save_huggingface(
     other files of another model, or in which nothing can be written.
     """
     must_be_clip(model)
-    refuse({"the path of the folder is empty": not os.fspath(folder)})
+    odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
+    refuse(
+        {
+            "the path of the folder is empty": not os.fspath(folder),
+            odd: tokenizer is not None and not hasattr(tokenizer, "merges"),
+        }
+    )
     config, folder = model.config, Path(folder)
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":
         tokenizer = Tokenizer.openai()
-    odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
-    refuse({odd: tokenizer is not None and not hasattr(tokenizer, "merges")})
     end = tokenizer.end if tokenizer else size - 1
     known = (None, tokenizer.digest) if tokenizer else (None,)
     refuse(

@@ -74,8 +74,8 @@ def read(path: str | Path) -> dict:
     try:
         with open(path, "rb") as file:
             start = file.read(23)
-        if start == b"version https://git-lfs":
-            raise UserError("it is a pointer of Git LFS; fetch the file itself with: git lfs pull")
+        pointer = "it is a pointer of Git LFS; fetch the file itself with: git lfs pull"
+        refuse({pointer: start == b"version https://git-lfs"})
         if start[8:9] == b"{":  # the length of a JSON header, then the header
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
@@ -116,14 +116,19 @@ def _read_shards(index):
     try:
         homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
-        if not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names):
-            raise UserError("it names files that do not lie beside it, or that hold no weights")
+        beside = all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names)
+        refuse({"it names files that do not lie beside it, or that hold no weights": not beside})
     except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}
-    for tensor, home in homes.items():
-        if not (isinstance(shards[home], dict) and tensor in shards[home]):
-            raise UserError(f"{index} says that {tensor} is in {home}, but it is not")
+    refuse(
+        {
+            f"{index} says that {tensor} is in {home}, but it is not": (
+                not isinstance(shards[home], dict) or tensor not in shards[home]
+            )
+            for tensor, home in homes.items()
+        }
+    )
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 
