@@ -105,10 +105,16 @@ def classifier_weights(model, tokenizer, names, templates):
     alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
     name that does not fit into the context.
     """
-    if isinstance(names, str) or not (names := list(names)):
-        raise ValueError("names must be a non-empty list of class names")
-    if isinstance(templates, str) or not (templates := list(templates)):
-        raise ValueError('templates must be a non-empty list such as ["a photo of a {}."]')
+    names, templates = (x if isinstance(x, str) else list(x) for x in (names, templates))
+    strings = bool(names) and all(isinstance(name, str) for name in names)
+    refuse(
+        {
+            "names must be a non-empty list of class names": isinstance(names, str) or not strings,
+            'templates must be a non-empty list such as ["a photo of a {}."]': (
+                isinstance(templates, str) or not templates
+            ),
+        }
+    )
     must_tokenize(tokenizer)
     for template in templates:
         if not isinstance(template, str) or template.count("{}") != 1:

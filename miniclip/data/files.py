@@ -261,12 +261,13 @@ def must_find(name, header, wanted):
 
 def find_column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
-    exact = [h.strip(' "') for h in header]
+    exact = [str(h).strip(' "') for h in header]  # keys of records may be numbers
     plain = [h.lower().replace(" ", "_") for h in exact]
     if own is not None:
-        if own.strip() in exact:
-            return exact.index(own.strip())
-        known = (own.strip().lower().replace(" ", "_"),)
+        own = str(own).strip()
+        if own in exact:
+            return exact.index(own)
+        known = (own.lower().replace(" ", "_"),)
     return next((plain.index(name) for name in known if name in plain), None)
 
 

@@ -10,6 +10,7 @@ path, or else of the record's number. Left out: parquet files that are larger th
 import io
 import json
 import os
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -60,7 +61,11 @@ def open_records(
     paths are relative to. Raises UserError where a column is missing, or no record can be used."""
     is_dataset = hasattr(records, "column_names")
     if not is_dataset:
-        keys = ("image", "caption")
+        keys, kinds = ("image", "caption"), (list, tuple, dict)
+        records = list(records) if isinstance(records, Iterable) else [records]
+        odd = next((r for r in records if not isinstance(r, kinds)), ())
+        what = "a record is (picture, caption), or a dict with names of columns"
+        refuse({f"{what}, not a {type(odd).__name__}": not isinstance(odd, kinds)})
         records = [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
     columns = (
         records.column_names if is_dataset else dict.fromkeys(key for r in records for key in r)
@@ -75,7 +80,9 @@ def open_records(
     for i, said in enumerate(records[caption] if is_dataset else (r.get(caption) for r in records)):
         where = f"record {i}"
         try:
-            said = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+            said = (
+                [said] if isinstance(said, str) else said if isinstance(said, (list, tuple)) else []
+            )
             texts = (
                 text.encode(errors="replace").decode() for text in said if isinstance(text, str)
             )

@@ -92,7 +92,9 @@ class Saver:
     def _write(self, state):
         save(self.path, state)
         with contextlib.suppress(OSError):
-            os.truncate(self.path.with_name(LOCK), 0)  # no longer UNSAVED
+            marked = self.path.with_name(LOCK)
+            if marked.read_bytes() == UNSAVED.encode():
+                os.truncate(marked, 0)
 
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError if the write failed; a second
@@ -170,6 +172,8 @@ def alone(out):
                 new = not out.exists()
                 for name in (LOCK, *WRITTEN):
                     check_output(out / name)
+                linked = f"{out / LOCK} is a link; delete it, or choose another --out"
+                refuse({linked: (out / LOCK).is_symlink()})
                 file = held.enter_context(open(out / LOCK, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
@@ -212,17 +216,17 @@ def find(out, resume):
 
     Raises UserError when a file in `out` has the name of a run's file but no run wrote it, when the
     checkpoint cannot be read or is a link whose target is gone, when there is a checkpoint although
-    neither `resume` is given nor torchrun has restarted the run, and when `resume` is given and the
+    neither `resume` is given nor torchrun has restarted the run, and when one of these is so and the
     checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
     """
-    path = out / "checkpoint.pt"
+    path, goes_on = out / "checkpoint.pt", resume or process_group.restarted()
     refuse(
         {
             f"{path} is a link to a file that is gone; bring it back": (
                 path.is_symlink() and not path.exists()
             ),
             f"{out} holds a run; go on with --resume, or choose another --out": (
-                path.exists() and not (resume or process_group.restarted())
+                path.exists() and not goes_on
             ),
         }
     )
@@ -230,19 +234,20 @@ def find(out, resume):
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
     if state is None:
         marked = out / LOCK
-        never_saved = marked.exists() and marked.read_bytes() == UNSAVED.encode()
-        files = [out / name for name in (BEST, "log.jsonl")]
+        mark = marked.read_bytes() if marked.exists() else b""
+        files = [out / name for name in (BEST, *WRITTEN[1:])]
         left = [file.name for file in files if file.exists() and file.stat().st_size]
         refuse(
             {
                 f"{out} holds {' and '.join(left)} of a run, but not its checkpoint.pt; bring that "
                 "back, or choose another --out, or leave out --resume to replace them": (
-                    resume and left and not never_saved
+                    goes_on and left and mark != UNSAVED.encode()
                 )
             }
         )
-        with contextlib.suppress(OSError):  # the folder may not be there yet, or the disk is full
-            marked.write_text(UNSAVED)
+        with contextlib.suppress(OSError):  # the disk may be full
+            if marked.exists() and not mark:
+                marked.write_text(UNSAVED)
     return state
 
 

@@ -232,15 +232,34 @@ def a_killed_run_leaves_no_lock_behind(folder):
     return run("--resume")
 
 
-@attack(says="run holds best.pt and log.jsonl of a run, but not its checkpoint.pt")
-def a_run_whose_checkpoint_is_gone(folder):
+def a_run_whose_checkpoint_is_gone(restarts, *more):
     run("--eval-every", 1)
     os.remove(CHECKPOINT)
     before = {name: Path("run", name).read_bytes() for name in ("best.pt", "log.jsonl")}
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = restarts
     try:
-        run("--resume")
+        run(*more)
     finally:
         assert before == {name: Path("run", name).read_bytes() for name in before}
+
+
+table(
+    {"resumed": ("0", "--resume", ""), "restarted_by_torchrun": ("1", "")},
+    a_run_whose_checkpoint_is_gone,
+    "a_run_whose_checkpoint_is_gone_is_{}",
+    says="run holds best.pt and log.jsonl of a run, but not its checkpoint.pt",
+)
+
+
+@attack(says="run/.miniclip-lock is a link; delete it")
+def a_lock_that_links_to_a_file_of_the_user(folder):
+    Path("mine").write_text("mine")
+    os.mkdir("run")
+    os.symlink("../mine", "run/.miniclip-lock")
+    try:
+        run()
+    finally:
+        assert Path("mine").read_text() == "mine"
 
 
 @attack(code=0)

@@ -72,22 +72,6 @@ def test_a_dataset_of_hugging_face(pictures, tmp_path):
     assert red(pairs) == [20 * k for k in range(12)] and pairs.captions(2) == ("c",)
 
 
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "no records"),
-        ('{"image": "0.png"\n', "line 1 of .* is no JSON object"),
-        ('["0.png", "a"]\n', "line 1 of .* is no JSON object"),
-        ('{"image": "0.png", "title_of": "a"}\n', "no column of captions .* are 'image', 'title_of'"),
-        ('{"image": "9.gif", "caption": "a"}\n', "gives no pair: left out 1: record 0"),
-    ],
-)
-def test_what_cannot_be_used_is_one_sentence(tmp_path, text, words):
-    (tmp_path / "p.jsonl").write_text(text)
-    with pytest.raises(UserError, match=words):
-        open_pairs(tmp_path / "p.jsonl")
-
-
 def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(20))
     with pytest.raises(UserError, match="is damaged|pip install pyarrow"):
