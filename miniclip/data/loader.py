@@ -229,8 +229,8 @@ def batches(
     (low, high), the range of the crop's side as a share of the picture's short side; None: the
     pictures are icons, and are redrawn instead of cropped. start: how many batches to leave out,
     without reading them. unique_names: no name twice in a batch. draw, crop: functions in the
-    places of those above. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy
-    the parts while it computes.
+    places of those above. workers: processes that load ahead, with the same result. pin_memory: a
+    GPU can copy the parts while it computes.
 
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, they are the batch that one process would
