@@ -31,7 +31,7 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, command, machine, write_json
+from miniclip.common import UserError, command, given, machine, write_json
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
 from miniclip.data.dataset import printable
@@ -188,11 +188,13 @@ def report(config, model, tokenizer, pairs, run, device):
         "machine": machine(device),
     }
     write_json(config.out / "results.json", results | about_run)
-    task = ["--search", printable(example, 200)] if model.shared_space else ["--task", "zero_shot"]
-    following = shlex.join(["--checkpoint", printable(config.out / "checkpoint.pt", 4096), *task])
+    task = ["--task", "zero_shot"]
+    if model.shared_space:
+        task = given("--search", printable(example, 200))
+    where = given("--checkpoint", printable(config.out / "checkpoint.pt", 4096))
     print(
         f"curves.png, {drawn}and results.json are in {printable(config.out, 4096)}\n"
-        f"next: python eval.py {following}"
+        f"next: python eval.py {shlex.join([*where, *task])}"
     )
 
 
@@ -312,7 +314,7 @@ def main(argv=None):
             raise run.problem
         if run.stop:
             name = signal.Signals(int(run.stop)).name
-            go_on = process_group.launched("train.py", "--out", str(config.out), "--resume")
+            go_on = process_group.launched("train.py", *given("--out", config.out), "--resume")
             with contextlib.suppress(OSError):  # the terminal may be gone
                 print0(f"stopped by {name} at step {run.step}, saved; go on with:\n  {go_on}")
         elif dist_info()[0] == 0:

@@ -52,11 +52,6 @@ class Parser(argparse.ArgumentParser):
         print(message, end="", file=file or sys.stderr)
 
 
-def _one_line(sentence):
-    """A sentence for a terminal, although a name in it may hold line breaks or control characters."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-
-
 def command(prog: str) -> Callable:
     """Decorator of a command's main(argv=None). An error that the user can correct becomes one line
     on stderr, "prog: error: sentence", and an exit code instead of a traceback.
@@ -133,9 +128,11 @@ def _end(prog, sentence, code):
     except OSError:  # Python would flush once more, and print a traceback
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    # a name in it may hold line breaks or control characters
+    sentence = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
     with contextlib.suppress(OSError):
         if sentence:
-            print(f"{prog}: {'error: ' * (code == 2)}{_one_line(sentence)}", file=sys.stderr)
+            print(f"{prog}: {'error: ' * (code == 2)}{sentence}", file=sys.stderr)
     raise SystemExit(code)
 
 
@@ -169,6 +166,12 @@ def path(kind: type = Path) -> Callable[[str], Path | str]:
         return kind(os.path.expanduser(text))
 
     return parse
+
+
+def given(option: str, value) -> list[str]:
+    """The words by which a command line that is printed gives an option: "--out=-x" for a value that
+    begins with a dash, because argparse would take it for another option."""
+    return [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
 
 
 def pick_device(name: str):

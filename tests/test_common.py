@@ -9,7 +9,7 @@ import torch
 import eval as eval_command
 import train
 from miniclip.benchmarks import towers
-from miniclip.common import UserError, command, emulates, machine, number, pick_device, write_json
+from miniclip.common import UserError, command, emulates, number, pick_device, write_json
 from miniclip.data import __main__ as data
 from miniclip.data.curation import balance
 from miniclip.data.shards import pack
@@ -95,13 +95,6 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
             pick_device(name)
 
 
-def test_the_machine_is_told_in_words(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"card of {device}")
-    told = machine(torch.device("cpu"))
-    assert told["device"] and told["threads"] == torch.get_num_threads()
-    assert machine(torch.device("cuda:1")) == told | {"device": "card of cuda:1"}
-
-
 @pytest.mark.parametrize("there, has", [(True, True), (True, False), (False, True), (False, False)])
 def test_a_precision_without_instructions_is_emulated(there, has, monkeypatch):
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
@@ -110,12 +103,6 @@ def test_a_precision_without_instructions_is_emulated(there, has, monkeypatch):
         monkeypatch.setattr(torch.ops.mkldnn, supported, lambda: has, raising=False)
         assert emulates(name) == (there and not has)
     assert emulates("fp32") is False
-
-
-def test_results_are_json_with_two_spaces_and_a_last_newline(tmp_path):
-    write_json(tmp_path / "new" / "results.json", {"loss": 0.5, "of": [1]})
-    text = (tmp_path / "new" / "results.json").read_text()
-    assert text == '{\n  "loss": 0.5,\n  "of": [\n    1\n  ]\n}\n'
 
 
 def test_only_old_temporary_files_are_removed(tmp_path):

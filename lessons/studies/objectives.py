@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.p
 
 import train
 from kernels.reference import PRECISIONS
+from lessons.studies import convirt
 from miniclip.common import command, refuse
-from miniclip.data.loader import join
+from miniclip.data.loader import crop, draw, join
 from miniclip.data.transforms import normalize
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
@@ -114,9 +115,12 @@ def main(argv=None):
         log = RunLog(config, run.step)
         logs = log, HeldOut(config, model, tokenizer, pairs, log)
         print_header(config, model, tokenizer, pairs, run, device)
-        convirt = dict(one_sentence=config.one_sentence, augmented=config.augment == "convirt")
+        drawn_by = dict(
+            draw=convirt.draw if config.one_sentence else draw,
+            crop=convirt.crop if config.augment == "convirt" else crop,
+        )
         source = config, pairs, tokenizer, model, device
-        loader = train.batches_from(run.step, *source, **convirt)
+        loader = train.batches_from(run.step, *source, **drawn_by)
         train_until_done(config, model, optimizer, scaler, loader, run, logs, saver, constant)
         if run.problem:
             raise run.problem

@@ -258,12 +258,14 @@ def is_as_curated(path) -> bool | None:
     """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
     with open(path, "rb") as file:
         mark = CURATED.search(file.read(MOST_LINE))
-    return checksum(path, mark.end()) == mark[1] if mark else None
+    return sha256(path, mark.end()).encode() == mark[1] if mark else None
 
 
-def checksum(path, start: int) -> bytes:
-    """The SHA-256, in hex, bytes, of a file from byte `start` on."""
-    return hashlib.sha256(np.fromfile(path, np.uint8, offset=start)).hexdigest().encode()
+def sha256(path, start: int = 0) -> str:
+    """The SHA-256, in hex, of a file from byte `start` on. The file is mapped, because weights are
+    larger than the memory that they should take here."""
+    empty = os.path.getsize(path) <= start  # nothing can be mapped
+    return hashlib.sha256(b"" if empty else np.memmap(path, mode="r", offset=start)).hexdigest()
 
 
 def lines(file):
@@ -294,15 +296,6 @@ def one_line(text: str) -> str:
     """A caption as it is used: on one line, single spaces, without control characters such as ESC,
     which a terminal would obey."""
     return " ".join(text.translate(_CONTROLS).split())
-
-
-def sentences(caption: str) -> list[str]:
-    """The sentences of a caption on one line, as `one_line` makes it: list of str.
-
-    A sentence ends with a full stop, ! or ? that white space or the end follows: "3.5 cm" is not
-    divided, "St. Lucia" is. Left out: abbreviations, other scripts' full stops.
-    """
-    return re.split("(?<=[.!?]) ", caption)
 
 
 def report_skipped(skipped, shown=3) -> str:

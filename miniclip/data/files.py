@@ -178,10 +178,13 @@ def open_folder(path) -> Files:
     """
     root, found, skipped = os.path.abspath(path), {}, []
     for folder, names in walk(root, skipped):
-        present = set(names)
+        # by the NFC form: systems differ in how they spell an accent
+        present = {unicodedata.normalize("NFC", n): n for n in names} | {n: n for n in names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
             stem, suffix = os.path.splitext(name)
-            text = next((t for t in (stem + ".txt", stem + ".TXT") if t in present), "")
+            stems = stem, unicodedata.normalize("NFC", stem)
+            texts = [present.get(s + end) for s in stems for end in (".txt", ".TXT")]
+            text = next(filter(None, texts), "")
             file, is_shard = os.path.join(folder, name), suffix.lower() == ".tar"
             try:
                 refuse(
@@ -227,15 +230,9 @@ def read_csv(path, *wanted, columns=None):
             named = "".join(first[1][at : at + 1]).strip()
             fit = os.path.isfile(os.path.join(root, named)), min(len(first[1]), len(header))
             rows = itertools.chain([first] if first[0] else [], rows)
-        choices.append((fit, header, positions, rows, separator))
-    _, header, positions, rows, separator = max(choices, key=lambda choice: choice[0])
-    seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
-    for (what, known, own, hint), position in zip(wanted, positions):
-        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
-        if position is None:
-            raise UserError(f"{name} has {want}; its columns are {seen}{hint}")
-        if header.count(header[position]) > 1:
-            raise UserError(f"{name} has two columns called {header[position]!r}; rename one")
+        choices.append((fit, header, rows, separator))
+    _, header, rows, separator = max(choices, key=lambda choice: choice[0])
+    positions = must_find(name, header, wanted)
     while not header[-1].strip():
         del header[-1]
     checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)
@@ -285,14 +282,28 @@ def _rows(path, encoding, separator):
                 yield reader.line_num, [], why
 
 
+def must_find(name, header, wanted):
+    """The positions of columns, `wanted` as for read_csv, in the header of what is called `name`.
+    Raises UserError where one is missing, or there twice."""
+    positions = [find_column(header, own, known) for _, known, own, _ in wanted]
+    seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
+    for (what, known, own, hint), position in zip(wanted, positions):
+        want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
+        refuse({f"{name} has {want}; its columns are {seen}{hint}": position is None})
+        twice = f"{name} has two columns called {header[position]!r}; rename one"
+        refuse({twice: header.count(header[position]) > 1})
+    return positions
+
+
 def find_column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
-    exact = [h.strip(' "') for h in header]
+    exact = [str(h).strip(' "') for h in header]  # keys of records may be numbers
     plain = [h.lower().replace(" ", "_") for h in exact]
     if own is not None:
-        if own.strip() in exact:
-            return exact.index(own.strip())
-        known = (own.strip().lower().replace(" ", "_"),)
+        own = str(own).strip()
+        if own in exact:
+            return exact.index(own)
+        known = (own.lower().replace(" ", "_"),)
     return next((plain.index(name) for name in known if name in plain), None)
 
 

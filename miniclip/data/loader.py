@@ -3,8 +3,7 @@
 Order, crop and caption depend only on (seed, epoch, index). So an interrupted run starts again at any
 batch without a saved state, and worker processes cannot change what is learned. A batch comes in
 parts of 8-bit pictures and tokens. transforms.normalize makes floats of the pictures where the model
-is. Flips and changes of colour are only made when asked for (`augmented`), because captions speak of
-both ("facing right", "red").
+is. There are no flips and changes of colour, because captions speak of both ("facing right", "red").
 """
 
 import collections
@@ -25,8 +24,8 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import refuse
-from miniclip.data.dataset import BadPicture, sentences, shuffled
-from miniclip.data.transforms import Augmentation, Redrawing, redraw, training_crop
+from miniclip.data.dataset import BadPicture, shuffled
+from miniclip.data.transforms import Redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
@@ -93,29 +92,20 @@ def planned_parts(batch_size, unit, world):
     return min(-(-largest // unit), smallest)
 
 
-def draw(pairs, i, seed, epoch, one_sentence=False):
-    """What is drawn for a pair in one epoch: (rng, caption); rng then draws the crop.
-
-    one_sentence: take one sentence of the caption, as ConVIRT does and CLIP does not (CLIP, section
-    2.3). Raises BadPicture.
-    """
+def draw(pairs, i, seed, epoch):
+    """What is drawn for a pair in one epoch: (rng, caption); rng then draws the crop. Raises
+    BadPicture."""
     rng = np.random.default_rng((seed, epoch, i))
-    caption = pairs.caption(i, rng)
-    if one_sentence:
-        own = sentences(caption)
-        caption = own[int(rng.integers(len(own)))]
-    return rng, caption
+    return rng, pairs.caption(i, rng)
 
 
-def crop(pairs, i, rng, image_size, scale, out=None, augmented=False):
-    """A random crop of picture i: (3, S, S) uint8, see training_crop; augmented: changed as in
-    ConVIRT, see transforms.augment; scale None: a drawn icon that is redrawn, see transforms.redraw.
-    Raises BadPicture."""
+def crop(pairs, i, rng, image_size, scale, out=None):
+    """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that is
+    redrawn, see transforms.redraw. Raises BadPicture."""
     if scale is None:
         return redraw(pairs.load_downscaled(i, None), image_size, Redrawing.draw(rng), out)
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
-    how = Augmentation.draw(rng) if augmented else None
-    return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out, how)
+    return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
 
 def join(parts):
@@ -144,9 +134,9 @@ def default_workers(device_type):
 class _Parts(torch.utils.data.Dataset):
     """Reads a part, (epoch, indices, slot), into a slot of `pixels`; what a worker process holds."""
 
-    def __init__(self, pairs, tokenizer, seed, scale, pixels, one_sentence, augmented):
+    def __init__(self, pairs, tokenizer, seed, scale, pixels, draw, crop):
         self.pairs, self.tokenizer, self.seed, self.scale = pairs, tokenizer, seed, scale
-        self.one_sentence, self.augmented = one_sentence, augmented
+        self.draw, self.crop = draw, crop
         self.pixels = pixels  # (slots, n, 3, S, S) uint8
 
     def __getitem__(self, part):
@@ -158,13 +148,13 @@ class _Parts(torch.utils.data.Dataset):
         # and drawing a caption right after it takes ten times as long
         for i in indices.tolist():
             try:
-                drawn.append((i, *draw(self.pairs, i, self.seed, epoch, self.one_sentence)))
+                drawn.append((i, *self.draw(self.pairs, i, self.seed, epoch)))
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
         for i, rng, caption in drawn:
             out = images[len(captions)]
             try:
-                crop(self.pairs, i, rng, out.shape[-1], self.scale, out, self.augmented)
+                self.crop(self.pairs, i, rng, out.shape[-1], self.scale, out)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
                 continue
@@ -227,8 +217,8 @@ def batches(
     unique_names=False,
     rank=0,
     world=1,
-    one_sentence=False,
-    augmented=False,
+    draw=draw,
+    crop=crop,
 ):
     """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
 
@@ -238,9 +228,9 @@ def batches(
     tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
     (low, high), the range of the crop's side as a share of the picture's short side; None: the
     pictures are icons, and are redrawn instead of cropped. start: how many batches to leave out,
-    without reading them. unique_names: no name twice in a batch. one_sentence, augmented: see draw
-    and crop. workers: processes that load ahead, with the same result. pin_memory: a GPU can copy
-    the parts while it computes.
+    without reading them. unique_names: no name twice in a batch. draw, crop: functions in the
+    places of those above. workers: processes that load ahead, with the same result. pin_memory: a
+    GPU can copy the parts while it computes.
 
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, they are the batch that one process would
@@ -265,7 +255,7 @@ def batches(
     pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
     where = (unique_names, rank, world)
     order = _in_order(pairs, indices, batch_size, seed, start, count, slots, *where)
-    reader = _Parts(pairs, tokenizer, seed, scale, pixels, one_sentence, augmented)
+    reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     loaded = map(reader.__getitem__, order)
     if workers:
         tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork

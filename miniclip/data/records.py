@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+from collections.abc import Iterable
 
 from PIL import Image
 
@@ -25,6 +26,7 @@ from miniclip.data.files import (
     encoding_of,
     find_column,
     mark,
+    must_find,
     normal,
     relative_to,
 )
@@ -47,12 +49,9 @@ class Records(Pairs):
 
     def load_downscaled(self, i, side):
         """Picture i. Raises BadPicture."""
-        picture = _plain(self.items[self.kept[i]][self.column])
-        if isinstance(picture, Image.Image):
-            return to_rgb(picture)
-        if isinstance(picture, bytes):
-            return image_io.read(io.BytesIO(picture), side)
-        return image_io.read(os.path.join(self.root, picture), side)
+        picture = _opened(self.items[self.kept[i]][self.column], self.root)
+        drawn = isinstance(picture, Image.Image)
+        return to_rgb(picture) if drawn else image_io.read(picture, side)
 
     def where(self, i):
         """The path of picture i as the record has it, or "record 7"."""
@@ -66,13 +65,20 @@ def open_records(
     paths are relative to. Raises UserError where a column is missing, or no record can be used."""
     is_dataset = hasattr(records, "column_names")
     if not is_dataset:
-        keys = ("image", "caption")
+        keys, kinds = ("image", "caption"), (list, tuple, dict)
+        records = list(records) if isinstance(records, Iterable) else [records]
+        odd = next((r for r in records if not isinstance(r, kinds)), ())
+        what = "a record is (picture, caption), or a dict with names of columns"
+        refuse({f"{what}, not a {type(odd).__name__}": not isinstance(odd, kinds)})
         records = [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
     columns = (
         records.column_names if is_dataset else dict.fromkeys(key for r in records for key in r)
     )
     refuse({f"{printable(name)} has no records": not columns})
-    picture, caption = _columns(name, [*columns], image_column, caption_column)
+    wanted = [("pictures", PICTURE_COLUMNS, image_column, "")]
+    wanted += [("captions", CAPTION_COLUMNS, caption_column, "")]
+    positions = must_find(printable(name), [*columns], wanted)
+    picture, caption = ([*columns][position] for position in positions)
     split = find_column([*columns], None, SPLIT_COLUMN)
     kept, captions, marks, skipped = [], {}, {}, []
 
@@ -83,15 +89,20 @@ def open_records(
     for i, (said, part) in enumerate(zip(values(caption), parts)):
         where = f"record {i}"
         try:
-            said = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+            said = (
+                [said] if isinstance(said, str) else said if isinstance(said, (list, tuple)) else []
+            )
             texts = (
                 text.encode(errors="replace").decode() for text in said if isinstance(text, str)
             )
             said = dict.fromkeys(filter(None, map(one_line, texts)))
             refuse({"no caption": not said})
             if not is_dataset:
-                path = _checked(records[i].get(picture), root)
-                where = relative_to(normal(root, path), root) if path else where
+                opened = _opened(records[i].get(picture), root)
+                if not isinstance(opened, Image.Image):
+                    image_io.check(opened)
+                if isinstance(opened, str):
+                    where = relative_to(normal(root, opened), root)
         except UserError as error:
             skipped.append((where, str(error)))
             continue
@@ -103,35 +114,18 @@ def open_records(
     return Records(name, records, picture, kept, root, captions, marks, skipped)
 
 
-def _columns(name, columns, *own):
-    """The names of the columns of pictures and of captions. Raises UserError where one is missing."""
-    found = []
-    for what, known, given in zip(("picture", "caption"), (PICTURE_COLUMNS, CAPTION_COLUMNS), own):
-        position = find_column(columns, given, known)
-        seen = ", ".join(map(printable, columns)) or "none"
-        refuse({f"{printable(name)} has no column of {what}s; it has {seen}": position is None})
-        found.append(columns[position])
-    return found
-
-
-def _plain(picture):
-    """A record's picture as a path, a PIL image or bytes."""
-    if isinstance(picture, dict):
-        return picture.get("bytes") or picture.get("path")
-    return os.fspath(picture) if isinstance(picture, os.PathLike) else picture
-
-
-def _checked(picture, root):
-    """The path of a picture that is read from there, or None. Raises BadPicture."""
-    plain = _plain(picture)
-    if isinstance(plain, str):
-        image_io.check(os.path.join(root, plain))
-        return plain
-    if isinstance(plain, bytes):
-        image_io.check(io.BytesIO(plain))
-    elif not isinstance(plain, Image.Image):
+def _opened(picture, root):
+    """What a record's picture is read from: a PIL image, a path, or the bytes of a file in a BytesIO.
+    Raises BadPicture."""
+    if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, (str, os.PathLike)):
+        return os.path.join(root, picture)
+    if isinstance(picture, bytes):
+        return io.BytesIO(picture)
+    if not isinstance(picture, Image.Image):
         raise BadPicture("no picture")
-    return None  # Hugging Face's "path" beside bytes is only a name, which others may have too
+    return picture
 
 
 def open_file(path, image_column=None, caption_column=None) -> Records:
@@ -166,6 +160,11 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     try:
-        return pyarrow.parquet.read_table(path).to_pylist()
+        table = pyarrow.parquet.ParquetFile(path).read()
+        twice = sorted({n for n in table.column_names if table.column_names.count(n) > 1})
+        records = [] if twice else table.to_pylist()
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{printable(path)} is damaged: {error!s:.100}") from None
+    shown = ", ".join(map(printable, twice))
+    refuse({f"{printable(path)} has two columns called {shown}; rename one": bool(twice)})
+    return records

@@ -3,7 +3,7 @@
 Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalizes each channel
 with the mean and deviation of CLIP's training pictures. Training cuts a random square instead, which
 is the paper's only augmentation: no flip ("facing right"), no colour jitter ("a red heart").
-ConVIRT, CLIP's predecessor, has both, for X-rays: `augment` does what it does.
+ConVIRT, CLIP's predecessor, has both, for X-rays (lessons/studies/convirt.py).
 A crop stays 8 bits, a quarter of the bytes to copy, until `normalize` has it on the device.
 Icons, which have no colour, may be redrawn instead (`redraw`): turned, scaled, shifted, thickened.
 Left out: everything stronger. Two things differ from the released code, which ignores both:
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageEnhance, ImageFilter
+from PIL import ExifTags, Image, ImageFilter
 
 from miniclip.common import refuse
 
@@ -145,12 +145,12 @@ def _middle_square(size, image):
     return _planes(image.resize((size, size), BICUBIC, box))
 
 
-def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):
+def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     """A random square of a PIL image -> (3, S, S) uint8: a tensor, or `out`, a numpy array.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
-    paper's. rng: a numpy Generator, of which three numbers are drawn. how: an Augmentation of the
-    square, None for none. ValueError for another scale than 0 < low <= high <= 1.
+    paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
+    than 0 < low <= high <= 1.
     """
     low, high = scale
     if not 0 < low <= high <= 1:
@@ -160,43 +160,8 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None, how=None):
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
     image = image.resize((image_size, image_size), BICUBIC, box)
-    planes = _planes(augment(image, how) if how else image, out)
+    planes = _planes(image, out)
     return torch.from_numpy(planes) if out is None else planes
-
-
-class Augmentation(NamedTuple):
-    """How a crop is changed: mirrored or not, turn in radians, size as a factor, shift (x, y) as
-    shares of the side, brightness and contrast as factors, sigma of the blur in pixels of 224."""
-
-    flip: bool = False
-    turn: float = 0.0
-    size: float = 1.0
-    shift: tuple = (0.0, 0.0)
-    brightness: float = 1.0
-    contrast: float = 1.0
-    sigma: float = 0.0
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator):
-        """A random one, in ConVIRT's ranges (Zhang et al. 2020, arXiv 2010.00747, appendix)."""
-        flip, turn, size = rng.uniform() < 0.5, rng.uniform(-20, 20), rng.uniform(0.95, 1.05)
-        shift = rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)
-        light = rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)
-        return cls(flip, math.radians(turn), size, shift, *light, rng.uniform(0.1, 3.0))
-
-
-def augment(image, how):
-    """A square RGB image, changed as an Augmentation says, in the order of its fields.
-
-    What the turn or the shift uncovers is white. ConVIRT's pictures are 224 pixels wide: the sigma
-    of its blur is scaled to the side of this one.
-    """
-    if how.flip:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    image = _moved(image, how.turn, how.size, how.shift)
-    image = ImageEnhance.Brightness(image).enhance(how.brightness)
-    image = ImageEnhance.Contrast(image).enhance(how.contrast)
-    return image.filter(ImageFilter.GaussianBlur(how.sigma * image.width / 224))
 
 
 class Redrawing(NamedTuple):
@@ -221,7 +186,7 @@ def redraw(image, image_size, how, out=None):
 
     how: a Redrawing. What the turn or the shift uncovers is white.
     """
-    image = _moved(image.convert("L"), *how[:3])
+    image = moved(image.convert("L"), *how[:3])
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)
@@ -245,7 +210,7 @@ def _constants(device):
     return torch.tensor(255.0, device=device), mean, std
 
 
-def _moved(image, turn, size, shift):
+def moved(image, turn, size, shift):
     """An image turned (radians) and scaled about its middle, then shifted by shares of its sides."""
     w, h = image.size
     cos, sin = math.cos(turn) / size, math.sin(turn) / size

@@ -16,6 +16,7 @@ from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.files import read_lines
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
+from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
@@ -54,7 +55,7 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
-    pattern = files and ({*"{*?["} & {*source} or "://" in source)
+    pattern = files and (is_pattern(source) or "://" in source)
     gone = files and not data and not os.path.exists(source) and not pattern
     refuse({f"the model was trained on {source}, which is not here; add --data": gone})
     pairs = open_divided(source, recorded.get("pairs"), recorded.get("val_data"), **how)

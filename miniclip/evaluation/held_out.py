@@ -15,6 +15,7 @@ from miniclip.data import NONE
 from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
+from miniclip.training.checkpoint import BEST
 from miniclip.training.freeze import freeze
 from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
@@ -22,7 +23,6 @@ from miniclip.zeroshot import encode_images, encode_texts
 # a site that was held out is the test: nothing is chosen on it
 NOT_MEASURED = ("train", "heldout_site")
 MOST_PAIRS = 1000  # of the first other split, evenly spaced
-BEST = "best.pt"
 SHARE = 0.1  # of the time since it was measured last: no more goes into measuring, by default
 
 

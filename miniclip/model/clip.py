@@ -213,6 +213,9 @@ def check_numbers(config: dict) -> None:
         for part in value if isinstance(value, (list, tuple)) else [value]:
             if name in LARGEST and not (name == "vision_patch" and part is None):
                 whole_number(part, name, LARGEST[name])
+            elif name == "tokenizer" and not isinstance(part, (str, type(None))):
+                kind = type(part).__name__
+                raise ValueError(f"tokenizer is a {kind}, not the digest of a vocabulary, a str")
             elif not isinstance(part, (str, int, type(None))):
                 raise ValueError(f"{name} is a {type(part).__name__}")
     layers, patch = config["vision_layers"], config.get("vision_patch")

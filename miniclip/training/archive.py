@@ -17,7 +17,7 @@ import zipfile
 
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # begins the files that are not zip archives
 PICKLE_BYTES = 64 << 20  # of one; that of a checkpoint with the released vocabulary has 1 MB
@@ -35,12 +35,18 @@ def read(path):
         if start[:2] == b"PK":
             entries = zipfile.ZipFile(file)
             found, names = entries.infolist(), set(entries.namelist())
-            if not any(name.endswith("data.pkl") for name in names):
-                raise UserError("it is a zip of other files; unpack it, and give the weights in it")
             # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
             odd = any(entry.compress_type or entry.external_attr & 0x10 for entry in found)
-            if odd or len(names) < len(found):
-                raise UserError("it is compressed, has folders, or has two entries of one name")
+            refuse(
+                {
+                    "it is a zip of other files; unpack it, and give the weights in it": (
+                        not any(name.endswith("data.pkl") for name in names)
+                    ),
+                    "it is compressed, has folders, or has two entries of one name": (
+                        odd or len(names) < len(found)
+                    ),
+                }
+            )
             check_pickles([entries.read(name) for name in names if name.endswith(".pkl")])
         elif start == MAGIC:  # older than torch 1.6: five pickles, then the numbers
             check_pickles([io.BytesIO(start + file.read(PICKLE_BYTES))] * 5)
@@ -52,8 +58,8 @@ def read(path):
         content = torch.load(named, map_location="cpu", weights_only=True)
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
-            if entries is None or entries.testzip():
-                raise UserError("bytes of it have changed, or torch has saved it in its old format")
+            changed = "bytes of it have changed, or torch has saved it in its old format"
+            refuse({changed: entries is None or entries.testzip()})
     return content
 
 
@@ -111,5 +117,5 @@ def check_tensors(content, file_size):
                     "or not as real numbers one after another"
                 )
             total += size
-    if total > 2 * file_size:  # a second name for each is not unusual
-        raise UserError(f"its tensors have {total:,} bytes, and the file {file_size:,}")
+    # a second name for each is not unusual
+    refuse({f"its tensors have {total:,} bytes, and the file {file_size:,}": total > 2 * file_size})

@@ -25,6 +25,8 @@ from miniclip.training.logging import read_log
 
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
+UNSAVED = "no checkpoint yet"  # in the lock's file until a new run has written its first one
+BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # training waits for saves at most 2 % of the time
@@ -83,9 +85,16 @@ class Saver:
         """
         began = time.monotonic()
         self.wait()
-        self.write = self.thread.submit(save, self.path, copied(state))
+        self.write = self.thread.submit(self._write, copied(state))
         now = time.monotonic()
         self.next = now + max(SHORTEST_S, (now - began) / SHARE)
+
+    def _write(self, state):
+        save(self.path, state)
+        with contextlib.suppress(OSError):
+            marked = self.path.with_name(LOCK)
+            if marked.read_bytes() == UNSAVED.encode():
+                os.truncate(marked, 0)
 
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError if the write failed; a second
@@ -115,8 +124,7 @@ def load(path, needs=()):
     checkpoint, or it cannot be read, or a part is missing or of another type than `save` writes.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"no checkpoint at {path}; train.py writes one as checkpoint.pt")
+    refuse({f"no checkpoint at {path}; train.py writes one as checkpoint.pt": not path.is_file()})
     try:
         state = archive.read(path)
     except Exception as error:  # the unpickler raises many types of errors on a damaged file
@@ -127,12 +135,11 @@ def load(path, needs=()):
 
 def checked(path, state, needs=()):
     """`load` for what the file `path` holds."""
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise UserError(f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')")
-    version = state.get("version")
-    if not isinstance(version, int) or version != VERSION:
-        found = version if isinstance(version, int) else type(version).__name__
-        raise UserError(f"{path} has checkpoint version {found}, this miniclip reads {VERSION}")
+    ours = isinstance(state, dict) and state.get("format") == FORMAT
+    refuse({f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')": not ours})
+    version = f"{state.get('version')!r:.40}"
+    other = f"{path} has checkpoint version {version}, this miniclip reads {VERSION}"
+    refuse({other: version != str(VERSION)})
     for name, kind in PARTS.items():
         value = state.get(name, None if name in needs else kind())
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -140,10 +147,8 @@ def checked(path, state, needs=()):
             found = value if number else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    if not are_weights(state.get("model", {})):
-        raise UserError(
-            f"{path} is no checkpoint that can be read: its model is no dict of tensors"
-        )
+    no_model = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
+    refuse({no_model: not are_weights(state.get("model", {}))})
     return state
 
 
@@ -167,6 +172,8 @@ def alone(out):
                 new = not out.exists()
                 for name in (LOCK, *WRITTEN):
                     check_output(out / name)
+                linked = f"{out / LOCK} is a link; delete it, or choose another --out"
+                refuse({linked: (out / LOCK).is_symlink()})
                 file = held.enter_context(open(out / LOCK, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
@@ -200,25 +207,47 @@ def _of_a_run(path):
 
 def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
-    for name in names:
-        if not _of_a_run(out / name):
-            raise UserError(f"{out / name} was not written by a run; choose another --out")
+    says = "was not written by a run; choose another --out"
+    refuse({f"{out / name} {says}": not _of_a_run(out / name) for name in names})
 
 
 def find(out, resume):
     """The state of the checkpoint in the folder `out`, None where there is none.
 
     Raises UserError when a file in `out` has the name of a run's file but no run wrote it, when the
-    checkpoint cannot be read or is a link whose target is gone, and when there is a checkpoint
-    although neither `resume` is given nor torchrun has restarted the run.
+    checkpoint cannot be read or is a link whose target is gone, when there is a checkpoint although
+    neither `resume` is given nor torchrun has restarted the run, and when one of these is so and the
+    checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
     """
-    path = out / "checkpoint.pt"
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{path} is a link to a file that is gone; bring it back")
-    if path.exists() and not (resume or process_group.restarted()):
-        raise UserError(f"{out} holds a run; go on with --resume, or choose another --out")
+    path, goes_on = out / "checkpoint.pt", resume or process_group.restarted()
+    refuse(
+        {
+            f"{path} is a link to a file that is gone; bring it back": (
+                path.is_symlink() and not path.exists()
+            ),
+            f"{out} holds a run; go on with --resume, or choose another --out": (
+                path.exists() and not goes_on
+            ),
+        }
+    )
     state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
+    if state is None:
+        marked = out / LOCK
+        mark = marked.read_bytes() if marked.exists() else b""
+        files = [out / name for name in (BEST, *WRITTEN[1:])]
+        left = [file.name for file in files if file.exists() and file.stat().st_size]
+        refuse(
+            {
+                f"{out} holds {' and '.join(left)} of a run, but not its checkpoint.pt; bring that "
+                "back, or choose another --out, or leave out --resume to replace them": (
+                    goes_on and left and mark != UNSAVED.encode()
+                )
+            }
+        )
+        with contextlib.suppress(OSError):  # the disk may be full
+            if marked.exists() and not mark:
+                marked.write_text(UNSAVED)
     return state
 
 

@@ -371,5 +371,5 @@ def _check_saved(name, how, value):
         if value is not None and STUDY in str(error):
             raise UserError(f"{error}; go on with it") from None
         kind = None
-    if value is not None and not (type(value) is kind and value in how.get("choices", [value])):
-        raise UserError(f"the checkpoint's {spelled(name)} cannot be {value!r:.80}")
+    possible = value is None or type(value) is kind and value in how.get("choices", [value])
+    refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})

@@ -7,7 +7,7 @@ stop, save or leave the step out together. Left out: early stopping by a validat
 import math
 import time
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import report_skipped
 from miniclip.data.loader import planned_parts
 from miniclip.distributed import process_group
@@ -49,13 +49,9 @@ class Monitor:
         """Go on from the progress in a checkpoint; other keys of `state` are ignored.
 
         Raises UserError for numbers that no run has."""
-        counts = state["step"], state["skipped_steps"]
-        if (
-            not all(isinstance(n, int) for n in counts)
-            or not 0 <= counts[1] <= counts[0] <= self.steps
-            or not state["seconds"] >= 0
-        ):
-            raise UserError(f"no run takes {counts[0]} steps, {counts[1]} of them skipped")
+        steps, left_out = state["step"], state["skipped_steps"]  # numbers: see checkpoint.PARTS
+        possible = left_out <= steps <= self.steps
+        refuse({f"no run takes {steps} steps, {left_out} of them skipped": not possible})
         skipped = self.skipped | state["skipped"]
         vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)
 
@@ -119,5 +115,5 @@ class Monitor:
 
     def check_readable(self):
         """Raise UserError where no step at all was taken, because pictures could not be read."""
-        if self.skipped and 0 < self.skipped_steps == self.step and not self.stop:
-            raise UserError(f"no step could be taken: {report_skipped(list(self.skipped.items()))}")
+        why = f"no step could be taken: {report_skipped(list(self.skipped.items()))}"
+        refuse({why: self.skipped and 0 < self.skipped_steps == self.step and not self.stop})

@@ -116,10 +116,16 @@ def must_be_numbers(path: Path, state: dict) -> None:
     """Raise a UserError that names a tensor, if one in {name: tensor} holds what no weight can be."""
     for name, x in state.items():
         # a sum is NaN or infinite if a number is, and five times as fast as isfinite
-        if x.is_meta or not x.sum().isfinite() and not x.isfinite().all():
-            raise UserError(f"{path}: {name} holds numbers that are NaN or infinite, or no numbers")
-        if name.endswith("running_var") and (x < 0).any():
-            raise UserError(f"{path}: {name} holds a variance below 0")
+        refuse(
+            {
+                f"{path}: {name} holds numbers that are NaN or infinite, or no numbers": (
+                    x.is_meta or not x.sum().isfinite() and not x.isfinite().all()
+                ),
+                f"{path}: {name} holds a variance below 0": (
+                    name.endswith("running_var") and not x.is_meta and (x < 0).any()
+                ),
+            }
+        )
         if name == "logit_scale" and x > LARGEST_LOG:
             raise UserError(
                 f"{path} has a logit_scale of {x:.4g}; it is the logarithm of the scale, at most "
@@ -144,11 +150,12 @@ def config_from_shapes(path: Path, state: dict) -> dict:
     """
 
     def shape(name, dims):
-        missing = f"{path} holds no CLIP that miniclip knows: {name} is missing"
-        refuse({missing: name not in state})
-        found = tuple(state[name].shape)
+        found = tuple(state[name].shape) if name in state else ()
         refuse(
-            {f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims}
+            {
+                f"{path} holds no CLIP that miniclip knows: {name} is missing": name not in state,
+                f"{path}: {name} has shape {found}, expected {dims} dimensions": len(found) != dims,
+            }
         )
         return found
 
@@ -202,12 +209,13 @@ def _nearest_released(config):
 def with_heads_of_released(path: Path, config: dict) -> dict:
     """Add the heads and the name of the released model that has these shapes. UserError without one."""
     name = _nearest_released(config)
-    if name is None:
-        raise UserError(
+    refuse(
+        {
             f"{path} has the shapes of no released model (vision width {config['vision_width']}, "
             f"layers {config['vision_layers']}), so its heads are unknown; put the model's "
-            "open_clip_config.json beside it"
-        )
+            "open_clip_config.json beside it": name is None
+        }
+    )
     heads = {key: MODELS[name][key] for key in ("vision_heads", "text_heads")}
     return config | heads | dict(name=name)
 

@@ -9,7 +9,7 @@ Lesson: lessons/19_finetuning.md.
 
 import torch
 
-from miniclip.common import UserError, check_output
+from miniclip.common import check_output, refuse
 from miniclip.objectives import PLAIN
 from miniclip.training import checkpoint
 from miniclip.weights import reading
@@ -34,12 +34,17 @@ def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
     (one, other), (first, second) = names, configs
     first, second = PLAIN | first, PLAIN | second
-    for key in sorted(first.keys() - {"name", "checkpointing"}):
-        pair = first[key], second.get(key)
-        if pair[0] != pair[1] and not (key == "tokenizer" and None in pair):
-            raise UserError(
-                f"{one} and {other} cannot be averaged: their {key} is {pair[0]} and {pair[1]}"
+    pairs = {key: (first[key], second.get(key)) for key in sorted(first)}
+    refuse(
+        {
+            f"{one} and {other} cannot be averaged: their {key} is {a} and {b}": (
+                a != b
+                and key not in ("name", "checkpointing")
+                and not (key == "tokenizer" and None in (a, b))
             )
+            for key, (a, b) in pairs.items()
+        }
+    )
 
 
 def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=False):

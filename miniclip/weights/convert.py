@@ -117,8 +117,8 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     state = dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
     must_match(path, state, want, config.get("name"))
     for name, x in state.items():
-        if x.is_floating_point() != want[name].is_floating_point():
-            raise UserError(f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}")
+        wrong = f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}"
+        refuse({wrong: x.is_floating_point() != want[name].is_floating_point()})
         state[name] = x.to(want[name].dtype)
     must_be_numbers(path, state)
     model.to_empty(device="cpu").load_state_dict(state)
@@ -172,9 +172,16 @@ def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
     config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
     config = on_meta(path, config, len(state)).config
-    larger = tokenizer.vocab_size > config["vocab_size"]
-    refuse({f"{path}: its tokenizer has more tokens than the model": larger})
-    tokenizer.context_length = min(tokenizer.context_length, config["context_length"])
+    lengths = tokenizer.context_length, config["context_length"]
+    refuse(
+        {
+            f"{path}: its tokenizer has more tokens than the model": (
+                tokenizer.vocab_size > config["vocab_size"]
+            ),
+            f"{path}: its tokenizer makes texts of {lengths[0]} ids, and the model has {lengths[1]} "
+            "positions for them; one of the two was changed": lengths[0] != lengths[1],
+        }
+    )
     return config, state, tokenizer
 
 

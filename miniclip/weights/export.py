@@ -76,8 +76,7 @@ def main(argv=None):
     if args.format == "onnx":
         save_onnx(model, args.out, args.half, args.overwrite)
     elif args.format == "huggingface":
-        own = tokenizer if hasattr(tokenizer, "merges") else None
-        save_huggingface(model, args.out, own, args.overwrite)
+        save_huggingface(model, args.out, tokenizer, args.overwrite)
     else:
         save_openclip(model, args.out, overwrite=args.overwrite)
     print(f"{args.out}: {args.format}, from {os.fspath(args.checkpoint)}")

@@ -22,6 +22,7 @@ import torch
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.data.dataset import sha256
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import CLIP, LARGEST, whole_number
 from miniclip.weights import reading
@@ -113,11 +114,11 @@ def read(path: str | Path, state: dict, notes: dict) -> tuple[dict, dict, Tokeni
     part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
-    if not beside.is_file():
-        raise UserError(f"{path} has transformers' tensors, but there is no config.json beside it")
+    gone = f"{path} has transformers' tensors, but there is no config.json beside it"
+    refuse({gone: not beside.is_file()})
     there = {name for name in READ_BY_OTHERS if name in notes and (beside.parent / name).is_file()}
     for name in sorted(there):
-        if _sha256((beside.parent / name).read_bytes()) != notes[name]:
+        if sha256(beside.parent / name) != notes[name]:
             warnings.warn(f"{name} was changed since miniclip wrote {path}", stacklevel=2)
     try:
         config, eos = _from_json(reading.read_json(beside))
@@ -160,7 +161,13 @@ def save_huggingface(
     other files of another model, or in which nothing can be written.
     """
     must_be_clip(model)
-    refuse({"the path of the folder is empty": not os.fspath(folder)})
+    odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
+    refuse(
+        {
+            "the path of the folder is empty": not os.fspath(folder),
+            odd: tokenizer is not None and not hasattr(tokenizer, "merges"),
+        }
+    )
     config, folder = model.config, Path(folder)
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":
@@ -198,11 +205,11 @@ def save_huggingface(
     noted = reading.by_miniclip(folder / WEIGHTS)
     check_output(folder / WEIGHTS, lambda path: noted, overwrite)
     for name in written:
-        check_output(
-            folder / name, lambda path: noted.get(name) == _sha256(path.read_bytes()), overwrite
-        )
+        check_output(folder / name, lambda path: noted.get(name) == sha256(path), overwrite)
     notes = {"format": "pt", "writer": "miniclip"}
-    notes |= {name: _sha256(content.encode()) for name, content in written.items()}
+    notes |= {
+        name: hashlib.sha256(content.encode()).hexdigest() for name, content in written.items()
+    }
     from safetensors.torch import save
 
     try:
@@ -216,10 +223,6 @@ def save_huggingface(
                 file.write(content.encode())
     except OSError as error:
         raise UserError(f"{folder} cannot be written: {error.strerror}") from None
-
-
-def _sha256(data):
-    return hashlib.sha256(data).hexdigest()
 
 
 def to_theirs(state: dict) -> dict:

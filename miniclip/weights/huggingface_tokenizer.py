@@ -71,10 +71,8 @@ def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]
     """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
     vocabulary = {name: i for i, name in enumerate(entries)}
-    if len(vocabulary) < len(entries):  # such as "</w>" learned from text
-        raise UserError(
-            "two entries of this vocabulary would be written alike in transformers' files"
-        )
+    alike = "two entries of this vocabulary would be written alike in transformers' files"
+    refuse({alike: len(vocabulary) < len(entries)})  # such as "</w>" learned from text
     merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
     special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
     kind = {"tokenizer_class": "CLIPTokenizer", "model_max_length": context_length}

@@ -8,13 +8,12 @@ Only the names below and names that begin with "hf-hub:" are ever asked for on t
 never is, whether it exists or not.
 """
 
-import hashlib
-import mmap
 import os
 import re
 from pathlib import Path
 
 from miniclip.common import UserError, refuse
+from miniclip.data.dataset import sha256
 from miniclip.model.clip import ALIASES, OPENAI
 
 HUB = "hf-hub:"
@@ -90,25 +89,17 @@ def locate(name: str) -> Path:
     """
     ours, repositories = ALIASES.get(name, name), [name.removeprefix(HUB)]
     if ours in PUBLISHED:
-        sha256, *repositories = PUBLISHED[ours]
+        published, *repositories = PUBLISHED[ours]
         spelled = next(theirs for theirs, own in OPENAI.items() if own == ours)
         file = Path.home() / ".cache/clip" / (re.sub("[/@]", "-", spelled) + ".pt")
         if file.is_file():
             damaged = f"{file} has another SHA-256 than OpenAI published; delete it"
-            refuse({damaged: _sha256(file) != sha256})
+            refuse({damaged: sha256(file) != published})
             return file
     no_name = f"{name} is no name of the hub; write {HUB}OWNER/MODEL"
     refuse({no_name: not all(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", r) for r in repositories)})
     found = next(filter(None, map(_cached, repositories)), None)
     return found or _download(repositories[0], name)
-
-
-def _sha256(path):
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return ""
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return hashlib.sha256(data).hexdigest()
 
 
 def _cached(repository):

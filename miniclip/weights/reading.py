@@ -44,8 +44,10 @@ def find(path: str | Path, known: bool = True) -> Path:
 
     "icons" always means the released model; write "./icons" for a file of that name. Raises UserError.
     """
+    kind = f"weights are given by a path or a name, not by a {type(path).__name__}"
+    is_path = isinstance(path, (str, os.PathLike))
+    refuse({kind: not is_path, "the path of the weights is empty": path == ""})
     name = os.fspath(path)
-    refuse({"the path of the weights is empty": not name})
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(name, Path(path))
     if known and not os.path.exists(path) and is_known(name):
@@ -72,8 +74,8 @@ def read(path: str | Path) -> dict:
     try:
         with open(path, "rb") as file:
             start = file.read(23)
-        if start == b"version https://git-lfs":
-            raise UserError("it is a pointer of Git LFS; fetch the file itself with: git lfs pull")
+        pointer = "it is a pointer of Git LFS; fetch the file itself with: git lfs pull"
+        refuse({pointer: start == b"version https://git-lfs"})
         if start[8:9] == b"{":  # the length of a JSON header, then the header
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
@@ -114,14 +116,19 @@ def _read_shards(index):
     try:
         homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
-        if not all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names):
-            raise UserError("it names files that do not lie beside it, or that hold no weights")
+        beside = all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names)
+        refuse({"it names files that do not lie beside it, or that hold no weights": not beside})
     except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}
-    for tensor, home in homes.items():
-        if not (isinstance(shards[home], dict) and tensor in shards[home]):
-            raise UserError(f"{index} says that {tensor} is in {home}, but it is not")
+    refuse(
+        {
+            f"{index} says that {tensor} is in {home}, but it is not": (
+                not isinstance(shards[home], dict) or tensor not in shards[home]
+            )
+            for tensor, home in homes.items()
+        }
+    )
     return {tensor: shards[home][tensor] for tensor, home in homes.items()}
 
 

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.training.archive import check_pickles, check_tensors
 
 MODULES = 10_000  # the most in an archive; RN50x64 has about 600
@@ -36,8 +36,7 @@ def read(path: Path, entries: zipfile.ZipFile) -> tuple[dict, str | None]:
     than it looks, and almost anything where it is damaged.
     """
     packed = sum(entry.file_size for entry in entries.infolist()) - path.stat().st_size
-    if packed > SOURCE_BYTES:
-        raise UserError(f"its entries have {packed:,} bytes more than the file")
+    refuse({f"its entries have {packed:,} bytes more than the file": packed > SOURCE_BYTES})
     check_pickles([entries.read(e) for e in entries.infolist() if e.filename.endswith(".pkl")])
     code, constants = (
         [entries.read(e) for e in entries.infolist() if e.filename.split("/")[1:2] == [folder]]
@@ -57,8 +56,8 @@ def read(path: Path, entries: zipfile.ZipFile) -> tuple[dict, str | None]:
                 modules.append((f"{prefix}{name}.", value))
             elif isinstance(value, torch.Tensor) and name in registered:
                 state[prefix + name] = value
-        if len(modules) > MODULES or len(prefix) > LONGEST_NAME:
-            raise UserError(f"it has more than {MODULES:,} modules, or modules in each other")
+        many = f"it has more than {MODULES:,} modules, or modules in each other"
+        refuse({many: len(modules) > MODULES or len(prefix) > LONGEST_NAME})
     check_tensors(state, path.stat().st_size)
     return state, _activation(code, constants, any("layer1." in name for name in state))
 
@@ -74,8 +73,8 @@ def _activation(code, constants, resnet):
     calls -= {"relu"} if resnet else set()
     if calls == {"gelu"} and 'approximate="tanh"' not in code:
         return "gelu"
-    if calls and calls not in ({"sigmoid"}, {"silu"}):
-        raise UserError("its methods use neither GELU nor QuickGELU alone as the activation")
+    odd = "its methods use neither GELU nor QuickGELU alone as the activation"
+    refuse({odd: calls and calls not in ({"sigmoid"}, {"silu"})})
     return "quickgelu" if calls and quick else None
 
 
@@ -83,8 +82,7 @@ class _Module:
     """An object of any class in the archive: attributes, and nothing that runs."""
 
     def __setstate__(self, state):
-        if not isinstance(state, dict):
-            raise UserError("its __setstate__ would run as soon as it is loaded")
+        refuse({"its __setstate__ would run as soon as it is loaded": not isinstance(state, dict)})
         vars(self).update(state)
 
 

@@ -6,6 +6,7 @@ import signal
 import tarfile
 from pathlib import Path
 
+import pyarrow.parquet
 from PIL import Image
 
 from miniclip.bpe.cleaning import clean
@@ -386,6 +387,37 @@ REFUSED = {
         "mkfifo pipe.tar",
         "open pipe.tar",
     ),
+    "an_empty_csv": ("no column of picture paths", "true > pairs.csv", "open pairs.csv"),
+    "a_csv_without_captions": (
+        r"no column of captions \(such as 'caption'\); its columns are 'path', 'colour'",
+        "echo path,colour > l.csv",
+        "open l.csv",
+    ),
+    "a_csv_without_rows": ("no pair: no rows", "echo path,text > l.csv", "open l.csv"),
+    "a_csv_of_pictures_that_are_gone": (r"3: 0.png \(no such file", "rm *.png", "open pairs.csv"),
+    "a_folder_without_pictures": ("it holds no picture", "mkdir p", "open p"),
+    "a_folder_without_classes": ("it holds no pictures$", "mkdir p", "classes p"),
+    "a_folder_of_one_class": (
+        "needs at least two classes; it has one, 'cat'",
+        "mkdir -p p/cat; cp 0.png p/cat",
+        "classes p",
+    ),
+    "a_tar_without_labels": (r"1: 0.png \(no label", "tar cf 0.tar 0.png", "classes 0.tar"),
+    "a_csv_that_is_not_there": ("none.csv not found", "pack none.csv out"),
+    "shards_at_an_address": ("copy or mount it first", "open http://x/{0..3}.tar"),
+    "shards_that_are_not_there": (r"3: 0.tar \(No such file", "open no/{0..2}.tar"),
+    "a_brace_that_is_not_closed": ("a brace that is not closed", "open {0..2.tar"),
+    "a_pattern_that_matches_nothing": (r"no\*.tar matches no file", "open no*.tar"),
+    "json_that_is_cut": (
+        "line 1 of .* is no JSON object",
+        """echo '{"image": "0.png"' > p.jsonl""",
+        "open p.jsonl",
+    ),
+    "json_without_captions": (
+        "no column of captions .* are 'image', 'title_of'",
+        """echo '{"image": "0.png", "title_of": "a"}' > p.jsonl""",
+        "open p.jsonl",
+    ),
     "two_columns_of_captions": (
         "l.csv has two columns called 'caption'",
         r"printf 'path,caption,caption\n0.png,a,b\n' > l.csv",
@@ -570,6 +602,19 @@ READ = {
         "rm 1.png 2.png; echo a word > 0.txt; tar cf a.tar 0.*",
         "open .",
     ),
+    "a_text_whose_name_spells_the_accent_in_another_way": (
+        r"\[\('a word',\), \('a word',\)\] \[\]",
+        "mkdir p; cp 0.png p/\u00e9.png; echo a word > p/e\u0301.txt",
+        "cp 0.png p/a\u0301.png; echo a word > p/\u00e1.txt",
+        "open p",
+    ),
+    "packing_again_keeps_who_may_read_a_shard": (
+        "-rw-------",
+        "pack pairs.csv s",
+        "chmod 600 s/00000.tar",
+        "pack pairs.csv s",
+        "ls -l s",
+    ),
     "packing_into_the_folder_that_is_read": (
         r"(?s)train on them with --data '\*.tar'.*\[\('a word',\)",
         "for k in 0 1 2; do echo a word > $k.txt; done",
@@ -668,6 +713,32 @@ def a_label_of_a_row_that_is_left_out_is_no_class(folder):
     csv_of(count=4)
     write("l.csv", 'filepath,label,x\n0.png,cat,\n1.png,dog,\n2.png,"dog\n3.png",fox,1\n')
     assert open_labelled("l.csv").class_names == ["cat", "dog"]
+
+
+@attack(says="p.parquet has two columns called caption; rename one")
+def a_parquet_file_of_two_columns_of_captions(folder):
+    names = ["image", "caption", "caption"]
+    pyarrow.parquet.write_table(pyarrow.table([["0.png"]] * 3, names), "p.parquet")
+    open_pairs("p.parquet")
+
+
+table(
+    {
+        "a_number": (7, "int"),
+        "bytes": (b"pairs.csv", "int"),
+        "columns": ({"image": ["0.png"], "caption": ["a"]}, "str"),
+        "names": (["0.png", "1.png"], "str"),
+    },
+    lambda records: open_pairs(records),
+    "records_that_are_{}",
+    says=r"a record is \(picture, caption\), or a dict with names of columns, not a {}",
+)
+
+
+@attack(code=0, says=r"\('a', 'b'\)")
+def records_of_tuples_with_a_number_among_the_keys(folder):
+    csv_of()
+    said(open_pairs([{"image": "0.png", "text": ("a", "b"), 7: "x"}], image_column="image"))
 
 
 @attack(code=0, says="b.tar.gz', 'it is compressed")

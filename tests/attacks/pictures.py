@@ -4,15 +4,20 @@ import io
 import os
 import pickle
 import struct
+import threading
+import time
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 
+import miniclip
 from miniclip.data import image_io
 from miniclip.data.transforms import Preprocess, to_rgb
+from miniclip.search.embed import embed_pictures
 from tests.attacks import attack, table
 from tests.data.tars import heic
 
@@ -57,6 +62,20 @@ def a_lying_transparent_picture_of_100_megapixels(folder):
     exif = Image.Exif()
     exif[0x112] = 6
     assert read(encoded("RGBA", (9999, 10_000), "PNG", exif=exif)).size == (10_000, 9999)
+
+
+@attack(code=0)
+def several_pictures_of_26_megapixels_at_once(folder):
+    data, alone = encoded("L", (6500, 4000), "PNG"), threading.Lock()
+
+    def preprocess(picture):
+        assert alone.acquire(blocking=False), "two large pictures are in memory"
+        time.sleep(0.2)
+        alone.release()
+        return Preprocess(32)(picture)
+
+    encoder = SimpleNamespace(preprocess=preprocess, model=miniclip.load("icons")[0])
+    embed_pictures(encoder, lambda _: read(data), [1, 2, 3], threads=3)
 
 
 @attack(code=0, slow=True)

@@ -14,6 +14,7 @@ from PIL import Image
 
 import eval as evaluation
 import train
+from miniclip.common import given
 from miniclip.data import open_pairs
 from miniclip.distributed import process_group
 from miniclip.training import checkpoint
@@ -141,11 +142,12 @@ def another_rank_is_killed(folder):
         raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
 
 
-@attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b'")
+@attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b' --data=-x")
 def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
     process_group.dist_info = lambda group=None: (0, 8)
     os.environ["LOCAL_WORLD_SIZE"] = "4"
-    print(process_group.launched("train.py", "--out", "a b"))
+    words = *given("--out", "a b"), *given("--data", "-x")
+    print(process_group.launched("train.py", *words))
 
 
 # --- outputs and folders
@@ -227,7 +229,37 @@ def a_killed_run_leaves_no_lock_behind(folder):
         run(steps=50)
     os.waitpid(child, 0)
     assert os.path.exists("run/log.jsonl") and not os.path.exists(CHECKPOINT)
-    return run()
+    return run("--resume")
+
+
+def a_run_whose_checkpoint_is_gone(restarts, *more):
+    run("--eval-every", 1)
+    os.remove(CHECKPOINT)
+    before = {name: Path("run", name).read_bytes() for name in ("best.pt", "log.jsonl")}
+    os.environ["TORCHELASTIC_RESTART_COUNT"] = restarts
+    try:
+        run(*more)
+    finally:
+        assert before == {name: Path("run", name).read_bytes() for name in before}
+
+
+table(
+    {"resumed": ("0", "--resume", ""), "restarted_by_torchrun": ("1", "")},
+    a_run_whose_checkpoint_is_gone,
+    "a_run_whose_checkpoint_is_gone_is_{}",
+    says="run holds best.pt and log.jsonl of a run, but not its checkpoint.pt",
+)
+
+
+@attack(says="run/.miniclip-lock is a link; delete it")
+def a_lock_that_links_to_a_file_of_the_user(folder):
+    Path("mine").write_text("mine")
+    os.mkdir("run")
+    os.symlink("../mine", "run/.miniclip-lock")
+    try:
+        run()
+    finally:
+        assert Path("mine").read_text() == "mine"
 
 
 @attack(code=0)

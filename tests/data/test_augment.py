@@ -10,18 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.data.dataset import Pairs, one_line, sentences
+from lessons.studies import convirt
+from lessons.studies.convirt import Augmentation, augment, draw, sentences
+from miniclip.data.dataset import Pairs, one_line
 from miniclip.data.icons.icons import Icons
-from miniclip.data.loader import crop, draw
-from miniclip.data.transforms import (
-    Augmentation,
-    Preprocess,
-    Redrawing,
-    augment,
-    normalize,
-    redraw,
-    training_crop,
-)
+from miniclip.data.loader import crop
+from miniclip.data.transforms import Preprocess, Redrawing, normalize, redraw
 from tests.data.icons import font_awesome_pairs, made_up
 from tests.data.tars import same, steps
 
@@ -97,8 +91,12 @@ def test_draws_use_their_ranges_in_full_and_come_from_the_generator_alone(kind):
 @given(seeds)
 def test_a_crop_is_changed_as_the_draw_says_and_a_white_one_stays_one_grey(seed):
     how = Augmentation.draw(np.random.default_rng(seed))
-    square = training_crop(noise(16), 16, np.random.default_rng(0), how=how).permute(1, 2, 0)
-    assert np.array_equal(square, levels(noise(16), **how._asdict()))
+    found = convirt.crop(Twelve(), 3, np.random.default_rng(seed), 16, (0.6, 1.0))
+    rng = np.random.default_rng(seed)
+    Augmentation.draw(rng)
+    plain = crop(Twelve(), 3, rng, 16, (0.6, 1.0)).permute(1, 2, 0).numpy()
+    want = levels(Image.fromarray(plain), **how._asdict())
+    assert np.array_equal(found.permute(1, 2, 0), want)
     grey = levels(Image.new("RGB", (16, 16), "white"), **how._asdict())
     want = min(255, 255 * how.brightness)
     assert grey.min() == grey.max() and abs(grey[0, 0, 0] - want) <= 1, (grey, how)
@@ -226,7 +224,7 @@ def test_the_sentences_are_the_caption_and_none_has_two(caption):
 
 
 def test_each_sentence_is_drawn_about_equally_often():
-    drawn = [draw(Twelve(), 0, 0, epoch, True)[1] for epoch in range(900)]
+    drawn = [draw(Twelve(), 0, 0, epoch)[1] for epoch in range(900)]
     counts = [drawn.count(sentence) for sentence in sentences(SAID[0])]
     assert sum(counts) == 900
     assert max(abs(n - 300) for n in counts) < 5 * (900 * 2 / 9) ** 0.5, counts  # 5 deviations
@@ -234,16 +232,16 @@ def test_each_sentence_is_drawn_about_equally_often():
 
 def test_captions_of_one_sentence_train_to_the_bit_as_without_the_option():
     pairs = Twelve(["red 3.5 cm", "blue."])
-    assert same(steps(pairs, 4, 6), steps(pairs, 4, 6, one_sentence=True))
-    assert not same(steps(Twelve(), 4, 6), steps(Twelve(), 4, 6, one_sentence=True))
+    assert same(steps(pairs, 4, 6), steps(pairs, 4, 6, draw=draw))
+    assert not same(steps(Twelve(), 4, 6), steps(Twelve(), 4, 6, draw=draw))
 
 
 def test_draws_depend_on_seed_epoch_and_index_alone():
-    how = dict(one_sentence=True, augmented=True)
+    how = dict(draw=draw, crop=convirt.crop)
     whole = steps(Twelve(), 6, 6, **how)
     assert same(steps(Twelve(), 3, 6, start=3, workers=2, **how), whole[3:])
     images = {x.numpy().tobytes() for parts, _ in whole for part, _ in parts for x in part}
     assert len(images) == 36  # three epochs of twelve: no picture twice
-    rng, _ = draw(Twelve(), 3, 0, 1, True)
-    alone = crop(Twelve(), 3, rng, 8, (0.6, 1.0), augmented=True)
+    rng, _ = draw(Twelve(), 3, 0, 1)
+    alone = convirt.crop(Twelve(), 3, rng, 8, (0.6, 1.0))
     assert alone.numpy().tobytes() in images

@@ -31,15 +31,6 @@ def test_a_damaged_cache_is_not_used(tmp_path_factory, data):
     assert found is None or at <= whole.index(b"\n")
 
 
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\n", b"{}\n", b"[]\nx", b"null\n", b'{"notes": 1}\n', b"\xff\xfe\n\0", b"[" * 9999],
-)
-def test_a_foreign_file_is_not_used(tmp_path, content):
-    (tmp_path / "x.bin").write_bytes(content)
-    assert kept.read(tmp_path / "x.bin") is None
-
-
 def test_pictures_are_drawn_once_again_after_damage_and_for_other_versions(cache):
     first = drawings.pictures(CODES)
     assert first.shape == (3, 64, 64, 3) and 0 < first.mean() < 255

@@ -15,9 +15,8 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.curation import balance
 from miniclip.data.curation.balance import write_list
-from miniclip.data.curation.curate import ASSIGNED, Curated, curate
+from miniclip.data.curation.curate import curate
 from miniclip.data.dataset import Pairs, is_as_curated, keep_pairs, some_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
@@ -215,87 +214,6 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     assert isinstance(pairs.splits["train"], type(open_pairs(place).splits["train"]))
     queries = [row.split('"')[3] for row in listed.read_text().splitlines()[1:]]
     assert max(collections.Counter(queries).values()) == 4 and {"hello 1", "hello 2"} & {*queries}
-
-
-@pytest.mark.parametrize(
-    "arguments, why",
-    [
-        ("pairs.csv out.csv --min-count 61", "no word is in 61 of "),
-        ("pairs.csv out.csv --cap 0", "--cap: must be a whole number of at least 1"),
-        ("none.csv out.csv", "none.csv not found"),
-        ("pairs.csv out.csv --names none.txt", "none.txt cannot be read"),
-        ("pairs.csv out.csv --caption-column x", "has no column 'x'"),
-        ("pairs.csv out.csv --sites eva", "--sites is for icons"),
-        ("pairs.csv .", "is no file and cannot be written"),
-        ("pairs.csv pairs.csv/out.csv --min-count 9", "cannot be written"),
-    ],
-)
-def test_a_mistake_is_one_sentence(tmp_path, monkeypatch, capsys, arguments, why):
-    monkeypatch.chdir(tmp_path)
-    write_csv(tmp_path, TABLE)
-    save(tmp_path / "0.png")
-    with pytest.raises(SystemExit) as stop:
-        main(["curate", *arguments.split()])
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and why in said and said.count("\n") == 1, said
-
-
-LONG = "abcdefghijklmnopqrstuvw"  # 23 letters, one more than the table has room for
-FOUND = Curated(
-    pairs=1300,
-    queries=["not rarest", "once", "a b c d", "ten", "all but", LONG, "most"],
-    before=np.array([0, 1, 9, 10, 99, 100, 1000]),
-    after=np.array([0, 1, 9, 10, 99, 100, 100]),
-    kept=np.empty(0, ASSIGNED),
-)
-ROWS_OF_FOUND = [  # what a row begins with, its numbers
-    ("none: no pair's rarest", "1 0 0.0% 0 0.0%"),
-    ("1 to 9", "2 10 0.8% 10 3.1%"),
-    ("10 to 99", "2 109 8.9% 109 34.2%"),
-    ("100 to 999", "1 100 8.2% 100 31.3%"),
-    ("1,000 to 9,999", "1 1,000 82.0% 100 31.3%"),
-    ("all", "7 1,219 100.0% 319 100.0%"),
-    ("most", "1,000 82.0% 100 31.3%"),
-    ("abcdefghi ... pqrstuvw", "100 8.2% 100 31.3%"),
-    ("all but", "99 8.1% 99 31.0%"),
-    ("ten", "10 0.8% 10 3.1%"),
-    ("a b c d", "9 0.7% 9 2.8%"),
-]
-
-
-def test_the_balance_counts_queries_by_powers_of_ten_and_names_the_five_largest():
-    count, _, *table = balance.balance(FOUND)
-    assert count == "7 queries: 4 of one word, 2 of two, 1 of more"
-    assert [" ".join(row.split()) for row in table] == [" ".join(row) for row in ROWS_OF_FOUND]
-
-
-def test_the_picture_has_the_pairs_of_each_query_largest_first_and_the_cap(tmp_path, monkeypatch):
-    drawn, lines = [], balance.plots.lines
-    monkeypatch.setattr(
-        balance.plots, "lines", lambda *a, **how: drawn.append(a[0]) or lines(*a, **how)
-    )
-    balance.draw(FOUND, 100, tmp_path / "a.png")
-    curves = {name: (list(x), list(y)) for name, (x, y) in drawn[0][0][0].items()}
-    assert curves["before: 1,219 pairs"] == ([1, 2, 3, 4, 5, 6], [1000, 100, 99, 10, 9, 1])
-    assert curves["after: 319 pairs"] == ([1, 2, 3, 4, 5, 6], [100, 100, 99, 10, 9, 1])
-    assert curves["cap: 100"] == ([1, 6], [100, 100])
-
-
-@pytest.mark.parametrize("count, skipped", [(8, "left out 1: line 9"), (7, "  dog")])
-def test_the_command_says_what_it_read_left_out_and_kept(
-    count, skipped, tmp_path, monkeypatch, capsys
-):
-    monkeypatch.chdir(tmp_path)
-    rows = [*["cat"] * 4, *["dog"] * 2, "owl", ""][:count]
-    for i in range(count):
-        save(tmp_path / f"{i}.png")
-    rows = "".join(f"{i}.png;{said}\n" for i, said in enumerate(rows))
-    write_csv(tmp_path, "filepath;caption\n" + rows)
-    monkeypatch.setattr("miniclip.data.files.is_held_out", lambda name: False)
-    assert balance.main("pairs.csv out.csv --cap 3 --min-count 2".split()) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0] == "7 pairs, of which 1 match no query; 5 are kept"
-    assert said[-2].startswith(skipped) and "--data pairs.csv --pairs out.csv" in said[-1]
 
 
 @pytest.mark.slow

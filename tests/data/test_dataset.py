@@ -13,7 +13,6 @@ from miniclip.data.dataset import (
     is_held_out,
     keep_pairs,
     printable,
-    report_skipped,
     some_pairs,
     text_hash,
 )
@@ -89,11 +88,3 @@ def test_a_long_text_keeps_its_beginning_and_its_end():
     assert printable("a" * 40 + "b" * 41) == "a" * 38 + " ... " + "b" * 37
     assert printable("0123456789" * 3, 20) == "01234567 ... 3456789"
     assert printable("a\nb\x1b[2J\udc80é") == r"a\nb\x1b[2J\udc80é"
-
-
-def test_three_of_those_left_out_are_named_and_the_others_counted():
-    named = [(f"p{k}", f"why {k}") for k in range(2000)]
-    assert report_skipped([]) == ""
-    assert report_skipped(named[:3]) == "left out 3: p0 (why 0), p1 (why 1), p2 (why 2)"
-    assert report_skipped(named).startswith("left out 2,000: ")
-    assert report_skipped(named).endswith(", p2 (why 2) and 1,997 more")

@@ -269,17 +269,6 @@ def test_the_table_keeps_what_is_fully_qualified_with_the_hash_of_each_drawing(
     assert rows.items() <= {row["codes"]: row for row in read_table()}.items()
 
 
-@pytest.mark.parametrize(
-    "text", ["hello", "# Version: 17.0\n", SMALL_TABLE.replace("Version", "Date"), None]
-)
-def test_another_file_than_unicodes_is_refused(text, tmp_path, capsys):
-    if text:
-        (tmp_path / "x.txt").write_text(text)
-    with pytest.raises(SystemExit) as stopped:
-        make_table.main([str(tmp_path / "x.txt")])
-    assert stopped.value.code == 2 and capsys.readouterr().err.count("\n") == 1
-
-
 def test_unicodes_licence_lies_beside_its_names():
     notice = TABLE.with_name("UNICODE-LICENSE.txt").read_bytes()
     # the text at unicode.org/license.txt, to the byte
@@ -347,8 +336,3 @@ def test_an_unknown_kind_and_a_missing_font_are_named(emoji, kind, words, monkey
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(ValueError, match=words):
         Drawings(emoji, kind)
-
-
-def test_an_emoji_that_is_not_drawn_is_named():
-    with pytest.raises(UserError, match="no drawing of 0041"):
-        draw_all(["0041"])

@@ -288,30 +288,3 @@ def test_a_tar_that_ends_too_soon_keeps_what_came_before(tmp_path):
     os.unlink(path)
     with pytest.raises(BadPicture, match="cannot be read: No such file"):
         found.pictures.image(0)
-
-
-@pytest.mark.parametrize(
-    "name, content, names, words",
-    [
-        (".", None, None, "gives no labelled picture: it holds no pictures$"),
-        ("nowhere", None, None, "nowhere"),
-        ("one", None, None, "at least two classes"),
-        ("two", None, ["cat"], "1 class names for the 2"),
-        ("0.tar", None, None, r"0.tar gives .*: left out 1: 0.png \(no lab"),
-        ("a.csv", "a,b\n1,2", None, "no column of picture paths .* are 'a', 'b'$"),
-        ("a.csv", "path,b\n1,2", None, "no column of labels .* are 'path', 'b'$"),
-        ("a.csv", "a,class\n1,2", None, "columns are 'a', 'class'$"),
-        ("a.tar", "x" * 999, None, "no tar"),
-        ("a.tar", "", None, "gives no labelled"),
-    ],
-)
-def test_what_is_wrong_is_one_sentence(tmp_path, name, content, names, words):
-    if name in ("one", "two"):
-        folder_of(tmp_path / name, ["cat", "dog"][: 1 + (name == "two")])
-    if name == "0.tar":
-        shard(tmp_path / name, [(0, "")])
-    if content is not None:
-        (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=words) as error:
-        open_labelled(tmp_path / name, names)
-    assert "\n" not in str(error.value)

@@ -350,16 +350,6 @@ def test_a_picture_is_asked_for_at_twice_the_size_of_the_smallest_crop():
     assert sides == [48, 80, 24, None]  # 2 * 12 / 0.5 pixels
 
 
-@pytest.mark.parametrize("fork", [True, False])
-def test_workers_share_memory_with_the_process_that_reads_it(fork, monkeypatch):
-    monkeypatch.setattr(loader_module, "_FORK", fork)
-    mapped = []
-    monkeypatch.setattr(loader_module.mmap, "mmap", lambda *a: mapped.append(a) or bytearray(a[1]))
-    memory = loader_module._memory((2, 5), shared=True)
-    assert memory.shape == (2, 5) and memory.dtype == torch.uint8
-    assert mapped == ([(-1, 10)] if fork else []) and memory.is_shared() != fork
-
-
 @pytest.mark.slow
 def test_memory_beyond_the_batch_does_not_grow_with_it_and_stays_below_a_gibibyte(tmp_path):
     """What a batch of 32,768 may take at 224 pixels, on batches that a test has time for."""

@@ -154,16 +154,6 @@ def test_the_command_packs_and_counts(folder, capsys):
     assert "left out 1: out/00000.tar (a shard" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "words", [["no.csv", "out"], ["emoji", "out", "--shard-size", "0"], [".", "a.png/x"]]
-)
-def test_what_cannot_be_packed_is_one_sentence(words, folder, monkeypatch, capsys):
-    monkeypatch.chdir(folder)
-    with pytest.raises(SystemExit) as error:
-        main(["pack", *words])
-    assert error.value.code == 2 and capsys.readouterr().err.count("\n") == 1
-
-
 @pytest.mark.slow
 def test_the_bench_counts_every_way(capsys):
     options = "--pairs 64 --turns 1 --image-size 32".split()

@@ -87,22 +87,6 @@ def test_a_column_split_says_what_is_held_out(pictures, tmp_path, monkeypatch):
     assert pairs.splits == {"train": [*range(5, 12)], "val": [1, 3, 4], "test": [0, 2]}
 
 
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("", "no records"),
-        ('{"image": "0.png"\n', "line 1 of .* is no JSON object"),
-        ('["0.png", "a"]\n', "line 1 of .* is no JSON object"),
-        ('{"image": "0.png", "title_of": "a"}\n', "no column of captions; it has image, title_of"),
-        ('{"image": "9.gif", "caption": "a"}\n', "gives no pair: left out 1: record 0"),
-    ],
-)
-def test_what_cannot_be_used_is_one_sentence(tmp_path, text, words):
-    (tmp_path / "p.jsonl").write_text(text)
-    with pytest.raises(UserError, match=words):
-        open_pairs(tmp_path / "p.jsonl")
-
-
 def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(20))
     with pytest.raises(UserError, match="is damaged|pip install pyarrow"):

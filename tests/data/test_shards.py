@@ -195,23 +195,6 @@ def test_a_missing_shard_is_named_and_the_others_are_read(packed, tmp_path):
     assert pairs.skipped == [(f"000{k}.tar", "No such file or directory") for k in (12, 13)]
 
 
-@pytest.mark.parametrize(
-    "source, says",
-    [
-        ("pipe:cat x.tar", "commands are not run; give the address"),
-        ("no/{0..2}.tar", "left out 3: 0.tar (No such file"),
-        ("{0..2.tar", "a brace that is not closed"),
-        ("no*.tar", "matches no file"),
-        ("no.tar", "No such file"),
-    ],
-)
-def test_what_names_no_shards_is_refused_in_a_sentence(source, says, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError) as error:
-        open_pairs(source)
-    assert says in str(error.value) and "\n" not in str(error.value)
-
-
 def test_the_index_is_kept_until_a_shard_changes(packed, tmp_path, monkeypatch, capsys):
     scanned, index_shard = [], tar_index.index_shard
     monkeypatch.setattr(tar_index, "index_shard", lambda *a: scanned.append(a) or index_shard(*a))

@@ -20,7 +20,6 @@ from miniclip.model.clip import MODELS
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
 from miniclip.training.freeze import tower_of
-from miniclip.training.recipe import fine_tuning, recipe
 from miniclip.weights.average import interpolate
 from miniclip.zeroshot import classifier_weights, classify, encode_images
 from tests.evaluation.test_released_model import lines
@@ -59,13 +58,6 @@ def test_it_starts_from_the_weights_and_the_vocabulary_of_a_checkpoint(
     assert after["config"] == model.config
     assert after["options"]["init"] == str(start)
     assert after["options"]["model"] == model.config["name"]
-
-
-def test_fine_tuning_has_a_recipe_of_its_own():
-    for name in MODELS:
-        own, anew = fine_tuning(name), recipe(name)
-        assert own["lr"] < anew["lr"] and own["epochs"] < anew["epochs"], name
-        assert 0 < own["warmup"] < 0.05 and "vocab_size" not in own, name
 
 
 pytestmark = pytest.mark.usefixtures("signals_and_threads_as_before")

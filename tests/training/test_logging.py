@@ -97,24 +97,6 @@ def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(
     assert chance_is_log_n({"objective": "contrastive_bow"})
 
 
-@pytest.mark.parametrize(
-    "budget_s, seconds, steps, words",
-    [
-        (300, 210, 40, "ETA 1:30\n"),
-        (4000, 0, 40, "ETA 39:00\n"),
-        (300, 301, 40, "ETA 0:00\n"),
-        (300, 210, math.inf, "step 00001/- | "),
-    ],
-)
-def test_the_run_ends_with_its_steps_or_its_time_whichever_is_sooner(
-    budget_s, seconds, steps, words, clock, tmp_path, capsys
-):
-    log = RunLog(options(tmp_path, 1), step=0)
-    clock.now += 60
-    log.write(progress(1, budget_s=budget_s, seconds=seconds, steps=steps), 0.1, **RESULT)
-    assert words in capsys.readouterr().out
-
-
 @pytest.mark.parametrize("rank, logged", [(0, [1, 10, 20, 30, 37]), (1, [])])
 def test_lines_are_those_of_rank_0_at_the_first_step_every_tenth_and_the_last(
     rank, logged, clock, tmp_path, monkeypatch, capsys

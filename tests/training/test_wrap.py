@@ -70,13 +70,3 @@ def test_micro_batches_are_the_parts_with_pairs_and_otherwise_there_is_one_part(
     [whole], prepare = prepared_parts(batch(), options(), CPU)
     assert prepare(whole)[0].shape == (3, 3, 2, 2)
     assert prepare(whole)[1].tolist() == [[1, 1, 1, 0, 0]] * 2 + [[1] * 5]
-
-
-def test_only_for_a_compiled_model_the_length_of_texts_is_marked_as_varying(monkeypatch):
-    marked = []
-    monkeypatch.setattr(torch._dynamo, "maybe_mark_dynamic", lambda *args: marked.append(args))
-    for compiled in (False, True):
-        parts, prepare = prepared_parts(batch(), options(compile=compiled), CPU)
-        _, tokens = prepare(parts[0])
-        assert len(marked) == compiled
-    assert marked[0][0] is tokens and marked[0][1] == 1  # dimension 1 of (N, L)

@@ -43,14 +43,6 @@ def test_shapes_tell_all_but_heads_and_activation(name, overrides):
     assert config_from_shapes("w.pt", model.state_dict()) == wanted
 
 
-def test_a_tower_without_blocks_or_cells_has_none():
-    state = shell("vit_mini", vocab_size=520).state_dict()
-    state = {name: x for name, x in state.items() if "resblocks" not in name}
-    state["visual.positional_embedding"] = torch.empty(1, 128)
-    config = config_from_shapes("w.pt", state)
-    assert (config["text_layers"], config["vision_layers"], config["image_size"]) == (0, 0, 16)
-
-
 def test_a_tensor_that_is_missing_or_has_other_dimensions_is_named():
     state = shell("rn_mini", vocab_size=520).state_dict()
     for name in ("token_embedding.weight", "visual.conv3.weight", "text_projection"):

@@ -78,7 +78,7 @@ def test_models_that_differ_are_refused_in_one_sentence(how, word):
 
 
 def test_what_is_saved_is_loaded_and_says_what_it_is(tmp_path, states):
-    tokenizer = Tokenizer.train(["a red heart", "a red cup"], 520)
+    tokenizer = Tokenizer.train(["a red heart", "a red cup"], 520, 32)
     tuned, path = model(1, vocab_size=tokenizer.vocab_size), tmp_path / "average.pt"
     state = interpolate(
         model(0, vocab_size=tokenizer.vocab_size).state_dict(), tuned.state_dict(), 0.25

@@ -168,15 +168,6 @@ def test_what_save_openclip_writes_tells_its_config(tmp_path, suffix, activation
     refused(path, f"trained with {activation}, and activation='{other}'", activation=other)
 
 
-@pytest.mark.slow
-def test_a_file_of_49408_tokens_from_elsewhere_has_the_released_vocabulary(tmp_path, big):
-    path = write(tmp_path / "w.pt", big.state_dict())
-    loaded, tokenizer, _ = load(path, activation="gelu")
-    assert loaded.config["tokenizer"] == "openai" == tokenizer.digest
-    assert save_openclip(loaded, path, overwrite=True) == "RN50"
-    assert load(path)[0].config["tokenizer"] == "openai"
-
-
 def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
     model = tiny_release(monkeypatch)
     state = model.state_dict()
@@ -201,10 +192,6 @@ def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
         (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
         for path in paths:
             assert load(path)[0].config == model.config | dict(activation=activation)
-    for bad in ("{", "{}", '{"vision_cfg": {"pool_type": "avg"}, "text_cfg": {}}', "[1]"):
-        (tmp_path / "open_clip_config.json").write_text(bad)
-        with pytest.raises(ValueError, match="open_clip_config.json describes no model"):
-            load(paths[0])
 
 
 @pytest.mark.parametrize("tokens, vocabulary", [(520, "openai"), (521, None)])

@@ -375,9 +375,6 @@ def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
     weights.write_bytes(good[:-9])
     refused(folder, "cannot be read as weights")
     weights.write_bytes(good)
-    for text in ("{", "[1]", "3", "", '{"model_type": "clip", "text_config": [1]}', "[" * 10**5):
-        config.write_text(text)
-        refused(folder, "config.json describes no model that miniclip has")
     for path, words in ((config, "no config.json beside it"), (weights, "holds none of model.saf")):
         path.unlink()
         refused(folder, words)
@@ -404,9 +401,6 @@ def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
         refused(folder, *words)
     index.write_text(json.dumps({"weight_map": dict.fromkeys(half, home)}))
     refused(folder, "is missing")
-    for text in ("{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": [1]}', "[" * 10**5):
-        index.write_text(text)
-        refused(folder, "is no index of weights")
 
 
 def test_what_a_config_leaves_out_is_as_transformers_has_it():

@@ -19,6 +19,7 @@ from miniclip.common import (
     Parser,
     check_output,
     command,
+    given,
     number,
     path,
     refuse,
@@ -26,7 +27,7 @@ from miniclip.common import (
 )
 from miniclip.data import add_source_options, open_pairs, report_skipped, source_options
 from miniclip.data.curation.curate import Curated, curate
-from miniclip.data.dataset import LIST_COLUMNS, Pairs, checksum, is_as_curated, printable, words
+from miniclip.data.dataset import LIST_COLUMNS, Pairs, is_as_curated, printable, sha256, words
 from miniclip.data.files import read_text
 
 
@@ -46,7 +47,7 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
         text.detach()
         file.flush()
         file.seek(start - 65)
-        file.write(checksum(file.name, start))
+        file.write(sha256(file.name, start).encode())
 
 
 def is_read(path, pairs: Pairs) -> bool:
@@ -135,6 +136,6 @@ def main(argv=None):
     print("\n".join(balance(found)))
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
-    how = shlex.join(["--data", args.data, "--pairs", out])
+    how = shlex.join([*given("--data", args.data), *given("--pairs", out)])
     print(f"train on them with {how} and the same options of the source")
     return 0

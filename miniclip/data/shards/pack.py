@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from miniclip.common import (
     UserError,
     check_output,
     command,
+    given,
     lock,
     number,
     path,
@@ -91,6 +93,8 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
         check()  # somebody may have put files there meanwhile
         for shard in paths:
+            if shard.exists():
+                shutil.copymode(shard, Path(folder, shard.name))
             os.replace(Path(folder, shard.name), shard)
     return paths, skipped
 
@@ -164,7 +168,7 @@ def main(argv=None):
     size = sum(shard.stat().st_size for shard in paths) / 2**20
     print(
         f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB; "
-        f"train on them with --data {shlex.quote(str(args.out / '*.tar'))}"
+        f"train on them with {shlex.join(given('--data', args.out / '*.tar'))}"
     )
     if skipped := pairs.skipped + skipped:
         print(report_skipped(skipped))

@@ -141,6 +141,11 @@ class Shards(Pairs):
         return data
 
 
+def is_pattern(source: str) -> bool:
+    """Whether a source of shards may name several by braces, *, ? or [."""
+    return "{" in source or glob.has_magic(source)
+
+
 def is_shards(source: str) -> bool:
     """Whether a source of pairs, a str, names shards: it ends in .tar, or is a folder that holds
     some and no picture beside them."""
