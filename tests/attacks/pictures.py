@@ -8,16 +8,15 @@ import threading
 import time
 import zlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from PIL import Image
 
 import miniclip
+from miniclip import zeroshot
 from miniclip.data import image_io
 from miniclip.data.transforms import Preprocess, to_rgb
-from miniclip.search.embed import embed_pictures
 from tests.attacks import attack, table
 from tests.data.tars import heic
 
@@ -68,14 +67,16 @@ def a_lying_transparent_picture_of_100_megapixels(folder):
 def several_pictures_of_26_megapixels_at_once(folder):
     data, alone = encoded("L", (6500, 4000), "PNG"), threading.Lock()
 
-    def preprocess(picture):
+    def square(preprocess, picture):
         assert alone.acquire(blocking=False), "two large pictures are in memory"
         time.sleep(0.2)
         alone.release()
-        return Preprocess(32)(picture)
+        return torch.zeros(3, 32, 32, dtype=torch.uint8)
 
-    encoder = SimpleNamespace(preprocess=preprocess, model=miniclip.load("icons")[0])
-    embed_pictures(encoder, lambda _: read(data), [1, 2, 3], threads=3)
+    Preprocess.square, zeroshot.CPU_BATCH = square, 1
+    torch.set_num_threads(3)
+    model = miniclip.load("icons")[0]
+    assert zeroshot.encode_all(model, lambda _: read(data), [1, 2, 3])[0] == [1, 2, 3]
 
 
 @attack(code=0, slow=True)
