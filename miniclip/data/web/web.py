@@ -32,7 +32,7 @@ class Web(Icons):
     def __init__(self, folder=None, drawn=None):
         self.owned, self.inks = pictures(folder=folder) if drawn is None else drawn
         self.folder = folder
-        self.packages = {} if drawn else {iconify.PACKAGE: iconify.VERSION}
+        self.packages = {} if drawn else versions()
         self.held_out_sites = families.DEVELOPMENT
         self.homes = [{families.family(set_) for set_, _, _ in own} for own in self.owned]
         captions = [
@@ -84,16 +84,19 @@ class Web(Icons):
         return splits
 
 
+def versions() -> dict[str, str]:
+    """{package: version} of what the pictures depend on."""
+    return {
+        iconify.PACKAGE: iconify.VERSION,
+        "resvg_py": importlib.metadata.version("resvg_py"),
+    }
+
+
 def pictures(under_seal=False, folder=None):
     """([[(set, name, style), ...] of each picture], ink (n, 32, 32) uint8), drawn once and kept in
     the cache. under_seal: the sealed families' instead of all others'."""
-    made_of = {
-        "layout": LAYOUT,
-        iconify.PACKAGE: iconify.VERSION,
-        "resvg_py": importlib.metadata.version("resvg_py"),
-        "families": [families.LINEAGES, families.SEALED],
-        "under_seal": under_seal,
-    }
+    made_of = {"layout": LAYOUT, **versions(), "under_seal": under_seal}
+    made_of["families"] = [families.LINEAGES, families.SEALED]
     captions, inks = cache.load_or_make(
         "web", made_of, lambda: draw_all(under_seal, folder), "the drawings"
     )
