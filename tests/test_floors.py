@@ -23,9 +23,10 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
+    ["convirt"],
     ["objectives", "make_table", "release", "row_sums", "loss_ladder"],
     ["harness"],
-    ["race", "supervised_baseline"],
+    ["race", "supervised_baseline", "words"],
     ["scaling"],
     ["robustness", "labels"],
 ]

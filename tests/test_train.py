@@ -90,7 +90,7 @@ def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
         (["--tokenizer", "mine"], ["mine", "openai"]),
         (["--no-such-option"], ["no-such-option"]),
         (["--gpu", "h100"], ["--plan"]),
-        (["--objective", "captions"], ["captions", "contrastive, sigmoid"]),
+        (["--objective", "captions"], ["captions", "contrastive, contrastive_bow, sigmoid"]),
         (["--objective", "ngrams"], ["ngrams", "lessons/studies/objectives.py"]),
         (["--projection=mlp"], ["--projection", "lessons/studies/objectives.py"]),
         (["--one-sentence"], ["--one-sentence", "lessons/studies/objectives.py"]),
