@@ -75,7 +75,8 @@ def contrastive_loss(
     is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
     DDP divides by `world` when it averages the gradients of the parameters, so these come out
     right. A row of zeros has zero gradient. NaN in the features, or a scale that is not finite,
-    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit.
+    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit, or
+    when the ranks do not all take the same backend and precision.
     """
     arguments = image, text, logit_scale, backend, precision, chunk
     if dist_info(group)[1] == 1:

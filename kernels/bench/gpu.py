@@ -144,7 +144,9 @@ def kernels_alone(n: int, d: int) -> dict[str, Callable[[], object]]:
     return {
         "normalize": twice(launch.normalize, image, half),
         "diagonal": lambda: launch.diagonal(rows, columns),
-        "tall sums + sums + sums of matches + partial sums": lambda: launch.sums(*both, shift, 0, chunk),
+        "tall sums + sums + sums of matches + partial sums": lambda: launch.sums(
+            *both, shift, 0, chunk
+        ),
         "rescue of no row": twice(launch.online_sums, *both, nobody, 0),
         "finish": twice(launch.finish, *finish),
         "gradient + wide gradient": gradient("gradient", "wide gradient"),

@@ -23,8 +23,8 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, matche
                 TMA: tl.constexpr, PRECISION: tl.constexpr, STRIP: tl.constexpr = 1):  # fmt: skip
     """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
 
-    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up. matched: 1 for the
-    elements that `tall_sums_kernel` leaves out, and for no others; Z_COLUMNS is then (1, N).
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up. matched: 1 for only
+    what `tall_sums_kernel` leaves out; Z_COLUMNS is then (N,), and the sums are added to it.
 
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + 1/(BM STRIP)) sums: no logits
     """
@@ -52,7 +52,9 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, matche
         tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < high)
         z_columns += tl.sum(tl.reshape(e, (BM // 16, 2, 8, BN)), 1)
     z_columns = tl.sum(tl.sum(z_columns, 0), 0)
-    tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, z_columns, mask=c < N)
+    at = Z_COLUMNS + i.to(tl.int64) * N + c
+    z_columns += tl.load(at, mask=c < tl.where(matched != 0, N, 0), other=0.0)
+    tl.store(at, z_columns, mask=c < N)
 
 
 @triton.jit

@@ -112,35 +112,42 @@ def sums(rows, columns, scale_log2, shift, offset, chunk, tma=None):
     """
     plan, n, rows_at_once = _plan("sums", rows, tma), len(columns), 16 * chunk
     z_rows = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
-    z_columns = torch.zeros(n, dtype=torch.float32, device=rows.device)
-    # tall_sums_kernel takes whole blocks of columns, sums_kernel the others
+    z_columns = torch.empty(n, dtype=torch.float32, device=rows.device)
+    # tall_sums_kernel takes whole blocks of columns, sums_kernel the matches among them and the other columns
     blocks = n // plan["BN"] if _warps_differ(rows, tma) else 0
     whole = blocks * plan["BN"]
     for start in range(0, len(rows), rows_at_once):
-        x = rows[start : start + rows_at_once]
+        x, z = (t[start : start + rows_at_once] for t in (rows, z_rows))
         c = len(x)
-        by_row = z_rows.new_empty(triton.cdiv(n, plan["BN"]), c)
         if blocks:
             inputs, sizes = (x, columns[:whole], scale_log2, shift), (c, whole, start + offset)
             tall = _plan("tall sums", rows, tma)
             strip = strip_rows(c, blocks, tall["BM"], sms_of(rows.device))
             strips = triton.cdiv(c, strip)
+            by_row = z_rows.new_empty(blocks, c)
             by_column = z_rows.new_empty(strips, blocks, tall["BM"] // 2, plan["BN"])
             shape = strips * tall["BM"], whole
             _launch("tall sums", tall, shape, *inputs, by_row, by_column, *sizes, strip)
-            z_columns[:whole] += by_column.sum((0, 2)).flatten()
-            by_column = z_rows.new_empty(1, whole)
-            _launch("sums", plan, (1, whole), *inputs, by_row, by_column, *sizes, 1)
-            z_columns[:whole] += by_column[0]
+            _add_up(by_column, (0, 2), z_columns[:whole].view(blocks, -1), start > 0)
+            _launch("sums", plan, (1, whole), *inputs, by_row, z_columns, *sizes, 1)
+            _add_up(by_row, 0, z, False)
         if whole < n:
-            by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"] * plan["STRIP"]), n - whole)
-            inputs = x, columns[whole:], scale_log2, shift, by_row[blocks:], by_column
-            sizes = c, n - whole, start + offset - whole
-            _launch("sums", plan, (c, n - whole), *inputs, *sizes, 0)
-            z_columns[whole:] += by_column.sum(0)
-        # torch adds a dimension in the same order every time
-        torch.sum(by_row, 0, out=z_rows[start : start + c])
+            rest = n - whole
+            by_row = z_rows.new_empty(triton.cdiv(rest, plan["BN"]), c)
+            by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"] * plan["STRIP"]), rest)
+            inputs = x, columns[whole:], scale_log2, shift, by_row, by_column
+            _launch("sums", plan, (c, rest), *inputs, c, rest, start + offset - whole, 0)
+            _add_up(by_column, 0, z_columns[whole:], start > 0)
+            _add_up(by_row, 0, z, blocks > 0)
     return z_rows, z_columns
+
+
+def _add_up(parts, dimensions, out, added):
+    """Sums of parts into out, or added to it; torch adds in the same order every time."""
+    if added:
+        out += parts.sum(dimensions)
+    else:
+        torch.sum(parts, dimensions, out=out)
 
 
 def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None):
