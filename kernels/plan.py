@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from kernels.cards import GPUS
 from kernels.fused.signatures import constants
-from kernels.fused.tile_config import default_chunk, uses_tma
+from kernels.fused.tile_config import default_chunk, strip_rows, uses_tma, warps_can_differ
 from kernels.reference import PRECISIONS
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
@@ -60,14 +60,11 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
     return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
 
 
-def special_tiles(card, m, n, k, shape, code):
-    """The tiles of one gradient launch that are computed again: those with a match, one in each row block at
-    least, and where BN does not divide n the last of each row block."""
-    blocks = -(-m // shape["BM"])
-    count = blocks + (blocks if n % shape["BN"] else 0)
-    one = tiled(card, "special tiles", count * shape["BM"], shape["BN"], k, shape, code, 0)
+def few_tiles(card, name, count, k, shape, code):
+    """The tiles of one launch that are computed apart, as many as count, one to a program."""
+    one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
     moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
-    return dict(kernel="special tiles", seconds=one["seconds"], **moved)
+    return dict(kernel=name, seconds=one["seconds"], **moved)
 
 
 def multiplied(card, name, m, n, k, memory_bytes):
@@ -103,28 +100,45 @@ def plan(
 
         code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
     operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
+    differ = tma and warps_can_differ(arch)
+    gradient = "wide gradient" if differ else "gradient"
     shape = {
         name: constants(name, arch, operands, d, tma)
-        for name in ("sums", "gradient", "special tiles")
+        for name in ("sums", "tall sums", gradient, "special tiles")
     }
-    chunk, sums, gradient = default_chunk(n, operands), shape["sums"], shape["gradient"]
+    chunk, sums, tall = default_chunk(n, operands), shape["sums"], shape["tall sums"]
     launches = [copied(card, "normalize", rows * d * 6) for rows in (m, n)]
     launches.append(copied(card, "diagonal", m * d * 4))
+    blocks = n // sums["BN"] if differ else 0
+    whole = blocks * sums["BN"]
     for start in range(0, m, 16 * chunk):
         c = min(16 * chunk, m - start)
-        by_row = 4 * c * -(-n // sums["BN"])
-        by_column = 4 * n * -(-c // (sums["BM"] * sums["STRIP"]))
-        memory_bytes = 2 * (c + n) * d + by_row + by_column
-        launches.append(tiled(card, "sums", c, n, d, sums, code("sums"), memory_bytes))
-        launches += [copied(card, "partial sums", moved) for moved in (by_row, by_column)]
+        if blocks:
+            strip = strip_rows(c, blocks, tall["BM"], card["sms"])
+            by_row, by_column = 4 * c * blocks, 2 * tall["BM"] * whole * -(-c // strip)
+            memory_bytes = 2 * (c + n) * d + by_row + by_column
+            tall = tall | {"STRIP": strip // tall["BM"]}
+            how = whole, d, tall, code("tall sums"), memory_bytes
+            launches.append(tiled(card, "tall sums", c, *how))
+            launches.append(copied(card, "partial sums", by_column))
+            launches.append(few_tiles(card, "sums of matches", blocks, d, sums, code("sums")))
+        if whole < n:
+            by_column = 4 * (n - whole) * -(-c // (sums["BM"] * sums["STRIP"]))
+            memory_bytes = 2 * (c + n - whole) * d + 4 * c * -(-n // sums["BN"]) + by_column
+            how = c, n - whole, d, sums, code("sums"), memory_bytes
+            launches += [tiled(card, "sums", *how), copied(card, "partial sums", by_column)]
+        launches.append(copied(card, "partial sums", 4 * c * -(-n // sums["BN"])))
     launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
     launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
     for start in range(0, m, chunk):
         c = min(chunk, m - start)
         g_bytes, added = 2 * c * n, 4 * n * d * (1 + (start > 0))
+        # those with a match, one in each row block at least, and the last of each if BN does not divide n
+        apart = shape["special tiles"]
+        special = -(-c // apart["BM"]) * (1 + (n % apart["BN"] > 0))
         launches += [
-            tiled(card, "gradient", c, n, d, gradient, code("gradient"), g_bytes + 2 * n * d),
-            special_tiles(card, c, n, d, shape["special tiles"], code("special tiles")),
+            tiled(card, gradient, c, n, d, shape[gradient], code(gradient), g_bytes + 2 * n * d),
+            few_tiles(card, "special tiles", special, d, apart, code("special tiles")),
             multiplied(card, "product", c, d, n, g_bytes + 2 * n * d + 4 * c * d),
             multiplied(card, "product transposed", n, d, c, g_bytes + 2 * c * d + added),
         ]

@@ -44,7 +44,7 @@ def fixed_shift(scale_log2, count):
 
 def needs_rescue(z, floor):
     """Which sums are below floor, infinite or NaN. z: (N,) -> (N,) bool."""
-    return ~((z >= floor) & (z < math.inf))
+    return z.clamp(floor, torch.finfo(z.dtype).max) != z  # NaN differs from itself
 
 
 def absorb(highest, z, s):

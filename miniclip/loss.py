@@ -10,6 +10,7 @@ Lesson: lessons/06_loss.md.
 
 import functools
 import importlib.util
+import itertools
 import os
 import warnings
 
@@ -74,7 +75,8 @@ def contrastive_loss(
     is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
     DDP divides by `world` when it averages the gradients of the parameters, so these come out
     right. A row of zeros has zero gradient. NaN in the features, or a scale that is not finite,
-    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit.
+    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit, or
+    when the ranks do not all take the same backend and precision.
     """
     arguments = image, text, logit_scale, backend, precision, chunk
     if dist_info(group)[1] == 1:
@@ -192,19 +194,29 @@ def _triton_problem(image, dtype):
 def _plan_together(arguments, group):
     """`_plan` on many ranks, and their collectives; every rank raises when any of them must.
 
-    The ranks exchange the shapes of their features, from CPU to CPU: no host waits for its device.
+    The ranks exchange the shapes of their features and how they would compute, from CPU to CPU: no host
+    waits for its device.
     """
-    image, shape, problem = arguments[0], (0, 0), None
+    mine, problem, ways = (0, 0, 0), None, [*itertools.product(("torch", "triton"), PRECISIONS)]
     try:
-        (ops, dtype), shape = _plan(*arguments), image.shape
+        ops, dtype = _plan(*arguments)
+        precision = next((name for name in PRECISIONS if PRECISIONS[name] == dtype), None)
+        way = ways.index(("torch" if ops is reference else "triton", precision))
+        mine = *arguments[0].shape, way
     except ValueError as error:
         problem = error
-    shapes = all_gather(torch.tensor([shape]), group=host_group(group)).tolist()
-    counts, widths = map(list, zip(*shapes))
+    everyone = all_gather(torch.tensor([mine]), group=host_group(group)).tolist()
+    counts, widths, taken = map(list, zip(*everyone))
     if problem:
         raise problem
     if 0 in counts:
         raise ValueError(f"the loss failed on rank {counts.index(0)}, whose own message says why")
     if len(set(widths)) > 1:
         raise ValueError(f"every rank must have the same E, but ranks 0, 1, ... have {widths}")
+    if len(set(taken)) > 1:  # "auto" takes torch on a rank that cannot compile a kernel
+        named = ", ".join(" in ".join(ways[way]) for way in taken)
+        raise ValueError(
+            f"every rank must compute the loss the same way, but ranks 0, 1, ... would take {named}; "
+            "pass backend='torch' or the same precision on all of them"
+        )
     return ops, dtype, GroupCollectives(counts, group)

@@ -4,9 +4,9 @@ The forward pass's tiles are computed again, and each is turned into a tile of
 
     G = (P_row + P_col) / 2, and -(one_minus_p_row + one_minus_p_col) / 2 where row and column match
 
-`gradient_kernel` says how, with two exponentials for each element. `ordinary_gradient_kernel` gets by
-with one, but is wrong where a tile has a match, an edge or a row with a very small sum. It computes all
-tiles, and then `gradient_kernel` computes those few again. G is stored, in the operands' dtype, in a
+`gradient_kernel` says how, with two exponentials for each element. `ordinary_gradient_kernel`, or
+`wide_gradient_kernel` on Hopper, gets by with one, but is wrong where a tile has a match, an edge or a row
+with a very small sum. It computes all tiles, and then `gradient_kernel` computes those few again. G is stored, in the operands' dtype, in a
 reusable c x N buffer. Two matrix products give the gradients by the unit rows: dX = G Y and
 dY += G^T X. On CUDA they are the library's (launch.py): `product_kernel` has one program for each tile of
 the small (c, D) result, too few to fill a card. That is 8 N^2 D flop with the forward pass, and only S is
@@ -25,7 +25,7 @@ from kernels.fused.tile import BATCH, block, cosines, tile_at, tile_index
 @triton.jit
 def is_special(i, j, M, N, offset, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, lowest,
                BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
-    """Whether a tile has a match, columns beyond N, or an lse too low for `ordinary_gradient_kernel`.
+    """Whether a tile has a match, columns beyond N, or an lse too low for `ordinary_gradient`.
 
     lowest: the least lse of all; single tiles are looked at where that one is too low.
     """
@@ -42,7 +42,7 @@ def is_special(i, j, M, N, offset, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, lowest,
 
 @triton.jit
 def power_shift(SCALE_LOG2):
-    """The shift of `ordinary_gradient_kernel`, a whole number of bits, 100 below the largest similarity."""
+    """The shift of `ordinary_gradient`, a whole number of bits, 100 below the largest similarity."""
     return tl.floor(tl.load(SCALE_LOG2)) - 100
 
 
@@ -90,36 +90,85 @@ def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, O
             tl.store(G + at, g, mask=(r < M)[:, None] & (c < stride)[None, :])
 
 
+@triton.jit
+def factors(shift, LSE, at, count, GRAD_SCALE: tl.constexpr):
+    """What `ordinary_gradient` multiplies rows or columns by: GRAD_SCALE / 2 times 2^(shift - lse)."""
+    lse = tl.load(LSE + at, mask=at < count, other=float("inf"))
+    return tl.exp2(shift - lse) * (GRAD_SCALE / 2)
+
+
+@triton.jit
+def ordinary_gradient(cosine, scale_log2, shift, row_factor, j, LSE_COLUMNS, N,
+                      GRAD_SCALE: tl.constexpr, BN: tl.constexpr):  # fmt: skip
+    """A tile of G, (BM, BN) float32, in column block j; right where the tile is not special.
+
+    P_row + P_col = 2^(S - shift) (2^(shift - lse_row) + 2^(shift - lse_column)): no power overflows where
+    lse >= shift - 60, and what vanishes is a probability below 2^-126 times 2^60.
+    """
+    c = j * BN + tl.arange(0, BN)
+    column_factor = factors(shift, LSE_COLUMNS, c, N, GRAD_SCALE)
+    return tl.exp2(cosine * scale_log2 - shift) * (row_factor[:, None] + column_factor[None, :])
+
+
 @triton.jit(do_not_specialize=BATCH)
 def ordinary_gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, G, M, N, stride,
                              GRAD_SCALE: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
                              BN: tl.constexpr, BK: tl.constexpr, TMA: tl.constexpr,
-                             PRECISION: tl.constexpr, WARPS_DIFFER: tl.constexpr):  # fmt: skip
+                             PRECISION: tl.constexpr):  # fmt: skip
     """As `gradient_kernel` for tiles that are not special; any numbers in those that are.
-
-    WARPS_DIFFER (Hopper): one warp group fetches operands, and two others multiply, each half of a tile's
-    rows. While one of these takes exponentials, the other may multiply. A program takes many tiles.
 
     # reads M N D (1/BM + 1/BN) operands, writes M stride of G
     """
-    if WARPS_DIFFER:  # the compiler tells the warps apart only with descriptors that are made here
-        X = tl.make_tensor_descriptor(X, [M, D], [D, 1], [BM, BK])
-        Y = tl.make_tensor_descriptor(Y, [N, D], [D, 1], [BN, BK])
+    i, j, r, c = tile_index(M, N, BM, BN)
+    s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)
+    scale_log2, shift = tl.load(SCALE_LOG2), power_shift(SCALE_LOG2)
+    row_factor = factors(shift, LSE_ROWS, r, M, GRAD_SCALE)
+    g = ordinary_gradient(s, scale_log2, shift, row_factor, j, LSE_COLUMNS, N, GRAD_SCALE, BN)
+    at = r[:, None].to(tl.int64) * stride + c[None, :]
+    tl.store(G + at, g.to(G.dtype.element_ty), mask=(r < M)[:, None] & (c < stride)[None, :])
+
+
+@triton.jit(do_not_specialize=BATCH)
+def wide_gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, G, M, N, stride,
+                         GRAD_SCALE: tl.constexpr, D: tl.constexpr, BM: tl.constexpr,
+                         BN: tl.constexpr, BK: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """As `ordinary_gradient_kernel`, for Hopper: programs take many tiles, each of three parts side by side.
+
+    One warp group fetches operands, and two others multiply, each half of a tile's rows. While one of these
+    takes exponentials, the other may multiply. The parts share the rows of X, and each thread has 192 sums.
+
+    # reads M N D (1/BM + 1/BN) operands, writes M stride of G
+    """
+    # the compiler gives warps different work only with descriptors that are made here
+    PART: tl.constexpr = BN // 3
+    X = tl.make_tensor_descriptor(X, [M, D], [D, 1], [BM, BK])
+    Y = tl.make_tensor_descriptor(Y, [N, D], [D, 1], [PART, BK])
+    out = tl.make_tensor_descriptor(G, [M, stride], [stride, 1], [BM, PART])
     scale_log2, shift = tl.load(SCALE_LOG2), power_shift(SCALE_LOG2)
     tiles = tl.cdiv(M, BM) * tl.cdiv(N, BN)
-    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), warp_specialize=WARPS_DIFFER):
-        # 1. the forward pass's tile, in bits
-        i, j, r, c = tile_at(tile, M, N, BM, BN)
-        s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA or WARPS_DIFFER, PRECISION)
-        # 2. P_row + P_col = 2^(S - shift) (2^(shift - lse_row) + 2^(shift - lse_column)): no power overflows
-        # where lse >= shift - 60, and what vanishes is a probability below 2^-126 times 2^60
-        lse_rows = tl.load(LSE_ROWS + r, mask=r < M, other=float("inf"))
-        lse_columns = tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf"))
-        row_factor = tl.exp2(shift - lse_rows) * (GRAD_SCALE / 2)
-        column_factor = tl.exp2(shift - lse_columns) * (GRAD_SCALE / 2)
-        g = tl.exp2(s * scale_log2 - shift) * (row_factor[:, None] + column_factor[None, :])
-        at = r[:, None].to(tl.int64) * stride + c[None, :]
-        tl.store(G + at, g.to(G.dtype.element_ty), mask=(r < M)[:, None] & (c < stride)[None, :])
+    for tile in tl.range(tl.program_id(0), tiles, tl.num_programs(0), warp_specialize=True):
+        # 1. the forward pass's tiles; programs share a few column blocks, which stay in L2 with X
+        i, j = tile % tl.cdiv(M, BM), tile // tl.cdiv(M, BM) * 3
+        left = tl.zeros((BM, PART), tl.float32)
+        middle, right = left, left
+        for k in range(0, D, BK):
+            x = X.load([i * BM, k])
+            y = tl.trans(Y.load([j * PART, k]))
+            left = tl.dot(x, y, left, input_precision=PRECISION)
+            y = tl.trans(Y.load([j * PART + PART, k]))
+            middle = tl.dot(x, y, middle, input_precision=PRECISION)
+            y = tl.trans(Y.load([j * PART + 2 * PART, k]))
+            right = tl.dot(x, y, right, input_precision=PRECISION)
+        # 2. the gradient; a descriptor stores nothing beyond M rows and stride columns
+        r = i * BM + tl.arange(0, BM)
+        row_factor = factors(shift, LSE_ROWS, r, M, GRAD_SCALE)
+        vectors = scale_log2, shift, row_factor
+        g = ordinary_gradient(left, *vectors, j, LSE_COLUMNS, N, GRAD_SCALE, PART)
+        out.store([i * BM, j * PART], g.to(G.dtype.element_ty))
+        g = ordinary_gradient(middle, *vectors, j + 1, LSE_COLUMNS, N, GRAD_SCALE, PART)
+        out.store([i * BM, (j + 1) * PART], g.to(G.dtype.element_ty))
+        g = ordinary_gradient(right, *vectors, j + 2, LSE_COLUMNS, N, GRAD_SCALE, PART)
+        out.store([i * BM, (j + 2) * PART], g.to(G.dtype.element_ty))
 
 
 @triton.jit(do_not_specialize=["M", "K"])  # N and stride are multiples of 16 whatever the batch

@@ -3,7 +3,8 @@
 Each program of `sums_kernel` computes a strip of tiles, one below the other, takes exponentials in
 registers and adds them up twice, over rows and over columns. A thread holds elements of few rows, so a
 row's sum takes two shuffles, and a column's sum would take fifty times as many instructions. The strip
-therefore keeps its column sums in registers, and threads exchange them once, after its last tile.
+therefore keeps its column sums in registers, and threads exchange them once, after its last tile. On Hopper `tall_sums_kernel` computes all
+but the tiles of the matches, and hides the exponentials behind the next tile's products.
 Partial sums are added in a fixed order afterwards (no atomics), so a result repeats bit for bit.
 `online_kernel` computes again the rows for which the fixed shift was not accurate (softmax.py). It is
 always launched and returns at once where no row is flagged, so the host need not wait for the flags.
@@ -16,26 +17,30 @@ import triton.language as tl
 from kernels.fused.tile import BATCH, cosines, tile_index
 
 
-@triton.jit(do_not_specialize=BATCH)
-def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
+@triton.jit(do_not_specialize=[*BATCH, "matched"])
+def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, matched,
                 D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
                 TMA: tl.constexpr, PRECISION: tl.constexpr, STRIP: tl.constexpr = 1):  # fmt: skip
     """Partial sums of 2^(S - SHIFT) without the matches (column = row + offset).
 
-    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up.
+    X (M, D), Y (N, D); Z_ROWS (N/BN, M), Z_COLUMNS (M/(BM STRIP), N), all rounded up. matched: 1 for only
+    what `tall_sums_kernel` leaves out; Z_COLUMNS is then (N,), and the sums are added to it.
 
     # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + 1/(BM STRIP)) sums: no logits
     """
-    i, j, _, c = tile_index(M, N, BM * STRIP, BN)
+    # matched: one tile for each column block, of the at most BN rows that match its columns
+    i, j, _, c = tile_index(tl.where(matched != 0, 1, M), N, BM * STRIP, BN)
     scale_log2, shift = tl.load(SCALE_LOG2), tl.load(SHIFT)
-    # with tensor cores and 8 warps a thread holds rows that are 8 and 128 apart: it adds those by itself
-    FAR: tl.constexpr = BM // 128 if BM > 128 else 1
-    z_columns = tl.zeros((BM // 16 // FAR, 8, BN), tl.float32)
-    for row in range(i * BM * STRIP, tl.minimum(M, (i + 1) * BM * STRIP), BM):
+    low = tl.where(matched != 0, tl.maximum(j * BN - offset, 0), i * BM * STRIP)
+    high = tl.where(matched != 0, (j + 1) * BN - offset, (i + 1) * BM * STRIP)
+    high = tl.minimum(M, high)
+    # with tensor cores and 8 warps a thread holds rows that are 8 apart: it adds those by itself
+    z_columns = tl.zeros((BM // 16, 8, BN), tl.float32)
+    for row in range(low, high, BM):
         # 1. one tile of similarities, as exponentials less the shift
         r = row + tl.arange(0, BM)
         s = cosines(X, Y, row, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)  # (BM, BN)
-        e = tl.exp2(s * scale_log2 - tl.where(r < M, shift, float("inf"))[:, None])
+        e = tl.exp2(s * scale_log2 - tl.where(r < high, shift, float("inf"))[:, None])
         # 2. 0 for the match and outside; only few tiles have either
         first = j * BN - offset - row  # the row of this tile that matches its first column
         if ((first > -BN) & (first < BM)) | (j * BN + BN > N):
@@ -44,11 +49,69 @@ def sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset,
             other = other & (matches[None, :] != tl.arange(0, BM)[:, None])
             e = tl.where(other, e, 0.0)
         # 3. the tile's sums in both directions
-        tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < M)
-        near = tl.sum(tl.reshape(e, (FAR, BM // 16 // FAR, 2, 8, BN)), 2)
-        z_columns += tl.sum(near, 0)
+        tl.store(Z_ROWS + j.to(tl.int64) * M + r, tl.sum(e, 1), mask=r < high)
+        z_columns += tl.sum(tl.reshape(e, (BM // 16, 2, 8, BN)), 1)
     z_columns = tl.sum(tl.sum(z_columns, 0), 0)
-    tl.store(Z_COLUMNS + i.to(tl.int64) * N + c, z_columns, mask=c < N)
+    at = Z_COLUMNS + i.to(tl.int64) * N + c
+    z_columns += tl.load(at, mask=c < tl.where(matched != 0, N, 0), other=0.0)
+    tl.store(at, z_columns, mask=c < N)
+
+
+@triton.jit
+def unmatched_exponentials(cosine, scale_log2, shift, r, first, M, BN: tl.constexpr):
+    """A tile's exponentials; 0 in rows r beyond M, and in the BN rows from `first` on: they have a match."""
+    wanted = (r < M) & ((r < first) | (r >= first + BN))
+    return tl.exp2(cosine * scale_log2 - tl.where(wanted, shift, float("inf"))[:, None])
+
+
+@triton.jit(do_not_specialize=[*BATCH, "strip"])
+def tall_sums_kernel(X, Y, SCALE_LOG2, SHIFT, Z_ROWS, Z_COLUMNS, M, N, offset, strip,
+                     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
+                     PRECISION: tl.constexpr):  # fmt: skip
+    """As `sums_kernel`, for Hopper: 0 for a row in the BN columns that have its match. BN divides N.
+
+    One warp group fetches operands, and two others multiply and take exponentials, as in
+    `wide_gradient_kernel`. Each has half of the rows, so none can add up columns. A tile therefore has an
+    upper and a lower part, and each thread adds the lower part's element to the upper one's.
+
+    Z_ROWS (N/BN, M); Z_COLUMNS (M/strip, N/BN, BM/2, BN), to be added up over the first and the third
+    dimension. strip: rows of a program, a multiple of BM.
+
+    # reads M N D (1/BM + 1/BN) operands, writes M N (1/BN + BM/(2 strip)) sums: no logits
+    """
+    PART: tl.constexpr = BM // 2
+    X = tl.make_tensor_descriptor(X, [M, D], [D, 1], [PART, BK])
+    Y = tl.make_tensor_descriptor(Y, [N, D], [D, 1], [BN, BK])
+    scale_log2, shift, across = tl.load(SCALE_LOG2), tl.load(SHIFT), N // BN
+    programs = tl.cdiv(M, strip) * across
+    for program in tl.range(tl.program_id(0), programs, tl.num_programs(0), warp_specialize=True):
+        top, j = program // across * strip, program % across
+        z_columns = tl.zeros((PART, BN), tl.float32)
+        # from 0 on: the compiler refuses another start here. A loop's variable is a plain number in the
+        # interpreter, so that cast stands in the place of its method `to`
+        for tile in range(0, tl.cdiv(tl.minimum(M - top, strip), BM)):
+            # 1. two tiles of similarities, as exponentials less the shift
+            row = top + tile * BM
+            upper = tl.zeros((PART, BN), tl.float32)
+            lower = upper
+            for k in range(0, D, BK):
+                y = tl.trans(Y.load([j * BN, k]))
+                upper = tl.dot(X.load([row, k]), y, upper, input_precision=PRECISION)
+                lower = tl.dot(X.load([row + PART, k]), y, lower, input_precision=PRECISION)
+            r, first = row + tl.arange(0, PART), j * BN - offset
+            upper = unmatched_exponentials(upper, scale_log2, shift, r, first, M, BN)
+            lower = unmatched_exponentials(lower, scale_log2, shift, r + PART, first, M, BN)
+            # always true: the compiler halves the rows of all that follows from the first product, so
+            # the lower part's sums have to follow from the upper part
+            lower = tl.where(program >= 0, lower, upper)
+            # 2. the sums of rows are complete, those of columns are not
+            at = Z_ROWS + tl.cast(j, tl.int64) * M + r
+            tl.store(at, tl.sum(upper, 1), mask=r < M)
+            tl.store(at + PART, tl.sum(lower, 1), mask=r + PART < M)
+            z_columns += upper + lower
+        # in one piece, because with rows that are N apart Triton 3.4 spills
+        at = tl.arange(0, PART)[:, None] * BN + tl.arange(0, BN)[None, :]
+        tl.store(Z_COLUMNS + tl.cast(program, tl.int64) * PART * BN + at, z_columns)
 
 
 @triton.jit(do_not_specialize=BATCH)

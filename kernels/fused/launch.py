@@ -15,11 +15,13 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from kernels.fused import interpreter
-from kernels.fused.signatures import KERNELS, constants
+from kernels.fused.signatures import HOPPER, KERNELS, constants
 from kernels.fused.tile_config import (
     default_chunk,  # noqa: F401  (an operation)
     library_multiplies,
+    strip_rows,
     uses_tma,
+    warps_can_differ,
 )
 
 # earlier ones take only a first argument in the operands' dtype (pytorch pull request 167931)
@@ -50,6 +52,13 @@ def _plan(name, like, tma=None):
     return constants(name, arch, like.dtype, d, tma)
 
 
+def _warps_differ(like, tma):
+    """Whether the kernels of HOPPER run on operands like this one. tma: as for `_plan`."""
+    arch, (_, d) = arch_of(like.device), like.shape
+    described = uses_tma(arch, like.dtype.itemsize, d) if tma is None else tma
+    return described and warps_can_differ(arch)
+
+
 def _launch(name, plan, shape, *arguments, **changed):
     """Launch a kernel once for every tile of a matrix of this shape, or for its blocks of rows.
 
@@ -62,9 +71,9 @@ def _launch(name, plan, shape, *arguments, **changed):
         arguments = [*descriptors, *arguments[2:]]
     programs = triton.cdiv(m, plan.get("STRIP", 1) * (plan.get("BM") or plan["ROWS"]))
     programs *= triton.cdiv(n, plan["BN"]) if n else 1
-    if plan.get("SPECIAL") or plan.get("WARPS_DIFFER"):  # a program takes many tiles
+    if plan.get("SPECIAL") or name in HOPPER:  # a program takes many tiles
         programs = min(programs, sms_of(first.device))
-    if plan.get("WARPS_DIFFER"):  # memory for the descriptors that the kernel makes
+    if name in HOPPER:  # memory for the descriptors that the kernel makes
         triton.set_allocator(
             lambda size, *_: torch.empty(size, dtype=torch.int8, device=first.device)
         )
@@ -104,20 +113,41 @@ def sums(rows, columns, scale_log2, shift, offset, chunk, tma=None):
     plan, n, rows_at_once = _plan("sums", rows, tma), len(columns), 16 * chunk
     z_rows = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
     z_columns = torch.empty(n, dtype=torch.float32, device=rows.device)
+    # tall_sums_kernel takes whole blocks of columns, sums_kernel the matches among them and the other columns
+    blocks = n // plan["BN"] if _warps_differ(rows, tma) else 0
+    whole = blocks * plan["BN"]
     for start in range(0, len(rows), rows_at_once):
-        x = rows[start : start + rows_at_once]
+        x, z = (t[start : start + rows_at_once] for t in (rows, z_rows))
         c = len(x)
-        by_row = z_rows.new_empty(triton.cdiv(n, plan["BN"]), c)
-        by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"] * plan["STRIP"]), n)
-        sizes = c, n, start + offset
-        _launch("sums", plan, (c, n), x, columns, scale_log2, shift, by_row, by_column, *sizes)
-        # torch adds a dimension in the same order every time
-        torch.sum(by_row, 0, out=z_rows[start : start + c])
-        if start:
-            z_columns += by_column.sum(0)
-        else:
-            torch.sum(by_column, 0, out=z_columns)
+        if blocks:
+            inputs, sizes = (x, columns[:whole], scale_log2, shift), (c, whole, start + offset)
+            tall = _plan("tall sums", rows, tma)
+            strip = strip_rows(c, blocks, tall["BM"], sms_of(rows.device))
+            strips = triton.cdiv(c, strip)
+            by_row = z_rows.new_empty(blocks, c)
+            by_column = z_rows.new_empty(strips, blocks, tall["BM"] // 2, plan["BN"])
+            shape = strips * tall["BM"], whole
+            _launch("tall sums", tall, shape, *inputs, by_row, by_column, *sizes, strip)
+            _add_up(by_column, (0, 2), z_columns[:whole].view(blocks, -1), start > 0)
+            _launch("sums", plan, (1, whole), *inputs, by_row, z_columns, *sizes, 1)
+            _add_up(by_row, 0, z, False)
+        if whole < n:
+            rest = n - whole
+            by_row = z_rows.new_empty(triton.cdiv(rest, plan["BN"]), c)
+            by_column = z_rows.new_empty(triton.cdiv(c, plan["BM"] * plan["STRIP"]), rest)
+            inputs = x, columns[whole:], scale_log2, shift, by_row, by_column
+            _launch("sums", plan, (c, rest), *inputs, c, rest, start + offset - whole, 0)
+            _add_up(by_column, 0, z_columns[whole:], start > 0)
+            _add_up(by_row, 0, z, blocks > 0)
     return z_rows, z_columns
+
+
+def _add_up(parts, dimensions, out, added):
+    """Sums of parts into out, or added to it; torch adds in the same order every time."""
+    if added:
+        out += parts.sum(dimensions)
+    else:
+        torch.sum(parts, dimensions, out=out)
 
 
 def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None):
@@ -153,8 +183,9 @@ def gradient(
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, device = rows.shape, len(columns), rows.device
-    names = "gradient", "special tiles"
-    (plan, special), products = (_plan(name, rows, tma) for name in names), _products(rows, tma)
+    name = "wide gradient" if _warps_differ(rows, tma) else "gradient"
+    plan, special = (_plan(kernel, rows, tma) for kernel in (name, "special tiles"))
+    products = _products(rows, tma)
     lowest = lse_rows.min(), lse_columns.min()
     stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=rows.dtype, device=device)
@@ -166,7 +197,7 @@ def gradient(
         c = len(x)
         vectors = lse_rows[here], lse_columns, one_minus_p_rows[here], one_minus_p_columns
         inputs, sizes = (x, columns, scale_log2), (c, n, start + offset, stride)
-        _launch("gradient", plan, (c, n), *inputs, *vectors[:2], buffer, c, n, stride)
+        _launch(name, plan, (c, n), *inputs, *vectors[:2], buffer, c, n, stride)
         _launch("special tiles", special, (c, n), *inputs, *vectors, buffer, *sizes,
                 LOWEST_ROWS=lowest[0], LOWEST_COLUMNS=lowest[1])  # fmt: skip
         products(buffer[:c, :n], columns, x, g_rows[here], g_columns, start > 0)

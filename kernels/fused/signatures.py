@@ -8,11 +8,16 @@ import functools
 
 import torch
 
-from kernels.fused.backward import gradient_kernel, ordinary_gradient_kernel, product_kernel
+from kernels.fused.backward import (
+    gradient_kernel,
+    ordinary_gradient_kernel,
+    product_kernel,
+    wide_gradient_kernel,
+)
 from kernels.fused.finish import finish_kernel
-from kernels.fused.forward import online_kernel, sums_kernel
+from kernels.fused.forward import online_kernel, sums_kernel, tall_sums_kernel
 from kernels.fused.normalize import diagonal_kernel, normalize_backward_kernel, normalize_kernel
-from kernels.fused.tile_config import row_shape, tile_shape, uses_tma, warps_can_differ
+from kernels.fused.tile_config import row_shape, tile_shape, uses_tma
 from kernels.reference import PRECISIONS
 from kernels.softmax import LOWEST
 
@@ -21,8 +26,10 @@ from kernels.softmax import LOWEST
 X_AND_Y = {"X": ("BM", "BK"), "Y": ("BN", "BK")}
 TILED = {
     "sums": (sums_kernel, X_AND_Y),
+    "tall sums": (tall_sums_kernel, X_AND_Y),
     "online": (online_kernel, X_AND_Y),
     "gradient": (ordinary_gradient_kernel, X_AND_Y | {"G": ()}),
+    "wide gradient": (wide_gradient_kernel, X_AND_Y | {"G": ()}),
     "special tiles": (gradient_kernel, X_AND_Y | {"G": ()}),
     "product": (product_kernel, {"A": ("BM", "BK"), "B": ("BK", "BN")}),
     "product transposed": (product_kernel, {"A": ("BK", "BM"), "B": ("BK", "BN")}),
@@ -34,6 +41,8 @@ ROWWISE = {
 }
 VECTORS = {"finish": (finish_kernel, {})}
 KERNELS = TILED | ROWWISE | VECTORS
+# only where warps_can_differ; they make their descriptors themselves
+HOPPER = ("tall sums", "wide gradient")
 
 
 @functools.cache
@@ -49,10 +58,8 @@ def constants(name, arch, dtype, d, tma):
     transposed = name == "product transposed"
     # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
     grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
-    warps_differ = name == "gradient" and tma and warps_can_differ(arch)
     known = dict(
-        TMA=tma and not warps_differ,
-        WARPS_DIFFER=warps_differ,
+        TMA=tma,
         SPECIAL=True,
         PRECISION="ieee",
         D=d,

@@ -37,24 +37,34 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
     shape = dict(BM=128, BN=128, BK=min(64, padded), num_warps=8, num_stages=3)
     if sums:
         shape |= dict(STRIP=8)
-    if warps_can_differ(arch) and uses_tma(arch, dtype_bytes, d):
-        # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's
-        # accumulators come out of tensor memory by rows: there these tiles spill
-        if sums:
-            shape |= dict(BM=256, STRIP=4)
-        if (
-            kernel == "gradient"
-        ):  # two groups of 4 warps that multiply; the compiler adds one that fetches
-            shape |= dict(BN=256, num_warps=4)
-    elif uses_tma(arch, dtype_bytes, d):
-        if kernel == "special tiles":
-            shape |= dict(BM=64, BN=64)  # larger ones spill in Triton 3.4 or 3.6
-    else:
+    # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's accumulators
+    # come out of tensor memory by rows: there such tiles spill. With 4 warps, two groups of 4 multiply, and
+    # the compiler adds one that fetches
+    if kernel == "tall sums":
+        shape |= dict(BM=256, num_warps=4)
+    elif kernel == "wide gradient":
+        shape |= dict(BN=384, num_warps=4, num_stages=2)
+    elif not uses_tma(arch, dtype_bytes, d):
         if kernel == "online" or (arch == 120 and sums):
             shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
         elif sums:
             shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
+    elif kernel == "special tiles" and not warps_can_differ(arch):
+        shape |= dict(BM=64, BN=64)  # larger ones spill in Triton 3.4 or 3.6
     return shape
+
+
+def strip_rows(rows: int, column_blocks: int, height: int, sms: int) -> int:
+    """Rows of a program of `tall_sums_kernel`, a multiple of height: one to four strips of all rows.
+
+    As few strips as keep the SMs busy, because each strip stores height / 2 numbers for each column.
+    """
+    tiles = -(-rows // height)
+
+    def tiles_in_turn(strips):
+        return -(-strips * column_blocks // sms) * -(-tiles // strips)
+
+    return -(-tiles // min(range(1, 5), key=tiles_in_turn)) * height
 
 
 def default_chunk(columns, dtype):

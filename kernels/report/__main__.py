@@ -9,6 +9,7 @@ Left out: measured times (python -m kernels.bench, on a GPU).
 
 import argparse
 import concurrent.futures
+import itertools
 import os
 import signal
 import sys
@@ -19,13 +20,14 @@ if __name__ == "__main__":
     for name in {"SIGINT", "SIGPIPE"} & {*dir(signal)}:  # ends quietly: Ctrl-C, `... | head`
         signal.signal(getattr(signal, name), signal.SIG_DFL)
 
-from kernels.fused.signatures import KERNELS, TILED  # noqa: E402
+from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
+from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
 from kernels.table import Table  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
-WIDTHS = [512, 640, 768, 1024]
+WIDTHS = [512, 256, 640, 768, 1024]
 LEAST_FILL = 0.85  # of an H100, by our own kernels
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
 SHARDS += [
@@ -70,6 +72,7 @@ def compile_all(
         for dtype in dtypes
         for d in widths or (WIDTHS if arch in (80, 90, 100) else WIDTHS[:2])
         for name in KERNELS
+        if warps_can_differ(arch) or name not in HOPPER
     ]
     rows = []
     with concurrent.futures.ProcessPoolExecutor(workers) as pool:
@@ -139,7 +142,7 @@ def main(argv: list[str] | None = None) -> int:
         "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]
     )
     parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=DTYPES)
-    parser.add_argument("--dim", type=int, nargs="+", help="widths (512 to 1024)")
+    parser.add_argument("--dim", type=int, nargs="+", help="widths (256 to 1024)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[8192, 32768, 131072, 262144])
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
     options = parser.parse_args(argv)
@@ -157,10 +160,11 @@ def main(argv: list[str] | None = None) -> int:
     failures = [(r, why) for r in rows for why in broken(r)]
     for r, why in failures:
         print(f"broken: {r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}")
-    for n, m in SHARDS if options.check and 90 in options.arch else ():
-        for why in broken_plan(plan("H100", n, dims[0], m)):
+    checked = options.check and 90 in options.arch
+    for dtype, d, (n, m) in itertools.product(options.dtype, dims, SHARDS if checked else ()):
+        for why in broken_plan(plan("H100", n, d, m, dtype)):
             failures.append((n, m))
-            print(f"broken: the plan for an H100, N = {n}, {m} rows: {why}")
+            print(f"broken: the plan for an H100, {dtype}, D = {d}, N = {n}, {m} rows: {why}")
     print(f"{len(rows)} kernels, {len(failures)} broken bars")
     return 1 if options.check and failures else 0
 

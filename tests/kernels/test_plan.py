@@ -21,28 +21,30 @@ def planned(n, d=512, m=None, card="H100", **changed):
 
 
 def test_two_launches_counted_by_hand():
-    """N = 8192, D = 512 on 132 SMs: sums in tiles of 256 x 128, four to a program; gradients in tiles of
-    128 x 256, all rows at a time."""
+    """N = 8192, D = 512 on 132 SMs: sums in tiles of 256 x 128, two strips of 4096 rows; gradients in tiles
+    of 128 x 384, all rows at a time."""
     kernels = by_kernel(planned(8192))
-    sums, gradient = kernels["sums"], kernels["gradient"]
-    # 8192 / (4 * 256) strips of 8192 / 128 column blocks
-    assert (sums["programs"], sums["waves"], sums["launches"]) == (8 * 64, 4, 1)
-    assert sums["fill"] == pytest.approx(512 / (4 * 132))
+    sums, gradient = kernels["tall sums"], kernels["wide gradient"]
+    # two strips of 8192 / 128 column blocks: one would leave 68 of 132 SMs idle
+    assert (sums["programs"], sums["waves"], sums["launches"]) == (2 * 64, 1, 1)
+    assert sums["fill"] == pytest.approx(128 / 132)
     # 2 * 256 * 128 * 512 flop at 4096 a clock; 128 * 8 warps * 32 threads at 16; 8 * 8 * 32 at 32; 600 * 8 / 4
     assert sums["cycles"] == {"tensor": 8192, "exp2": 2048, "shuffle": 64, "issue": 1200}
-    # X, Y once; 64 partial sums of each row, 8 of each column
-    assert sums["memory_bytes"] == 2 * 2 * 8192 * 512 + 4 * 8192 * (64 + 8)
+    # X, Y once; 64 partial sums of each row, two times 128 of each column
+    assert sums["memory_bytes"] == 2 * 2 * 8192 * 512 + 4 * 8192 * (64 + 2 * 128)
     # each of 32 * 64 tiles fetches 384 rows of 512 numbers of 2 bytes
     assert sums["l2_bytes"] == 32 * 64 * 384 * 1024
-    # four tiles one after the other in each of four waves: the products at .75 of 790 Tflop/s on one of 132 SMs,
-    # or 393,216 bytes at 7 TB/s, the longer; then 2048 clocks of exponentials at 1.7 GHz
+    # 16 tiles one after the other: the products at .75 of 790 Tflop/s on one of 132 SMs, or 393,216 bytes at
+    # 7 TB/s, the longer; then 2048 clocks of exponentials at 1.7 GHz
     product = 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75)
     assert product > 393_216 / (7e12 / 132)
     assert sums["seconds"][0] == pytest.approx(16 * (product + 2048 / 1.7e9))
-    # 64 x 32 tiles; at 5.5 TB/s the bytes take longer than the products
-    assert (gradient["programs"], gradient["waves"], gradient["launches"]) == (2048, 16, 1)
-    fetched = 384 * 1024 / (5.5e12 / 132)
-    assert gradient["seconds"][1] == pytest.approx(16 * (fetched + 2048 / 1.7e9))
+    # 64 x 22 tiles, the last column block with 128 columns only; 512 rows take less time at 5.5 TB/s than the
+    # products at .65
+    assert (gradient["programs"], gradient["waves"], gradient["launches"]) == (64 * 22, 11, 1)
+    product = 2 * 128 * 384 * 512 / (790e12 / 132 * 0.65)
+    assert product > 512 * 1024 / (5.5e12 / 132)
+    assert gradient["seconds"][1] == pytest.approx(11 * (product + 2048 / 1.7e9))
     # the library: 2 * 8192 * 8192 * 512 flop at .9 of the speed
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 
@@ -67,9 +69,9 @@ def test_a_planted_mistake_turns_the_hand_count_red(mistake, monkeypatch):
 
 
 def test_a_second_block_on_the_sm_hides_the_epilogue():
-    one, two = (by_kernel(planned(8192, blocks_per_sm=b))["sums"] for b in (1, 2))
-    assert two["seconds"][0] == pytest.approx(16 * 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75))
-    assert two["seconds"][0] < one["seconds"][0] and two["waves"] == 2
+    one, two = (by_kernel(planned(32768, blocks_per_sm=b))["tall sums"] for b in (1, 2))
+    assert two["seconds"][0] == pytest.approx(256 * 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75))
+    assert two["seconds"][0] < one["seconds"][0] and two["waves"] == 1
 
 
 @given(st.integers(1, 300_000), st.integers(1, 2048), st.sampled_from(list(plans.CARDS)))
@@ -88,7 +90,9 @@ def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
     def noted(name, plan, shape, *arguments, **changed):
         (height, width), tile = shape, plan.get("BM")
         programs = None
-        if name in ("sums", "gradient"):
+        if name == "sums" and arguments[-1] == 1:
+            name = "sums of matches"
+        elif "sums" in name or "gradient" in name:
             programs = -(-height // (tile * plan.get("STRIP", 1))) * -(-width // plan["BN"])
         seen.append((name, programs))
 
@@ -96,6 +100,7 @@ def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
     monkeypatch.setattr(launch, "_launch", noted)
     monkeypatch.setattr(launch, "library_products", products)
     monkeypatch.setattr(launch, "arch_of", lambda device: arch)
+    monkeypatch.setattr(launch, "sms_of", lambda device: plans.CARDS[card]["sms"])
     half, one = torch.float16, torch.ones(())
     (x, norm), (y, _) = (launch.normalize(torch.ones(k, d), half) for k in (rows, n))
     launch.diagonal(x, y[:rows])
@@ -113,9 +118,8 @@ def test_the_bars_hold_with_these_counts_and_planted_mistakes_break_them(monkeyp
     assert broken_plan(good) == []
     wrong = planned(32768, epilogue=dict(instructions=600, exp2=600, shuffles=8))
     assert any("exp2 takes longer" in why for why in broken_plan(wrong))
-    # strips of all rows: 32768 / 128 column blocks are two waves less 8 programs, of 1024 rows a quarter
-    real = plans.constants
-    monkeypatch.setattr(plans, "constants", lambda *how: dict(real(*how), STRIP=64))
+    # one strip of all rows: 8192 / 128 column blocks on 132 SMs
+    monkeypatch.setattr(plans, "strip_rows", lambda rows, *how: rows)
     assert any("fills" in why for why in broken_plan(planned(8192)))
 
 
