@@ -12,7 +12,7 @@ Left out: combinations of two changes, and learning rates for the picture tower.
 
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from types import SimpleNamespace
 
 import torch
@@ -28,6 +28,7 @@ from miniclip.data.web.web import Web
 from miniclip.evaluation.families import QUESTIONS, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report
+from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
@@ -37,18 +38,9 @@ from miniclip.zeroshot import encode_images
 RESULTS, OPTIONS = "docs/web/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
-# start. text_lr: a factor for the text tower's learning rate. names: whether a name may be twice in a
-# batch. styles: whether half of the captions end with the style, as "home outline" does. tokens: what
-# has a vector, pieces of words or whole names
-BASE = {
-    "pooling": "end",
-    "std": 0.02,
-    "text_lr": 1.0,
-    "names": "unique",
-    "loss": "clip",
-    "styles": True,
-    "tokens": "pieces",
-}
+# start. names: whether a name may be twice in a batch. loss: CLIP's, or to predict the caption's tokens.
+# tokens: what has a vector, pieces of words or whole names
+BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip", "tokens": "pieces"}
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
@@ -56,9 +48,6 @@ CHANGES = {
     "the end token, and a bag added": {"pooling": "sum"},
     "a bag, large at the start": BAG | {"std": 1.0},
     "a bag, names may repeat": BAG | {"names": "repeated"},
-    "a bag, text rate times 3": BAG | {"text_lr": 3.0},
-    "a bag, same names are positives": BAG | {"names": "repeated", "loss": "positives"},
-    "the mean over words": {"pooling": "mean"},
 }
 BASELINES = {
     "a table of names": BAG | {"tokens": "names"},
@@ -66,17 +55,17 @@ BASELINES = {
     "a softmax over words": {"loss": "predict"},
 }
 ARMS = CHANGES | BASELINES
-COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]  # with three seeds
+COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]
 
 
 class TextSide(CLIP):
-    """rn_icons whose text feature is read as `pooling` says: end, mean, bag or sum."""
+    """rn_icons whose text feature is read as `pooling` says: end, bag or sum."""
 
     def __init__(self, pooling, std, vocab_size):
         super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
         self.pooling = pooling
         nn.init.normal_(self.token_embedding.weight, std=std)
-        self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # of "words" and "predict"
+        self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # only trained by "predict"
 
     def encode_text(self, tokens, normalize=False):
         """(N, L) int64 -> (N, E)."""
@@ -85,10 +74,7 @@ class TextSide(CLIP):
         x = 0
         if self.pooling != "bag":
             x = self.transformer(vectors + self.positional_embedding[: tokens.shape[1]])
-            if self.pooling == "mean":
-                x = (self.ln_final(x) * words).sum(1) / words.sum(1).clamp(min=1)
-            else:
-                x = self.ln_final(at_end_token(x, tokens))
+            x = self.ln_final(at_end_token(x, tokens))
         if self.pooling in ("bag", "sum"):  # the sum of the vectors, as long as ln_final's output
             bag = (vectors * words).sum(1)
             x = x + bag / bag.norm(dim=1, keepdim=True).clamp(min=1e-6) * bag.shape[1] ** 0.5
@@ -120,31 +106,14 @@ class Names:
 
 
 def plan(args):
-    """{arm: its trainings}. Arms are screened with one seed; those compared get two more."""
+    """{arm: its training}."""
     steps = args.quick or STEPS
-    seeds = {arm: (0, 1, 2) if arm in COMPARED else (0,) for arm in BASELINES | CHANGES}
-    return {
-        arm: [{"arm": arm, "steps": steps, "seed": seed} for seed in own]
-        for arm, own in seeds.items()
-    }
+    return {arm: [{"arm": arm, "steps": steps, "seed": 0}] for arm in ARMS}
 
 
 def settings(given):
     """What a training is known by in runs.jsonl."""
     return given | {"changes": BASE | ARMS[given["arm"]], "settings": MODELS[MODEL] | recipe(MODEL)}
-
-
-def loss_of(model, image, text, names, weights, kind):
-    """CLIP's loss of a batch, 0-d. names: (N,) int64, equal for equal names; weights: (N,)."""
-    image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
-    logits = model.logit_scale.exp() * image @ text.T
-    target = torch.arange(len(logits))
-    if kind == "positives":  # UniCL (Yang et al. 2022): all texts of the same name are right
-        same = (names[:, None] == names).float()
-        target = same / same.sum(1, keepdim=True)
-    rows = F.cross_entropy(logits, target, reduction="none")
-    columns = F.cross_entropy(logits.T, target, reduction="none")
-    return ((rows + columns) / 2 * weights).sum() / weights.sum()
 
 
 def word_loss(model, image, tokens):
@@ -161,53 +130,28 @@ def make_tokenizer(pairs, kind, seed):
     return Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
 
 
-def make_optimizer(model, own, text_lr):
-    """AdamW with train.py's groups; each group has its factor of the learning rate, "rate"."""
-    pictures = {id(p) for p in (*model.visual.parameters(), *model.head.parameters())}
-    groups = []
-    for group in parameter_groups(model, own.weight_decay):
-        texts = [p for p in group["params"] if id(p) not in pictures]
-        rest = [p for p in group["params"] if id(p) in pictures]
-        groups.append(group | {"params": rest, "rate": 1.0})
-        groups.append(group | {"params": texts, "rate": text_lr})
-    return torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
-
-
 def train(pairs, how, steps, seed):
     """(model, tokenizer) after `steps` steps."""
     own = SimpleNamespace(**recipe(MODEL))
     torch.manual_seed(seed)
     tokenizer = make_tokenizer(pairs, how["tokens"], seed)
     model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size).train()
-    optimizer = make_optimizer(model, own, how["text_lr"])
-    if not how["styles"]:
-        pairs.owned = [[(site, name, "") for site, name, _ in own] for own in pairs.owned]
+    groups = parameter_groups(model, own.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
     indices, size = pairs.splits["train"], model.config["image_size"]
-    counts = Counter(name for i in indices for name in pairs.names(i))
-    names = Names(counts)
-
-    def name_and_tokens(captions, trim):
-        """(N, 2 + L): the number of the name, how many pictures have it, and the tokens."""
-        known = [names.name(caption) for caption in captions]
-        about = torch.tensor([[names.number[name], counts[name]] for name in known])
-        return torch.cat([about, tokenizer(captions, trim=trim)], 1)
-
     unique = how["names"] == "unique"
     # no scale of crops: icons are redrawn
-    loader = batches(pairs, indices, name_and_tokens, BATCH, seed, size, None, unique_names=unique)
+    loader = batches(pairs, indices, tokenizer, BATCH, seed, size, None, unique_names=unique)
     began = time.monotonic()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = own.lr * group["rate"] * schedule(step / (steps + 1), own.warmup)
+            group["lr"] = own.lr * schedule(step / (steps + 1), own.warmup)
         images, tokens = join(next(loader).parts)
-        (labels, count), tokens = tokens[:, :2].T, tokens[:, 2:]
-        weights = count**-0.5 if how["loss"] == "weighted" else torch.ones(len(tokens))
-        image, loss = model.encode_image(normalize(images)), 0
-        if how["loss"] != "predict":
-            text = model.encode_text(tokens)
-            loss = loss_of(model, image, text, labels, weights, how["loss"])
-        if how["loss"] in ("words", "predict"):
-            loss = loss + word_loss(model, image, tokens)
+        image = model.encode_image(normalize(images))
+        if how["loss"] == "predict":
+            loss = word_loss(model, image, tokens)
+        else:
+            loss = contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), own.clip_grad)
@@ -296,53 +240,42 @@ def work(given, folder):
     return {"families": found, "parameters": parameters, "seconds": seconds}
 
 
-def mean(found, question, number="macro"):
-    """The mean over families of a number of zero_shot."""
-    own = [family[question][number] for family in found["families"].values() if question in family]
-    return sum(own) / len(own) if own else 0.0
-
-
-def tabler(found, question):
-    """The share of Tabler's pictures that are right, 0 for a question that cannot be answered."""
-    return found["families"]["tabler"].get(question, {"top-1": 0.0})["top-1"]
-
-
-def average(runs, number):
-    """The mean over trainings of number(found), and its range where there are several, as text."""
-    values = [number(own) for _, own in runs]
-    text = f"{sum(values) / len(values):.3f}"
-    return f"{text} ({min(values):.3f} to {max(values):.3f})" if len(values) > 1 else text
-
-
-def table(report, arms, found, seeds=None):
-    """A table of arms, best first. found: {arm: [(training, found)]}; seeds: how many of each count."""
-    columns = [f"Tabler, {question}" for question in QUESTIONS]
+def table(report, arms, found):
+    """A table of arms, those that are best on known names first. found: {arm: [(training, found)]}."""
     rows = []
     for arm in arms:
-        runs = found[arm][:seeds]
-        families = [average(runs, lambda own, q=q: mean(own, q)) for q in QUESTIONS]
-        shares = [average(runs, lambda own, q=q: tabler(own, q)) for q in QUESTIONS]
-        millions = f"{runs[0][1]['parameters'] / 1e6:.1f}"
-        seconds = f"{sum(own['seconds'] for _, own in runs) / len(runs):.0f}"
-        rows.append((arm, len(runs), *families, *shares, millions, seconds))
-    rows.sort(key=lambda row: row[2], reverse=True)
-    report.table(("arm", "seeds", *QUESTIONS, *columns, "parameters, millions", "seconds"), rows)
+        ((_, own),) = found[arm]
+        families = own["families"]
+        means = [mean(families.values(), question, "macro") for question in QUESTIONS]
+        tabler = [mean([families["tabler"]], question, "top-1") for question in QUESTIONS]
+        millions = f"{own['parameters'] / 1e6:.1f}"
+        rows.append((arm, *means, *tabler, millions, f"{own['seconds']:.0f}"))
+    columns = [*QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
+    rows.sort(key=lambda row: row[1], reverse=True)
+    report.table(("arm", *columns, "parameters, millions", "seconds"), rows)
+
+
+def mean(families, question, number):
+    """The mean over families of a number of zero_shot; None where none can be asked."""
+    values = [own[question][number] for own in families if question in own]
+    return sum(values) / len(values) if values else None
 
 
 def write_report(found, args):
     """Write report.md: two tables. found: {arm: [(training, found)]}."""
     report = Report(args.results, "The text side of a small CLIP, and what language is worth")
     report.section("One change at a time", "sections 2.3 and 2.4")
-    table(report, CHANGES, found, seeds=1)
+    table(report, CHANGES, found)
     report.say(
-        "The first three numbers are means over the development families of accuracies in which every "
-        "name counts the same; those of Tabler are shares of pictures. All of one seed."
+        "One seed each. The first three numbers are means over the development families of accuracies in "
+        "which every name counts the same; those of Tabler are shares of pictures. The seconds are those of "
+        "one thread on a busy machine."
     )
     report.section("Beside what needs no language model", "section 3.1")
     table(report, COMPARED, found)
     report.say(
-        "A softmax over names cannot answer with a name that training lacks, so its combinations are "
-        "wrong by construction. A table of names answers them by the rows that share a word."
+        "A softmax over names cannot answer with a name that training lacks. A table of names answers "
+        "with the sum, over the words of the name, of the mean of the rows that share the word."
     )
     report.write()
 
