@@ -45,7 +45,9 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
     elif kernel == "wide gradient":
         shape |= dict(BN=384, num_warps=4, num_stages=2)
     elif not uses_tma(arch, dtype_bytes, d):
-        if kernel == "online" or (arch == 120 and sums):
+        if kernel == "online":
+            shape |= dict(BN=64, num_stages=2)  # larger ones spill 8 to 24 bytes
+        elif arch == 120 and sums:
             shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
         elif sums:
             shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
