@@ -215,18 +215,19 @@ def keep_pairs(pairs: Pairs, kept) -> None:
 
 
 def some_pairs(text):
-    """An argparse type, what keep_pairs takes: a number of pairs, or the path of a list of them."""
+    """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
     try:
         return number(int, low=1)(text)
-    except argparse.ArgumentTypeError as error:
+    except argparse.ArgumentTypeError:
         if os.path.isfile(text):
             return text
-        raise argparse.ArgumentTypeError(f"{error}, and there is no such list") from None
+        raise
 
 
 def _listed(pairs, path):
     """The indices in a list. Names are compared, of a long list some."""
     train, found, names = pairs.splits["train"], array.array("q"), {}
+    refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))
