@@ -5,7 +5,6 @@ folder and shards are the same to them. A pair is one picture with one or severa
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
-import argparse
 import array
 import csv
 import errno
@@ -216,12 +215,8 @@ def keep_pairs(pairs: Pairs, kept) -> None:
 
 def some_pairs(text):
     """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
-    try:
-        return number(int, low=1)(text)
-    except argparse.ArgumentTypeError:
-        if os.path.isfile(text):
-            return text
-        raise
+    is_list = os.path.isfile(text) and not text.isdigit()
+    return text if is_list else number(int, low=1)(text)
 
 
 def _listed(pairs, path):
