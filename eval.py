@@ -7,14 +7,15 @@
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
     python eval.py --checkpoint icons --search "trash can"   the released model, in 29,000 icons
-    python eval.py --checkpoint runs/tuned/checkpoint.pt --average-with icons    fine-tuned, or before?
-    python eval.py --checkpoint ... --average-with icons --alpha 0.5 --save averaged.pt
+    python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      fine-tuned, or before?
+    python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
 Writes report.md with its figures, and results.json, beside the checkpoint (or to --out), and prints
 the tables. results.json keeps the sections of earlier commands about the same weights; "commands" says
 which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
+import argparse
 import os
 import re
 import signal
@@ -83,8 +84,10 @@ NEED_LABELS = {"zero_shot", "probe", "shift"}
 OPTIONS = {
     "--checkpoint": dict(
         required=True,
+        action="append",
         type=common.path(str),
-        help="the checkpoint of a run, weights (a file or a folder), or icons",
+        help="the checkpoint of a run, weights (a file or a folder), or icons; given twice, the second "
+        "is the weights before fine-tuning, and averages of the two are reported",
     ),
     "--activation": dict(
         choices=("gelu", "quickgelu"), help="the activation, for weights that do not record it"
@@ -126,11 +129,8 @@ OPTIONS = {
     "--out": dict(type=common.path(), help="folder for the report"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
-    "--average-with": dict(
-        type=common.path(str),
-        metavar="FILE",
-        help="the weights before fine-tuning; reports averages of the two",
-    ),
+    # the old spelling of a second --checkpoint
+    "--average-with": dict(type=common.path(str), help=argparse.SUPPRESS),
     "--alpha": dict(
         type=number(float, low=0, high=1),
         help="the share of the tuned weights in what --save writes (0.5)",
@@ -147,7 +147,7 @@ OPTIONS = {
 }
 
 
-# options that --search would ignore, those that --average-with would ignore, and more with --save
+# options that --search would ignore, those that a second --checkpoint would, and more with --save
 NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
 NO_CURVE = ["--task", "--shift", "--search", "--seeds", "-k"]
 NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
@@ -159,20 +159,25 @@ FOLDERS_ARE_SEARCHED_BY = (
 
 def check(args):
     """Refuse options that exclude each other, or that need another option."""
-    average, search = args.average_with is not None, args.search is not None
+    average, search = bool(args.before), args.search is not None
     alpha = args.alpha is not None
     needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
     if average:
         needless = [*NO_CURVE, *(NO_SAVE if args.save else ())]
-        command = "--average-with --save" if args.save else "--average-with"
+        command = "a second --checkpoint" + " with --save" * bool(args.save)
     given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
     refuse(
         {
             "--search and --task exclude each other; give one of them": search and bool(args.task),
             "--search is empty; give some words": search and not args.search.strip(),
             FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
-            "--alpha and --save need --average-with FILE": (alpha or args.save) and not average,
-            "--alpha needs --save; --average-with alone tries eleven": alpha and not args.save,
+            "--checkpoint is given at most twice: the tuned weights, and those before": (
+                len(args.before) > 1
+            ),
+            "--alpha and --save need a second --checkpoint, the weights before fine-tuning": (
+                (alpha or args.save) and not average
+            ),
+            "--alpha needs --save; without it eleven alphas are tried": alpha and not args.save,
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
         }
         | {
@@ -182,13 +187,14 @@ def check(args):
         }
     )
     if args.save:
-        weight_average.check_path(args.save, (args.checkpoint, args.average_with), args.overwrite)
+        weight_average.check_path(args.save, (args.checkpoint, *args.before), args.overwrite)
 
 
 def check_objective(args, model):
     """Refuse what needs a space that pictures and texts share, for a model without one."""
     asked = [f"--task {task}" for task in args.task or () if task not in ANY_OBJECTIVE]
-    asked += ["--search"] * (args.search is not None) + ["--average-with"] * bool(args.average_with)
+    asked += ["--search"] * (args.search is not None)
+    asked += ["a second --checkpoint"] * bool(args.before)
     if asked:
         raise UserError(
             f"{asked[0]} needs a space that pictures and texts share, and --objective "
@@ -244,6 +250,10 @@ def main(argv=None):
     for name, how in OPTIONS.items():
         parser.add_argument(name, **how)
     args = parser.parse_args(argv)
+    if args.average_with:
+        parser.renamed("--average-with", "as a second --checkpoint")
+        args.checkpoint.append(args.average_with)
+    args.checkpoint, *args.before = args.checkpoint
     check(args)
     device = common.pick_device(args.device)
     if args.threads:
@@ -259,9 +269,9 @@ def main(argv=None):
     home = Path("runs") / f"{name}-released" if by_name else path.parent
 
     source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
-    if args.average_with:
+    if args.before:
         tuned = weight_average.End(args.checkpoint, model, tokenizer, file["content"])
-        start = weight_average.read_start(args.average_with, tuned, args.activation)
+        start = weight_average.read_start(args.before[0], tuned, args.activation)
         if args.save:
             weight_average.save(args.save, start, tuned, args.alpha)
         else:

@@ -133,16 +133,16 @@ WRONG = [  # (options, words that must occur)
     (["--search", "x", "--templates", "y", "--seeds", "3"], ["--search", "--templates"]),
     (["--search", "x", "--shift", "y"], ["--search", "--shift"]),
     (["--task", "retrieval", "-k", "3"], ["-k"]),
-    (["--average-with", "nowhere.pt"], ["nowhere.pt"]),
-    (["--average-with", "icons"], ["cannot be averaged", "icons"]),
-    (["--alpha", "0.5"], ["--alpha", "--average-with"]),
-    (["--save", "x.pt"], ["--save", "--average-with"]),
-    (["--average-with", "icons", "--alpha", "0.5"], ["--alpha", "--save"]),
-    (["--average-with", "icons", "--alpha", "2", "--save", "x.pt"], ["--alpha", "at most 1"]),
-    (["--average-with", "icons", "--search", "x"], ["--average-with", "--search"]),
-    (["--average-with", "icons", "--save", "x.pt", "--data", "y.csv"], ["--save", "--data"]),
-    (["--average-with", "icons", "-k", "3"], ["--average-with", "-k"]),
-    (["--average-with", "{run}", "--save", "{run}", "--overwrite"], ["would replace"]),
+    (["--checkpoint", "x", "--checkpoint", "y"], ["at most twice"]),
+    (["--checkpoint", "icons"], ["cannot be averaged", "icons"]),
+    (["--alpha", "0.5"], ["--alpha", "second --checkpoint"]),
+    (["--save", "x.pt"], ["--save", "second --checkpoint"]),
+    (["--checkpoint", "icons", "--alpha", "0.5"], ["--alpha", "--save"]),
+    (["--checkpoint", "icons", "--alpha", "2", "--save", "x.pt"], ["--alpha", "at most 1"]),
+    (["--checkpoint", "icons", "--search", "x"], ["--checkpoint", "--search"]),
+    (["--checkpoint", "icons", "--save", "x.pt", "--data", "y.csv"], ["--save", "--data"]),
+    (["--checkpoint", "icons", "-k", "3"], ["--checkpoint", "-k"]),
+    (["--checkpoint", "{run}", "--save", "{run}", "--overwrite"], ["would replace"]),
 ]
 
 
@@ -185,7 +185,7 @@ def test_a_checkpoint_made_elsewhere_goes_through_every_task(report, tmp_path):
 def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
     run, tuned, pictures, report, tmp_path
 ):
-    held = report("--average-with", run, "--images", pictures, checkpoint=tuned)
+    held = report("--checkpoint", run, "--images", pictures, checkpoint=tuned)
     assert held["start"] == str(run) and held["tuned"] == str(tuned)
     curves = held["curves"]
     places = ("other.csv, heldout", "pairs.csv, heldout", "zero-shot on pictures")
@@ -203,8 +203,10 @@ def test_an_average_is_saved_evaluated_and_tuned_again(
 ):
     path = tmp_path / "average/checkpoint.pt"
     path.parent.mkdir()
-    arguments = ["--checkpoint", str(tuned), "--average-with", str(run), "--save", str(path)]
-    assert evaluation.main(arguments) == 0 and "0.5 of" in capsys.readouterr().out
+    arguments = ["--average-with", str(run), "--checkpoint", str(tuned), "--save", str(path)]
+    assert evaluation.main(arguments) == 0  # the old spelling of a second --checkpoint
+    said = capsys.readouterr()
+    assert "0.5 of" in said.out and "now written as a second --checkpoint\n" in said.err
     first, second, middle = (
         runs.final(p.parent)["model"]["text_projection"] for p in (run, tuned, path)
     )

@@ -151,8 +151,9 @@ def work(options, folder):
         curated = curate(pairs, CAP, MIN_COUNT)
         write_list(pairs, folder / "curated.csv", curated)
         as_many = given["pairs"] == "as many"
-        given["pairs"] = len(curated.kept) if as_many else str(folder / "curated.csv")
-        keep_pairs(pairs, given["pairs"])
+        kept = len(curated.kept) if as_many else str(folder / "curated.csv")
+        given |= dict(pairs=kept) if as_many else dict(pairs=None, keep=kept)
+        keep_pairs(pairs, kept)
     resumed, began = (folder / "checkpoint.pt").exists(), time.process_time()
     train_icons(folder, held_out_sites=",".join(VALIDATION), **given)
     cpu_s = None if resumed else time.process_time() - began  # the rest of it was another process's

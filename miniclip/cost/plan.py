@@ -156,8 +156,8 @@ def plan_run(config):
             f"what --compile saves {no}": config.compile,
             f"--minutes {no}: how long the run takes is what a plan tells": config.minutes,
             f"--resume {no}: a plan is made for a whole run": config.resume,
-            "--pairs only applies to pairs that are read; leave out --data-pairs": (
-                config.pairs and config.data_pairs
+            "--pairs and --keep only apply to pairs that are read; leave out --data-pairs": (
+                (config.pairs or config.keep) and config.data_pairs
             ),
         }
     )

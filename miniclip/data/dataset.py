@@ -5,7 +5,6 @@ folder and shards are the same to them. A pair is one picture with one or severa
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
-import argparse
 import array
 import csv
 import errno
@@ -215,18 +214,15 @@ def keep_pairs(pairs: Pairs, kept) -> None:
 
 
 def some_pairs(text):
-    """An argparse type, what keep_pairs takes: a number of pairs, or the path of a list of them."""
-    try:
-        return number(int, low=1)(text)
-    except argparse.ArgumentTypeError as error:
-        if os.path.isfile(text):
-            return text
-        raise argparse.ArgumentTypeError(f"{error}, and there is no such list") from None
+    """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
+    is_list = os.path.isfile(text) and not text.isdigit()
+    return text if is_list else number(int, low=1)(text)
 
 
 def _listed(pairs, path):
     """The indices in a list. Names are compared, of a long list some."""
     train, found, names = pairs.splits["train"], array.array("q"), {}
+    refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))

@@ -47,7 +47,9 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content["options"] if content.get("format") == FORMAT else {}
-    if not all(isinstance(run.get(k), str | None) for k in ("data", "val_data", *SOURCE_OPTIONS)):
+    if not all(
+        isinstance(run.get(k), str | None) for k in ("data", "val_data", "keep", *SOURCE_OPTIONS)
+    ):
         raise UserError("the checkpoint does not say what it was trained on; add --data")
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
@@ -58,7 +60,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     pattern = files and (is_pattern(source) or "://" in source)
     gone = files and not data and not os.path.exists(source) and not pattern
     refuse({f"the model was trained on {source}, which is not here; add --data": gone})
-    pairs = open_divided(source, recorded.get("pairs"), recorded.get("val_data"), **how)
+    kept = recorded.get("keep") or recorded.get("pairs")
+    pairs = open_divided(source, kept, recorded.get("val_data"), **how)
     then = content.get("packages", {}) if trained_on else {}
     if changed := changed_packages(then, pairs.packages):
         print(f"the pictures are no longer those that the model was trained on: {changed}")

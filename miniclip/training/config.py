@@ -98,10 +98,9 @@ class Config:
         "train with this fixed temperature (default: it is learned)",
         type=number(float, low=0.01),
     )
-    pairs: int | str | None = option(
-        WHAT,
-        "how many pairs to train on, or a list that curate wrote (default: all)",
-        type=some_pairs,
+    pairs: int | None = option(WHAT, "how many pairs to train on (default: all)", type=some_pairs)
+    keep: str | None = option(
+        WHAT, "train on the pairs of this list, which curate wrote", metavar="LIST", type=path(str)
     )
     vocab_size: int | None = option(
         WHAT, "the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
@@ -214,6 +213,9 @@ class Config:
             hidden = dict(default=argparse.SUPPRESS, help=argparse.SUPPRESS)
             parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
         config = cls(**vars(parser.parse_args(argv)))
+        if isinstance(config.pairs, str):
+            parser.renamed("--pairs LIST", "--keep LIST")
+            config.pairs, config.keep = None, config.keep or config.pairs
         config.model = ALIASES.get(config.model, config.model)
         usual = "tuned" if config.init else {ICONS: ICONS, WEB: WEB}.get(config.data, "rn_mini")
         config.out = config.out or Path("runs") / (config.model or usual)
@@ -258,6 +260,8 @@ class Config:
         """Take the options in a checkpoint. Raises UserError where one of them cannot have been given,
         or another value was given now."""
         saved = PLAIN | saved
+        if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
+            saved |= dict(pairs=None, keep=saved["pairs"])
         for name, how in self.options().items():
             _check_saved(name, how, saved.get(name))
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
@@ -324,6 +328,7 @@ class Config:
                 "--activation only applies to the weights of --init; add --init": (
                     self.activation and not self.init
                 ),
+                "--pairs and --keep exclude each other; give one of them": self.pairs and self.keep,
                 "--crop only applies to random crops, and icons are redrawn; add --augment crop": (
                     crop_given and self.augment == "icons"
                 ),

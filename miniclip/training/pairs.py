@@ -19,7 +19,7 @@ def open_run(config, saved=None):
     with process_group.together():
         with process_group.local_rank_first():  # the index of shards is made once on a machine
             how = source_options(vars(config))
-            pairs = open_divided(config.data, config.pairs, config.val_data, **how)
+            pairs = open_divided(config.data, config.keep or config.pairs, config.val_data, **how)
         saved = saved or {}
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
         before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one

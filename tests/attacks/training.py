@@ -489,15 +489,15 @@ def a_report_where_nothing_can_be_written(folder):
 @attack(says="cannot be written")
 def an_average_where_nothing_can_be_written(folder):
     evaluation.convert = None
-    evaluate("--average-with", CHECKPOINT, "--save", "/proc/a.pt")
+    evaluate("--checkpoint", CHECKPOINT, "--save", "/proc/a.pt")
 
 
 @attack(says="mine.pt exists, and miniclip did not write it")
 def an_average_over_a_file_of_somebody_else(folder):
-    evaluate("--average-with", CHECKPOINT, "--save", "a.pt")
-    evaluate("--average-with", CHECKPOINT, "--save", "a.pt")  # its own is replaced
+    evaluate("--checkpoint", CHECKPOINT, "--save", "a.pt")
+    evaluate("--checkpoint", CHECKPOINT, "--save", "a.pt")  # its own is replaced
     Path("mine.pt").write_text("mine")
-    evaluate("--average-with", CHECKPOINT, "--save", "mine.pt")
+    evaluate("--checkpoint", CHECKPOINT, "--save", "mine.pt")
 
 
 @attack(code=0, says=r"\\x1b\[31mred")

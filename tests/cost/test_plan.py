@@ -231,6 +231,7 @@ def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
         ("--gpu abacus", "abacus"),
         ("--objective sigmoid", "sigmoid"),
         ("--data-pairs 5 --pairs 3", "--data-pairs"),
+        ("--data-pairs 5 --keep x", "--data-pairs"),
     ],
 )
 def test_a_run_that_cannot_be_planned_is_refused(wrong, words, pairs_csv):

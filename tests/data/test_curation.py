@@ -17,7 +17,7 @@ from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.curation.balance import write_list
 from miniclip.data.curation.curate import curate
-from miniclip.data.dataset import Pairs, is_as_curated, keep_pairs, some_pairs
+from miniclip.data.dataset import Pairs, is_as_curated, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
 from tests.data.icons import made_up
@@ -165,7 +165,7 @@ def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
     before = pairs.splits
     assert {*found.kept["pair"]} < {*before["train"]} and "fill" not in found.queries
     other = icons()
-    keep_pairs(other, some_pairs(path))
+    keep_pairs(other, path)
     assert other.splits == before | {"train": found.kept["pair"].tolist()}
 
 
@@ -207,7 +207,7 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     assert main(["curate", str(place), str(listed), *options]) == 0
     said = capsys.readouterr().out
     assert f"{trained} pairs, of which 0 match no query" in said
-    assert f"train on them with --data {place} --pairs {listed}" in said
+    assert f"train on them with --data {place} --keep {listed}" in said
     assert is_as_curated(listed)
     keep_pairs(pairs, str(listed))
     assert trained > len(pairs.splits["train"]) >= 3 * 4

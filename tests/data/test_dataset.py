@@ -35,13 +35,13 @@ def test_as_many_pairs_are_kept_as_asked_for_in_order_and_always_the_same(kept):
     assert pairs.splits["train"] == want
 
 
-def test_what_to_keep_is_a_number_from_one_on_or_a_list_that_is_there(tmp_path):
+def test_pairs_are_a_number_from_one_on_or_as_before_a_list_that_is_there(tmp_path):
     (tmp_path / "list.csv").write_text("")
     assert some_pairs("1") == 1 and some_pairs(str(tmp_path / "list.csv")) == str(
         tmp_path / "list.csv"
     )
     for wrong in ("0", "nowhere.csv"):
-        with pytest.raises(argparse.ArgumentTypeError, match="of at least 1, .* no such list"):
+        with pytest.raises(argparse.ArgumentTypeError, match="of at least 1"):
             some_pairs(wrong)
 
 

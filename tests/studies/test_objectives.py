@@ -67,7 +67,7 @@ def test_a_run_is_loaded_and_does_zero_shot_and_other_libraries_get_only_contras
 @pytest.mark.parametrize("objective", each(APART))
 def test_without_a_shared_space_the_rest_is_refused_in_one_sentence(objective, trained, refused):
     path = trained(objective) / "checkpoint.pt"
-    for more in (["--search", "red"], ["--task", "retrieval"], ["--average-with", path]):
+    for more in (["--search", "red"], ["--task", "retrieval"], ["--checkpoint", path]):
         assert objective in refused(evaluate.main, "--checkpoint", path, *more)
     for command in (["index", path.parent], ["embed", path.parent, path.parent / "x.npz"]):
         assert objective in refused(search.main, *command, "--checkpoint", path)

@@ -60,6 +60,13 @@ def test_a_run_that_goes_on_has_the_options_that_it_was_started_with():
     assert config.objective == "contrastive" and config.workers == 2
 
 
+def test_a_run_goes_on_whose_list_was_recorded_as_its_pairs():
+    saved = saved_by("--steps", 5, pairs="list.csv")
+    del saved["options"]["keep"]
+    config = completed("--resume", "--keep", "list.csv", saved=saved)
+    assert (config.pairs, config.keep) == (None, "list.csv")
+
+
 @pytest.mark.parametrize(
     "given, changes, words",
     [
@@ -88,6 +95,7 @@ COMPILED = ["--compile", "--grad-checkpointing"]
         (["--init", "x", "--vocab-size", 600], "--vocab-size.*--init", {}),
         (["--init", "x", "--tokenizer", "openai"], "its own vocabulary.*--tokenizer", {}),
         (["--init", "x", "--objective", "sigmoid"], "trained with --objective contrastive", {}),
+        (["--pairs", 3, "--keep", "x"], "--pairs and --keep", {}),
         (["--freeze", "image"], "--freeze image.*--init", {}),
         (["--activation", "gelu"], "--activation.*--init", {}),
         (["--augment", "icons", "--crop", 0.5], "--crop.*--augment crop", {}),

@@ -3,7 +3,7 @@
 python -m miniclip.data curate pairs.csv list.csv --cap 20000 --min-count 100
 
 The source is opened as for training. What is written is a list of its training pairs that are kept,
-for train.py --pairs: the pictures stay where they are, and what is held out stays the same.
+for train.py --keep: the pictures stay where they are, and what is held out stays the same.
 Lesson: lessons/17_names.md.
 """
 
@@ -105,7 +105,7 @@ def main(argv=None):
     )
     add, count = parser.add_argument, number(int, low=1)
     add("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
-    add("out", type=path(str), help="a list of what is kept, for train.py --pairs")
+    add("out", type=path(str), help="a list of what is kept, for train.py --keep")
     add("--cap", type=count, default=20_000, help="pairs of a query to keep (20,000)")
     add("--min-count", type=count, default=100, help="pairs that a query must be in (100)")
     add(
@@ -136,6 +136,6 @@ def main(argv=None):
     print("\n".join(balance(found)))
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
-    how = shlex.join([*given("--data", args.data), *given("--pairs", out)])
+    how = shlex.join([*given("--data", args.data), *given("--keep", out)])
     print(f"train on them with {how} and the same options of the source")
     return 0

@@ -256,10 +256,12 @@ def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
     pairs, out, path = open_pairs("icons"), tmp_path / "run", tmp_path / "list.csv"
     found = curate(pairs, cap=1, min_count=1)
     write_list(pairs, path, found)
-    assert run(out, "--steps", 1, "--pairs", path) == 0
+    assert run(out, "--steps", 1, "--keep", path) == 0
     assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
     saved = final(out)
-    assert open_data(saved)[0].splits["train"] == found.kept["pair"].tolist()
+    before = saved | dict(options=saved["options"] | dict(pairs=str(path), keep=None))
+    for state in (saved, before):  # once a list stood under pairs
+        assert open_data(state)[0].splits["train"] == found.kept["pair"].tolist()
     path.unlink()
     with pytest.raises(UserError, match="list.csv cannot be read"):
         open_data(saved)
