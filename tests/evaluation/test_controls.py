@@ -32,7 +32,7 @@ class OthersCaptions(Icons):
 def trained(pairs, folder):
     """(model, tokenizer) after a short training on pairs."""
     options = ["--data", "icons", "--model", "rn_icons_xs", "--steps", str(STEPS)]
-    with mock.patch("miniclip.training.pairs.open_pairs", return_value=pairs):
+    with mock.patch("miniclip.training.pairs.open_divided", return_value=pairs):
         assert train.main([*options, "--out", str(folder)]) == 0
     return load(folder / "checkpoint.pt")[:2]
 
