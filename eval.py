@@ -80,6 +80,7 @@ FAMILIES = {"retrieval": retrieval, "zero_shot": families}  # for the web of ico
 TASKS = list(CONTENTS | UNSEEN_SITE)
 ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
+ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # of those that --images names
 
 OPTIONS = {
     "--checkpoint": dict(
@@ -126,7 +127,7 @@ OPTIONS = {
         default=5,
         help="how many draws of each number of shots (5)",
     ),
-    "--out": dict(type=common.path(), help="folder for the report"),
+    "--out": dict(type=common.path(), help="folder for the report (the folder of the checkpoint)"),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
     # the old spelling of a second --checkpoint
@@ -178,6 +179,9 @@ def check(args):
                 (alpha or args.save) and not average
             ),
             "--alpha needs --save; without it eleven alphas are tried": alpha and not args.save,
+            "--images is for --task zero_shot, probe, shift and overlap; leave it out": (
+                args.images and args.task and ABOUT_PICTURES.isdisjoint(args.task)
+            ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
         }
         | {
@@ -287,6 +291,9 @@ def main(argv=None):
         search(features, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
+    if args.images and not (args.data or args.task):  # the sections about these pictures alone
+        about = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
+        args.task = [task for task in CONTENTS if task in about]
     labelled = open_classes(pairs, args.images, args.classes)
     earlier_results(out, "command")  # raises where the report cannot be written
     context = EvalContext(

@@ -161,7 +161,9 @@ class Config:
     beta2: float | None = None  # these two are no options: the recipe gives them
     eps: float | None = None
 
-    out: Path | None = option(WHERE, "folder of the run (default runs/<model>)", type=path())
+    out: Path | None = option(
+        WHERE, "folder of the run (default: runs/<model>, with --init runs/tuned)", type=path()
+    )
     resume: bool | None = flag(WHERE, "continue the run in --out; if there is none, start one")
     save_every: int | None = option(
         WHERE, "steps between two checkpoints (default: by the clock)", type=COUNT

@@ -55,7 +55,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
-        made = torch.onnx.export(program, (), verbose=False)
+        made = torch.onnx.export(program, (), verbose=False, output_names=["features"])
         with replacing(Path(folder) / name) as file:
             file.write(made.model_proto.SerializeToString())
 
