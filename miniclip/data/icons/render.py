@@ -21,21 +21,27 @@ LAYOUT = 1  # of the cache file
 def draw(font, code: int) -> np.ndarray | None:
     """The ink of one glyph: (64, 64) uint8, 255 where it is black; None for an empty glyph."""
     mask = font.getmask(chr(code), mode="L")
-    ink = Image.frombytes("L", mask.size, bytes(mask))
-    box = ink.getbbox()
-    if box is None:
+    return centred(Image.frombytes("L", mask.size, bytes(mask)), INK, SIDE)
+
+
+def centred(ink: Image.Image, longer: int, side: int) -> np.ndarray | None:
+    """The ink of a picture of mode L, scaled such that its longer side has `longer` pixels, in the
+    middle of a square: (side, side) uint8. None where there is no ink."""
+    if (box := ink.getbbox()) is None:
         return None
     ink = ink.crop(box)
-    scale = INK / max(ink.size)
-    ink = ink.resize([max(1, round(side * scale)) for side in ink.size], Image.Resampling.BICUBIC)
-    square = Image.new("L", (SIDE, SIDE))
-    square.paste(ink, [(SIDE - side) // 2 for side in ink.size])
+    scale = longer / max(ink.size)
+    ink = ink.resize(
+        [max(1, round(length * scale)) for length in ink.size], Image.Resampling.BICUBIC
+    )
+    square = Image.new("L", (side, side))
+    square.paste(ink, [(side - length) // 2 for length in ink.size])
     return np.asarray(square)
 
 
-def coarse(ink: np.ndarray) -> bytes:
-    """What is the same in two drawings of the same picture: bytes."""
-    small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
+def coarse(ink: np.ndarray, side: int = COARSE) -> bytes:
+    """What is the same in two drawings of the same picture, at side x side pixels: bytes."""
+    small = Image.fromarray(ink).resize((side, side), Image.Resampling.BOX)
     return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
 
 

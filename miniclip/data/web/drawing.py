@@ -10,8 +10,10 @@ import io
 import numpy as np
 from PIL import Image
 
+from miniclip.data.icons import render
+
 DRAWN, INK, SIDE = 64, 26, 32  # pixels
-COARSE, LEVELS = 16, 4  # of the hash
+COARSE = 16  # pixels of a side, of the hash
 
 
 def draw(svg: str) -> np.ndarray | None:
@@ -27,17 +29,9 @@ def draw(svg: str) -> np.ndarray | None:
         return None
     with Image.open(io.BytesIO(png)) as image:
         ink = Image.eval(image.convert("L"), lambda level: 255 - level)
-    if (box := ink.getbbox()) is None:
-        return None
-    ink = ink.crop(box)
-    scale = INK / max(ink.size)
-    ink = ink.resize([max(1, round(side * scale)) for side in ink.size], Image.Resampling.BICUBIC)
-    square = Image.new("L", (SIDE, SIDE))
-    square.paste(ink, [(SIDE - side) // 2 for side in ink.size])
-    return np.asarray(square)
+    return render.centred(ink, INK, SIDE)
 
 
 def coarse(ink: np.ndarray) -> bytes:
     """What is the same in two drawings of the same picture: bytes."""
-    small = Image.fromarray(ink).resize((COARSE, COARSE), Image.Resampling.BOX)
-    return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
+    return render.coarse(ink, COARSE)
