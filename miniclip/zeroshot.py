@@ -74,13 +74,8 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
 
     with evaluating(model):
         for found in in_threads(encode, items, CPU_BATCH if on_cpu else GPU_BATCH):
-            refuse(
-                {
-                    "the features are not finite: this model has diverged": not found[1]
-                    .isfinite()
-                    .all()
-                }
-            )
+            finite = found[1].isfinite().all()
+            refuse({"the features are not finite: this model has diverged": not finite})
             yield found
 
 

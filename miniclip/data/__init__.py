@@ -3,8 +3,8 @@
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), records.py (pairs from Python, jsonl and
 parquet), and loader.py (batches).
-emoji/ is the embedded source, icons/ has the icons of thirteen sites, web/ those of a hundred teams, and
-shards/ reads and writes tars.
+emoji/ is the embedded source, icons/ has the icons of thirteen sites, web/ has the icons of a hundred
+teams, and shards/ reads and writes tars.
 curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
 evaluation, and threads.py works on many pictures at once. cache.py keeps what is slow to make again.
 """
@@ -55,7 +55,7 @@ def open_pairs(
     icons=None,
 ) -> Pairs:
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of thirteen sites,
-    "web" those of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet
+    "web" the icons of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet
     file, in which ~ is expanded; or, from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
     image_column and caption_column name the columns where they are not understood by themselves;
@@ -108,7 +108,7 @@ def _open_icons(source, **sites):
 
 
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
-    """The pairs of a run: those of `open_pairs`, divided into what is trained on and what is held out.
+    """The pairs that `open_pairs` gives, divided into what a run trains on and what it holds out.
 
     kept: see keep_pairs. val_data: None for what the source holds out itself. Otherwise the tenth that is
     held out by a hash is trained on too, and rows that a column `split` calls "val" are not used;

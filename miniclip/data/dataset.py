@@ -142,7 +142,7 @@ class Pairs:
 
 
 class Joined(Pairs):
-    """The pairs of `first`, and after them those of another source, which are held out as "val"."""
+    """The pairs of `first`, followed by the pairs of another source, which are held out as "val"."""
 
     def __init__(self, first, second):
         self.parts, self.starts = (first, second), (0, len(first))

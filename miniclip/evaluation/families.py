@@ -14,7 +14,7 @@ or more to a training picture (CLIP, section 5).
 import torch
 
 from miniclip.evaluation.confidence import interval, wilson
-from miniclip.evaluation.unseen_site import TEMPLATES, correct, ink
+from miniclip.evaluation.unseen_site import TEMPLATES, correct, ink, with_names
 
 QUESTIONS = ("known", "site", "combinations")
 NEAR = 0.95
@@ -22,22 +22,16 @@ BLOCK = 1 << 12  # training pictures that are compared at a time: 279 MB of cosi
 
 
 def asked(pairs, indices) -> dict:
-    """{question: (rows of `indices`, names, right (rows, names) bool)} of some pictures."""
+    """{question: (indices of the pictures that it is about, names, right (K, names) bool)}."""
     names = {name for i in indices for name in pairs.names(i)}
     known = names & pairs.trained_names
     joined = {name for name in names - known if pairs.trained_words.issuperset(name.split())}
     chosen = {"known": known, "site": names, "combinations": joined}
-    return {question: _labelled(pairs, indices, sorted(own)) for question, own in chosen.items()}
-
-
-def _labelled(pairs, indices, names):
-    column = {name: k for k, name in enumerate(names)}
-    own = [[column[name] for name in pairs.names(i) if name in column] for i in indices]
-    rows = [row for row, columns in enumerate(own) if columns]
-    right = torch.zeros(len(rows), len(names), dtype=torch.bool)
-    for place, row in enumerate(rows):
-        right[place, own[row]] = True
-    return torch.tensor(rows, dtype=torch.int64), names, right
+    found = {}
+    for question, own in chosen.items():
+        tests, right = with_names(pairs, indices, sorted(own))
+        found[question] = tests, sorted(own), right
+    return found
 
 
 def answers(scores, right, far=None) -> dict:
@@ -69,11 +63,12 @@ def zero_shot(scores_of, pairs, families, far=None) -> dict:
     found = {}
     for family in families:
         indices = [i for i in pairs.splits["heldout_site"] if family in pairs.homes[i]]
-        alone = far and torch.tensor([i in far for i in indices])
         found[family] = {
-            question: answers(scores_of(indices, names)[rows], right, far and alone[rows])
-            for question, (rows, names, right) in asked(pairs, indices).items()
-            if len(rows) and len(names) > 1
+            question: answers(
+                scores_of(tests, names), right, far and torch.tensor([i in far for i in tests])
+            )
+            for question, (tests, names, right) in asked(pairs, indices).items()
+            if tests and len(names) > 1
         }
     return found
 
@@ -98,9 +93,8 @@ def closeness(pairs, indices) -> torch.Tensor:
 def combinations(scores_of, pairs) -> dict:
     """answers of the split heldout_names: pictures of training families whose name joins two words that
     no training name joins, among all such names."""
-    indices = pairs.splits["heldout_names"]
-    rows, names, right = asked(pairs, indices)["combinations"]
-    return answers(scores_of(indices, names)[rows], right)
+    tests, names, right = asked(pairs, pairs.splits["heldout_names"])["combinations"]
+    return answers(scores_of(tests, names), right)
 
 
 def write(context):

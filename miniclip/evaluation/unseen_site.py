@@ -29,8 +29,13 @@ EDGES = (0.95, 0.90, 0.80)  # of the cosine of raw pixels to the nearest trainin
 
 def labelled(pairs, split, names):
     """Pictures of a split with a name among `names`: (indices, right (K, classes) bool)."""
+    return with_names(pairs, pairs.splits[split], names)
+
+
+def with_names(pairs, indices, names):
+    """Those of some pictures that have a name among `names`: (indices, right (K, classes) bool)."""
     column = {name: k for k, name in enumerate(names)}
-    found = [(i, [column[n] for n in pairs.names(i) if n in column]) for i in pairs.splits[split]]
+    found = [(i, [column[n] for n in pairs.names(i) if n in column]) for i in indices]
     found = [(i, own) for i, own in found if own]
     right = torch.zeros(len(found), len(names), dtype=torch.bool)
     for row, (_, own) in enumerate(found):

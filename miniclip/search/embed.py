@@ -8,7 +8,7 @@
 Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
 pickle. The dot products of the features of pairs are what CLIP's score of a text and a picture is
 made of.
-Pictures are read in threads while the model encodes (read_ahead.py). Left out: features before the
+Pictures are read in threads while the model encodes (data/threads.py). Left out: features before the
 projection, files larger than memory, and decoding a JPEG at a part of its size, which would change its
 features.
 """

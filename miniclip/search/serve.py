@@ -39,9 +39,8 @@ THREADS = 8  # requests answered at once
 CONNECTIONS = 200  # at once: macOS lets a process open 256 files, sockets included
 IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
 MOST_WAITING = 8  # requests of one connection; browsers wait for each answer
-MOST_UNSENT = (
-    1 << 40
-)  # bytes of answers that a connection has not read; it is closed when it is idle
+# bytes of answers that a connection has not read; it is closed when it is idle
+MOST_UNSENT = 1 << 40
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
 LONGEST_SIDE = 65_500  # pixels of a JPEG
 LONGEST_TEXT = 1000  # characters of a class or of the template

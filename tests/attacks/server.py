@@ -190,20 +190,26 @@ def an_upload_that_would_be_written_to_a_file(folder):
     assert not written, written
 
 
+def ask_and_never_read(port, times, buffer=None):
+    """Two clients for each thread of the server ask so often for /large; then it must still answer.
+    buffer: bytes that a client's system receives, None for its own choice."""
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.socket())
+            if buffer:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * times)
+        time.sleep(2)
+        still_answers(port)
+
+
 @attack(code=0, seconds=30, mb=1500, slow=True)
 def clients_that_ask_on_and_never_read(folder):
     """More than 16 MB of answers that nobody reads would keep a thread of the server each."""
     app = page()
     app.add_url_rule("/large", view_func=lambda: bytes(1 << 20))
-    port = served(app)
-    with contextlib.ExitStack() as held:
-        for _ in range(2 * serve.THREADS):
-            client = held.enter_context(socket.socket())
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-            client.connect(("127.0.0.1", port))
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 100)
-        time.sleep(2)
-        still_answers(port)
+    ask_and_never_read(served(app), times=100, buffer=2048)
 
 
 @attack(code=0, seconds=30, mb=1000)
@@ -211,13 +217,7 @@ def clients_that_ask_for_large_answers_and_never_read(folder):
     """Two answers of 20 MB are more than waitress lets a client leave unread by itself."""
     app = page()
     app.add_url_rule("/large", view_func=lambda: bytes(20 << 20))
-    port = served(app)
-    with contextlib.ExitStack() as held:
-        for _ in range(2 * serve.THREADS):
-            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2)
-        time.sleep(2)
-        still_answers(port)
+    ask_and_never_read(served(app), times=2)
 
 
 @attack(code=0, seconds=40, mb=1300, slow=True)

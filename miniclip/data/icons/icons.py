@@ -25,44 +25,22 @@ TEST = ("fontawesome",)
 VALIDATION = ("ionicons", "eva")
 
 
-class Icons(Pairs):
-    """The icons. sites: those to train on (default: all others than Font Awesome and the next).
+class Drawn(Pairs):
+    """Drawings with the names that sets give them, as pairs; what the icons and the web share.
 
-    held_out_sites: the sites of the split heldout_site. drawn: what render.pictures returns, instead of
-    it. Raises UserError for an unknown site, or one that is on both sides.
+    owned: [[(set, name, style), ...] of each picture]; inks: (n, S, S) uint8. A subclass defines
+    _split, which gives the splits.
     """
 
-    def __init__(self, sites=None, held_out_sites=TEST, drawn=None):
-        others = [s for s in sets.SETS if s not in {*TEST, *held_out_sites}]
-        sites = others if sites is None else list(sites)
-        known, held_out = ", ".join(sets.SETS), {*held_out_sites, *TEST}
-        for site in (*sites, *held_out_sites):
-            refuse({f"there is no icon set {site!r}; there are {known}": site not in sets.SETS})
-        for site in sites:
-            refuse({f"{site} is held out, so it cannot be trained on": site in held_out})
-        self.owned, self.inks = render.pictures() if drawn is None else drawn
-        self.packages = sets.versions() if drawn is None else {}
-        if drawn is None and (others := sets.newer()):
-            print(others, file=sys.stderr)
-        self.sites, self.held_out_sites = tuple(sites), tuple(held_out_sites)
+    def __init__(self, name, owned, inks):
+        self.owned, self.inks = owned, inks
         captions = [
-            dict.fromkeys(f"{name} {style}".strip() for _, name, style in own) for own in self.owned
+            dict.fromkeys(f"{name} {style}".strip() for _, name, style in own) for own in owned
         ]
-        super().__init__("icons", captions, self._split())
-
-    def _split(self):
-        known = {name for own in self.owned for site, name, _ in own if site in TEST}
-        splits = {"train": [], "heldout_site": [], "heldout_names": []}
-        for i, own in enumerate(self.owned):
-            if any(site in self.held_out_sites for site, _, _ in own):
-                splits["heldout_site"].append(i)
-            elif all(site in self.sites for site, _, _ in own):
-                new = any(name not in known and is_held_out(name) for _, name, _ in own)
-                splits["heldout_names" if new else "train"].append(i)
-        return splits
+        super().__init__(name, captions, self._split())
 
     def image(self, i):
-        """Picture i: 64 x 64, black on white, RGB."""
+        """Picture i: S x S, black on white, RGB."""
         return self.load_downscaled(i, None).convert("RGB")
 
     def load_downscaled(self, i, side):
@@ -91,3 +69,37 @@ class Icons(Pairs):
             for split in ("train", "heldout_site")
         )
         return tuple(sorted(trained & held))
+
+
+class Icons(Drawn):
+    """The icons. sites: those to train on (default: all others than Font Awesome and the next).
+
+    held_out_sites: the sites of the split heldout_site. drawn: what render.pictures returns, instead of
+    it. Raises UserError for an unknown site, or one that is on both sides.
+    """
+
+    def __init__(self, sites=None, held_out_sites=TEST, drawn=None):
+        others = [s for s in sets.SETS if s not in {*TEST, *held_out_sites}]
+        sites = others if sites is None else list(sites)
+        known, held_out = ", ".join(sets.SETS), {*held_out_sites, *TEST}
+        for site in (*sites, *held_out_sites):
+            refuse({f"there is no icon set {site!r}; there are {known}": site not in sets.SETS})
+        for site in sites:
+            refuse({f"{site} is held out, so it cannot be trained on": site in held_out})
+        owned, inks = render.pictures() if drawn is None else drawn
+        self.packages = sets.versions() if drawn is None else {}
+        if drawn is None and (others := sets.newer()):
+            print(others, file=sys.stderr)
+        self.sites, self.held_out_sites = tuple(sites), tuple(held_out_sites)
+        super().__init__("icons", owned, inks)
+
+    def _split(self):
+        known = {name for own in self.owned for site, name, _ in own if site in TEST}
+        splits = {"train": [], "heldout_site": [], "heldout_names": []}
+        for i, own in enumerate(self.owned):
+            if any(site in self.held_out_sites for site, _, _ in own):
+                splits["heldout_site"].append(i)
+            elif all(site in self.sites for site, _, _ in own):
+                new = any(name not in known and is_held_out(name) for _, name, _ in own)
+                splits["heldout_names" if new else "train"].append(i)
+        return splits

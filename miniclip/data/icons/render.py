@@ -45,21 +45,34 @@ def coarse(ink: np.ndarray, side: int = COARSE) -> bytes:
     return np.rint(np.asarray(small) * ((LEVELS - 1) / 255)).astype(np.uint8).tobytes()
 
 
+def distinct(drawn, side: int = COARSE):
+    """Each picture once, with the captions of all drawings that are the same to `coarse`.
+
+    drawn: (ink or None, its captions) one after another; None is left out. Returns ([captions of each
+    picture], ink (n, S, S) uint8).
+    """
+    captions, inks = {}, []
+    for ink, own in drawn:
+        if ink is None:
+            continue
+        key = coarse(ink, side)
+        if key not in captions:
+            inks.append(ink)
+        captions.setdefault(key, []).extend(own)
+    return list(captions.values()), np.stack(inks)
+
+
 def draw_all(sites=tuple(sets.SETS)):
     """The pictures of some sets: ([[(site, name, style), ...] of each picture], ink (n, 64, 64) uint8)."""
     wanted = [(site, *glyph) for site in sites for glyph in sets.listed(site, sets.glyphs(site))]
-    fonts, inks, captions = {}, [], {}
-    for site, path, code, own in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None):
-        if path not in fonts:
-            fonts[path] = ImageFont.truetype(path, EM, layout_engine=ImageFont.Layout.BASIC)
-        ink = draw(fonts[path], code)
-        if ink is None:
-            continue
-        key = coarse(ink)
-        if key not in captions:
-            inks.append(ink)
-        captions.setdefault(key, []).extend((site, *caption) for caption in own)
-    return list(captions.values()), np.stack(inks)
+    basic = ImageFont.Layout.BASIC
+    paths = {path for _, path, _, _ in wanted}
+    fonts = {path: ImageFont.truetype(path, EM, layout_engine=basic) for path in paths}
+    shown = tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
+    return distinct(
+        (draw(fonts[path], code), [(site, *caption) for caption in own])
+        for site, path, code, own in shown
+    )
 
 
 def pictures():

@@ -30,8 +30,3 @@ def draw(svg: str) -> np.ndarray | None:
     with Image.open(io.BytesIO(png)) as image:
         ink = Image.eval(image.convert("L"), lambda level: 255 - level)
     return render.centred(ink, INK, SIDE)
-
-
-def coarse(ink: np.ndarray) -> bytes:
-    """What is the same in two drawings of the same picture: bytes."""
-    return render.coarse(ink, COARSE)

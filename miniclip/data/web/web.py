@@ -14,31 +14,28 @@ import functools
 import importlib.metadata
 import sys
 
-import numpy as np
 from tqdm import tqdm
 
 from kernels.table import Table
 from miniclip.data import cache
-from miniclip.data.icons.icons import Icons
+from miniclip.data.icons.icons import Drawn
+from miniclip.data.icons.render import distinct
 from miniclip.data.web import drawing, families, iconify
 
 LAYOUT = 1  # of the cache file
 
 
-class Web(Icons):
+class Web(Drawn):
     """The web of icons. folder: of the package's file, None: the cache. drawn: what `pictures`
     returns, instead of it. Raises UserError where the package cannot be had."""
 
     def __init__(self, folder=None, drawn=None):
-        self.owned, self.inks = pictures(folder=folder) if drawn is None else drawn
+        owned, inks = pictures(folder=folder) if drawn is None else drawn
         self.folder = folder
         self.packages = {} if drawn else versions()
         self.held_out_sites = families.DEVELOPMENT
-        self.homes = [{families.family(set_) for set_, _, _ in own} for own in self.owned]
-        captions = [
-            dict.fromkeys(f"{name} {style}".strip() for _, name, style in own) for own in self.owned
-        ]
-        super(Icons, self).__init__("web", captions, self._split())
+        self.homes = [{families.family(set_) for set_, _, _ in own} for own in owned]
+        super().__init__("web", owned, inks)
 
     @functools.cached_property
     def credits(self) -> list[str]:
@@ -64,13 +61,12 @@ class Web(Icons):
 
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
-        held_out = {*families.DEVELOPMENT, *families.SEALED}
         splits = {"train": [], "heldout_site": [], "heldout_names": []}
         trained, homes = [], {}
         for i, own in enumerate(self.homes):
             if not own.isdisjoint(families.DEVELOPMENT):
                 splits["heldout_site"].append(i)
-            elif own.isdisjoint(held_out):
+            elif own.isdisjoint(families.SEALED):
                 trained.append(i)
                 for name in self.names(i):
                     homes.setdefault(name, set()).update(own)
@@ -115,15 +111,12 @@ def draw_all(under_seal, folder):
     print(
         f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
     )
-    captions, inks = {}, []
-    for prefix, icon in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None):
-        if (ink := drawing.draw(icon.svg)) is None:
-            continue
-        key = drawing.coarse(ink)
-        if key not in captions:
-            inks.append(ink)
-        captions.setdefault(key, []).extend((prefix, *caption) for caption in icon.captions)
-    return list(captions.values()), np.stack(inks)
+    shown = tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
+    drawn = (
+        (drawing.draw(icon.svg), [(prefix, *caption) for caption in icon.captions])
+        for prefix, icon in shown
+    )
+    return distinct(drawn, drawing.COARSE)
 
 
 def sealed(folder=None):
