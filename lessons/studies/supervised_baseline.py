@@ -72,6 +72,26 @@ class Labels(Icons):
     caption = Home.caption
 
 
+def fit(module, loss_of, loader, how, steps):
+    """Train a module for so many steps; yields (number of the step, its loss) after each of them.
+
+    loss_of: a function (normalized pictures, tokens) -> loss, 0-d. how: a recipe, with AdamW's and the
+    schedule's numbers.
+    """
+    groups = parameter_groups(module, how.weight_decay)
+    optimizer = torch.optim.AdamW(groups, lr=how.lr, betas=(0.9, how.beta2), eps=how.eps)
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = how.lr * schedule(step / (steps + 1), how.warmup)
+        images, tokens = join(next(loader).parts)
+        optimizer.zero_grad()
+        loss = loss_of(normalize(images), tokens)
+        loss.backward()
+        nn.utils.clip_grad_norm_(module.parameters(), how.clip_grad)
+        optimizer.step()
+        yield step, loss
+
+
 def train(home, model, steps, seed=0):
     """Train the picture tower of a MODELS entry and a linear layer with cross-entropy on
     home.trained_names. Returns its scores, a function indices -> logits of home.tested_names, (K,
@@ -86,18 +106,13 @@ def train(home, model, steps, seed=0):
     def labels_of(names, trim):  # in the place of the tokenizer
         return torch.tensor([[column[name]] for name in names])
 
-    groups = parameter_groups(classifier, how.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=how.lr, betas=(0.9, how.beta2), eps=how.eps)
+    def loss_of(images, labels):
+        return F.cross_entropy(classifier(images), labels[:, 0])
+
     indices, size = home.splits["train"], clip.config["image_size"]
     loader = batches(home, indices, labels_of, how.batch_size, seed, size, None)  # None: redrawn
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = how.lr * schedule(step / (steps + 1), how.warmup)
-        images, labels = join(next(loader).parts)
-        optimizer.zero_grad()
-        F.cross_entropy(classifier(normalize(images)), labels[:, 0]).backward()
-        nn.utils.clip_grad_norm_(classifier.parameters(), how.clip_grad)
-        optimizer.step()
+    for _ in fit(classifier, loss_of, loader, how, steps):
+        pass
     classifier.eval()
     preprocess, columns = Preprocess(size), [column[name] for name in home.tested_names]
 

@@ -17,12 +17,13 @@ from types import SimpleNamespace
 
 import torch
 from harness import run
+from supervised_baseline import fit
 from torch import nn
 from torch.nn import functional as F
 
 from miniclip.bpe import Tokenizer
-from miniclip.data.loader import batches, join
-from miniclip.data.transforms import Preprocess, normalize
+from miniclip.data.loader import batches
+from miniclip.data.transforms import Preprocess
 from miniclip.data.web.families import DEVELOPMENT
 from miniclip.data.web.web import Web
 from miniclip.evaluation.families import QUESTIONS, scores_of, zero_shot
@@ -32,7 +33,7 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
-from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.training.recipe import MAX_LOGIT_SCALE, recipe
 from miniclip.zeroshot import encode_images
 
 RESULTS, OPTIONS = "docs/web/words", {}
@@ -136,26 +137,19 @@ def train(pairs, how, steps, seed):
     torch.manual_seed(seed)
     tokenizer = make_tokenizer(pairs, how["tokens"], seed)
     model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size).train()
-    groups = parameter_groups(model, own.weight_decay)
-    optimizer = torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
     indices, size = pairs.splits["train"], model.config["image_size"]
     unique = how["names"] == "unique"
     # no scale of crops: icons are redrawn
     loader = batches(pairs, indices, tokenizer, BATCH, seed, size, None, unique_names=unique)
     began = time.monotonic()
-    for step in range(1, steps + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = own.lr * schedule(step / (steps + 1), own.warmup)
-        images, tokens = join(next(loader).parts)
-        image = model.encode_image(normalize(images))
+
+    def loss_of(images, tokens):
+        image = model.encode_image(images)
         if how["loss"] == "predict":
-            loss = word_loss(model, image, tokens)
-        else:
-            loss = contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), own.clip_grad)
-        optimizer.step()
+            return word_loss(model, image, tokens)
+        return contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
+
+    for step, loss in fit(model, loss_of, loader, own, steps):
         model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
         if step % 50 == 0:
             left = (time.monotonic() - began) / step * (steps - step)
@@ -267,9 +261,9 @@ def write_report(found, args):
     report.section("One change at a time", "sections 2.3 and 2.4")
     table(report, CHANGES, found)
     report.say(
-        "One seed each. The first three numbers are means over the development families of accuracies in "
-        "which every name counts the same; those of Tabler are shares of pictures. The seconds are those of "
-        "one thread on a busy machine."
+        "One seed each. The first three numbers are accuracies in which every name counts the same, averaged "
+        "over the development families. The next three are shares of Tabler's pictures. The seconds were "
+        "taken by one thread on a busy machine."
     )
     report.section("Beside what needs no language model", "section 3.1")
     table(report, COMPARED, found)
