@@ -72,22 +72,22 @@ class Labels(Icons):
     caption = Home.caption
 
 
-def fit(module, loss_of, loader, how, steps):
-    """Train a module for so many steps; yields (number of the step, its loss) after each of them.
+def fit(groups, loss_of, loader, how, steps):
+    """Train for so many steps; yields (number of the step, its loss) after each of them.
 
-    loss_of: a function (normalized pictures, tokens) -> loss, 0-d. how: a recipe, with AdamW's and the
-    schedule's numbers.
+    groups: AdamW's parameter groups; "times" of one multiplies its learning rate. loss_of: a function
+    (normalized pictures, tokens) -> loss, 0-d. how: a recipe, with AdamW's and the schedule's numbers.
     """
-    groups = parameter_groups(module, how.weight_decay)
+    trained = [p for group in groups for p in group["params"]]
     optimizer = torch.optim.AdamW(groups, lr=how.lr, betas=(0.9, how.beta2), eps=how.eps)
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = how.lr * schedule(step / (steps + 1), how.warmup)
+            group["lr"] = how.lr * group.get("times", 1) * schedule(step / (steps + 1), how.warmup)
         images, tokens = join(next(loader).parts)
         optimizer.zero_grad()
         loss = loss_of(normalize(images), tokens)
         loss.backward()
-        nn.utils.clip_grad_norm_(module.parameters(), how.clip_grad)
+        nn.utils.clip_grad_norm_(trained, how.clip_grad)
         optimizer.step()
         yield step, loss
 
@@ -111,7 +111,8 @@ def train(home, model, steps, seed=0):
 
     indices, size = home.splits["train"], clip.config["image_size"]
     loader = batches(home, indices, labels_of, how.batch_size, seed, size, None)  # None: redrawn
-    for _ in fit(classifier, loss_of, loader, how, steps):
+    groups = parameter_groups(classifier, how.weight_decay)
+    for _ in fit(groups, loss_of, loader, how, steps):
         pass
     classifier.eval()
     preprocess, columns = Preprocess(size), [column[name] for name in home.tested_names]

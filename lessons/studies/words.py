@@ -1,6 +1,6 @@
 """What the text side of a small CLIP should be, and what language is worth (CLIP, sections 2.3 and 3.1).
 
-    python lessons/studies/words.py            about three hours on two cores
+    python lessons/studies/words.py            about two hours on two quiet cores
 
 Captions of the web of icons are names of two or three words. The first part changes one thing at a time
 about the text tower, the loss or the pairs of a batch. The second part sets CLIP beside what needs no
@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from miniclip.bpe import Tokenizer
+from miniclip.common import replacing
 from miniclip.data.loader import batches
 from miniclip.data.transforms import Preprocess
 from miniclip.data.web.families import DEVELOPMENT
@@ -33,22 +34,31 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
-from miniclip.training.recipe import MAX_LOGIT_SCALE, recipe
+from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe
 from miniclip.zeroshot import encode_images
 
 RESULTS, OPTIONS = "docs/web/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
-# what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
-# start. names: whether a name may be twice in a batch. loss: CLIP's, or to predict the caption's tokens.
-# tokens: what has a vector, pieces of words or whole names
-BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip", "tokens": "pieces"}
+# what an arm may change. pooling: how the feature of a text is read. text_lr: the text side's learning
+# rate, as a multiple of the picture tower's. std: of the word vectors at the start. names: whether a name
+# may be twice in a batch. left_out: the share of captions that lose a word. loss: CLIP's; the same with
+# all pictures of a caption as its positives; or to predict the caption's tokens. tokens: what has a
+# vector, pieces of words or whole names
+BASE = {"pooling": "end", "text_lr": 1.0, "std": 0.02, "names": "unique", "left_out": 0.0}
+BASE |= {"loss": "clip", "tokens": "pieces"}
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
     "a bag of words": BAG,
     "the end token, and a bag added": {"pooling": "sum"},
+    "the mean over words": {"pooling": "mean"},
+    "the end token, a third of the rate": {"text_lr": 1 / 3},
+    "the end token, three times the rate": {"text_lr": 3.0},
+    "a bag, three times the rate": BAG | {"text_lr": 3.0},
     "a bag, large at the start": BAG | {"std": 1.0},
     "a bag, names may repeat": BAG | {"names": "repeated"},
+    "a bag, same captions are positives": BAG | {"names": "repeated", "loss": "unicl"},
+    "a bag, words left out": BAG | {"left_out": 0.3},
 }
 BASELINES = {
     "a table of names": BAG | {"tokens": "names"},
@@ -56,11 +66,12 @@ BASELINES = {
     "a softmax over words": {"loss": "predict"},
 }
 ARMS = CHANGES | BASELINES
-COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]
+COMPARED = ["CLIP: the end token", "a bag of words", "the end token, and a bag added", *BASELINES]
+SEEDS = 0, 1, 2
 
 
 class TextSide(CLIP):
-    """rn_icons whose text feature is read as `pooling` says: end, bag or sum."""
+    """rn_icons whose text feature is read as `pooling` says: end, mean, bag or sum."""
 
     def __init__(self, pooling, std, vocab_size):
         super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
@@ -75,7 +86,12 @@ class TextSide(CLIP):
         x = 0
         if self.pooling != "bag":
             x = self.transformer(vectors + self.positional_embedding[: tokens.shape[1]])
-            x = self.ln_final(at_end_token(x, tokens))
+            read = (
+                (x * words).sum(1) / words.sum(1)
+                if self.pooling == "mean"
+                else at_end_token(x, tokens)
+            )
+            x = self.ln_final(read)
         if self.pooling in ("bag", "sum"):  # the sum of the vectors, as long as ln_final's output
             bag = (vectors * words).sum(1)
             x = x + bag / bag.norm(dim=1, keepdim=True).clamp(min=1e-6) * bag.shape[1] ** 0.5
@@ -107,14 +123,17 @@ class Names:
 
 
 def plan(args):
-    """{arm: its training}."""
+    """{arm: its trainings}: one of each change, three of what is compared."""
     steps = args.quick or STEPS
-    return {arm: [{"arm": arm, "steps": steps, "seed": 0}] for arm in ARMS}
+    seeds = {arm: SEEDS if arm in COMPARED else SEEDS[:1] for arm in ARMS}
+    return {arm: [{"arm": arm, "steps": steps, "seed": k} for k in seeds[arm]] for arm in ARMS}
 
 
 def settings(given):
     """What a training is known by in runs.jsonl."""
-    return given | {"changes": BASE | ARMS[given["arm"]], "settings": MODELS[MODEL] | recipe(MODEL)}
+    used = ("lr", "weight_decay", "beta2", "eps", "warmup", "clip_grad")
+    numbers = MODELS[MODEL] | {key: recipe(MODEL)[key] for key in used}
+    return given | {"changes": BASE | ARMS[given["arm"]], "settings": numbers}
 
 
 def word_loss(model, image, tokens):
@@ -131,12 +150,39 @@ def make_tokenizer(pairs, kind, seed):
     return Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
 
 
-def train(pairs, how, steps, seed):
-    """(model, tokenizer) after `steps` steps."""
-    own = SimpleNamespace(**recipe(MODEL))
-    torch.manual_seed(seed)
+def unicl_loss(image, text, logit_scale, tokens):
+    """CLIP's loss with all pictures of a caption as its positives, each as likely (UniCL, Yang et al. 2022)."""
+    same = (tokens[:, None] == tokens).all(2).float()
+    target = same / same.sum(1, keepdim=True)
+    logits = logit_scale.exp() * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def trained(given, folder, pairs):
+    """(model, tokenizer, its cost) of a training, which is done once: its weights are kept in the folder."""
+    how, seed, began = BASE | ARMS[given["arm"]], given["seed"], time.monotonic()
     tokenizer = make_tokenizer(pairs, how["tokens"], seed)
-    model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size).train()
+    torch.manual_seed(seed)
+    model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size)
+    if not (file := folder / "weights.pt").exists():
+        train(model, tokenizer, pairs, how, given["steps"], seed)
+        parameters = sum(p.numel() for p in model.parameters() if p.grad is not None)
+        cost = {"parameters": parameters, "seconds": time.monotonic() - began}
+        with replacing(file) as new:
+            torch.save({"weights": model.state_dict(), "cost": cost}, new)
+    kept = torch.load(file)
+    model.load_state_dict(kept["weights"])
+    return model.eval(), tokenizer, kept["cost"]
+
+
+def train(model, tokenizer, pairs, how, steps, seed):
+    """Train a model for so many steps."""
+    own = SimpleNamespace(**recipe(MODEL))
+    pairs.left_out = how["left_out"]
+    groups = [group | {"times": 1.0} for group in parameter_groups(model.visual, own.weight_decay)]
+    text = nn.ParameterList(p for k, p in model.named_parameters() if not k.startswith("visual."))
+    groups += [g | {"times": how["text_lr"]} for g in parameter_groups(text, own.weight_decay)]
+    model.train()
     indices, size = pairs.splits["train"], model.config["image_size"]
     unique = how["names"] == "unique"
     # no scale of crops: icons are redrawn
@@ -147,14 +193,16 @@ def train(pairs, how, steps, seed):
         image = model.encode_image(images)
         if how["loss"] == "predict":
             return word_loss(model, image, tokens)
-        return contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
+        text = model.encode_text(tokens)
+        if how["loss"] == "unicl":
+            return unicl_loss(image, text, model.logit_scale, tokens)
+        return contrastive_loss(image, text, model.logit_scale)
 
-    for step, loss in fit(model, loss_of, loader, own, steps):
+    for step, loss in fit(groups, loss_of, loader, own, steps):
         model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
         if step % 50 == 0:
             left = (time.monotonic() - began) / step * (steps - step)
             print(f"step {step} | loss {loss.item():.3f} | ETA {left:.0f} s", flush=True)
-    return model.eval(), tokenizer
 
 
 def predicted_scores(model, tokenizer, pairs):
@@ -223,28 +271,31 @@ def scores_for(how, model, tokenizer, pairs):
 
 def work(given, folder):
     """Train one arm, and test it on the development families: its numbers."""
-    pairs, how, began = Web(), BASE | ARMS[given["arm"]], time.monotonic()
-    model, tokenizer = train(pairs, how, given["steps"], given["seed"])
-    seconds = time.monotonic() - began
+    pairs, how = Web(), BASE | ARMS[given["arm"]]
+    model, tokenizer, cost = trained(given, folder, pairs)
     found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
     if how["loss"] == "predict" and how["tokens"] == "names":
         for answered in found.values():
             answered.pop("combinations", None)  # it cannot answer with a name that training lacks
-    parameters = sum(p.numel() for p in model.parameters() if p.grad is not None)
-    return {"families": found, "parameters": parameters, "seconds": seconds}
+    return {"families": found, **cost}
 
 
-def table(report, arms, found):
-    """A table of arms, those that are best on known names first. found: {arm: [(training, found)]}."""
+def table(report, arms, found, seeds):
+    """A table of arms, those that are best on known names first: means over the first so many seeds.
+    found: {arm: [(training, found)]}."""
     rows = []
     for arm in arms:
-        ((_, own),) = found[arm]
-        families = own["families"]
-        means = [mean(families.values(), question, "macro") for question in QUESTIONS]
-        tabler = [mean([families["tabler"]], question, "top-1") for question in QUESTIONS]
-        millions = f"{own['parameters'] / 1e6:.1f}"
-        rows.append((arm, *means, *tabler, millions, f"{own['seconds']:.0f}"))
+        runs = [own for _, own in found[arm][:seeds]]
+        each = [[mean(o["families"].values(), q, "macro") for o in runs] for q in QUESTIONS]
+        each += [[o["families"]["tabler"].get(q, {}).get("top-1") for o in runs] for q in QUESTIONS]
+        means = [None if None in values else sum(values) / seeds for values in each]
+        spread = None if None in each[2] else f"{min(each[2]):.3f} to {max(each[2]):.3f}"
+        cost = [sum(o[key] for o in runs) / seeds for key in ("parameters", "seconds")]
+        rows.append(
+            (arm, *means, *[spread] * (seeds > 1), f"{cost[0] / 1e6:.1f}", f"{cost[1]:.0f}")
+        )
     columns = [*QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
+    columns += ["combinations by seed"] * (seeds > 1)
     rows.sort(key=lambda row: row[1], reverse=True)
     report.table(("arm", *columns, "parameters, millions", "seconds"), rows)
 
@@ -259,16 +310,16 @@ def write_report(found, args):
     """Write report.md: two tables. found: {arm: [(training, found)]}."""
     report = Report(args.results, "The text side of a small CLIP, and what language is worth")
     report.section("One change at a time", "sections 2.3 and 2.4")
-    table(report, CHANGES, found)
+    table(report, CHANGES, found, seeds=1)
     report.say(
         "One seed each. The first three numbers are accuracies in which every name counts the same, averaged "
         "over the development families. The next three are shares of Tabler's pictures. The seconds were "
-        "taken by one thread on a busy machine."
+        "taken by one thread on a machine that did other things as well."
     )
     report.section("Beside what needs no language model", "section 3.1")
-    table(report, COMPARED, found)
+    table(report, COMPARED, found, seeds=len(SEEDS))
     report.say(
-        "A softmax over names cannot answer with a name that training lacks. A table of names answers "
+        "Means of three seeds. A softmax over names cannot answer with a name that training lacks. A table of names answers "
         "with the sum, over the words of the name, of the mean of the rows that share the word."
     )
     report.write()

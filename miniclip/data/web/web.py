@@ -59,6 +59,15 @@ class Web(Drawn):
         said = {caption for i in self.splits["train"] for caption in self.captions(i)}
         return {word for caption in said for word in caption.split()}
 
+    left_out = 0.0  # the share of captions of several words that lose one of them
+
+    def caption(self, i, rng):
+        """One of the names of picture i, in half of the epochs with its style."""
+        words = super().caption(i, rng).split(" ")
+        if len(words) > 1 and self.left_out and rng.random() < self.left_out:
+            words.pop(int(rng.integers(len(words))))
+        return " ".join(words)
+
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
         splits = {"train": [], "heldout_site": [], "heldout_names": []}
