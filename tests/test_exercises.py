@@ -131,7 +131,7 @@ def test_lessons_and_exercises_in_triton_are_skipped_where_it_is_missing(monkeyp
     monkeypatch.setitem(sys.modules, "triton", None)
     found = [r for r in reports(*paths) if r.when == "setup"]
     lessons = {p.name for p in paths if p.suffix == ".md"}
-    assert len(lessons) == 3 and len(paths) == 7, [p.name for p in paths]
+    assert len(lessons) == 1 and len(paths) == 5, [p.name for p in paths]
     assert {pathlib.Path(r.location[0]).name for r in found} == lessons  # exercises have no test
     assert {r.outcome for r in found} == {"skipped"}
 
