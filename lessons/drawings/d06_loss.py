@@ -54,13 +54,14 @@ def gradient():
     p = [[".80", ".10", ".10"], [".17", ".67", ".17"], [".33", ".33", ".33"]]
     q = [[".73", ".10", ".25"], [".18", ".80", ".50"], [".09", ".10", ".25"]]
     g = [["-.24", ".10", ".18"], [".17", "-.27", ".33"], [".21", ".22", "-.71"]]
-    tables = (p, "p: each row adds up to 1 (rounded)"), (q, "q: each column adds up to 1"), (g, "G")
+    tables = (p, "p: each row adds up to 1"), (q, "q: each column adds up to 1"), (g, "G")
     for (numbers, title), x in zip(tables, (1.0, 7.2, 13.5)):
         sheet.label(x + 1.8, 0.6, title, 10)
         sheet.cells(x, 1.1, numbers, 1.2, MATCHES, 11, height=0.9)
     sheet.label(5.9, 2.45, "and", 10)
     sheet.arrow((11.0, 2.45), (13.3, 2.45))
     sheet.label(2.8, 4.3, "one picture, three captions", 9)
+    sheet.label(5.9, 4.75, "(all numbers are rounded)", 8)
     sheet.label(9.0, 4.3, "one caption, three pictures", 9)
     sheet.label(15.3, 4.3, "three times the slope of", 9)
     sheet.label(15.3, 4.7, "the loss at each logit", 9)
