@@ -59,7 +59,7 @@ class Web(Drawn):
         said = {caption for i in self.splits["train"] for caption in self.captions(i)}
         return {word for caption in said for word in caption.split()}
 
-    left_out = 0.0  # the share of captions of several words that lose one of them
+    left_out = 0.3  # the share of captions of several words that lose one of them (docs/web.md)
 
     def caption(self, i, rng):
         """One of the names of picture i, in half of the epochs with its style."""
