@@ -101,7 +101,7 @@ def test_every_command_line_ends_with_0_or_one_sentence(module, monkeypatch):
     )
     for _ in range(count):
         line = [*start, *draw(parser, without, rng)]
-        came = runner.run(Row(functools.partial(called, module, line), 0, "", 20, 4000, True))
+        came = runner.run(Row(functools.partial(called, module, line), 0, "", 60, 4000, True))
         said = came["text"].splitlines()
         one = [text for text in said if "error: " in text] == said[-1:]
         assert came["code"] == 0 or came["code"] == 2 and one, (line, came)
