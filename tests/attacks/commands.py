@@ -4,11 +4,10 @@ import importlib
 import os
 import signal
 import sys
-from functools import partial
 
 import train
 from miniclip.common import check_output, command, replacing
-from tests.attacks import attack
+from tests.attacks import attack, table
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
@@ -73,13 +72,6 @@ def an_output_that_is_somebody_elses(folder):
     check_output("mine.csv", ours=lambda path: False)
 
 
-def add(name, function, **how):
-    """A row that is written in a table: function does not take the folder."""
-    row = lambda folder: function()  # noqa: E731
-    row.__name__, row.__module__ = name, __name__
-    attack(**how)(row)
-
-
 EVAL = ("--checkpoint", "x")
 IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "seed": ("at most 9.22", "train", "--seed", str(10**20)),
@@ -107,12 +99,22 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "--arch",
         "75",
     ),
+    "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
-for name, (says, module, *arguments) in IMPOSSIBLE.items():
-    main = partial(importlib.import_module(module).main, arguments)
-    add(f"an_option_that_cannot_be_{name}", main, says=says)
+
+
+def called(module, *arguments):
+    importlib.import_module(module).main([*arguments])
+
+
+table(
+    {name: (*line, says) for name, (says, *line) in IMPOSSIBLE.items()},
+    called,
+    "an_option_that_cannot_be_{}",
+)
 
 
 def prints():
@@ -136,10 +138,11 @@ def into(output, work):
     work()
 
 
-for work in (prints, helps, plans):
-    name, full = work.__name__, "error: the output: No space left on device"
-    add(f"a_command_that_{name}_what_nobody_reads", partial(into, None, work), code=141, says="^$")
-    add(f"a_command_that_{name}_on_a_full_disk", partial(into, "/dev/full", work), says=full)
+WORKS = {work.__name__: work for work in (prints, helps, plans)}
+NOBODY = {f"a_command_that_{name}_what_nobody_reads": (None, w, "^$") for name, w in WORKS.items()}
+table(NOBODY, into, code=141)
+FULL = "error: the output: No space left on device"
+table({name: ("/dev/full", w, FULL) for name, w in WORKS.items()}, into, "a_full_disk_that_it_{}")
 
 
 @attack(says="home/none.tar/x not found")

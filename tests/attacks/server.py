@@ -118,18 +118,6 @@ def a_request_whose_head_comes_byte_by_byte(folder):
             time.sleep(0.1)
 
 
-@attack(code=0)
-def numbers_and_rows_that_are_none(folder):
-    client = page().test_client()
-    for query in ("text=a&k=b", "text=a&k=1e9", "text=a&k=-1", "text=a&k=0", "like=8"):
-        assert client.get(f"/search?{query}").status_code == 400, query
-    assert client.post(f"{ASKED}&row=8").status_code == 400
-    picture = Path("in/00001.png").read_bytes()
-    assert client.post(f"{ASKED}&row=1").status_code == 200
-    assert client.post(f"{ASKED}&row=1", data=picture).status_code == 400, "a row and a file"
-    assert len(client.get("/search?text=a&k=9999").get_json()["found"]) == 9
-
-
 @attack(code=0, seconds=30, slow=True)
 def as_many_characters_of_classes_as_are_allowed(folder):
     port = served(page())
@@ -142,15 +130,6 @@ def as_many_characters_of_classes_as_are_allowed(folder):
         except urllib.error.HTTPError as error:
             answer = error.code
         assert answer == code, answer
-
-
-@attack(code=0, seconds=30, mb=300, slow=True)
-def pictures_of_many_megapixels_at_once(folder):
-    app, name = page(), "in/00001.png"
-    Image.new("RGB", (7000, 7000)).save(name, compress_level=1)
-    with ThreadPoolExecutor(2) as pool:
-        answers = [*pool.map(lambda row: app.test_client().get("/picture/0"), range(2))]
-    assert [answer.status_code for answer in answers] == [200] * 2
 
 
 @attack(code=0, seconds=60, mb=500, slow=True)
