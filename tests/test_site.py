@@ -1,4 +1,4 @@
-"""The site of the lessons builds without a warning, its links lead somewhere, its notebooks are the lessons."""
+"""The site of the lessons builds without a warning, its links lead somewhere, its notebooks run."""
 
 import json
 import re
@@ -89,6 +89,17 @@ def test_what_is_folded_away_is_markdown_too(site):
 def fences(page, info):
     """The insides of a page's fences that begin with ```info."""
     return re.findall(rf"^```{info}\n(.*?)^```$", page.read_text(), re.M | re.S)
+
+
+@pytest.mark.slow
+def test_a_lesson_s_notebook_prints_what_its_page_shows(site):
+    jupytext, nbclient = map(pytest.importorskip, ("jupytext", "nbclient"))
+    lesson = ROOT / "lessons/12_cost.md"
+    notebook = jupytext.read(site / f"{lesson.stem}.ipynb")
+    nbclient.execute(notebook, cwd=ROOT, timeout=300)
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    printed = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
+    assert printed == "".join(fences(lesson, "text")) != ""
 
 
 @pytest.mark.slow
