@@ -24,7 +24,7 @@ FLOORS = [
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
     ["convirt"],
-    ["objectives", "make_table", "release", "row_sums", "loss_ladder"],
+    ["objectives", "make_table", "release", "row_sums", "loss_ladder", "compile_product"],
     ["harness"],
     ["race", "supervised_baseline"],
     ["scaling", "words"],
