@@ -6,7 +6,7 @@ the start and the end token, False for these two and for the padding behind them
 the log-odds too, and their answer is always no.
 
 When the file is green, an import and a line in OBJECTIVES of miniclip/objectives/__init__.py give you
-lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
+lessons/studies/objectives.py --objective yes_or_no.
 """
 
 import pytest
