@@ -140,11 +140,19 @@ def rights(runs, test="race", scores="right"):
     return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
 
 
+def resamples(seeds, pictures, draws):
+    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
+    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
+    rng = np.random.default_rng(0)
+    for _ in range(draws):
+        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
+
+
 def difference(a, b):
     """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
     'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
     gain = a.astype(float) - b
-    draws = [gain[np.ix_(*sample)].mean() for sample in confidence.resamples(*gain.shape, DRAWS)]
+    draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
     low, high = np.quantile(draws, (0.025, 0.975))
     return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
 
@@ -173,7 +181,7 @@ def factor_interval(pairs, own, base):
     own, base: which answers of the two are right, (points, seeds, K) of 0 and 1.
     """
     factors = []
-    for seeds, pictures in confidence.resamples(*own.shape[1:], DRAWS):
+    for seeds, pictures in resamples(*own.shape[1:], DRAWS):
         curves = (x[:, seeds][:, :, pictures].mean((1, 2)) for x in (own, base))
         factors.append(times_fewer(pairs, *curves))
     return np.quantile(factors, (0.025, 0.975)).tolist()
