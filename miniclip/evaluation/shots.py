@@ -18,36 +18,31 @@ from miniclip.evaluation.families import (
     scores_of,
     with_names,
 )
-from miniclip.evaluation.linear_probe import few_shot
 
 SHOTS, FEWEST = (1, 2, 4, 8), 8
 
 
-def drawn(own, shots, seeds):
-    """The rows of the labelled pictures, int64, for each draw: one of each seed, or all of them once.
-
-    own: (M, names) bool; shots: how many of each name, or "all".
-    """
+def drawn(own, shots, seed):
+    """So many labelled pictures of each name, or all where a name has fewer: their rows, int64; of one
+    seed fewer shots are among more. own: (M, names) bool."""
     picture, label = own.nonzero().T  # one row for each picture and name
-    if shots == "all":
-        return [torch.arange(len(own))]
-    pool = range(len(label))
-    return [picture[few_shot(label, pool, shots, seed)].unique() for seed in range(seeds)]
+    order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
+    order = order[label[order].argsort(stable=True)]  # the names one after another
+    place = torch.arange(len(order)) - torch.searchsorted(label[order], label[order])
+    return picture[order[place < shots]].unique()
 
 
-def by_shots(tests, known, own, right, seeds):
-    """{number of labels: accuracy of the nearest labelled picture, the mean of the draws}.
+def by_shots(tests, known, own, right, draws):
+    """{number of labels: the accuracy of the nearest labelled picture, the mean of its draws}.
 
-    tests (K, D), known (M, D): unit vectors; own (M, names), right (K, names): bool.
+    tests (K, D), known (M, D): unit vectors; own (M, names), right (K, names): bool; draws: {number of
+    labels: [rows of the labelled pictures, for each draw]}.
     """
-    found = {}
-    for shots in (*SHOTS, "all"):
-        hits = [
-            (own[rows[nearest(tests, known[rows])[1]]] & right).any(1)
-            for rows in drawn(own, shots, seeds)
-        ]
-        found[shots] = torch.stack(hits).float().mean().item()
-    return found
+    hits = {
+        shots: [(own[rows[nearest(tests, known[rows])[1]]] & right).any(1) for rows in each]
+        for shots, each in draws.items()
+    }
+    return {shots: torch.stack(each).float().mean().item() for shots, each in hits.items()}
 
 
 def write(context):
@@ -70,9 +65,11 @@ def write(context):
             "classes": len(names),
             "zero-shot": hits.float().mean().item(),
         }
+        draws = {k: [drawn(own, k, seed) for seed in range(context.seeds)] for k in SHOTS}
+        draws["all"] = [torch.arange(len(own))]
         for name, encode in encoders.items():
             vectors = (encode(pairs, some)[0] for some in (tests, known))
-            found[family][name] = by_shots(*vectors, own, right, context.seeds)
+            found[family][name] = by_shots(*vectors, own, right, draws)
     report.section("Labelled pictures and zero-shot", "section 3.1.5, figure 6")
     if not found:
         report.say("No family has a name with enough training pictures.")

@@ -124,8 +124,11 @@ def test_the_nearest_labelled_picture_has_the_name_and_the_shots_are_as_many_as_
     assert found["in raw pixels"]["all"] == found["in raw pixels"][1] == 1
     assert found["in its features"]["all"] == found["in its features"][8], "there are eight of each"
     _, own = with_names(pairs, pairs.splits["train"], NAMES)
-    one, other = (own[rows] for rows in shots.drawn(own, 2, 2))
-    assert (one.sum(0) == 2).all() and not torch.equal(one, other)
-    one = torch.eye(8)
-    wrong = shots.by_shots(one, one.repeat(8, 1), one.roll(1, 0).repeat(8, 1) > 0, one > 0, 1)
-    assert wrong["all"] == 0
+    one, other = (shots.drawn(own, 2, seed) for seed in (0, 1))
+    assert (own[one].sum(0) == 2).all() and not torch.equal(one, other)
+    assert {*one.tolist()} < {*shots.drawn(own, 3, 0).tolist()} and len(
+        shots.drawn(own, 99, 0)
+    ) == 64
+    eye, draws = torch.eye(8), {1: [torch.arange(8)]}
+    for own, accuracy in ((eye > 0, 1), (eye.roll(1, 0) > 0, 0)):
+        assert shots.by_shots(eye, eye, own, eye > 0, draws) == {1: accuracy}

@@ -86,6 +86,7 @@ def test_the_committed_trainings_give_the_committed_report(study, part, tmp_path
         assert old.suffix != ".md" or new.read_text() == old.read_text(), old
 
 
+@pytest.mark.slow
 def test_a_stopped_study_stops_its_trainings(tmp_path):
     script = f"""
 import sys, time, types
@@ -107,6 +108,7 @@ harness.run(toy, ["--results", {str(tmp_path)!r}, "--out", {str(tmp_path)!r}, "-
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "begun").exists():  # one training has ended, another has begun
             time.sleep(0.01)
+        time.sleep(1)  # a signal that comes while Python forks is lost
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 128 + signal.SIGTERM
     assert len(harness.finished(tmp_path / "runs.jsonl")) == 1
