@@ -127,6 +127,12 @@ def closeness(pairs, indices) -> torch.Tensor:
     return nearest(ink(pairs, indices)[0], ink(pairs, pairs.splits["train"])[0])[0]
 
 
+def combinations(scores_of, pairs):
+    """answers of the split heldout_names: pictures of training families whose name joins two words that
+    no training name joins, among all such names; None where there are none."""
+    return ask(scores_of, pairs, pairs.splits["heldout_names"]).get("combinations")
+
+
 def mean(families, question, number="top-1"):
     """The mean over families, what zero_shot found of each, of a number; None where none can be asked."""
     values = [own[question][number] for own in families if question in own]
@@ -149,7 +155,7 @@ def write(context):
     far = {i for i, cosine in zip(tests, closeness(pairs, tests).tolist()) if cosine < NEAR}
     found = zero_shot(scores, pairs, pairs.tested, far)
     report.section("Zero-shot on families that are held out", "section 3.1")
-    held_out = ask(scores, pairs, pairs.splits["heldout_names"]).get("combinations")
+    held_out = combinations(scores, pairs)
     joined = {"training families": {"combinations held out": held_out}} if held_out else {}
     rows = [
         (family, question, own["top-1"], interval(*own["interval"]), own["top-5"], own["macro"])
