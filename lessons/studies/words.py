@@ -2,7 +2,7 @@
 
     python lessons/studies/words.py            about two hours on two quiet cores
 
-Captions of the web of icons are names of two or three words. The first part changes one thing at a time
+Captions of icons are names of two or three words. The first part changes one thing at a time
 about the text tower, the loss or the pairs of a batch. The second part sets CLIP beside what needs no
 language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
 words. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
@@ -17,27 +17,26 @@ from types import SimpleNamespace
 
 import torch
 from harness import run
-from supervised_baseline import fit
 from torch import nn
 from torch.nn import functional as F
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import replacing
-from miniclip.data.loader import batches
-from miniclip.data.transforms import Preprocess
-from miniclip.data.web.families import DEVELOPMENT
-from miniclip.data.web.web import Web
-from miniclip.evaluation.families import QUESTIONS, scores_of, zero_shot
+from miniclip.data.icons.families import DEVELOPMENT
+from miniclip.data.icons.icons import Icons
+from miniclip.data.loader import batches, join
+from miniclip.data.transforms import Preprocess, normalize
+from miniclip.evaluation.families import QUESTIONS, mean, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
-from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe
+from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
 from miniclip.zeroshot import encode_images
 
-RESULTS, OPTIONS = "docs/web/words", {}
+RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # what an arm may change. pooling: how the feature of a text is read. text_lr: the text side's learning
 # rate, as a multiple of the picture tower's. std: of the word vectors at the start. names: whether a name
@@ -204,6 +203,26 @@ def train(model, tokenizer, pairs, how, steps, seed):
             print(f"step {step} | loss {loss.item():.3f} | ETA {left:.0f} s", flush=True)
 
 
+def fit(groups, loss_of, loader, how, steps):
+    """Train for so many steps; yields (number of the step, its loss) after each of them.
+
+    groups: AdamW's parameter groups; "times" of one multiplies its learning rate. loss_of: a function
+    (normalized pictures, tokens) -> loss, 0-d. how: a recipe, with AdamW's and the schedule's numbers.
+    """
+    trained = [p for group in groups for p in group["params"]]
+    optimizer = torch.optim.AdamW(groups, lr=how.lr, betas=(0.9, how.beta2), eps=how.eps)
+    for step in range(1, steps + 1):
+        for group in optimizer.param_groups:
+            group["lr"] = how.lr * group["times"] * schedule(step / (steps + 1), how.warmup)
+        images, tokens = join(next(loader).parts)
+        optimizer.zero_grad()
+        loss = loss_of(normalize(images), tokens)
+        loss.backward()
+        nn.utils.clip_grad_norm_(trained, how.clip_grad)
+        optimizer.step()
+        yield step, loss
+
+
 def predicted_scores(model, tokenizer, pairs):
     """The scores of an arm that predicts tokens: the mean log-probability of a name's tokens, and -inf
     where the softmax over names lacks the name."""
@@ -270,7 +289,7 @@ def scores_for(how, model, tokenizer, pairs):
 
 def work(given, folder):
     """Train one arm, and test it on the development families: its numbers."""
-    pairs, how = Web(), BASE | ARMS[given["arm"]]
+    pairs, how = Icons(), BASE | ARMS[given["arm"]]
     model, tokenizer, cost = trained(given, folder, pairs)
     found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
     if how["loss"] == "predict" and how["tokens"] == "names":
@@ -297,12 +316,6 @@ def table(report, arms, found, seeds):
     columns += ["combinations by seed"] * (seeds > 1)
     rows.sort(key=lambda row: row[1], reverse=True)
     report.table(("arm", *columns, "parameters, millions", "seconds"), rows)
-
-
-def mean(families, question, number):
-    """The mean over families of a number of zero_shot; None where none can be asked."""
-    values = [own[question][number] for own in families if question in own]
-    return sum(values) / len(values) if values else None
 
 
 def write_report(found, args):

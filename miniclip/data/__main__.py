@@ -1,4 +1,4 @@
-"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons | web | emoji]
+"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons | emoji]
 
 Counts what a result depends on: how many pairs there are, what is held out, what occurs twice and
 what had to be left out. Every picture is decoded once, so damage that training would meet later is
@@ -75,7 +75,7 @@ def main(argv=None):
         description="Count what is in a set of pairs.",
         epilog="pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h",
     )
-    what = "pairs.csv, a folder, shards, icons, web or emoji (the default)"
+    what = "pairs.csv, a folder, shards, icons or emoji (the default)"
     parser.add_argument("data", nargs="?", type=path(str), help=what)
     add_source_options(parser)
     args = parser.parse_args(argv)
