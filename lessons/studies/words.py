@@ -34,7 +34,6 @@ from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
-from miniclip.zeroshot import encode_images
 
 RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
@@ -197,6 +196,13 @@ def train(model, tokenizer, pairs, how, steps, seed):
 def predicted_scores(model, tokenizer, pairs):
     """The scores of an arm that predicts tokens: the mean log-probability of a name's tokens, and -inf
     where the softmax over names lacks the name."""
+    preprocess, features = Preprocess(model.config["image_size"]), {}
+
+    def encode(indices):
+        for part in chunks([i for i in indices if i not in features], 256):
+            images = torch.stack([preprocess(pairs.image(i)) for i in part])
+            features.update(zip(part, model.encode_image(images)))
+        return torch.stack([features[i] for i in indices])
 
     @torch.inference_mode()
     def scores(indices, names):
@@ -208,14 +214,11 @@ def predicted_scores(model, tokenizer, pairs):
             return found
         tokens = tokenizer(known)
         target = is_word(tokens)
-        column = torch.tensor([names.index(name) for name in known])
-        preprocess = Preprocess(model.config["image_size"])
-        for part in torch.arange(len(indices)).split(256):
-            images = torch.stack([preprocess(pairs.image(indices[k])) for k in part])
-            logs = (
-                model.predicted(model.encode_image(images))[:, tokens] * target
-            )  # (256, names, L)
-            found[part[:, None], column] = logs.sum(2) / target.sum(1)
+        place = {name: k for k, name in enumerate(names)}
+        column = torch.tensor([place[name] for name in known])
+        for rows in torch.arange(len(indices)).split(256):
+            logs = model.predicted(encode([indices[k] for k in rows]))[:, tokens] * target
+            found[rows[:, None], column] = logs.sum(2) / target.sum(1)  # logs: (256, names, L)
         return found
 
     return scores
@@ -238,8 +241,10 @@ def table_scores(model, tokenizer, pairs):
         means = [rows[sharing[word]].mean(0) for word in name.split() if word in sharing]
         return F.normalize(sum(means, torch.zeros(rows.shape[1])), dim=0)
 
+    cache = FeatureCache(model, tokenizer)
+
     def scores(indices, names):
-        return encode_images(model, pairs, indices)[0] @ torch.stack([row(n) for n in names]).T
+        return cache.images(pairs, indices)[0] @ torch.stack([row(n) for n in names]).T
 
     return scores
 
