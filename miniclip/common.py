@@ -27,7 +27,7 @@ from pathlib import Path
 
 # what `replacing` writes and what is deleted where a killed process left it, and nothing else
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
-LOCK = "lock"  # the file in a temporary folder whose lock a living process holds
+ABANDONED_S = 3600  # a temporary file that nobody has written to for so long was left behind
 
 
 class UserError(ValueError):
@@ -255,7 +255,6 @@ def replacing(path: str | Path) -> Iterator:
     temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -285,20 +284,13 @@ def _target(path):
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders that killed processes left in a folder.
-
-    A living process holds the lock of its file, or of the file LOCK in its folder; one that has just
-    made it may not have it yet.
-    """
+    """Delete the temporary files and folders that killed processes left in a folder."""
     with contextlib.suppress(OSError):
         for old in folder.glob(".miniclip-*.tmp"):
-            held = old / LOCK if old.is_dir() else old
-            ours = TEMPORARY.fullmatch(old.name) and held.is_file() and not old.is_symlink()
-            if ours and time.time() - held.stat().st_mtime > 60:
-                with open(held, "r+b") as file:
-                    if lock(file):
-                        remove = os.unlink if held is old else shutil.rmtree
-                        remove(old)
+            age = time.time() - old.lstat().st_mtime
+            if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
+                remove = shutil.rmtree if old.is_dir() else os.unlink
+                remove(old)
 
 
 def lock(file) -> bool:
@@ -315,6 +307,14 @@ def lock(file) -> bool:
     except (ImportError, OSError):
         pass
     return True
+
+
+def check_new(path: str | Path, overwrite: bool = False) -> None:
+    """Before the work starts: raise UserError unless a file can be written at `path`, which the user
+    names. A file that is there is only replaced with `overwrite`."""
+    check_output(path)
+    exists = f"{path} exists; choose another name, or add --overwrite (in Python: overwrite=True)"
+    refuse({f"{exists} to replace it": os.path.exists(path) and not overwrite})
 
 
 def check_output(

@@ -14,11 +14,9 @@ features.
 """
 
 import collections
-import contextlib
 import os
 import stat
 import time
-import zipfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,7 +28,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import (
     Parser,
     UserError,
-    check_output,
+    check_new,
     command,
     number,
     path,
@@ -51,14 +49,11 @@ from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
-from miniclip.search.database import DAMAGED, OURS, followed
+from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
-MARK = "miniclip"  # an array of this name says who wrote the file
-ARRAYS = {MARK, "names", "features"}
-OF_CAPTIONS = {"captions", "caption_features", "caption_rows"}
 HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 MODEL = {  # options, as parser_of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
@@ -79,7 +74,7 @@ OPTIONS = {
     "out": dict(metavar="OUT.npz", type=path(), help="to write"),
     "--checkpoint": MODEL["--checkpoint"] | {"required": True},
     "--activation": MODEL["--activation"],
-    "--overwrite": dict(action="store_true", help="replace OUT.npz whoever wrote it"),
+    "--overwrite": dict(action="store_true", help="replace OUT.npz"),
     **MACHINE,
 }
 
@@ -215,14 +210,6 @@ def check_sentences(sentences) -> None:
             )
 
 
-def is_ours(path) -> bool:
-    """Whether this command wrote a file, and nobody added an array."""
-    with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy") for name in archive.namelist()}
-        return names in (ARRAYS, ARRAYS | OF_CAPTIONS)
-    return False
-
-
 def print_skipped(skipped: list) -> None:
     """Say how many were skipped for which reason, the most frequent first, and which the first are."""
     reasons = ("damaged" if r.startswith("damaged") else r.rpartition(": ")[2] for _, r in skipped)
@@ -246,7 +233,7 @@ def main(argv=None):
             f"{printable(args.data)} is a picture; give the folder that it is in": is_picture,
         }
     )
-    check_output(args.out, is_ours, args.overwrite)
+    check_new(args.out, args.overwrite)
     options = source_options(vars(args))
     pairs_options = any(value is not None for value in options.values())
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
@@ -265,7 +252,7 @@ def main(argv=None):
     seconds = time.monotonic() - began
     refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
     with replacing(args.out) as file:
-        np.savez(file, **{MARK: 1}, **{name: np.asarray(x) for name, x in arrays.items()})
+        np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
     print_skipped(skipped)

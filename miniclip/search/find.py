@@ -15,7 +15,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import UserError, command, number, path, refuse
+from miniclip.common import UserError, check_new, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -153,7 +153,7 @@ def main(argv=None):
                 f"--grid draws at most {MOST_DRAWN} pictures; give a smaller -k": many,
             }
         )
-        plots.check_figure(args.grid, args.overwrite)
+        check_new(args.grid, args.overwrite)
     if args.image:
         try:
             image = image_io.read(args.image)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, UserError, check_output, command, path, refuse, replacing
+from miniclip.common import Parser, UserError, check_new, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -45,7 +45,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     tokens = torch.zeros(2, length, dtype=torch.long)
     dtype = torch.float16 if half else torch.float32
     for name in ("image.onnx", "text.onnx"):
-        check_output(Path(folder) / name, lambda path: False, overwrite)
+        check_new(Path(folder) / name, overwrite)
     to_write(folder, model)  # raises where weights are no numbers
     model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
     towers = {

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from miniclip.benchmarks import __main__ as benchmark
 from miniclip.benchmarks.loading import photograph
+from miniclip.common import UserError
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.shards import pack as pack_module
@@ -69,11 +70,11 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
     with tarfile.open(tmp_path / "out/00000.tar") as tar:
         assert {member.mtime for member in tar} == {0}  # not the time of packing
     first = files()
-    pack(Coloured(7), tmp_path / "out", 3)
+    for count, words in ((7, "00000.tar exists; .* --overwrite"), (6, "holds 00002.tar, which")):
+        with pytest.raises(UserError, match=words):
+            pack(Coloured(count), tmp_path / "out", 3)
+    pack(Coloured(7), tmp_path / "out", 3, overwrite=True)
     assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
-    with pytest.raises(ValueError, match="holds 00002.tar, which this command would not write"):
-        pack(Coloured(6), tmp_path / "out", 3)
-    assert files() == first
 
 
 def test_captions_of_a_mebibyte_are_packed_and_longer_ones_named(monkeypatch):
@@ -150,7 +151,7 @@ def test_the_command_packs_and_counts(folder, capsys):
     assert f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data '{out}/*.tar'" in said
     assert "b.jpg (not a picture" in said
     os.remove(folder / "b.jpg"), os.remove(folder / "sub/c.webp")
-    assert main(["pack", str(folder), out]) == 0
+    assert main(["pack", str(folder), out, "--overwrite"]) == 0
     assert "left out 1: out/00000.tar (a shard" in capsys.readouterr().out
 
 
