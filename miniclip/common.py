@@ -71,12 +71,9 @@ def command(prog: str) -> Callable:
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-                if getattr(sys, name) is None:  # it was closed by who started this process
-                    setattr(sys, name, open(os.devnull, mode))
-                if mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
-                    # a terminal may lack characters
-                    getattr(sys, name).reconfigure(errors="backslashreplace")
+            for stream in (sys.stdout, sys.stderr):
+                if hasattr(stream, "reconfigure"):  # a terminal may lack characters
+                    stream.reconfigure(errors="backslashreplace")
             code = None
             try:
                 try:

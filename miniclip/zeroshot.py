@@ -12,7 +12,6 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
-import inspect
 import threading
 from collections.abc import Iterator
 
@@ -20,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError, refuse
-from miniclip.data import image_io, transforms
+from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
@@ -63,8 +62,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
 
     def square(item):
-        with image_io.one_turn():
-            return preprocess.square(read(item))
+        return preprocess.square(read(item))
 
     def encode(batch):
         kept, squares, skipped = read_all(square, batch)
@@ -113,26 +111,11 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, encode, batches)
 
 
-def must_tokenize(tokenizer) -> None:
-    """Raise UserError unless tokenizer(texts, trim=True) can be called, as a Tokenizer can."""
-    try:
-        inspect.signature(tokenizer).bind([""], trim=True)
-    except UserError:  # the tokenizer of a vocabulary that is unknown says so itself
-        raise
-    except (TypeError, ValueError):
-        kind = type(tokenizer).__name__
-        raise UserError(
-            f"the tokenizer must be miniclip's, such as load returns, and this is a {kind}"
-        ) from None
-
-
 def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
-    Raises UserError for what is no tokenizer, and for one of another vocabulary than
-    model.config["tokenizer"] names.
+    Raises UserError for a tokenizer of another vocabulary than model.config["tokenizer"] names.
     """
-    must_tokenize(tokenizer)
     texts = [texts] if isinstance(texts, str) else list(texts)
     trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
     other = "this tokenizer has another vocabulary than the model was trained on"
@@ -159,7 +142,6 @@ def classifier_weights(model, tokenizer, names, templates):
             ),
         }
     )
-    must_tokenize(tokenizer)
     for template in templates:
         if not isinstance(template, str) or template.count("{}") != 1:
             raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")

@@ -1,10 +1,9 @@
-"""Pictures with a class each, for evaluation: a folder of folders, a csv, tars, or CIFAR's binary files.
+"""Pictures with a class each, for evaluation: a folder of folders, a csv, or tars.
 
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
     filepath,label                              a csv, paths relative to it; any common separator
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
     classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards with numbers
-    batches.meta.txt  test_batch.bin            CIFAR-10's binary version, or CIFAR-100's
 
 Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
 (or val/) where there are such, else halves by the hash of the path, which are the same on every
@@ -19,8 +18,6 @@ import os
 import re
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError, refuse
@@ -41,12 +38,6 @@ from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
 # CLIP_benchmark's files beside its folders of shards: the names of the classes, and its templates
 NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
-# file of the class names: (bytes of labels before each picture, of which the last is the class; files)
-CIFAR = {
-    "batches.meta.txt": (1, {"data_batch_*.bin": "train", "test_batch.bin": "test"}),
-    "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
-}
-CIFAR_SIDE = 32
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
 
 
@@ -73,12 +64,11 @@ class Labelled:
 
 
 class _Slice(NamedTuple):
-    """Where a picture lies in a larger file. raw: as the planes of CIFAR's pixels, without a header."""
+    """Where a picture lies in a tar."""
 
     path: Path
     offset: int
     size: int
-    raw: bool = False
 
 
 class _Sources:
@@ -121,9 +111,6 @@ def _opened(source):
         raise BadPicture(f"{source.path.name} cannot be read: {error.strerror}") from None
     if len(data) < source.size:
         raise BadPicture(f"{source.path.name} has become shorter than when it was opened")
-    if source.raw:
-        planes = np.frombuffer(data, np.uint8).reshape(3, -1)
-        data = b"P6 %d %d 255\n" % (CIFAR_SIDE, CIFAR_SIDE) + planes.T.tobytes()  # as a PPM
     return io.BytesIO(data)
 
 
@@ -156,8 +143,7 @@ def open_labelled(source, class_names=None) -> Labelled:
     good, skipped = {}, []
     for where, label, part, picture in items:  # picture: see _opened
         try:
-            if not (isinstance(picture, _Slice) and picture.raw):
-                image_io.check(_opened(picture))
+            image_io.check(_opened(picture))
             refuse({"a second row of this picture; the first is used": picture in good})
             good[picture] = where, label, part, picture
         except UserError as error:
@@ -189,19 +175,8 @@ def open_labelled(source, class_names=None) -> Labelled:
 def _items(shown, paths):
     """(items of the readers below, the file with the names of the numbered classes, or None)."""
     first, tars = paths[0], [path.name.lower().endswith(TARS) for path in paths]
-    refuse(
-        {
-            f"{shown} stands for {len(paths)} files, and not all of them are .tar files": (
-                len(paths) > 1 and not all(tars)
-            ),
-            f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files": (
-                (first / "batches.meta").is_file()
-            ),
-        }
-    )
-    for names_file in CIFAR:
-        if (first / names_file).is_file():
-            return _cifar(first, *CIFAR[names_file]), first / names_file
+    several = f"{shown} stands for {len(paths)} files, and not all of them are .tar files"
+    refuse({several: len(paths) > 1 and not all(tars)})
     if not first.is_dir() and not all(tars):
         return _csv(first), None
     root, items = _folder(first) if first.is_dir() else _tars(paths)
@@ -276,22 +251,6 @@ def _csv(path):
     return items
 
 
-def _cifar(root, label_bytes, files):
-    """Items of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
-    items, size = [], 3 * CIFAR_SIDE**2
-    for pattern, part in files.items():
-        for path in sorted(root.glob(pattern)):
-            data = np.fromfile(path, np.uint8)
-            count, rest = divmod(len(data), label_bytes + size)
-            records = data[: len(data) - rest].reshape(count, -1)
-            if rest:
-                items.append((path.name, "", None, f"{rest:,} bytes after the last whole picture"))
-            for k, label in enumerate(records[:, label_bytes - 1].tolist()):
-                place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
-                items.append((f"{path.name} {k}", str(label), part, place))
-    return items
-
-
 def _folder(root):
     """(root, items of the pictures in folders of classes, or of tars where there are no pictures)."""
     skipped = []
@@ -348,35 +307,27 @@ def _divided(pictures):
 
 def _tar(path):
     """(name, label or "", a source for _opened) by the labels beside a tar's pictures."""
-    items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
+    items, pictures, labels = [], {}, {}  # {key: (name, source)}, {(key, suffix): label}
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
-            if member is None:
-                items.append((path.name, "", problem))
-                continue
-            name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+            parts = member.name.split("/") if member else [path.name]
+            name = "/".join(part for part in parts if part not in ("", "."))
             key, suffix = key_and_suffix(name)
             if problem:
                 items.append((name, "", problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
                 label = file.read(member.size).decode("utf-8-sig", "replace").strip()
-                if labels.setdefault((key, suffix), label) != label:
-                    items.append((name, "", "a second label; the first is used"))
-            elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
-                too_large = (
-                    f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"
-                )
+                labels.setdefault((key, suffix), label)
+            elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
+                most = image_io.MOST_PICTURE_BYTES
                 source = _Slice(path, member.offset_data, member.size)
-                pictures[name] = source if member.size <= image_io.MOST_PICTURE_BYTES else too_large
-    labelled = {}  # {key: item}
-    for name, source in pictures.items():
-        key, suffix = key_and_suffix(name)
+                if member.size > most:
+                    source = f"{member.size:,} bytes: more than {most >> 20} MiB"
+                if pictures.setdefault(key, (name, source))[0] != name:
+                    items.append((name, "", "a second picture of this label; the first is used"))
+    for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
-        if label and suffix in image_io.SUFFIXES:
-            not_text = (key, "", "its label is not UTF-8")
-            item = not_text if "\ufffd" in label else (key, label, source)
-            if labelled.setdefault(key, item) is not item:
-                items.append((name, "", "a second picture of this label; the first is used"))
-    rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
-    return [*items, *labelled.values(), *((name, "", "no label") for name in rest)]
+        odd = "no label" if not label else "its label is not UTF-8" if "\ufffd" in label else None
+        items.append((name, "", odd) if odd else (key, label, source))
+    return items

@@ -120,7 +120,7 @@ def _opened(picture, root):
     if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)):
-        return os.path.join(root, picture)
+        return normal(root, os.fspath(picture))
     if isinstance(picture, bytes):
         return io.BytesIO(picture)
     if not isinstance(picture, Image.Image):

@@ -1,19 +1,17 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are those of the index is not read again. One that was renamed, moved or copied is
-recognised by a hash of its file, and is not encoded again. One that is gone is forgotten, unless the
+and time of change are those of the index is not read again. One that is gone is forgotten, unless the
 folder around it may not be read now. About every PART_SECONDS the finished part is written, so that
 a killed process loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
-that start with a dot are passed over. Left out: a change that keeps both size and time.
+that start with a dot are passed over. Left out: a change that keeps both size and time, and
+recognising a picture that was moved or renamed, which is encoded again.
 """
 
-import hashlib
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +35,6 @@ from miniclip.search.embed import (
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
-HASHED = 8 << 20  # bytes at the start and at the end of a file, which may be as large as a disk
 OPTIONS = {
     "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
     **MODEL,
@@ -70,10 +67,10 @@ def _update(folder, place, encoder, found, skipped, database):
     config = encoder.model.config
     nothing = np.zeros((0, config["embed_dim"]), "f2")
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
-    rows = database.execute("SELECT id, size, mtime, hash FROM pictures ORDER BY id").fetchall()
+    rows = database.execute("SELECT id, size, mtime FROM pictures ORDER BY id").fetchall()
     before = Index.open(place) if rows else made
     before.must_be_of(encoder, place)
-    known = {name: (size, mtime) for name, (_, size, mtime, _) in zip(before.paths, rows)}
+    known = {name: tuple(stamp) for name, (_, *stamp) in zip(before.paths, rows)}
     ids = {name: id for name, (id, *_) in zip(before.paths, rows)}
     half_is_here = len(found.items() & known.items()) >= len(before) / 2
     followed = half_is_here and not before.root.is_dir()
@@ -85,34 +82,17 @@ def _update(folder, place, encoder, found, skipped, database):
     hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
     found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
     changed = [name for name, stamp in found.items() if known.get(name) != stamp]
-    hashes = {}  # {name: of its file}
-
-    def hash_files(names):
-        with ThreadPoolExecutor(8) as pool:
-            hashes.update(zip(names, pool.map(lambda name: contents_hash(folder / name), names)))
-
-    sizes = {size for size, _ in known.values()}
-    hash_files([name for name in changed if found[name][0] in sizes])
-    row_of = {_contents(*row): k for k, (_, *row) in enumerate(rows) if row[-1]}
-    recognised = {}  # {name: row of a picture with the same contents}
-    for name, digest in hashes.items():
-        row = row_of.get(_contents(*found[name], digest))
-        if row is not None:
-            recognised[name] = row
 
     def write(names, features, finished=False, gone=()):
-        hash_files([name for name in names if name not in recognised])
         stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
         features = np.concatenate([nothing, *features])
         index = replace(made, paths=names, features=features, finished=finished)
-        index.save(database, place, stamps, [hashes[n] for n in names], [*replaced, *gone])
+        index.save(database, place, stamps, [*replaced, *gone])
 
-    names, unreadable, began = [*recognised], [], time.monotonic()
-    features = [before.features[[*recognised.values()]]]
-    to_read = [name for name in changed if name not in recognised]
+    names, features, unreadable, began = [], [], [], time.monotonic()
     try:
-        for good, encoded, bad in encode_pictures(encoder.model, read_from(folder), to_read):
+        for good, encoded, bad in encode_pictures(encoder.model, read_from(folder), changed):
             names += good
             features.append(encoded.half().numpy())
             unreadable += bad
@@ -124,37 +104,14 @@ def _update(folder, place, encoder, found, skipped, database):
         if names:
             write(names, features)
     skipped = skipped + unreadable
-    counts = {"read": len(to_read) - len(unreadable), "kept": len(found) - len(to_read)}
+    counts = {"read": len(changed) - len(unreadable), "kept": len(found) - len(changed)}
     if not any(counts.values()):
         raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
     gone = {name: id for name, id in ids.items() if known[name] != found.get(name)}
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
-    if not same or gone or recognised or counts["read"]:
+    if not same or gone or counts["read"]:
         write([], [], finished=True, gone=gone.values())
-    old_names = {before.paths[row] for row in recognised.values()}
-    counts["forgotten"] = len(gone.keys() - old_names)
-    return Index.open(place), counts, skipped
-
-
-def _contents(size, mtime, digest):
-    """What two files have in common that hold the same picture. Above 2 * HASHED bytes the hash does
-    not cover the middle of a file, so the time of change must be the same, too."""
-    return digest, mtime if size > 2 * HASHED else None
-
-
-def contents_hash(path: Path) -> bytes | None:
-    """A hash of a file: of all of it, or of its size and both ends where it has more than twice
-    HASHED bytes. None where it cannot be read."""
-    try:
-        with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.blake2b(b"%d" % size * (size > 2 * HASHED), digest_size=16)
-            for start in (0, max(HASHED, size - HASHED)):
-                file.seek(start)
-                digest.update(file.read(HASHED))
-        return digest.digest()
-    except OSError:
-        return None
+    return Index.open(place), counts | {"forgotten": len(gone)}, skipped
 
 
 def _because(skipped):

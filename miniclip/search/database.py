@@ -68,7 +68,7 @@ DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
 
 def followed(path: str | Path) -> Path:
     """The path, with links before a `..` in it followed, since `..` is the parent of their target."""
-    return Path(normal("", path))
+    return Path(normal("", os.fspath(path)))
 
 
 @dataclass
@@ -82,8 +82,6 @@ class Index:
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
-    place: Path | None = None  # the folder of the file that it was read from
-    stamp: tuple | None = None  # of that file, then
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -103,10 +101,6 @@ class Index:
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
             "index DIR --checkpoint FILE"
         )
-
-    def has_changed(self) -> bool:
-        """Whether the file is another one than when this index was read from it, or is gone."""
-        return self.stamp != _stamp(self.place)
 
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
@@ -157,12 +151,12 @@ class Index:
         )
         return self.file
 
-    def save(self, database, place: Path, stamps: list, hashes: list, dropped=()) -> None:
+    def save(self, database, place: Path, stamps: list, dropped=()) -> None:
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
         it, and commit.
 
-        stamps: for each picture (size in bytes, time of the last change in nanoseconds). hashes:
-        for each picture the hash of its contents, or None where it is not known.
+        stamps: for each picture (size in bytes, time of the last change in nanoseconds). The column
+        `hash` stays empty; older versions knew pictures that had moved by it.
         """
         width, dropped = self.features.shape[1], set(dropped)
         query = "SELECT max(first) FROM blocks WHERE first <= ?"
@@ -178,8 +172,7 @@ class Index:
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
         rows = [
-            (free + k, name, *stamp, contents)
-            for k, (name, stamp, contents) in enumerate(zip(names, stamps, hashes))
+            (free + k, name, *stamp, None) for k, (name, stamp) in enumerate(zip(names, stamps))
         ]
         database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -227,7 +220,7 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
             database.set_progress_handler(None, 0)
             if write and not any(found) and os.path.isfile(place / OLD):
                 index, stamps = _read_npz(place / OLD)
-                index.save(database, place, stamps, [None] * len(index))
+                index.save(database, place, stamps)
                 (place / OLD).unlink()
             yield database
     except sqlite3.Error as error:
@@ -342,16 +335,8 @@ def _checked(about, place):
     ):
         raise ValueError("its description is not that of an index")
     about["root"] = Path(os.path.normpath(place / about["root"]))
-    about |= {"place": place, "stamp": _stamp(place)}
     width = about.pop("width")
     return about, width
-
-
-def _stamp(place):
-    """The size and the time of change of the database in `place`, or None where there is none."""
-    with contextlib.suppress(OSError):
-        status = os.stat(place / FILE)
-        return status.st_size, status.st_mtime_ns
 
 
 def _decoded(names, count):

@@ -44,7 +44,7 @@ from miniclip.data import (
     source_options,
 )
 from miniclip.data.dataset import printable
-from miniclip.data.files import read_lines
+from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
@@ -130,37 +130,25 @@ def scan(folder: str) -> tuple[dict, list]:
 
     Raises UserError when `folder` cannot be listed.
     """
-    found, skipped, waiting = {}, [], [""]
-    while waiting:
-        prefix = waiting.pop()
-        try:
-            entries = sorted(os.scandir(os.path.join(folder, prefix)), key=lambda entry: entry.name)
-        except OSError as error:
-            refuse({f"{printable(folder)} cannot be read: {error.strerror}": not prefix})
-            skipped.append((prefix[:-1], HIDDEN[0]))
-            continue
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.name[0] == "." or entry.name in OURS:
-                continue
+    found, skipped = {}, []
+    for where, names in walk(folder, skipped):
+        prefix = os.path.relpath(where, folder).replace(os.sep, "/") + "/"
+        for name in sorted({*names} - {*OURS}):
+            path = (prefix + name).removeprefix("./")
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name + "/")
-                else:
-                    found[name] = _stamp(entry)
+                found[path] = _stamp(os.path.join(where, name))
             except (OSError, UserError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
-                skipped.append((name, reason.lower()))
+                skipped.append((path, reason.lower()))
     return dict(sorted(found.items())), skipped
 
 
-def _stamp(entry):
+def _stamp(path):
     """(bytes, nanoseconds of the last change) of a picture. UserError says why it is none."""
-    status = entry.stat()
+    status = os.stat(path)
     refuse(
         {
-            "a link to a folder": stat.S_ISDIR(status.st_mode),
-            "not a picture by its name": not image_io.is_picture(entry.name),
+            "not a picture by its name": not image_io.is_picture(path),
             "not a file": not stat.S_ISREG(status.st_mode),
         }
     )

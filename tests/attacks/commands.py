@@ -3,7 +3,6 @@
 import importlib
 import os
 import signal
-import sys
 from functools import partial
 
 import train
@@ -57,12 +56,6 @@ def an_output_that_only_its_owner_may_read_stays_so(folder):
 @attack(says="has a NUL")
 def a_nul_in_an_output(folder):
     check_output("a\0b")
-
-
-@attack(code=0)
-def standard_streams_that_are_closed(folder):
-    sys.stdout = sys.stderr = None
-    command("tool")(lambda argv: print("x"))()
 
 
 @attack(says="mine.csv exists, and miniclip did not write it")
@@ -146,16 +139,3 @@ for work in (prints, helps, plans):
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])
-
-
-@attack(code=0, says="^EOF$")
-def an_input_that_is_closed(folder):
-    sys.stdin = None
-
-    def ask(argv):
-        try:
-            input()
-        except EOFError:
-            print("EOF")
-
-    command("tool")(ask)()

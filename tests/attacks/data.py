@@ -139,24 +139,6 @@ def braces_whose_product_is_large(folder):
 # --- pipes, links and deep folders
 
 
-@attack(code=0, says="deep", seconds=30, slow=True)
-def folders_that_are_nested_1100_deep(folder):
-    for name in ("cat", "dog"):
-        write(f"{name}/{name}.png", PNG.getvalue())
-        os.chdir(name)
-        for _ in range(1100):
-            os.mkdir("d")
-            os.chdir("d")
-        write("deep.png", PNG.getvalue())
-        write("deep.txt", "deep")
-        os.chdir(folder)
-    try:
-        said(open_pairs("."))
-        assert len(open_labelled(".").labels) == 4
-    finally:
-        os.system("rm -r cat dog")  # shutil's is recursive too
-
-
 # --- csvs
 
 
@@ -425,18 +407,6 @@ REFUSED = {
         "no records",
         "echo '{}' > pairs.jsonl",
         "open pairs.jsonl",
-    ),
-    "pickled_batches_of_cifar": (
-        "holds CIFAR's pickled batches; get its binary version",
-        "mkdir p; touch p/batches.meta p/data_batch_1",
-        "classes p",
-    ),
-    "a_label_of_cifar_without_a_name": (
-        "batches.meta.txt of p has 2 names, and none for 7",
-        r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
-        "head -c 6146 /dev/zero | tr '\\0' '\\1' > p/data_batch_1.bin",
-        "head -c 3073 /dev/zero | tr '\\0' '\\7' > p/test_batch.bin",
-        "classes p",
     ),
     "a_csv_among_labelled_tars": (
         "'[{]l.csv,a.tar[}]'|stands for 2 files",

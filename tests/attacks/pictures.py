@@ -4,8 +4,6 @@ import io
 import os
 import pickle
 import struct
-import threading
-import time
 import zlib
 from pathlib import Path
 
@@ -13,8 +11,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-import miniclip
-from miniclip import zeroshot
 from miniclip.data import image_io
 from miniclip.data.transforms import Preprocess, to_rgb
 from tests.attacks import attack, table
@@ -61,22 +57,6 @@ def a_lying_transparent_picture_of_100_megapixels(folder):
     exif = Image.Exif()
     exif[0x112] = 6
     assert read(encoded("RGBA", (9999, 10_000), "PNG", exif=exif)).size == (10_000, 9999)
-
-
-@attack(code=0)
-def several_pictures_of_26_megapixels_at_once(folder):
-    data, alone = encoded("L", (6500, 4000), "PNG"), threading.Lock()
-
-    def square(preprocess, picture):
-        assert alone.acquire(blocking=False), "two large pictures are in memory"
-        time.sleep(0.2)
-        alone.release()
-        return torch.zeros(3, 32, 32, dtype=torch.uint8)
-
-    Preprocess.square, zeroshot.CPU_BATCH = square, 1
-    torch.set_num_threads(3)
-    model = miniclip.load("icons")[0]
-    assert zeroshot.encode_all(model, lambda _: read(data), [1, 2, 3])[0] == [1, 2, 3]
 
 
 @attack(code=0, slow=True)

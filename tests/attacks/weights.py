@@ -26,7 +26,7 @@ from miniclip.training import archive, checkpoint
 from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.initial import initial_state
-from miniclip.zeroshot import classifier_weights, encode_texts
+from miniclip.zeroshot import classifier_weights
 from tests.attacks import attack, table
 from tests.weights.models import our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
@@ -149,23 +149,13 @@ table(
     load_with_texts_of,
     says="c.pt: its tokenizer makes texts of (60000|5) ids, and the model has 8 positions",
 )
-table(
-    {
-        "class_names": (lambda model, odd: classifier_weights(model, odd, ["cup"], ["{}"]), ""),
-        "texts": (lambda model, odd: encode_texts(model, odd, ["cup"]), ""),
-        "a_folder": (lambda model, odd: save_huggingface(model, "hf", odd), ""),
-    },
-    lambda use: use(tiny(), lambda texts, context_length=77: None),  # as open_clip's
-    "the_tokenizer_of_another_library_for_{}",
-    says="the tokenizer must be miniclip's",
-)
 
 
-@attack(says="weights are given by a path or a name, not by a NoneType")
-def weights_that_are_none(folder):
+@attack(says="give the folder to write")
+def a_folder_that_is_none(folder):
     with pytest.raises(ValueError, match="not the digest of a vocabulary"):
         create_model("vit_mini", tokenizer=Tokenizer([]))
-    miniclip.load(None)
+    save_huggingface(tiny(), None)
 
 
 @attack(says="context_length were changed")

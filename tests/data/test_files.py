@@ -189,6 +189,17 @@ def test_names_that_are_not_text_are_names_all_the_same(folder):
     assert all(pairs.image(i).size == (20, 16) for i in range(len(pairs)))
 
 
+@pytest.mark.parametrize("source", ["pairs.csv", "pairs.jsonl"])
+def test_a_picture_is_found_however_the_disk_spells_its_accents(folder, source):
+    save(folder / "cafe\u0301.png")
+    rows = {
+        "pairs.csv": HEADER + "caf\u00e9.png,x",
+        "pairs.jsonl": '{"path": "caf\u00e9.png", "text": "x"}',
+    }
+    pairs = open_pairs(write_csv(folder, rows[source], source))
+    assert said(pairs) == {"caf\u00e9.png": ("x",)} and pairs.image(0).size == (20, 16)
+
+
 def test_a_text_may_have_as_many_bytes_as_it_may_and_no_more(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes("é, ü".encode())  # 6 bytes, the first one of two

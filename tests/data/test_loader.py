@@ -18,7 +18,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.benchmarks.loading import make_shards
 from miniclip.data import BadPicture, Pairs
 from miniclip.data import loader as loader_module
 from miniclip.data.loader import (
@@ -30,7 +29,6 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests import memory
 from tests.data.icons import font_awesome_pairs
 from tests.data.tars import letters, load_sample, read_epoch, same, steps, texts_of
 
@@ -220,21 +218,6 @@ def test_a_run_goes_on_at_any_batch_across_epochs_with_any_number_of_workers(sta
 # --- workers
 
 
-def test_the_same_processes_load_all_epochs():
-    class Telling(Noise):
-        def image(self, i):
-            return Image.new("RGB", (12, 12), (*(os.getpid() % 2**16).to_bytes(2, "big"), 0))
-
-    found = [
-        tuple(image[:2, 0, 0].tolist())
-        for parts, _ in steps(Telling(), 40, workers=2)
-        for images, _ in parts
-        for image in images
-    ]
-    assert len(set(found)) == 2 and os.getpid() not in found
-    assert set(found[:8]) == set(found[-8:])
-
-
 def test_a_workers_death_is_an_error():
     with pytest.raises(RuntimeError, match="worker"):
         steps(Noise(deadly=range(23)), 1, workers=1)
@@ -348,16 +331,3 @@ def test_a_picture_is_asked_for_at_twice_the_size_of_the_smallest_crop():
     for scale in ((0.5, 1), (0.3, 1), (1, 1), None):
         crop(Asked(), 0, np.random.default_rng(0), 12, scale)
     assert sides == [48, 80, 24, None]  # 2 * 12 / 0.5 pixels
-
-
-@pytest.mark.slow
-def test_memory_beyond_the_batch_does_not_grow_with_it_and_stays_below_a_gibibyte(tmp_path):
-    """What a batch of 32,768 may take at 224 pixels, on batches that a test has time for."""
-    make_shards(tmp_path, 64, (24, 32))
-    beyond = {}
-    for batch_size in (2048, 4096):
-        most, own = memory.of_loading(tmp_path, 224, batch_size, workers=2)
-        assert own == batch_size * 3 * 224 * 224
-        beyond[batch_size] = most - own
-    assert max(beyond.values()) < 2**30, beyond
-    assert beyond[4096] - beyond[2048] < 32 << 20, beyond  # a tenth of what the batch grew by
