@@ -72,9 +72,7 @@ def _update(folder, place, encoder, found, skipped, database):
     before.must_be_of(encoder, place)
     known = {name: tuple(stamp) for name, (_, *stamp) in zip(before.paths, rows)}
     ids = {name: id for name, (id, *_) in zip(before.paths, rows)}
-    half_is_here = len(found.items() & known.items()) >= len(before) / 2
-    followed = half_is_here and not before.root.is_dir()
-    if before.root.resolve() != folder.resolve() and not followed:
+    if before.root.resolve() != folder.resolve():
         raise UserError(
             f"{printable(place)} holds the index of {printable(before.root)}; choose another "
             "folder with --index"

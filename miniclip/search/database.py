@@ -44,13 +44,11 @@ SCHEMA = [
 ]
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
-MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before there is a file
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "it is protected, or was moved; if a process that wrote it was killed, "
     "python -m miniclip.search index restores it where it may be written",
-    "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
@@ -58,7 +56,6 @@ UNFINISHED = "the index is not finished: run python -m miniclip.search index aga
 NAMES_ANOTHER_FILE = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
-SCHEMA_STEPS = 10_000  # of SQLite's machine, in which it must have read the schema: ours takes 100
 DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
     *(sqlite3.Error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
     *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
@@ -199,16 +196,15 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
     """
     place = followed(place)
     _check_files(place)
-    new = write and not os.path.exists(place / FILE)
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
-            database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
             # who wants to write does not wait for another writer, but later 5 s for a reader
             opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
-            for statement in ("PRAGMA trusted_schema = OFF", *(MAKING if new else []), *opening):
+            # large pages, of which a new file is made, are read faster
+            for statement in ("PRAGMA trusted_schema = OFF", "PRAGMA page_size = 16384", *opening):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [value for query in queries for (value,) in database.execute(query)]
@@ -217,7 +213,6 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
                     database.execute(statement)
             elif any(found) and found != [*SCHEMA, *MARKS.values()]:
                 raise UserError(f"{printable(place / FILE)} is no index that this version can read")
-            database.set_progress_handler(None, 0)
             if write and not any(found) and os.path.isfile(place / OLD):
                 index, stamps = _read_npz(place / OLD)
                 index.save(database, place, stamps)

@@ -74,8 +74,6 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
     N is. Raises UserError for features that are no numbers.
     """
-    if query.shape != features.shape[1:] or k < 0:
-        raise ValueError(f"{k} rows of {features.shape} cannot be nearest to {tuple(query.shape)}")
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):

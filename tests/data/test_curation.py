@@ -149,15 +149,6 @@ def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi
     assert found.pairs == len(captions) and found.before.sum() <= found.pairs
 
 
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_the_pairs_does_not_matter(rng):
-    texts, kept = [[f"{i} word{i % 7} of {i % 3}"] for i in range(60)], []
-    for order in (texts, rng.sample(texts, 60)):
-        found = curate(pairs_of(order), 4, 2)
-        kept.append({order[i][0] for i in found.kept["pair"]})
-    assert kept[0] == kept[1] and len(kept[0]) == 7 * 4
-
-
 def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
     pairs, path = icons(), str(tmp_path / "list.csv")
     found = curate(pairs, cap=2, min_count=1)

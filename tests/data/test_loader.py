@@ -75,23 +75,6 @@ def test_an_epoch_is_a_permutation_without_an_incomplete_batch(seed, number, bat
 LETTERS = st.frozensets(st.sampled_from("abcdefghijkl"), min_size=1, max_size=2)
 
 
-def repeated(batch, own):
-    """The names that more than one picture of a batch has."""
-    counts = collections.Counter(name for i in batch for name in own[i])
-    return {name for name, n in counts.items() if n > 1}
-
-
-def arranged(own, size, seed=0):
-    """The batches for pictures 100, 101, ... of these names: (batches, {picture: names})."""
-    own = {100 + i: tuple(names) for i, names in enumerate(own)}
-    rng = np.random.default_rng(seed)
-    found = with_unique_names(np.array([*own]), size, own.__getitem__, rng)
-    assert found.shape == (len(own) // size, size) and found.dtype == np.int64
-    taken = found.ravel().tolist()
-    assert len(taken) == len(set(taken)) and set(taken) <= set(own)
-    return found.tolist(), own
-
-
 @given(st.lists(LETTERS, min_size=1, max_size=40), st.integers(1, 12), seeds)
 def test_no_name_comes_twice_in_a_batch_where_there_is_room(own, size, seed):
     """A picture finds a batch as long as those that are full and those that have one of its names
@@ -103,19 +86,14 @@ def test_no_name_comes_twice_in_a_batch_where_there_is_room(own, size, seed):
         place // size + sum(frequency[name] - 1 for name in names) < count
         for place, names in enumerate(order[: count * size])
     )
-    found, own = arranged(own, size, seed)
-    assert not room or not any(repeated(batch, own) for batch in found), found
-
-
-@given(st.integers(2, 8), st.integers(2, 8), st.integers(0, 5), seeds)
-def test_a_name_of_more_pictures_than_batches_meets_itself_only_where_no_other_is_left(
-    count, size, more, seed
-):
-    others = max(0, count * size - count - more)
-    own = [(f"alone {i}",) for i in range(others)] + [("frequent",)] * (count + more)
-    found, own = arranged(own, size, seed)
-    extra = sum(sum(own[i] == ("frequent",) for i in batch) - 1 for batch in found)
-    assert extra == max(0, len(found) * size - others - len(found))
+    pictures = np.arange(100, 100 + len(own))
+    rng = np.random.default_rng(seed)
+    found = with_unique_names(pictures, size, lambda i: tuple(own[i - 100]), rng)
+    assert found.shape == (count, size) and found.dtype == np.int64
+    assert len({*found.ravel()}) == count * size and np.isin(found, pictures).all()
+    for batch in found.tolist():
+        names = [name for i in batch for name in own[i - 100]]
+        assert not room or len(names) == len({*names}), found
 
 
 def test_pictures_meet_others_in_each_epoch():

@@ -166,17 +166,6 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
     assert not (tmp_path / "no files/.miniclip").exists()
 
 
-def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
-    fill(tmp_path / "in", 4)
-    build(tmp_path / "in", tmp_path / "i", encoder)
-    (tmp_path / "in").rename(tmp_path / "moved")
-    for name in ("00001.png", "00002.png"):  # half of the pictures are enough
-        (tmp_path / "moved" / name).unlink()
-    _, counts, _ = build(tmp_path / "moved", tmp_path / "i", encoder)
-    assert counts == {"read": 0, "kept": 2, "forgotten": 2}
-    assert Index.open(tmp_path / "i").root == tmp_path / "moved"
-
-
 def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
     root, update = indexed
     with database_in(root / ".miniclip", write=True):  # another connection is as another process

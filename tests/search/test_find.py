@@ -121,12 +121,6 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
 
 
-@pytest.mark.parametrize("shape, k", [((8, 1), 2), ((7,), 2), ((8,), -1)])
-def test_a_query_of_another_shape_is_refused(shape, k):
-    with pytest.raises(ValueError, match="cannot be nearest"):
-        nearest(np.eye(8, dtype=np.float16), torch.ones(shape), k)
-
-
 def test_features_that_are_no_numbers_are_refused_wherever_they_would_rank():
     features = np.eye(8, dtype=np.float16)
     for wrong in (np.nan, np.inf, -np.inf):

@@ -155,12 +155,15 @@ def test_offline_nothing_is_asked_for(server, monkeypatch):
 def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     """open_clip's downloads may lack the config, and transformers' the weights."""
     cached = home / ".cache/huggingface/hub/models--openai--clip-vit-base-patch32"
-    (cached / "refs").mkdir(parents=True)
+    snapshot = cached / "snapshots" / COMMIT
+    for place in (cached / "refs", snapshot):
+        place.mkdir(parents=True)
     (cached / "refs/main").write_text(COMMIT)
-    for name, found in (("config.json", False), ("model.safetensors", True)):
-        (cached / "snapshots" / COMMIT).mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / name, cached / "snapshots" / COMMIT)
-        assert (names._cached("openai/clip-vit-base-patch32") is not None) == found
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, snapshot)
+    assert names.locate("ViT-B/32") == snapshot and not server.asked
+    (snapshot / "config.json").unlink()
+    assert names.locate("ViT-B/32") == snapshot and server.asked
 
 
 def test_a_path_is_never_asked_for(server):
