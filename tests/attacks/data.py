@@ -488,7 +488,7 @@ READ = {
         *folders("."),
     ),
     "labels_of_a_tar_with_a_mark_or_in_latin": (
-        r"\['0', '1'\].*2', 'its label is not UTF-8",
+        r"\['0', '1'\].*2.png', 'its label is not UTF-8",
         r"printf '\357\273\2770' > 0.cls; printf 1 > 1.cls; printf 'caf\351' > 2.cls",
         "tar cf a.TAR *.png *.cls",
         "classes a.TAR",

@@ -145,6 +145,8 @@ A, Z = ("a.txt", 3), ("last.txt", 1)
         ([header("l", BLOCK, tarfile.LNKTYPE), MEMBER], [A]),
         ([header("f", BLOCK, tarfile.FIFOTYPE), MEMBER], [A]),
         ([MEMBER, bytes(MOST_ZEROS - 2 * BLOCK)], [A]),
+        ([MEMBER, bytes(2 * BLOCK), LAST], [A, Z]),  # two tars that were joined
+        ([MEMBER, bytes(MOST_ZEROS - BLOCK), LAST], [A, Z]),
     ],
 )
 def test_headers_of_every_kind_are_understood(parts, good):
@@ -161,8 +163,8 @@ def test_headers_of_every_kind_are_understood(parts, good):
         pax(b"comment=x") * 3000,
         header("s", 1 << 40, tarfile.GNUTYPE_SPARSE),
         header("n", -1024),
-        bytes(2 * BLOCK),  # the end of a tar, to which another one was joined
-        bytes(MOST_ZEROS),
+        bytes(BLOCK),
+        bytes(MOST_ZEROS + BLOCK),
     ],
 )
 def test_what_follows_a_false_header_is_lost_and_named(damage):

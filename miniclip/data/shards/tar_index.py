@@ -79,25 +79,31 @@ def scan(file, length: int):
         yield None, "it is compressed; unpack it, because shards are plain .tar files"
         return
     at = 0  # the end of the last member
-    file.seek(0)
-    try:
-        # bytes of names that are not UTF-8 are kept as surrogates
-        tar = tarfile.TarFile(fileobj=file, tarinfo=_Header, encoding="utf-8")
-        while (member := tar.next()) and member.size >= 0:
-            at, tar.members = tar.offset, []  # a list of all members would take much memory
-            missing = member.offset_data + member.size - length
-            if missing > 0:
-                yield member, f"truncated: {missing:,} of {member.size:,} bytes are missing"
-                return
-            if member.isreg() and not member.issparse():
-                yield member, None
-            elif not member.isdir():
-                yield member, "a link, a device or a sparse file, not a plain file"
-    except (tarfile.TarError, ValueError, IndexError, RecursionError):
-        pass
-    file.seek(at)
-    rest = file.read(MOST_ZEROS + 1)
-    if rest.strip(b"\0") or len(rest) > MOST_ZEROS:
+    while True:
+        file.seek(at)
+        try:
+            # bytes of names that are not UTF-8 are kept as surrogates
+            tar = tarfile.TarFile(fileobj=file, tarinfo=_Header, encoding="utf-8")
+            while (member := tar.next()) and member.size >= 0:
+                at, tar.members = tar.offset, []  # a list of all members would take much memory
+                missing = member.offset_data + member.size - length
+                if missing > 0:
+                    yield member, f"truncated: {missing:,} of {member.size:,} bytes are missing"
+                    return
+                if member.isreg() and not member.issparse():
+                    yield member, None
+                elif not member.isdir():
+                    yield member, "a link, a device or a sparse file, not a plain file"
+        except (tarfile.TarError, ValueError, IndexError, RecursionError):
+            pass
+        file.seek(at)
+        rest = file.read(MOST_ZEROS + 1)
+        after = rest.lstrip(b"\0")
+        zeros = len(rest) - len(after)
+        if not after or zeros < 2 * BLOCK:
+            break
+        at += zeros // BLOCK * BLOCK  # past the end of a tar to which another one was joined
+    if after or len(rest) > MOST_ZEROS:
         yield None, f"no tar header at byte {at:,}: files after it are lost"
     elif len(rest) < 2 * BLOCK:
         yield None, "the mark at the end of a tar is missing: is it truncated?"
