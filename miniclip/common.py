@@ -44,6 +44,14 @@ def refuse(mistakes: dict[str, bool]) -> None:
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake."""
 
+    @classmethod
+    def of(cls, prog: str, description: str, options: dict[str, dict], **how) -> "Parser":
+        """The parser of a command; options: {name of an option: how add_argument adds it}."""
+        parser = cls(prog=prog, description=description, **how)
+        for name, option in options.items():
+            parser.add_argument(name, **option)
+        return parser
+
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
         _end(self.prog, message, 2)

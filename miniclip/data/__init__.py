@@ -142,12 +142,6 @@ def source_or_none(text):
     return None if text == EMOJI else path(str)(text)
 
 
-def add_source_options(parser):
-    """Add the options of SOURCE_FLAGS to a command line."""
-    for flag, how in SOURCE_FLAGS.items():
-        parser.add_argument(flag, **how)
-
-
 def source_options(options: dict) -> dict:
     """Of all the options of a command, by name, those that open_pairs takes beside the source."""
     return {name: options[name] for name in SOURCE_OPTIONS}

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, command, path
+from miniclip.common import Parser, UserError, command, path
 from miniclip.data import report_skipped
 from miniclip.data.dataset import printable
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
@@ -27,7 +27,6 @@ from miniclip.search.embed import (
     MODEL,
     Encoder,
     open_encoder,
-    parser_of,
     print_skipped,
     read_from,
     scan,
@@ -120,7 +119,10 @@ def _because(skipped):
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
     what = "Make the index of a folder of pictures, or bring it up to date."
-    args, began = parser_of("index", what, OPTIONS).parse_args(argv), time.monotonic()
+    args, began = (
+        Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv),
+        time.monotonic(),
+    )
     place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
         if os.path.exists(place / FILE):

@@ -37,7 +37,7 @@ from miniclip.common import (
     replacing,
 )
 from miniclip.data import (
-    add_source_options,
+    SOURCE_FLAGS,
     image_io,
     open_pairs,
     report_skipped,
@@ -55,7 +55,7 @@ from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
 HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
-MODEL = {  # options, as parser_of takes them
+MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
 }
@@ -76,6 +76,7 @@ OPTIONS = {
     "--activation": MODEL["--activation"],
     "--overwrite": dict(action="store_true", help="replace OUT.npz"),
     **MACHINE,
+    **SOURCE_FLAGS,
 }
 
 
@@ -114,14 +115,6 @@ def open_encoder(
     elif os.path.exists(checkpoint):  # otherwise it is a name, and its file is kept
         file = os.path.abspath(followed(checkpoint))
     return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
-
-
-def parser_of(name: str, description: str, options: dict) -> Parser:
-    """The argument parser of the command `name`; options: {name of an option: how it is added}."""
-    parser = Parser(prog=f"python -m miniclip.search {name}", description=description)
-    for option, how in options.items():
-        parser.add_argument(option, **how)
-    return parser
 
 
 def scan(folder: str) -> tuple[dict, list]:
@@ -211,9 +204,7 @@ def print_skipped(skipped: list) -> None:
 def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
     what = "Write the features of pictures, of pairs or of sentences to a file."
-    parser = parser_of("embed", what, OPTIONS)
-    add_source_options(parser)
-    args, skipped = parser.parse_args(argv), []
+    args = Parser.of("python -m miniclip.search embed", what, OPTIONS).parse_args(argv)
     is_picture = image_io.is_picture(args.data) and os.path.isfile(args.data)
     refuse(
         {
@@ -230,11 +221,11 @@ def main(argv=None):
         names = read_lines(args.data, "sentences")
         check_sentences(names)
         features = embed_sentences(encoder, names)
-        arrays = {"names": names, "features": features}
+        arrays, skipped = {"names": names, "features": features}, []
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
-        found, strange = scan(args.data)
+        found, skipped = scan(args.data)
         names, features, bad = encode_all(encoder.model, read_from(args.data), [*found])
-        arrays, skipped = {"names": names, "features": features}, strange + bad
+        arrays, skipped = {"names": names, "features": features}, skipped + bad
     else:
         arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
     seconds = time.monotonic() - began

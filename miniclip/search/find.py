@@ -15,11 +15,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import UserError, check_new, command, number, path, refuse
+from miniclip.common import Parser, UserError, check_new, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
-from miniclip.search.embed import MACHINE, Encoder, open_encoder, parser_of
+from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
@@ -128,7 +128,7 @@ def main(argv=None):
     """The command: print the nearest pictures, and draw them. Returns the exit code."""
     began = time.monotonic()
     what = "Find the pictures of an index that are nearest to a text or a picture."
-    args, image = parser_of("find", what, OPTIONS).parse_args(argv), None
+    args, image = Parser.of("python -m miniclip.search find", what, OPTIONS).parse_args(argv), None
     has_index = args.text and os.path.isdir(os.path.join(args.text, FOLDER))
     if args.image and args.folder is None and has_index:  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)

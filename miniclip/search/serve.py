@@ -26,11 +26,11 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import UserError, command, number, refuse
+from miniclip.common import Parser, UserError, command, number, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import Index
-from miniclip.search.embed import Encoder, parser_of
+from miniclip.search.embed import Encoder
 from miniclip.search.find import SEARCH, nearest, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
@@ -288,7 +288,7 @@ def make_server(app, at: socket.socket):
 def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
     what = "Search an index in a browser, and classify pictures by classes that you type."
-    args = parser_of("serve", what, OPTIONS).parse_args(argv)
+    args = Parser.of("python -m miniclip.search serve", what, OPTIONS).parse_args(argv)
     missing = not all(map(importlib.util.find_spec, ("flask", "waitress")))
     refuse({"the page needs flask and waitress: pip install 'miniclip[app]'": missing})
     with listen(args.host, args.port) as at:

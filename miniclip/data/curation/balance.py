@@ -15,10 +15,26 @@ import shlex
 import numpy as np
 
 from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
-from miniclip.data import add_source_options, open_pairs, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.curation.curate import Curated, curate
 from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, words
 from miniclip.data.files import read_text
+
+COUNT = number(int, low=1)
+OPTIONS = {
+    "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
+    "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
+    "--cap": dict(type=COUNT, default=20_000, help="pairs of a query to keep (20,000)"),
+    "--min-count": dict(type=COUNT, default=100, help="pairs that a query must be in (100)"),
+    "--min-pmi": dict(
+        type=number(float),
+        default=4.0,
+        help="of bigrams: log2 of times more often than by chance (4)",
+    ),
+    "--names": dict(type=path(str), help="a file of further queries, one a line"),
+    "--overwrite": dict(action="store_true", help="replace a file that is there"),
+    **SOURCE_FLAGS,
+}
 
 
 def write_list(pairs: Pairs, out, found: Curated) -> None:
@@ -64,25 +80,8 @@ def balance(found: Curated, largest=5):
 @command("python -m miniclip.data curate")
 def main(argv=None):
     """The command: write what is kept, and print the balance. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.data curate",
-        description="Keep at most so many pairs of each query (docs/data.md).",
-    )
-    add, count = parser.add_argument, number(int, low=1)
-    add("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
-    add("out", type=path(str), help="a list of what is kept, for train.py --keep")
-    add("--cap", type=count, default=20_000, help="pairs of a query to keep (20,000)")
-    add("--min-count", type=count, default=100, help="pairs that a query must be in (100)")
-    add(
-        "--min-pmi",
-        type=number(float),
-        default=4.0,
-        help="of bigrams: log2 of times more often than by chance (4)",
-    )
-    add("--names", type=path(str), help="a file of further queries, one a line")
-    add("--overwrite", action="store_true", help="replace a file that is there")
-    add_source_options(parser)
-    args = parser.parse_args(argv)
+    what = "Keep at most so many pairs of each query (docs/data.md)."
+    args = Parser.of("python -m miniclip.data curate", what, OPTIONS).parse_args(argv)
     out = args.out
     names = read_text(args.names).splitlines() if args.names else []
     names = {" ".join(words(line)) for line in names} - {""}

@@ -33,7 +33,7 @@ from miniclip.common import (
     remove_leftovers,
     replacing,
 )
-from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, image_io, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.data.files import Files
 from miniclip.data.shards.shards import Shards
@@ -43,6 +43,14 @@ PAIRS_PER_SHARD = 10_000  # img2dataset's
 KINDS = re.compile(
     rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
 )
+
+OPTIONS = {
+    "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
+    "out": dict(type=path(), help="folder for 00000.tar, 00001.tar, ..."),
+    "--shard-size": dict(type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"),
+    "--overwrite": dict(action="store_true", help="replace shards that are there"),
+    **SOURCE_FLAGS,
+}
 
 
 def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
@@ -133,15 +141,8 @@ def _original(pairs, i):
 @command("python -m miniclip.data pack")
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
-    parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
-    parser.add_argument("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
-    parser.add_argument("out", type=path(), help="folder for 00000.tar, 00001.tar, ...")
-    parser.add_argument(
-        "--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace shards that are there")
-    add_source_options(parser)
-    args = parser.parse_args(argv)
+    what = "Write pairs as shards."
+    args = Parser.of("python -m miniclip.data pack", what, OPTIONS).parse_args(argv)
     check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
