@@ -281,7 +281,6 @@ def replacing(path: str | Path) -> Iterator:
 
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
-    refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
     target = Path(os.path.realpath(path))
     special = target.exists() and not target.is_file()
     refuse({f"{target} is no file and cannot be written; choose another name": special})

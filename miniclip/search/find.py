@@ -87,18 +87,17 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     return cosines, rows
 
 
-def query(encoder: Encoder, text: str = "", image: Image.Image | None = None) -> torch.Tensor:
+def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: those of the text and of the picture, added up.
 
-    Raises UserError when there is nothing to look for, or when the text does not fit into the context.
+    image: unit features (E,), or None. Raises UserError when there is nothing to look for, or when the
+    text does not fit into the context.
     """
-    text, parts = text.strip(), []
+    text, parts = text.strip(), [] if image is None else [image[None]]
     refuse({"the query is empty: give a text, --image, or both": not text and image is None})
     if text:
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
-    if image is not None:
-        parts.append(encode_tensors(encoder.model, [encoder.preprocess(image)[None]]))
     return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
@@ -160,6 +159,8 @@ def main(argv=None):
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
+    if image is not None:
+        (image,) = encode_tensors(encoder.model, [encoder.preprocess(image)[None]])
     if args.text:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
     loaded = time.monotonic()

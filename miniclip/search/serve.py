@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
 from miniclip.common import Parser, UserError, command, number, refuse
 from miniclip.data import image_io
@@ -180,11 +179,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             }
         )
         k = min(int(k or 24), MAX_ANSWERS)
-        parts = [] if image is None else [image]
         with alone:
-            if text.strip():
-                parts.append(query(encoder, text))
-            cosines, rows = nearest(index.features, F.normalize(sum(parts), dim=0), k + 1)
+            cosines, rows = nearest(index.features, query(encoder, text, image), k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],

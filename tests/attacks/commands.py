@@ -53,11 +53,6 @@ def an_output_that_only_its_owner_may_read_stays_so(folder):
     assert os.stat("key").st_mode & 0o777 == 0o600
 
 
-@attack(says="has a NUL")
-def a_nul_in_an_output(folder):
-    check_output("a\0b")
-
-
 @attack(says="mine.csv exists, and miniclip did not write it")
 def an_output_that_is_somebody_elses(folder):
     (folder / "mine.csv").write_text("mine")

@@ -15,9 +15,9 @@ from miniclip.benchmarks.loading import photograph
 from miniclip.common import UserError
 from miniclip.data import image_io, open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.shards.pack import encoded, pack
+from miniclip.data.shards.pack import pack
 from miniclip.data.transforms import training_crop
-from tests.data.tars import Coloured, picture
+from tests.data.tars import Coloured
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -63,21 +63,6 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
             pack(Coloured(count), tmp_path / "out", 3)
     pack(Coloured(7), tmp_path / "out", 3, overwrite=True)
     assert files() == first and sorted(first) == ["00000.tar", "00001.tar", "00002.tar"]
-
-
-def test_a_file_that_is_too_large_is_packed_as_a_png_if_that_is_smaller(tmp_path, monkeypatch):
-    size = len(jpg := picture())  # one colour: as a PNG it is much smaller
-    (tmp_path / "a.jpg").write_bytes(jpg)
-    (tmp_path / "a.txt").write_text("x")
-    pairs, png = open_pairs(tmp_path), io.BytesIO()
-    image_io.read(io.BytesIO(jpg)).save(png, "PNG")
-    small = ("png", png.getvalue())
-    for most, want in ((size, ("jpg", jpg)), (size - 1, small), (png.tell(), small)):
-        monkeypatch.setattr(image_io, "MOST_PICTURE_BYTES", most)
-        assert encoded(pairs, 0) == want
-    monkeypatch.setattr(image_io, "MOST_PICTURE_BYTES", png.tell() - 1)
-    with pytest.raises(image_io.BadPicture, match="more than 0 MiB"):
-        encoded(pairs, 0)
 
 
 def test_webdataset_reads_what_is_packed(packed):
