@@ -104,7 +104,7 @@ def locate(name: str) -> Path:
             f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}"
         ) from None
     for repository in repositories:
-        with contextlib.suppress(OSError):  # it is not in the cache
+        with contextlib.suppress(OSError, ValueError):  # not in the cache, or no name
             here = Path(hub.snapshot_download(repository, local_files_only=True))
             names = {*os.listdir(here)}
             if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
