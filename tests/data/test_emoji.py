@@ -44,6 +44,7 @@ def test_there_are_3944_names_of_3722_pictures(emoji):
     assert (len(NAMES), len(emoji)) == (3944, 3722)
     assert len({emoji.image(i).tobytes() for i in range(len(emoji))}) == len(emoji)
     assert emoji.image(0).size == (64, 64) and emoji.image(0).mode == "RGB"
+    assert [len(own) for own in emoji.splits.values()] == [3354, 199, 169]
     assert sorted(sum(emoji.splits.values(), [])) == emoji.gallery("heldout_concepts")
 
 
