@@ -60,6 +60,18 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_sessionstart(session):
+    """What tests cache goes into a folder of the session, which links to drawings of the user's."""
+    from miniclip.data import cache
+
+    own, patch = session.config._tmp_path_factory.mktemp("cache"), pytest.MonkeyPatch()
+    for path in cache.folder().glob("*"):
+        if path.name.startswith(("emoji-", "icons-", "web-", "iconify-json-")):
+            (own / path.name).symlink_to(path)
+    patch.setenv("MINICLIP_CACHE", str(own))
+    session.config.add_cleanup(patch.undo)
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu"):
         skip_without_gpu()

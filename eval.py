@@ -2,11 +2,10 @@
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
     python eval.py --checkpoint ... --task probe shift     some sections of the report only
-    python eval.py --checkpoint runs/icons/checkpoint.pt --task probe    see UNSEEN_SITE
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
-    python eval.py --checkpoint icons --search "trash can"   the released model, in 29,000 icons
+    python eval.py --checkpoint icons --search "trash can"   the first released model, in 180,000 icons
     python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      fine-tuned, or before?
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
@@ -42,6 +41,7 @@ from miniclip.evaluation import (
     linear_probe,
     retrieval,
     robustness,
+    shots,
     weight_average,
 )
 from miniclip.evaluation.context import (
@@ -52,7 +52,6 @@ from miniclip.evaluation.context import (
     open_templates,
 )
 from miniclip.evaluation.features import FeatureCache
-from miniclip.evaluation.report import unseen_site
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
 from miniclip.objectives import shared_space
 from miniclip.weights import convert, reading
@@ -66,18 +65,13 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
-# for pairs that hold out a site (icons)
-UNSEEN_SITE = {
+# for icons, of which whole families are held out
+OF_ICONS = {
     "retrieval": retrieval,
-    "zero_shot": unseen_site.zero_shot,  # 3.1: names of the training sites, and names never seen
-    "shots": unseen_site.shots,  #         3.1.5: nearest neighbours against zero-shot; figures 6, 7
-    "prompts": unseen_site.prompts,  #     3.1.4: style words, ensemble, polysemy; figure 4
-    "overlap": unseen_site.overlap,  #     5: copies among the test pictures; figure 17
-    "farther": unseen_site.farther,  #     3.3, 6: emoji, handwritten digits
-    "probe": unseen_site.probes,  #        3.1.5, 3.2: linear probes; figures 6, 7, 8; if asked for
+    "zero_shot": families,  #      3.1: names that are known, and new combinations; templates; copies
+    "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
-FAMILIES = {"retrieval": retrieval, "zero_shot": families}  # for the web of icons
-TASKS = list(CONTENTS | UNSEEN_SITE)
+TASKS = list(CONTENTS | OF_ICONS)
 ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # of those that --images names
@@ -222,17 +216,15 @@ def search(features, pairs, text, k, path, overwrite):
 def write_sections(context, tasks=None):
     """Write the sections in the order of their table of contents. Returns their results.
 
-    tasks: their names, or None for all but the long one. Raises UserError for a task that the pairs
+    tasks: their names, or None for all. Raises UserError for a task that the pairs
     have no section for.
     """
-    unseen, results = "heldout_site" in context.pairs.splits and context.labelled is None, {}
-    of_sites = FAMILIES if context.pairs.homes else UNSEEN_SITE
-    contents = of_sites if unseen else CONTENTS
+    icons, results = context.pairs.homes and context.labelled is None, {}
+    contents = OF_ICONS if icons else CONTENTS
     suited = f"for {context.pairs.name}; there are {', '.join(contents)}"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
-    tasks = tasks or [task for task in contents if not (unseen and task == "probe")]
-    for task in [task for task in contents if task in tasks]:
-        if not unseen and task in NEED_LABELS and context.labelled is None:
+    for task in [task for task in contents if task in (tasks or contents)]:
+        if not icons and task in NEED_LABELS and context.labelled is None:
             context.report.section(task.replace("_", "-"), "left out")
             context.report.say("These pairs have no classes; give labelled pictures with --images.")
             continue

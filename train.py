@@ -38,8 +38,8 @@ from miniclip.data.dataset import printable
 from miniclip.data.loader import batches, default_workers
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
-from miniclip.evaluation import unseen_site
-from miniclip.evaluation.features import model_digest
+from miniclip.evaluation import families
+from miniclip.evaluation.features import FeatureCache, model_digest
 from miniclip.evaluation.held_out import HeldOut
 from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, table
 from miniclip.loss import contrastive_loss
@@ -171,10 +171,10 @@ def report(config, model, tokenizer, pairs, run, device):
         draw_retrieval(gallery, queries, config.out / "retrieval.png", answers=answers)
         print(table(results))
         example, drawn = queries[0], "retrieval.png, "
-    if model.shared_space and pairs.shared_names:
-        zero_shot = unseen_site.zero_shot(model, tokenizer, pairs)
-        print(unseen_site.sentence(pairs, zero_shot))
-        results["zero_shot"] = zero_shot
+    if model.shared_space and pairs.homes:
+        scores = families.scores_of(FeatureCache(model, tokenizer), pairs)
+        results["zero_shot"] = families.zero_shot(scores, pairs, pairs.tested)
+        print(families.sentence(results["zero_shot"]))
     command_line = process_group.launched(*sys.argv)
     about_run = {
         "commands": dict.fromkeys(results, command_line),

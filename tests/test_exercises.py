@@ -94,48 +94,6 @@ def test_it_has_three_mistakes_or_more_and_each_can_be_planted(path):
         planted(answer, path.stem, mistake)
 
 
-def test_a_mistake_that_does_not_fit_the_library_any_more_is_named(monkeypatch):
-    monkeypatch.setitem(mistakes("ex06_1_floor"), "adds one", [("logits + 2", "logits + 1")])
-    with pytest.raises(AssertionError, match="'adds one' of ex06_1_floor replaces 'logits . 2'"):
-        planted("tests.answers.ex06_1_floor:lowest_loss", "ex06_1_floor", "adds one")
-
-
-def reports(*arguments):
-    """The reports of a run of pytest on these arguments."""
-    found = []
-
-    class Listener:
-        def pytest_runtest_logreport(self, report):
-            found.append(report)
-
-    quiet = ["-s", "-p", "no:terminal", "-p", "no:cacheprovider"]
-    pytest.main([*map(str, arguments), *quiet], plugins=[Listener()])
-    return found
-
-
-@pytest.mark.slow
-def test_a_blank_in_a_kernel_is_still_to_do():
-    """In Triton's interpreter, which wraps NotImplementedError into an error of its own."""
-    pytest.importorskip("triton")
-    path = HERE.parent / "lessons/exercises/ex07_1_dots.py"
-    said = [str(r.longrepr) for r in reports(path, "-x") if r.failed]
-    line = path.read_text().partition("raise Not")[0].count("\n") + 1
-    assert said == [f"to do   ex07_1_dots.py:{line}   diagonal_kernel"]
-
-
-def test_lessons_and_exercises_in_triton_are_skipped_where_it_is_missing(monkeypatch):
-    paths = [*(HERE.parent / "lessons").glob("*.md"), *EXERCISES]
-    paths = [p for p in paths if "kernels.fused" in p.read_text()]
-    for path in paths:
-        monkeypatch.delitem(sys.modules, path.stem, raising=False)  # so that it is imported again
-    monkeypatch.setitem(sys.modules, "triton", None)
-    found = [r for r in reports(*paths) if r.when == "setup"]
-    lessons = {p.name for p in paths if p.suffix == ".md"}
-    assert len(lessons) == 3 and len(paths) == 7, [p.name for p in paths]
-    assert {pathlib.Path(r.location[0]).name for r in found} == lessons  # exercises have no test
-    assert {r.outcome for r in found} == {"skipped"}
-
-
 @pytest.mark.parametrize("path", EXERCISES, ids=lambda p: p.stem)
 def test_every_law_has_three_hints(path):
     module = load(path)

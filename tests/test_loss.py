@@ -47,8 +47,8 @@ def agrees(image, text, logit_scale, dtype, operands=None, **how):
     assert_within(got, true, loss_bounds(image, text, logit_scale, dtype, operands))
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 65, 257])
-@pytest.mark.parametrize("d", [1, 17, 64, 512])
+@pytest.mark.parametrize("n", [1, 2, 65, 257])
+@pytest.mark.parametrize("d", [1, 17, 512])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_it_is_the_definition_at_scale_100(n, d, dtype):
     for kind in KINDS:
@@ -77,24 +77,6 @@ def test_it_is_the_definition_whatever_the_chunk(n, d, seed, logit_scale, chunk)
 def test_a_scale_above_100_is_computed_exactly(logit_scale):
     for kind in ("random", "matched", "equal", "opposite"):
         agrees(*batch(33, 20, kind), logit_scale, torch.float64)
-
-
-@given(sizes, st.integers(1, 48), seeds)
-def test_swapping_the_towers_changes_nothing(n, d, seed):
-    image, text = batch(n, d, seed=seed)
-    value, d_image, d_text, d_scale = grads(contrastive_loss, image, text, 2.0)
-    swapped = grads(contrastive_loss, text, image, 2.0)
-    for a, b in zip((value, d_text, d_image, d_scale), swapped):
-        torch.testing.assert_close(a, b)
-
-
-@given(sizes, st.integers(2, 48), seeds, st.floats(1e-3, 1e3))
-def test_rescaling_a_feature_changes_nothing_but_divides_its_gradient(n, d, seed, factor):
-    image, text = batch(n, d, seed=seed)
-    a = grads(contrastive_loss, image, text, 2.0)
-    b = grads(contrastive_loss, image * factor, text, 2.0)
-    torch.testing.assert_close(a[0], b[0])
-    torch.testing.assert_close(a[1], b[1] * factor)
 
 
 @given(st.integers(2, 300), seeds)

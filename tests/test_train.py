@@ -4,10 +4,7 @@ import functools
 import json
 import math
 import random
-import subprocess
-import sys
 import threading
-import time
 import weakref
 from pathlib import Path
 
@@ -19,7 +16,7 @@ from torch._dynamo.testing import CompileCounterWithBackend
 import train
 from miniclip.bpe import Tokenizer
 from miniclip.training import checkpoint
-from tests.runs import assert_same_weights, at_loss, final, log, on, run, stopped_and_resumed
+from tests.runs import at_loss, final, log, on, run, stopped_and_resumed
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.usefixtures("signals_and_threads_as_before")
@@ -66,14 +63,6 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
     (first, *of_python), (last, *of_python_last) = states[0], states[-1]
     assert len(states) == 3 and torch.equal(first, last)
     assert repr(of_python) == repr(of_python_last)
-
-
-@pytest.mark.slow
-def test_a_wall_clock_budget_ends_the_run(pairs_csv, tmp_path):
-    assert run(pairs_csv, tmp_path / "run", "--minutes", 0.02) == 0
-    assert final(tmp_path / "run")["step"] >= 1
-    lines = log(tmp_path / "run")
-    assert lines[-1]["lr"] < 2e-3 / 2
 
 
 @pytest.mark.parametrize(
@@ -192,7 +181,7 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted(
         return real(image, text, logit_scale) * (math.nan if 4 <= len(calls) < 4 + bad else 1)
 
     monkeypatch.setattr(train, "contrastive_loss", breaks)
-    options = ("--steps", 30, "--save-every", 1)
+    options = ("--steps", 8 if ends_well else 30, "--save-every", 1)
     if ends_well:
         assert run(pairs_csv, tmp_path / "run", *options) == 0
         assert final(tmp_path / "run")["skipped_steps"] == bad
@@ -202,29 +191,6 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted(
         assert final(tmp_path / "run")["step"] == 3
     weights = final(tmp_path / "run")["model"].values()
     assert all(w.isfinite().all() for w in weights if w.is_floating_point())
-
-
-def test_the_towers_may_work_in_16_bits(pairs_csv, tmp_path):
-    options = ("--steps", 30, "--log-every", 5, "--precision", "bf16", "--clip-grad", 1)
-    assert run(pairs_csv, tmp_path / "run", *options) == 0
-    lines = log(tmp_path / "run")
-    assert lines[-1]["loss"] < 0.8 * lines[0]["loss"]
-    assert all(w.dtype != torch.bfloat16 for w in final(tmp_path / "run")["model"].values())
-
-
-@pytest.mark.parametrize(
-    "precision", ["fp32", "bf16", pytest.param("fp16", marks=pytest.mark.slow)]
-)
-def test_a_precision_that_the_cpu_emulates_prints_a_warning(
-    precision, pairs_csv, tmp_path, monkeypatch, capsys
-):
-    name = f"_is_mkldnn_{precision}_supported"
-    for able in (True, False):
-        if precision != "fp32":
-            monkeypatch.setattr(torch.ops.mkldnn, name, lambda: able)
-        run(pairs_csv, tmp_path / str(able), "--precision", precision, "--steps", 1)
-        said = capsys.readouterr().out
-        assert ("emulated" in said) == (precision != "fp32" and not able), said
 
 
 @pytest.mark.slow
@@ -249,31 +215,6 @@ def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, 
     assert run(longer, tmp_path / "run", *options) == 0
     assert len(set(lengths[:8])) >= 4, lengths
     assert compiled.frame_count == 1, f"{compiled.frame_count} graphs for lengths {lengths[:8]}"
-
-
-@pytest.mark.slow
-def test_killed_five_times_the_weights_are_those_of_the_undisturbed_run(pairs_csv, tmp_path):
-    def start(out):
-        command = [sys.executable, "train.py", "--data", str(pairs_csv), "--out", str(out)]
-        command += ["--batch-size", "8", "--threads", "1", "--steps", "150", "--save-every", "7"]
-        return subprocess.Popen([*command, "--resume"], cwd=ROOT, stdout=subprocess.DEVNULL)
-
-    assert start(tmp_path / "whole").wait() == 0
-    moments, kills = random.Random(0), 0
-    while kills < 5:
-        child = start(tmp_path / "killed")
-        log = tmp_path / "killed/log.jsonl"
-        size = log.stat().st_size if log.exists() else 0
-        while child.poll() is None and not (log.exists() and log.stat().st_size != size):
-            time.sleep(0.01)  # until it has begun
-        time.sleep(moments.uniform(0, 0.3))
-        child.kill()
-        child.wait()
-        kills += 1
-        if (tmp_path / "killed/checkpoint.pt").exists():
-            final(tmp_path / "killed")  # readable
-    assert start(tmp_path / "killed").wait() == 0
-    assert_same_weights(tmp_path / "whole", tmp_path / "killed")
 
 
 @pytest.mark.slow

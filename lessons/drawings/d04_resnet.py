@@ -99,7 +99,8 @@ def pool():
         if i:
             sheet.arrow((11.5, y + 0.4), (13.2, 3.5 + 0.15 * (i - 2)))
     sheet.arrow((11.5, 1.5), (13.2, 3.2))
-    sheet.arrow((7.15, 1.05), (13.0, 0.7), bend=-0.08)
+    sheet.box(3.6, 0.9, 4.7, 1.2, "", "none")  # the query is made from the sum of both
+    sheet.arrow((5.95, 0.9), (13.0, 0.6), bend=-0.08)
     sheet.box(13.0, 0.3, 1.8, 0.8, "query", MEAN)
     sheet.arrow((13.9, 1.1), (14.1, 2.9))
     sheet.box(13.2, 2.9, 1.9, 1.3, "weighted\nmean of\nthe values", BLUR, 9)

@@ -61,6 +61,7 @@ def gradient():
     sheet.label(5.9, 2.45, "and", 10)
     sheet.arrow((11.0, 2.45), (13.3, 2.45))
     sheet.label(2.8, 4.3, "one picture, three captions", 9)
+    sheet.label(5.9, 4.75, "(all numbers are rounded)", 8)
     sheet.label(9.0, 4.3, "one caption, three pictures", 9)
     sheet.label(15.3, 4.3, "three times the slope of", 9)
     sheet.label(15.3, 4.7, "the loss at each logit", 9)

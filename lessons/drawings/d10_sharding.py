@@ -47,23 +47,23 @@ def two_ranks():
 
 def back():
     """The backward pass: each rank has a part of each caption's gradient."""
-    sheet = Sheet(17, 6.2)
+    sheet = Sheet(18.4, 6.2)
     words = [
-        ["-.24 x0 + .17 x1", ".21 x2"],
-        [".10 x0 - .27 x1", ".22 x2"],
-        [".18 x0 + .33 x1", "-.71 x2"],
+        ["-.24 picture 0 + .17 picture 1", ".21 picture 2"],
+        [".10 picture 0 - .27 picture 1", ".22 picture 2"],
+        [".18 picture 0 + .33 picture 1", "-.71 picture 2"],
     ]
-    sheet.label(5.2, 0.5, "rank 0 has", 11)
-    sheet.label(9.5, 0.5, "rank 1 has", 11)
-    sheet.label(14.4, 0.5, "the sum goes to", 11)
+    sheet.label(5.8, 0.5, "rank 0 has", 11)
+    sheet.label(10.9, 0.5, "rank 1 has", 11)
+    sheet.label(15.8, 0.5, "the sum goes to", 11)
     for j, parts in enumerate(words):
         y, owner = 1.1 + 1.6 * j, j // 2
         sheet.label(2.6, y + 0.55, f"caption {j}", align="right")
-        sheet.box(3.0, y, 4.4, 1.1, parts[0], RANKS[0], 9)
-        sheet.box(8.2, y, 2.6, 1.1, parts[1], RANKS[1], 9)
-        sheet.box(13.3, y, 2.2, 1.1, f"rank {owner}", RANKS[owner])
-        sheet.arrow((10.8, y + 0.55), (13.3, y + 0.55), color=CROSSES)
-        sheet.label(7.8, y + 0.55, "+", 12)
+        sheet.box(3.0, y, 5.6, 1.1, parts[0], RANKS[0], 9)
+        sheet.box(9.4, y, 3.0, 1.1, parts[1], RANKS[1], 9)
+        sheet.box(14.7, y, 2.2, 1.1, f"rank {owner}", RANKS[owner])
+        sheet.arrow((12.4, y + 0.55), (14.7, y + 0.55), color=CROSSES)
+        sheet.label(9.0, y + 0.55, "+", 12)
     sheet.save("10_back")
 
 
@@ -100,7 +100,10 @@ def settings():
             "÷ 4: a quarter of the truth",
         ),
         (False, True): ("the gather adds up 4 whole gradients", "÷ 4: the truth"),
-        (True, False): ("what others pick or reject is lost", "÷ 4: another direction"),
+        (True, False): (
+            "lost: what a feature gets\nwhere it is picked or rejected",
+            "÷ 4: another direction",
+        ),
         (True, True): ("the gather adds up 4 ranks' parts, each x 4", "÷ 4: the truth"),
     }
     for (local, keeps), (before, after) in verdicts.items():
@@ -119,12 +122,12 @@ def settings():
             table(sheet, x0, y0 + 0.7, ("pictures", "captions"), everybody, live, live)
         end = y0 + (6.7 if local else 7.9)
         sheet.label(middle, end, before, 9.5)
-        sheet.label(middle, end + 0.5, after, 9.5, weight="bold")
+        sheet.label(middle, end + 0.7, after, 9.5, weight="bold")
     names = [(RANKS[1], "a logit that rank 1 computes, or a feature to which it gives a gradient")]
     names.append((PLAIN, "a feature that is a constant on rank 1"))
     for k, (fill, name) in enumerate(names):
-        sheet.box(1.8, 18.1 + 0.6 * k, 0.5, 0.4, "", fill)
-        sheet.label(2.6, 18.3 + 0.6 * k, name, 10, "left")
+        sheet.box(1.8, 18.3 + 0.6 * k, 0.5, 0.4, "", fill)
+        sheet.label(2.6, 18.5 + 0.6 * k, name, 10, "left")
     sheet.save("10_settings", dpi=90)
 
 

@@ -1,4 +1,5 @@
-"""The diagrams of lesson 10b: the places where a GPU keeps numbers, waves of programs, and the pipeline.
+"""The diagrams of lesson 10b: the places where a GPU keeps numbers, waves of programs, the
+pipeline, and the threads that hold a tile.
 
 python lessons/drawings/d10b_gpu.py
 """
@@ -24,7 +25,8 @@ def gpu():
     sheet.arrow((7.3, 3.0), (8.8, 3.0))
     sheet.arrow((11.8, 2.4), (12.6, 2.4))
     sheet.arrow((11.8, 4.6), (12.6, 4.6))
-    sheet.arrow((13.4, 3.7), (13.4, 3.1))
+    sheet.arrow((13.1, 3.7), (13.1, 3.1))
+    sheet.arrow((13.8, 3.1), (13.8, 3.7))
     sheet.arrow((15.3, 3.1), (15.3, 3.7))
     for k in range(3):
         sheet.box(8.5 + 2.0 * k, 6.1, 1.8, 0.9, "SM", "white", 9)
@@ -37,7 +39,7 @@ def gpu():
 
 
 def waves():
-    """Six programs on four places take two waves, and five take two as well."""
+    """Four programs on four places take one wave, and five take two."""
     sheet = Sheet(16.5, 6.6)
     for x0, count in ((2.4, 4), (9.6, 5)):
         sheet.label(x0 + 2.6, 0.5, f"{count} programs on 4 places", 11)
@@ -67,9 +69,11 @@ def pipeline():
             sheet.label(x0 - 0.2, y0 + 0.4 + buffer * 0.9, f"buffer {buffer}", 9, "right")
         for k in range(4):
             y = y0 + k % buffers * 0.9
-            begin = x0 + side * (3 * k if buffers == 1 else k)
-            sheet.box(begin, y, 2 * side, 0.8, f"load {k}", TEXT, 9)
-            sheet.box(begin + 2 * side, y, side, 0.8, f"× {k}", MATCH, 9)
+            # three buffers: loads 0 and 1 start at once, load k + 2 starts with product k
+            load = 3 * k if buffers == 1 else (0, 0, 2, 3)[k]
+            product = 3 * k + 2 if buffers == 1 else k + 2
+            sheet.box(x0 + side * load, y, 2 * side, 0.8, f"load {k}", TEXT, 9)
+            sheet.box(x0 + side * product, y, side, 0.8, f"× {k}", MATCH, 9)
         end = x0 + side * (12 if buffers == 1 else 6)
         sheet.axes.plot([end] * 2, [y0 - 0.2, y0 + 0.9 * buffers], color=DARK, lw=1, ls=":")
         sheet.label(end + 0.2, y0 - 0.1, "done", 9, "left")
@@ -78,8 +82,30 @@ def pipeline():
     sheet.save("10b_pipeline")
 
 
+def threads():
+    """Which thread of warp 0 holds which number of a tile, for its first eight rows and columns."""
+    sheet, side, x0, y0 = Sheet(15, 9.2), 0.85, 3.6, 1.3
+    for i in range(8):
+        sheet.label(x0 - 0.3, y0 + (i + 0.5) * side, f"row {i}", 9, "right")
+        for j in range(8):
+            fill = MATCH if i == j == 0 else PICTURE if i == 0 else TEXT if j == 0 else "white"
+            text = str(4 * i + j // 2)
+            sheet.box(x0 + j * side, y0 + i * side, side, side, text, fill, 9)
+    sheet.label(x0 + 4 * side, 0.9, "columns 0 to 7", 9)
+    sheet.label(
+        x0 + 8 * side + 0.3,
+        y0 + side / 2,
+        "the same four threads\nhold the rest of row 0",
+        9,
+        "left",
+    )
+    below = "column 0 goes on in rows 8 to 15, in the same eight threads;\nthe next 16 rows belong to another warp"
+    sheet.label(x0 + 4 * side, y0 + 8 * side + 0.65, below, 9)
+    sheet.save("10b_threads")
+
+
 def main():
-    for figure in (gpu, waves, pipeline):
+    for figure in (gpu, waves, pipeline, threads):
         figure()
 
 

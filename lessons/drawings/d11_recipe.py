@@ -56,7 +56,7 @@ def microbatch():
     for k, (x, first, second) in enumerate(
         (
             (2.9, "features of each part,", "no activations kept"),
-            (8.55, "the loss of all, and its", "gradient by each feature"),
+            (8.55, "the loss of all, and the", "gradient of each feature"),
             (15.1, "each part again, with activations,", "then back from its gradients (red)"),
         )
     ):

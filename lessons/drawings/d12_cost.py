@@ -32,13 +32,13 @@ def checkpoint():
         (
             4.65,
             "without checkpointing",
-            "each block keeps 36 bytes",
-            "until the backward pass uses them",
+            "36 bytes for each number of x",
+            "stay until the backward pass uses them",
         ),
         (
             13.85,
             "with checkpointing",
-            "each block keeps 4 bytes, its input (blue);",
+            "4 bytes for each number: the input x (blue);",
             "block 4 is computed again (grey)",
         ),
     ):

@@ -11,8 +11,8 @@ from pen import MATCH, PICTURE, PLAIN, TEXT, Sheet
 sys.path.append(str(Path(__file__).parents[2]))  # the checkout
 
 import miniclip
-from miniclip.data.icons import render
 from miniclip.data.icons.icons import Icons
+from miniclip.evaluation.families import of_family
 from miniclip.zeroshot import classifier_weights, encode_images
 
 NAMES = ["camera", "bicycle", "dog"]
@@ -21,8 +21,8 @@ NAMES = ["camera", "bicycle", "dog"]
 def classifier():
     """Pictures become rows, names become columns, and a row's largest product is the answer."""
     model, tokenizer, _ = miniclip.load("icons")
-    icons = Icons(drawn=render.draw_all(["fontawesome"]))
-    place = {name: i for i in range(len(icons)) for name in icons.names(i)}
+    icons = Icons()
+    place = {name: i for i in of_family(icons, "fontawesome") for name in icons.names(i)}
     chosen = [place[name] for name in NAMES]
     rows, _ = encode_images(model, icons, chosen)
     cosines = rows @ classifier_weights(model, tokenizer, NAMES, ["{}"])

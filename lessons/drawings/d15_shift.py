@@ -9,7 +9,6 @@ from pen import DARK, MATCH, PICTURE, Sheet, plt
 
 from miniclip.data import open_pairs
 from miniclip.data.emoji.drawings import Drawings
-from miniclip.data.icons import render
 from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.robustness import baseline, effective_robustness, logit
 
@@ -75,13 +74,13 @@ def drawings():
 
 
 def styles():
-    icons = Icons(drawn=render.draw_all(["google", "fontawesome"]))
+    icons = Icons()
     picture = {key: i for i, keys in enumerate(icons.owned) for key in keys}
     names = "bed", "blender", "camera", "church", "motorcycle", "umbrella"
     kinds = {
-        "learned": ("google", ""),
-        "home": ("google", "outlined"),
-        "shift": ("fontawesome", ""),
+        "learned": ("ic", "baseline"),
+        "home": ("ic", "outline"),
+        "shift": ("fa6-solid", ""),
     }
     rows(
         {
@@ -94,7 +93,7 @@ def styles():
 
 def lines():
     """Each classifier of the study as a cross of its two intervals, and the line through the towers."""
-    runs = Path(__file__).parents[2] / "docs/icons/scaling/runs.jsonl"
+    runs = Path(__file__).parents[2] / "docs/icons/first/scaling/runs.jsonl"
     runs = [json.loads(line) for line in runs.read_text().splitlines()]
     clip = max(
         (run for run in runs if "sites" in run["run"]), key=lambda run: len(run["run"]["sites"])

@@ -116,8 +116,8 @@ HINTS = {
     "test_your_law_accepts_a_right_merge": (
         "Your law complains about a version that is right. Work out by hand what one of your lists "
         "should become.",
-        "Joining begins at the left, and an id that was joined is not joined again: the section "
-        "'Joining, exactly' shows it on four equal ids. A wrong expected list is the likely slip.",
+        "Joining begins at the left, and each old id is used for at most one pair: the section "
+        "'Joining, exactly' shows it on equal ids. A wrong expected list is the likely slip.",
         "Three equal ids, the pair twice this id: `merge([1, 1, 1], (1, 1), 99)` is [99, 1].",
     ),
     "test_your_law_rejects_a_wrong_merge": (

@@ -100,8 +100,9 @@ HINTS = {
     ),
     "test_the_order_of_the_words_is_of_no_consequence": (
         "Two pairs are equally frequent. Does your choice depend on which of them you met first?",
-        "Of equally frequent pairs, the one with the smaller ids is joined: 'Joining, exactly'. `max` "
-        "over a Counter, and most_common, give the one that was met first.",
+        "Of equally frequent pairs, the one with the smaller left id is joined, and then the one with the "
+        "smaller right id: 'Joining, exactly'. `max` over a Counter, and most_common, give the one that "
+        "was met first.",
         "Compare frequency and pair in one key: min(pairs, key=lambda pair: (-pairs[pair], pair))",
     ),
     "test_it_ends_when_no_pair_occurs_twice_and_not_before": (
@@ -118,7 +119,7 @@ HINTS = {
         "like then?",
         "After each merge, every word has to be replaced by what `merge` makes of it, and the pairs are "
         "counted again, each as often as its word occurs: 'Four words'. Of equally frequent pairs, "
-        "the one with the smaller ids is joined.",
+        "the smaller tuple (left, right) is joined.",
         "Each round: count the pairs of all words, take min(pairs, key=lambda pair: (-pairs[pair], "
         "pair)), and replace each word by merge(word, pair, new).",
     ),

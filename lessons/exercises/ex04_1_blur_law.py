@@ -16,9 +16,13 @@ def law(blur):
     """Holds for a blur of stride 2, whatever its filter and its edge.
 
     blur: (N, C, H, W) -> (N, C, H/2, W/2), for even H and W. Raises AssertionError, with a sentence
-    that says what is wrong, where blur is not a weighted average of the pixels near each place, of
-    its own channel, that leaves only the mean of the finest stripes (one pixel wide). The two places
-    of the result that are nearest to an edge may show stripes: there, right blurs differ.
+    that says what is wrong, unless all of these hold:
+
+    - The result has half the height and half the width.
+    - A picture that is the same everywhere stays the same, up to the edge.
+    - Each channel is blurred by itself.
+    - The finest stripes (one pixel wide, upright or lying) become their mean, except in the two
+      places of the result that are nearest to an edge: there, right blurs differ.
     """
     raise NotImplementedError  # about 8 lines
 

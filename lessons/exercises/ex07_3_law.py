@@ -1,8 +1,8 @@
 """07  This time you write the law. Read lessons/07_triton.md, then make this file green.
 
 Your law has to pass two correct implementations, one of them a kernel with tiles of 64 x 64, and fail
-eight wrong kernels, whose tiles are 16 x 16 and take 16 of the D dimensions at a time. It may call
-row_sums six times, so choose well.
+eight wrong kernels, whose tiles are 16 x 16. It may call row_sums six times for each of them, so choose
+well. The truth is quickly computed: in float64, with torch.
 """
 
 import functools
@@ -103,11 +103,11 @@ HINTS = {
     ),
     "test_your_law_fails_a_wrong_kernel": (
         "The message names the mistake. For which M, N, D, scale and shift would z show it?",
-        "Tiles are 16 x 16, with 16 dimensions at a time, so take sizes that need several tiles and do not"
-        " fill the last; take a shift on both sides of 0, so that padding counts in one of them; and"
-        " rows that differ from each other. See 'A law for it'.",
-        "for m, n, d in a few sizes such as 17 or 20, and for shift in (-3.0, 3.0): random unit rows x and y,"
-        " then compare z with 2^(10 <x, y> - shift), summed in float64",
+        "Tiles are 16 x 16, so take M and N that need several tiles and do not fill the last; a shift other"
+        " than 0, because a kernel that adds the shift is right at 0; and rows that differ from each other."
+        " See 'A law for it'.",
+        "for m, n in a few sizes such as 17 or 20, d = 5, and for shift in (-3.0, 3.0): random unit rows x and"
+        " y, then compare z with 2^(10 <x, y> - shift), summed in float64",
     ),
 }
 DIFFERS = (

@@ -3,7 +3,8 @@
 It runs in Triton's interpreter, or on a GPU where there is one. Of the library you need:
 
     tile_index(M, N, BM, BN) -> i, j, r, c
-        this program's row block and column block, the numbers of its rows (BM,) and of its columns (BN,)
+        the tile's row block i and column block j; its row numbers r (BM,), from i BM on; its column numbers
+        c (BN,), from j BN on
     cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, "ieee") -> (BM, BN) float32
         the products of rows `row`, row + 1, ... of X with rows `column`, column + 1, ... of Y, zeros outside
 """

@@ -1,7 +1,6 @@
-"""09  The gradient by the similarities. Read lessons/09_backward.md, then make this file green.
+"""09  The gradient without its matrix. Read lessons/09_backward.md, then make this file green.
 
-`chunk` is the number of rows that you may take at a time. The last law records every operation of torch
-that your function calls, and how many numbers its result has.
+The last law records every operation of torch that your function calls, and how many numbers its result has.
 """
 
 import math
@@ -25,10 +24,11 @@ def gradient(
     offset,
     chunk,
 ):
-    """Gradients of the block by its unit rows and unit columns, up to a factor.
+    """The products of G with the features, which are the features' gradients up to a factor.
 
-    rows: (M, D), columns: (N, D); lse_*, one_minus_p_*: what `loss_from_sums` gave for all M rows and
-    N columns. Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
+    rows: (M, D), columns: (N, D), of length 1; lse_*, one_minus_p_*: what `loss_from_sums` gave for all
+    M rows and N columns. The match of row i is column i + offset. G is made for `chunk` rows at a time.
+    Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
     unit * g_columns = G.T @ rows, where
 
         G[i, j] = d N loss / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2

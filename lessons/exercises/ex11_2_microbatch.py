@@ -170,8 +170,8 @@ def test_the_scale_s_gradient_goes_through_the_last_part_s_output():
     model = Watched(small())
     microbatch_step(model, split(*batch(model.module, 5), (2, 2, 1)), contrastive_loss)
     assert model.scales, (
-        "no gradient came through the model's output `scale`: DDP would not average what is added to "
-        "logit_scale.grad by hand"
+        "no gradient came through the model's output `scale`: DDP waits for logit_scale's gradient in the last "
+        "part's backward pass, and does not see what is added to logit_scale.grad by hand"
     )
     assert model.scales == [False], (
         f"a gradient came through `scale` {len(model.scales)} times, inside no_sync(): {model.scales}; "

@@ -19,7 +19,7 @@ ANSWER = "miniclip.cost.flop:flop_per_pair"
 def flop_per_pair(config, length=None):
     """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
 
-    config: a MODELS entry or model.config; length: tokens a text (None: the whole context).
+    config: a MODELS entry or model.config; length: tokens per text (None: the whole context).
     recompute: what --grad-checkpointing computes again, at most: the forward pass without its first
     product. (torch skips a block's last product as well: 0.68 of this for vit_l14 with torch 2.13.)
     """
@@ -141,7 +141,7 @@ HINTS = {
     "test_the_backward_pass": (
         "How many gradients does a product have, and does somebody need both of them everywhere?",
         "A product has two gradients, so the backward pass has twice the flop. But the first product of "
-        "the pictures' tower has one, because nobody needs the gradient by the pixels.",
+        "the pictures' tower has one, because nobody needs the gradient of the pixels.",
         "backward = 2 * forward - (flop of the patch embedding)",
     ),
     "test_what_is_computed_again": (

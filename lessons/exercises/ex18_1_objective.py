@@ -1,12 +1,13 @@
 """18  One objective more.  Read lessons/18_objectives.md, then make this file green.
 
 Bag-of-words prediction lets the words compete in one softmax. Here each word of the vocabulary is a
-question by itself: is it in the caption? `is_word(tokens)` is a mask, (N, L) bool: True for the tokens between
-the start and the end token, False for these two and for the padding behind them. Start and end have columns of
-the log-odds too, and their answer is always no.
+question by itself: is it in the caption? The model answers with log-odds z, and sigmoid(z) is the probability
+of a yes. `is_word(tokens)` is a mask, (N, L) bool: True for the tokens between the start and the end token,
+False for these two and for the padding behind them. Start and end have columns of the log-odds too, and
+their answer is always no. The padding has the id 0, which is the id of a word as well.
 
 When the file is green, an import and a line in OBJECTIVES of miniclip/objectives/__init__.py give you
-lessons/studies/objectives.py --objective yes_or_no, and a place in the race.
+lessons/studies/objectives.py --objective yes_or_no.
 """
 
 import pytest

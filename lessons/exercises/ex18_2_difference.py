@@ -2,8 +2,9 @@
 
 Two objectives were trained with the same seeds and tested on the same pictures. With other seeds, or on
 other pictures, the difference of their accuracies would be another one. The bootstrap imitates both: it
-draws seeds and pictures, with repetition, from those that there are. `rng` is a numpy Generator:
-rng.integers(n, size=k) gives k numbers from 0 to n - 1.
+draws seeds and pictures, with repetition, from those that there are, and takes the difference of each sample.
+The middle 95 % of these differences are the interval: its ends are their quantiles .025 and .975. `rng` is a
+numpy Generator: rng.integers(n, size=k) gives k numbers from 0 to n - 1.
 """
 
 import numpy as np

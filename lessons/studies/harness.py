@@ -26,11 +26,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.py and miniclip
 
-import objectives
-
 import train
 from miniclip.common import Parser, UserError, command, machine, number, path, replacing
-from miniclip.training.config import HERE
 
 COUNT = number(int, low=1)
 OPTIONS = {
@@ -147,12 +144,10 @@ def do(work, training, settings, folder):
 
 
 def train_icons(folder, **given):
-    """Train on the icons in `folder`, or go on there: the run's results.json, a dict. Options that are
-    None are left out. objectives.py trains what train.py does not."""
+    """Train on the icons in `folder` by train.py, or go on there: the run's results.json, a dict. Options
+    that are None are left out."""
     given |= {"data": "icons", "out": folder, "threads": 1, "device": "cpu"}
-    here = given.get("objective", HERE[0]) in HERE and "projection" not in given
     given = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
-    main = train.main if here else objectives.main
-    if code := main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
+    if code := train.main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
         raise SystemExit(code)
     return json.loads((folder / "results.json").read_text())

@@ -1,39 +1,30 @@
 """The race of objectives, and ablations of CLIP's (CLIP, sections 2.2, 2.3 and 2.5, figure 2).
 
-    python lessons/studies/race.py                          about 50 minutes on two cores
-    python lessons/studies/race.py --ablation projection    or temperature, batch, lead, cap
+    python lessons/studies/race.py --figures                         the reports, from runs.jsonl
+    python lessons/studies/race.py --figures --ablation projection   or temperature, batch, lead, cap
 
-Each entry is trained by train.py on the icons, with three seeds. Afterwards it names the pictures of
-two sites that it never saw, among 100 fixed classes. Settings are chosen on these two sites, and never
-on Font Awesome. A point of a curve is a training of its own, because the learning rate falls to 0 at
-the end of a training only.
+The trainings cannot be repeated: their pictures, thirteen icon sets in the format of fonts, are no longer
+read. What each training answered is in runs.jsonl. Each entry was trained with three seeds, about 50
+minutes on two cores for the race. Afterwards it named the pictures of two sites that it never saw, among
+100 fixed classes. Settings were chosen on these two sites. A point of a curve is a training of its own,
+because the learning rate falls to 0 at the end of a training only.
 
-All entries have the icons' recipe except for the learning rate, which is chosen for each (RATES).
+All entries had the recipe of SETTINGS except for the learning rate, which was chosen for each (RATES).
 Left out: choosing anything else for each objective. harness.py has the other options.
 Lesson: lessons/18_objectives.md.
 """
 
-import collections
 import sys
-import time
 
 import numpy as np
-from harness import run, train_icons
+from harness import run
 
 from miniclip import plots
-from miniclip.common import write_json
-from miniclip.data.curation.balance import write_list
-from miniclip.data.curation.curate import curate
-from miniclip.data.dataset import keep_pairs
-from miniclip.data.icons.icons import VALIDATION, Icons
-from miniclip.evaluation import confidence, crossing, features, unseen_site
+from miniclip.common import refuse, write_json
+from miniclip.evaluation import confidence, crossing
 from miniclip.evaluation.report import writer
-from miniclip.model.clip import MODELS
-from miniclip.objectives import OBJECTIVES
-from miniclip.training.recipe import recipe
-from miniclip.weights import load
 
-SEEDS, CLASSES, BATCH = (0, 1, 2), 100, 256
+SEEDS, BATCH = (0, 1, 2), 256
 POINTS = (100, 200, 400, 800)  # steps of a training: 25,600 to 204,800 pairs, 1 to 9 passes
 MODEL = "rn_icons_xs"
 # The best for zero-shot of the rates that were tried with a seed that is not in SEEDS; top-1 in
@@ -50,7 +41,37 @@ RATES = {
     "captioning": 6e-3,
     "masked_words": 2e-3,
 }
-CAP, MIN_COUNT = 10, 2  # of curation: pairs per name, pairs that a word is in
+# of all trainings: the sites that were tested on, the number of classes, the pairs per name and the least
+# pairs per word of curation, and the model with its recipe
+SETTINGS = {
+    "held_out_sites": ["ionicons", "eva"],
+    "classes": 100,
+    "cap": [10, 2],
+    "settings": {
+        "embed_dim": 128,
+        "image_size": 32,
+        "vision_layers": [1, 1, 1],
+        "vision_width": 8,
+        "vision_heads": 8,
+        "text_width": 48,
+        "text_layers": 2,
+        "text_heads": 4,
+        "context_length": 24,
+        "activation": "quickgelu",
+        "batch_size": 512,
+        "epochs": 90.0,
+        "lr": 3e-3,
+        "weight_decay": 0.2,
+        "beta2": 0.98,
+        "eps": 1e-6,
+        "warmup": 0.08,
+        "crop": 0.8,
+        "augment": "icons",
+        "vocab_size": 2048,
+        "clip_grad": 1.0,
+        "unique_names": True,
+    },
+}
 TITLES = {
     "race": ("The race of objectives", "section 2.3; figure 2"),
     "projection": ("A linear or a non-linear projection", "section 2.3"),
@@ -70,21 +91,20 @@ OPTIONS = {
 def training(steps, seed, objective="contrastive", batch_size=BATCH, **more):
     """Options of train.py for a training on as many pairs as `steps` batches of BATCH have.
 
-    The learning rate grows as the root of the batch, as is right for Adam (Malladi et al. 2022). An
-    objective that is not in RATES yet has CLIP's.
+    The learning rate grows as the root of the batch, as is right for Adam (Malladi et al. 2022).
     """
-    lr = RATES.get(objective, RATES["contrastive"]) * (batch_size / BATCH) ** 0.5
+    lr = RATES[objective] * (batch_size / BATCH) ** 0.5
     given = {"model": MODEL, "objective": objective, "batch_size": batch_size, "lr": lr}
     return given | {"steps": max(1, steps * BATCH // batch_size)} | more | {"seed": seed}
 
 
 def plan(args):
     """The trainings of the race or of an ablation: {entry: [options of train.py]}."""
-    points, seeds = ((args.quick, 2 * args.quick), (0,)) if args.quick else (POINTS, SEEDS)
-    middle, last = points[-2:-1], points[-1:]
+    refuse({"the pictures of the race are gone; add --figures, without --quick": not args.figures})
+    middle, last = POINTS[-2:-1], POINTS[-1:]
     fixed = (0.01, 0.03, 0.07, 0.2, 0.5)
     entries, points = {
-        "race": ({name: {"objective": name} for name in OBJECTIVES}, points),
+        "race": ({name: {"objective": name} for name in RATES}, POINTS),
         "projection": ({"linear": {}, "MLP": {"projection": "mlp"}}, last),
         "temperature": (
             {"learned": {}} | {f"{t} fixed": {"temperature": t} for t in fixed},
@@ -105,64 +125,14 @@ def plan(args):
         ),
     }[args.ablation]
     return {
-        entry: [training(steps, seed, **how) for seed in seeds for steps in points]
+        entry: [training(steps, seed, **how) for seed in SEEDS for steps in points]
         for entry, how in entries.items()
     }
 
 
 def settings(options):
-    """What a training is known by in runs.jsonl: its options, its model's numbers, its recipe."""
-    chosen = {"held_out_sites": VALIDATION, "classes": CLASSES, "cap": [CAP, MIN_COUNT]}
-    return chosen | {"options": options, "settings": MODELS[MODEL] | recipe(MODEL)}
-
-
-def pictures_of(pairs, split):
-    """How many pictures of a split each name has."""
-    return collections.Counter(name for i in pairs.splits[split] for name in pairs.names(i))
-
-
-def fixed_classes(pairs):
-    """The CLASSES names with the most pictures of the sites held out, among those that training
-    pictures have too; in the order of the alphabet where they have equally many."""
-    counts = pictures_of(pairs, "heldout_site")
-    return sorted(pairs.shared_names, key=lambda name: (-counts[name], name))[:CLASSES]
-
-
-def answers(cache, pairs, names):
-    """Which test pictures with a name among `names` are given a right one: {"right": a string of 0
-    and 1; "centred": the same where each name's mean score over these pictures is subtracted, so
-    that frequent names have no advantage; "known": for each test picture, how many training pictures
-    have its first right name}."""
-    indices, right = unseen_site.labelled(pairs, "heldout_site", names)
-    images, _ = cache.images(pairs, indices)
-    scores, found = cache.scores(images, names, ("{}",)), {}
-    for what, some in (("right", scores), ("centred", scores - scores.mean(0))):
-        found[what] = "".join(str(int(hit)) for hit in unseen_site.correct(some, right))
-    known = pictures_of(pairs, "train")
-    found["known"] = [known[names[k]] for k in right.int().argmax(1).tolist()]
-    return found
-
-
-def work(options, folder):
-    """One training by train.py in `folder`, and its test."""
-    pairs, given = Icons(held_out_sites=VALIDATION), dict(options)
-    classes, names = fixed_classes(pairs), pairs.shared_names
-    if "pairs" in given:
-        curated = curate(pairs, CAP, MIN_COUNT)
-        write_list(pairs, folder / "curated.csv", curated)
-        as_many = given["pairs"] == "as many"
-        kept = len(curated.kept) if as_many else str(folder / "curated.csv")
-        given |= dict(pairs=kept) if as_many else dict(pairs=None, keep=kept)
-        keep_pairs(pairs, kept)
-    resumed, began = (folder / "checkpoint.pt").exists(), time.process_time()
-    train_icons(folder, held_out_sites=",".join(VALIDATION), **given)
-    cpu_s = None if resumed else time.process_time() - began  # the rest of it was another process's
-    model, tokenizer, _ = load(folder / "checkpoint.pt")
-    cache = features.FeatureCache(model, tokenizer)
-    found = {"cpu_s": cpu_s, "race": answers(cache, pairs, classes)}
-    if model.shared_space:
-        found["all names"] = answers(cache, pairs, names)
-    return found
+    """What a training is known by in runs.jsonl."""
+    return SETTINGS | {"options": options}
 
 
 def rights(runs, test="race", scores="right"):
@@ -170,11 +140,19 @@ def rights(runs, test="race", scores="right"):
     return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
 
 
+def resamples(seeds, pictures, draws):
+    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
+    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
+    rng = np.random.default_rng(0)
+    for _ in range(draws):
+        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
+
+
 def difference(a, b):
     """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
     'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
     gain = a.astype(float) - b
-    draws = [gain[np.ix_(*sample)].mean() for sample in confidence.resamples(*gain.shape, DRAWS)]
+    draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
     low, high = np.quantile(draws, (0.025, 0.975))
     return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
 
@@ -203,7 +181,7 @@ def factor_interval(pairs, own, base):
     own, base: which answers of the two are right, (points, seeds, K) of 0 and 1.
     """
     factors = []
-    for seeds, pictures in confidence.resamples(*own.shape[1:], DRAWS):
+    for seeds, pictures in resamples(*own.shape[1:], DRAWS):
         curves = (x[:, seeds][:, :, pictures].mean((1, 2)) for x in (own, base))
         factors.append(times_fewer(pairs, *curves))
     return np.quantile(factors, (0.025, 0.975)).tolist()

@@ -17,7 +17,7 @@ from miniclip.model.clip import CLIP
 def flop_per_pair(config, length=None):
     """{'image', 'text', 'forward', 'backward', 'recompute'}: flop of one pair in both towers.
 
-    config: a MODELS entry or model.config; length: tokens a text (None: the whole context).
+    config: a MODELS entry or model.config; length: tokens per text (None: the whole context).
     recompute: what --grad-checkpointing computes again, at most: the forward pass without its first
     product. (torch skips a block's last product as well: 0.68 of this for vit_l14 with torch 2.13.)
     """

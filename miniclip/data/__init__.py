@@ -3,8 +3,7 @@
 Read dataset.py (what every source offers), transforms.py (a picture to a tensor, section 2.4),
 image_io.py and files.py (pictures from files; pairs from a csv or a folder), records.py (pairs from Python, jsonl and
 parquet), and loader.py (batches).
-emoji/ is the embedded source, icons/ has the icons of thirteen sites, web/ has the icons of a hundred
-teams, and shards/ reads and writes tars.
+emoji/ is the embedded source, icons/ has the icons of a hundred teams, and shards/ reads and writes tars.
 curation/ chooses pairs by the words of their captions. labelled.py reads pictures with classes, for
 evaluation, and threads.py works on many pictures at once. cache.py keeps what is slow to make again.
 """
@@ -20,10 +19,9 @@ from miniclip.data.files import open_csv, open_folder
 from miniclip.data.icons.icons import Icons
 from miniclip.data.records import SUFFIXES, open_file, open_records
 from miniclip.data.shards.shards import is_shards, open_shards
-from miniclip.data.web.web import Web
 
 # As sources, these words always mean the built-in sets; a folder of that name is ./icons.
-EMOJI, ICONS, WEB = BUILT_IN = "emoji", "icons", "web"
+EMOJI, ICONS = BUILT_IN = "emoji", "icons"
 NONE = "none"  # as --val-data: nothing is held out
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
     "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
@@ -31,11 +29,9 @@ SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in a
     "columns": "csv: what its columns are, image,caption (default: its first line says it)",
     "caption_key": 'shards: the key of the caption in a .json (default: "captions" or "caption")',
     "cache_dir": "shards: the folder to fetch http, s3 and gs into (default: in the cache)",
-    "sites": "icons: the sets to train on, a,b,c (default: all but those held out)",
-    "held_out_sites": "icons: the sets to test on (default: fontawesome, never trained on)",
-    "icons": "web: the folder of the package of icons (default: fetched once into the cache)",
+    "icons": "icons: the folder of their package (default: fetched once into the cache)",
 }
-COLUMNS, SITES = {"image_column", "caption_column"}, {"sites", "held_out_sites"}
+COLUMNS = {"image_column", "caption_column"}
 SOURCE_FLAGS = {
     f"--{name.replace('_', '-')}": dict(help=text) for name, text in SOURCE_OPTIONS.items()
 }
@@ -50,24 +46,19 @@ def open_pairs(
     columns=None,
     caption_key=None,
     cache_dir=None,
-    sites=None,
-    held_out_sites=None,
     icons=None,
 ) -> Pairs:
-    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of thirteen sites,
-    "web" the icons of a hundred teams, else the path of a csv, a folder, shards, or a .jsonl or .parquet
-    file, in which ~ is expanded; or, from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
+    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of a hundred teams,
+    else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
+    from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
     image_column and caption_column name the columns where they are not understood by themselves;
     columns has the names of all, with commas between them, for a csv without a header. caption_key
-    and cache_dir: see open_shards. sites and held_out_sites are for icons: names with commas between
-    them, of the sets to train on and to hold out. icons, for the web, is the folder of its package.
-    Raises UserError when there is no such source, when it has no pair, or when an option is for
-    another kind of source.
+    and cache_dir: see open_shards. icons is the folder of the package of icons. Raises UserError when
+    there is no such source, when it has no pair, or when an option is for another kind of source.
     """
     options = dict(image_column=image_column, caption_column=caption_column, columns=columns)
-    options |= dict(caption_key=caption_key, cache_dir=cache_dir)
-    options |= dict(sites=sites, held_out_sites=held_out_sites, icons=icons)
+    options |= dict(caption_key=caption_key, cache_dir=cache_dir, icons=icons)
     given = {name: value for name, value in options.items() if value is not None}
     source = EMOJI if source is None else source
     if isinstance(source, (str, os.PathLike)):
@@ -87,9 +78,7 @@ def _opener(source):
     if source == EMOJI:
         return lambda source: Emoji(), set(), source
     if source == ICONS:
-        return _open_icons, SITES, source
-    if source == WEB:
-        return lambda source, icons=None: Web(icons), {"icons"}, source
+        return lambda source, icons=None: Icons(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
         shown += ", a source of shards, for which there is --caption-key"
@@ -103,10 +92,6 @@ def _opener(source):
     return open_folder, set(), shown
 
 
-def _open_icons(source, **sites):
-    return Icons(**{name: text.split(",") for name, text in sites.items()})
-
-
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     """The pairs that `open_pairs` gives, divided into what a run trains on and what it holds out.
 
@@ -115,10 +100,10 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     instead all pairs of the source `val_data` are held out as "val", or none for "none".
     """
     built_in = source in (None, *BUILT_IN)
-    same = val_data and not built_in and os.path.realpath(source) == os.path.realpath(val_data)
+    same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
     refuse(
         {
-            "--val-data is for pairs of your own; emoji, icons and web have their tests": (
+            "--val-data is for pairs of your own; emoji and icons have their tests": (
                 val_data and built_in
             ),
             "--val-data names the pairs of --data; give other pairs": same,

@@ -1,4 +1,4 @@
-"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons | web | emoji]
+"""What is in a source of pairs: python -m miniclip.data [pairs.csv | folder | shards | icons | emoji]
 
 Counts what a result depends on: how many pairs there are, what is held out, what occurs twice and
 what had to be left out. Every picture is decoded once, so damage that training would meet later is
@@ -18,7 +18,7 @@ from miniclip.data.curation import balance
 from miniclip.data.dataset import BadPicture, Pairs, printable, words
 from miniclip.data.shards import pack
 
-DATA = "pairs.csv, a folder, shards, icons, web or emoji (the default)"
+DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
 OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 
 

@@ -60,14 +60,13 @@ class Pairs:
 
     What only some sources have is None or empty here. paths: the files that are read; rows: the rows
     of the emoji table of each picture; tones: a method, the skin tones in the name of picture i;
-    class_names: the classes that the source brings, of which label(i) is one; shared_names: see
-    Icons; credits: lines that say whose work the pictures are; homes: the families of each icon of the
-    web.
+    class_names: the classes that the source brings, of which label(i) is one; credits: lines that say
+    whose work the pictures are; homes: the families of each icon.
     """
 
     packages = {}
     rows = tones = None
-    paths = class_names = shared_names = credits = homes = ()
+    paths = class_names = credits = homes = ()
 
     def __init__(self, name, captions, splits, skipped=()):
         self.name, self.splits, self.skipped = name, splits, list(skipped)

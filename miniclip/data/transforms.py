@@ -171,7 +171,7 @@ class Redrawing(NamedTuple):
 
     @classmethod
     def draw(cls, rng: np.random.Generator):
-        """A random one; with wider ranges zero-shot was no better (docs/icons.md)."""
+        """A random one; with wider ranges zero-shot was no better (docs/icons/first/about.md)."""
         thicker = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
         shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
         return cls(rng.uniform(-0.1, 0.1), rng.uniform(0.8, 1.15), shift, thicker)

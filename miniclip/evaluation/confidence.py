@@ -105,14 +105,6 @@ def share(right: int, n: int, confidence: float = 0.95) -> dict:
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
-def resamples(seeds, pictures, draws):
-    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
-    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
-    rng = np.random.default_rng(0)
-    for _ in range(draws):
-        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
-
-
 def accuracy(predicted, labels) -> dict:
     """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
     mean over the classes that occur, and Wilson's 95 % interval of the first.
@@ -152,8 +144,3 @@ def interval(low: float, high: float) -> str:
 def share_cells(s: dict) -> tuple:
     """A share as two cells of a table: its value and its interval."""
     return s["value"], interval(s["low"], s["high"])
-
-
-def paired_cells(test: dict) -> tuple:
-    """What mcnemar found as two cells: how many pictures only one of the two has right, and p."""
-    return f"{test['only_first']} / {test['only_second']}", f"{test['p_value']:.1e}"

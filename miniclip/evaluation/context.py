@@ -15,15 +15,16 @@ from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_
 from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.files import read_lines
+from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
 from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
+from miniclip.evaluation.families import TEMPLATES
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
-from miniclip.evaluation.unseen_site import TEMPLATES, UnseenSite
 from miniclip.training.checkpoint import FORMAT
 from miniclip.zeroshot import classify, imagenet
 
@@ -55,6 +56,13 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
     trained_on = bool(run) and source == before
     trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
+    first = trained_on and of_first_icons(content.get("packages", {}))
+    if first:
+        print(
+            "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
+            f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
+        )
+        trained_on = False
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
     pattern = files and (is_pattern(source) or "://" in source)
@@ -71,8 +79,10 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
             "trained, so which of them are held out is not known; all are evaluated"
         )
         trained_on = False
-    # the model was trained on none of these pairs, so all are asked for
-    if source and not trained_on:
+    if first:
+        pairs.tested = NEW_TO_FIRST
+    # the model was trained on none of these pairs, so all are asked for; icons have their own tests
+    if source and not trained_on and not pairs.homes:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
 
@@ -108,7 +118,7 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     elif templates:
         found = read_lines(templates, "templates")
     elif labelled is None:
-        found = list(TEMPLATES) if "heldout_site" in pairs.splits else PLAIN_TEMPLATES
+        found = list(TEMPLATES) if pairs.homes else PLAIN_TEMPLATES
     elif labelled.templates:
         found = labelled.templates
     else:
@@ -178,11 +188,6 @@ class EvalContext:
         """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
         model, tokenizer = self.features.model, self.features.tokenizer
         return evaluate_heldout(model, tokenizer, self.pairs, self.features.images)
-
-    @functools.cached_property
-    def unseen(self):
-        """The test on the site that the pairs hold out: UnseenSite."""
-        return UnseenSite(self.features, self.pairs, self.templates)
 
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""

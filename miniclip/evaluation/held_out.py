@@ -20,7 +20,7 @@ from miniclip.training.freeze import freeze
 from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
 
-# a site that was held out is the test: nothing is chosen on it
+# whole families of icons are the test: a run chooses nothing on them
 NOT_MEASURED = ("train", "heldout_site")
 MOST_PAIRS = 1000  # of the first other split, evenly spaced
 SHARE = 0.1  # of the time since it was measured last: no more goes into measuring, by default

@@ -158,18 +158,15 @@ def shots_worth(curve, zero_shot):
     return reached(shots, [curve[k] for k in shots], zero_shot)
 
 
-def draw_shots(curves, zero_shot, path, classes=()):
-    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}.
-
-    k: a number of labels, or "all", the same in each curve; classes: how many there are at each k.
-    """
+def draw_shots(curves, zero_shot, path):
+    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}; k: a number
+    of labels, or "all", the same in each curve."""
     x = range(len(zero_shot))  # the numbers double, so this is a logarithmic axis
     drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())}
     for name, curve in curves.items():
         drawn[name] = x, *([f(own) for own in curve.values()] for f in (np.mean, min, max))
-    under = [f"\n{n} classes" for n in classes] or [""] * len(x)
-    how = dict(xticks=x, xticklabels=[f"{k}{text}" for k, text in zip(zero_shot, under)])
-    how |= dict(ylim=(0, 1), xlabel="labelled pictures per class", ylabel="accuracy")
+    how = dict(xticks=x, xticklabels=[*zero_shot], ylim=(0, 1))
+    how |= dict(xlabel="labelled pictures per class", ylabel="accuracy")
     plots.lines([(drawn, how)], path, dashed=["zero-shot, no label"])
 
 

@@ -24,7 +24,7 @@ SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
 # pixels, of the length of the difference in RGB (0..1).
 # Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five
 # of them not used in the design (lowest and highest: 95 and 100, 0 and 8).
-# tried instead: the cosine of raw pixels (unseen_site.ink). At .95 it finds 30 of 40 duplicates, and
+# tried instead: the cosine of raw pixels (families.ink). At .95 it finds 30 of 40 duplicates, and
 # calls 128 of 400 clean emoji near
 THRESHOLD = 0.1
 SHORTLIST = 7  # candidates to align, at most

@@ -69,13 +69,14 @@ def handwritten(n: int = 600) -> Labelled:
     return Labelled("handwritten digits", DIGITS, picture_source(pictures), labels, splits)
 
 
-def draw_shift(families, line, path, xlabel="accuracy at home", ylabel="mean accuracy elsewhere"):
+def draw_shift(families, line, path):
     """Figure 13: families {name: [(accuracy at home, accuracy under the shift)]}; line: the baseline,
     (slope, intercept) in logits."""
     x = np.linspace(0.02, 0.98, 200)
     fitted = -effective_robustness(x, 0 * x, line)  # a model without it lies on this curve
     dashed = {"baseline, fitted in logits": (x, fitted), "no loss by the shift": (x, x)}
-    plots.points(families, path, dashed, xlim=(0, 1), ylim=(0, 1), xlabel=xlabel, ylabel=ylabel)
+    axes = dict(xlabel="accuracy at home", ylabel="mean accuracy elsewhere")
+    plots.points(families, path, dashed, xlim=(0, 1), ylim=(0, 1), **axes)
 
 
 def draw_robustness(names, home, effective, path):

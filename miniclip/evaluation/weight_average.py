@@ -18,10 +18,10 @@ from miniclip.data import SOURCE_OPTIONS
 from miniclip.data.labelled import of_pairs
 from miniclip.evaluation.confidence import accuracy, share
 from miniclip.evaluation.context import open_classes, open_data, open_templates
+from miniclip.evaluation.families import scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
 from miniclip.evaluation.report.writer import Report, earlier_results
 from miniclip.evaluation.retrieval import evaluate_heldout
-from miniclip.evaluation.unseen_site import zero_shot
 from miniclip.training import checkpoint
 from miniclip.weights import average, convert, reading
 from miniclip.weights.average import interpolate
@@ -128,9 +128,12 @@ def tests_of_start(name, start, tuned, report):
 def measures(features, pairs, labelled, templates):
     """The zero-shot accuracies of one model on one of `tests_of`: {what: confidence.share}."""
     model, tokenizer, found = features.model, features.tokenizer, {}
-    if pairs is not None and pairs.shared_names:
-        s = zero_shot(model, tokenizer, pairs, templates)
-        found["zero-shot on " + ", ".join(pairs.held_out_sites)] = s["top-1"], s["n"]
+    if pairs is not None and pairs.homes:
+        asked = zero_shot(scores_of(features, pairs, templates), pairs, pairs.tested)
+        known = [own["known"] for own in asked.values() if "known" in own]
+        n = sum(own["n"] for own in known)
+        right = sum(own["top-1"] * own["n"] for own in known)
+        found[f"zero-shot on known names of {', '.join(pairs.tested)}"] = right / n, n
     elif pairs is not None:
         for split, s in evaluate_heldout(model, tokenizer, pairs, features.images)[0].items():
             s = s["text_to_image"]

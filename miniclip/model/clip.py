@@ -73,7 +73,6 @@ MODELS = {
     ),
     "rn_icons_xs": _icons(8, 48),
     "rn_icons": _icons(24, 128),
-    "rn_web": _icons(24, 128),
     "vit_mini": dict(
         embed_dim=128,
         image_size=64,

@@ -16,7 +16,7 @@ import torch
 
 from kernels.cards import GPUS
 from miniclip.common import Parser, UserError, number, path, refuse
-from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS, WEB
+from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import ALIASES, MODELS, named
@@ -71,10 +71,10 @@ class Config:
     objectives: ClassVar = HERE
 
     model: str | None = option(
-        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons; web: rn_web)"
+        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"
     )
     data: str | None = option(
-        WHAT, "pairs.csv, a folder, shards, icons, web or emoji (the default)", type=path(str)
+        WHAT, "pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
     )
     val_data: str | None = option(
         WHAT,
@@ -85,12 +85,10 @@ class Config:
     caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
     columns: str | None = option(WHAT, SOURCE_OPTIONS["columns"])
     caption_key: str | None = option(WHAT, SOURCE_OPTIONS["caption_key"])
-    sites: str | None = option(WHAT, SOURCE_OPTIONS["sites"])
-    held_out_sites: str | None = option(WHAT, SOURCE_OPTIONS["held_out_sites"])
     icons: str | None = option(WHAT, SOURCE_OPTIONS["icons"])
     objective: str | None = option(
         WHAT,
-        f"what to learn, {', '.join(HERE)} (default: contrastive; rn_web: contrastive_bow)",
+        f"what to learn, {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
         type=one_of(HERE, OBJECTIVES.keys() - HERE),
     )
     temperature: float | None = option(
@@ -219,7 +217,8 @@ class Config:
             parser.renamed("--pairs LIST", "--keep LIST")
             config.pairs, config.keep = None, config.keep or config.pairs
         config.model = ALIASES.get(config.model, config.model)
-        usual = "tuned" if config.init else {ICONS: ICONS, WEB: WEB}.get(config.data, "rn_mini")
+        usual = ICONS if config.data == ICONS else "rn_mini"
+        usual = "tuned" if config.init else usual
         config.out = config.out or Path("runs") / (config.model or usual)
         return config
 
@@ -241,7 +240,7 @@ class Config:
             self.model = start["config"]["name"] or "unnamed"
         self.data = None if self.data == EMOJI else self.data
         if self.model is None:
-            self.model = {ICONS: "rn_icons", WEB: "rn_web"}.get(self.data, "rn_mini")
+            self.model = "rn_icons" if self.data == ICONS else "rn_mini"
         if not start:
             named(self.model)  # raises UserError with the names there are
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved

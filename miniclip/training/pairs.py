@@ -6,6 +6,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import refuse
 from miniclip.data import open_divided, source_options
 from miniclip.data.dataset import changed_packages
+from miniclip.data.icons.icons import of_first_icons
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import MODELS
@@ -16,11 +17,19 @@ def open_run(config, saved=None):
 
     Raises UserError, on all ranks, when the pairs cannot be read or are no longer the same.
     """
+    saved = saved or {}
     with process_group.together():
+        refuse(
+            {
+                f"the pictures of {config.out} are gone: it was trained on thirteen sets of icons that "
+                "are no longer read; choose another --out": (
+                    of_first_icons(saved.get("packages", {}))
+                )
+            }
+        )
         with process_group.local_rank_first():  # the index of shards is made once on a machine
             how = source_options(vars(config))
             pairs = open_divided(config.data, config.keep or config.pairs, config.val_data, **how)
-        saved = saved or {}
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
         before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one
         back = f"when {config.out} was started; bring them back, or choose another --out"

@@ -45,7 +45,8 @@ def load(
 ) -> tuple[CLIP, Tokenizer, Callable]:
     """Read a model from a file: path -> (model, tokenizer, preprocess), the model in eval mode, fp32.
 
-    path: "icons", the model that the package brings (write "./icons" for a file of that name), our
+    path: "icons" or "web", the models that the package brings (write "./icons" for a file of that name;
+    "icons" is the first one, which was trained on thirteen sets of fonts that are no longer read), our
     checkpoint.pt, OpenAI's .pt (QuickGELU), open_clip's .pt or .safetensors, or the folder or
     file of a CLIP of Hugging Face's transformers (huggingface.py). Those of open_clip do not tell
     their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside

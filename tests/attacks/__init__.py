@@ -6,7 +6,10 @@ from one that has imported torch already, because the import takes two seconds.
 """
 
 import importlib
+import os
 import pkgutil
+import shlex
+from pathlib import Path
 from typing import NamedTuple
 
 ROWS = {}  # "module.function": Row
@@ -46,6 +49,27 @@ def table(cases, do, name="{}", says="{}", **limits):
 
         row.__name__, row.__module__ = name.format(case), do.__module__
         attack(says=says.format(said), **limits)(row)
+
+
+def session(verbs, lines):
+    """Do what lines say, those of a shell but for `verbs`, {the first word: a function of the others}.
+    Returns what the last function returned. "keeps FILE VERB ..." asserts that the file stays as it is."""
+
+    def keeps(name, verb, *words):
+        before = Path(name).read_bytes()
+        try:
+            return verbs[verb](*words)
+        finally:
+            assert Path(name).read_bytes() == before, f"{name} has changed"
+
+    code, verbs = 0, {"keeps": keeps} | verbs
+    for line in lines:
+        verb = line.split()[0]
+        if verb in verbs:
+            code = verbs[verb](*shlex.split(line)[1:])
+        else:
+            os.system(line)
+    return code
 
 
 def rows():

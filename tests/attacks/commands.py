@@ -3,11 +3,11 @@
 import importlib
 import os
 import signal
-from functools import partial
+import sys
 
 import train
 from miniclip.common import check_output, command, replacing
-from tests.attacks import attack
+from tests.attacks import attack, table
 
 
 @attack(code=130, says="^tool: stopped by Ctrl-C$")
@@ -53,19 +53,23 @@ def an_output_that_only_its_owner_may_read_stays_so(folder):
     assert os.stat("key").st_mode & 0o777 == 0o600
 
 
+@attack(says="has a NUL")
+def a_nul_in_an_output(folder):
+    check_output("a\0b")
+
+
+@attack(code=0)
+def standard_streams_that_are_closed(folder):
+    sys.stdout = sys.stderr = None
+    command("tool")(lambda argv: print("x"))()
+
+
 @attack(says="mine.csv exists, and miniclip did not write it")
 def an_output_that_is_somebody_elses(folder):
     (folder / "mine.csv").write_text("mine")
     check_output("mine.csv", ours=lambda path: False, overwrite=True)
     assert (folder / "mine.csv").read_text() == "mine"
     check_output("mine.csv", ours=lambda path: False)
-
-
-def add(name, function, **how):
-    """A row that is written in a table: function does not take the folder."""
-    row = lambda folder: function()  # noqa: E731
-    row.__name__, row.__module__ = name, __name__
-    attack(**how)(row)
 
 
 EVAL = ("--checkpoint", "x")
@@ -95,12 +99,22 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "--arch",
         "75",
     ),
+    "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
+    "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
     "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
-for name, (says, module, *arguments) in IMPOSSIBLE.items():
-    main = partial(importlib.import_module(module).main, arguments)
-    add(f"an_option_that_cannot_be_{name}", main, says=says)
+
+
+def called(module, *arguments):
+    importlib.import_module(module).main([*arguments])
+
+
+table(
+    {name: (*line, says) for name, (says, *line) in IMPOSSIBLE.items()},
+    called,
+    "an_option_that_cannot_be_{}",
+)
 
 
 def prints():
@@ -124,13 +138,27 @@ def into(output, work):
     work()
 
 
-for work in (prints, helps, plans):
-    name, full = work.__name__, "error: the output: No space left on device"
-    add(f"a_command_that_{name}_what_nobody_reads", partial(into, None, work), code=141, says="^$")
-    add(f"a_command_that_{name}_on_a_full_disk", partial(into, "/dev/full", work), says=full)
+WORKS = {work.__name__: work for work in (prints, helps, plans)}
+NOBODY = {f"a_command_that_{name}_what_nobody_reads": (None, w, "^$") for name, w in WORKS.items()}
+table(NOBODY, into, code=141)
+FULL = "error: the output: No space left on device"
+table({name: ("/dev/full", w, FULL) for name, w in WORKS.items()}, into, "a_full_disk_that_it_{}")
 
 
 @attack(says="home/none.tar/x not found")
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])
+
+
+@attack(code=0, says="^EOF$")
+def an_input_that_is_closed(folder):
+    sys.stdin = None
+
+    def ask(argv):
+        try:
+            input()
+        except EOFError:
+            print("EOF")
+
+    command("tool")(ask)()

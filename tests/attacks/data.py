@@ -17,7 +17,7 @@ from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
 from miniclip.evaluation import context
-from tests.attacks import attack, table
+from tests.attacks import attack, session, table
 
 PNG = io.BytesIO()
 Image.new("RGB", (9, 9)).save(PNG, "PNG")
@@ -64,7 +64,8 @@ def classes(source, *names):
 
 
 VERBS = {
-    "open": lambda source: said(open_pairs(source)),
+    "home": lambda path: os.environ.update(HOME=os.path.abspath(path)),
+    "open": lambda source, column=None: said(open_pairs(source, caption_column=column)),
     "classes": classes,
     "keep": lambda kept, source: keep_pairs(
         open_pairs(source), kept if kept.endswith(".csv") else int(kept)
@@ -74,42 +75,10 @@ VERBS = {
 }
 
 
-def session(*commands):
-    """Commands beside pairs.csv, those of a shell but for VERBS; a row's text is what they print."""
+def beside_pairs(*lines):
+    """Lines beside pairs.csv, those of a shell but for VERBS; a row's text is what they print."""
     csv_of()
-    for command in commands:
-        verb, *words = command.split()
-        if verb in VERBS:
-            VERBS[verb](*words)
-        else:
-            os.system(command)
-
-
-# --- what the user has
-
-
-@attack(says="the following arguments are required: out")
-def curating_with_the_output_forgotten(folder):
-    before = csv_of().read_text()
-    try:
-        run("curate", "pairs.csv")
-    finally:
-        assert Path("pairs.csv").read_text() == before
-
-
-@attack(says="cannot be written: a part of this path is a file")
-def an_output_below_a_file_is_refused_before_the_work(folder):
-    data.pack.open_pairs = None  # a TypeError, if the work began
-    csv_of()
-    run("pack", "pairs.csv", "pairs.csv/out")
-
-
-# --- options
-
-
-@attack(says="must be a path that is not empty")
-def an_empty_path(folder):
-    run("pack", "emoji", "")
+    session(VERBS, lines)
 
 
 @attack(code=130, says="^python -m miniclip.data: stopped by Ctrl-C$")
@@ -124,52 +93,12 @@ def emoji_by_its_word_is_what_a_run_without_data_was_trained_on(folder):
     assert context.open_data(run, "emoji")[1]
 
 
-@attack(code=0, says="a word")
-def a_quoted_path_with_a_tilde(folder):
-    os.environ["HOME"] = str(folder)
-    csv_of()
-    said(open_pairs("~/pairs.csv"))
-
-
-@attack(says="names more than 1,000,000 shards", slow=True)
-def braces_whose_product_is_large(folder):
-    open_pairs("{0..999}/{a..z}{a..z}{0..999}.tar")
-
-
-# --- pipes, links and deep folders
-
-
-# --- csvs
-
-
 @attack(code=0)
 def a_caption_of_a_million_accents(folder):
     assert len(clean("e" + "\u0301\u0327" * 300_000)) < 100
 
 
-# --- labelled pictures
-
-
-@attack(code=0, says="'one'.*'two'")
-def a_long_field_in_a_column_that_is_not_used(folder):
-    csv_of()
-    write("pairs.csv", f"filepath,caption,notes\n0.png,one,{'x' * 200_000}\n1.png,two,\n")
-    said(open_pairs("pairs.csv"))
-
-
-@attack(code=0, says="red cat")
-def escape_sequences_in_captions(folder):
-    csv_of("0.png,red\x1b[2J\x9b cat")
-    assert "".join(open_pairs("pairs.csv").captions(0)).isprintable()
-    print("red cat")
-
-
 # --- shards
-
-
-@attack(says="--caption-column is for csv, .*, not for a.tar, a source of shards.* --caption-key")
-def a_caption_column_for_shards(folder):
-    open_pairs(tar_of("a.tar", {"a.png": PNG.getvalue(), "a.txt": b"x"}), caption_column="text")
 
 
 @attack(says="pairs.csv.* cannot be written: a part of this path is a file")
@@ -276,6 +205,29 @@ def folders(*names):
 
 
 REFUSED = {
+    "curating_with_the_output_forgotten": (
+        "the following arguments are required: out",
+        "keeps pairs.csv curate pairs.csv",
+    ),
+    "curating_over_a_csv_of_the_user": (
+        "mine.csv exists; choose another name",
+        "echo path,notes > mine.csv",
+        "keeps mine.csv curate pairs.csv mine.csv",
+    ),
+    "an_output_below_a_file": (
+        "cannot be written: a part of this path is a file",
+        "pack pairs.csv pairs.csv/out",
+    ),
+    "an_empty_path": ("must be a path that is not empty", "pack emoji ''"),
+    "a_caption_column_for_shards": (
+        "--caption-column is for csv, .*, not for a.tar, a source of shards.* --caption-key",
+        "echo x > 0.txt; tar cf a.tar 0.*",
+        "open a.tar text",
+    ),
+    "braces_whose_product_is_large": (
+        "names more than 1,000,000 shards",
+        "open {0..999}/{a..z}{a..z}{0..999}.tar",
+    ),
     "a_shard_of_more_pairs_than_there_are_atoms": (
         "must be at most 1e",
         f"pack emoji out --shard-size {10**30}",
@@ -448,6 +400,33 @@ REFUSED = {
     ),
 }
 READ = {
+    "a_header_that_ends_with_a_separator": (
+        r"\('two, three',\)",
+        r"printf 'filepath,caption,\n1.png,two, three,\n2.png,x\n' > l.csv",
+        "open l.csv",
+    ),
+    "a_label_of_a_row_that_is_left_out_is_no_class": (
+        r"^\['cat', 'dog'\]",
+        r"printf 'path,label,x\n0.png,cat,\n1.png,dog,\n2.png,\042dog\n3.png\042,fox,1\n' > l.csv",
+        "classes l.csv",
+    ),
+    "a_compressed_shard_beside_others": (
+        "b.tar.gz', 'it is compressed",
+        "echo a cup > 0.txt; mkdir s; tar cf s/a.tar 0.*; tar czf s/b.tar.gz 0.*",
+        "open s",
+    ),
+    "a_long_field_in_a_column_that_is_not_used": (
+        "'one'.*'two'",
+        "echo path,caption,notes > l.csv; echo 0.png,one,$(printf %0200000d) >> l.csv",
+        "echo 1.png,two, >> l.csv",
+        "open l.csv",
+    ),
+    "escape_sequences_in_captions": (
+        r"^\[\('red \[2J cat',\)\]",
+        r"printf 'path,caption\n0.png,red\033[2J\302\233 cat\n' > l.csv",
+        "open l.csv",
+    ),
+    "a_quoted_path_with_a_tilde": ("a word", "home .", "open ~/pairs.csv"),
     "links_that_lead_in_a_circle": (
         "a word.*loop.png', 'too many levels",
         "ln -s loop.png loop.png; ln -s . round; echo loop.png,x >> pairs.csv",
@@ -621,22 +600,8 @@ def damaged(*rows):
     said(open_pairs(csv_of(*rows)))
 
 
-for cases, do, code in ((REFUSED, session, 2), (READ, session, 0), (DAMAGED, damaged, 0)):
+for cases, do, code in ((REFUSED, beside_pairs, 2), (READ, beside_pairs, 0), (DAMAGED, damaged, 0)):
     table({name: (*what, says) for name, (says, *what) in cases.items()}, do, code=code)
-
-
-@attack(code=0, says=r"\('two, three',\)")
-def a_header_that_ends_with_a_separator(folder):
-    csv_of("1.png,two, three,", "2.png,x", count=3)
-    Path("pairs.csv").write_text(Path("pairs.csv").read_text().replace("caption", "caption,"))
-    said(open_pairs("pairs.csv"))
-
-
-@attack(code=0)
-def a_label_of_a_row_that_is_left_out_is_no_class(folder):
-    csv_of(count=4)
-    write("l.csv", 'filepath,label,x\n0.png,cat,\n1.png,dog,\n2.png,"dog\n3.png",fox,1\n')
-    assert open_labelled("l.csv").class_names == ["cat", "dog"]
 
 
 @attack(says="p.parquet has two columns called caption; rename one")
@@ -665,9 +630,11 @@ def records_of_tuples_with_a_number_among_the_keys(folder):
     said(open_pairs([{"image": "0.png", "text": ("a", "b"), 7: "x"}], image_column="image"))
 
 
-@attack(code=0, says="b.tar.gz', 'it is compressed")
-def a_compressed_shard_beside_others(folder):
-    Path("s").mkdir()
-    tar_of("s/a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a cup"})
-    write("s/b.tar.gz", b"\x1f\x8b" + bytes(600))
-    said(open_pairs("s"))
+NESTED = (
+    "here=$PWD; for name in cat dog; do mkdir $here/$name; cd $here/$name; cp $here/0.png .; "
+    "for i in $(seq 1100); do mkdir d; cd d; done; cp $here/0.png .; echo deep > 0.txt; done"
+)
+DEEP = {
+    "folders_that_are_nested_1100_deep": (NESTED, "open .", "classes .", "rm -r cat dog", "deep")
+}
+table(DEEP, beside_pairs, code=0, seconds=30, slow=True)

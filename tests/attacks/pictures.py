@@ -2,7 +2,6 @@
 
 import io
 import os
-import pickle
 import struct
 import zlib
 from pathlib import Path
@@ -135,13 +134,6 @@ table(
 @attack(says="this locale cannot spell its name; set PYTHONUTF8=1")
 def a_name_that_the_locale_cannot_spell(folder):
     image_io.check("\ud800.png")  # as an umlaut where LC_ALL=C
-
-
-@attack(code=0)
-def preprocessing_is_sent_to_other_processes(folder):
-    preprocess = pickle.loads(pickle.dumps(Preprocess(8)))
-    picture = Image.new("RGB", (20, 9), "red")
-    assert torch.equal(preprocess(picture), Preprocess(8)(picture))
 
 
 @attack(says="not a picture that can be read", mb=200)

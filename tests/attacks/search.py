@@ -24,10 +24,10 @@ from miniclip.search import build as build_file
 from miniclip.search import embed
 from miniclip.search import find as find_file
 from miniclip.search.__main__ import main as search
-from miniclip.search.build import build
+from miniclip.search.build import build, contents_hash
 from miniclip.search.database import FILE, OURS, Index
 from miniclip.search.embed import check_sentences, open_encoder
-from tests.attacks import attack, table
+from tests.attacks import attack, session, table
 from tests.search.folders import fill, random_index, tiny_checkpoint, write_index
 
 PLACE = Path("in/.miniclip")
@@ -44,15 +44,6 @@ def index(*options, count=3, model="model.pt"):
 
 def find():
     return search(["find", "cup", "in"])
-
-
-def search_keeps(name, *arguments):
-    """Run a command that must leave a file as it is."""
-    before = Path(name).read_bytes()
-    try:
-        return search(arguments)
-    finally:
-        assert Path(name).read_bytes() == before
 
 
 def refused(what, *arguments):
@@ -89,13 +80,6 @@ def replace(index):
 def execute(sql):
     with contextlib.closing(sqlite3.connect(PLACE / FILE, isolation_level=None)) as database:
         database.executescript(sql)
-
-
-@attack(says="is a link, or miniclip did not write it")
-def a_database_that_is_a_fifo(folder):
-    PLACE.mkdir(parents=True)
-    os.mkfifo(PLACE / FILE)
-    return index()
 
 
 @attack(says="is a link, or miniclip did not write it")
@@ -167,15 +151,6 @@ def a_database_that_another_tool_gave_a_log(folder):
     refused(find)
     assert os.listdir(PLACE) == [FILE]
     execute("PRAGMA journal_mode = DELETE")
-    return find()
-
-
-@attack(says="in/.miniclip/index.sqlite cannot be read as an index: Not a directory")
-def a_file_in_the_place_of_the_index_folder(folder):
-    index()
-    shutil.rmtree(PLACE)
-    PLACE.write_text("mine")
-    assert "Not a directory" in refused(Index.open, PLACE)
     return find()
 
 
@@ -311,52 +286,135 @@ def a_model_whose_vocabulary_is_missing_is_said_before_the_work(folder):
     return index()
 
 
-def session(*commands):
-    """Index three pictures, and do what a shell's lines say."""
-    index()
-    for command in commands:
-        search(command.split())
+# --- sessions: three pictures are indexed, and lines of a shell follow
 
 
-SESSIONS = {  # what is done, and what must be said
-    "the_model_that_the_index_remembers_is_not_named": ("index in", "0 read, 3 unchanged"),
-    "words_that_are_the_name_of_a_folder": (
-        "find in/below --image in/00001.png --index in/.miniclip",
-        "  1  0",
-    ),
-    "a_query_that_begins_with_a_dash": ("find -- -cup in", "1  0"),
-    "figures_are_replaced_when_asked": (
-        *(f"find cup in --overwrite --grid grid.{kind}" for kind in ("png", "pdf", "svg") * 2),
-        "drawn in grid.svg",
-    ),
+VERBS = {
+    "index": lambda *words: search(["index", *words]),
+    "embed": lambda *words: search(["embed", *words]),
+    "find": lambda *words: search(["find", *words]),
 }
-table(SESSIONS, session, code=0, seconds=20)
+
+
+def searched(*lines):
+    index()
+    return session(VERBS, lines)
+
+
+MODEL = "--checkpoint model.pt"
+DONE = {  # what must be said, and what is done
+    "the_model_that_the_index_remembers_is_not_named": ("0 read, 3 unchanged", "index in"),
+    "words_that_are_the_name_of_a_folder": (
+        "  1  0",
+        "find in/below --image in/00001.png --index in/.miniclip",
+    ),
+    "a_query_that_begins_with_a_dash": ("1  0", "find -- -cup in"),
+    "features_over_a_file_of_the_user_when_asked": (
+        "mine.npz: names",
+        "cp in/00001.png mine.npz",
+        f"embed in mine.npz --overwrite {MODEL}",
+    ),
+    "figures_are_replaced_when_asked": (
+        "drawn in grid.svg",
+        *(f"find cup in --overwrite --grid grid.{kind}" for kind in ("png", "svg", "svg")),
+    ),
+    "sentences_that_are_longer_than_the_context": (
+        "2 of 3 sentences have more than 77 tokens, and are cut",
+        "(echo cup; yes cup | head -n 200 | tr '\\n' ' '; echo; yes cup | head -n 300 | tr '\\n' ' ') > a",
+        "mv a a.txt",
+        f"embed a.txt o.npz {MODEL}",
+    ),
+    "a_folder_for_the_index_that_holds_pictures": (
+        "3 pictures in in/below",
+        f"index in --index in/below {MODEL}",
+    ),
+    "a_picture_from_the_year_2400": (
+        "1 read",
+        "mkdir new; cp in/00001.png new; touch -d 2400-01-01 new/00001.png",
+        f"index new {MODEL}",
+    ),
+    "a_search_while_the_folder_of_the_pictures_is_absent": (
+        "3 pictures: .*\nthe folder .*in is not there now, so no picture can be opened\n$",
+        f"index in --index mine {MODEL}",
+        "mv in away",
+        "find cup --index mine",
+    ),
+    "names_that_the_font_of_a_grid_lacks": (
+        "(?s)^(?!.*Warning).*drawn in",
+        "mv in/00001.png in/\u732b.png",
+        "index in",
+        "find cup in --grid grid.png",
+    ),
+    **{
+        f"an_index_that_was_moved_{where}": (
+            says,
+            f"mkdir -p far in/far; mv in/.miniclip {place}",
+            f"find cup --index {place}",
+        )
+        for where, place, says in (
+            ("to_another_folder", "far/idx", "the first pictures are not in .*far, or may not be"),
+            ("deeper_into_its_own", "in/far/idx", "the first pictures are not in .*in/far, or may"),
+            ("beside_its_own", "in/idx", "3 pictures: [^\n]*\n$"),
+        )
+    },
+}
 REFUSED = {
-    "an_index_without_a_model": ("index in --index mine", "give --checkpoint|--checkpoint FILE"),
+    "a_search_without_words": ("in is a folder with an index; give the text before", "find in"),
+    "a_database_that_is_a_fifo": (
+        "is a link, or miniclip did not write it",
+        f"rm in/.miniclip/*; mkfifo in/.miniclip/{FILE}",
+        f"index in {MODEL}",
+    ),
+    "a_file_in_the_place_of_the_index_folder": (
+        "in/.miniclip/index.sqlite cannot be read as an index: Not a directory",
+        "rm -r in/.miniclip; echo mine > in/.miniclip",
+        "find cup in",
+    ),
+    "another_folder_while_the_drive_of_the_index_is_absent": (
+        "holds the index of .*in; choose another folder",
+        f"index in --index mine {MODEL}",
+        "mkdir other; cp in/00001.png other; mv in away",
+        f"keeps mine/{FILE} index other --index mine {MODEL}",
+    ),
+    "a_grid_over_a_file_of_the_user": (
+        "00001.png exists; choose another name, or add --overwrite",
+        "keeps in/00001.png find cup in --grid in/00001.png",
+    ),
+    "features_into_a_file_of_the_user": (
+        "mine.npz exists; choose another name, or add --overwrite",
+        "cp in/00001.png mine.npz",
+        f"keeps mine.npz embed in mine.npz {MODEL}",
+    ),
+    "an_index_without_a_model": ("give --checkpoint|--checkpoint FILE", "index in --index mine"),
     "features_into_a_place_that_cannot_be_written": (
-        "embed in model.pt/out.npz --checkpoint nothing.pt",
         "out.npz cannot be written",
+        "embed in model.pt/out.npz --checkpoint nothing.pt",
     ),
     "features_of_one_picture": (
-        "embed in/00001.png out.npz --checkpoint model.pt",
         "00001.png is a picture; give the folder",
+        f"embed in/00001.png out.npz {MODEL}",
     ),
-    "a_grid_of_more_pictures_than_can_be_seen": ("find cup in -k 201 --grid g.png", "at most 200"),
+    "a_grid_of_more_pictures_than_can_be_seen": ("at most 200", "find cup in -k 201 --grid g.png"),
     "a_grid_over_our_own_that_may_have_been_edited": (
-        *["find cup in --grid g.png"] * 2,
         "g.png exists; choose another name, or add --overwrite",
+        *["find cup in --grid g.png"] * 2,
     ),
     "a_query_longer_than_the_context": (
-        f"find {'words-' * 30} in",
         "takes .* ids, and the context holds only 77; make it shorter",
+        f"find {'words-' * 30} in",
     ),
-    "a_picture_in_the_place_of_the_words": ("find in/00001.png in", "a picture; give it with --im"),
+    "a_picture_in_the_place_of_the_words": ("a picture; give it with --im", "find in/00001.png in"),
     "another_activation_than_that_of_the_index": (
-        "index in --activation gelu",
         "activation=.gelu. was asked for",
+        "index in --activation gelu",
     ),
 }
-table(REFUSED, session)
+NESTED = "here=$PWD; cd in; for i in $(seq 1100); do mkdir d; cd d; done; cp $here/in/00001.png ."
+DEEP = {"folders_that_are_nested_very_deep": (NESTED, "index in", "rm -r in/d", "4 pictures")}
+table(DEEP, searched, code=0, seconds=30, slow=True)
+for cases, code in ((DONE, 0), (REFUSED, 2)):
+    cases = {name: (*lines, says) for name, (says, *lines) in cases.items()}
+    table(cases, searched, code=code, seconds=20)
 
 
 @attack(code=0)
@@ -414,72 +472,6 @@ def a_folder_that_is_named_through_a_link_and_up(folder):
     assert len(Index.open("link/../.miniclip")) == 6 and len(Index.open(".miniclip")) == 7
 
 
-@attack(code=0, says="0 read, 3 unchanged")
-def an_update_after_a_process_was_killed_needs_no_checkpoint(folder):
-    index()
-    if (child := os.fork()) == 0:
-        database = sqlite3.connect(PLACE / FILE, isolation_level=None)
-        text = (
-            "PRAGMA cache_size = 1; BEGIN IMMEDIATE; UPDATE blocks SET features = zeroblob(200000)"
-        )
-        database.executescript(text)
-        os.kill(os.getpid(), signal.SIGKILL)
-    os.waitpid(child, 0)
-    assert (PLACE / (FILE + "-journal")).exists()
-    return search(["index", "in"])
-
-
-@attack(says="in is a folder with an index; give the text before it")
-def a_search_without_words(folder):
-    index()
-    search(["find", "in"])
-
-
-@attack(code=0, says="2 of 3 sentences have more than 77 tokens, and are cut")
-def sentences_that_are_longer_than_the_context(folder):
-    tiny_checkpoint("model.pt")
-    Path("a.txt").write_text("cup\n" + "cup " * 200 + "\n" + "cup " * 300)
-    return search(["embed", "a.txt", "o.npz", "--checkpoint", "model.pt"])
-
-
-def ctrl_c_at(query):
-    """Ctrl-C right after a statement of the second part; the index stays one that can be searched."""
-    zeroshot.CPU_BATCH, build_file.PART_SECONDS, real, seen = 2, 0, Index.save, []
-
-    class Database:
-        def __init__(self, database):
-            self.database = database
-
-        def __getattr__(self, name):
-            return getattr(self.database, name)
-
-        def execute(self, text, *values):
-            result = self.database.execute(text, *values)
-            seen.extend([text] * text.startswith(query))
-            if text.startswith(query) and len(seen) == 2:
-                signal.raise_signal(signal.SIGINT)
-            return result
-
-    Index.save = lambda self, database, *more: real(self, Database(database), *more)
-    try:
-        index(count=8)
-    finally:
-        Index.save = real
-        assert len(Index.open(PLACE)) in (2, 4)
-        assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8 and find() == 0
-
-
-table(
-    {
-        "the_commit": ("COMMIT", "stopped by Ctrl-C"),
-        "the_description": ("REPLACE INTO about", "stopped by Ctrl-C"),
-    },
-    ctrl_c_at,
-    "ctrl_c_after_{}_of_a_part",
-    code=130,
-)
-
-
 @attack(code=130, says="stopped by Ctrl-C")
 def ctrl_c_while_the_page_is_not_yet_served(folder):
     index()
@@ -529,40 +521,6 @@ def pictures_that_are_as_large_as_disks(folder):
     assert len(Index.open(PLACE)) == 8
 
 
-def index_that_moved(place):
-    index()
-    Path(place).parent.mkdir(exist_ok=True)
-    PLACE.rename(place)
-    return search(["find", "cup", "--index", place])
-
-
-@attack(
-    code=0, says="3 pictures: .*\nthe folder .*in is not there now, so no picture can be opened\n$"
-)
-def a_search_while_the_folder_of_the_pictures_is_absent(folder):
-    index("--index", "mine")
-    Path("in").rename("away")
-    return search(["find", "cup", "--index", "mine"])
-
-
-table(
-    {
-        "to_another_folder": (
-            "far/idx",
-            "the first pictures are not in .*far, or may not be read",
-        ),
-        "deeper_into_its_own": (
-            "in/far/idx",
-            "the first pictures are not in .*in/far, or may",
-        ),
-        "beside_its_own": ("in/idx", "3 pictures: [^\n]*\n$"),
-    },
-    index_that_moved,
-    "an_index_that_was_moved_{}",
-    code=0,
-)
-
-
 @attack(code=0)
 def a_folder_for_the_index_behind_a_link(folder):
     for real in ("elsewhere", "in/below/deep 0/far"):
@@ -603,59 +561,23 @@ def a_process_that_was_killed_while_it_wrote(folder):
     return find()
 
 
-@attack(says="mine.npz exists; choose another name, or add --overwrite")
-def features_into_a_file_that_is_there(folder):
-    index()
-    Path("mine.npz").write_text("mine")
-    command = ["embed", "in", "mine.npz", "--checkpoint", "model.pt"]
-    try:
-        search_keeps("mine.npz", *command)
-    finally:
-        search([*command, "--overwrite"])
-
-
-@attack(says="00001.png exists; choose another name, or add --overwrite")
-def a_grid_over_a_file_of_the_user(folder):
-    index()
-    return search_keeps("in/00001.png", "find", "cup", "in", "--grid", "in/00001.png")
-
-
-@attack(code=0, says="(?s)^(?!.*Warning).*drawn in", slow=True)
-def names_that_the_font_of_a_grid_lacks(folder):
-    index()
-    Path("in/00001.png").rename("in/\u732b.png")
-    search(["index", "in"])
-    return search(["find", "cup", "in", "--grid", "grid.png"])
-
-
 @attack(says="File too large", slow=True)
 def a_grid_on_a_disk_that_is_full(folder):
     index()
     command = ["find", "cup", "in", "--overwrite", "--grid", "grid.png"]
     search(command)
     resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("grid.png") // 2,) * 2)
-    return search_keeps("grid.png", *command)
+    return session(VERBS, ["keeps grid.png find cup in --overwrite --grid grid.png"])
 
 
-@attack(says="holds the index of .*in; choose another folder")
-def another_folder_while_the_drive_of_the_index_is_absent(folder):
-    index("--index", "mine")
-    fill(folder / "other", 3, seed=1)
-    Path("in").rename("away")
-    other = ["index", "other", "--index", "mine", "--checkpoint", "model.pt"]
-    return search_keeps(f"mine/{FILE}", *other)
-
-
-@attack(code=0, says="3 pictures in in/below")
-def a_folder_for_the_index_that_holds_pictures(folder):
-    return index("--index", "in/below")
-
-
-@attack(code=0, says="1 read")
-def a_picture_from_the_year_2400(folder):
-    fill(folder / "in", 1)
-    os.utime("in/below/deep 0/00000.png", (0, 13_569_465_600))
-    return search(["index", "in", "--checkpoint", tiny_checkpoint("model.pt")])
+@attack(code=0, says="0 read, 4 unchanged")
+def a_copy_of_a_picture(folder):
+    index()
+    for name, end in (("a", b"1"), ("b", b"2")):
+        Path(name).write_bytes(bytes(2 << 20) + end)
+    assert contents_hash("a") != contents_hash("b"), "files that begin alike"
+    shutil.copy("in/00001.png", "in/b.png")
+    return search(["index", "in"])
 
 
 @attack(says="more than 4,096 characters, or the character NUL")

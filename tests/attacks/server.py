@@ -109,16 +109,13 @@ def requests_that_are_sent_by_half(folder):
     still_answers(port)
 
 
-@attack(code=0)
-def numbers_and_rows_that_are_none(folder):
-    client = page().test_client()
-    for query in ("text=a&k=b", "text=a&k=1e9", "text=a&k=-1", "text=a&k=0", "like=8"):
-        assert client.get(f"/search?{query}").status_code == 400, query
-    assert client.post(f"{ASKED}&row=8").status_code == 400
-    picture = Path("in/00001.png").read_bytes()
-    assert client.post(f"{ASKED}&row=1").status_code == 200
-    assert client.post(f"{ASKED}&row=1", data=picture).status_code == 400, "a row and a file"
-    assert len(client.get("/search?text=a&k=9999").get_json()["found"]) == 9
+@attack(code=0, seconds=60, slow=True)
+def a_request_whose_head_comes_byte_by_byte(folder):
+    serve.IDLE_SECONDS, port = 2, served(page())
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+        while True:  # until the server closes it
+            connection.sendall(b"a")
+            time.sleep(0.1)
 
 
 @attack(code=0, seconds=30, slow=True)
@@ -135,13 +132,19 @@ def as_many_characters_of_classes_as_are_allowed(folder):
         assert answer == code, answer
 
 
-@attack(code=0, seconds=30, mb=300, slow=True)
-def pictures_of_many_megapixels_at_once(folder):
-    app, name = page(), "in/00001.png"
-    Image.new("RGB", (7000, 7000)).save(name, compress_level=1)
-    with ThreadPoolExecutor(2) as pool:
-        answers = [*pool.map(lambda row: app.test_client().get("/picture/0"), range(2))]
-    assert [answer.status_code for answer in answers] == [200] * 2
+@attack(code=0, seconds=60, mb=500, slow=True)
+def uploads_that_are_not_finished(folder):
+    port, size, sent = served(page()), 30 << 20, 0
+    head = (
+        f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size + 1}\r\n\r\n".encode()
+    )
+    connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
+    for connection in connections:
+        with contextlib.suppress(OSError):  # the server may have closed it
+            connection.sendall(head + bytes(size))
+            sent += 1
+    still_answers(port)
+    assert sent <= 12, sent
 
 
 @attack(code=0)
@@ -166,18 +169,34 @@ def an_upload_that_would_be_written_to_a_file(folder):
     assert not written, written
 
 
+def ask_and_never_read(port, times, buffer=None):
+    """Two clients for each thread of the server ask so often for /large; then it must still answer.
+    buffer: bytes that a client's system receives, None for its own choice."""
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.socket())
+            if buffer:
+                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+            client.connect(("127.0.0.1", port))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * times)
+        time.sleep(2)
+        still_answers(port)
+
+
+@attack(code=0, seconds=30, mb=1500, slow=True)
+def clients_that_ask_on_and_never_read(folder):
+    """More than 16 MB of answers that nobody reads would keep a thread of the server each."""
+    app = page()
+    app.add_url_rule("/large", view_func=lambda: bytes(1 << 20))
+    ask_and_never_read(served(app), times=100, buffer=2048)
+
+
 @attack(code=0, seconds=30, mb=1000)
 def clients_that_ask_for_large_answers_and_never_read(folder):
     """Two answers of 20 MB are more than waitress lets a client leave unread by itself."""
     app = page()
     app.add_url_rule("/large", view_func=lambda: bytes(20 << 20))
-    port = served(app)
-    with contextlib.ExitStack() as held:
-        for _ in range(2 * serve.THREADS):
-            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2)
-        time.sleep(2)
-        still_answers(port)
+    ask_and_never_read(served(app), times=2)
 
 
 @attack(code=0, seconds=40, mb=1300, slow=True)

@@ -43,7 +43,7 @@ def outcomes(request):
         pool.shutdown(cancel_futures=True)
     for process in processes:
         process.stdin.close()
-        process.wait(10)
+        process.wait(60)
 
 
 @pytest.mark.parametrize(

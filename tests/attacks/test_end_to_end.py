@@ -132,10 +132,3 @@ def test_names_that_the_terminal_cannot_show(folder):
     for command in (f"index pictures {MODEL}", "find 'left red' pictures -k 24"):
         code, said = shell(f"PYTHONIOENCODING=cp1252 python {SEARCH} {command}")
         assert code == 0 and "Traceback" not in said, said
-
-
-def test_pack_does_not_replace_a_tar_of_the_user(folder):
-    os.mkdir("tars")
-    Path("tars/00000.tar").write_bytes(b"mine")
-    code, said = shell("python -m miniclip.data pack pairs.csv tars")
-    assert code == 2 and Path("tars/00000.tar").read_bytes() == b"mine", said

@@ -20,7 +20,7 @@ from miniclip.distributed import process_group
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
 from tests import runs
-from tests.attacks import attack, table
+from tests.attacks import attack, session, table
 
 ROOT = Path(__file__).parents[2]
 WRITTEN = ROOT / "tests/written"  # 24 pairs, and a run that was stopped after two of its four steps
@@ -65,12 +65,6 @@ def at_loss(number, what):
 # --- stopping
 
 
-@attack(code=130, says="again to quit(.|\n)*stopped by SIGINT at step [23], saved; go on with")
-def ctrl_c_says_that_it_saves_and_how_to_go_on(folder):
-    at_loss(2, signal.SIGINT)
-    return run(steps=50)
-
-
 @attack(code=130, says="again to quit")
 def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     def twice():
@@ -82,12 +76,6 @@ def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
 
     at_loss(3, twice)
     run("--save-every", 1, steps=50)
-
-
-@attack(code=129, says="stopped by SIGHUP", slow=True)
-def a_terminal_that_is_closed(folder):
-    at_loss(2, signal.SIGHUP)
-    return run(steps=50)
 
 
 @attack(code=0)
@@ -135,13 +123,6 @@ def a_loading_process_is_killed(folder):
     run("--workers", 1, steps=500)
 
 
-@attack(says="rank 0 has lost the connection to another rank")
-def another_rank_is_killed(folder):
-    process_group.dist_info = lambda group=None: (0, 2)
-    with process_group.member("cpu"):
-        raise RuntimeError("[gloo/transport/tcp/pair.cc:547] Connection closed by peer")
-
-
 @attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b' --data=-x")
 def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
     process_group.dist_info = lambda group=None: (0, 8)
@@ -153,56 +134,10 @@ def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
 # --- outputs and folders
 
 
-@attack(says="cannot be written")
-def a_folder_of_a_run_that_cannot_be(folder):
-    run("--out", "/dev/null/run")
-
-
-@attack(says="log.jsonl is no file")
-def a_pipe_as_the_log(folder):
-    os.mkdir("run")
-    os.mkfifo("run/log.jsonl")
-    run()
-
-
 @attack(says="another run is writing to run")
 def two_runs_in_one_folder(folder):
     at_loss(2, lambda: train.main(arguments()))
     run()
-
-
-def a_file_of_the_user(name, content, go_on, link=False):
-    """Under a name that a run would write, perhaps behind a link."""
-    if go_on == resume:
-        shutil.copytree(WRITTEN / "run", "run")
-    mine = Path("mine" if link else f"run/{name}")
-    mine.parent.mkdir(exist_ok=True)
-    mine.write_bytes(content)
-    if link:
-        os.symlink("../mine", f"run/{name}")
-    try:
-        go_on()
-    finally:
-        assert mine.read_bytes() == content
-
-
-PICTURE = (WRITTEN / "pictures/red_top.png").read_bytes()
-PLOT = b"\x89PNG\r\n\x1a\n....tEXtSoftware\0Matplotlib"  # as pyplot's savefig begins
-OTHER_LOG = b'{"step": 1, "loss": 2.0}\n'
-table(
-    {
-        "results": ("results.json", b"mine", run, "results.json"),
-        "log": ("log.jsonl", OTHER_LOG, run, "log.jsonl"),
-        "curves_in_a_stopped_run": ("curves.png", PICTURE, resume, "curves.png"),
-        "linked_figure_in_a_stopped_run": ("retrieval.png", PICTURE, resume, True, "retrieval.png"),
-        "results_in_a_stopped_run": ("results.json", b'{"notes": "mine"}', resume, "results.json"),
-        "results_of_a_command": ("results.json", b'{"command": "mine"}', resume, "results.json"),
-        "plot_in_a_stopped_run": ("curves.png", PLOT, resume, "curves.png"),
-    },
-    a_file_of_the_user,
-    name="{}_of_the_user",
-    says="{} was not written by a run",
-)
 
 
 @attack(says="results.json was not written by a run")
@@ -215,13 +150,6 @@ def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
         assert mine.read_text() == "mine" and checkpoint.load(CHECKPOINT)["step"] == 2
 
 
-@attack(says="checkpoint.pt is a link to a file that is gone")
-def a_checkpoint_on_a_disk_that_is_not_mounted(folder):
-    os.mkdir("run")
-    os.symlink("unmounted/checkpoint.pt", CHECKPOINT)
-    resume()
-
-
 @attack(code=0)
 def a_killed_run_leaves_no_lock_behind(folder):
     if (child := os.fork()) == 0:
@@ -230,36 +158,6 @@ def a_killed_run_leaves_no_lock_behind(folder):
     os.waitpid(child, 0)
     assert os.path.exists("run/log.jsonl") and not os.path.exists(CHECKPOINT)
     return run("--resume")
-
-
-def a_run_whose_checkpoint_is_gone(restarts, *more):
-    run("--eval-every", 1)
-    os.remove(CHECKPOINT)
-    before = {name: Path("run", name).read_bytes() for name in ("best.pt", "log.jsonl")}
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = restarts
-    try:
-        run(*more)
-    finally:
-        assert before == {name: Path("run", name).read_bytes() for name in before}
-
-
-table(
-    {"resumed": ("0", "--resume", ""), "restarted_by_torchrun": ("1", "")},
-    a_run_whose_checkpoint_is_gone,
-    "a_run_whose_checkpoint_is_gone_is_{}",
-    says="run holds best.pt and log.jsonl of a run, but not its checkpoint.pt",
-)
-
-
-@attack(says="run/.miniclip-lock is a link; delete it")
-def a_lock_that_links_to_a_file_of_the_user(folder):
-    Path("mine").write_text("mine")
-    os.mkdir("run")
-    os.symlink("../mine", "run/.miniclip-lock")
-    try:
-        run()
-    finally:
-        assert Path("mine").read_text() == "mine"
 
 
 @attack(code=0)
@@ -272,11 +170,6 @@ def a_link_as_checkpoint_stays_a_link(folder):
 
 
 # --- resuming
-
-
-@attack(says="--init run/checkpoint.pt to start there from these weights")
-def a_longer_run_than_the_one_that_is_resumed(folder):
-    resume("--steps", "8")
 
 
 @attack(says="pairs.csv has other names, captions or shards than when run was started")
@@ -310,6 +203,7 @@ def a_log_that_is_damaged_in_many_ways(folder):
     wrong = [b"", b"\xff\xfe", b"[]", b"7", b"{}", b'{"step": "x"}', b'{"step": 1, "loss": "x"}']
     wrong += [b'{"step": -1}', b'{"step": 1, "lr": 1' + b"0" * 400 + b"}", b"[" * 100_000, b"null"]
     wrong += [b'{"step": 1, "batch_size": 0}', b'{"step": true}']
+    wrong += [b'{"step": 1, "heldout_loss": "low"}']
     Path("run/log.jsonl").write_bytes(b"\n".join(wrong) + b'\n{"step": 3}\n{"step": ')
     assert resume() == 0
     *kept, third, last, _ = (
@@ -377,55 +271,25 @@ EDITED = {
     "weights_missing": dict(model=without("logit_scale")),
     "weights_of_another_shape": dict(model=lambda m: m | {"logit_scale": torch.zeros(3)}),
     "scaler_of_text": dict(scaler="x", options=lambda o: o | {"precision": "fp16"}),
+    "nan_weights": dict(
+        model=lambda m: m | {"token_embedding.weight": torch.full((514, 32), torch.nan)}
+    ),
+    "a_million_layers": dict(config=lambda c: c | {"text_layers": 10**6}),
+    "negative_heads": dict(config=lambda c: c | {"vision_heads": -1}),
+    "half_a_merge": dict(tokenizer=lambda t: t | {"merges": [[1]]}),
+    "no_optimizer": dict(optimizer={}),
+    "a_number_as_state": dict(optimizer=lambda o: o | {"state": {0: 1}}),
+    "rate_of_text": dict(options=lambda o: o | {"lr": "fast"}),
+    "an_unknown_objective": dict(options=lambda o: o | {"objective": "x"}),
 }
-table(
-    {name: (changes, "") for name, changes in EDITED.items()},
-    an_edited_checkpoint,
-    name="an_edited_checkpoint_{}",
-)
-
-
-@attack(says="was started with --unique-names True, not with False")
-def a_switch_that_is_turned_off_on_resumption(folder):
-    at_loss(1, signal.SIGTERM)
-    run("--unique-names", steps=9)
-    resume("--no-unique-names")
-
-
-@attack(says="was started with --data pairs.csv")
-def the_embedded_pairs_for_a_run_on_others(folder):
-    resume("--data", "emoji")
-
-
-@attack(code=130, says="stopped by SIGINT at step 2, saved")
-def ctrl_c_in_the_last_step(folder):
-    at_loss(2, signal.SIGINT)
-    return run()
-
-
-@attack(says="LOCAL_WORLD_SIZE is 'abc'.*unset it")
-def a_number_of_ranks_that_is_none_in_the_environment(folder):
-    os.environ |= dict(LOCAL_RANK="0", LOCAL_WORLD_SIZE="abc")
-    resume()
-
-
-@attack(code=0)
-def a_number_of_restarts_that_is_none_in_the_environment(folder):
-    os.environ["TORCHELASTIC_RESTART_COUNT"] = "x"
-    return resume()
-
-
-@attack(says="the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK")
-def a_rank_that_another_tool_left_in_the_environment(folder):
-    os.environ["LOCAL_RANK"] = "0"
-    run()
-
-
-@attack(says="no pair to train on: no row of its column split says train")
-def a_column_split_of_folds(folder):
-    Image.new("RGB", (9, 9)).save("0.png")
-    Path("pairs.csv").write_text("filepath,caption,split\n0.png,a word,3\n")
-    run()
+OTHER = {
+    f"{kind}_as_{part}": {part: x}
+    for part in checkpoint.PARTS
+    for kind, x in (("text", "x"), ("a_list", [1]))
+}
+for cases, slow in ((EDITED, False), (OTHER, True)):
+    cases = {name: (changes, "") for name, changes in cases.items()}
+    table(cases, an_edited_checkpoint, "an_edited_checkpoint_with_{}", slow=slow)
 
 
 # --- evaluation
@@ -461,87 +325,12 @@ def results_of_other_weights_are_not_mixed_with_these(folder):
     )
 
 
-def over(name, content):
-    """An evaluation into a folder with this file is refused before it computes anything."""
-    os.mkdir("a")
-    Path("a", name).write_text(content)
-    evaluation.write_sections = None
-    evaluate("--out", "a")
-
-
-table(
-    {
-        "damaged_results": ("results.json", '{"command": "', "a/results.json"),
-        "a_report_of_somebody_else": ("report.md", "mine", "a/report.md"),
-    },
-    over,
-    name="{}_before_the_work",
-    says="{} (is damaged, or )?was not written by this command",
-)
-
-
-@attack(says="cannot be written")
-def a_report_where_nothing_can_be_written(folder):
-    evaluation.write_sections = None
-    evaluate("--out", "/proc/report")
-
-
-@attack(says="cannot be written")
-def an_average_where_nothing_can_be_written(folder):
-    evaluation.convert = None
-    evaluate("--checkpoint", CHECKPOINT, "--save", "/proc/a.pt")
-
-
-@attack(says="mine.pt exists, and miniclip did not write it")
-def an_average_over_a_file_of_somebody_else(folder):
-    evaluate("--checkpoint", CHECKPOINT, "--save", "a.pt")
-    evaluate("--checkpoint", CHECKPOINT, "--save", "a.pt")  # its own is replaced
-    Path("mine.pt").write_text("mine")
-    evaluate("--checkpoint", CHECKPOINT, "--save", "mine.pt")
-
-
 @attack(code=0, says=r"\\x1b\[31mred")
 def control_characters_in_captions_are_not_printed(folder):
     pairs = open_pairs(WRITTEN / "pairs.csv")
     pairs._captions = [("\x1b[31mred",)] * len(pairs)
     evaluation.open_data = lambda *args, **options: (pairs, True)
     evaluate("--search", "red", "-k", "2")
-
-
-@attack(code=0)
-def dollars_in_templates_and_names_are_no_mathematics(folder):
-    Path("templates.txt").write_text("{} for $x^\n{} at $y_$\n")
-    for name in ("$a^", "$b_$"):
-        os.makedirs(f"classes/{name}")
-        for k in range(2):
-            Image.new("RGB", (9, 9), (99 * k, 9, 9)).save(f"classes/{name}/{k}.png")
-    evaluate("--images", "classes", "--templates", "templates.txt", "--task", "zero-shot")
-
-
-@attack(says="--shift is NAME=FOLDER with a NAME of its own")
-def a_shift_that_would_replace_home(folder):
-    shutil.copytree(WRITTEN / "pictures", "classes/a")
-    shutil.copytree(WRITTEN / "pictures", "classes/b")
-    evaluate("--images", "classes", "--shift", "home=classes")
-
-
-@attack(says="names cannot be read: not a file")
-def a_pipe_as_a_list_of_names(folder):
-    os.mkfifo("names")
-    evaluate("--classes", "names")
-
-
-@attack(says="a part of this path is a file")
-def a_run_whose_folder_is_a_file(folder):
-    run("--out", "pairs.csv")
-
-
-@attack(code=0, says="step 00004/4")
-def pairs_that_moved_since_the_run_began(folder):
-    shutil.copytree(WRITTEN, "elsewhere")
-    shutil.move("elsewhere/run", "run")
-    train.report = lambda *args: None
-    train.main("--out run --resume --threads 1 --data elsewhere/pairs.csv".split())
 
 
 def judged(*more):
@@ -570,32 +359,172 @@ def the_pairs_of_the_run_under_another_spelling(folder):
     assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
 
 
-@attack(says="is damaged, or was not written by this command")
-def results_whose_commands_were_edited(folder):
-    judged()
-    path = Path("run/results.json")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"commands": [1]}))
-    judged()
-
-
-@attack(code=0)
-def a_log_whose_held_out_loss_is_no_number(folder):
-    os.mkdir("run")
-    shutil.copy(WRITTEN / CHECKPOINT, CHECKPOINT)
-    Path("run/log.jsonl").write_text('{"step": 1, "heldout_loss": "low"}\n')
-    assert resume() == 0
-
-
-@attack(says="best.pt exists, and miniclip did not write it, or it was changed")
-def the_checkpoint_of_another_run_in_the_place_of_best(folder):
-    os.mkdir("run")
-    shutil.copy(WRITTEN / CHECKPOINT, "run/best.pt")
-    run()
-
-
 @attack(says="the model was trained on pairs.csv, which is not here; add --data")
 def an_evaluation_far_from_the_pairs(folder):
     run()
     os.rename("run", "other")
     os.remove("pairs.csv")
     evaluation.main(["--checkpoint", "other/checkpoint.pt", "--task", "retrieval"])
+
+
+# --- sessions
+
+
+def early(*more):
+    """An evaluation that must be refused before it computes anything."""
+    evaluation.write_sections = None
+    evaluate(*more)
+
+
+VERBS = {
+    "run": run,
+    "resume": resume,
+    "evaluate": evaluate,
+    "early": early,
+    "judged": judged,
+    "signal": lambda number, name: at_loss(int(number), getattr(signal, name)),
+    "set": lambda variable: os.environ.update([variable.split("=")]),
+}
+REFUSED = {
+    "a_folder_of_a_run_that_cannot_be": ("cannot be written", "run --out /dev/null/run"),
+    "a_run_whose_folder_is_a_file": ("a part of this path is a file", "run --out pairs.csv"),
+    "a_pipe_as_the_log": ("log.jsonl is no file", "mkdir run; mkfifo run/log.jsonl", "run"),
+    "a_checkpoint_on_a_disk_that_is_not_mounted": (
+        "checkpoint.pt is a link to a file that is gone",
+        "mkdir run; ln -s unmounted/checkpoint.pt run",
+        "resume",
+    ),
+    "the_checkpoint_of_another_run_in_the_place_of_best": (
+        "best.pt exists, and miniclip did not write it, or it was changed",
+        f"mkdir run; cp {WRITTEN}/run/checkpoint.pt run/best.pt",
+        "run",
+    ),
+    "a_number_of_ranks_that_is_none_in_the_environment": (
+        "LOCAL_WORLD_SIZE is 'abc'.*unset it",
+        "set LOCAL_RANK=0",
+        "set LOCAL_WORLD_SIZE=abc",
+        "resume",
+    ),
+    "a_rank_that_another_tool_left_in_the_environment": (
+        "the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK",
+        "set LOCAL_RANK=0",
+        "run",
+    ),
+    "a_column_split_of_folds": (
+        "no pair to train on: no row of its column split says train",
+        f"cp {WRITTEN}/pictures/red_top.png 0.png",
+        r"printf 'filepath,caption,split\n0.png,a word,3\n' > pairs.csv",
+        "run",
+    ),
+    "damaged_results_before_the_work": (
+        "a/results.json is damaged, or was not written by this command",
+        """mkdir a; echo '{"command": "' > a/results.json""",
+        "early --out a",
+    ),
+    "a_report_of_somebody_else_before_the_work": (
+        "a/report.md was not written by this command",
+        "mkdir a; echo mine > a/report.md",
+        "early --out a",
+    ),
+    "a_report_where_nothing_can_be_written": ("cannot be written", "early --out /proc/report"),
+    "an_average_where_nothing_can_be_written": (
+        "cannot be written",
+        f"early --checkpoint {CHECKPOINT} --save /proc/a.pt",
+    ),
+    "an_average_over_a_file_of_somebody_else": (
+        "mine.pt exists, and miniclip did not write it",
+        *[f"evaluate --checkpoint {CHECKPOINT} --save a.pt"] * 2,  # its own is replaced
+        "echo mine > mine.pt",
+        f"evaluate --checkpoint {CHECKPOINT} --save mine.pt",
+    ),
+    "a_shift_that_would_replace_home": (
+        "--shift is NAME=FOLDER with a NAME of its own",
+        f"mkdir classes; cp -r {WRITTEN}/pictures classes/a; cp -r classes/a classes/b",
+        "evaluate --images classes --shift home=classes",
+    ),
+    "a_pipe_as_a_list_of_names": (
+        "names cannot be read: not a file",
+        "mkfifo names",
+        "evaluate --classes names",
+    ),
+    "results_whose_commands_were_edited": (
+        "is damaged, or was not written by this command",
+        "judged",
+        """sed -i 's/"commands": {/"commands": [1], "x": {/' run/results.json""",
+        "judged",
+    ),
+    "a_lock_that_links_to_a_file_of_the_user": (
+        "run/.miniclip-lock is a link; delete it",
+        "echo mine > mine; mkdir run; ln -s ../mine run/.miniclip-lock",
+        "keeps mine run",
+    ),
+}
+GONE = "run holds best.pt and log.jsonl of a run, but not its checkpoint.pt"
+REFUSED |= {
+    f"a_run_whose_checkpoint_is_gone_is_{what}": (
+        GONE,
+        "run --eval-every 1",
+        "rm run/checkpoint.pt",
+        f"set TORCHELASTIC_RESTART_COUNT={restarts}",
+        f"keeps run/best.pt keeps run/log.jsonl run {more}",
+    )
+    for what, restarts, more in (("resumed", 0, "--resume"), ("restarted_by_torchrun", 1, ""))
+}
+PICTURE = f"cp {WRITTEN}/pictures/red_top.png run"
+PLOT = r"printf '\211PNG\r\n\032\n....tEXtSoftware\0Matplotlib' > run"  # as savefig begins
+REFUSED |= {  # a file under a name that a run would write, and whether the run was stopped
+    f"{what}_of_the_user": (
+        f"{file} was not written by a run",
+        f"cp -r {WRITTEN}/run ." if stopped else "mkdir run",
+        f"{made}/{file}",
+        f"keeps run/{file} {'resume' if stopped else 'run'}",
+    )
+    for what, file, stopped, made in (
+        ("results", "results.json", False, "echo mine > run"),
+        ("log", "log.jsonl", False, """echo '{"step": 1, "loss": 2.0}' > run"""),
+        ("curves_in_a_stopped_run", "curves.png", True, PICTURE),
+        ("linked_figure", "retrieval.png", True, f"{PICTURE}/../mine; ln -s ../mine run"),
+        ("results_in_a_stopped_run", "results.json", True, """echo '{"notes": "mine"}' > run"""),
+        ("results_of_a_command", "results.json", True, """echo '{"command": "mine"}' > run"""),
+        ("plot_in_a_stopped_run", "curves.png", True, PLOT),
+    )
+}
+DONE = {
+    "a_number_of_restarts_that_is_none_in_the_environment": (
+        "",
+        "set TORCHELASTIC_RESTART_COUNT=x",
+        "resume",
+    ),
+    "pairs_that_moved_since_the_run_began": (
+        "step 00004/4",
+        f"cp -r {WRITTEN} elsewhere; mv elsewhere/run run",
+        "resume --data elsewhere/pairs.csv",
+    ),
+    "dollars_in_templates_and_names_are_no_mathematics": (
+        "",
+        r"printf '{} for $x^\n{} at $y_$\n' > templates.txt; mkdir -p 'classes/$a^' 'classes/$b_$'",
+        rf'for k in classes/*; do cp {WRITTEN}/pictures/red_*.png "$k"; done',
+        "evaluate --images classes --templates templates.txt --task zero-shot",
+    ),
+}
+STOPPED = {
+    "ctrl_c_says_that_it_saves_and_how_to_go_on": (
+        "again to quit(.|\n)*stopped by SIGINT at step [23], saved; go on with",
+        "signal 2 SIGINT",
+        "run --steps 50",
+    ),
+    "ctrl_c_in_the_last_step": (
+        "stopped by SIGINT at step 2, saved",
+        "signal 2 SIGINT",
+        "run",
+    ),
+}
+CLOSED = {"a_terminal_that_is_closed": ("stopped by SIGHUP", "signal 2 SIGHUP", "run --steps 50")}
+
+
+def played(*lines):
+    return session(VERBS, lines)
+
+
+for cases, code in ((REFUSED, 2), (DONE, 0), (STOPPED, 130), (CLOSED, 129)):
+    table({name: (*lines, says) for name, (says, *lines) in cases.items()}, played, code=code)

@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,13 +28,12 @@ from miniclip.cost.plan import (
     plan_run,
     wire_bytes,
 )
-from miniclip.loss import clip_loss, contrastive_loss
+from miniclip.loss import clip_loss
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
 
 SMALL = ["rn_mini", "vit_mini"]
-FLOP = ["rn50", "vit_l14", *SMALL]
 
 
 def on_meta(name, **overrides):
@@ -151,13 +150,6 @@ def test_a_plan_adds_up(how, want, measured):
     assert {key: p[key] for key in want} == want
 
 
-@pytest.mark.parametrize(
-    "how", [dict(length=1), dict(length=32), dict(micro_batch=1), dict(batch_size=1)]
-)
-def test_the_least_and_the_most_that_can_be_planned(how, measured):
-    assert plan("vit_mini", **how)["days"] > 0
-
-
 def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
     """10 V100s at 125 Tflop/s for 2 days make 2.16e20 flop; 12.8e9 pairs of 3 and 0.9 Gflop."""
     flop = dict(forward=1e9, backward=2e9, recompute=0.9e9)
@@ -242,68 +234,22 @@ def test_a_run_that_cannot_be_planned_is_refused(wrong, words, pairs_csv):
 # --- what is counted
 
 
-def by_formula(model, length):
-    """(forward, backward) flop of one pair, from shapes: 2 k^2 C C' for a cell of a convolution's
-    output, 24 L D^2 + 4 L^2 D for a block, and every product twice in the backward pass."""
-    config, convolutions = model.config, []
-
-    def add(conv, args, out):
-        convolutions.append(2 * conv.weight.numel() * out[0, 0].numel())
+@pytest.mark.parametrize("length", [32, 5])
+def test_the_flop_of_a_vit_are_those_of_its_products(length):
+    """24 L D^2 + 4 L^2 D for a block, 2 D E for a projection; every product twice in the backward pass,
+    but the very first once, because nobody asks for the gradient by the pixels."""
 
     def tower(layers, width, length):
-        blocks = layers * (24 * length * width**2 + 4 * length**2 * width)
-        return blocks + 2 * width * config["embed_dim"]
+        return layers * (24 * length * width**2 + 4 * length**2 * width) + 2 * width * 128
 
-    for conv in model.modules():
-        if isinstance(conv, torch.nn.Conv2d):
-            conv.register_forward_hook(add)
-    image, _ = inputs(model, 2, length)
-    model.encode_image(image)
-    if convolutions:  # a ResNet; its pool has one query, and a key and a value for each cell
-        width, grid = model.visual.attnpool.q_proj.in_features, model.visual.attnpool.grid
-        cells, first = grid**2 + 1, convolutions[0]
-        pool = 4 * cells * width**2 + 4 * cells * width + 2 * width * (width + config["embed_dim"])
-        image = sum(convolutions) + pool
-    else:
-        width, patch = config["vision_width"], config["vision_patch"]
-        cells = (config["image_size"] // patch) ** 2
-        first = 2 * cells * 3 * patch**2 * width
-        image = first + tower(config["vision_layers"], width, cells + 1)
-    forward = image + tower(config["text_layers"], config["text_width"], length)
-    return forward, 2 * forward - first  # nobody asks for the gradient by the pixels
+    patches = 2 * 16 * 3 * 16**2 * 128
+    image, text = patches + tower(4, 128, 17), tower(2, 128, length)
+    flop = flop_per_pair(MODELS["vit_mini"] | dict(vocab_size=600), length)
+    assert (flop["image"], flop["text"], flop["forward"]) == (image, text, image + text)
+    assert flop["backward"] == 2 * (image + text) - patches
 
 
-@pytest.mark.parametrize("name", FLOP)
-def test_the_flop_are_those_of_the_formulas(name):
-    model = on_meta(name, vocab_size=600)
-    context = model.config["context_length"]
-    for length in (context, 5)[: 1 + (name in SMALL)]:
-        flop = flop_per_pair(model.config, length)
-        assert (flop["forward"], flop["backward"]) == by_formula(model, length), length
-        assert flop["forward"] == flop["image"] + flop["text"]
-
-
-@settings(max_examples=8)
-@given(
-    stages=st.lists(st.integers(1, 3), min_size=1, max_size=4),
-    width=st.sampled_from([4, 6, 8]),
-    cells=st.integers(1, 3),
-    length=st.integers(1, 9),
-)
-def test_so_are_those_of_any_resnet(stages, width, cells, length):
-    model = on_meta(
-        "rn_mini",
-        vocab_size=600,
-        vision_layers=stages,
-        vision_width=width,
-        vision_heads=2,
-        image_size=cells * 2 ** (len(stages) + 1),
-    )
-    flop = flop_per_pair(model.config, length)
-    assert (flop["forward"], flop["backward"]) == by_formula(model, length)
-
-
-@pytest.mark.parametrize("name", ["vit_b32", *SMALL])
+@pytest.mark.parametrize("name", SMALL)
 def test_checkpointing_computes_no_more_again_than_is_planned(name):
     model = on_meta(name, checkpointing=True)
     image, text, _ = model(*inputs(model, 2, 32), normalize=False)
@@ -345,19 +291,6 @@ def test_the_weights_of_products_are_copied_to_16_bits_once():
     assert activations(model, 9, torch.float16)["copies"] == want
 
 
-def test_one_more_block_keeps_its_input_only():
-    four, five = (
-        activations(on_meta("vit_mini", vision_layers=depth), 32, torch.float32) for depth in (4, 5)
-    )
-    assert five["a_pair_checkpointed"] - four["a_pair_checkpointed"] == 17 * 128 * 4  # L D floats
-    assert five["largest_block"] == four["largest_block"]
-    # beside the inputs of all 4 + 2 blocks it keeps at least the patches, in front of the first
-    inputs = 4 * 17 * 128 * 4 + 2 * 32 * 128 * 4
-    assert four["a_pair_checkpointed"] >= inputs + 3 * 64 * 64 * 4
-    # and without checkpointing about 16 times that: 4 norms and their scales, q, k, v, 2 x 4 in the MLP
-    assert 14 < (five["a_pair"] - four["a_pair"]) / (17 * 128 * 4) < 18
-
-
 @pytest.mark.parametrize("n, e", [(256, 8), (300, 16)])
 def test_the_loss_written_out_holds_four_squares(n, e):
     image, text = torch.randn(2, n, e, requires_grad=True).unbind()
@@ -367,30 +300,9 @@ def test_the_loss_written_out_holds_four_squares(n, e):
     assert watch.peak_bytes == pytest.approx(cost["bytes"], rel=0.25), watch.peak_bytes
 
 
-def test_the_loss_s_flop_are_those_torch_counts():
-    n, e, rows = 96, MODELS["vit_mini"]["embed_dim"], 24
-    scale = torch.tensor(2.0)
-
-    def product(into, a, b, *rest, out_shape=None, **more):
-        return 2 * a[0] * a[1] * b[1]
-
-    in_place = {torch.ops.aten.addmm_: product}  # which torch's counter does not know
-
-    def own_rows(image, text, scale):  # of one rank of four, both ways
-        by_image, by_text = scale * image[:rows] @ text.T, scale * text[:rows] @ image.T
-        return by_image.logsumexp(1).sum() + by_text.logsumexp(1).sum()
-
-    ways = {"all rows on every GPU": (clip_loss, 1), "this one": (contrastive_loss, 1)}
-    ways["own rows, both ways"] = own_rows, n // rows
-    for name, (loss, world) in ways.items():
-        image, text = torch.randn(2, n, e, requires_grad=True).unbind()
-        with FlopCounterMode(display=False, custom_mapping=in_place) as counter:
-            loss(image, text, scale).backward()
-        cost = plan("vit_mini", world, batch_size=n)["losses"][name]
-        assert counter.get_total_flops() == cost["flop"], name
-
-
-@pytest.mark.parametrize("name, world, days", PAPER)
+@pytest.mark.parametrize(
+    "name, world, days", [pytest.param(*PAPER[0], marks=pytest.mark.slow), PAPER[1]]
+)
 def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
     p = plan(name, world, "v100", grad_checkpointing=True)
     assert p["days"] == pytest.approx(days, rel=0.1)
@@ -401,7 +313,7 @@ def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
     assert 0.15 < run["model_utilisation"] < run["utilisation"] < 0.3
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["vit_b32", *SMALL])
 def test_the_parameters_and_their_bytes(name):
     p, half = (plan(name, 2, half_moments=half) for half in (False, True))
     count = sum(t.numel() for t in on_meta(name).parameters())

@@ -16,7 +16,7 @@ from miniclip.data.dataset import Pairs, one_line
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop
 from miniclip.data.transforms import Preprocess, Redrawing, normalize, redraw
-from tests.data.icons import font_awesome_pairs, made_up
+from tests.data.icons import made_up, small_pairs
 from tests.data.tars import same, steps
 
 SAID = ("a red circle. is it small? 3.5 cm!", "blue.")
@@ -114,7 +114,7 @@ def test_turn_size_and_shift_are_those_of_a_redrawn_icon(turn, size, shift):
 
 @pytest.mark.parametrize("side", [32, 48, 64])
 def test_an_icon_that_is_not_changed_is_what_evaluation_sees_to_the_bit(side):
-    pairs = font_awesome_pairs(9)
+    pairs = small_pairs()
     for i in range(len(pairs)):
         trained = redraw(pairs.load_downscaled(i, None), side, Redrawing())
         assert torch.equal(normalize(trained), Preprocess(side)(pairs.image(i))), pairs.names(i)

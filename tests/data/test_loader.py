@@ -20,6 +20,7 @@ from PIL import Image
 
 from miniclip.data import BadPicture, Pairs
 from miniclip.data import loader as loader_module
+from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import (
     batches,
     crop,
@@ -29,7 +30,7 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests.data.icons import font_awesome_pairs
+from tests.data.icons import made_up
 from tests.data.tars import letters, load_sample, read_epoch, same, steps, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
@@ -107,11 +108,11 @@ def test_pictures_meet_others_in_each_epoch():
 
 
 @pytest.mark.parametrize("unique_names", [True, False])
-def test_the_loader_has_no_name_of_font_awesome_twice_in_a_batch_if_asked(unique_names):
-    pairs = font_awesome_pairs(1)
-    pairs.splits["train"] = range(len(pairs))
-    meetings = 0
-    for parts, _ in steps(pairs, len(pairs) // 256, 256, scale=None, unique_names=unique_names):
+def test_the_loader_has_no_name_of_icons_twice_in_a_batch_if_asked(unique_names):
+    owned = [[("carbon", f"thing {k % 400}", "regular")] for k in range(520)]
+    pairs, meetings = Icons(drawn=made_up(owned)), 0
+    pairs.left_out = 0.0
+    for parts, _ in steps(pairs, 2, 256, scale=None, unique_names=unique_names):
         names = [text.removesuffix(" regular") for text in texts_of(join(parts)[1])]
         meetings += len(names) - len(set(names))
     assert (meetings == 0) == unique_names, meetings

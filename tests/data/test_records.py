@@ -91,8 +91,8 @@ def test_a_damaged_parquet_and_options_of_others_are_refused(tmp_path):
     (tmp_path / "p.parquet").write_bytes(b"PAR1" + bytes(20))
     with pytest.raises(UserError, match="is damaged|pip install pyarrow"):
         open_pairs(tmp_path / "p.parquet")
-    with pytest.raises(UserError, match="--sites is for icons, not for records"):
-        open_pairs([("0.png", "a")], sites="eva")
+    with pytest.raises(UserError, match="--icons is for icons, not for records"):
+        open_pairs([("0.png", "a")], icons="x")
     stream = io.BytesIO()
     Image.new("RGB", (4, 4)).save(stream, "PNG")
     assert len(open_pairs([(stream.getvalue(), "a")])) == 1

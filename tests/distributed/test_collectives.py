@@ -6,7 +6,6 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 
-from miniclip import loss as loss_module
 from miniclip.distributed import collectives
 from miniclip.distributed.collectives import (
     all_gather,
@@ -58,39 +57,6 @@ def test_a_rank_gets_its_own_rows_of_the_sum_from_nccl_too(rank, counts, backend
     assert torch.equal(x, torch.arange(12.0).view(6, 2) + 1)  # as it was
 
 
-def shapes_by(rank):
-    """The losses of 4 and 4 pairs, then of 4 and 3, where the group's backend is not gloo: their values,
-    and the groups that were made and the devices that shapes came from."""
-    image, text = batch(8, 6)
-    made, real_group, real_gather = [], torch_dist.new_group, loss_module.all_gather
-
-    def new_group(*args, **how):
-        made.append(how["backend"])
-        return real_group(*args, **how)
-
-    def gather(x, group=None):
-        assert x.device.type == "cpu" and torch_dist.get_rank(group) == rank
-        made.append(group is not None)
-        return real_gather(x, group=group)
-
-    torch_dist.new_group, loss_module.all_gather = new_group, gather
-    backend, torch_dist.get_backend = torch_dist.get_backend, lambda group=None: "nccl"
-    own = collectives.host_group()
-    assert own is collectives.host_group() and own is not torch_dist.group.WORLD
-    torch_dist.get_backend = backend
-    rows = [slice(4 * rank, 4 * rank + count) for count in (4, 4 - rank)]
-    values = [contrastive_loss(image[r], text[r], torch.tensor(2.0)).item() for r in rows]
-    return values, made
-
-
-def test_ranks_exchange_their_shapes_between_cpus_each_step(tmp_path):
-    """A number that the host reads from its GPU would make it wait for all that was launched."""
-    for values, made in on_processes(2, shapes_by, tmp_path):
-        image, text = batch(8, 6)
-        want = [contrastive_loss(image[:n], text[:n], torch.tensor(2.0)).item() for n in (8, 7)]
-        assert values == pytest.approx(want) and made == ["gloo", True, True]
-
-
 def losses_of(rank):
     """{world: its results} of one of four ranks: of its shard of every case, alone, as one of two and
     as one of four."""
@@ -122,7 +88,6 @@ def ranks(tmp_path_factory):
     return {world: [result[world] for result in results[:world]] for world in SHARDS}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind, logit_scale", CASES)
 def test_uneven_shards_give_what_one_process_gives(ranks, kind, logit_scale):
     value, d_image, d_text, d_scale = grads(contrastive_loss, *batch(9, 6, kind), logit_scale)

@@ -247,14 +247,6 @@ def test_all_ranks_raise_the_first_rank_s_sentence(play, sentences, want):
     assert said == [want] * len(sentences)
 
 
-def test_a_mistake_of_rank_0_is_raised_on_all(play):
-    def fails():
-        raise UserError("a damaged file")
-
-    said = play(2, lambda rank: said_by(lambda: process_group.from_rank0(fails)))
-    assert said == ["on rank 0: a damaged file"] * 2
-
-
 @pytest.mark.parametrize("local_ranks", [[0, 1, 2], [1, 0, 1, 0], [0], None])
 @pytest.mark.parametrize("fails", [False, True])
 def test_local_rank_0_of_each_machine_is_first_even_if_it_fails(play, local_ranks, fails):
@@ -294,14 +286,6 @@ def test_the_first_fact_that_differs_is_named_with_both_values(play, values, sai
 
 
 # --- joining and leaving the group
-
-
-@pytest.mark.parametrize("count, want", [(None, False), ("0", False), ("1", True), ("2", True)])
-def test_a_run_that_torchrun_has_restarted_knows_it(monkeypatch, count, want):
-    monkeypatch.delenv("TORCHELASTIC_RESTART_COUNT", raising=False)
-    if count:
-        monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", count)
-    assert process_group.restarted() is want
 
 
 HOST = ("gloo", 24 * 60)

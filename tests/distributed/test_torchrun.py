@@ -4,7 +4,6 @@ import contextlib
 import os
 import random
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -97,11 +96,27 @@ def assert_the_same_run(one, two):
     assert_close(one, two, 3e-6, of=torch.mean)
 
 
+COMPILED = """
+import functools, sys, torch, train
+torch.compile = functools.partial(torch.compile, backend="aot_eager")
+sys.exit(train.main())
+"""
+PARTS = ("--micro-batch", 4)  # shares of 5 and 4 pairs, each in two parts
+
+
 @pytest.mark.slow
-def test_two_ranks_end_with_the_weights_of_one_process(pairs_csv, tmp_path):
+@pytest.mark.parametrize(
+    "more, program",
+    [
+        (PARTS, None),
+        (["--compile"], COMPILED),
+        # before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets
+        ([*PARTS, "--compile", "--grad-checkpointing"], COMPILED),
+    ],
+)
+def test_two_ranks_end_with_the_weights_of_one_process(more, program, pairs_csv, tmp_path):
     finished(1, pairs_csv, tmp_path / "one", *THREE)
-    # shares of 5 and 4 pairs, each in two parts
-    said = finished(2, pairs_csv, tmp_path / "two", *THREE, "--micro-batch", 4)
+    said = finished(2, pairs_csv, tmp_path / "two", *THREE, *more, program=program)
     assert said.count("evaluating") == 1, said
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
     assert_the_same_run(one, two)
@@ -136,51 +151,6 @@ def test_ranks_with_uneven_shares_make_equally_many_parts(pairs_csv, tmp_path):
     for rank, parts in ((0, [3, 2]), (1, [2, 2])):
         counts = [int(count) for count in re.findall(f"rank {rank}: ([0-9]+) pairs", said)]
         assert counts == parts * 4, f"rank {rank}: parts of {counts} pairs in 2 steps of 2 passes"
-
-
-@pytest.mark.slow
-def test_a_rank_with_fewer_pairs_than_parts_makes_all_skip_the_step(pairs_csv, tmp_path):
-    shutil.copytree(pairs_csv.parent, tmp_path / "broken")
-    for picture in sorted(tmp_path.glob("broken/**/*.png"))[::2]:
-        whole = picture.read_bytes()
-        picture.write_bytes(whole[: len(whole) // 2])  # its header is good
-    options = ("--steps", 9, "--micro-batch", 2)  # 3 parts of 5 pairs and of 4
-    said = finished(
-        2,
-        tmp_path / "broken/pairs.csv",
-        tmp_path / "run",
-        *options,
-        program=COLLECTIVE,
-    )
-    passes = [said.count(f"rank {rank}:") for rank in (0, 1)]
-    skipped = final(tmp_path / "run")["skipped_steps"]
-    assert 0 < skipped < 9, f"{skipped} of 9 steps were skipped"
-    assert passes == [6 * (9 - skipped)] * 2, f"{passes} forward passes in {9 - skipped} steps"
-
-
-COMPILED = """
-import functools, sys, torch, train
-torch.compile = functools.partial(torch.compile, backend="aot_eager")
-sys.exit(train.main())
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("more", [(), ("--grad-checkpointing", "--micro-batch", 4)])
-def test_two_compiled_ranks_end_with_the_weights_of_one_process(more, pairs_csv, tmp_path):
-    """Before torch 2.13 a graph with checkpointed blocks could not be split at DDP's buckets."""
-    finished(1, pairs_csv, tmp_path / "one", *THREE)
-    options = (*THREE, "--compile", *more)
-    finished(2, pairs_csv, tmp_path / "two", *options, program=COMPILED)
-    assert_the_same_run(weights(tmp_path / "one"), weights(tmp_path / "two"))
-
-
-@pytest.mark.slow
-def test_a_problem_is_said_once_and_ends_all_ranks(pairs_csv, tmp_path):
-    code, said = output_of(start(2, pairs_csv, tmp_path / "run", "--batch-size", 1))
-    assert code != 0
-    assert said.count("without a pair") == 1, said
-    assert not children_named(tmp_path / "run")
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from miniclip.evaluation.context import (
     open_shifts,
     open_templates,
 )
-from miniclip.evaluation.unseen_site import TEMPLATES
+from miniclip.evaluation.families import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
 from tests.evaluation.fakes import Features, Plane, context_of, labelled
 
@@ -81,7 +81,8 @@ def test_classes_are_those_of_the_pairs_and_take_given_names(imagenet, monkeypat
 
 
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
-    pairs, icons, own = Plane([]), Plane([], splits={"heldout_site": [1]}), tmp_path / "own.txt"
+    pairs, icons, own = Plane([]), Plane([]), tmp_path / "own.txt"
+    icons.homes = [{"tabler"}]
     assert open_templates(pairs, None, "imagenet") == ["an {}"]
     assert open_templates(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
     assert (

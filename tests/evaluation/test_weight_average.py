@@ -33,12 +33,20 @@ def test_a_curve_has_eleven_alphas_and_the_model_ends_with_its_own_weights(repor
 
 
 def test_what_a_model_is_measured_by(monkeypatch):
-    monkeypatch.setattr(weight_average, "zero_shot", lambda *_: {"top-1": 0.5, "n": 8})
+    asked = {
+        "s": {"known": {"top-1": 0.5, "n": 6}},
+        "t": {"known": {"top-1": 1.0, "n": 2}},
+        "u": {},
+    }
+    monkeypatch.setattr(weight_average, "zero_shot", lambda *_: asked)
     features, pairs = Features({"a": 0, "b": 90}), Plane([])
-    pairs.shared_names, pairs.held_out_sites = ["x"], ["s", "t"]
+    pairs.homes, pairs.tested = [{"s"}], ["s", "t"]
     home = labelled([0, 0, 1, 1], [10, 80, 70, 90], names="ab")
     found = weight_average.measures(features, pairs, home, ["{}"])
-    assert found == {"zero-shot on s, t": share(4, 8), "zero-shot on home": share(3, 4)}
+    assert found == {
+        "zero-shot on known names of s, t": share(5, 8),
+        "zero-shot on home": share(3, 4),
+    }
 
 
 def test_labelled_pictures_of_elsewhere_are_a_test_of_their_own():
@@ -64,7 +72,7 @@ RUN = {"format": FORMAT, "options": {"data": "a.csv", "caption_column": "x", "lr
     ],
 )
 def test_the_pairs_of_the_start_are_tested_if_they_are_others(report, monkeypatch, start, tested):
-    pairs = SimpleNamespace(splits={}, class_names=())
+    pairs = SimpleNamespace(splits={}, class_names=(), homes=())
 
     def open_data(content):
         if content["options"]["data"] == "gone.csv":

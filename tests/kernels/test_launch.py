@@ -12,7 +12,7 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -24,11 +24,9 @@ from tests.losses import KINDS, Watch, batch, definition, grads
 from tests.rounding import assert_within, loss_bounds, probability_error, rounding
 
 triton = pytest.importorskip("triton")
-import triton.language as tl  # noqa: E402
 from triton.runtime.interpreter import InterpreterBuilder  # noqa: E402
 
 from kernels.fused import tile_config  # noqa: E402
-from kernels.fused.tile import tile_index  # noqa: E402
 
 blocks = pytest.importorskip("kernels.fused.launch")
 DEVICE = "cpu" if blocks.INTERPRET else "cuda"
@@ -62,6 +60,7 @@ def check(image, text, logit_scale, precision, **how):
         assert error <= allowed, f"{precision}: {error / allowed:.1f} times what rounding does"
 
 
+@settings(max_examples=10)
 @given(
     st.integers(1, 70),
     st.integers(1, 96),
@@ -80,7 +79,7 @@ QUICK = [(512, "fp32"), (640, "fp16"), (768, "bf16")]  # the others: -m slow
 HARD = {  # the arguments of batch, a scale, and others of check
     "wide": [
         pytest.param(
-            dict(n=130, d=d, kind="matched", seed=d), 1 / 0.07, precision, dict(chunk=70),
+            dict(n=66, d=d, kind="matched", seed=d), 1 / 0.07, precision, dict(chunk=40),
             marks=() if (d, precision) in QUICK else pytest.mark.slow,
         )
         for d, precision in WIDE
@@ -91,8 +90,7 @@ HARD = {  # the arguments of batch, a scale, and others of check
     # of a trained model: at scale 100 the losses are 4e-7, 4e-4 and 0.5
     "its own small gradients": [
         (dict(n=96, d=128, kind="matched", noise=noise), 100, precision, {})
-        for noise in (1.7, 2, 3)
-        for precision in KERNEL_PRECISIONS
+        for noise, precision in ((1.7, "fp16"), (2, "fp16"), (2, "fp32"), (2, "bf16"), (3, "fp16"))
     ],
 }  # fmt: skip
 
@@ -167,16 +165,15 @@ def small_tiles(monkeypatch, request):
     signatures.constants.cache_clear()
 
 
-@pytest.mark.parametrize("precision", KERNEL_PRECISIONS)
 @pytest.mark.parametrize(
-    "kind, scale", [("random", 1 / 0.07), ("random", 100), ("matched", 100), ("opposite", 100)]
+    "kind, scale, precision",
+    [("random", 1 / 0.07, "fp32"), ("random", 100, "bf16")]
+    + [(kind, 100, "fp16") for kind in ("random", "matched", "opposite")],
 )
 def test_tiles_without_a_match_are_within_their_roundings(kind, scale, precision, small_tiles):
     """One exponential for each element, with factors of its row and column."""
-    if small_tiles == "as on Hopper" and (precision, scale) != ("fp16", 100):
-        pytest.skip("the others differ in what is the same there")
-    check(*batch(70, 32, kind, noise=1.5), math.log(scale), precision, chunk=50)
-    image, text = (0.02 * t for t in batch(48, 32))  # one row whose exponentials would all vanish
+    check(*batch(49, 32, kind, noise=1.5), math.log(scale), precision, chunk=35)
+    image, text = (0.02 * t for t in batch(33, 32))  # one row whose exponentials would all vanish
     image[:, 0] += 1
     text[:, 0] += 1
     image[5, 0] = -1
@@ -281,15 +278,6 @@ def test_memory_is_the_chunk_and_the_features(precision):
 
 
 # --- how the kernels are launched
-
-
-def test_descriptors_are_used_where_the_card_has_them_unless_asked(monkeypatch):
-    def uses(arch, d, tma=None):
-        monkeypatch.setattr(blocks, "arch_of", lambda device: arch)
-        return blocks._plan("sums", torch.empty(4, d, dtype=torch.float16), tma)["TMA"]
-
-    assert [uses(90, 64), uses(80, 64), uses(90, 20), uses(0, 64)] == [True, False, False, False]
-    assert [uses(90, 64, False), uses(80, 64, True)] == [False, True]
 
 
 def test_float16_holds_the_gradient_times_the_largest_power_of_two_that_fits():
@@ -482,31 +470,6 @@ def test_the_rescue_multiplies_nothing_where_no_row_is_flagged(monkeypatch):
         flagged = torch.arange(130) == (-1 if who is None else who)
         blocks.online_sums(x, x, torch.tensor(3.0), flagged, 0)
         assert len(products) == count, who  # 130 columns are three tiles
-
-
-@triton.jit
-def tiles_kernel(OUT, M, N, BM: tl.constexpr, BN: tl.constexpr):
-    """OUT[program] = (row block, column block, first row, first column) of that program's tile."""
-    i, j, r, c = tile_index(M, N, BM, BN)
-    at = OUT + tl.program_id(0) * 4
-    tl.store(at, i)
-    tl.store(at + 1, j)
-    tl.store(at + 2, tl.min(r, 0))
-    tl.store(at + 3, tl.max(c, 0))
-
-
-@pytest.mark.parametrize("m, n", [(16 * 17, 32), (16 * 11 - 3, 17), (5, 40)])
-def test_programs_take_eight_row_blocks_of_a_column_block_before_the_next(m, n):
-    down, across = -(-m // 16), -(-n // 16)
-    out = torch.empty(down * across, 4, dtype=torch.int32, device=DEVICE)
-    tiles_kernel[(down * across,)](out, m, n, 16, 16)
-    order = [
-        (i, j, 16 * i, 16 * j + 15)
-        for band in range(0, down, 8)
-        for j in range(across)
-        for i in range(band, min(band + 8, down))
-    ]
-    assert list(map(tuple, out.tolist())) == order
 
 
 @pytest.mark.gpu

@@ -24,15 +24,6 @@ def test_a_chunk_is_32_mib_of_float32_and_16_to_512_rows(columns, rows):
     assert reference.default_chunk(columns, torch.float16) == rows
 
 
-def test_elementwise_operations_take_512_kib_a_thread_or_64_mib_of_another_device(monkeypatch):
-    for threads in (1, 3):
-        monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-        assert reference.few(torch.empty(0, 2**10)) == threads * 2**19 / 4 / 2**10
-        assert reference.few(torch.empty(0, threads * 2**17)) == 1
-        assert reference.few(torch.empty(0, threads * 2**17 + 1)) == 1  # at least one row
-        assert reference.few(torch.empty(0, 2**10, device="meta")) == 2**26 / 4 / 2**10
-
-
 @pytest.fixture(params=[1, 2, 100])
 def few(request, monkeypatch):
     """Whatever the number of rows that elementwise operations take at a time."""

@@ -22,6 +22,22 @@ def batch(model, n, seed=0, dtype=torch.float32):
     return images.to(dtype), tokens
 
 
+def gradients(model):
+    """{name: gradient} of what has one; they are forgotten."""
+    found = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad(set_to_none=True)
+    return found
+
+
+def assert_same_gradients(ours, theirs):
+    """{name: gradient in float64} are the same but for rounding. That of a key's bias is nothing else,
+    because softmax does not see it."""
+    assert ours.keys() == theirs.keys()
+    for name, true in theirs.items():
+        off = (ours[name] - true).norm()
+        assert off <= 1e-9 * true.norm() + 1e-13, f"{name} is off by {off:.1e} of {true.norm():.1e}"
+
+
 def as_if_trained(model):
     """The model, where no bottleneck hides its branch behind a gain of zero, as a fresh one does."""
     for name, p in model.named_parameters():

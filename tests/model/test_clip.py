@@ -1,6 +1,5 @@
 """The models are those of the paper: their sizes, and open_clip's features and training curve."""
 
-import copy
 import subprocess
 import sys
 
@@ -11,11 +10,10 @@ import miniclip
 from miniclip.loss import clip_loss
 from miniclip.model.clip import CLIP, MODELS, create_model
 from miniclip.training import checkpoint
-from miniclip.training.recipe import parameter_groups
 from miniclip.weights import reading
 from miniclip.weights.architecture import OPENCLIP
-from tests.model.numbers import as_if_trained, batch
-from tests.rounding import assert_gradients_within, gradient_error, rounding, tower_error
+from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
+from tests.rounding import rounding, tower_error
 
 pytestmark = pytest.mark.numerics
 
@@ -30,7 +28,6 @@ PARAMETERS = {
     "vit_l14": 427_616_513,
     "vit_l14_336": 427_944_193,
 }
-QUICK = ("rn50", "vit_b32")  # the others take longer and say the same
 SMALL = dict(
     embed_dim=32,
     image_size=64,
@@ -54,9 +51,8 @@ def test_the_parameter_count_is_the_released_one(name):
     assert sum(p.numel() for p in shell(name).parameters()) == PARAMETERS[name]
 
 
-@pytest.mark.parametrize(
-    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in PARAMETERS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_features_equal_open_clip_with_the_same_weights(name):
     open_clip = pytest.importorskip("open_clip")
     torch.manual_seed(0)
@@ -104,54 +100,13 @@ def twins(layers):
     return ours, theirs
 
 
-# a ResNet in float64: in float32 a rounding opens or shuts a ReLU here and there, and gradients jump
-@pytest.mark.parametrize(
-    "layers, dtype", [(2, torch.float32), ([1, 1, 1, 1], torch.float64)], ids=["vit", "resnet"]
-)
-def test_gradients_equal_open_clip_s_and_one_percent_in_any_is_seen(layers, dtype):
-    models = twins(layers)
+@pytest.mark.parametrize("layers", [2, [1, 1, 1, 1]], ids=["vit", "resnet"])
+def test_gradients_equal_open_clip_s(layers):
+    models = [as_if_trained(model.double()) for model in twins(layers)]
+    images, tokens = batch(models[0], 8, dtype=torch.float64)
     for model in models:
-        as_if_trained(model.to(dtype))
-    images, tokens = batch(models[0], 8)
-    exact = copy.deepcopy(models[0]).double()
-
-    def backward():
-        loss_of(*exact(images.double(), tokens)).backward()
-
-    true, bounds = gradient_error(exact, backward, dtype)
-    for model in models:
-        loss_of(*model(images.to(dtype), tokens)).backward()
-        got = {name: p.grad for name, p in model.named_parameters()}
-        assert_gradients_within(got, true, bounds)
-    for name in got:
-        if name != "visual.attnpool.k_proj.bias":  # softmax does not see it: its gradient is zero
-            with pytest.raises(AssertionError, match=f"^{name}: "):
-                assert_gradients_within({**got, name: 1.01 * got[name]}, true, bounds)
-
-
-@pytest.mark.parametrize(
-    "layers", [2, pytest.param([1, 1, 1, 1], marks=pytest.mark.slow)], ids=["vit", "resnet"]
-)
-def test_thirty_steps_follow_open_clip(layers):
-    losses, models = [], twins(layers)
-    for model in models:
-        # float64: AdamW and batch norm magnify rounding, in float32 past 1e-4 with some threads
-        model.double().train()
-        groups = parameter_groups(model, 0.2)
-        optimizer = torch.optim.AdamW(groups, lr=5e-4, betas=(0.9, 0.98), eps=1e-6)
-        curve = []
-        for step in range(30):
-            images, tokens = batch(models[0], 8, seed=step % 5, dtype=torch.float64)
-            loss = loss_of(*model(images, tokens))
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            curve.append(loss.item())
-        losses.append(torch.tensor(curve, dtype=torch.float64))
-    assert losses[0][-5:].mean() < losses[0][:5].mean() - 0.3, "the loss did not fall"
-    # 1e-16, of which AdamW makes whole steps of 5e-4 where a gradient is about zero, 30 times
-    apart = (losses[0] - losses[1]).abs().max()
-    assert apart < 1e-6, f"{apart:.1e}"
+        loss_of(*model(images, tokens)).backward()
+    assert_same_gradients(*map(gradients, models))
 
 
 @pytest.mark.parametrize("name", ["rn_mini", "vit_mini"])
@@ -217,13 +172,6 @@ def test_the_model_for_icons_is_the_one_in_the_package():
     assert own.config == released
 
 
-def test_any_number_of_a_config_can_be_changed():
-    model = shell("vit_b32", vocab_size=600, image_size=64, context_length=9, activation="gelu")
-    assert model.visual.positional_embedding.shape == (5, 768)
-    assert model.positional_embedding.shape == (9, 512) and len(model.token_embedding.weight) == 600
-    assert MODELS["vit_b32"]["image_size"] == 224
-
-
 @pytest.mark.parametrize(
     "name, change",
     [
@@ -240,17 +188,7 @@ def test_a_resnet_has_no_patch_and_a_vit_no_list_of_stages(name, change):
 
 
 def test_importing_miniclip_imports_nothing_heavy():
-    code = "import miniclip, sys; assert 'torch' not in sys.modules; miniclip.MODELS['rn50']"
+    code = "import miniclip, sys; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         miniclip.nothing
-
-
-def test_a_model_says_what_it_is_and_where(tmp_path):
-    model, tokenizer, preprocess = miniclip.load("icons")
-    assert model.half().dtype == torch.float16 and model.device == torch.device("cpu")
-    assert "rn_icons, pictures of 32 pixels, 2,048 tokens, E = 128" in repr(model)
-    assert repr(tokenizer) == "Tokenizer(learned, 2,048 ids, context_length=24)"
-    assert repr(preprocess) == "Preprocess(image_size=32)"
-    assert {"icons", "ViT-B/32", "RN50x64"} < {*miniclip.available_models()}
-    assert miniclip.__version__[0].isdigit()

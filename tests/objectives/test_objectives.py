@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.evaluation.features import FeatureCache
 from miniclip.model.clip import create_model
 from miniclip.objectives import OBJECTIVES, create, ngrams
 from miniclip.training.recipe import MAX_LOGIT_SCALE
@@ -59,39 +58,6 @@ def steps(model, images, tokens, count, lr=3e-3):
         yield loss.item()
 
 
-def shared_out(a, b):
-    """min over distributions q of -sum log(a_i + b_i q_i): fill up from the lowest, by bisection."""
-    low, high = 0.0, 2 + max(x / y for x, y in zip(a, b))
-    for _ in range(100):
-        level = (low + high) / 2
-        if sum(max(0, level - x / y) for x, y in zip(a, b)) > 1:
-            high = level
-        else:
-            low = level
-    return -sum(math.log(x + y * max(0, low - x / y)) for x, y in zip(a, b))
-
-
-def bound_of_ngrams(captions):
-    """From strings alone: which n-grams occur FEWEST times or more, and which words follow which."""
-    count, total = {}, 0.0
-    for words in map(str.split, captions):
-        for n in (2, 3):
-            for i in range(len(words) - n + 1):
-                gram = tuple(words[i : i + n])
-                count[gram] = count.get(gram, 0) + 1
-    kept = {gram for gram, c in count.items() if c >= FEWEST}
-    for words in map(str.split, captions):
-        a, b = [0.0] * len(words), [1.0] * len(words)
-        for n in (2, 3):
-            for i in range(n - 1, len(words)):
-                gram = tuple(words[i - n + 1 : i + 1])
-                if any(other[:-1] == gram[:-1] for other in kept if len(other) == n):
-                    a[i] = ngrams.SHARE * (gram in kept) + (1 - ngrams.SHARE) * a[i]
-                    b[i] *= 1 - ngrams.SHARE
-        total += shared_out(a, b)
-    return total / len(captions)
-
-
 def bound(objective, scale, n):
     """The lower bound that the docstring states, on n captions of CAPTIONS, all different."""
     c = n / (n - 1)
@@ -103,17 +69,17 @@ def bound(objective, scale, n):
         return (softplus(-m) + (n - 1) * softplus(m - scale * c)).min().item()
     if objective == "bag_of_words":
         return math.log(3)
-    return bound_of_ngrams(CAPTIONS) if objective == "ngrams" else 0.0
+    return 0.0
 
 
 # steps within which the law held, and half as many again
-STEPS = dict(contrastive=75, contrastive_bow=75, sigmoid=250, bag_of_words=125, ngrams=90, captioning=100, masked_words=300)  # fmt: skip
-FAST = ("contrastive_bow", "bag_of_words", "ngrams")
+STEPS = dict(contrastive=75, contrastive_bow=75, sigmoid=250, bag_of_words=125, captioning=100, masked_words=300)  # fmt: skip
+FAST = ("contrastive_bow", "bag_of_words")
 
 
 @pytest.mark.parametrize(
     "objective",
-    [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in NAMES],
+    [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in STEPS],
 )
 def test_training_reaches_the_stated_bound(objective):
     """64 pairs with one caption each: at most 2 % of the way to the lower bound is left."""
@@ -127,24 +93,6 @@ def test_training_reaches_the_stated_bound(objective):
         if len(losses) > 3 and left <= 0.02:
             return
     raise AssertionError(f"{objective}: {left:.3f} of the way is left after {len(losses)} steps")
-
-
-@pytest.mark.parametrize("objective", ["contrastive", "contrastive_bow", "sigmoid"])
-def test_no_features_have_a_loss_below_the_bound(objective):
-    """The bound at a scale is that of a simplex, which is reached, and random features are above."""
-    n, model = 6, tiny(objective)
-    centred = torch.eye(n, dtype=torch.float64) - 1 / n
-    for scale in (1.0, 3.0, 10.0):
-        log_scale, lowest = torch.tensor(math.log(scale)).double(), bound(objective, scale, n)
-        biases = torch.linspace(-2 * scale - 5, 2 * scale + 5, 4001)  # the best one is searched for
-        found = []
-        for b in biases.double() if objective == "sigmoid" else torch.zeros(1):
-            model.logit_bias = torch.nn.Parameter(b)
-            found.append(model.features_loss(centred, centred, log_scale).item())
-        assert min(found) == pytest.approx(lowest, rel=1e-4)
-        for seed in range(20):
-            x, y = torch.randn(2, n, 8, generator=torch.Generator().manual_seed(seed)).double()
-            assert model.features_loss(x, y, log_scale) > lowest
 
 
 def test_the_sigmoid_loss_is_the_sum_over_all_pairs():
@@ -326,44 +274,3 @@ def test_the_picture_tower_starts_as_that_of_clip(objective):
     own = tiny(objective, texts=()).visual.state_dict()
     same = clip.visual.state_dict()
     assert own and all(torch.equal(x, same[name]) for name, x in own.items())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("objective", NAMES)
-def test_with_permuted_captions_zero_shot_is_at_chance(objective):
-    """Trained on noisy pictures of eight colours, zero-shot names the colour of new ones; with the
-    captions permuted it is right as often as chance."""
-    colours = "red green blue yellow purple orange pink brown".split()
-    tokenizer = Tokenizer.train(2 * colours, 620, context_length=16)
-    assert all(len(tokenizer.encode(name)) == 1 for name in colours)
-    looks = torch.randn(8, 3, 1, 1, generator=torch.Generator().manual_seed(1))
-
-    def draw(n, seed):
-        g = torch.Generator().manual_seed(seed)
-        label = torch.arange(n) % 8
-        return looks[label] + 0.5 * torch.randn(n, 3, 16, 16, generator=g), label
-
-    right = {}
-    for permuted in (False, True):
-        torch.manual_seed(0)
-        model = create(objective, "rn_icons_xs", **TINY | dict(vocab_size=tokenizer.vocab_size))
-        images, label = draw(256, 2)
-        told = label[torch.randperm(256)] if permuted else label
-        tokens = tokenizer([colours[k] for k in told], trim=True)
-        if objective == "ngrams":
-            model.learn_dictionary(tokens)
-        optimizer = torch.optim.Adam(model.train().parameters(), lr=3e-3)
-        for k in range(20):
-            for rows in torch.randperm(256, generator=torch.Generator().manual_seed(k)).split(64):
-                optimizer.zero_grad()
-                model.batch_loss(images[rows], tokens[rows]).backward()
-                optimizer.step()
-        images, label = draw(400, 3)
-        with torch.no_grad():
-            features = model.eval().encode_image(images, normalize=True)
-        scores = FeatureCache(model, tokenizer).scores(features, colours, ["{}"])
-        right[permuted] = (scores.argmax(1) == label).float().mean().item()
-    # a model that answers by picture only has a spread of sqrt(1/8 7/8 / 8) over permutations of
-    # the eight classes; three of them, and 0.125 itself
-    assert right[False] > 0.8, right
-    assert right[True] < 0.125 + 3 * math.sqrt(7 / 64 / 8), right

@@ -6,12 +6,10 @@ import numpy as np
 import pytest
 import scaling
 
-from miniclip.cost.flop import flop_per_pair
-from miniclip.data.icons import render
-from miniclip.model.clip import MODELS
-from tests.evaluation.fake_icons import NAMES, drawn
+from miniclip.data.icons import icons
+from tests.data.icons import small_pairs
 
-ARGS = SimpleNamespace(quick=None, held_out_sites="fontawesome")
+ARGS = SimpleNamespace(quick=None)
 
 
 def test_the_fit_recovers_a_planted_law_and_its_residuals():
@@ -24,27 +22,29 @@ def test_the_fit_recovers_a_planted_law_and_its_residuals():
     np.testing.assert_allclose(found, residuals, atol=1e-12)
 
 
-def test_the_plan_holds_one_thing_fixed_at_a_time():
-    grows = {"Tflop": "model", "pictures": "pairs", "sites": "sites"}
+def test_the_plan_holds_one_thing_fixed_at_a_time_and_has_three_seeds_at_both_ends():
     for part, trainings in scaling.plan(ARGS).items():
-        values = [str(training.pop(grows[part], None)) for training in trainings]
-        assert len({*values}) == len(values) == 4, part
-        assert all(training == trainings[0] for training in trainings), part
+        grows = {"Tflop": "model", "pictures": "pairs"}[part]
+        values = [training.pop(grows) for training in trainings]
+        ends = values[0], values[-1]
+        assert [values.count(value) for value in dict.fromkeys(values)] == [3, 1, 1, 3], ends
+        assert len({tuple((t | {"seed": 0}).items()) for t in trainings}) == 1
 
 
 @pytest.mark.slow
-def test_a_training_is_tested_where_it_saw_nothing_and_is_not_repeated(monkeypatch, tmp_path):
-    drawings = drawn()
-    monkeypatch.setattr(render, "pictures", lambda: drawings)
-    given = scaling.training(
-        ARGS, "rn_icons_xs", pairs=6, sites=("google", "lucide", "material")
-    ) | {"steps": 2}
+def test_a_training_is_tested_on_families_and_is_not_repeated(monkeypatch, tmp_path):
+    pairs = small_pairs()
+    monkeypatch.setattr(icons, "pictures", lambda folder=None: (pairs.owned, pairs.inks))
+    given = {"model": "rn_icons_xs", "pairs": 6, "steps": 2, "seed": 0}
     found = scaling.work(given, tmp_path)
-    assert found["homes"].keys() == {"fluent", "remix"}  # of HOMES google was trained on
-    assert found["classes"] == len(NAMES) and found["top-1"]["n"] == 2 * len(NAMES)
-    assert 0 < found["named"] <= 6 and found["pictures"] == 6 and found["sites"] == 3
-    flop = flop_per_pair(MODELS["rn_icons_xs"])
-    assert found["Tflop"] == pytest.approx(2 * 6 * (flop["forward"] + flop["backward"]) / 1e12)
+    assert found["families"]["tabler"]["known"]["n"] and found["pictures"] == 6
+    assert found["Tflop"] > 0
     log = (tmp_path / "log.jsonl").read_text()
     again = scaling.work(given, tmp_path)  # it was killed before its line was written
     assert again == found and (tmp_path / "log.jsonl").read_text() == log
+    parts = {
+        axis: [({}, found), ({}, found | {"pictures": 9, "Tflop": 9})]
+        for axis in scaling.plan(ARGS)
+    }
+    scaling.write_report(parts, SimpleNamespace(results=tmp_path / "report"))
+    assert (tmp_path / "report/scaling.png").is_file()

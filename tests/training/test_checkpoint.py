@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -14,33 +12,6 @@ import torch
 from miniclip.common import UserError
 from miniclip.training import checkpoint
 from miniclip.training.logging import RunLog
-
-SAVE_FOR_EVER = """
-import sys, torch
-from miniclip.training import checkpoint
-for step in range(10**9):
-    checkpoint.save(sys.argv[1], dict(step=step, w=torch.full((200_000,), float(step))))
-    print(step, flush=True)
-"""
-
-
-@pytest.mark.slow
-def test_killed_while_saving_the_file_is_whole_and_the_next_save_tidies_up(tmp_path):
-    path = tmp_path / "c.pt"
-    for pause in (0.0, 0.003, 0.007):
-        child = subprocess.Popen(
-            [sys.executable, "-c", SAVE_FOR_EVER, str(path)], stdout=subprocess.PIPE
-        )
-        child.stdout.readline()  # the first save is done
-        time.sleep(pause)
-        child.kill()
-        child.communicate()
-        state = checkpoint.load(path)
-        assert (state["w"] == state["step"]).all()
-    for left in tmp_path.glob(".*.tmp"):  # one that was just made could be a living process's
-        os.utime(left, (0, 0))
-    checkpoint.save(path, dict(step=0))
-    assert os.listdir(tmp_path) == ["c.pt"]
 
 
 def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):

@@ -74,6 +74,8 @@ def test_a_run_goes_on_whose_list_was_recorded_as_its_pairs():
         (["--seed", 1], {}, "was started with --seed 0, not with 1"),
         (["--epochs", 2], {}, "was started without --epochs, not with 2.0"),
         (["--objective", "sigmoid"], {}, "with --objective contrastive, not with sigmoid"),
+        (["--data", "emoji"], dict(data="pairs.csv"), "was started with --data pairs.csv"),
+        (["--no-unique-names"], dict(unique_names=True), "--unique-names True, not with False"),
         ([], dict(one_sentence=True), "studies/objectives.py; go on with it"),
         ([], dict(projection="mlp"), "studies/objectives.py; go on with it"),
         ([], dict(augment="convirt"), "studies/objectives.py; go on with it"),

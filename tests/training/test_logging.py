@@ -73,26 +73,19 @@ def test_a_line_has_the_numbers_of_the_step_and_the_speed_since_the_line_before(
         skipped=1, step_ms=20_000, pairs_per_s=5, scale=pytest.approx(14.26),
         accuracy=pytest.approx(2 / 3),
     )  # fmt: skip
-    said = capsys.readouterr().out
-    for words in ("00010/40", "loss 2.5000 (log N 4.61)", "accuracy 0.67", "2 steps skipped"):
-        assert words in said
-    assert said.endswith("ETA 10:00\n")
+    assert capsys.readouterr().out.endswith("ETA 10:00\n")
     clock.now += 30  # 10 steps of 3 s
     log.write(progress(20), lr=3e-4, **result)
     assert read_log(tmp_path / "log.jsonl")[1]["step_ms"] == 3000
     assert capsys.readouterr().out.endswith("ETA 1:00\n")
 
 
-def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(
-    clock, tmp_path, capsys
-):
+def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(clock, tmp_path):
     log = RunLog(options(tmp_path, 1, objective="ngrams"), step=0)
     clock.now += 1
     log.write(progress(1), lr=0.5, **RESULT)
     [line] = read_log(tmp_path / "log.jsonl")
     assert line["objective"] == "ngrams" and not {"scale", "accuracy"} & line.keys()
-    said = capsys.readouterr().out
-    assert "loss 2.5000 | lr" in said and "accuracy" not in said
     assert not chance_is_log_n(line) and chance_is_log_n({})
     assert chance_is_log_n({"objective": "contrastive_bow"})
 

@@ -1,5 +1,6 @@
-"""29,000 icons by thirteen teams: the same things, drawn and named on many sites.
+"""160,000 icons by a hundred teams: a small web, in one format, with a part of it under seal.
 
-Read sets.py (the packages and their licences; a glyph's name to a caption), render.py (a glyph to
-pixels, duplicates) and icons.py (what is trained on, and the site that is not).
+Read iconify.py (the package, and an icon's name to a caption), families.py (who drew what, and which
+families nobody trains on), drawing.py (an icon to pixels, and which drawings are one) and icons.py (the
+pairs and their splits).
 """

@@ -1,13 +1,16 @@
-"""The icons as pairs: what is trained on shares no picture and no held-out name with the tests."""
+"""The icons: what a set's file says, what is left out, what no model is trained on."""
 
 import collections
-import importlib.metadata
+import itertools
 import json
-import signal
+import re
+import sys
+import tarfile
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,253 +18,301 @@ import eval as evaluation
 import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
-from miniclip.data.curation.balance import write_list
-from miniclip.data.curation.curate import curate
-from miniclip.data.dataset import is_held_out
-from miniclip.data.icons import render, sets
-from miniclip.data.icons.icons import TEST, VALIDATION, Icons
-from miniclip.evaluation.context import open_data
+from miniclip.data.icons import drawing, families, iconify, icons
+from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
-from tests.data.icons import made_up
-from tests.runs import stopped_and_resumed
+from tests.data.icons import made_up, small_pairs
+from tests.runs import final, run
 
-NAMES = [f"thing {k}" for k in range(40)]
-SITES = ["fontawesome", "ionicons", "eva", "remix", "lucide"]
-STYLES = st.sampled_from(["", "fill", "line"])
-DRAWN = st.tuples(st.sampled_from(SITES), st.sampled_from(NAMES), STYLES)
-OWNED = st.lists(st.lists(DRAWN, min_size=1, max_size=3), min_size=1, max_size=20)
-
-
-def sites_of(own):
-    return {site for site, _, _ in own}
+ROOT = Path(__file__).parents[3]
+SQUARE = '<path d="M2 2h12v9H2z"/>'
+CIRCLE = '<circle cx="8" cy="8" r="5"/>'
+RING = '<circle cx="8" cy="8" r="5" fill="none" stroke="#000"/>'
 
 
-@given(OWNED, st.sampled_from([TEST, VALIDATION]), st.sampled_from([None, ["remix"]]))
-def test_training_has_no_picture_of_a_site_and_no_name_that_is_held_out(owned, held_out, sites):
-    pairs = Icons(sites, held_out, made_up(owned))
-    splits = pairs.splits
-    placed = [i for indices in splits.values() for i in indices]
-    assert len(placed) == len(set(placed))
-    known = {name for own in owned for site, name, _ in own if site == "fontawesome"}
-    new = {name for name in NAMES if is_held_out(name)} - known
-    allowed = {"remix"} if sites else {*SITES} - {"fontawesome"} - {*held_out}
-    for i, own in enumerate(owned):
-        own_names = {name for _, name, _ in own}
-        assert (i in splits["heldout_site"]) == bool(sites_of(own) & {*held_out}), own
-        trainable = sites_of(own) <= allowed
-        assert (i in splits["train"]) == (trainable and not own_names & new), own
-        assert (i in splits["heldout_names"]) == (trainable and bool(own_names & new)), own
+def a_set(prefix="eva", icons=None, licence="MIT", category="General", palette=False, **more):
+    """The JSON of a set."""
+    info = dict(name="A set", author={"name": "Somebody"}, license={"spdx": licence})
+    bodies = icons if isinstance(icons, dict) else dict.fromkeys(icons or ["home"], SQUARE)
+    return {
+        "prefix": prefix,
+        "info": info | dict(category=category, palette=palette),
+        "icons": {name: {"body": body} for name, body in bodies.items()},
+    } | more
 
 
-@given(OWNED)
-def test_the_classes_are_the_names_that_training_and_the_held_out_site_share(owned):
-    assert 0 < sum(map(is_held_out, NAMES)) < len(NAMES) / 2  # some names are held out
-    pairs = Icons(drawn=made_up(owned))
-    trained, held = (
-        {name for i in pairs.splits[split] for name in pairs.names(i)}
-        for split in ("train", "heldout_site")
+def captions(found):
+    return [icon.captions for icon in iconify.icons(found)]
+
+
+def package(folder, sets):
+    """The package's file, with these sets in it."""
+    path = folder / iconify.FILE
+    with tarfile.open(path, "w:gz") as tar:
+        for found in sets:
+            text = json.dumps(found).encode()
+            member = tarfile.TarInfo(f"package/json/{found['prefix']}.json")
+            member.size = len(text)
+            tar.addfile(member, BytesIO(text))
+    return path
+
+
+@pytest.fixture
+def small_package(tmp_path, monkeypatch):
+    """A folder with the package of four small sets, and an empty cache."""
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    package(
+        tmp_path,
+        [
+            a_set("carbon", {"home": SQUARE, "red-home": CIRCLE, "nothing": "<g/>"}),
+            a_set("tabler", {"house": SQUARE, "ring-filled": RING}),
+            a_set("ph", {"secret": '<path d="M1 1h3v14H1z"/>'}),
+            a_set("ps", {"other": RING}, licence="CC-BY-NC-4.0"),
+        ],
     )
-    assert pairs.shared_names == tuple(sorted(trained & held))
+    return tmp_path
 
 
-@given(OWNED, st.integers(0, 2**32))
-def test_a_caption_is_a_name_of_the_picture_with_or_without_its_style(owned, seed):
-    pairs, rng = Icons(drawn=made_up(owned)), np.random.default_rng(seed)
-    for i, own in enumerate(owned):
-        spelled = [(name, f"{name} {style}".strip()) for _, name, style in own]
-        assert pairs.caption(i, rng) in {text for both in spelled for text in both}
-        assert pairs.captions(i) == tuple(dict.fromkeys(whole for _, whole in spelled))
-        assert pairs.names(i) == tuple(dict.fromkeys(name for name, _ in spelled))
+# --- names
 
 
-def test_each_name_is_drawn_equally_often_and_its_style_in_half_of_the_captions():
-    owned, inks = made_up([[("remix", "home", "line"), ("eva", "house", "outline")]])
-    pairs, rng = Icons(drawn=(owned, inks)), np.random.default_rng(0)
+@given(
+    st.lists(st.sampled_from("cat dog up to".split()), min_size=1, max_size=3),
+    st.sampled_from(["fill", "outline", "24-filled"]),
+    st.sampled_from(["baseline", "round"]),
+)
+def test_declared_prefixes_and_suffixes_are_the_style_and_the_rest_is_the_name(words, end, begin):
+    found = a_set(suffixes={end: "", "": ""}, prefixes={begin: ""})
+    name, style, size = iconify.split_name("-".join([begin, *words, end]), found)
+    assert name == " ".join(words)
+    assert style == f"{begin} {end.removeprefix('24-')}"
+    assert size == (24 if end.startswith("24") else 0)
+
+
+@pytest.mark.parametrize(
+    "prefix, spelled, want",
+    [
+        ("x", "home-outline", ("home", "outline", 0)),
+        ("x", "fast-food-11", ("fast food", "", 11)),
+        ("x", "filled", ("filled", "", 0)),
+        ("x", "Add_Box", ("add box", "", 0)),
+        ("bx", "bxs-server", ("server", "", 0)),
+        ("ion", "ios-star-half", ("star half", "", 0)),
+        ("x", "ios-star-half", ("ios star half", "", 0)),
+    ],
+)
+def test_names_as_sets_spell_them(prefix, spelled, want):
+    assert iconify.split_name(spelled, a_set(prefix)) == want
+
+
+def test_an_icon_has_the_names_of_its_aliases_but_not_of_turned_or_coded_ones():
+    aliases = {
+        "house": {"parent": "home"},
+        "building": {"parent": "house"},
+        "mirrored": {"parent": "home", "hFlip": True},
+        "of-mirrored": {"parent": "mirrored"},
+        "code2x": {"parent": "home"},
+        "lost": {"parent": "gone"},
+        "round": {"parent": "round"},
+    }
+    assert captions(a_set(icons=["home"], aliases=aliases)) == [
+        [("home", ""), ("house", ""), ("building", "")]
+    ]
+
+
+def test_of_several_sizes_the_nearest_to_24_is_kept_and_numbers_only_count():
+    icons = ["cat-16", "cat-20", "cat-48", "dog-1", "dog-2", "dog"]
+    assert [own[0][0] for own in captions(a_set(icons=icons))] == ["cat", "dog", "dog", "dog"]
+    assert captions(a_set(icons=["7"])) == [[("7", "")]]
+
+
+def test_hidden_icons_and_brands_are_left_out():
+    found = a_set(icons=["home", "cat-logo", "old", "acme", "duck"])
+    found["icons"]["old"]["hidden"] = True
+    found["categories"] = {"Brands": ["acme"], "Animals": ["duck"]}
+    assert captions(found) == [[("home", "")], [("duck", "")]]
+
+
+@pytest.mark.parametrize(
+    "how, reason",
+    [
+        (dict(licence="GPL-3.0"), "licence GPL-3.0"),
+        (dict(licence="CC-BY-NC-SA-4.0"), "licence CC-BY-NC-SA-4.0"),
+        (dict(licence=""), "licence unknown"),
+        (dict(palette=True), "coloured"),
+        (dict(category="Logos"), "logos"),
+        (dict(prefix="fa6-brands"), "logos"),
+        (dict(category="Programming"), "products"),
+        (dict(prefix="ri"), "its licence has changed"),
+        (dict(licence="Apache-2.0"), ""),
+        (dict(prefix="codicon", category="Programming"), ""),
+    ],
+)
+def test_sets_are_left_out_for_a_reason(how, reason):
+    assert iconify.why_left_out(a_set(**how)) == reason
+
+
+# --- the package
+
+
+def test_the_package_is_asked_for_where_it_is_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
+    with pytest.raises(UserError, match="does not hold iconify-json"):
+        iconify.archive(tmp_path)
+    with pytest.raises(UserError, match=r"pip install 'miniclip\[icons\]'"):
+        iconify.archive()
+    npm = tmp_path / "bin/npm"
+    npm.parent.mkdir()
+    npm.write_text("#!/bin/sh\necho 'npm error no such host' >&2\nexit 1\n")
+    npm.chmod(0o755)
+    with pytest.raises(UserError, match="failed: npm error no such host"):
+        iconify.archive()
+    npm.write_text(f'#!/bin/sh\necho packed > "$4/{iconify.FILE}"\n')
+    assert iconify.archive().read_text() == "packed\n"
+
+
+def test_a_damaged_package_is_one_sentence(small_package):
+    path = small_package / iconify.FILE
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(UserError, match="is damaged"):
+        iconify.read(path)
+
+
+# --- pictures
+
+
+def test_ink_is_centred_black_is_255_and_its_longer_side_is_26_pixels():
+    ink = drawing.draw(iconify.svg(a_set(icons={"wide": SQUARE}), "wide"))
+    rows, columns = np.nonzero(ink.max(1) > 127)[0], np.nonzero(ink.max(0) > 127)[0]
+    assert ink.shape == (32, 32) and ink[16, 16] == 255 and ink[0, 0] == 0
+    assert columns[[0, -1]].tolist() == [3, 28] and abs(rows[0] + rows[-1] - 31) <= 1
+    assert drawing.draw("<svg") is None and drawing.draw(iconify.svg(a_set(), "home")) is not None
+
+
+def test_equal_drawings_are_one_picture_and_no_family_held_out_is_trained_on(small_package, capsys):
+    pairs = open_pairs("icons", icons=str(small_package))
+    assert [pairs.names(i) for i in range(len(pairs))] == [
+        ("home", "house"),
+        ("red home",),
+        ("ring",),
+    ]
+    assert pairs.splits == {"train": [1], "heldout_site": [0, 2], "heldout_names": []}
+    assert pairs.captions(2) == ("ring filled",) and pairs.where(2) == "tabler: ring filled"
+    assert (
+        np.asarray(pairs.image(0)).shape == (32, 32, 3)
+        and "drawing 5 icons" in capsys.readouterr().err
+    )
+    (small_package / iconify.FILE).unlink()
+    assert len(open_pairs("icons")) == 3  # from the cache
+    with pytest.raises(UserError, match="--icons is for icons, not for emoji"):
+        open_pairs("emoji", icons="x")
+
+
+def test_whose_work_the_pictures_are_is_told(small_package):
+    told = "\n".join(open_pairs("icons", icons=str(small_package)).credits)
+    assert re.search(r"carbon +carbon +training +3 +A set +Somebody +MIT", told)
+    assert re.search("tabler .*development", told) and re.search("ph .*sealed", told)
+    assert "CC-BY-NC" not in told
+
+
+def test_a_caption_is_a_name_of_the_picture_and_has_its_style_in_half_of_the_epochs():
+    owned, inks = made_up([[("carbon", "home", "line"), ("mage", "house", "outline")]])
+    pairs, rng = icons.Icons(drawn=(owned, inks)), np.random.default_rng(0)
+    pairs.left_out = 0.0
     counts = collections.Counter(pairs.caption(0, rng) for _ in range(4000))
     assert set(counts) == {"home", "home line", "house", "house outline"}
     # 5 standard deviations of a share of 1/4 in 4,000 draws
     assert all(abs(n / 4000 - 1 / 4) < 5 * (3 / 16 / 4000) ** 0.5 for n in counts.values()), counts
     assert np.array_equal(pairs.image(0), np.repeat(255 - inks[0][..., None], 3, axis=2))
+    pairs.left_out = 1.0
+    assert {*(pairs.caption(0, rng) for _ in range(200))} == {"home", "line", "house", "outline"}
 
 
-@pytest.mark.parametrize(
-    "how, words",
-    [
-        (dict(sites=["remix", "nope"]), "no icon set 'nope'; there are bootstrap, eva"),
-        (dict(held_out_sites=["nope"]), "no icon set 'nope'"),
-        (dict(sites=["remix", "fontawesome"]), "fontawesome is held out"),
-        (dict(sites=["fontawesome"], held_out_sites=["eva"]), "fontawesome is held out"),
-        (dict(sites=["eva"], held_out_sites=["eva"]), "eva is held out"),
-    ],
-)
-def test_a_site_that_cannot_be_is_one_sentence(how, words):
-    with pytest.raises(UserError, match=words):
-        Icons(drawn=made_up([[("remix", "home", "")]]), **how)
+# --- families and seals
 
 
-def test_open_pairs_opens_icons_by_name_and_takes_lists_of_sites(monkeypatch, tmp_path):
-    owned = [[(site, f"{site} home", "")] for site in SITES]
-    monkeypatch.setattr(render, "pictures", lambda: made_up(owned))
-    (tmp_path / "icons").mkdir()
-    monkeypatch.chdir(tmp_path)  # the name wins over a folder
-    pairs = open_pairs("icons")
-    assert pairs.held_out_sites == ("fontawesome",) and "remix" in pairs.sites
-    assert not {"fontawesome"} & {*pairs.sites} and len(pairs.sites) == 12
-    pairs = open_pairs("icons", sites="remix,lucide", held_out_sites="eva,ionicons")
-    assert pairs.sites == ("remix", "lucide") and pairs.splits["heldout_site"] == [1, 2]
-    assert pairs.splits["train"] == [3, 4]
-    for source in (None, "./icons"):
-        with pytest.raises(UserError, match="--sites is for icons"):
-            open_pairs(source, sites="remix")
-    with pytest.raises(UserError, match="--image-column is for csv"):
-        open_pairs("icons", image_column="x")
+def test_families_are_of_one_kind_and_a_lineage_is_in_one_family():
+    assert not {*DEVELOPMENT} & {*SEALED}
+    sets = list(itertools.chain(*LINEAGES.values()))
+    assert len(sets) == len({*sets})
+    assert {families.family(name) for name in ("fa6-solid", "la", "fa")} == {"fontawesome"}
+    assert families.family("tabler") == "tabler"
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("held_out", [TEST, VALIDATION])
-def test_no_picture_and_no_held_out_name_crosses_the_splits_of_all_icons(held_out):
-    pairs = Icons(held_out_sites=held_out)
-    hashes = [render.coarse(ink) for ink in pairs.inks]
-    assert len(set(hashes)) == len(pairs) > 29_000
-    splits = pairs.splits
-    assert sum(map(len, splits.values())) == len({i for own in splits.values() for i in own})
-    for split in ("train", "heldout_names"):
-        for i in splits[split]:
-            assert not sites_of(pairs.owned[i]) & {*TEST, *held_out}, pairs.owned[i]
-    trained = {name for i in splits["train"] for name in pairs.names(i)}
-    known = {name for own in pairs.owned for site, name, _ in own if site in TEST}
-    assert not any(is_held_out(name) for name in trained - known)
-    for i in splits["heldout_names"]:
-        assert not trained.issuperset(pairs.names(i)), pairs.owned[i]
-    assert len(pairs.shared_names) > (300 if held_out == VALIDATION else 600)
+def test_only_one_file_may_open_the_seal():
+    calls = re.compile(r"\bsealed\(|under_seal")
+    files = [
+        *ROOT.glob("*.py"),
+        *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
+    ]
+    found = {str(p.relative_to(ROOT)) for p in files if calls.search(p.read_text("utf-8"))}
+    assert found <= {"miniclip/data/icons/icons.py", "lessons/studies/sealed.py"}
 
 
-# --- train.py and eval.py: each option does something, is saved, and is resumed with
-
-TRAINED_SITES = ["remix", "lucide", "eva", "fontawesome"]
+WORDS = st.sampled_from("add plus off slash home cat lock".split())
 
 
-@pytest.fixture(scope="module")
-def icons():
-    """Icons of four sites with the same 20 names, of random ink. Font Awesome has all names, so none
-    of them is held out. The packages are the installed ones."""
-    owned = [[(site, f"thing {k}", "line")] for site in TRAINED_SITES for k in range(20)]
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(render, "pictures", lambda: made_up(owned))
-        yield
-    signal.signal(signal.SIGINT, before[0]), signal.signal(signal.SIGTERM, before[1])
+@given(st.lists(WORDS, min_size=1, max_size=4), st.tuples(WORDS, WORDS))
+def test_a_name_holds_a_combination_in_any_order_as_synonyms_and_glued(words, pair):
+    combination = frozenset(SAME.get(word, word) for word in pair)
+    held = len(combination) == 2 and combination <= {SAME.get(word, word) for word in words}
+    assert families.holds(" ".join(words), {combination}) == held
+    if len(combination) == 2:
+        assert families.holds("".join(pair), {combination}) and families.holds(
+            "".join(pair[::-1]), {combination}
+        )
 
 
-def run(out, *more):
-    arguments = ["--data", "icons", "--out", out, "--batch-size", 8, "--threads", 1, *more]
-    return train.main([str(a) for a in arguments])
+def test_words_of_held_out_combinations_are_known_from_other_names(monkeypatch):
+    monkeypatch.setattr(families, "COMBINATIONS", (2, 2))
+    three = {"carbon", "ph", "mage"}
+    names = {f"{word} {other}": three for word in ("cat", "dog") for other in "abcdefgh"}
+    names |= {f"x{k} y{k}": three for k in range(9)} | {"cat dog": three, "dog cat": three}
+    names |= {"bird home": {"carbon"}, "cat": three}
+    development, sealed = families.held_out_combinations(names)
+    assert development | sealed == {frozenset(("cat", "dog"))}
 
 
-def final(out):
-    return checkpoint.load(out / "checkpoint.pt")
-
-
-def same(a, b):
-    return all(torch.equal(x, b["model"][name]) for name, x in a["model"].items())
+# --- train.py and eval.py
 
 
 @pytest.fixture
-def no_report(monkeypatch):
-    """Its figures take longer than three steps."""
-    monkeypatch.setattr(train, "report", lambda *about: None)
-
-
-@pytest.fixture(scope="module")
-def base(icons, tmp_path_factory):
-    """A run of three steps."""
-    out = tmp_path_factory.mktemp("runs") / "base"
-    assert run(out, "--steps", 3) == 0
-    return out
-
-
-def test_icons_have_their_own_model_recipe_and_folder(base, tmp_path):
-    state = final(base)
-    assert state["config"]["name"] == "rn_icons"
-    wanted = dict(data="icons", augment="icons", unique_names=True, lr=3e-3, clip_grad=1.0)
-    assert wanted.items() <= state["options"].items()
-    assert state["packages"] == sets.versions() and len(state["packages"]) == 13
-    results = json.loads((base / "results.json").read_text())
-    assert results["zero_shot"]["n"] == results["zero_shot"]["classes"] > 10
-    assert 0 <= results["zero_shot"]["top-1"] <= results["zero_shot"]["top-5"] <= 1
-
-
-@pytest.mark.parametrize(
-    "options, saved, count",
-    [
-        (["--augment", "crop"], dict(augment="crop"), 60),
-        (["--no-unique-names"], dict(unique_names=False), 60),
-        (["--sites", "remix,eva"], dict(sites="remix,eva"), 40),
-        (["--held-out-sites", "eva"], dict(held_out_sites="eva"), 40),
-        (["--pairs", 17], dict(pairs=17), 17),
-    ],
-)
-def test_each_option_changes_what_is_learned_and_is_saved(
-    options, saved, count, base, no_report, tmp_path, capsys
-):
-    assert run(tmp_path / "run", "--steps", 3, *options) == 0
-    said, state = capsys.readouterr().out, final(tmp_path / "run")
-    assert saved.items() <= state["options"].items()
-    assert not same(state, final(base))
-    assert f"icons: {count} pairs to train on" in said, said
-    with pytest.raises(SystemExit):  # another wish on resumption is refused
-        run(tmp_path / "run", "--resume", "--pairs", 5, "--sites", "lucide")
-    assert "choose another --out" in capsys.readouterr().err
-
-
-def test_a_stopped_run_goes_on_with_its_options_to_the_same_weights(
-    icons, no_report, tmp_path, monkeypatch
-):
-    more = ("--steps", 14, "--sites", "remix,lucide", "--held-out-sites", "eva", "--pairs", 30)
-    stopped_and_resumed("icons", tmp_path, monkeypatch, *more)
-
-
-def other_version(monkeypatch):
-    real = importlib.metadata.version
-    monkeypatch.setattr(
-        importlib.metadata, "version", lambda p: "1.1.9" if p == "tkinter-icons-mat" else real(p)
-    )
-    return f"tkinter-icons-mat 1.1.9 (was {real('tkinter-icons-mat')})"
-
-
-def test_other_packages_are_refused_by_a_resumed_run_and_said_by_an_evaluation(
-    base, tmp_path, monkeypatch, capsys
-):
-    search = ["--checkpoint", str(base / "checkpoint.pt"), "--out", str(tmp_path), "--search", "x"]
+def as_icons(monkeypatch, tmp_path):
+    """Small pairs in the place of all icons, and a cache of its own."""
+    pairs = small_pairs()
     monkeypatch.setenv("MINICLIP_CACHE", str(tmp_path / "cache"))
-    assert evaluation.main(search) == 0
-    assert "no longer" not in capsys.readouterr().out
-    changed = other_version(monkeypatch)
-    assert evaluation.main(search) == 0
-    assert f"that the model was trained on: {changed}\n" in capsys.readouterr().out
-    with pytest.raises(SystemExit) as stop:
-        run(base, "--resume")
-    said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and changed in said, said
+    monkeypatch.setattr(icons, "pictures", lambda folder=None: (pairs.owned, pairs.inks))
+    monkeypatch.setattr(icons, "versions", lambda: {"icons": "1"})
+    return pairs
 
 
-def test_a_site_that_shares_no_name_is_trained_on_without_zero_shot(icons, tmp_path):
-    assert run(tmp_path / "run", "--steps", 1, "--held-out-sites", "weather") == 0
-    assert "zero_shot" not in json.loads((tmp_path / "run/results.json").read_text())
+def test_a_run_has_the_recipe_of_icons_and_tells_the_three_questions(as_icons, tmp_path, capsys):
+    assert run("icons", tmp_path / "run", "--steps", 2, "--pairs", 40) == 0
+    state = final(tmp_path / "run")
+    wanted = dict(augment="icons", unique_names=True, lr=3e-3, objective="contrastive_bow")
+    assert wanted.items() <= state["options"].items() and state["config"]["name"] == "rn_icons"
+    assert state["packages"] == {"icons": "1"}
+    found = json.loads((tmp_path / "run/results.json").read_text())["zero_shot"]
+    assert found["tabler"]["known"]["n"] == 8 and found["tabler"]["combinations"]["n"] == 2
+    assert re.search(r"top-1, mean of .*tabler.*: known \d.*combinations", capsys.readouterr().out)
 
 
-def test_a_list_of_pairs_is_trained_on_and_read_again_for_evaluation(
-    icons, tmp_path, no_report, capsys
+def test_a_run_on_the_first_icons_cannot_go_on_and_is_tested_on_families_new_to_it(
+    as_icons, tmp_path, refused, capsys
 ):
-    pairs, out, path = open_pairs("icons"), tmp_path / "run", tmp_path / "list.csv"
-    found = curate(pairs, cap=1, min_count=1)
-    write_list(pairs, path, found)
-    assert run(out, "--steps", 1, "--keep", path) == 0
-    assert "icons: 20 pairs to train on" in capsys.readouterr().out  # each name once
-    saved = final(out)
-    before = saved | dict(options=saved["options"] | dict(pairs=str(path), keep=None))
-    for state in (saved, before):  # once a list stood under pairs
-        assert open_data(state)[0].splits["train"] == found.kept["pair"].tolist()
-    path.unlink()
-    with pytest.raises(UserError, match="list.csv cannot be read"):
-        open_data(saved)
+    out = tmp_path / "run"
+    run("icons", out, "--steps", 1, "--eval-every", 0)
+    state = final(out)
+    state["packages"] = {"tkinter-icons-fa": "1.1.2"}
+    state["options"] |= dict(held_out_sites="fontawesome", sites=None)
+    checkpoint.save(out / "checkpoint.pt", state)
+    assert "pictures of" in refused(train.main, "--out", out, "--resume")
+    arguments = ["--checkpoint", out / "checkpoint.pt", "--out", tmp_path / "b", "--task"]
+    for more in ([], ["--data", "icons"]):
+        assert evaluation.main([*map(str, arguments), "zero_shot", *more]) == 0
+        assert "no longer read" in capsys.readouterr().out
+    found = json.loads((tmp_path / "b/results.json").read_text())["zero_shot"]
+    assert set(found) - {"seconds"} == {*icons.NEW_TO_FIRST}
+    assert "classes is not for icons" in refused(evaluation.main, *arguments, "classes")

@@ -1,0 +1,200 @@
+"""Whether words carry over to new names, asked of families that nobody had looked at (CLIP, section 3.1).
+
+    python lessons/studies/sealed.py            after words.py, whose trained models it tests; half an hour
+
+Families under seal were drawn by a rule before any model was trained, and this is the only file that
+opens the seal. What is asked, and what would be a success, was written down before: docs/icons.md. The
+answer is the accuracy on new combinations of known words, in which each name counts the same, averaged
+over families. CANDIDATE is the text side that was chosen on the development families. harness.py has
+the options.
+Left out of the test: pictures that equal a training picture. Results are also given without near copies.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+import words
+from harness import run
+
+from miniclip import plots
+from miniclip.data.icons.drawing import coarse
+from miniclip.data.icons.families import SEALED
+from miniclip.data.icons.icons import Icons, sealed
+from miniclip.evaluation.confidence import interval
+from miniclip.evaluation.families import NEAR, QUESTIONS, closeness, combinations, zero_shot
+from miniclip.evaluation.report.writer import Report
+
+RESULTS, OPTIONS = "docs/icons/sealed", {}
+CANDIDATE = "a bag of words"
+BASELINES = ["a table of names", "a softmax over words"]  # what the candidate must be better than
+ARMS = [CANDIDATE, *BASELINES, "CLIP: the end token"]
+DRAWS = 10_000  # of the bootstrap
+settings = words.settings
+
+
+def plan(args):
+    """{arm: its trainings}: those of words.py."""
+    steps = args.quick or words.STEPS
+    return {arm: [{"arm": arm, "steps": steps, "seed": k} for k in words.SEEDS] for arm in ARMS}
+
+
+def opened(pairs):
+    """The icons with their seal open, as other pairs. Their split heldout_site has the pictures of the
+    sealed families that no training picture equals; heldout_names those of training families with a
+    combination under seal. The split train is that of `pairs`, Icons."""
+    owned, inks = sealed()
+    trained = {coarse(pairs.inks[i]) for i in pairs.splits["train"]}
+    new = [k for k, ink in enumerate(inks) if coarse(ink) not in trained]
+    both = [*pairs.owned, *(owned[k] for k in new)], np.concatenate([pairs.inks, inks[new]])
+    found = Icons(drawn=both)
+    placed = {i for split in pairs.splits.values() for i in split}
+    found.splits["heldout_site"] = [*range(len(pairs), len(found))]
+    found.splits["heldout_names"] = [i for i in range(len(pairs)) if i not in placed]
+    return found
+
+
+def near(pairs, folder):
+    """Which pictures of heldout_site nearly equal a training picture, (K,) bool; computed once."""
+    file = folder / "closeness.pt"
+    if not file.exists():
+        torch.save(closeness(pairs, pairs.splits["heldout_site"]), file)
+    return torch.load(file) >= NEAR
+
+
+def among_relatives(scores, pairs):
+    """Scores in which only names that share a word with the right one can be the answer, so that one
+    word of a combination is not enough."""
+
+    def masked(indices, names):
+        known = {word: k for k, word in enumerate({w for name in names for w in name.split()})}
+
+        def contain(texts):
+            rows = torch.zeros(len(texts), len(known))
+            for row, text in zip(rows, texts):
+                row[[known[word] for word in text.split() if word in known]] = 1
+            return rows
+
+        share = contain([" ".join(pairs.names(i)) for i in indices]) @ contain(names).T
+        return scores(indices, names).masked_fill(share == 0, -torch.inf)
+
+    return masked
+
+
+def work(given, folder):
+    """Test a model of words.py on the sealed families: {"all": zero_shot, "far": the same without near
+    copies, "relatives": among names that share a word, "training families": the combinations under seal}."""
+    pairs = opened(Icons())
+    kept = folder.parent.with_name(Path(words.RESULTS).name) / folder.name
+    kept.mkdir(parents=True, exist_ok=True)
+    model, tokenizer, _ = words.trained(given, kept, pairs)
+    how = words.BASE | words.ARMS[given["arm"]]
+    scores = words.scores_for(how, model, tokenizer, pairs)
+    found = {"all": zero_shot(scores, pairs, SEALED)}
+    found["relatives"] = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
+    copies = near(pairs, folder.parent).tolist()
+    pairs.splits["heldout_site"] = [
+        i for i, copy in zip(pairs.splits["heldout_site"], copies) if not copy
+    ]
+    found["far"] = zero_shot(scores, pairs, SEALED)
+    found["training families"] = combinations(scores, pairs)
+    return found
+
+
+def macro(runs, question, among="all"):
+    """The accuracy of each family, in which names count the same, as a mean over seeds: {family: it}.
+    runs: [(training, found)]. Families that cannot be asked are left out."""
+    families = [own[among] for _, own in runs]
+    asked = [family for family in SEALED if question in families[0].get(family, {})]
+    return {f: float(np.mean([own[f][question]["macro"] for own in families])) for f in asked}
+
+
+def difference(first, second):
+    """What families say about first minus second, both {family: accuracy}: the mean, its interval by a
+    bootstrap over families, in how many families first is ahead, and wilcoxon's p."""
+    gains = np.array([first[family] - second[family] for family in first])
+    draws = np.random.default_rng(0).integers(len(gains), size=(DRAWS, len(gains)))
+    low, high = np.quantile(gains[draws].mean(1), (0.025, 0.975))
+    return {
+        "value": gains.mean(),
+        "low": low,
+        "high": high,
+        "ahead": f"{(gains > 0).sum()} of {len(gains)}",
+        "p": wilcoxon(gains),
+    }
+
+
+def wilcoxon(gains):
+    """The p, two-sided and exact, of Wilcoxon's signed-rank test: how often random signs would give so
+    small or so large a sum of ranks. Gains of zero are left out; equal ones share their mean rank."""
+    size = np.abs(gains[gains != 0])
+    ranks = [2 * (size < x).sum() + (size == x).sum() + 1 for x in size]  # twice the rank
+    ways = np.ones(1)  # how many choices of signs give each sum
+    for rank in ranks:
+        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
+    positive = sum(rank for rank, gain in zip(ranks, gains[gains != 0]) if gain > 0)
+    tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
+    return min(1.0, 2 * tail / ways.sum())
+
+
+def write_report(found, args):
+    """Write report.md and its figure. found: {arm: [(training, found)]}."""
+    report = Report(args.results, "Whether words carry over to new names: the families under seal")
+    report.section("Accuracy on families never looked at", "section 3.1")
+    rows, bars = [], {}
+    for arm, runs in found.items():
+        each = [macro(runs, question) for question in QUESTIONS]
+        means = [np.mean([*own.values()]) for own in each]
+        apart = np.mean([own["training families"]["macro"] for _, own in runs])
+        far, related = (
+            [*macro(runs, "combinations", among).values()] for among in ("far", "relatives")
+        )
+        seeds = [np.mean([*macro([own], "combinations").values()]) for own in runs]
+        spread = f"{min(seeds):.3f} to {max(seeds):.3f}"
+        rows.append((arm, *means, spread, np.mean(far), np.mean(related), apart))
+        bars[arm] = each[2]
+    columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
+    report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
+    report.say(
+        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds. "
+        "Known: names that training captions have. Site: all names of a family. Combinations: new names "
+        "of known words, among all such names of the family; far: without near copies of training pictures; "
+        "relatives: among names that share a word with the right one. The last column is about pictures of training families with a combination under seal."
+    )
+    report.section("What was written down before", "section 3.1")
+    rows, holds = [], {}
+    for arm in [arm for arm in bars if arm != CANDIDATE]:
+        for among in ("all", "far"):
+            pair = (macro(found[one], "combinations", among) for one in (CANDIDATE, arm))
+            gain = difference(*pair)
+            holds[arm, among] = gain["low"] > 0 and gain["p"] < 0.01
+            cells = f"{gain['value']:+.3f}", interval(gain["low"], gain["high"]), gain["ahead"]
+            rows.append((arm, among, *cells, f"{gain['p']:.1e}"))
+    report.table((f"{CANDIDATE} against", "pictures", "gain", "95 %", "ahead in", "p"), rows)
+    verdict = {
+        "holds": all(holds[arm, "all"] for arm in BASELINES),
+        "holds in part: words help as labels": holds[BASELINES[0], "all"],
+        "does not hold": True,
+    }
+    report.say(
+        "The gain is the mean over families of the difference on new combinations; its interval is a bootstrap "
+        "over families, p is Wilcoxon's. The claim that words carry over to new names "
+        f"{next(words for words, true in verdict.items() if true)}."
+    )
+    shown = {
+        arm: {family: dict.fromkeys(("value", "low", "high"), x) for family, x in own.items()}
+        for arm, own in bars.items()
+    }
+    report.figure(
+        "combinations.png",
+        "Accuracy on new combinations of known words, for each family under seal.",
+        plots.bars,
+        shown,
+        xlabel="share of names",
+    )
+    report.write()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.modules["__main__"]))

