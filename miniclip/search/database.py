@@ -49,6 +49,7 @@ REASONS = {  # what SQLite says: what it means here
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "it is protected, or was moved; if a process that wrote it was killed, "
     "python -m miniclip.search index restores it where it may be written",
+    "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
@@ -56,6 +57,7 @@ UNFINISHED = "the index is not finished: run python -m miniclip.search index aga
 NAMES_ANOTHER_FILE = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
+SCHEMA_STEPS = 10_000  # of SQLite's machine, in which it must have read the schema: ours takes 100
 DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
     *(sqlite3.Error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
     *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
@@ -79,6 +81,8 @@ class Index:
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
+    place: Path | None = None  # the folder of the file that it was read from
+    stamp: tuple | None = None  # of that file, then
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -98,6 +102,10 @@ class Index:
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
             "index DIR --checkpoint FILE"
         )
+
+    def has_changed(self) -> bool:
+        """Whether the file is another one than when this index was read from it, or is gone."""
+        return self.stamp != _stamp(self.place)
 
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
@@ -148,12 +156,12 @@ class Index:
         )
         return self.file
 
-    def save(self, database, place: Path, stamps: list, dropped=()) -> None:
+    def save(self, database, place: Path, stamps: list, hashes: list, dropped=()) -> None:
         """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
         it, and commit.
 
-        stamps: for each picture (size in bytes, time of the last change in nanoseconds). The column
-        `hash` stays empty; older versions knew pictures that had moved by it.
+        stamps: for each picture (size in bytes, time of the last change in nanoseconds). hashes:
+        for each picture the hash of its contents, or None where it is not known.
         """
         width, dropped = self.features.shape[1], set(dropped)
         query = "SELECT max(first) FROM blocks WHERE first <= ?"
@@ -169,7 +177,8 @@ class Index:
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
         rows = [
-            (free + k, name, *stamp, None) for k, (name, stamp) in enumerate(zip(names, stamps))
+            (free + k, name, *stamp, contents)
+            for k, (name, stamp, contents) in enumerate(zip(names, stamps, hashes))
         ]
         database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
         for start in range(0, len(rows), BLOCK_ROWS):
@@ -201,6 +210,7 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
+            database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
             # who wants to write does not wait for another writer, but later 5 s for a reader
             opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
             # large pages, of which a new file is made, are read faster
@@ -213,9 +223,10 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
                     database.execute(statement)
             elif any(found) and found != [*SCHEMA, *MARKS.values()]:
                 raise UserError(f"{printable(place / FILE)} is no index that this version can read")
+            database.set_progress_handler(None, 0)
             if write and not any(found) and os.path.isfile(place / OLD):
                 index, stamps = _read_npz(place / OLD)
-                index.save(database, place, stamps)
+                index.save(database, place, stamps, [None] * len(index))
                 (place / OLD).unlink()
             yield database
     except sqlite3.Error as error:
@@ -330,8 +341,16 @@ def _checked(about, place):
     ):
         raise ValueError("its description is not that of an index")
     about["root"] = Path(os.path.normpath(place / about["root"]))
+    about |= {"place": place, "stamp": _stamp(place)}
     width = about.pop("width")
     return about, width
+
+
+def _stamp(place):
+    """The size and the time of change of the database in `place`, or None where there is none."""
+    with contextlib.suppress(OSError):
+        status = os.stat(place / FILE)
+        return status.st_size, status.st_mtime_ns
 
 
 def _decoded(names, count):

@@ -6,7 +6,7 @@ is one of the index, or a file that is sent.
 By default only this machine can open the page. A picture is asked for by its number and never by a
 path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the folder of
 the index is not followed. An upload stays in memory. The page is for people whom you trust: left out
-are passwords, HTTPS, and whatever would stand against clients that ask on and on.
+are passwords, HTTPS, and limits for clients that ask on and on.
 """
 
 import contextlib
@@ -34,9 +34,11 @@ from miniclip.search.find import SEARCH, nearest, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
 MAX_UPLOAD = 32 << 20  # bytes
+MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
 THREADS = 8  # requests answered at once
 CONNECTIONS = 200  # at once: macOS lets a process open 256 files, sockets included
-IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
+IDLE_SECONDS = 20  # a connection without a request, or whose request has no whole head, is closed
+BODY_SECONDS = 60  # more for the rest of a request, which may be an upload
 # bytes of answers that a connection has not read; it is closed when it is idle
 MOST_UNSENT = 1 << 40
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
@@ -61,6 +63,30 @@ HEADERS = {
 }
 
 
+class Live:
+    """The index of the page, which is read again when its file has changed.
+
+    With each reading the numbers of its pictures go on from `first`, so that a number that a browser
+    has kept never means another picture.
+    """
+
+    def __init__(self, index: Index):
+        self.index, self.first, self.reading = index, 0, threading.Lock()
+
+    def now(self) -> tuple[Index, int]:
+        """(the index, the number of its first picture). Raises UserError where the index is gone, or
+        is now another model's or another folder's."""
+        with self.reading:
+            if self.index.has_changed():
+                index = Index.open(self.index.place)
+                kinds = [(x.root, x.digest, x.features.shape[1]) for x in (index, self.index)]
+                other = "the index is now another folder's or another model's; start the page again"
+                refuse({other: kinds[0] != kinds[1]})
+                self.first += len(self.index)
+                self.index = index
+            return self.index, self.first
+
+
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     """The page of an index, a Flask application. host: a name by which it may be asked."""
     import flask
@@ -71,18 +97,21 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, alone = Path(os.path.realpath(index.root)), threading.Lock()  # alone: with the model
     decoding = threading.Lock()  # a picture may take 1 GB until it is small
+    live, g = Live(index), flask.g  # g.index and g.first are those of one request
 
     def row_of(text):
-        if re.fullmatch("[0-9]{1,12}", text) and int(text) < len(index):
-            return int(text)
-        flask.abort(404, f"there is no picture {printable(text, 20)} in the index; search again")
+        row = int(text) - g.first if re.fullmatch("[0-9]{1,12}", text) else -1
+        if 0 <= row < len(g.index):
+            return row
+        gone = f"there is no picture {printable(text, 20)} in the index now; search again"
+        flask.abort(404, gone)
 
     def listed(row):
         """What the page says of a picture. Only a browser on this machine can use its whole path."""
         is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
-        path = os.path.abspath(index.path(row)) if is_here else index.paths[row]
-        name = printable(index.paths[row], 200)
-        return {"row": row, "name": name, "path": printable(path, 4096)}
+        path = os.path.abspath(g.index.path(row)) if is_here else g.index.paths[row]
+        name = printable(g.index.paths[row], 200)
+        return {"row": g.first + row, "name": name, "path": printable(path, 4096)}
 
     def chosen(number):
         """The picture that a request is about: (its row or None, its unit features (E,) or None).
@@ -94,7 +123,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         refuse({"a picture of the index and a file were sent; send one": both})
         if number:
             row = row_of(number)
-            features = torch.from_numpy(index.features[row]).float()
+            features = torch.from_numpy(g.index.features[row]).float()
             odd = not abs(features.norm() - 1) < 0.01  # NaN as well
             refuse({"the index holds features that are not of length one; make it again": odd})
             return row, features
@@ -111,14 +140,14 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def sent(number, read, kind, **how):
         """The picture with this number, as `read` returns it from its path, written as `kind`."""
         row, file = row_of(number), io.BytesIO()
-        path = Path(os.path.realpath(index.path(row)))
+        path = Path(os.path.realpath(g.index.path(row)))
         try:
             if root not in path.parents:
                 raise BadPicture("a link that leads out of the folder")
             with decoding:
                 read(path).save(file, kind, **how)
         except BadPicture as error:
-            flask.abort(404, f"{printable(index.paths[row])} cannot be shown: {error}")
+            flask.abort(404, f"{printable(g.index.paths[row])} cannot be shown: {error}")
         return file.getvalue(), {"Content-Type": f"image/{kind.lower()}"}
 
     @app.before_request
@@ -132,6 +161,11 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         if elsewhere or origin != asked.host:
             flask.abort(403, "only this page itself may send requests")
+
+    @app.before_request
+    def look_for_a_new_index():
+        if flask.request.path != "/":
+            g.index, g.first = live.now()
 
     @app.after_request
     def add_headers(response):
@@ -148,9 +182,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.get("/about")
     def about():
-        rows = range(0, len(index), -(-len(index) // SAMPLE))
+        rows = range(0, len(g.index), -(-len(g.index) // SAMPLE))
         return {
-            "pictures": len(index),
+            "pictures": len(g.index),
             "folder": printable(root.name or root),
             "model": printable(os.path.basename(encoder.file)),
             "max_upload": MAX_UPLOAD,
@@ -180,12 +214,12 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         )
         k = min(int(k or 24), MAX_ANSWERS)
         with alone:
-            cosines, rows = nearest(index.features, query(encoder, text, image), k + 1)
+            cosines, rows = nearest(g.index.features, query(encoder, text, image), k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
             "like": None if own is None else listed(own),
-            "pictures": len(index),
+            "pictures": len(g.index),
             "seconds": time.monotonic() - began,
         }
 
@@ -263,9 +297,27 @@ def listen(host: str, port: int) -> socket.socket:
 def make_server(app, at: socket.socket):
     """A waitress server of `app` on the socket `at`, which keeps whole requests in memory."""
     import waitress
+    from waitress.channel import HTTPChannel
+
+    class Channel(HTTPChannel):
+        """A connection that is closed when its request takes too long to come, although bytes of it
+        still do, or when all uploads together take too much memory."""
+
+        def received(self, data):
+            if self.request is None:
+                self.began = time.time()
+            taken = super().received(data)
+            has_head = self.request is not None and self.request.headers_finished
+            # from which waitress counts IDLE_SECONDS
+            self.last_activity = self.began + BODY_SECONDS * has_head
+            channels = self.server.active_channels.values()
+            requests = [r for c in channels for r in (*c.requests, c.request) if r]
+            too_much = sum(r.body_bytes_received for r in requests) > MAX_HELD
+            self.will_close |= has_head and too_much
+            return taken
 
     logging.getLogger("waitress").setLevel(logging.ERROR)  # browsers ask for many at once
-    return waitress.create_server(
+    server = waitress.create_server(
         app,
         sockets=[at],
         # above the limit of the page, so that the page's own sentence says what is too large
@@ -278,6 +330,8 @@ def make_server(app, at: socket.socket):
         channel_timeout=IDLE_SECONDS,
         cleanup_interval=IDLE_SECONDS // 4,
     )
+    server.channel_class = Channel
+    return server
 
 
 @command("python -m miniclip.search serve")

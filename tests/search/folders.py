@@ -62,7 +62,7 @@ def write_index(index, place, dropped=()):
     place.mkdir(parents=True, exist_ok=True)
     stamps = [(k, k * 10**12) for k in range(len(index))]
     with database_in(place, write=True) as database:
-        index.save(database, place, stamps, dropped)
+        index.save(database, place, stamps, [b"%016d" % k for k, _ in stamps], dropped)
 
 
 def said(main, arguments, capsys):

@@ -15,6 +15,7 @@ from PIL import Image
 from miniclip import zeroshot
 from miniclip.common import UserError
 from miniclip.data.dataset import printable
+from miniclip.search import build as build_file
 from miniclip.search import embed
 from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
@@ -82,6 +83,40 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
     assert skipped == [("00008.png", "not a picture that can be read")]
     assert not {"00001.png", "00008.png"} & {*index.paths} and len(index) == 8
     agrees_with(Index.open(root / ".miniclip"), checkpoint)
+
+
+def test_pictures_are_recognised_by_their_contents_and_not_encoded_again(
+    indexed, opened, checkpoint, monkeypatch
+):
+    root, update = indexed
+    monkeypatch.setattr(build_file, "HASHED", 50_000)  # of red.bmp the middle is not hashed
+    red = Image.new("RGB", (200, 200), "red")
+    red.save(root / "red.bmp")
+    update()
+    opened.clear()
+    (root / "below").rename(root / "other")
+    (root / "00001.png").rename(root / "00002.png")  # over another picture
+    shutil.copy(root / "00004.png", root / "copy.png")
+    os.utime(root / "00005.png", ns=(0, 0))
+    red.putpixel((100, 100), (0, 0, 255))
+    red.save(root / "red.bmp")
+    index, counts, _ = update()
+    assert counts == {"read": 1, "kept": 9, "forgotten": 0} and opened == ["red.bmp"]
+    assert {path for path in index.paths if "/" not in path} >= {"00002.png", "00004.png"}
+    assert index.finished
+    agrees_with(Index.open(root / ".miniclip"), checkpoint)
+    assert update()[1] == {"read": 0, "kept": 10, "forgotten": 0}
+
+
+def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
+    fill(tmp_path / "in", 4)
+    build(tmp_path / "in", tmp_path / "i", encoder)
+    (tmp_path / "in").rename(tmp_path / "moved")
+    for name in ("00001.png", "00002.png"):  # half of the pictures are enough
+        (tmp_path / "moved" / name).unlink()
+    _, counts, _ = build(tmp_path / "moved", tmp_path / "i", encoder)
+    assert counts == {"read": 0, "kept": 2, "forgotten": 2}
+    assert Index.open(tmp_path / "i").root == tmp_path / "moved"
 
 
 def test_links_hidden_files_and_the_index_itself(encoder, tmp_path):

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import numpy as np
@@ -20,8 +21,9 @@ from torch.nn import functional as F
 
 from miniclip.search import build, serve
 from miniclip.search.database import Index
+from miniclip.search.embed import open_encoder
 from miniclip.zeroshot import classifier_weights, encode_texts
-from tests.search.folders import fill, refusal
+from tests.search.folders import fill, refusal, tiny_checkpoint, write_index
 
 ROOT = pathlib.Path(__file__).parents[2]
 COUNT = 12
@@ -158,6 +160,35 @@ def test_only_a_browser_on_this_machine_gets_whole_paths(index, client):
         said = client.get("/about", environ_base={"REMOTE_ADDR": address}).get_json()
         assert [each["path"] for each in said["sample"]] == paths
     assert all(path.isprintable() for path in paths)
+
+
+def test_a_new_index_is_noticed_and_no_number_means_another_picture(copied, encoder, client_of):
+    folder, _ = copied
+    client = client_of(folder)
+    (folder / "00001.png").unlink()
+    Image.new("RGB", (40, 40), "green").save(folder / "new.png")
+    index, _, _ = build.build(folder, folder / ".miniclip", encoder)
+    sample = client.get("/about").get_json()["sample"]
+    assert {each["name"] for each in sample} == {*index.paths} and len(sample) == COUNT
+    assert "search again" in sentence(client.get("/picture/0"), 404)
+    assert "search again" in sentence(client.get("/search?like=3"), 404)
+    number = next(each["row"] for each in sample if each["name"] == "new.png")
+    assert client.get(f"/picture/{number}").status_code == 200
+    assert rows(client.get("/search?text=a+cat")) != rows(client.get(f"/search?like={number}"))
+
+
+def test_an_index_that_became_anothers_is_not_shown(copied, client_of, tmp_path):
+    folder, _ = copied
+    client, place = client_of(folder), folder / ".miniclip"
+    before, other = Index.open(place), tiny_checkpoint(tmp_path / "other.pt", seed=1)
+    (place / "index.sqlite").unlink()
+    assert "there is no index" in sentence(client.get("/search?text=a"), 400)
+    build.build(folder, place, open_encoder(other, device="cpu"))
+    assert "another model's" in sentence(client.get("/picture/1"), 400)
+    assert client.get("/").status_code == 200, "the page that says so"
+    (place / "index.sqlite").unlink()
+    write_index(replace(before, root=tmp_path), place)
+    assert "another folder's" in sentence(client.get("/about"), 400)
 
 
 @pytest.mark.parametrize(
