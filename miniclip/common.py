@@ -79,6 +79,9 @@ def command(prog: str) -> Callable:
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
+            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+                if getattr(sys, name) is None:  # it was closed by who started this process
+                    setattr(sys, name, open(os.devnull, mode))
             for stream in (sys.stdout, sys.stderr):
                 if hasattr(stream, "reconfigure"):  # a terminal may lack characters
                     stream.reconfigure(errors="backslashreplace")
@@ -281,6 +284,7 @@ def replacing(path: str | Path) -> Iterator:
 
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
+    refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
     target = Path(os.path.realpath(path))
     special = target.exists() and not target.is_file()
     refuse({f"{target} is no file and cannot be written; choose another name": special})

@@ -12,6 +12,7 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
+import inspect
 import threading
 from collections.abc import Iterator
 
@@ -111,11 +112,24 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, encode, batches)
 
 
+def must_tokenize(tokenizer) -> None:
+    """Raise UserError unless tokenizer(texts, trim=True) can be called, as a Tokenizer can."""
+    try:
+        inspect.signature(tokenizer).bind([""], trim=True)
+    except TypeError:
+        kind = type(tokenizer).__name__
+        raise UserError(
+            f"the tokenizer must be miniclip's, such as load returns, and this is a {kind}"
+        ) from None
+
+
 def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
-    Raises UserError for a tokenizer of another vocabulary than model.config["tokenizer"] names.
+    Raises UserError for what is no tokenizer, and for one of another vocabulary than
+    model.config["tokenizer"] names.
     """
+    must_tokenize(tokenizer)
     texts = [texts] if isinstance(texts, str) else list(texts)
     trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
     other = "this tokenizer has another vocabulary than the model was trained on"
@@ -142,6 +156,7 @@ def classifier_weights(model, tokenizer, names, templates):
             ),
         }
     )
+    must_tokenize(tokenizer)
     for template in templates:
         if not isinstance(template, str) or template.count("{}") != 1:
             raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")

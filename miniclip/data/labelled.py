@@ -1,9 +1,10 @@
-"""Pictures with a class each, for evaluation: a folder of folders, a csv, or tars.
+"""Pictures with a class each, for evaluation: a folder of folders, a csv, tars, or CIFAR's binary files.
 
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
     filepath,label                              a csv, paths relative to it; any common separator
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
     classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards with numbers
+    batches.meta.txt  test_batch.bin            CIFAR-10's binary version, or CIFAR-100's
 
 Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
 (or val/) where there are such, else halves by the hash of the path, which are the same on every
@@ -18,6 +19,8 @@ import os
 import re
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError, refuse
@@ -38,6 +41,12 @@ from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix
 WHOLE = re.compile(r"[-+]?\d{1,19}(\.0+)?")  # a label that is a number, as spreadsheets write it
 # CLIP_benchmark's files beside its folders of shards: the names of the classes, and its templates
 NAMES, TEMPLATES = "classnames.txt", "zeroshot_classification_templates.txt"
+# file of the class names: (bytes of labels before each picture, of which the last is the class; files)
+CIFAR = {
+    "batches.meta.txt": (1, {"data_batch_*.bin": "train", "test_batch.bin": "test"}),
+    "fine_label_names.txt": (2, {"train.bin": "train", "test.bin": "test"}),
+}
+CIFAR_SIDE = 32
 PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"), "test")}
 
 
@@ -64,11 +73,12 @@ class Labelled:
 
 
 class _Slice(NamedTuple):
-    """Where a picture lies in a tar."""
+    """Where a picture lies in a larger file. raw: as the planes of CIFAR's pixels, without a header."""
 
     path: Path
     offset: int
     size: int
+    raw: bool = False
 
 
 class _Sources:
@@ -111,6 +121,9 @@ def _opened(source):
         raise BadPicture(f"{source.path.name} cannot be read: {error.strerror}") from None
     if len(data) < source.size:
         raise BadPicture(f"{source.path.name} has become shorter than when it was opened")
+    if source.raw:
+        planes = np.frombuffer(data, np.uint8).reshape(3, -1)
+        data = b"P6 %d %d 255\n" % (CIFAR_SIDE, CIFAR_SIDE) + planes.T.tobytes()  # as a PPM
     return io.BytesIO(data)
 
 
@@ -143,7 +156,8 @@ def open_labelled(source, class_names=None) -> Labelled:
     good, skipped = {}, []
     for where, label, part, picture in items:  # picture: see _opened
         try:
-            image_io.check(_opened(picture))
+            if not (isinstance(picture, _Slice) and picture.raw):  # there is nothing to check
+                image_io.check(_opened(picture))
             refuse({"a second row of this picture; the first is used": picture in good})
             good[picture] = where, label, part, picture
         except UserError as error:
@@ -175,6 +189,11 @@ def open_labelled(source, class_names=None) -> Labelled:
 def _items(shown, paths):
     """(items of the readers below, the file with the names of the numbered classes, or None)."""
     first, tars = paths[0], [path.name.lower().endswith(TARS) for path in paths]
+    pickled = f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files"
+    refuse({pickled: (first / "batches.meta").is_file()})
+    for names_file, (label_bytes, files) in CIFAR.items():
+        if (first / names_file).is_file():
+            return _cifar(first, label_bytes, files), first / names_file
     several = f"{shown} stands for {len(paths)} files, and not all of them are .tar files"
     refuse({several: len(paths) > 1 and not all(tars)})
     if not first.is_dir() and not all(tars):
@@ -248,6 +267,22 @@ def _csv(path):
         missing = "" if file and label else "no picture or no label"
         source = why or missing or Path(normal(path.parent, file))
         items.append((file or f"line {line}", "" if why or missing else label, None, source))
+    return items
+
+
+def _cifar(root, label_bytes, files):
+    """Items of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
+    items, size = [], 3 * CIFAR_SIDE**2
+    for pattern, part in files.items():
+        for path in sorted(root.glob(pattern)):
+            data = np.fromfile(path, np.uint8)
+            count, rest = divmod(len(data), label_bytes + size)
+            records = data[: len(data) - rest].reshape(count, -1)
+            if rest:
+                items.append((path.name, "", None, f"{rest:,} bytes after the last whole picture"))
+            for k, label in enumerate(records[:, label_bytes - 1].tolist()):
+                place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
+                items.append((f"{path.name} {k}", str(label), part, place))
     return items
 
 

@@ -193,6 +193,8 @@ def _state_dict(path, content):
     no_weights = f"{path} holds no weights: it should be a dict of tensors by name"
     refuse({no_weights: not checkpoint.are_weights(content)})
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    twice = f"{path} holds tensors twice, with and without 'module.' in their names"
+    refuse({twice: len(state) < len(content)})
     # numbers, and the causal mask, that archives hold beside the weights
     for name in ("input_resolution", "context_length", "vocab_size", "attn_mask"):
         state.pop(name, None)

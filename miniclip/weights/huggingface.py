@@ -153,7 +153,13 @@ def save_huggingface(
     of another model, or in which nothing can be written.
     """
     must_be_clip(model)
-    refuse({"give the folder to write": not folder})
+    odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
+    refuse(
+        {
+            "give the folder to write": not folder,
+            odd: tokenizer is not None and not hasattr(tokenizer, "merges"),
+        }
+    )
     config, folder = model.config, Path(folder)
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":

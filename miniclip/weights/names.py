@@ -64,9 +64,12 @@ PUBLISHED = {
 }
 REPOSITORIES = {repository for _, *own in PUBLISHED.values() for repository in own}
 # the names that weights have in a folder of the hub; the first that is there is read
+INDEX = ".index.json"  # ends the name of the index of a model in several files
 IN_FOLDER = (
     "model.safetensors",
+    "model.safetensors" + INDEX,
     "pytorch_model.bin",
+    "pytorch_model.bin" + INDEX,
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
@@ -113,7 +116,9 @@ def locate(name: str) -> Path:
         files = {file.rfilename for file in hub.model_info(repositories[0]).siblings}
         weights = next((file for file in IN_FOLDER if file in files), None)
         refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
-        return Path(hub.snapshot_download(repositories[0], allow_patterns=[weights, *BESIDE]))
+        parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files
+        patterns = [weights, parts, *BESIDE]
+        return Path(hub.snapshot_download(repositories[0], allow_patterns=patterns))
     except Exception as error:  # of the hub, of its HTTP library, or the system's
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(

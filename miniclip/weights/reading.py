@@ -4,11 +4,11 @@ A checkpoint of torch is a pickle, and a pickle is a program. So .safetensors is
 library, which reads tensors and text only. A pickle is read with torch.load(weights_only=True), which
 accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
 OpenAI's files are TorchScript archives: torchscript.py reads their tensors and compiles nothing.
-Models that the package brings have a name instead of a path, and so have released models (names.py).
+Hugging Face's libraries split a large model into several files and write an index, which says where
+each tensor is. Models that the package brings have a name instead of a path, and so have released models (names.py).
 What a file asks for is compared with a limit before memory or time is taken. No released CLIP comes
 near these limits.
-Left out: numpy files, and models in several files with an index, into which Hugging Face's libraries
-split what is larger than any CLIP that can be read here.
+Left out: numpy files.
 """
 
 import json
@@ -23,7 +23,7 @@ from miniclip.common import UserError, refuse
 from miniclip.model.clip import OPENAI
 from miniclip.training import archive
 from miniclip.weights import torchscript
-from miniclip.weights.names import IN_FOLDER, is_known, locate
+from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 JSON_BYTES = 32 << 20
@@ -53,9 +53,10 @@ def find(path: str | Path, known: bool = True) -> Path:
 
 
 def read(path: str | Path) -> dict:
-    """Read a weights file onto the CPU. Returns a dict with
+    """Read a weights file, or all that an index names, onto the CPU. Returns a dict with
 
-    format: "safetensors", "torch" or "torchscript"; content: what the file holds, which is {name: tensor} but for "torch"; notes: the strings of a safetensors file, or {};
+    format: "safetensors", "torch", "torchscript" or "shards" (an index); content: what the file
+    holds, which is {name: tensor} but for "torch"; notes: the strings of a safetensors file, or {};
     activation: that of a TorchScript file's methods, or None. Raises UserError for what cannot be read.
     """
     path, found = Path(path), {"notes": {}, "activation": None}
@@ -65,6 +66,8 @@ def read(path: str | Path) -> dict:
             f"there is no weights file at {path}": not os.path.isfile(path),
         }
     )
+    if path.name.endswith(INDEX):
+        return found | {"format": "shards", "content": _read_shards(path)}
     try:
         with open(path, "rb") as file:
             start = file.read(23)
@@ -102,6 +105,24 @@ def parse_json(path: Path, text: str | bytes) -> dict:
     except (ValueError, TypeError, RecursionError) as error:
         raise UserError(f"{path} holds damaged JSON: {error}") from None
     refuse({f"{path} holds JSON, but no object of names and values": not isinstance(found, dict)})
+    return found
+
+
+def _read_shards(index):
+    """{name: tensor} of a model whose tensors are spread over the files that `index` names."""
+    try:
+        homes = read_json(index)["weight_map"]
+        names = sorted(set(homes.values()))
+        beside = all(re.fullmatch(r"[\w.-]+\.(safetensors|bin)", name) for name in names)
+        refuse({"it names files that do not lie beside it, or that hold no weights": not beside})
+    except WRONG as error:
+        raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
+    shards = {name: read(index.parent / name)["content"] for name in names}
+    found = {}
+    for tensor, home in homes.items():
+        is_there = isinstance(shards[home], dict) and tensor in shards[home]
+        refuse({f"{index} says that {tensor} is in {home}, but it is not": not is_there})
+        found[tensor] = shards[home][tensor]
     return found
 
 

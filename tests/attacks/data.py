@@ -360,6 +360,18 @@ REFUSED = {
         "echo '{}' > pairs.jsonl",
         "open pairs.jsonl",
     ),
+    "pickled_batches_of_cifar": (
+        "holds CIFAR's pickled batches; get its binary version",
+        "mkdir p; touch p/batches.meta p/data_batch_1",
+        "classes p",
+    ),
+    "a_label_of_cifar_without_a_name": (
+        "batches.meta.txt of p has 2 names, and none for 7",
+        r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
+        "head -c 6146 /dev/zero | tr '\\0' '\\1' > p/data_batch_1.bin",
+        "head -c 3073 /dev/zero | tr '\\0' '\\7' > p/test_batch.bin",
+        "classes p",
+    ),
     "a_csv_among_labelled_tars": (
         "'[{]l.csv,a.tar[}]'|stands for 2 files",
         "tar cf a.tar 0.png; touch l.csv",

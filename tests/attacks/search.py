@@ -161,6 +161,11 @@ def a_shipped_index_with_features_that_are_no_numbers(folder):
     replace(made)
 
 
+@shipped("it holds more tables than an index")
+def a_schema_that_takes_long_to_read(folder):
+    execute("".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"]))
+
+
 def edit(**changes):
     """Change what the index says of itself, with the right checksum."""
     with contextlib.closing(sqlite3.connect(PLACE / FILE)) as database, database:

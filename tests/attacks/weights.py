@@ -25,7 +25,7 @@ from miniclip.training import archive
 from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.initial import initial_state
-from miniclip.zeroshot import classifier_weights
+from miniclip.zeroshot import classifier_weights, encode_texts
 from tests.attacks import attack, table
 from tests.weights.models import our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
@@ -153,6 +153,25 @@ table(
     load_with_texts_of,
     says="c.pt: its tokenizer makes texts of (60000|5) ids, and the model has 8 positions",
 )
+
+
+table(
+    {
+        "class_names": (lambda model, odd: classifier_weights(model, odd, ["cup"], ["{}"]), ""),
+        "texts": (lambda model, odd: encode_texts(model, odd, ["cup"]), ""),
+        "a_folder": (lambda model, odd: save_huggingface(model, "hf", odd), ""),
+    },
+    lambda use: use(tiny(), lambda texts, context_length=77: None),  # as open_clip's
+    "the_tokenizer_of_another_library_for_{}",
+    says="the tokenizer must be miniclip's",
+)
+
+
+@attack(says="c.pt holds tensors twice, with and without 'module.'")
+def tensors_that_are_named_twice(folder):
+    state = tiny().state_dict()
+    torch.save(state | {f"module.{name}": 2 * x for name, x in state.items()}, "c.pt")
+    miniclip.load("c.pt")
 
 
 @attack(says="give the folder to write")

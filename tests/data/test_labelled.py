@@ -4,6 +4,7 @@ import hashlib
 import os
 import tarfile
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -113,6 +114,31 @@ def test_names_by_labels_may_be_more_than_the_pictures_need(tmp_path):
     ]
     numbers = open_labelled(folder_of(tmp_path / "b", ["0", "2"]), names)
     assert numbers.class_names == ["three", "one", "two"] and {*numbers.labels.values()} == {0, 2}
+
+
+# --- CIFAR
+
+
+@pytest.mark.parametrize("coarse", [False, True])
+def test_the_binary_files_of_cifar_give_their_pixels_labels_and_names(tmp_path, coarse):
+    """Their format: https://www.cs.toronto.edu/~kriz/cifar.html"""
+    names = "fine_label_names.txt" if coarse else "batches.meta.txt"
+    (tmp_path / names).write_text("airplane\nautomobile\nbird\n\n")
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), np.uint8)
+    records = [
+        bytes([9] * coarse + [label]) + one.transpose(2, 0, 1).tobytes()
+        for label, one in zip((2, 0, 1, 2), pixels)
+    ]
+    train, test = ("train.bin", "test.bin") if coarse else ("data_batch_1.bin", "test_batch.bin")
+    (tmp_path / train).write_bytes(b"".join(records[:3]) + b"cut")
+    (tmp_path / test).write_bytes(records[3])
+    found = open_labelled(tmp_path)
+    assert found.class_names == ["airplane", "automobile", "bird"]
+    assert [*found.labels.values()] == [2, 0, 1, 2]
+    assert found.splits == {"train": [0, 1, 2], "test": [3], "all": [3]}
+    for i, one in enumerate(pixels):
+        assert np.array_equal(np.asarray(found.pictures.image(i)), one)
+    assert found.skipped == [(train, "3 bytes after the last whole picture")]
 
 
 # --- tars

@@ -188,7 +188,20 @@ def test_each_layout_of_files_gives_the_same_model(small, tmp_path):
     small.config.save_pretrained(whole.parent)
     positions = torch.arange(9)[None]  # a buffer that older versions of transformers saved
     torch.save(state | {"text_model.embeddings.position_ids": positions}, whole)
-    assert same_weights(want, load(whole)[0]) and same_weights(want, load(whole.parent)[0])
+    found = [whole]
+    for suffix, stem, write in (
+        ("safetensors", "model", save_file),
+        ("bin", "pytorch_model", torch.save),
+    ):
+        index = tmp_path / suffix / "of several" / f"{stem}.{suffix}.index.json"
+        small.config.save_pretrained(index.parent)
+        homes = {n: f"{stem}-0000{i % 3}-of-00003.{suffix}" for i, n in enumerate(state)}
+        for home in set(homes.values()):
+            write({n: x for n, x in state.items() if homes[n] == home}, index.with_name(home))
+        index.write_text(json.dumps({"metadata": {}, "weight_map": homes}))
+        found.append(index)
+    for path in found:
+        assert same_weights(want, load(path)[0]) and same_weights(want, load(path.parent)[0]), path
 
 
 def test_half_precision_is_read_as_float32_of_the_same_numbers_and_written_as_it_is(
@@ -281,6 +294,28 @@ def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
         path.unlink()
         refused(folder, words)
     refused(tmp_path / "nowhere", "no weights file")
+
+
+def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
+    (folder / "model.safetensors").unlink()
+    index, home = folder / "model.safetensors.index.json", "model-00001-of-00002.safetensors"
+    half = dict(list(small.state_dict().items())[::2])
+    save_file(half, folder / home)
+    (folder / "text.bin").write_bytes(b"hello")
+    torch.save([1], folder / "list.bin")
+    strange = ("../model.safetensors", "/etc/passwd", index.name, "", 3, None, ["a.bin"])
+    for home_of_logit, *words in (
+        ("model-00002-of-00002.safetensors", "no weights file", "00002-of-00002"),
+        (home, "logit is in model-00001"),
+        ("list.bin", "logit is in list.bin"),
+        ("text.bin", "text.bin cannot be read as weights"),
+        *((elsewhere, "is no index of weights") for elsewhere in strange),
+    ):
+        homes = dict.fromkeys(half, home) | {"logit": home_of_logit}
+        index.write_text(json.dumps({"weight_map": homes}))
+        refused(folder, *words)
+    index.write_text(json.dumps({"weight_map": dict.fromkeys(half, home)}))
+    refused(folder, "is missing")
 
 
 def test_what_a_config_leaves_out_is_as_transformers_has_it():
@@ -379,6 +414,9 @@ def hostile(tmp_path_factory):
     model.save_pretrained(folder)
     out = folder.parent / "out"
     save_huggingface(load(folder)[0], out, Tokenizer.train(TEXTS * 9, 540))
+    (out / "model.safetensors").rename(out / "part.safetensors")
+    homes = dict.fromkeys(model.state_dict(), "part.safetensors")
+    (out / "model.safetensors.index.json").write_text(json.dumps({"weight_map": homes}))
     return out, {path.name: path.read_text() for path in out.glob("*.json")}
 
 
