@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import miniclip
 from miniclip.common import UserError
@@ -127,7 +128,11 @@ def test_a_name_is_downloaded_once(server, folder):
     assert len(asked) == 1 and not any("README" in line for line in server.asked)
 
 
-def test_any_repository_has_a_name(server):
+def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
+    home = folder / "model-00001-of-00001.safetensors"
+    (folder / "model.safetensors").rename(home)
+    index = {"weight_map": dict.fromkeys(load_file(home), home.name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert miniclip.load("hf-hub:somebody/a.clip")[0]
     with pytest.raises(UserError, match="write hf-hub:OWNER/MODEL"):
         miniclip.load("hf-hub:../../etc")
