@@ -27,7 +27,7 @@ from pathlib import Path
 
 # what `replacing` writes and what is deleted where a killed process left it, and nothing else
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
-LOCK = "lock"  # the file in a temporary folder whose lock a living process holds
+ABANDONED_S = 3600  # a temporary file that nobody has written to for so long was left behind
 
 
 class UserError(ValueError):
@@ -43,6 +43,14 @@ def refuse(mistakes: dict[str, bool]) -> None:
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake."""
+
+    @classmethod
+    def of(cls, prog: str, description: str, options: dict[str, dict], **how) -> "Parser":
+        """The parser of a command; options: {name of an option: how add_argument adds it}."""
+        parser = cls(prog=prog, description=description, **how)
+        for name, option in options.items():
+            parser.add_argument(name, **option)
+        return parser
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
@@ -74,9 +82,9 @@ def command(prog: str) -> Callable:
             for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
                 if getattr(sys, name) is None:  # it was closed by who started this process
                     setattr(sys, name, open(os.devnull, mode))
-                if mode == "w" and hasattr(getattr(sys, name), "reconfigure"):
-                    # a terminal may lack characters
-                    getattr(sys, name).reconfigure(errors="backslashreplace")
+            for stream in (sys.stdout, sys.stderr):
+                if hasattr(stream, "reconfigure"):  # a terminal may lack characters
+                    stream.reconfigure(errors="backslashreplace")
             code = None
             try:
                 try:
@@ -255,7 +263,6 @@ def replacing(path: str | Path) -> Iterator:
     temporary = path.with_name(f".miniclip-{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            lock(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -285,20 +292,13 @@ def _target(path):
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders that killed processes left in a folder.
-
-    A living process holds the lock of its file, or of the file LOCK in its folder; one that has just
-    made it may not have it yet.
-    """
+    """Delete the temporary files and folders that killed processes left in a folder."""
     with contextlib.suppress(OSError):
         for old in folder.glob(".miniclip-*.tmp"):
-            held = old / LOCK if old.is_dir() else old
-            ours = TEMPORARY.fullmatch(old.name) and held.is_file() and not old.is_symlink()
-            if ours and time.time() - held.stat().st_mtime > 60:
-                with open(held, "r+b") as file:
-                    if lock(file):
-                        remove = os.unlink if held is old else shutil.rmtree
-                        remove(old)
+            age = time.time() - old.lstat().st_mtime
+            if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
+                remove = shutil.rmtree if old.is_dir() else os.unlink
+                remove(old)
 
 
 def lock(file) -> bool:
@@ -315,6 +315,14 @@ def lock(file) -> bool:
     except (ImportError, OSError):
         pass
     return True
+
+
+def check_new(path: str | Path, overwrite: bool = False) -> None:
+    """Before the work starts: raise UserError unless a file can be written at `path`, which the user
+    names. A file that is there is only replaced with `overwrite`."""
+    check_output(path)
+    exists = f"{path} exists; choose another name, or add --overwrite (in Python: overwrite=True)"
+    refuse({f"{exists} to replace it": os.path.exists(path) and not overwrite})
 
 
 def check_output(

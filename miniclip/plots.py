@@ -6,9 +6,8 @@ is imported when the first figure is drawn, because the import takes a second.
 
 import contextlib
 from itertools import cycle
-from pathlib import Path
 
-from miniclip.common import check_output, refuse, save_figure
+from miniclip.common import save_figure
 
 BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
@@ -23,17 +22,6 @@ def is_figure(path) -> bool:
     with open(path, "rb") as file:
         start = file.read(1 << 26)
     return any(mark in start for mark in MARKS)
-
-
-def check_figure(path: str | Path, overwrite: bool) -> None:
-    """Before the work: raise UserError unless a figure can be written to a path that the user names.
-
-    A file that is there is only replaced with `overwrite`, also a figure of ours: the user may have
-    edited it.
-    """
-    check_output(path)
-    exists = f"{path} exists; choose another name, or add --overwrite to replace it"
-    refuse({exists: Path(path).exists() and not overwrite})
 
 
 def band(x, shares):

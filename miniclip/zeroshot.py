@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError, refuse
-from miniclip.data import image_io, transforms
+from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
@@ -63,8 +63,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
 
     def square(item):
-        with image_io.one_turn():
-            return preprocess.square(read(item))
+        return preprocess.square(read(item))
 
     def encode(batch):
         kept, squares, skipped = read_all(square, batch)
@@ -117,9 +116,7 @@ def must_tokenize(tokenizer) -> None:
     """Raise UserError unless tokenizer(texts, trim=True) can be called, as a Tokenizer can."""
     try:
         inspect.signature(tokenizer).bind([""], trim=True)
-    except UserError:  # the tokenizer of a vocabulary that is unknown says so itself
-        raise
-    except (TypeError, ValueError):
+    except TypeError:
         kind = type(tokenizer).__name__
         raise UserError(
             f"the tokenizer must be miniclip's, such as load returns, and this is a {kind}"

@@ -99,16 +99,18 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     held out by a hash is trained on too, and rows that a column `split` calls "val" are not used;
     instead all pairs of the source `val_data` are held out as "val", or none for "none".
     """
+    built_in = source in (None, *BUILT_IN)
+    same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
+    refuse(
+        {
+            "--val-data is for pairs of your own; emoji and icons have their tests": (
+                val_data and built_in
+            ),
+            "--val-data names the pairs of --data; give other pairs": same,
+        }
+    )
     pairs = open_pairs(source, **options)
     if val_data:
-        built_in = source in (None, *BUILT_IN)
-        same = not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
-        refuse(
-            {
-                "--val-data is for pairs of your own; emoji and icons have their tests": built_in,
-                "--val-data names the pairs of --data; give other pairs": same,
-            }
-        )
         train = [pairs.splits["train"], pairs.splits.pop("heldout", [])]
         pairs.splits["train"] = np.sort(np.concatenate(train).astype(np.int64))
         pairs.splits.pop("val", None)
@@ -123,12 +125,6 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
 def source_or_none(text):
     """An argparse type: a source of pairs; None, the default of train.py, for "emoji"."""
     return None if text == EMOJI else path(str)(text)
-
-
-def add_source_options(parser):
-    """Add the options of SOURCE_FLAGS to a command line."""
-    for flag, how in SOURCE_FLAGS.items():
-        parser.add_argument(flag, **how)
 
 
 def source_options(options: dict) -> dict:

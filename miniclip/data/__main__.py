@@ -13,10 +13,13 @@ import sys
 from tqdm import tqdm
 
 from miniclip.common import Parser, command, path
-from miniclip.data import add_source_options, open_pairs, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.curation import balance
 from miniclip.data.dataset import BadPicture, Pairs, printable, words
 from miniclip.data.shards import pack
+
+DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
+OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 
 
 def summary(pairs: Pairs) -> tuple[list, list]:
@@ -70,15 +73,9 @@ def main(argv=None):
     for name, other in (("pack", pack), ("curate", balance)):
         if argv[:1] == [name]:
             return other.main(argv[1:])
-    parser = Parser(
-        prog="python -m miniclip.data",
-        description="Count what is in a set of pairs.",
-        epilog="pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h",
-    )
-    what = "pairs.csv, a folder, shards, icons or emoji (the default)"
-    parser.add_argument("data", nargs="?", type=path(str), help=what)
-    add_source_options(parser)
-    args = parser.parse_args(argv)
+    also = "pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h"
+    what = "Count what is in a set of pairs."
+    args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)
     skipped = pairs.skipped + damaged

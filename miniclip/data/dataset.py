@@ -23,8 +23,6 @@ HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
-# curate marks its files by a last column without values. Its name holds a checksum of all rows below
-CURATED = re.compile(rb"curated_by_miniclip_([0-9a-f]{64})\n")
 
 
 class BadPicture(UserError):
@@ -240,8 +238,6 @@ def _listed(pairs, path):
     refuse(
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
-            f"{printable(path)} is not what curate wrote any more; curate it again, or, if the "
-            "change is yours, delete the last name in its first line": is_as_curated(path) is False,
             f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "
             "them again, with the same options": not fits,
         }
@@ -249,18 +245,11 @@ def _listed(pairs, path):
     return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
 
 
-def is_as_curated(path) -> bool | None:
-    """Whether all rows of a list or csv are still those that curate wrote; None: it does not say."""
-    with open(path, "rb") as file:
-        mark = CURATED.search(file.read(MOST_LINE))
-    return sha256(path, mark.end()).encode() == mark[1] if mark else None
-
-
-def sha256(path, start: int = 0) -> str:
-    """The SHA-256, in hex, of a file from byte `start` on. The file is mapped, because weights are
-    larger than the memory that they should take here."""
-    empty = os.path.getsize(path) <= start  # nothing can be mapped
-    return hashlib.sha256(b"" if empty else np.memmap(path, mode="r", offset=start)).hexdigest()
+def sha256(path) -> str:
+    """The SHA-256, in hex, of a file. It is mapped, because weights are larger than the memory that they
+    should take here."""
+    empty = os.path.getsize(path) == 0  # nothing can be mapped
+    return hashlib.sha256(b"" if empty else np.memmap(path, mode="r")).hexdigest()
 
 
 def lines(file):

@@ -152,23 +152,21 @@ def is_hidden(name: str) -> bool:
 def walk(root, skipped):
     """Iterate over (folder, names of its files), sorted and without hidden ones, `root` first.
 
-    skipped: a list to which (path, reason) is added for each folder that is passed over. os.walk is
-    recursive before Python 3.12.
+    skipped: a list to which (path, reason) is added for each folder that is passed over. Raises
+    UserError where `root` cannot be listed.
     """
-    waiting = [root]
 
     def closed(error):
-        skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
+        path, reason = error.filename, f"{printable(root)} cannot be read: {error.strerror}"
+        refuse({reason: path == os.fspath(root)})
+        path = os.path.relpath(path, root).replace(os.sep, "/")
+        skipped.append((path, "a folder that may not be read"))
 
-    while waiting:
-        for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
-            yield folder, sorted(itertools.filterfalse(is_hidden, names))
-            for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
-                path = os.path.join(folder, name)
-                if os.path.islink(path):
-                    skipped.append((relative_to(path, root), "a link to a folder is not followed"))
-                else:
-                    waiting.append(path)
+    for folder, below, names in os.walk(root, onerror=closed):
+        below[:] = sorted(itertools.filterfalse(is_hidden, below))
+        paths = filter(os.path.islink, (os.path.join(folder, name) for name in below))
+        skipped += [(relative_to(p, root), "a link to a folder is not followed") for p in paths]
+        yield folder, sorted(itertools.filterfalse(is_hidden, names))
 
 
 def open_folder(path) -> Files:
@@ -350,9 +348,12 @@ def _first_bytes(path, count, check=os.stat):
 
 
 def normal(root: str, path: str) -> str:
-    """A path below `root` without "." and "..", one for each file. What "link/.." leads to does not
-    lie beside the link."""
-    path = os.path.join(root, path)
+    """A path below `root` without "." and "..", one for each file, and with accents as the disk spells
+    them, as one character or as two. What "link/.." leads to does not lie beside the link."""
+    # no system has longer names
+    forms = (path, *(unicodedata.normalize(form, path[:5_000]) for form in ("NFC", "NFD")))
+    paths = [os.path.join(root, form) for form in forms]
+    path = next(filter(os.path.lexists, paths), paths[0])
     short, climbs = os.path.normpath(path), ".." in path and "\0" not in path
     is_other = climbs and os.path.realpath(path) != os.path.realpath(short)
     return os.path.realpath(path) if is_other else short

@@ -24,7 +24,7 @@ MAX_PIXELS = 100_000_000
 # WebP, AVIF, HEIC and CMYK take up to 16 bytes a pixel to decode
 MAX_COSTLY_PIXELS = 60_000_000
 LARGE_PIXELS = 25_000_000  # threads take turns with pictures above this, for the memory
-_large_one, _thread = threading.RLock(), threading.local()
+_large_one = threading.Lock()
 MOST_SCANS = 100  # of a JPEG: progressive ones have about ten, and each is decoded at its full size
 MOST_READS = 100_000  # until a header is found; Pillow searches what is damaged byte by byte
 MOST_PICTURE_BYTES = 64 << 20  # of a file in a shard, and of COSTLY formats, which are read whole
@@ -70,23 +70,12 @@ def read(path, side=None) -> Image.Image:
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             large = image.width * image.height > LARGE_PIXELS
-            with contextlib.ExitStack() as while_decoding:
-                if large:
-                    getattr(_thread, "turn", while_decoding).enter_context(_large_one)
+            with _large_one if large else contextlib.nullcontext():
                 image = to_rgb(image)
             image.info = {}  # so that it is not turned again
             return image
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
             raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None
-
-
-@contextlib.contextmanager
-def one_turn():
-    """A block in which a thread reads a picture and makes it small. Where the picture is large, no
-    other thread reads a large one before the block ends. Without a block, before `read` ends."""
-    with contextlib.ExitStack() as _thread.turn:
-        _thread.turn.callback(delattr, _thread, "turn")
-        yield
 
 
 def _check_scans(data):

@@ -156,7 +156,7 @@ def open_labelled(source, class_names=None) -> Labelled:
     good, skipped = {}, []
     for where, label, part, picture in items:  # picture: see _opened
         try:
-            if not (isinstance(picture, _Slice) and picture.raw):
+            if not (isinstance(picture, _Slice) and picture.raw):  # there is nothing to check
                 image_io.check(_opened(picture))
             refuse({"a second row of this picture; the first is used": picture in good})
             good[picture] = where, label, part, picture
@@ -189,19 +189,13 @@ def open_labelled(source, class_names=None) -> Labelled:
 def _items(shown, paths):
     """(items of the readers below, the file with the names of the numbered classes, or None)."""
     first, tars = paths[0], [path.name.lower().endswith(TARS) for path in paths]
-    refuse(
-        {
-            f"{shown} stands for {len(paths)} files, and not all of them are .tar files": (
-                len(paths) > 1 and not all(tars)
-            ),
-            f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files": (
-                (first / "batches.meta").is_file()
-            ),
-        }
-    )
-    for names_file in CIFAR:
+    pickled = f"{shown} holds CIFAR's pickled batches; get its binary version, with .bin files"
+    refuse({pickled: (first / "batches.meta").is_file()})
+    for names_file, (label_bytes, files) in CIFAR.items():
         if (first / names_file).is_file():
-            return _cifar(first, *CIFAR[names_file]), first / names_file
+            return _cifar(first, label_bytes, files), first / names_file
+    several = f"{shown} stands for {len(paths)} files, and not all of them are .tar files"
+    refuse({several: len(paths) > 1 and not all(tars)})
     if not first.is_dir() and not all(tars):
         return _csv(first), None
     root, items = _folder(first) if first.is_dir() else _tars(paths)
@@ -348,35 +342,27 @@ def _divided(pictures):
 
 def _tar(path):
     """(name, label or "", a source for _opened) by the labels beside a tar's pictures."""
-    items, pictures, labels = [], {}, {}  # {name: source}, {(key, suffix): label}
+    items, pictures, labels = [], {}, {}  # {key: (name, source)}, {(key, suffix): label}
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
-            if member is None:
-                items.append((path.name, "", problem))
-                continue
-            name = "/".join(part for part in member.name.split("/") if part not in ("", "."))
+            parts = member.name.split("/") if member else [path.name]
+            name = "/".join(part for part in parts if part not in ("", "."))
             key, suffix = key_and_suffix(name)
             if problem:
                 items.append((name, "", problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
                 label = file.read(member.size).decode("utf-8-sig", "replace").strip()
-                if labels.setdefault((key, suffix), label) != label:
-                    items.append((name, "", "a second label; the first is used"))
-            elif image_io.is_picture(name) and not any(map(is_hidden, name.split("/"))):
-                too_large = (
-                    f"{member.size:,} bytes: more than {image_io.MOST_PICTURE_BYTES >> 20} MiB"
-                )
+                labels.setdefault((key, suffix), label)
+            elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
+                most = image_io.MOST_PICTURE_BYTES
                 source = _Slice(path, member.offset_data, member.size)
-                pictures[name] = source if member.size <= image_io.MOST_PICTURE_BYTES else too_large
-    labelled = {}  # {key: item}
-    for name, source in pictures.items():
-        key, suffix = key_and_suffix(name)
+                if member.size > most:
+                    source = f"{member.size:,} bytes: more than {most >> 20} MiB"
+                if pictures.setdefault(key, (name, source))[0] != name:
+                    items.append((name, "", "a second picture of this label; the first is used"))
+    for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
-        if label and suffix in image_io.SUFFIXES:
-            not_text = (key, "", "its label is not UTF-8")
-            item = not_text if "\ufffd" in label else (key, label, source)
-            if labelled.setdefault(key, item) is not item:
-                items.append((name, "", "a second picture of this label; the first is used"))
-    rest = [name for name in pictures if key_and_suffix(name)[0] not in labelled]
-    return [*items, *labelled.values(), *((name, "", "no label") for name in rest)]
+        odd = "no label" if not label else "its label is not UTF-8" if "\ufffd" in label else None
+        items.append((name, "", odd) if odd else (key, label, source))
+    return items

@@ -23,7 +23,6 @@ from miniclip.data.files import (
     PICTURE_COLUMNS,
     SPLIT_COLUMN,
     divided,
-    encoding_of,
     find_column,
     mark,
     must_find,
@@ -120,7 +119,7 @@ def _opened(picture, root):
     if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)):
-        return os.path.join(root, picture)
+        return normal(root, os.fspath(picture))
     if isinstance(picture, bytes):
         return io.BytesIO(picture)
     if not isinstance(picture, Image.Image):
@@ -140,9 +139,7 @@ def open_file(path, image_column=None, caption_column=None) -> Records:
 
 def _json_lines(path):
     records = []
-    with open(path, "rb") as file:
-        encoding = encoding_of(file.read(2))
-    with open(path, encoding=encoding, errors="windows") as file:
+    with open(path, encoding="utf-8-sig", errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
             try:
                 record = json.loads(line, parse_int=float) if line.strip() else {}

@@ -149,14 +149,10 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     """A random square of a PIL image -> (3, S, S) uint8: a tensor, or `out`, a numpy array.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
-    paper's. rng: a numpy Generator, of which three numbers are drawn. ValueError for another scale
-    than 0 < low <= high <= 1.
+    paper's. rng: a numpy Generator, of which three numbers are drawn.
     """
-    low, high = scale
-    if not 0 < low <= high <= 1:
-        raise ValueError(f"scale must be two numbers with 0 < low <= high <= 1, not {scale}")
     image = to_rgb(image)
-    side = rng.uniform(low, high) * min(image.size)
+    side = rng.uniform(*scale) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
     image = image.resize((image_size, image_size), BICUBIC, box)

@@ -215,6 +215,8 @@ def check_numbers(config: dict) -> None:
             elif name == "tokenizer" and not isinstance(part, (str, type(None))):
                 kind = type(part).__name__
                 raise ValueError(f"tokenizer is a {kind}, not the digest of a vocabulary, a str")
+            elif name == "checkpointing" and not isinstance(part, bool):
+                raise ValueError(f"checkpointing is {part!r}; it must be True or False")
             elif not isinstance(part, (str, int, type(None))):
                 raise ValueError(f"{name} is a {type(part).__name__}")
     layers, patch = config["vision_layers"], config.get("vision_patch")

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, command, path
+from miniclip.common import Parser, UserError, command, path
 from miniclip.data import report_skipped
 from miniclip.data.dataset import printable
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
@@ -29,7 +29,6 @@ from miniclip.search.embed import (
     MODEL,
     Encoder,
     open_encoder,
-    parser_of,
     print_skipped,
     read_from,
     scan,
@@ -88,25 +87,22 @@ def _update(folder, place, encoder, found, skipped, database):
     hashes = {}  # {name: of its file}
 
     def hash_files(names):
+        stamps = [found[name] for name in names]
         with ThreadPoolExecutor(8) as pool:
-            hashes.update(zip(names, pool.map(lambda name: contents_hash(folder / name), names)))
+            hashes.update(zip(names, pool.map(contents_hash, map(folder.joinpath, names), stamps)))
 
     sizes = {size for size, _ in known.values()}
     hash_files([name for name in changed if found[name][0] in sizes])
-    row_of = {_contents(*row): k for k, (_, *row) in enumerate(rows) if row[-1]}
-    recognised = {}  # {name: row of a picture with the same contents}
-    for name, digest in hashes.items():
-        row = row_of.get(_contents(*found[name], digest))
-        if row is not None:
-            recognised[name] = row
+    row_of = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
+    recognised = {name: row_of[d] for name, d in hashes.items() if d in row_of}
 
     def write(names, features, finished=False, gone=()):
-        hash_files([name for name in names if name not in recognised])
+        hash_files([name for name in names if name not in hashes])
         stamps = [found[name] for name in names]
         replaced = [ids.pop(name) for name in names if name in ids]
         features = np.concatenate([nothing, *features])
         index = replace(made, paths=names, features=features, finished=finished)
-        index.save(database, place, stamps, [hashes[n] for n in names], [*replaced, *gone])
+        index.save(database, place, stamps, [hashes[name] for name in names], [*replaced, *gone])
 
     names, unreadable, began = [*recognised], [], time.monotonic()
     features = [before.features[[*recognised.values()]]]
@@ -136,25 +132,22 @@ def _update(folder, place, encoder, found, skipped, database):
     return Index.open(place), counts, skipped
 
 
-def _contents(size, mtime, digest):
-    """What two files have in common that hold the same picture. Above 2 * HASHED bytes the hash does
-    not cover the middle of a file, so the time of change must be the same, too."""
-    return digest, mtime if size > 2 * HASHED else None
+def contents_hash(path: Path, stamp: tuple[int, int]) -> bytes | None:
+    """A hash of a file, None where it cannot be read. stamp: its size and the time of its change.
 
-
-def contents_hash(path: Path) -> bytes | None:
-    """A hash of a file: of all of it, or of its size and both ends where it has more than twice
-    HASHED bytes. None where it cannot be read."""
+    Above 2 * HASHED bytes the hash covers both ends of the file, and so the stamp as well.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    if stamp[0] > 2 * HASHED:
+        digest.update(b"%d %d" % stamp)
     try:
         with open(path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            digest = hashlib.blake2b(b"%d" % size * (size > 2 * HASHED), digest_size=16)
-            for start in (0, max(HASHED, size - HASHED)):
+            for start in (0, max(HASHED, stamp[0] - HASHED)):
                 file.seek(start)
                 digest.update(file.read(HASHED))
-        return digest.digest()
     except OSError:
         return None
+    return digest.digest()
 
 
 def _because(skipped):
@@ -165,7 +158,10 @@ def _because(skipped):
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
     what = "Make the index of a folder of pictures, or bring it up to date."
-    args, began = parser_of("index", what, OPTIONS).parse_args(argv), time.monotonic()
+    args, began = (
+        Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv),
+        time.monotonic(),
+    )
     place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
         if os.path.exists(place / FILE):

@@ -44,7 +44,6 @@ SCHEMA = [
 ]
 MARKS = {"application_id": 0x636C6970, "user_version": 2}  # index.npz was format 1
 ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": int, "finished": bool}
-MAKING = ["PRAGMA page_size = 16384", "PRAGMA auto_vacuum = FULL"]  # before there is a file
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
@@ -68,7 +67,7 @@ DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
 
 def followed(path: str | Path) -> Path:
     """The path, with links before a `..` in it followed, since `..` is the parent of their target."""
-    return Path(normal("", path))
+    return Path(normal("", os.fspath(path)))
 
 
 @dataclass
@@ -206,7 +205,6 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
     """
     place = followed(place)
     _check_files(place)
-    new = write and not os.path.exists(place / FILE)
     address = Path(os.path.abspath(place / FILE)).as_uri() + "?mode=" + ("rwc" if write else "ro")
     try:
         with contextlib.closing(
@@ -215,7 +213,8 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
             database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
             # who wants to write does not wait for another writer, but later 5 s for a reader
             opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
-            for statement in ("PRAGMA trusted_schema = OFF", *(MAKING if new else []), *opening):
+            # large pages, of which a new file is made, are read faster
+            for statement in ("PRAGMA trusted_schema = OFF", "PRAGMA page_size = 16384", *opening):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [value for query in queries for (value,) in database.execute(query)]

@@ -14,11 +14,9 @@ features.
 """
 
 import collections
-import contextlib
 import os
 import stat
 import time
-import zipfile
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -30,7 +28,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import (
     Parser,
     UserError,
-    check_output,
+    check_new,
     command,
     number,
     path,
@@ -39,28 +37,25 @@ from miniclip.common import (
     replacing,
 )
 from miniclip.data import (
-    add_source_options,
+    SOURCE_FLAGS,
     image_io,
     open_pairs,
     report_skipped,
     source_options,
 )
 from miniclip.data.dataset import printable
-from miniclip.data.files import read_lines
+from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
 from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
-from miniclip.search.database import DAMAGED, OURS, followed
+from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
-MARK = "miniclip"  # an array of this name says who wrote the file
-ARRAYS = {MARK, "names", "features"}
-OF_CAPTIONS = {"captions", "caption_features", "caption_rows"}
 HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
-MODEL = {  # options, as parser_of takes them
+MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
 }
@@ -79,8 +74,9 @@ OPTIONS = {
     "out": dict(metavar="OUT.npz", type=path(), help="to write"),
     "--checkpoint": MODEL["--checkpoint"] | {"required": True},
     "--activation": MODEL["--activation"],
-    "--overwrite": dict(action="store_true", help="replace OUT.npz whoever wrote it"),
+    "--overwrite": dict(action="store_true", help="replace OUT.npz"),
     **MACHINE,
+    **SOURCE_FLAGS,
 }
 
 
@@ -121,51 +117,31 @@ def open_encoder(
     return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
 
 
-def parser_of(name: str, description: str, options: dict) -> Parser:
-    """The argument parser of the command `name`; options: {name of an option: how it is added}."""
-    parser = Parser(prog=f"python -m miniclip.search {name}", description=description)
-    for option, how in options.items():
-        parser.add_argument(option, **how)
-    return parser
-
-
 def scan(folder: str) -> tuple[dict, list]:
     """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
     nanoseconds of the last change)} in order, [(relative path, reason)] of what is no picture).
 
     Raises UserError when `folder` cannot be listed.
     """
-    found, skipped, waiting = {}, [], [""]
-    while waiting:
-        prefix = waiting.pop()
-        try:
-            entries = sorted(os.scandir(os.path.join(folder, prefix)), key=lambda entry: entry.name)
-        except OSError as error:
-            refuse({f"{printable(folder)} cannot be read: {error.strerror}": not prefix})
-            skipped.append((prefix[:-1], HIDDEN[0]))
-            continue
-        for entry in entries:
-            name = prefix + entry.name
-            if entry.name[0] == "." or entry.name in OURS:
-                continue
+    found, skipped = {}, []
+    for where, names in walk(folder, skipped):
+        prefix = os.path.relpath(where, folder).replace(os.sep, "/") + "/"
+        for name in sorted({*names} - {*OURS}):
+            path = (prefix + name).removeprefix("./")
             try:
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(name + "/")
-                else:
-                    found[name] = _stamp(entry)
+                found[path] = _stamp(os.path.join(where, name))
             except (OSError, UserError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
-                skipped.append((name, reason.lower()))
+                skipped.append((path, reason.lower()))
     return dict(sorted(found.items())), skipped
 
 
-def _stamp(entry):
+def _stamp(path):
     """(bytes, nanoseconds of the last change) of a picture. UserError says why it is none."""
-    status = entry.stat()
+    status = os.stat(path)
     refuse(
         {
-            "a link to a folder": stat.S_ISDIR(status.st_mode),
-            "not a picture by its name": not image_io.is_picture(entry.name),
+            "not a picture by its name": not image_io.is_picture(path),
             "not a file": not stat.S_ISREG(status.st_mode),
         }
     )
@@ -215,14 +191,6 @@ def check_sentences(sentences) -> None:
             )
 
 
-def is_ours(path) -> bool:
-    """Whether this command wrote a file, and nobody added an array."""
-    with contextlib.suppress(*DAMAGED), zipfile.ZipFile(path) as archive:
-        names = {name.removesuffix(".npy") for name in archive.namelist()}
-        return names in (ARRAYS, ARRAYS | OF_CAPTIONS)
-    return False
-
-
 def print_skipped(skipped: list) -> None:
     """Say how many were skipped for which reason, the most frequent first, and which the first are."""
     reasons = ("damaged" if r.startswith("damaged") else r.rpartition(": ")[2] for _, r in skipped)
@@ -236,9 +204,7 @@ def print_skipped(skipped: list) -> None:
 def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
     what = "Write the features of pictures, of pairs or of sentences to a file."
-    parser = parser_of("embed", what, OPTIONS)
-    add_source_options(parser)
-    args, skipped = parser.parse_args(argv), []
+    args = Parser.of("python -m miniclip.search embed", what, OPTIONS).parse_args(argv)
     is_picture = image_io.is_picture(args.data) and os.path.isfile(args.data)
     refuse(
         {
@@ -246,7 +212,7 @@ def main(argv=None):
             f"{printable(args.data)} is a picture; give the folder that it is in": is_picture,
         }
     )
-    check_output(args.out, is_ours, args.overwrite)
+    check_new(args.out, args.overwrite)
     options = source_options(vars(args))
     pairs_options = any(value is not None for value in options.values())
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
@@ -255,17 +221,17 @@ def main(argv=None):
         names = read_lines(args.data, "sentences")
         check_sentences(names)
         features = embed_sentences(encoder, names)
-        arrays = {"names": names, "features": features}
+        arrays, skipped = {"names": names, "features": features}, []
     elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
-        found, strange = scan(args.data)
+        found, skipped = scan(args.data)
         names, features, bad = encode_all(encoder.model, read_from(args.data), [*found])
-        arrays, skipped = {"names": names, "features": features}, strange + bad
+        arrays, skipped = {"names": names, "features": features}, skipped + bad
     else:
         arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
     seconds = time.monotonic() - began
     refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
     with replacing(args.out) as file:
-        np.savez(file, **{MARK: 1}, **{name: np.asarray(x) for name, x in arrays.items()})
+        np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
     print_skipped(skipped)

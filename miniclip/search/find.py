@@ -15,11 +15,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import UserError, command, number, path, refuse
+from miniclip.common import Parser, UserError, check_new, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
-from miniclip.search.embed import MACHINE, Encoder, open_encoder, parser_of
+from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
@@ -74,8 +74,6 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
     N is. Raises UserError for features that are no numbers.
     """
-    if query.shape != features.shape[1:] or k < 0:
-        raise ValueError(f"{k} rows of {features.shape} cannot be nearest to {tuple(query.shape)}")
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):
@@ -89,18 +87,17 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     return cosines, rows
 
 
-def query(encoder: Encoder, text: str = "", image: Image.Image | None = None) -> torch.Tensor:
+def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: those of the text and of the picture, added up.
 
-    Raises UserError when there is nothing to look for, or when the text does not fit into the context.
+    image: unit features (E,), or None. Raises UserError when there is nothing to look for, or when the
+    text does not fit into the context.
     """
-    text, parts = text.strip(), []
+    text, parts = text.strip(), [] if image is None else [image[None]]
     refuse({"the query is empty: give a text, --image, or both": not text and image is None})
     if text:
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
-    if image is not None:
-        parts.append(encode_tensors(encoder.model, [encoder.preprocess(image)[None]]))
     return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
@@ -130,7 +127,7 @@ def main(argv=None):
     """The command: print the nearest pictures, and draw them. Returns the exit code."""
     began = time.monotonic()
     what = "Find the pictures of an index that are nearest to a text or a picture."
-    args, image = parser_of("find", what, OPTIONS).parse_args(argv), None
+    args, image = Parser.of("python -m miniclip.search find", what, OPTIONS).parse_args(argv), None
     has_index = args.text and os.path.isdir(os.path.join(args.text, FOLDER))
     if args.image and args.folder is None and has_index:  # --image FILE DIR
         args.text, args.folder = "", Path(args.text)
@@ -153,7 +150,7 @@ def main(argv=None):
                 f"--grid draws at most {MOST_DRAWN} pictures; give a smaller -k": many,
             }
         )
-        plots.check_figure(args.grid, args.overwrite)
+        check_new(args.grid, args.overwrite)
     if args.image:
         try:
             image = image_io.read(args.image)
@@ -162,6 +159,8 @@ def main(argv=None):
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
+    if image is not None:
+        (image,) = encode_tensors(encoder.model, [encoder.preprocess(image)[None]])
     if args.text:
         encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
     loaded = time.monotonic()

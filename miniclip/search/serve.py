@@ -5,7 +5,8 @@ types (zero-shot: CLIP, section 3.1), by their names alone and inside a template
 is one of the index, or a file that is sent.
 By default only this machine can open the page. A picture is asked for by its number and never by a
 path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the folder of
-the index is not followed. An upload stays in memory. Left out: passwords and HTTPS.
+the index is not followed. An upload stays in memory. The page is for people whom you trust: left out
+are passwords, HTTPS, and limits for clients that ask on and on.
 """
 
 import contextlib
@@ -23,13 +24,12 @@ from urllib.parse import urlsplit
 
 import torch
 from PIL import Image
-from torch.nn import functional as F
 
-from miniclip.common import UserError, command, number, refuse
+from miniclip.common import Parser, UserError, command, number, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import Index
-from miniclip.search.embed import Encoder, parser_of
+from miniclip.search.embed import Encoder
 from miniclip.search.find import SEARCH, nearest, open_search, query, thumbnail
 from miniclip.zeroshot import classifier_weights, encode_tensors
 
@@ -37,8 +37,8 @@ MAX_UPLOAD = 32 << 20  # bytes
 MAX_HELD = 256 << 20  # bytes of all uploads that are not answered yet
 THREADS = 8  # requests answered at once
 CONNECTIONS = 200  # at once: macOS lets a process open 256 files, sockets included
-IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
-MOST_WAITING = 8  # requests of one connection; browsers wait for each answer
+IDLE_SECONDS = 20  # a connection without a request, or whose request has no whole head, is closed
+BODY_SECONDS = 60  # more for the rest of a request, which may be an upload
 # bytes of answers that a connection has not read; it is closed when it is idle
 MOST_UNSENT = 1 << 40
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
@@ -103,9 +103,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         row = int(text) - g.first if re.fullmatch("[0-9]{1,12}", text) else -1
         if 0 <= row < len(g.index):
             return row
-        flask.abort(
-            404, f"there is no picture {printable(text, 20)} in the index now; search again"
-        )
+        gone = f"there is no picture {printable(text, 20)} in the index now; search again"
+        flask.abort(404, gone)
 
     def listed(row):
         """What the page says of a picture. Only a browser on this machine can use its whole path."""
@@ -214,11 +213,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             }
         )
         k = min(int(k or 24), MAX_ANSWERS)
-        parts = [] if image is None else [image]
         with alone:
-            if text.strip():
-                parts.append(query(encoder, text))
-            cosines, rows = nearest(g.index.features, F.normalize(sum(parts), dim=0), k + 1)
+            cosines, rows = nearest(g.index.features, query(encoder, text, image), k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
@@ -304,19 +300,20 @@ def make_server(app, at: socket.socket):
     from waitress.channel import HTTPChannel
 
     class Channel(HTTPChannel):
-        """A connection that is closed when all uploads together take too much memory, when it asks
-        on and on without reading, which would keep a thread waiting, or when its request has no
-        whole head after IDLE_SECONDS, although bytes of it still come."""
+        """A connection that is closed when its request takes too long to come, although bytes of it
+        still do, or when all uploads together take too much memory."""
 
         def received(self, data):
+            if self.request is None:
+                self.began = time.time()
+            taken = super().received(data)
+            has_head = self.request is not None and self.request.headers_finished
+            # from which waitress counts IDLE_SECONDS
+            self.last_activity = self.began + BODY_SECONDS * has_head
             channels = self.server.active_channels.values()
             requests = [r for c in channels for r in (*c.requests, c.request) if r]
-            if self.request and sum(r.body_bytes_received for r in requests) > MAX_HELD:
-                self.will_close = True
-            if not (self.requests or self.request and self.request.headers_finished):
-                self.last_activity = self.creation_time  # until the server answers
-            taken = super().received(data)
-            self.will_close |= len(self.requests) > MOST_WAITING
+            too_much = sum(r.body_bytes_received for r in requests) > MAX_HELD
+            self.will_close |= has_head and too_much
             return taken
 
     logging.getLogger("waitress").setLevel(logging.ERROR)  # browsers ask for many at once
@@ -341,7 +338,7 @@ def make_server(app, at: socket.socket):
 def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
     what = "Search an index in a browser, and classify pictures by classes that you type."
-    args = parser_of("serve", what, OPTIONS).parse_args(argv)
+    args = Parser.of("python -m miniclip.search serve", what, OPTIONS).parse_args(argv)
     missing = not all(map(importlib.util.find_spec, ("flask", "waitress")))
     refuse({"the page needs flask and waitress: pip install 'miniclip[app]'": missing})
     with listen(args.host, args.port) as at:

@@ -74,7 +74,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         state = _state_dict(path, content)
         config = _recorded_config(path, file, len(state))
         if huggingface.wrote(state):
-            config, state, tokenizer = huggingface.read(path, state, file["notes"])
+            config, state, tokenizer = huggingface.read(path, state)
         elif config is None:
             config = config_beside(path, state) or with_heads_of_released(
                 path, config_from_shapes(path, state)

@@ -12,13 +12,21 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, UserError, check_output, command, path, refuse, replacing
+from miniclip.common import Parser, UserError, check_new, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
 from miniclip.weights.huggingface import save_huggingface
 
 FORMATS = ("onnx", "huggingface", "open_clip")
+OPTIONS = {
+    "checkpoint": dict(type=path(str), help="a file, a folder or a name of weights"),
+    "out": dict(type=path(), help="open_clip: a file; else a folder"),
+    "--format": dict(choices=FORMATS, required=True),
+    "--half": dict(action="store_true", help="onnx: in float16"),
+    "--activation": dict(choices=["gelu", "quickgelu"]),
+    "--overwrite": dict(action="store_true"),
+}
 
 
 class _Text(torch.nn.Module):
@@ -45,7 +53,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     tokens = torch.zeros(2, length, dtype=torch.long)
     dtype = torch.float16 if half else torch.float32
     for name in ("image.onnx", "text.onnx"):
-        check_output(Path(folder) / name, lambda path: False, overwrite)
+        check_new(Path(folder) / name, overwrite)
     to_write(folder, model)  # raises where weights are no numbers
     model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
     towers = {
@@ -63,14 +71,8 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 @command("python -m miniclip.weights export")
 def main(argv=None):
     """The command. Returns the exit code."""
-    parser = Parser(prog="python -m miniclip.weights export", description=__doc__.split("\n")[0])
-    parser.add_argument("checkpoint", type=path(str), help="a file, a folder or a name of weights")
-    parser.add_argument("out", type=path(), help="open_clip: a file; else a folder")
-    parser.add_argument("--format", choices=FORMATS, required=True)
-    parser.add_argument("--half", action="store_true", help="onnx: in float16")
-    parser.add_argument("--activation", choices=["gelu", "quickgelu"])
-    parser.add_argument("--overwrite", action="store_true")
-    args = parser.parse_args(argv)
+    what = __doc__.split("\n")[0]
+    args = Parser.of("python -m miniclip.weights export", what, OPTIONS).parse_args(argv)
     refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
     model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
     if args.format == "onnx":

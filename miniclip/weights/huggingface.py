@@ -12,7 +12,6 @@ position, also when the rows are padded with end tokens. Other ids are refused.
 Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
 """
 
-import hashlib
 import json
 import os
 import warnings
@@ -21,8 +20,7 @@ from pathlib import Path
 import torch
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, refuse, replacing
-from miniclip.data.dataset import sha256
+from miniclip.common import UserError, check_new, refuse, replacing
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import CLIP, LARGEST, whole_number
 from miniclip.weights import reading
@@ -105,21 +103,16 @@ def wrote(state: dict) -> bool:
     return any(name.startswith(("text_model.", "vision_model.")) for name in state)
 
 
-def read(path: str | Path, state: dict, notes: dict) -> tuple[dict, dict, Tokenizer | None]:
+def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
     path: of the weights, with config.json beside it, and perhaps the tokenizer's and the
-    preprocessor's files; state: {name: tensor} in it; notes: what `save_huggingface` noted in it.
-    Warns where a file beside it has changed since then. Raises UserError for what is no CLIP, has a
+    preprocessor's files; state: {name: tensor} in it. Raises UserError for what is no CLIP, has a
     part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
     gone = f"{path} has transformers' tensors, but there is no config.json beside it"
     refuse({gone: not beside.is_file()})
-    there = {name for name in READ_BY_OTHERS if name in notes and (beside.parent / name).is_file()}
-    for name in sorted(there):
-        if sha256(beside.parent / name) != notes[name]:
-            warnings.warn(f"{name} was changed since miniclip wrote {path}", stacklevel=2)
     try:
         config, eos = _from_json(reading.read_json(beside))
     except reading.WRONG as error:
@@ -155,16 +148,15 @@ def save_huggingface(
     It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
     vocab.json, merges.txt and tokenizer_config.json. These are of `tokenizer`, or of the released
     tokenizer where the model was trained with that. Where the vocabulary is unknown, no tokenizer is
-    written, and a warning says so. overwrite: replace files that miniclip did not write, or that were
-    changed since: the weights hold the SHA-256 of each other file. Raises UserError for a ResNet, for a
-    model of another vocabulary whose tokenizer is not given, and for a folder with such files or with
-    other files of another model, or in which nothing can be written.
+    written, and a warning says so. overwrite: replace files that are there. Raises UserError for a ResNet,
+    for a model of another vocabulary whose tokenizer is not given, and for a folder with other files
+    of another model, or in which nothing can be written.
     """
     must_be_clip(model)
     odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
     refuse(
         {
-            "the path of the folder is empty": not os.fspath(folder),
+            "give the folder to write": not folder,
             odd: tokenizer is not None and not hasattr(tokenizer, "merges"),
         }
     )
@@ -202,19 +194,13 @@ def save_huggingface(
             if name not in (WEIGHTS, *written)
         }
     )
-    noted = reading.by_miniclip(folder / WEIGHTS)
-    check_output(folder / WEIGHTS, lambda path: noted, overwrite)
-    for name in written:
-        check_output(folder / name, lambda path: noted.get(name) == sha256(path), overwrite)
-    notes = {"format": "pt", "writer": "miniclip"}
-    notes |= {
-        name: hashlib.sha256(content.encode()).hexdigest() for name, content in written.items()
-    }
+    for name in (WEIGHTS, *written):
+        check_new(folder / name, overwrite)
     from safetensors.torch import save
 
     try:
         with replacing(folder / WEIGHTS) as file:
-            file.write(save(weights, metadata=notes))
+            file.write(save(weights, metadata={"format": "pt"}))
             file.flush()
             # until all is written there is no config.json, so that nobody reads one of another model
             Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)

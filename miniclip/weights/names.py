@@ -1,13 +1,14 @@
 """Weights by the names that people know, from the places where other libraries keep their downloads.
 
 OpenAI's package keeps its files in ~/.cache/clip. transformers and open_clip keep theirs in the cache of
-Hugging Face's hub. A name is looked for in both places. If it is in neither, and huggingface_hub is
-installed, the weights are downloaded into the hub's cache, unless HF_HUB_OFFLINE=1 forbids it.
+Hugging Face's hub, which huggingface_hub finds. A name is looked for in both places. If it is in
+neither, the weights are downloaded into the hub's cache, unless HF_HUB_OFFLINE=1 forbids it.
 
 Only the names below and names that begin with "hf-hub:" are ever asked for on the network. A path
 never is, whether it exists or not.
 """
 
+import contextlib
 import os
 import re
 from pathlib import Path
@@ -98,40 +99,26 @@ def locate(name: str) -> Path:
             return file
     no_name = f"{name} is no name of the hub; write {HUB}OWNER/MODEL"
     refuse({no_name: not all(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", r) for r in repositories)})
-    found = next(filter(None, map(_cached, repositories)), None)
-    return found or _download(repositories[0], name)
-
-
-def _cached(repository):
-    """The folder of a repository in the hub's cache; None where it lacks the weights or their config."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    home = os.environ.get("HF_HOME") or f"{base}/huggingface"
-    cache = Path(os.environ.get("HF_HUB_CACHE") or f"{home}/hub").expanduser()
-    folder = cache / f"models--{repository.replace('/', '--')}"
-    try:
-        here = folder / "snapshots" / (folder / "refs/main").read_text().strip()
-        names = set(os.listdir(here))
-    except OSError:
-        return None
-    return here if names & {*IN_FOLDER} and names & {*BESIDE[:2]} else None
-
-
-def _download(repository, name):
-    """Download the weights of a repository, and what lies beside them -> their folder."""
-    by_hand = f"hf download {repository} --local-dir DIR, and give DIR"
+    by_hand = f"hf download {repositories[0]} --local-dir DIR, and give DIR"
     try:
         import huggingface_hub as hub
     except ImportError:
         raise UserError(
-            f"{name} is not on this machine; to download it: pip install huggingface_hub, or "
-            f"{by_hand}"
+            f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}"
         ) from None
+    for repository in repositories:
+        with contextlib.suppress(OSError, ValueError):  # not in the cache, or no name
+            here = Path(hub.snapshot_download(repository, local_files_only=True))
+            names = {*os.listdir(here)}
+            if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
+                return here
     try:
-        files = {file.rfilename for file in hub.model_info(repository).siblings}
+        files = {file.rfilename for file in hub.model_info(repositories[0]).siblings}
         weights = next((file for file in IN_FOLDER if file in files), None)
         refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files
-        return Path(hub.snapshot_download(repository, allow_patterns=[weights, parts, *BESIDE]))
+        patterns = [weights, parts, *BESIDE]
+        return Path(hub.snapshot_download(repositories[0], allow_patterns=patterns))
     except Exception as error:  # of the hub, of its HTTP library, or the system's
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(

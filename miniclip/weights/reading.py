@@ -5,8 +5,7 @@ library, which reads tensors and text only. A pickle is read with torch.load(wei
 accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
 OpenAI's files are TorchScript archives: torchscript.py reads their tensors and compiles nothing.
 Hugging Face's libraries split a large model into several files and write an index, which says where
-each tensor is. Models that the package brings have a name instead of a path, and so have released models
-(names.py).
+each tensor is. Models that the package brings have a name instead of a path, and so have released models (names.py).
 What a file asks for is compared with a limit before memory or time is taken. No released CLIP comes
 near these limits.
 Left out: numpy files.
@@ -44,9 +43,7 @@ def find(path: str | Path, known: bool = True) -> Path:
 
     "icons" always means the released model; write "./icons" for a file of that name. Raises UserError.
     """
-    kind = f"weights are given by a path or a name, not by a {type(path).__name__}"
-    is_path = isinstance(path, (str, os.PathLike))
-    refuse({kind: not is_path, "the path of the weights is empty": path == ""})
+    refuse({"the path of the weights is empty": path == ""})
     name = os.fspath(path)
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
     path = released.get(name, Path(path))
@@ -121,15 +118,12 @@ def _read_shards(index):
     except WRONG as error:
         raise UserError(f"{index} is no index of weights: {_reason(error)}") from None
     shards = {name: read(index.parent / name)["content"] for name in names}
-    refuse(
-        {
-            f"{index} says that {tensor} is in {home}, but it is not": (
-                not isinstance(shards[home], dict) or tensor not in shards[home]
-            )
-            for tensor, home in homes.items()
-        }
-    )
-    return {tensor: shards[home][tensor] for tensor, home in homes.items()}
+    found = {}
+    for tensor, home in homes.items():
+        is_there = isinstance(shards[home], dict) and tensor in shards[home]
+        refuse({f"{index} says that {tensor} is in {home}, but it is not": not is_there})
+        found[tensor] = shards[home][tensor]
+    return found
 
 
 def by_miniclip(path: Path) -> dict:

@@ -16,7 +16,7 @@ from PIL import Image
 from miniclip.search import serve
 from miniclip.search.build import build
 from miniclip.search.embed import open_encoder
-from tests.attacks import attack
+from tests.attacks import attack, table
 from tests.search.folders import fill, tiny_checkpoint
 
 ASKED = "/classify?classes=cat,dog"
@@ -109,13 +109,18 @@ def requests_that_are_sent_by_half(folder):
     still_answers(port)
 
 
-@attack(code=0, seconds=60, slow=True)
-def a_request_whose_head_comes_byte_by_byte(folder):
-    serve.IDLE_SECONDS, port = 2, served(page())
+def byte_by_byte(start):
+    serve.IDLE_SECONDS, serve.BODY_SECONDS, port = 2, 2, served(page())
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(start)
         while True:  # until the server closes it
             connection.sendall(b"a")
             time.sleep(0.1)
+
+
+POST = f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "
+STARTS = {"head": (b"", ""), "body": (f"{POST}9999\r\n\r\n".encode(), "")}
+table(STARTS, byte_by_byte, "a_request_whose_{}_comes_byte_by_byte", code=0, seconds=60, slow=True)
 
 
 @attack(code=0, seconds=30, slow=True)
@@ -135,9 +140,7 @@ def as_many_characters_of_classes_as_are_allowed(folder):
 @attack(code=0, seconds=60, mb=500, slow=True)
 def uploads_that_are_not_finished(folder):
     port, size, sent = served(page()), 30 << 20, 0
-    head = (
-        f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size + 1}\r\n\r\n".encode()
-    )
+    head = f"{POST}{size + 1}\r\n\r\n".encode()
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
     for connection in connections:
         with contextlib.suppress(OSError):  # the server may have closed it

@@ -17,7 +17,7 @@ from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
 from miniclip.data.curation.balance import write_list
 from miniclip.data.curation.curate import curate
-from miniclip.data.dataset import Pairs, is_as_curated, keep_pairs
+from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
 from tests.data.icons import made_up
@@ -128,15 +128,6 @@ def test_the_pairs_kept_are_those_of_a_plain_reference(captions, cap, count, pmi
     assert found.pairs == len(captions) and found.before.sum() <= found.pairs
 
 
-@given(st.randoms(use_true_random=False))
-def test_the_order_of_the_pairs_does_not_matter(rng):
-    texts, kept = [[f"{i} word{i % 7} of {i % 3}"] for i in range(60)], []
-    for order in (texts, rng.sample(texts, 60)):
-        found = curate(pairs_of(order), 4, 2)
-        kept.append({order[i][0] for i in found.kept["pair"]})
-    assert kept[0] == kept[1] and len(kept[0]) == 7 * 4
-
-
 def test_what_is_written_of_icons_restricts_training_and_nothing_else(tmp_path):
     pairs, path = icons(), str(tmp_path / "list.csv")
     found = curate(pairs, cap=2, min_count=1)
@@ -165,7 +156,7 @@ def test_a_list_of_other_pairs_is_refused(tmp_path, change, why):
     pairs = icons()
     pairs.splits["train"] = [0, 1, 2, 3]
     write_list(pairs, tmp_path / "a", curate(pairs, min_count=1))
-    text = re.sub(",curated_by_miniclip_.*", "", (tmp_path / "a").read_text())  # as 0.1 wrote it
+    text = (tmp_path / "a").read_text()
     (tmp_path / "b").write_text(change(text))
     with pytest.raises(UserError, match=re.escape(why)) as error:
         keep_pairs(pairs, str(tmp_path / "b"))
@@ -187,7 +178,6 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     said = capsys.readouterr().out
     assert f"{trained} pairs, of which 0 match no query" in said
     assert f"train on them with --data {place} --keep {listed}" in said
-    assert is_as_curated(listed)
     keep_pairs(pairs, str(listed))
     assert trained > len(pairs.splits["train"]) >= 3 * 4
     assert isinstance(pairs.splits["train"], type(open_pairs(place).splits["train"]))

@@ -9,18 +9,14 @@ import pathlib
 import random
 import types
 
-import make_table
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from miniclip.common import UserError
-from miniclip.data import BadPicture
 from miniclip.data.dataset import words
-from miniclip.data.emoji import drawings
-from miniclip.data.emoji.drawings import KINDS, Drawings, draw, draw_all, line_art, svg_files
+from miniclip.data.emoji.drawings import KINDS, Drawings, draw, line_art, svg_files
 from miniclip.data.emoji.emoji import TABLE, read_keywords, read_table, split
 from miniclip.data.emoji.names import (
     CLASS_NAMES,
@@ -48,19 +44,18 @@ def test_there_are_3944_names_of_3722_pictures(emoji):
     assert (len(NAMES), len(emoji)) == (3944, 3722)
     assert len({emoji.image(i).tobytes() for i in range(len(emoji))}) == len(emoji)
     assert emoji.image(0).size == (64, 64) and emoji.image(0).mode == "RGB"
-    assert list(emoji.gallery("heldout_compositions")) == list(range(3722))
-    sizes = {"train": 3354, "heldout_compositions": 199, "heldout_concepts": 169}
-    assert {name: len(own) for name, own in emoji.splits.items()} == sizes
-    assert sorted(sum(emoji.splits.values(), [])) == list(range(3722))
+    assert [len(own) for own in emoji.splits.values()] == [3354, 199, 169]
+    assert sorted(sum(emoji.splits.values(), [])) == emoji.gallery("heldout_concepts")
 
 
 def test_names_of_one_picture_are_drawn_alike(emoji):
     files = svg_files()
-    for rows in [rows for rows in emoji.rows if len(rows) > 1][::4]:
+    for rows in [rows for rows in emoji.rows if len(rows) > 1][::9]:
         texts = [pathlib.Path(files[row["codes"]]).read_text("utf-8") for row in rows]
         assert len({draw(text).tobytes() for text in texts}) == 1, [row["name"] for row in rows]
 
 
+@settings(max_examples=3)
 @given(st.integers(0, 2**32))
 def test_splits_do_not_depend_on_the_order_of_the_table(seed):
     def by_name(rows):
@@ -79,23 +74,12 @@ def test_splits_do_not_depend_on_the_order_of_the_table(seed):
 
 def test_a_composition_has_only_words_of_the_training_names(emoji):
     trained = {name for i in emoji.splits["train"] for name in emoji.captions(i)}
+    known = words_of(*trained)
     for i in emoji.splits["heldout_compositions"]:
-        assert words_of(*emoji.captions(i)) <= words_of(*trained)
-        assert not trained & {*emoji.captions(i)}
+        assert words_of(*emoji.captions(i)) <= known and not trained & {*emoji.captions(i)}
 
 
-def test_the_tone_blind_oracle_agrees_with_ranking_ties_at_random(emoji):
-    indices = emoji.splits["heldout_compositions"]
-    bases = [{without_tone(name) for name in emoji.captions(i)} for i in range(len(emoji))]
-    rng, ranks = np.random.default_rng(0), []
-    for i in indices:
-        for name in emoji.captions(i):
-            tied = [j for j, own in enumerate(bases) if without_tone(name) in own]
-            ranks += [1 + rng.permutation(tied).tolist().index(i) for _ in range(50)]
-    oracle = emoji.tone_blind_oracle(indices)
-    for k in (1, 5, 10):
-        share = np.mean(np.array(ranks) <= k)
-        assert abs(oracle[f"R@{k}"] - share) < 0.02, (k, oracle, share)
+def test_the_tone_blind_oracle_guesses_among_the_tones_of_one_thing(emoji):
     none = dict.fromkeys(["R@1", "R@5", "R@10", "n"], 0)
     assert emoji.tone_blind_oracle([]) == none | {"gallery": 3722}
     hand = next(i for i in range(len(emoji)) if emoji.captions(i)[0] == "waving hand")
@@ -105,8 +89,9 @@ def test_the_tone_blind_oracle_agrees_with_ranking_ties_at_random(emoji):
 
 def test_tones_and_base_make_up_the_name(emoji):
     for i in range(len(emoji)):
-        assert "skin tone" not in emoji.base(i)
-        made = words(" ".join([emoji.base(i), *emoji.tones(i)]))
+        base = without_tone(emoji.captions(i)[0])
+        assert "skin tone" not in base
+        made = words(" ".join([base, *emoji.tones(i)]))
         assert sorted(made) == sorted(words(emoji.captions(i)[0]))
 
 
@@ -123,9 +108,7 @@ def test_queries_are_typed_or_ask_for_pictures_of_their_split(emoji):
 def test_there_are_20_classes_and_none_is_most_of_them(emoji):
     labels = collections.Counter(emoji.label(i) for i in range(len(emoji)))
     held = collections.Counter(emoji.label(i) for i in emoji.splits["heldout_concepts"])
-    assert len(emoji.class_names) == len(set(emoji.class_names)) == 20
-    assert set(labels) == {-1, *range(20)}
-    assert sum(labels.values()) - labels.pop(-1) >= 850 and min(labels.values()) >= 10
+    assert set(labels) == {-1, *range(20)} and min(labels.values()) >= 10
     del held[-1]
     assert sum(held.values()) >= 100 and max(held.values()) / sum(held.values()) < 0.15
     assert MISFITS <= set(NAMES)
@@ -182,29 +165,19 @@ def test_a_caption_is_the_name_turned_around_enriched_or_framed():
     rng, kinds = np.random.default_rng(0), collections.Counter()
     name, others = "hand: dark skin tone", variants("hand: dark skin tone")
     for _ in range(4000):
-        text = vary(name, others, ("truck", "fire", "hose", "hero"), rng)
+        text, *keywords = vary(name, others, ("truck", "fire", "hose", "hero"), rng).split(", ")
         framed = any(text == t.format(said) for t in TEMPLATES for said in (name, *others))
-        assert not (framed and ", " in text)
-        kinds.update({"keywords": ", " in text, "framed": framed, "canonical": name in text})
-    for kind, share in (("keywords", 0.40), ("framed", 0.30), ("canonical", 0.50)):
-        assert abs(kinds[kind] / 4000 - share) < 0.03, kinds
-
-
-@pytest.mark.parametrize(
-    "count, numbers", [(1, [1]), (2, [1 / 3, 2 / 3]), (4, [1 / 3, 1 / 3, 1 / 3])]
-)
-def test_one_to_three_keywords_are_added_each_number_and_each_keyword_as_often(count, numbers):
-    rng, keywords, counts = np.random.default_rng(0), "abcd"[:count], collections.Counter()
-    for _ in range(4000):
-        name, *added = vary("x", [], keywords, rng).split(", ")
-        assert len(set(added)) == len(added) <= 3 and (name == "x" or not added)
-        counts.update([len(added), *added] if added else ())
-    shares = dict(enumerate(numbers, 1))
-    shares |= dict.fromkeys(keywords, sum(n * share for n, share in shares.items()) / count)
-    total = sum(counts[n] for n in (1, 2, 3))
-    assert abs(total / 4000 - 0.4) < 0.04  # 5 standard deviations
-    for what, share in shares.items():
-        assert abs(counts[what] / total - share) < 0.07, (what, counts)
+        assert not (framed and keywords) and len({*keywords}) == len(keywords)
+        kinds.update({len(keywords): 1, "framed": framed, "canonical": name in text})
+    for kind, share in (
+        (1, 0.4 / 3),
+        (2, 0.4 / 3),
+        (3, 0.4 / 3),
+        ("framed", 0.3),
+        ("canonical", 0.5),
+    ):
+        assert abs(kinds[kind] / 4000 - share) < 0.03, kinds  # 5 standard deviations or more
+    assert kinds[0] + kinds[1] + kinds[2] + kinds[3] == 4000
 
 
 def test_a_picture_is_called_by_each_of_its_names_by_the_generator_alone(emoji):
@@ -212,13 +185,11 @@ def test_a_picture_is_called_by_each_of_its_names_by_the_generator_alone(emoji):
     for i in several[:3]:
         said = {emoji.caption(i, np.random.default_rng(seed)) for seed in range(60)}
         assert {*emoji.captions(i)} <= said, said
-    keywords = read_keywords()
-    for i in (i for i in range(0, len(emoji), 50) if len(emoji.captions(i)) == 1):
-        (name,) = emoji.captions(i)
-        about = name, variants(name), keywords.get(without_tone(name), ())
-        for seed in range(5):
-            want = vary(*about, np.random.default_rng(seed))
-            assert emoji.caption(i, np.random.default_rng(seed)) == want
+    (i,) = (i for i in range(len(emoji)) if emoji.captions(i) == ("dog face",))
+    about = "dog face", variants("dog face"), read_keywords()["dog face"]
+    for seed in range(9):
+        want = vary(*about, np.random.default_rng(seed))
+        assert emoji.caption(i, np.random.default_rng(seed)) == want
 
 
 def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_path, monkeypatch):
@@ -239,34 +210,6 @@ def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_pa
 
 
 # --- the table
-
-SMALL_TABLE = """# emoji-test.txt
-# Version: 17.0
-# group: Animals & Nature
-# subgroup: animal-bug
-1F41B                ; fully-qualified     # x E0.6 bug
-1F577 FE0F           ; fully-qualified     # x E0.7 spider
-1F577                ; unqualified         # x E0.7 spider
-# group: Component
-# subgroup: skin-tone
-1F3FB                ; fully-qualified     # x E1.0 light skin tone
-"""
-
-
-def test_the_table_keeps_what_is_fully_qualified_with_the_hash_of_each_drawing(
-    tmp_path, monkeypatch, capsys
-):
-    monkeypatch.setattr(make_table, "TABLE", tmp_path / "emoji.tsv")
-    (tmp_path / "x.txt").write_text(SMALL_TABLE)
-    assert make_table.main([str(tmp_path / "x.txt")]) == 0
-    assert capsys.readouterr().out == "emoji.tsv: 2 names, 2 pictures\n"
-    first = (tmp_path / "emoji.tsv").read_text("utf-8").splitlines()[0]
-    assert "emoji-test.txt 17.0" in first
-    rows = {row["codes"]: row for row in read_table(tmp_path / "emoji.tsv")}
-    assert [row["name"] for row in rows.values()] == ["bug", "spider"]
-    drawn = [hashlib.sha256(x.tobytes()).hexdigest()[:16] for x in draw_all(["1F41B", "1F577"])]
-    assert [row["picture"] for row in rows.values()] == drawn
-    assert rows.items() <= {row["codes"]: row for row in read_table()}.items()
 
 
 def test_unicodes_licence_lies_beside_its_names():
@@ -301,31 +244,6 @@ def test_line_art_loses_the_groups_that_fill_and_keeps_the_lines():
     )
     left = line_art(svg)
     assert "M2 2" in left and "M0 0" not in left and "M1 1" not in left
-
-
-def test_noto_draws_each_emoji_by_its_code_point_in_the_middle(emoji):
-    try:
-        noto = Drawings(emoji, "Noto")
-    except UserError as error:
-        pytest.skip(str(error))
-    codes = {i: emoji.rows[i][0]["codes"] for i in noto.available}
-    assert len(codes) > 1000 and not any("-" in code for code in codes.values())
-    layout = ImageFont.Layout.BASIC
-    font = ImageFont.truetype(drawings.noto_font(), 54, layout_engine=layout)
-    for character in "\U0001f41b\u2764\U0001f576":
-        (i,) = (i for i, code in codes.items() if int(code, 16) == ord(character))
-        large = Image.new("L", (200, 200), "white")
-        ImageDraw.Draw(large).text((50, 50), character, font=font, fill="black")
-        pictures = large, noto.image(i).convert("L")
-        boxes = [ImageOps.invert(picture).getbbox() for picture in pictures]
-        strokes = [np.asarray(picture.crop(box)) for picture, box in zip(pictures, boxes)]
-        assert np.array_equal(*strokes), "not at whole pixels, or cut off"
-        left, top, right, bottom = font.getbbox(character)
-        middle = np.subtract(boxes[0][:2], boxes[1][:2]) + 32 - 50
-        assert np.abs(middle - ((left + right) / 2, (top + bottom) / 2)).max() <= 1
-    lacking = next(i for i in range(len(emoji)) if i not in codes)
-    with pytest.raises(BadPicture, match=emoji.captions(lacking)[0]):
-        noto.image(lacking)
 
 
 @pytest.mark.parametrize("kind, words", [("oil", "oil"), ("Noto", "pip install")])

@@ -18,7 +18,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from miniclip.benchmarks.loading import make_shards
 from miniclip.data import BadPicture, Pairs
 from miniclip.data import loader as loader_module
 from miniclip.data.icons.icons import Icons
@@ -31,7 +30,6 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests import memory
 from tests.data.icons import made_up
 from tests.data.tars import letters, load_sample, read_epoch, same, steps, texts_of
 
@@ -78,23 +76,6 @@ def test_an_epoch_is_a_permutation_without_an_incomplete_batch(seed, number, bat
 LETTERS = st.frozensets(st.sampled_from("abcdefghijkl"), min_size=1, max_size=2)
 
 
-def repeated(batch, own):
-    """The names that more than one picture of a batch has."""
-    counts = collections.Counter(name for i in batch for name in own[i])
-    return {name for name, n in counts.items() if n > 1}
-
-
-def arranged(own, size, seed=0):
-    """The batches for pictures 100, 101, ... of these names: (batches, {picture: names})."""
-    own = {100 + i: tuple(names) for i, names in enumerate(own)}
-    rng = np.random.default_rng(seed)
-    found = with_unique_names(np.array([*own]), size, own.__getitem__, rng)
-    assert found.shape == (len(own) // size, size) and found.dtype == np.int64
-    taken = found.ravel().tolist()
-    assert len(taken) == len(set(taken)) and set(taken) <= set(own)
-    return found.tolist(), own
-
-
 @given(st.lists(LETTERS, min_size=1, max_size=40), st.integers(1, 12), seeds)
 def test_no_name_comes_twice_in_a_batch_where_there_is_room(own, size, seed):
     """A picture finds a batch as long as those that are full and those that have one of its names
@@ -106,19 +87,14 @@ def test_no_name_comes_twice_in_a_batch_where_there_is_room(own, size, seed):
         place // size + sum(frequency[name] - 1 for name in names) < count
         for place, names in enumerate(order[: count * size])
     )
-    found, own = arranged(own, size, seed)
-    assert not room or not any(repeated(batch, own) for batch in found), found
-
-
-@given(st.integers(2, 8), st.integers(2, 8), st.integers(0, 5), seeds)
-def test_a_name_of_more_pictures_than_batches_meets_itself_only_where_no_other_is_left(
-    count, size, more, seed
-):
-    others = max(0, count * size - count - more)
-    own = [(f"alone {i}",) for i in range(others)] + [("frequent",)] * (count + more)
-    found, own = arranged(own, size, seed)
-    extra = sum(sum(own[i] == ("frequent",) for i in batch) - 1 for batch in found)
-    assert extra == max(0, len(found) * size - others - len(found))
+    pictures = np.arange(100, 100 + len(own))
+    rng = np.random.default_rng(seed)
+    found = with_unique_names(pictures, size, lambda i: tuple(own[i - 100]), rng)
+    assert found.shape == (count, size) and found.dtype == np.int64
+    assert len({*found.ravel()}) == count * size and np.isin(found, pictures).all()
+    for batch in found.tolist():
+        names = [name for i in batch for name in own[i - 100]]
+        assert not room or len(names) == len({*names}), found
 
 
 def test_pictures_meet_others_in_each_epoch():
@@ -219,21 +195,6 @@ def test_a_run_goes_on_at_any_batch_across_epochs_with_any_number_of_workers(sta
 
 
 # --- workers
-
-
-def test_the_same_processes_load_all_epochs():
-    class Telling(Noise):
-        def image(self, i):
-            return Image.new("RGB", (12, 12), (*(os.getpid() % 2**16).to_bytes(2, "big"), 0))
-
-    found = [
-        tuple(image[:2, 0, 0].tolist())
-        for parts, _ in steps(Telling(), 40, workers=2)
-        for images, _ in parts
-        for image in images
-    ]
-    assert len(set(found)) == 2 and os.getpid() not in found
-    assert set(found[:8]) == set(found[-8:])
 
 
 def test_a_workers_death_is_an_error():
@@ -349,16 +310,3 @@ def test_a_picture_is_asked_for_at_twice_the_size_of_the_smallest_crop():
     for scale in ((0.5, 1), (0.3, 1), (1, 1), None):
         crop(Asked(), 0, np.random.default_rng(0), 12, scale)
     assert sides == [48, 80, 24, None]  # 2 * 12 / 0.5 pixels
-
-
-@pytest.mark.slow
-def test_memory_beyond_the_batch_does_not_grow_with_it_and_stays_below_a_gibibyte(tmp_path):
-    """What a batch of 32,768 may take at 224 pixels, on batches that a test has time for."""
-    make_shards(tmp_path, 64, (24, 32))
-    beyond = {}
-    for batch_size in (2048, 4096):
-        most, own = memory.of_loading(tmp_path, 224, batch_size, workers=2)
-        assert own == batch_size * 3 * 224 * 224
-        beyond[batch_size] = most - own
-    assert max(beyond.values()) < 2**30, beyond
-    assert beyond[4096] - beyond[2048] < 32 << 20, beyond  # a tenth of what the batch grew by

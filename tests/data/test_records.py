@@ -106,13 +106,3 @@ def test_two_pictures_may_have_one_name_and_one_picture_two(tmp_path, pictures):
     (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, [*rows, rows[0]])))
     pairs = open_pairs(tmp_path / "p.jsonl")
     assert [pairs.captions(i) for i in range(len(pairs))] == [("a", "b")]
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp1252"])
-def test_json_lines_in_the_encodings_of_a_csv(tmp_path, pictures, encoding):
-    text = (
-        '{"path": "0.png", "caption": "caf\u00e9"}\n{"path": "1.png", "caption": "half \\ud83d"}\n'
-    )
-    (tmp_path / "p.jsonl").write_bytes(text.encode(encoding))
-    pairs = open_pairs(tmp_path / "p.jsonl")
-    assert pairs.captions(0) == ("caf\u00e9",) and pairs.captions(1) == ("half ?",)

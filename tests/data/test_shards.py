@@ -128,16 +128,6 @@ def test_a_file_of_exactly_the_largest_size_is_used(tmp_path, monkeypatch):
                 assert len(tar_index.index_shard(0, path, "a.tar")[0]) == used, (name, change)
 
 
-def test_a_digest_tells_one_changed_caption_of_few_pairs_from_another(tmp_path):
-    digests = set()
-    for changed in (None, 0, 1):
-        said = [b"y" if k == changed else b"x" for k in range(2)]
-        members = [m for k in (0, 1) for m in ((f"{k}.jpg", picture()), (f"{k}.txt", said[k]))]
-        (tmp_path / str(changed)).mkdir()
-        digests.add(open_pairs(write_tar(tmp_path / str(changed) / "a.tar", members)).digest)
-    assert len(digests) == 3
-
-
 @pytest.mark.parametrize("letters", [94, 95, 96])
 def test_a_pair_is_called_as_its_picture_up_to_100_bytes(letters, tmp_path):
     name = f"{'n' * letters}.jpg"

@@ -216,9 +216,3 @@ def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed
     assert to_rgb(image) is image and image.info == {"comment": "kept"}
     image.info["transparency"] = (1, 2, 3)
     assert to_rgb(image) is not image and to_rgb(image).info == {}
-
-
-@pytest.mark.parametrize("scale", [(0, 1), (0.9, 0.8), (0.5, 1.1), (-1, 1), (float("nan"), 1)])
-def test_an_impossible_scale_is_refused(scale):
-    with pytest.raises(ValueError, match="^scale must be[^\n]*$"):
-        training_crop(noise(4, 4), 4, np.random.default_rng(0), scale)

@@ -1,7 +1,11 @@
 """python -m miniclip.search index: what is read, skipped, forgotten and refused."""
 
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -17,6 +21,8 @@ from miniclip.search.build import build, main
 from miniclip.search.database import Index, database_in
 from miniclip.search.embed import open_encoder, scan
 from tests.search.folders import agrees_with, fill, refusal, said, tiny_checkpoint
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -80,48 +86,37 @@ def test_run_again_it_reads_what_is_new_or_changed_and_forgets_what_is_gone(
 
 
 def test_pictures_are_recognised_by_their_contents_and_not_encoded_again(
-    indexed, opened, checkpoint
+    indexed, opened, checkpoint, monkeypatch
 ):
     root, update = indexed
-    Image.new("RGB", (9, 9), "red").save(root / "red.bmp")
-    time = os.stat(root / "red.bmp").st_mtime_ns
+    monkeypatch.setattr(build_file, "HASHED", 50_000)  # of red.bmp the middle is not hashed
+    red = Image.new("RGB", (200, 200), "red")
+    red.save(root / "red.bmp")
     update()
     opened.clear()
     (root / "below").rename(root / "other")
     (root / "00001.png").rename(root / "00002.png")  # over another picture
     shutil.copy(root / "00004.png", root / "copy.png")
     os.utime(root / "00005.png", ns=(0, 0))
-    (root / "red.bmp").unlink()
-    Image.new("RGB", (9, 9), "blue").save(root / "blue.bmp")  # of equal size and time
-    os.utime(root / "blue.bmp", ns=(time, time))
+    red.putpixel((100, 100), (0, 0, 255))
+    red.save(root / "red.bmp")
     index, counts, _ = update()
-    assert counts == {"read": 1, "kept": 9, "forgotten": 1} and opened == ["blue.bmp"]
+    assert counts == {"read": 1, "kept": 9, "forgotten": 0} and opened == ["red.bmp"]
     assert {path for path in index.paths if "/" not in path} >= {"00002.png", "00004.png"}
     assert index.finished
     agrees_with(Index.open(root / ".miniclip"), checkpoint)
     assert update()[1] == {"read": 0, "kept": 10, "forgotten": 0}
 
 
-def test_a_large_picture_that_changed_in_the_middle_is_encoded_again(indexed, opened, monkeypatch):
-    root, update = indexed
-    monkeypatch.setattr(build_file, "HASHED", 60)
-    large = Image.new("RGB", (9, 9), "red")
-    large.save(root / "large.bmp")
-    update()
-    opened.clear()
-    large.putpixel((4, 4), (0, 0, 255))
-    large.save(root / "large.bmp")
-    assert update()[1]["read"] == 1 and opened == ["large.bmp"]
-
-
-def test_each_skip_is_counted_by_its_reason(checkpoint, tmp_path, capsys):
-    fill(tmp_path, 3)
-    good = (tmp_path / "00001.png").read_bytes()
-    damages = {"cut.png": good[:-40], "cut 2.jpeg": good[:-30], "empty.png": b"", "text.gif": b"hi"}
-    for name, data in {**damages, "notes.txt": b"x", "film.mp4": b"x"}.items():
-        (tmp_path / name).write_bytes(data)
-    out = said(main, [tmp_path, "--checkpoint", checkpoint], capsys)
-    assert "2 not a picture by its name, 2 damaged, 1 an empty file" in out and "left out 6" in out
+def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
+    fill(tmp_path / "in", 4)
+    build(tmp_path / "in", tmp_path / "i", encoder)
+    (tmp_path / "in").rename(tmp_path / "moved")
+    for name in ("00001.png", "00002.png"):  # half of the pictures are enough
+        (tmp_path / "moved" / name).unlink()
+    _, counts, _ = build(tmp_path / "moved", tmp_path / "i", encoder)
+    assert counts == {"read": 0, "kept": 2, "forgotten": 2}
+    assert Index.open(tmp_path / "i").root == tmp_path / "moved"
 
 
 def test_links_hidden_files_and_the_index_itself(encoder, tmp_path):
@@ -141,7 +136,7 @@ def test_links_hidden_files_and_the_index_itself(encoder, tmp_path):
     assert dict(skipped) == {
         "gone.png": "no such file or directory",
         "loop.png": "too many levels of symbolic links",
-        "below/loop": "a link to a folder",
+        "below/loop": "a link to a folder is not followed",
         "pipe.png": "not a file",
     }
     (tmp_path / "linked").symlink_to(root)  # the folder itself may be a link
@@ -206,17 +201,6 @@ def test_what_is_wrong_is_one_sentence(checkpoint, tmp_path, capsys):
     assert not (tmp_path / "no files/.miniclip").exists()
 
 
-def test_the_folder_of_an_index_elsewhere_may_be_moved(encoder, tmp_path):
-    fill(tmp_path / "in", 4)
-    build(tmp_path / "in", tmp_path / "i", encoder)
-    (tmp_path / "in").rename(tmp_path / "moved")
-    for name in ("00001.png", "00002.png"):  # half of the pictures are enough
-        (tmp_path / "moved" / name).unlink()
-    _, counts, _ = build(tmp_path / "moved", tmp_path / "i", encoder)
-    assert counts == {"read": 0, "kept": 2, "forgotten": 2}
-    assert Index.open(tmp_path / "i").root == tmp_path / "moved"
-
-
 def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
     root, update = indexed
     with database_in(root / ".miniclip", write=True):  # another connection is as another process
@@ -226,15 +210,30 @@ def test_two_processes_do_not_write_one_index_and_it_is_read_meanwhile(indexed):
     update()
 
 
-def test_a_model_is_called_by_its_absolute_path_or_by_its_released_name(checkpoint, monkeypatch):
-    monkeypatch.chdir(os.path.dirname(checkpoint))
-    threads = torch.get_num_threads()
-    try:
-        assert open_encoder("model.pt", device="cpu", threads=threads + 1).file == checkpoint
-        assert torch.get_num_threads() == threads + 1
-    finally:
-        torch.set_num_threads(threads)
-    assert open_encoder("icons", device="cpu").file == "icons"
+PARTS_OF_A_SECOND = """
+import sys
+from miniclip.search import build
+build.PART_SECONDS = 0.1
+build.main(sys.argv[1:])
+"""
+
+
+@pytest.mark.slow
+def test_an_index_is_right_after_its_process_was_killed(checkpoint, tmp_path, capsys):
+    fill(tmp_path, 3000)
+    command = [sys.executable, "-c", PARTS_OF_A_SECOND, tmp_path, "--checkpoint", checkpoint]
+    process = subprocess.Popen(command, cwd=ROOT)
+    while not (tmp_path / ".miniclip/index.sqlite").exists():
+        time.sleep(0.02)
+    time.sleep(1)
+    process.kill()
+    process.wait()
+    kept = len(Index.open(tmp_path / ".miniclip"))
+    assert 0 < kept < 3000, "the process was too fast, or too slow"
+    assert f"{3000 - kept:,} read, {kept:,} unchanged" in said(main, [tmp_path], capsys)
+    index = Index.open(tmp_path / ".miniclip")
+    assert len(index) == len({*index.paths}) == 3000
+    agrees_with(index, checkpoint, range(0, 3000, 7))
 
 
 def test_a_model_that_has_diverged_is_refused(checkpoint, tmp_path):

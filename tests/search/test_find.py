@@ -1,7 +1,6 @@
 """python -m miniclip.search find: exact search, queries of words and pictures, and wrong input."""
 
 import re
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from miniclip.data.dataset import printable
 from miniclip.search import build, find
 from miniclip.search.database import Index
 from miniclip.search.find import main, nearest
-from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint, write_index
+from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
 
 TIMES = re.compile(r"12 pictures: loading \d+\.\d\d s, query \d+\.\d{3} s\n$")
 
@@ -42,17 +41,6 @@ def test_what_is_found_is_what_sorting_all_cosines_gives(rows, k, block, seed):
         cosines, found = nearest(features, query, k)
     exact = (torch.from_numpy(features).float() @ query).sort(descending=True, stable=True)
     assert torch.equal(found, exact.indices[:k]) and torch.equal(cosines, exact.values[:k])
-
-
-def test_a_search_holds_no_more_than_its_block(monkeypatch):
-    monkeypatch.setattr(find, "BLOCK", 1100)
-    sorted_at_once, sort = [], torch.Tensor.sort
-    monkeypatch.setattr(
-        torch.Tensor, "sort", lambda x, **how: sorted_at_once.append(len(x)) or sort(x, **how)
-    )
-    nearest(np.ones((1000, 8), "f2"), torch.ones(8), 5)
-    # 8 numbers of features, a cosine, a number and an order: 11 for each of 100 rows
-    assert max(sorted_at_once) == 100 + 5 and len(sorted_at_once) == 10
 
 
 def test_a_query_of_words_and_pictures(root, checkpoint, capsys):
@@ -131,18 +119,6 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     assert "3 pictures: " in out
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
     assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
-
-
-def test_an_interrupted_index_is_searched_and_said_to_be_unfinished(root, tmp_path, capsys):
-    write_index(replace(Index.open(root / ".miniclip"), finished=False), tmp_path / "i")
-    out = said(main, ["cup", "--index", tmp_path / "i"], capsys)
-    assert "12 pictures: " in out and "the index is not finished" in out
-
-
-@pytest.mark.parametrize("shape, k", [((8, 1), 2), ((7,), 2), ((8,), -1)])
-def test_a_query_of_another_shape_is_refused(shape, k):
-    with pytest.raises(ValueError, match="cannot be nearest"):
-        nearest(np.eye(8, dtype=np.float16), torch.ones(shape), k)
 
 
 def test_features_that_are_no_numbers_are_refused_wherever_they_would_rank():

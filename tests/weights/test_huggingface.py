@@ -6,16 +6,14 @@ import sys
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save_file
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
-from miniclip.loss import clip_loss, contrastive_loss
 from miniclip.model.clip import MODELS, create_model
-from miniclip.training.recipe import parameter_groups
 from miniclip.weights import huggingface, save_huggingface
 from miniclip.weights.architecture import OPENCLIP
 from miniclip.weights.convert import load
@@ -175,16 +173,11 @@ def test_features_of_the_released_sizes_equal_transformers_both_ways(tmp_path, n
     model = filled(released_config(name, act))
     model.save_pretrained(tmp_path / "in")
     loaded, tokenizer, _ = load(tmp_path / "in")
-    assert loaded.config["name"] == name and loaded.config["tokenizer"] == "openai"
-    error = apart(model, loaded)
-    print(f"{name} {act}: {error:.1e}")
-    assert error < 1e-5
+    assert loaded.config["name"] == name and loaded.config["tokenizer"] == tokenizer.digest
+    assert apart(model, loaded) < 1e-5
     del model
     save_huggingface(loaded, tmp_path / "out")
-    error = apart(from_pretrained(tmp_path / "out"), loaded)
-    print(f"{name} {act}, back: {error:.1e}")
-    assert error < 1e-5
-    assert load(tmp_path / "out")[1].digest == "openai"
+    assert apart(from_pretrained(tmp_path / "out"), loaded) < 1e-5
 
 
 def test_each_layout_of_files_gives_the_same_model(small, tmp_path):
@@ -234,24 +227,6 @@ def test_old_configs_have_the_tower_twice_and_eos_2(small, folder):
     assert apart(from_pretrained(folder), load(folder)[0]) < 1e-5
 
 
-def test_the_three_rules_for_the_end_token_agree_on_rows_of_a_tokenizer(folder, tmp_path):
-    """The largest id (ours, and transformers' for 2), the first end token (transformers')."""
-    tokenizer = Tokenizer.train(TEXTS * 9, 540, context_length=12)
-    tokens = tokenizer([*TEXTS, "a cup " * 20, ""])
-    end = tokenizer.end
-    model = load(folder)[0]
-    padded = torch.where((tokens == 0) & ((tokens == end).cumsum(1) > 0), end, tokens)
-    assert (padded == end).sum() > len(tokens) and not torch.equal(padded, tokens)
-    with torch.no_grad():
-        want = model.encode_text(tokens, normalize=True)
-        torch.testing.assert_close(model.encode_text(padded, normalize=True), want)
-    for eos in (2, end):
-        edit(folder, text_config={"eos_token_id": eos})
-        for rows in (tokens, padded):
-            _, found = their_features(from_pretrained(folder), torch.zeros(4, 3, 32, 32), rows)
-            assert (found - want).norm() / want.norm() < 1e-5
-
-
 def test_transformers_is_not_needed(folder, tmp_path, monkeypatch):
     for name in [n for n in sys.modules if n.split(".")[0] in ("transformers", "tokenizers")]:
         monkeypatch.delitem(sys.modules, name)
@@ -259,66 +234,6 @@ def test_transformers_is_not_needed(folder, tmp_path, monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     save_huggingface(load(folder)[0], tmp_path / "out")
     assert same_weights(load(folder)[0], load(tmp_path / "out")[0])
-
-
-def test_positions_are_interpolated_here_too(folder):
-    model, _, preprocess = load(folder, image_size=48)
-    assert model.config["image_size"] == 48 and len(model.visual.positional_embedding) == 37
-    refused(folder, "quickgelu", "'gelu'", activation="gelu")
-
-
-# --- one AdamW step from a file of transformers, in float64
-
-
-def step(model, features, loss):
-    """The model after one step on the features' loss."""
-    groups = parameter_groups(model, weight_decay=0.2)
-    optimizer = torch.optim.AdamW(groups, lr=1e-4, betas=(0.9, 0.98), eps=1e-6)
-    value = loss(*features(model))
-    value.backward()
-    optimizer.step()
-    return value.item(), {name: p.detach() for name, p in model.named_parameters()}
-
-
-def test_a_fine_tuning_step_equals_open_clip_s_and_transformers_in_float64(small, folder, tmp_path):
-    open_clip = pytest.importorskip("open_clip")
-    open_loss = pytest.importorskip("open_clip.loss").ClipLoss()
-    ours = load(folder)[0].double().train()
-    before = {name: p.detach().clone() for name, p in ours.named_parameters()}
-    other = open_clip.CLIP(
-        24,
-        quick_gelu=True,
-        vision_cfg=dict(layers=3, width=60, head_width=20, patch_size=8, image_size=32),
-        text_cfg=dict(context_length=12, vocab_size=540, width=32, heads=2, layers=2),
-    ).double()
-    other.load_state_dict(ours.state_dict(), strict=True)
-    third = copy.deepcopy(small).double()
-    images, tokens = batch(small, 3)
-    images = images.double()
-
-    def of_transformers(model):
-        torch.set_default_dtype(torch.float64)  # in which transformers 4.40 makes its causal mask
-        try:
-            out = model(input_ids=tokens, pixel_values=images)
-        finally:
-            torch.set_default_dtype(torch.float32)
-        return out.image_embeds, out.text_embeds, model.logit_scale
-
-    def raw(model):
-        return model.encode_image(images), model.encode_text(tokens), model.logit_scale
-
-    value, mine = step(ours, raw, contrastive_loss)
-    open_value, open_clip_s = step(other, lambda model: model(images, tokens)[:3], open_loss)
-    third_value, theirs = step(third, of_transformers, clip_loss)
-    assert max(abs(value / found - 1) for found in (open_value, third_value)) < 1e-12
-    transformers_s = huggingface._to_ours(mine, theirs)
-    for name, tuned in mine.items():
-        moved = (tuned - before[name]).abs().max()
-        assert moved > 5e-5, f"{name} did not move"
-        for who, peer in (("open_clip", open_clip_s), ("transformers", transformers_s)):
-            error = (tuned - peer[name]).abs().max()
-            # a step of 1e-4 g / (|g| + 1e-6): an error of g of 1e-15 is 1e-13 at most
-            assert error < 1e-12, f"{who}, {name}: {error:.1e}"
 
 
 # --- what is refused
@@ -467,6 +382,7 @@ JSON = st.one_of(
 )
 
 
+@settings(max_examples=15)
 @given(data=st.data())
 def test_a_folder_changed_anywhere_loads_or_is_refused_in_one_sentence(hostile, data):
     folder, good = hostile
@@ -522,8 +438,7 @@ def test_what_transformers_has_not_got_is_not_written(folder, tmp_path):
 def test_a_folder_with_files_of_another_model_is_not_written_to(folder, tmp_path):
     model, tokenizer = load(folder)[0], Tokenizer.train(TEXTS * 9, 540)
     out = tmp_path / "out"
-    for _ in range(2):  # its own files are replaced
-        save_huggingface(model, out, tokenizer)
+    save_huggingface(model, out, tokenizer)
     for name, its in (
         ("vocab.json", None),
         ("tokenizer.json", tokenizer),
@@ -531,5 +446,5 @@ def test_a_folder_with_files_of_another_model_is_not_written_to(folder, tmp_path
     ):
         (out / name).write_text("{}")
         with pytest.raises(UserError, match=f"holds the {name} of another model"):
-            save_huggingface(model, out, its)
+            save_huggingface(model, out, its, overwrite=True)
         (out / name).unlink()

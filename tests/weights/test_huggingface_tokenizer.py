@@ -1,17 +1,16 @@
 """Hugging Face's vocabulary files become a Tokenizer with equal ids, and back."""
 
-import itertools
 import json
-import random
 import re
-import string
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.cleaning import clean
 from miniclip.common import UserError
-from miniclip.data.emoji.emoji import read_keywords, read_table
+from miniclip.data.emoji.emoji import read_table
 from miniclip.weights.huggingface_tokenizer import SPLIT, read_tokenizer
 from tests.weights.models import write_tokenizer
 
@@ -60,45 +59,17 @@ def learned(tmp_path):
     return tmp_path, tokenizer
 
 
-def captions(total):
-    """ASCII captions: names and keywords of emoji, and lines of random words, numbers and signs."""
-    rng = random.Random(0)
-    keywords = itertools.chain(*read_keywords().values())
-    found = {row["name"] for row in read_table()} | {*keywords}
-    found = sorted(text for text in found if text.isascii())
-    words = [word for text in found for word in text.split()]
-    signs = "!\"#$%'()*+,-./:;<=>?@[\\]^_`{|}~"  # without "&", which may start an entity
-
-    def word():
-        kinds = (
-            rng.choice([str, str.upper, str.title])(rng.choice(words)),
-            "".join(rng.choices(string.ascii_letters, k=rng.randint(1, 14))),
-            str(rng.randrange(10 ** rng.randint(1, 6))) + rng.choice(["", "th", "'s", "%"]),
-            "".join(rng.choices(signs, k=rng.randint(1, 4))),
-        )
-        return rng.choices(kinds, (3, 1, 1, 1))[0]
-
-    def line():
-        return rng.choice([" ", "  ", " ", ""]).join(word() for _ in range(rng.randint(1, 20)))
-
-    half = rng.sample(found, min(len(found), total // 2))
-    return half + [line() for _ in range(total - len(half))]
-
-
-def assert_ids_equal(released, texts):
+@given(st.lists(st.text([chr(k) for k in range(32, 127) if chr(k) != "&"]), max_size=20))
+@example([row["name"] for row in read_table() if row["name"].isascii()])
+@example(EQUAL)
+def test_ids_of_ascii_captions_and_of_most_others_equal_transformers(released, texts):
+    """Without "&", which may start an entity of HTML."""
     ours, theirs, _ = released
+    texts = [*texts, "a cup"]
     found = theirs(texts, padding="max_length", truncation=True, max_length=77)["input_ids"]
-    rows = ours(texts).tolist()
-    for text, a, b in zip(texts, rows, found):
+    for text, a, b in zip(texts, ours(texts).tolist(), found):
         length = a.index(ours.end) + 1
         assert a[:length] == b[:length] and set(b[length:]) <= {ours.end}, text
-
-
-@pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
-def test_ids_of_ascii_captions_equal_transformers(released, count):
-    texts = captions(count)
-    assert len(texts) == count and len(set(texts)) > 0.9 * count and all(map(str.isascii, texts))
-    assert_ids_equal(released, texts)
 
 
 @pytest.mark.parametrize("kind", DIFFERENT)
@@ -111,10 +82,6 @@ def test_transformers_differs_where_the_docs_say_so(released, kind):
     for text in DIFFERENT[kind]:
         assert not same(text), text
         assert same(clean(text)) == (kind not in ("names of special tokens", "long s")), text
-
-
-def test_other_text_beyond_ascii_is_equal(released):
-    assert_ids_equal(released, EQUAL)
 
 
 # --- files

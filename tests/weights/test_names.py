@@ -8,6 +8,7 @@ import threading
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import miniclip
 from miniclip.common import UserError
@@ -127,7 +128,11 @@ def test_a_name_is_downloaded_once(server, folder):
     assert len(asked) == 1 and not any("README" in line for line in server.asked)
 
 
-def test_any_repository_has_a_name(server):
+def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
+    home = folder / "model-00001-of-00001.safetensors"
+    (folder / "model.safetensors").rename(home)
+    index = {"weight_map": dict.fromkeys(load_file(home), home.name)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert miniclip.load("hf-hub:somebody/a.clip")[0]
     with pytest.raises(UserError, match="write hf-hub:OWNER/MODEL"):
         miniclip.load("hf-hub:../../etc")
@@ -155,12 +160,15 @@ def test_offline_nothing_is_asked_for(server, monkeypatch):
 def test_a_cached_folder_without_its_config_is_not_enough(server, home, folder):
     """open_clip's downloads may lack the config, and transformers' the weights."""
     cached = home / ".cache/huggingface/hub/models--openai--clip-vit-base-patch32"
-    (cached / "refs").mkdir(parents=True)
+    snapshot = cached / "snapshots" / COMMIT
+    for place in (cached / "refs", snapshot):
+        place.mkdir(parents=True)
     (cached / "refs/main").write_text(COMMIT)
-    for name, found in (("config.json", False), ("model.safetensors", True)):
-        (cached / "snapshots" / COMMIT).mkdir(parents=True, exist_ok=True)
-        shutil.copy(folder / name, cached / "snapshots" / COMMIT)
-        assert (names._cached("openai/clip-vit-base-patch32") is not None) == found
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(folder / name, snapshot)
+    assert names.locate("ViT-B/32") == snapshot and not server.asked
+    (snapshot / "config.json").unlink()
+    assert names.locate("ViT-B/32") == snapshot and server.asked
 
 
 def test_a_path_is_never_asked_for(server):

@@ -9,7 +9,6 @@ from safetensors.torch import save_file
 from miniclip.bpe import Tokenizer
 from miniclip.model.clip import create_model
 from miniclip.training import checkpoint
-from miniclip.weights import reading
 from tests.weights.models import our_checkpoint, refused, tiny_release, write
 
 
@@ -99,18 +98,3 @@ def test_a_mismatch_names_the_tensor_what_was_found_and_what_was_expected(
     tokenizer = Tokenizer.train(["a b"], 520, small.config["context_length"]).state()
     checkpoint.save(path, dict(model=state, config=small.config, tokenizer=tokenizer))
     refused(path, "positional_embedding", "(12, 32)", "(32, 128)", "vit_mini")
-
-
-def test_each_format_is_known_by_its_first_bytes_and_brings_its_notes(tmp_path):
-    weights = {"a": torch.ones(2)}
-    save_file(weights, tmp_path / "plain")
-    save_file(weights, tmp_path / "noted", metadata={"k": "v"})
-    torch.save(weights, tmp_path / "pickled")
-    for name, kind, notes in (
-        ("plain", "safetensors", {}),
-        ("noted", "safetensors", {"k": "v"}),
-        ("pickled", "torch", {}),
-    ):
-        found = reading.read(tmp_path / name)
-        assert found.pop("content")["a"].tolist() == [1, 1]
-        assert found == dict(format=kind, notes=notes, activation=None)

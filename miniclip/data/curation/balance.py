@@ -14,21 +14,27 @@ import shlex
 
 import numpy as np
 
-from miniclip import plots
-from miniclip.common import (
-    Parser,
-    check_output,
-    command,
-    given,
-    number,
-    path,
-    refuse,
-    replacing,
-)
-from miniclip.data import add_source_options, open_pairs, report_skipped, source_options
+from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.curation.curate import Curated, curate
-from miniclip.data.dataset import LIST_COLUMNS, Pairs, is_as_curated, printable, sha256, words
+from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, words
 from miniclip.data.files import read_text
+
+COUNT = number(int, low=1)
+OPTIONS = {
+    "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
+    "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
+    "--cap": dict(type=COUNT, default=20_000, help="pairs of a query to keep (20,000)"),
+    "--min-count": dict(type=COUNT, default=100, help="pairs that a query must be in (100)"),
+    "--min-pmi": dict(
+        type=number(float),
+        default=4.0,
+        help="of bigrams: log2 of times more often than by chance (4)",
+    ),
+    "--names": dict(type=path(str), help="a file of further queries, one a line"),
+    "--overwrite": dict(action="store_true", help="replace a file that is there"),
+    **SOURCE_FLAGS,
+}
 
 
 def write_list(pairs: Pairs, out, found: Curated) -> None:
@@ -36,26 +42,13 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
 
     Names of files may hold bytes that are not UTF-8.
     """
-    header = [*LIST_COLUMNS, f"curated_by_miniclip_{'0' * 64}"]
     with replacing(out) as file:
-        file.write((",".join(header) + "\n").encode())
-        start = file.tell()
         text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
         table = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        table.writerow(LIST_COLUMNS)
         for query, i in map(np.void.item, found.kept[["query", "pair"]]):
             table.writerow([i, pairs.where(i), found.queries[query]])
         text.detach()
-        file.flush()
-        file.seek(start - 65)
-        file.write(sha256(file.name, start).encode())
-
-
-def is_read(path, pairs: Pairs) -> bool:
-    """Whether pairs are read from a file: from a picture, from a text beside it with the same name, or
-    from a shard."""
-    stem = os.path.splitext(os.path.realpath(path))[0]
-    paths = (os.path.realpath(other.replace("\0", "")) for other in pairs.paths)
-    return any(os.path.splitext(other)[0] == stem for other in paths)
 
 
 def balance(found: Curated, largest=5):
@@ -84,51 +77,21 @@ def balance(found: Curated, largest=5):
         yield row(f"  {printable(found.queries[i], 22)}", "", i)
 
 
-def draw(found, cap, out):
-    """Draw the pairs of each query before and after, largest first, into a PNG."""
-    curves, limit = {}, f"cap: {cap:,}"
-    for counts, when in ((found.before, "before"), (found.after, "after")):
-        sizes = np.sort(counts[counts > 0])[::-1]
-        queries = np.arange(1, len(sizes) + 1)
-        curves[f"{when}: {counts.sum():,} pairs"] = queries, sizes
-        curves.setdefault(limit, (queries[[0, -1]], [cap, cap]))
-    axes = dict(xscale="log", yscale="log", xlabel="queries, the largest first", ylabel="pairs")
-    plots.lines([(curves, axes)], out, dashed=[limit])
-
-
 @command("python -m miniclip.data curate")
 def main(argv=None):
     """The command: write what is kept, and print the balance. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.data curate",
-        description="Keep at most so many pairs of each query (docs/data.md).",
-    )
-    add, count = parser.add_argument, number(int, low=1)
-    add("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
-    add("out", type=path(str), help="a list of what is kept, for train.py --keep")
-    add("--cap", type=count, default=20_000, help="pairs of a query to keep (20,000)")
-    add("--min-count", type=count, default=100, help="pairs that a query must be in (100)")
-    add(
-        "--min-pmi",
-        type=number(float),
-        default=4.0,
-        help="of bigrams: log2 of times more often than by chance (4)",
-    )
-    add("--names", type=path(str), help="a file of further queries, one a line")
-    add("--overwrite", action="store_true", help="replace what others wrote")
-    add_source_options(parser)
-    args = parser.parse_args(argv)
+    what = "Keep at most so many pairs of each query (docs/data.md)."
+    args = Parser.of("python -m miniclip.data curate", what, OPTIONS).parse_args(argv)
     out = args.out
     names = read_text(args.names).splitlines() if args.names else []
     names = {" ".join(words(line)) for line in names} - {""}
     why = f"{printable(args.names)} holds no word; write one name on each line"
     refuse({why: args.names and not names})
-    check_output(out, is_as_curated, args.overwrite)
-    pairs = open_pairs(args.data, **source_options(vars(args)))
     taken = [os.path.realpath(file) for file in (args.data, args.names) if file]
-    reads = os.path.exists(out) and not is_as_curated(out) and is_read(out, pairs)
-    is_taken = reads or os.path.realpath(out) in taken
-    refuse({f"{printable(out)} is read, so it cannot be written; choose another name": is_taken})
+    why = f"{printable(out)} is read, so it cannot be written; choose another name"
+    refuse({why: os.path.realpath(out) in taken})
+    check_new(out, args.overwrite)
+    pairs = open_pairs(args.data, **source_options(vars(args)))
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     write_list(pairs, out, found)
     lost = found.pairs - found.before.sum()

@@ -108,10 +108,6 @@ class Emoji(Pairs):
         """All pictures: among the held-out ones alone, few differ in skin tone only."""
         return list(range(len(self)))
 
-    def base(self, i):
-        """The canonical name of picture i without its tone words."""
-        return names.without_tone(self._captions[i][0])
-
     def tones(self, i):
         """The skin tones in the canonical name of picture i, in order: tuple of str."""
         return names.parts(self._captions[i][0])[2]

@@ -6,8 +6,7 @@ The first caption is the .txt, which is what other readers of this layout take; 
 "captions" in the .json. Every picture is decoded once, so a damaged one is left out and named.
 
 The shards get their names when all of them are complete, so the shards of two sets are never mixed. The
-same pairs give the same bytes. The members belong to the user "miniclip", which tells shards that may
-be replaced from others. Left out: the splits of the source; shards are held out by their keys.
+same pairs give the same bytes. Left out: the splits of the source; shards are held out by their keys.
 """
 
 import io
@@ -23,31 +22,35 @@ from pathlib import Path
 from tqdm import tqdm
 
 from miniclip.common import (
-    LOCK,
     Parser,
     UserError,
-    check_output,
+    check_new,
     command,
     given,
-    lock,
     number,
     path,
     refuse,
     remove_leftovers,
     replacing,
 )
-from miniclip.data import add_source_options, image_io, open_pairs, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, image_io, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.data.files import Files
 from miniclip.data.shards.shards import Shards
-from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, scan
+from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
-OWNER = "miniclip"
-MEMBER = re.compile(r"\d{9,}\.(jpg|png|webp|txt|json)")
 KINDS = re.compile(
     rb"(?P<jpg>\xff\xd8\xff)|(?P<png>\x89PNG\r\n\x1a\n)|(?P<webp>RIFF....WEBP)", re.DOTALL
 )
+
+OPTIONS = {
+    "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
+    "out": dict(type=path(), help="folder for 00000.tar, 00001.tar, ..."),
+    "--shard-size": dict(type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"),
+    "--overwrite": dict(action="store_true", help="replace shards that are there"),
+    **SOURCE_FLAGS,
+}
 
 
 def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
@@ -71,18 +74,14 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         for shard in paths:
             why = f"{printable(shard)} is read, so it cannot be written; choose a folder"
             refuse({why: os.path.realpath(shard) in read})
-            check_output(shard, is_packed, overwrite)
+            check_new(shard, overwrite)
 
     check()
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
     # mtime=0: the same bytes at any time
-    how = dict(user=OWNER, group=OWNER, mtime=0, encoder=False)
+    how = dict(user="miniclip", group="miniclip", mtime=0, encoder=False)
     remove_leftovers(out)
-    with (
-        tempfile.TemporaryDirectory(".tmp", f".miniclip-{os.getpid()}-", out) as folder,
-        open(Path(folder, LOCK), "xb") as held,
-    ):
-        lock(held)
+    with tempfile.TemporaryDirectory(".tmp", f".miniclip-{os.getpid()}-", out) as folder:
         for shard in paths:
             with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
                 for i in itertools.islice(left, size):
@@ -97,17 +96,6 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
                 shutil.copymode(shard, Path(folder, shard.name))
             os.replace(Path(folder, shard.name), shard)
     return paths, skipped
-
-
-def is_packed(shard) -> bool:
-    """Whether `pack` wrote all of a tar: each member has the owner, the time and a name that it gives."""
-    with open(shard, "rb") as file:
-        return all(
-            problem is None
-            and (member.uname, member.mtime) == (OWNER, 0)
-            and MEMBER.fullmatch(member.name)
-            for member, problem in scan(file, os.path.getsize(shard))
-        )
 
 
 def sample(pairs, i):
@@ -153,16 +141,9 @@ def _original(pairs, i):
 @command("python -m miniclip.data pack")
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
-    parser = Parser(prog="python -m miniclip.data pack", description="Write pairs as shards.")
-    parser.add_argument("data", type=path(str), help="emoji, icons, pairs.csv, a folder or shards")
-    parser.add_argument("out", type=path(), help="folder for 00000.tar, 00001.tar, ...")
-    parser.add_argument(
-        "--shard-size", type=number(int, low=1), default=PAIRS_PER_SHARD, help="pairs (10,000)"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace what others wrote")
-    add_source_options(parser)
-    args = parser.parse_args(argv)
-    check_output(args.out / "00000.tar", is_packed, args.overwrite)  # before pictures are looked at
+    what = "Write pairs as shards."
+    args = Parser.of("python -m miniclip.data pack", what, OPTIONS).parse_args(argv)
+    check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
     size = sum(shard.stat().st_size for shard in paths) / 2**20

@@ -8,11 +8,10 @@ Left out: training while shards are fetched, sets that are larger than the disk,
 shard has changed at its address (delete the folder to fetch it again).
 """
 
-import functools
 import hashlib
 import os
-import threading
-from concurrent.futures import ThreadPoolExecutor
+import time
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import aiohttp
@@ -29,23 +28,6 @@ FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
 
 
-class Transfer(fsspec.Callback):
-    """What one transfer tells while it lasts: its bytes are counted beside a bar of shards. Once the event
-    `stopped` is set, it ends with its next bytes."""
-
-    def __init__(self, name, bar, stopped):
-        super().__init__()
-        self.name, self.bar, self.stopped = name, bar, stopped
-
-    def relative_update(self, inc=1):
-        """Called by fsspec for every `inc` bytes."""
-        if self.stopped.is_set():
-            raise InterruptedError("stopped")
-        self.value += inc
-        self.bar.set_postfix_str(f"{self.name} {self.value / 2**20:,.0f} MiB", refresh=False)
-        self.bar.update(0)  # draws it anew if the last time was a while ago
-
-
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
     """The files in `folder` that hold the shards at these addresses, in which * is expanded. Shards that
     are not there yet are fetched. The file of an address at which nothing is found does not exist.
@@ -58,20 +40,11 @@ def fetched(urls: list[str], folder: str | None = None) -> list[str]:
     missing = [url for url in urls if not places[url].exists()]
     if missing:
         check_output(places[missing[0]])
-        _fetch_all({url: places[url] for url in missing})
+        # the threads of this pool do not keep the process from ending after Ctrl-C
+        with ThreadPool(AT_ONCE) as pool:
+            came = pool.imap_unordered(lambda url: _fetch(url, places[url]), missing)
+            [*tqdm(came, "fetching shards (once)", len(missing), disable=None)]
     return [str(path) for path in places.values()]
-
-
-def _fetch_all(places):
-    stopped = threading.Event()
-    bar = tqdm(total=len(places), desc="fetching shards (once)", miniters=0, disable=None)
-    with bar, ThreadPoolExecutor(AT_ONCE) as pool:
-        fetch = functools.partial(_fetch, bar=bar, stopped=stopped)
-        try:
-            for _ in pool.map(fetch, places.keys(), places.values()):
-                bar.update()
-        finally:
-            stopped.set()  # after Ctrl-C, or where one shard has failed
 
 
 def place(url: str, folder: Path) -> Path:
@@ -99,26 +72,26 @@ def _system(url):
 def _listed(url):
     """The addresses that one with * stands for."""
     system, path = _system(url)
-    names = _tried(url, lambda: sorted(system.glob(path)), threading.Event()) or []
+    names = _tried(url, lambda: sorted(system.glob(path))) or []
     return [system.unstrip_protocol(name) for name in names]
 
 
-def _fetch(url, path, bar, stopped):
+def _fetch(url, path):
     system, remote = _system(url)
 
     def fetch():
-        transfer = Transfer(path.name, bar, stopped)
+        transfer = fsspec.Callback()  # is told the size that the other side promises
         with replacing(path) as file:
             system.get_file(remote, file.name, callback=transfer)
             came, size = os.path.getsize(file.name), transfer.size
             refuse({f"{came:,} bytes came, and {size} were promised": size not in (None, came)})
 
-    _tried(url, fetch, stopped)
+    _tried(url, fetch)
 
 
-def _tried(url, call, stopped):
+def _tried(url, call):
     """What call() returns, called again after a while if it fails; None where nothing is found at the
-    address. Raises UserError when it has failed too often, or the event `stopped` is set."""
+    address. Raises UserError when it has failed too often."""
     wait = FIRST_WAIT_S
     for left in reversed(range(TRIES)):
         try:
@@ -126,7 +99,8 @@ def _tried(url, call, stopped):
         except FileNotFoundError:
             return None
         except Exception as error:  # of the system or of a library, each of which has its own
-            if not left or stopped.wait(wait):
+            if not left:
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 raise UserError(f"{printable(url)} cannot be fetched: {reason}") from None
+            time.sleep(wait)
         wait *= 2

@@ -39,7 +39,7 @@ from miniclip.data.shards.tar_index import (
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
-REMOTE = re.compile(r"[\w+.-]+://|pipe:")
+REMOTE = re.compile(r"[\w+.-]+://")
 _opening = threading.Lock()  # one thread must not close the shard that another one reads
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
@@ -180,8 +180,6 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
 
 def expand(source: str) -> list[str]:
     """The paths or addresses that a source of shards names, each once: list of str. Raises UserError."""
-    pipe = f"{printable(source)}: commands are not run; give the address of the shards"
-    refuse({pipe: source.startswith("pipe:")})
     if os.path.isdir(source):
         names = sorted(os.listdir(source))
         return [os.path.join(source, name) for name in names if name.lower().endswith(TARS)]
