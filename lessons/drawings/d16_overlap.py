@@ -1,12 +1,29 @@
-"""The diagram of lesson 16: the two ends of an exact interval."""
+"""The pictures of lesson 16: icons beside their nearest training picture, and an exact interval."""
 
 from math import comb
 
-from pen import PLAIN, Sheet
+import pen
+from pen import PLAIN, Sheet, plt
 
+from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.confidence import clopper_pearson
+from miniclip.evaluation.families import ink
 
 RIGHT, N = 9, 10
+NEAREST = [  # (set, name, style) of a test picture, and of the training picture nearest to it
+    (("heroicons", "moon", ""), ("si", "moon", "line")),
+    (("tabler", "ball tennis", ""), ("mingcute", "baseball", "line")),
+    (("eva", "unlock", "fill"), ("mingcute", "parfum", "fill")),
+    (("heroicons", "microphone", ""), ("bytesize", "microphone", "")),
+    (("eva", "settings", "fill"), ("fluent-emoji-high-contrast", "cherry blossom", "")),
+    (("eva", "toggle right", "outline"), ("feather", "toggle right", "")),
+    (("tabler", "mug", ""), ("ix", "coffee empty", "")),
+    (("heroicons", "map", ""), ("material-symbols", "map", "outline")),
+    (("eva", "phone", "outline"), ("mingcute", "phone", "line")),
+    (("heroicons", "truck", "solid"), ("mynaui", "truck", "solid")),
+    (("eva", "shield off", "outline"), ("lucide", "shield off", "")),
+    (("tabler", "bottle off", ""), ("mdi", "battery off", "outline")),
+]
 GREEN, ORANGE = "#5cb85c", "#f0932b"  # stronger than the pen's, for small bars
 
 
@@ -36,8 +53,27 @@ def ends():
     sheet.save("16_ends")
 
 
+def pairs():
+    """Test pictures beside the training picture that is nearest to each; every set is MIT, Apache or ISC."""
+    icons = Icons()
+    picture = {tuple(key): i for i, keys in enumerate(icons.owned) for key in keys}
+    shown = [tuple(picture[key] for key in pair) for pair in NEAREST]
+    figure, axes = plt.subplots(2, 12, figsize=(9, 1.9), layout="constrained")
+    for axis in axes.flat:
+        axis.axis("off")
+    for k, pair in enumerate(shown):
+        left, right = axes[k // 6][2 * (k % 6) :][:2]
+        a, b = ink(icons, list(pair))[0]
+        left.imshow(icons.image(pair[0]))
+        right.imshow(icons.image(pair[1]))
+        left.set_title(f"{a @ b:.3f}", size=9, loc="left")
+    figure.savefig(pen.FIGURES / "16_pairs.png", dpi=80, metadata={"Software": None})
+    plt.close(figure)
+
+
 def main():
     ends()
+    pairs()
 
 
 if __name__ == "__main__":
