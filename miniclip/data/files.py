@@ -162,11 +162,16 @@ def walk(root, skipped):
         path = os.path.relpath(path, root).replace(os.sep, "/")
         skipped.append((path, "a folder that may not be read"))
 
-    for folder, below, names in os.walk(root, onerror=closed):
-        below[:] = sorted(itertools.filterfalse(is_hidden, below))
-        paths = filter(os.path.islink, (os.path.join(folder, name) for name in below))
-        skipped += [(relative_to(p, root), "a link to a folder is not followed") for p in paths]
-        yield folder, sorted(itertools.filterfalse(is_hidden, names))
+    waiting = [root]
+    while waiting:  # os.walk is recursive before Python 3.12, so it lists one folder at a time here
+        for folder, below, names in itertools.islice(os.walk(waiting.pop(), onerror=closed), 1):
+            yield folder, sorted(itertools.filterfalse(is_hidden, names))
+            for name in sorted(itertools.filterfalse(is_hidden, below), reverse=True):
+                path = os.path.join(folder, name)
+                if os.path.islink(path):
+                    skipped.append((relative_to(path, root), "a link to a folder is not followed"))
+                else:
+                    waiting.append(path)
 
 
 def open_folder(path) -> Files:
