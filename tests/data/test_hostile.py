@@ -11,11 +11,13 @@ import zlib
 import pytest
 
 from miniclip.data import image_io, open_pairs, report_skipped
+from miniclip.data.shards import tar_index
 from miniclip.data.shards.tar_index import (
     BLOCK,
     MOST_HEADER_BYTES,
     MOST_TEXT_BYTES,
     MOST_ZEROS,
+    PADDING,
     scan,
 )
 from tests.data.tars import picture, pictures, read_epoch, survive, write_tar
@@ -114,10 +116,22 @@ def pax(*texts):
     return header("x", len(records), tarfile.XHDTYPE) + padded(records)
 
 
-def scanned(*parts, end=bytes(2 * BLOCK)):
+class Reads(io.BytesIO):
+    """A file that records the size of its largest read."""
+
+    largest = 0
+
+    def read(self, size):
+        self.largest = max(self.largest, size)
+        return super().read(size)
+
+
+def scanned(*parts, end=bytes(2 * BLOCK), appended=b""):
     """What scan finds in a tar of these parts: [(name, size)], [problem of the tar or a member]."""
     data = b"".join(parts) + end
-    found = [*itertools.islice(scan(io.BytesIO(data), len(data)), 99)]  # not round for ever
+    file = Reads(data + appended)
+    found = [*itertools.islice(scan(file, len(data)), 99)]  # it must not go round for ever
+    assert file.largest <= MOST_HEADER_BYTES
     for member, problem in found:
         if not problem:
             got = data[member.offset_data : member.offset_data + member.size]
@@ -140,38 +154,34 @@ A, Z = ("a.txt", 3), ("last.txt", 1)
             [pax(b"uid=1", b"path=b", b"size=5"), header("c", 0), padded(b"abcde"), LAST],
             [("b", 5), Z],
         ),
+        ([pax(b"size=x", b"comment=4"), header("c", 0), LAST], [("c", 0), Z]),
+        ([pax(b"size=-600"), MEMBER, LAST], [Z]),
         ([header("h", len(LONG), b"L"), LONG, MEMBER, LAST], [("long.txt", 3), Z]),
+        ([header("h", len(LONG) + 1, b"L"), LONG, bytes(BLOCK), MEMBER, LAST], [A, Z]),
+        ([header("h", 1 << 50, tarfile.XGLTYPE), MEMBER], [A]),
+        ([pax(b"comment=x") * 3000, MEMBER], [A]),
         ([header("d", BLOCK, tarfile.DIRTYPE), MEMBER], [A]),
         ([header("l", BLOCK, tarfile.LNKTYPE), MEMBER], [A]),
         ([header("f", BLOCK, tarfile.FIFOTYPE), MEMBER], [A]),
-        ([MEMBER, bytes(MOST_ZEROS - 2 * BLOCK)], [A]),
-        ([MEMBER, bytes(2 * BLOCK), LAST], [A, Z]),  # two tars that were joined
-        ([MEMBER, bytes(MOST_ZEROS - BLOCK), LAST], [A, Z]),
+        ([header("s", 1 << 40, tarfile.GNUTYPE_SPARSE), MEMBER], [A]),
+        ([header("n", -1024), MEMBER, LAST], [A, Z]),
     ],
 )
-def test_headers_of_every_kind_are_understood(parts, good):
+def test_headers_that_are_long_odd_or_false_cost_at_most_their_own_file(parts, good):
     assert scanned(*parts)[0] == good
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
-        b"x" * BLOCK,
-        pax(b"size=-600"),
-        header("h", len(LONG) + 1, b"L") + LONG + bytes(BLOCK),
-        header("h", 1 << 50, tarfile.XGLTYPE),
-        pax(b"comment=x") * 3000,
-        header("s", 1 << 40, tarfile.GNUTYPE_SPARSE),
-        header("n", -1024),
-        bytes(BLOCK),
-        bytes(MOST_ZEROS + BLOCK),
-    ],
-)
-def test_what_follows_a_false_header_is_lost_and_named(damage):
-    good, (problem,) = scanned(MEMBER, damage, LAST)
-    assert good == [A] and problem.startswith(
-        "no tar header at byte 1,024: files after it are lost"
-    )
+@pytest.mark.parametrize("blocks", [0, 1, 2, 3])
+@pytest.mark.parametrize("damage", [bytes(BLOCK), b"x" * BLOCK])
+def test_what_lies_between_members_is_named_and_costs_its_own_files(blocks, damage):
+    at = len(MEMBER) + blocks * BLOCK
+    lost = f"no tar header from byte {len(MEMBER):,} to {at:,}: files in this range are lost"
+    assert scanned(MEMBER, damage * blocks, LAST) == ([A, Z], [lost] * (blocks > 0))
+
+
+def test_a_tar_that_was_joined_to_another_is_read_to_its_end():
+    whole = MEMBER + bytes(PADDING - len(MEMBER))
+    assert scanned(whole, whole, end=b"") == ([A, A], [])
 
 
 @pytest.mark.parametrize(
@@ -183,7 +193,11 @@ def test_what_follows_a_false_header_is_lost_and_named(damage):
         ),
         ([header("a", 5) + b"abcde"], b"", [("a", 5)], ["end of a tar is missing"]),
         ([header("a", 5) + b"abcd"], b"", [], ["truncated: 1 of 5 bytes"]),
-        ([header("s", 1 << 20), MEMBER], bytes(2 * BLOCK), [], ["truncated: 1,046,528 of"]),
+        ([header("a", 1 << 20)], bytes(5 * BLOCK), [], ["truncated: 1,046,016 of 1,048,576"]),
+        ([header("s", 1 << 20), MEMBER], bytes(2 * BLOCK), [A], ["truncated: 1,046,528 of"]),
+        ([MEMBER], bytes(MOST_ZEROS), [A], []),
+        ([MEMBER], bytes(MOST_ZEROS + BLOCK), [A], ["from byte 1,024 on"]),
+        ([MEMBER], bytes(2 * BLOCK) + b"x" * BLOCK, [A], ["from byte 1,024 on"]),
         ([padded(b"\x1f\x8b\x08"), LAST], b"", [], ["unpack it"]),
     ],
 )
@@ -191,6 +205,17 @@ def test_how_a_tar_ends_is_named(parts, end, good, words):
     found, problems = scanned(*parts, end=end)
     assert found == good and len(problems) == len(words), problems
     assert all(word in problem for word, problem in zip(words, problems)), problems
+
+
+@pytest.mark.parametrize("limit, good", [(2, [A]), (3, [A, Z])])
+def test_a_sound_header_is_searched_for_up_to_a_limit(limit, good, monkeypatch):
+    monkeypatch.setattr(tar_index, "MOST_SEARCHED", limit * BLOCK)
+    assert scanned(MEMBER, b"x" * 3 * BLOCK, LAST)[0] == good
+
+
+def test_what_is_appended_after_its_size_was_read_is_left_for_another_time():
+    good, (problem,) = scanned(MEMBER, end=b"", appended=LAST + bytes(2 * BLOCK))
+    assert good == [A] and "is missing" in problem
 
 
 def test_a_shard_that_shrinks_while_it_is_used_is_named(tmp_path):

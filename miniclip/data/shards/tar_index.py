@@ -6,13 +6,15 @@ index of them a tar is read like a folder: any pair, in any order, by any proces
 of 42 bytes, so 12 million take 0.5 GB, which all processes of a machine share.
 
 A tar may be damaged or hostile. Nothing is unpacked, and no name is used as a path: a member is a
-name to group by, an offset and a size. The standard library reads the headers. What follows a damaged
-header is lost, and is named. Captions are checked here once, and pictures when they are loaded. A
-member that cannot be used is named with the reason. Left out: compressed tars, which cannot be read
-from the middle, sparse files, and files with other suffixes than a picture's, txt and json.
+name to group by, an offset and a size. The standard library reads each header. `scan` decides where
+to go on: a damaged header costs its own file only, because the search continues at the next block
+that is a sound header. Captions are checked here once, and pictures when they are loaded. A member
+that cannot be used is named with the reason. Left out: compressed tars, which cannot be read from
+the middle, sparse files, and files with other suffixes than a picture's, txt and json.
 """
 
 import errno
+import io
 import itertools
 import json
 import os
@@ -29,8 +31,10 @@ from miniclip.data.dataset import BadPicture, file_size, fingerprint, one_line, 
 from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 
 BLOCK = 512
+PADDING = 20 * BLOCK  # GNU tar pads a tar to a multiple of this
 MOST_HEADER_BYTES = 1 << 13  # of a long name or a pax header; Python 3.11 takes quadratic time
 MOST_ZEROS = 1 << 20  # after the last file
+MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
 LAYOUT = 4  # of the kept index
 MOST_TEXT_BYTES = 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
@@ -78,34 +82,37 @@ def scan(file, length: int):
     if COMPRESSED.match(file.read(8)):
         yield None, "it is compressed; unpack it, because shards are plain .tar files"
         return
-    at = 0  # the end of the last member
-    while True:
+    # bytes of names that are not UTF-8 are kept as surrogates
+    tar = tarfile.TarFile(fileobj=io.BytesIO(bytes(BLOCK)), encoding="utf-8")
+    tar.fileobj = file
+    at = end = 0  # end: of the last member
+    told = noise = False  # whether what is lost has been named; whether there was more than zeros
+    while at + BLOCK <= length and at <= end + MOST_SEARCHED:
         file.seek(at)
         try:
-            # bytes of names that are not UTF-8 are kept as surrogates
-            tar = tarfile.TarFile(fileobj=file, tarinfo=_Header, encoding="utf-8")
-            while (member := tar.next()) and member.size >= 0:
-                at, tar.members = tar.offset, []  # a list of all members would take much memory
-                missing = member.offset_data + member.size - length
-                if missing > 0:
-                    yield member, f"truncated: {missing:,} of {member.size:,} bytes are missing"
-                    return
-                if member.isreg() and not member.issparse():
-                    yield member, None
-                elif not member.isdir():
-                    yield member, "a link, a device or a sparse file, not a plain file"
-        except (tarfile.TarError, ValueError, IndexError, RecursionError):
-            pass
-        file.seek(at)
-        rest = file.read(MOST_ZEROS + 1)
-        after = rest.lstrip(b"\0")
-        zeros = len(rest) - len(after)
-        if not after or zeros < 2 * BLOCK:
-            break
-        at += zeros // BLOCK * BLOCK  # past the end of a tar to which another one was joined
-    if after or len(rest) > MOST_ZEROS:
-        yield None, f"no tar header at byte {at:,}: files after it are lost"
-    elif len(rest) < 2 * BLOCK:
+            member = _Header.fromtarfile(tar)
+            if member.size < 0:
+                raise tarfile.InvalidHeaderError("a size below zero")
+        except (tarfile.HeaderError, ValueError, IndexError, RecursionError) as error:
+            noise = noise or not isinstance(error, tarfile.EOFHeaderError)
+            at = max(at + BLOCK, file.tell())
+            continue
+        # zeros up to the padding are the end of a tar to which another one was joined
+        if at > end and (noise or at % PADDING) and not told:
+            yield None, f"no tar header from byte {end:,} to {at:,}: files in this range are lost"
+        told = noise = False
+        at = tar.offset
+        if at > length and (missing := member.offset_data + member.size - length) > 0:
+            yield member, f"truncated: {missing:,} of {member.size:,} bytes are missing"
+            at, told = member.offset_data, True
+        elif member.isreg() and not member.issparse():
+            yield member, None
+        elif not member.isdir():
+            yield member, "a link, a device or a sparse file, not a plain file"
+        end = at
+    if noise and not told or length - end > MOST_ZEROS:
+        yield None, f"no tar header from byte {end:,} on: files after it are lost"
+    elif length - end < 2 * BLOCK and not told:
         yield None, "the mark at the end of a tar is missing: is it truncated?"
 
 
