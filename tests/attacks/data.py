@@ -406,7 +406,7 @@ REFUSED = {
         "open a.tar.zst",
     ),
     "a_tar_of_a_terabyte_of_zeros": (
-        "no tar header at byte 0",
+        "no tar header from byte 0",
         "truncate -s 1T a.tar",
         "open a.tar",
     ),
