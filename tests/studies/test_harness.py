@@ -11,9 +11,11 @@ from types import SimpleNamespace
 import harness
 import pytest
 import race
+import sealed
+import words
 
 ROOT = Path(__file__).parents[2]
-PARTS = [(race, part) for part in race.TITLES]
+PARTS = [*((race, part) for part in race.TITLES), (words, "."), (sealed, ".")]
 
 
 def toy(tmp_path, monkeypatch, work, trainings):
