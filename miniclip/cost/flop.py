@@ -11,7 +11,7 @@ Lesson: lessons/12_cost.md.
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from miniclip.model.clip import CLIP
+from miniclip.objectives import from_config
 
 
 def flop_per_pair(config, length=None):
@@ -23,7 +23,7 @@ def flop_per_pair(config, length=None):
     """
     side, length = config["image_size"], length or config["context_length"]
     with torch.device("meta"):
-        model = CLIP(**{**config, "checkpointing": False}).eval()
+        model = from_config(config | {"checkpointing": False}).eval()
         images, tokens = torch.empty(1, 3, side, side), torch.zeros(1, length, dtype=torch.long)
     image, image_features = _counted(model.encode_image, images)
     text, text_features = _counted(model.encode_text, tokens)
