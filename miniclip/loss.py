@@ -99,7 +99,11 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     requirements = [
         ("image and text must both be (N, E)", image.shape == text.shape and image.ndim == 2),
         ("the loss needs at least one pair of at least one dimension", 0 not in image.shape),
-        ("all three must be floating point", all(x.is_floating_point() for x in tensors)),
+        (
+            # a product of 8 bits would be far off
+            "all three must be floating point of at least 16 bits",
+            all(x.is_floating_point() and x.element_size() > 1 for x in tensors),
+        ),
         ("logit_scale must be one element", all(x.numel() == 1 for x in tensors[2:])),
         ("all three must be on one device", all(x.device == image.device for x in tensors)),
     ]

@@ -31,6 +31,9 @@ from miniclip.data.files import (
 )
 from miniclip.data.transforms import to_rgb
 
+# What a parquet file may become: this many bytes, and this many more for each of its own
+LEAST_BYTES, INFLATED = 1 << 26, 50
+ROW_BYTES = 256  # that a record takes in memory, at the least
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 
 
@@ -157,9 +160,19 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     try:
-        table = pyarrow.parquet.ParquetFile(path).read()
+        file, most = (
+            pyarrow.parquet.ParquetFile(path),
+            LEAST_BYTES + INFLATED * os.path.getsize(path),
+        )
+        groups = map(file.metadata.row_group, range(file.metadata.num_row_groups))
+        rows, size = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
+        bomb = f"{printable(path)} would take far more memory than it has bytes"
+        refuse({bomb: size > most or ROW_BYTES * rows > most})
+        table = file.read()
         twice = sorted({n for n in table.column_names if table.column_names.count(n) > 1})
         records = [] if twice else table.to_pylist()
+    except UserError:
+        raise
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{printable(path)} is damaged: {error!s:.100}") from None
     shown = ", ".join(map(printable, twice))

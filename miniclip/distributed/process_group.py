@@ -20,6 +20,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -208,7 +209,8 @@ def code_version() -> str:
 @contextlib.contextmanager
 def noted_signals() -> Iterator[list[int]]:
     """`with noted_signals() as received:` appends the first signal of STOPPING to a list, and says
-    that the run stops after this step. A second one ends the process at once.
+    that the run stops after this step. A second one ends the process at once, if it is Ctrl-C or comes
+    a second later.
 
     A signal that is ignored (SIGHUP under nohup) stays ignored. After the block signals act as before
     it. A thread reads the signals from a socket, because Python runs a handler only after torch has
@@ -219,11 +221,15 @@ def noted_signals() -> Iterator[list[int]]:
     noted = [number for number, handler in before.items() if handler != signal.SIG_IGN]
 
     def watch():
+        began = 0.0
         while number := reading.recv(1)[0]:
-            if number in noted and received:
+            # a closing terminal sends SIGHUP twice, and services SIGHUP after SIGTERM
+            meant = number == signal.SIGINT or time.monotonic() > began + 1
+            if number in noted and received and meant:
                 os._exit(128 + number)
-            if number in noted:
+            if number in noted and not received:
                 received.append(number)
+                began = time.monotonic()
                 with contextlib.suppress(OSError):  # the terminal may be gone
                     print0(STOPS, file=sys.stderr, flush=True)
 

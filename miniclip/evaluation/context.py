@@ -47,7 +47,7 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     on, or the embedded ones for weights from elsewhere. content: what the checkpoint holds; options:
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
-    run = content["options"] if content.get("format") == FORMAT else {}
+    run = content.get("options", {}) if content.get("format") == FORMAT else {}
     if not all(
         isinstance(run.get(k), str | None) for k in ("data", "val_data", "keep", *SOURCE_OPTIONS)
     ):

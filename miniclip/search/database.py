@@ -332,6 +332,7 @@ def _checked(about, place):
     """What a file in `place` says of its model and its folder: (fields of an Index, E). Raises
     ValueError for what `save` does not write."""
     about = {key: about[key] for key in ABOUT}
+    os.fsencode(f"{about['file']}{about['root']}")  # raises for what no path can have
     if not (
         [type(value) for value in about.values()] == [*ABOUT.values()]
         and re.fullmatch("[0-9a-f]{64}", about["digest"])

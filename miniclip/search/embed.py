@@ -212,6 +212,9 @@ def main(argv=None):
             f"{printable(args.data)} is a picture; give the folder that it is in": is_picture,
         }
     )
+    why = f"{printable(args.out)} is read, so it cannot be written; choose another name"
+    read = [os.path.realpath(path) for path in (args.data, args.checkpoint)]
+    refuse({why: os.path.realpath(args.out) in read})
     check_new(args.out, args.overwrite)
     options = source_options(vars(args))
     pairs_options = any(value is not None for value in options.values())

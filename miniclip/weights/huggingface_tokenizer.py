@@ -15,6 +15,7 @@ from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
 from miniclip.common import UserError, refuse
+from miniclip.data.files import read_text
 from miniclip.weights.reading import WRONG, read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -44,7 +45,7 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             vocabulary, merges = _from_tokenizer_json(read_json(path))
         elif (path := folder / "vocab.json").is_file():
             vocabulary = read_json(path)
-            lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+            lines = read_text(folder / "merges.txt").replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
             if (added := folder / "added_tokens.json").is_file():
                 vocabulary |= read_json(added)

@@ -232,6 +232,19 @@ REFUSED = {
         "must be at most 1e",
         f"pack emoji out --shard-size {10**30}",
     ),
+    "more_braces_than_can_be_expanded": (
+        "has more than 32 braces",
+        f"open {'{0..1}' * 300}.tar",
+    ),
+    "curating_over_a_caption_of_the_folder": (
+        "0.txt is read, so it cannot be written",
+        "echo a red cup > 0.txt",
+        "keeps 0.txt curate . 0.txt --overwrite --min-count 1",
+    ),
+    "curating_over_a_picture_of_the_csv": (
+        "0.png is read, so it cannot be written",
+        "keeps 0.png curate pairs.csv 0.png --overwrite --min-count 1",
+    ),
     "braces_that_name_a_hundred_million_shards": (
         "names more than 1,000,000 shards",
         "open {-99999999..99999999}.tar",
@@ -650,3 +663,16 @@ DEEP = {
     "folders_that_are_nested_1100_deep": (NESTED, "open .", "classes .", "rm -r cat dog", "deep")
 }
 table(DEEP, beside_pairs, code=0, seconds=30, slow=True)
+
+
+@attack(says="p.parquet would take far more memory than it has bytes")
+def a_parquet_file_of_four_million_rows_in_few_bytes(folder):
+    rows, word = pyarrow.array([0] * 4_000_000, "int8"), pyarrow.array(["0.png"])
+    column = pyarrow.DictionaryArray.from_arrays(rows, word)
+    pyarrow.parquet.write_table(pyarrow.table([column, column], ["image", "caption"]), "p.parquet")
+    open_pairs("p.parquet")
+
+
+@attack(says="1.tar cannot be fetched: Port out of range")
+def an_address_that_is_none(folder):
+    open_pairs("http://127.0.0.1:99999999/1.tar", cache_dir="here")

@@ -179,6 +179,7 @@ def crafted_descriptions_and_tables_of_a_database(folder):
     replace(random_index(folder / "in", 3))
     good = (PLACE / FILE).read_bytes()
     fields = [("digest", 5), ("digest", "\33[2J"), ("file", None), ("file", "a\0"), ("root", [])]
+    fields += [("file", "\ud800"), ("root", "\ud800")]
     fields += [("width", width) for width in (3, 10**15, 0, True)] + [("activation", "relu")]
     statements = (
         "UPDATE about SET json = '" + "[" * 100_000 + "'",
@@ -390,6 +391,11 @@ REFUSED = {
         "mine.npz exists; choose another name, or add --overwrite",
         "cp in/00001.png mine.npz",
         f"keeps mine.npz embed in mine.npz {MODEL}",
+    ),
+    "features_over_the_model_that_makes_them": (
+        "model.npz is read, so it cannot be written",
+        "ln -s model.pt model.npz",
+        f"keeps model.pt embed in model.npz {MODEL} --overwrite",
     ),
     "an_index_without_a_model": ("give --checkpoint|--checkpoint FILE", "index in --index mine"),
     "features_into_a_place_that_cannot_be_written": (

@@ -78,6 +78,17 @@ def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
     run("--save-every", 1, steps=50)
 
 
+@attack(code=129, says="stopped by SIGHUP at step 1, saved")
+def a_terminal_that_closes_sends_its_signal_twice(folder):
+    def twice():
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(0.2)
+
+    at_loss(1, twice)
+    return run()
+
+
 @attack(code=0)
 def a_hang_up_under_nohup_is_ignored(folder):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -306,6 +317,15 @@ def ctrl_c_in_an_evaluation(folder):
     signal.signal(signal.SIGINT, signal.default_int_handler)
     evaluation.write_sections = lambda *args: signal.raise_signal(signal.SIGINT)
     evaluate("--out", "report")
+
+
+@attack(code=0)
+def an_evaluation_of_a_checkpoint_without_options(folder):
+    shutil.copytree(WRITTEN, ".", dirs_exist_ok=True)
+    state = checkpoint.load(CHECKPOINT)
+    del state["options"]
+    checkpoint.save(CHECKPOINT, state)
+    evaluate("--data", "pairs.csv", "--search", "cup", "-k", "2")
 
 
 @attack(code=0, says="results.old0.json", slow=True)

@@ -577,6 +577,29 @@ def a_hugging_face_folder_whose_vocabulary_is_a_dangling_link(folder):
     miniclip.load("hf")
 
 
+@attack(says="merges.txt cannot be read: not a file")
+def a_hugging_face_folder_whose_merges_are_a_pipe(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    os.unlink("hf/merges.txt")
+    os.mkfifo("hf/merges.txt")
+    miniclip.load("hf")
+
+
+@attack(says="merges.txt is too long")
+def a_hugging_face_folder_whose_merges_are_a_terabyte(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    os.truncate("hf/merges.txt", 10**12)
+    miniclip.load("hf")
+
+
+@attack(code=0)
+def merges_with_the_line_ends_of_windows(folder):
+    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
+    path, before = Path("hf/merges.txt"), miniclip.load("hf")[1].state()
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert miniclip.load("hf")[1].state() == before
+
+
 @attack(says="another vocabulary than the model")
 def class_names_in_another_vocabulary(folder):
     edited(dict)
@@ -604,6 +627,13 @@ def the_exponentiated_scale_as_logit_scale(folder):
     assert contrastive_loss(image, text, tiny().logit_scale).isfinite()
     loss._value = lambda x: None  # as on a GPU, where the host would wait for it
     assert contrastive_loss(image, text, scale).isnan()
+
+
+@attack(code=0)
+def features_of_8_bits(folder):
+    rows = torch.randn(4, 8).to(torch.float8_e4m3fn)
+    refused("at least 16 bits", contrastive_loss, rows, rows, 1.0)
+    refused("at least 16 bits", contrastive_loss, rows.float(), rows, 1.0)
 
 
 @attack(says="is the checkpoint of a run, with its optimizer")

@@ -92,6 +92,9 @@ def main(argv=None):
     refuse({why: os.path.realpath(out) in taken})
     check_new(out, args.overwrite)
     pairs = open_pairs(args.data, **source_options(vars(args)))
+    read, target = {os.path.realpath(path) for path in pairs.paths}, os.path.realpath(out)
+    read |= {os.path.splitext(path)[0] + end for path in read for end in (".txt", ".TXT")}
+    refuse({why: target in read})
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     write_list(pairs, out, found)
     lost = found.pairs - found.before.sum()

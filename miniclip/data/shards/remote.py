@@ -99,7 +99,8 @@ def _tried(url, call):
         except FileNotFoundError:
             return None
         except Exception as error:  # of the system or of a library, each of which has its own
-            if not left:
+            wrong = isinstance(error, ValueError) and not isinstance(error, UserError)
+            if wrong or not left:  # no address, which stays wrong
                 reason = " ".join(str(error).split())[:200] or type(error).__name__
                 raise UserError(f"{printable(url)} cannot be fetched: {reason}") from None
             time.sleep(wait)

@@ -39,6 +39,7 @@ from miniclip.data.shards.tar_index import (
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
+MOST_BRACES = 32  # each of which makes every name take longer
 REMOTE = re.compile(r"[\w+.-]+://")
 _opening = threading.Lock()  # one thread must not close the shard that another one reads
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
@@ -191,6 +192,8 @@ def expand(source: str) -> list[str]:
             from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
+        many = f"{printable(source)} has more than {MOST_BRACES} braces"
+        refuse({many: source.count("{") > MOST_BRACES})
         ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
         large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
         try:  # a range is made as a whole, so large ones are not begun
