@@ -29,7 +29,7 @@ MISTAKES = {
         )
     ],
     "takes the picture's width for the text": [
-        ("{**config, ", '{**config, "text_width": config["vision_width"], ')
+        ("config | {", 'config | {"text_width": config["vision_width"], ')
     ],
     "ignores the length": [('length or config["context_length"]', 'config["context_length"]')],
     "takes the backward pass to be twice the forward": [
