@@ -103,7 +103,7 @@ OPTIONS = {
         nargs="+",
         type=common.path(str),
         metavar="PATH",
-        help="labelled pictures: folder/class/*, csv (filepath,label), or .tar files",
+        help="labelled pictures: folder/class/*, csv (filepath,label), .tar files, or CIFAR's .bin files",
     ),
     "--classes": dict(
         type=common.path(str), help="text file, one name per line in the labels' order; or imagenet"

@@ -7,6 +7,7 @@ the same at each number of labels.
 """
 
 from collections import Counter
+from statistics import fmean
 
 import torch
 
@@ -79,9 +80,9 @@ def write(context):
         [
             (
                 str(shots),
-                *(average(own[name][shots] for own in found.values()) for name in encoders),
+                *(fmean(own[name][shots] for own in found.values()) for name in encoders),
             )
-            + (average(own["zero-shot"] for own in found.values()),)
+            + (fmean(own["zero-shot"] for own in found.values()),)
             for shots in (*SHOTS, "all")
         ],
     )
@@ -91,8 +92,3 @@ def write(context):
         "Zero-shot has the names alone, and the same classes."
     )
     return found
-
-
-def average(values):
-    values = [*values]
-    return sum(values) / len(values)
