@@ -295,7 +295,8 @@ def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes left in a folder."""
     with contextlib.suppress(OSError):
         for old in folder.glob(".miniclip-*.tmp"):
-            age = time.time() - old.lstat().st_mtime
+            # a process that fills a folder for hours only changes the files in it
+            age = time.time() - max(path.lstat().st_mtime for path in (old, *old.glob("*")))
             if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
                 remove = shutil.rmtree if old.is_dir() else os.unlink
                 remove(old)

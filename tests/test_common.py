@@ -9,7 +9,15 @@ import torch
 import eval as eval_command
 import train
 from miniclip.benchmarks import towers
-from miniclip.common import UserError, command, emulates, number, pick_device, write_json
+from miniclip.common import (
+    UserError,
+    command,
+    emulates,
+    number,
+    pick_device,
+    remove_leftovers,
+    write_json,
+)
 from miniclip.data import __main__ as data
 from miniclip.data.curation import balance
 from miniclip.data.shards import pack
@@ -116,3 +124,14 @@ def test_only_old_temporary_files_are_removed(tmp_path):
     os.utime(mine, (0, 0))
     write_json(tmp_path / "results.json", {})
     assert young.exists() and mine.exists() and not old.exists()
+
+
+def test_a_temporary_folder_whose_files_are_still_written_is_not_left_behind(tmp_path):
+    live, left = (tmp_path / f".miniclip-1-{name}abcdefg.tmp" for name in "ab")
+    for folder in (live, left):
+        folder.mkdir()
+        (folder / "00000.tar").touch()
+        os.utime(folder, (0, 0))
+    os.utime(left / "00000.tar", (0, 0))
+    remove_leftovers(tmp_path)
+    assert [*tmp_path.iterdir()] == [live]
