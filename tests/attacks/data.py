@@ -189,7 +189,8 @@ def what_a_pack_that_was_killed_has_left(folder):
     data.pack.sample = lambda pairs, i: os.kill(os.getpid(), signal.SIGKILL)
     os.fork() or run("pack", pairs, "s")
     os.wait()
-    os.utime(*folder.glob("s/.*"), (0, 0))
+    for left in folder.glob("s/**/*"):
+        os.utime(left, (0, 0))
     data.pack.sample = sample
     run("pack", pairs, "s")
     assert os.listdir("s") == ["00000.tar"]
