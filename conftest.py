@@ -72,6 +72,12 @@ def pytest_sessionstart(session):
     session.config.add_cleanup(patch.undo)
 
 
+def pytest_xdist_auto_num_workers(config):
+    """The whole suite runs in up to four processes; a part that is named, and the slow tests, in one."""
+    whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    return min(4, os.cpu_count()) if whole and config.option.markexpr == "not slow" else 0
+
+
 def pytest_runtest_setup(item):
     if item.get_closest_marker("gpu"):
         skip_without_gpu()
