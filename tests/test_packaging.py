@@ -24,6 +24,7 @@ from importlib import resources
 from miniclip.bpe import Tokenizer
 from miniclip.data import open_pairs
 from miniclip.data.emoji.emoji import read_table
+from miniclip.data.icons.sample import sample
 
 names = [row["name"] for row in read_table()]
 assert len(names) > 3000
@@ -36,6 +37,8 @@ model = miniclip.create_model("vit_mini", vocab_size=tokenizer.vocab_size)
 image, text, scale = model(torch.zeros(2, 3, 64, 64), tokenizer(["a dog", "cat"], 32))
 assert miniclip.contrastive_loss(image, text, model.logit_scale).isfinite()
 assert open_pairs(None).image(0).size
+assert len(sample()[0]) > 300
+assert resources.files("miniclip.data.icons").joinpath("LICENSES.txt").is_file()
 model, tokenizer, preprocess = miniclip.load("icons")
 assert here in pathlib.Path(miniclip.weights.reading.find("icons")).parents
 assert model.encode_text(tokenizer(["trash can"])).isfinite().all()

@@ -18,7 +18,7 @@ import eval as evaluation
 import train
 from miniclip.common import UserError
 from miniclip.data import open_pairs
-from miniclip.data.icons import drawing, families, iconify, icons
+from miniclip.data.icons import drawing, families, iconify, icons, sample
 from miniclip.data.icons.families import DEVELOPMENT, LINEAGES, SAME, SEALED
 from miniclip.training import checkpoint
 from tests.data.icons import made_up, small_pairs
@@ -239,6 +239,15 @@ def test_families_are_of_one_kind_and_a_lineage_is_in_one_family():
     assert len(sets) == len({*sets})
     assert {families.family(name) for name in ("fa6-solid", "la", "fa")} == {"fontawesome"}
     assert families.family("tabler") == "tabler"
+
+
+def test_the_icons_in_the_package_are_drawn_by_teams_of_development_and_may_be_passed_on():
+    held = json.loads(sample.FILE.read_text("utf-8"))
+    assert {families.family(prefix) for prefix in held["icons"]} <= {*DEVELOPMENT}
+    assert {info["license"]["spdx"] for info in held["sets"].values()} == {"MIT"}
+    pictures, names = sample.sample()
+    pairs = open_pairs(list(zip(pictures, names)))
+    assert len(pairs) == len(names) and np.asarray(pairs.image(0)).shape == (32, 32, 3)
 
 
 def test_only_one_file_may_open_the_seal():

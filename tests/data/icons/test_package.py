@@ -8,6 +8,7 @@ import pytest
 import miniclip
 from miniclip.common import UserError
 from miniclip.data import open_pairs
+from miniclip.data.icons import iconify, sample
 from miniclip.data.icons.families import COMBINATIONS, DEVELOPMENT, SEALED, holds
 from miniclip.evaluation.families import scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache
@@ -40,6 +41,11 @@ def test_nothing_under_seal_and_nothing_held_out_is_trained_on(pairs):
     for i in pairs.splits["train"]:
         assert pairs.homes[i].isdisjoint(DEVELOPMENT)
         assert not any(holds(name, held_out) for name in pairs.names(i)), pairs.where(i)
+
+
+def test_the_icons_in_the_package_are_those_of_their_rule(pairs):
+    sets = iconify.read(iconify.archive())
+    assert json.loads(sample.FILE.read_text("utf-8")) == sample.chosen(sets)
 
 
 def test_the_released_model_repeats_its_report(pairs):
