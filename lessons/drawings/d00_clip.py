@@ -88,7 +88,7 @@ def course():
         ("What a CLIP can do", "13 zero-shot   14 probes\n15 shift   16 overlap"),
     ]
     around = "17 Learning from names   18 The race\nof objectives   19 Fine-tuning"
-    kernels = "07 Triton   08 forward   09 backward\n10 sharding   10b how a GPU works"
+    kernels = "07 Triton   08, 08b forward   09 backward\n10 sharding   10b how a GPU works"
     further = [
         ("A training run", "11 The recipe   12 What a run costs"),
         ("The loss on a GPU", kernels),

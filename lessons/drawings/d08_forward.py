@@ -1,4 +1,4 @@
-"""The diagrams of lesson 08: a running maximum, two maxima, a tile and its two sums, float32's range.
+"""The diagrams of lesson 08: a running maximum, two maxima, float32's range.
 
 python lessons/drawings/d08_forward.py
 """
@@ -58,39 +58,6 @@ def maxima():
     sheet.save("08_maxima")
 
 
-def tile():
-    """The matrix of logits in tiles, of which a program holds one, and where its two sums go."""
-    sheet, faint = Sheet(18.5, 9.4), "#c8c8c8"
-    sheet.box(2.2, 0.4, 6.0, 0.7, "Y: features of N captions", TEXT, 9)
-    sheet.box(1.2, 1.4, 0.7, 4.8, "X", PICTURE, 10)
-    for i in range(4):
-        for j in range(4):
-            sheet.box(2.2 + 1.5 * j, 1.4 + 1.2 * i, 1.5, 1.2, "", "white", 9, faint)
-            sheet.box(11.4 + 1.5 * j, 2.2 + 0.5 * i, 1.5, 0.5, "", "white", 9, faint)
-            sheet.box(2.2 + 1.5 * j, 7.2 + 0.5 * i, 1.5, 0.5, "", "white", 9, faint)
-    sheet.box(5.2, 2.6, 1.5, 1.2, "a tile", MATCH, 10)
-    sheet.box(12.9, 3.2, 1.5, 0.5, "", PICTURE)
-    sheet.box(5.2, 7.7, 1.5, 0.5, "", TEXT)
-    sheet.arrow((6.8, 3.45), (12.8, 3.45))
-    sheet.label(9.8, 3.05, "row sums", 10)
-    sheet.label(2.3, 3.2, "i = 1", 9, "left")
-    sheet.label(5.95, 1.75, "j = 2", 9)
-    sheet.label(17.5, 3.45, "j = 2", 9, "left")
-    sheet.label(13.65, 3.45, "i = 1", 9)
-    sheet.label(2.1, 7.95, "i = 1", 9, "right")
-    sheet.label(5.95, 7.95, "j = 2", 9)
-    sheet.arrow((5.95, 3.9), (5.95, 7.65))
-    sheet.label(6.1, 6.7, "column sums", 10, "left")
-    sheet.label(3.8, 5.6, "N x N, never stored", 9, color="#777777")
-    sheet.label(11.4, 1.3, "Z_ROWS: a line of M numbers", 10, "left")
-    sheet.label(11.4, 1.8, "for each column of tiles", 10, "left")
-    sheet.label(8.5, 7.95, "Z_COLUMNS: a line of N numbers", 10, "left")
-    sheet.label(8.5, 8.45, "for each row of tiles", 10, "left")
-    sheet.label(11.4, 5.2, "Both are kept, and their lines are", 9, "left")
-    sheet.label(11.4, 5.65, "added up later. The tile is thrown away.", 9, "left")
-    sheet.save("08_tile")
-
-
 def float_range():
     """The exponents of 64 random rows with two shifts, and what float32 makes of them."""
     drawn = torch.randn(2, 64, 512, generator=torch.Generator().manual_seed(0))
@@ -112,7 +79,6 @@ def float_range():
 def main():
     online()
     maxima()
-    tile()
     float_range()
 
 

@@ -89,7 +89,7 @@ HINTS = {
     "test_above_the_floor_flushed_elements_are_negligible": (
         "How much can `count` flushed elements add up to, at most?",
         "The floor grows with the number of elements: it is 2^24 times all that may have been flushed "
-        "(lesson 08, 'Use the whole range', steps 5 and 6).",
+        "(lesson 08, 'Was anything lost?').",
         "The flushed elements are below 2.0 ** (room - 126), so the floor is 2.0 ** (room - 102).",
     ),
     "test_the_floor_is_not_higher_than_it_must_be": (

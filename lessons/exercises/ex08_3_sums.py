@@ -1,4 +1,4 @@
-"""08  Both sums of a tile, in Triton. Read lessons/08_forward.md, then make this file green.
+"""08  Both sums of a tile, in Triton. Read lessons/08b_kernel.md, then make this file green.
 
 It runs in Triton's interpreter, or on a GPU where there is one. Of the library you need:
 
@@ -128,7 +128,7 @@ def test_pairs_that_do_not_exist_add_nothing(m, n, offset):
         total = z.sum().item()
         assert abs(total - pairs) < 0.001 * pairs + 1e-6, (
             f"{m} x {n} pairs, {pairs:.0f} without the matches, add up to {total:.2f} in {name};"
-            " see step 2 of 'Tile by tile'"
+            " see step 2 of 'The kernel' in lesson 08b"
         )
 
 
@@ -142,20 +142,20 @@ def test_each_tile_stores_its_sums_in_both_directions(m, n, d, seed, offset):
 HINTS = {
     "test_one_bit_of_shift_halves_every_sum": (
         "Which power of 2 does an element become?",
-        "What is added up is 2^(S - shift), and SHIFT is a pointer to the shift (lesson 08, 'Tile by tile', "
+        "What is added up is 2^(S - shift), and SHIFT is a pointer to the shift (lesson 08b, 'The kernel', "
         "step 2).",
         "e = tl.exp2(s * tl.load(SCALE_LOG2) - tl.load(SHIFT)), then tl.sum(e, 1) and tl.sum(e, 0).",
     ),
     "test_the_matches_are_left_out": (
         "Which single element of row r does not count?",
-        "The match of row r is in column r + offset, of the whole matrix and not of the tile (lesson 08, 'Tile "
-        "by tile', step 2). S is the cosine times the number at SCALE_LOG2.",
+        "The match of row r is in column r + offset, of the whole matrix and not of the tile (lesson 08b, 'The "
+        "kernel', step 2). S is the cosine times the number at SCALE_LOG2.",
         "e is 0 where c[None, :] == (r + offset)[:, None], with r and c from tile_index.",
     ),
     "test_several_tiles_each_way": (
         "Tile (i, j) has row block i and column block j. In which row of Z_ROWS do its row sums go?",
         "Z_ROWS has a line of M numbers for each column of tiles, and Z_COLUMNS has a line of N numbers for "
-        "each row of tiles: see the drawing of lesson 08, 'Tile by tile'.",
+        "each row of tiles: see the drawing of lesson 08b, 'The kernel'.",
         "tl.store(Z_ROWS + j * M + r, tl.sum(e, 1), mask=r < M), and Z_COLUMNS + i * N + c for tl.sum(e, 0).",
     ),
     "test_nothing_is_written_beyond_the_sums": (
@@ -172,7 +172,7 @@ HINTS = {
         (
             "Which elements of your tile belong to a row or a column that does not exist?",
             "Rows and columns beyond the end are read as zeros, so their S is 0, and 2^(0 - shift) is not 0. "
-            "Both must count as 0 before the sums are taken (lesson 08, 'Tile by tile', step 2).",
+            "Both must count as 0 before the sums are taken (lesson 08b, 'The kernel', step 2).",
             "e = tl.where((r < M)[:, None] & (c < N)[None, :] & (c[None, :] != (r + offset)[:, None]), e, 0.0)",
         ),
     ),

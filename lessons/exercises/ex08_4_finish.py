@@ -1,4 +1,4 @@
-"""08  A loss without cancellation. Read lessons/08_forward.md, then make this file green.
+"""08  A loss without cancellation. Read lessons/08b_kernel.md, then make this file green.
 
 Two things need care. others may be 0, and others/e may be too large or too small for a float. And
 similarities reach 144 bits, where float32 has steps of 1.5e-5: compute in float64.
@@ -95,7 +95,7 @@ HINTS = {
     "test_it_is_the_softmax_of_the_match": (
         "Which of the three is in nats, a natural logarithm, and which in bits?",
         "others is z 2^shift, so its logarithm to base 2 is log2(z) + shift. The loss is log(1 + others/e) in "
-        "nats, and lse is log2(others + e) in bits (lesson 08, 'From the sums to the loss').",
+        "nats, and lse is log2(others + e) in bits (lesson 08b, 'From the sums to the loss').",
         "log2_others = z.double().log2() + shift.double(); the loss is "
         "softplus(LN2 * (log2_others - matched), threshold=50), and lse is torch.logaddexp2(log2_others, matched).",
     ),
@@ -118,7 +118,7 @@ HINTS = {
     ),
     "test_one_minus_p_is_the_sum_of_the_backward_pass": (
         "Which lse will the backward pass have, yours or one that was rounded when it was stored?",
-        "Round lse to z's dtype first, then compute one_minus_p from the rounded lse (lesson 08, 'From the "
+        "Round lse to z's dtype first, then compute one_minus_p from the rounded lse (lesson 08b, 'From the "
         "sums to the loss').",
         "lse = torch.logaddexp2(log2_others, matched).to(z.dtype), then "
         "torch.exp2(log2_others - lse.double()).to(z.dtype)",
