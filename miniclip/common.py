@@ -148,6 +148,12 @@ def _end(prog, sentence, code):
     raise SystemExit(code)
 
 
+def described(x) -> str:
+    """What was given in place of a tensor, in a few words: "a list", "a Tensor of (2, 3), torch.uint8"."""
+    shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "dtype") else ""
+    return f"a {type(x).__name__}{shape}"
+
+
 def number(
     kind: type, low: float | None = None, above: float | None = None, high: float = 1e15
 ) -> Callable[[str], float]:
