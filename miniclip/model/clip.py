@@ -229,7 +229,7 @@ def check_numbers(config: dict) -> None:
             elif not isinstance(part, (str, int, type(None))):
                 raise ValueError(f"{name} is a {type(part).__name__}")
     layers, patch = config["vision_layers"], config.get("vision_patch")
-    if isinstance(layers, int) == (patch is None):
+    if isinstance(layers, int) == (patch is None) or not layers:
         raise ValueError(
             f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
             "a patch, and a ResNet has a list of stages and no patch"

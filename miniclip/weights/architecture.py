@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, described, refuse
 from miniclip.data.transforms import MEAN, STD
 from miniclip.loss import LARGEST_LOG
 from miniclip.model.clip import CLIP, MODELS, check_numbers
@@ -88,7 +88,11 @@ def check_pictures(asked: dict, ours: dict) -> None:
 
 
 def must_be_clip(model: CLIP) -> None:
-    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
+    """Raise UserError for what is no CLIP, and for another objective or an MLP head, which other
+    libraries cannot describe."""
+    refuse(
+        {f"a model of miniclip is written, and not {described(model)}": not isinstance(model, CLIP)}
+    )
     refuse(
         {
             f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "

@@ -14,11 +14,13 @@ from PIL import Image
 
 import eval as evaluation
 import train
+from miniclip import load
 from miniclip.common import given
 from miniclip.data import open_pairs
 from miniclip.distributed import process_group
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
+from miniclip.weights import save_huggingface
 from tests import runs
 from tests.attacks import attack, session, table
 
@@ -159,6 +161,17 @@ def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
         run(report=report)
     finally:
         assert mine.read_text() == "mine" and checkpoint.load(CHECKPOINT)["step"] == 2
+
+
+@attack(code=0, says="no picture of heldout can be read, so this is not evaluated")
+def pictures_that_are_gone_before_the_report(folder):
+    report = train.report
+
+    def later(*about):
+        os.remove("pictures")
+        report(*about)
+
+    return run(report=later)
 
 
 @attack(code=0)
@@ -396,7 +409,18 @@ def early(*more):
     evaluate(*more)
 
 
+def theirs(*more):
+    """Evaluate weights that no run wrote."""
+    model, tokenizer, _ = load(WRITTEN / CHECKPOINT)
+    save_huggingface(model, "hub", tokenizer)
+    before = os.listdir("hub")
+    code = evaluation.main(["--checkpoint", "hub", "--threads", "1", *more])
+    assert os.listdir("hub") == before
+    return code
+
+
 VERBS = {
+    "theirs": theirs,
     "run": run,
     "resume": resume,
     "evaluate": evaluate,
@@ -514,6 +538,18 @@ DONE = {
         "",
         "set TORCHELASTIC_RESTART_COUNT=x",
         "resume",
+    ),
+    "a_report_about_weights_of_somebody_else": (
+        "drawn in runs/hub/eval_pairs/search.png",
+        f"cp -r {WRITTEN}/pictures {WRITTEN}/pairs.csv .",
+        "theirs --data pairs.csv --search cup",
+    ),
+    "results_of_pairs_that_were_rewritten": (
+        "results.json was of another model or of other pairs.*results.old0.json",
+        f"cp -r {WRITTEN}/run {WRITTEN}/pictures {WRITTEN}/pairs.csv .",
+        "evaluate --data pairs.csv --task retrieval --out a",
+        "sed -i s/red/ruby/ pairs.csv",
+        "evaluate --data pairs.csv --task retrieval --out a",
     ),
     "pairs_that_moved_since_the_run_began": (
         "step 00004/4",

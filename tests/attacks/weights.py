@@ -22,6 +22,7 @@ from miniclip.common import UserError, replacing
 from miniclip.data.labelled import open_labelled
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
+from miniclip.search.find import nearest
 from miniclip.training import archive
 from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
@@ -663,6 +664,12 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: tiny(vision_layers=[1, 1], vision_patch=None).encode_image(torch.ones(3, 32, 32)),
         "such as stacked",
     ),
+    "stages_of_a_resnet": (
+        lambda: tiny(vision_layers=[], vision_patch=None),
+        "a ResNet has a list of stages",
+    ),
+    "a_model_to_write": (lambda: save_huggingface(torch.nn.Linear(2, 2), "hf"), "not a Linear"),
+    "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k is at least 1"),
     "no_labelled_pictures": (lambda: open_labelled([]), "not by .."),
     "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
