@@ -284,7 +284,7 @@ def describe(plan):
             "",
             "the loss, on one GPU                        Gflop         GiB",
             *(
-                _row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}"
+                _row(name, cost["flop"] / 1e9) + f" {cost['bytes'] / GIB:11.2f}"
                 for name, cost in p["losses"].items()
             ),
             f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic",
@@ -310,7 +310,7 @@ def describe(plan):
 
 
 def _row(name, value, digits=1):
-    return f"  {name:<37}{value:>10,.{digits}f}"
+    return f"  {name:<37} {value:>9,.{digits}f}"
 
 
 def _duration(days, pairs):

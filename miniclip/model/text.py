@@ -69,7 +69,7 @@ class TextTransformer(nn.Module):
         is not in the vocabulary.
         """
         context = len(self.positional_embedding)
-        whole = torch.is_tensor(tokens) and not tokens.is_floating_point()
+        whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
         if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
             raise ValueError(
                 f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "

@@ -652,6 +652,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "ids_beyond_the_vocabulary": (lambda: tiny().encode_text(ROWS.long() + 519), "0 to 519"),
     "ids_below_zero": (lambda: tiny().encode_text(-ROWS.long()), "0 to 519"),
     "ids_that_are_floats": (lambda: tiny().encode_text(ROWS), "of .4, 8., torch.float32"),
+    "ids_of_8_bits": (lambda: tiny().encode_text(ROWS.byte()), "of .4, 8., torch.uint8"),
     "pictures_of_8_bits": (
         lambda: tiny().encode_image(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)),
         "floats .N, 3, H, W.*uint8",
