@@ -86,7 +86,7 @@ def plan(
             ),
         }
     )
-    parameters, kept, flop = _measured(json.dumps(config), length, precision)
+    config, parameters, kept, flop = _measured(json.dumps(config), length, precision)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
     parts = planned_parts(batch_size, micro_batch, world) if micro_batch else 1
     together = math.ceil(mine / parts)
@@ -124,7 +124,7 @@ def plan(
         grad_checkpointing=grad_checkpointing,
         pairs=mine,
         pairs_together=together,
-        length=length or context,
+        length=length or config["context_length"],
         image_size=config["image_size"],
         utilisation=utilisation,
         parameters=parameters,
@@ -198,12 +198,12 @@ def plan_run(config):
 
 @functools.cache
 def _measured(config, length, precision):
-    """(number of parameters, activations, flop) of a model that never exists. config: in JSON."""
+    """(config, number of parameters, activations, flop) of a model that never exists. config: in JSON."""
     with torch.device("meta"):
         net = CLIP(**json.loads(config))
     count = sum(p.numel() for p in net.parameters())
     kept = activations(net, length or net.config["context_length"], PRECISIONS[precision])
-    return count, kept, flop_per_pair(net.config, length)
+    return net.config, count, kept, flop_per_pair(net.config, length)
 
 
 def loss_costs(batch_size, world, width):
