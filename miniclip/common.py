@@ -164,7 +164,7 @@ def _end(prog, sentence, code):
 
 def described(x) -> str:
     """What was given in place of a tensor, in a few words: "a list", "a Tensor of (2, 3), torch.uint8"."""
-    shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "dtype") else ""
+    shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "shape") else ""
     return f"a {type(x).__name__}{shape}"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from miniclip.common import UserError, described, refuse
+from miniclip.common import UserError, refuse
 from miniclip.data.transforms import MEAN, STD
 from miniclip.loss import LARGEST_LOG
 from miniclip.model.clip import CLIP, MODELS, check_numbers
@@ -91,7 +91,11 @@ def must_be_clip(model: CLIP) -> None:
     """Raise UserError for what is no CLIP, and for another objective or an MLP head, which other
     libraries cannot describe."""
     refuse(
-        {f"a model of miniclip is written, and not {described(model)}": not isinstance(model, CLIP)}
+        {
+            f"a model of miniclip is written, and not a {type(model).__name__}": not isinstance(
+                model, CLIP
+            )
+        }
     )
     refuse(
         {
