@@ -121,12 +121,15 @@ def _tried(url, call):
 
 def _tries(error):
     """How often a request that ends with this error is made."""
-    status = getattr(error, "status", None)  # of an answer of aiohttp
-    refused = status in range(400, 500) and status not in PASSING
+    status = getattr(
+        error, "status", None
+    )  # of an answer of aiohttp; 0 for redirections in a circle
+    refused = status in range(500) and status not in PASSING
     if refused or isinstance(error, FINAL) and not isinstance(error, UserError):
         return 1
     return 2 if LASTING.fullmatch(type(error).__name__) else TRIES
 
 
 def _reason(error):
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    kind, said = type(error).__name__, " ".join(str(error).split())[:200]
+    return f"{kind}, {said}" if hasattr(error, "status") else said or kind
