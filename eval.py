@@ -9,9 +9,10 @@
     python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      fine-tuned, or before?
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
-Writes report.md with its figures, and results.json, beside the checkpoint (or to --out), and prints
-the tables. results.json keeps the sections of earlier commands about the same weights; "commands" says
-which command each section is from. Intervals are at 95 % (Wilson's, unless said otherwise).
+Writes report.md with its figures, and results.json, beside the checkpoint, for weights from elsewhere into
+a folder of runs/, or to --out, and prints the tables. results.json keeps the sections of earlier
+commands about the same weights and pairs; "commands" says which command each section is from.
+Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
 import argparse
@@ -54,6 +55,7 @@ from miniclip.evaluation.context import (
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
 from miniclip.objectives import shared_space
+from miniclip.training.checkpoint import FORMAT
 from miniclip.weights import convert, reading
 
 # the table of contents: task -> section of the report
@@ -121,7 +123,10 @@ OPTIONS = {
         default=5,
         help="how many draws of each number of shots (5)",
     ),
-    "--out": dict(type=common.path(), help="folder for the report (the folder of the checkpoint)"),
+    "--out": dict(
+        type=common.path(),
+        help="folder for the report (that of the checkpoint; for other weights one in runs/)",
+    ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
     # the old spelling of a second --checkpoint
@@ -261,8 +266,10 @@ def main(argv=None):
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)
-    name = re.sub(r"\W+", "-", str(args.checkpoint))
-    home = Path("runs") / f"{name}-released" if by_name else path.parent
+    name = re.sub(r"\W+", "-", str(args.checkpoint)).strip("-") + "-released" * by_name
+    # nothing is written beside weights from elsewhere
+    ours = file["content"].get("format") == FORMAT and not by_name
+    home = path.parent if ours else Path("runs") / name
 
     source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
     if args.before:
@@ -308,6 +315,7 @@ def main(argv=None):
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": features.digest,
+        "pairs_digest": pairs.digest,
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }

@@ -20,7 +20,8 @@ COMMANDS = {  # name: (module, what it does)
 def main(argv: list[str] | None = None) -> int:
     """Run the command that is named first. Returns its exit code."""
     more = "train.py trains and eval.py evaluates; they are files of the repository"
-    return choose("miniclip", "CLIP, to be read, run and trusted.", COMMANDS, argv, more)
+    prog = "python -m miniclip" if sys.argv[0].endswith("__main__.py") else "miniclip"
+    return choose(prog, "CLIP, to be read, run and trusted.", COMMANDS, argv, more)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,16 @@ def refuse(mistakes: dict[str, bool]) -> None:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser that prints one sentence and exits with code 2 on a mistake."""
+    """An argument parser that prints one sentence and exits with code 2 on a mistake.
+
+    prog: how the command is started by itself. Where `choose` started it, its messages name what was
+    typed instead, for example "miniclip search find".
+    """
+
+    typed = None  # what `choose` has read of the command line
+
+    def __init__(self, prog: str, **how):
+        super().__init__(prog=Parser.typed or prog, **how)
 
     @classmethod
     def of(cls, prog: str, description: str, options: dict[str, dict], **how) -> "Parser":
@@ -54,7 +63,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
-        _end(self.prog, message, 2)
+        _end(self.prog, message[:2000], 2)  # it repeats what was typed
 
     def renamed(self, old: str, new: str) -> None:
         """Print one line that says how an option that was given is written now."""
@@ -105,7 +114,7 @@ def command(prog: str) -> Callable:
                     raise
                 sentence = f"{error.filename or 'the output'}: {error.strerror}"
                 code = code or 2  # main may have ended with its own code before the flush failed
-            _end(prog, sentence, code)
+            _end(Parser.typed or prog, sentence, code)
 
         return run
 
@@ -120,6 +129,7 @@ def choose(
     commands: {name: (module with a main(argv), what it does)}; more: a last line of --help.
     """
     lines = [f"{name:11}{does}" for name, (_, does) in commands.items()]
+    prog, before = Parser.typed or prog, Parser.typed
     parser = Parser(
         prog=prog,
         usage=f"{prog} COMMAND [its options, or -h]",
@@ -129,8 +139,12 @@ def choose(
     )
     parser.add_argument("command", choices=commands, metavar="COMMAND", help=", ".join(commands))
     argv = sys.argv[1:] if argv is None else argv
-    module, _ = commands[parser.parse_args(argv[:1]).command]
-    return importlib.import_module(module).main(argv[1:])
+    name = parser.parse_args(argv[:1]).command
+    try:
+        Parser.typed = f"{prog} {name}"
+        return importlib.import_module(commands[name][0]).main(argv[1:])
+    finally:
+        Parser.typed = before
 
 
 def _end(prog, sentence, code):
@@ -146,6 +160,12 @@ def _end(prog, sentence, code):
         if sentence:
             print(f"{prog}: {'error: ' * (code == 2)}{sentence}", file=sys.stderr)
     raise SystemExit(code)
+
+
+def described(x) -> str:
+    """What was given in place of a tensor, in a few words: "a list", "a Tensor of (2, 3), torch.uint8"."""
+    shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "shape") else ""
+    return f"a {type(x).__name__}{shape}"
 
 
 def number(

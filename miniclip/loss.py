@@ -31,6 +31,7 @@ from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.op import contrastive
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
+from miniclip.common import described
 from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info, host_group
 
 LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
@@ -95,8 +96,17 @@ def contrastive_loss(
 
 def _plan(image, text, logit_scale, backend, precision, chunk):
     """The block operations and the operands' dtype. ValueError for arguments that do not fit."""
+    number = torch.is_tensor(logit_scale) or hasattr(logit_scale, "__float__")
+    if not (torch.is_tensor(image) and torch.is_tensor(text) and number):
+        given = ", ".join(map(described, (image, text, logit_scale)))
+        raise ValueError(
+            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
+            f"not {given}"
+        )
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
+    dense = all(x.layout == torch.strided and not x.is_meta for x in tensors)
     requirements = [
+        ("all three must be dense tensors, not sparse, and not on the device meta", dense),
         ("image and text must both be (N, E)", image.shape == text.shape and image.ndim == 2),
         ("the loss needs at least one pair of at least one dimension", 0 not in image.shape),
         (

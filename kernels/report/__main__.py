@@ -132,9 +132,9 @@ def summary(card: str, n: int, d: int) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m kernels.report", description=(__doc__ or "").split("\n")[0]
-    )
+    chosen = os.path.basename(sys.argv[0]) == "miniclip"  # miniclip's own command starts it, too
+    prog = "miniclip report" if chosen else "python -m kernels.report"
+    parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
     parser.print_usage = lambda *_: None  # a mistake is one sentence
     parser.add_argument("--plan", action="store_true", help="print the launches of a step")
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")

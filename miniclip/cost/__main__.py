@@ -7,10 +7,10 @@ from miniclip.cost.plan import describe, plan_run
 from miniclip.training.config import Config
 
 
-@command("miniclip.cost")
+@command("python -m miniclip.cost")
 def main(argv=None):
     """The command: print the plan. Returns the exit code."""
-    print(describe(plan_run(Config.parse(argv, "miniclip.cost", __doc__))))
+    print(describe(plan_run(Config.parse(argv, "python -m miniclip.cost", __doc__))))
     return 0
 
 

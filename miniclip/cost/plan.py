@@ -9,6 +9,7 @@ Lesson: lessons/12_cost.md.
 """
 
 import functools
+import json
 import math
 
 import torch
@@ -20,9 +21,10 @@ from miniclip.common import refuse
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.loader import planned_parts
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import CLIP, MODELS, named
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import make_tokenizer, open_run
+from miniclip.weights.initial import initial_state
 
 GIB = 2**30
 DAY = 86_400
@@ -46,17 +48,21 @@ def plan(
     utilisation=UTILISATION,
     vocab_size=49408,
     pairs=PAIRS,
+    config=None,
 ):
     """The cost of training a model of MODELS, as a dict of numbers (bytes, flop, seconds, days).
 
     world: GPUs; gpu: a key of GPUS; batch_size: pairs a step over all GPUs; precision: of the
     towers (None: bf16, or fp16 on cards without); micro_batch: pairs of one GPU in memory at a
     time; length: tokens a text (None: the context); utilisation: share of the peak, 0 to 1;
-    pairs: how many the run processes, counted in each epoch (the paper's 12.8 billion). Raises UserError for unknown names and for sizes that cannot be.
+    pairs: how many the run processes, counted in each epoch (the paper's 12.8 billion); config: the
+    model.config of other towers, of which `model` is only the name. Raises UserError for unknown names
+    and for sizes that cannot be.
     """
+    config = config or MODELS[named(model)] | {"vocab_size": vocab_size}
     card = GPUS.get(gpu, GPUS["v100"])
     precision = precision or ("bf16" if card["bf16"] else "fp16")
-    context = MODELS[model]["context_length"] if model in MODELS else math.inf
+    context = config["context_length"]
     formats = ("fp32", "bf16", "fp16")
     refuse(
         {
@@ -80,7 +86,7 @@ def plan(
             ),
         }
     )
-    config, parameters, kept, flop = _measured(model, length, precision, vocab_size)
+    config, parameters, kept, flop = _measured(json.dumps(config), length, precision)
     mine = math.ceil(batch_size / world)  # pairs of one GPU
     parts = planned_parts(batch_size, micro_batch, world) if micro_batch else 1
     together = math.ceil(mine / parts)
@@ -119,6 +125,7 @@ def plan(
         pairs=mine,
         pairs_together=together,
         length=length or config["context_length"],
+        image_size=config["image_size"],
         utilisation=utilisation,
         parameters=parameters,
         flop=flop | dict(again=again, step=step),
@@ -148,7 +155,6 @@ def plan_run(config):
     no = "cannot be planned; leave it out"
     refuse(
         {
-            f"a run on --init {config.init} {no}, since its shape is in that file": config.init,
             f"--freeze {config.freeze} {no}": config.freeze,
             f"--objective sigmoid, whose similarities are held whole, {no}": (
                 config.objective == "sigmoid"
@@ -161,16 +167,19 @@ def plan_run(config):
             ),
         }
     )
-    world, gpu = config.world_size or 1, config.gpu or "h100"
+    world, gpu = config.world_size or 1, "h100" if config.gpu is None else config.gpu
     if not config.precision:
         config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"
-    config.complete(None, None, torch.device("cuda"))
+    how = config.init, config.model, config.activation
+    start = initial_state(*how) if config.init else None
+    config.complete(None, start, torch.device("cuda"))
+    shape = start and {k: v for k, v in start["config"].items() if k != "objective"}
     if config.data_pairs:
         count, vocab_size = config.data_pairs, 49408 if config.tokenizer else config.vocab_size
     else:
         pairs = open_run(config)
         count = len(pairs.splits["train"])
-        vocab_size = make_tokenizer(pairs, config).vocab_size
+        vocab_size = None if shape else make_tokenizer(pairs, config).vocab_size
     run = Monitor(config, count, {}, None, None)
     return plan(
         config.model,
@@ -183,14 +192,15 @@ def plan_run(config):
         config.half_moments,
         vocab_size=vocab_size,
         pairs=run.steps * run.batch_size,
+        config=shape,
     )
 
 
 @functools.cache
-def _measured(model, length, precision, vocab_size):
-    """(config, number of parameters, activations, flop) of a model that never exists."""
+def _measured(config, length, precision):
+    """(config, number of parameters, activations, flop) of a model that never exists. config: in JSON."""
     with torch.device("meta"):
-        net = create_model(model, vocab_size=vocab_size)
+        net = CLIP(**json.loads(config))
     count = sum(p.numel() for p in net.parameters())
     kept = activations(net, length or net.config["context_length"], PRECISIONS[precision])
     return net.config, count, kept, flop_per_pair(net.config, length)
@@ -263,9 +273,7 @@ def describe(plan):
             f"{' | blocks checkpointed' * p['grad_checkpointing']}",
             "",
             "work for one pair                           Gflop",
-            _row(
-                f"forward, the picture ({MODELS[p['model']]['image_size']} px)", flop["image"] / 1e9
-            ),
+            _row(f"forward, the picture ({p['image_size']} px)", flop["image"] / 1e9),
             _row(f"forward, the text ({p['length']} tokens)", flop["text"] / 1e9),
             _row("backward", flop["backward"] / 1e9),
             _row("computed again", flop["again"] / 1e9),
@@ -276,7 +284,7 @@ def describe(plan):
             "",
             "the loss, on one GPU                        Gflop         GiB",
             *(
-                _row(name, cost["flop"] / 1e9) + f"{cost['bytes'] / GIB:12.2f}"
+                _row(name, cost["flop"] / 1e9) + f" {cost['bytes'] / GIB:11.2f}"
                 for name, cost in p["losses"].items()
             ),
             f"  this one is {100 * p['loss_share']:.2g} % of the step's arithmetic",
@@ -302,7 +310,7 @@ def describe(plan):
 
 
 def _row(name, value, digits=1):
-    return f"  {name:<37}{value:>10,.{digits}f}"
+    return f"  {name:<37} {value:>9,.{digits}f}"
 
 
 def _duration(days, pairs):

@@ -53,7 +53,7 @@ def open_pairs(
     from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
 
     image_column and caption_column name the columns where they are not understood by themselves;
-    columns has the names of all, with commas between them, for a csv without a header. caption_key
+    columns has the names of all, a list or with commas between them, for a csv without a header. caption_key
     and cache_dir: see open_shards. icons is the folder of the package of icons. Raises UserError when
     there is no such source, when it has no pair, or when an option is for another kind of source.
     """

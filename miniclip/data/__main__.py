@@ -12,13 +12,15 @@ import sys
 
 from tqdm import tqdm
 
-from miniclip.common import Parser, command, path
+from miniclip.common import Parser, choose, command, path
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.curation import balance
 from miniclip.data.dataset import BadPicture, Pairs, printable, words
-from miniclip.data.shards import pack
 
 DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
+COMMANDS = {  # name: (module, what it does)
+    "pack": ("miniclip.data.shards.pack", "write shards"),
+    "curate": ("miniclip.data.curation.balance", "limit what is frequent"),
+}
 OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 
 
@@ -70,11 +72,10 @@ def summary(pairs: Pairs) -> tuple[list, list]:
 def main(argv=None):
     """The command: a summary, or the sub-commands pack and curate. Returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    for name, other in (("pack", pack), ("curate", balance)):
-        if argv[:1] == [name]:
-            return other.main(argv[1:])
-    also = "pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h"
     what = "Count what is in a set of pairs."
+    if argv[:1] and argv[0] in COMMANDS:
+        return choose("python -m miniclip.data", what, COMMANDS, argv)
+    also = "pack ... writes shards, curate ... limits what is frequent; see pack -h, curate -h"
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)

@@ -121,6 +121,7 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
     without one, names with commas between them. Raises UserError when none fit, or when no row can
     be used.
     """
+    columns = ",".join(columns) if isinstance(columns, (list, tuple)) else columns
     others = "another; --columns image,caption is for a csv without a header"
     header, (picture, caption), rows = read_csv(
         path,

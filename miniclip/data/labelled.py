@@ -150,6 +150,14 @@ def open_labelled(source, class_names=None) -> Labelled:
     cannot be read.
     """
     sources = [source] if isinstance(source, (str, os.PathLike)) else source
+    none = "labelled pictures are given by a path, or by a list of paths of tars that is not empty"
+    refuse(
+        {
+            f"{none}, and not by {sources!r:.80}": not (
+                isinstance(sources, (list, tuple)) and sources
+            )
+        }
+    )
     name = Path(sources[0]).name or str(sources[0])
     shown = printable(name)
     items, names_file = _items(shown, [Path(path) for one in sources for path in _paths(one)])

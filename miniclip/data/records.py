@@ -69,9 +69,10 @@ def open_records(
     if not is_dataset:
         keys, kinds = ("image", "caption"), (list, tuple, dict)
         records = list(records) if isinstance(records, Iterable) else [records]
-        odd = next((r for r in records if not isinstance(r, kinds)), ())
+        odd = [r for r in records if not isinstance(r, kinds)]
+        odd += [r for r in records if isinstance(r, kinds[:2]) and len(r) != len(keys)]
         what = "a record is (picture, caption), or a dict with names of columns"
-        refuse({f"{what}, not a {type(odd).__name__}": not isinstance(odd, kinds)})
+        refuse({f"{what}, not {odd[0]!r:.80}" if odd else "": bool(odd)})
         records = [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
     columns = (
         records.column_names if is_dataset else dict.fromkeys(key for r in records for key in r)

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from miniclip.common import UserError
+from miniclip.common import UserError, described
 from miniclip.model.resnet import ResNet
 from miniclip.model.text import TextTransformer
 from miniclip.model.vit import ViT
@@ -185,7 +185,16 @@ class CLIP(TextTransformer):
         return f"{name}, pictures of {size} pixels, {self.config['vocab_size']:,} tokens, E = {end}"
 
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
-        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length."""
+        """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length.
+
+        Raises ValueError for anything else than floats of that shape.
+        """
+        floats = torch.is_tensor(images) and images.is_floating_point()
+        if not floats or images.ndim != 4 or images.shape[1] != 3:
+            raise ValueError(
+                "pictures must be floats (N, 3, H, W), such as stacked results of preprocess, and not "
+                f"{described(images)}"
+            )
         x = self.visual(images)
         return nn.functional.normalize(x, dim=1) if normalize else x
 
@@ -220,7 +229,7 @@ def check_numbers(config: dict) -> None:
             elif not isinstance(part, (str, int, type(None))):
                 raise ValueError(f"{name} is a {type(part).__name__}")
     layers, patch = config["vision_layers"], config.get("vision_patch")
-    if isinstance(layers, int) == (patch is None):
+    if isinstance(layers, int) == (patch is None) or not layers:
         raise ValueError(
             f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
             "a patch, and a ResNet has a list of stages and no patch"

@@ -11,6 +11,7 @@ Lesson: lessons/03_text.md.
 import torch
 from torch import nn
 
+from miniclip.common import described
 from miniclip.model.transformer import Transformer
 
 
@@ -64,14 +65,22 @@ class TextTransformer(nn.Module):
         """(N, L) int64 -> (N, E). normalize: divide each row by its length. L may be anything up to
         the context: trimmed to the longest text of a batch, the features are the same and cheaper.
 
-        Raises ValueError when tokens are not (N, L) or L is longer than the context.
+        Raises ValueError when tokens are not (N, L), L is longer than the context, or, on a CPU, an id
+        is not in the vocabulary.
         """
         context = len(self.positional_embedding)
-        if tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
+        whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
+        if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
             raise ValueError(
-                f"tokens must be (N, L) with L from 1 to {context}, not {tuple(tokens.shape)}"
+                f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "
+                f"not {described(tokens)}"
             )
-        x = self.token_embedding(tokens) + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
+        try:
+            x = self.token_embedding(tokens)
+        except IndexError:  # of a CPU; on a GPU the kernel fails
+            most = self.token_embedding.num_embeddings - 1
+            raise ValueError(f"ids of tokens must be 0 to {most} for this model") from None
+        x = x + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
         x = self.transformer(x)
         # the norm treats each position by itself, so one position is enough
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)

@@ -88,7 +88,15 @@ def check_pictures(asked: dict, ours: dict) -> None:
 
 
 def must_be_clip(model: CLIP) -> None:
-    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
+    """Raise UserError for what is no CLIP, and for another objective or an MLP head, which other
+    libraries cannot describe."""
+    refuse(
+        {
+            f"a model of miniclip is written, and not a {type(model).__name__}": not isinstance(
+                model, CLIP
+            )
+        }
+    )
     refuse(
         {
             f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "

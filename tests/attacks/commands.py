@@ -6,6 +6,7 @@ import signal
 import sys
 
 import train
+from miniclip.__main__ import main as miniclip_main
 from miniclip.common import check_output, command, replacing
 from tests.attacks import attack, table
 
@@ -82,6 +83,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "crop": ("at least 0.01", "train", "--crop", "1e-320"),
     "vocabulary": ("at most 1.04", "train", "--vocab-size", str(2**21)),
     "empty_model": ("no model is called", "train", "--plan", "--model", ""),
+    "empty_gpu": ("no GPU is called ''", "train", "--plan", "--data-pairs", "9", "--gpu", ""),
     "empty_out": ("not empty", "train", "--out", ""),
     "nul": ("must be a path", "train", "--data", "a\0b"),
     "meta": ("not available", "train", "--device", "meta"),
@@ -149,6 +151,20 @@ table({name: ("/dev/full", w, FULL) for name, w in WORKS.items()}, into, "a_full
 def a_tilde_in_quotes_is_the_home_folder(folder):
     os.environ["HOME"] = str(folder / "home")
     train.main(["--data", "~/none.tar/x", "--device", "cpu"])
+
+
+LINES = ("search find", "search --x", "data pack", "data --x", "cost --gpu", "bench loss --sizes")
+LINES += ("weights export", "report --dim")
+
+
+def typed(line):
+    sys.argv[0] = "miniclip"  # as the installed command is called
+    miniclip_main(line.split())
+
+
+for line in LINES:
+    name = f"miniclip {line.partition(' --')[0]}"
+    table({name.replace(" ", "_"): (line, rf"\A{name}: error: ")}, typed, "an_error_of_{}")
 
 
 @attack(code=0, says="^EOF$")

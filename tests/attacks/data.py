@@ -639,14 +639,15 @@ def a_parquet_file_of_two_columns_of_captions(folder):
 
 table(
     {
-        "a_number": (7, "int"),
-        "bytes": (b"pairs.csv", "int"),
-        "columns": ({"image": ["0.png"], "caption": ["a"]}, "str"),
-        "names": (["0.png", "1.png"], "str"),
+        "a_number": (7, "7"),
+        "bytes": (b"pairs.csv", "112"),
+        "columns": ({"image": ["0.png"], "caption": ["a"]}, "'image'"),
+        "names": (["0.png", "1.png"], "'0.png'"),
+        "three_each": ([("0.png", "a", "b")], ".'0.png', 'a', 'b'"),
     },
     lambda records: open_pairs(records),
     "records_that_are_{}",
-    says=r"a record is \(picture, caption\), or a dict with names of columns, not a {}",
+    says=r"a record is \(picture, caption\), or a dict with names of columns, not {}",
 )
 
 
@@ -674,6 +675,12 @@ def a_parquet_file_of_four_million_rows_in_few_bytes(folder):
     open_pairs("p.parquet")
 
 
-@attack(says="1.tar cannot be fetched: Port out of range")
-def an_address_that_is_none(folder):
-    open_pairs("http://127.0.0.1:99999999/1.tar", cache_dir="here")
+ADDRESSES = {
+    "of_a_port_that_is_none": ("http://127.0.0.1:99999999/1.tar", "fetched: Port out of range"),
+    "that_refuses": ("http://127.0.0.1:9/1.tar", "1.tar cannot be fetched: Cannot connect"),
+    "that_refuses_at_once": ("ftp://127.0.0.1:9/1.tar", "1.tar cannot be read: .*refused"),
+    "with_a_bracket": ("http://[bad/1.tar", "1.tar cannot be fetched: Invalid IPv6"),
+    "without_a_host": ("http:///1.tar", "1.tar names no host"),
+    "of_an_unknown_scheme": ("nothing://x/1.tar", "1.tar cannot be read: Protocol not known"),
+}
+table(ADDRESSES, lambda url: open_pairs(url, cache_dir="here"), "an_address_{}")

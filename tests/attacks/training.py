@@ -14,11 +14,14 @@ from PIL import Image
 
 import eval as evaluation
 import train
+from miniclip import load
 from miniclip.common import given
 from miniclip.data import open_pairs
 from miniclip.distributed import process_group
+from miniclip.evaluation.report.writer import write_results
 from miniclip.training import checkpoint
 from miniclip.training.curves import draw_curves
+from miniclip.weights import save_huggingface
 from tests import runs
 from tests.attacks import attack, session, table
 
@@ -159,6 +162,22 @@ def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
         run(report=report)
     finally:
         assert mine.read_text() == "mine" and checkpoint.load(CHECKPOINT)["step"] == 2
+
+
+@attack(
+    code=0,
+    says="no picture of heldout can be read, so this is not evaluated",
+    seconds=30,
+    slow=True,
+)
+def pictures_that_are_gone_before_the_report(folder):
+    report = train.report
+
+    def later(*about):
+        os.remove("pictures")
+        report(*about)
+
+    return run(report=later)
 
 
 @attack(code=0)
@@ -345,6 +364,13 @@ def results_of_other_weights_are_not_mixed_with_these(folder):
     )
 
 
+@attack(code=0, says="results.json was of another model or of other pairs.*results.old0.json")
+def results_of_pairs_that_were_rewritten(folder):
+    for digest in ("before", "after"):
+        about = dict(command="", commands={}, model="m", pairs_digest=digest)
+        write_results(folder, about)
+
+
 @attack(code=0, says=r"\\x1b\[31mred")
 def control_characters_in_captions_are_not_printed(folder):
     pairs = open_pairs(WRITTEN / "pairs.csv")
@@ -396,7 +422,18 @@ def early(*more):
     evaluate(*more)
 
 
+def theirs(*more):
+    """Evaluate weights that no run wrote."""
+    model, tokenizer, _ = load(WRITTEN / CHECKPOINT)
+    save_huggingface(model, "hub", tokenizer)
+    before, evaluation.search = os.listdir("hub"), print
+    code = evaluation.main(["--checkpoint", "hub", "--threads", "1", *more])
+    assert os.listdir("hub") == before
+    return code
+
+
 VERBS = {
+    "theirs": theirs,
     "run": run,
     "resume": resume,
     "evaluate": evaluate,
@@ -514,6 +551,11 @@ DONE = {
         "",
         "set TORCHELASTIC_RESTART_COUNT=x",
         "resume",
+    ),
+    "a_report_about_weights_of_somebody_else": (
+        "runs/hub/eval_pairs/search.png",
+        f"cp -r {WRITTEN}/pictures {WRITTEN}/pairs.csv .",
+        "theirs --data pairs.csv --search cup",
     ),
     "pairs_that_moved_since_the_run_began": (
         "step 00004/4",

@@ -19,8 +19,10 @@ from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, replacing
+from miniclip.data.labelled import open_labelled
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
+from miniclip.search.find import nearest
 from miniclip.training import archive
 from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
@@ -634,6 +636,55 @@ def features_of_8_bits(folder):
     rows = torch.randn(4, 8).to(torch.float8_e4m3fn)
     refused("at least 16 bits", contrastive_loss, rows, rows, 1.0)
     refused("at least 16 bits", contrastive_loss, rows.float(), rows, 1.0)
+
+
+ROWS = torch.ones(4, 8)
+TYPED = {  # calls from Python with a wrong argument, and what must be said
+    "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
+    "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
+    "nothing_as_scale": (lambda: contrastive_loss(ROWS, ROWS, None), "a NoneType"),
+    "meta_features": (lambda: contrastive_loss(*[ROWS.to("meta")] * 2, 1), "device meta"),
+    "sparse_features": (lambda: contrastive_loss(*[ROWS.to_sparse()] * 2, 1), "not sparse"),
+    "complex_features": (lambda: contrastive_loss(*[ROWS * 1j] * 2, 1), "of torch.complex64"),
+    "whole_features": (lambda: contrastive_loss(*[ROWS.long()] * 2, 1), "of torch.int64"),
+    "a_text": (lambda: tiny().encode_text("a"), "not a str"),
+    "texts": (lambda: tiny().encode_text(["a", "b"]), "not a list"),
+    "ids_beyond_the_vocabulary": (lambda: tiny().encode_text(ROWS.long() + 519), "0 to 519"),
+    "ids_below_zero": (lambda: tiny().encode_text(-ROWS.long()), "0 to 519"),
+    "ids_that_are_floats": (lambda: tiny().encode_text(ROWS), "of .4, 8., torch.float32"),
+    "ids_of_8_bits": (lambda: tiny().encode_text(ROWS.byte()), "of .4, 8., torch.uint8"),
+    "pictures_of_8_bits": (
+        lambda: tiny().encode_image(torch.zeros(2, 3, 32, 32, dtype=torch.uint8)),
+        "floats .N, 3, H, W.*uint8",
+    ),
+    "pictures_without_channels": (
+        lambda: tiny().encode_image(torch.ones(2, 32, 32)),
+        "of .2, 32, 32",
+    ),
+    "one_picture": (
+        lambda: tiny(vision_layers=[1, 1], vision_patch=None).encode_image(torch.ones(3, 32, 32)),
+        "such as stacked",
+    ),
+    "stages_of_a_resnet": (
+        lambda: tiny(vision_layers=[], vision_patch=None),
+        "a ResNet has a list of stages",
+    ),
+    "a_model_to_write": (lambda: save_huggingface(torch.nn.Linear(2, 2), "hf"), "not a Linear"),
+    "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k is at least 1"),
+    "no_labelled_pictures": (lambda: open_labelled([]), "not by .."),
+    "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
+    "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
+    "a_template_without_its_place": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
+        "'a cup' must hold {} once",
+    ),
+}
+table(
+    {name: (says, call, "") for name, (call, says) in TYPED.items()},
+    refused,
+    "an_argument_that_is_{}",
+    code=0,
+)
 
 
 @attack(says="is the checkpoint of a run, with its optimizer")

@@ -1,6 +1,7 @@
 """The plan against what it stands for: torch's own counts, real tensors, and the paper's days."""
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -32,6 +33,8 @@ from miniclip.loss import clip_loss
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
+
+WEIGHTS = Path(__file__).parents[1] / "written/run/checkpoint.pt"
 
 SMALL = ["rn_mini", "vit_mini"]
 
@@ -210,13 +213,15 @@ def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
     paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
     found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
     assert found["days"] == pytest.approx(12, rel=0.1)
+    tuned = run_of(*base, "--init", WEIGHTS)
+    assert tuned["parameters"] == sum(p.numel() for p in load(WEIGHTS)[0].parameters())
 
 
 @pytest.mark.parametrize(
     "wrong, words",
     [
         ("--freeze image", "--freeze.* cannot be planned"),
-        ("--init x", "--init.* cannot be planned"),
+        ("--init x", "there is no weights file at x"),
         ("--compile", "--compile.* cannot be planned"),
         ("--minutes 3", "--minutes.* cannot be planned"),
         ("--resume", "--resume.* cannot be planned"),

@@ -30,7 +30,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         """A file, or the list of a folder's files."""
         self.server.asked.append(self.path)
-        super().do_GET()
+        return self.send_error(403) if "forbidden" in self.path else super().do_GET()
 
     def copyfile(self, source, outputfile):
         """The content of the answer, whose length was promised before."""
@@ -110,10 +110,12 @@ def test_what_is_not_there_is_named_and_the_others_are_read(server, cache):
         f"{server.address}/bucket/pairs.csv": "is not a .tar; only shards are fetched",
         "http://127.0.0.1:9/a.tar": "cannot be fetched: Cannot connect to host",
         "nothing://a.tar": "cannot be read: Protocol not known",
+        f"{server.address}/forbidden.tar": "cannot be fetched: .*403",
     }.items():
         with pytest.raises(UserError, match=says) as error:
             open_pairs(source)
         assert "\n" not in str(error.value)
+    assert server.asked.count("/forbidden.tar") == 1
 
 
 def test_shards_of_one_name_at_two_addresses_are_two_files(tmp_path):

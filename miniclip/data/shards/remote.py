@@ -10,6 +10,7 @@ shard has changed at its address (delete the folder to fetch it again).
 
 import hashlib
 import os
+import re
 import time
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -26,6 +27,13 @@ AT_ONCE = 8  # shards that are fetched at the same time
 TRIES = 5
 FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
+# An address that is wrong or forbidden stays so, and a host that cannot be reached is tried twice. These
+# errors are known by their names, because each library has its own.
+FINAL = (ValueError, TypeError, PermissionError)
+LASTING = re.compile(
+    r"\w*(Connector\w*|Connect|EndpointConnection|ConnectionRefused|NoCredentials)Error"
+)
+PASSING = (408, 429)  # of the answers from 400 to 499: it took too long, or there were too many
 
 
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
@@ -35,7 +43,8 @@ def fetched(urls: list[str], folder: str | None = None) -> list[str]:
     folder: None for a folder in the cache. Raises UserError where an address cannot be reached.
     """
     folder = Path(folder or cache.folder() / "shards")
-    urls = [found for url in urls for found in (_listed(url) if "*" in url else [url])]
+    patterns = tqdm(urls, "looking for shards", leave=False, disable=None)
+    urls = [found for url in patterns for found in (_listed(url) if "*" in url else [url])]
     places = {url: place(url, folder) for url in urls}
     missing = [url for url in urls if not places[url].exists()]
     if missing:
@@ -53,7 +62,13 @@ def place(url: str, folder: Path) -> Path:
     path, *rest = url.split("?", 1)
     head, _, name = path.rpartition("/")
     other = f"{printable(url)} is not a .tar; only shards are fetched, so copy it first"
-    refuse({other: not name.lower().endswith(".tar")})
+    nowhere = f"{printable(url)} names no host; an address is like https://host/folder/0.tar"
+    refuse(
+        {
+            other: not name.lower().endswith(".tar"),
+            nowhere: bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE)),
+        }
+    )
     return folder / hashlib.sha256("?".join([head, *rest]).encode()).hexdigest()[:16] / name
 
 
@@ -62,11 +77,12 @@ def _system(url):
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
     headers = {"Accept-Encoding": "identity"}  # so that the promised length is that of the file
     http = dict(timeout=timeout, headers=headers, trust_env=True)  # the environment names a proxy
-    options = {"client_kwargs": http} if url.lower().startswith("http") else {}
+    once = {"retries": {"max_attempts": 1}}  # _tried does the rest
+    options = {"http": {"client_kwargs": http}, "s3:/": {"config_kwargs": once}}
     try:
-        return fsspec.core.url_to_fs(url, **options)
-    except (ImportError, ValueError) as error:
-        raise UserError(f"{printable(url)} cannot be read: {error}") from None
+        return fsspec.core.url_to_fs(url, **options.get(url[:4].lower(), {}))
+    except Exception as error:  # of a library, each of which has its own
+        raise UserError(f"{printable(url)} cannot be read: {_reason(error)}") from None
 
 
 def _listed(url):
@@ -92,16 +108,28 @@ def _fetch(url, path):
 def _tried(url, call):
     """What call() returns, called again after a while if it fails; None where nothing is found at the
     address. Raises UserError when it has failed too often."""
-    wait = FIRST_WAIT_S
-    for left in reversed(range(TRIES)):
+    for count in range(1, TRIES + 1):
         try:
             return call()
         except FileNotFoundError:
             return None
         except Exception as error:  # of the system or of a library, each of which has its own
-            wrong = isinstance(error, ValueError) and not isinstance(error, UserError)
-            if wrong or not left:  # no address, which stays wrong
-                reason = " ".join(str(error).split())[:200] or type(error).__name__
-                raise UserError(f"{printable(url)} cannot be fetched: {reason}") from None
-            time.sleep(wait)
-        wait *= 2
+            if count >= _tries(error):
+                raise UserError(f"{printable(url)} cannot be fetched: {_reason(error)}") from None
+            time.sleep(FIRST_WAIT_S * 2 ** (count - 1))
+
+
+def _tries(error):
+    """How often a request that ends with this error is made."""
+    status = getattr(
+        error, "status", None
+    )  # of an answer of aiohttp; 0 for redirections in a circle
+    refused = status in range(500) and status not in PASSING
+    if refused or isinstance(error, FINAL) and not isinstance(error, UserError):
+        return 1
+    return 2 if LASTING.fullmatch(type(error).__name__) else TRIES
+
+
+def _reason(error):
+    kind, said = type(error).__name__, " ".join(str(error).split())[:200]
+    return f"{kind}, {said}" if hasattr(error, "status") else said or kind

@@ -24,6 +24,7 @@ import re
 import threading
 
 import numpy as np
+from tqdm import tqdm
 
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
@@ -214,6 +215,6 @@ def _matches(path):
     folder, name = os.path.split(path)
     if os.path.exists(path) or not glob.has_magic(path):
         return [path]
-    return sorted(
-        glob.glob(os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path)
-    )
+    found = glob.iglob(os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path)
+    # a pattern of many folders takes long; without a terminal there is no bar
+    return sorted(tqdm(found, "looking for shards", unit="", leave=False, disable=None))

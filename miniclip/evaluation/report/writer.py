@@ -119,14 +119,18 @@ def earlier_results(out, key):
 
 
 def write_results(out, results):
-    """Write results.json. It keeps the sections of earlier commands about the same model. A file about
-    another model gets another name."""
+    """Write results.json. It keeps the sections of earlier commands about the same model and pairs. A
+    file about others gets another name."""
     before = earlier_results(out, "command")  # another command may have written meanwhile
-    if before and before.get("model") != results["model"]:
+    pairs = results["pairs_digest"]
+    same = before.get("model") == results["model"] and before.get("pairs_digest", pairs) == pairs
+    if before and not same:
         names = (out / f"results.old{k}.json" for k in itertools.count())
         old = next(name for name in names if not name.exists())
         (out / "results.json").replace(old)
-        print(f"\nresults.json was of another model; what it held is in {old.name}")
+        print(
+            f"\nresults.json was of another model or of other pairs; what it held is in {old.name}"
+        )
         before = {}
     commands = before.get("commands", {}) | results["commands"]
     write_json(out / "results.json", before | results | {"commands": commands})
