@@ -1,4 +1,5 @@
-"""The pictures of lesson 19: the line between two models, how good its models are, and a pair without such a line."""
+"""The pictures of lesson 19: old and new pairs, the line between two models, how good its models are, and a pair
+of models without such a line."""
 
 import json
 from pathlib import Path
@@ -8,10 +9,34 @@ import pen
 from pen import DARK, MATCH, PICTURE, PLAIN, TEXT, Sheet
 
 from miniclip import plots
+from miniclip.data import open_pairs
 
 
 def dot(sheet, x, y, fill):
     sheet.axes.plot(x, y, "o", ms=13, mfc=fill, mec=DARK, mew=0.8)
+
+
+def pairs():
+    """Icons with a word above, emoji with a caption below."""
+    sheet, emoji = Sheet(17, 6.6), open_pairs()
+    index = {emoji.captions(i)[0]: i for i in range(len(emoji))}
+    icons = {"heart": "♥", "airplane": "✈", "snowflake": "❄", "umbrella": "☂"}
+    captions = {
+        "red heart": "red heart",
+        "flag: Japan": "flag: Japan",
+        "woman firefighter: dark skin tone": "woman firefighter:\ndark skin tone",
+        "waving hand: light skin tone": "waving hand:\nlight skin tone",
+    }
+    for k, ((word, symbol), (caption, text)) in enumerate(zip(icons.items(), captions.items())):
+        x = 4.8 + 3.3 * k
+        sheet.label(x, 1.1, symbol, 42, color="black")
+        sheet.label(x, 2.5, word, 10)
+        sheet.axes.imshow(emoji.image(index[caption]), extent=(x - 0.8, x + 0.8, 5.2, 3.6))
+        sheet.label(x, 5.8, text, 10)
+    sheet.axes.set(xlim=(0, 17), ylim=(6.6, 0), aspect="equal")  # imshow has changed them
+    sheet.label(0.3, 1.3, "released model:\nicons", 11, "left")
+    sheet.label(0.3, 4.4, "your pairs:\nemoji", 11, "left")
+    sheet.save("19_pairs")
 
 
 def line():
@@ -51,9 +76,14 @@ def twin():
 
 def average():
     file = Path(__file__).parents[2] / "docs/finetuning/averages.json"
-    names = "compositions, R@1", "concepts, R@1", "classes of new emoji", "Font Awesome"
-    curves = zip(names, json.loads(file.read_text())["curves"].values())
-    bands = {name: plots.band(map(float, curve), curve.values()) for name, curve in curves}
+    curves = json.loads(file.read_text())["curves"]
+    names = {
+        "icons (Font Awesome)": "zero-shot on fontawesome",
+        "emoji (what they show)": "zero-shot on emoji, held-out concepts",
+        "compositions, R@1": "emoji, heldout_compositions: text to image R@1",
+    }
+    chosen = {label: curves[name] for label, name in names.items()}
+    bands = {name: plots.band(map(float, curve), curve.values()) for name, curve in chosen.items()}
     plots.lines(
         [(bands, dict(ylim=(0, 1), xlabel="alpha", ylabel="accuracy"))],
         pen.FIGURES / "19_average.png",
@@ -61,6 +91,7 @@ def average():
 
 
 def main():
+    pairs()
     line()
     twin()
     average()
