@@ -2,7 +2,7 @@
 
 Reads the names of rows from stdin, a JSON string a line; for each prints a JSON object: "code" (an
 exit code, "traceback" for another exception, "killed by signal N"), "text" (all that was printed),
-"seconds", "mb" (the most memory, beyond what the parent holds).
+"seconds", of a core to itself, "mb" (the most memory, beyond what the parent holds).
 """
 
 import json
@@ -28,7 +28,13 @@ def _memory(field):
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(field))
 
 
-def _child(row, folder):
+def _crowd():
+    """How many processes want each core, at least 1: so many times longer may a row take."""
+    minute, _, _, running, _ = Path("/proc/loadavg").read_text().split()
+    return max(1, max(float(minute), int(running.partition("/")[0])) / os.cpu_count())
+
+
+def _child(row, folder, crowd):
     """What the child does; it never returns."""
     code = 0
     try:
@@ -36,7 +42,7 @@ def _child(row, folder):
         os.dup2(output, 1), os.dup2(output, 2)
         limit = int(_memory("VmSize") + row.mb + MARGIN_MB) << 20
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-        signal.alarm(int(row.seconds) + 5)
+        signal.alarm(int(row.seconds * crowd) + 5)
         os.chdir(folder / "work")
         from miniclip.common import UserError
 
@@ -58,11 +64,12 @@ def run(row):
     """Run one row in a child, in an empty folder: the object that is printed."""
     with tempfile.TemporaryDirectory(prefix="attack-") as name:
         folder, before, began = Path(name), _memory("VmRSS"), time.monotonic()
+        crowd = _crowd()
         (folder / "work").mkdir()
         sys.stdout.flush()
-        child = os.fork() or _child(row, folder)
+        child = os.fork() or _child(row, folder, crowd)
         _, status, usage = os.wait4(child, 0)
-        seconds = time.monotonic() - began
+        seconds = (time.monotonic() - began) / max(crowd, _crowd())
         text = (folder / ".output").read_text(errors="replace")
     code = os.waitstatus_to_exitcode(status)
     code = {99: "traceback"}.get(code, code if code >= 0 else f"killed by signal {-code}")
