@@ -6,7 +6,8 @@ It runs in Triton's interpreter, or on a GPU where there is one. Of the library 
         the tile's row block i and column block j; its row numbers r (BM,), from i BM on; its column numbers
         c (BN,), from j BN on
     cosines(X, Y, row, column, M, N, D, BM, BN, BK, False, "ieee") -> (BM, BN) float32
-        the products of rows `row`, row + 1, ... of X with rows `column`, column + 1, ... of Y, zeros outside
+        the products of rows `row`, row + 1, ... of X with rows `column`, column + 1, ... of Y, zeros outside;
+        False and "ieee" choose plain loads and full float32
 """
 
 import pytest
@@ -80,7 +81,7 @@ def compare(m, n, d, seed, offset):
         block, k = divmod(error.argmax().item(), error.shape[1])
         assert error.max() < 1e-4, (
             f"{name}[{block}, {k}] is {z[block, k]:.5g} and should be {true[block, k]:.5g}: {where};"
-            " see 'Tile by tile'"
+            " see 'The kernel' in lesson 08b"
         )
 
 
@@ -92,7 +93,7 @@ def test_one_bit_of_shift_halves_every_sum(d, seed, offset):
     for a, b, name in zip(low, high, ("Z_ROWS", "Z_COLUMNS")):
         assert torch.allclose(a, 2 * b, rtol=1e-5), (
             f"{name} begins with {a.flatten()[0]:.4g} at a shift of 2 and {b.flatten()[0]:.4g} at 3;"
-            " see 'Tile by tile'"
+            " see 'The kernel' in lesson 08b"
         )
 
 
@@ -161,7 +162,7 @@ HINTS = {
     "test_nothing_is_written_beyond_the_sums": (
         "Where does your last block of rows, or of columns, end?",
         "A tile may be larger than what is left of the matrix, and a store beyond it changes memory that is "
-        "not yours (lesson 07, 'Blocks and masks').",
+        "not yours (lesson 07, 'Kernel 2').",
         "tl.store(..., mask=r < M) for the rows' sums, and mask=c < N for the columns'.",
     ),
     **dict.fromkeys(

@@ -1,7 +1,8 @@
 """08  A loss without cancellation. Read lessons/08b_kernel.md, then make this file green.
 
-Two things need care. others may be 0, and others/e may be too large or too small for a float. And
-similarities reach 144 bits, where float32 has steps of 1.5e-5: compute in float64.
+The lesson's E, the exponential of the match, is e in the docstring. Two things need care. others may be 0,
+and others/e may be too large or too small for a float. And similarities reach 144 bits, where float32 has
+steps of 1.5e-5: compute in float64.
 """
 
 import math
