@@ -29,7 +29,7 @@ from miniclip.evaluation.report.writer import Report
 RESULTS, OPTIONS = "docs/icons/sealed", {}
 CANDIDATE = "a bag of words"
 BASELINES = ["a table of names", "a softmax over words"]  # what the candidate must be better than
-ARMS = [CANDIDATE, *BASELINES, "CLIP: the end token"]
+ARMS = [CANDIDATE, *BASELINES, "CLIP: the end token", "the nearest picture by HOG"]
 DRAWS = 10_000  # of the bootstrap
 settings = words.settings
 
@@ -159,7 +159,7 @@ def write_report(found, args):
     columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
     report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
     report.say(
-        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds (CLIP's Transformer has one). "
+        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds. "
         "Known: names that training captions have. Site: all names of a family. Combinations: new names "
         "of known words, among all such names of the family; far: without near copies of training pictures; "
         "relatives: among names that share a word with the right one. The last column is about pictures of training families with a combination under seal."

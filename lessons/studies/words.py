@@ -7,14 +7,17 @@ about the text tower, the loss or the pairs of a batch. The second part sets CLI
 language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
 words. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
 The tests are the development families; nothing under seal is looked at. harness.py has the options.
-Left out: combinations of two changes, and learning rates for the picture tower.
+Left out: combinations of two changes, a word head beside CLIP's loss, and learning rates for the picture tower.
 """
 
+import functools
+import random
 import sys
 import time
 from collections import defaultdict
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from harness import run
 from torch import nn
@@ -38,13 +41,19 @@ from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, 
 RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
-# start. names: whether a name may be twice in a batch. loss: CLIP's, or to predict the caption's tokens.
-# tokens: what has a vector, pieces of words or names
+# start. names: whether a name may be twice in a batch. loss: CLIP's; UniCL's, in which all pictures of a
+# name are right for it; or to predict the caption's tokens. tokens: what has a vector, pieces of words or
+# names; or pieces of another name. rate: of the text tower, in learning rates of the picture tower
 BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip", "tokens": "pieces"}
+BASE["rate"] = 1.0
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
+    "CLIP, three times the rate": {"rate": 3.0},
+    "CLIP, a third of the rate": {"rate": 1 / 3},
+    "CLIP, a name's pictures agree": {"loss": "unicl", "names": "repeated"},
     "a bag of words": BAG,
+    "a bag, names exchanged": BAG | {"tokens": "exchanged"},
     "the end token, and a bag added": {"pooling": "sum"},
     "a bag, large at the start": BAG | {"std": 1.0},
     "a bag, names may repeat": BAG | {"names": "repeated"},
@@ -53,11 +62,13 @@ BASELINES = {
     "a table of names": BAG | {"tokens": "names"},
     "a softmax over words": {"loss": "predict"},
     "a softmax over names": {"loss": "predict", "tokens": "names"},
+    "the nearest picture by HOG": {"loss": "none"},
 }
 ARMS = CHANGES | BASELINES
 COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]
+CLOSED = "a bag, names exchanged", "a softmax over names"
+# what cannot answer with a name that training lacks
 SEEDS = 0, 1, 2
-ONCE = "CLIP: the end token", "a softmax over names"  # they take longest, and have one seed
 
 
 class TextSide(CLIP):
@@ -88,6 +99,14 @@ class TextSide(CLIP):
         return self.head(image).log_softmax(1)
 
 
+def beginning(caption, names):
+    """The longest beginning of a caption that is one of the names: a style behind it is not read."""
+    words = caption.split(" ")
+    while words and " ".join(words) not in names:
+        words.pop()
+    return " ".join(words)
+
+
 class Names:
     """A tokenizer whose tokens are whole names. A style behind a name is not read."""
 
@@ -95,16 +114,26 @@ class Names:
         self.number = {name: k for k, name in enumerate(sorted(names))}
         self.vocab_size = len(self.number) + 2
 
-    def name(self, caption):
-        """The longest beginning of a caption that is a name."""
-        words = caption.split(" ")
-        while words and " ".join(words) not in self.number:
-            words.pop()
-        return " ".join(words)
-
     def __call__(self, captions, trim=True):
         start, end = self.vocab_size - 2, self.vocab_size - 1
-        return torch.tensor([[start, self.number[self.name(c)], end] for c in captions])
+        return torch.tensor(
+            [[start, self.number[beginning(c, self.number)], end] for c in captions]
+        )
+
+
+class Exchanged:
+    """A tokenizer that reads the words of another training name in place of a name's own, always the
+    same one, so that names that share a word mean nothing alike."""
+
+    def __init__(self, tokenizer, names):
+        names = sorted(names)
+        self.other = dict(zip(names, random.Random(0).sample(names, len(names))))
+        self.tokenizer, self.vocab_size = tokenizer, tokenizer.vocab_size
+
+    def __call__(self, captions, **options):
+        return self.tokenizer(
+            [self.other.get(beginning(c, self.other), c) for c in captions], **options
+        )
 
 
 def plan(args):
@@ -114,8 +143,9 @@ def plan(args):
 
 
 def seeds_of(arm):
-    """The seeds of an arm: one of each change, three of what is compared."""
-    return SEEDS if arm in COMPARED and arm not in ONCE else SEEDS[:1]
+    """The seeds of an arm: one of each change, and of what is not trained; three of what is compared."""
+    trained = (BASE | ARMS[arm])["loss"] != "none"
+    return SEEDS if arm in COMPARED and trained else SEEDS[:1]
 
 
 def settings(given):
@@ -132,6 +162,15 @@ def word_loss(model, image, tokens):
     return -(found.sum(1) / target.sum(1).clamp(min=1)).mean()
 
 
+def unicl_loss(image, text, logit_scale, tokens):
+    """CLIP's loss where texts repeat: all pictures of a text are right for it, each as likely (UniCL,
+    Yang et al. 2022). It has the whole matrix in memory."""
+    same = (tokens[:, None] == tokens).all(2)
+    right = same / same.sum(1, keepdim=True)
+    logits = logit_scale.exp() * F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
+    return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
+
+
 def make_tokenizer(pairs, kind, seed, folder):
     """The tokenizer of an arm; pieces are learned once for each seed, and kept in the folder."""
     if kind == "names":
@@ -140,12 +179,15 @@ def make_tokenizer(pairs, kind, seed, folder):
     if not file.exists():
         learned = Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
         learned.save(file)
-    return Tokenizer.load(file)
+    tokenizer = Tokenizer.load(file)
+    return Exchanged(tokenizer, pairs.trained_names) if kind == "exchanged" else tokenizer
 
 
 def trained(given, folder, pairs):
     """(model, tokenizer, its cost) of a training, which is done once: its weights are kept in the folder."""
     how, seed, began = BASE | ARMS[given["arm"]], given["seed"], time.monotonic()
+    if how["loss"] == "none":
+        return None, None, {"parameters": 0, "seconds": 0.0}
     tokenizer = make_tokenizer(pairs, how["tokens"], seed, folder.parent)
     torch.manual_seed(seed)
     model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size)
@@ -160,6 +202,16 @@ def trained(given, folder, pairs):
     return model.eval(), tokenizer, kept["cost"]
 
 
+def with_rates(groups, visual, rate):
+    """Groups of parameters, each as two: those of the picture tower, and the others with their rate."""
+    picture, found = set(visual.parameters()), []
+    for group in groups:
+        others = [p for p in group["params"] if p not in picture]
+        found.append(group | {"params": [p for p in group["params"] if p in picture], "rate": 1.0})
+        found.append(group | {"params": others, "rate": rate})
+    return found
+
+
 def train(model, tokenizer, pairs, how, steps, seed):
     """Train a model for so many steps."""
     own = SimpleNamespace(**recipe(MODEL))
@@ -169,17 +221,19 @@ def train(model, tokenizer, pairs, how, steps, seed):
     unique = how["names"] == "unique"
     # no scale of crops: icons are redrawn
     loader = batches(pairs, indices, tokenizer, BATCH, seed, size, None, unique_names=unique)
-    groups = parameter_groups(model, own.weight_decay)
+    groups = with_rates(parameter_groups(model, own.weight_decay), model.visual, how["rate"])
     optimizer = torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
     began = time.monotonic()
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = own.lr * schedule(step / (steps + 1), own.warmup)
+            group["lr"] = own.lr * group["rate"] * schedule(step / (steps + 1), own.warmup)
         images, tokens = join(next(loader).parts)
         optimizer.zero_grad()
         image = model.encode_image(normalize(images))
         if how["loss"] == "predict":
             loss = word_loss(model, image, tokens)
+        elif how["loss"] == "unicl":
+            loss = unicl_loss(image, model.encode_text(tokens), model.logit_scale, tokens)
         else:
             loss = contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
         loss.backward()
@@ -247,6 +301,51 @@ def table_scores(model, tokenizer, pairs):
     return scores
 
 
+def hog(inks):
+    """Histograms of oriented gradients (Dalal and Triggs 2005): (n, 32, 32) uint8 -> (n, 324) fp32.
+
+    Nine directions without a sign, cells of 8 pixels, blocks of 2 x 2 cells as unit vectors.
+    """
+    down, right = np.gradient(inks.astype(np.float32), axis=(1, 2))
+    direction = np.floor(np.arctan2(down, right) % np.pi / np.pi * 9).astype(int).clip(max=8)
+    weight = np.hypot(down, right)
+    cells = [(weight * (direction == k)).reshape(-1, 4, 8, 4, 8).sum((2, 4)) for k in range(9)]
+    cells = torch.from_numpy(np.stack(cells, axis=-1))  # (n, 4, 4, 9)
+    blocks = cells.unfold(1, 2, 1).unfold(2, 2, 1).flatten(3)  # (n, 3, 3, 36)
+    return F.normalize(blocks, dim=3).flatten(1) / 3
+
+
+def hog_scores(pairs):
+    """The scores of the nearest training picture by HOG: of a name that training has, the cosine to the
+    nearest picture with this name; of another, the mean over its words of the cosine to the nearest
+    picture whose name has the word."""
+    train = pairs.splits["train"]
+    known = torch.cat([hog(pairs.inks[part]) for part in chunks(train)])
+    of_name, of_word = defaultdict(list), defaultdict(list)
+    for row, i in enumerate(train):
+        for name in pairs.names(i):
+            of_name[name].append(row)
+            for word in name.split():
+                of_word[word].append(row)
+
+    def of_part(indices, names):
+        cosines = known @ hog(pairs.inks[indices]).T  # (training pictures, K)
+
+        @functools.cache
+        def word(text):
+            return cosines[of_word[text]].amax(0)
+
+        def score(name):
+            if name in of_name:
+                return cosines[of_name[name]].amax(0)
+            words = [word(w) for w in name.split() if w in of_word]
+            return sum(words) / len(words) if words else torch.full((len(indices),), -torch.inf)
+
+        return torch.stack([score(name) for name in names], dim=1)
+
+    return lambda indices, names: torch.cat([of_part(part, names) for part in chunks(indices, 512)])
+
+
 def chunks(items, size=4096):
     """A list in parts of at most `size`."""
     return [items[k : k + size] for k in range(0, len(items), size)]
@@ -254,6 +353,8 @@ def chunks(items, size=4096):
 
 def scores_for(how, model, tokenizer, pairs):
     """The function that families.zero_shot takes, of an arm."""
+    if how["loss"] == "none":
+        return hog_scores(pairs)
     if how["loss"] == "predict":
         return predicted_scores(model, tokenizer, pairs)
     if how["tokens"] == "names":
@@ -266,9 +367,9 @@ def work(given, folder):
     pairs, how = Icons(), BASE | ARMS[given["arm"]]
     model, tokenizer, cost = trained(given, folder, pairs)
     found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
-    if how["loss"] == "predict" and how["tokens"] == "names":
+    if given["arm"] in CLOSED:
         for answered in found.values():
-            answered.pop("combinations", None)  # it cannot answer with a name that training lacks
+            answered.pop("combinations", None)
     return {"families": found, **cost}
 
 
@@ -305,8 +406,8 @@ def write_report(found, args):
     report.section("Beside what needs no language model", "section 3.1")
     table(report, COMPARED, found, seeds=len(SEEDS))
     report.say(
-        "Means of three seeds; CLIP's Transformer and the softmax over names have one. A softmax over names "
-        "cannot answer with a name that training lacks. A table of names answers with the sum, over the "
+        "Means of three seeds. HOG: each picture gets the name of the training picture whose histograms of "
+        "oriented gradients are most similar; nothing is trained. A softmax over names cannot answer with a name that training lacks. A table of names answers with the sum, over the "
         "words of the name, of the mean of the rows that share the word."
     )
     report.write()
