@@ -86,7 +86,7 @@ HINTS = {
     "test_accuracy_beyond_the_line_counts_one_for_one": (
         "Is what you return a difference of two accuracies? Or of two logits?",
         "The line predicts a logit. It has to become an accuracy before you subtract it, and it is the "
-        "expected accuracy that is subtracted from the one that was found (lesson 15, 'How large a loss "
+        "expected accuracy that is subtracted from the one that was found (lesson 15, 'Which cost "
         "is to be expected?').",
         "return np.asarray(shifted, float) - expected, where expected is an accuracy",
     ),
