@@ -3,7 +3,7 @@
 python lessons/drawings/d09_backward.py
 """
 
-from pen import MATCH, PICTURE, PLAIN, TEXT, Sheet
+from pen import MATCH, PICTURE, TEXT, Sheet
 
 FAINT = "#c8c8c8"
 
@@ -69,25 +69,6 @@ def chunk():
     sheet.save("09_chunk")
 
 
-def memory():
-    """What is held at N = 32,768 and D = 512, drawn in proportion to its bytes."""
-    sheet = Sheet(16, 7.0)
-    side = 5.2  # 4,096 MiB
-    sheet.box(0.6, 1.0, side, side, "one copy of\nthe logits\n\n4,096 MiB", PLAIN, 11)
-    sheet.label(0.6 + side / 2, 6.6, "never stored", 10)
-    area = side * side / 4096
-    parts = [(256, "chunk of G: 256 MiB", MATCH), (64, "X and Y, 16 bits: 64 MiB", PICTURE)]
-    parts.append((128, "dX and dY, 32 bits: 128 MiB", TEXT))
-    y = 1.6
-    for mib, name, fill in parts:
-        own = (mib * area) ** 0.5
-        sheet.box(8.0, y, own, own, "", fill)
-        sheet.label(8.5 + 1.4, y + own / 2, name, 10, "left")
-        y += own + 0.5
-    sheet.label(8.0, 1.0, "held at the peak", 10, "left")
-    sheet.save("09_memory")
-
-
 def projection():
     """x = (3, 4), the gradient (1, 0) by its direction, and what is left of it beside x."""
     sheet = Sheet(14, 6.6)
@@ -112,7 +93,6 @@ def projection():
 def main():
     tile()
     chunk()
-    memory()
     projection()
 
 
