@@ -71,7 +71,8 @@ def test_it_is_the_gradient_of_both_cross_entropies(n, d, seed):
     (sums_of_logs / 2 - logits.diagonal().sum()).backward()
     g_rows, g_columns, unit = gradient(rows, columns, scale_log2, *softmaxes, 0, n)
     cause = (
-        "It needs both softmaxes, the matches' minus, and `unit`: lesson 09, 'Three pairs by hand'."
+        "It needs both softmaxes and the matches' minus: lesson 09, 'Three pairs by hand'. `unit` is in "
+        "'The diagonal, without subtracting'."
     )
     close(g_rows * unit * nats, x.grad, "The rows' gradient, against autograd,", cause)
     close(g_columns * unit * nats, y.grad, "The columns' gradient, against autograd,", cause)
