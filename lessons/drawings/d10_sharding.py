@@ -67,29 +67,6 @@ def back():
     sheet.save("10_back")
 
 
-def blocks():
-    """Twelve pairs on four GPUs: each similarity twice, and each similarity once."""
-    sheet = Sheet(16.5, 9.8)
-    owner = [0] * 5 + [1] + [2] * 3 + [3] * 3
-    side = 0.52
-    for x0, title in ((1.2, "own rows, both ways"), (9.2, "each similarity once")):
-        sheet.label(x0 + 6 * side, 0.5, title, 11)
-        sheet.label(x0 + 6 * side, 1.1, "captions", 9)
-        sheet.label(x0 - 0.4, 1.5 + 6 * side, "pictures", 9, rotation=90)
-        for i in range(12):
-            for j in range(12):
-                x, y = x0 + j * side, 1.5 + i * side
-                sheet.box(x, y, side, side, "", RANKS[owner[i]], edge="white")
-                if x0 < 5:
-                    sheet.axes.add_patch(dot(x + side / 2, y + side / 2, RANKS[owner[j]]))
-    for k in range(4):
-        sheet.box(3.1 + 2.7 * k, 7.9, 0.5, 0.45, "", RANKS[k])
-        sheet.label(3.8 + 2.7 * k, 8.13, f"rank {k}", 9, "left")
-    sheet.label(8.4, 8.9, "a cell: the rank that computes this logit for its row (its picture)", 9)
-    sheet.label(8.4, 9.4, "a dot: the rank that computes it again for its column (its caption)", 9)
-    sheet.save("10_blocks")
-
-
 def settings():
     """What rank 1 of four computes for 12 pairs: global or local logits, gradients kept or not."""
     sheet = Sheet(17.5, 19.4)
@@ -156,7 +133,7 @@ def dot(x, y, color):
 
 
 def main():
-    for figure in (two_ranks, back, blocks, settings):
+    for figure in (two_ranks, back, settings):
         figure()
 
 

@@ -150,6 +150,8 @@ def evaluate_heldout(model, tokenizer, pairs, pictures=None) -> tuple[dict, dict
             if split == "heldout_compositions":
                 scores["tone_blind_oracle"] = pairs.tone_blind_oracle(indices)
             results[split], galleries[split] = scores, gallery_of(among)
+        else:
+            print(f"no picture of {split} can be read, so it is not evaluated")
     return results, galleries
 
 

@@ -166,7 +166,7 @@ def a_file_that_the_user_writes_into_the_folder_meanwhile(folder):
 
 @attack(
     code=0,
-    says="no picture of heldout can be read, so this is not evaluated",
+    says="no picture of heldout can be read, so it is not evaluated",
     seconds=30,
     slow=True,
 )
