@@ -83,7 +83,7 @@ OPTIONS = {
         required=True,
         action="append",
         type=common.path(str),
-        help="the checkpoint of a run, weights (a file or a folder), or icons; given twice, the second "
+        help="the checkpoint of a run, weights (a file or a folder), or web; given twice, the second "
         "is the weights before fine-tuning, and averages of the two are reported",
     ),
     "--activation": dict(
@@ -302,7 +302,7 @@ def main(argv=None):
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
         shifts=open_shifts(pairs, labelled, args.shift, args.classes),
-        report=Report(out, f"{args.checkpoint} on {pairs.name}"),
+        report=Report(out, f"{args.checkpoint} on {args.images or pairs.name}"),
         seeds=args.seeds,
     )
     results = write_sections(context, args.task)

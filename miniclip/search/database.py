@@ -100,7 +100,7 @@ class Index:
             return _read_npz(place / OLD)[0]
         raise UserError(
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
-            "index DIR --checkpoint FILE"
+            "index DIR --checkpoint web, or other weights"
         )
 
     def has_changed(self) -> bool:
