@@ -208,6 +208,7 @@ def check_objective(args, model):
 def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
+    features.tokenizer([text], truncate=False)  # a text that is cut finds something else
     everything = range(len(pairs))
     gallery = retrieval.Gallery(
         features.model, features.tokenizer, pairs, everything, features.images

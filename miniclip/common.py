@@ -112,7 +112,9 @@ def command(prog: str) -> Callable:
             except OSError as error:
                 if error.strerror is None:
                     raise
-                sentence = f"{error.filename or 'the output'}: {error.strerror}"
+                # os.getcwd names no file; all else that names none is the output
+                gone = "this folder" if isinstance(error, FileNotFoundError) else "the output"
+                sentence = f"{error.filename or gone}: {error.strerror}"
                 code = code or 2  # main may have ended with its own code before the flush failed
             _end(Parser.typed or prog, sentence, code)
 
@@ -142,7 +144,7 @@ def choose(
     name = parser.parse_args(argv[:1]).command
     try:
         Parser.typed = f"{prog} {name}"
-        return importlib.import_module(commands[name][0]).main(argv[1:])
+        return command(prog)(importlib.import_module(commands[name][0]).main)(argv[1:])
     finally:
         Parser.typed = before
 

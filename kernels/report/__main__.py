@@ -150,6 +150,8 @@ def main(argv: list[str] | None = None) -> int:
     most = ((dims, 2048), (options.sizes, 10**7), ([options.workers], 1024))
     if any(min(numbers) < 1 or max(numbers) > high for numbers, high in most):
         parser.error("--dim must be 1 to 2048, --sizes 1 to 10**7 and --workers 1 to 1024")
+    if os.environ.get("TRITON_INTERPRET") == "1":  # then this was started by another command
+        parser.error("nothing compiles under TRITON_INTERPRET=1; unset it")
     rows = []
     if options.check or not options.plan:
         rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
@@ -175,7 +177,8 @@ if __name__ == "__main__":
         code = main()
         sys.stdout.flush()
     except OSError as error:  # a full disk, or nobody reads
-        print(f"python -m kernels.report: error: the output: {error.strerror}", file=sys.stderr)
+        where = error.filename or "the output"
+        print(f"python -m kernels.report: error: {where}: {error.strerror}", file=sys.stderr)
         code = 2
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

@@ -51,9 +51,8 @@ def run(study, argv=None):
 
     @command(Path(study.__file__).name)
     def main(argv):
-        parser = Parser(description=(study.__doc__ or "").partition("\n")[0])
-        for option, how in (OPTIONS | study.OPTIONS).items():
-            parser.add_argument(option, **how)
+        what = (study.__doc__ or "").partition("\n")[0]
+        parser = Parser.of(Path(study.__file__).name, what, OPTIONS | study.OPTIONS)
         parser.set_defaults(out=Path("runs") / Path(study.RESULTS).name)
         args = parser.parse_args(argv)
         usual = args.out / "quick" if args.quick else Path(study.RESULTS)

@@ -21,7 +21,7 @@ import torch
 
 from kernels.bench.cpu import resident_peak_bytes
 from kernels.softmax import LN2, LOWEST, absorb
-from miniclip.common import command, machine
+from miniclip.common import Parser, command, machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
@@ -69,6 +69,7 @@ def measure(name, gradient):
 @command("loss_ladder")
 def main(argv=None):
     """The command: writes loss_ladder.json. Returns the exit code."""
+    Parser.of("loss_ladder.py", "Memory and time of contrastive losses.", {}).parse_args(argv)
     fresh, rows = multiprocessing.get_context("spawn"), {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
         for name, row in rows.items():

@@ -26,7 +26,7 @@ import torch
 from kernels import reference
 from kernels.bench.cpu import resident_peak_bytes
 from miniclip.benchmarks.timer import take_turns
-from miniclip.common import machine
+from miniclip.common import Parser, machine
 
 N, D, SMALL, ROUNDS = 8192, 512, 256, 7
 SCALE_LOG2, SHIFT = torch.tensor(20.0), torch.tensor(0.0)
@@ -75,6 +75,7 @@ def interpreted(x, y):
 
 
 def main():
+    Parser.of("row_sums.py", "Times and memory of row and column sums.", {}).parse_args()
     torch.set_num_threads(1)
     x, y = features(N)
     true = torch.exp2(20 * x[:64].double() @ y.double().T).sum(1)

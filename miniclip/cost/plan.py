@@ -78,6 +78,7 @@ def plan(
             <= batch_size,
             f"a micro-batch has at least 1 pair, not {micro_batch}": micro_batch is not None
             and micro_batch < 1,
+            f"a run processes at least 1 pair, not {pairs}": not pairs >= 1,
             f"utilisation is a share of the peak, 0 to 1, not {utilisation}": (
                 not 0 < utilisation <= 1
             ),

@@ -48,6 +48,10 @@ def start(name: str) -> torch.device:
     global _host
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
+    few = (
+        "RANK in the environment is not below WORLD_SIZE; start with torchrun, or unset LOCAL_RANK"
+    )
+    refuse({few: told_by_torchrun("RANK", 0) >= told_by_torchrun("WORLD_SIZE", 1)})
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards

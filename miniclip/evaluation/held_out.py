@@ -46,6 +46,9 @@ class HeldOut:
         self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
         if dist_info()[0] == 0:
             check_output(config.out / BEST, lambda path: "optimizer" not in checkpoint.load(path))
+            if (config.out / BEST).exists() and log.last[1]:  # resumed, perhaps with a shorter log
+                kept = checkpoint.load(config.out / BEST).get("heldout_loss", math.inf)
+                self.best = min(self.best, kept)
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""
@@ -72,7 +75,8 @@ class HeldOut:
             self.best, said = loss, f" | the best so far, in {BEST}"
             state = checkpoint.describe(self.config, self.model, self.tokenizer, self.pairs)
             checkpoint.save(
-                out / BEST, state | {"step": run.step, "model": self.model.state_dict()}
+                out / BEST,
+                state | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
             )
         print(
             f"step {run.step:05d} | {len(self.indices):,} held-out pairs: loss {loss:.4f}, text to "

@@ -82,7 +82,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     for first in range(0, len(features), step):
         block = torch.from_numpy(features[first : first + step]).float()
         rows = torch.cat([rows, torch.arange(first, first + len(block))])
-        products = block @ query
+        products = block @ torch.as_tensor(query).float()
         if not products.isfinite().all():
             raise UserError("the index or the query holds features that are no numbers")
         cosines, order = torch.cat([cosines, products]).sort(descending=True, stable=True)

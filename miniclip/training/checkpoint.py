@@ -30,10 +30,11 @@ BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # training waits for saves at most 2 % of the time
-# The types of a checkpoint's parts. A resumed run needs all of them except the packages.
+# The types of a checkpoint's parts. A resumed run needs all of them except the packages
+# and the held-out loss, which only best.pt has.
 PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
 PARTS |= dict(skipped=dict, packages=dict)
-PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float)
+PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
 
 
 def save(path, state):
@@ -230,7 +231,7 @@ def find(out, resume):
             ),
         }
     )
-    state = load(path, PARTS.keys() - {"packages"}) if path.exists() else None
+    state = load(path, PARTS.keys() - {"packages", "heldout_loss"}) if path.exists() else None
     check_files(out, WRITTEN[2:] if state else WRITTEN[1:])
     if state is None:
         marked = out / LOCK

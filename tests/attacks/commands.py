@@ -101,6 +101,7 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
         "--arch",
         "75",
     ),
+    "report_interpreted": ("unset it", "kernels.report.__main__", "--plan"),
     "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
@@ -132,6 +133,11 @@ def plans():
     train.main(["--plan"])
 
 
+def reports():
+    importlib.import_module("kernels.report.__main__").main = lambda argv: print("x" * 100_000)
+    miniclip_main(["report"])
+
+
 def into(output, work):
     """Work that prints into an output that cannot take it: a full disk, or None, which nobody reads."""
     reading, writing = os.pipe()
@@ -140,11 +146,17 @@ def into(output, work):
     work()
 
 
-WORKS = {work.__name__: work for work in (prints, helps, plans)}
+WORKS = {work.__name__: work for work in (prints, helps, plans, reports)}
 NOBODY = {f"a_command_that_{name}_what_nobody_reads": (None, w, "^$") for name, w in WORKS.items()}
 table(NOBODY, into, code=141)
 FULL = "error: the output: No space left on device"
 table({name: ("/dev/full", w, FULL) for name, w in WORKS.items()}, into, "a_full_disk_that_it_{}")
+
+
+@attack(says="error: this folder: No such file")
+def a_folder_that_was_deleted(folder):
+    folder.rmdir()
+    command("tool")(lambda argv: os.getcwd())()
 
 
 @attack(says="home/none.tar/x not found")

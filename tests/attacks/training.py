@@ -322,6 +322,19 @@ for cases, slow in ((EDITED, False), (OTHER, True)):
     table(cases, an_edited_checkpoint, "an_edited_checkpoint_with_{}", slow=slow)
 
 
+@attack(code=0, says="(?s)best.pt.*resumed(?!.*best.pt)")
+def a_log_that_is_lost_while_best_is_kept(folder):
+    run("--eval-every", 1, steps=1)
+    for name in ("best.pt", "checkpoint.pt"):
+        state = checkpoint.load(f"run/{name}")
+        if name == "best.pt":
+            assert state.pop("heldout_loss") > 0
+        state["options"]["steps"], state["heldout_loss"] = 2, 0.0
+        checkpoint.save(f"run/{name}", state)
+    os.remove("run/log.jsonl")
+    return run("--resume", "--eval-every", 1)
+
+
 # --- evaluation
 
 
@@ -445,6 +458,13 @@ VERBS = {
 REFUSED = {
     "a_folder_of_a_run_that_cannot_be": ("cannot be written", "run --out /dev/null/run"),
     "a_run_whose_folder_is_a_file": ("a part of this path is a file", "run --out pairs.csv"),
+    "a_search_longer_than_the_context": ("make it shorter", f"evaluate --search '{'x ' * 20}'"),
+    "a_rank_above_the_number_of_ranks": (
+        "RANK in the environment is not below WORLD_SIZE",
+        "set LOCAL_RANK=0",
+        "set RANK=5",
+        "run",
+    ),
     "a_pipe_as_the_log": ("log.jsonl is no file", "mkdir run; mkfifo run/log.jsonl", "run"),
     "a_checkpoint_on_a_disk_that_is_not_mounted": (
         "checkpoint.pt is a link to a file that is gone",
