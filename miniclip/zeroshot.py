@@ -48,7 +48,10 @@ def _encode(model, encode, batches):
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
     with evaluating(model), autocast:
         features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    return torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
+    features = torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
+    finite = features.isfinite().all()
+    refuse({"the features are not finite: this model has diverged": not finite})
+    return features
 
 
 def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, list]]:
@@ -72,10 +75,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
             return kept, encode_tensors(model, images), skipped
 
     with evaluating(model):
-        for found in in_threads(encode, items, CPU_BATCH if on_cpu else GPU_BATCH):
-            finite = found[1].isfinite().all()
-            refuse({"the features are not finite: this model has diverged": not finite})
-            yield found
+        yield from in_threads(encode, items, CPU_BATCH if on_cpu else GPU_BATCH)
 
 
 def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
@@ -130,6 +130,8 @@ def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> t
     model.config["tokenizer"] names.
     """
     must_tokenize(tokenizer)
+    own = isinstance(getattr(model, "config", None), dict)
+    refuse({f"the model must be miniclip's, and this is a {type(model).__name__}": not own})
     texts = [texts] if isinstance(texts, str) else list(texts)
     trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
     other = "this tokenizer has another vocabulary than the model was trained on"

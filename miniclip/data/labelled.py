@@ -1,13 +1,14 @@
 """Pictures with a class each, for evaluation: a folder of folders, a csv, tars, or CIFAR's binary files.
 
     pictures/dog/1.png  pictures/cat/7.jpg      the folder's name is the class
-    filepath,label                              a csv, paths relative to it; any common separator
+    filepath,label                              a csv, paths relative to it; any common separator,
+                                                and perhaps a column split: train or test
     0001.jpg 0001.cls (or .txt) in a .tar       a webdataset shard: a number, or the class's name
     classnames.txt  test/0.tar  test/1.tar      CLIP_benchmark's folders of shards with numbers
     batches.meta.txt  test_batch.bin            CIFAR-10's binary version, or CIFAR-100's
 
 Pictures for training (linear probe, few-shot) and for testing are disjoint: folders train/ and test/
-(or val/) where there are such, else halves by the hash of the path, which are the same on every
+(or val/), or a column split, where there are such, else halves by the hash of the path, which are the same on every
 machine. Zero-shot classification trains on nothing and is tested on all of them.
 A tar stays packed: its pictures are read from where they lie.
 Left out: several labels a picture, and shards over a network.
@@ -34,7 +35,18 @@ from miniclip.data.dataset import (
     report_skipped,
     text_hash,
 )
-from miniclip.data.files import PICTURE_COLUMNS, is_hidden, normal, read_csv, read_lines, walk
+from miniclip.data.files import (
+    PICTURE_COLUMNS,
+    SPLIT_COLUMN,
+    SPLITS,
+    find_column,
+    is_hidden,
+    mark,
+    normal,
+    read_csv,
+    read_lines,
+    walk,
+)
 from miniclip.data.shards.shards import expand
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES, TARS, key_and_suffix, scan
 
@@ -155,7 +167,10 @@ def open_labelled(source, class_names=None) -> Labelled:
         {
             f"{none}, and not by {sources!r:.80}": not (
                 isinstance(sources, (list, tuple)) and sources
-            )
+            ),
+            "class_names must be a list, in the order of the labels": isinstance(
+                class_names, (str, set, frozenset)
+            ),
         }
     )
     name = Path(sources[0]).name or str(sources[0])
@@ -269,12 +284,13 @@ def _csv(path):
     header, columns, rows = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
-    items = []
+    items, split = [], find_column(header, None, SPLIT_COLUMN)
     for line, row, why in rows:
+        part = PARTS[SPLITS[mark("".join(row[split : split + 1]))]] if split is not None else None
         file, label = (row[c].strip() if c < len(row) else "" for c in columns)
         missing = "" if file and label else "no picture or no label"
         source = why or missing or Path(normal(path.parent, file))
-        items.append((file or f"line {line}", "" if why or missing else label, None, source))
+        items.append((file or f"line {line}", "" if why or missing else label, part, source))
     return items
 
 

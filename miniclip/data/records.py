@@ -11,6 +11,7 @@ import io
 import itertools
 import json
 import os
+import pickle
 from collections.abc import Iterable
 
 from PIL import Image
@@ -34,6 +35,7 @@ from miniclip.data.transforms import to_rgb
 # What a parquet file may become: this many bytes, and this many more for each of its own
 LEAST_BYTES, INFLATED = 1 << 26, 50
 ROW_BYTES = 256  # that a record takes in memory, at the least
+ROWS_AT_ONCE = 64  # of a parquet file, whose memory is then counted
 SUFFIXES = (".jsonl", ".ndjson", ".parquet")
 
 
@@ -51,9 +53,14 @@ class Records(Pairs):
 
     def load_downscaled(self, i, side):
         """Picture i. Raises BadPicture."""
-        picture = _opened(self.items[self.kept[i]][self.column], self.root)
-        drawn = isinstance(picture, Image.Image)
-        return to_rgb(picture) if drawn else image_io.read(picture, side)
+        try:
+            picture = _opened(self.items[self.kept[i]][self.column], self.root)
+            drawn = isinstance(picture, Image.Image)
+            return to_rgb(picture) if drawn else image_io.read(picture, side)
+        except BadPicture:
+            raise
+        except Exception as error:  # a dataset and Pillow decode only here, and raise anything
+            raise BadPicture(f"damaged: {error}") from None
 
     def where(self, i):
         """The path of picture i as the record has it, or "record 7"."""
@@ -128,6 +135,8 @@ def _opened(picture, root):
         return io.BytesIO(picture)
     if not isinstance(picture, Image.Image):
         raise BadPicture("no picture")
+    odd = picture.mode == "F" or (picture.mode == "I" and picture.format != "PNG")
+    refuse({"its levels have 32 bits and no fixed range; give 8 bits": odd})
     return picture
 
 
@@ -169,9 +178,17 @@ def _parquet(path):
         rows, size = file.metadata.num_rows, sum(group.total_byte_size for group in groups)
         bomb = f"{printable(path)} would take far more memory than it has bytes"
         refuse({bomb: size > most or ROW_BYTES * rows > most})
-        table = file.read()
-        twice = sorted({n for n in table.column_names if table.column_names.count(n) > 1})
-        records = [] if twice else table.to_pylist()
+        names, records = file.schema_arrow.names, []
+        twice = sorted({n for n in names if names.count(n) > 1})
+        # Python cannot hold some times, and a time is no picture and no caption
+        kept = [f.name for f in file.schema_arrow if not pyarrow.types.is_temporal(f.type)]
+        most *= 4  # as objects of Python
+        for batch in () if twice else file.iter_batches(ROWS_AT_ONCE, columns=kept):
+            records += batch.to_pylist()
+            most -= len(
+                pickle.dumps(records[-len(batch) :])
+            )  # a value stored once may fill all rows
+            refuse({bomb: most < 0})
     except UserError:
         raise
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:

@@ -71,7 +71,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 @command("python -m miniclip.weights export")
 def main(argv=None):
     """The command. Returns the exit code."""
-    what = __doc__.split("\n")[0]
+    what = (__doc__ or "").split("\n")[0]  # python -OO leaves it out
     args = Parser.of("python -m miniclip.weights export", what, OPTIONS).parse_args(argv)
     refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
     model, tokenizer, _ = load(args.checkpoint, activation=args.activation)

@@ -63,6 +63,7 @@ PUBLISHED = {
     ),
 }
 REPOSITORIES = {repository for _, *own in PUBLISHED.values() for repository in own}
+ANSWER_S = 5  # the hub answers within, or else is not there
 # the names that weights have in a folder of the hub; the first that is there is read
 INDEX = ".index.json"  # ends the name of the index of a model in several files
 IN_FOLDER = (
@@ -92,7 +93,7 @@ def locate(name: str) -> Path:
     if ours in PUBLISHED:
         published, *repositories = PUBLISHED[ours]
         spelled = next(theirs for theirs, own in OPENAI.items() if own == ours)
-        file = Path.home() / ".cache/clip" / (re.sub("[/@]", "-", spelled) + ".pt")
+        file = Path(os.path.expanduser("~/.cache/clip"), re.sub("[/@]", "-", spelled) + ".pt")
         if file.is_file():
             damaged = f"{file} has another SHA-256 than OpenAI published; delete it"
             refuse({damaged: sha256(file) != published})
@@ -107,13 +108,15 @@ def locate(name: str) -> Path:
             f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}"
         ) from None
     for repository in repositories:
-        with contextlib.suppress(OSError, ValueError):  # not in the cache, or no name
+        with contextlib.suppress(OSError, ValueError, RuntimeError):  # not there, no name, no home
             here = Path(hub.snapshot_download(repository, local_files_only=True))
             names = {*os.listdir(here)}
             if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
                 return here
     try:
-        files = {file.rfilename for file in hub.model_info(repositories[0]).siblings}
+        files = {
+            file.rfilename for file in hub.model_info(repositories[0], timeout=ANSWER_S).siblings
+        }
         weights = next((file for file in IN_FOLDER if file in files), None)
         refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files

@@ -1,6 +1,7 @@
 """Attacks on pairs: what could be destroyed, csvs, folders and shards that stop or mislead."""
 
 import io
+import json
 import os
 import signal
 import tarfile
@@ -13,6 +14,7 @@ from miniclip.bpe.cleaning import clean
 from miniclip.data import __main__ as data
 from miniclip.data import open_pairs
 from miniclip.data.dataset import keep_pairs
+from miniclip.data.icons import iconify
 from miniclip.data.labelled import open_labelled
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
@@ -31,7 +33,7 @@ def run(*words):
 def write(name, content):
     path = Path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.write_bytes(content if isinstance(content, (bytes, bytearray)) else content.encode())
     return path
 
 
@@ -684,3 +686,46 @@ ADDRESSES = {
     "of_an_unknown_scheme": ("nothing://x/1.tar", "1.tar cannot be read: Protocol not known"),
 }
 table(ADDRESSES, lambda url: open_pairs(url, cache_dir="here"), "an_address_{}")
+
+
+@attack(says="far more memory than it has bytes", mb=900)
+def a_parquet_file_of_a_caption_that_is_stored_once_for_all_rows(folder):
+    said = pyarrow.DictionaryArray.from_arrays([0] * 100_000, ["x" * 900_000])
+    table = pyarrow.table({"image": ["0.png"] * 100_000, "caption": said})
+    pyarrow.parquet.write_table(table, "a.parquet", compression="zstd", store_schema=False)
+    open_pairs("a.parquet")
+
+
+@attack(code=0, says="a cat")
+def a_parquet_file_of_a_time_that_python_cannot_hold(folder):
+    csv_of()
+    table = {"image": ["0.png"], "caption": ["a cat"], "made": pyarrow.array([10**15])}
+    table["made"] = table["made"].cast(pyarrow.timestamp("ms", "Mars/Olympus"))
+    pyarrow.parquet.write_table(pyarrow.table(table), "a.parquet")
+    said(open_pairs("a.parquet"))
+
+
+@attack(code=0, says=r"\[\('of a closed file',\)\] .*32 bits")
+def pictures_of_python_that_have_no_levels_or_cannot_be_read(folder):
+    closed, grey = Image.open(csv_of() and "0.png"), Image.new("F", (9, 9), 0.5)
+    closed.close()
+    pairs = open_pairs([(closed, "of a closed file"), (grey, "grey")])
+    assert read_all(pairs.image, [0])[2] == [(0, "damaged: Operation on closed image")]
+    said(pairs)
+
+
+@attack(code=0)
+def a_column_split_of_labelled_pictures(folder):
+    rows = (f"{k}.png,{k % 2},{'test' if k < 4 else 'train'}" for k in range(8))
+    text = csv_of(*rows, count=8).read_text().replace("caption", "label,split")
+    found = open_labelled(write("pairs.csv", text))
+    assert found.splits["test"] == [0, 1, 2, 3] and found.splits["train"] == [4, 5, 6, 7]
+
+
+@attack(says="is damaged")
+def a_package_of_icons_of_which_a_bit_has_changed(folder):
+    write("s.json", json.dumps([str(k) for k in range(9999)]))
+    os.system(f"mkdir package; mv s.json package; tar czf {iconify.FILE} package")
+    data = bytearray(Path(iconify.FILE).read_bytes())
+    data[-1000] ^= 1
+    iconify.read(write(iconify.FILE, data))

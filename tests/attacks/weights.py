@@ -672,6 +672,12 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "a_model_to_write": (lambda: save_huggingface(torch.nn.Linear(2, 2), "hf"), "not a Linear"),
     "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k is at least 1"),
     "no_labelled_pictures": (lambda: open_labelled([]), "not by .."),
+    "names_in_no_order": (lambda: open_labelled("p", {"cat", "dog"}), "in the order of the labels"),
+    "rows_of_ids": (lambda: Tokenizer([]).decode([[1, 2]]), "so .1, 2. is not an id"),
+    "all_that_load_returns": (
+        lambda: classifier_weights((tiny(), 0), Tokenizer([]), ["cup"], ["{}"]),
+        "must be miniclip's, and this is a tuple",
+    ),
     "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
@@ -705,3 +711,17 @@ def weights_whose_path_is_empty(folder):
 def a_checkpoint_that_is_called_safetensors(folder):
     our_checkpoint(tiny(), "c.safetensors")
     miniclip.load("c.safetensors")
+
+
+@attack(says="the features are not finite")
+def finite_weights_whose_features_of_texts_are_not(folder):
+    edited(lambda state: [x.fill_(3e38) for k, x in state["model"].items() if "embedding" in k])
+    model, tokenizer, _ = miniclip.load("c.pt")
+    classifier_weights(model, tokenizer, ["cat", "dog"], ["{}"])
+
+
+@attack(says="is not on this machine|pip install huggingface_hub", seconds=20)
+def a_released_name_for_a_user_without_a_home_folder(folder):
+    os.environ.pop("HOME"), os.environ.update(HF_HUB_OFFLINE="1")
+    pytest.MonkeyPatch().setattr("pwd.getpwuid", lambda number: {}[number])
+    miniclip.load("ViT-B/32")
