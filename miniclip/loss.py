@@ -104,9 +104,9 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
             f"not {given}"
         )
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
-    dense = all(x.layout == torch.strided and not x.is_meta for x in tensors)
+    dense = all(x.layout == torch.strided for x in tensors)
     requirements = [
-        ("all three must be dense tensors, not sparse, and not on the device meta", dense),
+        ("all three must be dense tensors, not sparse", dense),
         ("image and text must both be (N, E)", image.shape == text.shape and image.ndim == 2),
         ("the loss needs at least one pair of at least one dimension", 0 not in image.shape),
         (

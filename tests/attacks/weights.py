@@ -643,7 +643,6 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
     "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
     "nothing_as_scale": (lambda: contrastive_loss(ROWS, ROWS, None), "a NoneType"),
-    "meta_features": (lambda: contrastive_loss(*[ROWS.to("meta")] * 2, 1), "device meta"),
     "sparse_features": (lambda: contrastive_loss(*[ROWS.to_sparse()] * 2, 1), "not sparse"),
     "complex_features": (lambda: contrastive_loss(*[ROWS * 1j] * 2, 1), "of torch.complex64"),
     "whole_features": (lambda: contrastive_loss(*[ROWS.long()] * 2, 1), "of torch.int64"),

@@ -123,7 +123,6 @@ def test_the_same_towers_may_take_larger_pictures(pairs_csv, starts, tmp_path, m
         (["--init", "{start}", "--model", "rn_mimi"], ["rn_mimi", "rn_mini"]),
         (["--init", "{start}", "--activation", "gelu"], ["trained with quickgelu", "gelu"]),
         (["--init", "{start}", "--freeze", "both"], ["both", "image"]),
-        (["--init", "{start}", "--plan"], ["planned", "--init"]),
         # save_openclip records a learned vocabulary by its digest only: nobody has its merges
         (["--init", "{bare}"], ["tokens"]),
     ],
