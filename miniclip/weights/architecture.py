@@ -90,14 +90,14 @@ def check_pictures(asked: dict, ours: dict) -> None:
 def must_be_clip(model: CLIP) -> None:
     """Raise UserError for what is no CLIP, and for another objective or an MLP head, which other
     libraries cannot describe."""
-    config, kind = getattr(model, "config", {}), type(model).__name__
-    wrong = {
-        f"this model was trained with --{option} {config.get(option)}, and only CLIP itself "
-        "can be written for other libraries": option in config
-        for option in ("objective", "projection")
-    }
+    config, kind = getattr(model, "config", None), type(model).__name__
+    refuse({f"a model of miniclip is written, and not a {kind}": not isinstance(config, dict)})
     refuse(
-        wrong | {f"a model of miniclip is written, and not a {kind}": not isinstance(model, CLIP)}
+        {
+            f"this model was trained with --{option} {config.get(option)}, and only CLIP itself "
+            "can be written for other libraries": option in config
+            for option in ("objective", "projection")
+        }
     )
 
 

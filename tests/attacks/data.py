@@ -16,6 +16,7 @@ from miniclip.data import open_pairs
 from miniclip.data.dataset import keep_pairs
 from miniclip.data.icons import iconify
 from miniclip.data.labelled import open_labelled
+from miniclip.data.shards import pack as packing
 from miniclip.data.shards import tar_index as index
 from miniclip.data.threads import read_all
 from miniclip.evaluation import context
@@ -158,11 +159,11 @@ def an_index_in_the_cache_that_is_changed_or_a_pipe_or_of_nobody(folder):
 
 @attack(code=130, says=r"'a word',\), \('a word',\), \('a word',\)\] \[\]$")
 def ctrl_c_while_shards_are_replaced(folder):
-    pairs, sample = csv_of(), data.pack.sample
+    pairs, sample = csv_of(), packing.sample
     shards = ["pack", pairs, "s", "--shard-size", 1, "--overwrite"]
     run(*shards)
     csv_of(*(f"{k}.png,new" for k in range(3)))
-    data.pack.sample = lambda pairs, i: sample(pairs, i) if i < 2 else signal.raise_signal(2)
+    packing.sample = lambda pairs, i: sample(pairs, i) if i < 2 else signal.raise_signal(2)
     try:
         run(*shards)
     finally:
@@ -172,13 +173,13 @@ def ctrl_c_while_shards_are_replaced(folder):
 
 @attack(says="s/00000.tar exists; choose another name")
 def a_tar_of_the_user_that_comes_while_shards_are_written(folder):
-    pairs, sample, mine = csv_of(), data.pack.sample, Path("s/00000.tar")
+    pairs, sample, mine = csv_of(), packing.sample, Path("s/00000.tar")
 
     def meanwhile(pairs, i):
         mine.write_text("mine")
         return sample(pairs, i)
 
-    data.pack.sample = meanwhile
+    packing.sample = meanwhile
     try:
         run("pack", pairs, "s")
     finally:
@@ -187,13 +188,13 @@ def a_tar_of_the_user_that_comes_while_shards_are_written(folder):
 
 @attack(code=0)
 def what_a_pack_that_was_killed_has_left(folder):
-    pairs, sample = csv_of(), data.pack.sample
-    data.pack.sample = lambda pairs, i: os.kill(os.getpid(), signal.SIGKILL)
+    pairs, sample = csv_of(), packing.sample
+    packing.sample = lambda pairs, i: os.kill(os.getpid(), signal.SIGKILL)
     os.fork() or run("pack", pairs, "s")
     os.wait()
     for left in folder.glob("s/**/*"):
         os.utime(left, (0, 0))
-    data.pack.sample = sample
+    packing.sample = sample
     run("pack", pairs, "s")
     assert os.listdir("s") == ["00000.tar"]
 

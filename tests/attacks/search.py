@@ -397,7 +397,7 @@ REFUSED = {
         "ln -s model.pt model.npz",
         f"keeps model.pt embed in model.npz {MODEL} --overwrite",
     ),
-    "an_index_without_a_model": ("give --checkpoint|--checkpoint FILE", "index in --index mine"),
+    "an_index_without_a_model": ("give --checkpoint|--checkpoint web", "index in --index mine"),
     "features_into_a_place_that_cannot_be_written": (
         "out.npz cannot be written",
         "embed in model.pt/out.npz --checkpoint nothing.pt",
