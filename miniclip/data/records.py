@@ -184,10 +184,9 @@ def _parquet(path):
         kept = [f.name for f in file.schema_arrow if not pyarrow.types.is_temporal(f.type)]
         most *= 4  # as objects of Python
         for batch in () if twice else file.iter_batches(ROWS_AT_ONCE, columns=kept):
-            records += batch.to_pylist()
-            most -= len(
-                pickle.dumps(records[-len(batch) :])
-            )  # a value stored once may fill all rows
+            rows = batch.to_pylist()
+            records += rows
+            most -= len(pickle.dumps(rows))  # a value that is stored once may fill all rows
             refuse({bomb: most < 0})
     except UserError:
         raise

@@ -121,9 +121,8 @@ def _tried(url, call):
 
 def _tries(error):
     """How often a request that ends with this error is made."""
-    status = getattr(
-        error, "status", None
-    )  # of an answer of aiohttp; 0 for redirections in a circle
+    # of an answer, as aiohttp has it; 0 for redirections in a circle
+    status = getattr(error, "status", None)
     refused = status in range(500) and status not in PASSING
     if refused or isinstance(error, FINAL) and not isinstance(error, UserError):
         return 1
