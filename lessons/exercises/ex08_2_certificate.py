@@ -99,7 +99,7 @@ HINTS = {
     ),
     "test_the_shift_is_a_whole_number": (
         "scale_log2 is 144.27 at a scale of 100. What about its .27?",
-        "The scale is rounded down, and step 3 has reserved one bit for what is rounded off.",
+        "The scale is rounded down, and step 4 has reserved one bit for what is rounded off.",
         "Subtract from scale_log2.floor(), not from scale_log2.",
     ),
     "test_one_pair_is_as_two": (
