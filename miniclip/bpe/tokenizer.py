@@ -192,10 +192,8 @@ class Tokenizer:
         if getattr(ids, "ndim", 1) != 1:
             raise ValueError(f"ids are one row, not {tuple(ids.shape)}; decode row by row")
         for i in ids:
-            if (
-                isinstance(i, (bool, float, str, bytes, list, tuple))
-                or not 0 <= i < self.vocab_size
-            ):
+            whole = hasattr(i, "__index__") and not isinstance(i, bool)
+            if not whole or not 0 <= i < self.vocab_size:
                 raise ValueError(
                     f"ids are whole numbers from 0 to {self.end}, so {i!r} is not an id"
                 )

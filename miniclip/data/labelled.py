@@ -285,9 +285,10 @@ def _csv(path):
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
     items, split = [], find_column(header, None, SPLIT_COLUMN)
+    columns = (*columns, *([] if split is None else [split]))
     for line, row, why in rows:
-        part = PARTS[SPLITS[mark("".join(row[split : split + 1]))]] if split is not None else None
-        file, label = (row[c].strip() if c < len(row) else "" for c in columns)
+        file, label, *marked = (row[c].strip() if c < len(row) else "" for c in columns)
+        part = PARTS[SPLITS[mark(marked[0])]] if marked else None
         missing = "" if file and label else "no picture or no label"
         source = why or missing or Path(normal(path.parent, file))
         items.append((file or f"line {line}", "" if why or missing else label, part, source))

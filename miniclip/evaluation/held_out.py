@@ -45,10 +45,15 @@ class HeldOut:
         losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
         self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
         if dist_info()[0] == 0:
-            check_output(config.out / BEST, lambda path: "optimizer" not in checkpoint.load(path))
-            if (config.out / BEST).exists() and log.last[1]:  # resumed, perhaps with a shorter log
-                kept = checkpoint.load(config.out / BEST).get("heldout_loss", math.inf)
-                self.best = min(self.best, kept)
+            kept = {}  # what best.pt holds, where there is one
+
+            def ours(path):
+                kept.update(checkpoint.load(path))
+                return "optimizer" not in kept
+
+            check_output(config.out / BEST, ours)
+            if kept and log.last[1]:  # resumed, perhaps with a shorter log
+                self.best = min(self.best, kept.get("heldout_loss", math.inf))
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""
