@@ -125,7 +125,7 @@ OPTIONS = {
     ),
     "--out": dict(
         type=common.path(),
-        help="folder for the report (that of the checkpoint; for other weights one in runs/)",
+        help="folder for the report (default: where the run is, or runs/NAME for other weights)",
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),

@@ -159,7 +159,7 @@ def write_report(found, args):
     columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
     report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
     report.say(
-        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds. "
+        "Accuracies in which each name counts the same, averaged over the sealed families and three seeds (HOG has none). "
         "Known: names that training captions have. Site: all names of a family. Combinations: new names "
         "of known words, among all such names of the family; far: without near copies of training pictures; "
         "relatives: among names that share a word with the right one. The last column is about pictures of training families with a combination under seal."

@@ -5,7 +5,7 @@
 Captions of icons are names of two or three words. The first part changes one thing at a time
 about the text tower, the loss or the pairs of a batch. The second part sets CLIP beside what needs no
 language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
-words. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
+words, and the nearest training picture by its edges. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
 The tests are the development families; nothing under seal is looked at. harness.py has the options.
 Left out: combinations of two changes, a word head beside CLIP's loss, and learning rates for the picture tower.
 """
@@ -42,10 +42,11 @@ RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
 # start. names: whether a name may be twice in a batch. loss: CLIP's; UniCL's, in which all pictures of a
-# name are right for it; or to predict the caption's tokens. tokens: what has a vector, pieces of words or
-# names; or pieces of another name. rate: of the text tower, in learning rates of the picture tower
-BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip", "tokens": "pieces"}
-BASE["rate"] = 1.0
+# name are right for it; to predict the caption's tokens; or none, for what is not trained. tokens: what has
+# a vector, pieces of words or names; or pieces of another name. rate: of the text tower, in learning rates
+# of the picture tower
+BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip"}
+BASE |= {"tokens": "pieces", "rate": 1.0}
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
@@ -66,8 +67,8 @@ BASELINES = {
 }
 ARMS = CHANGES | BASELINES
 COMPARED = ["CLIP: the end token", "a bag of words", *BASELINES]
-CLOSED = "a bag, names exchanged", "a softmax over names"
 # what cannot answer with a name that training lacks
+CLOSED = "a bag, names exchanged", "a softmax over names"
 SEEDS = 0, 1, 2
 
 
@@ -407,8 +408,10 @@ def write_report(found, args):
     table(report, COMPARED, found, seeds=len(SEEDS))
     report.say(
         "Means of three seeds. HOG: each picture gets the name of the training picture whose histograms of "
-        "oriented gradients are most similar; nothing is trained. A softmax over names cannot answer with a name that training lacks. A table of names answers with the sum, over the "
-        "words of the name, of the mean of the rows that share the word."
+        "oriented gradients are most similar; nothing is trained. To a name that training lacks, HOG gives the "
+        "mean, over the words of the name, of the cosine to the nearest picture that has the word; a table of "
+        "names answers with the sum, over the words, of the mean of the rows that share the word; and a "
+        "softmax over names cannot answer."
     )
     report.write()
 
