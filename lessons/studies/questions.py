@@ -1,0 +1,194 @@
+"""What the released model of icons does with other words, and with more of them (CLIP, section 3.1).
+
+    python lessons/studies/questions.py         no training; a few minutes on two cores
+
+Four questions are asked about the development families, which no model was trained on. Candidates: how
+far does the accuracy on known names fall from 100 to 30,000 names to choose from? Synonyms: is "dustbin"
+as good as "trash"? They were written by hand, into synonyms.txt. Styles: what does the word "filled" do
+in a prompt? One word: how far would one word of a new combination carry? harness.py has the options.
+"""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+import torch
+from harness import run
+
+from miniclip import plots
+from miniclip.data.icons.families import DEVELOPMENT
+from miniclip.data.icons.icons import Icons
+from miniclip.evaluation.families import asked, correct, of_family, scores_of, with_names
+from miniclip.evaluation.features import FeatureCache
+from miniclip.evaluation.report.writer import Report
+from miniclip.weights import load
+
+RESULTS, OPTIONS = "docs/icons/questions", {}
+CANDIDATES = 100, 300, 1_000, 3_000, 10_000, 30_000
+STYLES = {"filled": {"filled", "fill", "solid"}, "outline": {"outline", "outlined", "line"}}
+PROMPTS = "{}", "{} filled", "{} outline", "{} rounded"
+PART = 512  # pictures whose scores with all names of training are in memory
+
+
+def plan(args):
+    """{the model: the one "training", which asks the questions}. --quick: of so many pictures."""
+    return {"web": [{"model": "web", "pictures": args.quick, "steps": 0}]}
+
+
+def settings(given):
+    return given
+
+
+def synonyms():
+    """{name: other words for it} of synonyms.txt."""
+    lines = Path(__file__).with_name("synonyms.txt").read_text().splitlines()
+    pairs = (line.split(": ") for line in lines)
+    return {name: others.split(", ") for name, others in pairs}
+
+
+def none_drawn(better, others, draws):
+    """How likely `draws` of `others` wrong names hold none of those that a picture prefers to its own
+    names. better: how many it prefers, (K,) int64. Returns (K,) fp64."""
+    kept = others - better.double()
+    ways = torch.lgamma(kept + 1) - torch.lgamma((kept - draws).clamp(min=0) + 1)
+    total = torch.tensor([others + 1.0, others - draws + 1.0], dtype=torch.float64).lgamma()
+    return (ways - total[0] + total[1]).exp() * (kept >= draws)
+
+
+def by_candidates(scores, pairs, indices):
+    """{number of candidates: top-1} of pictures with a known name, among their own names and wrong ones
+    drawn from all names of training: the mean over all possible draws."""
+    names, better = sorted(pairs.trained_names), []
+    for start in range(0, len(indices), PART):
+        part, right = with_names(pairs, indices[start : start + PART], names)
+        found = scores(part, names)
+        best = found.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
+        better.append((found > best).sum(1))
+    better = torch.cat(better)
+    return {n: none_drawn(better, len(names) - 1, n - 1).mean().item() for n in CANDIDATES}
+
+
+def by_synonyms(scores, known, listed):
+    """{"name": share, "synonym": share, "pairs": their number}: how often the pictures of a name get it, or
+    its synonym, before all other names of their family. A picture's own names and further words for the
+    same are no candidates; each pair of words counts the same. known: [(indices, names, right)]."""
+    shares = []
+    for name, others in listed.items():
+        for other in others:
+            hits = []
+            for indices, names, right in known:
+                if name in names:
+                    mine = right[:, names.index(name)].nonzero()[:, 0].tolist()
+                    kept = [k for k, n in enumerate(names) if n not in {name, *others}]
+                    own = [indices[row] for row in mine]
+                    found = scores(own, [name, other, *(names[k] for k in kept)])
+                    rest = found[:, 2:].masked_fill(right[mine][:, kept], -torch.inf)
+                    hits.append(found[:, :2] > rest.amax(1, keepdim=True))
+            if hits:
+                shares.append(torch.cat(hits).float().mean(0))
+    name, synonym = torch.stack(shares).mean(0).tolist()
+    return {"name": name, "synonym": synonym, "pairs": len(shares)}
+
+
+def by_styles(features, pairs, known):
+    """{style: {prompt: top-1}} of the pictures that a set declares to be of a style, among the known names
+    of their family; and "tells": how often a picture fits its name with this style better than with
+    the other one."""
+    found = {}
+    for style, words in STYLES.items():
+        hits, tells = {prompt: [] for prompt in PROMPTS}, []
+        other = next(prompt for prompt in STYLES if prompt != style)
+        for indices, names, right in known:
+            rows = [k for k, i in enumerate(indices) if says(pairs, i, words)]
+            own = [indices[k] for k in rows]
+            if own:
+                each = {p: scores_of(features, pairs, (p,))(own, names) for p in PROMPTS}
+                for prompt, scores in each.items():
+                    hits[prompt] += correct(scores, right[rows]).tolist()
+                gain = each[f"{{}} {style}"] - each[f"{{}} {other}"]
+                tells += (gain[right[rows]] > 0).tolist()
+        found[style] = {prompt: sum(own) / len(own) for prompt, own in hits.items()}
+        found[style] |= {"tells": sum(tells) / len(tells), "n": len(hits["{}"])}
+    return found
+
+
+def says(pairs, i, words):
+    """Whether all sets that have picture i call its style by one of these words."""
+    return all(words & set(style.split()) for _, _, style in pairs.owned[i])
+
+
+def by_one_word(names):
+    """{"first", "last", "both": share}: how often a guess is right that knows the first or the last word of
+    each name, or both of them, among all names."""
+    ends = {"first": lambda w: w[0], "last": lambda w: w[-1], "both": lambda w: (w[0], w[-1])}
+    found = {}
+    for which, end in ends.items():
+        sizes = Counter(end(name.split()) for name in names)
+        found[which] = len(sizes) / len(names)
+    return found
+
+
+def work(given, folder):
+    """Ask the questions of a model: {question: its numbers}."""
+    pairs, (model, tokenizer, _) = Icons(), load(given["model"])
+    features = FeatureCache(model, tokenizer)
+    families = [
+        asked(pairs, of_family(pairs, family)[: given["pictures"]]) for family in DEVELOPMENT
+    ]
+    known = [own["known"] for own in families]
+    plain = scores_of(features, pairs, ("{}",))
+    indices = [i for own, _, _ in known for i in own]
+    return {
+        "candidates": by_candidates(plain, pairs, indices),
+        "synonyms": by_synonyms(plain, known, synonyms()),
+        "styles": by_styles(features, pairs, known),
+        "one word": [by_one_word(own["combinations"][1]) for own in families],
+    }
+
+
+def write_report(found, args):
+    """Write report.md and its figure. found: {model: [(training, found)]}."""
+    [[(_, own)]] = found.values()
+    report = Report(args.results, "What the released model of icons does with other words")
+    report.section("More names to choose from", "section 3.1")
+    report.table(("names", "top-1"), [(f"{int(n):,}", top) for n, top in own["candidates"].items()])
+    report.say(
+        "Pictures of the development families with a name that training has. The wrong names are drawn "
+        "from all names of training, and the number is the mean over all draws. Another name for the same "
+        "thing counts as wrong."
+    )
+    curve = [int(n) for n in own["candidates"]], [*own["candidates"].values()]
+    axes = {"xscale": "log", "xlabel": "names to choose from", "ylabel": "top-1", "ylim": (0, 1)}
+    about = "Top-1 on known names, by the number of names to choose from."
+    report.figure("candidates.png", about, plots.lines, [({"zero-shot": curve}, axes)])
+    report.section("Synonyms", "section 3.1")
+    asked_by = own["synonyms"]
+    report.table(("asked by", "top-1"), [(which, asked_by[which]) for which in ("name", "synonym")])
+    report.say(
+        f"{asked_by['pairs']} pairs of a name and another word for it (synonyms.txt), each with the same weight. "
+        "The word stands among the other known names of the family."
+    )
+    report.section("Styles", "section 3.1.4")
+    report.table(
+        ("pictures", *PROMPTS, "tells", "n"),
+        [(style, *shares.values()) for style, shares in own["styles"].items()],
+    )
+    report.say(
+        "Top-1 on known names, with the style in the prompt of each name. Tells: how often a picture fits "
+        "its own name better with its own style than with the other one."
+    )
+    report.section("One word of a new combination", "section 3.1")
+    ends = own["one word"][0]
+    report.table(
+        ("a guess that knows", "top-1"),
+        [(end, sum(o[end] for o in own["one word"]) / len(own["one word"])) for end in ends],
+    )
+    report.say(
+        "Means over the development families, in which every new combination counts the same: how often "
+        "a guess is right that knows one word of each name, or both, but not what else is in the name."
+    )
+    report.write()
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.modules["__main__"]))
