@@ -26,7 +26,7 @@ FLOORS = [
     ["convirt"],
     ["objectives", "make_table", "release", "row_sums", "loss_ladder", "compile_product"],
     ["harness"],
-    ["race", "scaling", "words"],
+    ["race", "scaling", "words", "questions"],
     ["sealed"],
 ]
 # miniclip/__init__.py imports nothing of ours until one of its names is used: it is on no floor
