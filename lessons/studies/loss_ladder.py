@@ -9,19 +9,17 @@ slow a run, and never make it faster.)
 """
 
 import json
-import multiprocessing
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 import torch
 
-from kernels.bench.cpu import resident_peak_bytes
+from kernels.bench.cpu import fresh, timed
 from kernels.softmax import LN2, LOWEST, absorb
-from miniclip.common import Parser, command, machine
+from miniclip.common import machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
@@ -55,35 +53,29 @@ def measure(name, gradient):
     logit_scale = torch.tensor(2.659, requires_grad=True)
     loss(image[:64], text[:64], logit_scale).backward()  # libraries load here
     image.grad, text.grad = torch.zeros(N, D), torch.zeros(N, D)  # an optimizer has them anyway
-    before, milliseconds = resident_peak_bytes(reset=True), []
-    for _ in range(REPEATS):
-        began = time.process_time()
+
+    def step():
         with torch.set_grad_enabled(gradient):
             value = loss(image, text, logit_scale)
         if gradient:
             value.backward()
-        milliseconds.append(1000 * (time.process_time() - began))
-    return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
+
+    seconds, mib = timed(step, REPEATS, time.process_time)
+    return round(mib), round(1000 * min(seconds))
 
 
-@command("loss_ladder")
-def main(argv=None):
-    """The command: writes loss_ladder.json. Returns the exit code."""
-    Parser.of("loss_ladder.py", "Memory and time of contrastive losses.", {}).parse_args(argv)
-    fresh, rows = multiprocessing.get_context("spawn"), {name: {} for name in LOSSES}
+def main():
+    rows = {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
         for name, row in rows.items():
             for what in ("loss", "with gradient"):
-                with ProcessPoolExecutor(1, fresh) as pool:
-                    mib, ms = pool.submit(measure, name, what != "loss").result()
+                mib, ms = fresh(measure, name, what == "with gradient")
                 before = row.get(what, [0, ms])
                 row[what] = [max(mib, before[0]), min(ms, before[1])]
-    found = machine(torch.device("cpu")) | dict(
-        n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS
-    )
-    FILE.write_text(json.dumps(found | {"rows": rows}, indent=1) + "\n")
-    return 0
+    found = machine(torch.device("cpu")) | dict(n=N, d=D, threads=THREADS)
+    found |= dict(rounds=ROUNDS, repeats=REPEATS, rows=rows)
+    FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
