@@ -36,10 +36,7 @@ settings = words.settings
 
 def plan(args):
     """{arm: its trainings}: those of words.py."""
-    steps = args.quick or words.STEPS
-    return {
-        arm: [{"arm": arm, "steps": steps, "seed": k} for k in words.seeds_of(arm)] for arm in ARMS
-    }
+    return {arm: words.trainings(arm, args) for arm in ARMS}
 
 
 def opened(pairs):
@@ -57,29 +54,15 @@ def opened(pairs):
     return found
 
 
-def near(pairs, folder):
-    """Which pictures of heldout_site nearly equal a training picture, (K,) bool; computed once."""
-    file = folder / "closeness.pt"
-    if not file.exists():
-        torch.save(closeness(pairs, pairs.splits["heldout_site"]), file)
-    return torch.load(file) >= NEAR
-
-
 def among_relatives(scores, pairs):
     """Scores in which only names that share a word with the right one can be the answer, so that one
     word of a combination is not enough."""
 
     def masked(indices, names):
-        known = {word: k for k, word in enumerate({w for name in names for w in name.split()})}
-
-        def contain(texts):
-            rows = torch.zeros(len(texts), len(known))
-            for row, text in zip(rows, texts):
-                row[[known[word] for word in text.split() if word in known]] = 1
-            return rows
-
-        share = contain([" ".join(pairs.names(i)) for i in indices]) @ contain(names).T
-        return scores(indices, names).masked_fill(share == 0, -torch.inf)
+        parts = [{*name.split()} for name in names]
+        right = ({word for name in pairs.names(i) for word in name.split()} for i in indices)
+        apart = torch.tensor([[own.isdisjoint(words) for words in parts] for own in right])
+        return scores(indices, names).masked_fill(apart, -torch.inf)
 
     return masked
 
@@ -95,10 +78,9 @@ def work(given, folder):
     scores = words.scores_for(how, model, tokenizer, pairs)
     found = {"all": zero_shot(scores, pairs, SEALED)}
     found["relatives"] = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
-    copies = near(pairs, folder.parent).tolist()
-    pairs.splits["heldout_site"] = [
-        i for i, copy in zip(pairs.splits["heldout_site"], copies) if not copy
-    ]
+    tests = pairs.splits["heldout_site"]
+    close = closeness(pairs, tests).tolist()
+    pairs.splits["heldout_site"] = [i for i, cosine in zip(tests, close) if cosine < NEAR]
     found["far"] = zero_shot(scores, pairs, SEALED)
     found["training families"] = combinations(scores, pairs)
     return found
