@@ -23,18 +23,21 @@ from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import UserError, machine
 from miniclip.loss import clip_loss, contrastive_loss
 
-LOSSES = {
-    "miniclip contrastive_loss, in row chunks": contrastive_loss,
-    "miniclip clip_loss, figure 3 in five lines": clip_loss,
-}
 
+def losses() -> dict[str, Callable]:
+    """{name: f(image, text, logit_scale)}: ours, and open_clip's where it is installed."""
+    found = {
+        "miniclip contrastive_loss, in row chunks": contrastive_loss,
+        "miniclip clip_loss, figure 3 in five lines": clip_loss,
+    }
+    if importlib.util.find_spec("open_clip"):
+        from open_clip.loss import ClipLoss
 
-def open_clip_loss() -> Callable:
-    """open_clip's loss, as f(image, text, logit_scale)."""
-    from open_clip.loss import ClipLoss
-
-    theirs, unit = ClipLoss(), torch.nn.functional.normalize
-    return lambda image, text, s: theirs(unit(image, dim=1), unit(text, dim=1), s.exp())
+        theirs, unit = ClipLoss(), torch.nn.functional.normalize
+        found["open_clip ClipLoss"] = lambda image, text, s: theirs(
+            unit(image, dim=1), unit(text, dim=1), s.exp()
+        )
+    return found
 
 
 def fresh(function: Callable, *arguments):
@@ -72,7 +75,7 @@ def measure(
 ) -> tuple[float, float]:
     """In this process: the median seconds of a step at (n, d), and its MiB (see `timed`)."""
     torch.set_num_threads(threads)
-    loss, generator = LOSSES.get(name) or open_clip_loss(), torch.Generator().manual_seed(0)
+    loss, generator = losses()[name], torch.Generator().manual_seed(0)
     image, text = (torch.randn(n, d, generator=generator).requires_grad_() for _ in range(2))
     logit_scale = torch.tensor(2.659, requires_grad=True)
     small = [x[:64].detach().requires_grad_() for x in (image, text)]
@@ -88,12 +91,11 @@ def measure(
 
 def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
     """Measure every loss at every size, and print the tables of times and of memory."""
-    peers = ["open_clip ClipLoss"] if importlib.util.find_spec("open_clip") else []
     measurements, memory = [], Table("N", "loss", "MiB above start")
     for n in sizes:
         # a step of a large batch takes half a minute: one in each process, without a warm-up
         steps = (3, 1) if n <= 8192 else (1, 0)
-        results = {name: [] for name in (*LOSSES, *peers)}
+        results = {name: [] for name in losses()}
         for turn in range(rounds):
             for name, own in results.items():
                 print(f"\rN {n}: {name}, round {turn + 1}/{rounds}   ", end="", file=sys.stderr)

@@ -2,16 +2,14 @@
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
 90th percentile). They stand beside the floor and the range of kernels/plan.py where that knows the
-card. Peak MiB are what the allocator held above the features and their gradients. Then torch.profiler lists the kernels
-of one step, below their plan. A kernel outside of its range shows which term of the plan is wrong.
-open_clip runs when it is installed, eager and under torch.compile. A loss that fails says why in its
-row. After an error of CUDA itself, such as an illegal memory access, nothing more can run in the
-process, so the run ends there with what was measured. This has not been run on a GPU yet: every GPU
-time in this repository is predicted.
+card. Peak MiB are what the allocator held above the features and their gradients. Then torch.profiler
+lists the kernels of one step, below their plan. A kernel outside of its range shows which term of the
+plan is wrong. open_clip runs where it is installed, under autocast to bfloat16, as in training. A loss
+that fails says why in its row. After an error of CUDA itself, such as an illegal memory access, nothing
+more can run in the process, so the run ends there with what was measured. This has not been run on a
+GPU yet: every GPU time in this repository is predicted.
 """
 
-import functools
-import importlib.util
 import math
 from collections.abc import Callable
 
@@ -19,7 +17,7 @@ import torch
 import triton
 from torch.profiler import ProfilerActivity, profile
 
-from kernels.bench.cpu import open_clip_loss
+from kernels.bench.cpu import losses
 from kernels.plan import CARDS, floor_s, plan, spread, total_s
 from kernels.report.__main__ import plan_table
 from kernels.table import Table
@@ -27,23 +25,6 @@ from miniclip.loss import contrastive_loss
 
 LOGIT_SCALE = math.log(1 / 0.07)
 DEVICE, ACTIVITY = "cuda", ProfilerActivity.CUDA
-
-
-def losses() -> dict[str, Callable]:
-    """{name: f(image, text, logit_scale)}: ours, and what is installed; features are not normalized."""
-    found = {
-        "miniclip fp16": contrastive_loss,
-        "miniclip bf16": functools.partial(contrastive_loss, precision="bf16"),
-    }
-    if importlib.util.find_spec("open_clip"):
-        theirs = open_clip_loss()
-
-        def eager(x, y, s):
-            with torch.autocast("cuda", torch.bfloat16):
-                return theirs(x, y, s)
-
-        found |= {"open_clip amp": eager, "open_clip compiled": torch.compile(eager)}
-    return found
 
 
 def step_of(loss: Callable, n: int, d: int) -> Callable[[], None]:
@@ -56,7 +37,9 @@ def step_of(loss: Callable, n: int, d: int) -> Callable[[], None]:
     def step():
         for x in leaves:
             x.grad = None
-        loss(*leaves).backward()
+        with torch.autocast(DEVICE, torch.bfloat16):  # miniclip's loss is not affected by it
+            value = loss(*leaves)
+        value.backward()
 
     return step
 
@@ -71,7 +54,7 @@ def measure(step: Callable[[], None]) -> tuple[list[float], float]:
     return triton.testing.do_bench(step, rep=1000, quantiles=[0.5, 0.1, 0.9]), mib
 
 
-def row(card: str | None, name: str, loss: Callable, n: int, d: int) -> list[str]:
+def row(card: str | None, loss: Callable, n: int, d: int) -> list[str]:
     """The cells of a loss, or why it failed. card: its name in plan.CARDS, if it is known there."""
     try:
         milliseconds, mib = measure(step_of(loss, n, d))
@@ -84,7 +67,7 @@ def row(card: str | None, name: str, loss: Callable, n: int, d: int) -> list[str
     if card:
         floor = floor_s(card, n, d) * 1e3
         cells += [f"{floor:.3f}", f"{floor / milliseconds[0]:.0%}"]
-    if card and name.startswith("miniclip"):
+    if card and loss is contrastive_loss:
         cells.append(spread(total_s(plan(card, n, d))))
     return cells
 
@@ -98,7 +81,7 @@ def bench_gpu(sizes: list[int], d: int) -> None:
         for n in sizes:
             for name, loss in losses().items():
                 print(f"\rN {n}: {name}          ", end="", flush=True)
-                table.add(n, name, *row(card, name, loss, n, d))
+                table.add(n, name, *row(card, loss, n, d))
                 torch.cuda.empty_cache()
     finally:
         print(f"\r{gpu}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")

@@ -1,14 +1,19 @@
-"""One contrastive loss from naive to fast: memory and time on a CPU.
+"""One contrastive loss from naive to fast, and the sums in it: memory and time on a CPU.
 
-    python lessons/studies/loss_ladder.py        measures, and writes loss_ladder.json beside this file
+    OMP_NUM_THREADS=1 python lessons/studies/loss_ladder.py
 
-Lessons 06, 08 and 09 show the rows of that file. Every row is measured in a process of its own: the
-resident memory above that of the inputs at its highest, and the processor's time, the least of ROUNDS x
-REPEATS. (Time during which other programs have the processor does not count, but they may still
-slow a run, and never make it faster.)
+This measures, and writes loss_ladder.json beside this file. Lessons 06, 08 and 09 show its "rows", which
+are whole losses. Each is measured in a process of its own: the resident memory above that of the inputs at
+its highest, and the processor's time, the least of ROUNDS x REPEATS. (Time during which other programs
+have the processor does not count, but they may still slow a run, and never make it faster.)
+
+Lesson 07 shows "sums", the sums of the exponentials of similarities over rows and over columns, in plain
+torch, by torch.compile, and by kernels/reference.py. They take turns SUMS_ROUNDS times in one process.
 """
 
+import functools
 import json
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -17,13 +22,17 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 import torch
 
+from kernels import reference
 from kernels.bench.cpu import fresh, timed
 from kernels.softmax import LN2, LOWEST, absorb
+from miniclip.benchmarks.timer import take_turns
 from miniclip.common import machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
 N, D, THREADS, ROUNDS, REPEATS = 4096, 512, 1, 5, 3
+SUMS_N, SUMS_ROUNDS = 8192, 7
+SCALE_LOG2, SHIFT = torch.tensor(20.0), torch.tensor(0.0)
 
 
 def online_loss(image, text, logit_scale, rows=512):
@@ -67,6 +76,56 @@ def measure(name, gradient):
     return round(mib), round(1000 * min(seconds))
 
 
+def unit_rows():
+    """Two tensors of SUMS_N unit rows."""
+    drawn = torch.randn(2, SUMS_N, D, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.normalize(drawn, dim=2)
+
+
+def plain_sums(x, y):
+    """Row sums and column sums as one would write them."""
+    e = (SCALE_LOG2 * (x @ y.T) - SHIFT).exp2()
+    return e.sum(1), e.sum(0)
+
+
+def sums_by_chunks(x, y):
+    """The library's; no column matches a row, so that none is left out."""
+    chunk = reference.default_chunk(len(y), x.dtype)
+    return reference.sums(x, y, SCALE_LOG2, SHIFT, len(y), chunk)
+
+
+SUMS = {
+    "plain torch": plain_sums,
+    "torch.compile": torch.compile(plain_sums),
+    "chunks of rows": sums_by_chunks,
+}
+
+
+def peak_mib(name):
+    """MiB that a call of SUMS holds at its peak, above what the process held with its inputs."""
+    torch.set_num_threads(THREADS)
+    x, y = unit_rows()
+    for rows in (64, 128):  # libraries load, and torch compiles for one size and then for any
+        SUMS[name](x[:rows], y[:rows])
+    return timed(lambda: SUMS[name](x, y), 1, time.process_time)[1]
+
+
+def measure_sums():
+    """{name: {"mib", "ms", "faster": how many times, least, median and most of the rounds}} of SUMS."""
+    torch.set_num_threads(THREADS)
+    functions = {name: functools.partial(f, *unit_rows()) for name, f in SUMS.items()}
+    seconds = take_turns(functions, SUMS_ROUNDS, time.process_time, warm_up=2)
+    found = {"n": SUMS_N, "rounds": SUMS_ROUNDS}
+    for name, own in seconds.items():
+        ratios = [first / second for first, second in zip(seconds["plain torch"], own)]
+        found[name] = {
+            "mib": round(fresh(peak_mib, name)),
+            "ms": round(1e3 * statistics.median(own)),
+            "faster": [round(f(ratios), 2) for f in (min, statistics.median, max)],
+        }
+    return found
+
+
 def main():
     rows = {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
@@ -76,7 +135,7 @@ def main():
                 before = row.get(what, [0, ms])
                 row[what] = [max(mib, before[0]), min(ms, before[1])]
     found = machine(torch.device("cpu")) | dict(n=N, d=D, threads=THREADS)
-    found |= dict(rounds=ROUNDS, repeats=REPEATS, rows=rows)
+    found |= dict(rounds=ROUNDS, repeats=REPEATS, rows=rows, sums=measure_sums())
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 
