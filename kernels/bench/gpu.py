@@ -1,10 +1,10 @@
 """The GPU half of `python -m kernels.bench`: the whole loss, and every kernel in it beside its plan.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
-90th percentile). They stand beside the floor and the range of kernels/plan.py where that knows the
-card. Peak MiB are what the allocator held above the features and their gradients. Then torch.profiler
-lists the kernels of one step, below their plan. A kernel outside of its range shows which term of the
-plan is wrong. open_clip runs where it is installed, under autocast to bfloat16, as in training. A loss
+90th percentile). Peak MiB are what the allocator held above the features and their gradients.
+open_clip runs where it is installed, under autocast to bfloat16, as in training. Then follow, for each
+size, the plan of kernels/plan.py where that knows the card, and the kernels of one step as
+torch.profiler saw them. A kernel outside of its range shows which term of the plan is wrong. A loss
 that fails says why in its row. After an error of CUDA itself, such as an illegal memory access, nothing
 more can run in the process, so the run ends there with what was measured. This has not been run on a
 GPU yet: every GPU time in this repository is predicted.
@@ -18,8 +18,8 @@ import triton
 from torch.profiler import ProfilerActivity, profile
 
 from kernels.bench.cpu import losses
-from kernels.plan import CARDS, floor_s, plan, spread, total_s
-from kernels.report.__main__ import plan_table
+from kernels.plan import CARDS
+from kernels.report.__main__ import plan_table, summary
 from kernels.table import Table
 from miniclip.loss import contrastive_loss
 
@@ -44,52 +44,44 @@ def step_of(loss: Callable, n: int, d: int) -> Callable[[], None]:
     return step
 
 
-def measure(step: Callable[[], None]) -> tuple[list[float], float]:
-    """(milliseconds: median, 10th and 90th percentile; MiB at the peak) of a step."""
+def measure(step: Callable[[], None]) -> list[str]:
+    """Milliseconds of a step (median, 10th and 90th percentile) and its peak MiB, as cells of a table."""
     step()  # compiles, and leaves the gradients
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     step()
     mib = (torch.cuda.max_memory_allocated() - before) / 2**20
-    return triton.testing.do_bench(step, rep=1000, quantiles=[0.5, 0.1, 0.9]), mib
+    milliseconds = triton.testing.do_bench(step, rep=1000, quantiles=[0.5, 0.1, 0.9])
+    return [f"{t:.3f}" for t in milliseconds] + [f"{mib:.0f}"]
 
 
-def row(card: str | None, loss: Callable, n: int, d: int) -> list[str]:
-    """The cells of a loss, or why it failed. card: its name in plan.CARDS, if it is known there."""
+def attempt(loss: Callable, n: int, d: int) -> list[str]:
+    """What `measure` gives for a loss, or why it failed. Raises where CUDA works no more."""
     try:
-        milliseconds, mib = measure(step_of(loss, n, d))
-    except (
-        Exception
-    ) as error:  # another library's, or our own: the other rows are still worth having
+        return measure(step_of(loss, n, d))
+    except Exception as error:  # an error of any kind: the other rows are still worth having
         torch.cuda.synchronize()  # what broke the context, every later call reports again
         return [f"{type(error).__name__}: {error}".splitlines()[0][:100]]
-    cells = [f"{t:.3f}" for t in milliseconds] + [f"{mib:.0f}"]
-    if card:
-        floor = floor_s(card, n, d) * 1e3
-        cells += [f"{floor:.3f}", f"{floor / milliseconds[0]:.0%}"]
-    if card and loss is contrastive_loss:
-        cells.append(spread(total_s(plan(card, n, d))))
-    return cells
 
 
 def bench_gpu(sizes: list[int], d: int) -> None:
     """Measure everything and print the tables, that of the losses also when CUDA breaks down."""
-    gpu = torch.cuda.get_device_name()
-    card = next((card for card in CARDS if card in gpu), None)
-    table = Table("N", "loss", "ms", "p10", "p90", "peak MiB", "floor", "of the floor", "planned")
+    gpu, table = torch.cuda.get_device_name(), Table("N", "loss", "ms", "p10", "p90", "peak MiB")
     try:
         for n in sizes:
             for name, loss in losses().items():
                 print(f"\rN {n}: {name}          ", end="", flush=True)
-                table.add(n, name, *row(card, loss, n, d))
+                table.add(n, name, *attempt(loss, n, d))
                 torch.cuda.empty_cache()
     finally:
         print(f"\r{gpu}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
         print(table)
+    known = [card for card in CARDS if card in gpu]
     for n in sizes:
         step = step_of(contrastive_loss, n, d)
         step()
         with profile(activities=[ACTIVITY]) as seen:
             step()
-        print(f"\nN = {n}", plan_table(card, n, d) if card else "", sep="\n")
+        for card in known:
+            print(f"\n{summary(card, n, d)}", plan_table(card, n, d), sep="\n")
         print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=20))

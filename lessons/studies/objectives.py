@@ -5,7 +5,7 @@
     python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
 
 Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same files. --projection mlp puts a second linear layer behind a ReLU after each tower's
-projection; --augment convirt and --one-sentence are ConVIRT's, which CLIP leaves out. Left out: several
+projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out. Left out: several
 processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
 """
 
@@ -53,11 +53,6 @@ class StudyConfig(Config):
         choices=["crop", "convirt", "icons"],
     )
     one_sentence: bool | None = flag(HOW, "a random sentence of each caption, as in ConVIRT")
-
-    def complete(self, saved, start, device):
-        if self.augment == "convirt" and not (saved or self.crop):
-            self.crop = 0.6
-        super().complete(saved, start, device)
 
     def check(self, begun, crop_given, device):
         super().check(begun, crop_given, device)
@@ -113,10 +108,6 @@ def main(argv=None):
         constant = checkpoint.describe(config, model, tokenizer, pairs)
         log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
-        drawn_by = dict(
-            draw=convirt.draw if config.one_sentence else draw,
-            crop=convirt.crop if config.augment == "convirt" else crop,
-        )
 
         def save():
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
@@ -124,8 +115,16 @@ def main(argv=None):
             saver.save(constant | run.state_dict() | states)
 
         how = dict(normalize=False) if model.shared_space else {}
-        source = config, pairs, tokenizer, model, device
-        loader = train.batches_from(run.step, *source, **drawn_by)
+        loader = train.batches_from(
+            run.step,
+            config,
+            pairs,
+            tokenizer,
+            model,
+            device,
+            draw=convirt.draw if config.one_sentence else draw,
+            crop=convirt.crop if config.augment == "convirt" else crop,
+        )
         with process_group.noted_signals() as received:
             while (batch := run.next_batch(loader, received)) is not None:
                 if not batch:

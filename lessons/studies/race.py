@@ -140,21 +140,20 @@ def rights(runs, test="race", scores="right"):
     return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
 
 
-def resamples(seeds, pictures, draws):
-    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
-    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
+def bootstrap(statistic, seeds, pictures):
+    """The 95 % interval of statistic(indices of seeds, of pictures), both drawn with replacement, in
+    each call the same ones: [low, high]."""
     rng = np.random.default_rng(0)
-    for _ in range(draws):
-        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
+    draws = ((rng.integers(n, size=n) for n in (seeds, pictures)) for _ in range(DRAWS))
+    return np.quantile([statistic(*drawn) for drawn in draws], (0.025, 0.975)).tolist()
 
 
 def difference(a, b):
-    """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
-    'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
+    """Mean of a minus b, with its interval: {'value', 'low', 'high'}. a, b: (seeds, K) bool, of the same
+    seeds and pictures."""
     gain = a.astype(float) - b
-    draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
+    low, high = bootstrap(lambda *drawn: gain[np.ix_(*drawn)].mean(), *gain.shape)
+    return {"value": float(gain.mean()), "low": low, "high": high}
 
 
 def difference_cells(gain):
@@ -176,15 +175,14 @@ def times_fewer(pairs, accuracy, base):
 
 
 def factor_interval(pairs, own, base):
-    """The 95 % interval of `times_fewer` by a bootstrap over seeds and pictures: [low, high].
+    """The interval of `times_fewer`: [low, high]. own, base: which answers of the two are right,
+    (points, seeds, K) of 0 and 1."""
 
-    own, base: which answers of the two are right, (points, seeds, K) of 0 and 1.
-    """
-    factors = []
-    for seeds, pictures in resamples(*own.shape[1:], DRAWS):
+    def factor(seeds, pictures):
         curves = (x[:, seeds][:, :, pictures].mean((1, 2)) for x in (own, base))
-        factors.append(times_fewer(pairs, *curves))
-    return np.quantile(factors, (0.025, 0.975)).tolist()
+        return times_fewer(pairs, *curves)
+
+    return bootstrap(factor, *own.shape[1:])
 
 
 def by_points(runs):
@@ -302,7 +300,7 @@ def groups(part, found):
 
 
 def ablation(report, part, found):
-    """The table and the figure of an ablation, against its first entry: {entry: numbers}."""
+    """The table of an ablation, against its first entry: {entry: numbers}."""
     hits = groups(part, found)
     first, *_ = hits.values()
     results = {
@@ -328,24 +326,7 @@ def ablation(report, part, found):
             for name, of_entry in results.items()
         ],
     )
-    report.figure(
-        f"{part}.png",
-        f"{TITLES[part][0]}: zero-shot top-1 on sites never seen; a dot a seed, a line at the mean.",
-        draw_entries,
-        {name: next(iter(of_entry.values()))["seeds"] for name, of_entry in results.items()},
-    )
     return results
-
-
-def draw_entries(rows, file):
-    """Rows {name: an accuracy per seed} as dots, from left to right, with a line at each mean."""
-    dots = [(x, value) for x, values in enumerate(rows.values()) for value in values]
-    means = {
-        f"_{x}": ([x - 0.2, x + 0.2], [np.mean(values)] * 2)
-        for x, values in enumerate(rows.values())
-    }
-    axes = dict(xticks=range(len(rows)), xticklabels=rows, ylabel="zero-shot top-1")
-    plots.points({"_": dots}, file, means, **axes)
 
 
 if __name__ == "__main__":

@@ -128,13 +128,6 @@ def test_when_nobody_reads_the_log_any_more_the_run_saves_first(pairs_csv, tmp_p
     assert stop.value.code == 141 and final(tmp_path / "run")["step"] == 3
 
 
-def test_convirt_s_crops_are_from_0_6_of_the_side_on():
-    for more, crop_from in ((["--crop", "0.9"], 0.9), ([], 0.6)):
-        config = objectives.StudyConfig.parse(["--augment", "convirt", *more], "", "")
-        config.complete(None, None, torch.device("cpu"))
-        assert config.crop == crop_from
-
-
 @pytest.mark.parametrize(
     "arguments, words",
     [
