@@ -53,10 +53,10 @@ def run(study, argv=None):
     def main(argv):
         what = (study.__doc__ or "").partition("\n")[0]
         parser = Parser.of(Path(study.__file__).name, what, OPTIONS | study.OPTIONS)
-        parser.set_defaults(out=Path("runs") / Path(study.RESULTS).name)
+        results = Path(study.RESULTS)
+        parser.set_defaults(out=Path("runs") / results.name)
         args = parser.parse_args(argv)
-        usual = args.out / "quick" if args.quick else Path(study.RESULTS)
-        args.results = args.results or usual
+        args.results = args.results or (args.out / "quick" if args.quick else results)
         study.write_report(conduct(study, study.plan(args), args), args)
         print(f"the report and its figures are in {args.results}")
         return 0

@@ -94,19 +94,19 @@ def macro(runs, question, among="all"):
     return {f: float(np.mean([own[f][question]["macro"] for own in families])) for f in asked}
 
 
+def over_families(runs, question, among="all"):
+    """The mean of `macro` over families."""
+    return float(np.mean([*macro(runs, question, among).values()]))
+
+
 def difference(first, second):
     """What families say about first minus second, both {family: accuracy}: the mean, its interval by a
     bootstrap over families, in how many families first is ahead, and wilcoxon's p."""
     gains = np.array([first[family] - second[family] for family in first])
     draws = np.random.default_rng(0).integers(len(gains), size=(DRAWS, len(gains)))
     low, high = np.quantile(gains[draws].mean(1), (0.025, 0.975))
-    return {
-        "value": gains.mean(),
-        "low": low,
-        "high": high,
-        "ahead": f"{(gains > 0).sum()} of {len(gains)}",
-        "p": wilcoxon(gains),
-    }
+    ahead = f"{(gains > 0).sum()} of {len(gains)}"
+    return dict(value=gains.mean(), low=low, high=high, ahead=ahead, p=wilcoxon(gains))
 
 
 def wilcoxon(gains):
@@ -126,18 +126,14 @@ def write_report(found, args):
     """Write report.md and its figure. found: {arm: [(training, found)]}."""
     report = Report(args.results, "Whether words carry over to new names: the families under seal")
     report.section("Accuracy on families never looked at", "section 3.1")
-    rows, bars = [], {}
+    rows = []
     for arm, runs in found.items():
-        each = [macro(runs, question) for question in QUESTIONS]
-        means = [np.mean([*own.values()]) for own in each]
+        seeds = [over_families([own], "combinations") for own in runs]
+        means = [over_families(runs, question) for question in QUESTIONS]
+        means.append(f"{min(seeds):.3f} to {max(seeds):.3f}")
+        means += [over_families(runs, "combinations", among) for among in ("far", "relatives")]
         apart = np.mean([own["training families"]["macro"] for _, own in runs])
-        far, related = (
-            [*macro(runs, "combinations", among).values()] for among in ("far", "relatives")
-        )
-        seeds = [np.mean([*macro([own], "combinations").values()]) for own in runs]
-        spread = f"{min(seeds):.3f} to {max(seeds):.3f}"
-        rows.append((arm, *means, spread, np.mean(far), np.mean(related), apart))
-        bars[arm] = each[2]
+        rows.append((arm, *means, apart))
     columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
     report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
     report.say(
@@ -148,7 +144,7 @@ def write_report(found, args):
     )
     report.section("What was written down before", "section 3.1")
     rows, holds = [], {}
-    for arm in [arm for arm in bars if arm != CANDIDATE]:
+    for arm in [arm for arm in found if arm != CANDIDATE]:
         for among in ("all", "far"):
             pair = (macro(found[one], "combinations", among) for one in (CANDIDATE, arm))
             gain = difference(*pair)
@@ -168,7 +164,7 @@ def write_report(found, args):
     )
     shown = {
         arm: {family: dict.fromkeys(("value", "low", "high"), x) for family, x in own.items()}
-        for arm, own in bars.items()
+        for arm, own in ((arm, macro(runs, "combinations")) for arm, runs in found.items())
     }
     report.figure(
         "combinations.png",

@@ -367,10 +367,9 @@ def table(report, arms, found, seeds):
         rows.append(
             (arm, *means, *[spread] * (seeds > 1), f"{cost[0] / 1e6:.1f}", f"{cost[1]:.0f}")
         )
-    columns = [*QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
-    columns += ["combinations by seed"] * (seeds > 1)
-    rows.sort(key=lambda row: row[1], reverse=True)
-    report.table(("arm", *columns, "parameters, millions", "seconds"), rows)
+    head = ["arm", *QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
+    head += [*["combinations by seed"] * (seeds > 1), "parameters, millions", "seconds"]
+    report.table(head, sorted(rows, key=lambda row: row[1], reverse=True))
 
 
 def write_report(found, args):
