@@ -103,7 +103,8 @@ def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
         measurements.append((n, {name: [s for s, _ in own] for name, own in results.items()}))
         for name, own in results.items():
             memory.add(n, name, f"{max(mib for _, mib in own):.0f}")
-    processor = machine(torch.device("cpu"))["device"]
-    print(f"\n{processor}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}")
+    print(
+        f"\n{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+    )
     print(f"forward + backward, float32, D = {d}, {threads} thread(s), medians")
     print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")

@@ -1,13 +1,12 @@
-"""The GPU half of `python -m kernels.bench`: the whole loss, and every kernel in it beside its plan.
+"""The GPU half of `python -m kernels.bench`: the whole loss, and every kernel in it.
 
 Times are milliseconds of forward + backward by CUDA events (triton.testing.do_bench: median, 10th and
 90th percentile). Peak MiB are what the allocator held above the features and their gradients.
-open_clip runs where it is installed, under autocast to bfloat16, as in training. Then follow, for each
-size, the plan of kernels/plan.py where that knows the card, and the kernels of one step as
-torch.profiler saw them. A kernel outside of its range shows which term of the plan is wrong. A loss
-that fails says why in its row. After an error of CUDA itself, such as an illegal memory access, nothing
-more can run in the process, so the run ends there with what was measured. This has not been run on a
-GPU yet: every GPU time in this repository is predicted.
+open_clip runs where it is installed, under autocast to bfloat16, as in training. Then torch.profiler
+lists the kernels of one step. A kernel outside of the range that kernels/plan.py predicts shows which
+term of the plan is wrong. A loss that fails says why in its row. After an error of CUDA itself, such as
+an illegal memory access, nothing more can run in the process, so the run ends there with what was
+measured. This has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
 
 import math
@@ -18,8 +17,6 @@ import triton
 from torch.profiler import ProfilerActivity, profile
 
 from kernels.bench.cpu import losses
-from kernels.plan import CARDS
-from kernels.report.__main__ import plan_table, summary
 from kernels.table import Table
 from miniclip.loss import contrastive_loss
 
@@ -76,12 +73,10 @@ def bench_gpu(sizes: list[int], d: int) -> None:
     finally:
         print(f"\r{gpu}, D = {d}, scale {math.exp(LOGIT_SCALE):.1f}, forward + backward")
         print(table)
-    known = [card for card in CARDS if card in gpu]
     for n in sizes:
         step = step_of(contrastive_loss, n, d)
         step()
         with profile(activities=[ACTIVITY]) as seen:
             step()
-        for card in known:
-            print(f"\n{summary(card, n, d)}", plan_table(card, n, d), sep="\n")
+        print(f"\nN = {n}: the kernels of one step (python -m kernels.report --plan predicts them)")
         print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=20))

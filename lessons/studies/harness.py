@@ -146,7 +146,7 @@ def train_icons(folder, **given):
     """Train on the icons in `folder` by train.py, or go on there: the run's results.json, a dict. Options
     that are None are left out."""
     given |= {"data": "icons", "out": folder, "threads": 1, "device": "cpu"}
-    given = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
-    if code := train.main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
+    given = [f"--{name.replace('_', '-')}={v}" for name, v in given.items() if v is not None]
+    if code := train.main(["--resume", *given]):
         raise SystemExit(code)
     return json.loads((folder / "results.json").read_text())

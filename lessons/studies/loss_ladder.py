@@ -78,8 +78,8 @@ def measure(name, gradient):
 
 def unit_rows():
     """Two tensors of SUMS_N unit rows."""
-    drawn = torch.randn(2, SUMS_N, D, generator=torch.Generator().manual_seed(0))
-    return torch.nn.functional.normalize(drawn, dim=2)
+    generator = torch.Generator().manual_seed(0)
+    return torch.nn.functional.normalize(torch.randn(2, SUMS_N, D, generator=generator), dim=2)
 
 
 def plain_sums(x, y):
@@ -134,8 +134,8 @@ def main():
                 mib, ms = fresh(measure, name, what == "with gradient")
                 before = row.get(what, [0, ms])
                 row[what] = [max(mib, before[0]), min(ms, before[1])]
-    found = machine(torch.device("cpu")) | dict(n=N, d=D, threads=THREADS)
-    found |= dict(rounds=ROUNDS, repeats=REPEATS, rows=rows, sums=measure_sums())
+    how = dict(n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS)
+    found = machine(torch.device("cpu")) | how | dict(rows=rows, sums=measure_sums())
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 

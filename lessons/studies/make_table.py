@@ -40,13 +40,15 @@ def main():
     (version,) = re.findall(r"^# Version: (\S+)", text, re.M)
     rows = parse(text)
     pictures = draw_all([row[0] for row in rows])
-    hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
     lines = [
         f"# Names, groups and subgroups: Unicode's emoji-test.txt {version}, rearranged by",
         "# lessons/studies/make_table.py; © Unicode, Inc., licence in UNICODE-LICENSE.txt beside this file.",
         "# picture: SHA-256 (first 16 digits) of OpenMoji's drawing, 64 x 64 RGB.",
         "codes\tname\tgroup\tsubgroup\tpicture",
-        *("\t".join((*row, digest)) for row, digest in zip(rows, hashes)),
+        *(
+            "\t".join((*row, hashlib.sha256(picture.tobytes()).hexdigest()[:16]))
+            for row, picture in zip(rows, pictures)
+        ),
     ]
     TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

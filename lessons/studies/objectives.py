@@ -4,9 +4,10 @@
     python lessons/studies/objectives.py --out runs/words --resume
     python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
 
-Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same files. --projection mlp puts a second linear layer behind a ReLU after each tower's
-projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out. Left out: several
-processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
+Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same
+files, but no best.pt. --projection mlp puts a second linear layer behind a ReLU after each tower's
+projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out.
+Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
 """
 
 from __future__ import annotations

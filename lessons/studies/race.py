@@ -248,9 +248,15 @@ def race(report, found):
             "CPU ms a pair": ms,
             "CPU time, bag of words = 1": ms and base_ms and ms / base_ms,
         }
-    titles = ("top-1 against bag of words", "95 %", "times fewer pairs", "CPU time a pair")
     report.table(
-        ("objective", *titles, "top-1 of centred scores"),
+        (
+            "objective",
+            "top-1 against bag of words",
+            "95 %",
+            "times fewer pairs",
+            "CPU time a pair",
+            "top-1 of centred scores",
+        ),
         [
             (
                 name,
@@ -263,9 +269,6 @@ def race(report, found):
         ],
     )
     most = pairs[-1] / pairs[0]
-    bands = {  # of the seeds
-        name: (pairs, own.mean(1), own.min(1), own.max(1)) for name, own in accuracy.items()
-    }
     report.say(
         "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
         "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
@@ -273,6 +276,7 @@ def race(report, found):
         "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
         "the test pictures is subtracted, so that frequent names have no advantage."
     )
+    bands = {n: (pairs, x.mean(1), x.min(1), x.max(1)) for n, x in accuracy.items()}  # of the seeds
     report.figure(
         "race.png",
         "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
@@ -291,8 +295,12 @@ def groups(part, found):
         return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
     known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])
     shared, fewer = known.all(0), known[0] < known[-1]
-    chosen = {"all names": np.full(len(shared), True), "names that all trained on": shared}
-    chosen |= {"it took pictures of them": shared & fewer, "it took none": shared & ~fewer}
+    chosen = {
+        "all names": np.full(len(shared), True),
+        "names that all trained on": shared,
+        "it took pictures of them": shared & fewer,
+        "it took none": shared & ~fewer,
+    }
     return {
         entry: {group: rights(runs, "all names")[:, some] for group, some in chosen.items()}
         for entry, runs in found.items()

@@ -27,15 +27,12 @@ def release(run, file, overwrite=False):
     """Write the model of the folder of a finished run to `file`; returns its card, a dict.
 
     overwrite: replace a file that miniclip did not write. Raises UserError when there is no
-    checkpoint, or no results.json beside it, or the file cannot be written.
+    checkpoint, or no results.json beside it because the run has not ended, or the file cannot be written.
     """
     check_output(file, reading.by_miniclip, overwrite)
     state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
     results = Path(run) / "results.json"
-    if not results.is_file():
-        raise UserError(f"{run} has no results.json: its run has not ended")
-    facts = reading.read_json(results)
-    card = {name: facts[name] for name in FACTS if name in facts}
+    card = {name: fact for name, fact in reading.read_json(results).items() if name in FACTS}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
     held = (x.isfinite().all() and x.any() == state["model"][k].any() for k, x in weights.items())

@@ -74,8 +74,7 @@ def work(given, folder):
     kept = folder.parent.with_name(Path(words.RESULTS).name) / folder.name
     kept.mkdir(parents=True, exist_ok=True)
     model, tokenizer, _ = words.trained(given, kept, pairs)
-    how = words.BASE | words.ARMS[given["arm"]]
-    scores = words.scores_for(how, model, tokenizer, pairs)
+    scores = words.scores_for(given["arm"], model, tokenizer, pairs)
     found = {"all": zero_shot(scores, pairs, SEALED)}
     found["relatives"] = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
     tests = pairs.splits["heldout_site"]
@@ -134,8 +133,10 @@ def write_report(found, args):
         means += [over_families(runs, "combinations", among) for among in ("far", "relatives")]
         apart = np.mean([own["training families"]["macro"] for _, own in runs])
         rows.append((arm, *means, apart))
-    columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
-    report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
+    report.table(
+        ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families"),
+        sorted(rows, key=lambda row: row[1], reverse=True),
+    )
     report.say(
         "Accuracies in which each name counts the same, averaged over the sealed families and three seeds (HOG has none). "
         "Known: names that training captions have. Site: all names of a family. Combinations: new names "
@@ -146,8 +147,8 @@ def write_report(found, args):
     rows, holds = [], {}
     for arm in [arm for arm in found if arm != CANDIDATE]:
         for among in ("all", "far"):
-            pair = (macro(found[one], "combinations", among) for one in (CANDIDATE, arm))
-            gain = difference(*pair)
+            candidate = macro(found[CANDIDATE], "combinations", among)
+            gain = difference(candidate, macro(found[arm], "combinations", among))
             holds[arm, among] = gain["low"] > 0 and gain["p"] < 0.01
             cells = f"{gain['value']:+.3f}", interval(gain["low"], gain["high"]), gain["ahead"]
             rows.append((arm, among, *cells, f"{gain['p']:.1e}"))

@@ -221,8 +221,9 @@ def trained(given, folder, pairs):
 
 def groups(model, rate, weight_decay):
     """AdamW's groups of the picture tower, whose rate is 1, and those of all other parameters."""
-    named = model.named_parameters()
-    others = nn.ParameterList(p for name, p in named if not name.startswith("visual."))
+    others = nn.ParameterList(
+        p for name, p in model.named_parameters() if not name.startswith("visual.")
+    )
     parts = (model.visual, 1.0), (others, rate)
     return [g | {"rate": own} for part, own in parts for g in parameter_groups(part, weight_decay)]
 
@@ -232,10 +233,16 @@ def train(model, tokenizer, pairs, how, steps, seed):
     own = recipe(MODEL)
     pairs.left_out = 0.0  # captions keep all their words
     model.train()
-    indices, size = pairs.splits["train"], model.config["image_size"]
-    unique = how["names"] == "unique"
-    # no scale of crops: icons are redrawn
-    loader = batches(pairs, indices, tokenizer, BATCH, seed, size, None, unique_names=unique)
+    loader = batches(
+        pairs,
+        pairs.splits["train"],
+        tokenizer,
+        BATCH,
+        seed,
+        model.config["image_size"],
+        None,  # no scale of crops: icons are redrawn
+        unique_names=how["names"] == "unique",
+    )
     parts, betas = groups(model, how["rate"], own["weight_decay"]), (0.9, own["beta2"])
     optimizer = torch.optim.AdamW(parts, lr=own["lr"], betas=betas, eps=own["eps"])
     for step in range(1, steps + 1):
@@ -333,8 +340,9 @@ def chunks(items, size):
     return [items[k : k + size] for k in range(0, len(items), size)]
 
 
-def scores_for(how, model, tokenizer, pairs):
+def scores_for(arm, model, tokenizer, pairs):
     """The function that families.zero_shot takes, of an arm."""
+    how = BASE | ARMS[arm]
     if how["loss"] == "none":
         return hog_scores(pairs)
     if how["tokens"] == "names" and how["loss"] != "predict":
@@ -344,10 +352,10 @@ def scores_for(how, model, tokenizer, pairs):
 
 def work(given, folder):
     """Train one arm, and test it on the development families: its numbers."""
-    pairs, how = Icons(), BASE | ARMS[given["arm"]]
+    pairs, arm = Icons(), given["arm"]
     model, tokenizer, cost = trained(given, folder, pairs)
-    found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
-    if given["arm"] in CLOSED:
+    found = zero_shot(scores_for(arm, model, tokenizer, pairs), pairs, DEVELOPMENT)
+    if arm in CLOSED:
         for answered in found.values():
             answered.pop("combinations", None)
     return {"families": found, **cost}
