@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from kernels.cards import GPUS
 from kernels.fused.signatures import constants
-from kernels.fused.tile_config import default_chunk, strip_rows, uses_tma, warps_can_differ
+from kernels.fused.tile_config import default_chunk, strip_rows, warps_can_differ
 from kernels.reference import PRECISIONS
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
@@ -99,11 +99,10 @@ def plan(
         from kernels.report.compiler import inspect
 
         code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
-    operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
-    differ = tma and warps_can_differ(arch)
+    operands, differ = PRECISIONS[dtype], warps_can_differ(arch, 2, d)
     gradient = "wide gradient" if differ else "gradient"
     shape = {
-        name: constants(name, arch, operands, d, tma)
+        name: constants(name, arch, operands, d)
         for name in ("sums", "tall sums", gradient, "special tiles")
     }
     chunk, sums, tall = default_chunk(n, operands), shape["sums"], shape["tall sums"]

@@ -11,14 +11,10 @@ def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
     return arch // 10 in (9, 10) and dtype_bytes == 2 and d * dtype_bytes % 16 == 0
 
 
-def library_multiplies(arch: int, dtype_bytes: int) -> bool:
-    """Whether the gradient's two products are torch.mm: on CUDA in 16 bits. Else product_kernel's."""
-    return arch > 0 and dtype_bytes == 2
-
-
-def warps_can_differ(arch: int) -> bool:
-    """Whether the compiler can give a loop's warps different work: for Hopper's tensor cores."""
-    return arch // 10 == 9
+def warps_can_differ(arch: int, dtype_bytes: int, d: int) -> bool:
+    """Whether the kernels of signatures.HOPPER run: the compiler can give a loop's warps different work
+    for Hopper's tensor cores, with descriptors."""
+    return arch // 10 == 9 and uses_tma(arch, dtype_bytes, d)
 
 
 def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
@@ -32,7 +28,7 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
     if arch == 0:
         # BK is wider than below: fewer steps of numpy
         return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1, **strip)
-    if dtype_bytes == 4 or kernel.startswith("product"):  # for tests
+    if dtype_bytes == 4:  # for tests
         return dict(BM=64, BN=32, BK=min(32, padded), num_warps=8, num_stages=2, **strip)
     shape = dict(BM=128, BN=128, BK=min(64, padded), num_warps=8, num_stages=3)
     if sums:
@@ -51,7 +47,7 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
             shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
         elif sums:
             shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
-    elif kernel == "special tiles" and not warps_can_differ(arch):
+    elif kernel == "special tiles" and not warps_can_differ(arch, dtype_bytes, d):
         shape |= dict(BM=64, BN=64)  # larger ones spill in Triton 3.4 or 3.6
     return shape
 

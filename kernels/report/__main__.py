@@ -72,7 +72,7 @@ def compile_all(
         for dtype in dtypes
         for d in widths or (WIDTHS if arch in (80, 90, 100) else WIDTHS[:2])
         for name in KERNELS
-        if warps_can_differ(arch) or name not in HOPPER
+        if warps_can_differ(arch, 2, d) or name not in HOPPER
     ]
     rows = []
     with concurrent.futures.ProcessPoolExecutor(workers) as pool:

@@ -79,7 +79,7 @@ def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
 
     products = lambda *_: seen.extend([("product", None), ("product transposed", None)])  # noqa: E731
     monkeypatch.setattr(launch, "_launch", noted)
-    monkeypatch.setattr(launch, "library_products", products)
+    monkeypatch.setattr(launch, "products", products)
     monkeypatch.setattr(launch, "arch_of", lambda device: arch)
     monkeypatch.setattr(launch, "sms_of", lambda device: plans.CARDS[card]["sms"])
     half, one = torch.float16, torch.ones(())

@@ -162,7 +162,7 @@ def test_a_kernel_is_compiled_once_whatever_the_batch(arch):
     done = run("-m", "tests.kernels.specializations", arch, 64, 65, 130, 1, 33001)
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
-    # all but product_kernel, and one of Hopper's beside the one for its last columns
+    # one of Hopper's beside the one for its last columns
     assert len(seen) == (9 if arch == 90 else 8)
     for kernel, variants in seen.items():
         assert len(variants) == 1, f"{kernel}: {len(variants)} variants, {list(variants)}"
