@@ -54,17 +54,26 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
         one = max(loop, after) if blocks > 1 or code["warps_differ"] else loop + after
         whole = waves * blocks * min(strip, -(-m // shape["BM"])) * one
         seconds.append(max(whole, memory_bytes / card["bytes_per_s"]))
-    fill = programs / (waves * sms * blocks)
-    counted = dict(programs=programs, blocks_per_sm=blocks, waves=waves, fill=fill, cycles=cycles)
-    moved = dict(memory_bytes=memory_bytes, l2_bytes=l2_bytes * m * n / tile)
-    return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
+    return dict(
+        kernel=name,
+        programs=programs,
+        blocks_per_sm=blocks,
+        waves=waves,
+        fill=programs / (waves * sms * blocks),
+        cycles=cycles,
+        memory_bytes=memory_bytes,
+        l2_bytes=l2_bytes * m * n / tile,
+        seconds=tuple(seconds),
+    )
 
 
 def few_tiles(card, name, count, k, shape, code):
     """The tiles of one launch that are computed apart, as many as count, one to a program."""
     one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
-    moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
-    return dict(kernel=name, seconds=one["seconds"], **moved)
+    memory_bytes = count * shape["BM"] * shape["BN"] * 2
+    return {key: one[key] for key in ("kernel", "seconds", "l2_bytes")} | {
+        "memory_bytes": memory_bytes
+    }
 
 
 def multiplied(card, name, m, n, k, memory_bytes):
@@ -76,8 +85,8 @@ def multiplied(card, name, m, n, k, memory_bytes):
 
 def copied(card, name, memory_bytes):
     """One launch that is bound by memory: every row is read and written once."""
-    seconds = (memory_bytes / card["bytes_per_s"],) * 2
-    return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
+    second = memory_bytes / card["bytes_per_s"]
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=(second, second))
 
 
 def plan(
@@ -117,15 +126,18 @@ def plan(
             by_row, by_column = 4 * c * blocks, 2 * tall["BM"] * whole * -(-c // strip)
             memory_bytes = 2 * (c + n) * d + by_row + by_column
             tall = tall | {"STRIP": strip // tall["BM"]}
-            how = whole, d, tall, code("tall sums"), memory_bytes
-            launches.append(tiled(card, "tall sums", c, *how))
-            launches.append(copied(card, "partial sums", by_column))
-            launches.append(few_tiles(card, "sums of matches", blocks, d, sums, code("sums")))
+            launches += [
+                tiled(card, "tall sums", c, whole, d, tall, code("tall sums"), memory_bytes),
+                copied(card, "partial sums", by_column),
+                few_tiles(card, "sums of matches", blocks, d, sums, code("sums")),
+            ]
         if whole < n:
             by_column = 4 * (n - whole) * -(-c // (sums["BM"] * sums["STRIP"]))
             memory_bytes = 2 * (c + n - whole) * d + 4 * c * -(-n // sums["BN"]) + by_column
-            how = c, n - whole, d, sums, code("sums"), memory_bytes
-            launches += [tiled(card, "sums", *how), copied(card, "partial sums", by_column)]
+            launches += [
+                tiled(card, "sums", c, n - whole, d, sums, code("sums"), memory_bytes),
+                copied(card, "partial sums", by_column),
+            ]
         launches.append(copied(card, "partial sums", 4 * c * -(-n // sums["BN"])))
     launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
     launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
@@ -150,17 +162,19 @@ def by_kernel(launches: list[dict]) -> dict[str, dict]:
 
     The fill of several launches counts the waves of all of them together.
     """
-    groups = {}
+    groups, together = {}, {}
     for launch in launches:
         groups.setdefault(launch["kernel"], []).append(launch)
-    together = {}
     for name, group in groups.items():
         first = dict.fromkeys(("programs", "blocks_per_sm", "waves", "cycles"), None) | group[0]
-        moved = {k: sum(x.get(k, 0) for x in group) for k in ("memory_bytes", "l2_bytes")}
         places = sum(x["programs"] / x["fill"] for x in group if "fill" in x)
-        fill = sum(x.get("programs", 0) for x in group) / places if places else None
-        own = dict(launches=len(group), fill=fill, seconds=total_s(group))
-        together[name] = first | moved | own
+        together[name] = first | dict(
+            launches=len(group),
+            fill=sum(x.get("programs", 0) for x in group) / places if places else None,
+            seconds=total_s(group),
+            memory_bytes=sum(x["memory_bytes"] for x in group),
+            l2_bytes=sum(x.get("l2_bytes", 0) for x in group),
+        )
     return together
 
 

@@ -52,7 +52,7 @@ def constants(name, arch, dtype, d):
         return dict(ROWS=256, num_warps=4, num_stages=1)
     if name in ROWWISE:
         return row_shape(d)
-    known = dict(
+    known = tile_shape(name, arch, dtype.itemsize, d) | dict(
         TMA=uses_tma(arch, dtype.itemsize, d),  # whether the operands come as descriptors
         SPECIAL=True,
         PRECISION="ieee",
@@ -61,8 +61,8 @@ def constants(name, arch, dtype, d):
         # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
         GRAD_SCALE=2.0**15 if dtype == torch.float16 else 1.0,
     )
-    taken = {key: known[key] for key in known.keys() & set(KERNELS[name][0].arg_names)}
-    return tile_shape(name, arch, dtype.itemsize, d) | taken
+    taken = {*KERNELS[name][0].arg_names, "num_warps", "num_stages"}
+    return {key: value for key, value in known.items() if key in taken}
 
 
 def variant(name, arch, dtype, d):
