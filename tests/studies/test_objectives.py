@@ -113,21 +113,6 @@ def test_stopped_and_resumed_the_weights_are_the_same(
         assert not torch.equal(plain, own)
 
 
-def test_when_nobody_reads_the_log_any_more_the_run_saves_first(pairs_csv, tmp_path, monkeypatch):
-    real, lines = objectives.RunLog.write, []
-
-    def write(*args, **how):
-        lines.append(1)
-        if len(lines) == 3:
-            raise BrokenPipeError
-        real(*args, **how)
-
-    monkeypatch.setattr(objectives.RunLog, "write", write)
-    with pytest.raises(SystemExit) as stop:
-        study(pairs_csv, tmp_path / "run", "--steps", 9)
-    assert stop.value.code == 141 and final(tmp_path / "run")["step"] == 3
-
-
 @pytest.mark.parametrize(
     "arguments, words",
     [
