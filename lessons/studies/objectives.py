@@ -147,8 +147,9 @@ def main(argv=None):
                     loss = outputs.sum() / len(tokens)
                 scaler.scale(loss).backward()
                 scaler.unscale_(optimizer)
-                limit = config.clip_grad or math.inf
-                grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
+                grad_norm = torch.nn.utils.clip_grad_norm_(
+                    model.parameters(), config.clip_grad or math.inf
+                )
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:
                     scaler.step(optimizer)
