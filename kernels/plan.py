@@ -70,10 +70,8 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
 def few_tiles(card, name, count, k, shape, code):
     """The tiles of one launch that are computed apart, as many as count, one to a program."""
     one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
-    memory_bytes = count * shape["BM"] * shape["BN"] * 2
-    return {key: one[key] for key in ("kernel", "seconds", "l2_bytes")} | {
-        "memory_bytes": memory_bytes
-    }
+    moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
+    return dict(kernel=name, seconds=one["seconds"], **moved)
 
 
 def multiplied(card, name, m, n, k, memory_bytes):
@@ -85,8 +83,8 @@ def multiplied(card, name, m, n, k, memory_bytes):
 
 def copied(card, name, memory_bytes):
     """One launch that is bound by memory: every row is read and written once."""
-    second = memory_bytes / card["bytes_per_s"]
-    return dict(kernel=name, memory_bytes=memory_bytes, seconds=(second, second))
+    seconds = memory_bytes / card["bytes_per_s"]
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=(seconds, seconds))
 
 
 def plan(
