@@ -122,6 +122,7 @@ def test_stopped_and_resumed_the_weights_are_the_same(
         (["--temperature", "0.1", "--objective", "ngrams"], ["--temperature", "ngrams"]),
         (["--objective", "ngrams", "--compile"], ["--compile"]),
         (["--objective", "ngrams", "--micro-batch", "4"], ["--micro-batch"]),
+        (["--objective", "sigmoid", "--eval-every", "2"], ["--eval-every"]),
         (["--objective", "ngrams", "--plan"], ["miniclip.cost"]),
     ],
 )
