@@ -103,8 +103,8 @@ def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
         measurements.append((n, {name: [s for s, _ in own] for name, own in results.items()}))
         for name, own in results.items():
             memory.add(n, name, f"{max(mib for _, mib in own):.0f}")
+    print(f"\n{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}")
     print(
-        f"\n{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}, torch {torch.__version__}"
+        f"torch {torch.__version__}, forward + backward, float32, D = {d}, {threads} thread(s), medians"
     )
-    print(f"forward + backward, float32, D = {d}, {threads} thread(s), medians")
     print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")
