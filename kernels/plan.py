@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 from kernels.cards import GPUS
 from kernels.fused.signatures import constants
-from kernels.fused.tile_config import default_chunk, strip_rows, uses_tma, warps_can_differ
+from kernels.fused.tile_config import default_chunk, strip_rows, warps_can_differ
 from kernels.reference import PRECISIONS
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
@@ -54,10 +54,17 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
         one = max(loop, after) if blocks > 1 or code["warps_differ"] else loop + after
         whole = waves * blocks * min(strip, -(-m // shape["BM"])) * one
         seconds.append(max(whole, memory_bytes / card["bytes_per_s"]))
-    fill = programs / (waves * sms * blocks)
-    counted = dict(programs=programs, blocks_per_sm=blocks, waves=waves, fill=fill, cycles=cycles)
-    moved = dict(memory_bytes=memory_bytes, l2_bytes=l2_bytes * m * n / tile)
-    return dict(kernel=name, **counted, **moved, seconds=tuple(seconds))
+    return dict(
+        kernel=name,
+        programs=programs,
+        blocks_per_sm=blocks,
+        waves=waves,
+        fill=programs / (waves * sms * blocks),
+        cycles=cycles,
+        memory_bytes=memory_bytes,
+        l2_bytes=l2_bytes * m * n / tile,
+        seconds=tuple(seconds),
+    )
 
 
 def few_tiles(card, name, count, k, shape, code):
@@ -76,8 +83,8 @@ def multiplied(card, name, m, n, k, memory_bytes):
 
 def copied(card, name, memory_bytes):
     """One launch that is bound by memory: every row is read and written once."""
-    seconds = (memory_bytes / card["bytes_per_s"],) * 2
-    return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
+    seconds = memory_bytes / card["bytes_per_s"]
+    return dict(kernel=name, memory_bytes=memory_bytes, seconds=(seconds, seconds))
 
 
 def plan(
@@ -99,11 +106,10 @@ def plan(
         from kernels.report.compiler import inspect
 
         code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
-    operands, tma = PRECISIONS[dtype], uses_tma(arch, 2, d)
-    differ = tma and warps_can_differ(arch)
+    operands, differ = PRECISIONS[dtype], warps_can_differ(arch, 2, d)
     gradient = "wide gradient" if differ else "gradient"
     shape = {
-        name: constants(name, arch, operands, d, tma)
+        name: constants(name, arch, operands, d)
         for name in ("sums", "tall sums", gradient, "special tiles")
     }
     chunk, sums, tall = default_chunk(n, operands), shape["sums"], shape["tall sums"]
@@ -118,15 +124,18 @@ def plan(
             by_row, by_column = 4 * c * blocks, 2 * tall["BM"] * whole * -(-c // strip)
             memory_bytes = 2 * (c + n) * d + by_row + by_column
             tall = tall | {"STRIP": strip // tall["BM"]}
-            how = whole, d, tall, code("tall sums"), memory_bytes
-            launches.append(tiled(card, "tall sums", c, *how))
-            launches.append(copied(card, "partial sums", by_column))
-            launches.append(few_tiles(card, "sums of matches", blocks, d, sums, code("sums")))
+            launches += [
+                tiled(card, "tall sums", c, whole, d, tall, code("tall sums"), memory_bytes),
+                copied(card, "partial sums", by_column),
+                few_tiles(card, "sums of matches", blocks, d, sums, code("sums")),
+            ]
         if whole < n:
             by_column = 4 * (n - whole) * -(-c // (sums["BM"] * sums["STRIP"]))
             memory_bytes = 2 * (c + n - whole) * d + 4 * c * -(-n // sums["BN"]) + by_column
-            how = c, n - whole, d, sums, code("sums"), memory_bytes
-            launches += [tiled(card, "sums", *how), copied(card, "partial sums", by_column)]
+            launches += [
+                tiled(card, "sums", c, n - whole, d, sums, code("sums"), memory_bytes),
+                copied(card, "partial sums", by_column),
+            ]
         launches.append(copied(card, "partial sums", 4 * c * -(-n // sums["BN"])))
     launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
     launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
@@ -151,17 +160,19 @@ def by_kernel(launches: list[dict]) -> dict[str, dict]:
 
     The fill of several launches counts the waves of all of them together.
     """
-    groups = {}
+    groups, together = {}, {}
     for launch in launches:
         groups.setdefault(launch["kernel"], []).append(launch)
-    together = {}
     for name, group in groups.items():
         first = dict.fromkeys(("programs", "blocks_per_sm", "waves", "cycles"), None) | group[0]
-        moved = {k: sum(x.get(k, 0) for x in group) for k in ("memory_bytes", "l2_bytes")}
         places = sum(x["programs"] / x["fill"] for x in group if "fill" in x)
-        fill = sum(x.get("programs", 0) for x in group) / places if places else None
-        own = dict(launches=len(group), fill=fill, seconds=total_s(group))
-        together[name] = first | moved | own
+        together[name] = first | dict(
+            launches=len(group),
+            fill=sum(x.get("programs", 0) for x in group) / places if places else None,
+            seconds=total_s(group),
+            memory_bytes=sum(x["memory_bytes"] for x in group),
+            l2_bytes=sum(x.get("l2_bytes", 0) for x in group),
+        )
     return together
 
 

@@ -31,7 +31,7 @@ from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.op import contrastive
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
-from miniclip.common import described
+from miniclip.common import described, refuse
 from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info, host_group
 
 LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
@@ -130,14 +130,19 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
             f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.8g}; "
             "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
         )
-    if chunk is not None and not (type(chunk) is int and chunk >= 1):
-        raise ValueError(f"chunk must be a whole number of rows, at least 1, but is {chunk}")
-    for name, value, known in (
-        ("precision", precision, ("auto", *PRECISIONS)),
-        ("backend", backend, ("auto", "torch", "triton")),
-    ):
-        if value not in known:
-            raise ValueError(f"{name} must be {', '.join(known[:-1])} or {known[-1]}, not {value}")
+    rows = chunk is None or type(chunk) is int and chunk >= 1
+    precisions = ", ".join(["auto", *PRECISIONS])
+    refuse(
+        {
+            f"chunk must be a whole number of rows, at least 1, but is {chunk}": not rows,
+            f"precision must be one of {precisions}, not {precision}": (
+                precision not in ("auto", *PRECISIONS)
+            ),
+            f"backend must be auto, torch or triton, not {backend}": (
+                backend not in ("auto", "torch", "triton")
+            ),
+        }
+    )
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
     if backend == "auto":
         backend = "triton" if image.is_cuda and _suits_triton(image, dtype, precision) else "torch"
@@ -155,10 +160,13 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
 def _suits_triton(image, dtype, precision):
     """Whether "auto" takes the Triton kernels for these features on a GPU."""
     # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
-    if torch.version.hip is not None or precision == "fp32" or _triton_problem(image, dtype):
-        return False
-    new = torch.cuda.get_device_capability(image.device) >= (8, 0)
-    return new and _kernels_compile(image.device)
+    return (
+        torch.version.hip is None
+        and precision != "fp32"
+        and not _triton_problem(image, dtype)
+        and torch.cuda.get_device_capability(image.device) >= (8, 0)
+        and _kernels_compile(image.device)
+    )
 
 
 @torch.compiler.assume_constant_result
@@ -223,14 +231,18 @@ def _plan_together(arguments, group):
     counts, widths, taken = map(list, zip(*everyone))
     if problem:
         raise problem
-    if 0 in counts:
-        raise ValueError(f"the loss failed on rank {counts.index(0)}, whose own message says why")
-    if len(set(widths)) > 1:
-        raise ValueError(f"every rank must have the same E, but ranks 0, 1, ... have {widths}")
-    if len(set(taken)) > 1:  # "auto" takes torch on a rank that cannot compile a kernel
-        named = ", ".join(" in ".join(ways[way]) for way in taken)
-        raise ValueError(
+    named = ", ".join(" in ".join(ways[way]) for way in taken)
+    refuse(
+        {
+            f"the loss failed on rank {counts.index(min(counts))}, whose own message says why": (
+                0 in counts
+            ),
+            f"every rank must have the same E, but ranks 0, 1, ... have {widths}": (
+                len(set(widths)) > 1
+            ),
+            # "auto" takes torch on a rank that cannot compile a kernel
             f"every rank must compute the loss the same way, but ranks 0, 1, ... would take {named}; "
-            "pass backend='torch' or the same precision on all of them"
-        )
+            "pass backend='torch' or the same precision on all of them": len(set(taken)) > 1,
+        }
+    )
     return ops, dtype, GroupCollectives(counts, group)

@@ -8,9 +8,9 @@ The forward pass's tiles are computed again, and each is turned into a tile of
 `wide_gradient_kernel` on Hopper, gets by with one, but is wrong where a tile has a match, an edge or a row
 with a very small sum. It computes all tiles, and then `gradient_kernel` computes those few again. G is stored, in the operands' dtype, in a
 reusable c x N buffer. Two matrix products give the gradients by the unit rows: dX = G Y and
-dY += G^T X. On CUDA they are the library's (launch.py): `product_kernel` has one program for each tile of
-the small (c, D) result, too few to fill a card. That is 8 N^2 D flop with the forward pass, and only S is
-computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
+dY += G^T X. They are the library's (launch.py): a kernel of our own would have one program for each tile
+of the small (c, D) result, too few to fill a card. That is 8 N^2 D flop with the forward pass, and only S
+is computed twice. Attention kernels keep G in registers instead. FlashAttention-2 adds up dX
 with atomics, whose order varies; Triton's tutorial computes S once for dX and once for dY, which would
 be 10 N^2 D here. Both keep rows of dX or dY in registers: 64 rows fill half of an SM's at D = 512 and
 all at 1,024. Left out: the gradient by the features themselves (normalize.py).
@@ -19,7 +19,7 @@ all at 1,024. Left out: the gradient by the features themselves (normalize.py).
 import triton
 import triton.language as tl
 
-from kernels.fused.tile import BATCH, block, cosines, tile_at, tile_index
+from kernels.fused.tile import BATCH, cosines, tile_at, tile_index
 
 
 @triton.jit
@@ -169,28 +169,3 @@ def wide_gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, G, M, N, strid
         out.store([i * BM, (j + 1) * PART], g.to(G.dtype.element_ty))
         g = ordinary_gradient(right, *vectors, j + 2, LSE_COLUMNS, N, GRAD_SCALE, PART)
         out.store([i * BM, (j + 2) * PART], g.to(G.dtype.element_ty))
-
-
-@triton.jit(do_not_specialize=["M", "K"])  # N and stride are multiples of 16 whatever the batch
-def product_kernel(A, B, C, M, N, K, stride, TRANSPOSED: tl.constexpr, ADD: tl.constexpr,
-                   BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
-                   TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
-    """C (M, N) = A B (ADD: C += A B), float32. B (K, N); A (M, K), or stored as (K, M) if TRANSPOSED.
-
-    stride: from row to row of A as it is stored, a multiple of 16. A is finite up to there.
-
-    # reads M N K (1/BM + 1/BN) operands, writes M N sums (and reads them if ADD)
-    """
-    i, j, r, c = tile_index(M, N, BM, BN)
-    at = C + r[:, None].to(tl.int64) * N + c[None, :]
-    inside = (r < M)[:, None] & (c < N)[None, :]
-    # C first: added at the end, a second tile of 128 x 256 would not fit the registers
-    sum = tl.load(at, mask=inside, other=0.0) if ADD else tl.zeros((BM, BN), tl.float32)
-    for k in range(0, K, BK):
-        if TRANSPOSED:
-            a = tl.trans(block(A, k, i * BM, K, stride, stride, BK, BM, False, TMA))  # (BM, BK)
-        else:
-            a = block(A, i * BM, k, M, stride, stride, BM, BK, False, TMA)
-        b = block(B, k, j * BN, K, N, N, BK, BN, False, TMA)  # (BK, BN)
-        sum = tl.dot(a, b, sum, input_precision=PRECISION)
-    tl.store(at, sum, mask=inside)

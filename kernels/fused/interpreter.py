@@ -37,11 +37,9 @@ def flush(x):
 
 
 def install():
-    """Correct Triton's interpreter for this process. A second call does nothing."""
+    """Correct Triton's interpreter for this process. launch.py calls this once, where it is imported."""
     builder, handle = interpreter.InterpreterBuilder, interpreter.TensorHandle
-    if hasattr(builder, "uncorrected_dot"):
-        return
-    builder.uncorrected_dot = builder.create_dot
+    uncorrected_dot = builder.create_dot
     convert = {
         (tl.float32, tl.bfloat16): to_bfloat16,
         (tl.bfloat16, tl.float32): from_bfloat16,
@@ -61,7 +59,7 @@ def install():
         return handle(from_bfloat16(x.data), tl.float32) if is_bfloat16 else x
 
     def float32_dot(self, a, b, *rest):
-        return self.uncorrected_dot(as_float32(a), as_float32(b), *rest)
+        return uncorrected_dot(self, as_float32(a), as_float32(b), *rest)
 
     def flushing_exp2(self, x):
         flushed = flush if x.dtype.scalar == tl.float32 else lambda numbers: numbers

@@ -18,9 +18,7 @@ from kernels.fused import interpreter
 from kernels.fused.signatures import HOPPER, KERNELS, constants
 from kernels.fused.tile_config import (
     default_chunk,  # noqa: F401  (an operation)
-    library_multiplies,
     strip_rows,
-    uses_tma,
     warps_can_differ,
 )
 
@@ -44,19 +42,14 @@ def sms_of(device: torch.device) -> int:
     return 4 if INTERPRET else torch.cuda.get_device_properties(device).multi_processor_count
 
 
-def _plan(name, like, tma=None):
+def _plan(name, like):
     """The constants of a kernel for operands like this one (rows, width)."""
-    arch, d = arch_of(like.device), like.shape[1]
-    if tma is None:
-        tma = uses_tma(arch, like.dtype.itemsize, d)
-    return constants(name, arch, like.dtype, d, tma)
+    return constants(name, arch_of(like.device), like.dtype, like.shape[1])
 
 
-def _warps_differ(like, tma):
-    """Whether the kernels of HOPPER run on operands like this one. tma: as for `_plan`."""
-    arch, (_, d) = arch_of(like.device), like.shape
-    described = uses_tma(arch, like.dtype.itemsize, d) if tma is None else tma
-    return described and warps_can_differ(arch)
+def _warps_differ(like):
+    """Whether the kernels of HOPPER run on operands like this one."""
+    return warps_can_differ(arch_of(like.device), like.dtype.itemsize, like.shape[1])
 
 
 def _launch(name, plan, shape, *arguments, **changed):
@@ -105,23 +98,23 @@ def diagonal(x: Tensor, y: Tensor) -> Tensor:
     return out
 
 
-def sums(rows, columns, scale_log2, shift, offset, chunk, tma=None):
+def sums(rows, columns, scale_log2, shift, offset, chunk):
     """As reference.sums. Chunks bound the partial sums: 1 GB at N = 131072 without them.
 
     16 chunks of rows at a time have fewer bytes of partial sums than one chunk has of gradients.
     """
-    plan, n, rows_at_once = _plan("sums", rows, tma), len(columns), 16 * chunk
+    plan, n, rows_at_once = _plan("sums", rows), len(columns), 16 * chunk
     z_rows = torch.empty(len(rows), dtype=torch.float32, device=rows.device)
     z_columns = torch.empty(n, dtype=torch.float32, device=rows.device)
     # tall_sums_kernel takes whole blocks of columns, sums_kernel the matches among them and the other columns
-    blocks = n // plan["BN"] if _warps_differ(rows, tma) else 0
+    blocks = n // plan["BN"] if _warps_differ(rows) else 0
     whole = blocks * plan["BN"]
     for start in range(0, len(rows), rows_at_once):
         x, z = (t[start : start + rows_at_once] for t in (rows, z_rows))
         c = len(x)
         if blocks:
             inputs, sizes = (x, columns[:whole], scale_log2, shift), (c, whole, start + offset)
-            tall = _plan("tall sums", rows, tma)
+            tall = _plan("tall sums", rows)
             strip = strip_rows(c, blocks, tall["BM"], sms_of(rows.device))
             strips = triton.cdiv(c, strip)
             by_row = z_rows.new_empty(blocks, c)
@@ -150,11 +143,11 @@ def _add_up(parts, dimensions, out, added):
         torch.sum(parts, dimensions, out=out)
 
 
-def online_sums(mine, others, scale_log2, flagged, offset, chunk=None, tma=None):
+def online_sums(mine, others, scale_log2, flagged, offset, chunk=None):
     """As reference.online_sums, without waiting for the device; chunk is not needed."""
     highest = torch.empty(len(mine), dtype=torch.float32, device=mine.device)
     z, flags = torch.empty_like(highest), flagged.view(torch.uint8)
-    plan, sizes = _plan("online", mine, tma), (len(mine), len(others), offset)
+    plan, sizes = _plan("online", mine), (len(mine), len(others), offset)
     _launch("online", plan, (len(mine), None), mine, others, scale_log2, flags, highest, z, *sizes)
     return highest, z
 
@@ -164,7 +157,7 @@ def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
     loss = torch.empty(len(z), dtype=torch.float64, device=z.device)
     one_minus_p, lse = torch.empty_like(z), torch.empty_like(z)
     inputs = z, flagged.view(torch.uint8), highest, rescued, shift, cosines, scale_log2
-    plan = constants("finish", 0, z.dtype, 0, False)
+    plan = constants("finish", 0, z.dtype, 0)
     _launch("finish", plan, (len(z), None), *inputs, loss, one_minus_p, lse, len(z))
     return loss, one_minus_p, lse
 
@@ -179,13 +172,11 @@ def gradient(
     one_minus_p_columns,
     offset,
     chunk,
-    tma=None,
 ):
     """As reference.gradient: G in the operands' dtype, c rows at a time, then two products."""
     (m, d), n, device = rows.shape, len(columns), rows.device
-    name = "wide gradient" if _warps_differ(rows, tma) else "gradient"
-    plan, special = (_plan(kernel, rows, tma) for kernel in (name, "special tiles"))
-    products = _products(rows, tma)
+    name = "wide gradient" if _warps_differ(rows) else "gradient"
+    plan, special = (_plan(kernel, rows) for kernel in (name, "special tiles"))
     lowest = lse_rows.min(), lse_columns.min()
     stride = triton.cdiv(n, 16) * 16  # a multiple of 16 is what the kernels are compiled for
     buffer = torch.empty(min(chunk, m), stride, dtype=rows.dtype, device=device)
@@ -204,34 +195,20 @@ def gradient(
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]
 
 
-def _products(like, tma):
-    """The function that computes g_rows = G Y and g_columns (+)= G^T X for operands like this one.
+def products(g, y, x, g_rows, g_columns, added):
+    """g_rows = G Y and g_columns = G^T X, or added to it, by torch: sums and results in float32.
 
-    It takes G (c, N), Y (N, D), X (c, D), both results in float32, and whether the second is added to.
+    G (c, N), Y (N, D), X (c, D). cuBLAS repeats a result bit for bit with the same version on the same
+    card, as long as one stream uses it. With more streams that needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in
+    the environment.
     """
-    if library_multiplies(arch_of(like.device), like.dtype.itemsize):
-        return library_products
-    by_row, by_column = (_plan(name, like, tma) for name in ("product", "product transposed"))
-
-    def own_products(g, y, x, g_rows, g_columns, added):
-        (c, n), d, stride = g.shape, y.shape[1], g.stride(0)
-        _launch("product", by_row, (c, d), g, y, g_rows, c, d, n, stride)
-        sizes = n, d, c, stride
-        _launch("product transposed", by_column, (n, d), g, x, g_columns, *sizes, ADD=added)
-
-    return own_products
-
-
-def library_products(g, y, x, g_rows, g_columns, added):
-    """As the products of `_products`, by cuBLAS: 16-bit operands, sums and results in float32.
-
-    cuBLAS repeats a result bit for bit with the same version on the same card, as long as one stream uses it.
-    With more streams that needs CUBLAS_WORKSPACE_CONFIG=:4096:8 in the environment.
-    """
-    torch.mm(g, y, out_dtype=torch.float32, out=g_rows)
+    if INTERPRET:  # on a CPU 16 bits cannot be multiplied into float32
+        g, y, x = g.float(), y.float(), x.float()
+    how = {} if g.dtype == torch.float32 else {"out_dtype": torch.float32}
+    torch.mm(g, y, out=g_rows, **how)
     if not added:
-        torch.mm(g.T, x, out_dtype=torch.float32, out=g_columns)
-    elif ADDMM_TAKES_FLOAT32:
-        torch.addmm(g_columns, g.T, x, out_dtype=torch.float32, out=g_columns)
+        torch.mm(g.T, x, out=g_columns, **how)
+    elif how and not ADDMM_TAKES_FLOAT32:
+        g_columns += torch.mm(g.T, x, **how)
     else:
-        g_columns += torch.mm(g.T, x, out_dtype=torch.float32)
+        torch.addmm(g_columns, g.T, x, out=g_columns, **how)

@@ -11,7 +11,6 @@ import torch
 from kernels.fused.backward import (
     gradient_kernel,
     ordinary_gradient_kernel,
-    product_kernel,
     wide_gradient_kernel,
 )
 from kernels.fused.finish import finish_kernel
@@ -31,8 +30,6 @@ TILED = {
     "gradient": (ordinary_gradient_kernel, X_AND_Y | {"G": ()}),
     "wide gradient": (wide_gradient_kernel, X_AND_Y | {"G": ()}),
     "special tiles": (gradient_kernel, X_AND_Y | {"G": ()}),
-    "product": (product_kernel, {"A": ("BM", "BK"), "B": ("BK", "BN")}),
-    "product transposed": (product_kernel, {"A": ("BK", "BM"), "B": ("BK", "BN")}),
 }
 ROWWISE = {
     "normalize": (normalize_kernel, {"XHAT": ()}),
@@ -46,30 +43,26 @@ HOPPER = ("tall sums", "wide gradient")
 
 
 @functools.cache
-def constants(name, arch, dtype, d, tma):
+def constants(name, arch, dtype, d):
     """The constexprs of a kernel of KERNELS, num_warps and num_stages, as a dict not to be changed.
 
-    arch: as for `tile_shape`; dtype, d: of the operands; tma: whether they come as descriptors.
+    arch: as for `tile_shape`; dtype, d: of the operands.
     """
     if name in VECTORS:
         return dict(ROWS=256, num_warps=4, num_stages=1)
     if name in ROWWISE:
         return row_shape(d)
-    transposed = name == "product transposed"
-    # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
-    grad_scale = 2.0**15 if dtype == torch.float16 else 1.0
-    known = dict(
-        TMA=tma,
+    known = tile_shape(name, arch, dtype.itemsize, d) | dict(
+        TMA=uses_tma(arch, dtype.itemsize, d),  # whether the operands come as descriptors
         SPECIAL=True,
         PRECISION="ieee",
         D=d,
         LOWEST=LOWEST,
-        GRAD_SCALE=grad_scale,
-        TRANSPOSED=transposed,
-        ADD=transposed,
+        # the factor of the stored G: 2^15 lets float16 hold probabilities down to 2^-39
+        GRAD_SCALE=2.0**15 if dtype == torch.float16 else 1.0,
     )
-    taken = {key: known[key] for key in known.keys() & set(KERNELS[name][0].arg_names)}
-    return tile_shape(name, arch, dtype.itemsize, d) | taken
+    taken = {*KERNELS[name][0].arg_names, "num_warps", "num_stages"}
+    return {key: value for key, value in known.items() if key in taken}
 
 
 def variant(name, arch, dtype, d):
@@ -77,12 +70,11 @@ def variant(name, arch, dtype, d):
 
     dtype: a name of PRECISIONS. types: argument name -> "*fp16", "i32", "tensordesc<...>", ...
     """
-    tma = uses_tma(arch, PRECISIONS[dtype].itemsize, d)
     (kernel, operands), types = KERNELS[name], {}
-    fixed = constants(name, arch, PRECISIONS[dtype], d, tma)
+    fixed = constants(name, arch, PRECISIONS[dtype], d)
     for argument in (a for a in kernel.arg_names if a not in fixed):
         types[argument] = {"FLAGGED": "*u8", "LOSS": "*fp64"}.get(argument, "*fp32")
-        if argument in ("M", "N", "K") or argument.islower():
+        if argument in ("M", "N") or argument.islower():
             types[argument] = "i32"
         if argument in operands:
             sizes = ",".join(str(fixed[size]) for size in operands[argument])

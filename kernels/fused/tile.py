@@ -21,22 +21,19 @@ BATCH = ["M", "N", "offset"]
 
 
 @triton.jit
-def block(X, row, column, height, width, stride, BR: tl.constexpr, BC: tl.constexpr,
-          WHOLE: tl.constexpr, TMA: tl.constexpr):  # fmt: skip
-    """A (BR, BC) block of X (height, width) from (row, column) on, zeros outside.
-
-    WHOLE: BC divides width, so that only rows can run out. stride: elements from row to row.
-    """
+def block(X, row, k, height, D: tl.constexpr, BR: tl.constexpr, BK: tl.constexpr,
+          TMA: tl.constexpr):  # fmt: skip
+    """A (BR, BK) block of X (height, D) from (row, k) on, zeros outside."""
     if TMA:
-        x = X.load([row, column])
+        x = X.load([row, k])
     else:
         r = row + tl.arange(0, BR)
-        c = column + tl.arange(0, BC)
+        d = k + tl.arange(0, BK)
         inside = (r < height)[:, None]
-        if not WHOLE:
-            inside = inside & (c < width)[None, :]
+        if D % BK != 0:
+            inside = inside & (d < D)[None, :]
         # int64: N * D passes 2^31 at N = 2^22, D = 512
-        x = tl.load(X + r[:, None].to(tl.int64) * stride + c[None, :], mask=inside, other=0.0)
+        x = tl.load(X + r[:, None].to(tl.int64) * D + d[None, :], mask=inside, other=0.0)
     return x
 
 
@@ -49,8 +46,8 @@ def cosines(X, Y, row, column, M, N, D: tl.constexpr, BM: tl.constexpr, BN: tl.c
     """
     tile = tl.zeros((BM, BN), tl.float32)
     for k in range(0, D, BK):
-        x = block(X, row, k, M, D, D, BM, BK, D % BK == 0, TMA)  # (BM, BK)
-        y = block(Y, column, k, N, D, D, BN, BK, D % BK == 0, TMA)  # (BN, BK)
+        x = block(X, row, k, M, D, BM, BK, TMA)  # (BM, BK)
+        y = block(Y, column, k, N, D, BN, BK, TMA)  # (BN, BK)
         tile = tl.dot(x, tl.trans(y), tile, input_precision=PRECISION)
     return tile
 

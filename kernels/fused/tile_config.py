@@ -11,32 +11,25 @@ def uses_tma(arch: int, dtype_bytes: int, d: int) -> bool:
     return arch // 10 in (9, 10) and dtype_bytes == 2 and d * dtype_bytes % 16 == 0
 
 
-def library_multiplies(arch: int, dtype_bytes: int) -> bool:
-    """Whether the gradient's two products are torch.mm: on CUDA in 16 bits. Else product_kernel's."""
-    return arch > 0 and dtype_bytes == 2
-
-
-def warps_can_differ(arch: int) -> bool:
-    """Whether the compiler can give a loop's warps different work: for Hopper's tensor cores."""
-    return arch // 10 == 9
+def warps_can_differ(arch: int, dtype_bytes: int, d: int) -> bool:
+    """Whether the kernels of signatures.HOPPER run: the compiler can give a loop's warps different work
+    for Hopper's tensor cores, with descriptors."""
+    return arch // 10 == 9 and uses_tma(arch, dtype_bytes, d)
 
 
 def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, int]:
-    """{BM, BN, BK, num_warps, num_stages} of a kernel of signatures.TILED.
+    """{BM, BN, BK, STRIP, num_warps, num_stages} of a kernel of signatures.TILED.
 
     arch: 80, 86, 90, 100, 120, ... or 0 for the interpreter; dtype_bytes: of the operands; d: their width.
-    Sums have STRIP as well: tiles of a column block for each program.
+    STRIP: tiles of a column block for each program of the sums, and not for other kernels.
     """
-    padded, sums = max(16, _power_of_two(d)), kernel == "sums"
-    strip = dict(STRIP=2) if sums else {}
+    padded = max(16, _power_of_two(d))
     if arch == 0:
         # BK is wider than below: fewer steps of numpy
-        return dict(BM=64, BN=64, BK=min(128, padded), num_warps=4, num_stages=1, **strip)
-    if dtype_bytes == 4 or kernel.startswith("product"):  # for tests
-        return dict(BM=64, BN=32, BK=min(32, padded), num_warps=8, num_stages=2, **strip)
-    shape = dict(BM=128, BN=128, BK=min(64, padded), num_warps=8, num_stages=3)
-    if sums:
-        shape |= dict(STRIP=8)
+        return dict(BM=64, BN=64, BK=min(128, padded), STRIP=2, num_warps=4, num_stages=1)
+    if dtype_bytes == 4:  # for tests
+        return dict(BM=64, BN=32, BK=min(32, padded), STRIP=2, num_warps=8, num_stages=2)
+    shape = dict(BM=128, BN=128, BK=min(64, padded), STRIP=8, num_warps=8, num_stages=3)
     # larger tiles need fewer operands from L2 for the same product (kernels/plan.py). Blackwell's accumulators
     # come out of tensor memory by rows: there such tiles spill. With 4 warps, two groups of 4 multiply, and
     # the compiler adds one that fetches
@@ -47,11 +40,11 @@ def tile_shape(kernel: str, arch: int, dtype_bytes: int, d: int) -> dict[str, in
     elif not uses_tma(arch, dtype_bytes, d):
         if kernel == "online":
             shape |= dict(BN=64, num_stages=2)  # larger ones spill 8 to 24 bytes
-        elif arch == 120 and sums:
+        elif arch == 120 and kernel == "sums":
             shape |= dict(BN=64)  # at 128 these spill 8 to 24 bytes
-        elif sums:
+        elif kernel == "sums":
             shape |= dict(num_stages=2)  # with 3 it spills 24 bytes
-    elif kernel == "special tiles" and not warps_can_differ(arch):
+    elif kernel == "special tiles" and not warps_can_differ(arch, dtype_bytes, d):
         shape |= dict(BM=64, BN=64)  # larger ones spill in Triton 3.4 or 3.6
     return shape
 

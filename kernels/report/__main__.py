@@ -28,6 +28,14 @@ from kernels.table import Table  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
+OPTIONS = {
+    "--plan": dict(action="store_true", help="print the launches of a step"),
+    "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
+    "--arch": dict(type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]),
+    "--dtype": dict(nargs="+", choices=DTYPES, default=DTYPES),
+    "--dim": dict(type=int, nargs="+", help="widths (256 to 1024)"),
+    "--sizes": dict(type=int, nargs="+", default=[8192, 32768, 131072, 262144]),
+}
 LEAST_FILL = 0.85  # of an H100, by our own kernels
 SHARDS = [(n, n) for n in (8192, 16384, 32768, 65536, 131072, 262144)]
 SHARDS += [
@@ -58,10 +66,8 @@ def broken(r: dict) -> list[str]:
     return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
 
 
-def compile_all(
-    archs: list[int], dtypes: list[str], widths: list[int] | None, workers: int
-) -> list[dict]:
-    """Numbers of every kernel on every card and dtype.
+def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -> list[dict]:
+    """Numbers of every kernel on every card and dtype, computed by one process per core.
 
     widths: None for all of WIDTHS. Cards with sm_80's tiles are then compiled for two of them only,
     to save a minute.
@@ -72,15 +78,11 @@ def compile_all(
         for dtype in dtypes
         for d in widths or (WIDTHS if arch in (80, 90, 100) else WIDTHS[:2])
         for name in KERNELS
-        if warps_can_differ(arch) or name not in HOPPER
+        if warps_can_differ(arch, 2, d) or name not in HOPPER
     ]
-    rows = []
-    with concurrent.futures.ProcessPoolExecutor(workers) as pool:
-        for row in pool.map(inspect, jobs, chunksize=4):
-            rows.append(row)
-            print(f"\r{len(rows)}/{len(jobs)} kernels compiled", end="", file=sys.stderr)
-    print("\r" + " " * 40 + "\r", end="", file=sys.stderr)
-    return rows
+    print(f"compiling {len(jobs)} kernels ...", file=sys.stderr)
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        return [*pool.map(inspect, jobs, chunksize=4)]
 
 
 def compiler_table(rows: list[dict]) -> Table:
@@ -136,49 +138,38 @@ def main(argv: list[str] | None = None) -> int:
     prog = "miniclip report" if chosen else "python -m kernels.report"
     parser = argparse.ArgumentParser(prog=prog, description=(__doc__ or "").split("\n")[0])
     parser.print_usage = lambda *_: None  # a mistake is one sentence
-    parser.add_argument("--plan", action="store_true", help="print the launches of a step")
-    parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is broken")
-    parser.add_argument(
-        "--arch", type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]
-    )
-    parser.add_argument("--dtype", nargs="+", choices=DTYPES, default=DTYPES)
-    parser.add_argument("--dim", type=int, nargs="+", help="widths (256 to 1024)")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[8192, 32768, 131072, 262144])
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="compiling processes")
+    for name, how in OPTIONS.items():
+        parser.add_argument(name, **how)
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    most = ((dims, 2048), (options.sizes, 10**7), ([options.workers], 1024))
-    if any(min(numbers) < 1 or max(numbers) > high for numbers, high in most):
-        parser.error("--dim must be 1 to 2048, --sizes 1 to 10**7 and --workers 1 to 1024")
+    if not (1 <= min(dims) <= max(dims) <= 2048):
+        parser.error("--dim must be 1 to 2048")
+    if not (1 <= min(options.sizes) <= max(options.sizes) <= 10**7):
+        parser.error("--sizes must be 1 to 10**7")
     if os.environ.get("TRITON_INTERPRET") == "1":  # then this was started by another command
         parser.error("nothing compiles under TRITON_INTERPRET=1; unset it")
     rows = []
     if options.check or not options.plan:
-        rows = compile_all(options.arch, options.dtype, options.dim, options.workers)
+        rows = compile_all(options.arch, options.dtype, options.dim)
         print(compiler_table(rows), end="\n\n")
     for card in CARDS if options.plan or not options.check else ():
         for n in options.sizes:
             print(summary(card, n, dims[0]), plan_table(card, n, dims[0]), sep="\n", end="\n\n")
-    failures = [(r, why) for r in rows for why in broken(r)]
-    for r, why in failures:
-        print(f"broken: {r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}")
-    checked = options.check and 90 in options.arch
-    for dtype, d, (n, m) in itertools.product(options.dtype, dims, SHARDS if checked else ()):
-        for why in broken_plan(plan("H100", n, d, m, dtype)):
-            failures.append((n, m))
-            print(f"broken: the plan for an H100, {dtype}, D = {d}, N = {n}, {m} rows: {why}")
+    failures = [
+        f"{r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}"
+        for r in rows
+        for why in broken(r)
+    ]
+    shards = SHARDS if options.check and 90 in options.arch else ()
+    for dtype, d, (n, m) in itertools.product(options.dtype, dims, shards):
+        what = f"the plan for an H100, {dtype}, D = {d}, N = {n}, {m} rows"
+        failures += [f"{what}: {why}" for why in broken_plan(plan("H100", n, d, m, dtype))]
+    for failure in failures:
+        print(f"broken: {failure}")
     print(f"{len(rows)} kernels, {len(failures)} broken bars")
     return 1 if options.check and failures else 0
 
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the processes that compile
-    try:
-        code = main()
-        sys.stdout.flush()
-    except OSError as error:  # a full disk, or nobody reads
-        where = error.filename or "the output"
-        print(f"python -m kernels.report: error: {where}: {error.strerror}", file=sys.stderr)
-        code = 2
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(code)
+    sys.exit(main())

@@ -73,8 +73,10 @@ def read(binary, arch):
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "kernel.cubin")
         path.write_bytes(binary.asm["cubin"])
-        usage = _tool("cuobjdump", "--dump-resource-usage", path)
-        code = _tool("nvdisasm", "-c", path)
+        usage, code = (
+            subprocess.run([TOOLS / tool, option, path], capture_output=True, text=True).stdout
+            for tool, option in (("cuobjdump", "--dump-resource-usage"), ("nvdisasm", "-c"))
+        )
     registers, stack = map(int, re.search(r"REG:(\d+) STACK:(\d+)", usage).groups())
     instructions = [name for name, *_ in listing(code)]
 
@@ -165,8 +167,3 @@ def blocks_per_sm(arch: int, registers: int, warps: int, shared_bytes: int) -> t
     }
     limit = min(fits, key=fits.get)
     return fits[limit], limit
-
-
-def _tool(name, *arguments):
-    """Standard output of one of NVIDIA's tools."""
-    return subprocess.run([TOOLS / name, *arguments], capture_output=True, text=True).stdout

@@ -51,8 +51,7 @@ def ask_compiler(jobs):
     """[dict of numbers] for each job (arch, side of the tile, warps, what is summed or nothing)."""
     environment = dict(os.environ, TRITON_INTERPRET="0", PYTHONPATH=str(ROOT))
     command = [sys.executable, __file__, json.dumps(jobs)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
-    return json.loads(done.stdout)
+    return json.loads(subprocess.check_output(command, env=environment))
 
 
 if __name__ == "__main__":

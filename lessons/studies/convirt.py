@@ -5,7 +5,7 @@ Zhang et al. 2020, arXiv 2010.00747, for X-rays. `draw` and `crop` stand in the 
 
 import math
 import re
-from typing import NamedTuple
+from collections import namedtuple
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageFilter
@@ -40,17 +40,15 @@ def crop(pairs, i, rng, image_size, scale, out=None):
     return square
 
 
-class Augmentation(NamedTuple):
-    """How a crop is changed: mirrored or not, turn in radians, size as a factor, shift (x, y) as
-    shares of the side, brightness and contrast as factors, sigma of the blur in pixels of 224."""
+# flip: mirrored or not; turn: in radians; size: a factor; shift: (x, y), shares of the side; brightness,
+# contrast: factors; sigma: of the blur, in pixels of 224
+UNCHANGED = dict(
+    flip=False, turn=0.0, size=1.0, shift=(0.0, 0.0), brightness=1.0, contrast=1.0, sigma=0.0
+)
 
-    flip: bool = False
-    turn: float = 0.0
-    size: float = 1.0
-    shift: tuple = (0.0, 0.0)
-    brightness: float = 1.0
-    contrast: float = 1.0
-    sigma: float = 0.0
+
+class Augmentation(namedtuple("Augmentation", UNCHANGED, defaults=UNCHANGED.values())):
+    """How a crop is changed."""
 
     @classmethod
     def draw(cls, rng: np.random.Generator):

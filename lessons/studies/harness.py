@@ -53,10 +53,10 @@ def run(study, argv=None):
     def main(argv):
         what = (study.__doc__ or "").partition("\n")[0]
         parser = Parser.of(Path(study.__file__).name, what, OPTIONS | study.OPTIONS)
-        parser.set_defaults(out=Path("runs") / Path(study.RESULTS).name)
+        results = Path(study.RESULTS)
+        parser.set_defaults(out=Path("runs") / results.name)
         args = parser.parse_args(argv)
-        usual = args.out / "quick" if args.quick else Path(study.RESULTS)
-        args.results = args.results or usual
+        args.results = args.results or (args.out / "quick" if args.quick else results)
         study.write_report(conduct(study, study.plan(args), args), args)
         print(f"the report and its figures are in {args.results}")
         return 0
@@ -146,7 +146,7 @@ def train_icons(folder, **given):
     """Train on the icons in `folder` by train.py, or go on there: the run's results.json, a dict. Options
     that are None are left out."""
     given |= {"data": "icons", "out": folder, "threads": 1, "device": "cpu"}
-    given = {name.replace("_", "-"): value for name, value in given.items() if value is not None}
-    if code := train.main(["--resume", *(f"--{name}={value}" for name, value in given.items())]):
+    given = [f"--{name.replace('_', '-')}={v}" for name, v in given.items() if v is not None]
+    if code := train.main(["--resume", *given]):
         raise SystemExit(code)
     return json.loads((folder / "results.json").read_text())

@@ -1,31 +1,38 @@
-"""One contrastive loss from naive to fast: memory and time on a CPU.
+"""One contrastive loss from naive to fast, and the sums in it: memory and time on a CPU.
 
-    python lessons/studies/loss_ladder.py        measures, and writes loss_ladder.json beside this file
+    OMP_NUM_THREADS=1 python lessons/studies/loss_ladder.py
 
-Lessons 06, 08 and 09 show the rows of that file. Every row is measured in a process of its own: the
-resident memory above that of the inputs at its highest, and the processor's time, the least of ROUNDS x
-REPEATS. (Time during which other programs have the processor does not count, but they may still
-slow a run, and never make it faster.)
+This measures, and writes loss_ladder.json beside this file. Lessons 06, 08 and 09 show its "rows", which
+are whole losses. Each is measured in a process of its own: the resident memory above that of the inputs at
+its highest, and the processor's time, the least of ROUNDS x REPEATS. (Time during which other programs
+have the processor does not count, but they may still slow a run, and never make it faster.)
+
+Lesson 07 shows "sums", the sums of the exponentials of similarities over rows and over columns, in plain
+torch, by torch.compile, and by kernels/reference.py. They take turns SUMS_ROUNDS times in one process.
 """
 
+import functools
 import json
-import multiprocessing
+import statistics
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
 import torch
 
-from kernels.bench.cpu import resident_peak_bytes
+from kernels import reference
+from kernels.bench.cpu import fresh, timed
 from kernels.softmax import LN2, LOWEST, absorb
-from miniclip.common import Parser, command, machine
+from miniclip.benchmarks.timer import take_turns
+from miniclip.common import machine
 from miniclip.loss import clip_loss, contrastive_loss
 
 FILE = Path(__file__).with_suffix(".json")
 N, D, THREADS, ROUNDS, REPEATS = 4096, 512, 1, 5, 3
+SUMS_N, SUMS_ROUNDS = 8192, 7
+SCALE_LOG2, SHIFT = torch.tensor(20.0), torch.tensor(0.0)
 
 
 def online_loss(image, text, logit_scale, rows=512):
@@ -55,35 +62,82 @@ def measure(name, gradient):
     logit_scale = torch.tensor(2.659, requires_grad=True)
     loss(image[:64], text[:64], logit_scale).backward()  # libraries load here
     image.grad, text.grad = torch.zeros(N, D), torch.zeros(N, D)  # an optimizer has them anyway
-    before, milliseconds = resident_peak_bytes(reset=True), []
-    for _ in range(REPEATS):
-        began = time.process_time()
+
+    kept = []  # as a loop keeps the last loss, and its graph, until the next is computed
+
+    def step():
         with torch.set_grad_enabled(gradient):
             value = loss(image, text, logit_scale)
         if gradient:
             value.backward()
-        milliseconds.append(1000 * (time.process_time() - began))
-    return round((resident_peak_bytes() - before) / 2**20), round(min(milliseconds))
+        kept[:] = [value]
+
+    seconds, mib = timed(step, REPEATS, time.process_time)
+    return round(mib), round(1000 * min(seconds))
 
 
-@command("loss_ladder")
-def main(argv=None):
-    """The command: writes loss_ladder.json. Returns the exit code."""
-    Parser.of("loss_ladder.py", "Memory and time of contrastive losses.", {}).parse_args(argv)
-    fresh, rows = multiprocessing.get_context("spawn"), {name: {} for name in LOSSES}
+def unit_rows():
+    """Two tensors of SUMS_N unit rows."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.nn.functional.normalize(torch.randn(2, SUMS_N, D, generator=generator), dim=2)
+
+
+def plain_sums(x, y):
+    """Row sums and column sums as one would write them."""
+    e = (SCALE_LOG2 * (x @ y.T) - SHIFT).exp2()
+    return e.sum(1), e.sum(0)
+
+
+def sums_by_chunks(x, y):
+    """The library's; no column matches a row, so that none is left out."""
+    chunk = reference.default_chunk(len(y), x.dtype)
+    return reference.sums(x, y, SCALE_LOG2, SHIFT, len(y), chunk)
+
+
+SUMS = {
+    "plain torch": plain_sums,
+    "torch.compile": torch.compile(plain_sums),
+    "chunks of rows": sums_by_chunks,
+}
+
+
+def peak_mib(name):
+    """MiB that a call of SUMS holds at its peak, above what the process held with its inputs."""
+    torch.set_num_threads(THREADS)
+    x, y = unit_rows()
+    for rows in (64, 128):  # libraries load, and torch compiles for one size and then for any
+        SUMS[name](x[:rows], y[:rows])
+    return timed(lambda: SUMS[name](x, y), 1, time.process_time)[1]
+
+
+def measure_sums():
+    """{name: {"mib", "ms", "faster": how many times, least, median and most of the rounds}} of SUMS."""
+    torch.set_num_threads(THREADS)
+    functions = {name: functools.partial(f, *unit_rows()) for name, f in SUMS.items()}
+    seconds = take_turns(functions, SUMS_ROUNDS, time.process_time, warm_up=2)
+    found = {"n": SUMS_N, "rounds": SUMS_ROUNDS}
+    for name, own in seconds.items():
+        ratios = [first / second for first, second in zip(seconds["plain torch"], own)]
+        found[name] = {
+            "mib": round(fresh(peak_mib, name)),
+            "ms": round(1e3 * statistics.median(own)),
+            "faster": [round(f(ratios), 2) for f in (min, statistics.median, max)],
+        }
+    return found
+
+
+def main():
+    rows = {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
         for name, row in rows.items():
             for what in ("loss", "with gradient"):
-                with ProcessPoolExecutor(1, fresh) as pool:
-                    mib, ms = pool.submit(measure, name, what != "loss").result()
+                mib, ms = fresh(measure, name, what == "with gradient")
                 before = row.get(what, [0, ms])
                 row[what] = [max(mib, before[0]), min(ms, before[1])]
-    found = machine(torch.device("cpu")) | dict(
-        n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS
-    )
-    FILE.write_text(json.dumps(found | {"rows": rows}, indent=1) + "\n")
-    return 0
+    how = dict(n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS)
+    found = machine(torch.device("cpu")) | how | dict(rows=rows, sums=measure_sums())
+    FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -16,55 +16,42 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, command, replacing
 from miniclip.data.emoji.drawings import draw_all, without_fe0f
-from miniclip.data.files import read_text
 
-ROW = re.compile(r"(?P<codes>[0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (?P<name>.+)")
+LINE = re.compile(
+    r"^# (group|subgroup): (.+)$|^([0-9A-F ]+?) *; fully-qualified +# \S+ E\d+\.\d+ (.+)$", re.M
+)
 TABLE = Path(__file__).parents[2] / "miniclip/data/emoji/emoji.tsv"
 
 
 def parse(text):
-    """emoji-test.txt as (version, rows); a row is (code points without FE0F, name, group, subgroup).
-
-    Raises UserError when `text` is not such a file.
-    """
-    version = re.search(r"^# Version: (\S+)", text, re.MULTILINE)
-    rows, group, subgroup = [], "", ""
-    for line in text.splitlines():
-        if line.startswith("# group: "):
-            group = line.removeprefix("# group: ").strip()
-        elif line.startswith("# subgroup: "):
-            subgroup = line.removeprefix("# subgroup: ").strip()
-        elif (row := ROW.match(line)) and group != "Component":
-            codes = without_fe0f(row["codes"].split())
-            rows.append((codes, row["name"].strip(), group, subgroup))
-    if not version or not rows:
-        raise UserError("this is not Unicode's emoji-test.txt: no version line, or no emoji in it")
-    return version[1], rows
+    """The rows of emoji-test.txt: (code points without FE0F, name, group, subgroup)."""
+    rows, at = [], {}
+    for kind, title, codes, name in LINE.findall(text):
+        if kind:
+            at[kind] = title.strip()
+        elif at["group"] != "Component":
+            rows.append((without_fe0f(codes.split()), name.strip(), at["group"], at["subgroup"]))
+    return rows
 
 
-@command("make_table")
-def main(argv=None):
-    """The command: emoji-test.txt -> emoji.tsv. Returns the exit code."""
-    parser = Parser(prog="make_table", description="Make emoji.tsv from Unicode's emoji-test.txt.")
-    parser.add_argument("emoji_test", type=Path, help="emoji-test.txt, version 17.0")
-    path = parser.parse_args(argv).emoji_test
-    version, rows = parse(read_text(path))
+def main():
+    text = Path(sys.argv[1]).read_text(encoding="utf-8")
+    (version,) = re.findall(r"^# Version: (\S+)", text, re.M)
+    rows = parse(text)
     pictures = draw_all([row[0] for row in rows])
-    hashes = [hashlib.sha256(picture.tobytes()).hexdigest()[:16] for picture in pictures]
     lines = [
         f"# Names, groups and subgroups: Unicode's emoji-test.txt {version}, rearranged by",
         "# lessons/studies/make_table.py; © Unicode, Inc., licence in UNICODE-LICENSE.txt beside this file.",
         "# picture: SHA-256 (first 16 digits) of OpenMoji's drawing, 64 x 64 RGB.",
         "codes\tname\tgroup\tsubgroup\tpicture",
-        *("\t".join((*row, digest)) for row, digest in zip(rows, hashes)),
+        *(
+            "\t".join((*row, hashlib.sha256(picture.tobytes()).hexdigest()[:16]))
+            for row, picture in zip(rows, pictures)
+        ),
     ]
-    with replacing(TABLE) as file:
-        file.write(("\n".join(lines) + "\n").encode())
-    print(f"{TABLE.name}: {len(rows):,} names, {len(set(hashes)):,} pictures")
-    return 0
+    TABLE.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -4,9 +4,10 @@
     python lessons/studies/objectives.py --out runs/words --resume
     python eval.py --checkpoint runs/words/checkpoint.pt --task zero_shot
 
-Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same files. --projection mlp puts a second linear layer behind a ReLU after each tower's
-projection; --augment convirt and --one-sentence are ConVIRT's, which CLIP leaves out. Left out: several
-processes, micro-batches and torch.compile.
+Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same
+files, but no best.pt. --projection mlp puts a second linear layer behind a ReLU after each tower's
+projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out.
+Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from miniclip.data.loader import crop, draw, join
 from miniclip.data.transforms import normalize
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
-from miniclip.evaluation.held_out import HeldOut
 from miniclip.objectives import OBJECTIVES
 from miniclip.training import checkpoint
 from miniclip.training.config import HOW, WHAT, Config, flag, option
@@ -55,11 +55,6 @@ class StudyConfig(Config):
     )
     one_sentence: bool | None = flag(HOW, "a random sentence of each caption, as in ConVIRT")
 
-    def complete(self, saved, start, device):
-        if self.augment == "convirt" and not (saved or self.crop):
-            self.crop = 0.6
-        super().complete(saved, start, device)
-
     def check(self, begun, crop_given, device):
         super().check(begun, crop_given, device)
         apart = not OBJECTIVES[self.objective].shared_space
@@ -74,8 +69,8 @@ class StudyConfig(Config):
                 "--one-sentence only applies to captions, and emoji and icons have names": (
                     self.one_sentence and self.data in (None, "icons")
                 ),
-                "this study does not support --compile, --micro-batch and --sync-bn": (
-                    self.compile or self.micro_batch or self.sync_bn
+                "this study does not support --compile, --micro-batch, --sync-bn and --eval-every": (
+                    self.compile or self.micro_batch or self.sync_bn or self.eval_every
                 ),
                 "this study trains in one process; start it without torchrun": dist_info()[1] > 1,
                 "this study plans nothing; see python -m miniclip.cost": (
@@ -112,16 +107,66 @@ def main(argv=None):
             if saved:
                 train.restore(saved, run, optimizer, scaler)
         constant = checkpoint.describe(config, model, tokenizer, pairs)
-        log = RunLog(config, run.step)
-        logs = log, HeldOut(config, model, tokenizer, pairs, log)
+        log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
-        drawn_by = dict(
+
+        def save():
+            parts = dict(model=model, optimizer=optimizer, scaler=scaler)
+            states = {name: part.state_dict() for name, part in parts.items()}
+            saver.save(constant | run.state_dict() | states)
+
+        how = dict(normalize=False) if model.shared_space else {}
+        loader = train.batches_from(
+            run.step,
+            config,
+            pairs,
+            tokenizer,
+            model,
+            device,
             draw=convirt.draw if config.one_sentence else draw,
             crop=convirt.crop if config.augment == "convirt" else crop,
         )
-        source = config, pairs, tokenizer, model, device
-        loader = train.batches_from(run.step, *source, **drawn_by)
-        train_until_done(config, model, optimizer, scaler, loader, run, logs, saver, constant)
+        with process_group.noted_signals() as received:
+            while (batch := run.next_batch(loader, received)) is not None:
+                if not batch:
+                    run.count(finite=False, readable=False)
+                    continue
+                lr = config.lr * schedule(run.progress, config.warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = lr
+                optimizer.zero_grad(set_to_none=True)
+                images, tokens = (side.to(device) for side in join(batch))
+                images, shown = normalize(images), {}
+                with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+                    outputs = model(images, tokens, **how)
+                if model.shared_space:
+                    image, text, scale = outputs
+                    shown = dict(scale=scale, image=image, text=text)
+                    loss = model.features_loss(image.float(), text.float(), model.logit_scale)
+                else:
+                    loss = outputs.sum() / len(tokens)
+                scaler.scale(loss).backward()
+                scaler.unscale_(optimizer)
+                grad_norm = torch.nn.utils.clip_grad_norm_(
+                    model.parameters(), config.clip_grad or math.inf
+                )
+                finite = bool(torch.isfinite(loss + grad_norm))
+                if finite:
+                    scaler.step(optimizer)
+                scaler.update()
+                if model.shared_space:
+                    model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
+                run.count(finite)
+                try:
+                    log.write(run, lr, loss.detach(), grad_norm, **shown)
+                except OSError as error:  # the disk is full, or nobody reads the output
+                    run.problem = error
+                if finite and run.due:
+                    save()
+            run.check_readable()
+            save()
+            saver.wait()
+            log.close()
         if run.problem:
             raise run.problem
         if run.stop:
@@ -129,62 +174,6 @@ def main(argv=None):
         else:
             train.report(config, model, tokenizer, pairs, run, device)
     return 128 + int(run.stop) if run.stop else 0
-
-
-def train_until_done(config, model, optimizer, scaler, loader, run, logs, saver, constant):
-    """The loop. logs: a RunLog and a HeldOut; constant: the parts of a checkpoint that do not change."""
-    device, dtype = next(model.parameters()).device, PRECISIONS[config.precision]
-    parts, (log, held_out) = dict(model=model, optimizer=optimizer, scaler=scaler), logs
-
-    def save():
-        states = {name: part.state_dict() for name, part in parts.items()}
-        saver.save(constant | run.state_dict() | states)
-
-    with process_group.noted_signals() as received:
-        while (batch := run.next_batch(loader, received)) is not None:
-            if not batch:
-                run.count(finite=False, readable=False)
-                continue
-            lr = config.lr * schedule(run.progress, config.warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = lr
-            optimizer.zero_grad(set_to_none=True)
-            images, tokens = (side.to(device) for side in join(batch))
-            images, shown = normalize(images), {}
-            with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-                if model.shared_space:
-                    image, text, scale = model(images, tokens, normalize=False)
-                    shown = dict(scale=scale, image=image, text=text)
-                else:
-                    losses = model(images, tokens)
-            if model.shared_space:
-                loss = model.features_loss(image.float(), text.float(), model.logit_scale)
-            else:
-                loss = losses.sum() / len(tokens)
-            scaler.scale(loss).backward()
-            scaler.unscale_(optimizer)
-            limit = config.clip_grad or math.inf
-            grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-            finite = bool(torch.isfinite(loss + grad_norm))
-            if finite:
-                scaler.step(optimizer)
-            scaler.update()
-            if model.shared_space:
-                with torch.no_grad():
-                    model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
-            run.count(finite)
-            try:
-                log.write(run, lr, loss.detach(), grad_norm, **shown)
-                if held_out.due(run):
-                    held_out.measure(run)
-            except OSError as error:  # the disk is full, or nobody reads the output
-                run.problem = error
-            if finite and run.due:
-                save()
-        run.check_readable()
-        save()
-        saver.wait()
-        log.close()
 
 
 if __name__ == "__main__":

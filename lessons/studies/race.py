@@ -140,21 +140,20 @@ def rights(runs, test="race", scores="right"):
     return np.array([[c == "1" for c in found[test][scores]] for _, found in runs])
 
 
-def resamples(seeds, pictures, draws):
-    """The samples of a bootstrap over seeds and over pictures. Yields (indices of seeds, (seeds,), and
-    of pictures, (pictures,)), both drawn with replacement, in each call the same ones."""
+def bootstrap(statistic, seeds, pictures):
+    """The 95 % interval of statistic(indices of seeds, of pictures), both drawn with replacement, in
+    each call the same ones: [low, high]."""
     rng = np.random.default_rng(0)
-    for _ in range(draws):
-        yield rng.integers(seeds, size=seeds), rng.integers(pictures, size=pictures)
+    draws = ((rng.integers(n, size=n) for n in (seeds, pictures)) for _ in range(DRAWS))
+    return np.quantile([statistic(*drawn) for drawn in draws], (0.025, 0.975)).tolist()
 
 
 def difference(a, b):
-    """Mean of a minus b, with a 95 % interval by a bootstrap over seeds and pictures: {'value', 'low',
-    'high'}. a, b: (seeds, K) bool, of the same seeds and pictures."""
+    """Mean of a minus b, with its interval: {'value', 'low', 'high'}. a, b: (seeds, K) bool, of the same
+    seeds and pictures."""
     gain = a.astype(float) - b
-    draws = [gain[np.ix_(*sample)].mean() for sample in resamples(*gain.shape, DRAWS)]
-    low, high = np.quantile(draws, (0.025, 0.975))
-    return {"value": float(gain.mean()), "low": float(low), "high": float(high)}
+    low, high = bootstrap(lambda *drawn: gain[np.ix_(*drawn)].mean(), *gain.shape)
+    return {"value": float(gain.mean()), "low": low, "high": high}
 
 
 def difference_cells(gain):
@@ -176,15 +175,14 @@ def times_fewer(pairs, accuracy, base):
 
 
 def factor_interval(pairs, own, base):
-    """The 95 % interval of `times_fewer` by a bootstrap over seeds and pictures: [low, high].
+    """The interval of `times_fewer`: [low, high]. own, base: which answers of the two are right,
+    (points, seeds, K) of 0 and 1."""
 
-    own, base: which answers of the two are right, (points, seeds, K) of 0 and 1.
-    """
-    factors = []
-    for seeds, pictures in resamples(*own.shape[1:], DRAWS):
+    def factor(seeds, pictures):
         curves = (x[:, seeds][:, :, pictures].mean((1, 2)) for x in (own, base))
-        factors.append(times_fewer(pairs, *curves))
-    return np.quantile(factors, (0.025, 0.975)).tolist()
+        return times_fewer(pairs, *curves)
+
+    return bootstrap(factor, *own.shape[1:])
 
 
 def by_points(runs):
@@ -250,9 +248,15 @@ def race(report, found):
             "CPU ms a pair": ms,
             "CPU time, bag of words = 1": ms and base_ms and ms / base_ms,
         }
-    titles = ("top-1 against bag of words", "95 %", "times fewer pairs", "CPU time a pair")
     report.table(
-        ("objective", *titles, "top-1 of centred scores"),
+        (
+            "objective",
+            "top-1 against bag of words",
+            "95 %",
+            "times fewer pairs",
+            "CPU time a pair",
+            "top-1 of centred scores",
+        ),
         [
             (
                 name,
@@ -265,9 +269,6 @@ def race(report, found):
         ],
     )
     most = pairs[-1] / pairs[0]
-    bands = {  # of the seeds
-        name: (pairs, own.mean(1), own.min(1), own.max(1)) for name, own in accuracy.items()
-    }
     report.say(
         "The difference is at the most pairs. Times fewer pairs: for the last accuracy of the worse "
         "of the two, read between the points along the logarithm of pairs; below 1 it needs more. "
@@ -275,6 +276,7 @@ def race(report, found):
         "CPU time is that of bag-of-words prediction = 1. Centred scores: each name's mean score over "
         "the test pictures is subtracted, so that frequent names have no advantage."
     )
+    bands = {n: (pairs, x.mean(1), x.min(1), x.max(1)) for n, x in accuracy.items()}  # of the seeds
     report.figure(
         "race.png",
         "Zero-shot top-1 on sites never seen, by the pairs processed (figure 2): mean of the seeds, "
@@ -293,8 +295,12 @@ def groups(part, found):
         return {entry: {"top-1": rights(runs)} for entry, runs in found.items()}
     known = np.array([runs[0][1]["all names"]["known"] for runs in found.values()])
     shared, fewer = known.all(0), known[0] < known[-1]
-    chosen = {"all names": np.full(len(shared), True), "names that all trained on": shared}
-    chosen |= {"it took pictures of them": shared & fewer, "it took none": shared & ~fewer}
+    chosen = {
+        "all names": np.full(len(shared), True),
+        "names that all trained on": shared,
+        "it took pictures of them": shared & fewer,
+        "it took none": shared & ~fewer,
+    }
     return {
         entry: {group: rights(runs, "all names")[:, some] for group, some in chosen.items()}
         for entry, runs in found.items()
@@ -302,7 +308,7 @@ def groups(part, found):
 
 
 def ablation(report, part, found):
-    """The table and the figure of an ablation, against its first entry: {entry: numbers}."""
+    """The table of an ablation, against its first entry: {entry: numbers}."""
     hits = groups(part, found)
     first, *_ = hits.values()
     results = {
@@ -328,24 +334,7 @@ def ablation(report, part, found):
             for name, of_entry in results.items()
         ],
     )
-    report.figure(
-        f"{part}.png",
-        f"{TITLES[part][0]}: zero-shot top-1 on sites never seen; a dot a seed, a line at the mean.",
-        draw_entries,
-        {name: next(iter(of_entry.values()))["seeds"] for name, of_entry in results.items()},
-    )
     return results
-
-
-def draw_entries(rows, file):
-    """Rows {name: an accuracy per seed} as dots, from left to right, with a line at each mean."""
-    dots = [(x, value) for x, values in enumerate(rows.values()) for value in values]
-    means = {
-        f"_{x}": ([x - 0.2, x + 0.2], [np.mean(values)] * 2)
-        for x, values in enumerate(rows.values())
-    }
-    axes = dict(xticks=range(len(rows)), xticklabels=rows, ylabel="zero-shot top-1")
-    plots.points({"_": dots}, file, means, **axes)
 
 
 if __name__ == "__main__":

@@ -11,27 +11,28 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, check_output, command
-from miniclip.common import path as path_type
+from miniclip.common import Parser, UserError, check_output, command, path
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 
+OPTIONS = {
+    "run": dict(type=path(), help="folder of a finished run of train.py"),
+    "file": dict(type=path(), help="to write, such as miniclip/weights/released/icons.pt"),
+    "--overwrite": dict(action="store_true", help="replace any file"),
+}
 FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
 
 
-def release(run, path, overwrite=False):
-    """Write the model of the folder of a finished run to `path`; returns its card, a dict.
+def release(run, file, overwrite=False):
+    """Write the model of the folder of a finished run to `file`; returns its card, a dict.
 
     overwrite: replace a file that miniclip did not write. Raises UserError when there is no
-    checkpoint, or no results.json beside it, or the file cannot be written.
+    checkpoint, or no results.json beside it because the run has not ended, or the file cannot be written.
     """
-    check_output(path, reading.by_miniclip, overwrite)
+    check_output(file, reading.by_miniclip, overwrite)
     state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
     results = Path(run) / "results.json"
-    if not results.is_file():
-        raise UserError(f"{run} has no results.json: its run has not ended")
-    facts = reading.read_json(results)
-    card = {name: facts[name] for name in FACTS if name in facts}
+    card = {name: fact for name, fact in reading.read_json(results).items() if name in FACTS}
     kept = "config tokenizer options step pairs packages".split()
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
     held = (x.isfinite().all() and x.any() == state["model"][k].any() for k, x in weights.items())
@@ -40,7 +41,7 @@ def release(run, path, overwrite=False):
     kept = {name: state[name] for name in kept if name in state}
     try:
         json.dumps(card, indent=2)
-        checkpoint.save(path, kept | dict(model=weights, card=card))
+        checkpoint.save(file, kept | dict(model=weights, card=card))
     except RecursionError:
         raise UserError(f"{results} holds lists inside each other without end") from None
     return card
@@ -49,13 +50,7 @@ def release(run, path, overwrite=False):
 @command("release.py")
 def main(argv=None):
     """The command: write the file, and print its card. Returns the exit code."""
-    parser = Parser(prog="release.py", description="Write a model to be released.")
-    parser.add_argument("run", type=path_type(), help="folder of a finished run of train.py")
-    parser.add_argument(
-        "file", type=path_type(), help="to write, such as miniclip/weights/released/icons.pt"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace any file")
-    args = parser.parse_args(argv)
+    args = Parser.of("release.py", "Write a model to be released.", OPTIONS).parse_args(argv)
     card = release(args.run, args.file, args.overwrite)
     print(json.dumps(card, indent=2))
     print(f"{args.file}: {args.file.stat().st_size / 1e6:.2f} MB")

@@ -36,10 +36,7 @@ settings = words.settings
 
 def plan(args):
     """{arm: its trainings}: those of words.py."""
-    steps = args.quick or words.STEPS
-    return {
-        arm: [{"arm": arm, "steps": steps, "seed": k} for k in words.seeds_of(arm)] for arm in ARMS
-    }
+    return {arm: words.trainings(arm, args) for arm in ARMS}
 
 
 def opened(pairs):
@@ -57,29 +54,15 @@ def opened(pairs):
     return found
 
 
-def near(pairs, folder):
-    """Which pictures of heldout_site nearly equal a training picture, (K,) bool; computed once."""
-    file = folder / "closeness.pt"
-    if not file.exists():
-        torch.save(closeness(pairs, pairs.splits["heldout_site"]), file)
-    return torch.load(file) >= NEAR
-
-
 def among_relatives(scores, pairs):
     """Scores in which only names that share a word with the right one can be the answer, so that one
     word of a combination is not enough."""
 
     def masked(indices, names):
-        known = {word: k for k, word in enumerate({w for name in names for w in name.split()})}
-
-        def contain(texts):
-            rows = torch.zeros(len(texts), len(known))
-            for row, text in zip(rows, texts):
-                row[[known[word] for word in text.split() if word in known]] = 1
-            return rows
-
-        share = contain([" ".join(pairs.names(i)) for i in indices]) @ contain(names).T
-        return scores(indices, names).masked_fill(share == 0, -torch.inf)
+        parts = [{*name.split()} for name in names]
+        right = ({word for name in pairs.names(i) for word in name.split()} for i in indices)
+        apart = torch.tensor([[own.isdisjoint(words) for words in parts] for own in right])
+        return scores(indices, names).masked_fill(apart, -torch.inf)
 
     return masked
 
@@ -91,14 +74,12 @@ def work(given, folder):
     kept = folder.parent.with_name(Path(words.RESULTS).name) / folder.name
     kept.mkdir(parents=True, exist_ok=True)
     model, tokenizer, _ = words.trained(given, kept, pairs)
-    how = words.BASE | words.ARMS[given["arm"]]
-    scores = words.scores_for(how, model, tokenizer, pairs)
+    scores = words.scores_for(given["arm"], model, tokenizer, pairs)
     found = {"all": zero_shot(scores, pairs, SEALED)}
     found["relatives"] = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
-    copies = near(pairs, folder.parent).tolist()
-    pairs.splits["heldout_site"] = [
-        i for i, copy in zip(pairs.splits["heldout_site"], copies) if not copy
-    ]
+    tests = pairs.splits["heldout_site"]
+    close = closeness(pairs, tests).tolist()
+    pairs.splits["heldout_site"] = [i for i, cosine in zip(tests, close) if cosine < NEAR]
     found["far"] = zero_shot(scores, pairs, SEALED)
     found["training families"] = combinations(scores, pairs)
     return found
@@ -112,19 +93,19 @@ def macro(runs, question, among="all"):
     return {f: float(np.mean([own[f][question]["macro"] for own in families])) for f in asked}
 
 
+def over_families(runs, question, among="all"):
+    """The mean of `macro` over families."""
+    return float(np.mean([*macro(runs, question, among).values()]))
+
+
 def difference(first, second):
     """What families say about first minus second, both {family: accuracy}: the mean, its interval by a
     bootstrap over families, in how many families first is ahead, and wilcoxon's p."""
     gains = np.array([first[family] - second[family] for family in first])
     draws = np.random.default_rng(0).integers(len(gains), size=(DRAWS, len(gains)))
     low, high = np.quantile(gains[draws].mean(1), (0.025, 0.975))
-    return {
-        "value": gains.mean(),
-        "low": low,
-        "high": high,
-        "ahead": f"{(gains > 0).sum()} of {len(gains)}",
-        "p": wilcoxon(gains),
-    }
+    ahead = f"{(gains > 0).sum()} of {len(gains)}"
+    return dict(value=gains.mean(), low=low, high=high, ahead=ahead, p=wilcoxon(gains))
 
 
 def wilcoxon(gains):
@@ -144,20 +125,18 @@ def write_report(found, args):
     """Write report.md and its figure. found: {arm: [(training, found)]}."""
     report = Report(args.results, "Whether words carry over to new names: the families under seal")
     report.section("Accuracy on families never looked at", "section 3.1")
-    rows, bars = [], {}
+    rows = []
     for arm, runs in found.items():
-        each = [macro(runs, question) for question in QUESTIONS]
-        means = [np.mean([*own.values()]) for own in each]
+        seeds = [over_families([own], "combinations") for own in runs]
+        means = [over_families(runs, question) for question in QUESTIONS]
+        means.append(f"{min(seeds):.3f} to {max(seeds):.3f}")
+        means += [over_families(runs, "combinations", among) for among in ("far", "relatives")]
         apart = np.mean([own["training families"]["macro"] for _, own in runs])
-        far, related = (
-            [*macro(runs, "combinations", among).values()] for among in ("far", "relatives")
-        )
-        seeds = [np.mean([*macro([own], "combinations").values()]) for own in runs]
-        spread = f"{min(seeds):.3f} to {max(seeds):.3f}"
-        rows.append((arm, *means, spread, np.mean(far), np.mean(related), apart))
-        bars[arm] = each[2]
-    columns = ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families")
-    report.table(columns, sorted(rows, key=lambda row: row[1], reverse=True))
+        rows.append((arm, *means, apart))
+    report.table(
+        ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families"),
+        sorted(rows, key=lambda row: row[1], reverse=True),
+    )
     report.say(
         "Accuracies in which each name counts the same, averaged over the sealed families and three seeds (HOG has none). "
         "Known: names that training captions have. Site: all names of a family. Combinations: new names "
@@ -166,10 +145,10 @@ def write_report(found, args):
     )
     report.section("What was written down before", "section 3.1")
     rows, holds = [], {}
-    for arm in [arm for arm in bars if arm != CANDIDATE]:
+    for arm in [arm for arm in found if arm != CANDIDATE]:
         for among in ("all", "far"):
-            pair = (macro(found[one], "combinations", among) for one in (CANDIDATE, arm))
-            gain = difference(*pair)
+            candidate = macro(found[CANDIDATE], "combinations", among)
+            gain = difference(candidate, macro(found[arm], "combinations", among))
             holds[arm, among] = gain["low"] > 0 and gain["p"] < 0.01
             cells = f"{gain['value']:+.3f}", interval(gain["low"], gain["high"]), gain["ahead"]
             rows.append((arm, among, *cells, f"{gain['p']:.1e}"))
@@ -186,7 +165,7 @@ def write_report(found, args):
     )
     shown = {
         arm: {family: dict.fromkeys(("value", "low", "high"), x) for family, x in own.items()}
-        for arm, own in bars.items()
+        for arm, own in ((arm, macro(runs, "combinations")) for arm, runs in found.items())
     }
     report.figure(
         "combinations.png",

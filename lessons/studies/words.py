@@ -10,12 +10,10 @@ The tests are the development families; nothing under seal is looked at. harness
 Left out: combinations of two changes, a word head beside CLIP's loss, and learning rates for the picture tower.
 """
 
-import functools
 import random
 import sys
 import time
 from collections import defaultdict
-from types import SimpleNamespace
 
 import numpy as np
 import torch
@@ -28,7 +26,7 @@ from miniclip.common import replacing
 from miniclip.data.icons.families import DEVELOPMENT
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import batches, join
-from miniclip.data.transforms import Preprocess, normalize
+from miniclip.data.transforms import normalize
 from miniclip.evaluation.families import QUESTIONS, mean, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report
@@ -37,6 +35,7 @@ from miniclip.model.clip import CLIP, MODELS
 from miniclip.model.text import at_end_token, is_word
 from miniclip.training.pairs import some_captions
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, recipe, schedule
+from miniclip.zeroshot import encode_texts
 
 RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
@@ -73,13 +72,17 @@ SEEDS = 0, 1, 2
 
 
 class TextSide(CLIP):
-    """rn_icons whose text feature is read as `pooling` says: end, bag or sum."""
+    """rn_icons whose text feature is read as how["pooling"] says: end, bag or sum. how: an arm's choices."""
 
-    def __init__(self, pooling, std, vocab_size):
+    def __init__(self, how, vocab_size):
         super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
-        self.pooling = pooling
-        nn.init.normal_(self.token_embedding.weight, std=std)
+        self.pooling, self.shared_space = how["pooling"], how["loss"] != "predict"
+        nn.init.normal_(self.token_embedding.weight, std=how["std"])
         self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # only trained by "predict"
+
+    def encode_image(self, images, normalize=False):
+        """(N, 3, H, W) -> (N, E)."""
+        return super().encode_image(images, normalize and self.shared_space)
 
     def encode_text(self, tokens, normalize=False):
         """(N, L) int64 -> (N, E)."""
@@ -98,6 +101,22 @@ class TextSide(CLIP):
     def predicted(self, image):
         """The log-probability of every token, (N, vocab_size), from encode_image's features."""
         return self.head(image).log_softmax(1)
+
+    @torch.inference_mode()
+    def name_scores(self, images, tokenizer, names, templates):
+        """The mean log-probability of a name's tokens, from encode_image's features: (K, names); -inf
+        where the softmax over names lacks the name."""
+        known = getattr(tokenizer, "number", names)
+        column = [k for k, name in enumerate(names) if name in known]
+        found = torch.full((len(images), len(names)), -torch.inf)
+        if not column:
+            return found
+        tokens = tokenizer([names[k] for k in column])
+        target = is_word(tokens)
+        for rows in torch.arange(len(images)).split(256):
+            logs = self.predicted(images[rows])[:, tokens] * target  # (256, names, L)
+            found[rows[:, None], column] = logs.sum(2) / target.sum(1)
+        return found
 
 
 def beginning(caption, names):
@@ -139,14 +158,14 @@ class Exchanged:
 
 def plan(args):
     """{arm: its trainings}."""
-    steps = args.quick or STEPS
-    return {arm: [{"arm": arm, "steps": steps, "seed": k} for k in seeds_of(arm)] for arm in ARMS}
+    return {arm: trainings(arm, args) for arm in ARMS}
 
 
-def seeds_of(arm):
-    """The seeds of an arm: one of each change, and of what is not trained; three of what is compared."""
+def trainings(arm, args):
+    """Of an arm: one for a change, and for what is not trained; three for what is compared."""
     trained = (BASE | ARMS[arm])["loss"] != "none"
-    return SEEDS if arm in COMPARED and trained else SEEDS[:1]
+    seeds = SEEDS if arm in COMPARED and trained else SEEDS[:1]
+    return [{"arm": arm, "steps": args.quick or STEPS, "seed": seed} for seed in seeds]
 
 
 def settings(given):
@@ -172,16 +191,13 @@ def unicl_loss(image, text, logit_scale, tokens):
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
-def make_tokenizer(pairs, kind, seed, folder):
-    """The tokenizer of an arm; pieces are learned once for each seed, and kept in the folder."""
+def make_tokenizer(pairs, kind, seed):
+    """The tokenizer of an arm."""
+    names = pairs.trained_names
     if kind == "names":
-        return Names(pairs.trained_names)
-    file = folder / f"tokenizer-{seed}.json"
-    if not file.exists():
-        learned = Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
-        learned.save(file)
-    tokenizer = Tokenizer.load(file)
-    return Exchanged(tokenizer, pairs.trained_names) if kind == "exchanged" else tokenizer
+        return Names(names)
+    tokenizer = Tokenizer.train(some_captions(pairs, seed), VOCABULARY, context_length=CONTEXT)
+    return Exchanged(tokenizer, names) if kind == "exchanged" else tokenizer
 
 
 def trained(given, folder, pairs):
@@ -189,9 +205,9 @@ def trained(given, folder, pairs):
     how, seed, began = BASE | ARMS[given["arm"]], given["seed"], time.monotonic()
     if how["loss"] == "none":
         return None, None, {"parameters": 0, "seconds": 0.0}
-    tokenizer = make_tokenizer(pairs, how["tokens"], seed, folder.parent)
+    tokenizer = make_tokenizer(pairs, how["tokens"], seed)
     torch.manual_seed(seed)
-    model = TextSide(how["pooling"], how["std"], tokenizer.vocab_size)
+    model = TextSide(how, tokenizer.vocab_size)
     if not (file := folder / "weights.pt").exists():
         train(model, tokenizer, pairs, how, given["steps"], seed)
         parameters = sum(p.numel() for p in model.parameters() if p.grad is not None)
@@ -203,31 +219,35 @@ def trained(given, folder, pairs):
     return model.eval(), tokenizer, kept["cost"]
 
 
-def with_rates(groups, visual, rate):
-    """Groups of parameters, each as two: those of the picture tower, and the others with their rate."""
-    picture, found = set(visual.parameters()), []
-    for group in groups:
-        others = [p for p in group["params"] if p not in picture]
-        found.append(group | {"params": [p for p in group["params"] if p in picture], "rate": 1.0})
-        found.append(group | {"params": others, "rate": rate})
-    return found
+def groups(model, rate, weight_decay):
+    """AdamW's groups of the picture tower, whose rate is 1, and those of all other parameters."""
+    others = nn.ParameterList(
+        p for name, p in model.named_parameters() if not name.startswith("visual.")
+    )
+    parts = (model.visual, 1.0), (others, rate)
+    return [g | {"rate": own} for part, own in parts for g in parameter_groups(part, weight_decay)]
 
 
 def train(model, tokenizer, pairs, how, steps, seed):
     """Train a model for so many steps."""
-    own = SimpleNamespace(**recipe(MODEL))
+    own = recipe(MODEL)
     pairs.left_out = 0.0  # captions keep all their words
     model.train()
-    indices, size = pairs.splits["train"], model.config["image_size"]
-    unique = how["names"] == "unique"
-    # no scale of crops: icons are redrawn
-    loader = batches(pairs, indices, tokenizer, BATCH, seed, size, None, unique_names=unique)
-    groups = with_rates(parameter_groups(model, own.weight_decay), model.visual, how["rate"])
-    optimizer = torch.optim.AdamW(groups, lr=own.lr, betas=(0.9, own.beta2), eps=own.eps)
-    began = time.monotonic()
+    loader = batches(
+        pairs,
+        pairs.splits["train"],
+        tokenizer,
+        BATCH,
+        seed,
+        model.config["image_size"],
+        None,  # no scale of crops: icons are redrawn
+        unique_names=how["names"] == "unique",
+    )
+    parts, betas = groups(model, how["rate"], own["weight_decay"]), (0.9, own["beta2"])
+    optimizer = torch.optim.AdamW(parts, lr=own["lr"], betas=betas, eps=own["eps"])
     for step in range(1, steps + 1):
         for group in optimizer.param_groups:
-            group["lr"] = own.lr * group["rate"] * schedule(step / (steps + 1), own.warmup)
+            group["lr"] = own["lr"] * group["rate"] * schedule(step / (steps + 1), own["warmup"])
         images, tokens = join(next(loader).parts)
         optimizer.zero_grad()
         image = model.encode_image(normalize(images))
@@ -238,43 +258,19 @@ def train(model, tokenizer, pairs, how, steps, seed):
         else:
             loss = contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), own.clip_grad)
+        nn.utils.clip_grad_norm_(model.parameters(), own["clip_grad"])
         optimizer.step()
         model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
         if step % 50 == 0:
-            left = (time.monotonic() - began) / step * (steps - step)
-            print(f"step {step} | loss {loss.item():.3f} | ETA {left:.0f} s", flush=True)
+            print(f"step {step} of {steps} | loss {loss.item():.3f}", flush=True)
 
 
-def predicted_scores(model, tokenizer, pairs):
-    """The scores of an arm that predicts tokens: the mean log-probability of a name's tokens, and -inf
-    where the softmax over names lacks the name."""
-    preprocess, features = Preprocess(model.config["image_size"]), {}
-
-    def encode(indices):
-        for part in chunks([i for i in indices if i not in features], 256):
-            images = torch.stack([preprocess(pairs.image(i)) for i in part])
-            features.update(zip(part, model.encode_image(images)))
-        return torch.stack([features[i] for i in indices])
-
-    @torch.inference_mode()
-    def scores(indices, names):
-        known = [
-            name for name in names if not isinstance(tokenizer, Names) or name in tokenizer.number
-        ]
-        found = torch.full((len(indices), len(names)), -torch.inf)
-        if not known:
-            return found
-        tokens = tokenizer(known)
-        target = is_word(tokens)
-        place = {name: k for k, name in enumerate(names)}
-        column = torch.tensor([place[name] for name in known])
-        for rows in torch.arange(len(indices)).split(256):
-            logs = model.predicted(encode([indices[k] for k in rows]))[:, tokens] * target
-            found[rows[:, None], column] = logs.sum(2) / target.sum(1)  # logs: (256, names, L)
-        return found
-
-    return scores
+def grouped(pairs):
+    """{key: its values} of (key, value) pairs."""
+    found = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found
 
 
 @torch.inference_mode()
@@ -282,11 +278,8 @@ def table_scores(model, tokenizer, pairs):
     """The scores of a table of names: cosines with its rows. A name that has none gets the sum, over
     its words, of the mean of the rows whose name has the word."""
     known = [*tokenizer.number]
-    rows = torch.cat([model.encode_text(tokenizer(part), normalize=True) for part in chunks(known)])
-    sharing = defaultdict(list)
-    for k, name in enumerate(known):
-        for word in name.split():
-            sharing[word].append(k)
+    rows = encode_texts(model, tokenizer, known)
+    sharing = grouped((word, k) for k, name in enumerate(known) for word in name.split())
 
     def row(name):
         if name in tokenizer.number:
@@ -321,54 +314,48 @@ def hog_scores(pairs):
     nearest picture with this name; of another, the mean over its words of the cosine to the nearest
     picture whose name has the word."""
     train = pairs.splits["train"]
-    known = torch.cat([hog(pairs.inks[part]) for part in chunks(train)])
-    of_name, of_word = defaultdict(list), defaultdict(list)
-    for row, i in enumerate(train):
-        for name in pairs.names(i):
-            of_name[name].append(row)
-            for word in name.split():
-                of_word[word].append(row)
+    known = torch.cat([hog(pairs.inks[part]) for part in chunks(train, 4096)])
+    of_name = grouped((name, row) for row, i in enumerate(train) for name in pairs.names(i))
+    named = ((name, row) for name, rows in of_name.items() for row in rows)
+    of_word = grouped((word, row) for name, row in named for word in name.split())
 
     def of_part(indices, names):
         cosines = known @ hog(pairs.inks[indices]).T  # (training pictures, K)
-
-        @functools.cache
-        def word(text):
-            return cosines[of_word[text]].amax(0)
+        words = {word for name in names for word in name.split()} & of_word.keys()
+        nearest = {word: cosines[of_word[word]].amax(0) for word in words}
 
         def score(name):
             if name in of_name:
                 return cosines[of_name[name]].amax(0)
-            words = [word(w) for w in name.split() if w in of_word]
-            return sum(words) / len(words) if words else torch.full((len(indices),), -torch.inf)
+            found = [nearest[word] for word in name.split() if word in nearest]
+            return sum(found) / len(found) if found else torch.full((len(indices),), -torch.inf)
 
         return torch.stack([score(name) for name in names], dim=1)
 
     return lambda indices, names: torch.cat([of_part(part, names) for part in chunks(indices, 512)])
 
 
-def chunks(items, size=4096):
+def chunks(items, size):
     """A list in parts of at most `size`."""
     return [items[k : k + size] for k in range(0, len(items), size)]
 
 
-def scores_for(how, model, tokenizer, pairs):
+def scores_for(arm, model, tokenizer, pairs):
     """The function that families.zero_shot takes, of an arm."""
+    how = BASE | ARMS[arm]
     if how["loss"] == "none":
         return hog_scores(pairs)
-    if how["loss"] == "predict":
-        return predicted_scores(model, tokenizer, pairs)
-    if how["tokens"] == "names":
+    if how["tokens"] == "names" and how["loss"] != "predict":
         return table_scores(model, tokenizer, pairs)
     return scores_of(FeatureCache(model, tokenizer), pairs)
 
 
 def work(given, folder):
     """Train one arm, and test it on the development families: its numbers."""
-    pairs, how = Icons(), BASE | ARMS[given["arm"]]
+    pairs, arm = Icons(), given["arm"]
     model, tokenizer, cost = trained(given, folder, pairs)
-    found = zero_shot(scores_for(how, model, tokenizer, pairs), pairs, DEVELOPMENT)
-    if given["arm"] in CLOSED:
+    found = zero_shot(scores_for(arm, model, tokenizer, pairs), pairs, DEVELOPMENT)
+    if arm in CLOSED:
         for answered in found.values():
             answered.pop("combinations", None)
     return {"families": found, **cost}
@@ -388,10 +375,9 @@ def table(report, arms, found, seeds):
         rows.append(
             (arm, *means, *[spread] * (seeds > 1), f"{cost[0] / 1e6:.1f}", f"{cost[1]:.0f}")
         )
-    columns = [*QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
-    columns += ["combinations by seed"] * (seeds > 1)
-    rows.sort(key=lambda row: row[1], reverse=True)
-    report.table(("arm", *columns, "parameters, millions", "seconds"), rows)
+    head = ["arm", *QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
+    head += [*["combinations by seed"] * (seeds > 1), "parameters, millions", "seconds"]
+    report.table(head, sorted(rows, key=lambda row: row[1], reverse=True))
 
 
 def write_report(found, args):

@@ -100,6 +100,17 @@ def test_hard_batches_are_within_their_roundings(how, scale, precision, more):
     check(*batch(**how), math.log(scale), precision, **more)
 
 
+@contextlib.contextmanager
+def descriptors(used):
+    """Operands come as descriptors, or as pointers, in the interpreter as well."""
+    signatures = sys.modules["kernels.fused.signatures"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signatures, "uses_tma", lambda *how: used)
+        signatures.constants.cache_clear()
+        yield
+    signatures.constants.cache_clear()
+
+
 @given(
     st.integers(1, 70),
     st.integers(1, 90),
@@ -132,8 +143,10 @@ def test_operations_on_any_block_are_their_references(m, n, d, offset, scale, se
     one_minus_p = [torch.rand(k, generator=g).to(DEVICE) for k in (m, n)]
     if offset >= 0 and m + offset <= n:  # the loss never asks for more
         for tma in (False, True) if d % 4 == 0 and blocks.INTERPRET else (False,):
-            a = blocks.gradient(rows, columns, scale_log2, *lse, *one_minus_p, offset, 24, tma=tma)
-            b = reference.gradient(rows, columns, scale_log2, *lse, *one_minus_p, offset, 24)
+            inputs = rows, columns, scale_log2, *lse, *one_minus_p, offset, 24
+            with descriptors(tma):
+                a = blocks.gradient(*inputs)
+            b = reference.gradient(*inputs)
             size = torch.exp2(scale_log2 * rows @ columns.T - lse[0][:, None])
             size += torch.exp2(scale_log2 * rows @ columns.T - lse[1])
             size.diagonal(offset).copy_(one_minus_p[0] + one_minus_p[1][offset : m + offset])
@@ -156,13 +169,11 @@ def small_tiles(monkeypatch, request):
     def shape(name, *how):
         return real(name, *how) | dict(BM=16, BN=16) | parts.get(name, {})
 
+    hopper = request.param == "as on Hopper"
     monkeypatch.setattr(signatures, "tile_shape", shape)
-    if request.param == "as on Hopper":
-        monkeypatch.setattr(blocks, "uses_tma", lambda *how: True)
-        monkeypatch.setattr(blocks, "warps_can_differ", lambda arch: True)
-    signatures.constants.cache_clear()
-    yield request.param
-    signatures.constants.cache_clear()
+    monkeypatch.setattr(blocks, "warps_can_differ", lambda *how: hopper)
+    with descriptors(hopper):
+        yield
 
 
 @pytest.mark.parametrize(
@@ -202,8 +213,8 @@ def test_a_wide_gradient_has_the_same_numbers(small_tiles, monkeypatch):
     vectors = [torch.rand(100) + k for k in (15, 15, 0, 0)]
     inputs, seen = (x, y, torch.tensor(20.0), *vectors, 0, 60), []
     for differ in (False, True):
-        monkeypatch.setattr(blocks, "warps_can_differ", lambda arch, differ=differ: differ)
-        seen.append(blocks.gradient(*inputs, tma=True)[:2])
+        monkeypatch.setattr(blocks, "warps_can_differ", lambda *how, differ=differ: differ)
+        seen.append(blocks.gradient(*inputs)[:2])
     assert all(torch.equal(a, b) for a, b in zip(*seen))
 
 
@@ -249,10 +260,11 @@ def test_descriptors_and_pointers_see_the_same_numbers(n, d, precision, seed):
     x, y = (t.float().to(DEVICE) for t in batch(n, d, seed=seed))
     rows, columns = (reference.normalize(t, PRECISIONS[precision])[0] for t in (x, y))
     scale_log2, shift = torch.tensor([100.0, -10.0], device=DEVICE)
-    for a, b in zip(
-        *(blocks.sums(rows, columns, scale_log2, shift, 0, 64, tma=t) for t in (True, False))
-    ):
-        assert torch.equal(a, b)
+    seen = []
+    for used in (True, False):
+        with descriptors(used):
+            seen.append(blocks.sums(rows, columns, scale_log2, shift, 0, 64))
+    assert all(torch.equal(a, b) for a, b in zip(*seen))
 
 
 def test_features_of_any_strides_are_read_without_a_copy():
@@ -332,47 +344,32 @@ def test_the_gradient_s_rows_start_at_multiples_of_16(n, stride, monkeypatch):
     assert {arguments[-1] for _, arguments in seen} == {stride}
 
 
-@pytest.fixture
-def library(monkeypatch):
-    """The products by torch.mm and addmm with out_dtype, which CPUs lack: [names of calls]."""
-    calls, registered = [], torch.library.Library("aten", "IMPL")
-
-    def mm(a, b, out_dtype, *, out):
-        assert a.dtype == b.dtype and out_dtype == out.dtype == torch.float32
-        calls.append("mm")
-        return out.copy_(a.float() @ b.float())
-
-    def addmm(self, a, b, out_dtype, *, beta=1, alpha=1, out):
-        assert a.dtype == b.dtype and self.dtype == out_dtype == out.dtype == torch.float32
-        calls.append("addmm")
-        return out.copy_(self + a.float() @ b.float())
-
-    registered.impl("mm.dtype_out", mm, "CPU")
-    registered.impl("addmm.dtype_out", addmm, "CPU")
-    registered.impl("mm.dtype", lambda a, b, out_dtype: a.float() @ b.float(), "CPU")
-    monkeypatch.setattr(blocks, "library_multiplies", tile_config.library_multiplies)
-    monkeypatch.setattr(blocks, "_products", lambda like, tma: blocks.library_products)
-    yield calls
-    registered._destroy()
-
-
-@interpreted
-@pytest.mark.parametrize("precision", ["fp16", "bf16"])
 @pytest.mark.parametrize("in_place", [True, False])
-def test_the_loss_is_right_with_the_librarys_products(precision, in_place, library, monkeypatch):
-    monkeypatch.setattr(blocks, "ADDMM_TAKES_FLOAT32", in_place)
-    check(*batch(70, 24, "matched"), 3.0, precision, chunk=30)
-    more = ["mm", "addmm"] if in_place else ["mm"]
-    assert library == ["mm", "mm", *more, *more]
+def test_products_of_16_bits_have_sums_and_results_in_float32(in_place, monkeypatch):
+    """By torch.mm and addmm with out_dtype, which CPUs lack: others stand in their places."""
 
+    def mm(a, b, out_dtype, out=None):
+        assert a.dtype == b.dtype == torch.float16 and out_dtype == torch.float32
+        return torch.matmul(a.float(), b.float(), out=out)
 
-def test_the_library_multiplies_16_bits_on_cards_only():
-    cases = [(0, 2), (80, 2), (90, 2), (80, 4)]
-    assert [tile_config.library_multiplies(*case) for case in cases] == [False, True, True, False]
+    def addmm(c, a, b, out_dtype, out):
+        assert in_place
+        return out.copy_(c + mm(a, b, out_dtype))
+
+    for name, value in dict(INTERPRET=False, ADDMM_TAKES_FLOAT32=in_place).items():
+        monkeypatch.setattr(blocks, name, value)
+    monkeypatch.setattr(torch, "mm", mm)
+    monkeypatch.setattr(torch, "addmm", addmm)
+    g, y, x = (torch.randn(shape).half() for shape in ((5, 7), (7, 3), (5, 3)))
+    g_rows, g_columns = torch.full((5, 3), torch.nan), torch.full((7, 3), torch.nan)
+    for added in (False, True):
+        blocks.products(g, y, x, g_rows, g_columns, added)
+    torch.testing.assert_close(g_rows, g.float() @ y.float())
+    torch.testing.assert_close(g_columns, 2 * g.float().T @ x.float())
 
 
 @interpreted
-def test_a_step_of_8192_is_at_most_40_launches_and_a_graph_can_capture_it(library, monkeypatch):
+def test_a_step_of_8192_is_at_most_40_launches_and_a_graph_can_capture_it(monkeypatch):
     """Kernels and products do not run here, and reading a number would fail."""
 
     class Count(TorchDispatchMode):
@@ -387,7 +384,7 @@ def test_a_step_of_8192_is_at_most_40_launches_and_a_graph_can_capture_it(librar
         raise AssertionError("the host waits for the device")
 
     launched, seen = [], Launches(monkeypatch).seen
-    monkeypatch.setattr(blocks, "library_products", lambda *_: launched.extend(["mm", "mm"]))
+    monkeypatch.setattr(blocks, "products", lambda *_: launched.extend(["mm", "mm"]))
     pairs = [torch.empty(8192, 8) for _ in range(2)]
     upstream, scale = torch.ones(()), torch.tensor(2.0)
     for name in ("item", "tolist", "cpu", "numpy", "__bool__", "__float__", "nonzero"):

@@ -8,7 +8,7 @@ import torch
 
 from kernels import op
 from miniclip.loss import contrastive_loss
-from tests.losses import batch, chunks_used, definition, grads
+from tests.losses import batch, definition, grads
 from tests.rounding import assert_within, loss_bounds
 
 pytestmark = pytest.mark.numerics
@@ -30,14 +30,6 @@ def test_the_operators_keep_torchs_rules():
     _, *saved = op.contrastive(image.detach(), text.detach(), scale.detach(), *how)
     arguments = torch.ones(()), saved, "torch", torch.float32, torch.float16, 4
     torch.library.opcheck(op.contrastive_backward, arguments)
-
-
-@pytest.mark.parametrize("chunk, want", [(0, 512), (1, 1), (4, 4)])
-def test_the_operators_take_the_chunk_asked_for_or_at_0_the_backend_s_own(chunk, want, monkeypatch):
-    used = chunks_used(monkeypatch)
-    image, text = (x.float().requires_grad_() for x in batch(6, 5))
-    op.contrastive(image, text, torch.tensor(2.0), "torch", torch.float32, chunk)[0].backward()
-    assert used == [want, want]
 
 
 def test_a_second_derivative_of_the_operator_is_refused_too():

@@ -45,6 +45,10 @@ def test_two_launches_counted_by_hand():
     product = 2 * 128 * 384 * 512 / (790e12 / 132 * 0.65)
     assert product > 512 * 1024 / (5.5e12 / 132)
     assert gradient["seconds"][1] == pytest.approx(11 * (product + 2048 / 1.7e9))
+    # unit rows in 16 bits from float32; a special tile per row block, on the diagonal, 16 bits an element
+    names = "normalize", "special tiles", "partial sums"
+    moved = [2 * 8192 * 512 * (4 + 2), 64 * 128 * 128 * 2, 4 * 8192 * (64 + 2 * 128)]
+    assert [kernels[name]["memory_bytes"] for name in names] == moved
     # the library: 2 * 8192 * 8192 * 512 flop at .9 of the speed
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 
@@ -53,6 +57,7 @@ def test_a_second_block_on_the_sm_hides_the_epilogue():
     one, two = (by_kernel(planned(32768, blocks_per_sm=b))["tall sums"] for b in (1, 2))
     assert two["seconds"][0] == pytest.approx(256 * 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75))
     assert two["seconds"][0] < one["seconds"][0] and two["waves"] == 1
+    assert two["fill"] == pytest.approx(two["programs"] / (2 * 132)) and one["fill"] < 1
 
 
 @given(st.integers(1, 300_000), st.integers(1, 2048), st.sampled_from(list(plans.CARDS)))
@@ -79,7 +84,7 @@ def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
 
     products = lambda *_: seen.extend([("product", None), ("product transposed", None)])  # noqa: E731
     monkeypatch.setattr(launch, "_launch", noted)
-    monkeypatch.setattr(launch, "library_products", products)
+    monkeypatch.setattr(launch, "products", products)
     monkeypatch.setattr(launch, "arch_of", lambda device: arch)
     monkeypatch.setattr(launch, "sms_of", lambda device: plans.CARDS[card]["sms"])
     half, one = torch.float16, torch.ones(())

@@ -113,28 +113,6 @@ def test_stopped_and_resumed_the_weights_are_the_same(
         assert not torch.equal(plain, own)
 
 
-def test_when_nobody_reads_the_log_any_more_the_run_saves_first(pairs_csv, tmp_path, monkeypatch):
-    real, lines = objectives.RunLog.write, []
-
-    def write(*args, **how):
-        lines.append(1)
-        if len(lines) == 3:
-            raise BrokenPipeError
-        real(*args, **how)
-
-    monkeypatch.setattr(objectives.RunLog, "write", write)
-    with pytest.raises(SystemExit) as stop:
-        study(pairs_csv, tmp_path / "run", "--steps", 9)
-    assert stop.value.code == 141 and final(tmp_path / "run")["step"] == 3
-
-
-def test_convirt_s_crops_are_from_0_6_of_the_side_on():
-    for more, crop_from in ((["--crop", "0.9"], 0.9), ([], 0.6)):
-        config = objectives.StudyConfig.parse(["--augment", "convirt", *more], "", "")
-        config.complete(None, None, torch.device("cpu"))
-        assert config.crop == crop_from
-
-
 @pytest.mark.parametrize(
     "arguments, words",
     [
@@ -144,6 +122,7 @@ def test_convirt_s_crops_are_from_0_6_of_the_side_on():
         (["--temperature", "0.1", "--objective", "ngrams"], ["--temperature", "ngrams"]),
         (["--objective", "ngrams", "--compile"], ["--compile"]),
         (["--objective", "ngrams", "--micro-batch", "4"], ["--micro-batch"]),
+        (["--objective", "sigmoid", "--eval-every", "2"], ["--eval-every"]),
         (["--objective", "ngrams", "--plan"], ["miniclip.cost"]),
     ],
 )
