@@ -7,13 +7,13 @@ about the text tower, the loss or the pairs of a batch. The second part sets CLI
 language model: a softmax over names, a table with one vector per name, a softmax over words, a bag of
 words, and the nearest training picture by its edges. Picture tower, pictures, augmentation, optimizer, schedule and number of steps are the same for all.
 The tests are the development families; nothing under seal is looked at. harness.py has the options.
-Left out: combinations of two changes, a word head beside CLIP's loss, and learning rates for the picture tower.
+Left out: combinations of two changes, and learning rates for the picture tower.
 """
 
 import random
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 import numpy as np
 import torch
@@ -40,8 +40,9 @@ from miniclip.zeroshot import encode_texts
 RESULTS, OPTIONS = "docs/icons/words", {}
 MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # what an arm may change. pooling: how the feature of a text is read. std: of the word vectors at the
-# start. names: whether a name may be twice in a batch. loss: CLIP's; UniCL's, in which all pictures of a
-# name are right for it; to predict the caption's tokens; or none, for what is not trained. tokens: what has
+# start. names: unique or repeated in a batch; or rare, unique and with frequent names drawn less often.
+# loss: CLIP's; UniCL's, in which all pictures of a name are right for it; to predict the caption's tokens;
+# both, CLIP's and to predict; or none, for what is not trained. tokens: what has
 # a vector, pieces of words or names; or pieces of another name. rate: of the text tower, in learning rates
 # of the picture tower
 BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip"}
@@ -57,6 +58,8 @@ CHANGES = {
     "the end token, and a bag added": {"pooling": "sum"},
     "a bag, large at the start": BAG | {"std": 1.0},
     "a bag, names may repeat": BAG | {"names": "repeated"},
+    "a bag, frequent names less often": BAG | {"names": "rare"},
+    "a bag, and the picture predicts words": BAG | {"loss": "both"},
 }
 BASELINES = {
     "a table of names": BAG | {"tokens": "names"},
@@ -78,7 +81,7 @@ class TextSide(CLIP):
         super().__init__(**MODELS[MODEL], vocab_size=vocab_size)
         self.pooling, self.shared_space = how["pooling"], how["loss"] != "predict"
         nn.init.normal_(self.token_embedding.weight, std=how["std"])
-        self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # only trained by "predict"
+        self.head = nn.Linear(self.config["embed_dim"], vocab_size)  # for "predict" and "both"
 
     def encode_image(self, images, normalize=False):
         """(N, 3, H, W) -> (N, E)."""
@@ -191,6 +194,15 @@ def unicl_loss(image, text, logit_scale, tokens):
     return (F.cross_entropy(logits, right) + F.cross_entropy(logits.T, right)) / 2
 
 
+def drawn_rarely(pairs, seed):
+    """As many training pictures, some of them several times: those with one of n pictures of a name are
+    drawn with the weight 1 / sqrt(n)."""
+    train = pairs.splits["train"]
+    firsts = [pairs.names(i)[0] for i in train]
+    counts = Counter(firsts)
+    return random.Random(seed).choices(train, [counts[n] ** -0.5 for n in firsts], k=len(train))
+
+
 def make_tokenizer(pairs, kind, seed):
     """The tokenizer of an arm."""
     names = pairs.trained_names
@@ -235,13 +247,13 @@ def train(model, tokenizer, pairs, how, steps, seed):
     model.train()
     loader = batches(
         pairs,
-        pairs.splits["train"],
+        drawn_rarely(pairs, seed) if how["names"] == "rare" else pairs.splits["train"],
         tokenizer,
         BATCH,
         seed,
         model.config["image_size"],
         None,  # no scale of crops: icons are redrawn
-        unique_names=how["names"] == "unique",
+        unique_names=how["names"] != "repeated",
     )
     parts, betas = groups(model, how["rate"], own["weight_decay"]), (0.9, own["beta2"])
     optimizer = torch.optim.AdamW(parts, lr=own["lr"], betas=betas, eps=own["eps"])
@@ -257,6 +269,8 @@ def train(model, tokenizer, pairs, how, steps, seed):
             loss = unicl_loss(image, model.encode_text(tokens), model.logit_scale, tokens)
         else:
             loss = contrastive_loss(image, model.encode_text(tokens), model.logit_scale)
+        if how["loss"] == "both":  # SuperCLIP, Zhao et al. 2025
+            loss = loss + word_loss(model, image, tokens)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), own["clip_grad"])
         optimizer.step()
