@@ -1,25 +1,21 @@
-"""CLIP's objective, those it was compared with (CLIP, figure 2), and more: one class a file.
+"""CLIP's objective, those it was compared with (CLIP, figure 2), and SigLIP's, a class for each.
 
 Each class has a picture tower, and a loss that trains it on captions. Data, vocabulary and tower are the
 same for all classes; only captioning and masked words read the tower's last grid instead of its
 pooled feature. The docstring of each class gives the lower bound of its loss on a batch.
 
-Reading order: contrastive.py, contrastive_bow.py and sigmoid.py have a space that pictures and texts
-share. The other classes predict the caption from the picture; predictive.py holds what they have in
-common, and bag_of_words.py, ngrams.py, captioning.py and masked_words.py follow.
+Read contrastive.py first, whose classes have a space that pictures and texts share. The other classes
+predict the caption from the picture: read predictive.py, ngrams.py and captioning.py.
 
 A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of one.
 """
 
 from miniclip.common import UserError
 from miniclip.model.clip import MODELS, named
-from miniclip.objectives.bag_of_words import BagOfWords
-from miniclip.objectives.captioning import Captioning
-from miniclip.objectives.contrastive import Contrastive
-from miniclip.objectives.contrastive_bow import ContrastiveBow
-from miniclip.objectives.masked_words import MaskedWords
+from miniclip.objectives.captioning import Captioning, MaskedWords
+from miniclip.objectives.contrastive import Contrastive, ContrastiveBow, Sigmoid
 from miniclip.objectives.ngrams import Ngrams
-from miniclip.objectives.sigmoid import Sigmoid
+from miniclip.objectives.predictive import BagOfWords
 
 OBJECTIVES = {
     "contrastive": Contrastive,
