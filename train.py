@@ -205,8 +205,6 @@ def main(argv=None):
     if config.plan:
         print(describe(plan_run(config)))
         return 0
-    if config.world_size or config.gpu or config.data_pairs:
-        raise UserError("--world-size, --gpu and --data-pairs only apply to a plan; add --plan")
     # The helpers of process_group do nothing on one rank. On several, `member` joins them, an error
     # inside `together` stops all of them, and `from_rank0` sends a result to all of them.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):

@@ -159,7 +159,7 @@ def test_another_objective_than_that_of_the_weights_is_refused(
     init = ["--init", trained("ngrams") / "checkpoint.pt", "--steps", 1]
     said = refused(objectives.main, *on(pairs_csv, tmp_path, *init, "--objective", "contrastive"))
     assert "ngrams, not contrastive" in said
-    assert "objectives.py; go on with it" in refused(train.main, *on(pairs_csv, tmp_path, *init))
+    assert "ngrams is trained by" in refused(train.main, *on(pairs_csv, tmp_path, *init))
     assert study(pairs_csv, tmp_path / "b", *init) == 0
     assert final(tmp_path / "b")["config"]["objective"] == "ngrams"
     resumed = ("--out", tmp_path / "b", "--resume")
