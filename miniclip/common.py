@@ -243,19 +243,6 @@ def machine(device) -> dict:
     }
 
 
-def emulates(precision: str) -> bool:
-    """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
-
-    torch then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
-    False where torch lacks oneDNN.
-    """
-    import torch
-
-    if precision == "fp32" or not torch.backends.mkldnn.is_available():
-        return False
-    return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")()
-
-
 def write_json(path: str | Path, results: dict | list) -> None:
     """Write results as indented JSON, atomically."""
     with replacing(path) as file:

@@ -12,7 +12,6 @@ from miniclip.benchmarks import towers
 from miniclip.common import (
     UserError,
     command,
-    emulates,
     number,
     pick_device,
     remove_leftovers,
@@ -101,16 +100,6 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
     for name in ("cuda:99", "no device", "meta"):
         with pytest.raises(UserError, match=f"^the device {name} is not available here; try"):
             pick_device(name)
-
-
-@pytest.mark.parametrize("there, has", [(True, True), (True, False), (False, True), (False, False)])
-def test_a_precision_without_instructions_is_emulated(there, has, monkeypatch):
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
-    for name in ("bf16", "fp16"):
-        supported = f"_is_mkldnn_{name}_supported"
-        monkeypatch.setattr(torch.ops.mkldnn, supported, lambda: has, raising=False)
-        assert emulates(name) == (there and not has)
-    assert emulates("fp32") is False
 
 
 def test_only_old_temporary_files_are_removed(tmp_path):

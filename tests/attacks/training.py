@@ -20,7 +20,6 @@ from miniclip.data import open_pairs
 from miniclip.distributed import process_group
 from miniclip.evaluation.report.writer import write_results
 from miniclip.training import checkpoint
-from miniclip.training.curves import draw_curves
 from miniclip.weights import save_huggingface
 from tests import runs
 from tests.attacks import attack, session, table
@@ -240,7 +239,8 @@ def a_log_that_is_damaged_in_many_ways(folder):
         Path("run/log.jsonl").read_bytes().split(b"\n")[:-1]
     )  # held-out pairs last
     assert kept == wrong and json.loads(third)["loss"] and json.loads(last)["step"] == 4
-    draw_curves(Path("run/log.jsonl"), "curves.png")
+    config = train.Config.parse(["--out", "run", "--objective", "contrastive"], "", "")
+    train.draw_curves(config, "curves.png")
 
 
 def an_edited_checkpoint(changes):
