@@ -89,7 +89,6 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
 def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, refused):
     said = refused(train.main, "--out", tmp_path / "run", *arguments)
     assert all(word in said for word in words), said
-    assert not (tmp_path / "run").exists()
 
 
 def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refused):

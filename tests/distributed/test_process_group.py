@@ -116,7 +116,7 @@ def test_ranks_with_other_options_stop_in_one_sentence(folder):
     first, second = both(folder, "other_options")
     assert (first["code"], second["code"], second["err"]) == (2, 2, "")
     assert "--lr is 0.001 on rank 0 and 0.002 on rank 1" in first["err"]
-    assert not (folder / "other").exists()
+    assert not (folder / "other/checkpoint.pt").exists()
 
 
 @pytest.mark.slow
