@@ -176,7 +176,6 @@ def train_until_done(config, model, optimizer, scaler, loader, run, logs, saver,
                 run.problem = error
             if finite and run.due:
                 save()
-        run.check_readable()
         save()
         saver.wait()
         log.close()
