@@ -136,7 +136,7 @@ def a_loading_process_is_killed(folder):
     run("--workers", 1, steps=500)
 
 
-@attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b' --data=-x")
+@attack(code=0, says="torchrun --nproc-per-node 4 train.py --out 'a b' --data=-x")
 def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
     process_group.dist_info = lambda group=None: (0, 8)
     os.environ["LOCAL_WORLD_SIZE"] = "4"
