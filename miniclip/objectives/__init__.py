@@ -10,7 +10,7 @@ predict the caption from the picture: read predictive.py, ngrams.py and captioni
 A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of one.
 """
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.model.clip import MODELS, named
 from miniclip.objectives.captioning import Captioning, MaskedWords
 from miniclip.objectives.contrastive import Contrastive, ContrastiveBow, Sigmoid
@@ -33,9 +33,8 @@ PLAIN = {"objective": "contrastive", "projection": "linear"}
 def from_config(config):
     """A new model of the shape and the objective that `model.config` tells; CLIP's own has no key
     "objective". Raises UserError for an objective that is not in OBJECTIVES."""
-    objective = (PLAIN | config)["objective"]
-    if objective not in OBJECTIVES:
-        raise UserError(f"there is no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
+    objective, known = (PLAIN | config)["objective"], ", ".join(OBJECTIVES)
+    refuse({f"there is no objective {objective!r}; there are {known}": objective not in OBJECTIVES})
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 
 

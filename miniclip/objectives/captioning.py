@@ -5,7 +5,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.model.text import at_end_token, is_word
 from miniclip.objectives.predictive import Predictive
 
@@ -24,10 +24,12 @@ class Captioning(Predictive):
     objective = "captioning"
 
     def build(self, clip):
-        if not hasattr(self.visual, "attnpool"):
-            raise UserError(
-                f"--objective {self.objective} reads the last grid of a ResNet, and this model has a ViT"
-            )
+        refuse(
+            {
+                f"--objective {self.objective} reads the last grid of a ResNet, and this model has a "
+                "ViT": not hasattr(self.visual, "attnpool")
+            }
+        )
         pool = self.visual.attnpool
         self.cells, self.visual.attnpool = pool.grid**2, nn.Flatten()
         self.grid_projection = nn.Linear(pool.k_proj.in_features, self.config["text_width"])

@@ -62,8 +62,7 @@ class Predictive(nn.Module):
         for rows in torch.arange(len(features)).split(ROWS):
             some = features[rows].to(device)
             for k, text in enumerate(tokens):
-                losses = self.name_losses(some, text.expand(len(rows), -1))
-                scores[rows, k] = -losses.float().cpu()
+                scores[rows, k] = -self.name_losses(some, text.expand(len(rows), -1)).float().cpu()
         return scores.unflatten(1, (len(names), len(templates))).mean(2)
 
     def name_losses(self, features, tokens):
