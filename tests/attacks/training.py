@@ -487,6 +487,12 @@ REFUSED = {
         "set LOCAL_RANK=0",
         "run",
     ),
+    "a_csv_that_has_lost_a_row": (
+        "pairs.csv has 23 pairs, but 24 when run was started",
+        "run",
+        "sed -i '$d' pairs.csv",
+        "run --resume",
+    ),
     "a_column_split_of_folds": (
         "no pair to train on: no row of its column split says train",
         f"cp {WRITTEN}/pictures/red_top.png 0.png",
