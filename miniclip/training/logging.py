@@ -1,7 +1,7 @@
-"""What a run prints and logs: a header, a line every few steps, the same numbers in log.jsonl, their curves.
+"""What a run prints and logs: a header, and a line every few steps, which log.jsonl has as well.
 
-With --log the numbers of log.jsonl also go to TensorBoard or to Weights & Biases. Only rank 0 prints
-and writes.
+At the end of a run the numbers of log.jsonl are drawn as curves. With --log they also go to TensorBoard
+or to Weights & Biases. Only rank 0 prints and writes.
 """
 
 import contextlib
@@ -17,8 +17,6 @@ from miniclip.distributed.collectives import dist_info, print0
 
 # of a line, for its readers
 NUMBERS = "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
-
-
 # of curves.png; key of log.jsonl -> title
 PANELS = {
     "loss": "loss",
@@ -105,13 +103,16 @@ class RunLog:
         left = min(
             (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
         )
-        shown = [name for name in ("loss", "lr", "scale", "accuracy") if name in line]
+        numbers = " | ".join(
+            f"{name} {line[name]:.4g}"
+            for name in ("loss", "lr", "scale", "accuracy")
+            if name in line
+        )
         skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
         print(
             f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
-            f"epoch {line['epoch']:.1f} | "
-            f"{' | '.join(f'{name} {line[name]:.4g}' for name in shown)} | "
-            f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
+            f"epoch {line['epoch']:.1f} | {numbers} | {skipped}"
+            f"{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
             f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,
         )
