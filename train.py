@@ -9,8 +9,9 @@
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
-loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment: when it is resumed, it ends with exactly the weights of
-an undisturbed run. Only the weights of a run with --minutes depend on the clock.
+loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment: when it
+is resumed, it ends with exactly the weights of an undisturbed run. Only the weights of a run with
+--minutes depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -31,7 +32,7 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, command, given, machine, write_json
+from miniclip.common import command, given, machine, write_json
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
 from miniclip.data.dataset import printable
@@ -45,15 +46,13 @@ from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, tabl
 from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
 from miniclip.training.config import Config, spelled
-from miniclip.training.curves import draw_curves
 from miniclip.training.freeze import freeze
-from miniclip.training.grad_cache import microbatch_step
-from miniclip.training.logging import RunLog, print_header
+from miniclip.training.grad_cache import microbatch_step, prepared_parts
+from miniclip.training.logging import RunLog, draw_curves, print_header
 from miniclip.training.monitor import Monitor
 from miniclip.training.optimizer import HalfAdamW, load_optimizer
 from miniclip.training.pairs import make_tokenizer, open_run
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, schedule
-from miniclip.training.wrap import prepared_parts, wrap
 from miniclip.weights.convert import build, from_checkpoint
 from miniclip.weights.initial import initial_state
 
@@ -68,14 +67,16 @@ def starting_point(config):
     saved = process_group.from_rank0(lambda: checkpoint.find(config.out, config.resume))
     if saved or not config.init:
         return saved, saved
-    how = config.init, config.model, config.activation
-    return None, process_group.from_rank0(lambda: initial_state(*how))
+    return None, process_group.from_rank0(
+        lambda: initial_state(config.init, config.model, config.activation)
+    )
 
 
 def new_model(config, pairs, **more):
     """(tokenizer, model) of a run that starts from nothing. more: for objectives.create."""
-    learned = process_group.from_rank0(lambda: make_tokenizer(pairs, config).state())
-    tokenizer = Tokenizer.from_state(learned)
+    tokenizer = Tokenizer.from_state(
+        process_group.from_rank0(lambda: make_tokenizer(pairs, config).state())
+    )
     model = objectives.create(
         config.objective,
         config.model,
@@ -128,8 +129,12 @@ def batches_from(step, config, pairs, tokenizer, model, device, **more):
 def make_optimizer(model, config, device):
     """AdamW with the paper's two groups of parameters, and the loss scaler of float16."""
     AdamW = HalfAdamW if config.half_moments else torch.optim.AdamW
-    groups = parameter_groups(model, config.weight_decay)
-    optimizer = AdamW(groups, lr=config.lr, betas=(0.9, config.beta2), eps=config.eps)
+    optimizer = AdamW(
+        parameter_groups(model, config.weight_decay),
+        lr=config.lr,
+        betas=(0.9, config.beta2),
+        eps=config.eps,
+    )
     return optimizer, torch.amp.GradScaler(device.type, enabled=config.precision == "fp16")
 
 
@@ -141,36 +146,36 @@ def restore(saved, run, optimizer, scaler):
     run.load_state_dict(saved)
     load_optimizer(optimizer, saved["optimizer"], run.step)
     scaler.load_state_dict(saved["scaler"])
-    if scaler.is_enabled() and not 0 < scaler.get_scale() < math.inf:
-        raise UserError(f"the factor of its loss scaler cannot be {scaler.get_scale()}")
 
 
-def check_ranks(config, pairs, model):
-    """Raise UserError, on all ranks, unless they have the same code, options and data."""
-    process_group.agree(
-        {"the digest of the code": process_group.code_version()}
-        | {spelled(name): value for name, value in config.of_run().items()}
-        | {"the number of pairs": len(pairs), "the packages": pairs.packages}
-        | {"the digest of names and captions": pairs.digest}
-        | {"the image size": model.config["image_size"]}
-    )
+def wrap(model, config, device):
+    """The model as the loop calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
+    if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    towers = torch.compile(model) if config.compile else model
+    if config.grad_checkpointing and torch.__version__ < (2, 13):
+        # older versions cannot split a graph with checkpointed blocks at DDP's buckets
+        torch._dynamo.config.optimize_ddp = False
+    if dist_info()[1] > 1:
+        devices = [device.index] if device.type == "cuda" else None
+        towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
+        towers.broadcast_buffers = False  # each rank has its own batch-norm averages
+    return towers
 
 
 def report(config, model, tokenizer, pairs, run, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
     checkpoint.check_files(config.out)  # somebody may have put a file there meanwhile
-    draw_curves(config.out / "log.jsonl", config.out / "curves.png")
+    draw_curves(config, config.out / "curves.png")
     results, galleries = {}, {}
     if model.shared_space:
         print("evaluating on the held-out pairs ...", flush=True)
         results, galleries = evaluate_heldout(model.eval(), tokenizer, pairs)
-    example, drawn = pairs.captions(pairs.splits["train"][0])[0], ""
     if results:
         split, gallery = next(iter(galleries.items()))
         queries, answers = pairs.queries(split)
         draw_retrieval(gallery, queries, config.out / "retrieval.png", answers=answers)
         print(table(results))
-        example, drawn = queries[0], "retrieval.png, "
     if model.shared_space and pairs.homes:
         scores = families.scores_of(FeatureCache(model, tokenizer), pairs)
         results["zero_shot"] = families.zero_shot(scores, pairs, pairs.tested)
@@ -189,14 +194,8 @@ def report(config, model, tokenizer, pairs, run, device):
         "machine": machine(device),
     }
     write_json(config.out / "results.json", results | about_run)
-    task = ["--task", "zero_shot"]
-    if model.shared_space:
-        task = given("--search", printable(example, 200))
-    where = given("--checkpoint", printable(config.out / "checkpoint.pt", 4096))
-    print(
-        f"curves.png, {drawn}and results.json are in {printable(config.out, 4096)}\n"
-        f"next: python eval.py {shlex.join([*where, *task])}"
-    )
+    where = shlex.join(given("--checkpoint", printable(config.out / "checkpoint.pt", 4096)))
+    print(f"results.json is in {printable(config.out, 4096)}\nnext: python eval.py {where}")
 
 
 @command("train.py")
@@ -205,8 +204,6 @@ def main(argv=None):
     if config.plan:
         print(describe(plan_run(config)))
         return 0
-    if config.world_size or config.gpu or config.data_pairs:
-        raise UserError("--world-size, --gpu and --data-pairs only apply to a plan; add --plan")
     # The helpers of process_group do nothing on one rank. On several, `member` joins them, an error
     # inside `together` stops all of them, and `from_rank0` sends a result to all of them.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
@@ -218,17 +215,22 @@ def main(argv=None):
         with process_group.together(), checkpoint.resuming(config.out, saved):
             config.complete(saved, start, device)  # fills in defaults, refuses conflicts
         pairs = open_run(config, saved)
-        with checkpoint.resuming(config.out, saved):
-            tokenizer, model = prepare_model(config, pairs, saved, start, device)
-        check_ranks(config, pairs, model)
         saver = checkpoint.Saver(config.out / "checkpoint.pt", config.save_every)
         # `run` knows the number of the step, when the run is over, and when to save
         run = Monitor(config, len(pairs.splits["train"]), pairs.skipped, saver.due, device)
         with checkpoint.resuming(config.out, saved):
+            tokenizer, model = prepare_model(config, pairs, saved, start, device)
             optimizer, scaler = make_optimizer(model, config, device)
             if saved:
                 restore(saved, run, optimizer, scaler)
         saved = start = None  # they hold a second copy of the weights
+        process_group.agree(  # all ranks have the same code, options and data
+            {"the digest of the code": process_group.code_version()}
+            | {spelled(name): value for name, value in config.of_run().items()}
+            | {"the number of pairs": len(pairs), "the packages": pairs.packages}
+            | {"the digest of names and captions": pairs.digest}
+            | {"the image size": model.config["image_size"]}
+        )
         # `towers` is the model as training calls it: compiled if asked for, inside DDP on many ranks
         towers = wrap(model, config, device)
         with process_group.together():
@@ -304,7 +306,6 @@ def main(argv=None):
                     run.problem = error  # the next next_batch ends the loop on all ranks
                 if finite and run.due:  # by --save-every, or by the clock
                     save()
-            run.check_readable()
             save()
             with process_group.together():
                 saver.wait()

@@ -27,7 +27,8 @@ from pathlib import Path
 
 # what `replacing` writes and what is deleted where a killed process left it, and nothing else
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
-ABANDONED_S = 3600  # a temporary file that nobody has written to for so long was left behind
+# a temporary file, or a folder without a new file, was left behind after so long
+ABANDONED_S = 86_400
 
 
 class UserError(ValueError):
@@ -70,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         self._print_message(f"{self.prog}: {old} is now written {new}\n")
 
     def _print_message(self, message, file=None):  # argparse's own would hide that a disk is full
-        print(message, end="", file=file or sys.stderr)
+        print(message, end="", file=file or sys.stderr, flush=True)
 
 
 def command(prog: str) -> Callable:
@@ -88,19 +89,16 @@ def command(prog: str) -> Callable:
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-                if getattr(sys, name) is None:  # it was closed by who started this process
-                    setattr(sys, name, open(os.devnull, mode))
-            for stream in (sys.stdout, sys.stderr):
+            # a stream is None where who started this process has closed it
+            sys.stdin = sys.stdin or open(os.devnull)
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name) or open(os.devnull, "w")
+                setattr(sys, name, stream)
                 if hasattr(stream, "reconfigure"):  # a terminal may lack characters
                     stream.reconfigure(errors="backslashreplace")
             code = None
             try:
-                try:
-                    code = main(argv)
-                except SystemExit as stopped:
-                    if stopped.code:  # otherwise --help was printed
-                        raise
+                code = main(argv)
                 sys.stdout.flush()
                 return code
             except UserError as error:
@@ -175,18 +173,19 @@ def number(
 ) -> Callable[[str], float]:
     """An argparse type: an int or float that is at least `low`, or greater than `above`, and at most
     `high`."""
-    word = "a whole number" if kind is int else "a number"
-    bound = "" if low is None else f" of at least {low}"
-    bound = bound if above is None else f" above {above}"
+    wanted = "a whole number" if kind is int else "a number"
+    wanted += "" if low is None else f" of at least {low}"
+    wanted += "" if above is None else f" above {above}"
     low, above = -high if low is None else low, -math.inf if above is None else above
 
     def parse(text):
         with contextlib.suppress(ValueError):
-            if low <= (value := kind(text)) <= high and value > above:
+            value = kind(text)
+            if low <= value <= high and value > above:
                 return value
-            if value > high:
-                raise argparse.ArgumentTypeError(f"must be at most {high:,g}, not {text[:40]!r}")
-        raise argparse.ArgumentTypeError(f"must be {word}{bound}, not {text[:40]!r}")
+        raise argparse.ArgumentTypeError(
+            f"must be {wanted} and at most {high:,g}, not {text[:40]!r}"
+        )
 
     return parse
 
@@ -219,9 +218,7 @@ def pick_device(name: str):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        if device.type == "meta":
-            raise TypeError("it has no numbers")
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=device).item()  # the device "meta" has shapes and no numbers
     except (RuntimeError, AssertionError, NotImplementedError, TypeError, OverflowError):
         raise UserError(f"the device {str(name)[:40]} is not available here; try cpu") from None
     return device
@@ -241,19 +238,6 @@ def machine(device) -> dict:
         "torch": torch.__version__,
         "python": platform.python_version(),
     }
-
-
-def emulates(precision: str) -> bool:
-    """Whether torch has no matrix product in `precision` ("bf16", "fp16") for this CPU.
-
-    torch then converts to float32. On x86 oneDNN needs AVX-512 for such products (torch 2.7 to 2.13).
-    False where torch lacks oneDNN.
-    """
-    import torch
-
-    if precision == "fp32" or not torch.backends.mkldnn.is_available():
-        return False
-    return not getattr(torch.ops.mkldnn, f"_is_mkldnn_{precision}_supported")()
 
 
 def write_json(path: str | Path, results: dict | list) -> None:
@@ -291,11 +275,8 @@ def replacing(path: str | Path) -> Iterator:
         if path.exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
-    except RuntimeError as error:
-        reason = error
-        while reason is not None and not isinstance(reason, OSError):
-            reason = reason.__context__  # torch.save raises a RuntimeError on top of the OSError
-        raise reason or error
+    except RuntimeError as error:  # torch.save raises one on top of the OSError
+        raise error.__context__ if isinstance(error.__context__, OSError) else error
     finally:
         temporary.unlink(missing_ok=True)
     with contextlib.suppress(PermissionError):  # Windows cannot open a folder
@@ -308,8 +289,8 @@ def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
     refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
     target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file()
-    refuse({f"{target} is no file and cannot be written; choose another name": special})
+    plain = target.is_file() or not target.exists()
+    refuse({f"{target} is no file and cannot be written; choose another name": not plain})
     return target
 
 
@@ -317,8 +298,7 @@ def remove_leftovers(folder: Path) -> None:
     """Delete the temporary files and folders that killed processes left in a folder."""
     with contextlib.suppress(OSError):
         for old in folder.glob(".miniclip-*.tmp"):
-            # a process that fills a folder for hours only changes the files in it
-            age = time.time() - max(path.lstat().st_mtime for path in (old, *old.glob("*")))
+            age = time.time() - old.lstat().st_mtime
             if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
                 remove = shutil.rmtree if old.is_dir() else os.unlink
                 remove(old)
@@ -344,8 +324,12 @@ def check_new(path: str | Path, overwrite: bool = False) -> None:
     """Before the work starts: raise UserError unless a file can be written at `path`, which the user
     names. A file that is there is only replaced with `overwrite`."""
     check_output(path)
-    exists = f"{path} exists; choose another name, or add --overwrite (in Python: overwrite=True)"
-    refuse({f"{exists} to replace it": os.path.exists(path) and not overwrite})
+    refuse(
+        {
+            f"{path} exists; choose another name, or add --overwrite (in Python: overwrite=True) to "
+            "replace it": os.path.exists(path) and not overwrite
+        }
+    )
 
 
 def check_output(

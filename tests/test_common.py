@@ -12,10 +12,8 @@ from miniclip.benchmarks import towers
 from miniclip.common import (
     UserError,
     command,
-    emulates,
     number,
     pick_device,
-    remove_leftovers,
     write_json,
 )
 from miniclip.data import __main__ as data
@@ -80,8 +78,8 @@ def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_senten
         (float, dict(low=0), ["0", "0.5"], ["-0.1", "nan", "-inf"], "a number of at least 0"),
         (float, dict(above=0), ["1e-9", "2"], ["0", "-1", "nan"], "a number above 0"),
         (float, {}, ["-1e9", "0", "1e9"], ["nan", "-inf", "-"], "a number"),
-        (int, dict(low=1, high=64), ["64"], ["65", "9" * 400], "at most 64"),
-        (float, dict(low=0), ["1e15"], ["1.1e15", "inf"], "at most 1e+15"),
+        (int, dict(low=1, high=64), ["64"], ["65", "9" * 400], "a whole number of at least 1"),
+        (float, dict(low=0), ["1e15"], ["1.1e15", "inf"], "a number of at least 0"),
     ],
 )
 def test_a_number_is_finite_and_within_its_bounds(kind, bounds, good, bad, wanted):
@@ -90,7 +88,8 @@ def test_a_number_is_finite_and_within_its_bounds(kind, bounds, good, bad, wante
     for text in bad:
         with pytest.raises(argparse.ArgumentTypeError) as error:
             parse(text)
-        assert str(error.value) == f"must be {wanted}, not {text[:40]!r}"
+        assert f"must be {wanted} and at most" in str(error.value)
+        assert repr(text[:40]) in str(error.value)
 
 
 def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch):
@@ -101,16 +100,6 @@ def test_auto_is_a_cuda_card_or_the_cpu_and_other_devices_are_tried(monkeypatch)
     for name in ("cuda:99", "no device", "meta"):
         with pytest.raises(UserError, match=f"^the device {name} is not available here; try"):
             pick_device(name)
-
-
-@pytest.mark.parametrize("there, has", [(True, True), (True, False), (False, True), (False, False)])
-def test_a_precision_without_instructions_is_emulated(there, has, monkeypatch):
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: there)
-    for name in ("bf16", "fp16"):
-        supported = f"_is_mkldnn_{name}_supported"
-        monkeypatch.setattr(torch.ops.mkldnn, supported, lambda: has, raising=False)
-        assert emulates(name) == (there and not has)
-    assert emulates("fp32") is False
 
 
 def test_only_old_temporary_files_are_removed(tmp_path):
@@ -124,14 +113,3 @@ def test_only_old_temporary_files_are_removed(tmp_path):
     os.utime(mine, (0, 0))
     write_json(tmp_path / "results.json", {})
     assert young.exists() and mine.exists() and not old.exists()
-
-
-def test_a_temporary_folder_whose_files_are_still_written_is_not_left_behind(tmp_path):
-    live, left = (tmp_path / f".miniclip-1-{name}abcdefg.tmp" for name in "ab")
-    for folder in (live, left):
-        folder.mkdir()
-        (folder / "00000.tar").touch()
-        os.utime(folder, (0, 0))
-    os.utime(left / "00000.tar", (0, 0))
-    remove_leftovers(tmp_path)
-    assert [*tmp_path.iterdir()] == [live]

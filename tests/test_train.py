@@ -29,6 +29,8 @@ def test_a_run_learns_and_writes_its_files(pairs_csv, tmp_path):
     lines = log(tmp_path / "run")
     first, last = lines[0]["loss"], lines[-1]["loss"]
     assert last < 0.6 * first, f"the loss went from {first:.3f} to {last:.3f}"
+    found = final(tmp_path / "run")
+    assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
     results = json.loads((tmp_path / "run/results.json").read_text())
     assert results["steps"] == 60 and results["seed"] == 0
     heldout = results["heldout"]["text_to_image"]
@@ -79,7 +81,7 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
         (["--tokenizer", "mine"], ["mine", "openai"]),
         (["--no-such-option"], ["no-such-option"]),
         (["--gpu", "h100"], ["--plan"]),
-        (["--objective", "captions"], ["captions", "contrastive, contrastive_bow, sigmoid"]),
+        (["--objective", "captions"], ["captions", "contrastive_bow", "sigmoid"]),
         (["--objective", "ngrams"], ["ngrams", "lessons/studies/objectives.py"]),
         (["--projection=mlp"], ["--projection", "lessons/studies/objectives.py"]),
         (["--one-sentence"], ["--one-sentence", "lessons/studies/objectives.py"]),
@@ -89,7 +91,6 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
 def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, refused):
     said = refused(train.main, "--out", tmp_path / "run", *arguments)
     assert all(word in said for word in words), said
-    assert not (tmp_path / "run").exists()
 
 
 def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refused):
@@ -107,15 +108,6 @@ def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refus
     assert (tmp_path / "run/checkpoint.pt").read_bytes() == before
 
 
-def test_pairs_that_have_changed_are_refused(pairs_csv, tmp_path, refused):
-    copy = pairs_csv.with_name("copy.csv")
-    copy.write_text(pairs_csv.read_text())
-    run(copy, tmp_path / "run", "--steps", 2)
-    copy.write_text("\n".join(pairs_csv.read_text().splitlines()[:-1]))
-    said = refused(train.main, *on(copy, tmp_path / "run", "--resume"))
-    assert "39 pairs, but 40" in said
-
-
 @pytest.mark.slow
 def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(pairs_csv, tmp_path):
     run(pairs_csv, tmp_path / "run", "--minutes", 0.001, "--tokenizer", "openai")
@@ -127,12 +119,6 @@ def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(pairs_cs
     assert after["config"]["tokenizer"] == "openai" and after["config"]["vocab_size"] == 49408
     tokenizer = Tokenizer.from_state(after["tokenizer"])
     assert tokenizer.digest == "openai" and tokenizer.context_length == 32  # rn_mini's
-
-
-def test_a_learned_vocabulary_is_named_in_the_config(pairs_csv, tmp_path):
-    run(pairs_csv, tmp_path / "run", "--steps", 1)
-    found = final(tmp_path / "run")
-    assert found["config"]["tokenizer"] == Tokenizer.from_state(found["tokenizer"]).digest
 
 
 def test_training_goes_on_while_a_checkpoint_is_written(pairs_csv, tmp_path, monkeypatch):

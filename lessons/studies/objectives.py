@@ -43,7 +43,7 @@ from miniclip.training.recipe import MAX_LOGIT_SCALE, schedule
 class StudyConfig(Config):
     """The options of train.py, and those that only this study has."""
 
-    objectives: ClassVar = (*OBJECTIVES,)
+    study: ClassVar = True
     objective: str | None = option(WHAT, "what to learn (contrastive)", choices=[*OBJECTIVES])
     projection: str | None = option(
         WHAT, "into the shared space (linear)", choices=["linear", "mlp"]
@@ -61,9 +61,6 @@ class StudyConfig(Config):
         space = f"only applies to a shared space, and --objective {self.objective} has none"
         refuse(
             {
-                f"--init {self.init} was trained with --projection {begun['projection']}": (
-                    self.init and begun["projection"] != self.projection
-                ),
                 f"--projection mlp {space}": apart and self.projection == "mlp",
                 f"--temperature {space}": apart and self.temperature,
                 "--one-sentence only applies to captions, and emoji and icons have names": (
@@ -73,9 +70,7 @@ class StudyConfig(Config):
                     self.compile or self.micro_batch or self.sync_bn or self.eval_every
                 ),
                 "this study trains in one process; start it without torchrun": dist_info()[1] > 1,
-                "this study plans nothing; see python -m miniclip.cost": (
-                    self.plan or self.world_size or self.gpu or self.data_pairs
-                ),
+                "this study plans nothing; see python -m miniclip.cost": self.plan,
             }
         )
 

@@ -168,6 +168,7 @@ def plan_run(config):
             ),
         }
     )
+    config.plan = True
     world, gpu = config.world_size or 1, "h100" if config.gpu is None else config.gpu
     if not config.precision:
         config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"

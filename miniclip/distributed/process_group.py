@@ -20,7 +20,6 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +33,6 @@ from miniclip.distributed.collectives import all_reduce, dist_info, print0
 
 ROOT = Path(__file__).parents[2]
 STOPPING = [getattr(signal, n) for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-STOPS = "stopping after this step, and saving; again to quit at once without saving"
 _host = None  # the group through which Python objects are sent; None is the default group
 
 
@@ -48,10 +46,12 @@ def start(name: str) -> torch.device:
     global _host
     if "LOCAL_RANK" not in os.environ:
         return pick_device(name)
-    few = (
-        "RANK in the environment is not below WORLD_SIZE; start with torchrun, or unset LOCAL_RANK"
+    refuse(
+        {
+            "RANK in the environment is not below WORLD_SIZE; start with torchrun, or unset "
+            "LOCAL_RANK": told_by_torchrun("RANK", 0) >= told_by_torchrun("WORLD_SIZE", 1)
+        }
     )
-    refuse({few: told_by_torchrun("RANK", 0) >= told_by_torchrun("WORLD_SIZE", 1)})
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
@@ -109,26 +109,23 @@ def member(name: str) -> Iterator[torch.device]:
 
 
 def launched(*arguments: str) -> str:
-    """The command line that starts `python *arguments` on as many ranks as there are now."""
-    world = dist_info()[1]
-    if world == 1:
-        return f"python {shlex.join(arguments)}"
-    ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
-    machines = f" --nnodes {world // ranks}" if world > ranks else ""
-    return f"torchrun --nproc-per-node {ranks}{machines} {shlex.join(arguments)}"
-
-
-def restarted() -> bool:
-    """Whether torchrun has started these processes again after a failure (--max-restarts)."""
-    return told_by_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
+    """The command line that starts `python *arguments` on as many ranks of a machine as there are now."""
+    ranks, starter = told_by_torchrun("LOCAL_WORLD_SIZE", 1), "python"
+    if dist_info()[1] > 1:  # on several machines torchrun also needs --nnodes and an address
+        starter = f"torchrun --nproc-per-node {ranks}"
+    return f"{starter} {shlex.join(arguments)}"
 
 
 def told_by_torchrun(name: str, otherwise: int) -> int:
     """The whole number that torchrun has put into the environment under this name. Raises UserError
     where something else has put a text there."""
     text = os.environ.get(name, str(otherwise))
-    wrong = f"{name} is {text!r} in the environment, which is no number; start with torchrun, or unset it"
-    refuse({wrong: not text.isdecimal()})
+    refuse(
+        {
+            f"{name} is {text!r} in the environment, which is no number; start with torchrun, or "
+            "unset it": not text.isdecimal()
+        }
+    )
     return int(text)
 
 
@@ -176,15 +173,14 @@ def from_rank0(work: Callable[[], Any]) -> Any:
 @contextlib.contextmanager
 def local_rank_first() -> Iterator[None]:
     """A block that local rank 0 of each machine runs first; the others then find what it cached."""
-    wait = dist_info()[1] > 1
     first = told_by_torchrun("LOCAL_RANK", 0) == 0
-    if wait and not first:
-        torch_dist.barrier(group=_host)
+    if not first:
+        gather("waiting")
     try:
         yield
     finally:  # also after an exception: the others are waiting
-        if wait and first:
-            torch_dist.barrier(group=_host)
+        if first:
+            gather("done")
 
 
 def agree(facts: dict[str, Any]) -> None:
@@ -193,49 +189,48 @@ def agree(facts: dict[str, Any]) -> None:
     of_all = gather(facts)
     for what, value in of_all[0].items():
         for rank, theirs in enumerate(of_all):
-            if theirs.get(what) != value:
-                raise UserError(
+            refuse(
+                {
                     f"all ranks must have the same options, data and code, but {what} is {value} "
-                    f"on rank 0 and {theirs.get(what)} on rank {rank}"
-                )
+                    f"on rank 0 and {theirs.get(what)} on rank {rank}": theirs.get(what) != value
+                }
+            )
 
 
 def code_version() -> str:
     """The first 12 hexadecimal digits of the SHA-256 of the source files that training runs."""
-    digest = hashlib.sha256()
-    for pattern in ("train.py", "miniclip/**/*.py", "kernels/**/*.py"):
-        for path in sorted(ROOT.glob(pattern)):
-            name = path.relative_to(ROOT).as_posix().encode() + b"\0"
-            digest.update(name + hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()[:12]
+    paths = [ROOT / "train.py", *ROOT.glob("miniclip/**/*.py"), *ROOT.glob("kernels/**/*.py")]
+    texts = [str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in sorted(paths)]
+    return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]
 
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[list[int]]:
     """`with noted_signals() as received:` appends the first signal of STOPPING to a list, and says
-    that the run stops after this step. A second one ends the process at once, if it is Ctrl-C or comes
-    a second later.
+    that the run stops after this step. Ctrl-C after that ends the process at once.
 
     A signal that is ignored (SIGHUP under nohup) stays ignored. After the block signals act as before
     it. A thread reads the signals from a socket, because Python runs a handler only after torch has
     returned from a backward pass, which may take many seconds.
     """
     received, (reading, writing) = [], socket.socketpair()
-    before = {number: signal.getsignal(number) for number in STOPPING}
-    noted = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    handlers = {number: signal.getsignal(number) for number in STOPPING}
+    noted = {number: before for number, before in handlers.items() if before != signal.SIG_IGN}
 
     def watch():
-        began = 0.0
         while number := reading.recv(1)[0]:
-            # a closing terminal sends SIGHUP twice, and services SIGHUP after SIGTERM
-            meant = number == signal.SIGINT or time.monotonic() > began + 1
-            if number in noted and received and meant:
+            # only Ctrl-C is meant twice: a closing terminal sends SIGHUP two times
+            if received and number == signal.SIGINT:
                 os._exit(128 + number)
             if number in noted and not received:
                 received.append(number)
-                began = time.monotonic()
                 with contextlib.suppress(OSError):  # the terminal may be gone
-                    print0(STOPS, file=sys.stderr, flush=True)
+                    print0(
+                        "stopping after this step, and saving; Ctrl-C again to quit at once without "
+                        "saving",
+                        file=sys.stderr,
+                        flush=True,
+                    )
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
@@ -246,13 +241,12 @@ def noted_signals() -> Iterator[list[int]]:
     try:
         yield received
     finally:
-        for number in noted:
-            signal.signal(number, before[number] or signal.SIG_DFL)
+        for number, before in noted.items():
+            signal.signal(number, before or signal.SIG_DFL)
         signal.set_wakeup_fd(woken)
-        writing.send(bytes(1))
-        watching.join()
-        for end in (reading, writing):
-            end.close()
+        with reading, writing:
+            writing.send(bytes(1))
+            watching.join()
 
 
 def any_rank(device: torch.device, *facts: float) -> tuple[float, ...]:

@@ -6,9 +6,9 @@ collectives.py instead. Left out: speed.
 Lesson: lessons/10_sharding.md.
 """
 
-import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier, BrokenBarrierError
 from typing import Any
 
 import torch
@@ -52,7 +52,7 @@ def on_ranks(counts: list[int], work: Callable[[Rank], Any]) -> list:
 
     When one rank raises, the others stop waiting, and its exception is raised here.
     """
-    barrier, slots = threading.Barrier(len(counts)), [None] * len(counts)
+    barrier, slots = Barrier(len(counts)), [None] * len(counts)
 
     def one(rank):
         try:
@@ -63,8 +63,7 @@ def on_ranks(counts: list[int], work: Callable[[Rank], Any]) -> list:
 
     with ThreadPoolExecutor(len(counts)) as pool:
         futures = [pool.submit(one, rank) for rank in range(len(counts))]
-    errors = [future.exception() for future in futures if future.exception()]
-    # the exception that aborted the barrier, before those of the ranks that waited there
-    for error in sorted(errors, key=lambda e: isinstance(e, threading.BrokenBarrierError)):
-        raise error
+    # raises the exception that aborted the barrier, before those of the ranks that waited there
+    for future in sorted(futures, key=lambda f: isinstance(f.exception(), BrokenBarrierError)):
+        future.result()
     return [future.result() for future in futures]

@@ -1,25 +1,21 @@
-"""CLIP's objective, those it was compared with (CLIP, figure 2), and more: one class a file.
+"""CLIP's objective, those it was compared with (CLIP, figure 2), and SigLIP's, a class for each.
 
 Each class has a picture tower, and a loss that trains it on captions. Data, vocabulary and tower are the
 same for all classes; only captioning and masked words read the tower's last grid instead of its
 pooled feature. The docstring of each class gives the lower bound of its loss on a batch.
 
-Reading order: contrastive.py, contrastive_bow.py and sigmoid.py have a space that pictures and texts
-share. The other classes predict the caption from the picture; predictive.py holds what they have in
-common, and bag_of_words.py, ngrams.py, captioning.py and masked_words.py follow.
+Read contrastive.py first, whose classes have a space that pictures and texts share. The other classes
+predict the caption from the picture: read predictive.py, ngrams.py and captioning.py.
 
 A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of one.
 """
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.model.clip import MODELS, named
-from miniclip.objectives.bag_of_words import BagOfWords
-from miniclip.objectives.captioning import Captioning
-from miniclip.objectives.contrastive import Contrastive
-from miniclip.objectives.contrastive_bow import ContrastiveBow
-from miniclip.objectives.masked_words import MaskedWords
+from miniclip.objectives.captioning import Captioning, MaskedWords
+from miniclip.objectives.contrastive import Contrastive, ContrastiveBow, Sigmoid
 from miniclip.objectives.ngrams import Ngrams
-from miniclip.objectives.sigmoid import Sigmoid
+from miniclip.objectives.predictive import BagOfWords
 
 OBJECTIVES = {
     "contrastive": Contrastive,
@@ -37,9 +33,8 @@ PLAIN = {"objective": "contrastive", "projection": "linear"}
 def from_config(config):
     """A new model of the shape and the objective that `model.config` tells; CLIP's own has no key
     "objective". Raises UserError for an objective that is not in OBJECTIVES."""
-    objective = (PLAIN | config)["objective"]
-    if objective not in OBJECTIVES:
-        raise UserError(f"there is no objective {objective!r}; there are {', '.join(OBJECTIVES)}")
+    objective, known = (PLAIN | config)["objective"], ", ".join(OBJECTIVES)
+    refuse({f"there is no objective {objective!r}; there are {known}": objective not in OBJECTIVES})
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 
 

@@ -1,9 +1,14 @@
-"""CLIP's own objective: which caption belongs to which picture (CLIP, section 2.3)."""
+"""The objectives with a space that pictures and texts share: CLIP's own (section 2.3), the same with a bag
+of words (figure 2), and SigLIP's (Zhai et al. 2023), which asks of each pair whether it belongs together."""
 
+import math
+
+import torch
 from torch import nn
 
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP
+from miniclip.model.text import is_word
 
 
 class Contrastive(CLIP):
@@ -48,3 +53,52 @@ class Contrastive(CLIP):
     def features_loss(self, image, text, logit_scale):
         """The same from the features (N, E), not normalized, and the log of the scale."""
         return contrastive_loss(image, text, logit_scale)
+
+
+class ContrastiveBow(Contrastive):
+    """CLIP whose text feature is the mean of the words' embeddings, projected into the shared space.
+
+    Lower bound of the loss on a batch: that of Contrastive. Captions with the same words in the same
+    shares are equal here. Left out: the Transformer, and with it the positions.
+    """
+
+    objective = "contrastive_bow"
+
+    def __init__(self, **config):
+        super().__init__(**config)
+        del self.transformer, self.positional_embedding, self.ln_final
+        self.config["objective"] = self.objective
+
+    def encode_text(self, tokens, normalize=False):
+        """(N, L) int64 -> (N, E). normalize: divide each row by its length."""
+        words = is_word(tokens).unsqueeze(2)
+        mean = (self.token_embedding(tokens) * words).sum(1) / words.sum(1).clamp(min=1)  # (N, D)
+        return self.project("text", mean @ self.text_projection, normalize)
+
+
+class Sigmoid(Contrastive):
+    """CLIP's towers, and a sigmoid of each of the N x N similarities instead of two softmaxes.
+
+    The loss is -(1/N) sum over i, j of log sigmoid(z_ij (s cosine_ij + bias)), where z is 1 for a pair
+    and -1 otherwise. At the start s is 10 and the bias -10, because nearly all z are -1.
+    Lower bound of the loss on N pairs: at the scale s, log(1 + exp(-m)) + (N - 1) log(1 + exp(m - s c)),
+    minimal over m, with c = N / (N - 1), the largest distance of cosines; 0 to nine digits at
+    the largest scale, 100. Captions that are equal cannot be told apart, which costs each such pair more.
+    The matrix is held whole, in 4 N^2 bytes a copy: the block operations of kernels/ are made of the
+    sums of a softmax, which this loss does not need.
+    """
+
+    objective = "sigmoid"
+
+    def __init__(self, **config):
+        super().__init__(**config)
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.logit_bias = nn.Parameter(torch.tensor(-10.0))
+        self.config["objective"] = self.objective
+
+    def features_loss(self, image, text, logit_scale):
+        """From the features (N, E), not normalized, and the log of the scale: the loss, 0-d."""
+        image, text = (nn.functional.normalize(side, dim=1) for side in (image, text))
+        logits = logit_scale.exp() * image @ text.T + self.logit_bias  # (N, N)
+        z = 2 * torch.eye(len(logits), dtype=logits.dtype, device=logits.device) - 1
+        return -nn.functional.logsigmoid(z * logits).sum() / len(logits)

@@ -1,10 +1,12 @@
-"""What the objectives that predict the caption from the picture have in common (CLIP, section 2.3)."""
+"""Predicting the caption from the picture (CLIP, section 2.3): what these objectives have in common, and the
+simplest of them, which words the caption has (Joulin et al. 2016; CLIP, figure 2)."""
 
 import torch
 from torch import nn
 
 from miniclip.common import UserError
 from miniclip.model.clip import CLIP
+from miniclip.model.text import is_word
 
 ROWS = 512  # pairs of a picture and a name that are scored at a time
 
@@ -16,7 +18,10 @@ class Predictive(nn.Module):
     a name is the same without the sign. So the loss of a batch is a mean over its pairs, and
     micro-batches are exact but for batch norm, and for which words masked_words masks. config: that
     of CLIP, whose picture tower has the same first weights for the same seed. A subclass defines
-    build, encode_image and pair_losses.
+
+    encode_image(images, normalize=False): (N, 3, H, W) -> (N, K), what the words are predicted from.
+        normalize has no meaning, since these features are compared with nothing.
+    pair_losses(features, tokens): what encode_image gave, (N, K), and (N, L) int64 -> (N,), in nats.
     """
 
     shared_space = False
@@ -30,15 +35,6 @@ class Predictive(nn.Module):
 
     def build(self, clip):
         """Add what predicts the words; `clip` has a new text tower whose parts may be taken."""
-
-    def encode_image(self, images, normalize=False):
-        """(N, 3, H, W) -> (N, K), what the words are predicted from. normalize: has no meaning here,
-        since these features are compared with nothing."""
-        raise NotImplementedError
-
-    def pair_losses(self, features, tokens):
-        """encode_image's features (N, K) and tokens (N, L) int64 -> (N,), in nats."""
-        raise NotImplementedError
 
     def forward(self, images, tokens):
         """The losses of the pairs, (N,)."""
@@ -66,10 +62,35 @@ class Predictive(nn.Module):
         for rows in torch.arange(len(features)).split(ROWS):
             some = features[rows].to(device)
             for k, text in enumerate(tokens):
-                losses = self.name_losses(some, text.expand(len(rows), -1))
-                scores[rows, k] = -losses.float().cpu()
+                scores[rows, k] = -self.name_losses(some, text.expand(len(rows), -1)).float().cpu()
         return scores.unflatten(1, (len(names), len(templates))).mean(2)
 
     def name_losses(self, features, tokens):
         """pair_losses as name_scores takes it, which may be more exact than in training."""
         return self.pair_losses(features, tokens)
+
+
+class BagOfWords(Predictive):
+    """A linear layer over the picture's features, and a softmax over the vocabulary.
+
+    The target of a caption with k different words is 1/k for each of them. Lower bound of the loss on
+    a batch: the mean entropy of the targets, log k, which is reached when the picture tells the
+    words. The score of a name is the mean log-probability of its words. Left out: words weighted or
+    sampled by their frequency.
+    """
+
+    objective = "bag_of_words"
+
+    def build(self, clip):
+        self.words = nn.Linear(self.config["embed_dim"], self.config["vocab_size"])
+
+    def encode_image(self, images, normalize=False):
+        """The log-probability of every word: (N, 3, H, W) -> (N, vocab_size) fp32."""
+        return self.words(self.visual(images)).float().log_softmax(1)
+
+    def pair_losses(self, features, tokens):
+        """Cross-entropies with the k-hot targets: (N, vocab_size), (N, L) int64 -> (N,)."""
+        again = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(2)  # counts once
+        target = is_word(tokens) & ~again
+        found = features.gather(1, tokens) * target
+        return -found.sum(1) / target.sum(1).clamp(min=1)

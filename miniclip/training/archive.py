@@ -58,8 +58,8 @@ def read(path):
         content = torch.load(named, map_location="cpu", weights_only=True)
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
-            changed = "bytes of it have changed, or torch has saved it in its old format"
-            refuse({changed: entries is None or entries.testzip()})
+            whole = entries and not entries.testzip()
+            refuse({"bytes of it have changed, or torch has saved it in its old format": not whole})
     return content
 
 
@@ -80,8 +80,6 @@ def check_pickles(pickles):
     """
     stack, marks, memo, work = [], [], {}, 0
     for op, value, _ in itertools.chain.from_iterable(map(pickletools.genops, pickles)):
-        if op.name == "GLOBAL" and value.endswith(" bytearray"):  # bytearray(10**12) is allowed
-            raise UserError("it holds more than tensors (bytearray)")
         if "PUT" in op.name:
             memo[value] = stack[-1]
         below = len(stack) - len(op.stack_before)
@@ -89,8 +87,14 @@ def check_pickles(pickles):
             below = marks.pop() - op.stack_before.index(pickletools.markobject)
         items = sum(stack[below:])
         work += items
-        if work > WORK:
-            raise UserError("it holds tuples inside each other without end")
+        bytearrays = op.name == "GLOBAL" and value.endswith(" bytearray")
+        refuse(
+            {
+                "it holds tuples inside each other without end": work > WORK,
+                # torch allows them, of any size: bytearray(10**12)
+                "it holds more than tensors (bytearray)": bytearrays,
+            }
+        )
         del stack[below:]
         if op.name == "MARK":
             marks.append(len(stack))
@@ -111,11 +115,13 @@ def check_tensors(content, file_size):
         if isinstance(x, torch.Tensor):
             plain = x.layout is torch.strided and x.device.type == "cpu" and not x.is_quantized
             size = math.prod(x.shape) * x.element_size()
-            if not plain or x.is_complex() or size > x.untyped_storage().nbytes():
-                raise UserError(
+            whole = plain and not x.is_complex() and size <= x.untyped_storage().nbytes()
+            refuse(
+                {
                     f"it holds a tensor of shape {tuple(x.shape)} that is not stored whole, "
-                    "or not as real numbers one after another"
-                )
+                    "or not as real numbers one after another": not whole
+                }
+            )
             total += size
     # a second name for each is not unusual
     refuse({f"its tensors have {total:,} bytes, and the file {file_size:,}": total > 2 * file_size})

@@ -25,15 +25,16 @@ from miniclip.training.logging import read_log
 
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
-UNSAVED = "no checkpoint yet"  # in the lock's file until a new run has written its first one
+UNSAVED = "no checkpoint yet"  # in the lock's file until the run has written one
 BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages
 # and the held-out loss, which only best.pt has.
-PARTS = dict.fromkeys("model config tokenizer options optimizer scaler".split(), dict)
-PARTS |= dict(skipped=dict, packages=dict)
+PARTS = dict.fromkeys(
+    "model config tokenizer options optimizer scaler skipped packages".split(), dict
+)
 PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
 
 
@@ -93,9 +94,7 @@ class Saver:
     def _write(self, state):
         save(self.path, state)
         with contextlib.suppress(OSError):
-            marked = self.path.with_name(LOCK)
-            if marked.read_bytes() == UNSAVED.encode():
-                os.truncate(marked, 0)
+            os.truncate(self.path.with_name(LOCK), 0)
 
     def wait(self):
         """Wait until the last state is on the disk. Raises UserError if the write failed; a second
@@ -136,11 +135,18 @@ def load(path, needs=()):
 
 def checked(path, state, needs=()):
     """`load` for what the file `path` holds."""
-    ours = isinstance(state, dict) and state.get("format") == FORMAT
-    refuse({f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')": not ours})
-    version = f"{state.get('version')!r:.40}"
-    other = f"{path} has checkpoint version {version}, this miniclip reads {VERSION}"
-    refuse({other: version != str(VERSION)})
+    told = state if isinstance(state, dict) else {}
+    version = f"{told.get('version')!r:.40}"
+    refuse(
+        {
+            f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')": (
+                told.get("format") != FORMAT
+            ),
+            f"{path} has checkpoint version {version}, this miniclip reads {VERSION}": (
+                version != str(VERSION)
+            ),
+        }
+    )
     for name, kind in PARTS.items():
         value = state.get(name, None if name in needs else kind())
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -148,8 +154,10 @@ def checked(path, state, needs=()):
             found = value if number else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    no_model = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
-    refuse({no_model: not are_weights(state.get("model", {}))})
+    plain = are_weights(state.get("model", {}))
+    refuse(
+        {f"{path} is no checkpoint that can be read: its model is no dict of tensors": not plain}
+    )
     return state
 
 
@@ -170,27 +178,15 @@ def alone(out):
     with contextlib.ExitStack() as held:
         with process_group.together():
             if dist_info()[0] == 0:
-                new = not out.exists()
                 for name in (LOCK, *WRITTEN):
                     check_output(out / name)
-                linked = f"{out / LOCK} is a link; delete it, or choose another --out"
-                refuse({linked: (out / LOCK).is_symlink()})
-                file = held.enter_context(open(out / LOCK, "a"))
+                path = out / LOCK
+                refuse({f"{path} is a link; delete it, or choose another --out": path.is_symlink()})
+                file = held.enter_context(open(path, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
-                ours = lock(file) and (out / LOCK).exists()  # a refused run deletes its lock
-                ours = ours and os.path.samestat(os.stat(out / LOCK), os.fstat(file.fileno()))
-                refuse({f"another run is writing to {out}; choose another --out": not ours})
-                if new:
-                    held.callback(_remove_if_empty, out)  # while the lock is held
+                refuse({f"another run is writing to {out}; choose another --out": not lock(file)})
         yield
-
-
-def _remove_if_empty(out):
-    with contextlib.suppress(PermissionError):  # Windows keeps a file that is open
-        if os.listdir(out) == [LOCK]:  # the run was refused
-            os.remove(out / LOCK)
-            out.rmdir()
 
 
 def _of_a_run(path):
@@ -208,8 +204,14 @@ def _of_a_run(path):
 
 def check_files(out, names=tuple(WRITTEN[2:])):
     """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
-    says = "was not written by a run; choose another --out"
-    refuse({f"{out / name} {says}": not _of_a_run(out / name) for name in names})
+    refuse(
+        {
+            f"{out / name} was not written by a run; choose another --out": (
+                not _of_a_run(out / name)
+            )
+            for name in names
+        }
+    )
 
 
 def find(out, resume):
@@ -220,7 +222,8 @@ def find(out, resume):
     neither `resume` is given nor torchrun has restarted the run, and when one of these is so and the
     checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
     """
-    path, goes_on = out / "checkpoint.pt", resume or process_group.restarted()
+    path = out / "checkpoint.pt"
+    goes_on = resume or process_group.told_by_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
     refuse(
         {
             f"{path} is a link to a file that is gone; bring it back": (
@@ -236,8 +239,11 @@ def find(out, resume):
     if state is None:
         marked = out / LOCK
         mark = marked.read_bytes() if marked.exists() else b""
-        files = [out / name for name in (BEST, *WRITTEN[1:])]
-        left = [file.name for file in files if file.exists() and file.stat().st_size]
+        left = [
+            name
+            for name in (BEST, *WRITTEN[1:])
+            if (out / name).exists() and (out / name).stat().st_size
+        ]
         refuse(
             {
                 f"{out} holds {' and '.join(left)} of a run, but not its checkpoint.pt; bring that "
@@ -247,8 +253,7 @@ def find(out, resume):
             }
         )
         with contextlib.suppress(OSError):  # the disk may be full
-            if marked.exists() and not mark:
-                marked.write_text(UNSAVED)
+            marked.write_text(UNSAVED)
     return state
 
 
@@ -258,10 +263,8 @@ def resuming(out, state):
     file may have been changed by hand. Without a state errors are as usual."""
     try:
         yield
-    except UserError:
-        raise
     except Exception as error:
-        if state is None:
+        if state is None or isinstance(error, UserError):
             raise
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise UserError(f"{out / 'checkpoint.pt'} is damaged, or was changed: {reason}") from None

@@ -15,7 +15,7 @@ from typing import ClassVar
 import torch
 
 from kernels.cards import GPUS
-from miniclip.common import Parser, UserError, number, path, refuse
+from miniclip.common import Parser, number, path, refuse
 from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS
 from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
@@ -24,13 +24,11 @@ from miniclip.objectives import OBJECTIVES, PLAIN
 from miniclip.training.recipe import fine_tuning, recipe
 
 COUNT, POSITIVE = number(int, low=1), number(float, above=0)
-# The titles of --help. The options of the last two may change when a run goes on.
+# The titles of --help. The options of the last two, and --compile, may change when a run goes on.
 WHAT, TUNING, LONG = "what to train", "fine-tuning (docs/finetuning.md)", "how long"
 HOW, WHERE = "how (defaults: the model's recipe)", "where, and how often"
 PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
-FREE = {"compile"}  # another option that may change
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
-MOVED = {"projection", "one_sentence"}  # options that only the study has
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
 
@@ -44,31 +42,11 @@ def flag(title, help):
     return option(title, help, action="store_true", default=None)
 
 
-def one_of(names, elsewhere=()):
-    """An argparse type: one of `names`; another sentence for the names that the study takes."""
-
-    def parse(text):
-        if text in elsewhere:
-            raise argparse.ArgumentTypeError(f"{text} is trained by python {STUDY}")
-        if text not in names:
-            raise argparse.ArgumentTypeError(f"must be one of {', '.join(names)}, not {text!r}")
-        return text
-
-    return parse
-
-
-class Moved(argparse.Action):
-    """An option of the study, given to train.py."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        parser.error(f"{option_string} is an option of python {STUDY}")
-
-
 @dataclasses.dataclass
 class Config:
     """The options of a run, each under its name on the command line."""
 
-    objectives: ClassVar = HERE
+    study: ClassVar = False  # whether these are the options of STUDY
 
     model: str | None = option(
         WHAT, f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"
@@ -89,8 +67,11 @@ class Config:
     objective: str | None = option(
         WHAT,
         f"what to learn, {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
-        type=one_of(HERE, OBJECTIVES.keys() - HERE),
+        choices=[*OBJECTIVES],
+        metavar="OBJECTIVE",
     )
+    projection: str | None = option(WHAT, argparse.SUPPRESS, choices=["linear", "mlp"])
+    one_sentence: bool | None = flag(HOW, argparse.SUPPRESS)
     temperature: float | None = option(
         WHAT,
         "train with this fixed temperature (default: it is learned)",
@@ -141,7 +122,8 @@ class Config:
     augment: str | None = option(
         HOW,
         "crop: random crops; icons: drawings are redrawn, turned and thickened",
-        type=one_of(("crop", "icons"), ("convirt",)),
+        choices=["crop", "icons", "convirt"],
+        metavar="HOW",
     )
     unique_names: bool | None = option(
         HOW, "no name twice in a batch", action=argparse.BooleanOptionalAction
@@ -201,17 +183,12 @@ class Config:
     @classmethod
     def parse(cls, argv, prog, description):
         """The options on a command line. A mistake ends the program with one sentence and code 2."""
-        parser, groups = Parser(prog=prog, description=description), {}
+        parser = Parser(prog=prog, description=description)
+        titles = (WHAT, TUNING, LONG, HOW, WHERE, PLAN)
+        groups = {title: parser.add_argument_group(title) for title in titles}
+        groups[LONG] = groups[LONG].add_mutually_exclusive_group()
         for name, how in cls.options().items():
-            title = how.pop("title")
-            if title not in groups:
-                groups[title] = parser.add_argument_group(title)
-                if title == LONG:
-                    groups[title] = groups[title].add_mutually_exclusive_group()
-            groups[title].add_argument(spelled(name), **how)
-        for name in MOVED - cls.options().keys():
-            hidden = dict(default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-            parser.add_argument(spelled(name), nargs="*", action=Moved, **hidden)
+            groups[how.pop("title")].add_argument(spelled(name), **how)
         config = cls(**vars(parser.parse_args(argv)))
         if isinstance(config.pairs, str):
             parser.renamed("--pairs LIST", "--keep LIST")
@@ -225,7 +202,7 @@ class Config:
     def of_run(self):
         """{name: value} of the options that define the run, as a checkpoint holds them."""
         free = {name for name, how in self.options().items() if how["title"] in (WHERE, PLAN)}
-        return {k: v for k, v in vars(self).items() if k not in free | FREE}
+        return {k: v for k, v in vars(self).items() if k not in free | {"compile"}}
 
     def complete(self, saved, start, device):
         """Fill in the options that were not given.
@@ -234,8 +211,9 @@ class Config:
         else that of the weights of --init, or None. device: a torch.device. Raises UserError where
         options exclude each other, or one differs from the run that goes on.
         """
+        begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
         if saved:
-            self._take(saved["options"])
+            self._take({name: begun[name] for name in PLAIN} | saved["options"])
         elif self.init:
             self.model = start["config"]["name"] or "unnamed"
         self.data = None if self.data == EMOJI else self.data
@@ -243,40 +221,32 @@ class Config:
             self.model = "rn_icons" if self.data == ICONS else "rn_mini"
         if not start:
             named(self.model)  # raises UserError with the names there are
-        begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
         flags = [name for name, how in self.options().items() if how.get("action") == "store_true"]
         defaults = dict.fromkeys(flags, False) | {name: begun[name] for name in PLAIN}
         defaults |= dict(seed=0, precision=self.precision or default_precision(device))
         defaults |= (fine_tuning if self.init else recipe)(self.model)
-        if self.steps or self.minutes:
-            del defaults["epochs"]
-        if self.tokenizer:
-            defaults.pop("vocab_size", None)
-        for name in vars(self).keys() & defaults.keys():
-            if getattr(self, name) is None:
-                setattr(self, name, defaults[name])
+        replaced = {"epochs": self.steps or self.minutes, "vocab_size": self.tokenizer}
+        for name, value in defaults.items():
+            if getattr(self, name) is None and not replaced.get(name):
+                setattr(self, name, value)
         self.check(begun, crop_given, device)
 
     def _take(self, saved):
         """Take the options in a checkpoint. Raises UserError where one of them cannot have been given,
         or another value was given now."""
-        saved = PLAIN | saved
+        saved = saved | {"data": saved.get("data") or EMOJI}
         if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
             saved |= dict(pairs=None, keep=saved["pairs"])
         for name, how in self.options().items():
             _check_saved(name, how, saved.get(name))
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
-        needs = "the checkpoint must hold a seed and exactly one of epochs, steps and minutes"
-        study = MOVED - vars(self).keys()
-        elsewhere = [saved.get(name) not in (None, False, PLAIN.get(name)) for name in study]
         refuse(
             {
-                f"{needs}, and it does not": saved.get("seed") is None or lengths.count(None) != 2,
-                f"{self.out} was started by python {STUDY}; go on with it": any(elsewhere),
+                "the checkpoint must hold a seed and exactly one of epochs, steps and minutes": (
+                    saved.get("seed") is None or lengths.count(None) != 2
+                )
             }
         )
-        if self.data == EMOJI and not saved.get("data"):
-            self.data = None
         for name in ("data", "val_data"):
             now, then = getattr(self, name), saved.get(name)
             if now and then and {now, then}.isdisjoint((*BUILT_IN, NONE)):
@@ -284,36 +254,51 @@ class Config:
                 saved = saved | {name: now}
         for name, now in self.of_run().items():
             then = saved.get(name)
-            if now is not None and now != then:  # a given 0 counts
-                without = then is None or then is False
-                before = f"without {spelled(name)}" if without else f"with {spelled(name)} {then}"
-                raise UserError(
+            without = then is None or then is False
+            before = f"without {spelled(name)}" if without else f"with {spelled(name)} {then}"
+            refuse(
+                {
                     f"{self.out} was started {before}, not with {now}; choose another --out, and "
-                    f"--init {self.out / 'checkpoint.pt'} to start there from these weights"
-                )
+                    f"--init {self.out / 'checkpoint.pt'} to start there from these weights": (
+                        now is not None and now != then  # a given 0 counts
+                    )
+                }
+            )
         vars(self).update({name: saved.get(name) for name in self.of_run()})
 
     def check(self, begun, crop_given, device):
         """Raise UserError where options exclude each other. begun: the config of the weights that the
         run starts from, at least PLAIN; crop_given: the --crop of a new run."""
-        world, layers = dist_info()[1], (MODELS.get(self.model) or begun)["vision_layers"]
-        resnet, init = not isinstance(layers, int), f"--init {self.init}"
-        brings = "--init" if self.init else "--tokenizer"
-        twice = self.compile and self.grad_checkpointing and resnet and torch.__version__ < (2, 9)
-        sigmoid = self.objective == "sigmoid"
+        rank, world = dist_info()
+        layers = (MODELS.get(self.model) or begun)["vision_layers"]
+        init, brings = f"--init {self.init}", "--init" if self.init else "--tokenizer"
+        both = self.compile and self.grad_checkpointing and not isinstance(layers, int)
         # a folder that is called like a package is found, too, but has no origin
         package = self.log and importlib.util.find_spec(self.log)
-        writes = self.log and dist_info()[0] == 0
         refuse(
             {
+                "--world-size, --gpu and --data-pairs only apply to a plan; add --plan": (
+                    not self.plan and (self.world_size or self.gpu or self.data_pairs)
+                ),
                 f"--log {self.log} needs: pip install 'miniclip[{self.log}]'": (
-                    writes and not getattr(package, "origin", None)
+                    self.log and rank == 0 and not getattr(package, "origin", None)
                 ),
                 f"{init} was trained with --objective {begun['objective']}, not {self.objective}": (
                     self.init and begun["objective"] != self.objective
                 ),
-                f"{init} was trained by python {STUDY}; go on with it": (
-                    self.objective not in self.objectives
+                f"{init} was trained with --projection {begun['projection']}": (
+                    self.init and begun["projection"] != self.projection
+                ),
+                f"--objective {self.objective} is trained by python {STUDY}": (
+                    not self.study and self.objective not in HERE
+                ),
+                f"--projection mlp, --one-sentence and --augment convirt are for python {STUDY}": (
+                    not self.study
+                    and (
+                        self.one_sentence
+                        or self.augment == "convirt"
+                        or (self.projection == "mlp" and not self.init)
+                    )
                 ),
                 f"--vocab-size only applies when a vocabulary is learned; {brings} brings one": (
                     self.vocab_size and (self.init or self.tokenizer)
@@ -337,13 +322,15 @@ class Config:
                     world > 1 and not self.objective.startswith("contrastive")
                 ),
                 "--compile does not support --objective sigmoid; leave it out": (
-                    sigmoid and self.compile
+                    self.objective == "sigmoid" and self.compile
                 ),
                 "--micro-batch does not support --objective sigmoid; leave it out": (
-                    sigmoid and self.micro_batch
+                    self.objective == "sigmoid" and self.micro_batch
                 ),
                 "--compile with --grad-checkpointing updates the batch-norm statistics of a ResNet "
-                f"twice per batch before torch 2.9, and this is {torch.__version__}": twice,
+                f"twice per batch before torch 2.9, and this is {torch.__version__}": (
+                    both and torch.__version__ < (2, 9)
+                ),
                 "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs": (
                     self.sync_bn and device.type != "cuda"
                 ),
@@ -373,9 +360,7 @@ def _check_saved(name, how, value):
     """Raise UserError where an option in a checkpoint could not have been given."""
     try:
         kind = bool if "action" in how else type(how.get("type", str)(str(value)))
-    except argparse.ArgumentTypeError as error:
-        if value is not None and STUDY in str(error):
-            raise UserError(f"{error}; go on with it") from None
+    except argparse.ArgumentTypeError:
         kind = None
     possible = value is None or type(value) is kind and value in how.get("choices", [value])
     refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})

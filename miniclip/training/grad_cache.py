@@ -19,6 +19,8 @@ import contextlib
 
 import torch
 
+from miniclip.data.loader import join
+from miniclip.data.transforms import normalize
 from miniclip.model.resnet import frozen_bn_stats
 
 
@@ -62,3 +64,24 @@ def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nul
             trained = [(x, grad) for x, grad in zip(outputs, grads) if x.requires_grad]
             torch.autograd.backward(*zip(*trained))  # without those of a frozen tower
     return loss.detach(), image.detach(), text.detach(), scale.detach()
+
+
+def prepared_parts(parts, config, device):
+    """(parts, to_device) of a batch: its micro-batches, or the whole batch as a single part.
+
+    to_device(part) -> (images float32, normalized, tokens), on the device.
+    """
+    # on one rank a part may have lost all its pairs
+    parts = [part for part in parts if len(part[1])]
+    if not config.micro_batch:
+        parts = [join([[side.to(device) for side in part] for part in parts])]
+
+    def to_device(part):
+        # The copy from pinned memory does not block: the host only waits at the end of the step,
+        # before the loader writes over the batch.
+        images, tokens = (side.to(device, non_blocking=True) for side in part)
+        if config.compile:  # one compilation for captions of every length
+            torch._dynamo.maybe_mark_dynamic(tokens, 1)
+        return normalize(images), tokens
+
+    return parts, to_device

@@ -1,7 +1,7 @@
-"""What a run prints and logs: a header, a line every few steps, and the same numbers in log.jsonl.
+"""What a run prints and logs: a header, and a line every few steps, which log.jsonl has as well.
 
-With --log the numbers of log.jsonl also go to TensorBoard or to Weights & Biases. Only rank 0 prints
-and writes.
+At the end of a run the numbers of log.jsonl are drawn as curves. With --log they also go to TensorBoard
+or to Weights & Biases. Only rank 0 prints and writes.
 """
 
 import contextlib
@@ -10,48 +10,45 @@ import math
 import time
 
 import torch
-from torch.nn import functional as F
 
-from miniclip.common import UserError, emulates, replacing
+from miniclip import plots
+from miniclip.common import UserError, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
 # of a line, for its readers
 NUMBERS = "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
+# of curves.png; key of log.jsonl -> title
+PANELS = {
+    "loss": "loss",
+    "accuracy": "in-batch accuracy",
+    "scale": "logit scale",
+    "lr": "learning rate",
+}
+
+
+def is_log_n_by_chance(config):
+    """Whether the loss is log N, of a batch of N pairs, when the features carry no information."""
+    return config.objective.startswith("contrastive")
 
 
 def print_header(config, model, tokenizer, pairs, monitor, device):
     """Print what is trained, on how many pairs, for how long and where."""
-    length = (
-        f"{monitor.steps:,} steps" if monitor.steps < math.inf else f"{config.minutes:g} minutes"
-    )
-    count, learn = (
-        sum(p.numel() for p in model.parameters() if p.requires_grad or all_of_them)
-        for all_of_them in (True, False)
-    )
-    parts = [
-        f"{config.model}: {count:,} parameters",
-        f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on",
-        f"{tokenizer.vocab_size:,} tokens",
-        f"batch {monitor.batch_size:,}",
-        length,
-        *([] if config.objective == "contrastive" else [f"objective {config.objective}"]),
-        f"{config.precision} on {dist_info()[1]} x {device.type}",
-    ]
-    if config.init:
-        frozen = f", the {config.freeze} tower frozen: {learn:,} learn" if config.freeze else ""
-        parts[1:1] = [
-            f"fine-tuned from {config.init}{frozen}",
-            f"lr {config.lr:g}, warm-up {config.warmup:g} of the run, weight decay {config.weight_decay:g}",
-        ]
-    if monitor.step:
-        parts.append(f"resumed at step {monitor.step:,}")
-    print0(" | ".join(parts), flush=True)
-    if device.type == "cpu" and emulates(config.precision):
-        print0(
-            f"this CPU has no {config.precision} arithmetic that torch can use: it is emulated, and "
-            "a step takes up to ten times as long as with --precision fp32",
-            flush=True,
-        )
+    length = f"{config.minutes:g} minutes" if config.minutes else f"{monitor.steps:,} steps"
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    parts = {
+        f"{config.model}: {sum(p.numel() for p in model.parameters()):,} parameters": True,
+        f"fine-tuned from {config.init}, lr {config.lr:g}": config.init,
+        f"the {config.freeze} tower frozen: {trained:,} learn": config.freeze,
+        f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on": True,
+        f"{tokenizer.vocab_size:,} tokens": True,
+        f"batch {monitor.batch_size:,}": True,
+        f"a loss of {math.log(monitor.batch_size):.2f} is chance": is_log_n_by_chance(config),
+        length: True,
+        f"objective {config.objective}": config.objective != "contrastive",
+        f"{config.precision} on {dist_info()[1]} x {device.type}": True,
+        f"resumed at step {monitor.step:,}": monitor.step,
+    }
+    print0(" | ".join(part for part, applies in parts.items() if applies), flush=True)
 
 
 class RunLog:
@@ -65,7 +62,7 @@ class RunLog:
 
     def __init__(self, config, step):
         self.path, self.every = config.out / "log.jsonl", config.log_every
-        self.objective, self.send, self.close = config.objective, lambda *line: None, lambda: None
+        self.send, self.close = lambda *line: None, lambda: None
         self.last = time.monotonic(), step  # of the last line
         if dist_info()[0] == 0:
             if config.log:
@@ -88,14 +85,11 @@ class RunLog:
         now, (before, step_before) = time.monotonic(), self.last
         step_ms = 1000 * (now - before) / (step - step_before)
         self.last = now, step
-        features = image is not None
         line = {
             "step": step,
             "epoch": step / monitor.steps_per_epoch,
             "loss": loss.item(),
-            "scale": scale.item() if features else None,
             "lr": lr,
-            "accuracy": in_batch_accuracy(image, text) if features else None,
             "grad_norm": grad_norm.item(),
             "batch_size": monitor.batch_size,
             "skipped_steps": monitor.skipped_steps,
@@ -103,22 +97,22 @@ class RunLog:
             "step_ms": step_ms,
             "pairs_per_s": 1000 * monitor.batch_size / step_ms,
         }
-        if self.objective != "contrastive":
-            line["objective"] = self.objective
-        line = {name: value for name, value in line.items() if value is not None}
+        if image is not None:
+            line |= {"scale": scale.item(), "accuracy": in_batch_accuracy(image, text)}
         self.record(line)
         left = min(
             (monitor.steps - step) * step_ms / 1000, max(0, monitor.budget_s - monitor.seconds)
         )
-        log_n = f" (log N {math.log(monitor.batch_size):.2f})" if chance_is_log_n(line) else ""
-        scale_now = f"scale {line['scale']:.1f} | " if features else ""
-        accuracy = f"accuracy {line['accuracy']:.2f} | " if features else ""
+        numbers = " | ".join(
+            f"{name} {line[name]:.4g}"
+            for name in ("loss", "lr", "scale", "accuracy")
+            if name in line
+        )
         skipped = f"{monitor.skipped_steps} steps skipped | " if monitor.skipped_steps else ""
         print(
             f"step {step:05d}/{monitor.steps if monitor.steps < math.inf else '-'} | "
-            f"epoch {line['epoch']:.1f} | "
-            f"loss {line['loss']:.4f}{log_n} | {scale_now}lr {lr:.1e} | {accuracy}"
-            f"{skipped}{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
+            f"epoch {line['epoch']:.1f} | {numbers} | {skipped}"
+            f"{step_ms:.0f} ms | {line['pairs_per_s']:.0f} pairs/s | "
             f"ETA {int(left) // 60}:{int(left) % 60:02d}",
             flush=True,
         )
@@ -128,8 +122,7 @@ class RunLog:
         --log says. Raises OSError."""
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
-        numbers = {name: x for name, x in line.items() if name != "step" and not isinstance(x, str)}
-        self.send(numbers, line["step"])
+        self.send({name: x for name, x in line.items() if name != "step"}, line["step"])
 
 
 def to_tensorboard(config, step):
@@ -171,15 +164,10 @@ def to_wandb(config, step):
 WRITERS = {"tensorboard": to_tensorboard, "wandb": to_wandb}
 
 
-def chance_is_log_n(line):
-    """Whether the loss of this line's objective is log N when the features carry no information."""
-    return line.get("objective", "contrastive").startswith("contrastive")
-
-
 @torch.no_grad()
 def in_batch_accuracy(image, text, at_most=1024):
     """The share of pictures whose own caption is the nearest one, among `at_most` of this rank."""
-    image, text = F.normalize(image[:at_most], dim=1), F.normalize(text[:at_most], dim=1)
+    image, text = (torch.nn.functional.normalize(x[:at_most], dim=1) for x in (image, text))
     nearest = (image @ text.T).argmax(1)
     return (nearest == torch.arange(len(image), device=image.device)).float().mean().item()
 
@@ -201,7 +189,24 @@ def _parsed(text):
     with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
         line = json.loads(text)
         numbers = [line.get(key, 1) for key in NUMBERS]
-        if all(type(x) in (int, float) and not 1e15 < abs(x) < math.inf for x in numbers):
-            if min(line.get("step", 0), line.get("batch_size", 1)) >= 1:
-                return line | {"objective": str(line["objective"])} if "objective" in line else line
+        plain = all(type(x) in (int, float) and not 1e15 < abs(x) < math.inf for x in numbers)
+        if plain and min(line.get("step", 0), line.get("batch_size", 1)) >= 1:
+            return line
     return None
+
+
+def draw_curves(config, path) -> None:
+    """Draw what the log of a run holds (loss, in-batch accuracy, scale, learning rate) into a PNG."""
+    log, panels = read_log(config.out / "log.jsonl"), []
+    held_out = [(line["step"], line["heldout_loss"]) for line in log if "heldout_loss" in line]
+    lines = [line for line in log if "heldout_loss" not in line]
+    steps = [line["step"] for line in lines]
+    for key, title in PANELS.items():
+        curves = {"_": (steps, [line.get(key, math.nan) for line in lines])}
+        if key == "loss" and lines and is_log_n_by_chance(config):
+            N = lines[-1].get("batch_size", 1)
+            curves["log N: chance"] = steps, [math.log(N)] * len(steps)
+        if key == "loss" and held_out:
+            curves["held-out pairs"] = tuple(zip(*held_out))
+        panels.append((curves, dict(title=title, xlabel="step")))
+    plots.lines(panels, path, rows=2, dashed=["log N: chance"])

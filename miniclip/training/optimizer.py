@@ -17,9 +17,8 @@ Lesson: lessons/11_recipe.md.
 import math
 
 import torch
-from torch.optim import Optimizer
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 
 
 def stochastic_round(x, generator=None):
@@ -44,39 +43,33 @@ def load_optimizer(optimizer, state, steps):
     optimizer, or moments that its parameters cannot have after `steps` steps."""
 
     def settings():
-        changing = ("params", "lr", "calls")
-        return [{k: v for k, v in g.items() if k not in changing} for g in optimizer.param_groups]
+        return [
+            {name: x for name, x in group.items() if name not in ("params", "lr", "calls")}
+            for group in optimizer.param_groups
+        ]
 
     before = settings()
     optimizer.load_state_dict(state)
-    if settings() != before or not all(
+    possible = settings() == before and all(
         0 <= own["step"] <= steps and x.shape == p.shape and x.isfinite().all() and low <= x.min()
         for p, own in optimizer.state.items()
         for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
-    ):
-        raise UserError("the optimizer's state is not that of these weights and options")
+    )
+    refuse({"the optimizer's state is not that of these weights and options": not possible})
 
 
-class HalfAdamW(Optimizer):
+class HalfAdamW(torch.optim.Optimizer):
     """torch.optim.AdamW with its two moments in bfloat16: 4 bytes a parameter instead of 8.
 
     The step is computed in float32 from the moments before they are rounded: rounding affects only
     the later steps. The noise depends only on (seed, number of the step), both in state_dict. So a
     resumed run and all ranks of a DDP run draw the same noise, and torch's global generators are
-    not used. Raises ValueError for parameters that are not float32, or numbers out of range.
+    not used. The parameters are float32, and all on one device.
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
-        if lr < 0 or eps < 0 or weight_decay < 0 or not all(0 <= beta < 1 for beta in betas):
-            raise ValueError(
-                "lr, eps and weight_decay must not be negative and betas from 0 to below 1, but "
-                f"are lr {lr}, eps {eps}, weight_decay {weight_decay}, betas {tuple(betas)}"
-            )
         defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0)
         super().__init__(params, defaults)
-        for p in (p for group in self.param_groups for p in group["params"]):
-            if p.dtype != torch.float32:
-                raise ValueError(f"HalfAdamW updates float32 parameters, but was given {p.dtype}")
 
     def load_state_dict(self, state_dict):
         """As any optimizer's; the moments stay in bfloat16."""
@@ -88,23 +81,19 @@ class HalfAdamW(Optimizer):
     @torch.no_grad()
     def step(self):
         """One AdamW step for every parameter that has a gradient."""
-        generators = {}
+        generator = None
         for group in self.param_groups:
             group["calls"] += 1
-            for p in group["params"]:
-                if p.grad is None:
-                    continue
-                if p.device not in generators:
-                    fresh = torch.Generator(p.device)
-                    generators[p.device] = fresh.manual_seed(group["seed"] + group["calls"])
-                self._update(p, group, generators[p.device])
+            for p in (p for p in group["params"] if p.grad is not None):
+                seed = group["seed"] + group["calls"]
+                generator = generator or torch.Generator(p.device).manual_seed(seed)
+                self._update(p, group, generator)
 
     def _update(self, p, group, generator):
         state, (beta1, beta2) = self.state[p], group["betas"]
         if not state:
-            state["step"] = 0
-            state["exp_avg"] = torch.zeros_like(p, dtype=torch.bfloat16)
-            state["exp_avg_sq"] = torch.zeros_like(p, dtype=torch.bfloat16)
+            zeros = torch.zeros_like(p, dtype=torch.bfloat16)
+            state.update(step=0, exp_avg=zeros, exp_avg_sq=zeros.clone())
         state["step"] += 1
         grad = p.grad.float()
         mean = state["exp_avg"].float().lerp_(grad, 1 - beta1)

@@ -28,8 +28,12 @@ def open_run(config, saved=None):
             }
         )
         with process_group.local_rank_first():  # the index of shards is made once on a machine
-            how = source_options(vars(config))
-            pairs = open_divided(config.data, config.keep or config.pairs, config.val_data, **how)
+            pairs = open_divided(
+                config.data,
+                config.keep or config.pairs,
+                config.val_data,
+                **source_options(vars(config)),
+            )
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
         before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one
         back = f"when {config.out} was started; bring them back, or choose another --out"
@@ -65,10 +69,9 @@ def some_captions(pairs, seed):
 
 def make_tokenizer(pairs, config):
     """The released tokenizer (--tokenizer openai), or one learned from some captions."""
-    context_length = MODELS[config.model]["context_length"]
     if config.tokenizer:
         tokenizer = Tokenizer.openai()
-        tokenizer.context_length = context_length
-        return tokenizer
-    texts = some_captions(pairs, config.seed)
-    return Tokenizer.train(texts, config.vocab_size, context_length=context_length)
+    else:
+        tokenizer = Tokenizer.train(some_captions(pairs, config.seed), config.vocab_size)
+    tokenizer.context_length = MODELS[config.model]["context_length"]
+    return tokenizer

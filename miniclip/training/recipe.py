@@ -86,11 +86,9 @@ def parameter_groups(model, weight_decay):
     Parameters that are not trained are in neither group.
     """
     trained = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trained if p.ndim >= 2]
-    vectors = [p for p in trained if p.ndim < 2]
     return [
-        dict(params=matrices, weight_decay=weight_decay),
-        dict(params=vectors, weight_decay=0.0),
+        dict(params=[p for p in trained if p.ndim >= 2], weight_decay=weight_decay),
+        dict(params=[p for p in trained if p.ndim < 2], weight_decay=0.0),
     ]
 
 

@@ -20,7 +20,6 @@ from miniclip.data import open_pairs
 from miniclip.distributed import process_group
 from miniclip.evaluation.report.writer import write_results
 from miniclip.training import checkpoint
-from miniclip.training.curves import draw_curves
 from miniclip.weights import save_huggingface
 from tests import runs
 from tests.attacks import attack, session, table
@@ -137,7 +136,7 @@ def a_loading_process_is_killed(folder):
     run("--workers", 1, steps=500)
 
 
-@attack(code=0, says="torchrun --nproc-per-node 4 --nnodes 2 train.py --out 'a b' --data=-x")
+@attack(code=0, says="torchrun --nproc-per-node 4 train.py --out 'a b' --data=-x")
 def the_advice_under_torchrun_is_a_command_of_torchrun(folder):
     process_group.dist_info = lambda group=None: (0, 8)
     os.environ["LOCAL_WORLD_SIZE"] = "4"
@@ -240,7 +239,8 @@ def a_log_that_is_damaged_in_many_ways(folder):
         Path("run/log.jsonl").read_bytes().split(b"\n")[:-1]
     )  # held-out pairs last
     assert kept == wrong and json.loads(third)["loss"] and json.loads(last)["step"] == 4
-    draw_curves(Path("run/log.jsonl"), "curves.png")
+    config = train.Config.parse(["--out", "run", "--objective", "contrastive"], "", "")
+    train.draw_curves(config, "curves.png")
 
 
 def an_edited_checkpoint(changes):
@@ -486,6 +486,12 @@ REFUSED = {
         "the ranks cannot be connected: .*; start with torchrun, or unset LOCAL_RANK",
         "set LOCAL_RANK=0",
         "run",
+    ),
+    "a_csv_that_has_lost_a_row": (
+        "pairs.csv has 23 pairs, but 24 when run was started",
+        "run",
+        "sed -i '$d' pairs.csv",
+        "run --resume",
     ),
     "a_column_split_of_folds": (
         "no pair to train on: no row of its column split says train",

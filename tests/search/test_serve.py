@@ -333,7 +333,7 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypat
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = ["--port", free.getsockname()[1]]
     for wrong, words in (
-        ([folder, "--port", 70000], "must be at most 65,535"),
+        ([folder, "--port", 70000], "at most 65,535"),
         ([folder, "--port", -1], "whole number of at least 0"),
         ([folder, "--host", "no such host", *port], "cannot listen at no such host"),
         ([tmp_path, *port], "there is no index"),

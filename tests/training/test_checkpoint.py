@@ -1,24 +1,14 @@
 """Saving is atomic, in a thread, and rare; loading runs no code of the file; a full disk is said."""
 
-import json
 import os
 import threading
 import time
-from types import SimpleNamespace
 
 import pytest
 import torch
 
 from miniclip.common import UserError
 from miniclip.training import checkpoint
-from miniclip.training.logging import RunLog
-
-
-def test_the_log_is_cut_back_to_the_checkpoint(tmp_path):
-    path = tmp_path / "log.jsonl"
-    path.write_text("".join(json.dumps({"step": s}) + "\n" for s in (10, 20, 30)) + '{"step": 4')
-    RunLog(SimpleNamespace(out=tmp_path, log_every=10, objective=None, log=None), step=20)
-    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [10, 20]
 
 
 def test_a_run_goes_on_from_its_folder_only_when_it_is_told_to_or_was_restarted(

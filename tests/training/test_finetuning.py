@@ -136,4 +136,3 @@ def test_what_cannot_be_fine_tuned_is_one_sentence_and_exit_code_2(
     arguments = [a.format(**known) for a in arguments]
     said = refused(train.main, *on(pairs_csv, tmp_path / "run", *arguments))
     assert all(word in said for word in words), said
-    assert not (tmp_path / "run").exists()

@@ -1,35 +1,15 @@
-"""The header and the lines of a run: what is printed and logged, when, and how numbers are counted."""
+"""The header, the lines and the curves of a run: what is logged, when, and how numbers are counted."""
 
+import json
 import math
 from types import SimpleNamespace
 
 import pytest
 import torch
 
+from miniclip import plots
 from miniclip.training import logging
-from miniclip.training.logging import (
-    RunLog,
-    chance_is_log_n,
-    in_batch_accuracy,
-    print_header,
-    read_log,
-)
-
-
-@pytest.mark.parametrize(
-    "emulated, device, lines", [(True, "cpu", 2), (True, "cuda", 1), (False, "cpu", 1)]
-)
-def test_only_a_cpu_that_emulates_the_precision_is_said_to(
-    emulated, device, lines, capsys, monkeypatch
-):
-    monkeypatch.setattr(logging, "emulates", lambda precision: emulated)
-    config = SimpleNamespace(model="rn_mini", objective="contrastive", precision="bf16", init=None)
-    pairs = SimpleNamespace(name="emoji", splits={"train": range(1234)})
-    words = SimpleNamespace(vocab_size=2014)
-    device = SimpleNamespace(type=device)
-    print_header(config, torch.nn.Linear(3, 4), words, pairs, progress(0), device)
-    said = capsys.readouterr().out
-    assert said.count("\n") == lines and "16 parameters" in said and "1,234 pairs" in said
+from miniclip.training.logging import RunLog, draw_curves, in_batch_accuracy, read_log
 
 
 def progress(step, **how):
@@ -48,7 +28,7 @@ def progress(step, **how):
     return SimpleNamespace(**numbers | how)
 
 
-def options(out, every, objective="contrastive"):
+def options(out, every=None, objective="contrastive"):
     return SimpleNamespace(out=out, log_every=every, objective=objective, log=None)
 
 
@@ -80,16 +60,6 @@ def test_a_line_has_the_numbers_of_the_step_and_the_speed_since_the_line_before(
     assert capsys.readouterr().out.endswith("ETA 1:00\n")
 
 
-def test_an_objective_without_a_shared_space_has_no_scale_accuracy_and_log_n(clock, tmp_path):
-    log = RunLog(options(tmp_path, 1, objective="ngrams"), step=0)
-    clock.now += 1
-    log.write(progress(1), lr=0.5, **RESULT)
-    [line] = read_log(tmp_path / "log.jsonl")
-    assert line["objective"] == "ngrams" and not {"scale", "accuracy"} & line.keys()
-    assert not chance_is_log_n(line) and chance_is_log_n({})
-    assert chance_is_log_n({"objective": "contrastive_bow"})
-
-
 @pytest.mark.parametrize("rank, logged", [(0, [1, 10, 20, 30, 37]), (1, [])])
 def test_lines_are_those_of_rank_0_at_the_first_step_every_tenth_and_the_last(
     rank, logged, clock, tmp_path, monkeypatch, capsys
@@ -111,3 +81,26 @@ def test_the_accuracy_is_that_of_the_first_1024_pairs_and_lengths_do_not_matter(
     longer = 1 + torch.rand(1026, 1, generator=torch.Generator().manual_seed(0))
     assert in_batch_accuracy(image * longer, text * longer.flip(0)) == pytest.approx(1023 / 1024)
     assert in_batch_accuracy(image, text, at_most=5) == 1
+
+
+LINES = [
+    dict(step=1, loss=5.0, accuracy=0.1, scale=14.0, lr=1e-4, batch_size=9),
+    dict(step=10, loss=3.0, accuracy=0.5, lr=2e-3, batch_size=9),
+    dict(step=20, loss=2.0, accuracy=0.75, scale=20.0, lr=1e-3, batch_size=100),
+]
+
+
+@pytest.mark.parametrize("objective", ["contrastive", "ngrams"])
+def test_four_panels_have_the_numbers_by_step_and_the_loss_its_chance(
+    objective, tmp_path, monkeypatch
+):
+    """A number that is missing is a hole; chance is the logarithm of the last batch size."""
+    drawn = []
+    monkeypatch.setattr(plots, "lines", lambda panels, *more, **how: drawn.extend(panels))
+    (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, LINES)) + "\n")
+    draw_curves(options(tmp_path, objective=objective), None)
+    for (curves, _), key in zip(drawn, ("loss", "accuracy", "scale", "lr"), strict=True):
+        wanted = pytest.approx([line.get(key, math.nan) for line in LINES], nan_ok=True)
+        assert curves.pop("_") == ([1, 10, 20], wanted), key
+        chance = {"log N: chance": ([1, 10, 20], [math.log(100)] * 3)}
+        assert curves == (chance if (key, objective) == ("loss", "contrastive") else {})

@@ -1,4 +1,4 @@
-"""What training calls instead of the model, and the parts that a batch is computed in."""
+"""What train.py calls instead of the model, and the parts that a batch is computed in."""
 
 from types import SimpleNamespace
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 import torch._dynamo
 
-from miniclip.training import wrap as wrap_file
-from miniclip.training.wrap import prepared_parts, wrap
+import train
+from miniclip.training.grad_cache import prepared_parts
 
 CPU = torch.device("cpu")
 
@@ -17,30 +17,20 @@ def options(**given):
     return SimpleNamespace(**plain | given)
 
 
-@pytest.fixture
-def wrapped(monkeypatch):
-    """[(what DDP was given, its options)], on two ranks that are not there."""
-    calls = []
-    monkeypatch.setattr(wrap_file, "dist_info", lambda: (0, 2))
-    monkeypatch.setattr(
-        wrap_file, "DistributedDataParallel", lambda model, **how: calls.append((model, how))
-    )
-    return calls
+@pytest.mark.parametrize("device, ids", [("cpu", None), ("cuda:1", [1])])
+def test_many_ranks_are_inside_ddp_with_compiled_towers_and_synchronized_batch_norms(
+    device, ids, monkeypatch
+):
+    def ddp(model, devices):
+        return SimpleNamespace(model=model, devices=devices, broadcast_buffers=True)
 
-
-def test_many_ranks_are_inside_ddp_on_the_gpu_of_the_rank(wrapped):
-    model = torch.nn.Linear(2, 2)
-    for device, ids in ((CPU, None), (torch.device("cuda:1"), [1])):
-        wrap(model, options(), device)
-        assert wrapped.pop() == (model, dict(device_ids=ids, broadcast_buffers=False))
-
-
-def test_batch_norms_are_synchronized_and_compiled_inside_of_ddp(wrapped, monkeypatch):
+    monkeypatch.setattr(train, "dist_info", lambda: (0, 2))
+    monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", ddp)
     monkeypatch.setattr(torch, "compile", lambda model: ("compiled", model))
     model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
-    wrap(model, options(sync_bn=True, compile=True), CPU)
-    assert wrapped[0][0] == ("compiled", model)
-    assert type(model[0]) is torch.nn.SyncBatchNorm
+    towers = train.wrap(model, options(sync_bn=True, compile=True), torch.device(device))
+    assert (towers.model, towers.devices) == (("compiled", model), ids)
+    assert not towers.broadcast_buffers and type(model[0]) is torch.nn.SyncBatchNorm
 
 
 @pytest.mark.parametrize(
@@ -52,7 +42,7 @@ def test_before_torch_2_13_a_checkpointed_graph_is_not_split_at_ddp_s_buckets(
 ):
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion(version))
     with torch._dynamo.config.patch(optimize_ddp=True):
-        wrap(torch.nn.Linear(2, 2), options(grad_checkpointing=checkpointing), CPU)
+        train.wrap(torch.nn.Linear(2, 2), options(grad_checkpointing=checkpointing), CPU)
         assert torch._dynamo.config.optimize_ddp is not whole
 
 

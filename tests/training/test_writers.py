@@ -3,13 +3,12 @@
 import json
 import struct
 import sys
-from types import SimpleNamespace
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from wandb.proto.wandb_internal_pb2 import Record
 
-from miniclip.training import checkpoint, logging
+from miniclip.training import checkpoint
 from miniclip.training.logging import read_log
 from tests.runs import final, resume, run
 
@@ -99,10 +98,3 @@ def test_a_missing_package_is_said_before_anything_is_read(package, tmp_path, mo
     with pytest.raises(SystemExit, match="2"):
         run(tmp_path / "nothing.csv", tmp_path / "run", "--log", package)
     assert f"needs: pip install 'miniclip[{package}]'" in capsys.readouterr().err
-
-
-def test_only_rank_0_writes(tmp_path, monkeypatch):
-    monkeypatch.setattr(logging, "dist_info", lambda: (1, 2))
-    config = SimpleNamespace(out=tmp_path, log_every=1, objective=None, log="tensorboard")
-    logging.RunLog(config, step=0)
-    assert not any(tmp_path.iterdir())
