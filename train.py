@@ -306,6 +306,7 @@ def main(argv=None):
                     run.problem = error  # the next next_batch ends the loop on all ranks
                 if finite and run.due:  # by --save-every, or by the clock
                     save()
+            run.check_readable()
             save()
             with process_group.together():
                 saver.wait()

@@ -7,7 +7,7 @@ stop, save or leave the step out together. Left out: early stopping by a validat
 import math
 import time
 
-from miniclip.common import refuse
+from miniclip.common import UserError, refuse
 from miniclip.data import report_skipped
 from miniclip.data.loader import planned_parts
 from miniclip.distributed import process_group
@@ -42,9 +42,8 @@ class Monitor:
 
     def state_dict(self):
         """The progress, for a checkpoint."""
-        return {
-            name: getattr(self, name) for name in ("step", "seconds", "skipped_steps", "skipped")
-        }
+        names = ("step", "seconds", "skipped_steps", "skipped")
+        return {name: getattr(self, name) for name in names}
 
     def load_state_dict(self, state):
         """Go on from the progress in a checkpoint; other keys of `state` are ignored.
@@ -105,13 +104,16 @@ class Monitor:
         """
         self.failures = 0 if finite else self.failures + 1
         self.skipped_steps += not finite
-        refuse(
-            {
+        if self.failures == PATIENCE:
+            raise UserError(
                 f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
-                "checkpoint is unchanged: try a lower --lr, or --precision bf16": (
-                    self.failures == PATIENCE and readable
-                ),
-                f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
-                f"{report_skipped(list(self.skipped.items()))}": self.failures == PATIENCE,
-            }
-        )
+                "checkpoint is unchanged: try a lower --lr, or --precision bf16"
+                if readable
+                else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
+                f"{report_skipped(list(self.skipped.items()))}"
+            )
+
+    def check_readable(self):
+        """Raise UserError where no step at all was taken, because pictures could not be read."""
+        why = f"no step could be taken: {report_skipped(list(self.skipped.items()))}"
+        refuse({why: self.skipped and 0 < self.skipped_steps == self.step and not self.stop})

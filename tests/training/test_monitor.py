@@ -114,3 +114,13 @@ def test_the_run_is_given_up_after_many_skipped_steps_in_a_row(readable, words):
         run.count(False, readable)
     with pytest.raises(UserError, match=words):
         run.count(False, readable)
+
+
+def test_a_run_that_could_read_no_batch_says_so_at_its_end():
+    run = monitor(steps=2)
+    for _ in batches(run, endless([("a.png", "damaged")])):
+        run.count(False, readable=False)
+    with pytest.raises(UserError, match="no step could be taken"):
+        run.check_readable()
+    run.skipped_steps = 1
+    run.check_readable()
