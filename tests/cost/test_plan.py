@@ -16,15 +16,10 @@ from miniclip.cost import plan as plan_module
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.cost.plan import (
-    DAY,
     GIB,
     GPUS,
-    PAIRS,
-    PAPER,
-    UTILISATION,
     describe,
     loss_costs,
-    paper_run,
     plan,
     plan_run,
     wire_bytes,
@@ -85,9 +80,8 @@ MEASURED = (
 
 @pytest.fixture
 def measured(monkeypatch):
-    """A model of a million parameters with round numbers; runs of the paper cost nothing."""
+    """A model of a million parameters with round numbers."""
     monkeypatch.setattr(plan_module, "_measured", lambda *how: MEASURED)
-    monkeypatch.setattr(plan_module, "PAPER", [])
 
 
 # three T4 share 100 pairs: 34 of one GPU in 4 even parts of at most 9, checkpointed, at half of the peak
@@ -127,7 +121,7 @@ OF_ONE = {
     "gpu": "t4",
     "batch_size": 32_768,
     "pairs_together": 32_768,
-    "length": 77,
+    "length": 32,
     "again": 0,
     "pair_bytes": 5000,
     "gradients on their way (DDP)": 0,
@@ -151,19 +145,6 @@ def test_a_plan_adds_up(how, want, measured):
     p = plan("vit_mini", **how)
     p = p | p["memory"] | p["flop"]
     assert {key: p[key] for key in want} == want
-
-
-def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
-    """10 V100s at 125 Tflop/s for 2 days make 2.16e20 flop; 12.8e9 pairs of 3 and 0.9 Gflop."""
-    flop = dict(forward=1e9, backward=2e9, recompute=0.9e9)
-    monkeypatch.setattr(plan_module, "flop_per_pair", lambda config: flop)
-    run = paper_run.__wrapped__("vit_mini", 10, 2)
-    assert (run["model"], run["world"], run["days"]) == ("vit_mini", 10, 2)
-    peak = 10 * 2 * 24 * 3600 * 125e12
-    assert (PAIRS, DAY, UTILISATION, peak) == (12.8e9, 86_400, 0.255, 2.16e20)
-    assert run["model_utilisation"] == pytest.approx(38.4e18 / 216e18)
-    assert run["utilisation"] == pytest.approx(49.92e18 / 216e18)
-    assert run["predicted_days"] == pytest.approx(2 * 0.231111 / 0.255, rel=1e-5)
 
 
 @pytest.mark.parametrize("model, gpu", [("vit_b32", "t4"), ("vit_l14", "v100")])
@@ -306,16 +287,11 @@ def test_the_loss_written_out_holds_four_squares(n, e):
 
 
 @pytest.mark.parametrize(
-    "name, world, days", [pytest.param(*PAPER[0], marks=pytest.mark.slow), PAPER[1]]
+    "name, world, days",
+    [pytest.param("rn50x64", 592, 18, marks=pytest.mark.slow), ("vit_l14", 256, 12)],
 )
 def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
-    p = plan(name, world, "v100", grad_checkpointing=True)
-    assert p["days"] == pytest.approx(days, rel=0.1)
-    run = next(run for run in p["paper"] if run["model"] == name)
-    exact = plan(name, world, "v100", grad_checkpointing=True, utilisation=run["utilisation"])
-    # but for the last of 592 GPUs, which waits: 32,768 pairs do not divide among them
-    assert exact["days"] == pytest.approx(days, rel=0.02)
-    assert 0.15 < run["model_utilisation"] < run["utilisation"] < 0.3
+    assert plan(name, world, grad_checkpointing=True)["days"] == pytest.approx(days, rel=0.1)
 
 
 @pytest.mark.parametrize("name", ["vit_b32", *SMALL])
@@ -336,7 +312,9 @@ def test_the_parameters_and_their_bytes(name):
     gpu=st.sampled_from(sorted(GPUS)),
 )
 def test_what_fits_fits(world, batch, micro, gpu):
-    p = plan("vit_mini", world, gpu, batch, micro_batch=micro)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "_measured", lambda *how: MEASURED)
+        p = plan("vit_mini", world, gpu, batch, micro_batch=micro)
     assert p["pairs"] == math.ceil(batch / world)
     assert (p["memory_bytes"] <= p["gpu_bytes"]) == (p["pairs_together"] <= p["pairs_that_fit"])
     assert p["gpu_bytes"] == GPUS[gpu]["memory_gib"] * GIB
@@ -357,7 +335,7 @@ def test_a_micro_batch_saves_memory_and_costs_one_more_forward_pass():
     [
         (dict(gpu="v1000"), "no GPU is called 'v1000'; there are v100"),
         (dict(precision="bf16"), "the v100 cannot compute in bf16"),
-        (dict(precision="int8"), "precision must be one of fp32, bf16, fp16"),
+        (dict(precision="int8"), "the v100 cannot compute in int8"),
         (dict(world=9, batch_size=8), "9 GPUs cannot share a batch of 8"),
         (dict(world=0), "0 GPUs"),
         (dict(micro_batch=0), "at least 1 pair"),
