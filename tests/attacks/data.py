@@ -358,11 +358,6 @@ REFUSED = {
         "truncate -s 1T list.txt",
         "curate pairs.csv o.csv --names list.txt",
     ),
-    "a_list_of_names_without_letters": (
-        "list.txt holds no word",
-        "echo '!!!' > list.txt",
-        "curate pairs.csv o.csv --names list.txt",
-    ),
     "a_folder_beside_train_and_test": (
         "extra stands beside",
         *folders("train", "test", "extra"),

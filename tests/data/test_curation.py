@@ -15,8 +15,7 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.curation.balance import write_list
-from miniclip.data.curation.curate import curate
+from miniclip.data.curation.curate import curate, write_list
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
