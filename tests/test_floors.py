@@ -24,7 +24,15 @@ FLOORS = [
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
     ["convirt"],
-    ["objectives", "make_table", "release", "row_sums", "loss_ladder", "compile_product"],
+    [
+        "objectives",
+        "make_table",
+        "make_sample",
+        "release",
+        "row_sums",
+        "loss_ladder",
+        "compile_product",
+    ],
     ["harness"],
     ["race", "scaling", "words"],
     ["sealed"],

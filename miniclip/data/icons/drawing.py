@@ -57,12 +57,9 @@ def distinct(drawn):
     drawn: (ink or None, its captions) one after another; None is left out. Returns ([captions of each
     picture], ink (n, SIDE, SIDE) uint8).
     """
-    captions, inks = {}, []
+    found = {}
     for ink, own in drawn:
-        if ink is None:
-            continue
-        key = coarse(ink)
-        if key not in captions:
-            inks.append(ink)
-        captions.setdefault(key, []).extend(own)
-    return list(captions.values()), np.stack(inks)
+        if ink is not None:
+            found.setdefault(coarse(ink), (ink, []))[1].extend(own)
+    inks, captions = zip(*found.values())
+    return list(captions), np.stack(inks)

