@@ -237,7 +237,7 @@ REFUSED = {
         f"pack emoji out --shard-size {10**30}",
     ),
     "more_braces_than_can_be_expanded": (
-        "has more than 32 braces",
+        "or has too many braces",
         f"open {'{0..1}' * 300}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (

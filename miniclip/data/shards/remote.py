@@ -27,13 +27,11 @@ AT_ONCE = 8  # shards that are fetched at the same time
 TRIES = 5
 FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
-# An address that is wrong or forbidden stays so, and a host that cannot be reached is tried twice. These
-# errors are known by their names, because each library has its own.
-FINAL = (ValueError, TypeError, PermissionError)
+# A host that cannot be reached is tried twice. These errors are known by their names, because each
+# library has its own.
 LASTING = re.compile(
     r"\w*(Connector\w*|Connect|EndpointConnection|ConnectionRefused|NoCredentials)Error"
 )
-PASSING = (408, 429)  # of the answers from 400 to 499: it took too long, or there were too many
 
 
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
@@ -43,8 +41,7 @@ def fetched(urls: list[str], folder: str | None = None) -> list[str]:
     folder: None for a folder in the cache. Raises UserError where an address cannot be reached.
     """
     folder = Path(folder or cache.folder() / "shards")
-    patterns = tqdm(urls, "looking for shards", leave=False, disable=None)
-    urls = [found for url in patterns for found in (_listed(url) if "*" in url else [url])]
+    urls = [found for url in urls for found in (_listed(url) if "*" in url else [url])]
     places = {url: place(url, folder) for url in urls}
     missing = [url for url in urls if not places[url].exists()]
     if missing:
@@ -120,11 +117,11 @@ def _tried(url, call):
 
 
 def _tries(error):
-    """How often a request that ends with this error is made."""
-    # of an answer, as aiohttp has it; 0 for redirections in a circle
-    status = getattr(error, "status", None)
-    refused = status in range(500) and status not in PASSING
-    if refused or isinstance(error, FINAL) and not isinstance(error, UserError):
+    """How often a request that ends with this error is made. An address that is wrong or forbidden stays so."""
+    # of an answer, as aiohttp has it: 0 for redirections in a circle; 408 and 429 pass
+    refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
+    wrong = isinstance(error, (ValueError, TypeError, PermissionError))
+    if refused or wrong and not isinstance(error, UserError):
         return 1
     return 2 if LASTING.fullmatch(type(error).__name__) else TRIES
 
