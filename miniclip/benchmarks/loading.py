@@ -105,8 +105,9 @@ def load(way: Callable, source: str, size: int, count: int) -> None:
 @command("python -m miniclip.benchmarks loader")
 def main(argv: list[str] | None = None) -> int:
     """The command: pairs per second, ours and theirs, at two sizes. Returns the exit code."""
-    what = "Time pairs from shards."
-    args = Parser.of("python -m miniclip.benchmarks loader", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.benchmarks loader", "Time pairs from shards.", OPTIONS
+    ).parse_args(argv)
     torch.set_num_threads(1)
     found = all(map(find_spec, ("torchvision", "webdataset")))
     refuse({"the comparison needs: pip install webdataset torchvision": not found})

@@ -99,8 +99,9 @@ def check(answers: dict[str, list[list[int]]]) -> None:
 @command("python -m miniclip.benchmarks tokenizer")
 def main(argv: list[str] | None = None) -> int:
     """The command: a table. Returns the exit code."""
-    what = "Time tokenizers."
-    args = Parser.of("python -m miniclip.benchmarks tokenizer", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.benchmarks tokenizer", "Time tokenizers.", OPTIONS
+    ).parse_args(argv)
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
     tokenizer = Tokenizer.openai()

@@ -110,8 +110,9 @@ def measurements(
 @command("python -m miniclip.benchmarks towers")
 def main(argv: list[str] | None = None) -> int:
     """The command: a table for each model. Returns the exit code."""
-    what = "Time the towers."
-    args = Parser.of("python -m miniclip.benchmarks towers", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.benchmarks towers", "Time the towers.", OPTIONS
+    ).parse_args(argv)
     torch.manual_seed(0)
     device = pick_device(args.device)
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())

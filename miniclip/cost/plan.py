@@ -27,7 +27,6 @@ from miniclip.weights.initial import initial_state
 GIB = 2**30
 DAY = 86_400
 PAIRS = 12.8e9  # 32 epochs of 400 million pairs
-MACHINE = 8  # GPUs that share the fast link
 
 # Share of the peak. The paper's runs, rn50x64 on 592 V100s in 18 days and vit_l14 on 256 in 12, reached
 # 24 % and 27 % of theirs, what checkpointing computes again included.
@@ -108,7 +107,8 @@ def plan(
     memory |= {"pictures": together * picture_bytes, "activations": together * pair_bytes}
 
     wire = wire_bytes(batch_size, world, config["embed_dim"], parameters)
-    wire_s = sum(wire.values()) / (card["link_gb_s" if world <= MACHINE else "network_gb_s"] * 1e9)
+    # 8 GPUs share a machine and its fast link
+    wire_s = sum(wire.values()) / (card["link_gb_s" if world <= 8 else "network_gb_s"] * 1e9)
     compute_s = (step + losses["this one"]["flop"]) / (utilisation * card[precision] * 1e12)
     step_s = max(compute_s, wire_s)  # the wire is busy while the backward pass still computes
     return dict(

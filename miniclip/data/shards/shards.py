@@ -84,8 +84,7 @@ class Shards(Pairs):
 
     def stamp(self, i):
         """See Pairs."""
-        row = self.index[i]
-        return [*fingerprint(self.paths[row["shard"]]), int(row["picture"])]
+        return [*fingerprint(self.paths[self.index[i]["shard"]]), int(self.index[i]["picture"])]
 
     def where(self, i):
         """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
