@@ -109,28 +109,6 @@ def a_folder_for_fetched_shards_that_is_a_file(folder):
     open_pairs("http://127.0.0.1:9/0.tar", cache_dir=csv_of())
 
 
-def header(name, size, kind=tarfile.REGTYPE):
-    info = tarfile.TarInfo(name)
-    info.size, info.type = size, kind
-    return info.tobuf(tarfile.GNU_FORMAT)
-
-
-@attack(code=0, says="'good'")
-def a_tar_of_sizes_below_zero_headers_within_headers_and_a_petabyte(folder):
-    digits = b"1" * 65_000 + bytes(536)  # that the standard library searches again and again
-    good = header("good.png", len(PNG.getvalue())) + PNG.getvalue().ljust(512, b"\0")
-    good += header("good.txt", 4) + b"good".ljust(512, b"\0")
-    for damage in (
-        header("a.jpg", -1024),
-        (header("x", len(digits), tarfile.XHDTYPE) + digits) * 40,
-        header("x", 1 << 50, tarfile.XGLTYPE),
-        header("s.jpg", 1 << 40, tarfile.GNUTYPE_SPARSE),
-    ):
-        write("a.tar", good + damage + bytes(1024))
-        said(pairs := open_pairs("a.tar"))
-        assert len(pairs) == len(pairs.skipped) == 1
-
-
 @attack(code=0, says=r"(?s)Is a directory.*\('two',\)\] \[\]$")
 def a_shard_that_may_be_read_later(folder):
     for name in ("one", "two"):

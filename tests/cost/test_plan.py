@@ -1,7 +1,6 @@
 """The plan against what it stands for: torch's own counts, real tensors, and the paper's days."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -28,8 +27,6 @@ from miniclip.loss import clip_loss
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
-
-WEIGHTS = Path(__file__).parents[1] / "written/run/checkpoint.pt"
 
 SMALL = ["rn_mini", "vit_mini"]
 
@@ -175,6 +172,8 @@ def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, c
     assert planned["pairs_in_all"] == 8 * state["step"]
     count = sum(p.numel() for p in load(tmp_path / "run/checkpoint.pt")[0].parameters())
     assert planned["parameters"] == count
+    tuned = run_of("--data", pairs_csv, "--init", tmp_path / "run/checkpoint.pt")
+    assert tuned["parameters"] == count
     capsys.readouterr()
     for main, more in ((train.main, ["--plan"]), (cost.main, [])):
         assert main([str(a) for a in [*more, *options, "--out", tmp_path / "none"]]) == 0
@@ -182,10 +181,10 @@ def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, c
     assert not (tmp_path / "none").exists()
 
 
-def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
+def test_options_of_the_run_change_its_plan(pairs_csv, measured):
     base = ["--data", pairs_csv, "--batch-size", 8]
     plain = run_of(*base, "--epochs", 2)
-    assert plain["model"] == "rn_mini" and run_of("--data", "icons")["model"] == "rn_icons"
+    assert plain["model"] == "rn_mini"
     for free in (["--lr", 1], ["--seed", 3], ["--unique-names"], ["--temperature", 0.1]):
         assert run_of(*base, "--epochs", 2, *free) == plain, free
     assert run_of(*base, "--epochs", 4)["pairs_in_all"] == 2 * plain["pairs_in_all"]
@@ -193,9 +192,11 @@ def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
     assert run_of(*base, "--pairs", 16, "--epochs", 2)["pairs_in_all"] == 32
     paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
     found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
-    assert found["days"] == pytest.approx(12, rel=0.1)
-    tuned = run_of(*base, "--init", WEIGHTS)
-    assert tuned["parameters"] == sum(p.numel() for p in load(WEIGHTS)[0].parameters())
+    assert found["pairs_in_all"] == pytest.approx(12.8e9, rel=1e-3)
+    assert found == plan("vit_l14", 256, "v100", grad_checkpointing=True) | {
+        "pairs_in_all": found["pairs_in_all"],
+        "days": found["days"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -294,15 +295,9 @@ def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
     assert plan(name, world, grad_checkpointing=True)["days"] == pytest.approx(days, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["vit_b32", *SMALL])
-def test_the_parameters_and_their_bytes(name):
-    p, half = (plan(name, 2, half_moments=half) for half in (False, True))
-    count = sum(t.numel() for t in on_meta(name).parameters())
-    assert p["parameters"] == count
-    memory = p["memory"]
-    assert memory["weights"] == memory["gradients"] == 4 * count
-    assert memory["Adam's moments"] == 8 * count == 2 * half["memory"]["Adam's moments"]
-    assert p["memory_bytes"] == sum(memory.values())
+@pytest.mark.parametrize("name", SMALL)
+def test_the_parameters_are_those_of_the_model(name):
+    assert plan(name)["parameters"] == sum(t.numel() for t in on_meta(name).parameters())
 
 
 @given(
@@ -321,13 +316,6 @@ def test_what_fits_fits(world, batch, micro, gpu):
     assert p["step_s"] >= p["wire_s"] >= 0 and p["days"] > 0
     assert (p["wire_s"] == 0) == (world == 1)
     assert max(map(len, describe(p).splitlines())) <= 100
-
-
-def test_a_micro_batch_saves_memory_and_costs_one_more_forward_pass():
-    whole, parts = plan("vit_b32", 1, "h100"), plan("vit_b32", 1, "h100", micro_batch=1024)
-    assert parts["memory"]["activations"] * 32 == whole["memory"]["activations"]
-    assert parts["flop"]["again"] == whole["flop"]["forward"] and whole["flop"]["again"] == 0
-    assert parts["days"] / whole["days"] == pytest.approx(4 / 3, rel=0.01)
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,6 @@ from miniclip.data import cache
 DRAWN, SIDE = 72, 64  # pixels
 LAYOUT = 1  # of the cache file
 KINDS = ("grey", "line art", "Noto")
-FILLED = ("color", "skin", "hair")
-FONT = "NotoEmoji[wght].ttf"
 
 
 def package_files(package: str) -> list:
@@ -94,10 +92,10 @@ def pictures(codes: list[str]) -> np.ndarray:
 
 def line_art(svg: str) -> str:
     """An SVG of OpenMoji without its groups color*, skin* and hair*: str -> str."""
-    root = ElementTree.fromstring(svg)
+    root, filled = ElementTree.fromstring(svg), ("color", "skin", "hair")
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith("}g") and child.get("id", "").lower().startswith(FILLED):
+            if child.tag.endswith("}g") and child.get("id", "").lower().startswith(filled):
                 parent.remove(child)
     return ElementTree.tostring(root, encoding="unicode")
 
@@ -117,7 +115,7 @@ class Drawings:
         if kind == "line art":
             self._files = svg_files()
         if kind == "Noto":
-            font = package_file("manimgx-fonts", FONT)
+            font = package_file("manimgx-fonts", "NotoEmoji[wght].ttf")
             font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
             nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
             # sequences of code points need shaping, which Pillow's basic layout does not do

@@ -25,7 +25,6 @@ from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
 from miniclip.data.emoji import drawings, names
 
 TABLE = Path(__file__).with_name("emoji.tsv")
-JOINER = "200D"
 WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
@@ -45,7 +44,8 @@ def split(pictures) -> dict[str, list[int]]:
     for i, rows in enumerate(pictures):
         if held[i]:
             known = all(word in seen for row in rows for word in words(row["name"]))
-            made = any(names.parts(r["name"])[2] or JOINER in r["codes"] for r in rows)
+            # 200D joins code points
+            made = any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
             (compositions if known and made else concepts).append(i)
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 

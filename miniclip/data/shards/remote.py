@@ -8,6 +8,7 @@ Left out: training while shards are fetched, sets that are larger than the disk,
 shard has changed at its address (delete the folder to fetch it again).
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -80,7 +81,7 @@ def _system(url):
         "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
         "trust_env": True,  # the environment names a proxy
     }
-    once = {"retries": {"max_attempts": 1}}  # _tried does the rest
+    once = {"retries": {"max_attempts": 1}}  # _fetch does the rest
     options = {"http": {"client_kwargs": http}, "s3:/": {"config_kwargs": once}}
     try:
         return fsspec.core.url_to_fs(url, **options.get(url[:4].lower(), {}))
@@ -89,26 +90,17 @@ def _system(url):
 
 
 def _fetch(url, path):
+    """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
+    Raises UserError when it has failed too often."""
     system, remote = _system(url)
-
-    def fetch():
-        transfer = fsspec.Callback()  # is told the size that the other side promises
-        with replacing(path) as file:
-            system.get_file(remote, file.name, callback=transfer)
-            came, size = os.path.getsize(file.name), transfer.size
-            refuse({f"{came:,} bytes came, and {size} were promised": size not in (None, came)})
-
-    _tried(url, fetch)
-
-
-def _tried(url, call):
-    """What call() returns, called again after a while if it fails; None where nothing is found at the
-    address. Raises UserError when it has failed too often."""
     for count in range(1, TRIES + 1):
+        transfer = fsspec.Callback()  # is told the size that the other side promises
         try:
-            return call()
-        except FileNotFoundError:
-            return None
+            with contextlib.suppress(FileNotFoundError), replacing(path) as file:
+                system.get_file(remote, file.name, callback=transfer)
+                part = f"not all of the {transfer.size} bytes came that were promised"
+                refuse({part: transfer.size not in (None, os.path.getsize(file.name))})
+            return
         except Exception as error:  # of the system or of a library, each of which has its own
             if count >= _tries(error):
                 raise UserError(f"{printable(url)} cannot be fetched: {_reason(error)}") from None
