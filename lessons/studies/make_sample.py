@@ -23,8 +23,8 @@ def chosen(sets: dict) -> dict:
     """What sample.json holds, chosen from all sets as iconify.read returns them."""
     teams = {prefix: {} for prefix in SETS}
     for prefix, team in teams.items():
-        for icon in iconify.icons(sets[prefix]):
-            team.setdefault(icon.captions[0][0], icon.svg)
+        for svg, captions in iconify.icons(sets[prefix]):
+            team.setdefault(captions[0][0], svg)
     count = Counter(name for team in teams.values() for name in team)
     credits, icons = {}, {}
     for prefix, team in teams.items():

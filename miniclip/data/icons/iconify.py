@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import NamedTuple
 
 from miniclip.common import UserError, refuse
 from miniclip.data import cache
@@ -36,13 +35,6 @@ PREFIXES = {"bx": "bx[sl]?", "ion": "ios|md|android", "medical-icon": "i", "font
 STYLES = set("filled fill outline outlined solid sharp rounded duotone twotone".split())
 SIZES = set("10 11 12 14 15 16 20 24 28 32 48 64 24px".split())  # last words that tell pixels
 USUAL = 24  # pixels: of an icon in several sizes the nearest is kept
-
-
-class Icon(NamedTuple):
-    """An icon of a set: its drawing, an SVG text, and its captions, a list of (name, style)."""
-
-    svg: str
-    captions: list
 
 
 def archive(folder=None) -> Path:
@@ -68,7 +60,7 @@ def archive(folder=None) -> Path:
     )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(path.parent)]
+    command = [npm, *how.split()[1:], "--pack-destination", str(path.parent)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
     except subprocess.CalledProcessError as error:
@@ -127,14 +119,9 @@ def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
     return " ".join(words), style, size
 
 
-def without_number(name: str) -> str:
-    """A name without a number at its end, which counts drawings of one thing: "moon 2" is a moon."""
-    return re.sub(r"( \d+)+$", "", name)
-
-
-def icons(found: dict) -> list[Icon]:
-    """The icons of a set, each drawing once with all its names. Of one icon in several sizes the one
-    nearest to 24 pixels is kept."""
+def icons(found: dict) -> list[tuple[str, list]]:
+    """The icons of a set: [(the drawing, an SVG text; its captions, a list of (name, style))]. Each drawing
+    is there once. Of one icon in several sizes the one nearest to 24 pixels is kept."""
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
     aliases, other = found.get("aliases") or {}, {"hFlip", "vFlip", "rotate", "hidden"}
     parents = {alias: a["parent"] for alias, a in aliases.items() if not a.keys() & other}
@@ -162,9 +149,11 @@ def icons(found: dict) -> list[Icon]:
         nearest[text, style] = min(nearest.get((text, style), (distance, name)), (distance, name))
         # a further name with a digit is a code: "owm day 511", "discharge2x"
         told[1:] = [further for further in told[1:] if not re.search(r"\d", further[0])]
-        captions[name] = list(dict.fromkeys((without_number(t), style) for t, style, _ in told))
+        # a number at the end counts drawings of one thing: "moon 2" is a moon
+        told = [(re.sub(r"( \d+)+$", "", text), style) for text, style, _ in told]
+        captions[name] = list(dict.fromkeys(told))
     kept = {name for _, name in nearest.values()}
-    return [Icon(svg(found, name), captions[name]) for name in captions if name in kept]
+    return [(svg(found, name), captions[name]) for name in captions if name in kept]
 
 
 def svg(found: dict, name: str) -> str:

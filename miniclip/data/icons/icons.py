@@ -160,8 +160,10 @@ def draw_all(under_seal, folder):
         f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
     )
     return drawing.distinct(
-        (drawing.draw(icon.svg), [(prefix, *caption) for caption in icon.captions])
-        for prefix, icon in tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
+        (drawing.draw(svg), [(prefix, *caption) for caption in captions])
+        for prefix, (svg, captions) in tqdm(
+            wanted, desc="drawing icons (once)", unit="", disable=None
+        )
     )
 
 

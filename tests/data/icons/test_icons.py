@@ -42,7 +42,7 @@ def a_set(prefix="eva", icons=None, licence="MIT", category="General", palette=F
 
 
 def captions(found):
-    return [icon.captions for icon in iconify.icons(found)]
+    return [own for _, own in iconify.icons(found)]
 
 
 def package(folder, sets):
