@@ -122,13 +122,11 @@ def a_shard_that_may_be_read_later(folder):
 
 
 @attack(code=0, says=r"(?s)is no file.*no such user.*\[\('a word',\)\] \[\]$")
-def an_index_in_the_cache_that_is_changed_or_a_pipe_or_of_nobody(folder):
+def an_index_in_the_cache_that_is_a_pipe_or_of_nobody(folder):
     tar_of("a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a word"})
     os.environ["MINICLIP_CACHE"] = "cache"
     open_pairs("a.tar")
     [kept] = Path("cache").iterdir()
-    write(kept, kept.read_bytes().replace(b'"notes": []', b'"notes": 77'))
-    open_pairs("a.tar")
     kept.unlink(), os.mkfifo(kept)
     open_pairs("a.tar")
     os.environ["MINICLIP_CACHE"] = "~nobody-here/x"
