@@ -120,9 +120,11 @@ def encoded(pairs, i):
 @command("python -m miniclip.data pack")
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
-    args = Parser.of("python -m miniclip.data pack", "Write pairs as shards.", OPTIONS).parse_args(
-        argv
-    )
+    args = Parser.of(
+        "python -m miniclip.data pack",
+        "Write pairs as shards.",
+        OPTIONS,
+    ).parse_args(argv)
     check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
