@@ -3,7 +3,8 @@
     python -m miniclip.benchmarks towers                        rn50 and vit_b32, batch 16
     python -m miniclip.benchmarks towers --models rn101 --batch-size 64 --device cuda --rounds 10
 
-Both libraries get the same weights, pictures and captions (5 to 20 tokens, padded to the context).
+Both libraries get the same weights, pictures and captions (5 to 20 tokens, and then others up to the
+context, which no feature sees).
 Timed are the forward and backward pass of the towers, and a training step with loss and AdamW, in fp32
 and under bf16 autocast. In a training step miniclip trims the captions to the longest, and open_clip
 does not. Left out: the loss alone (`python -m kernels.bench`) and loading.
