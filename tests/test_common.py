@@ -17,7 +17,7 @@ from miniclip.common import (
     write_json,
 )
 from miniclip.data import __main__ as data
-from miniclip.data.curation import balance
+from miniclip.data.curation import curate
 from miniclip.data.shards import pack
 
 # (the command, its arguments, a function that it calls first)
@@ -25,7 +25,7 @@ COMMANDS = {
     "train": (train, ["--out", "run"], "open_run"),
     "eval": (eval_command, ["--checkpoint", "none.pt"], "check"),
     "data": (data, [], "open_pairs"),
-    "curate": (balance, ["pairs.csv", "out.csv"], "open_pairs"),
+    "curate": (curate, ["pairs.csv", "out.csv"], "open_pairs"),
     "pack": (pack, ["pairs.csv", "out"], "open_pairs"),
     "bench": (towers, ["--models", "vit_mini"], "pick_device"),
 }

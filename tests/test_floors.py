@@ -24,7 +24,7 @@ FLOORS = [
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
     ["convirt"],
-    ["objectives", "make_table", "release", "loss_ladder", "compile_product"],
+    ["objectives", "make_table", "make_sample", "release", "loss_ladder", "compile_product"],
     ["harness"],
     ["race", "scaling", "words", "questions"],
     ["sealed"],

@@ -8,13 +8,13 @@ with their captions, in one process. Times are CPU times, so that other work on 
 counts. The command makes the shards: noise as detailed as photographs, as JPEGs of 256 to 512 pixels. Left out: worker processes, disks and networks.
 """
 
-import importlib.util
 import io
 import operator
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib.util import find_spec
 from itertools import islice
 
 import numpy as np
@@ -23,7 +23,7 @@ from PIL import Image
 
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, UserError, command, number
+from miniclip.common import Parser, command, number, refuse
 from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
 from miniclip.data.shards.shards import expand
@@ -31,6 +31,12 @@ from miniclip.data.transforms import MEAN, STD, normalize
 
 CROP = (0.9, 1.0)
 BATCH = 64
+PAIRS = number(int, low=BATCH, high=10**8)
+TURNS = number(int, low=1, high=10**6)
+OPTIONS = {
+    "--pairs": dict(type=PAIRS, default=1024, help="in a turn (1024)"),
+    "--turns": dict(type=TURNS, default=5, help="of each (5)"),
+}
 
 
 def photograph(rng: np.random.Generator, side: int) -> Image.Image:
@@ -98,27 +104,17 @@ def load(way: Callable, source: str, size: int, count: int) -> None:
 
 @command("python -m miniclip.benchmarks loader")
 def main(argv: list[str] | None = None) -> int:
-    """The command: pairs per second, ours and theirs. Returns the exit code."""
-    parser = Parser(
-        prog="python -m miniclip.benchmarks loader", description="Time pairs from shards."
-    )
-    parser.add_argument(
-        "--image-size", type=number(int, low=1, high=4096), help="pixels (64 and 224)"
-    )
-    parser.add_argument(
-        "--pairs", type=number(int, low=BATCH, high=10**8), default=1024, help="in a turn (1024)"
-    )
-    parser.add_argument(
-        "--turns", type=number(int, low=1, high=10**6), default=5, help="of each (5)"
-    )
-    args = parser.parse_args(argv)
+    """The command: pairs per second, ours and theirs, at two sizes. Returns the exit code."""
+    args = Parser.of(
+        "python -m miniclip.benchmarks loader", "Time pairs from shards.", OPTIONS
+    ).parse_args(argv)
     torch.set_num_threads(1)
-    if not all(map(importlib.util.find_spec, ("torchvision", "webdataset"))):
-        raise UserError("the comparison needs: pip install webdataset torchvision")
+    found = all(map(find_spec, ("torchvision", "webdataset")))
+    refuse({"the comparison needs: pip install webdataset torchvision": not found})
     with tempfile.TemporaryDirectory() as folder:
         make_shards(folder, args.pairs)
         count = args.pairs // BATCH  # batches
-        for size in [args.image_size] if args.image_size else [64, 224]:
+        for size in (64, 224):
             ways = {
                 "miniclip": partial(load, ours, folder, size, count),
                 "webdataset + torchvision": partial(load, theirs, folder, size, count),

@@ -3,8 +3,9 @@
     python -m miniclip.benchmarks towers                        rn50 and vit_b32, batch 16
     python -m miniclip.benchmarks towers --models rn101 --batch-size 64 --device cuda --rounds 10
 
-Both libraries get the same weights, pictures and captions (5 to 20 tokens, padded to the context).
-Timed are the forward pass, forward with backward, and a training step with loss and AdamW, in fp32
+Both libraries get the same weights, pictures and captions (5 to 20 tokens, and then others up to the
+context, which no feature sees).
+Timed are the forward and backward pass of the towers, and a training step with loss and AdamW, in fp32
 and under bf16 autocast. In a training step miniclip trims the captions to the longest, and open_clip
 does not. Left out: the loss alone (`python -m kernels.bench`) and loading.
 """
@@ -24,6 +25,14 @@ from miniclip.model.clip import MODELS, create_model
 from miniclip.training.recipe import parameter_groups
 from miniclip.weights.architecture import OPENCLIP
 
+COUNT = number(int, low=1, high=10**6)
+OPTIONS = {
+    "--models": dict(nargs="+", choices=MODELS, default=["rn50", "vit_b32"]),
+    "--batch-size": dict(type=COUNT, default=16, help="pairs (16)"),
+    "--rounds": dict(type=COUNT, default=5, help="timings of each (5)"),
+    "--device": dict(default="cpu", help="cpu (the default), cuda, mps"),
+}
+
 
 def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module | None:
     """open_clip's model of this name with the same weights, or None where there is none."""
@@ -39,15 +48,13 @@ def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module | None:
 
 def step(
     loss_fn: Callable, model: nn.Module, images: Tensor, tokens: Tensor, dtype: str,
-    backward: bool = True, optimizer: torch.optim.Optimizer | None = None,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> None:  # fmt: skip
-    """The forward pass of both towers and the loss; the backward pass and the optimizer's step follow
-    where they are asked for."""
-    low, device = dtype == "bf16", images.device
-    with torch.autocast(device.type, torch.bfloat16, low), torch.set_grad_enabled(backward):
+    """The forward pass of both towers with the loss, the backward pass, and perhaps the optimizer's step."""
+    device = images.device
+    with torch.autocast(device.type, torch.bfloat16, dtype == "bf16"):
         loss = loss_fn(model, images, tokens)
-    if backward:
-        loss.backward()
+    loss.backward()
     if optimizer:
         optimizer.step()
     model.zero_grad(set_to_none=True)
@@ -79,46 +86,34 @@ LOSSES = {"miniclip": our_loss, "open_clip": open_clip_loss}
 
 
 def batch(config: dict, size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random pictures, and captions of 5 to 20 random tokens (end included), padded with zeros."""
+    """Random pictures, and captions of 5 to 20 random tokens (end included), then others up to the context."""
     side, context, end = config["image_size"], config["context_length"], config["vocab_size"] - 1
-    images = torch.randn(size, 3, side, side)
-    length = torch.randint(min(5, context), min(20, context) + 1, (size, 1))
-    at, words = torch.arange(context), torch.randint(1, end, (size, context))
-    tokens = torch.where(at < length - 1, words, end) * (at < length)
-    return images.to(device), tokens.to(device)
+    last = torch.randint(4, min(20, context), (size, 1))
+    tokens = torch.randint(1, end, (size, context)).scatter_(1, last, end)
+    return torch.randn(size, 3, side, side).to(device), tokens.to(device)
 
 
 def measurements(
     models: dict[str, nn.Module], images: Tensor, tokens: Tensor, rounds: int
 ) -> Iterator[tuple[str, dict]]:
-    """Yield (what, {library: seconds}): both passes and a training step, in each dtype."""
+    """Yield (what, {library: seconds}): both passes, and a training step, in each dtype."""
     for dtype in ("fp32", "bf16"):
-        rows = {"forward": {}, "forward + backward": {}, "training step": {}}
+        passes, training = {}, {}
         for library, model in models.items():
             inputs = model, images, tokens, dtype
-            rows["forward"][library] = partial(step, feature_sum, *inputs, backward=False)
-            rows["forward + backward"][library] = partial(step, feature_sum, *inputs)
             adamw = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-6)
-            rows["training step"][library] = partial(
-                step, LOSSES[library], *inputs, optimizer=adamw
-            )
-        for what, functions in rows.items():
-            yield f"{dtype}  {what}", take_turns(functions, rounds)
+            passes[library] = partial(step, feature_sum, *inputs)
+            training[library] = partial(step, LOSSES[library], *inputs, adamw)
+        yield f"{dtype}  forward + backward", take_turns(passes, rounds)
+        yield f"{dtype}  training step", take_turns(training, rounds)
 
 
 @command("python -m miniclip.benchmarks towers")
 def main(argv: list[str] | None = None) -> int:
     """The command: a table for each model. Returns the exit code."""
-    parser = Parser(prog="python -m miniclip.benchmarks towers", description="Time the towers.")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=["rn50", "vit_b32"])
-    parser.add_argument(
-        "--batch-size", type=number(int, low=1, high=10**6), default=16, help="pairs (16)"
-    )
-    parser.add_argument(
-        "--rounds", type=number(int, low=1, high=10**6), default=5, help="timings of each (5)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu (the default), cuda, mps")
-    args = parser.parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.benchmarks towers", "Time the towers.", OPTIONS
+    ).parse_args(argv)
     torch.manual_seed(0)
     device = pick_device(args.device)
     where = ", ".join(f"{k} {v}" for k, v in machine(device).items())

@@ -19,7 +19,7 @@ from miniclip.data.dataset import BadPicture, Pairs, printable, words
 DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
 COMMANDS = {  # name: (module, what it does)
     "pack": ("miniclip.data.shards.pack", "write shards"),
-    "curate": ("miniclip.data.curation.balance", "limit what is frequent"),
+    "curate": ("miniclip.data.curation.curate", "limit what is frequent"),
 }
 OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 

@@ -160,7 +160,7 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None
         other.labels = {i: number[c] for i, c in other.labels.items()}
         found[name] = examples(other, "all")
     if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
-        for kind in KINDS[1:]:
+        for kind in KINDS:
             try:
                 drawings = Drawings(pairs, kind)
                 indices = sorted({*labelled.splits["test"]} & {*drawings.available})

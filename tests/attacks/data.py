@@ -109,28 +109,6 @@ def a_folder_for_fetched_shards_that_is_a_file(folder):
     open_pairs("http://127.0.0.1:9/0.tar", cache_dir=csv_of())
 
 
-def header(name, size, kind=tarfile.REGTYPE):
-    info = tarfile.TarInfo(name)
-    info.size, info.type = size, kind
-    return info.tobuf(tarfile.GNU_FORMAT)
-
-
-@attack(code=0, says="'good'")
-def a_tar_of_sizes_below_zero_headers_within_headers_and_a_petabyte(folder):
-    digits = b"1" * 65_000 + bytes(536)  # that the standard library searches again and again
-    good = header("good.png", len(PNG.getvalue())) + PNG.getvalue().ljust(512, b"\0")
-    good += header("good.txt", 4) + b"good".ljust(512, b"\0")
-    for damage in (
-        header("a.jpg", -1024),
-        (header("x", len(digits), tarfile.XHDTYPE) + digits) * 40,
-        header("x", 1 << 50, tarfile.XGLTYPE),
-        header("s.jpg", 1 << 40, tarfile.GNUTYPE_SPARSE),
-    ):
-        write("a.tar", good + damage + bytes(1024))
-        said(pairs := open_pairs("a.tar"))
-        assert len(pairs) == len(pairs.skipped) == 1
-
-
 @attack(code=0, says=r"(?s)Is a directory.*\('two',\)\] \[\]$")
 def a_shard_that_may_be_read_later(folder):
     for name in ("one", "two"):
@@ -144,13 +122,11 @@ def a_shard_that_may_be_read_later(folder):
 
 
 @attack(code=0, says=r"(?s)is no file.*no such user.*\[\('a word',\)\] \[\]$")
-def an_index_in_the_cache_that_is_changed_or_a_pipe_or_of_nobody(folder):
+def an_index_in_the_cache_that_is_a_pipe_or_of_nobody(folder):
     tar_of("a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a word"})
     os.environ["MINICLIP_CACHE"] = "cache"
     open_pairs("a.tar")
     [kept] = Path("cache").iterdir()
-    write(kept, kept.read_bytes().replace(b'"notes": []', b'"notes": 77'))
-    open_pairs("a.tar")
     kept.unlink(), os.mkfifo(kept)
     open_pairs("a.tar")
     os.environ["MINICLIP_CACHE"] = "~nobody-here/x"
@@ -237,7 +213,7 @@ REFUSED = {
         f"pack emoji out --shard-size {10**30}",
     ),
     "more_braces_than_can_be_expanded": (
-        "has more than 32 braces",
+        "or has too many braces",
         f"open {'{0..1}' * 300}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (
@@ -356,11 +332,6 @@ REFUSED = {
     "a_list_of_names_of_a_terabyte": (
         "list.txt is too long: more than 67,108,864 bytes",
         "truncate -s 1T list.txt",
-        "curate pairs.csv o.csv --names list.txt",
-    ),
-    "a_list_of_names_without_letters": (
-        "list.txt holds no word",
-        "echo '!!!' > list.txt",
         "curate pairs.csv o.csv --names list.txt",
     ),
     "a_folder_beside_train_and_test": (

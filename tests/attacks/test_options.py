@@ -29,7 +29,7 @@ COMMANDS = {
     "eval": (80, CHECKPOINT, []),
     "miniclip.data.__main__": (60, [], []),
     "miniclip.data.shards.pack": (60, ["pairs.csv", "packed"], []),
-    "miniclip.data.curation.balance": (60, ["pairs.csv", "kept.csv"], []),
+    "miniclip.data.curation.curate": (60, ["pairs.csv", "kept.csv"], []),
     "miniclip.search.build": (60, ["pictures", *CHECKPOINT[:2]], []),
     "miniclip.search.find": (60, ["red", "pictures", *CHECKPOINT[:2]], []),
     "miniclip.search.embed": (60, ["pairs.csv", "features.npz", *CHECKPOINT[:2]], []),

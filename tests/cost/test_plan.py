@@ -1,7 +1,6 @@
 """The plan against what it stands for: torch's own counts, real tensors, and the paper's days."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -16,15 +15,10 @@ from miniclip.cost import plan as plan_module
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.cost.plan import (
-    DAY,
     GIB,
     GPUS,
-    PAIRS,
-    PAPER,
-    UTILISATION,
     describe,
     loss_costs,
-    paper_run,
     plan,
     plan_run,
     wire_bytes,
@@ -33,8 +27,6 @@ from miniclip.loss import clip_loss
 from miniclip.training.config import Config
 from tests.losses import Watch
 from tests.runs import final, run
-
-WEIGHTS = Path(__file__).parents[1] / "written/run/checkpoint.pt"
 
 SMALL = ["rn_mini", "vit_mini"]
 
@@ -85,9 +77,8 @@ MEASURED = (
 
 @pytest.fixture
 def measured(monkeypatch):
-    """A model of a million parameters with round numbers; runs of the paper cost nothing."""
+    """A model of a million parameters with round numbers."""
     monkeypatch.setattr(plan_module, "_measured", lambda *how: MEASURED)
-    monkeypatch.setattr(plan_module, "PAPER", [])
 
 
 # three T4 share 100 pairs: 34 of one GPU in 4 even parts of at most 9, checkpointed, at half of the peak
@@ -127,7 +118,7 @@ OF_ONE = {
     "gpu": "t4",
     "batch_size": 32_768,
     "pairs_together": 32_768,
-    "length": 77,
+    "length": 32,
     "again": 0,
     "pair_bytes": 5000,
     "gradients on their way (DDP)": 0,
@@ -153,21 +144,11 @@ def test_a_plan_adds_up(how, want, measured):
     assert {key: p[key] for key in want} == want
 
 
-def test_the_paper_s_share_of_the_peak_is_flop_over_days(monkeypatch):
-    """10 V100s at 125 Tflop/s for 2 days make 2.16e20 flop; 12.8e9 pairs of 3 and 0.9 Gflop."""
-    flop = dict(forward=1e9, backward=2e9, recompute=0.9e9)
-    monkeypatch.setattr(plan_module, "flop_per_pair", lambda config: flop)
-    run = paper_run.__wrapped__("vit_mini", 10, 2)
-    assert (run["model"], run["world"], run["days"]) == ("vit_mini", 10, 2)
-    peak = 10 * 2 * 24 * 3600 * 125e12
-    assert (PAIRS, DAY, UTILISATION, peak) == (12.8e9, 86_400, 0.255, 2.16e20)
-    assert run["model_utilisation"] == pytest.approx(38.4e18 / 216e18)
-    assert run["utilisation"] == pytest.approx(49.92e18 / 216e18)
-    assert run["predicted_days"] == pytest.approx(2 * 0.231111 / 0.255, rel=1e-5)
-
-
-@pytest.mark.parametrize("model, gpu", [("vit_b32", "t4"), ("vit_l14", "v100")])
-def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(model, gpu, monkeypatch):
+@pytest.mark.parametrize("a_pair", [5 * 10**9, 3 * 10**7])
+def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(a_pair, monkeypatch):
+    heavy = *MEASURED[:2], MEASURED[2] | dict(a_pair=a_pair), MEASURED[3]
+    monkeypatch.setattr(plan_module, "_measured", lambda *how: heavy)
+    model, gpu = "vit_mini", "t4"
     whole = plan(model, 8, gpu, 8192)
     fit = whole["pairs_that_fit"]
     assert f"does not fit in {whole['gpu_bytes'] // GIB}\n  {fit:,} pairs fit" in describe(whole)
@@ -175,7 +156,7 @@ def test_the_advice_for_what_does_not_fit_is_the_largest_that_fits(model, gpu, m
     for micro_batch, fits in ((fit, True), (2 * fit, False)):
         p = plan(model, 8, gpu, 8192, micro_batch=micro_batch)
         assert (p["memory_bytes"] <= p["gpu_bytes"]) == fits == (" fits in " in describe(p))
-    monkeypatch.setitem(GPUS, gpu, GPUS[gpu] | dict(memory_gib=1))
+    monkeypatch.setitem(GPUS, gpu, GPUS[gpu] | dict(memory_gib=0.01))
     assert "no pair fits beside the weights: take a larger card" in describe(plan(model, 1, gpu))
 
 
@@ -194,6 +175,8 @@ def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, c
     assert planned["pairs_in_all"] == 8 * state["step"]
     count = sum(p.numel() for p in load(tmp_path / "run/checkpoint.pt")[0].parameters())
     assert planned["parameters"] == count
+    tuned = run_of("--data", pairs_csv, "--init", tmp_path / "run/checkpoint.pt")
+    assert tuned["parameters"] == count
     capsys.readouterr()
     for main, more in ((train.main, ["--plan"]), (cost.main, [])):
         assert main([str(a) for a in [*more, *options, "--out", tmp_path / "none"]]) == 0
@@ -201,10 +184,10 @@ def test_a_plan_is_of_the_run_that_the_same_options_start(pairs_csv, tmp_path, c
     assert not (tmp_path / "none").exists()
 
 
-def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
+def test_options_of_the_run_change_its_plan(pairs_csv, measured):
     base = ["--data", pairs_csv, "--batch-size", 8]
     plain = run_of(*base, "--epochs", 2)
-    assert plain["model"] == "rn_mini" and run_of("--data", "icons")["model"] == "rn_icons"
+    assert plain["model"] == "rn_mini"
     for free in (["--lr", 1], ["--seed", 3], ["--unique-names"], ["--temperature", 0.1]):
         assert run_of(*base, "--epochs", 2, *free) == plain, free
     assert run_of(*base, "--epochs", 4)["pairs_in_all"] == 2 * plain["pairs_in_all"]
@@ -212,9 +195,11 @@ def test_options_of_the_run_change_its_plan_or_are_refused(pairs_csv):
     assert run_of(*base, "--pairs", 16, "--epochs", 2)["pairs_in_all"] == 32
     paper = ["--model", "vit_l14", "--batch-size", 32_768, "--data-pairs", 400_000_000]
     found = run_of(*paper, "--world-size", 256, "--gpu", "v100", "--grad-checkpointing")
-    assert found["days"] == pytest.approx(12, rel=0.1)
-    tuned = run_of(*base, "--init", WEIGHTS)
-    assert tuned["parameters"] == sum(p.numel() for p in load(WEIGHTS)[0].parameters())
+    assert found["pairs_in_all"] == pytest.approx(12.8e9, rel=1e-3)
+    assert found == plan("vit_l14", 256, "v100", grad_checkpointing=True) | {
+        "pairs_in_all": found["pairs_in_all"],
+        "days": found["days"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -306,27 +291,16 @@ def test_the_loss_written_out_holds_four_squares(n, e):
 
 
 @pytest.mark.parametrize(
-    "name, world, days", [pytest.param(*PAPER[0], marks=pytest.mark.slow), PAPER[1]]
+    "name, world, days",
+    [pytest.param("rn50x64", 592, 18, marks=pytest.mark.slow), ("vit_l14", 256, 12)],
 )
 def test_the_paper_s_days_come_out_at_the_stated_utilisation(name, world, days):
-    p = plan(name, world, "v100", grad_checkpointing=True)
-    assert p["days"] == pytest.approx(days, rel=0.1)
-    run = next(run for run in p["paper"] if run["model"] == name)
-    exact = plan(name, world, "v100", grad_checkpointing=True, utilisation=run["utilisation"])
-    # but for the last of 592 GPUs, which waits: 32,768 pairs do not divide among them
-    assert exact["days"] == pytest.approx(days, rel=0.02)
-    assert 0.15 < run["model_utilisation"] < run["utilisation"] < 0.3
+    assert plan(name, world, grad_checkpointing=True)["days"] == pytest.approx(days, rel=0.1)
 
 
-@pytest.mark.parametrize("name", ["vit_b32", *SMALL])
-def test_the_parameters_and_their_bytes(name):
-    p, half = (plan(name, 2, half_moments=half) for half in (False, True))
-    count = sum(t.numel() for t in on_meta(name).parameters())
-    assert p["parameters"] == count
-    memory = p["memory"]
-    assert memory["weights"] == memory["gradients"] == 4 * count
-    assert memory["Adam's moments"] == 8 * count == 2 * half["memory"]["Adam's moments"]
-    assert p["memory_bytes"] == sum(memory.values())
+@pytest.mark.parametrize("name", SMALL)
+def test_the_parameters_are_those_of_the_model(name):
+    assert plan(name)["parameters"] == sum(t.numel() for t in on_meta(name).parameters())
 
 
 @given(
@@ -336,7 +310,9 @@ def test_the_parameters_and_their_bytes(name):
     gpu=st.sampled_from(sorted(GPUS)),
 )
 def test_what_fits_fits(world, batch, micro, gpu):
-    p = plan("vit_mini", world, gpu, batch, micro_batch=micro)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan_module, "_measured", lambda *how: MEASURED)
+        p = plan("vit_mini", world, gpu, batch, micro_batch=micro)
     assert p["pairs"] == math.ceil(batch / world)
     assert (p["memory_bytes"] <= p["gpu_bytes"]) == (p["pairs_together"] <= p["pairs_that_fit"])
     assert p["gpu_bytes"] == GPUS[gpu]["memory_gib"] * GIB
@@ -345,19 +321,12 @@ def test_what_fits_fits(world, batch, micro, gpu):
     assert max(map(len, describe(p).splitlines())) <= 100
 
 
-def test_a_micro_batch_saves_memory_and_costs_one_more_forward_pass():
-    whole, parts = plan("vit_b32", 1, "h100"), plan("vit_b32", 1, "h100", micro_batch=1024)
-    assert parts["memory"]["activations"] * 32 == whole["memory"]["activations"]
-    assert parts["flop"]["again"] == whole["flop"]["forward"] and whole["flop"]["again"] == 0
-    assert parts["days"] / whole["days"] == pytest.approx(4 / 3, rel=0.01)
-
-
 @pytest.mark.parametrize(
     "how, sentence",
     [
         (dict(gpu="v1000"), "no GPU is called 'v1000'; there are v100"),
         (dict(precision="bf16"), "the v100 cannot compute in bf16"),
-        (dict(precision="int8"), "precision must be one of fp32, bf16, fp16"),
+        (dict(precision="int8"), "the v100 cannot compute in int8"),
         (dict(world=9, batch_size=8), "9 GPUs cannot share a batch of 8"),
         (dict(world=0), "0 GPUs"),
         (dict(micro_batch=0), "at least 1 pair"),

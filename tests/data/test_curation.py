@@ -15,8 +15,7 @@ from PIL import Image
 from miniclip.common import UserError
 from miniclip.data import open_pairs
 from miniclip.data.__main__ import main
-from miniclip.data.curation.balance import write_list
-from miniclip.data.curation.curate import curate
+from miniclip.data.curation.curate import curate, write_list
 from miniclip.data.dataset import Pairs, keep_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.data.shards.pack import pack
@@ -46,9 +45,6 @@ def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
     assert "left out 2: none.png (no such file or directory), cut.jpg (damaged: " in said
     assert re.search("groups of identical pictures +1 ", said)
     assert re.search("captions of several pictures +1 ", said)
-    with pytest.raises(SystemExit) as stop:
-        main([str(tmp_path / "nope")])
-    assert stop.value.code == 2
 
 
 def test_the_summary_of_the_embedded_pairs_is_what_the_documentation_shows(capsys):
@@ -180,6 +176,5 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     assert f"train on them with --data {place} --keep {listed}" in said
     keep_pairs(pairs, str(listed))
     assert trained > len(pairs.splits["train"]) >= 3 * 4
-    assert isinstance(pairs.splits["train"], type(open_pairs(place).splits["train"]))
     queries = [row.split('"')[3] for row in listed.read_text().splitlines()[1:]]
     assert max(collections.Counter(queries).values()) == 4 and {"hello 1", "hello 2"} & {*queries}

@@ -2,12 +2,9 @@
 concepts drawn by others."""
 
 import collections
-import hashlib
 import importlib.metadata
 import json
-import pathlib
 import random
-import types
 
 import numpy as np
 import pytest
@@ -16,8 +13,9 @@ from hypothesis import strategies as st
 
 from miniclip.common import UserError
 from miniclip.data.dataset import words
-from miniclip.data.emoji.drawings import KINDS, Drawings, draw, line_art, svg_files
-from miniclip.data.emoji.emoji import TABLE, read_keywords, read_table, split
+from miniclip.data.emoji import drawings
+from miniclip.data.emoji.drawings import KINDS, Drawings, line_art
+from miniclip.data.emoji.emoji import read_keywords, read_table, split
 from miniclip.data.emoji.names import (
     CLASS_NAMES,
     MISFITS,
@@ -46,13 +44,6 @@ def test_there_are_3944_names_of_3722_pictures(emoji):
     assert emoji.image(0).size == (64, 64) and emoji.image(0).mode == "RGB"
     assert [len(own) for own in emoji.splits.values()] == [3354, 199, 169]
     assert sorted(sum(emoji.splits.values(), [])) == emoji.gallery("heldout_concepts")
-
-
-def test_names_of_one_picture_are_drawn_alike(emoji):
-    files = svg_files()
-    for rows in [rows for rows in emoji.rows if len(rows) > 1][::9]:
-        texts = [pathlib.Path(files[row["codes"]]).read_text("utf-8") for row in rows]
-        assert len({draw(text).tobytes() for text in texts}) == 1, [row["name"] for row in rows]
 
 
 @settings(max_examples=3)
@@ -87,14 +78,6 @@ def test_the_tone_blind_oracle_guesses_among_the_tones_of_one_thing(emoji):
     assert found == {"R@1": 1 / 6, "R@5": 5 / 6, "R@10": 1, "n": 1, "gallery": 3722}
 
 
-def test_tones_and_base_make_up_the_name(emoji):
-    for i in range(len(emoji)):
-        base = without_tone(emoji.captions(i)[0])
-        assert "skin tone" not in base
-        made = words(" ".join([base, *emoji.tones(i)]))
-        assert sorted(made) == sorted(words(emoji.captions(i)[0]))
-
-
 def test_queries_are_typed_or_ask_for_pictures_of_their_split(emoji):
     texts, answers = emoji.queries("heldout_compositions")
     assert len(texts) == len(answers) == 8 and answers.count(None) == 4
@@ -105,12 +88,9 @@ def test_queries_are_typed_or_ask_for_pictures_of_their_split(emoji):
 # --- classes
 
 
-def test_there_are_20_classes_and_none_is_most_of_them(emoji):
+def test_there_are_20_classes_of_ten_pictures_or_more(emoji):
     labels = collections.Counter(emoji.label(i) for i in range(len(emoji)))
-    held = collections.Counter(emoji.label(i) for i in emoji.splits["heldout_concepts"])
     assert set(labels) == {-1, *range(20)} and min(labels.values()) >= 10
-    del held[-1]
-    assert sum(held.values()) >= 100 and max(held.values()) / sum(held.values()) < 0.15
     assert MISFITS <= set(NAMES)
     assert not any(emoji.label(i) >= 0 for i in range(len(emoji)) if emoji.tones(i))
 
@@ -141,6 +121,7 @@ def test_a_picture_whose_names_are_of_two_classes_or_that_is_a_misfit_has_none(r
 def test_another_way_to_say_a_name_says_all_of_it(name):
     head, details, tones = parts(name)
     assert sorted(words(" ".join((head, *details, *tones)))) == sorted(words(name))
+    assert sorted(words(" ".join((without_tone(name), *tones)))) == sorted(words(name))
     for said in variants(name):
         said = said.replace("kissing", "kiss couple").replace("with heart", "couple with heart")
         assert words_of(name) <= words_of(said) and ":" not in said.replace("1:", "")
@@ -198,26 +179,10 @@ def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_pa
         "\u2764\ufe0f": ["red_heart", "love"],
         "\U0001f44b\U0001f3fb": ["waving_hand", "hello"],
     }
-    (tmp_path / "emojis.json").write_text(json.dumps(lists))
-
-    class File(type(tmp_path)):
-        locate = type(tmp_path).absolute
-
-    files = [File(tmp_path / name) for name in ("other.json", "emojis.json")]
-    own = types.SimpleNamespace(files=files)
-    monkeypatch.setattr(importlib.metadata, "distribution", lambda name: own)
+    path = tmp_path / "emojis.json"
+    path.write_text(json.dumps(lists))
+    monkeypatch.setattr(drawings, "package_file", lambda package, name: path)
     assert read_keywords() == {"dog face": ("pet", "good dog"), "red heart": ("love",)}
-
-
-# --- the table
-
-
-def test_unicodes_licence_lies_beside_its_names():
-    notice = TABLE.with_name("UNICODE-LICENSE.txt").read_bytes()
-    # the text at unicode.org/license.txt, to the byte
-    want = "e7a93b009565cfce55919a381437ac4db883e9da2126fa28b91d12732bc53d96"
-    assert hashlib.sha256(notice).hexdigest() == want
-    assert "UNICODE-LICENSE.txt" in TABLE.read_text(encoding="utf-8")[:400]
 
 
 # --- other drawings
@@ -234,7 +199,7 @@ def test_each_drawing_is_its_own_and_not_blank(emoji, kind):
         picture = np.asarray(other.image(i)).astype(int)
         assert picture.shape == (64, 64, 3)
         assert np.ptp(picture) > 0, f"{emoji.captions(i)[0]} is blank"
-        assert kind == "colour" or np.ptp(picture, axis=2).max() <= 40, emoji.captions(i)[0]
+        assert np.ptp(picture, axis=2).max() <= 40, emoji.captions(i)[0]
 
 
 def test_line_art_loses_the_groups_that_fill_and_keeps_the_lines():
@@ -246,11 +211,10 @@ def test_line_art_loses_the_groups_that_fill_and_keeps_the_lines():
     assert "M2 2" in left and "M0 0" not in left and "M1 1" not in left
 
 
-@pytest.mark.parametrize("kind, words", [("oil", "oil"), ("Noto", "pip install")])
-def test_an_unknown_kind_and_a_missing_font_are_named(emoji, kind, words, monkeypatch):
+def test_a_missing_font_is_named(emoji, monkeypatch):
     def missing(name):
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
-    with pytest.raises(ValueError, match=words):
-        Drawings(emoji, kind)
+    with pytest.raises(UserError, match="pip install"):
+        Drawings(emoji, "Noto")

@@ -4,7 +4,6 @@ import io
 import os
 import pathlib
 import sys
-import tarfile
 
 import numpy as np
 import pytest
@@ -55,8 +54,6 @@ def test_packing_twice_gives_the_same_bytes_and_leaves_nothing_else(tmp_path):
         return {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
 
     pack(Coloured(7), tmp_path / "out", 3)
-    with tarfile.open(tmp_path / "out/00000.tar") as tar:
-        assert {member.mtime for member in tar} == {0}  # not the time of packing
     first = files()
     for count, words in ((7, "00000.tar exists; .* --overwrite"), (6, "holds 00002.tar, which")):
         with pytest.raises(UserError, match=words):
@@ -73,12 +70,9 @@ def test_webdataset_reads_what_is_packed(packed):
     assert found == [((i, 0, 7), str(i), [str(i)]) for i in range(60)]
 
 
-@pytest.mark.parametrize("name", ["braceexpand", "webdataset"])
-def test_without_webdataset_a_sentence_says_what_to_install(name, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ValueError, match="shards .*needs?: pip install webdataset"):
-        if name == "webdataset":
-            pack(Coloured(3), tmp_path / "out")
+def test_without_webdataset_a_sentence_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "braceexpand", None)
+    with pytest.raises(UserError, match="braces need: pip install webdataset"):
         open_pairs(tmp_path / "{0..1}.tar")
 
 
@@ -113,6 +107,3 @@ def test_the_command_packs_and_counts(folder, capsys):
     said = capsys.readouterr().out
     assert f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data '{out}/*.tar'" in said
     assert "b.jpg (not a picture" in said
-    os.remove(folder / "b.jpg"), os.remove(folder / "sub/c.webp")
-    assert main(["pack", str(folder), out, "--overwrite"]) == 0
-    assert "left out 1: out/00000.tar (a shard" in capsys.readouterr().out

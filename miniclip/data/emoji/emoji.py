@@ -25,7 +25,6 @@ from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
 from miniclip.data.emoji import drawings, names
 
 TABLE = Path(__file__).with_name("emoji.tsv")
-JOINER = "200D"
 WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
@@ -45,7 +44,8 @@ def split(pictures) -> dict[str, list[int]]:
     for i, rows in enumerate(pictures):
         if held[i]:
             known = all(word in seen for row in rows for word in words(row["name"]))
-            made = any(names.parts(r["name"])[2] or JOINER in r["codes"] for r in rows)
+            # 200D joins code points
+            made = any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
             (compositions if known and made else concepts).append(i)
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 
@@ -55,9 +55,8 @@ def read_keywords() -> dict[str, tuple]:
 
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
     """
-    files = drawings.package_files("em-keyboard")
-    path = next(f.locate() for f in files if f.name == "emojis.json")
-    lists = json.loads(Path(path).read_text(encoding="utf-8"))
+    path = drawings.package_file("em-keyboard", "emojis.json")
+    lists = json.loads(path.read_text(encoding="utf-8"))
     lists = {drawings.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}
     found = {}
     for row in read_table():
@@ -123,9 +122,10 @@ class Emoji(Pairs):
         from it in the tone alone share the first place, in random order, so R@k is in expectation
         min(1, k / how many share it). Returns {"R@1", ..., "n", "gallery"}, fractions of 1.
         """
-        bases = collections.Counter()  # how many pictures share each base
-        for own in self._captions:
-            bases.update({names.without_tone(name) for name in own})
+        # how many pictures share each base
+        bases = collections.Counter(
+            base for own in self._captions for base in {names.without_tone(name) for name in own}
+        )
         ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
         scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
         return {**scores, "n": len(ties), "gallery": len(self)}

@@ -27,15 +27,9 @@ def draw(svg: str) -> np.ndarray | None:
         return None
     with Image.open(io.BytesIO(png)) as image:
         ink = Image.eval(image.convert("L"), lambda level: 255 - level)
-    return centred(ink)
-
-
-def centred(ink: Image.Image) -> np.ndarray | None:
-    """The ink of a picture of mode L, scaled such that its longer side has INK pixels, in the middle of
-    a square: (SIDE, SIDE) uint8. None where there is no ink."""
-    if (box := ink.getbbox()) is None:
+    if not ink.getbbox():
         return None
-    ink = ink.crop(box)
+    ink = ink.crop(ink.getbbox())
     scale = INK / max(ink.size)
     ink = ink.resize(
         [max(1, round(length * scale)) for length in ink.size], Image.Resampling.BICUBIC
@@ -57,12 +51,9 @@ def distinct(drawn):
     drawn: (ink or None, its captions) one after another; None is left out. Returns ([captions of each
     picture], ink (n, SIDE, SIDE) uint8).
     """
-    captions, inks = {}, []
+    found = {}
     for ink, own in drawn:
-        if ink is None:
-            continue
-        key = coarse(ink)
-        if key not in captions:
-            inks.append(ink)
-        captions.setdefault(key, []).extend(own)
-    return list(captions.values()), np.stack(inks)
+        if ink is not None:
+            found.setdefault(coarse(ink), (ink, []))[1].extend(own)
+    inks, captions = zip(*found.values())
+    return list(captions), np.stack(inks)

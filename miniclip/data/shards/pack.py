@@ -16,6 +16,7 @@ import os
 import re
 import shlex
 import shutil
+import tarfile
 import tempfile
 from pathlib import Path
 
@@ -23,7 +24,6 @@ from tqdm import tqdm
 
 from miniclip.common import (
     Parser,
-    UserError,
     check_new,
     command,
     given,
@@ -33,11 +33,11 @@ from miniclip.common import (
     remove_leftovers,
     replacing,
 )
-from miniclip.data import SOURCE_FLAGS, image_io, open_pairs, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.data.files import Files
+from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.shards import Shards
-from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
 
 PAIRS_PER_SHARD = 10_000  # img2dataset's
 KINDS = re.compile(
@@ -56,13 +56,9 @@ OPTIONS = {
 def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
     """Write pairs into `out`/00000.tar and so on, `size` a shard: (paths, [(name, reason)]).
 
-    Raises UserError when webdataset is not installed, or `out` cannot be written or holds other
-    shards. With `overwrite` those that have the names of the new ones are replaced.
+    Raises UserError when `out` cannot be written or holds other shards. With `overwrite` those that have
+    the names of the new ones are replaced.
     """
-    try:
-        from webdataset import TarWriter
-    except ImportError:
-        raise UserError("writing shards needs: pip install webdataset") from None
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
     read = {os.path.realpath(path) for path in pairs.paths}
@@ -78,15 +74,16 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
 
     check()
     left = iter(tqdm(range(len(pairs)), desc="packing", unit="", disable=None))
-    # mtime=0: the same bytes at any time
-    how = dict(user="miniclip", group="miniclip", mtime=0, encoder=False)
     remove_leftovers(out)
     with tempfile.TemporaryDirectory(".tmp", f".miniclip-{os.getpid()}-", out) as folder:
         for shard in paths:
-            with replacing(Path(folder, shard.name)) as file, TarWriter(file, **how) as tar:
+            with replacing(Path(folder, shard.name)) as file, tarfile.open(None, "w", file) as tar:
                 for i in itertools.islice(left, size):
                     try:
-                        tar.write(sample(pairs, i))
+                        for suffix, data in sample(pairs, i).items():
+                            member = tarfile.TarInfo(f"{i:09d}.{suffix}")  # of no time
+                            member.size = len(data)
+                            tar.addfile(member, io.BytesIO(data))
                     except BadPicture as error:
                         skipped.append((pairs.where(i), str(error)))
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
@@ -99,50 +96,35 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
 
 
 def sample(pairs, i):
-    """Pair i as webdataset writes it: {"__key__", "jpg" or "png" or "webp", "txt", "json"}.
-
-    Raises BadPicture.
-    """
+    """The files of pair i: {"jpg" or "png" or "webp", "txt", "json": bytes}. Raises BadPicture."""
     captions, (suffix, data) = pairs.captions(i), encoded(pairs, i)
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
-    text, says = captions[0].encode(), json.dumps(says).encode()
-    if max(len(text), len(says)) > MOST_TEXT_BYTES:
-        raise BadPicture("its captions are longer than 1 MiB")
-    return {"__key__": f"{i:09d}", suffix: data, "txt": text, "json": says}
+    return {suffix: data, "txt": captions[0].encode(), "json": json.dumps(says).encode()}
 
 
 def encoded(pairs, i):
     """Picture i as a file: ("jpg", "png" or "webp", its bytes). Raises BadPicture."""
-    data = _original(pairs, i)
-    kind = KINDS.match(data)
-    if kind and len(data) <= image_io.MOST_PICTURE_BYTES:
-        image_io.read(io.BytesIO(data))  # raises where it is damaged
-        return kind.lastgroup, data
-    image, file = pairs.image(i), io.BytesIO()
-    image.save(file, "PNG")
-    if file.tell() > image_io.MOST_PICTURE_BYTES:
-        raise BadPicture(f"more than {image_io.MOST_PICTURE_BYTES >> 20} MiB")
-    return "png", file.getvalue()
-
-
-def _original(pairs, i):
-    """The bytes of picture i's own file, b'' where it has none; cut where they are too many."""
+    image, file, data = pairs.image(i), io.BytesIO(), b""  # damage shows when it is decoded
     if isinstance(pairs, Shards):
-        return pairs.read(i, "picture")
-    if not isinstance(pairs, Files):
-        return b""
-    try:
-        with open(pairs.paths[i], "rb") as file:
-            return file.read(image_io.MOST_PICTURE_BYTES + 1)
-    except OSError as error:
-        raise BadPicture(f"cannot be read: {error.strerror}") from None
+        data = pairs.read(i, "picture")
+    elif isinstance(pairs, Files) and os.path.getsize(pairs.paths[i]) <= MOST_PICTURE_BYTES:
+        data = Path(pairs.paths[i]).read_bytes()
+    if kind := KINDS.match(data):
+        return kind.lastgroup, data
+    image.save(file, "PNG")
+    if file.tell() > MOST_PICTURE_BYTES:
+        raise BadPicture(f"more than {MOST_PICTURE_BYTES >> 20} MiB")
+    return "png", file.getvalue()
 
 
 @command("python -m miniclip.data pack")
 def main(argv=None):
     """The command: write the shards and say what was left out. Returns the exit code."""
-    what = "Write pairs as shards."
-    args = Parser.of("python -m miniclip.data pack", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.data pack",
+        "Write pairs as shards.",
+        OPTIONS,
+    ).parse_args(argv)
     check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)

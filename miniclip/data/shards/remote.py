@@ -8,6 +8,7 @@ Left out: training while shards are fetched, sets that are larger than the disk,
 shard has changed at its address (delete the folder to fetch it again).
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -27,24 +28,20 @@ AT_ONCE = 8  # shards that are fetched at the same time
 TRIES = 5
 FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
-# An address that is wrong or forbidden stays so, and a host that cannot be reached is tried twice. These
-# errors are known by their names, because each library has its own.
-FINAL = (ValueError, TypeError, PermissionError)
+# A host that cannot be reached is tried twice. These errors are known by their names, because each
+# library has its own.
 LASTING = re.compile(
     r"\w*(Connector\w*|Connect|EndpointConnection|ConnectionRefused|NoCredentials)Error"
 )
-PASSING = (408, 429)  # of the answers from 400 to 499: it took too long, or there were too many
 
 
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
-    """The files in `folder` that hold the shards at these addresses, in which * is expanded. Shards that
-    are not there yet are fetched. The file of an address at which nothing is found does not exist.
+    """The files in `folder` that hold the shards at these addresses. Shards that are not there yet are
+    fetched. The file of an address at which nothing is found does not exist.
 
     folder: None for a folder in the cache. Raises UserError where an address cannot be reached.
     """
     folder = Path(folder or cache.folder() / "shards")
-    patterns = tqdm(urls, "looking for shards", leave=False, disable=None)
-    urls = [found for url in patterns for found in (_listed(url) if "*" in url else [url])]
     places = {url: place(url, folder) for url in urls}
     missing = [url for url in urls if not places[url].exists()]
     if missing:
@@ -61,12 +58,16 @@ def place(url: str, folder: Path) -> Path:
     set lie together. Raises UserError for an address that does not end in .tar."""
     path, *rest = url.split("?", 1)
     head, _, name = path.rpartition("/")
-    other = f"{printable(url)} is not a .tar; only shards are fetched, so copy it first"
-    nowhere = f"{printable(url)} names no host; an address is like https://host/folder/0.tar"
+    shown = printable(url)
     refuse(
         {
-            other: not name.lower().endswith(".tar"),
-            nowhere: bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE)),
+            f"{shown} is not a .tar; only shards are fetched, so copy it first": (
+                not name.lower().endswith(".tar")
+            ),
+            f"{shown} has a *; name several shards as in 0000..1242 within braces": "*" in path,
+            f"{shown} names no host; an address is like https://host/folder/0.tar": (
+                bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE))
+            ),
         }
     )
     return folder / hashlib.sha256("?".join([head, *rest]).encode()).hexdigest()[:16] / name
@@ -75,9 +76,12 @@ def place(url: str, folder: Path) -> Path:
 def _system(url):
     """(fsspec's file system of an address, the path in it)."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
-    headers = {"Accept-Encoding": "identity"}  # so that the promised length is that of the file
-    http = dict(timeout=timeout, headers=headers, trust_env=True)  # the environment names a proxy
-    once = {"retries": {"max_attempts": 1}}  # _tried does the rest
+    http = {
+        "timeout": timeout,
+        "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
+        "trust_env": True,  # the environment names a proxy
+    }
+    once = {"retries": {"max_attempts": 1}}  # _fetch does the rest
     options = {"http": {"client_kwargs": http}, "s3:/": {"config_kwargs": once}}
     try:
         return fsspec.core.url_to_fs(url, **options.get(url[:4].lower(), {}))
@@ -85,34 +89,18 @@ def _system(url):
         raise UserError(f"{printable(url)} cannot be read: {_reason(error)}") from None
 
 
-def _listed(url):
-    """The addresses that one with * stands for."""
-    system, path = _system(url)
-    names = _tried(url, lambda: sorted(system.glob(path))) or []
-    return [system.unstrip_protocol(name) for name in names]
-
-
 def _fetch(url, path):
+    """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
+    Raises UserError when it has failed too often."""
     system, remote = _system(url)
-
-    def fetch():
-        transfer = fsspec.Callback()  # is told the size that the other side promises
-        with replacing(path) as file:
-            system.get_file(remote, file.name, callback=transfer)
-            came, size = os.path.getsize(file.name), transfer.size
-            refuse({f"{came:,} bytes came, and {size} were promised": size not in (None, came)})
-
-    _tried(url, fetch)
-
-
-def _tried(url, call):
-    """What call() returns, called again after a while if it fails; None where nothing is found at the
-    address. Raises UserError when it has failed too often."""
     for count in range(1, TRIES + 1):
+        transfer = fsspec.Callback()  # is told the size that the other side promises
         try:
-            return call()
-        except FileNotFoundError:
-            return None
+            with contextlib.suppress(FileNotFoundError), replacing(path) as file:
+                system.get_file(remote, file.name, callback=transfer)
+                part = f"not all of the {transfer.size} bytes came that were promised"
+                refuse({part: transfer.size not in (None, os.path.getsize(file.name))})
+            return
         except Exception as error:  # of the system or of a library, each of which has its own
             if count >= _tries(error):
                 raise UserError(f"{printable(url)} cannot be fetched: {_reason(error)}") from None
@@ -120,11 +108,11 @@ def _tried(url, call):
 
 
 def _tries(error):
-    """How often a request that ends with this error is made."""
-    # of an answer, as aiohttp has it; 0 for redirections in a circle
-    status = getattr(error, "status", None)
-    refused = status in range(500) and status not in PASSING
-    if refused or isinstance(error, FINAL) and not isinstance(error, UserError):
+    """How often a request that ends with this error is made. An address that is wrong or forbidden stays so."""
+    # of an answer, as aiohttp has it: 0 for redirections in a circle; 408 and 429 pass
+    refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
+    wrong = isinstance(error, (ValueError, TypeError, PermissionError))
+    if refused or wrong and not isinstance(error, UserError):
         return 1
     return 2 if LASTING.fullmatch(type(error).__name__) else TRIES
 

@@ -13,7 +13,6 @@ few at a time, and shuffles the pairs of those together. Left out: pipes and com
 tar are used to group members and in messages only.
 """
 
-import collections
 import functools
 import glob
 import hashlib
@@ -21,10 +20,8 @@ import io
 import itertools
 import os
 import re
-import threading
 
 import numpy as np
-from tqdm import tqdm
 
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
@@ -42,7 +39,6 @@ SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs o
 MOST_SHARDS = 1_000_000  # that braces may name
 MOST_BRACES = 32  # each of which makes every name take longer
 REMOTE = re.compile(r"[\w+.-]+://")
-_opening = threading.Lock()  # one thread must not close the shard that another one reads
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
 
@@ -66,13 +62,9 @@ class Shards(Pairs):
         if len(splits["heldout"]) < 2 or not len(splits["train"]):
             splits = {"train": np.arange(len(self))}
         super().__init__(name, (), splits, skipped)
-        self._open = collections.OrderedDict()  # {shard number: file}, the last used last
 
     def __len__(self):
         return len(self.index)
-
-    def __getstate__(self):  # for worker processes that are not forked
-        return {**self.__dict__, "_open": collections.OrderedDict()}
 
     def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
@@ -92,8 +84,7 @@ class Shards(Pairs):
 
     def stamp(self, i):
         """See Pairs."""
-        row = self.index[i]
-        return [*fingerprint(self.paths[row["shard"]]), int(row["picture"])]
+        return [*fingerprint(self.paths[self.index[i]["shard"]]), int(self.index[i]["picture"])]
 
     def where(self, i):
         """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
@@ -126,16 +117,16 @@ class Shards(Pairs):
         size = int(row[role + "_bytes"])
         return self._pread(int(row["shard"]), int(row[role]), size) if size else b""
 
+    @functools.lru_cache(SHARDS_AT_ONCE)
+    def _opened(self, shard):
+        """The open file of a shard. It closes when it has left this cache and no thread holds it."""
+        return open(self.paths[shard], "rb")
+
     def _pread(self, shard, offset, size):
         """Bytes of a shard. pread has no position, so forked workers may share the open files."""
         try:
-            with _opening:
-                if shard not in self._open:
-                    while len(self._open) >= SHARDS_AT_ONCE:
-                        self._open.popitem(last=False)[1].close()
-                    self._open[shard] = open(self.paths[shard], "rb")
-                self._open.move_to_end(shard)
-                data = os.pread(self._open[shard].fileno(), size, offset)
+            file = self._opened(shard)  # held, so that it cannot close before it is read
+            data = os.pread(file.fileno(), size, offset)
         except OSError as error:
             raise BadPicture(f"its shard cannot be read: {error.strerror}") from None
         if len(data) < size:
@@ -153,10 +144,7 @@ def is_shards(source: str) -> bool:
     some and no picture beside them."""
     if not os.path.isdir(source):
         return source.lower().endswith(TARS) or bool(REMOTE.match(source))
-    try:
-        suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
-    except OSError:  # open_folder reports it
-        return False
+    suffixes = {os.path.splitext(name)[1].lower() for name in os.listdir(source)}
     return ".tar" in suffixes and not suffixes & image_io.SUFFIXES
 
 
@@ -193,17 +181,16 @@ def expand(source: str) -> list[str]:
             from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
-        many = f"{printable(source)} has more than {MOST_BRACES} braces"
-        refuse({many: source.count("{") > MOST_BRACES})
         ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
         large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
+        large |= source.count("{") > MOST_BRACES
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):
             raise UserError(
                 f"{printable(source)} has a brace that is not closed, or was not opened"
             ) from None
-        many = f"{printable(source)} names more than {MOST_SHARDS:,} shards"
+        many = f"{printable(source)} names more than {MOST_SHARDS:,} shards or has too many braces"
         refuse({many: not 0 < len(paths) <= MOST_SHARDS})
     if not REMOTE.match(source):
         paths = [os.path.normpath(path) for own in map(_matches, paths) for path in own]
@@ -215,6 +202,5 @@ def _matches(path):
     folder, name = os.path.split(path)
     if os.path.exists(path) or not glob.has_magic(path):
         return [path]
-    found = glob.iglob(os.path.join(glob.escape(folder), name) if os.path.isdir(folder) else path)
-    # a pattern of many folders takes long; without a terminal there is no bar
-    return sorted(tqdm(found, "looking for shards", unit="", leave=False, disable=None))
+    plain = os.path.isdir(folder)  # whatever signs its name has
+    return sorted(glob.glob(os.path.join(glob.escape(folder), name) if plain else path))

@@ -131,14 +131,11 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
 
     def make():
-        rows, skipped = [np.empty(0, ROW)], []
         with ThreadPoolExecutor(SCANNERS) as pool:
             found = pool.map(index_shard, range(len(paths)), paths, names, itertools.repeat(keys))
-            quiet = True if len(paths) < 4 else None  # None: no bar where there is no terminal
-            for own, bad in tqdm(found, "indexing shards (once)", len(paths), disable=quiet):
-                rows.append(own)
-                skipped += bad
-        return skipped, np.concatenate(rows).view(np.uint8)
+            found = tqdm(found, "indexing shards (once)", len(paths), disable=None)
+            rows, skipped = zip(*found)
+        return [*itertools.chain(*skipped)], np.concatenate(rows).view(np.uint8)
 
     skipped, body = cache.load_or_make("shards", made_of, make, "the index", PASSING)
     return body.view(ROW), [(name, reason) for name, reason in skipped]

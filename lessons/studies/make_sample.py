@@ -1,0 +1,40 @@
+"""Make sample.json, the icons that come with miniclip:
+
+    python lessons/studies/make_sample.py
+
+The icons are those of five development families under the MIT licence. Of the names that at least four
+of the five teams have, each team's first drawing is kept.
+"""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
+
+from miniclip.data.icons import iconify, sample
+
+SETS = ("tabler", "ion", "eva", "bi", "heroicons")
+FEWEST_TEAMS = 4  # that have the name
+
+
+def chosen(sets: dict) -> dict:
+    """What sample.json holds, chosen from all sets as iconify.read returns them."""
+    teams = {prefix: {} for prefix in SETS}
+    for prefix, team in teams.items():
+        for svg, captions in iconify.icons(sets[prefix]):
+            team.setdefault(captions[0][0], svg)
+    count = Counter(name for team in teams.values() for name in team)
+    credits, icons = {}, {}
+    for prefix, team in teams.items():
+        info = sets[prefix]["info"]
+        credits[prefix] = {key: info[key] for key in ("name", "author", "license")}
+        icons[prefix] = {name: team[name] for name in sorted(team) if count[name] >= FEWEST_TEAMS}
+    source = f"{iconify.PACKAGE} {iconify.VERSION}"
+    return {"source": source, "sets": credits, "icons": icons}
+
+
+if __name__ == "__main__":
+    found = chosen(iconify.read(iconify.archive()))
+    sample.FILE.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
