@@ -231,8 +231,7 @@ def main(argv=None):
             | {"the digest of names and captions": pairs.digest}
             | {"the image size": model.config["image_size"]}
         )
-        # `towers` is the model as training calls it: compiled if asked for, inside DDP on many ranks
-        towers = wrap(model, config, device)
+        towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
         with process_group.together():
             log = RunLog(config, run.step)
             held_out = HeldOut(config, model, tokenizer, pairs, log)
@@ -295,8 +294,8 @@ def main(argv=None):
                 if finite:  # otherwise weights and averages stay as they are, in any precision
                     scaler.step(optimizer)
                 scaler.update()
-                with torch.no_grad():  # the scale is at most 100; --temperature fixes it below that
-                    model.logit_scale.clamp_(max=MAX_LOGIT_SCALE)
+                # the scale is at most 100; --temperature fixes it below that
+                model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)
