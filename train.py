@@ -53,8 +53,7 @@ from miniclip.training.monitor import Monitor
 from miniclip.training.optimizer import HalfAdamW, load_optimizer
 from miniclip.training.pairs import make_tokenizer, open_run
 from miniclip.training.recipe import MAX_LOGIT_SCALE, parameter_groups, schedule
-from miniclip.weights.convert import build, from_checkpoint
-from miniclip.weights.initial import initial_state
+from miniclip.weights.convert import build, from_checkpoint, initial_state
 
 
 def starting_point(config):

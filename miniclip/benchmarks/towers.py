@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, command, machine, number, pick_device
 from miniclip.loss import contrastive_loss
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.training.recipe import parameter_groups
-from miniclip.weights.architecture import OPENCLIP
 
 COUNT = number(int, low=1, high=10**6)
 OPTIONS = {

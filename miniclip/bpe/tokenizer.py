@@ -19,6 +19,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import operator
 import os
 import zlib
 from collections import Counter
@@ -42,6 +43,7 @@ LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
 MOST = 1 << 20  # entries
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
+UNREADABLE = (OSError, ValueError, RecursionError, EOFError, zlib.error)  # of what is in a file
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
@@ -87,8 +89,13 @@ class Tokenizer:
                 raise UserError(f"merge {new - 512} makes the vocabulary too large")
             self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
-        if len(self.ids) < len(self.pieces):
-            raise UserError("two merges make the same entry, so these merges are no vocabulary")
+        refuse(
+            {
+                "two merges make the same entry, so these merges are no vocabulary": (
+                    len(self.ids) < len(self.pieces)
+                )
+            }
+        )
         self.start, self.end = len(self.pieces), len(self.pieces) + 1
         self.vocab_size = self.end + 1
         self._ids_of_chunk = _Cache(self._encode_chunk)
@@ -100,11 +107,12 @@ class Tokenizer:
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""
-        small = not isinstance(vocab_size, int) or vocab_size < 514
         refuse(
             {
                 "texts must be a list of strings, not one string": isinstance(texts, str),
-                f"vocab_size must be a whole number from 514 up, not {vocab_size!r}": small,
+                f"vocab_size must be a whole number from 514 up, not {vocab_size!r}": (
+                    not isinstance(vocab_size, int) or vocab_size < 514
+                ),
             }
         )
         words = (word for text in texts for word in split_words(clean(text)))
@@ -128,14 +136,8 @@ class Tokenizer:
                 merges.append((ids[left], ids[right]))
                 ids[left + right] = len(ids)
             tokenizer = cls(merges)
-        except KeyError:
-            line = len(merges) + 2
-            raise UserError(
-                f"{path} is no merges file, or it is damaged: its line {line} does not join two "
-                "entries of the lines above it"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} is no merges file: {error}") from None
+        except (KeyError, *UNREADABLE) as error:
+            raise UserError(f"{path} is no merges file, or it is damaged: {error}") from None
         refuse(
             {
                 f"{path} holds {len(merges):,} merges, and not the {RELEASED_MERGES:,} released ones "
@@ -187,16 +189,14 @@ class Tokenizer:
         return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, clean(text).split())))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`."""
+        """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`.
+
+        Raises ValueError for a number that is not an id, TypeError for what is not a row of numbers.
+        """
         out = b""
-        if getattr(ids, "ndim", 1) != 1:
-            raise ValueError(f"ids are one row, not {tuple(ids.shape)}; decode row by row")
-        for i in ids:
-            whole = hasattr(i, "__index__") and not isinstance(i, bool)
-            if not whole or not 0 <= i < self.vocab_size:
-                raise ValueError(
-                    f"ids are whole numbers from 0 to {self.end}, so {i!r} is not an id"
-                )
+        for i in map(operator.index, ids):
+            if not 0 <= i < self.vocab_size:
+                raise ValueError(f"ids are numbers from 0 to {self.end}, so {i} is not an id")
             if i == self.end:
                 break
             out += b"" if i == self.start else self.pieces[i]
@@ -253,25 +253,30 @@ class Tokenizer:
 
         Older states have no digest or no crc32.
         """
-        if not isinstance(state, dict) or state.get("format") != FORMAT:
-            raise UserError(f"this is not a {FORMAT}, as Tokenizer.save writes it")
+        refuse(
+            {
+                f"this is not a {FORMAT}, as Tokenizer.save writes it": (
+                    not isinstance(state, dict) or state.get("format") != FORMAT
+                )
+            }
+        )
         try:
             merges = state["merges"]
-            whole = all(type(i) is int for pair in merges for i in pair)
-            if not (isinstance(merges, list) and whole):
-                raise ValueError("its merges are not whole numbers, in a list of pairs")
+            whole = isinstance(merges, list) and all(
+                type(i) is int for pair in merges for i in pair
+            )
+            refuse({"its merges are not whole numbers, in a list of pairs": not whole})
             tokenizer = cls(merges, state["context_length"])
             own = tokenizer.state()
-            if own != own | {key: state[key] for key in ("digest", "crc32") if key in state}:
-                raise ValueError("its merges or context_length were changed after it was written")
-            return tokenizer
+            refuse({"a part of it was changed after it was written": own != own | state})
         except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(f"the {FORMAT} is damaged: {error!r}") from None
+            raise UserError(f"the {FORMAT} is damaged: {error}") from None
+        return tokenizer
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write `state()` as JSON, atomically. A file that `save` did not write, or that was changed
         since, is only replaced with overwrite; otherwise it raises UserError."""
-        check_output(path, _is_unchanged, overwrite)
+        check_output(path, _is_ours, overwrite)
         with replacing(path) as file:
             file.write((json.dumps(self.state()) + "\n").encode())
 
@@ -280,29 +285,24 @@ class Tokenizer:
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
         try:
             return cls.from_state(json.loads(_read(path)))
-        except (OSError, ValueError, RecursionError) as error:
+        except UNREADABLE as error:
             raise UserError(f"{path} holds no vocabulary: {error}") from None
 
 
 def _read(path):
     """The bytes of a file, unpacked if gzip has packed it. One that is longer is cut short."""
-    if os.path.exists(path) and not os.path.isfile(path):  # a pipe could block for ever
-        raise ValueError("it is not a file")
+    # a pipe could block for ever
+    refuse({"it is not a file": os.path.exists(path) and not os.path.isfile(path)})
     with open(path, "rb") as file:
         packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        try:
-            return (gzip.open(file) if packed else file).read(LARGEST_FILE)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise ValueError(f"what gzip has packed in it is damaged: {error}") from None
+        return (gzip.open(file) if packed else file).read(LARGEST_FILE)
 
 
-def _is_unchanged(path):
-    """Whether a file holds what `save` writes, and nothing else. Older files have no digest."""
-    with contextlib.suppress(ValueError, RecursionError):
-        written = json.loads(_read(path))
-        state = Tokenizer.from_state(written).state()
-        return state == state | written
+def _is_ours(path):
+    """Whether a file holds what `save` writes, and nothing else."""
+    with contextlib.suppress(UserError):
+        return bool(Tokenizer.load(path))
     return False
 
 
@@ -328,9 +328,11 @@ class _Cache(dict):
 
 def _length(context_length):
     """context_length itself, if it has room for start and end; else UserError."""
-    if not isinstance(context_length, int) or not 2 <= context_length <= 1 << 16:
-        raise UserError(
+    fits = isinstance(context_length, int) and 2 <= context_length <= 1 << 16
+    refuse(
+        {
             "context_length must be at least 2 (for the start and the end) and at most 65536, "
-            f"not {context_length!r}"
-        )
+            f"not {context_length!r}": not fits
+        }
+    )
     return context_length

@@ -22,7 +22,7 @@ from miniclip.data.loader import planned_parts
 from miniclip.model.clip import CLIP, MODELS, named
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import make_tokenizer, open_run
-from miniclip.weights.initial import initial_state
+from miniclip.weights.convert import initial_state
 
 GIB = 2**30
 DAY = 86_400

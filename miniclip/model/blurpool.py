@@ -11,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from miniclip.common import refuse
+
 # rows of Pascal's triangle
 TAPS = {2: (1.0, 1.0), 3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 
@@ -18,8 +20,7 @@ TAPS = {2: (1.0, 1.0), 3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 def blur_filter(taps):
     """The (taps, taps) float32 filter, of sum 1: the outer product of a row of Pascal's triangle
     with itself. Raises ValueError unless taps is 2, 3 or 5."""
-    if taps not in TAPS:
-        raise ValueError(f"a blur has 2, 3 or 5 taps, not {taps}")
+    refuse({f"a blur has 2, 3 or 5 taps, not {taps}": taps not in TAPS})
     row = torch.tensor(TAPS[taps])
     return torch.outer(row, row) / row.sum() ** 2
 
@@ -36,8 +37,8 @@ class BlurPool(nn.Module):
     def __init__(self, stride=2, taps=2):
         super().__init__()
         self.stride, self.taps = stride, taps
-        if taps == 2 and stride > 2:
-            raise ValueError(f"two taps skip pixels at stride {stride}; use 3 or 5 taps")
+        skips = taps == 2 and stride > 2
+        refuse({f"two taps skip pixels at stride {stride}; use 3 or 5 taps": skips})
         # two taps need no filter, because average pooling is the same and faster; it is not in the
         # state dict, because the released files do not have it
         weight = None if taps == 2 else blur_filter(taps)

@@ -5,13 +5,12 @@ point in the same direction, and those of other pairs in different ones.
 Left out: the loss (miniclip/loss.py), and the ResNets and ViTs that the paper does not train.
 """
 
-import difflib
 import math
 
 import torch
 from torch import Tensor, nn
 
-from miniclip.common import UserError, described
+from miniclip.common import described, refuse
 from miniclip.model.resnet import ResNet
 from miniclip.model.text import TextTransformer
 from miniclip.model.vit import ViT
@@ -85,12 +84,20 @@ MODELS = {
 }
 
 # the released models, as OpenAI's package spells them
-OPENAI = {"ViT-B/32": "vit_b32", "ViT-B/16": "vit_b16", "ViT-L/14": "vit_l14"}
-OPENAI |= {"ViT-L/14@336px": "vit_l14_336", "RN50": "rn50", "RN101": "rn101"}
-OPENAI |= {"RN50x4": "rn50x4", "RN50x16": "rn50x16", "RN50x64": "rn50x64"}
-# ... and as open_clip spells them
-ALIASES = OPENAI | {name.replace("/", "-"): ours for name, ours in OPENAI.items()}
-ALIASES["ViT-L-14-336"] = "vit_l14_336"
+OPENAI = {
+    "RN50": "rn50",
+    "RN101": "rn101",
+    "RN50x4": "rn50x4",
+    "RN50x16": "rn50x16",
+    "RN50x64": "rn50x64",
+    "ViT-B/32": "vit_b32",
+    "ViT-B/16": "vit_b16",
+    "ViT-L/14": "vit_l14",
+    "ViT-L/14@336px": "vit_l14_336",
+}
+# ... and as open_clip spells them; with QuickGELU, its names end in -quickgelu
+OPENCLIP = {ours: name.replace("/", "-").replace("@336px", "-336") for name, ours in OPENAI.items()}
+ALIASES = OPENAI | {name: ours for ours, name in OPENCLIP.items()}
 
 # what a number of a config may be at most; no released model comes near
 LARGEST = {
@@ -106,6 +113,8 @@ LARGEST = {
     "vocab_size": 1 << 20,
     "context_length": 1 << 14,  # positions of a text, or of a picture
 }
+# the types of what is no number, unless it is a text or None
+TYPES = {"tokenizer": (str, type(None)), "checkpointing": bool}
 
 
 class CLIP(TextTransformer):
@@ -142,11 +151,20 @@ class CLIP(TextTransformer):
         super().__init__(
             embed_dim, text_width, text_layers, text_heads, vocab_size, context_length, **how
         )
-        size, shape = (embed_dim, image_size), (vision_width, vision_layers, vision_heads)
         if isinstance(vision_layers, int):
-            self.visual = ViT(*size, vision_patch, *shape, **how)
+            self.visual = ViT(
+                embed_dim,
+                image_size,
+                vision_patch,
+                vision_width,
+                vision_layers,
+                vision_heads,
+                **how,
+            )
         else:
-            self.visual = ResNet(*size, vision_layers, vision_width, vision_heads, checkpointing)
+            self.visual = ResNet(
+                embed_dim, image_size, vision_layers, vision_width, vision_heads, checkpointing
+            )
             vision_layers = list(vision_layers)
         # learned as a log, so that it stays positive; starts at the paper's temperature, 0.07
         self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
@@ -180,9 +198,11 @@ class CLIP(TextTransformer):
 
     def extra_repr(self) -> str:
         """What print(model) says before the towers."""
-        size, end = self.config["image_size"], self.config["embed_dim"]
-        name = self.config["name"] or "unnamed"
-        return f"{name}, pictures of {size} pixels, {self.config['vocab_size']:,} tokens, E = {end}"
+        c = self.config
+        return (
+            f"{c['name'] or 'unnamed'}, pictures of {c['image_size']} pixels, "
+            f"{c['vocab_size']:,} tokens, E = {c['embed_dim']}"
+        )
 
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length.
@@ -207,42 +227,37 @@ class CLIP(TextTransformer):
         return image, text, self.logit_scale.exp()
 
 
-def whole_number(value: object, name: str, largest: int) -> None:
-    """Raise ValueError unless the value is a whole number from 1 to `largest`."""
-    if type(value) is not int or not 0 < value <= largest:
-        found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
-        raise ValueError(f"{name} is {found}, not a whole number from 1 to {largest}")
-
-
 def check_numbers(config: dict) -> None:
-    """Raise ValueError where a model's config, {name: value}, has a number that no model can have, or
+    """Raise UserError where a model's config, {name: value}, has a number that no model can have, or
     layers of a ViT and the patch of a ResNet, or the other way round."""
     for name, value in config.items():
+        types, largest = TYPES.get(name, (str, int, type(None))), LARGEST.get(name)
+        numbered = largest and not (name == "vision_patch" and value is None)
         for part in value if isinstance(value, (list, tuple)) else [value]:
-            if name in LARGEST and not (name == "vision_patch" and part is None):
-                whole_number(part, name, LARGEST[name])
-            elif name == "tokenizer" and not isinstance(part, (str, type(None))):
-                kind = type(part).__name__
-                raise ValueError(f"tokenizer is a {kind}, not the digest of a vocabulary, a str")
-            elif name == "checkpointing" and not isinstance(part, bool):
-                raise ValueError(f"checkpointing is {part!r}; it must be True or False")
-            elif not isinstance(part, (str, int, type(None))):
-                raise ValueError(f"{name} is a {type(part).__name__}")
+            kind = type(part)
+            found = part if kind in (int, float) else f"a {kind.__name__}"
+            refuse(
+                {
+                    f"{name} is {found}, not a whole number from 1 to {largest}": numbered
+                    and (kind is not int or not 0 < part <= largest),
+                    f"{name} cannot be {found}": not numbered and not isinstance(part, types),
+                }
+            )
     layers, patch = config["vision_layers"], config.get("vision_patch")
-    if isinstance(layers, int) == (patch is None) or not layers:
-        raise ValueError(
+    refuse(
+        {
             f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
-            "a patch, and a ResNet has a list of stages and no patch"
-        )
+            "a patch, and a ResNet has a list of stages and no patch": (
+                isinstance(layers, int) == (patch is None) or not layers
+            )
+        }
+    )
 
 
 def named(name: str) -> str:
-    """The name of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError suggests the nearest."""
+    """The name of MODELS that `name` means: "ViT-B/32" -> "vit_b32". UserError where there is none."""
     name = ALIASES.get(name, name)
-    if name not in MODELS:
-        near = difflib.get_close_matches(str(name).lower().replace("-", "_"), MODELS, cutoff=0.4)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise UserError(f"no model is called {name!r}; {hint}there are {', '.join(MODELS)}")
+    refuse({f"no model is called {name!r}; there are {', '.join(MODELS)}": name not in MODELS})
     return name
 
 
@@ -251,15 +266,11 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     overrides change any number of its config, e.g. context_length=32, image_size=256,
     activation="gelu", checkpointing=True.
 
-    Raises UserError for a name that MODELS lacks (it suggests the nearest), ValueError for an
-    override that the config lacks, for a number that no model can have, and where vision_layers and
-    vision_patch belong to different kinds of towers.
+    Raises UserError for a name that MODELS lacks, for a number that no model can have, and where
+    vision_layers and vision_patch belong to different kinds of towers. An override that no model has
+    is a TypeError.
     """
     name = named(name)
-    numbers = MODELS[name]
-    known = (CLIP.__init__.__kwdefaults__.keys() | numbers.keys()) - {"name"}
-    if unknown := overrides.keys() - known:
-        raise ValueError(f"a model has no {min(unknown)!r}; it has {', '.join(sorted(known))}")
-    config = {**numbers, "name": name, "vocab_size": vocab_size, **overrides}
+    config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}
     check_numbers(config)
     return CLIP(**config)

@@ -86,6 +86,3 @@ class TextTransformer(nn.Module):
         x = self.ln_final(at_end_token(x, tokens))  # (N, D)
         x = x @ self.text_projection  # (N, E)
         return nn.functional.normalize(x, dim=1) if normalize else x
-
-    def forward(self, tokens):
-        return self.encode_text(tokens)

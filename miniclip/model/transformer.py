@@ -98,11 +98,11 @@ class Transformer(nn.Module):
 
     def __init__(self, width, layers, heads, activation, causal=False, checkpointing=False):
         super().__init__()
-        known = " or ".join(ACTIVATIONS)
         refuse(
             {
                 f"a width of {width} cannot be split among {heads} heads": width % heads > 0,
-                f"activation must be {known}, not {activation!r}": activation not in ACTIVATIONS,
+                f"activation must be quickgelu or gelu, not {activation!r}": activation
+                not in ACTIVATIONS,
             }
         )
         self.resblocks = nn.ModuleList(

@@ -16,23 +16,11 @@ import torch
 from miniclip.common import UserError, refuse
 from miniclip.data.transforms import MEAN, STD
 from miniclip.loss import LARGEST_LOG
-from miniclip.model.clip import CLIP, MODELS, check_numbers
+from miniclip.model.clip import CLIP, MODELS, OPENCLIP, check_numbers
 from miniclip.objectives import from_config
-from miniclip.weights.reading import WRONG, read_json
+from miniclip.weights.reading import WRONG, read_json, said
 
 RELEASED_TOKENS = 49408
-# our names and open_clip's; with QuickGELU, theirs ends in -quickgelu
-OPENCLIP = {
-    "rn50": "RN50",
-    "rn101": "RN101",
-    "rn50x4": "RN50x4",
-    "rn50x16": "RN50x16",
-    "rn50x64": "RN50x64",
-    "vit_b32": "ViT-B-32",
-    "vit_b16": "ViT-B-16",
-    "vit_l14": "ViT-L-14",
-    "vit_l14_336": "ViT-L-14-336",
-}
 # what open_clip_config.json may say of each tower without asking for something that miniclip lacks
 KNOWN = {
     "vision_cfg": "image_size layers width patch_size head_width mlp_ratio".split(),
@@ -64,18 +52,16 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
     """
     try:
         check_numbers(config)
-        layers = config["vision_layers"]
-        layers = config["text_layers"] + (sum(layers) if isinstance(layers, list) else layers)
-        if layers > tensors:
-            raise ValueError(f"it has more layers than its {tensors} tensors can fill")
+        layers = config["text_layers"] + int(np.sum(config["vision_layers"]))
+        refuse({f"it has more layers than its {tensors} tensors can fill": layers > tensors})
         with torch.device("meta"):
             return from_config(config).float()  # whatever the default dtype is
     except WRONG as error:
-        raise UserError(f"{path} describes no model that miniclip has: {error}") from None
+        raise UserError(f"{path} describes no model that miniclip has: {said(error)}") from None
 
 
 def check_pictures(asked: dict, ours: dict) -> None:
-    """Raise ValueError where a file's preprocessing, {key: value}, has other values than `ours`."""
+    """Raise UserError where a file's preprocessing, {key: value}, has other values than `ours`."""
     for key, value in ours.items():
         found = asked.get(key, value)
         # older files write a dict of equal sizes as one number
@@ -83,19 +69,15 @@ def check_pictures(asked: dict, ours: dict) -> None:
         if not isinstance(value, (str, dict)):
             with contextlib.suppress(TypeError, ValueError):  # null, text, or too many numbers
                 same = np.allclose(found, value, rtol=5e-4, atol=0)
-        if not same:
-            raise ValueError(f"{key} is {str(found)[:80]}, and CLIP's is {value}")
+        refuse({f"{key} is {str(found)[:80]}, and CLIP's is {value}": not same})
 
 
 def must_be_clip(model: CLIP) -> None:
-    """Raise UserError for what is no CLIP, and for another objective or an MLP head, which other
-    libraries cannot describe."""
-    config, kind = getattr(model, "config", None), type(model).__name__
-    refuse({f"a model of miniclip is written, and not a {kind}": not isinstance(config, dict)})
+    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
     refuse(
         {
-            f"this model was trained with --{option} {config.get(option)}, and only CLIP itself "
-            "can be written for other libraries": option in config
+            f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "
+            "can be written for other libraries": option in model.config
             for option in ("objective", "projection")
         }
     )
@@ -108,11 +90,9 @@ def must_match(path: Path, state: dict, want: dict, model: str | None = None) ->
         shown = ascii(name[:80])[1:-1]
         found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         expected = tuple(want[name].shape) if name in want else "nothing of this name"
-        if found != f"has shape {expected}":
-            raise UserError(
-                f"{path}: {shown} {found}, expected {expected} for this "
-                + (ascii(model)[1:-1][:80] if model else "model")
-            )
+        of = ascii(model)[1:-1][:80] if model else "model"
+        wrong = f"{path}: {shown} {found}, expected {expected} for this {of}"
+        refuse({wrong: found != f"has shape {expected}"})
 
 
 def must_be_numbers(path: Path, state: dict) -> None:
@@ -127,13 +107,11 @@ def must_be_numbers(path: Path, state: dict) -> None:
                 f"{path}: {name} holds a variance below 0": (
                     name.endswith("running_var") and not x.is_meta and (x < 0).any()
                 ),
+                f"{path} has a logit_scale above {LARGEST_LOG:g}; it is the logarithm of the scale": (
+                    name == "logit_scale" and not x.is_meta and x > LARGEST_LOG
+                ),
             }
         )
-        if name == "logit_scale" and x > LARGEST_LOG:
-            raise UserError(
-                f"{path} has a logit_scale of {x:.4g}; it is the logarithm of the scale, at most "
-                f"{LARGEST_LOG:g}"
-            )
 
 
 def to_write(path: Path, model: CLIP) -> dict:
@@ -189,7 +167,7 @@ def config_from_shapes(path: Path, state: dict) -> dict:
     )
 
 
-def released(config: dict, but=()) -> str | None:
+def released(config: dict, but: tuple[str, ...] = ()) -> str | None:
     """The name of the released model whose numbers these are, apart from those in `but`, or None.
 
     The activation is not compared: open_clip trained the same shapes with plain GELU.
@@ -202,16 +180,21 @@ def released(config: dict, but=()) -> str | None:
     return None
 
 
-def _nearest_released(config):
-    """The same for texts of any length and vocabulary, and for another picture size where none has
-    the right one."""
+def config_of(path: Path, state: dict) -> dict:
+    """The config of a file of weights without one inside: the sizes are those of the tensors in
+    `state`, and the rest is that of the open_clip_config.json beside the file, or else the heads and
+    the name of the released model of these shapes. Then there is no activation.
+
+    Raises UserError where the config beside the file cannot be read, asks for something that miniclip
+    has not got, or names other sizes than the weights have, and where there is neither.
+    """
+    config = config_from_shapes(path, state)
+    # its texts may have any length and vocabulary, and its pictures another size where none has theirs
     texts = ("vocab_size", "context_length")
-    return released(config, but=texts) or released(config, but=("image_size", *texts))
-
-
-def with_heads_of_released(path: Path, config: dict) -> dict:
-    """Add the heads and the name of the released model that has these shapes. UserError without one."""
-    name = _nearest_released(config)
+    name = released(config, but=texts) or released(config, but=("image_size", *texts))
+    beside = Path(path).parent / "open_clip_config.json"
+    if beside.is_file():
+        return config | _heads_beside(beside, path.name, config) | dict(name=name)
     refuse(
         {
             f"{path} has the shapes of no released model (vision width {config['vision_width']}, "
@@ -223,24 +206,22 @@ def with_heads_of_released(path: Path, config: dict) -> dict:
     return config | heads | dict(name=name)
 
 
-def config_beside(path: Path, state: dict) -> dict | None:
-    """The config in open_clip_config.json beside the file, completed from the shapes, or None.
-
-    Raises UserError when it cannot be read, asks for something that miniclip has not got, or names
-    other sizes than the weights have.
-    """
-    beside = Path(path).parent / "open_clip_config.json"
-    if not beside.is_file():
-        return None
-    config = config_from_shapes(path, state)
+def _heads_beside(beside, weights, config):
+    """{"vision_heads", "text_heads", "activation"} from the open_clip_config.json `beside` a file of
+    weights; config: what their shapes tell."""
     try:
         whole = read_json(beside)
         model = whole.get("model_cfg", whole)
         vision, text = model["vision_cfg"], model["text_cfg"]
-        for tower, known in KNOWN.items():
-            for key, value in model[tower].items():
-                if key not in known and value and value not in DEFAULTS.get(key, ()):
-                    raise UserError(f"miniclip has no {key} = {value!r} in {tower}")
+        refuse(
+            {
+                f"miniclip has no {key} = {value!r} in {tower}": (
+                    key not in known and value and value not in DEFAULTS.get(key, ())
+                )
+                for tower, known in KNOWN.items()
+                for key, value in model[tower].items()
+            }
+        )
         asked = whole.get("preprocess_cfg") or {}
         check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)
         sizes = dict(
@@ -255,18 +236,18 @@ def config_beside(path: Path, state: dict) -> dict | None:
             context_length=text.get("context_length"),
         )
         channels = config["vision_width"] * (1 if config["vision_patch"] else 32)
-        config |= dict(
-            vision_heads=channels // vision.get("head_width", 64),
-            text_heads=text.get("heads", 8),  # open_clip's default, whatever the width
-            activation="quickgelu" if model.get("quick_gelu") else "gelu",
-        )
+        heads = channels // vision.get("head_width", 64)
     except WRONG as error:
-        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
+        raise UserError(f"{beside} describes no model that miniclip has: {said(error)}") from None
     refuse(
         {
-            f"{beside} is of another model than {path.name}: its {key} is {value}, and the weights "
-            f"have {config[key]}": value not in (None, config[key])
+            f"{beside} is of another model than {weights}: its {key} is {value}, and the weights have "
+            f"{config[key]}": value not in (None, config[key])
             for key, value in sizes.items()
         }
     )
-    return config | dict(name=_nearest_released(config))
+    return dict(
+        vision_heads=heads,
+        text_heads=text.get("heads", 8),  # open_clip's default, whatever the width
+        activation="quickgelu" if model.get("quick_gelu") else "gelu",
+    )

@@ -32,12 +32,11 @@ def interpolate(start, tuned, alpha):
 
 def check_alike(names: tuple[str, str], configs: tuple[dict, dict]) -> None:
     """Raise UserError unless two models, called `names`, have the same shapes and vocabulary."""
-    (one, other), (first, second) = names, configs
-    first, second = PLAIN | first, PLAIN | second
+    first, second = (PLAIN | config for config in configs)
     pairs = {key: (first[key], second.get(key)) for key in sorted(first)}
     refuse(
         {
-            f"{one} and {other} cannot be averaged: their {key} is {a} and {b}": (
+            f"{names[0]} and {names[1]} cannot be averaged: their {key} is {a} and {b}": (
                 a != b
                 and key not in ("name", "checkpointing")
                 and not (key == "tokenizer" and None in (a, b))
@@ -57,6 +56,6 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     """
     check_output(path, reading.by_miniclip, overwrite)
     kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
-    whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state)
-    average = dict(zip(("start", "tuned"), names), alpha=alpha)
-    checkpoint.save(path, dict(options={}) | kept | whole | dict(average=average))
+    average = dict(start=names[0], tuned=names[1], alpha=alpha)
+    whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state, average=average)
+    checkpoint.save(path, dict(options={}) | kept | whole)

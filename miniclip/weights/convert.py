@@ -7,34 +7,35 @@ run with the wrong one raise no error and lose accuracy.
 Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
 """
 
+import contextlib
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_output, pick_device, refuse, replacing
 from miniclip.data.transforms import Preprocess
-from miniclip.model.clip import CLIP
+from miniclip.model.clip import CLIP, MODELS, OPENCLIP, named
 from miniclip.model.vit import resize_positions
 from miniclip.training import checkpoint
 from miniclip.weights import huggingface, reading
 from miniclip.weights.architecture import (
-    OPENCLIP,
     RELEASED_TOKENS,
-    config_beside,
-    config_from_shapes,
+    config_of,
     must_be_clip,
     must_be_numbers,
     must_match,
     on_meta,
     released,
     to_write,
-    with_heads_of_released,
 )
 
 NOTE = "miniclip"  # under this name save_openclip records the config
+RESIZED = ("image_size", "context_length", "activation")  # of the weights, whatever the model says
 
 
 def load(
@@ -57,7 +58,7 @@ def load(
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, no CLIP, of another shape or
-    activation than it says, or larger than limits.py allows; for weights that are NaN or infinite;
+    activation than it says, or asks for more than the file holds; for weights that are NaN or infinite;
     and for a device that is not there. Nothing in the file is executed.
     """
     path = reading.find(path)
@@ -71,32 +72,31 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
         config, state, tokenizer = from_checkpoint(path, content)
     else:
-        state = _state_dict(path, content)
-        config = _recorded_config(path, file, len(state))
+        state, note = _state_dict(path, content), file["notes"].get(NOTE)
         if huggingface.wrote(state):
             config, state, tokenizer = huggingface.read(path, state)
-        elif config is None:
-            config = config_beside(path, state) or with_heads_of_released(
-                path, config_from_shapes(path, state)
-            )
+        elif isinstance(note, str):
+            config = on_meta(path, reading.parse_json(path, note), len(state)).config
+        else:
+            config = config_of(path, state)
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         config["activation"] = file["activation"] or config.get("activation")
     told = config.get("activation")
+    activation = activation or told
     refuse(
         {
-            f"{path} was trained with {told}, and {activation=} was asked for": told
-            and activation
-            and told != activation,
+            f"{path} was trained with {told}, and {activation=} was asked for": (
+                told not in (None, activation)
+            ),
             f"{path} does not tell its activation; give activation='gelu' or 'quickgelu' (OpenAI's "
             "weights, and open_clip's models named so), or put its open_clip_config.json beside "
-            "it": not (told or activation),
+            "it": activation is None,
         }
     )
-    config["activation"] = told or activation
+    config["activation"] = activation
     if image_size is not None:
         config["image_size"] = image_size
-        on_meta(path, config, len(state))
-        state = _resized(path, config, state)
+        state = _resized(state, on_meta(path, config, len(state)).state_dict())
     model = build(path, config, state).to(device).eval()
     return (
         model,
@@ -113,13 +113,17 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     """
     model = on_meta(path, config, len(state))
     want = model.state_dict()
-    counters = [name for name in want if name.endswith("num_batches_tracked")]
-    # not in older files
-    state = dict.fromkeys(counters, torch.zeros((), dtype=torch.int64)) | state
+    zero = torch.zeros((), dtype=torch.int64)  # for the counters, which older files do not have
+    state = {name: zero for name in want if name.endswith("num_batches_tracked")} | state
     must_match(path, state, want, config.get("name"))
     for name, x in state.items():
-        wrong = f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}"
-        refuse({wrong: x.is_floating_point() != want[name].is_floating_point()})
+        refuse(
+            {
+                f"{path}: {name} has the type {x.dtype}, expected {want[name].dtype}": (
+                    x.is_floating_point() != want[name].is_floating_point()
+                )
+            }
+        )
         state[name] = x.to(want[name].dtype)
     must_be_numbers(path, state)
     model.to_empty(device="cpu").load_state_dict(state)
@@ -135,15 +139,15 @@ def save_openclip(
     activation and the vocabulary. any_tokenizer: write a model that was trained on ids of another
     vocabulary than open_clip's too; whoever uses the file must bring that tokenizer. overwrite:
     replace a file that miniclip did not write. Raises UserError when open_clip has no config for the
-    model, or would feed it other ids, or the file cannot be written.
+    model, or would feed it other ids.
     """
     must_be_clip(model)
-    named, vocabulary = released(model.config), model.config["tokenizer"]
+    name, vocabulary = released(model.config), model.config["tokenizer"]
     refuse(
         {
             f"open_clip has no config for this {model.config['name'] or 'model'}: it must be one of "
             f"{', '.join(OPENCLIP)} with its image size, context length and 49408 "
-            "tokens": named is None,
+            "tokens": name is None,
             f"this model was trained on a vocabulary of its own (sha256 {vocabulary}), and open_clip "
             "would feed it the ids of the released one; any_tokenizer=True writes it all the "
             "same": vocabulary not in (None, "openai") and not any_tokenizer,
@@ -151,18 +155,37 @@ def save_openclip(
     )
     check_output(path, reading.by_miniclip, overwrite)
     state = to_write(path, model)
-    note = json.dumps({**model.config, "name": named, "checkpointing": False})
-    try:
-        with replacing(path) as file:
-            if str(path).endswith(".safetensors"):
-                from safetensors.torch import save
+    note = json.dumps({**model.config, "name": name, "checkpointing": False})
+    with replacing(path) as file:
+        if str(path).endswith(".safetensors"):
+            file.write(save(state, metadata={"format": "pt", NOTE: note}))
+        else:
+            torch.save({NOTE: note, "state_dict": state}, file)
+    return OPENCLIP[name] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
 
-                file.write(save(state, metadata={"format": "pt", NOTE: note}))
-            else:
-                torch.save({NOTE: note, "state_dict": state}, file)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from None
-    return OPENCLIP[named] + ("-quickgelu" if model.config["activation"] == "quickgelu" else "")
+
+def initial_state(name: str, model: str | None = None, activation: str | None = None) -> dict:
+    """The weights that fine-tuning starts from (train.py --init): {"model", "config", "tokenizer"}.
+
+    name, activation: as in `load`. model: a name of MODELS, the same towers at the size of pictures
+    that is wanted (position embeddings are interpolated, as for the paper's ViT-L/14@336px, section
+    2.5); None: as they are. The values are a state dict, `model.config` and `Tokenizer.state()`, so
+    that a checkpoint of a run may stand in their place. Raises UserError for what `load` refuses, for
+    other towers, and where the file's vocabulary is not known: another tower beside a released one,
+    or another vocabulary, would start from nothing. Lesson: lessons/19_finetuning.md.
+    """
+    towers = MODELS[named(model)] if model else {}
+    loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
+    config = loaded.config | ({"name": model} if model else {})
+    refuse(
+        {
+            f"--init {name} has other towers than --model {model}: its {key} is {config[key]}, not "
+            f"{wanted}; leave out --model to take those of the file": config[key] != wanted
+            for key, wanted in towers.items()
+            if key not in RESIZED
+        }
+    )
+    return dict(model=loaded.state_dict(), config=config, tokenizer=tokenizer.state())
 
 
 def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
@@ -173,14 +196,15 @@ def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
     config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
     config = on_meta(path, config, len(state)).config
-    lengths = tokenizer.context_length, config["context_length"]
     refuse(
         {
             f"{path}: its tokenizer has more tokens than the model": (
                 tokenizer.vocab_size > config["vocab_size"]
             ),
-            f"{path}: its tokenizer makes texts of {lengths[0]} ids, and the model has {lengths[1]} "
-            "positions for them; one of the two was changed": lengths[0] != lengths[1],
+            f"{path}: its tokenizer makes texts of {tokenizer.context_length} ids, and the model has "
+            f"{config['context_length']} positions for them; one of the two was changed": (
+                tokenizer.context_length != config["context_length"]
+            ),
         }
     )
     return config, state, tokenizer
@@ -190,36 +214,32 @@ def _state_dict(path, content):
     """{name: tensor} of OpenAI's and open_clip's formats."""
     if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
         content = content["state_dict"]  # open_clip's runs keep an optimizer beside it
-    no_weights = f"{path} holds no weights: it should be a dict of tensors by name"
-    refuse({no_weights: not checkpoint.are_weights(content)})
+    refuse(
+        {
+            f"{path} holds no weights: it should be a dict of tensors by name": (
+                not checkpoint.are_weights(content)
+            )
+        }
+    )
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    twice = f"{path} holds tensors twice, with and without 'module.' in their names"
-    refuse({twice: len(state) < len(content)})
+    refuse(
+        {
+            f"{path} holds tensors twice, with and without 'module.' in their names": (
+                len(state) < len(content)
+            )
+        }
+    )
     # numbers, and the causal mask, that archives hold beside the weights
-    for name in ("input_resolution", "context_length", "vocab_size", "attn_mask"):
-        state.pop(name, None)
+    others = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+    return {name: tensor for name, tensor in state.items() if name not in others}
+
+
+def _resized(state, want):
+    """`state` with the position embeddings of pictures interpolated to the size of those in `want`."""
+    [name] = [n for n in want if n.startswith("visual.") and n.endswith("positional_embedding")]
+    with contextlib.suppress(*reading.WRONG):  # `build` names a tensor that is missing or odd
+        state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     return state
-
-
-def _recorded_config(path, file, tensors):
-    """The config that save_openclip wrote into the file, or None."""
-    content = file["content"]
-    note = file["notes"].get(NOTE) or (content.get(NOTE) if file["format"] == "torch" else None)
-    known = isinstance(note, str)
-    return on_meta(path, reading.parse_json(path, note), tensors).config if known else None
-
-
-def _resized(path, config, state):
-    """Interpolate the position embeddings of pictures to config's image size."""
-    patch = config["vision_patch"]
-    name = "visual.positional_embedding" if patch else "visual.attnpool.positional_embedding"
-    stride = patch or 2 ** (len(config["vision_layers"]) + 1)
-    if name not in state or state[name].ndim != 2:
-        return state
-    try:
-        return state | {name: resize_positions(state[name], config["image_size"] // stride)}
-    except ValueError as error:
-        raise UserError(f"{path}: {name}: {error}") from None
 
 
 class _NoTokenizer:
@@ -237,12 +257,10 @@ class _NoTokenizer:
 def _tokenizer_of(config):
     """Tokenizer.openai() for the released vocabulary, else a _NoTokenizer."""
     size, vocabulary = config["vocab_size"], config["tokenizer"]
-    if size != RELEASED_TOKENS:
-        return _NoTokenizer(f"the file has {size} tokens, not the released 49408, and no tokenizer")
-    if vocabulary not in (None, "openai"):
+    if size != RELEASED_TOKENS or vocabulary not in (None, "openai"):
         return _NoTokenizer(
-            f"the model was trained on a vocabulary of its own (sha256 {vocabulary}), which the "
-            "file does not hold; use the tokenizer of its checkpoint"
+            f"the model was trained on a vocabulary of its own ({size} tokens, sha256 {vocabulary}), "
+            "which the file does not hold; use the tokenizer of its checkpoint"
         )
     tokenizer = Tokenizer.openai()
     tokenizer.context_length = config["context_length"]

@@ -8,11 +8,12 @@ open_clip a file for open_clip (docs/weights.md).
 
 import copy
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, UserError, check_new, command, path, refuse, replacing
+from miniclip.common import Parser, check_new, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -20,6 +21,7 @@ from miniclip.weights.huggingface import save_huggingface
 
 FORMATS = ("onnx", "huggingface", "open_clip")
 OPTIONS = {
+    "export": dict(choices=["export"], help="the only command there is"),
     "checkpoint": dict(type=path(str), help="a file, a folder or a name of weights"),
     "out": dict(type=path(), help="open_clip: a file; else a folder"),
     "--format": dict(choices=FORMATS, required=True),
@@ -29,15 +31,11 @@ OPTIONS = {
 }
 
 
-class _Text(torch.nn.Module):
-    """The text tower as a module of its own."""
-
-    def __init__(self, model):
-        super().__init__()
-        self.model = model
+class _Text(torch.nn.Sequential):
+    """_Text(model) is the text tower of a model as a module of its own."""
 
     def forward(self, tokens):
-        return self.model.encode_text(tokens)
+        return self[0].encode_text(tokens)
 
 
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
@@ -45,12 +43,8 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
 
     Raises UserError where onnxscript is not installed, or a file is there and overwrite is False.
     """
-    try:
-        import onnxscript  # noqa: F401  (torch's exporter needs it)
-    except ImportError:
-        raise UserError("onnx needs: pip install onnxscript") from None
+    refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
     size, length = model.config["image_size"], model.config["context_length"]
-    tokens = torch.zeros(2, length, dtype=torch.long)
     dtype = torch.float16 if half else torch.float32
     for name in ("image.onnx", "text.onnx"):
         check_new(Path(folder) / name, overwrite)
@@ -58,7 +52,7 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
     model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
     towers = {
         "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
-        "text.onnx": (_Text(model), tokens),
+        "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long)),
     }
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
@@ -68,11 +62,11 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
             file.write(made.model_proto.SerializeToString())
 
 
-@command("python -m miniclip.weights export")
-def main(argv=None):
+@command("python -m miniclip.weights")
+def main(argv: list[str] | None = None) -> int:
     """The command. Returns the exit code."""
-    what = (__doc__ or "").split("\n")[0]  # python -OO leaves it out
-    args = Parser.of("python -m miniclip.weights export", what, OPTIONS).parse_args(argv)
+    parser = Parser.of("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
+    args = parser.parse_args(argv)
     refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
     model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
     if args.format == "onnx":

@@ -18,12 +18,12 @@ import warnings
 from pathlib import Path
 
 import torch
+from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError, check_new, refuse, replacing
 from miniclip.data.transforms import MEAN, STD
-from miniclip.model.clip import CLIP, LARGEST, whole_number
-from miniclip.weights import reading
+from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
     check_pictures,
@@ -34,6 +34,7 @@ from miniclip.weights.architecture import (
     to_write,
 )
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
+from miniclip.weights.reading import WRONG, read_json, said
 
 # whole names first, then parts of the others
 NAMES = {
@@ -79,7 +80,6 @@ VISION = TOWER | {
     "image_size": 224,
     "patch_size": 32,
 }
-LEGACY_EOS = 2
 PICTURES = {
     "do_resize": True,
     "do_center_crop": True,
@@ -90,7 +90,6 @@ PICTURES = {
     "image_mean": list(MEAN),
     "image_std": list(STD),
 }
-KIND = {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True}
 WEIGHTS = "model.safetensors"
 # save_huggingface refuses a folder that still holds one of these which it does not write itself
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
@@ -111,12 +110,17 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     part that miniclip lacks, or is not what its config.json says.
     """
     beside = Path(path).parent / "config.json"
-    gone = f"{path} has transformers' tensors, but there is no config.json beside it"
-    refuse({gone: not beside.is_file()})
+    refuse(
+        {
+            f"{path} has transformers' tensors, but there is no config.json beside it": (
+                not beside.is_file()
+            )
+        }
+    )
     try:
-        config, eos = _from_json(reading.read_json(beside))
-    except reading.WRONG as error:
-        raise UserError(f"{beside} describes no model that miniclip has: {error}") from None
+        config, eos = _from_json(read_json(beside))
+    except WRONG as error:
+        raise UserError(f"{beside} describes no model that miniclip has: {said(error)}") from None
     want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
@@ -125,7 +129,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
             f"{beside}: {config['vocab_size']} tokens, and its tokenizer has {size}": size
             > config["vocab_size"],
             f"{beside}: texts end at eos_token_id {eos}, and the tokenizer's end token is "
-            f"{size - 1}": eos not in (LEGACY_EOS, size - 1),
+            f"{size - 1}": eos not in (2, size - 1),  # 2: in files from before transformers 4.31
         }
     )
     _check_pictures(beside.parent, config["image_size"])
@@ -150,14 +154,14 @@ def save_huggingface(
     tokenizer where the model was trained with that. Where the vocabulary is unknown, no tokenizer is
     written, and a warning says so. overwrite: replace files that are there. Raises UserError for a ResNet,
     for a model of another vocabulary whose tokenizer is not given, and for a folder with other files
-    of another model, or in which nothing can be written.
+    of another model.
     """
     must_be_clip(model)
-    odd = f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
     refuse(
         {
-            "give the folder to write": not folder,
-            odd: tokenizer is not None and not hasattr(tokenizer, "merges"),
+            f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}": (
+                tokenizer is not None and not hasattr(tokenizer, "merges")
+            )
         }
     )
     config, folder = model.config, Path(folder)
@@ -179,11 +183,14 @@ def save_huggingface(
     if tokenizer is None:
         warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
     weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
-    dtype = {"torch_dtype": str(weights["logit_scale"].dtype).removeprefix("torch.")}
     written = {} if tokenizer is None else tokenizer_files(tokenizer, config["context_length"])
     written |= {
-        "preprocessor_config.json": json.dumps(_pictures(config["image_size"]) | KIND, indent=2),
-        "config.json": json.dumps(_to_json(config, end) | dtype, indent=2),
+        "preprocessor_config.json": json.dumps(
+            _pictures(config["image_size"])
+            | {"image_processor_type": "CLIPImageProcessor", "do_convert_rgb": True},
+            indent=2,
+        ),
+        "config.json": json.dumps(_to_json(config, end, weights["logit_scale"].dtype), indent=2),
     }
     refuse(
         {
@@ -196,19 +203,14 @@ def save_huggingface(
     )
     for name in (WEIGHTS, *written):
         check_new(folder / name, overwrite)
-    from safetensors.torch import save
-
-    try:
-        with replacing(folder / WEIGHTS) as file:
-            file.write(save(weights, metadata={"format": "pt"}))
-            file.flush()
-            # until all is written there is no config.json, so that nobody reads one of another model
-            Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
-        for name, content in written.items():
-            with replacing(folder / name) as file:
-                file.write(content.encode())
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written: {error.strerror}") from None
+    with replacing(folder / WEIGHTS) as file:
+        file.write(save(weights, metadata={"format": "pt"}))
+        file.flush()
+        # until all is written there is no config.json, so that nobody reads one of another model
+        Path(os.path.realpath(folder / "config.json")).unlink(missing_ok=True)
+    for name, content in written.items():
+        with replacing(folder / name) as file:
+            file.write(content.encode())
 
 
 def to_theirs(state: dict) -> dict:
@@ -241,15 +243,20 @@ def _names(ours):
 
 
 def _from_json(whole):
-    """config.json -> (config of CLIP, eos_token_id). ValueError for what miniclip has not got."""
-    kind = whole.get("model_type")
-    refuse({f"its model_type is {kind!r}, not 'clip'": kind != "clip"})
-    text, vision = _tower(whole, "text_config", TEXT), _tower(whole, "vision_config", VISION)
-    acts = text["hidden_act"], vision["hidden_act"]
+    """config.json -> (config of CLIP, eos_token_id). UserError for what miniclip has not got."""
+    # first, because the towers of other models differ in what `_tower` refuses
     refuse(
         {
-            f"its pictures have {vision['num_channels']} channels, not 3": vision["num_channels"]
-            != 3,
+            f"its model_type is {whole.get('model_type')!r}, not 'clip'": (
+                whole.get("model_type") != "clip"
+            )
+        }
+    )
+    text, vision = _tower(whole, "text_config", TEXT), _tower(whole, "vision_config", VISION)
+    acts, channels = (text["hidden_act"], vision["hidden_act"]), vision["num_channels"]
+    refuse(
+        {
+            f"its pictures have {channels} channels, not 3": channels != 3,
             f"hidden_act is {acts[0]!r} and {acts[1]!r}, where both must be 'gelu' or "
             "'quick_gelu'": acts[0] != acts[1] or acts[0] not in ACTIVATIONS,
         }
@@ -276,21 +283,19 @@ def _tower(whole, key, defaults):
     config = defaults | (whole.get(key) or {})
     if whole.get(f"{key}_dict") is not None:
         config |= defaults | whole[f"{key}_dict"]
-    for name, default in defaults.items():
-        if name in FIXED and config[name] != default:
-            raise ValueError(f"{name} is {config[name]!r} in {key}; miniclip has {default}")
-        if isinstance(default, int):
-            whole_number(config[name], name, LARGEST["vocab_size"])
-    if config["intermediate_size"] != 4 * config["hidden_size"]:
-        ratio = config["intermediate_size"] / config["hidden_size"]
-        raise ValueError(
-            f"the MLPs of {key} are {ratio:.4g} times as wide as the tower, not 4 times"
-        )
+    ratio = config["intermediate_size"] / config["hidden_size"]
+    refuse(
+        {
+            f"{name} is {config[name]!r} in {key}; miniclip has {default}": config[name] != default
+            for name, default in FIXED.items()
+        }
+        | {f"the MLPs of {key} are {ratio:.4g} times as wide as the tower, not 4 times": ratio != 4}
+    )
     return config
 
 
-def _to_json(config, end):
-    """The config of CLIP -> config.json, a dict. end: the id of the end token."""
+def _to_json(config, end, dtype):
+    """The config of CLIP -> config.json, a dict. end: the id of the end token; dtype: the weights'."""
     [act] = [theirs for theirs, ours in ACTIVATIONS.items() if ours == config["activation"]]
     text, vision = (
         FIXED
@@ -320,6 +325,7 @@ def _to_json(config, end):
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
+        "torch_dtype": str(dtype).removeprefix("torch."),
         "projection_dim": config["embed_dim"],
         "text_config": text,
         "vision_config": vision,
@@ -328,8 +334,10 @@ def _to_json(config, end):
 
 def _pictures(image_size):
     """What preprocessor_config.json says of pictures, a dict."""
-    square = {"height": image_size, "width": image_size}
-    return PICTURES | {"size": {"shortest_edge": image_size}, "crop_size": square}
+    return PICTURES | {
+        "size": {"shortest_edge": image_size},
+        "crop_size": {"height": image_size, "width": image_size},
+    }
 
 
 def _check_pictures(folder, image_size):
@@ -337,9 +345,9 @@ def _check_pictures(folder, image_size):
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
         try:
-            asked = reading.read_json(path) if path.is_file() else {}
+            asked = read_json(path) if path.is_file() else {}
             check_pictures(asked.get("image_processor", asked), _pictures(image_size))
-        except reading.WRONG as error:
+        except WRONG as error:
             raise UserError(
-                f"{path} asks for pictures that miniclip does not make: {error}"
+                f"{path} asks for pictures that miniclip does not make: {said(error)}"
             ) from None

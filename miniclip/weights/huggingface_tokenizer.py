@@ -16,7 +16,7 @@ from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
 from miniclip.common import UserError, refuse
 from miniclip.data.files import read_text
-from miniclip.weights.reading import WRONG, read_json
+from miniclip.weights.reading import WRONG, read_json, said
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
@@ -40,31 +40,31 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
     """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
     another kind than CLIP's."""
     path = folder / "tokenizer.json"
+    if not any(os.path.lexists(folder / name) for name in (path.name, "vocab.json", "merges.txt")):
+        return None
     try:
         if path.is_file():
             vocabulary, merges = _from_tokenizer_json(read_json(path))
-        elif (path := folder / "vocab.json").is_file():
+        else:
+            path = folder / "vocab.json"
             vocabulary = read_json(path)
             lines = read_text(folder / "merges.txt").replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
             if (added := folder / "added_tokens.json").is_file():
                 vocabulary |= read_json(added)
-        else:
-            files = ("tokenizer.json", "vocab.json", "merges.txt")
-            rest = [name for name in files if os.path.lexists(folder / name)]
-            gone = f"{folder} has {' and '.join(rest)}, but no vocab.json that can be read"
-            refuse({f"{gone}; bring it back, or remove what is left": bool(rest)})
-            return None
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)
-        if vocabulary != {name: i for i, name in enumerate(entries)}:
-            odd = min(vocabulary.keys() ^ set(entries), default="the order")
-            raise ValueError(f"its entries are not bytes, merges, start and end ({odd[:40]!r})")
-    except KeyError as error:
-        raise UserError(f"{path} holds no tokenizer of CLIP's kind: it lacks {error}") from None
+        odd = min(vocabulary.keys() ^ set(entries), default="the order")
+        refuse(
+            {
+                f"its entries are not bytes, merges, start and end ({odd[:40]!r})": (
+                    vocabulary != {name: i for i, name in enumerate(entries)}
+                )
+            }
+        )
     except WRONG as error:
-        raise UserError(f"{path} holds no tokenizer of CLIP's kind: {error}") from None
+        raise UserError(f"{path} holds no tokenizer of CLIP's kind: {said(error)}") from None
     return tokenizer
 
 
@@ -72,15 +72,19 @@ def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]
     """The files that transformers' CLIPTokenizer reads: {name: text}."""
     entries = _entries(tokenizer)
     vocabulary = {name: i for i, name in enumerate(entries)}
-    alike = "two entries of this vocabulary would be written alike in transformers' files"
-    refuse({alike: len(vocabulary) < len(entries)})  # such as "</w>" learned from text
     merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
-    special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
-    kind = {"tokenizer_class": "CLIPTokenizer", "model_max_length": context_length}
+    settings = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": context_length,
+        "bos_token": START,
+        "eos_token": END,
+        "pad_token": END,
+        "unk_token": END,
+    }
     return {
         "vocab.json": json.dumps(vocabulary, indent=2) + "\n",
         "merges.txt": "#version: 0.2\n" + "".join(merges),
-        "tokenizer_config.json": json.dumps(special | kind, indent=2) + "\n",
+        "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
     }
 
 
@@ -88,17 +92,24 @@ def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
     model = whole["model"]
     odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
-    if odd or model.get("type", "BPE") != "BPE" or model.get("end_of_word_suffix") != "</w>":
-        raise ValueError("its model is no byte-pair encoding with word ends alone")
+    ends = model.get("type", "BPE"), model.get("end_of_word_suffix")
     normalizers = _steps(whole, "normalizer")
     known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
-    if not known or _steps(whole, "pre_tokenizer") not in SPLITS:
-        raise ValueError("it splits words or treats upper case in another way")
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
-    vocabulary, ends = model["vocab"] | added, whole.get("post_processor") or {}
-    for key, name in (("cls", START), ("sep", END)):
-        if key in ends and ends[key] != [name, vocabulary[name]]:
-            raise ValueError(f"the rows of ids that it makes do not have {name} at their ends")
+    vocabulary, rows = model["vocab"] | added, whole.get("post_processor") or {}
+    refuse(
+        {
+            "its model is no byte-pair encoding with word ends alone": odd
+            or ends != ("BPE", "</w>"),
+            "it splits words or treats upper case in another way": (
+                not known or _steps(whole, "pre_tokenizer") not in SPLITS
+            ),
+            "the rows of ids that it makes do not have the start and the end token at their ends": any(
+                key in rows and rows[key] != [name, vocabulary[name]]
+                for key, name in (("cls", START), ("sep", END))
+            ),
+        }
+    )
     return vocabulary, model["merges"]
 
 

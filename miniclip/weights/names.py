@@ -11,6 +11,7 @@ never is, whether it exists or not.
 import contextlib
 import os
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from miniclip.common import UserError, refuse
@@ -62,7 +63,6 @@ PUBLISHED = {
         "timm/vit_large_patch14_clip_336.openai",
     ),
 }
-REPOSITORIES = {repository for _, *own in PUBLISHED.values() for repository in own}
 ANSWER_S = 5  # the hub answers within, or else is not there
 # the names that weights have in a folder of the hub; the first that is there is read
 INDEX = ".index.json"  # ends the name of the index of a model in several files
@@ -80,14 +80,15 @@ BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.jso
 
 def is_known(name: str) -> bool:
     """Whether `locate` may look for a name: an alias of a released model, or one of the hub's."""
-    return ALIASES.get(name, name) in PUBLISHED or name in REPOSITORIES or name.startswith(HUB)
+    in_hub = name.startswith(HUB) or any(name in own[1:] for own in PUBLISHED.values())
+    return in_hub or ALIASES.get(name, name) in PUBLISHED
 
 
 def locate(name: str) -> Path:
     """The file or the folder of the weights that a known name names, downloaded where it is missing.
 
-    Raises UserError where a file of OpenAI's has another SHA-256 than the published one, where the
-    hub's name is none, and where there are no such weights here and they cannot be downloaded.
+    Raises UserError where a file of OpenAI's has another SHA-256 than the published one, and where
+    there are no such weights here and they cannot be downloaded.
     """
     ours, repositories = ALIASES.get(name, name), [name.removeprefix(HUB)]
     if ours in PUBLISHED:
@@ -95,18 +96,24 @@ def locate(name: str) -> Path:
         spelled = next(theirs for theirs, own in OPENAI.items() if own == ours)
         file = Path(os.path.expanduser("~/.cache/clip"), re.sub("[/@]", "-", spelled) + ".pt")
         if file.is_file():
-            damaged = f"{file} has another SHA-256 than OpenAI published; delete it"
-            refuse({damaged: sha256(file) != published})
+            refuse(
+                {
+                    f"{file} has another SHA-256 than OpenAI published; delete it": (
+                        sha256(file) != published
+                    )
+                }
+            )
             return file
-    no_name = f"{name} is no name of the hub; write {HUB}OWNER/MODEL"
-    refuse({no_name: not all(re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", r) for r in repositories)})
     by_hand = f"hf download {repositories[0]} --local-dir DIR, and give DIR"
-    try:
-        import huggingface_hub as hub
-    except ImportError:
-        raise UserError(
-            f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}"
-        ) from None
+    refuse(
+        {
+            f"to look for {name}, or to download it: pip install huggingface_hub, or {by_hand}": (
+                find_spec("huggingface_hub") is None
+            )
+        }
+    )
+    import huggingface_hub as hub
+
     for repository in repositories:
         with contextlib.suppress(OSError, ValueError, RuntimeError):  # not there, no name, no home
             here = Path(hub.snapshot_download(repository, local_files_only=True))
@@ -120,8 +127,9 @@ def locate(name: str) -> Path:
         weights = next((file for file in IN_FOLDER if file in files), None)
         refuse({f"it holds none of {', '.join(IN_FOLDER)}": weights is None})
         parts = weights.removesuffix(INDEX).replace(".", "-*.")  # of a model in several files
-        patterns = [weights, parts, *BESIDE]
-        return Path(hub.snapshot_download(repositories[0], allow_patterns=patterns))
+        return Path(
+            hub.snapshot_download(repositories[0], allow_patterns=[weights, parts, *BESIDE])
+        )
     except Exception as error:  # of the hub, of its HTTP library, or the system's
         reason = next(iter(str(error).splitlines()), "") or type(error).__name__
         raise UserError(

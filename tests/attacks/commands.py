@@ -166,7 +166,7 @@ def a_tilde_in_quotes_is_the_home_folder(folder):
 
 
 LINES = ("search find", "search --x", "data pack", "data --x", "cost --gpu", "bench loss --sizes")
-LINES += ("weights export", "report --dim")
+LINES += ("weights --x", "report --dim")
 
 
 def typed(line):

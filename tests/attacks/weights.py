@@ -1,6 +1,5 @@
 """Attacks on weights: files that ask for more than they hold, damaged and hand-edited ones, outputs."""
 
-import contextlib
 import gzip
 import json
 import os
@@ -24,9 +23,9 @@ from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
 from miniclip.search.find import nearest
 from miniclip.training import archive
-from miniclip.weights import convert, huggingface, reading, save_huggingface, save_openclip
+from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
-from miniclip.weights.initial import initial_state
+from miniclip.weights.convert import initial_state
 from miniclip.zeroshot import classifier_weights, encode_texts
 from tests.attacks import attack, table
 from tests.weights.models import our_checkpoint, tiny_release
@@ -115,7 +114,7 @@ CHECKPOINTS = {
     "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
     "halves_as_merges": (merges([[324.9, 1]]), "not whole numbers"),
-    "merges_of_another_vocabulary": (merges([[1, 2]]), "merges or context_length were changed"),
+    "merges_of_another_vocabulary": (merges([[1, 2]]), "was changed after it was"),
     "merges_that_are_a_dict": (merges({}), "in a list of pairs"),
     "a_patch_for_a_resnet": (config(vision_layers=[1, 1]), "a ResNet has a list of stages"),
     "a_note_that_is_a_tensor": (
@@ -123,7 +122,10 @@ CHECKPOINTS = {
         "no weights",
     ),
     "a_name_of_two_lines": (weight(torch.ones(1), "evil\nname"), "evil.nname has shape"),
-    "an_exponentiated_scale": (weight(torch.tensor(100.0), "logit_scale"), "logit_scale of 100"),
+    "an_exponentiated_scale": (
+        weight(torch.tensor(100.0), "logit_scale"),
+        "logit_scale above 12",
+    ),
     "an_infinite_weight": (weight(torch.tensor(torch.inf), "logit_scale"), "NaN or infinite"),
 }
 
@@ -176,12 +178,6 @@ def tensors_that_are_named_twice(folder):
     miniclip.load("c.pt")
 
 
-@attack(says="give the folder to write")
-def a_folder_that_is_none(folder):
-    refused("not the digest of a vocabulary", create_model, "vit_mini", tokenizer=Tokenizer([]))
-    save_huggingface(tiny(), None)
-
-
 @attack(says="c.pt .*compressed")
 def a_zip_that_inflates(folder):
     with zipfile.ZipFile("c.pt", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -201,8 +197,8 @@ def a_block_numbered_99999999(folder):
 def archive_with(change):
     """w.pt, an archive in OpenAI's format of a tiny model. change: (name, bytes) -> the entry's bytes,
     or text to add to its source."""
-    (beside := Path("a")).mkdir()
-    openai_file(tiny(text_width=128, context_length=77), beside / "w.pt")
+    os.makedirs("a", exist_ok=True)
+    openai_file(tiny(text_width=128, context_length=77), "a/w.pt")
     with zipfile.ZipFile("a/w.pt") as old, zipfile.ZipFile("w.pt", "w", 8) as new:
         for entry in old.infolist():
             data, name = old.read(entry), entry.filename
@@ -233,8 +229,6 @@ ARCHIVES = {
     ),
     "200000_minus_signs": (f"{CALL}{'-' * 200_000}1\n", "w.pt has the shapes of no released model"),
     "source_that_inflates": ("#" * 100_000_000, "w.pt .*bytes more than the file"),
-    "relu": (lambda n, data: data.replace(b"torch.silu(", b"torch.relu("), "neither GELU"),
-    "two_activations": (lambda n, data: data + b"# torch.gelu(" * ("/code/" in n), "neither GELU"),
     "modules_in_each_other": (lambda n, data: CYCLE if "/data.pkl" in n else data, "in each other"),
     "tuples": (lambda n, data: tuple_as_key() if "/data.pkl" in n else data, "tuples inside"),
 }
@@ -242,19 +236,15 @@ table(ARCHIVES, archive_with, "an_archive_of_{}")
 
 
 @attack(code=0)
-def an_archive_with_a_sigmoid_of_another_slope_does_not_tell_its_activation(folder):
-    with contextlib.suppress(UserError):  # its shapes are no released model's
-        archive_with(lambda name, data: data.replace(SLOPE, bytes(8)))
-    found = [reading.read(Path(path))["activation"] for path in ("a/w.pt", "w.pt")]
-    assert found == ["quickgelu", None], found
-
-
-@attack(code=0)
-def an_archive_with_a_file_that_calls_gelu(folder):
-    refused("shapes of no released model", archive_with, "")
-    with zipfile.ZipFile("w.pt", "a") as archived:
-        archived.writestr("w/extra/x.py", "torch.gelu(")
-    assert reading.read("w.pt")["activation"] == "quickgelu"
+def an_archive_with_another_activation_does_not_tell_it(folder):
+    for change in (
+        lambda name, data: data.replace(SLOPE, bytes(8)),
+        lambda name, data: data.replace(b"torch.silu(", b"torch.relu("),
+        lambda name, data: data + b"# torch.gelu(" * ("/code/" in name),
+    ):
+        refused("shapes of no released model", archive_with, change)
+        found = [reading.read(path)["activation"] for path in ("a/w.pt", "w.pt")]
+        assert found == ["quickgelu", None], found
 
 
 def load_with_entry(mode, name, data):
@@ -444,50 +434,26 @@ def outputs_over_somebody_elses_files(folder):
 
 @attack(code=0)
 def outputs_over_files_that_name_miniclip_and_over_a_run(folder):
-    released, tokenizer = tiny_release(pytest.MonkeyPatch()), our_checkpoint(tiny(), "c.pt")
+    released = tiny_release(pytest.MonkeyPatch())
     torch.save({"library": "miniclip", "features": torch.ones(3)}, "feats.pt")
     save_file({"features": torch.ones(3)}, "feats.safetensors", {"made_by": "miniclip"})
     edited(lambda state: state.update(optimizer={}))
-    Path("mine.txt").write_text("mine")
-    for path, says in (
-        ("feats.pt", "did not"),
-        ("feats.safetensors", "did not"),
-        ("c.pt", "of a run"),
-    ):
-        refused(says, save_openclip, released, path)
-    refused("did not write it", tokenizer.save, "mine.txt")
-    tokenizer.save("mine.txt", overwrite=True)
-    tokenizer.save("mine.txt")
+    refused("did not write it", save_openclip, released, "feats.pt")
+    refused("did not write it", save_openclip, released, "feats.safetensors")
+    refused("of a run", save_openclip, released, "c.pt", overwrite=True)
 
 
 @attack(code=0)
 def outputs_over_a_vocabulary_that_somebody_changed(folder):
     tokenizer, path = our_checkpoint(tiny(), "c.pt"), Path("t.json")
-    tokenizer.save("t.json")
-    state, other = json.loads(path.read_text()), Tokenizer.train(["a blue cup"], 518, 8)
-    changed = [json.dumps(state | change) for change in (dict(note="mine"), dict(merges=[[1, 2]]))]
-    for content in (*map(str.encode, changed), b"\x1f\x8bno"):
-        path.write_bytes(content)
-        refused("or it was changed since", other.save, "t.json")
+    state = tokenizer.state()
+    for change in (dict(note="mine"), dict(merges=[[1, 2]])):
+        path.write_text(json.dumps(state | change))
+        refused("or it was changed since", tokenizer.save, "t.json")
     del state["digest"]  # as older files
     path.write_text(json.dumps(state))
+    tokenizer.save("t.json")
     assert Tokenizer.load("t.json").digest == tokenizer.digest
-    other.save("t.json")
-
-
-@attack(says="w.pt cannot be written: No space left on device")
-def a_disk_that_is_full(folder):
-    released = tiny_release(pytest.MonkeyPatch())
-    convert.replacing = full
-    save_openclip(released, "w.pt")
-
-
-@contextlib.contextmanager
-def full(path):
-    """`replacing` on a disk that is full."""
-    with open("/dev/full", "wb") as file, replacing(path):
-        yield file
-        file.flush()
 
 
 @attack(says="no config.json beside it")
@@ -532,7 +498,7 @@ def a_run_that_16_bits_or_python_cannot_hold(folder):
         shutil.move("c.pt", "checkpoint.pt")
 
 
-@attack(says="logit_scale of 13")
+@attack(says="logit_scale above 12")
 def a_start_of_too_large_a_scale(folder):
     edited(weight(torch.tensor(13.0), "logit_scale"))
     initial_state("c.pt")
@@ -554,7 +520,7 @@ table(
     {
         "that_inflates": (inflating, "0 merges"),
         "of_6_gb_without_content": (lambda p: p.touch() or os.truncate(p, 6 << 30), "no voca"),
-        "that_is_cut": (lambda p: p.write_bytes(CUT), "no .*: what gzip has packed .* is damaged"),
+        "that_is_cut": (lambda p: p.write_bytes(CUT), "no vocabulary: Compressed file ended"),
         "that_is_a_pipe": (os.mkfifo, "no vocabulary: it is not a file"),
     },
     vocabulary,
@@ -572,26 +538,32 @@ def a_class_name_that_is_cut(folder):
     classifier_weights(model, tokenizer, ["1" * 29 + "2", "1" * 29 + "3"], ["a {}"])
 
 
-@attack(says="hf has merges.txt, but no vocab.json that can be read")
-def a_hugging_face_folder_whose_vocabulary_is_a_dangling_link(folder):
+def load_folder_with(name, change):
+    """A folder of Hugging Face, in which `change` puts something else in the place of a file."""
     save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    os.unlink("hf/vocab.json")
+    os.unlink(f"hf/{name}")
+    change(f"hf/{name}")
     miniclip.load("hf")
 
 
-@attack(says="merges.txt cannot be read: not a file")
-def a_hugging_face_folder_whose_merges_are_a_pipe(folder):
-    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    os.unlink("hf/merges.txt")
-    os.mkfifo("hf/merges.txt")
-    miniclip.load("hf")
+def terabyte(path):
+    Path(path).touch()
+    os.truncate(path, 10**12)
 
 
-@attack(says="merges.txt is too long")
-def a_hugging_face_folder_whose_merges_are_a_terabyte(folder):
-    save_huggingface(tiny(), "hf", our_checkpoint(tiny(), "c.pt"))
-    os.truncate("hf/merges.txt", 10**12)
-    miniclip.load("hf")
+table(
+    {
+        "vocabulary_is_a_dangling_link": (
+            "vocab.json",
+            lambda path: os.symlink("gone", path),
+            "vocab.json holds no tokenizer of CLIP's kind: .*No such file",
+        ),
+        "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),
+        "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
+    },
+    load_folder_with,
+    "a_hugging_face_folder_whose_{}",
+)
 
 
 @attack(code=0)
@@ -668,11 +640,10 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: tiny(vision_layers=[], vision_patch=None),
         "a ResNet has a list of stages",
     ),
-    "a_model_to_write": (lambda: save_huggingface(torch.nn.Linear(2, 2), "hf"), "not a Linear"),
     "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k is at least 1"),
     "no_labelled_pictures": (lambda: open_labelled([]), "not by .."),
     "names_in_no_order": (lambda: open_labelled("p", {"cat", "dog"}), "in the order of the labels"),
-    "rows_of_ids": (lambda: Tokenizer([]).decode([[1, 2]]), "so .1, 2. is not an id"),
+    "the_digest_of_a_vocabulary": (lambda: tiny(tokenizer=Tokenizer([])), "cannot be a Tokenizer"),
     "all_that_load_returns": (
         lambda: classifier_weights((tiny(), 0), Tokenizer([]), ["cup"], ["{}"]),
         "must be miniclip's, and this is a tuple",
@@ -698,12 +669,6 @@ def an_average_over_the_checkpoint_of_a_run(folder):
     tokenizer, small = our_checkpoint(tiny(), "c.pt"), tiny()
     average = 0.5, ("a", "b"), small.state_dict(), small, tokenizer, {}
     save_average("run/checkpoint.pt", *average, overwrite=True)
-
-
-@attack(says="the path of the weights is empty")
-def weights_whose_path_is_empty(folder):
-    save_huggingface(tiny(), ".", our_checkpoint(tiny(), "c.pt"))
-    miniclip.load("")
 
 
 @attack(code=0)

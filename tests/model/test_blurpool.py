@@ -11,20 +11,15 @@ from tests.model.numbers import randn
 
 pytestmark = pytest.mark.numerics
 
-taps = st.sampled_from(list(TAPS))
 
-
-@given(taps)
+@pytest.mark.parametrize("taps", TAPS)
 def test_the_filter_is_a_symmetric_average(taps):
     weight = blur_filter(taps)
     assert weight.shape == (taps, taps) and (weight > 0).all() and weight.sum() == 1
     assert torch.equal(weight, weight.T) and torch.equal(weight, weight.flip(0))
-
-
-@given(taps)
-def test_the_filter_gives_every_pixel_the_same_weight_after_a_stride_of_two(taps):
-    # so the finest stripes vanish, and the gradient has no checkerboard pattern
-    row = blur_filter(taps).sum(0)
+    # every pixel has the same weight after a stride of two, so the finest stripes vanish, and the
+    # gradient has no checkerboard pattern
+    row = weight.sum(0)
     assert row[::2].sum() == row[1::2].sum() == 0.5
 
 

@@ -8,11 +8,10 @@ import torch
 
 import miniclip
 from miniclip.loss import clip_loss
-from miniclip.model.clip import CLIP, MODELS, create_model
+from miniclip.model.clip import CLIP, MODELS, OPENCLIP, create_model
 from miniclip.training import checkpoint
 from miniclip.training.recipe import parameter_groups
 from miniclip.weights import reading
-from miniclip.weights.architecture import OPENCLIP
 from tests.model.numbers import as_if_trained, assert_same_gradients, batch, gradients
 from tests.rounding import rounding, tower_error
 
@@ -150,7 +149,7 @@ def test_half_precision_and_autocast_run(name, autocast):
         images = images.bfloat16()
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         found = torch.cat(model(images, tokens)[:2])
-    assert autocast or found.dtype == torch.bfloat16
+    assert autocast or found.dtype == model.dtype == torch.bfloat16
     assert (found - want).norm() <= rounding(torch.bfloat16, 2 * layers) * want.norm()
 
 
@@ -179,17 +178,14 @@ def test_the_config_makes_the_same_model_again(name):
     with torch.device("meta"):
         again = CLIP(**model.config)
     assert again.config == model.config and model.config["name"] == name
-    shapes = [{k: v.shape for k, v in m.state_dict().items()} for m in (model, again)]
-    assert shapes[0] == shapes[1]
 
 
 def test_a_config_without_what_later_versions_added_is_that_of_the_released_models():
-    config = dict(shell("vit_b32").config)
-    for key in ("vocab_size", "context_length", "activation", "checkpointing", "name", "tokenizer"):
-        del config[key]
+    added = ("vocab_size", "context_length", "activation", "checkpointing", "name", "tokenizer")
+    config = shell("vit_b32").config
     with torch.device("meta"):
-        again = CLIP(**config)
-    assert again.config == shell("vit_b32").config | {"name": None}
+        again = CLIP(**{key: value for key, value in config.items() if key not in added})
+    assert again.config == config | {"name": None}
 
 
 def test_the_model_for_icons_is_the_one_in_the_package():

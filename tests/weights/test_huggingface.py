@@ -2,7 +2,6 @@
 
 import copy
 import json
-import sys
 
 import pytest
 import torch
@@ -13,9 +12,8 @@ from safetensors.torch import save_file
 
 from miniclip.bpe import Tokenizer
 from miniclip.common import UserError
-from miniclip.model.clip import MODELS, create_model
+from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.weights import huggingface, save_huggingface
-from miniclip.weights.architecture import OPENCLIP
 from miniclip.weights.convert import load
 from tests.weights.models import refused, same_weights, write_tokenizer
 
@@ -65,12 +63,6 @@ def filled(config):
     return model
 
 
-def their_features(model, images, tokens):
-    with torch.no_grad():
-        out = model(input_ids=tokens, pixel_values=images)
-    return out.image_embeds, out.text_embeds
-
-
 def batch(model, n=3):
     """Pictures, and texts of several lengths, padded with end tokens as transformers does."""
     size, text = model.config.vision_config.image_size, model.config.text_config
@@ -85,8 +77,8 @@ def apart(model, ours):
     """The larger relative distance of the two models' unit features, in norm."""
     images, tokens = batch(model)
     with torch.no_grad():
-        found = ours(images, tokens)
-    pairs = zip(their_features(model, images, tokens), found)
+        want = model(input_ids=tokens, pixel_values=images)
+        pairs = zip((want.image_embeds, want.text_embeds), ours(images, tokens))
     return max(((a - b).norm() / a.norm()).item() for a, b in pairs)
 
 
@@ -188,19 +180,10 @@ def test_each_layout_of_files_gives_the_same_model(small, tmp_path):
     small.config.save_pretrained(whole.parent)
     positions = torch.arange(9)[None]  # a buffer that older versions of transformers saved
     torch.save(state | {"text_model.embeddings.position_ids": positions}, whole)
-    found = [whole]
-    for suffix, stem, write in (
-        ("safetensors", "model", save_file),
-        ("bin", "pytorch_model", torch.save),
-    ):
-        index = tmp_path / suffix / "of several" / f"{stem}.{suffix}.index.json"
-        small.config.save_pretrained(index.parent)
-        homes = {n: f"{stem}-0000{i % 3}-of-00003.{suffix}" for i, n in enumerate(state)}
-        for home in set(homes.values()):
-            write({n: x for n, x in state.items() if homes[n] == home}, index.with_name(home))
-        index.write_text(json.dumps({"metadata": {}, "weight_map": homes}))
-        found.append(index)
-    for path in found:
+    small.save_pretrained(tmp_path / "several", max_shard_size="40KB")
+    index = tmp_path / "several/model.safetensors.index.json"
+    assert index.is_file()
+    for path in (whole, index):
         assert same_weights(want, load(path)[0]) and same_weights(want, load(path.parent)[0]), path
 
 
@@ -227,15 +210,6 @@ def test_old_configs_have_the_tower_twice_and_eos_2(small, folder):
     assert apart(from_pretrained(folder), load(folder)[0]) < 1e-5
 
 
-def test_transformers_is_not_needed(folder, tmp_path, monkeypatch):
-    for name in [n for n in sys.modules if n.split(".")[0] in ("transformers", "tokenizers")]:
-        monkeypatch.delitem(sys.modules, name)
-    for name in ("transformers", "tokenizers"):
-        monkeypatch.setitem(sys.modules, name, None)
-    save_huggingface(load(folder)[0], tmp_path / "out")
-    assert same_weights(load(folder)[0], load(tmp_path / "out")[0])
-
-
 # --- what is refused
 
 
@@ -254,10 +228,10 @@ CONFIGS = {
     "channels": (dict(vision_config=dict(num_channels=4)), "4 channels"),
     "heads": (dict(vision_config=dict(num_attention_heads=7)), "60 cannot be split among 7"),
     "patch": (dict(vision_config=dict(patch_size=7)), "patches of 7"),
-    "list": (dict(vision_config=dict(num_hidden_layers=[1, 2])), "num_hidden_layers is a list"),
-    "endless": (dict(vision_config=dict(num_hidden_layers=10**9)), "num_hidden_layers"),
+    "list": (dict(vision_config=dict(num_hidden_layers=[1, 2])), "vision_layers is [1, 2]"),
+    "endless": (dict(vision_config=dict(num_hidden_layers=10**9)), "vision_layers is 1000000000"),
     "wide": (dict(projection_dim=10**30), "embed_dim is 1000"),
-    "null": (dict(vision_config=dict(hidden_size=None)), "hidden_size is a NoneType"),
+    "null": (dict(vision_config=dict(image_size=None)), "image_size is a NoneType"),
     "eos": (dict(text_config=dict(eos_token_id=7)), "eos_token_id 7", "539"),
     "deep": (dict(text_config=dict(num_hidden_layers=3)), "layers.2", "is missing"),
     "shallow": (dict(text_config=dict(num_hidden_layers=1)), "layers.1", "expected nothing"),
@@ -272,13 +246,11 @@ def test_a_config_of_another_model_is_refused_in_one_sentence(folder, case):
     refused(folder, *words)
 
 
-def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
-    weights, config = folder / "model.safetensors", folder / "config.json"
-    good, state = weights.read_bytes(), small.state_dict()
-    name, other = "logit_scale", "vision_model.encoder.layers.1.self_attn.k_proj.bias"
+def test_a_damaged_folder_is_refused_in_one_sentence(small, folder):
+    weights, state = folder / "model.safetensors", small.state_dict()
+    name = "vision_model.encoder.layers.1.self_attn.k_proj.bias"
     for changed, *words in (
         ({k: v for k, v in state.items() if k != name}, f"{name} is missing"),
-        ({k: v for k, v in state.items() if k != other}, f"{other} is missing"),
         (state | {"text_model.extra": torch.ones(2)}, "text_model.extra", "nothing of this name"),
         (
             state | {"visual_projection.weight": torch.ones(60, 24)},
@@ -287,50 +259,42 @@ def test_a_damaged_folder_is_refused_in_one_sentence(small, folder, tmp_path):
     ):
         save_file(changed, weights)
         refused(folder, *words)
-    weights.write_bytes(good[:-9])
-    refused(folder, "cannot be read as weights")
-    weights.write_bytes(good)
-    for path, words in ((config, "no config.json beside it"), (weights, "holds none of model.saf")):
+    for path, words in (
+        (folder / "config.json", "no config.json beside it"),
+        (weights, "holds none of model.saf"),
+    ):
         path.unlink()
         refused(folder, words)
-    refused(tmp_path / "nowhere", "no weights file")
 
 
 def test_a_damaged_index_is_refused_in_one_sentence(small, folder):
     (folder / "model.safetensors").unlink()
     index, home = folder / "model.safetensors.index.json", "model-00001-of-00002.safetensors"
-    half = dict(list(small.state_dict().items())[::2])
-    save_file(half, folder / home)
-    (folder / "text.bin").write_bytes(b"hello")
+    save_file(small.state_dict(), folder / home)
     torch.save([1], folder / "list.bin")
-    strange = ("../model.safetensors", "/etc/passwd", index.name, "", 3, None, ["a.bin"])
+    strange = (
+        "list.bin",
+        "../model.safetensors",
+        "/etc/passwd",
+        index.name,
+        "",
+        3,
+        None,
+        ["a.bin"],
+    )
     for home_of_logit, *words in (
         ("model-00002-of-00002.safetensors", "no weights file", "00002-of-00002"),
-        (home, "logit is in model-00001"),
-        ("list.bin", "logit is in list.bin"),
-        ("text.bin", "text.bin cannot be read as weights"),
+        (home, "it lacks 'logit'"),
         *((elsewhere, "is no index of weights") for elsewhere in strange),
     ):
-        homes = dict.fromkeys(half, home) | {"logit": home_of_logit}
+        homes = dict.fromkeys(small.state_dict(), home) | {"logit": home_of_logit}
         index.write_text(json.dumps({"weight_map": homes}))
         refused(folder, *words)
-    index.write_text(json.dumps({"weight_map": dict.fromkeys(half, home)}))
-    refused(folder, "is missing")
 
 
 def test_what_a_config_leaves_out_is_as_transformers_has_it():
-    config, eos = huggingface._from_json({"model_type": "clip"})
-    theirs = transformers.CLIPConfig()
-    assert (config["embed_dim"], config["image_size"]) == (theirs.projection_dim, 224)
-    for side in ("text", "vision"):
-        tower = getattr(theirs, f"{side}_config")
-        for ours, name in (
-            ("width", "hidden_size"),
-            ("layers", "num_hidden_layers"),
-            ("heads", "num_attention_heads"),
-        ):
-            assert config[f"{side}_{ours}"] == getattr(tower, name), (side, name)
-    assert (config["vocab_size"], config["context_length"], eos) == (49408, 77, 49407)
+    whole = json.loads(transformers.CLIPConfig().to_json_string(use_diff=False))
+    assert huggingface._from_json({"model_type": "clip"}) == huggingface._from_json(whole)
 
 
 def test_a_tokenizer_may_have_fewer_tokens_than_the_model_and_not_more(folder):
