@@ -19,9 +19,14 @@ COMMANDS = {  # name: (module, what it does)
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command that is named first. Returns its exit code."""
-    more = "train.py trains and eval.py evaluates; they are files of the repository"
     prog = "python -m miniclip" if sys.argv[0].endswith("__main__.py") else "miniclip"
-    return choose(prog, "CLIP, to be read, run and trusted.", COMMANDS, argv, more)
+    return choose(
+        prog,
+        "CLIP, to be read, run and trusted.",
+        COMMANDS,
+        argv,
+        more="train.py trains and eval.py evaluates; they are files of the repository",
+    )
 
 
 if __name__ == "__main__":

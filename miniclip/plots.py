@@ -105,8 +105,8 @@ def bars(tables, path, **how) -> None:
             y = [g + (k + 0.5) * height - 0.4 for g in range(len(groups))]
             shares = [table[group] for group in groups]
             axis.barh(y, [s["value"] for s in shares], height, color=colour, label=_plain(name))
-            for at, s in zip(y, shares):
-                axis.plot([s["low"], s["high"]], [at, at], color=BLACK, linewidth=1)
+            low, high = ([s[end] for s in shares] for end in ("low", "high"))
+            axis.hlines(y, low, high, color=BLACK, linewidth=1)
         names = [f"{_plain(g)} (n={s['n']})" if "n" in s else _plain(g) for g, s in groups.items()]
         axis.set_yticks(range(len(groups)), names, fontsize=8)
         axis.invert_yaxis()
@@ -123,21 +123,30 @@ def grid(cells, path, columns=8) -> None:
     rows = -(-len(cells) // columns)
     above = max(len(title.splitlines()) for _, title, _ in cells) * TEXT
     below = max(len(texts) for *_, texts in cells) * TEXT
-    width, height = 1.25 * columns, (1.25 + above + below) * rows
-    figure = Figure(figsize=(width, height))
+    height = (1.25 + above + below) * rows
+    figure = Figure(figsize=(1.25 * columns, height))
+    place = dict(left=0.01, right=0.99, bottom=below / height, top=1 - above / height)
     axes = figure.subplots(
-        rows, columns, squeeze=False, subplot_kw=dict(frame_on=False, xticks=[], yticks=[])
-    )
-    figure.subplots_adjust(
-        0.01, below / height, 0.99, 1 - above / height, 0.06, (above + below) / 1.25
+        rows,
+        columns,
+        squeeze=False,
+        subplot_kw=dict(frame_on=False, xticks=[], yticks=[]),
+        gridspec_kw=dict(wspace=0.06, hspace=(above + below) / 1.25, **place),
     )
     for axis, (picture, title, texts) in zip(axes.flat, cells):
         axis.imshow(picture)
         axis.set_title(title, fontsize=7, loc="left", pad=2, parse_math=False)
         for k, (text, green) in enumerate(texts):
-            how = dict(color=GREEN, weight="bold") if green else dict(color=BLACK)
-            place = dict(ha="center", va="top", transform=axis.transAxes)
             axis.text(
-                0.5, -0.01 - k * TEXT / 1.25, text, fontsize=7, parse_math=False, **place, **how
+                0.5,
+                -0.01 - k * TEXT / 1.25,
+                text,
+                ha="center",
+                va="top",
+                transform=axis.transAxes,
+                fontsize=7,
+                parse_math=False,
+                color=GREEN if green else BLACK,
+                weight="bold" if green else "normal",
             )
     save_figure(figure, path)

@@ -48,9 +48,8 @@ def _encode(model, encode, batches):
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
     with evaluating(model), autocast:
         features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    features = torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
-    finite = features.isfinite().all()
-    refuse({"the features are not finite: this model has diverged": not finite})
+    features = torch.cat([torch.zeros(0, model.config["embed_dim"]), *features])
+    refuse({"the features are not finite: this model has diverged": not features.isfinite().all()})
     return features
 
 
@@ -80,13 +79,12 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
 
 def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
     """What encode_pictures yields, joined: (items, features, [(item, reason)])."""
-    kept, features, skipped = [], [], []
+    kept, features, skipped = [], [torch.zeros(0, model.config["embed_dim"])], []
     for good, encoded, bad in encode_pictures(model, read, items):
         kept += good
+        features.append(encoded)
         skipped += bad
-        features += [encoded] if good else []
-    nothing = torch.zeros(0, model.config["embed_dim"])
-    return kept, torch.cat(features) if features else nothing, skipped
+    return kept, torch.cat(features), skipped
 
 
 def encode_images(model, source, indices) -> tuple[torch.Tensor, list[int]]:
@@ -112,24 +110,20 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, encode, batches)
 
 
-def must_tokenize(tokenizer) -> None:
-    """Raise UserError unless tokenizer(texts, trim=True) can be called, as a Tokenizer can."""
-    try:
-        inspect.signature(tokenizer).bind([""], trim=True)
-    except TypeError:
-        kind = type(tokenizer).__name__
-        raise UserError(
-            f"the tokenizer must be miniclip's, such as load returns, and this is a {kind}"
-        ) from None
-
-
 def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
     Raises UserError for what is no tokenizer, and for one of another vocabulary than
     model.config["tokenizer"] names.
     """
-    must_tokenize(tokenizer)
+    try:
+        inspect.signature(tokenizer).bind(
+            [""], trim=True
+        )  # as the tokenizers of load can be called
+    except TypeError:
+        raise UserError(
+            f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
+        ) from None
     own = isinstance(getattr(model, "config", None), dict)
     refuse({f"the model must be miniclip's, and this is a {type(model).__name__}": not own})
     texts = [texts] if isinstance(texts, str) else list(texts)
@@ -150,22 +144,21 @@ def classifier_weights(model, tokenizer, names, templates):
     """
     names, templates = (x if isinstance(x, str) else list(x) for x in (names, templates))
     strings = bool(names) and all(isinstance(name, str) for name in names)
+    wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
             "names must be a non-empty list of class names": isinstance(names, str) or not strings,
             'templates must be a non-empty list such as ["a photo of a {}."]': (
                 isinstance(templates, str) or not templates
             ),
+            f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
         }
     )
-    must_tokenize(tokenizer)
-    for template in templates:
-        if not isinstance(template, str) or template.count("{}") != 1:
-            raise ValueError(f"template {template!r} must hold {{}} once, where the name goes")
-        # two names that are cut may become the same ids; only what comes after a name may be cut
-        tokenizer([template.split("{}")[0] + name for name in names], trim=True, truncate=False)
     sentences = [template.replace("{}", name) for name in names for template in templates]
     features = encode_texts(model, tokenizer, sentences)
+    # two names that are cut may become the same ids; only what comes after a name may be cut
+    starts = [t.split("{}")[0] + name for name in names for t in templates]
+    tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
     return F.normalize(mean, dim=1).T
 

@@ -14,8 +14,7 @@ COMMANDS = {  # name: (module, what it does)
 
 def main(argv=None):
     """Run the command that is named first. Returns its exit code."""
-    what = "Search your own pictures by words or by a picture."
-    return choose("python -m miniclip.search", what, COMMANDS, argv)
+    return choose("python -m miniclip.search", "Search your own pictures.", COMMANDS, argv)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ Every picture in the folder and below is in it, whether it has a caption or not.
 and time of change are those of the index is not read again. One that was renamed, moved or copied is
 recognised by a hash of its file, and is not encoded again. One that is gone is forgotten, unless the
 folder around it may not be read now. About every PART_SECONDS the finished part is written, so that
-a killed process loses no more than that.
+a process that is stopped or killed loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
 that start with a dot are passed over. Left out: a change that keeps both size and time.
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import Parser, UserError, command, path
-from miniclip.data import report_skipped
-from miniclip.data.dataset import printable
+from miniclip.common import Parser, UserError, command, path, refuse
+from miniclip.data import image_io
+from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
 from miniclip.search.embed import (
     HIDDEN,
@@ -30,7 +30,6 @@ from miniclip.search.embed import (
     Encoder,
     open_encoder,
     print_skipped,
-    read_from,
     scan,
 )
 from miniclip.zeroshot import encode_pictures
@@ -57,8 +56,12 @@ def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, lis
     """
     folder, place = (Path(os.path.abspath(followed(path))) for path in (folder, place))
     found, skipped = scan(folder)
-    if not found:
-        raise UserError(f"{printable(folder)} holds no picture{_because(skipped)}")
+    refuse(
+        {
+            f"{printable(folder)} holds no picture: "
+            f"{report_skipped(skipped) or 'it is empty'}": not found
+        }
+    )
     place.mkdir(parents=True, exist_ok=True)
     with database_in(place, write=True) as database:
         return _update(folder, place, encoder, found, skipped, database)
@@ -69,67 +72,65 @@ def _update(folder, place, encoder, found, skipped, database):
     config = encoder.model.config
     nothing = np.zeros((0, config["embed_dim"]), "f2")
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
-    rows = database.execute("SELECT id, size, mtime, hash FROM pictures ORDER BY id").fetchall()
+    rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
     before = Index.open(place) if rows else made
     before.must_be_of(encoder, place)
-    known = {name: (size, mtime) for name, (_, size, mtime, _) in zip(before.paths, rows)}
-    ids = {name: id for name, (id, *_) in zip(before.paths, rows)}
-    half_is_here = len(found.items() & known.items()) >= len(before) / 2
-    followed = half_is_here and not before.root.is_dir()
-    if before.root.resolve() != folder.resolve() and not followed:
-        raise UserError(
-            f"{printable(place)} holds the index of {printable(before.root)}; choose another "
-            "folder with --index"
-        )
+    known = {name: row[:2] for name, row in zip(before.paths, rows)}
+    has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
+    refuse(
+        {
+            f"{printable(place)} holds the index of {printable(before.root)}; choose another folder "
+            "with --index": before.root.resolve() != folder.resolve() and not has_moved
+        }
+    )
     hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
     found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
-    changed = [name for name, stamp in found.items() if known.get(name) != stamp]
-    hashes = {}  # {name: of its file}
+    # {name of a picture: the row of the index where its features are already}
+    row_of = {name: k for k, name in enumerate(before.paths) if found.get(name) == known[name]}
+    hashes = {name: rows[k][2] for name, k in row_of.items()}
+    sizes = {size for size, *_ in rows}
 
-    def hash_files(names):
-        stamps = [found[name] for name in names]
-        with ThreadPoolExecutor(8) as pool:
-            hashes.update(zip(names, pool.map(contents_hash, map(folder.joinpath, names), stamps)))
+    def hash_file(name):
+        hashes[name] = contents_hash(folder / name, found[name])
 
-    sizes = {size for size, _ in known.values()}
-    hash_files([name for name in changed if found[name][0] in sizes])
-    row_of = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
-    recognised = {name: row_of[d] for name, d in hashes.items() if d in row_of}
+    with ThreadPoolExecutor(8) as pool:
+        changed = [name for name in found if name not in row_of and found[name][0] in sizes]
+        [*pool.map(hash_file, changed)]
+    hashed = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
+    row_of |= {name: hashed[hashes[name]] for name in changed if hashes[name] in hashed}
+    to_read = [name for name in found if name not in row_of]
 
-    def write(names, features, finished=False, gone=()):
-        hash_files([name for name in names if name not in hashes])
-        stamps = [found[name] for name in names]
-        replaced = [ids.pop(name) for name in names if name in ids]
+    def read(name):
+        hash_file(name)
+        return image_io.read(folder / name)
+
+    def write(names, features, finished=False):
         features = np.concatenate([nothing, *features])
         index = replace(made, paths=names, features=features, finished=finished)
-        index.save(database, place, stamps, [hashes[name] for name in names], [*replaced, *gone])
+        index.save(database, place, [(*found[name], hashes[name]) for name in names])
 
-    names, unreadable, began = [*recognised], [], time.monotonic()
-    features = [before.features[[*recognised.values()]]]
-    to_read = [name for name in changed if name not in recognised]
-    try:
-        for good, encoded, bad in encode_pictures(encoder.model, read_from(folder), to_read):
-            names += good
-            features.append(encoded.half().numpy())
-            unreadable += bad
-            if time.monotonic() - began >= PART_SECONDS:
-                part, names, features = (names, features), [], []  # nothing is written twice
-                write(*part)
-                began = time.monotonic()
-    finally:  # after Ctrl-C too
-        if names:
+    if [*row_of] != before.paths:
+        for table in ("pictures", "blocks"):
+            database.execute(f"DELETE FROM {table}")
+        write([*row_of], [before.features[[*row_of.values()]]])
+    names, features, unreadable, began = [], [], [], time.monotonic()
+    for good, encoded, bad in encode_pictures(encoder.model, read, to_read):
+        names += good
+        features.append(encoded.half().numpy())
+        unreadable += bad
+        if time.monotonic() - began >= PART_SECONDS:
             write(names, features)
+            names, features, began = [], [], time.monotonic()
     skipped = skipped + unreadable
-    counts = {"read": len(to_read) - len(unreadable), "kept": len(found) - len(to_read)}
-    if not any(counts.values()):
-        raise UserError(f"no picture in {printable(folder)} can be read{_because(skipped)}")
-    gone = {name: id for name, id in ids.items() if known[name] != found.get(name)}
+    counts = {"read": len(to_read) - len(unreadable), "kept": len(row_of)}
+    sentence = f"no picture in {printable(folder)} can be read; {report_skipped(skipped)}"
+    refuse({sentence: not any(counts.values())})
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
-    if not same or gone or recognised or counts["read"]:
-        write([], [], finished=True, gone=gone.values())
-    old_names = {before.paths[row] for row in recognised.values()}
-    counts["forgotten"] = len(gone.keys() - old_names)
-    return Index.open(place), counts, skipped
+    if names or not same or database.total_changes:
+        write(names, features, finished=True)
+    index, used = Index.open(place), {before.paths[row] for row in row_of.values()}
+    counts["forgotten"] = len(known.keys() - used - {*index.paths})
+    return index, counts, skipped
 
 
 def contents_hash(path: Path, stamp: tuple[int, int]) -> bytes | None:
@@ -150,24 +151,14 @@ def contents_hash(path: Path, stamp: tuple[int, int]) -> bytes | None:
     return digest.digest()
 
 
-def _because(skipped):
-    return f": {report_skipped(skipped)}" if skipped else ""
-
-
 @command("python -m miniclip.search index")
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
     what = "Make the index of a folder of pictures, or bring it up to date."
-    args, began = (
-        Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv),
-        time.monotonic(),
-    )
+    args = Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv)
     place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
-        if os.path.exists(place / FILE):
-            with database_in(place, write=True):
-                pass  # what a killed process has left undone is undone
-        index = Index.open(place)
+        index = Index.open(place, write=True)
         args.checkpoint = index.model_file(place)
         args.activation = args.activation or index.activation
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
@@ -179,8 +170,7 @@ def main(argv=None):
     print(
         f"{len(index):,} pictures in {printable(place)} "
         f"({(place / FILE).stat().st_size / 1e6:,.1f} MB): {counts['read']:,} read, "
-        f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten, in "
-        f"{time.monotonic() - began:.1f} s"
+        f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten"
     )
     print_skipped(skipped)
     return 0

@@ -18,17 +18,15 @@ import os
 import re
 import sqlite3
 import stat
-import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from miniclip.common import UserError, refuse
-from miniclip.data.dataset import printable
+from miniclip.data.dataset import fingerprint, printable
 from miniclip.data.files import normal
 from miniclip.weights import reading
 
@@ -52,17 +50,8 @@ REASONS = {  # what SQLite says: what it means here
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
-UNFINISHED = "the index is not finished: run python -m miniclip.search index again"
-# the end of a journal that makes SQLite delete another file, which the journal names
-NAMES_ANOTHER_FILE = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
-SCHEMA_STEPS = 10_000  # of SQLite's machine, in which it must have read the schema: ours takes 100
-DAMAGED = (  # what reading a damaged file of SQLite, zip or numpy can raise
-    *(sqlite3.Error, OSError, EOFError, ValueError, LookupError, TypeError, AttributeError),
-    *(OverflowError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error),
-    tokenize.TokenError,
-)
 
 
 def followed(path: str | Path) -> Path:
@@ -82,18 +71,21 @@ class Index:
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
     place: Path | None = None  # the folder of the file that it was read from
-    stamp: tuple | None = None  # of that file, then
+    stamp: list | None = None  # the fingerprint of that file, then
 
     def __len__(self) -> int:
         return len(self.paths)
 
     @classmethod
-    def open(cls, place: Path) -> "Index":
-        """The index in the folder `place`, also one that a killed process left. Raises UserError."""
+    def open(cls, place: Path, write: bool = False) -> "Index":
+        """The index in the folder `place`, also one that a killed process left. Raises UserError.
+
+        write: undo what a process that was killed while it wrote has left undone.
+        """
         place = followed(place)
         _check_files(place)
         if os.path.lexists(place / FILE):
-            with database_in(place) as database:
+            with database_in(place, write) as database:
                 if database.execute("SELECT 1 FROM sqlite_master").fetchall():
                     return _read(database, place)
         if os.path.isfile(place / OLD):
@@ -105,7 +97,7 @@ class Index:
 
     def has_changed(self) -> bool:
         """Whether the file is another one than when this index was read from it, or is gone."""
-        return self.stamp != _stamp(self.place)
+        return self.stamp != fingerprint(self.place / FILE)
 
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
@@ -114,23 +106,27 @@ class Index:
 
     def warnings(self) -> list[str]:
         """What somebody who searches in this index should know, a sentence each."""
-        root, here = printable(self.root), self.root.is_dir()
-        gone = f"the folder {root} is not there now, so no picture can be opened"
-        moved = f"the first pictures are not in {root}, or may not be read; was the index moved there alone?"
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
-        so = {UNFINISHED: not self.finished, gone: not here, moved: here and not present}
+        moved = f"the first pictures are not in {printable(self.root)}, or may not be read"
+        so = {
+            "the index is not finished: run python -m miniclip.search index again": not self.finished,
+            f"{moved}; was something moved?": not present,
+        }
         return [sentence for sentence, is_so in so.items() if is_so]
 
     def must_be_of(self, encoder, place: Path) -> None:
         """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
         width = encoder.model.config["embed_dim"]
-        if (self.digest, self.features.shape[1]) != (encoder.digest, width):
-            raise UserError(
+        refuse(
+            {
                 f"{printable(place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
                 f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
-                "folder with --index, or delete it"
-            )
+                "folder with --index, or delete it": (
+                    (self.digest, self.features.shape[1]) != (encoder.digest, width)
+                )
+            }
+        )
 
     def model_file(self, place: Path) -> str:
         """The file of the model that made the index, or the name of a released one.
@@ -138,58 +134,41 @@ class Index:
         Raises UserError when it is gone, or when it came with the pictures or with the index: then
         whoever sent them chose it.
         """
-        model, place = (
-            os.path.realpath(reading.find(self.file, known=False)),
-            Path(os.path.abspath(followed(place))),
-        )
+        model = Path(os.path.realpath(reading.find(self.file, known=False)))
+        place = Path(os.path.abspath(followed(place)))
         theirs = (self.root, place.parent if place.name == FOLDER else place)
-        folders = {Path(os.path.realpath(folder)) for folder in theirs}
         refuse(
             {
                 f"the model of this index, {printable(self.file)}, lies in the folder of the "
                 "pictures, which may be a stranger's; give --checkpoint if you trust it": bool(
-                    folders & {*Path(model).parents}
+                    {Path(os.path.realpath(folder)) for folder in theirs} & {*model.parents}
                 ),
                 f"the model of this index is no longer in {printable(self.file)}; give "
-                "--checkpoint": not os.path.exists(model),
+                "--checkpoint": not model.exists(),
             }
         )
         return self.file
 
-    def save(self, database, place: Path, stamps: list, hashes: list, dropped=()) -> None:
-        """Append the rows to the database in `place`, remove the pictures with the ids `dropped` from
-        it, and commit.
+    def save(self, database, place: Path, stamps: list) -> None:
+        """Append the pictures to the database in `place`, and commit.
 
-        stamps: for each picture (size in bytes, time of the last change in nanoseconds). hashes:
-        for each picture the hash of its contents, or None where it is not known.
+        stamps: for each picture its size in bytes, the time of its last change in nanoseconds, and the
+        hash of its contents, or None where it is not known.
         """
-        width, dropped = self.features.shape[1], set(dropped)
-        query = "SELECT max(first) FROM blocks WHERE first <= ?"
-        for first in {database.execute(query, (id,)).fetchone() for id in dropped}:
-            [(blob,)] = database.execute("SELECT features FROM blocks WHERE first = ?", first)
-            block = np.frombuffer(blob, "f2").reshape(-1, width)
-            query = "SELECT * FROM pictures WHERE id >= ? ORDER BY id LIMIT ?"
-            rows = database.execute(query, (*first, len(block))).fetchall()
-            kept = [k for k, row in enumerate(rows) if row[0] not in dropped]
-            database.execute("DELETE FROM blocks WHERE first = ?", first)
-            _insert(database, block[kept], [rows[k] for k in kept])
-        database.executemany("DELETE FROM pictures WHERE id = ?", [(id,) for id in dropped])
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
-        rows = [
-            (free + k, name, *stamp, contents)
-            for k, (name, stamp, contents) in enumerate(zip(names, stamps, hashes))
-        ]
+        rows = [(free + k, name, *stamp) for k, (name, stamp) in enumerate(zip(names, stamps))]
         database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
         for start in range(0, len(rows), BLOCK_ROWS):
-            end = start + BLOCK_ROWS
-            _insert(database, self.features[start:end], rows[start:end])
+            block, end = rows[start : start + BLOCK_ROWS], start + BLOCK_ROWS
+            blob = self.features[start:end].tobytes()
+            values = (block[0][0], blob, _checksum(blob, block))
+            database.execute("INSERT INTO blocks VALUES (?, ?, ?)", values)
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
         # an index inside the folder of the pictures, with no link between, may be moved with it
-        inside = root in place.parents
-        inside = inside and place.resolve() == root.resolve() / place.relative_to(root)
-        root = os.path.relpath(root, place) if inside else str(root)
-        text = json.dumps({key: getattr(self, key, width) for key in ABOUT} | {"root": root})
+        inside = place.resolve() == root.resolve() / os.path.relpath(place, root)
+        about = {key: getattr(self, key, self.features.shape[1]) for key in ABOUT}
+        text = json.dumps(about | {"root": os.path.relpath(root, place) if inside else str(root)})
         about = (text, zlib.crc32(text.encode()))
         database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)
         database.execute("COMMIT")
@@ -197,7 +176,7 @@ class Index:
 
 
 @contextlib.contextmanager
-def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection]:
+def database_in(place: Path, write: bool = False):
     """`with database_in(place) as database:` the SQLite connection of the index in the folder
     `place`, with our schema and no other, inside a transaction that begins now.
 
@@ -210,24 +189,25 @@ def database_in(place: Path, write: bool = False) -> Iterator[sqlite3.Connection
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
-            database.set_progress_handler(lambda: True, SCHEMA_STEPS)  # then it is interrupted
+            # SQLite is interrupted after so many steps of its machine; to read our schema it takes 100
+            database.set_progress_handler(lambda: True, 10_000)
             # who wants to write does not wait for another writer, but later 5 s for a reader
             opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
             # large pages, of which a new file is made, are read faster
             for statement in ("PRAGMA trusted_schema = OFF", "PRAGMA page_size = 16384", *opening):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
-            found = [value for query in queries for (value,) in database.execute(query)]
-            if write and not any(found):
+            found = [x for query in queries for (x,) in database.execute(query) if x]
+            wrong = found and found != [*SCHEMA, *MARKS.values()]
+            refuse({f"{printable(place / FILE)} is no index that this version can read": wrong})
+            database.set_progress_handler(None, 0)
+            if write and not found:
                 for statement in (*SCHEMA, *(f"PRAGMA {x} = {y}" for x, y in MARKS.items())):
                     database.execute(statement)
-            elif any(found) and found != [*SCHEMA, *MARKS.values()]:
-                raise UserError(f"{printable(place / FILE)} is no index that this version can read")
-            database.set_progress_handler(None, 0)
-            if write and not any(found) and os.path.isfile(place / OLD):
-                index, stamps = _read_npz(place / OLD)
-                index.save(database, place, stamps, [None] * len(index))
-                (place / OLD).unlink()
+                if os.path.isfile(place / OLD):
+                    index, stamps = _read_npz(place / OLD)
+                    index.save(database, place, stamps)
+                    (place / OLD).unlink()
             yield database
     except sqlite3.Error as error:
         reason, verb = REASONS.get(str(error), error), "written" if write else "read"
@@ -243,16 +223,16 @@ def _check_files(place):
             strange += [] if _is_ours(place / name) else [place / name]
     if strange:
         raise UserError(
-            f"{printable(strange[0])} is a link, or miniclip did not write it; delete it, or name "
-            "another folder with --index"
+            f"{printable(strange[0])} is a link, or miniclip did not write it, or another program "
+            "changed it; delete it, or name another folder with --index"
         )
 
 
 def _is_ours(path):
     """Whether a file of the index is one that SQLite can open without touching any other file.
 
-    A write-ahead log is not, because miniclip writes none. Raises ValueError for a database beside
-    which SQLite would make such a log.
+    A write-ahead log is not, because miniclip writes none; nor is a database beside which SQLite
+    would make such a log, because another program has changed its mode.
     """
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode) or path.name not in OURS:
@@ -261,15 +241,13 @@ def _is_ours(path):
         start = file.read(20)
         file.seek(max(0, status.st_size - 8))
         end = file.read()
-    # two bytes say how SQLite writes and reads it: 1 with a journal, 2 with a write-ahead log
-    if path.name == FILE and b"\2" in start[18:]:
-        raise ValueError(
-            "another tool changed its journal mode; delete it and make the index again, or run: "
-            "sqlite3 FILE 'PRAGMA journal_mode = DELETE'"
-        )
-    # beside no database SQLite deletes a journal, whoever wrote it
-    journal = end != NAMES_ANOTHER_FILE and os.path.exists(path.with_name(FILE))
-    return {FILE: start[:8] in (b"", b"SQLite f"), JOURNAL: journal, OLD: True}[path.name]
+    # the last two bytes say how SQLite writes and reads it: 1 with a journal, 2 with a log
+    database = start[:8] in (b"", b"SQLite f") and b"\2" not in start[18:]
+    # SQLite deletes a journal beside which no database is, whoever wrote it; and for a journal with
+    # this end it deletes another file, which the journal names
+    is_safe = end != b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    journal = is_safe and os.path.exists(path.with_name(FILE))
+    return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
 
 
 @contextlib.contextmanager
@@ -277,24 +255,16 @@ def _reading(path):
     """Turn what damage in the file `path` can raise in the block into a UserError."""
     try:
         yield
-    except DAMAGED as error:
+    except Exception as error:  # noqa: BLE001  a damaged file makes its readers raise anything
         reason = getattr(error, "strerror", None) or printable(error, 200) or type(error).__name__
         raise UserError(f"{printable(path)} cannot be read as an index: {reason}") from None
-
-
-def _insert(database, features, rows):
-    """Add the block of some rows of the table `pictures`, if there are any."""
-    if rows:
-        block = (rows[0][0], features.tobytes(), _checksum(features.tobytes(), rows))
-        database.execute("INSERT INTO blocks VALUES (?, ?, ?)", block)
 
 
 def _read(database, place):
     """The Index of an opened database. Raises UserError."""
     with _reading(place / FILE):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
-        if zlib.crc32(text.encode()) != crc:
-            raise ValueError("its description is damaged")
+        refuse({"its description is damaged": zlib.crc32(text.encode()) != crc})
         about, width = _checked(json.loads(text), place)
         most = os.path.getsize(place / FILE) // (2 * width)  # rows that fit into the file
         features, names = np.empty((most, width), "f2"), []
@@ -302,30 +272,29 @@ def _read(database, place):
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
             block = np.frombuffer(blob, "f2").reshape(-1, width)
             rows = pictures.fetchmany(len(block)) if len(block) else []  # 0 would mean all
-            if not rows or rows[0][0] != first or _checksum(blob, rows) != crc:
-                raise ValueError(f"the block of picture {first} is damaged")
+            is_whole = rows and rows[0][0] == first and _checksum(blob, rows) == crc
+            refuse({f"the block of picture {first} is damaged": not is_whole})
             features[len(names) : len(names) + len(rows)] = block
             names += [row[1] for row in rows]
-        if pictures.fetchone() or not names:
-            raise ValueError("it has pictures without features, or none")
+        refuse({"it has pictures without features, or none": pictures.fetchone() or not names})
         return Index(_decoded(b"\0".join(names), len(names)), features[: len(names)], **about)
 
 
 def _read_npz(path):
     """(the Index in the file of version 0.1, the stamps of its pictures). Raises UserError."""
     with _reading(path):
-        entries = zipfile.ZipFile(path).infolist()
-        if sum(entry.file_size for entry in entries) > os.path.getsize(path):
-            raise ValueError("it claims to hold more bytes than it has")
+        size = sum(entry.file_size for entry in zipfile.ZipFile(path).infolist())
+        refuse({"it claims to hold more bytes than it has": size > os.path.getsize(path)})
         with np.load(path, allow_pickle=False) as file:
             about, names = (file[name].tobytes() for name in ("about", "paths"))
             features, sizes, mtimes = (file[name] for name in ("features", "sizes", "mtimes"))
         paths, (_, width) = _decoded(names, len(features)), features.shape
         columns = [(x.dtype, x.shape) for x in (features, sizes, mtimes)]
-        if columns != [("f2", (len(paths), width)), *[("i8", (len(paths),))] * 2]:
-            raise ValueError("its tables do not fit each other")
+        wanted = [("f2", (len(paths), width)), *[("i8", (len(paths),))] * 2]
+        refuse({"its tables do not fit each other": columns != wanted})
         about, _ = _checked({**json.loads(about), "width": width, "finished": True}, path.parent)
-        return Index(paths, features, **about), list(zip(sizes.tolist(), mtimes.tolist()))
+        stamps = [(*stamp, None) for stamp in zip(sizes.tolist(), mtimes.tolist())]
+        return Index(paths, features, **about), stamps
 
 
 def _checked(about, place):
@@ -333,33 +302,31 @@ def _checked(about, place):
     ValueError for what `save` does not write."""
     about = {key: about[key] for key in ABOUT}
     os.fsencode(f"{about['file']}{about['root']}")  # raises for what no path can have
-    if not (
+    is_ours = (
         [type(value) for value in about.values()] == [*ABOUT.values()]
         and re.fullmatch("[0-9a-f]{64}", about["digest"])
         and about["activation"] in ("gelu", "quickgelu")
         and about["width"] > 0
         and "\0" not in about["file"] + about["root"]
-    ):
-        raise ValueError("its description is not that of an index")
+    )
+    refuse({"its description is not that of an index": not is_ours})
     about["root"] = Path(os.path.normpath(place / about["root"]))
-    about |= {"place": place, "stamp": _stamp(place)}
+    about |= {"place": place, "stamp": fingerprint(place / FILE)}
     width = about.pop("width")
     return about, width
-
-
-def _stamp(place):
-    """The size and the time of change of the database in `place`, or None where there is none."""
-    with contextlib.suppress(OSError):
-        status = os.stat(place / FILE)
-        return status.st_size, status.st_mtime_ns
 
 
 def _decoded(names, count):
     """The `count` paths in a list of bytes with NUL between them. Raises ValueError."""
     paths = names.decode("utf-8", "surrogateescape").split("\0")
-    outside = any(part in b"\0%b\0" % names for part in OUTSIDE)
-    if outside or not len({*paths}) == len(paths) == count:
-        raise ValueError("it names a file outside of its folder, or one twice")
+    refuse(
+        {
+            "it names a file outside of its folder": any(
+                part in b"\0%b\0" % names for part in OUTSIDE
+            ),
+            "it names a file twice": not len({*paths}) == len(paths) == count,
+        }
+    )
     return paths
 
 

@@ -16,15 +16,12 @@ features.
 import collections
 import os
 import stat
-import time
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image
 
-from miniclip.bpe import Tokenizer
 from miniclip.common import (
     Parser,
     UserError,
@@ -36,18 +33,11 @@ from miniclip.common import (
     refuse,
     replacing,
 )
-from miniclip.data import (
-    SOURCE_FLAGS,
-    image_io,
-    open_pairs,
-    report_skipped,
-    source_options,
-)
-from miniclip.data.dataset import printable
+from miniclip.data import SOURCE_FLAGS, image_io, open_pairs, source_options
+from miniclip.data.dataset import printable, report_skipped
 from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
-from miniclip.model.clip import CLIP
 from miniclip.objectives import shared_space
 from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
@@ -83,8 +73,8 @@ OPTIONS = {
 class Encoder(NamedTuple):
     """A model that was loaded, and what an index says of it."""
 
-    model: CLIP
-    tokenizer: Tokenizer
+    model: torch.nn.Module  # a CLIP, or another model of miniclip.objectives
+    tokenizer: Callable  # a miniclip.bpe.Tokenizer
     preprocess: Callable  # a PIL picture to (3, S, S), transforms.evaluation
     file: str  # its absolute path, or the name of a released model
     digest: str
@@ -100,21 +90,18 @@ def open_encoder(
 
     Raises UserError.
     """
-    device = pick_device(device)
     if threads:
         torch.set_num_threads(threads)
-    model, tokenizer, preprocess = load(checkpoint, device, activation)
+    model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
     if not shared_space(model):
         raise UserError(
             f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
             "pictures and texts share; search and embed need one"
         )
     file = reading.find(checkpoint)
-    if file.parent == reading.RELEASED:
-        file = checkpoint
-    elif os.path.exists(checkpoint):  # otherwise it is a name, and its file is kept
-        file = os.path.abspath(followed(checkpoint))
-    return Encoder(model, tokenizer, preprocess, str(file), model_digest(model))
+    is_released = file.parent == reading.RELEASED
+    file = checkpoint if is_released else os.path.abspath(followed(file))
+    return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
 def scan(folder: str) -> tuple[dict, list]:
@@ -129,28 +116,19 @@ def scan(folder: str) -> tuple[dict, list]:
         for name in sorted({*names} - {*OURS}):
             path = (prefix + name).removeprefix("./")
             try:
-                found[path] = _stamp(os.path.join(where, name))
+                status = os.stat(os.path.join(where, name))
+                refuse(
+                    {
+                        "not a picture by its name": not image_io.is_picture(path),
+                        "not a file": not stat.S_ISREG(status.st_mode),
+                    }
+                )
+                changed = min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
+                found[path] = status.st_size, changed
             except (OSError, UserError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
                 skipped.append((path, reason.lower()))
     return dict(sorted(found.items())), skipped
-
-
-def _stamp(path):
-    """(bytes, nanoseconds of the last change) of a picture. UserError says why it is none."""
-    status = os.stat(path)
-    refuse(
-        {
-            "not a picture by its name": not image_io.is_picture(path),
-            "not a file": not stat.S_ISREG(status.st_mode),
-        }
-    )
-    return status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
-
-
-def read_from(folder: str) -> Callable[[str], Image.Image]:
-    """-> a function from a relative path of `scan` to the picture, PIL. It raises BadPicture."""
-    return lambda path: image_io.read(os.path.join(folder, path))
 
 
 def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
@@ -193,8 +171,7 @@ def check_sentences(sentences) -> None:
 
 def print_skipped(skipped: list) -> None:
     """Say how many were skipped for which reason, the most frequent first, and which the first are."""
-    reasons = ("damaged" if r.startswith("damaged") else r.rpartition(": ")[2] for _, r in skipped)
-    kinds = collections.Counter(reasons).most_common()
+    kinds = collections.Counter(reason.rpartition(": ")[2] for _, reason in skipped).most_common()
     if skipped:
         counts = ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
         print(f"skipped: {counts}; {report_skipped(skipped)}")
@@ -205,37 +182,37 @@ def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
     what = "Write the features of pictures, of pairs or of sentences to a file."
     args = Parser.of("python -m miniclip.search embed", what, OPTIONS).parse_args(argv)
-    is_picture = image_io.is_picture(args.data) and os.path.isfile(args.data)
+    read = [os.path.realpath(path) for path in (args.data, args.checkpoint)]
     refuse(
         {
             f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz",
-            f"{printable(args.data)} is a picture; give the folder that it is in": is_picture,
+            f"{printable(args.data)} is a picture; give the folder that it is in": (
+                image_io.is_picture(args.data) and os.path.isfile(args.data)
+            ),
+            f"{printable(args.out)} is read, so it cannot be written; choose another name": (
+                os.path.realpath(args.out) in read
+            ),
         }
     )
-    why = f"{printable(args.out)} is read, so it cannot be written; choose another name"
-    read = [os.path.realpath(path) for path in (args.data, args.checkpoint)]
-    refuse({why: os.path.realpath(args.out) in read})
     check_new(args.out, args.overwrite)
-    options = source_options(vars(args))
-    pairs_options = any(value is not None for value in options.values())
+    options = {k: v for k, v in source_options(vars(args)).items() if v is not None}
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
-    began = time.monotonic()
-    if args.data.lower().endswith(".txt") and not (pairs_options or os.path.isdir(args.data)):
-        names = read_lines(args.data, "sentences")
+    if args.data.lower().endswith(".txt") and not (options or os.path.isdir(args.data)):
+        names, skipped = read_lines(args.data, "sentences"), []
         check_sentences(names)
-        features = embed_sentences(encoder, names)
-        arrays, skipped = {"names": names, "features": features}, []
-    elif os.path.isdir(args.data) and not is_shards(args.data) and not pairs_options:
+        arrays = {"names": names, "features": embed_sentences(encoder, names)}
+    elif os.path.isdir(args.data) and not is_shards(args.data) and not options:
         found, skipped = scan(args.data)
-        names, features, bad = encode_all(encoder.model, read_from(args.data), [*found])
+        names, features, bad = encode_all(
+            encoder.model, lambda name: image_io.read(os.path.join(args.data, name)), [*found]
+        )
         arrays, skipped = {"names": names, "features": features}, skipped + bad
     else:
         arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
-    seconds = time.monotonic() - began
     refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
     with replacing(args.out) as file:
         np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
-    print(f"{printable(args.out)}: {shapes}, in {seconds:.1f} s")
+    print(f"{printable(args.out)}: {shapes}")
     print_skipped(skipped)
     return 0

@@ -1,12 +1,13 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
-A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared with every picture of the index: a million take 0.14 s
-of one core (docs/search.md). The model is the one that the index was made with, read from the same
-file unless another is named; a model with other weights is refused. Left out: approximate search.
+A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared
+with every picture of the index: a million take 0.14 s of one core (docs/search.md). The model is the
+one that the index was made with, read from the same file unless another is named; a model with other
+weights is refused. Left out: approximate search.
 """
 
+import io
 import os
-import time
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +54,13 @@ def open_search(
     Raises UserError when there is no index, when it is another folder's, or when its model is no
     longer there, has other weights or may be a stranger's.
     """
-    if index and folder:
-        raise UserError("give DIR or --index, not both: an index knows the folder of its pictures")
-    folder = folder or Path(".")
-    place = index or folder / FOLDER
+    place = index or (folder or Path(".")) / FOLDER
     found = Index.open(place)
-    if not index and found.root.resolve() != folder.resolve():
-        raise UserError(f"{printable(place)} is not the index of {printable(folder)}")
-    file = checkpoint or found.model_file(place)
-    encoder = open_encoder(file, found.activation, device, threads)
+    folder = folder or (found.root if index else Path("."))
+    other = found.root.resolve() != folder.resolve()
+    refuse({f"{printable(place)} is not the index of {printable(folder)}": other})
+    checkpoint = checkpoint or found.model_file(place)
+    encoder = open_encoder(checkpoint, found.activation, device, threads)
     found.must_be_of(encoder, place)
     return found, encoder
 
@@ -74,17 +73,14 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
     N is. Raises UserError for features that are no numbers.
     """
-    wrong = features.shape[1:] != query.shape or k < 1
-    shapes = f"not {features.shape}, {tuple(query.shape)} and {k}"
-    refuse({f"features are (N, E), a query (E,), and k is at least 1; {shapes}": wrong})
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):
         block = torch.from_numpy(features[first : first + step]).float()
         rows = torch.cat([rows, torch.arange(first, first + len(block))])
-        products = block @ torch.as_tensor(query).float()
-        if not products.isfinite().all():
-            raise UserError("the index or the query holds features that are no numbers")
+        products = block @ query.float()
+        finite = products.isfinite().all()
+        refuse({"the index or the query holds features that are no numbers": not finite})
         cosines, order = torch.cat([cosines, products]).sort(descending=True, stable=True)
         cosines, rows = cosines[:k], rows[order[:k]]
     return cosines, rows
@@ -97,17 +93,25 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     text does not fit into the context.
     """
     text, parts = text.strip(), [] if image is None else [image[None]]
-    refuse({"the query is empty: give a text, --image, or both": not text and image is None})
+    refuse({"the query is empty: give words, a picture, or both": not text and image is None})
     if text:
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
     return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
-def thumbnail(path: Path) -> Image.Image:
-    """A picture of at most THUMBNAIL pixels a side, PIL, mode RGB. Raises BadPicture."""
-    image = image_io.read(path, THUMBNAIL)
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
+def decoded(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
+    """A picture as the model takes it, (1, 3, S, S). Raises UserError, which calls the file `name`."""
+    try:
+        return encoder.preprocess(image_io.read(file))[None]
+    except BadPicture as error:
+        raise UserError(f"{name} cannot be used: {error}") from None
+
+
+def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
+    """A picture of at most `side` pixels a side, PIL, mode RGB. Raises BadPicture."""
+    image = image_io.read(path, side)
+    image.thumbnail((side, side))
     return image
 
 
@@ -120,62 +124,41 @@ def draw(found: list, path: Path) -> None:
             image = thumbnail(picture)
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
-        texts = [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]
-        cells.append((image, "", texts))
+        cells.append((image, "", [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
     plots.grid(cells, path)
 
 
 @command("python -m miniclip.search find")
 def main(argv=None):
     """The command: print the nearest pictures, and draw them. Returns the exit code."""
-    began = time.monotonic()
     what = "Find the pictures of an index that are nearest to a text or a picture."
     args, image = Parser.of("python -m miniclip.search find", what, OPTIONS).parse_args(argv), None
-    has_index = args.text and os.path.isdir(os.path.join(args.text, FOLDER))
-    if args.image and args.folder is None and has_index:  # --image FILE DIR
-        args.text, args.folder = "", Path(args.text)
-    is_picture = image_io.is_picture(args.text) and os.path.isfile(args.text)
-    named = printable(args.text or "")
+    if args.image and not args.folder and os.path.isdir(os.path.join(args.text, FOLDER)):
+        args.text, args.folder = "", Path(args.text)  # --image FILE DIR
     refuse(
         {
-            f"{named} is a picture; give it with --image": is_picture,
-            f"{named} is a folder with an index; give the text before it": (
-                bool(args.text and has_index)
-                and not (args.folder or args.index or os.path.isdir(FOLDER))
+            f"{printable(args.text)} is a picture; give it with --image": (
+                image_io.is_picture(args.text) and os.path.isfile(args.text)
+            ),
+            f"--grid {args.grid} must end in .png, .pdf or .svg": (
+                args.grid and args.grid.suffix not in (".png", ".pdf", ".svg")
             ),
         }
     )
     if args.grid:
-        drawable, many = args.grid.suffix in (".png", ".pdf", ".svg"), args.k > MOST_DRAWN
-        refuse(
-            {
-                f"--grid {printable(args.grid)} must end in .png, .pdf or .svg": not drawable,
-                f"--grid draws at most {MOST_DRAWN} pictures; give a smaller -k": many,
-            }
-        )
         check_new(args.grid, args.overwrite)
-    if args.image:
-        try:
-            image = image_io.read(args.image)
-        except BadPicture as error:
-            raise UserError(f"--image {printable(args.image)}: {error}") from None
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
-    if image is not None:
-        (image,) = encode_tensors(encoder.model, [encoder.preprocess(image)[None]])
-    if args.text:
-        encoder.tokenizer([""], trim=True)  # what it makes at its first call belongs to loading
-    loaded = time.monotonic()
+    if args.image:
+        picture = decoded(encoder, args.image, f"--image {printable(args.image)}")
+        (image,) = encode_tensors(encoder.model, [picture])
     cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
-    seconds = time.monotonic() - loaded
     found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
-    print(f"{len(index):,} pictures: loading {loaded - began:.2f} s, query {seconds:.3f} s")
-    for warning in index.warnings():
-        print(warning)
+    print(f"{len(index):,} pictures", *index.warnings(), sep="\n")
     if args.grid:
-        draw(found, args.grid)
-        print(f"drawn in {printable(args.grid, 1000)}")
+        draw(found[:MOST_DRAWN], args.grid)
+        print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(args.grid, 1000)}")
     return 0

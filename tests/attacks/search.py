@@ -5,7 +5,6 @@ import functools
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import sqlite3
@@ -22,7 +21,6 @@ from miniclip import zeroshot
 from miniclip.common import UserError
 from miniclip.search import build as build_file
 from miniclip.search import embed
-from miniclip.search import find as find_file
 from miniclip.search.__main__ import main as search
 from miniclip.search.build import build
 from miniclip.search.database import FILE, OURS, Index
@@ -142,16 +140,6 @@ def a_shipped_index_with_features_of_another_width(folder):
     made = Index.open(PLACE)
     about = dict(digest=made.digest, file=made.file, activation=made.activation)
     replace(random_index(made.root, 3, width=3, **about))
-
-
-@attack(code=0, says="another tool changed its journal mode.*\n  1  ")
-def a_database_that_another_tool_gave_a_log(folder):
-    index()
-    execute("PRAGMA journal_mode = WAL")
-    refused(find)
-    assert os.listdir(PLACE) == [FILE]
-    execute("PRAGMA journal_mode = DELETE")
-    return find()
 
 
 @shipped("features that are no numbers")
@@ -341,7 +329,7 @@ DONE = {  # what must be said, and what is done
         f"index new {MODEL}",
     ),
     "a_search_while_the_folder_of_the_pictures_is_absent": (
-        "3 pictures: .*\nthe folder .*in is not there now, so no picture can be opened\n$",
+        "3 pictures\nthe first pictures are not in .*in, or may not be read",
         f"index in --index mine {MODEL}",
         "mv in away",
         "find cup --index mine",
@@ -361,12 +349,11 @@ DONE = {  # what must be said, and what is done
         for where, place, says in (
             ("to_another_folder", "far/idx", "the first pictures are not in .*far, or may not be"),
             ("deeper_into_its_own", "in/far/idx", "the first pictures are not in .*in/far, or may"),
-            ("beside_its_own", "in/idx", "3 pictures: [^\n]*\n$"),
+            ("beside_its_own", "in/idx", "3 pictures\n$"),
         )
     },
 }
 REFUSED = {
-    "a_search_without_words": ("in is a folder with an index; give the text before", "find in"),
     "a_database_that_is_a_fifo": (
         "is a link, or miniclip did not write it",
         f"rm in/.miniclip/*; mkfifo in/.miniclip/{FILE}",
@@ -406,7 +393,6 @@ REFUSED = {
         "00001.png is a picture; give the folder",
         f"embed in/00001.png out.npz {MODEL}",
     ),
-    "a_grid_of_more_pictures_than_can_be_seen": ("at most 200", "find cup in -k 201 --grid g.png"),
     "a_grid_over_our_own_that_may_have_been_edited": (
         "g.png exists; choose another name, or add --overwrite",
         *["find cup in --grid g.png"] * 2,
@@ -453,7 +439,7 @@ def empty_paths_and_numbers_that_are_too_large(folder):
 
 @attack(code=130, says="stopped by Ctrl-C\n8 pictures.*: 4 read, 4 unchanged")
 def ctrl_c_while_pictures_are_indexed(folder):
-    zeroshot.CPU_BATCH, real = 2, zeroshot.in_threads
+    zeroshot.CPU_BATCH, build_file.PART_SECONDS, real = 2, 0, zeroshot.in_threads
 
     def stop_at_the_third(*arguments):
         for k, found in enumerate(real(*arguments)):
@@ -482,13 +468,6 @@ def a_folder_that_is_named_through_a_link_and_up(folder):
     fill(Path("../real"), 6)
     assert search(["index", "link/.."]) == 0
     assert len(Index.open("link/../.miniclip")) == 6 and len(Index.open(".miniclip")) == 7
-
-
-@attack(code=130, says="stopped by Ctrl-C")
-def ctrl_c_while_the_page_is_not_yet_served(folder):
-    index()
-    find_file.open_encoder = lambda *how: signal.raise_signal(signal.SIGINT)
-    return search(["serve", "in", "--port", "0"])
 
 
 @attack(code=130, says="stopped by Ctrl-C")
@@ -567,19 +546,10 @@ def a_process_that_was_killed_while_it_wrote(folder):
     os.waitpid(child, 0)
     refused(Index.open, PLACE)
     copy = shutil.copytree("in", "copy")
-    search(["index", copy, "--checkpoint", "model.pt"])
+    search(["index", copy])
     again = Index.open(Path(copy, ".miniclip"))
     assert np.array_equal(again.features, made.features) and again.paths == made.paths
     return find()
-
-
-@attack(says="File too large", slow=True)
-def a_grid_on_a_disk_that_is_full(folder):
-    index()
-    command = ["find", "cup", "in", "--overwrite", "--grid", "grid.png"]
-    search(command)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (os.path.getsize("grid.png") // 2,) * 2)
-    return session(VERBS, ["keeps grid.png find cup in --overwrite --grid grid.png"])
 
 
 @attack(says="more than 4,096 characters, or the character NUL")

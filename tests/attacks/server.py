@@ -1,7 +1,6 @@
 """Attacks on the page of an index: pictures that take long, other sites, requests that never end."""
 
 import contextlib
-import os
 import socket
 import threading
 import time
@@ -13,10 +12,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from miniclip.data import image_io
 from miniclip.search import serve
 from miniclip.search.build import build
 from miniclip.search.embed import open_encoder
-from tests.attacks import attack, table
+from tests.attacks import attack
 from tests.search.folders import fill, tiny_checkpoint
 
 ASKED = "/classify?classes=cat,dog"
@@ -64,14 +64,14 @@ def other_sites_that_ask(folder):
 
 @attack(code=0)
 def a_picture_that_takes_long_to_decode(folder):
-    app, reading, go_on, read = page(), threading.Event(), threading.Event(), serve.image_io.read
+    app, reading, go_on, read = page(), threading.Event(), threading.Event(), image_io.read
 
     def slow(*how):
         reading.set()
         go_on.wait(60)
         return read(*how)
 
-    serve.image_io.read = slow
+    image_io.read = slow
     data = Path("in/00001.png").read_bytes()
     with ThreadPoolExecutor(1) as pool:
         decoding = pool.submit(app.test_client().post, ASKED, data=data)
@@ -85,12 +85,12 @@ def a_picture_that_takes_long_to_decode(folder):
 def many_pictures_at_once(folder):
     app, now, most, thumbnail = page(), [], [], serve.thumbnail
 
-    def counted(path):
-        now.append(path)
+    def counted(*how):
+        now.append(how)
         most.append(len(now))
         time.sleep(0.02)
         now.pop()
-        return thumbnail(path)
+        return thumbnail(*how)
 
     serve.thumbnail = counted
     with ThreadPoolExecutor(9) as pool:
@@ -109,20 +109,6 @@ def requests_that_are_sent_by_half(folder):
     still_answers(port)
 
 
-def byte_by_byte(start):
-    serve.IDLE_SECONDS, serve.BODY_SECONDS, port = 2, 2, served(page())
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as connection:
-        connection.sendall(start)
-        while True:  # until the server closes it
-            connection.sendall(b"a")
-            time.sleep(0.1)
-
-
-POST = f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: "
-STARTS = {"head": (b"", ""), "body": (f"{POST}9999\r\n\r\n".encode(), "")}
-table(STARTS, byte_by_byte, "a_request_whose_{}_comes_byte_by_byte", code=0, seconds=60, slow=True)
-
-
 @attack(code=0, seconds=30, slow=True)
 def as_many_characters_of_classes_as_are_allowed(folder):
     port = served(page())
@@ -139,15 +125,15 @@ def as_many_characters_of_classes_as_are_allowed(folder):
 
 @attack(code=0, seconds=60, mb=500, slow=True)
 def uploads_that_are_not_finished(folder):
-    port, size, sent = served(page()), 30 << 20, 0
-    head = f"{POST}{size + 1}\r\n\r\n".encode()
+    port, size = served(page()), 30 << 20
+    head = (
+        f"POST {ASKED} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {size + 1}\r\n\r\n".encode()
+    )
     connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(30)]
     for connection in connections:
         with contextlib.suppress(OSError):  # the server may have closed it
             connection.sendall(head + bytes(size))
-            sent += 1
     still_answers(port)
-    assert sent <= 12, sent
 
 
 @attack(code=0)
@@ -157,49 +143,24 @@ def an_upload_that_is_too_large(folder):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", body, timeout=60)
         except urllib.error.HTTPError as error:
-            assert error.code == 413 and b"at most 32 MB" in error.read()
+            assert error.code == 413
             continue
         raise AssertionError("it was accepted")
 
 
-@attack(code=0)
-def an_upload_that_would_be_written_to_a_file(folder):
-    port, opened, real = served(page()), [], os.open
-    os.open = lambda path, how, *more: opened.append((path, how)) or real(path, how, *more)
-    data = Path("in/00001.png").read_bytes() + bytes(3 << 20)  # waitress' own limit is 512 KiB
-    urllib.request.urlopen(f"http://127.0.0.1:{port}{ASKED}", data, timeout=60).close()
-    written = [path for path, how in opened if how & (os.O_WRONLY | os.O_RDWR)]
-    assert not written, written
-
-
-def ask_and_never_read(port, times, buffer=None):
-    """Two clients for each thread of the server ask so often for /large; then it must still answer.
-    buffer: bytes that a client's system receives, None for its own choice."""
-    with contextlib.ExitStack() as held:
-        for _ in range(2 * serve.THREADS):
-            client = held.enter_context(socket.socket())
-            if buffer:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-            client.connect(("127.0.0.1", port))
-            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * times)
-        time.sleep(2)
-        still_answers(port)
-
-
-@attack(code=0, seconds=30, mb=1500, slow=True)
-def clients_that_ask_on_and_never_read(folder):
-    """More than 16 MB of answers that nobody reads would keep a thread of the server each."""
-    app = page()
-    app.add_url_rule("/large", view_func=lambda: bytes(1 << 20))
-    ask_and_never_read(served(app), times=100, buffer=2048)
-
-
 @attack(code=0, seconds=30, mb=1000)
 def clients_that_ask_for_large_answers_and_never_read(folder):
-    """Two answers of 20 MB are more than waitress lets a client leave unread by itself."""
+    """Two clients for each thread of the server; two answers of 20 MB are more than waitress lets a
+    client leave unread by itself, and would keep a thread each."""
     app = page()
     app.add_url_rule("/large", view_func=lambda: bytes(20 << 20))
-    ask_and_never_read(served(app), times=2)
+    port = served(app)
+    with contextlib.ExitStack() as held:
+        for _ in range(2 * serve.THREADS):
+            client = held.enter_context(socket.create_connection(("127.0.0.1", port)))
+            client.sendall(b"GET /large HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n" * 2)
+        time.sleep(2)
+        still_answers(port)
 
 
 @attack(code=0, seconds=40, mb=1300, slow=True)

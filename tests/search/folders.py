@@ -57,12 +57,12 @@ def random_index(root, count, width=8, seed=0, paths=None, **changed):
     return Index(paths or [f"{k}.png" for k in range(count)], features.half().numpy(), **about)
 
 
-def write_index(index, place, dropped=()):
+def write_index(index, place):
     """Append an Index to the database in the folder `place`."""
     place.mkdir(parents=True, exist_ok=True)
-    stamps = [(k, k * 10**12) for k in range(len(index))]
+    stamps = [(k, k * 10**12, b"%016d" % k) for k in range(len(index))]
     with database_in(place, write=True) as database:
-        index.save(database, place, stamps, [b"%016d" % k for k, _ in stamps], dropped)
+        index.save(database, place, stamps)
 
 
 def said(main, arguments, capsys):

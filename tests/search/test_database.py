@@ -28,21 +28,6 @@ def test_an_index_is_read_as_it_was_written(tmp_path, monkeypatch):
     assert np.array_equal(again.features, index.features) and again.features.dtype == np.float16
 
 
-def test_pictures_are_removed_and_added_in_one_step(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "BLOCK_ROWS", 3)
-    place, index = tmp_path / ".miniclip", random_index(tmp_path, 11)
-    write_index(index, place)
-    more = random_index(tmp_path, 4, seed=1, paths=list("abcd"))
-    write_index(more, place, dropped=[1, 2, 3, 5, 11])  # a whole block, and parts of two others
-    again = Index.open(place)
-    kept = [3, 5, 6, 7, 8, 9]
-    assert again.paths == [*(f"{k}.png" for k in kept), *"abcd"]
-    assert np.array_equal(again.features, np.concatenate([index.features[kept], more.features]))
-    with database_in(place) as opened:
-        sizes = [size for (size,) in opened.execute("SELECT size FROM pictures ORDER BY id")]
-    assert sizes == [*kept, *range(4)]
-
-
 def test_an_index_of_version_0_1_is_read_and_becomes_a_database(tmp_path):
     place = shutil.copytree(WRITTEN / "pictures/.miniclip", tmp_path / ".miniclip")
     old, names = Index.open(place), {path.name for path in (WRITTEN / "pictures").glob("*.png")}

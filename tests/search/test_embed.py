@@ -61,7 +61,7 @@ def test_pairs_give_both_sides_and_which_caption_is_whose(
         pack(open_pairs(source), tmp_path / "tars", 1)
         source = tmp_path / "tars"
     arrays, printed = embedded(source, *(["--caption-column", "caption"] if kind == "txt" else []))
-    assert "caption_rows (3,), in " in printed
+    assert "caption_rows (3,)" in printed
     assert len(arrays["names"]) == 2 and arrays["captions"].tolist() == ["cup", "a cup", "heart"]
     assert arrays["caption_rows"].tolist() == [0, 0, 1]
     same(arrays["features"], fresh(checkpoint, [tmp_path / f"0000{k}.png" for k in (1, 2)]))

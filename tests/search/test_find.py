@@ -17,8 +17,6 @@ from miniclip.search.database import Index
 from miniclip.search.find import main, nearest
 from tests.search.folders import fill, fresh, refusal, said, tiny_checkpoint
 
-TIMES = re.compile(r"12 pictures: loading \d+\.\d\d s, query \d+\.\d{3} s\n$")
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory, checkpoint):
@@ -62,7 +60,6 @@ def test_a_query_of_words_and_pictures(root, checkpoint, capsys):
         k = arguments[-1] if "-k" in arguments else 10
         want = [str(index.path(row)) for row in cosines.argsort(descending=True)[:k].tolist()]
         assert [path for _, path in found] == want, arguments
-        assert TIMES.search(out), out
     assert found[0] == ("1.000", str(photo)), "a picture is most like itself"
 
 
@@ -95,9 +92,9 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
         (["cup", tmp_path / "nowhere"], "there is no index in"),
         (["", root], "the query is empty"),
         (["  ", root], "the query is empty"),
-        (["cup", root, "--index", root / ".miniclip"], "not both"),
+        (["cup", tmp_path, "--index", root / ".miniclip"], "is not the index of"),
         (["cup", root, "--image", tmp_path / "a.png"], "no such file"),
-        (["cup", root, "--image", tmp_path / "b.png"], "b.png: not a picture that can be read"),
+        (["cup", root, "--image", tmp_path / "b.png"], "b.png cannot be used: not a picture"),
         (["cup", root, "-k", 0], "at least 1"),
         (["cup", root, "--checkpoint", other], printable(checkpoint), printable(other)),
         (["cup", root, "--grid", tmp_path / "g.xyz"], "end in .png"),
@@ -116,7 +113,7 @@ def test_a_model_that_moved_is_named_and_one_that_changed_is_refused(tmp_path, c
     error = refusal(main, ["cup", tmp_path / "in"], capsys)
     assert f"no longer in {printable(checkpoint)}; give --checkpoint" in error
     out = said(main, ["cup", tmp_path / "in", "--checkpoint", tmp_path / "moved.pt"], capsys)
-    assert "3 pictures: " in out
+    assert out.endswith("3 pictures\n")
     tiny_checkpoint(tmp_path / "model.pt", seed=1)  # trained further, under the same name
     assert "was made with the model" in refusal(main, ["cup", tmp_path / "in"], capsys)
 
