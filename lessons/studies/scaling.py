@@ -29,7 +29,7 @@ MODELS["rn_icons_l"] = MODELS["rn_icons"] | dict(vision_width=36, text_width=192
 SIZES = ("rn_icons_xs", "rn_icons_s", "rn_icons", "rn_icons_l")
 SMALL = "rn_icons_s"  # where the pictures vary, to save time
 PICTURES = (2_500, 10_000, 40_000, None)  # None: all
-SEEDS, STEPS = (0, 1, 2), 1200
+SEEDS, STEPS = (0, 1, 2), 800
 QUESTIONS = ("known", "combinations")
 TICKS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)  # of the error
 RESULTS, OPTIONS = "docs/icons/scaling", {}
