@@ -129,10 +129,10 @@ def _original(pairs, i):
     """The bytes of picture i's own file, b'' where it has none; cut where they are too many."""
     if isinstance(pairs, Shards):
         return pairs.read(i, "picture")
-    if not isinstance(pairs, Files):
+    if not isinstance(pairs, Files) or not isinstance(pairs.sources[i], str):
         return b""
     try:
-        with open(pairs.paths[i], "rb") as file:
+        with open(pairs.sources[i], "rb") as file:
             return file.read(image_io.MOST_PICTURE_BYTES + 1)
     except OSError as error:
         raise BadPicture(f"cannot be read: {error.strerror}") from None
