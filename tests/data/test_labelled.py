@@ -15,8 +15,6 @@ from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.data.shards.tar_index import MOST_TEXT_BYTES
 from tests.data import tars
 
-CSV = "path,label\n"
-
 
 def picture(k=0):
     return Image.new("RGB", (20, 16), (9 * k % 256, 200, 7))
@@ -69,7 +67,7 @@ def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count
     for k, label in enumerate(labels.split()):
         picture().save(tmp_path / f"{k}.png")
     rows = "".join(f"{k}.png,{label}\n" for k, label in enumerate(labels.split()))
-    (tmp_path / "a.csv").write_text(CSV + rows + "a.png\n,3\na.png,\n")
+    (tmp_path / "a.csv").write_text("path,label\n" + rows + "a.png\n,3\na.png,\n")
     if found is None:
         with pytest.raises(UserError, match=classes):
             open_labelled(tmp_path / "a.csv", names.split())
