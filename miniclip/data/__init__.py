@@ -83,12 +83,11 @@ def _opener(source):
     if is_shards(source):
         shown += ", a source of shards, for which there is --caption-key"
         return open_shards, {"caption_key", "cache_dir"}, shown
-    if os.path.isfile(source) and source.lower().endswith(SUFFIXES):
-        return open_file, COLUMNS, shown
     if os.path.isfile(source):
-        return open_csv, COLUMNS | {"columns"}, shown
-    missing = f"{shown} not found; expected a csv file, a folder or .tar shards"
-    refuse({missing: not os.path.isdir(source)})
+        is_csv = not source.lower().endswith(SUFFIXES)
+        return (open_csv, COLUMNS | {"columns"}, shown) if is_csv else (open_file, COLUMNS, shown)
+    is_folder = os.path.isdir(source)
+    refuse({f"{shown} not found; expected a csv file, a folder or .tar shards": not is_folder})
     return open_folder, set(), shown
 
 
@@ -117,8 +116,7 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     keep_pairs(pairs, kept)
     if val_data in (None, NONE):
         return pairs
-    takes = _opener(val_data)[1]
-    options = {name: value for name, value in options.items() if name in takes}
+    options = {name: options[name] for name in options if name in _opener(val_data)[1]}
     return Joined(pairs, open_pairs(val_data, **options))
 
 

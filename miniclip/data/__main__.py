@@ -7,7 +7,6 @@ named here.
 
 import collections
 import hashlib
-import statistics
 import sys
 
 from tqdm import tqdm
@@ -26,44 +25,34 @@ OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 
 def summary(pairs: Pairs) -> tuple[list, list]:
     """Read all pairs: (rows (what, how many, remark), [(name, reason)] of the damaged pictures)."""
-    damaged, drawn, sides = [], collections.defaultdict(list), []
+    damaged, drawn, owners = [], collections.defaultdict(list), collections.Counter()
     split_of = {i: split for split, indices in pairs.splits.items() for i in indices}
-    owners, counts, lengths, several = collections.Counter(), collections.Counter(), [], []
+    lengths = []
     for i in tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None):
         said = pairs.captions(i)
         owners.update({*said})
         lengths += [len(words(caption)) for caption in said]
-        for caption in said:
-            counts.update({*words(caption)})
-        several += [len(said)] * (len(said) > 1)
         try:
             image = pairs.image(i)
         except BadPicture as error:
             damaged.append((pairs.where(i), str(error)))
             continue
-        sides.append(min(image.size))
         digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
         drawn[digest].append(split_of.get(i))
     twice = [splits for splits in drawn.values() if len(splits) > 1]
     leaks = sum(len({*splits}) > 1 for splits in twice)
-    once = sum(n == 1 for n in counts.values())
-    sides = sides or [0]
-    short = statistics.median_high(sides)
     return [
         ("pictures", len(pairs), "a picture is a pair"),
-        ("captions", len(lengths), f"{statistics.fmean(lengths):.1f} words each"),
-        ("pictures with several captions", len(several), f"{sum(several):,} captions"),
+        ("captions", len(lengths), f"{sum(lengths) / len(lengths):.1f} words each"),
         (
             "captions of several pictures",
             sum(n > 1 for n in owners.values()),
             "false negatives of each other",
         ),
-        ("different words", len(counts), f"{once:,} in one caption only"),
         *(
             (f"split {split}", len(indices), f"{len(indices) / len(pairs):.1%}")
             for split, indices in pairs.splits.items()
         ),
-        ("short side, median pixels", short, f"from {min(sides)} to {max(sides)}"),
         ("groups of identical pictures", len(twice), f"{leaks:,} of them on both sides of a split"),
     ], damaged
 
@@ -79,16 +68,13 @@ def main(argv=None):
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)
-    skipped = pairs.skipped + damaged
-    reasons = collections.Counter(reason for _, reason in skipped).most_common(8)
-    rows += [("skipped: " + printable(reason, 60), count, "") for reason, count in reasons]
     packages = ", ".join(f"{p} {version}" for p, version in pairs.packages.items())
     print(printable(pairs.name) + (packages and f": {packages}"))
     for what, count, note in rows:
         print(f"  {what:<34}{count:>8,}  {note}".rstrip())
     print(*pairs.credits, sep="\n", end="\n" if pairs.credits else "")
-    if skipped:
-        print(report_skipped(skipped))
+    if pairs.skipped + damaged:
+        print(report_skipped(pairs.skipped + damaged))
     return 0
 
 

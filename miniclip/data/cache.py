@@ -21,8 +21,7 @@ from miniclip.data.dataset import file_size
 def folder() -> Path:
     """The folder of these files: $MINICLIP_CACHE, or miniclip in $XDG_CACHE_HOME or ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    own = os.environ.get("MINICLIP_CACHE") or os.path.join(base, "miniclip")
-    return Path(os.path.expanduser(own))
+    return Path(os.path.expanduser(os.environ.get("MINICLIP_CACHE") or f"{base}/miniclip"))
 
 
 def load_or_make(name: str, made_of, make, what: str, passing=()):
@@ -43,14 +42,18 @@ def load_or_make(name: str, made_of, make, what: str, passing=()):
 
 def path_of(name: str, made_of) -> Path:
     """The path of a cached file. made_of: what JSON can hold, of which a hash is part of the name."""
-    key = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
-    return folder() / f"{name}-{key}.bin"
+    return folder() / f"{name}-{hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]}.bin"
 
 
 def keep(path: Path, notes, body, what: str) -> None:
-    """`write`, but where the file cannot be written, this is only said on stderr."""
+    """Write a file; the whole of it is there, or nothing. body: bytes. Where it cannot be written, this
+    is only said on stderr."""
+    notes = json.dumps(notes).encode() + b"\n"
     try:
-        write(path, notes, body)
+        refuse({"there is no such user's home folder": path.parts[0].startswith("~")})
+        with replacing(path) as file:
+            file.write(_checksum(notes, body) + notes)
+            file.write(body)
     except (OSError, UserError) as error:
         print(f"cannot keep {what} in {path}: {getattr(error, 'strerror', error)}", file=sys.stderr)
 
@@ -71,12 +74,3 @@ def read(path: Path):
 
 def _checksum(notes, body):
     return hashlib.sha256(notes + hashlib.sha256(body).digest()).hexdigest().encode() + b"\n"
-
-
-def write(path: Path, notes, body) -> None:
-    """Write a file; the whole of it is there, or nothing. body: bytes. Raises OSError or UserError."""
-    refuse({"there is no such user's home folder": path.parts[0].startswith("~")})
-    notes = json.dumps(notes).encode() + b"\n"
-    with replacing(path) as file:
-        file.write(_checksum(notes, body) + notes)
-        file.write(body)

@@ -5,7 +5,6 @@ folder and shards are the same to them. A pair is one picture with one or severa
 that occurs under two names is one pair: two pairs would be false negatives of each other.
 """
 
-import array
 import csv
 import errno
 import functools
@@ -13,7 +12,6 @@ import hashlib
 import json
 import os
 import re
-import stat
 
 import numpy as np
 
@@ -32,11 +30,10 @@ class BadPicture(UserError):
 def file_size(path) -> int:
     """The size of a file in bytes. Raises OSError where it cannot be looked at, is empty, or is a
     folder, a pipe or a device, since reading one could block for ever."""
-    status = os.stat(path)
-    if not (stat.S_ISREG(status.st_mode) and status.st_size):
-        what = "an empty file" if stat.S_ISREG(status.st_mode) else "not a file"
-        raise OSError(errno.EINVAL, what, path)
-    return status.st_size
+    size, is_file = os.stat(path).st_size, os.path.isfile(path)
+    if not (size and is_file):
+        raise OSError(errno.EINVAL, "an empty file" if is_file else "not a file", path)
+    return size
 
 
 def fingerprint(path) -> list:
@@ -143,37 +140,22 @@ class Joined(Pairs):
 
     def __init__(self, first, second):
         self.parts, self.starts = (first, second), (0, len(first))
-        held_out = [*range(len(first), len(first) + len(second))]
-        splits = {"train": [], "val": held_out} | first.splits  # the first one held out is measured
+        splits = {"train": [], "val": [*range(len(first), len(first) + len(second))]}
+        splits |= first.splits  # the first one held out is measured
         super().__init__(first.name, (), splits, first.skipped + second.skipped)
 
     def __len__(self):
         return sum(map(len, self.parts))
 
-    def _find(self, i):
-        """(the source of pair i, its index there)."""
+    def _of_source(self, method, i, *more):
+        """What a method of the source of pair i says about it, with its index there."""
         k = int(i >= self.starts[1])
-        return self.parts[k], i - self.starts[k]
+        return getattr(self.parts[k], method)(i - self.starts[k], *more)
 
-    def load_downscaled(self, i, side):
-        """Picture i, from its source. Raises BadPicture."""
-        source, i = self._find(i)
-        return source.load_downscaled(i, side)
-
-    def captions(self, i):
-        """The captions of pair i in its source."""
-        source, i = self._find(i)
-        return source.captions(i)
-
-    def stamp(self, i):
-        """As of its source."""
-        source, i = self._find(i)
-        return source.stamp(i)
-
-    def where(self, i):
-        """What picture i is called in its source."""
-        source, i = self._find(i)
-        return source.where(i)
+    load_downscaled = functools.partialmethod(_of_source, "load_downscaled")
+    captions = functools.partialmethod(_of_source, "captions")
+    stamp = functools.partialmethod(_of_source, "stamp")
+    where = functools.partialmethod(_of_source, "where")
 
     @functools.cached_property
     def digest(self):
@@ -212,13 +194,13 @@ def keep_pairs(pairs: Pairs, kept) -> None:
 
 def some_pairs(text):
     """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
-    is_list = os.path.isfile(text) and not text.isdigit()
-    return text if is_list else number(int, low=1)(text)
+    return number(int, low=1)(text) if text.isdigit() or not os.path.isfile(text) else text
 
 
 def _listed(pairs, path):
-    """The indices in a list. Names are compared, of a long list some."""
-    train, found, names = pairs.splits["train"], array.array("q"), {}
+    """The indices in a list. Names are compared, of a long list some. Raises UserError, or the OSError of
+    a file that cannot be read."""
+    train, found, names = pairs.splits["train"], [], {}
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -229,27 +211,27 @@ def _listed(pairs, path):
                     # of a long list every hundredth, because shards read a name from the disk
                     checked = len(found) if len(found) < 1000 else -(len(found) // 100)
                     names[checked] = found[-1], name  # the last is always among them
-    except OSError as error:
-        raise UserError(f"{printable(path)} cannot be read: {error.strerror}") from None
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
-    fits = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
-    fits = fits and all(pairs.where(i) == name for i, name in names.values())
+    known = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
     refuse(
         {
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
             f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "
-            "them again, with the same options": not fits,
+            "them again, with the same options": not (
+                known and all(pairs.where(i) == name for i, name in names.values())
+            ),
         }
     )
-    return np.array(found) if isinstance(train, np.ndarray) else found.tolist()
+    return np.array(found) if isinstance(train, np.ndarray) else found
 
 
 def sha256(path) -> str:
     """The SHA-256, in hex, of a file. It is mapped, because weights are larger than the memory that they
     should take here."""
-    empty = os.path.getsize(path) == 0  # nothing can be mapped
-    return hashlib.sha256(b"" if empty else np.memmap(path, mode="r")).hexdigest()
+    # nothing of an empty file can be mapped
+    data = np.memmap(path, mode="r") if os.path.getsize(path) else b""
+    return hashlib.sha256(data).hexdigest()
 
 
 def lines(file):
@@ -284,11 +266,9 @@ def one_line(text: str) -> str:
 
 def report_skipped(skipped, shown=3) -> str:
     """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
-    if not skipped:
-        return ""
     few = [f"{printable(name)} ({printable(reason)})" for name, reason in skipped[:shown]]
     more = f" and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
-    return f"left out {len(skipped):,}: {', '.join(few)}{more}"
+    return f"left out {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
 
 
 def printable(text, longest=80) -> str:

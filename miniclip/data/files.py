@@ -1,4 +1,5 @@
-"""Your own pairs: the rows of a csv, or a folder of pictures each with a .txt beside it.
+"""Your own pairs: rows of a picture and captions, and two places they come from: a csv, and a folder of
+pictures each with a .txt beside it.
 
 A mistake in one row or one picture costs that one alone: it goes to `skipped` with the reason. A
 mistake that concerns everything (no column of captions, no usable pair) is a UserError. Only the
@@ -15,12 +16,12 @@ import os
 import re
 import unicodedata
 
+from PIL import Image
 from tqdm import tqdm
 
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
-    BadPicture,
     Pairs,
     file_size,
     fingerprint,
@@ -37,19 +38,6 @@ csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
     "windows", lambda e: (e.object[e.start : e.end].decode("cp1252", "replace"), e.end)
 )
-NOT_CSV = {  # the first bytes of files that people offer as a csv although they are something else
-    b"PAR1": "a parquet file",
-    b"ARROW1": "an Arrow file",
-    b"SQLite": "a database",
-    b"\x93NUMPY": "an array of numpy",
-    b"PK\3\4": "a zip or Excel file",
-    b"\x1f\x8b": "compressed",
-    b"\xfd7zXZ": "compressed",
-    b"BZh": "compressed",
-    b"{": "JSON",
-    b"[{": "JSON",
-    b"[\n": "JSON",
-}
 # A field that is quoted after a space. The csv module's skipinitialspace would also take the spaces
 # of a caption whose separators are not quoted.
 SPACED = re.compile(r'^ +"((?:[^"]|"")*)" *$')
@@ -61,6 +49,7 @@ CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence
 SPLIT_COLUMN = ["split"]
 SPLITS = ("train", "val", "test")  # what a column `split` divides pairs into
 MARKS = {"train": 0, "training": 0, "test": 2}  # any other value is held out as "val"
+UNMARKED = -1  # where there is no such column
 
 
 def mark(value) -> int:
@@ -68,10 +57,10 @@ def mark(value) -> int:
     return MARKS.get(str(value).strip().lower(), SPLITS.index("val"))
 
 
-def divided(wheres: list[str], marks: list[int] = ()) -> dict[str, list[int]]:
+def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
     """The splits of pairs: by their marks, or else by the hashes of their names: a tenth is held out,
     unless too few would be left to test or to train on."""
-    if marks:
+    if UNMARKED not in marks:
         splits = {name: [i for i, m in enumerate(marks) if m == k] for k, name in enumerate(SPLITS)}
         return {name: own for name, own in splits.items() if own or name == "train"}
     splits = {"train": [], "heldout": []}
@@ -82,35 +71,68 @@ def divided(wheres: list[str], marks: list[int] = ()) -> dict[str, list[int]]:
 
 
 class Files(Pairs):
-    """Pairs whose pictures are files: {path: list of captions}, below `root`. marks: {path: position
-    in SPLITS}, empty where nothing says what is held out."""
+    """Pairs from rows; those with the same picture are one pair.
 
-    def __init__(self, name, root, found, skipped, empty="no rows", marks=()):
-        quiet = True if len(found) < 2000 else None  # None: no bar where there is no terminal
-        self.paths, self.root = [], root
-        for path in tqdm(found, desc="looking at pictures", unit="", disable=quiet):
+    rows: an iterator over (what a message calls the row, its picture, its captions, its mark, why it
+    cannot be used or None). picture: as `source_of` takes it. mark: a position in SPLITS, or UNMARKED.
+    skipped: a list, to which (name, reason) is added for what cannot be used; root: the absolute path
+    of the folder that paths are relative to. Raises UserError, with `empty` where there are no rows.
+    """
+
+    def __init__(self, name, root, rows, skipped, empty="no rows"):
+        self.root, pairs = root, {}  # {path, or else the row: (source, {caption: True}, mark)}
+        for row, picture, captions, part, why in tqdm(
+            rows, "looking at pictures", delay=1, disable=None
+        ):
             try:
-                image_io.check(path)
-                self.paths.append(path)
-            except BadPicture as error:
-                skipped.append((relative_to(path, root), str(error)))
+                refuse({why: bool(why)})
+                source = source_of(picture, root)
+                captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
+                refuse({"an empty caption": not captions})
+                key = source if isinstance(source, str) else row
+                # what is only read when it is asked for is checked then
+                if key not in pairs and not callable(source):
+                    image_io.check(source)
+            except UserError as error:
+                skipped.append((row, str(error)))
+                continue
+            _, known, before = pairs.get(key, (source, {}, part))
+            pairs[key] = source, known | captions, max(before, part)
         why = report_skipped(skipped) or empty
-        refuse({f"{printable(name)} gives no pair: {why}": not self.paths})
-        wheres = [self.where(i) for i in range(len(self.paths))]
-        splits = divided(wheres, [marks[path] for path in self.paths] if marks else ())
-        super().__init__(name, [found[path] for path in self.paths], splits, skipped)
+        refuse({f"{printable(name)} gives no pair: {why}": not pairs})
+        self.keys = [*pairs]
+        self.sources, captions, marks = zip(*pairs.values())
+        super().__init__(name, captions, {}, skipped)
+        self.splits = divided([self.where(i) for i in range(len(self))], marks)
+
+    @property
+    def paths(self):
+        """The files that are read."""
+        return [source for source in self.sources if isinstance(source, str)]
 
     def load_downscaled(self, i, side):
-        """Picture i, read from its file by image_io.read. Raises BadPicture."""
-        return image_io.read(self.paths[i], side)
+        """Picture i, read by image_io.read. Raises BadPicture."""
+        return image_io.read(self.sources[i], side)
 
     def stamp(self, i):
         """See Pairs."""
-        return fingerprint(self.paths[i])
+        return fingerprint(self.sources[i]) if isinstance(self.sources[i], str) else None
 
     def where(self, i):
-        """The path of picture i, relative to the csv or the folder."""
-        return relative_to(self.paths[i], self.root)
+        """The path of picture i, relative to the csv or the folder, or what its row is called."""
+        key = self.keys[i]
+        return relative_to(key, self.root) if os.path.isabs(key) else key
+
+
+def source_of(picture, root):
+    """What image_io.read takes: an absolute path, the bytes of a file, a PIL image, or a function that
+    returns one of these. A path is relative to `root`. Raises UserError."""
+    if isinstance(picture, dict):  # "path" beside bytes is only a name, which others may have too
+        picture = picture.get("bytes") or picture.get("path")
+    if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
+        return normal(root, os.fspath(picture))
+    refuse({"no picture": not (isinstance(picture, (bytes, Image.Image)) or callable(picture))})
+    return picture
 
 
 def open_csv(path, image_column=None, caption_column=None, columns=None) -> Files:
@@ -123,26 +145,13 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
     """
     columns = ",".join(columns) if isinstance(columns, (list, tuple)) else columns
     others = "another; --columns image,caption is for a csv without a header"
-    header, (picture, caption), rows = read_csv(
+    _, rows = read_csv(
         path,
         ("picture paths", PICTURE_COLUMNS, image_column, f"; --image-column names {others}"),
         ("captions", CAPTION_COLUMNS, caption_column, f"; --caption-column names {others}"),
-        columns=columns,
+        columns,
     )
-    split = find_column(header, None, SPLIT_COLUMN)
-    found, marks, skipped, root = {}, {}, [], os.path.dirname(os.path.abspath(path))
-    for line, row, why in rows:
-        where, said = (row[c] if c < len(row) else "" for c in (picture, caption))
-        where, said = where.strip(), one_line(said)
-        missing = "" if where and said else "an empty caption" if where else "no picture"
-        if why or missing:
-            skipped.append((f"line {line}, {where}" if where else f"line {line}", why or missing))
-        else:
-            file = normal(root, where)
-            found.setdefault(file, {})[said] = True
-            if split is not None:
-                marks[file] = max(marks.get(file, 0), mark(row[split] if split < len(row) else ""))
-    return Files(os.path.basename(path), root, found, skipped, marks=marks)
+    return Files(os.path.basename(path), os.path.dirname(os.path.abspath(path)), rows, [])
 
 
 def is_hidden(name: str) -> bool:
@@ -158,10 +167,9 @@ def walk(root, skipped):
     """
 
     def closed(error):
-        path, reason = error.filename, f"{printable(root)} cannot be read: {error.strerror}"
-        refuse({reason: path == os.fspath(root)})
-        path = os.path.relpath(path, root).replace(os.sep, "/")
-        skipped.append((path, "a folder that may not be read"))
+        whole = error.filename == os.fspath(root)
+        refuse({f"{printable(root)} cannot be read: {error.strerror}": whole})
+        skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
 
     waiting = [root]
     while waiting:  # os.walk is recursive before Python 3.12, so it lists one folder at a time here
@@ -180,96 +188,98 @@ def open_folder(path) -> Files:
 
     Raises UserError when there is none.
     """
-    root, found, skipped = os.path.abspath(path), {}, []
+    root, skipped = os.path.abspath(path), []
+    rows = _beside_texts(root, skipped)
+    return Files(os.path.basename(root) or root, root, rows, skipped, "it holds no picture")
+
+
+def _beside_texts(root, skipped):
+    """The rows, as Files takes them, of the pictures in a folder and those in it."""
     for folder, names in walk(root, skipped):
-        # by the NFC form: systems differ in how they spell an accent
-        present = {unicodedata.normalize("NFC", n): n for n in names} | {n: n for n in names}
+        present = {*names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
-            stem, suffix = os.path.splitext(name)
-            stems = stem, unicodedata.normalize("NFC", stem)
-            texts = [present.get(s + end) for s in stems for end in (".txt", ".TXT")]
-            text = next(filter(None, texts), "")
-            file, is_shard = os.path.join(folder, name), suffix.lower() == ".tar"
+            stem = os.path.splitext(name)[0]
+            text = next((stem + end for end in (".txt", ".TXT") if stem + end in present), "")
             try:
                 refuse(
                     {
-                        "a shard, which is not read with pictures; name it by itself": is_shard,
+                        "a shard, which is not read with pictures; name it by itself": (
+                            not image_io.is_picture(name)
+                        ),
                         "no .txt beside it": not text,
                     }
                 )
-                said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES).splitlines()
-                said = dict.fromkeys(filter(None, map(one_line, said)))
-                refuse({"an empty caption": not said})
-                found[file] = said
+                said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES)
+                captions, why = said.splitlines(), None
             except UserError as error:
-                skipped.append((relative_to(file, root), str(error)))
-    name = os.path.basename(root) or root
-    return Files(name, root, found, skipped, "it holds no picture")
+                captions, why = [], str(error)
+            file = os.path.join(folder, name)
+            yield relative_to(file, root), file, captions, UNMARKED, why
 
 
-def read_csv(path, *wanted, columns=None):
-    """Find columns in a csv: (header, positions of the columns, rows).
+def read_csv(path, pictures, texts, columns=None):
+    """Read a column of picture paths and one of texts from a csv: (header, rows as Files takes them).
 
-    wanted: for each column (what it holds, names that it may have, its one name or None, what an
-    error adds). rows: an iterator over (line number, list of str, why the row cannot be used or
-    None) of all rows that are not blank. The separator is the one of SEPARATORS that fits the header
-    best. columns: the header of a csv without one, names with commas between them; the separator is
-    then the one with which the first row names a file, or else has fields enough. Raises UserError;
-    so do the rows.
+    pictures, texts: (what the column holds, names that it may have, its one name or None, what an
+    error adds). The separator is the one of SEPARATORS that fits the header best. columns: the header
+    of a csv without one, names with commas between them; the separator is then the one with which the
+    first row names a file, or else has fields enough. Raises UserError; so do the rows.
     """
-    root = os.path.dirname(os.path.abspath(path))
-    name = printable(os.path.basename(path))
-    start = _first_bytes(path, 8)
-    kind = next((kind for first, kind in NOT_CSV.items() if start.startswith(first)), None)
-    refuse({f"{name} is {kind}, and only csv can be read; convert it to a csv first": bool(kind)})
-    choices = []
-    for separator in SEPARATORS:
-        rows = _rows(path, encoding_of(start), separator)
-        first = next(rows, (None, [], None))
-        header = first[1] if columns is None else columns.split(",")
-        positions = [find_column(header, own, known) for _, known, own, _ in wanted]
-        fit = -positions.count(None), len(header)
-        if columns is not None:
-            at = positions[0] or 0
-            named = "".join(first[1][at : at + 1]).strip()
-            fit = os.path.isfile(os.path.join(root, named)), min(len(first[1]), len(header))
-            rows = itertools.chain([first] if first[0] else [], rows)
-        choices.append((fit, header, rows, separator))
-    _, header, rows, separator = max(choices, key=lambda choice: choice[0])
-    positions = must_find(name, header, wanted)
-    while not header[-1].strip():
-        del header[-1]
-    checked = _checked(rows, len(header), positions[0], positions[-1], separator, root)
-    return header, positions, checked
+    root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
+
+    def opened(separator):
+        """(header, rows) with this separator."""
+        rows = _rows(path, separator)
+        return (columns.split(",") if columns else next(rows, (0, [], None))[1]), rows
+
+    def fit(separator):
+        header, rows = opened(separator)
+        positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
+        if not columns:
+            return -positions.count(None), len(header)
+        first = next(rows, (0, [], None))[1]
+        file = os.path.join(root, value(first, positions[0] or 0))
+        return os.path.isfile(file), min(len(first), len(header))
+
+    separator = max(SEPARATORS, key=fit)
+    header, rows = opened(separator)
+    positions = must_find(name, header, (pictures, texts))
+    return header, _checked(rows, header, *positions, separator, root)
 
 
-def _checked(rows, width, picture, text, separator, root):
-    """The rows, with a reason where a separator or a quote that is missing has shifted the fields.
+def value(row, column):
+    """A field of a row of a csv, "" where it has none."""
+    return row[column].strip() if column < len(row) else ""
 
-    text: the column that takes the fields beyond the header's, if it is the last column.
-    """
+
+def _checked(rows, header, picture, text, separator, root):
+    """The rows as Files takes them, with a reason where a separator or a quote that is missing has
+    shifted the fields. picture, text: the positions of these columns."""
+    width = max(k for k, name in enumerate(header, 1) if name.strip())
+    split = find_column(header, None, SPLIT_COLUMN)
     for line, row, why in rows:
         while row[width:] and not row[-1].strip():  # spreadsheets fill short rows up
             row.pop()
         if text == width - 1:  # separators that should have been quoted
-            row[text:] = [separator.join(row[text:])] * (len(row) > text)
+            row[text:] = [separator.join(row[text:])]
         elif row[width:]:
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
         for column, field in enumerate(row):
             # a quote that is not closed swallows the rows after it; they stand in this field
             inner = [r.split(separator) for r in (separator * column + field).splitlines()]
-            wheres = {"".join(r[picture : picture + 1]).strip() for r in inner if len(inner) > 1}
-            files = (os.path.isfile(os.path.join(root, where)) for where in wheres)
-            if any(map(image_io.is_picture, wheres)) or any(files):
+            wheres = {value(r, picture) for r in inner if len(inner) > 1}
+            if any(image_io.is_picture(w) or os.path.isfile(os.path.join(root, w)) for w in wheres):
                 why = "a field of it goes on with other rows; is a quote not closed?"
-        yield line, row, why
+        where, part = value(row, picture), UNMARKED if split is None else mark(value(row, split))
+        called = f"line {line}, {where}" if where else f"line {line}"
+        yield called, where, [value(row, text)], part, why
 
 
-def _rows(path, encoding, separator):
+def _rows(path, separator):
     """(line number, fields, None) of each row that is not blank, or (line number, [], what is wrong)."""
     row = ()
-    with open(path, encoding=encoding, errors="windows", newline="") as file:
+    with open(path, encoding="utf-8-sig", errors="windows", newline="") as file:
         reader = csv.reader(lines(file), delimiter=separator, strict=True)
         while row is not None:
             first = reader.line_num + 1
@@ -278,52 +288,56 @@ def _rows(path, encoding, separator):
                 if any(field.strip() for field in row or ()):
                     yield reader.line_num, row, None
             except csv.Error as error:  # the next line is a new row
-                why = (
-                    f"a field of more than {MOST_TEXT_BYTES:,} characters; is a quote not closed?"
-                    if "limit" in str(error)
-                    else f"not a csv from line {first} on: {error}; are quotes closed, and doubled inside?"
-                )
-                yield reader.line_num, [], why
+                why = f"not a csv from line {first} on: {error}"
+                yield reader.line_num, [], f"{why}; are quotes closed, and doubled inside?"
 
 
 def must_find(name, header, wanted):
     """The positions of columns, `wanted` as for read_csv, in the header of what is called `name`.
     Raises UserError where one is missing, or there twice."""
-    positions = [find_column(header, own, known) for _, known, own, _ in wanted]
+    positions, names = [], [_plain(h) for h in header]
     seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
-    for (what, known, own, hint), position in zip(wanted, positions):
+    for what, known, own, hint in wanted:
+        position = find_column(header, own, known)
         want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
         refuse({f"{name} has {want}; its columns are {seen}{hint}": position is None})
         twice = f"{name} has two columns called {header[position]!r}; rename one"
-        refuse({twice: header.count(header[position]) > 1})
+        refuse({twice: names.count(names[position]) > 1})
+        positions.append(position)
     return positions
 
 
 def find_column(header, own, known):
     """Where in a header the wanted column is, or None. `own`: its name, instead of those known."""
-    exact = [str(h).strip(' "') for h in header]  # keys of records may be numbers
-    plain = [h.lower().replace(" ", "_") for h in exact]
-    if own is not None:
-        own = str(own).strip()
-        if own in exact:
-            return exact.index(own)
-        known = (own.lower().replace(" ", "_"),)
-    return next((plain.index(name) for name in known if name in plain), None)
+    names = [_plain(h) for h in header]
+    known = known if own is None else (_plain(own),)
+    return next((names.index(name) for name in known if name in names), None)
+
+
+def _plain(name):
+    """A name of a column as names are compared. Keys of records may be numbers."""
+    return str(name).strip(' "').lower().replace(" ", "_")
 
 
 def read_text(path, most=MOST_LIST_BYTES) -> str:
-    """The text of a file of at most so many bytes, in UTF-8, UTF-16 with its mark, or Windows' Latin.
-    Raises UserError with a sentence."""
-    data = _first_bytes(path, most + 1, file_size)
-    text = data.decode(encoding_of(data), "windows")
-    name, is_text = printable(os.path.basename(path)), "\0" not in text.strip("\0\r\n")
+    """The text of a file of at most so many bytes, in UTF-8, or else in Windows' Latin. Raises UserError
+    with a sentence."""
+    name = printable(os.path.basename(path))
+    try:
+        file_size(path)
+        with open(path, "rb") as file:
+            text = file.read(most + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{name} cannot be read: {reason}") from None
+    odd = b"\0" in text.strip(b"\0\r\n")
     refuse(
         {
-            f"{name} is too long: more than {most:,} bytes": len(data) > most,
-            f"{name} is not text, or its encoding is unknown; save it as UTF-8": not is_text,
+            f"{name} is too long: more than {most:,} bytes": len(text) > most,
+            f"{name} is not text, or its encoding is unknown; save it as UTF-8": odd,
         }
     )
-    return text
+    return text.decode("utf-8-sig", "windows")
 
 
 def read_lines(path, what: str) -> list[str]:
@@ -332,34 +346,14 @@ def read_lines(path, what: str) -> list[str]:
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
     """
     lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
-    if not lines:
-        raise UserError(f"{path} holds no {what}; give one a line")
+    refuse({f"{path} holds no {what}; give one a line": not lines})
     return lines
 
 
-def encoding_of(start):
-    """The encoding of a text by its first bytes."""
-    return "utf-16" if start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
-
-
-def _first_bytes(path, count, check=os.stat):
-    """The first bytes of a file for which check(path) raises no OSError. Raises UserError."""
-    try:
-        check(path)
-        with open(path, "rb") as file:
-            return file.read(count)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{printable(os.path.basename(path))} cannot be read: {reason}") from None
-
-
 def normal(root: str, path: str) -> str:
-    """A path below `root` without "." and "..", one for each file, and with accents as the disk spells
-    them, as one character or as two. What "link/.." leads to does not lie beside the link."""
-    # no system has longer names
-    forms = (path, *(unicodedata.normalize(form, path[:5_000]) for form in ("NFC", "NFD")))
-    paths = [os.path.join(root, form) for form in forms]
-    path = next(filter(os.path.lexists, paths), paths[0])
+    """A path below `root` without "." and "..", one for each file. What "link/.." leads to does not lie
+    beside the link."""
+    path = os.path.join(root, path)
     short, climbs = os.path.normpath(path), ".." in path and "\0" not in path
     is_other = climbs and os.path.realpath(path) != os.path.realpath(short)
     return os.path.realpath(path) if is_other else short

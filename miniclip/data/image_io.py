@@ -18,7 +18,7 @@ import warnings
 from PIL import Image
 
 from miniclip.data.dataset import BadPicture, file_size
-from miniclip.data.transforms import is_odd_grey, to_rgb
+from miniclip.data.transforms import has_odd_levels, to_rgb
 
 MAX_PIXELS = 100_000_000
 # WebP, AVIF, HEIC and CMYK take up to 16 bytes a pixel to decode
@@ -34,8 +34,9 @@ Image.core.set_block_size(64 << 20)
 Image.init()
 FORMATS = [f for f in "JPEG PNG WEBP GIF BMP TIFF PPM AVIF".split() if f in Image.OPEN]
 COSTLY = ("WEBP", "AVIF", "HEIF")
-SUFFIXES = {s for s, kind in Image.registered_extensions().items() if kind in FORMATS}
-SUFFIXES |= {".heic", ".heif", ".hif"}
+SUFFIXES = {".heic", ".heif", ".hif"}.union(
+    suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
+)
 HEIC = re.compile(rb"(?s).{4}ftyp.{0,48}?(hei[cxms]|hev[cxms])")  # one of the kinds that it names
 
 
@@ -44,36 +45,38 @@ def is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in SUFFIXES
 
 
-def check(path) -> None:
-    """Raise BadPicture unless `path` is a file with the header of a picture that is not too large.
+def check(source) -> None:
+    """Raise BadPicture unless `source`, as `read` takes it, is a picture that is not too large.
 
     Reads the first few hundred bytes; damage further on is found by `read` only.
     """
-    with _opened(path):
+    with _opened(source):
         pass
 
 
-def read(path, side=None) -> Image.Image:
-    """The picture in a file: PIL, mode RGB, upright (EXIF), transparency on white.
+def read(source, side=None) -> Image.Image:
+    """A picture: PIL, mode RGB, upright (EXIF), transparency on white.
 
-    path: or the bytes of a file in a BytesIO. side: pixels of the short side that are enough; then
-    a JPEG may come at 1/2, 1/4 or 1/8 of its size, which its decoder makes from fewer frequencies
-    in a fraction of the time. Raises BadPicture.
+    source: a path, the bytes of a file, as bytes or in a BytesIO, a PIL image, or a function that returns
+    one of these. side: pixels of the short side that are enough; then a JPEG may come at 1/2, 1/4 or 1/8
+    of its size, which its decoder makes from fewer frequencies in a fraction of the time. Raises
+    BadPicture.
     """
-    with _opened(path) as image:
+    with _opened(source) as (image, is_file):
         try:
-            if image.format in ("JPEG", "MPO"):
+            if is_file and image.format in ("JPEG", "MPO"):
                 image.fp.seek(0)
                 _check_scans(image.fp.read(MOST_PICTURE_BYTES))
-            if side and image.format != "HEIF":  # whose thumbnails may be of another picture
+            if is_file and side and image.format != "HEIF":  # its thumbnails may be others
                 # a JPEG is then decoded at 1/2, 1/4 or 1/8, as its decoder can
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
-            large = image.width * image.height > LARGE_PIXELS
-            with _large_one if large else contextlib.nullcontext():
-                image = to_rgb(image)
-            image.info = {}  # so that it is not turned again
-            return image
+            is_large = image.width * image.height > LARGE_PIXELS
+            with _large_one if is_large else contextlib.nullcontext():
+                upright = to_rgb(image)
+            if is_file or upright is not image:
+                upright.info = {}  # so that it is not turned again
+            return upright
         except Exception as error:  # noqa: BLE001  a damaged file makes decoders raise anything
             raise BadPicture(f"damaged: {str(error).strip() or type(error).__name__}") from None
 
@@ -86,36 +89,30 @@ def _check_scans(data):
         scans += kind == 0xDA
         if scans > MOST_SCANS:
             raise BadPicture(f"a JPEG of more than {MOST_SCANS} scans")
-        if kind == 0xD9:  # what follows the end of the picture is no part of it
-            return
         at += int.from_bytes(data[at : at + 2], "big")
 
 
 @contextlib.contextmanager
-def _opened(path):
-    """`with _opened(path) as image:` has a picture whose header is read. Raises BadPicture."""
+def _opened(source):
+    """`with _opened(source) as (image, is_file):` has a picture whose header is read. is_file: whether it
+    was opened here; otherwise it is the caller's, and stays as it is. Raises BadPicture."""
     with warnings.catch_warnings(), contextlib.ExitStack() as files:
         warnings.simplefilter("ignore")  # Pillow warns on stderr of what it can still read
         try:
-            size = 0 if isinstance(path, io.BytesIO) else file_size(path)
-            file = files.enter_context(open(path, "rb")) if size else path
-            read, reads = file.read, itertools.count()
-            file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""
-            image = files.enter_context(_recognised(file, size <= MOST_PICTURE_BYTES))
-            del file.read
+            found = source() if callable(source) else source
+            is_file = not isinstance(found, Image.Image)
+            image = files.enter_context(_of_file(found, files)) if is_file else found
         except BadPicture:
             raise
         except Image.DecompressionBombError:
             raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
-        except UnicodeEncodeError:
-            raise BadPicture("this locale cannot spell its name; set PYTHONUTF8=1") from None
         except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
             reason = getattr(error, "strerror", None) or "not a picture that can be read"
             raise BadPicture(reason.lower()) from None
         width, height = image.size
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
-        odd = image.mode == "F" or (image.mode, image.format) == ("I", "TIFF") or is_odd_grey(image)
+        odd = has_odd_levels(image)
         if odd or width * height >= most:
             raise BadPicture(
                 "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
@@ -123,22 +120,30 @@ def _opened(path):
                 if odd
                 else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
             )
-        yield image
+        yield image, is_file
 
 
-def _recognised(file, is_small):
-    """The picture in an opened file. A file that is not small is none of the COSTLY formats.
+def _of_file(source, files):
+    """The picture in a file, a path or its bytes, which is closed with `files`. A file that is not small
+    is none of the COSTLY formats.
 
     pillow-heif is not registered with Pillow, because that would change what other code of this
     process can read.
     """
+    file = io.BytesIO(source) if isinstance(source, bytes) else source
+    size = 0 if isinstance(file, io.BytesIO) else file_size(file)
+    file = files.enter_context(open(file, "rb")) if size else file
+    is_small = size <= MOST_PICTURE_BYTES
     is_heic = is_small and HEIC.match(file.read(64))
     file.seek(0)
-    if not is_heic:
-        formats = [f for f in FORMATS if is_small or f not in COSTLY]
-        return Image.open(file, formats=formats)
-    try:
-        from pillow_heif import HeifImageFile
-    except ImportError:
-        raise BadPicture("HEIC needs pillow-heif; pip install 'miniclip[app]'") from None
-    return HeifImageFile(file)
+    if is_heic:
+        try:
+            from pillow_heif import HeifImageFile
+        except ImportError:
+            raise BadPicture("HEIC needs pillow-heif; pip install 'miniclip[app]'") from None
+        return HeifImageFile(file)
+    read, reads = file.read, itertools.count()
+    file.read = lambda *size: read(*size) if next(reads) < MOST_READS else b""
+    image = Image.open(file, formats=[f for f in FORMATS if is_small or f not in COSTLY])
+    del file.read
+    return image

@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch.nn import functional as F
 
 from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, shuffled
@@ -76,9 +75,9 @@ def with_unique_names(indices, size, names, rng):
                 break
         else:
             left.append(i)
+    rest = iter(left)
     for batch in batches:
-        while len(batch) < size:
-            batch.append(left.pop(0))
+        batch += itertools.islice(rest, size - len(batch))
     return np.array(batches, np.int64)
 
 
@@ -113,8 +112,8 @@ def join(parts):
     if len(parts) == 1:
         return parts[0]
     images, tokens = zip(*parts)
-    longest = max(t.shape[1] for t in tokens)
-    return torch.cat(images), torch.cat([F.pad(t, (0, longest - t.shape[1])) for t in tokens])
+    longest, pad = max(t.shape[1] for t in tokens), torch.nn.functional.pad
+    return torch.cat(images), torch.cat([pad(t, (0, longest - t.shape[1])) for t in tokens])
 
 
 def default_workers(device_type):
@@ -125,10 +124,10 @@ def default_workers(device_type):
     """
     if device_type == "cpu":
         return 0
-    usable = getattr(os, "sched_getaffinity", None)  # not on macOS
-    cores = len(usable(0)) if usable else os.cpu_count() or 1
-    share = cores // process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
-    return max(1, min(share - 1, MOST_WORKERS))
+    is_linux = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if is_linux else os.cpu_count() or 1
+    ranks = process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
+    return max(1, min(cores // ranks - 1, MOST_WORKERS))
 
 
 class _Parts(torch.utils.data.Dataset):
@@ -174,15 +173,6 @@ def _in_order(pairs, indices, batch_size, seed, start, count, slots, unique_name
             for part in np.array_split(np.array_split(batch, world)[rank], count):
                 yield epoch, part, next(slot)
         epoch, first = epoch + 1, 0
-
-
-def _memory(shape, shared):
-    """Bytes of this shape, in memory that worker processes share."""
-    if not shared:
-        return torch.empty(shape, dtype=torch.uint8)
-    if _FORK:  # torch's would lie in /dev/shm, for which containers often have 64 MB
-        return torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
-    return torch.empty(shape, dtype=torch.uint8).share_memory_()
 
 
 def _end_with(parent, _):
@@ -252,9 +242,14 @@ def batches(
     count = planned_parts(batch_size, micro_batch or UNIT, world)
     largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
     slots = count + workers * AHEAD
-    pixels = _memory((slots, largest, 3, image_size, image_size), shared=workers > 0)
-    where = (unique_names, rank, world)
-    order = _in_order(pairs, indices, batch_size, seed, start, count, slots, *where)
+    shape = (slots, largest, 3, image_size, image_size)
+    # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB
+    pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
+    if workers and not _FORK:
+        pixels.share_memory_()
+    order = _in_order(
+        pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world
+    )
     reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     loaded = map(reader.__getitem__, order)
     if workers:

@@ -30,9 +30,9 @@ def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     # the threads of this pool do not keep the process from ending while a disk lets one wait
     pool = ThreadPool(threads, torch.set_num_threads, (1,))
     coming = [pool.apply_async(work, (batch,)) for batch in batches[: threads + AHEAD]]
-    how = dict(desc="reading pictures", unit="", delay=1, leave=False, disable=None)
+    bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
     try:
-        with tqdm(total=len(items), **how) as bar, warnings.catch_warnings():
+        with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
             for k, batch in enumerate(batches):
                 first = coming.pop(0)

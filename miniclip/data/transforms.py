@@ -38,14 +38,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# How PNG stores levels that Pillow scales to 8 bits -> the same for the level or the colour that is
-# transparent, which Pillow (13.0) leaves as it was
-_TRANSPARENT = {
-    "L;2": lambda level: level % 4 * 85,
-    "L;4": lambda level: level % 16 * 17,
-    "RGB;16B": lambda colour: tuple(level >> 8 for level in colour),
-}
-_FROM_THE_END = (3, 4, 6, 7)  # orientations that put the first row last
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
@@ -57,27 +49,22 @@ def to_rgb(image: Image.Image) -> Image.Image:
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
     Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
-    scaled = image.format == "PNG" and image.tile and _TRANSPARENT.get(image.tile[0][3])
-    if scaled and "transparency" in image.info:
-        image.info["transparency"] = scaled(image.info["transparency"])
     image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
     except Exception:  # Pillow raises many kinds for damaged EXIF; the picture is used all the same
         orientation = None
-    if orientation not in _TURNS and image.mode == "RGB" and "transparency" not in image.info:
+    if orientation in _TURNS:
+        image = image.transpose(_TURNS[orientation])
+        # without the EXIF, or it would be turned again
+        image.info = {key: x for key, x in image.info.items() if key == "transparency"}
+    if image.mode == "RGB" and "transparency" not in image.info:
         return image
-    width, height = image.size
-    lies = orientation in (5, 6, 7, 8)  # its rows become columns
-    upright = Image.new("RGB", (height, width) if lies else (width, height))
-    rows = max(1, _STRIP_PIXELS // width)
-    for top in range(0, height, rows):
-        bottom = min(top + rows, height)
-        strip = _on_white(image.crop((0, top, width, bottom)))
-        if orientation in _TURNS:
-            strip = strip.transpose(_TURNS[orientation])
-        start = height - bottom if orientation in _FROM_THE_END else top
-        upright.paste(strip, (start, 0) if lies else (0, start))
+    upright = Image.new("RGB", image.size)
+    rows = max(1, _STRIP_PIXELS // image.width)
+    for top in range(0, image.height, rows):
+        box = (0, top, image.width, min(top + rows, image.height))
+        upright.paste(_on_white(image.crop(box)), box)
     return upright
 
 
@@ -87,20 +74,21 @@ def _on_white(image):
         levels = np.asarray(image, np.float64) / 257
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-    if image.mode in ("La", "PA"):
-        image = image.convert("LA" if image.mode == "La" else "RGBA")
     if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
 
 
-def is_odd_grey(image: Image.Image) -> bool:
-    """Whether an image is a grey TIFF of 12 bits, or of 16 with 0 as white: Pillow (13.0) would show
-    the first as nearly black, and the second inverted."""
+def has_odd_levels(image: Image.Image) -> bool:
+    """Whether the levels of an image have no fixed range, or it is a grey TIFF of 12 bits, or of 16 with 0
+    as white: Pillow (13.0) would show the first as nearly black, and the second inverted."""
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
-    return image.mode.startswith("I") and (
-        tags.get(tag.BitsPerSample) == (12,) or tags.get(tag.PhotometricInterpretation) == 0
+    is_16_bits = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    return image.mode.startswith(("F", "I")) and not (
+        is_16_bits
+        and tags.get(tag.BitsPerSample) != (12,)
+        and tags.get(tag.PhotometricInterpretation) != 0
     )
 
 
@@ -115,38 +103,33 @@ class Preprocess:
 
     def square(self, image: Image.Image) -> torch.Tensor:
         """The middle square before it is normalized: (3, S, S) uint8."""
-        return torch.from_numpy(_middle_square(self.image_size, image))
-
-
-def _middle_square(size, image):
-    """The middle square of side `size`: a PIL image -> (3, S, S) uint8, a numpy array."""
-    is_image = isinstance(image, Image.Image)
-    kind = type(image).__name__
-    refuse(
-        {
-            f"preprocess takes a PIL image, not a {kind}; PIL.Image.open(path) gives one": not is_image,
-            "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as "
-            "white; convert them to 8 bits": (
-                is_image and (image.mode in ("F", "I") or is_odd_grey(image))
-            ),
-            "the image has no pixels": is_image and 0 in image.size,
-        }
-    )
-    image = to_rgb(image)
-    width, height = image.size
-    short = min(width, height)
-    w, h = size * width // short, size * height // short  # the resized picture's
-    left, top = round((w - size) / 2), round((h - size) / 2)
-    square = (left, top, left + size, top + size)
-    if w * h <= _MANY_PIXELS:
-        return _planes(image.resize((w, h), BICUBIC).crop(square))
-    # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
-    box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
-    return _planes(image.resize((size, size), BICUBIC, box))
+        size = self.image_size
+        is_image, kind = isinstance(image, Image.Image), type(image).__name__
+        refuse(
+            {f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one": not is_image}
+        )
+        refuse(
+            {
+                "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits "
+                "with 0 as white; convert them to 8 bits": has_odd_levels(image),
+                "the image has no pixels": 0 in image.size,
+            }
+        )
+        image = to_rgb(image)
+        width, height = image.size
+        short = min(width, height)
+        w, h = size * width // short, size * height // short  # the resized picture's
+        left, top = round((w - size) / 2), round((h - size) / 2)
+        square = (left, top, left + size, top + size)
+        if w * h <= _MANY_PIXELS:
+            return _planes(image.resize((w, h), BICUBIC).crop(square))
+        # one pixel high and 100,000 wide: compute the square alone, equal but for rounding
+        box = [edge * scale for edge, scale in zip(square, 2 * (width / w, height / h))]
+        return _planes(image.resize((size, size), BICUBIC, box))
 
 
 def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
-    """A random square of a PIL image -> (3, S, S) uint8: a tensor, or `out`, a numpy array.
+    """A random square of a PIL image -> (3, S, S) uint8, in the memory of `out`, if that is given.
 
     Its side is u times the short side, u uniform in `scale`, and its place is uniform; (1, 1) is the
     paper's. rng: a numpy Generator, of which three numbers are drawn.
@@ -155,9 +138,7 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     side = rng.uniform(*scale) * min(image.size)
     left, top = (rng.uniform(0, 1) * (length - side) for length in image.size)
     box = (left, top, left + side, top + side)
-    image = image.resize((image_size, image_size), BICUBIC, box)
-    planes = _planes(image, out)
-    return torch.from_numpy(planes) if out is None else planes
+    return _planes(image.resize((image_size, image_size), BICUBIC, box), out)
 
 
 class Redrawing(NamedTuple):
@@ -178,7 +159,7 @@ class Redrawing(NamedTuple):
 
 
 def redraw(image, image_size, how, out=None):
-    """A picture of dark strokes on white, redrawn -> (3, S, S) uint8: a tensor, or `out`.
+    """A picture of dark strokes on white, redrawn -> (3, S, S) uint8, in the memory of `out`, if given.
 
     how: a Redrawing. What the turn or the shift uncovers is white.
     """
@@ -186,9 +167,7 @@ def redraw(image, image_size, how, out=None):
     image = image.resize((image_size, image_size), BICUBIC)
     if how.ink:
         image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)
-    planes = np.empty((3, image_size, image_size), np.uint8) if out is None else out
-    planes[:] = np.asarray(image)
-    return torch.from_numpy(planes) if out is None else planes
+    return _planes(image.convert("RGB"), out)
 
 
 def normalize(images: torch.Tensor) -> torch.Tensor:
@@ -212,13 +191,14 @@ def moved(image, turn, size, shift):
     cos, sin = math.cos(turn) / size, math.sin(turn) / size
     x, y = w * (0.5 + shift[0]), h * (0.5 + shift[1])  # where the middle goes
     matrix = (cos, sin, w / 2 - cos * x - sin * y, -sin, cos, h / 2 + sin * x - cos * y)
-    affine, bilinear = Image.Transform.AFFINE, Image.Resampling.BILINEAR
-    return image.transform((w, h), affine, matrix, bilinear, fillcolor="white")
+    return image.transform(
+        (w, h), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor="white"
+    )
 
 
 def _planes(image, out=None):
-    """An RGB image -> (3, H, W) uint8, a numpy array: `out` if it is given."""
+    """An RGB image -> (3, H, W) uint8, in the memory of `out`, a numpy array, if that is given."""
     out = np.empty((3, image.height, image.width), np.uint8) if out is None else out
     for plane, band in zip(out, image.split()):  # Pillow separates them faster than numpy
         plane[:] = np.asarray(band)
-    return out
+    return torch.from_numpy(out)

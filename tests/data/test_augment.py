@@ -171,7 +171,7 @@ def test_the_loader_redraws_icons_and_writes_them_where_they_are_wanted():
     found = crop(pairs, 1, np.random.default_rng(1), 32, None)
     how = Redrawing.draw(np.random.default_rng(1))
     assert torch.equal(found, redraw(pairs.load_downscaled(1, None), 32, how))
-    assert crop(pairs, 1, np.random.default_rng(1), 32, None, out) is out
+    crop(pairs, 1, np.random.default_rng(1), 32, None, out)
     assert np.array_equal(out, found) and out.std() > 5
 
 

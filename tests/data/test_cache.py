@@ -18,7 +18,7 @@ BODY = np.random.default_rng(0).integers(0, 9, 9000).astype(np.uint8)
 @given(st.data())
 def test_a_damaged_cache_is_not_used(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("cache") / "x.bin"
-    kept.write(path, ["a note"], BODY)
+    kept.keep(path, ["a note"], BODY, "it")
     whole, (notes, body) = path.read_bytes(), kept.read(path)
     assert notes == ["a note"] and (body == BODY).all() and os.listdir(path.parent) == ["x.bin"]
     at = data.draw(st.integers(0, len(whole) - 1))

@@ -42,7 +42,7 @@ def test_the_summary_names_what_is_damaged_and_what_is_twice(tmp_path, capsys):
     text = "filepath,caption\na.png,red\nb.jpg,blue\ntwin.jpg,blue\ncut.jpg,cut\nnone.png,none\n"
     assert main([str(write_csv(tmp_path, text))]) == 0
     said = capsys.readouterr().out
-    assert "left out 2: none.png (no such file or directory), cut.jpg (damaged: " in said
+    assert "left out 2: line 6, none.png (no such file or directory), cut.jpg (damaged: " in said
     assert re.search("groups of identical pictures +1 ", said)
     assert re.search("captions of several pictures +1 ", said)
 

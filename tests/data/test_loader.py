@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from miniclip.data import BadPicture, Pairs
-from miniclip.data import loader as loader_module
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import (
+    AHEAD,
     batches,
     crop,
     default_workers,
@@ -250,13 +250,13 @@ def test_batches_lie_in_the_same_memory_and_stay_as_they_are_while_workers_load_
         batches(pairs, range(23), letters, 4, 0, SIZE, SCALE, micro_batch=1, workers=workers)
     ) as loaded:
         for k, (parts, _) in enumerate(itertools.islice(loaded, 12)):
-            ahead, deadline = 4 * (k + 1) + workers * loader_module.AHEAD, time.monotonic() + 20
+            ahead, deadline = 4 * (k + 1) + workers * AHEAD, time.monotonic() + 20
             while pairs.count.item() < ahead - workers and time.monotonic() < deadline:
                 time.sleep(0.001)  # until they have read nearly all that they may
             for (images, _), (wanted, _) in zip(parts, want[k][0]):
                 assert torch.equal(images, wanted), f"batch {k} has changed"
                 places.add(images.data_ptr())
-    assert len(places) == 4 + workers * loader_module.AHEAD
+    assert len(places) == 4 + workers * AHEAD
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,8 @@ import pytest
 import torch
 
 from miniclip.common import UserError
-from miniclip.data import threads
 from miniclip.data.dataset import BadPicture
-from miniclip.data.threads import in_threads, read_all
+from miniclip.data.threads import AHEAD, in_threads, read_all
 
 
 @pytest.fixture
@@ -34,7 +33,7 @@ def test_batches_are_in_order_from_threads_of_one_core_and_few_are_made_before_t
     found = in_threads(work, range(42), 4)
     first = next(found)
     assert len(who) == 2 and {own for _, own in who} == {1} and torch.get_num_threads() == 2
-    assert len(done) <= 1 + 2 + threads.AHEAD
+    assert len(done) <= 1 + 2 + AHEAD
     assert [i for batch in (first, *found) for i in batch] == [*range(42)]
     assert torch.get_num_threads() == 2 and not [*in_threads(work, [], 4)]
 

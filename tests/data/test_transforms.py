@@ -19,7 +19,7 @@ from miniclip.data.transforms import (
     training_crop,
 )
 
-MODES = "1 L P RGB RGBA RGBX RGBa LA La PA CMYK YCbCr LAB HSV I;16 I;16L I;16B I;16N".split()
+MODES = "1 L P RGB RGBA RGBX RGBa LA CMYK YCbCr LAB HSV I;16 I;16L I;16B I;16N".split()
 sides = st.integers(1, 90)
 
 
@@ -36,8 +36,6 @@ def noise(width, height, seed=0):
 
 def in_mode(image, mode):
     """The image in any of MODES, through the conversions that Pillow has."""
-    if mode == "La":
-        return image.convert("LA").convert("La")
     if mode.startswith("I;16"):
         return image.convert("L").convert("I;16").convert(mode)
     return image.convert(mode)
@@ -46,11 +44,10 @@ def in_mode(image, mode):
 # --- evaluation
 
 
-SIZES = [(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)]
-
-
 @given(
-    st.one_of(st.tuples(sides, sides), st.sampled_from(SIZES)), st.sampled_from([8, 32, 224, 336])
+    st.tuples(sides, sides)
+    | st.sampled_from([(640, 480), (480, 641), (224, 224), (336, 500), (100, 100)]),
+    st.sampled_from([8, 32, 224, 336]),
 )
 def test_evaluation_equals_open_clip_s_to_the_bit(shape, size):
     transform = pytest.importorskip("open_clip.transform").image_transform(size, is_train=False)
@@ -81,29 +78,21 @@ def test_a_picture_one_pixel_high_is_a_picture(shape):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_picture_of_any_mode_is_a_picture(mode):
+def test_a_picture_of_any_mode_is_a_picture_and_a_colour_stays_the_colour_it_is(mode):
     image = in_mode(noise(20, 10), mode)
     assert image.mode.startswith(mode[:4])
     assert Preprocess(8)(image).shape == (3, 8, 8) and to_rgb(image).size == (20, 10)
+    if mode in ("RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"):
+        image = in_mode(Image.new("RGB", (4, 4), (200, 40, 90)), mode)
+        assert np.abs(np.array(to_rgb(image).getpixel((1, 1))) - (200, 40, 90)).max() <= 3
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "HSV", "LAB"])
-def test_a_colour_stays_the_colour_it_is(mode):
-    image = in_mode(Image.new("RGB", (4, 4), (200, 40, 90)), mode)
-    assert np.abs(np.array(to_rgb(image).getpixel((1, 1))) - (200, 40, 90)).max() <= 3
-
-
-@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I"])
-def test_sixteen_bits_keep_their_highlights(mode):
-    levels = np.array([[0, 257, 128 * 257, 65535]], dtype=">u2" if mode == "I;16B" else "<u2")
-    image = Image.frombytes("I;16B" if mode == "I;16B" else "I;16", (4, 1), levels.tobytes())
-    image = image.convert("I") if mode == "I" else image
-    assert [pixel[0] for pixel in np.asarray(to_rgb(image))[0]] == [0, 1, 128, 255]
-
-
-def test_32_bits_beyond_what_16_hold_are_black_or_white():
-    image = Image.fromarray(np.array([[-70_000, -1, 70_000, 2**31 - 1]], np.int32))
-    assert np.asarray(to_rgb(image))[0].tolist() == [[0] * 3, [0] * 3, [255] * 3, [255] * 3]
+@pytest.mark.parametrize("mode, kind", [("I;16", "<u2"), ("I;16B", ">u2"), ("I", "<i4")])
+def test_sixteen_bits_keep_their_highlights_and_what_is_beyond_is_black_or_white(mode, kind):
+    levels = [0, 257, 128 * 257, 65535] + [-70_000, 2**31 - 1] * (mode == "I")
+    data = np.array(levels, kind).tobytes()
+    image = to_rgb(Image.frombytes(mode, (len(levels), 1), data))
+    assert [p[0] for p in np.asarray(image)[0]] == [0, 1, 128, 255, 0, 255][: len(levels)]
 
 
 @given(st.integers(0, 255), st.integers(0, 255))
@@ -111,7 +100,7 @@ def test_what_is_transparent_is_white(alpha, level):
     grey, colour = (level, alpha), (level, level, level, alpha)
     premultiplied = 255 + (level - 255) * alpha / 255
     for mode, kind, bands in (
-        ("LA", "LA", grey), ("RGBA", "RGBA", colour), ("LA", "La", grey), ("RGBA", "RGBa", colour)
+        ("LA", "LA", grey), ("RGBA", "RGBA", colour), ("RGBA", "RGBa", colour)
     ):  # fmt: skip
         found = np.array(to_rgb(Image.new(mode, (2, 2), bands).convert(kind)).getpixel((0, 0)))
         assert np.abs(found - premultiplied).max() <= (1 if kind.isupper() else 2), (kind, found)
@@ -198,7 +187,7 @@ def test_a_whole_square_is_its_own_crop():
     crop = training_crop(image, 32, np.random.default_rng(0))
     assert torch.equal(normalize(crop), Preprocess(32)(image))
     assert np.array_equal(unnormalize(normalize(crop)), image) and crop.is_contiguous()
-    assert training_crop(image, 32, np.random.default_rng(0), out=out[1]) is not None
+    training_crop(image, 32, np.random.default_rng(0), out=out[1])
     assert np.array_equal(out[1], crop) and not out[0].any()
 
 

@@ -107,8 +107,8 @@ def encoded(pairs, i):
     image, file, data = pairs.image(i), io.BytesIO(), b""  # damage shows when it is decoded
     if isinstance(pairs, Shards):
         data = pairs.read(i, "picture")
-    elif isinstance(pairs, Files) and os.path.getsize(pairs.paths[i]) <= MOST_PICTURE_BYTES:
-        data = Path(pairs.paths[i]).read_bytes()
+    elif isinstance(pairs, Files) and isinstance(path := pairs.sources[i], str):
+        data = Path(path).read_bytes() if os.path.getsize(path) <= MOST_PICTURE_BYTES else b""
     if kind := KINDS.match(data):
         return kind.lastgroup, data
     image.save(file, "PNG")
