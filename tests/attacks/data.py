@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import tarfile
 from pathlib import Path
 
 import pyarrow.parquet
@@ -113,7 +112,7 @@ def a_shard_that_may_be_read_later(folder):
 
 @attack(code=0, says=r"(?s)is no file.*no such user.*\[\('a word',\)\] \[\]$")
 def an_index_in_the_cache_that_is_a_pipe_or_of_nobody(folder):
-    tar_of("a.tar", {"0.png": PNG.getvalue(), "0.txt": b"a word"})
+    write_tar("a.tar", {"0.png": PNG, "0.txt": b"a word"}.items())
     os.environ["MINICLIP_CACHE"] = "cache"
     open_pairs("a.tar")
     [kept] = Path("cache").iterdir()
@@ -322,7 +321,6 @@ REFUSED = {
         "list.txt is too long: more than 67,108,864 bytes",
         "truncate -s 1T list.txt",
         "curate pairs.csv o.csv --names list.txt",
-    ),
     ),
     "json_lines": (
         "no records",
