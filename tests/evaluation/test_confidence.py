@@ -9,7 +9,6 @@ from scipy import stats
 
 from miniclip.common import UserError
 from miniclip.evaluation.confidence import (
-    accuracy,
     binomial_tail,
     clopper_pearson,
     mcnemar,
@@ -69,8 +68,10 @@ def test_what_is_no_share_is_refused(right, n):
 
 
 def test_balanced_accuracy_weighs_classes_alike():
-    scores = accuracy([0, 0, 0, 0], [0, 0, 0, 1])
-    assert (scores["accuracy"], scores["balanced_accuracy"], scores["n"]) == (0.75, 0.5, 4)
+    found = scores(torch.tensor([[1.0, 0.0]] * 4), [0, 0, 0, 1])
+    assert (found["accuracy"], found["balanced_accuracy"], found["n"]) == (0.75, 0.5, 4)
+    with pytest.raises(UserError, match="no labelled pictures"):
+        scores(torch.zeros(0, 2), [])
 
 
 @given(st.integers(2, 12), st.integers(1, 30), st.integers(0, 99))
@@ -100,9 +101,3 @@ def test_mcnemars_exact_test_is_a_binomial_test_of_the_pictures_that_differ(answ
 def test_mcnemar_needs_answers_to_the_same_pictures():
     with pytest.raises(ValueError, match="same pictures"):
         mcnemar([1], [1, 0])
-
-
-def test_no_picture_has_no_accuracy_and_one_has():
-    with pytest.raises(UserError, match="no labelled pictures"):
-        accuracy([], [])
-    assert accuracy([2], [2])["accuracy"] == 1

@@ -160,4 +160,5 @@ def test_the_report_has_a_row_for_each_split_and_way(report):
     (shown, queries), _ = report.drawn["retrieval.png"]
     assert shown is galleries["heldout"] and len(queries) == 8
     context.retrieval = {}, {}
-    assert retrieval.write(context) == {}
+    with pytest.raises(ValueError, match="no pairs were held out"):
+        retrieval.write(context)
