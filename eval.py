@@ -236,12 +236,13 @@ def search(features, pairs, text, k, path, overwrite):
 def write_sections(context, tasks=None):
     """Write the sections in the order of their table of contents. Returns their results.
 
-    tasks: their names, or None for all that fit the pairs. Raises UserError for a task that does not.
+    tasks: their names, or None for all that fit the pairs. Raises UserError for a task that does not,
+    and for averages that cannot be tested.
     """
-    contents = CONTENTS
     if context.start:
-        contents = {"averages": weight_average}
-    elif context.labelled is None:
+        return {"averages": weight_average.write(context)}
+    contents = CONTENTS
+    if context.labelled is None:
         contents = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
     suited = f"for {context.pairs.name}; there are {', '.join(contents)}, and more with --images"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})

@@ -171,7 +171,6 @@ def test_averages_are_tested_on_the_pairs_of_both_and_are_both_at_the_ends(
     run, tuned, pictures, report, tmp_path
 ):
     curves = report("--checkpoint", run, "--images", pictures, checkpoint=tuned)["averages"]
-    del curves["seconds"]
     places = ("other.csv, heldout", "pairs.csv, heldout", "zero-shot on pictures")
     own = [next(c for what, c in curves.items() if place in what) for place in places]
     assert len(curves) == 3 and all(list(c) == [f"{k / 10:g}" for k in range(11)] for c in own)

@@ -73,8 +73,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     kept = recorded.get("keep") or recorded.get("pairs")
     pairs = open_divided(source, kept, recorded.get("val_data"), **how)
-    changed = changed_packages(content.get("packages", {}), pairs.packages)
-    if trained_on and changed:
+    changed = trained_on and changed_packages(content.get("packages", {}), pairs.packages)
+    if changed:
         print(f"the pictures are no longer those that the model was trained on: {changed}")
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(

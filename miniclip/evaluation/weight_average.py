@@ -73,13 +73,11 @@ def measures(features, pairs, labelled, templates):
     """The accuracies of one model on pairs and labelled pictures (or None): {what: confidence.share}."""
     found = {}
     if pairs.homes:
-        own = templates if labelled is None else TEMPLATES
-        asked = zero_shot(scores_of(features, pairs, own), pairs, pairs.tested)
-        known = [own["known"] for own in asked.values() if "known" in own]
-        right = sum(own["top-1"] * own["n"] for own in known)
-        found[f"zero-shot on known names of {', '.join(pairs.tested)}"] = share(
-            round(right), sum(own["n"] for own in known)
-        )
+        scores = scores_of(features, pairs, templates if labelled is None else TEMPLATES)
+        asked = zero_shot(scores, pairs, pairs.tested).values()
+        known = [own["known"] for own in asked if "known" in own]
+        right, n = sum(own["top-1"] * own["n"] for own in known), sum(own["n"] for own in known)
+        found[f"zero-shot on known names of {', '.join(pairs.tested)}"] = share(round(right), n)
     else:
         scores, _ = evaluate_heldout(features.model, features.tokenizer, pairs, features.images)
         for split, both in scores.items():
