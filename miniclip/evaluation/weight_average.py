@@ -86,7 +86,7 @@ def measures(features, pairs, labelled, templates):
     if labelled is not None:
         x, y, _ = encode_examples(features.images, *examples(labelled, "all"))
         right = classify(x, features.classifier(labelled.class_names, templates)) == y
-        found[f"zero-shot on {labelled.name}"] = share(right.sum(), len(y))
+        found[f"zero-shot on {labelled.name}"] = share(int(right.sum()), len(y))
     return found
 
 
