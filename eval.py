@@ -31,8 +31,8 @@ if __name__ == "__main__":
 import torch
 
 from miniclip import common, plots
-from miniclip.common import UserError, check_output, number, refuse
-from miniclip.data import SOURCE_FLAGS, SOURCE_OPTIONS, report_skipped
+from miniclip.common import UserError, check_new, check_output, number, refuse
+from miniclip.data import SOURCE_FLAGS, report_skipped, source_options
 from miniclip.data.dataset import printable
 from miniclip.evaluation import (
     bias,
@@ -62,8 +62,8 @@ from miniclip.weights import convert, reading
 CONTENTS = {
     "retrieval": retrieval,  #     appendix: text and image retrieval
     "zero_shot": ensembles,  #     3.1: names alone, templates, ensembles; figure 4
-    "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7, 8
-    "shift": robustness,  #        3.3: other drawings, digits; figures 13, 14, 15
+    "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7
+    "shift": robustness,  #        3.3: other drawings; figures 13, 14, 15
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
@@ -76,6 +76,7 @@ OF_ICONS = {
 TASKS = list(CONTENTS | OF_ICONS)
 ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
+WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
 ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # of those that --images names
 
 OPTIONS = {
@@ -140,78 +141,91 @@ OPTIONS = {
     ),
     "--overwrite": dict(
         action="store_true",
-        help="let --save and --search replace a file that miniclip did not write",
+        help="let --save replace a file, and --search one that miniclip did not write",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
 }
 
 
-# options that --search would ignore, those that a second --checkpoint would, and more with --save
-NO_SEARCH = ["--classes", "--templates", "--shift", "--seeds"]
-NO_CURVE = ["--task", "--shift", "--search", "--seeds", "-k"]
-NO_SAVE = ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"]
-FOLDERS_ARE_SEARCHED_BY = (
-    "--search looks among pairs (--data); for a folder of pictures there is python -m miniclip.search "
-    "index DIR --checkpoint FILE, and then find TEXT DIR"
-)
-
-
 def check(args):
     """Refuse options that exclude each other, or that need another option."""
     average, search = bool(args.before), args.search is not None
-    alpha = args.alpha is not None
-    needless, command = (NO_SEARCH, "--search") if search else (["-k"], "a report")
-    if average:
-        needless = [*NO_CURVE, *(NO_SAVE if args.save else ())]
-        command = "a second --checkpoint" + " with --save" * bool(args.save)
-    given = {flag: getattr(args, flag.lstrip("-").replace("-", "_")) for flag in needless}
+    given = [
+        flag
+        for flag, how in OPTIONS.items()
+        if vars(args)[flag.lstrip("-").replace("-", "_")] not in (None, False, how.get("default"))
+    ]
+    needless = (  # what is asked for, whether it is, and the options that it would ignore
+        ("--search", search, ["--classes", "--templates", "--shift", "--seeds"]),
+        ("a second --checkpoint", average, ["--task", "--shift", "--search", "--seeds", "-k"]),
+        (
+            "--save",
+            average and args.save,
+            ["--data", *SOURCE_FLAGS, "--images", "--classes", "--templates", "--out"],
+        ),
+        ("a report", not (average or search), ["-k"]),
+    )
     refuse(
         {
             "--search and --task exclude each other; give one of them": search and bool(args.task),
             "--search is empty; give some words": search and not args.search.strip(),
-            FOLDERS_ARE_SEARCHED_BY: search and args.images is not None,
+            "--search looks among pairs (--data); for a folder of pictures there is python -m "
+            "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR": (
+                search and args.images is not None
+            ),
             "--checkpoint is given at most twice: the tuned weights, and those before": (
                 len(args.before) > 1
             ),
             "--alpha and --save need a second --checkpoint, the weights before fine-tuning": (
-                (alpha or args.save) and not average
+                (args.alpha is not None or args.save) and not average
             ),
-            "--alpha needs --save; without it eleven alphas are tried": alpha and not args.save,
+            "--alpha needs --save; without it eleven alphas are tried": (
+                args.alpha is not None and not args.save
+            ),
+            "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
+            **{
+                f"{asked} does not need {flag}; leave it out": so and flag in given
+                for asked, so, ignored in needless
+                for flag in ignored
+            },
+            "--classes needs labelled pictures: add --images": args.classes and not args.images,
             "--images is for --task zero_shot, probe, shift and overlap; leave it out": (
                 args.images and args.task and ABOUT_PICTURES.isdisjoint(args.task)
             ),
-            "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
-        }
-        | {
-            f"{command} does not need {flag}; leave it out": value
-            not in (None, False, OPTIONS[flag].get("default"))
-            for flag, value in given.items()
         }
     )
     if args.save:
-        weight_average.check_path(args.save, (args.checkpoint, *args.before), args.overwrite)
+        read = [os.path.realpath(reading.find(name)) for name in (args.checkpoint, *args.before)]
+        refuse(
+            {
+                f"--save {args.save} would replace what is read; choose another name": (
+                    os.path.realpath(args.save) in read
+                )
+            }
+        )
+        check_new(args.save, args.overwrite)
 
 
 def check_objective(args, model):
     """Refuse what needs a space that pictures and texts share, for a model without one."""
-    asked = [f"--task {task}" for task in args.task or () if task not in ANY_OBJECTIVE]
-    asked += ["--search"] * (args.search is not None)
-    asked += ["a second --checkpoint"] * bool(args.before)
-    if asked:
-        raise UserError(
-            f"{asked[0]} needs a space that pictures and texts share, and --objective "
-            f"{model.objective} has none; --task zero_shot works"
-        )
+    asked = {f"--task {task}": task not in ANY_OBJECTIVE for task in args.task or ()}
+    asked |= {"--search": args.search is not None, "a second --checkpoint": bool(args.before)}
+    refuse(
+        {
+            f"{what} needs a space that pictures and texts share, and --objective "
+            f"{model.objective} has none; --task zero_shot works": so
+            for what, so in asked.items()
+        }
+    )
 
 
 def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
     features.tokenizer([text], truncate=False)  # a text that is cut finds something else
-    everything = range(len(pairs))
     gallery = retrieval.Gallery(
-        features.model, features.tokenizer, pairs, everything, features.images
+        features.model, features.tokenizer, pairs, range(len(pairs)), features.images
     )
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
@@ -222,18 +236,18 @@ def search(features, pairs, text, k, path, overwrite):
 def write_sections(context, tasks=None):
     """Write the sections in the order of their table of contents. Returns their results.
 
-    tasks: their names, or None for all. Raises UserError for a task that the pairs
-    have no section for.
+    tasks: their names, or None for all that fit the pairs. Raises UserError for a task that does not,
+    and for averages that cannot be tested.
     """
-    icons, results = context.pairs.homes and context.labelled is None, {}
-    contents = OF_ICONS if icons else CONTENTS
-    suited = f"for {context.pairs.name}; there are {', '.join(contents)}"
+    if context.start:
+        return {"averages": weight_average.write(context)}
+    contents = CONTENTS
+    if context.labelled is None:
+        contents = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
+    suited = f"for {context.pairs.name}; there are {', '.join(contents)}, and more with --images"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
+    results = {}
     for task in [task for task in contents if task in (tasks or contents)]:
-        if not icons and task in NEED_LABELS and context.labelled is None:
-            context.report.section(task.replace("_", "-"), "left out")
-            context.report.say("These pairs have no classes; give labelled pictures with --images.")
-            continue
         began, found = time.monotonic(), {}
         try:
             found = contents[task].write(context)
@@ -248,9 +262,7 @@ def write_sections(context, tasks=None):
 @common.command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    parser = common.Parser(prog="eval.py", description="Evaluate a CLIP from its checkpoint.")
-    for name, how in OPTIONS.items():
-        parser.add_argument(name, **how)
+    parser = common.Parser.of("eval.py", "Evaluate a CLIP from its checkpoint.", OPTIONS)
     args = parser.parse_args(argv)
     if args.average_with:
         parser.renamed("--average-with", "as a second --checkpoint")
@@ -272,44 +284,46 @@ def main(argv=None):
     ours = file["content"].get("format") == FORMAT and not by_name
     home = path.parent if ours else Path("runs") / name
 
-    source = {name: getattr(args, name) for name in ("data", *SOURCE_OPTIONS)}
+    start = None
     if args.before:
-        tuned = weight_average.End(args.checkpoint, model, tokenizer, file["content"])
-        start = weight_average.read_start(args.before[0], tuned, args.activation)
+        names = args.before[0], args.checkpoint
+        start = weight_average.read_start(names, model, args.activation)
         if args.save:
-            weight_average.save(args.save, start, tuned, args.alpha)
-        else:
-            out, pictures = args.out or home / "averages", (args.images, args.classes)
-            weight_average.compare(out, start, tuned, source, pictures, args.templates)
-        return 0
+            weight_average.save(
+                args.save, names, args.alpha, start[0], model, tokenizer, file["content"]
+            )
+            return 0
 
-    pairs, trained_on_pairs = open_data(file["content"], **source)
-    other = args.data and not trained_on_pairs
+    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options(vars(args)))
     features = FeatureCache(model, tokenizer, keep=True)
-    out = args.out or home / (f"eval_{Path(args.data).stem}" if other else "")
+    folder = f"eval_{Path(args.data).stem}" if args.data and not trained_on_pairs else ""
+    out = args.out or home / ("averages" if start else folder)
     if args.search is not None:
         search(features, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
-    if args.images and not (args.data or args.task):  # the sections about these pictures alone
-        about = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
-        args.task = [task for task in CONTENTS if task in about]
+    # with --images alone, only the sections about these pictures
+    if args.images and not (args.data or args.task or start):
+        args.task = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
     labelled = open_classes(pairs, args.images, args.classes)
-    earlier_results(out, "command")  # raises where the report cannot be written
+    title = " and ".join((args.checkpoint, *args.before))
+    report = Report(out, f"{title} on {args.images or pairs.name}")
+    earlier_results(out)  # raises where the report cannot be written
     context = EvalContext(
         features=features,
         pairs=pairs,
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts=open_shifts(pairs, labelled, args.shift, args.classes),
-        report=Report(out, f"{args.checkpoint} on {args.images or pairs.name}"),
+        shifts={} if start else open_shifts(pairs, labelled, args.shift, args.classes),
+        report=report,
         seeds=args.seeds,
+        start=start,
     )
     results = write_sections(context, args.task)
     if labelled is not None and labelled.skipped:
-        context.report.say(report_skipped(sorted(labelled.skipped)))
-    context.report.write()
+        report.say(report_skipped(sorted(labelled.skipped)))
+    report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {
         "commands": dict.fromkeys(results, asked),
@@ -321,16 +335,14 @@ def main(argv=None):
         "machine": common.machine(device),
     }
     write_results(out, results | about)
-    after = f"after {about['seconds']:.0f} s"
-    print(f"\nreport.md with its figures and results.json are in {out}, {after}")
+    print(f"\nreport.md, its figures and results.json are in {out}, {about['seconds']:.0f} s")
     return 0
 
 
 if __name__ == "__main__":
     try:
-        code = main()
+        sys.exit(main())
     except SystemExit as stopped:
         if stopped.code == 130:  # a library that Ctrl-C has interrupted can crash while Python ends
             os._exit(130)
         raise
-    sys.exit(code)

@@ -15,7 +15,7 @@ from collections import Counter
 
 import torch
 
-from miniclip import plots
+from miniclip.common import refuse
 from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.near_duplicates import base_emoji
 
@@ -68,12 +68,11 @@ def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
 
 
 def write(context) -> dict:
-    """The section: errors by group for several wordings of the class names."""
+    """The section: errors by group for several wordings of the class names. Raises UserError for pairs
+    that name no groups."""
     report, pairs = context.report, context.pairs
     report.section("Class design and errors by group", "section 7.1, tables 6 and 7")
-    if pairs.tones is None:
-        report.say("These pairs name no groups: class design is left out.")
-        return {}
+    refuse({"these pairs name no groups": pairs.tones is None})
     indices, names, labels, genders, tones = drawings_of_people(pairs)
     x, kept = context.features.images(pairs, indices)
     tables = {}
@@ -98,20 +97,6 @@ def write(context) -> dict:
         f"{len(kept)} held-out drawings of people, {len(names)} classes: what they do. A class is "
         "right whatever tone or gender is drawn. The columns differ only in the wording of the "
         "class names: the model and the pictures are the same."
-    )
-    man, woman = "every name for a man", "every name for a woman"
-    changes = ", ".join(
-        f"for {group} {tables[man][group]['value']:.2f} and {tables[woman][group]['value']:.2f}"
-        for group in ("man", "woman", "not stated")
-        if group in tables[man]
-    )
-    report.figure(
-        "classes.png",
-        "The wording moves errors between groups. With every class named as a man's and as a "
-        f"woman's, the error rates are: {changes}.",
-        plots.bars,
-        {wording: tables[wording] for wording in ("name alone", man, woman)},
-        xlabel="error rate, with its 95 % interval",
     )
     report.say(
         "The groups are words in the names of drawings, not people. Most intervals overlap: so "

@@ -20,12 +20,17 @@ from statistics import NormalDist
 import numpy as np
 import torch
 
-from miniclip.common import UserError
+from miniclip.common import refuse
 
 
 def _check(right, n):
-    if n < 1 or not 0 <= right <= n:
-        raise ValueError(f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1")
+    refuse(
+        {
+            f"{right} right of {n} is no share: need 0 <= right <= n and n >= 1": (
+                n < 1 or not 0 <= right <= n
+            )
+        }
+    )
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -62,8 +67,13 @@ def mcnemar(first, second):
     Raises ValueError for two different lengths.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
-    if len(first) != len(second):
-        raise ValueError(f"{len(first)} and {len(second)} answers are not to the same pictures")
+    refuse(
+        {
+            f"{len(first)} and {len(second)} answers are not to the same pictures": (
+                len(first) != len(second)
+            )
+        }
+    )
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
     p_value = min(1.0, 2 * binomial_tail(max(b, c), b + c, 0.5))
     return {"only_first": b, "only_second": c, "p_value": p_value}
@@ -105,35 +115,27 @@ def share(right: int, n: int, confidence: float = 0.95) -> dict:
     return {"value": right / n, "n": int(n), "low": low, "high": high}
 
 
-def accuracy(predicted, labels) -> dict:
-    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high'}: the share of right predictions, its
-    mean over the classes that occur, and Wilson's 95 % interval of the first.
+def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
+    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}: how often each row's best class is
+    right, the mean over the classes that occur, Wilson's 95 % interval of the first, and the share of
+    rows whose class is among the k best.
 
-    predicted, labels: (n,) int. Raises UserError for n = 0.
+    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
+    others are as good or better, so equal similarities count against the model. Raises UserError for
+    n = 0.
     """
-    predicted, labels = torch.as_tensor(predicted), torch.as_tensor(labels)
-    if len(labels) == 0:
-        raise UserError("no labelled pictures to classify")
-    right = (predicted == labels).double()
+    labels = torch.as_tensor(labels)
+    refuse({"no labelled pictures to classify": len(labels) == 0})
+    right = (similarity.argmax(1) == labels).double()
     per_class = [right[labels == c].mean().item() for c in labels.unique()]
     found = share(int(right.sum()), len(labels))
+    others = (similarity >= similarity.gather(1, labels[:, None])).sum(1) - 1
     return {
         "accuracy": found.pop("value"),
         "balanced_accuracy": sum(per_class) / len(per_class),
         **found,
+        f"top{k}": (others < k).double().mean().item(),
     }
-
-
-def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
-    """`accuracy` of each row's best class, and 'top5', the share whose class is among the k best.
-
-    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
-    others are as good or better, so equal similarities count against the model.
-    """
-    labels = torch.as_tensor(labels)
-    own = similarity.gather(1, labels[:, None])
-    others = (similarity >= own).sum(1) - 1
-    return accuracy(similarity.argmax(1), labels) | {f"top{k}": (others < k).double().mean().item()}
 
 
 def interval(low: float, high: float) -> str:

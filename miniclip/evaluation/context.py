@@ -48,14 +48,18 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
-    if not all(
-        isinstance(run.get(k), str | None) for k in ("data", "val_data", "keep", *SOURCE_OPTIONS)
-    ):
-        raise UserError("the checkpoint does not say what it was trained on; add --data")
+    texts = [run.get(name) for name in ("data", "val_data", "keep", *SOURCE_OPTIONS)]
+    refuse(
+        {
+            "the checkpoint does not say what it was trained on; add --data": not all(
+                isinstance(text, str | None) for text in texts
+            )
+        }
+    )
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
-    trained_on = bool(run) and source == before
-    trained_on |= files and os.path.realpath(source) == os.path.realpath(before)
+    same_file = files and os.path.realpath(source) == os.path.realpath(before)
+    trained_on = bool(run) and (source == before or same_file)
     first = trained_on and of_first_icons(content.get("packages", {}))
     if first:
         print(
@@ -65,13 +69,12 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
         trained_on = False
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
-    pattern = files and (is_pattern(source) or "://" in source)
-    gone = files and not data and not os.path.exists(source) and not pattern
-    refuse({f"the model was trained on {source}, which is not here; add --data": gone})
+    found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
+    refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     kept = recorded.get("keep") or recorded.get("pairs")
     pairs = open_divided(source, kept, recorded.get("val_data"), **how)
-    then = content.get("packages", {}) if trained_on else {}
-    if changed := changed_packages(then, pairs.packages):
+    changed = trained_on and changed_packages(content.get("packages", {}), pairs.packages)
+    if changed:
         print(f"the pictures are no longer those that the model was trained on: {changed}")
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(
@@ -89,23 +92,12 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
 
 def open_classes(pairs, images=None, classes: str | None = None) -> Labelled | None:
     """The labelled pictures of `images` (see open_labelled), or those that the pairs bring, or None.
-    classes: a text file of names for their classes, or "imagenet"."""
-    names = None
-    if classes:
-        names = imagenet()[0] if classes == "imagenet" else read_lines(classes, "classes")
-    if images:
-        return open_labelled(images, names)
-    labelled = of_pairs(pairs)
-    if names:
-        own = len(labelled.class_names) if labelled else 0
-        refuse(
-            {
-                "--classes needs labelled pictures: add --images": labelled is None,
-                f"--classes has {len(names)} names for {own} classes": len(names) != own,
-            }
-        )
-        labelled.class_names = [*names.values()] if isinstance(names, dict) else names
-    return labelled
+    classes: a text file of names for the classes of `images`, or "imagenet"."""
+    if not images:
+        return of_pairs(pairs)
+    if classes == "imagenet":
+        return open_labelled(images, imagenet()[0])
+    return open_labelled(images, read_lines(classes, "classes") if classes else None)
 
 
 def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
@@ -141,7 +133,7 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None
     embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
     a sentence that says why.
     """
-    found, names = {}, imagenet()[0] if shifts and classes == "imagenet" else {}
+    found, names = {}, imagenet()[0] if shifts and classes == "imagenet" else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
         own_name = folder and name not in ("", "home", *found)
@@ -151,11 +143,15 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None
                 "--shift needs classes at home: add --images": labelled is None,
             }
         )
-        other = open_labelled(os.path.expanduser(folder))
-        other.class_names = [names.get(own, own) for own in other.class_names]
+        other = open_labelled(os.path.expanduser(folder), names)
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
-        if unknown:
-            raise UserError(f"{folder} has classes that are not at home: {', '.join(unknown[:3])}")
+        refuse(
+            {
+                f"{folder} has classes that are not at home: {', '.join(unknown[:3])}": (
+                    bool(unknown)
+                )
+            }
+        )
         number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
         other.labels = {i: number[c] for i, c in other.labels.items()}
         found[name] = examples(other, "all")
@@ -182,6 +178,8 @@ class EvalContext:
     shifts: dict  # {name: (source, indices, labels)}, the same classes in other pictures
     report: Report  # what the sections write to
     seeds: int  # how many draws of each number of shots
+    # the model before fine-tuning, where averages with it are asked for: (state dict, what its file holds)
+    start: tuple | None = None
 
     @functools.cached_property
     def retrieval(self):
@@ -192,12 +190,6 @@ class EvalContext:
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""
         return encode_examples(self.features.images, *examples(self.labelled, split))
-
-    def zero_shot_right(self, split):
-        """{index: whether zero-shot is right} of a split of the labelled pictures."""
-        x, y, kept = self.encode_labelled(split)
-        scores = self.features.scores(x, self.labelled.class_names, self.templates)
-        return dict(zip(kept, (scores.argmax(1) == y).tolist()))
 
     @functools.cached_property
     def classes_and_shots(self):

@@ -9,6 +9,7 @@ Lesson: lessons/16_overlap.md.
 import numpy as np
 
 from miniclip import plots
+from miniclip.common import refuse
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
 from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails
 
@@ -29,8 +30,13 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
     ValueError for n = 0 or two lengths.
     """
     right, overlapping = np.asarray(right, bool), np.asarray(overlapping, bool)
-    if len(right) != len(overlapping) or not len(right):
-        raise ValueError(f"{len(right)} answers do not go with {len(overlapping)} pictures")
+    refuse(
+        {
+            f"{len(right)} answers do not go with {len(overlapping)} pictures": (
+                len(right) != len(overlapping) or not len(right)
+            )
+        }
+    )
     n, dirty = len(right), int(overlapping.sum())
     hits, dirty_hits = int(right.sum()), int(right[overlapping].sum())
     row = {
@@ -38,15 +44,12 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
         "n_overlap": dirty,
         "share": dirty / n,
         "all": hits / n,
-        "all_interval": clopper_pearson(hits, n, confidence),
         "overlap": dirty_hits / dirty if dirty else None,
         "clean": (hits - dirty_hits) / (n - dirty) if dirty < n else None,
         "all_minus_clean": None,
         "interval": None,
         "p_value": None,
     }
-    if dirty:
-        row["overlap_interval"] = clopper_pearson(dirty_hits, dirty, confidence)
     if 0 < dirty < n:
         each = (1 + confidence) / 2
         a = clopper_pearson(dirty_hits, dirty, each)
@@ -60,16 +63,14 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
 
 
 def write(context) -> dict:
-    """The section: near-duplicates among the test pictures, and what they add to the scores."""
+    """The section: near-duplicates among the test pictures, and what they add to the scores. Raises
+    UserError without training pictures to compare with."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
     known = pairs.splits["train"]
-    if not len(known):
-        report.say(
-            "The pictures that this model was trained on are not known or not here: overlap is "
-            "left out."
-        )
-        return {}
+    refuse(
+        {"the pictures that this model was trained on are not known or not here": not len(known)}
+    )
     if len(known) > MOST:
         known = np.random.default_rng(0).choice(known, MOST, replace=False).tolist()
         report.say(f"Compared with {MOST:,} training pictures drawn at random: a lower bound.")
@@ -79,15 +80,14 @@ def write(context) -> dict:
             "takes its place. This shows the method and says nothing about the model."
         )
     training, known = thumbnails(pairs, known)
-    results, found, nearest_of = {}, [], {}
+    results, found = {}, []
     for name, source, right in answers(context):
-        nearest = nearest_of.setdefault(id(source), {})  # several tests have the same pictures
-        pictures, new = thumbnails(source, [i for i in right if i not in nearest])
-        nearest |= zip(new, zip(*(v.tolist() for v in near_duplicates(pictures, training))))
-        kept = [i for i in right if i in nearest]
-        overlapping = [nearest[i][0] <= THRESHOLD for i in kept]
+        pictures, kept = thumbnails(source, right)
+        nearest = [of_all.tolist() for of_all in near_duplicates(pictures, training)]
+        rows = [(*row, source) for row in zip(*nearest, kept)]
+        overlapping = [distance <= THRESHOLD for distance, *_ in rows]
         results[name] = all_minus_clean([right[i] for i in kept], overlapping)
-        found += [(*nearest[i], source, i) for i, near in zip(kept, overlapping) if near]
+        found += [row for row, near in zip(rows, overlapping) if near]
     report.table(COLUMNS, [(name, *cells(s)) for name, s in results.items()])
     report.say(
         "All - Clean is what the overlap adds to a score; its interval combines two "
@@ -97,18 +97,13 @@ def write(context) -> dict:
     )
     if found:
         found.sort(key=lambda row: row[0])
-        shown, pictures = min(SHOWN, len(found)), []
-        for k in range(shown):
-            distance, position, source, i = found[k * len(found) // shown]
-            j = known[position]
-            names = pairs.captions(i)[0] if source is pairs else "test", pairs.captions(j)[0]
-            pictures += side_by_side(source.image(i), pairs.image(j), names, distance)
+        shown = found[:: -(-len(found) // SHOWN)]
         report.figure(
             "duplicates.png",
-            f"{shown} of the {len(found)} pairs found, test left and training right, in the order "
-            "of their distance.",
+            f"{len(shown)} of the {len(found)} pairs found, test left and training right, in the "
+            "order of their distance.",
             plots.grid,
-            pictures,
+            [cell for row in shown for cell in side_by_side(pairs, known, *row)],
             columns=12,
         )
     if pairs.rows:
@@ -129,7 +124,10 @@ def cells(s):
 def answers(context):
     """Yield each test as (name, source, {index: whether the answer is right})."""
     if context.labelled is not None:
-        yield "zero-shot", context.labelled.pictures, context.zero_shot_right("all")
+        x, y, kept = context.encode_labelled("all")
+        scores = context.features.scores(x, context.labelled.class_names, context.templates)
+        right = dict(zip(kept, (scores.argmax(1) == y).tolist()))
+        yield "zero-shot", context.labelled.pictures, right
     for split, gallery in context.retrieval[1].items():
         wanted = set(context.pairs.splits[split])
         _, ranks = gallery.ranks_of(wanted)
@@ -137,7 +135,10 @@ def answers(context):
         yield f"image to text R@1, {split.removeprefix('heldout_')}", context.pairs, right
 
 
-def side_by_side(test, training, names, distance):
-    """Two pictures beside each other as cells of plots.grid, with their names and their distance."""
+def side_by_side(pairs, known, distance, position, i, source):
+    """A test picture and the training picture nearest to it as cells of plots.grid, with their names and
+    their distance."""
+    j = known[position]
+    names = pairs.captions(i)[0] if source is pairs else "test", pairs.captions(j)[0]
     title = "".join(f"{name[:24]}\n" for name in names)
-    return [(test, f"{title}{distance:.3f}", []), (training, "", [])]
+    return [(source.image(i), f"{title}{distance:.3f}", []), (pairs.image(j), "", [])]

@@ -64,16 +64,12 @@ def of_family(pairs, family):
 
 
 def asked(pairs, indices) -> dict:
-    """{question: (indices of the pictures that it is about, names, right (K, names) bool)}."""
+    """{question: (names, indices of the pictures that it is about, right (K, names) bool)}."""
     names = {name for i in indices for name in pairs.names(i)}
     known = names & pairs.trained_names
     joined = {name for name in names - known if pairs.trained_words.issuperset(name.split())}
-    chosen = {"known": known, "site": names, "combinations": joined}
-    found = {}
-    for question, own in chosen.items():
-        tests, right = with_names(pairs, indices, sorted(own))
-        found[question] = tests, sorted(own), right
-    return found
+    chosen = {"known": sorted(known), "site": sorted(names), "combinations": sorted(joined)}
+    return {question: (own, *with_names(pairs, indices, own)) for question, own in chosen.items()}
 
 
 def answers(scores, right, far=None) -> dict:
@@ -105,7 +101,7 @@ def ask(scores_of, pairs, indices, far=None) -> dict:
         question: answers(
             scores_of(tests, names), right, far and torch.tensor([i in far for i in tests])
         )
-        for question, (tests, names, right) in asked(pairs, indices).items()
+        for question, (names, tests, right) in asked(pairs, indices).items()
         if tests and len(names) > 1
     }
 

@@ -66,8 +66,13 @@ class FeatureCache:
         What the cache's file about this model and source holds is read there. What is encoded is added
         to the file, after Ctrl-C as well.
         """
-        about = {"model": self.digest, "of": source.name, "pillow": pillow, "layout": LAYOUT}
-        about["device"] = next(self.model.parameters()).device.type  # a GPU computes in 16 bits
+        about = {
+            "model": self.digest,
+            "of": source.name,
+            "pillow": pillow,
+            "layout": LAYOUT,
+            "device": next(self.model.parameters()).device.type,  # a GPU computes in 16 bits
+        }
         path = cache.path_of("features", about)
         stamps = {
             i: hashlib.sha256(json.dumps(stamp).encode()).hexdigest() for i, stamp in stamps.items()
@@ -81,8 +86,8 @@ class FeatureCache:
                 known |= {stamps[i]: row for i, row in zip(kept, features)}
         finally:
             if len(known) > len(names):
-                body = torch.stack([*known.values()]).numpy().tobytes()
-                cache.keep(path, [*known], body, "the features")
+                rows = torch.stack([*known.values()])
+                cache.keep(path, [*known], rows.numpy().tobytes(), "the features")
         return {i: known.get(stamp) for i, stamp in stamps.items()}
 
     def classifier(self, names, templates):
@@ -104,8 +109,8 @@ class FeatureCache:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = from_config(self.model.config)
-        device = next(self.model.parameters()).device
-        return FeatureCache(model.to(device).eval(), self.tokenizer, self.keep)
+        model.to(next(self.model.parameters()).device)
+        return FeatureCache(model.eval(), self.tokenizer, self.keep)
 
 
 def model_digest(model) -> str:

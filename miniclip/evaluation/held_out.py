@@ -38,8 +38,8 @@ class HeldOut:
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
         self.log = log
         splits = {} if config.val_data == NONE else pairs.splits
-        usable = [own for name, own in splits.items() if name not in NOT_MEASURED and len(own)]
-        split = usable[0] if usable else []
+        usable = (own for name, own in splits.items() if name not in NOT_MEASURED and len(own))
+        split = next(usable, [])
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]

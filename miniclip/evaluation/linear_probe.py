@@ -14,7 +14,7 @@ import warnings
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import UserError
+from miniclip.common import UserError, refuse
 from miniclip.evaluation.confidence import share, share_cells
 from miniclip.evaluation.crossing import reached
 
@@ -118,30 +118,21 @@ def full_probe(features, labels):
     return fit(features, labels, strength), strength
 
 
-def few_shot_probes(features, labels, k, seeds):
-    """Probes on k pictures of each class, one for each seed: list of fitted probes.
-
-    features (n, D), labels (n,): the pictures to draw shots from. The strength is chosen with the
-    first seed, on the pictures that are not its shots (on the shots where there are no others), and
-    used with all seeds.
-    """
-    features, labels = np.asarray(features), np.asarray(labels)
-    pool = np.arange(len(labels))
-    draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
-    rest = np.setdiff1d(pool, draws[0])
-    strength = _validated_strength(features, labels, draws[0], rest if len(rest) else draws[0])
-    return [fit(features[drawn], labels[drawn], strength) for drawn in draws]
-
-
 def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
-    """few_shot_probes on several test sets: {k: {name of the test: [accuracy for each seed]}}.
+    """Probes on k pictures of each class, one for each seed: {k: {name of the test: [accuracy for each
+    seed]}}.
 
     features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features,
-    labels)}.
+    labels)}. The strength is chosen with the first seed, on the pictures that are not its shots (on
+    the shots where there are no others), and used with all seeds.
     """
-    result = {}
+    features, labels = np.asarray(features), np.asarray(labels)
+    pool, result = np.arange(len(labels)), {}
     for k in shots:
-        probes = few_shot_probes(features, labels, k, seeds)
+        draws = [few_shot(labels, pool, k, seed) for seed in range(seeds)]
+        rest = np.setdiff1d(pool, draws[0])
+        strength = _validated_strength(features, labels, draws[0], rest if len(rest) else draws[0])
+        probes = [fit(features[drawn], labels[drawn], strength) for drawn in draws]
         result[k] = {
             name: [float(probe.score(np.asarray(x), np.asarray(y))) for probe in probes]
             for name, (x, y) in tests.items()
@@ -165,19 +156,23 @@ def draw_shots(curves, zero_shot, path):
     drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())}
     for name, curve in curves.items():
         drawn[name] = x, *([f(own) for own in curve.values()] for f in (np.mean, min, max))
-    how = dict(xticks=x, xticklabels=[*zero_shot], ylim=(0, 1))
-    how |= dict(xlabel="labelled pictures per class", ylabel="accuracy")
+    how = dict(
+        xticks=x,
+        xticklabels=[*zero_shot],
+        ylim=(0, 1),
+        xlabel="labelled pictures per class",
+        ylabel="accuracy",
+    )
     plots.lines([(drawn, how)], path, dashed=["zero-shot, no label"])
 
 
 def write(context) -> dict:
-    """The section: probes against zero-shot, by the number of labelled pictures."""
+    """The section: probes against zero-shot, by the number of labelled pictures. Raises UserError where
+    there are too few of them."""
     report, names = context.report, context.labelled.class_names
     classes, shots = context.classes_and_shots
-    report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6, 7 and 8")
-    if not shots:
-        report.say("Too few labelled pictures to learn from: probes are left out.")
-        return {}
+    report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6 and 7")
+    refuse({"there are too few labelled pictures to learn from": not shots})
     left = [name for c, name in enumerate(names) if c not in classes]
     if left:
         report.say(
@@ -185,15 +180,15 @@ def write(context) -> dict:
         )
     zero_shot, probes = context.zero_shot["home"], context.probes
     n = zero_shot["n"]
-    curves = {name: {k: t["home"] for k, t in p["curve"].items()} for name, p in probes.items()}
-    rows, results = [("zero-shot, ensemble", *share_cells(zero_shot), n)], {}
-    for name, curve in curves.items():
+    rows, curves, results = [("zero-shot, ensemble", *share_cells(zero_shot), n)], {}, {}
+    for name, probe in probes.items():
+        curve = curves[name] = {k: tests["home"] for k, tests in probe["curve"].items()}
         mean = {k: float(np.mean(accuracies)) for k, accuracies in curve.items()}
         for k, own in curve.items():
             rows.append((f"{name}, {k} shots", mean[k], f"{min(own):.2f} to {max(own):.2f}", n))
-        full = share(round(probes[name]["full"]["home"] * n), n)
+        full = share(round(probe["full"]["home"] * n), n)
         rows.append((f"{name}, all pictures", *share_cells(full), n))
-        results[name] = probes[name] | {"mean": mean}
+        results[name] = probe | {"mean": mean}
     report.table(("", "accuracy", f"range of {context.seeds} seeds, or [95 %]", "n"), rows)
     worth = shots_worth(results["this model"]["mean"], zero_shot["value"])
     least = "more than were tried" if worth is None else f"about {worth:.1f}"
@@ -206,20 +201,4 @@ def write(context) -> dict:
         curves,
         dict.fromkeys(shots, zero_shot),
     )
-    full = probes["this model"]["full"]
-    gap = {test: (full[test], s["value"]) for test, s in context.zero_shot.items()}
-    report.figure(
-        "gap.png",
-        "Below the diagonal the probe is better than zero-shot: the features hold more than the "
-        "class names retrieve (figure 8).",
-        draw_gap,
-        gap,
-    )
-    return {"zero_shot": zero_shot, "shots_worth": worth, "gap": gap, "probes": results}
-
-
-def draw_gap(points, path):
-    """Figure 8: points {test: (accuracy of the probe, zero-shot accuracy)}."""
-    how = dict(xlim=(0, 1), ylim=(0, 1), xlabel="linear probe", ylabel="zero-shot")
-    families = {name: [point] for name, point in points.items()}
-    plots.points(families, path, {"_equal": ([0, 1], [0, 1])}, **how)
+    return {"zero_shot": zero_shot, "shots_worth": worth, "probes": results}

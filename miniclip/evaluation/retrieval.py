@@ -14,7 +14,7 @@ from itertools import zip_longest
 import torch
 
 from miniclip import plots
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval, wilson
 from miniclip.evaluation.report.writer import aligned
@@ -33,8 +33,13 @@ def ranks(
     Answers that tie share the mean of their places, so that a model that says the same of
     everything is at chance. Raises UserError on non-finite features.
     """
-    if not (queries.isfinite().all() and gallery.isfinite().all()):
-        raise UserError("the features are not finite: this model has diverged")
+    refuse(
+        {
+            "the features are not finite: this model has diverged": not (
+                queries.isfinite().all() and gallery.isfinite().all()
+            )
+        }
+    )
     result = torch.empty(len(queries))
     step = max(1, BLOCK // max(1, len(gallery)))
     for first in range(0, len(queries), step):
@@ -174,8 +179,9 @@ def rows(results: dict) -> list[tuple]:
             one, _, ten = [interval(*i) for i in s.get("intervals", {}).values()] or [None] * 3
             name = f"{split.removeprefix('heldout_')}: {ROWS[task]}"
             median = f"{s['median_rank']:.1f}" if "median_rank" in s else None
-            at = s["R@1"], one, s["R@5"], s["R@10"], ten, median
-            found.append((name, *at, s["n"], s["gallery"]))
+            found.append(
+                (name, s["R@1"], one, s["R@5"], s["R@10"], ten, median, s["n"], s["gallery"])
+            )
     return found
 
 
@@ -184,7 +190,7 @@ def table(results: dict) -> str:
     return aligned(COLUMNS, rows(results))
 
 
-def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_row=1):
+def draw_retrieval(gallery, queries, path, columns=8, answers=()):
     """Draw the nearest pictures to each query, best first, with their cosines.
 
     gallery: a Gallery; columns: how many pictures for each query; answers: for each query the index of
@@ -196,19 +202,18 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=(), queries_per_ro
         for index, cosine in gallery.search(query, columns):
             cells.append((gallery.pairs.image(index), title, [(f"{cosine:.2f}", index == answer)]))
             title = ""
-    plots.grid(cells, path, columns * queries_per_row)
+    plots.grid(cells, path, columns)
 
 
 def write(context) -> dict:
-    """The section: captions as queries among pictures, and pictures among captions."""
+    """The section: captions as queries among pictures, and pictures among captions. Raises UserError
+    where no pairs were held out."""
     pairs, report = context.pairs, context.report
     report.section(
         "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"
     )
     scores, galleries = context.retrieval
-    if not scores:
-        report.say("No pairs were held out: there is nothing to retrieve.")
-        return {}
+    refuse({"no pairs were held out, so there is nothing to retrieve": not scores})
     report.table(COLUMNS, rows(scores))
     report.say(
         "R@k is the share of queries whose answer is among the first k of the gallery. Chance is "

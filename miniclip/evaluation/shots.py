@@ -11,6 +11,7 @@ from statistics import fmean
 
 import torch
 
+from miniclip.common import refuse
 from miniclip.evaluation.families import (
     correct,
     ink,
@@ -47,43 +48,42 @@ def by_shots(tests, known, own, right, draws):
 
 
 def write(context):
-    """The section: both neighbours and zero-shot, means over families; EvalContext -> results."""
+    """The section: both neighbours and zero-shot, means over families; EvalContext -> results. Raises
+    UserError where no family has such names."""
     report, pairs, train = context.report, context.pairs, context.pairs.splits["train"]
+    report.section("Labelled pictures and zero-shot", "section 3.1.5, figure 6")
     counts = Counter(name for i in train for name in pairs.names(i))
     scores = scores_of(context.features, pairs, context.templates)
     encoders = {"in its features": context.features.images, "in raw pixels": ink}
     found = {}
     for family in pairs.tested:
         indices = of_family(pairs, family)
-        names = {name for i in indices for name in pairs.names(i) if counts[name] >= FEWEST}
-        tests, right = with_names(pairs, indices, sorted(names))
+        names = sorted({name for i in indices for name in pairs.names(i) if counts[name] >= FEWEST})
+        tests, right = with_names(pairs, indices, names)
         if not tests:
             continue
-        known, own = with_names(pairs, train, sorted(names))
-        hits = correct(scores(tests, sorted(names)), right)
+        known, own = with_names(pairs, train, names)
+        draws = {k: [drawn(own, k, seed) for seed in range(context.seeds)] for k in SHOTS}
+        draws["all"] = [torch.arange(len(own))]
         found[family] = {
             "n": len(tests),
             "classes": len(names),
-            "zero-shot": hits.float().mean().item(),
+            "zero-shot": correct(scores(tests, names), right).float().mean().item(),
+        } | {
+            name: by_shots(encode(pairs, tests)[0], encode(pairs, known)[0], own, right, draws)
+            for name, encode in encoders.items()
         }
-        draws = {k: [drawn(own, k, seed) for seed in range(context.seeds)] for k in SHOTS}
-        draws["all"] = [torch.arange(len(own))]
-        for name, encode in encoders.items():
-            vectors = (encode(pairs, some)[0] for some in (tests, known))
-            found[family][name] = by_shots(*vectors, own, right, draws)
-    report.section("Labelled pictures and zero-shot", "section 3.1.5, figure 6")
-    if not found:
-        report.say("No family has a name with enough training pictures.")
-        return found
+    refuse({"no family has a name with enough training pictures": not found})
+    zero_shot = fmean(own["zero-shot"] for own in found.values())
     report.table(
         ("labels of each name", *(f"neighbour {name}" for name in encoders), "zero-shot"),
         [
             (
                 str(shots),
                 *(fmean(own[name][shots] for own in found.values()) for name in encoders),
+                zero_shot,
             )
-            + (fmean(own["zero-shot"] for own in found.values()),)
-            for shots in (*SHOTS, "all")
+            for shots in draws
         ],
     )
     report.say(

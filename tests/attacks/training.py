@@ -515,10 +515,9 @@ REFUSED = {
         f"early --checkpoint {CHECKPOINT} --save /proc/a.pt",
     ),
     "an_average_over_a_file_of_somebody_else": (
-        "mine.pt exists, and miniclip did not write it",
-        *[f"evaluate --checkpoint {CHECKPOINT} --save a.pt"] * 2,  # its own is replaced
+        "mine.pt exists; choose another name",
         "echo mine > mine.pt",
-        f"evaluate --checkpoint {CHECKPOINT} --save mine.pt",
+        f"keeps mine.pt evaluate --checkpoint {CHECKPOINT} --save mine.pt",
     ),
     "a_shift_that_would_replace_home": (
         "--shift is NAME=FOLDER with a NAME of its own",
@@ -528,7 +527,7 @@ REFUSED = {
     "a_pipe_as_a_list_of_names": (
         "names cannot be read: not a file",
         "mkfifo names",
-        "evaluate --classes names",
+        "evaluate --images pictures --classes names",
     ),
     "results_whose_commands_were_edited": (
         "is damaged, or was not written by this command",

@@ -68,16 +68,16 @@ def imagenet(monkeypatch):
     monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
 
 
-def test_classes_are_those_of_the_pairs_and_take_given_names(imagenet, monkeypatch, tmp_path):
+def test_classes_are_those_of_the_pairs_or_of_pictures_with_given_names(
+    imagenet, monkeypatch, tmp_path
+):
     names = tmp_path / "names.txt"
-    names.write_text("x\ny\nz\n")
-    monkeypatch.setattr(context, "of_pairs", lambda pairs: pairs and named(pairs))
-    assert open_classes("abc").class_names == [*"abc"] and open_classes(None) is None
-    assert open_classes("abc", classes=names).class_names == [*"xyz"]
-    assert open_classes("abc", classes="imagenet").class_names == [*"pqr"]
-    for pairs, wrong in ((None, "needs labelled pictures"), ("ab", "3 names for 2 classes")):
-        with pytest.raises(UserError, match=wrong):
-            open_classes(pairs, classes=names)
+    names.write_text("x\ny\n")
+    monkeypatch.setattr(context, "of_pairs", lambda pairs: pairs)
+    monkeypatch.setattr(context, "open_labelled", lambda *given: given)
+    assert open_classes("pairs") == "pairs" and open_classes("pairs", "a") == ("a", None)
+    assert open_classes(None, "a", names) == ("a", ["x", "y"])
+    assert open_classes(None, "a", "imagenet") == ("a", [*"pqr"])
 
 
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
@@ -103,12 +103,14 @@ def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
 
 
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
-    names = {"folder": "cb", "other": "cd"}
-    monkeypatch.setattr(context, "open_labelled", lambda source: named(names[source]))
+    def opened(source, names):
+        return named(names or {"folder": "cb", "other": "cd"}[source])
+
+    monkeypatch.setattr(context, "open_labelled", opened)
     shifts = open_shifts(Plane([]), named(), ["there=folder"])
     assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
     assert open_shifts(Plane([]), named()) == {} == open_shifts(Plane([]), None)
-    monkeypatch.setattr(context, "imagenet", lambda: ({"d": "b"}, []))  # names by wnids
+    monkeypatch.setattr(context, "imagenet", lambda: ("cb", []))
     assert open_shifts(Plane([]), named(), ["there=other"], "imagenet") == shifts
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
@@ -175,7 +177,6 @@ def test_zero_shot_beside_probes_is_among_their_classes(report):
     assert [found.zero_shot["home"][key] for key in ("value", "n")] == [4 / 5, 5]
     assert [found.zero_shot["away"][key] for key in ("value", "n")] == [2 / 3, 3]
     assert list(found.zero_shot) == ["home", "away"], "the shift without such classes is left out"
-    assert found.zero_shot_right("all") == {4: True, 5: False, 6: True, 7: True, 8: False, 9: True}
     found.labelled.splits["test"] = [4]
     with pytest.raises(UserError, match="no picture to test on"):
         found._tests(found.features.images)

@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 
 import eval as evaluation
@@ -54,30 +55,25 @@ def test_val_data_is_measured_and_evaluated_and_changes_no_weight(pairs_csv, tmp
     assert words in refused(train.main, "--out", out, "--resume", "--threads", 1)
 
 
-def test_of_a_column_split_val_is_measured_and_else_test(tmp_path):
-    config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
-    pairs = Pairs("x", [["a"]] * 6, {"train": [0], "val": [1, 2], "test": [3, 4]})
-    assert HeldOut(config, None, None, pairs, None).indices == [1, 2]
-    del pairs.splits["val"]
-    assert HeldOut(config, None, None, pairs, None).indices == [3, 4]
-    config.val_data = "none"
-    assert HeldOut(config, None, None, pairs, None).indices == []
-
-
 def test_by_default_it_is_after_each_epoch(pairs_csv, tmp_path):
     run(pairs_csv, tmp_path, "--steps", 5)  # an epoch has 36 // 8 = 4 steps
     assert [m["step"] for m in measured(tmp_path)] == [4]
 
 
-def test_nothing_is_measured_on_the_site_that_is_held_out(tmp_path):
-    splits = {"train": [0, 1], "heldout_site": [2, 3], "empty": [], "heldout_names": [4, 5, 6]}
-    pairs = Pairs("icons", [["a"]] * 7, splits)
-    config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=None)
-    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
-    pairs.splits = {name: np.array(own, np.int64) for name, own in splits.items()}  # as of shards
-    assert HeldOut(config, None, None, pairs, None).indices == [4, 5, 6]
-    pairs.splits = {"train": [0], "heldout_site": [2, 3]}
-    assert HeldOut(config, None, None, pairs, None).indices == []
+@pytest.mark.parametrize(
+    "val_data, indices, splits",
+    [
+        (None, [1, 2], {"val": [1, 2], "test": [3, 4]}),
+        (None, [3, 4], {"test": [3, 4]}),
+        ("none", [], {"test": [3, 4]}),
+        (None, [4, 5], {"heldout_site": [2, 3], "empty": [], "heldout_names": np.array([4, 5])}),
+        (None, [], {"heldout_site": [2, 3]}),
+    ],
+)
+def test_the_first_split_is_measured_that_is_no_site_held_out(tmp_path, val_data, indices, splits):
+    config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=val_data)
+    pairs = Pairs("x", [["a"]] * 6, {"train": [0]} | splits)
+    assert HeldOut(config, None, None, pairs, None).indices == indices
 
 
 def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):

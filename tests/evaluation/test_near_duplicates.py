@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
 from miniclip.data import open_pairs
@@ -14,9 +13,6 @@ from miniclip.evaluation.near_duplicates import (
     CHANGES,
     THRESHOLD,
     base_emoji,
-    cropped,
-    recoloured,
-    resized,
     thumbnails,
 )
 
@@ -164,33 +160,3 @@ def test_the_blur_spreads_a_point_by_binomial_weights_and_leaves_flat_pictures_a
 )
 def test_a_base_emoji_has_neither_tone_nor_gender(name, base):
     assert base_emoji(name) == base
-
-
-@pytest.mark.parametrize(
-    "end, side, corner, colours",
-    [
-        # 51 is .2 of 255: .2^.8 * .8 = .22076, 56; white is .8, 204; grey is .299 * 56 + .701 * 204
-        # 102 and 153 become 98 and 135, whose grey is 124: 124 - .6 * 26, 124 + .6 * 11
-        (0, 32, 0, [(56, 56, 56), (96, 185, 185), (108, 131, 131)]),
-        # .2^1.25 * 1.15 = .15382, 39; white is clipped, 255; grey is .299 * 39 + .701 * 255
-        # 102 and 153 become 93 and 154, whose grey is 136: 136 - 1.4 * 43, 136 + 1.4 * 18
-        (1, 159, 20, [(39, 39, 39), (0, 255, 255), (76, 161, 161)]),
-    ],
-)
-def test_changes_at_the_ends_of_their_ranges(end, side, corner, colours):
-    class Ends:
-        def uniform(self, low, high, n=None):
-            return np.full(n, (low, high)[end]) if n else (low, high)[end]
-
-        def integers(self, low, high, n=None):
-            return self.uniform(low, high - 1, n)
-
-    slope = np.stack(np.meshgrid(*[np.arange(0, 200, 10, np.uint8)] * 2), 2)
-    slope = Image.fromarray(np.concatenate([slope, slope[:, :, :1]], 2))
-    assert resized(slope, Ends()).size == (side, side)
-    window = cropped(slope, Ends())
-    assert window.size == (18, 18) and window.getpixel((0, 0)) == (corner, corner, corner)
-
-    for pixel, want in zip([(51, 51, 51), (51, 255, 255), (102, 153, 153)], colours):
-        found = recoloured(Image.new("RGB", (2, 2), pixel), Ends())
-        assert found.getpixel((0, 0)) == pytest.approx(want, abs=1)

@@ -9,9 +9,8 @@ from pathlib import Path
 
 from kernels.table import Table
 from miniclip import plots
-from miniclip.common import UserError, check_output, refuse, replacing, write_json
+from miniclip.common import check_output, refuse, replacing, write_json
 from miniclip.data.dataset import printable
-from miniclip.evaluation.confidence import interval
 
 MARK = "<!-- written by miniclip -->"  # the last line of report.md
 
@@ -24,8 +23,16 @@ class Report:
 
     def __init__(self, folder, title):
         self.folder, self._lines = Path(folder), [f"# {title}", ""]
-        self.folder.mkdir(parents=True, exist_ok=True)
-        check_report(self.folder)
+        path = self.folder / "report.md"
+        check_output(path)
+        ours = not path.exists() or path.read_bytes().rstrip().endswith(MARK.encode())
+        refuse(
+            {
+                f"{path} was not written by this command; move it away, or choose another --out": (
+                    not ours
+                )
+            }
+        )
 
     def section(self, title: str, paper: str) -> None:
         """A heading; `paper` says which part of the paper it follows."""
@@ -44,23 +51,18 @@ class Report:
         head, *body = [f"| {' | '.join(line)} |" for line in lines]
         self._lines += [head, "|---" + "|---:" * (len(columns) - 1) + "|", *body, ""]
 
-    def scores(self, results) -> None:
-        """A table of {name: what confidence.accuracy or confidence.scores returned}."""
-        rows = []
-        for name, s in results.items():
-            ends = interval(s["low"], s["high"])
-            rows.append((name, s["accuracy"], ends, s.get("top5"), s["balanced_accuracy"], s["n"]))
-        self.table(("", "accuracy", "95 %", "top 5", "mean per class", "n"), rows)
-
     def figure(self, name, caption, draw, *args, **options) -> None:
         """A figure and its caption: draw(*args, path, **options) writes it to folder/name.
 
         Raises UserError where another file has that name."""
         path = self.folder / name
-        if path.exists() and not plots.is_figure(path):
-            raise UserError(
-                f"{path} is not a figure of a report; move it away, or choose another --out"
-            )
+        refuse(
+            {
+                f"{path} is not a figure of a report; move it away, or choose another --out": (
+                    path.exists() and not plots.is_figure(path)
+                )
+            }
+        )
         draw(*args, path, **options)
         self._lines += [f"![{name.partition('.')[0]}]({name})", "", caption, ""]
 
@@ -68,16 +70,6 @@ class Report:
         """Write report.md."""
         with replacing(self.folder / "report.md") as file:
             file.write("\n".join([*self._lines, MARK, ""]).encode())
-
-
-def check_report(folder: Path) -> None:
-    """Raise UserError where report.md in the folder cannot be written, or no report wrote it."""
-    path = folder / "report.md"
-    check_output(path)
-    ours = not path.exists() or path.read_bytes().rstrip().endswith(MARK.encode())
-    refuse(
-        {f"{path} was not written by this command; move it away, or choose another --out": not ours}
-    )
 
 
 def aligned(columns, rows) -> str:
@@ -97,31 +89,31 @@ def _cell(value):
     return "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
-def earlier_results(out, key):
-    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts
-    where the report cannot be written, or where the files there lack `key`, so are not its own."""
+def earlier_results(out):
+    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts where
+    it cannot be written, or is not of a report."""
     path = out / "results.json"
     check_output(path)
-    check_report(out)
     if not path.exists():
         return {}
     try:
         before = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
-        before = None
-    whole = isinstance(before, dict) and isinstance(before.get("commands", {}), dict)
-    if not (whole and key in before):
-        raise UserError(
+        whole = "command" in before and isinstance(before.get("commands", {}), dict)
+    except (ValueError, RecursionError, AttributeError, TypeError):
+        whole = False
+    refuse(
+        {
             f"{path} is damaged, or was not written by this command; move it away, or choose "
-            "another --out"
-        )
+            "another --out": not whole
+        }
+    )
     return before
 
 
 def write_results(out, results):
     """Write results.json. It keeps the sections of earlier commands about the same model and pairs. A
     file about others gets another name."""
-    before = earlier_results(out, "command")  # another command may have written meanwhile
+    before = earlier_results(out)  # another command may have written meanwhile
     pairs = results["pairs_digest"]
     same = before.get("model") == results["model"] and before.get("pairs_digest", pairs) == pairs
     if before and not same:
