@@ -195,12 +195,13 @@ def unicl_loss(image, text, logit_scale, tokens):
 
 
 def drawn_rarely(pairs, seed):
-    """As many training pictures, some of them several times: those with one of n pictures of a name are
-    drawn with the weight 1 / sqrt(n)."""
+    """The training pictures that as many draws find, when one of n pictures of a name is drawn with the
+    weight 1 / sqrt(n): fewer pictures of frequent names."""
     train = pairs.splits["train"]
     firsts = [pairs.names(i)[0] for i in train]
     counts = Counter(firsts)
-    return random.Random(seed).choices(train, [counts[n] ** -0.5 for n in firsts], k=len(train))
+    weights = [counts[name] ** -0.5 for name in firsts]
+    return [*dict.fromkeys(random.Random(seed).choices(train, weights, k=len(train)))]
 
 
 def make_tokenizer(pairs, kind, seed):
