@@ -652,7 +652,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
-        "'a cup' must hold {} once",
+        "must hold {} once, where the name goes: ..a cup",
     ),
 }
 table(
