@@ -40,7 +40,7 @@ def crossing():
 
 def shots():
     """The accuracies of the seven families' icons, from the report of the packaged model."""
-    report = Path(__file__).parents[2] / "docs/icons/report"  # eval.py --checkpoint web --task shots
+    report = Path(__file__).parents[2] / "docs/icons/report"  # from eval.py --task shots
     shots = json.loads((report / "results.json").read_text())["shots"]
     families = [row for row in shots.values() if isinstance(row, dict)]
     curves = {
