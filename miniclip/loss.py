@@ -28,7 +28,6 @@ except ImportError as error:
         "(Hugging Face has one): uninstall that, or put miniclip's folder first on PYTHONPATH"
     ) from error
 from kernels.contrastive import Contrastive, LocalCollectives
-from kernels.op import contrastive
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
 from miniclip.common import described, refuse
@@ -51,6 +50,7 @@ def clip_loss(image, text, logit_scale):
     return (by_image + by_text) / 2
 
 
+@torch.compiler.disable  # it cannot trace kernels that are launched by hand: the graph breaks here
 def contrastive_loss(
     image: Tensor,
     text: Tensor,
@@ -65,8 +65,8 @@ def contrastive_loss(
     image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the logarithm
     of the scale. Pass model.logit_scale, and not the third output of model(images, tokens), which
     is its exp. A logit_scale above 12 is taken for a mistake. It raises ValueError if it is a
-    number or a CPU tensor. On another device, or under torch.compile, the host would have to wait
-    for its value; there the loss is NaN instead. group: a process group; None is the default one,
+    number or a CPU tensor. On another device the host would have to wait for its value; there the
+    loss is NaN instead. group: a process group; None is the default one,
     if torch.distributed is initialised. Ranks may hold different N, but none may hold zero.
     backend: "torch", "triton", or "auto", which is Triton on an NVIDIA GPU of the A100's generation or
     newer where a kernel can be compiled, unless precision is fp32. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
@@ -88,9 +88,6 @@ def contrastive_loss(
         logit_scale = double(image.new_zeros(())) + float(logit_scale)
     elif _value(logit_scale) is None:
         logit_scale = logit_scale.where(logit_scale <= LARGEST_LOG, torch.nan)
-    if torch.compiler.is_compiling() and collectives.world == 1:
-        name = "torch" if ops is reference else "triton"
-        return contrastive(image, text, logit_scale, name, dtype, chunk or 0)[0]
     return Contrastive.apply(image, text, logit_scale, ops, collectives, dtype, chunk)
 
 
@@ -165,14 +162,8 @@ def _suits_triton(image, dtype, precision):
         and precision != "fp32"
         and not _triton_problem(image, dtype)
         and torch.cuda.get_device_capability(image.device) >= (8, 0)
-        and _kernels_compile(image.device)
+        and _first_kernel(image.device)
     )
-
-
-@torch.compiler.assume_constant_result
-def _kernels_compile(device):
-    """`_first_kernel`, under torch.compile as well, where it runs while the loss is traced."""
-    return _first_kernel(device)
 
 
 @functools.cache
@@ -194,7 +185,7 @@ def _value(x):
     if not torch.is_tensor(x):
         return float(x)
     plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
-    return x.detach().item() if plain and not torch.compiler.is_compiling() else None
+    return x.detach().item() if plain else None
 
 
 def _triton_problem(image, dtype):
