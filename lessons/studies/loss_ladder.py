@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 import torch
 
 from kernels import reference
-from kernels.bench.cpu import fresh, timed
+from kernels.bench.__main__ import fresh, timed
 from kernels.softmax import LN2, LOWEST, absorb
 from miniclip.benchmarks.timer import take_turns
 from miniclip.common import machine
