@@ -23,7 +23,6 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
-    ["convirt"],
     ["objectives", "make_table", "make_sample", "release", "loss_ladder", "compile_product"],
     ["harness"],
     ["race", "scaling", "words", "questions"],
