@@ -94,43 +94,40 @@ def contrastive_loss(
 def _plan(image, text, logit_scale, backend, precision, chunk):
     """The block operations and the operands' dtype. ValueError for arguments that do not fit."""
     number = torch.is_tensor(logit_scale) or hasattr(logit_scale, "__float__")
-    if not (torch.is_tensor(image) and torch.is_tensor(text) and number):
-        given = ", ".join(map(described, (image, text, logit_scale)))
-        raise ValueError(
-            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
-            f"not {given}"
-        )
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
-    dense = all(x.layout == torch.strided for x in tensors)
-    requirements = [
-        ("all three must be dense tensors, not sparse", dense),
-        ("image and text must both be (N, E)", image.shape == text.shape and image.ndim == 2),
-        ("the loss needs at least one pair of at least one dimension", 0 not in image.shape),
-        (
-            # a product of 8 bits would be far off
-            "all three must be floating point of at least 16 bits",
-            all(x.is_floating_point() and x.element_size() > 1 for x in tensors),
-        ),
-        ("logit_scale must be one element", all(x.numel() == 1 for x in tensors[2:])),
-        ("all three must be on one device", all(x.device == image.device for x in tensors)),
-    ]
-    for requirement, holds in requirements:
-        if not holds:
-            found = (
-                f"{name} {tuple(x.shape)} of {x.dtype} on {x.device}"
-                for name, x in zip(("image is", "text", "logit_scale"), tensors)
-            )
-            raise ValueError(f"{requirement}, but {', '.join(found)}")
-    scale = _value(logit_scale)
-    if scale is not None and LARGEST_LOG < scale < torch.inf:
-        raise ValueError(
-            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.8g}; "
-            "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
-        )
-    rows = chunk is None or type(chunk) is int and chunk >= 1
-    precisions = ", ".join(["auto", *PRECISIONS])
+    given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(
         {
+            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
+            f"not {given}": not (torch.is_tensor(image) and torch.is_tensor(text) and number)
+        }
+    )
+    requirements = {
+        "all three must be dense tensors, not sparse": all(
+            x.layout == torch.strided for x in tensors
+        ),
+        "image and text must both be (N, E)": image.shape == text.shape and image.ndim == 2,
+        "the loss needs at least one pair of at least one dimension": 0 not in image.shape,
+        # a product of 8 bits would be far off
+        "all three must be floating point of at least 16 bits": all(
+            x.is_floating_point() and x.element_size() > 1 for x in tensors
+        ),
+        "logit_scale must be one element": all(x.numel() == 1 for x in tensors[2:]),
+        "all three must be on one device": all(x.device == image.device for x in tensors),
+    }
+    found = ", ".join(
+        f"{name} {tuple(x.shape)} of {x.dtype} on {x.device}"
+        for name, x in zip(("image is", "text", "logit_scale"), tensors)
+    )
+    refuse({f"{sentence}, but {found}": not holds for sentence, holds in requirements.items()})
+    scale, precisions = _value(logit_scale), ", ".join(["auto", *PRECISIONS])
+    rows = chunk is None or type(chunk) is int and chunk >= 1
+    refuse(
+        {
+            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale}; "
+            "pass model.logit_scale, and not its exp, which model(images, tokens) returns": (
+                scale is not None and LARGEST_LOG < scale < torch.inf
+            ),
             f"chunk must be a whole number of rows, at least 1, but is {chunk}": not rows,
             f"precision must be one of {precisions}, not {precision}": (
                 precision not in ("auto", *PRECISIONS)

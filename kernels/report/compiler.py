@@ -6,7 +6,6 @@ result. Left out: speed. A kernel without spills that uses the right instruction
 
 import collections
 import functools
-import os
 import pathlib
 import re
 import subprocess
@@ -40,8 +39,6 @@ def compiled(kernel, arch, types, constants):
     Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
     are in every launch of launch.py when D is one. Nothing is assumed of M, of N rows and of offset.
     """
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        raise RuntimeError("nothing compiles under TRITON_INTERPRET=1; unset it")
     names = kernel.arg_names
     options = {key: constants[key] for key in ("num_warps", "num_stages")}
     attributes = {
@@ -134,9 +131,10 @@ def epilogue(instructions: list[tuple]) -> dict[str, int]:
         (i for i, (n, *_) in enumerate(instructions) if i >= start and "EX2" in n),
         len(instructions),
     )
-    came_from, queue = {start: None}, collections.deque([start])
+    seen, queue = {start}, collections.deque([[start]])
     while queue:
-        here = queue.popleft()
+        way = queue.popleft()
+        here = way[-1]
         name, conditional, to = instructions[here]
         is_end = name.startswith("EXIT") and not conditional
         is_back = to is not None and to < start
@@ -144,14 +142,10 @@ def epilogue(instructions: list[tuple]) -> dict[str, int]:
             break
         # a conditional EXIT ends single threads or blocks early; a branch without a target returns
         after = [here + 1] if conditional or not name.startswith(("BRA", "RET")) else []
-        for following in after + ([] if to is None or is_back else [to]):
-            if following not in came_from:
-                came_from[following] = here
-                queue.append(following)
-    names = []
-    while here is not None:
-        names.append(instructions[here][0])
-        here = came_from[here]
+        after += [] if to is None or is_back else [to]
+        queue.extend([*way, following] for following in after if following not in seen)
+        seen.update(after)
+    names = [instructions[k][0] for k in way]
     exp2, shuffles = (sum(n.startswith(which) for n in names) for which in ("MUFU.EX2", "SHFL"))
     return {"instructions": len(names), "exp2": exp2, "shuffles": shuffles}
 

@@ -69,11 +69,8 @@ def key(settings):
 
 def finished(file):
     """What each training in a file of runs has found: {key of its settings: found}."""
-    try:
-        lines = file.read_text().splitlines() if file.exists() else []
-        return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged: {error}") from None
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
 
 
 def conduct(study, parts, args):
