@@ -8,7 +8,8 @@ where it is installed.
 
 On a CPU every measurement runs in a process of its own, so that memory which an allocator still holds
 from an earlier one does not count. The losses take turns, so that other load on the machine slows all
-of them. Resident memory is the highest of all steps, above what the process held with its inputs.
+of them. Times are those of the processor, in one thread. Resident memory is the highest of all steps, above
+what the process held with its inputs and their gradients.
 
 On a GPU times are milliseconds by CUDA events (triton.testing.do_bench: median, 10th and 90th percentile),
 under autocast to bfloat16, as in training. Peak MiB are what the allocator held above the features and
@@ -36,45 +37,46 @@ from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, UserError, command, machine, number, refuse
 from miniclip.loss import clip_loss, contrastive_loss
 
-COUNT, THREADS = number(int, low=1, high=10**7), number(int, low=1, high=1024)
+COUNT = number(int, low=1, high=10**7)
 OPTIONS = {
     "--device": dict(choices=["cpu", "cuda"], help="where (the GPU, if there is one)"),
     "--sizes": dict(type=COUNT, nargs="+", help="batch sizes N (two on a CPU)"),
     "--dim": dict(type=COUNT, default=512, help="width E of the features"),
-    "--threads": dict(type=THREADS, default=1, help="CPU threads"),
     "--rounds": dict(type=COUNT, default=3, help="fresh processes for each loss (CPU)"),
 }
 
 
-def losses() -> dict[str, Callable]:
-    """{name: f(image, text, logit_scale)}: ours, and open_clip's where it is installed."""
-    found = {
-        "miniclip contrastive_loss, in row chunks": contrastive_loss,
-        "miniclip clip_loss, figure 3 in five lines": clip_loss,
-    }
-    if importlib.util.find_spec("open_clip"):
-        from open_clip.loss import ClipLoss
+def open_clip_loss(image, text, logit_scale):
+    """open_clip's, which takes unit rows and the scale itself."""
+    from open_clip.loss import ClipLoss
 
-        theirs, unit = ClipLoss(), torch.nn.functional.normalize
-        found["open_clip ClipLoss"] = lambda image, text, s: theirs(
-            unit(image, dim=1), unit(text, dim=1), s.exp()
-        )
-    return found
+    image, text = (torch.nn.functional.normalize(x, dim=1) for x in (image, text))
+    return ClipLoss()(image, text, logit_scale.exp())
 
 
-def step_of(loss: Callable, n: int, d: int, device: str) -> Callable[[], None]:
-    """A step of a loss, forward and backward, on (n, d) float32 features."""
+LOSSES = {
+    "miniclip contrastive_loss, in row chunks": contrastive_loss,
+    "miniclip clip_loss, figure 3 in five lines": clip_loss,
+}
+if importlib.util.find_spec("open_clip"):
+    LOSSES["open_clip ClipLoss"] = open_clip_loss
+
+
+def step_of(loss: Callable, n: int, d: int, device: str, gradient: bool = True) -> Callable:
+    """A step of a loss on (n, d) float32 features, forward and, with `gradient`, backward."""
     generator = torch.Generator(device).manual_seed(0)
     image, text = torch.randn(2, n, d, device=device, generator=generator)
     leaves = [x.requires_grad_() for x in (image, text, torch.tensor(2.659, device=device))]
+    for x in leaves:
+        x.grad = torch.zeros_like(x)  # an optimizer has them anyway
 
     def step():
-        for x in leaves:
-            x.grad = None
         # miniclip's losses are not affected by autocast
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        autocast = torch.autocast(device, torch.bfloat16, enabled=device == "cuda")
+        with torch.set_grad_enabled(gradient), autocast:
             value = loss(*leaves)
-        value.backward()
+        if gradient:
+            value.backward()
 
     return step
 
@@ -88,10 +90,9 @@ def fresh(function: Callable, *arguments):
         raise UserError(f"a measurement failed, perhaps because memory was full: {error}") from None
 
 
-def timed(
-    step: Callable[[], object], rounds: int, clock: Callable[[], float], warm_up: int = 0
-) -> tuple[list[float], float]:
-    """(the seconds of each step, MiB that this process held at its peak, above what it held before).
+def timed(step: Callable, rounds: int, warm_up: int = 0) -> tuple[list[float], float]:
+    """(the processor's seconds for each step, MiB that this process held at its peak, above what it held
+    before).
 
     warm_up: steps before these, whose time does not count. Only Linux tells the peak; NaN elsewhere.
     """
@@ -105,36 +106,36 @@ def timed(
     if process.exists():
         (process / "clear_refs").write_text("5")  # the peak begins anew
     before = resident_kib("VmRSS")
-    seconds = take_turns({"": step}, rounds, clock, warm_up=warm_up)[""]
+    seconds = take_turns({"": step}, rounds, time.process_time, warm_up=warm_up)[""]
     return seconds, (resident_kib("VmHWM") - before) / 1024
 
 
 def measure(
-    name: str, n: int, d: int, threads: int, rounds: int, warm_up: int
-) -> tuple[float, float]:
-    """In this process: the median seconds of a step at (n, d) on a CPU, and its MiB (see `timed`)."""
-    torch.set_num_threads(threads)
-    loss = losses()[name]
-    step_of(loss, 64, d, "cpu")()  # libraries load and threads start here
-    seconds, mib = timed(step_of(loss, n, d, "cpu"), rounds, time.perf_counter, warm_up)
-    return statistics.median(seconds), mib
+    loss: Callable, n: int, d: int, rounds: int, warm_up: int, gradient: bool = True
+) -> tuple[list[float], float]:
+    """What `timed` gives for a loss at (n, d) in this process, in one thread of a CPU."""
+    torch.set_num_threads(1)
+    step_of(loss, 64, d, "cpu")()  # libraries load here
+    return timed(step_of(loss, n, d, "cpu", gradient), rounds, warm_up)
 
 
-def bench_cpu(sizes: list[int], d: int, threads: int, rounds: int) -> None:
+def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
     """Measure every loss at every size, and print the tables of times and of memory."""
     measurements, memory = [], Table("N", "loss", "MiB above start")
     for n in sizes:
         # a step of a large batch takes half a minute: one in each process, without a warm-up
         steps = (3, 1) if n <= 8192 else (1, 0)
-        results = {name: [] for name in losses()}
+        seconds, mib = {name: [] for name in LOSSES}, dict.fromkeys(LOSSES, 0)
         for _ in range(rounds):
-            for name, own in results.items():
-                own.append(fresh(measure, name, n, d, threads, *steps))
-        measurements.append((n, {name: [s for s, _ in own] for name, own in results.items()}))
-        for name, own in results.items():
-            memory.add(n, name, f"{max(mib for _, mib in own):.0f}")
+            for name, loss in LOSSES.items():
+                own, peak = fresh(measure, loss, n, d, *steps)
+                seconds[name].append(statistics.median(own))
+                mib[name] = max(mib[name], peak)
+        measurements.append((n, seconds))
+        for name, most in mib.items():
+            memory.add(n, name, f"{most:.0f}")
     print(f"{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}")
-    print(f"torch {torch.__version__}, float32, D = {d}, {threads} thread(s), medians")
+    print(f"torch {torch.__version__}, float32, D = {d}, one thread, medians")
     print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")
 
 
@@ -144,7 +145,7 @@ def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
 
     try:
         step = step_of(loss, n, d, "cuda")
-        step()  # compiles, and leaves the gradients
+        step()  # compiles
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         step()
@@ -160,7 +161,7 @@ def bench_gpu(sizes: list[int], d: int) -> None:
     """Print the time and the memory of every loss, as each is measured, and the kernels of a step of ours."""
     print(f"{torch.cuda.get_device_name()}, D = {d}")
     for n in sizes:
-        for name, loss in losses().items():
+        for name, loss in LOSSES.items():
             print(f"N = {n}, {name}: {measured_on_gpu(loss, n, d)}", flush=True)
             torch.cuda.empty_cache()
     for n in sizes:
@@ -183,9 +184,11 @@ def main(argv: list[str] | None = None) -> int:
     if gpu and args.device != "cpu":
         bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
     else:
-        bench_cpu(args.sizes or [4096, 16384], args.dim, args.threads, args.rounds)
+        bench_cpu(args.sizes or [4096, 16384], args.dim, args.rounds)
     return 0
 
 
 if __name__ == "__main__":
+    from kernels.bench.__main__ import main  # under a name by which fresh processes find `measure`
+
     sys.exit(main())
