@@ -99,8 +99,8 @@ def by_styles(features, pairs, known):
                     hits[prompt] += correct(scores, right[rows]).tolist()
                 gain = each[f"{{}} {style}"] - each[f"{{}} {other}"]
                 tells += (gain[right[rows]] > 0).tolist()
-        found[style] = {prompt: sum(own) / len(own) for prompt, own in hits.items()}
-        found[style] |= {"tells": sum(tells) / len(tells), "n": len(hits["{}"])}
+        shares = {prompt: sum(own) / len(own) for prompt, own in hits.items()}
+        found[style] = shares | {"tells": sum(tells) / len(tells), "n": len(hits["{}"])}
     return found
 
 
@@ -144,8 +144,12 @@ def write_report(found, args):
     )
     curve = [int(n) for n in own["candidates"]], [*own["candidates"].values()]
     axes = {"xscale": "log", "xlabel": "names to choose from", "ylabel": "top-1", "ylim": (0, 1)}
-    about = "Top-1 on known names, by the number of names to choose from."
-    report.figure("candidates.png", about, plots.lines, [({"zero-shot": curve}, axes)])
+    report.figure(
+        "candidates.png",
+        "Top-1 on known names, by the number of names to choose from.",
+        plots.lines,
+        [({"zero-shot": curve}, axes)],
+    )
     report.section("Synonyms", "section 3.1")
     asked_by = own["synonyms"]
     report.table(("asked by", "top-1"), [(which, asked_by[which]) for which in ("name", "synonym")])
@@ -163,10 +167,10 @@ def write_report(found, args):
         "its own name better with its own style than with the other one."
     )
     report.section("One word of a new combination", "section 3.1")
-    ends = own["one word"][0]
+    families = own["one word"]
     report.table(
         ("a guess that knows", "top-1"),
-        [(end, sum(o[end] for o in own["one word"]) / len(own["one word"])) for end in ends],
+        [(end, sum(o[end] for o in families) / len(families)) for end in families[0]],
     )
     report.say(
         "Means over the development families, in which every new combination counts the same: how often "
