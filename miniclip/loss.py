@@ -139,7 +139,16 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     )
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
     if backend == "auto":
-        backend = "triton" if image.is_cuda and _suits_triton(image, dtype, precision) else "torch"
+        # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
+        suits = (
+            image.is_cuda
+            and torch.version.hip is None
+            and precision != "fp32"
+            and not _triton_problem(image, dtype)
+            and torch.cuda.get_device_capability(image.device) >= (8, 0)
+            and _first_kernel(image.device)
+        )
+        backend = "triton" if suits else "torch"
     if backend == "torch":
         return reference, dtype
     if precision == "auto" and image.is_cuda and dtype != torch.float64:
@@ -149,18 +158,6 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     from kernels.fused import launch
 
     return launch, dtype
-
-
-def _suits_triton(image, dtype, precision):
-    """Whether "auto" takes the Triton kernels for these features on a GPU."""
-    # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
-    return (
-        torch.version.hip is None
-        and precision != "fp32"
-        and not _triton_problem(image, dtype)
-        and torch.cuda.get_device_capability(image.device) >= (8, 0)
-        and _first_kernel(image.device)
-    )
 
 
 @functools.cache

@@ -33,8 +33,18 @@ MMA = r"HGMMA|HMMA|UTC\w*MMA"  # a product on tensor cores
 REGISTERS = 65536  # of an SM, on all six
 
 
-def compiled(kernel, arch, types, constants):
-    """One kernel for one architecture. types, constants: from signatures.variant.
+@functools.cache
+def inspect(job: tuple[str, int, str, int]) -> dict:
+    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
+    name, arch, dtype, d = job
+    kernel, types, constants = variant(name, arch, dtype, d)
+    found = read(kernel, arch, types, constants)
+    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
+
+
+def read(kernel, arch, types, constants):
+    """What the machine code of a kernel for an architecture says: a dict of numbers, all counts unless the
+    name has a unit. types, constants: from signatures.variant.
 
     Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
     are in every launch of launch.py when D is one. Nothing is assumed of M, of N rows and of offset.
@@ -53,20 +63,7 @@ def compiled(kernel, arch, types, constants):
         attrs=attributes,
     )
     options["enable_fp_fusion"] = True  # as launch.py
-    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
-
-
-@functools.cache
-def inspect(job: tuple[str, int, str, int]) -> dict:
-    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
-    name, arch, dtype, d = job
-    kernel, types, constants = variant(name, arch, dtype, d)
-    found = read(compiled(kernel, arch, types, constants), arch)
-    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
-
-
-def read(binary, arch):
-    """What the machine code says: a dict of numbers, all counts unless the name has a unit."""
+    binary = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "kernel.cubin")
         path.write_bytes(binary.asm["cubin"])

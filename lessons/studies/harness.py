@@ -9,7 +9,7 @@ by side as there are cores. When it ends, it becomes a line of runs.jsonl in the
 its settings, what it found, and the machine. A training whose settings are in the file is not repeated,
 so a study that was stopped goes on where it was. To repeat a committed study, name another folder.
 
-The library does not import the studies.
+The library does not import the studies. sealed.py and questions.py need scipy, which the extra `eval` brings.
 """
 
 import contextlib
