@@ -23,6 +23,7 @@ FLOORS = [
     ["kernels.bench"],
     ["train", "eval", "miniclip.__main__"],
     # lessons/studies/
+    ["convirt"],
     ["objectives", "make_table", "make_sample", "release", "loss_ladder", "compile_product"],
     ["harness"],
     ["race", "scaling", "words", "questions"],

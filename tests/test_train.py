@@ -84,6 +84,8 @@ def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, 
         (["--objective", "captions"], ["captions", "contrastive_bow", "sigmoid"]),
         (["--objective", "ngrams"], ["ngrams", "lessons/studies/objectives.py"]),
         (["--projection=mlp"], ["--projection", "lessons/studies/objectives.py"]),
+        (["--one-sentence"], ["--one-sentence", "lessons/studies/objectives.py"]),
+        (["--augment", "convirt"], ["convirt", "lessons/studies/objectives.py"]),
     ],
 )
 def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path, refused):

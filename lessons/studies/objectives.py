@@ -6,7 +6,7 @@
 
 Pairs, vocabulary, picture tower and options are the same as in train.py, and a run leaves the same
 files, but no best.pt. --projection mlp puts a second linear layer behind a ReLU after each tower's
-projection, which CLIP leaves out.
+projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are what CLIP leaves out.
 Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
 """
 
@@ -24,14 +24,15 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.p
 
 import train
 from kernels.reference import PRECISIONS
+from lessons.studies import convirt
 from miniclip.common import command, refuse
-from miniclip.data.loader import join
+from miniclip.data.loader import crop, draw, join
 from miniclip.data.transforms import normalize
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.objectives import OBJECTIVES
 from miniclip.training import checkpoint
-from miniclip.training.config import WHAT, Config, option
+from miniclip.training.config import HOW, WHAT, Config, flag, option
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import open_run, some_captions
@@ -47,6 +48,12 @@ class StudyConfig(Config):
     projection: str | None = option(
         WHAT, "into the shared space (linear)", choices=["linear", "mlp"]
     )
+    augment: str | None = option(
+        HOW,
+        "random crops, also changed as in ConVIRT, or drawings redrawn: turned, thickened",
+        choices=["crop", "convirt", "icons"],
+    )
+    one_sentence: bool | None = flag(HOW, "a random sentence of each caption, as in ConVIRT")
 
     def check(self, begun, crop_given, device):
         super().check(begun, crop_given, device)
@@ -56,6 +63,9 @@ class StudyConfig(Config):
             {
                 f"--projection mlp {space}": apart and self.projection == "mlp",
                 f"--temperature {space}": apart and self.temperature,
+                "--one-sentence only applies to captions, and emoji and icons have names": (
+                    self.one_sentence and self.data in (None, "icons")
+                ),
                 "this study does not support --compile, --micro-batch, --sync-bn and --eval-every": (
                     self.compile or self.micro_batch or self.sync_bn or self.eval_every
                 ),
@@ -100,7 +110,16 @@ def main(argv=None):
             saver.save(state | {name: part.state_dict() for name, part in parts.items()})
 
         how = dict(normalize=False) if model.shared_space else {}
-        loader = train.batches_from(run.step, config, pairs, tokenizer, model, device)
+        loader = train.batches_from(
+            run.step,
+            config,
+            pairs,
+            tokenizer,
+            model,
+            device,
+            draw=convirt.draw if config.one_sentence else draw,
+            crop=convirt.crop if config.augment == "convirt" else crop,
+        )
         with process_group.noted_signals() as received:
             while (batch := run.next_batch(loader, received)) is not None:
                 if not batch:

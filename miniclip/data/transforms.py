@@ -3,7 +3,7 @@
 Evaluation resizes the short side to S (bicubic), cuts the middle S x S, and normalizes each channel
 with the mean and deviation of CLIP's training pictures. Training cuts a random square instead, which
 is the paper's only augmentation: no flip ("facing right"), no colour jitter ("a red heart").
-ConVIRT, CLIP's predecessor, has both, for X-rays.
+ConVIRT, CLIP's predecessor, has both, for X-rays (lessons/studies/convirt.py).
 A crop stays 8 bits, a quarter of the bytes to copy, until `normalize` has it on the device.
 Icons, which have no colour, may be redrawn instead (`redraw`): turned, scaled, shifted, thickened.
 Left out: everything stronger. Two things differ from the released code, which ignores both:

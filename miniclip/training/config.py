@@ -28,7 +28,7 @@ COUNT, POSITIVE = number(int, low=1), number(float, above=0)
 WHAT, TUNING, LONG = "what to train", "fine-tuning (docs/finetuning.md)", "how long"
 HOW, WHERE = "how (defaults: the model's recipe)", "where, and how often"
 PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
-STUDY = "lessons/studies/objectives.py"  # trains by other objectives
+STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
 
@@ -71,6 +71,7 @@ class Config:
         metavar="OBJECTIVE",
     )
     projection: str | None = option(WHAT, argparse.SUPPRESS, choices=["linear", "mlp"])
+    one_sentence: bool | None = flag(HOW, argparse.SUPPRESS)
     temperature: float | None = option(
         WHAT,
         "train with this fixed temperature (default: it is learned)",
@@ -121,7 +122,7 @@ class Config:
     augment: str | None = option(
         HOW,
         "crop: random crops; icons: drawings are redrawn, turned and thickened",
-        choices=["crop", "icons"],
+        choices=["crop", "icons", "convirt"],
         metavar="HOW",
     )
     unique_names: bool | None = option(
@@ -243,10 +244,7 @@ class Config:
             {
                 "the checkpoint must hold a seed and exactly one of epochs, steps and minutes": (
                     saved.get("seed") is None or lengths.count(None) != 2
-                ),
-                f"{self.out} was trained with --one-sentence, which is gone": (
-                    saved.get("one_sentence")
-                ),
+                )
             }
         )
         for name in ("data", "val_data"):
@@ -294,8 +292,13 @@ class Config:
                 f"--objective {self.objective} is trained by python {STUDY}": (
                     not self.study and self.objective not in HERE
                 ),
-                f"--projection mlp is for python {STUDY}": (
-                    not self.study and self.projection == "mlp" and not self.init
+                f"--projection mlp, --one-sentence and --augment convirt are for python {STUDY}": (
+                    not self.study
+                    and (
+                        self.one_sentence
+                        or self.augment == "convirt"
+                        or (self.projection == "mlp" and not self.init)
+                    )
                 ),
                 f"--vocab-size only applies when a vocabulary is learned; {brings} brings one": (
                     self.vocab_size and (self.init or self.tokenizer)

@@ -1,4 +1,5 @@
-"""Redrawn icons: nothing changes unless asked, and each number does what its name says."""
+"""Changed crops (ConVIRT's) and redrawn icons: nothing changes unless asked, and each number does
+what its name says. Then the sentences of a caption, of which ConVIRT takes one."""
 
 import math
 
@@ -9,13 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from lessons.studies import convirt
+from lessons.studies.convirt import Augmentation, augment, draw, sentences
+from miniclip.data.dataset import Pairs, one_line
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop
 from miniclip.data.transforms import Preprocess, Redrawing, normalize, redraw
 from tests.data.icons import made_up, small_pairs
+from tests.data.tars import same, steps
 
+SAID = ("a red circle. is it small? 3.5 cm!", "blue.")
 seeds = st.integers(0, 2**32)
 tenths = st.floats(-0.1, 0.1)
+
+
+def noise(side, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    return Image.fromarray(pixels)
+
+
+def levels(image, **how):
+    """The pixels of an image, augmented: (H, W, 3) int."""
+    return np.asarray(augment(image, Augmentation(**how))).astype(int)
 
 
 def icon(seed):
@@ -47,20 +63,50 @@ def middle(image):
 
 # --- what is drawn
 
-RANGES = dict(turn=(-0.1, 0.1), size=(0.8, 1.15), ink=(0.0, 0.8))  # field: (low, high)
+SHIFTS = {Augmentation: 0.1, Redrawing: 0.075}
+RANGES = {  # field: (low, high)
+    Augmentation: dict(
+        turn=(-math.pi / 9, math.pi / 9), size=(0.95, 1.05), brightness=(0.6, 1.4), contrast=(0.6, 1.4),
+        sigma=(0.1, 3.0),
+    ),
+    Redrawing: dict(turn=(-0.1, 0.1), size=(0.8, 1.15), ink=(0.0, 0.8)),
+}  # fmt: skip
 
 
-def test_draws_use_their_ranges_in_full_and_come_from_the_generator_alone():
-    many = [Redrawing.draw(np.random.default_rng(seed)) for seed in range(2000)]
-    assert many[7] == Redrawing.draw(np.random.default_rng(7)) != many[8]
-    columns = {name: [getattr(how, name) for how in many] for name in RANGES}
+@pytest.mark.parametrize("kind", RANGES)
+def test_draws_use_their_ranges_in_full_and_come_from_the_generator_alone(kind):
+    many = [kind.draw(np.random.default_rng(seed)) for seed in range(2000)]
+    assert many[7] == kind.draw(np.random.default_rng(7)) != many[8]
+    columns = {name: [getattr(how, name) for how in many] for name in RANGES[kind]}
     columns |= {axis: [how.shift[axis] for how in many] for axis in (0, 1)}
     for name, values in columns.items():
-        low, high = RANGES.get(name, (-0.075, 0.075))
+        low, high = RANGES[kind].get(name, (-SHIFTS[kind], SHIFTS[kind]))
         off = (np.array(values) - low) / (high - low)
         assert 0 <= off.min() < 0.02 and 0.98 < off.max() <= 1, (name, off.min(), off.max())
-    often = np.mean([bool(how.ink) for how in many])
-    assert abs(often - 0.3) < 5 * (0.25 / 2000) ** 0.5, often  # 5 standard deviations
+    share, rare = (0.5, "flip") if kind is Augmentation else (0.3, "ink")
+    often = np.mean([bool(getattr(how, rare)) for how in many])
+    assert abs(often - share) < 5 * (0.25 / 2000) ** 0.5, often  # 5 standard deviations
+
+
+@given(seeds)
+def test_a_crop_is_changed_as_the_draw_says_and_a_white_one_stays_one_grey(seed):
+    how = Augmentation.draw(np.random.default_rng(seed))
+    found = convirt.crop(Twelve(), 3, np.random.default_rng(seed), 16, (0.6, 1.0))
+    rng = np.random.default_rng(seed)
+    Augmentation.draw(rng)
+    plain = crop(Twelve(), 3, rng, 16, (0.6, 1.0)).permute(1, 2, 0).numpy()
+    want = levels(Image.fromarray(plain), **how._asdict())
+    assert np.array_equal(found.permute(1, 2, 0), want)
+    grey = levels(Image.new("RGB", (16, 16), "white"), **how._asdict())
+    want = min(255, 255 * how.brightness)
+    assert grey.min() == grey.max() and abs(grey[0, 0, 0] - want) <= 1, (grey, how)
+
+
+@given(st.floats(-0.3, 0.3), st.floats(0.9, 1.1), tenths)
+def test_turn_size_and_shift_are_those_of_a_redrawn_icon(turn, size, shift):
+    image, where = noise(24).convert("L"), dict(turn=turn, size=size, shift=(shift, -shift))
+    redrawn = redraw(image, 24, Redrawing(**where)).permute(1, 2, 0)
+    assert np.array_equal(levels(image.convert("RGB"), **where), redrawn)
 
 
 # --- icons
@@ -127,3 +173,35 @@ def test_the_loader_redraws_icons_and_writes_them_where_they_are_wanted():
     assert torch.equal(found, redraw(pairs.load_downscaled(1, None), 32, how))
     crop(pairs, 1, np.random.default_rng(1), 32, None, out)
     assert np.array_equal(out, found) and out.std() > 5
+
+
+# --- the sentences
+
+
+class Twelve(Pairs):
+    """Pictures of noise, each with a caption."""
+
+    def __init__(self, said=SAID):
+        super().__init__("twelve", [(said[i % 2],) for i in range(12)], {"train": list(range(12))})
+
+    def image(self, i):
+        return noise(20, i)
+
+
+@given(st.lists(st.sampled_from([*"ab .!?3\n", ". ", "! ", "\u3002"])).map("".join).map(one_line))
+def test_the_sentences_are_the_caption_and_none_has_two(caption):
+    own = sentences(caption)
+    assert " ".join(own) == caption and (all(own) or not caption)
+    assert not any(mark + " " in sentence for sentence in own for mark in ".!?")
+    assert sentences(SAID[0]) == ["a red circle.", "is it small?", "3.5 cm!"]
+
+
+def test_draws_depend_on_seed_epoch_and_index_alone():
+    how = dict(draw=draw, crop=convirt.crop)
+    whole = steps(Twelve(), 6, 6, **how)
+    assert same(steps(Twelve(), 3, 6, start=3, workers=2, **how), whole[3:])
+    images = {x.numpy().tobytes() for parts, _ in whole for part, _ in parts for x in part}
+    assert len(images) == 36  # three epochs of twelve: no picture twice
+    rng, _ = draw(Twelve(), 3, 0, 1)
+    alone = convirt.crop(Twelve(), 3, rng, 8, (0.6, 1.0))
+    assert alone.numpy().tobytes() in images

@@ -86,14 +86,31 @@ def test_contrastive_training_is_that_of_train_py(projection, pairs_csv, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "objective", ["masked_words", pytest.param("ngrams", marks=pytest.mark.slow)]
+    "objective, more",
+    [
+        ("masked_words", ()),
+        pytest.param("ngrams", (), marks=pytest.mark.slow),
+        pytest.param("contrastive", ("--augment", "convirt"), marks=pytest.mark.slow),
+        pytest.param("contrastive", ("--one-sentence",), marks=pytest.mark.slow),
+    ],
 )
-def test_stopped_and_resumed_the_weights_are_the_same(objective, pairs_csv, tmp_path, monkeypatch):
+def test_stopped_and_resumed_the_weights_are_the_same(
+    objective, more, pairs_csv, tmp_path, monkeypatch
+):
+    if "--one-sentence" in more:  # a caption of one sentence would train as without the option
+        captions = pairs_csv.read_text().replace("\n", ". It is a shape.\n")
+        pairs_csv = pairs_csv.with_name("sentences.csv")
+        pairs_csv.write_text(captions.replace("caption. It is a shape.", "caption"))
     kind = OBJECTIVES[objective]
-    options = ("--objective", objective, "--steps", 4)
+    options = ("--objective", objective, "--steps", 4, *more)
     loss = "features_loss" if kind.shared_space else "pair_losses"
     how = dict(main=objectives.main, owner=kind, name=loss)
     stopped_and_resumed(pairs_csv, tmp_path, monkeypatch, *options, **how)
+    if more:  # the option changes what is learned
+        study(pairs_csv, tmp_path / "plain", *options[:4])
+        name = "visual.conv1.weight"
+        plain, own = (final(tmp_path / run)["model"][name] for run in ("plain", "whole"))
+        assert not torch.equal(plain, own)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +129,7 @@ def test_stopped_and_resumed_the_weights_are_the_same(objective, pairs_csv, tmp_
 def test_what_does_not_go_together_is_refused(arguments, words, pairs_csv, tmp_path, refused):
     said = refused(objectives.main, *on(pairs_csv, tmp_path / "run", "--steps", 1, *arguments))
     assert all(word in said for word in words), said
+    assert "--one-sentence" in refused(objectives.main, "--one-sentence", "--out", tmp_path / "run")
 
 
 def test_another_objective_than_that_of_the_weights_is_refused(

@@ -76,8 +76,9 @@ def test_a_run_goes_on_whose_list_was_recorded_as_its_pairs():
         (["--objective", "sigmoid"], {}, "with --objective contrastive, not with sigmoid"),
         (["--data", "emoji"], dict(data="pairs.csv"), "was started with --data pairs.csv"),
         (["--no-unique-names"], dict(unique_names=True), "--unique-names True, not with False"),
-        ([], dict(one_sentence=True), "with --one-sentence, which is gone"),
-        ([], dict(projection="mlp"), "is for python lessons/studies/objectives.py"),
+        ([], dict(one_sentence=True), "are for python lessons/studies/objectives.py"),
+        ([], dict(projection="mlp"), "are for python lessons/studies/objectives.py"),
+        ([], dict(augment="convirt"), "are for python lessons/studies/objectives.py"),
         ([], dict(objective="ngrams"), "is trained by python lessons/studies/objectives.py"),
     ],
 )
