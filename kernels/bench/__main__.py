@@ -13,8 +13,8 @@ what the process held with its inputs and their gradients.
 
 On a GPU times are milliseconds by CUDA events (triton.testing.do_bench: median, 10th and 90th percentile),
 under autocast to bfloat16, as in training. Peak MiB are what the allocator held above the features and
-their gradients. Then torch.profiler lists the kernels of one step. A kernel outside of the range that
-kernels/plan.py predicts shows which term of the plan is wrong. A loss that fails says why in its line.
+their gradients. Then torch.profiler lists the kernels of one step, and on a card that kernels/plan.py knows its
+ranges stand below them. A kernel outside of its range shows which term of the plan is wrong. A loss that fails says why in its line.
 After an error of CUDA itself, such as an illegal memory access, nothing more can run in the process, so
 the run ends there. This has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
@@ -32,6 +32,7 @@ from concurrent.futures import ProcessPoolExecutor
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from kernels.plan import CARDS, by_kernel, plan, spread
 from kernels.table import Table
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, UserError, command, machine, number, refuse
@@ -169,8 +170,13 @@ def bench_gpu(sizes: list[int], d: int) -> None:
         step()
         with profile(activities=[ProfilerActivity.CUDA]) as seen:
             step()
-        print(f"\nN = {n}: the kernels of one step (python -m kernels.report --plan predicts them)")
+        print(f"\nN = {n}: the kernels of one step")
         print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=20))
+        for card in (card for card in CARDS if card in torch.cuda.get_device_name()):
+            planned = Table("kernel", "launches", "planned ms")
+            for name, launch in by_kernel(plan(card, n, d)).items():
+                planned.add(name, launch["launches"], spread(launch["seconds"]))
+            print(planned)
 
 
 @command("python -m kernels.bench")

@@ -19,6 +19,7 @@ import multiprocessing.connection
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -90,7 +91,7 @@ def conduct(study, parts, args):
 
 def train_all(study, trainings, file, args):
     """Do these trainings, --jobs at a time, and add each to the file as it ends."""
-    waiting, running = [*trainings], {}
+    waiting, running, began = [*trainings], {}, time.monotonic()
     context = multiprocessing.get_context(START)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -110,7 +111,9 @@ def train_all(study, trainings, file, args):
                 before = file.read_bytes() if file.exists() else b""
                 with replacing(file) as new:  # a killed process leaves the old file, or the new one
                     new.write(before + (folder / "line.json").read_bytes())
-                print(f"{training} has ended, {len(waiting) + len(running)} are left", flush=True)
+                left = len(waiting) + len(running)
+                hours = (time.monotonic() - began) / 3600 * left / (len(trainings) - left)
+                print(f"{training} has ended | ETA of the other {left}: {hours:.1f} h", flush=True)
     finally:
         for process, *_ in running.values():
             process.terminate()  # train.py saves, so that the next start goes on from there

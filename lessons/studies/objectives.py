@@ -151,13 +151,18 @@ def main(argv=None):
                 if model.shared_space:
                     model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
                 run.count(finite)
-                log.write(run, lr, loss.detach(), grad_norm, **shown)
+                try:
+                    log.write(run, lr, loss.detach(), grad_norm, **shown)
+                except OSError as error:  # the disk is full, or nobody reads the output
+                    run.problem = error
                 if finite and run.due:
                     save()
             run.check_readable()
             save()
             saver.wait()
             log.close()
+        if run.problem:
+            raise run.problem
         if run.stop:
             print(f"stopped at step {run.step}, saved; go on with --out {config.out} --resume")
         else:
