@@ -33,7 +33,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.common import UserError, check_output, refuse, refusing, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -44,7 +44,6 @@ MOST = 1 << 20  # entries
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
 KEPT = 1 << 17  # pieces of text whose ids a tokenizer keeps
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
-UNREADABLE = (OSError, ValueError, RecursionError, EOFError, zlib.error)  # of what is in a file
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
@@ -124,15 +123,13 @@ class Tokenizer:
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
         merges = []
-        try:
+        with refusing(f"{path} is no merges file, or it is damaged"):
             # the first line is a version
             for line in _read(path).decode().splitlines()[1 : RELEASED_MERGES + 1]:
                 left, _, right = line.partition(" ")
                 merges.append((ids[left], ids[right]))
                 ids[left + right] = len(ids)
             tokenizer = cls(merges)
-        except (KeyError, *UNREADABLE) as error:
-            raise UserError(f"{path} is no merges file, or it is damaged: {error}") from None
         refuse(
             {
                 f"{path} holds {len(merges):,} merges, and not the {RELEASED_MERGES:,} released ones "
@@ -262,12 +259,10 @@ class Tokenizer:
                 )
             }
         )
-        try:
+        with refusing(f"the {FORMAT} is damaged"):
             tokenizer = cls(state["merges"], state["context_length"])
             own = tokenizer.state()
             refuse({"a part of it was changed after it was written": own != own | state})
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(f"the {FORMAT} is damaged: {error}") from None
         return tokenizer
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
@@ -280,10 +275,8 @@ class Tokenizer:
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
-        try:
+        with refusing(f"{path} holds no vocabulary"):
             return cls.from_state(json.loads(_read(path)))
-        except UNREADABLE as error:
-            raise UserError(f"{path} holds no vocabulary: {error}") from None
 
 
 def _read(path):

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, pick_device, refuse, replacing
+from miniclip.common import UserError, check_output, pick_device, refuse, refusing, replacing
 from miniclip.data.transforms import Preprocess
 from miniclip.model.clip import CLIP, MODELS, OPENCLIP, named
 from miniclip.model.vit import resize_positions
@@ -73,7 +73,7 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         config, state, tokenizer = from_checkpoint(path, content)
     else:
         state, note = _state_dict(path, content), file["notes"].get(NOTE)
-        if huggingface.wrote(state):
+        if any(name.startswith(("text_model.", "vision_model.")) for name in state):
             config, state, tokenizer = huggingface.read(path, state)
         elif isinstance(note, str):
             config = on_meta(path, reading.parse_json(path, note), len(state)).config
@@ -190,10 +190,8 @@ def initial_state(name: str, model: str | None = None, activation: str | None = 
 
 def from_checkpoint(path: Path, content: dict) -> tuple[dict, dict, Tokenizer]:
     """(config, state, tokenizer) of what miniclip/training/checkpoint.py wrote."""
-    try:
+    with refusing(f"{path} is no checkpoint that can be read"):
         tokenizer = Tokenizer.from_state(content["tokenizer"])
-    except UserError as error:
-        raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
     config, state = content["config"] | {"tokenizer": tokenizer.digest}, dict(content["model"])
     config = on_meta(path, config, len(state)).config
     refuse(
@@ -237,7 +235,7 @@ def _state_dict(path, content):
 def _resized(state, want):
     """`state` with the position embeddings of pictures interpolated to the size of those in `want`."""
     [name] = [n for n in want if n.startswith("visual.") and n.endswith("positional_embedding")]
-    with contextlib.suppress(*reading.WRONG):  # `build` names a tensor that is missing or odd
+    with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd
         state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     return state
 

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_new, refuse, replacing
+from miniclip.common import check_new, refuse, refusing, replacing
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import (
@@ -34,7 +34,7 @@ from miniclip.weights.architecture import (
     to_write,
 )
 from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
-from miniclip.weights.reading import WRONG, read_json, said
+from miniclip.weights.reading import read_json
 
 # whole names first, then parts of the others
 NAMES = {
@@ -97,11 +97,6 @@ READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json t
     preprocessor_config.json processor_config.json""".split()
 
 
-def wrote(state: dict) -> bool:
-    """Whether these tensors, {name: tensor}, have the names of transformers."""
-    return any(name.startswith(("text_model.", "vision_model.")) for name in state)
-
-
 def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     """The model in a file of transformers -> (config, {our name: tensor}, tokenizer or None).
 
@@ -117,10 +112,8 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
             )
         }
     )
-    try:
+    with refusing(f"{beside} describes no model that miniclip has"):
         config, eos = _from_json(read_json(beside))
-    except WRONG as error:
-        raise UserError(f"{beside} describes no model that miniclip has: {said(error)}") from None
     want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
@@ -344,10 +337,6 @@ def _check_pictures(folder, image_size):
     """Raise UserError where the folder's preprocessor makes other pictures than miniclip does."""
     for name in ("preprocessor_config.json", "processor_config.json"):
         path = folder / name
-        try:
+        with refusing(f"{path} asks for pictures that miniclip does not make"):
             asked = read_json(path) if path.is_file() else {}
             check_pictures(asked.get("image_processor", asked), _pictures(image_size))
-        except WRONG as error:
-            raise UserError(
-                f"{path} asks for pictures that miniclip does not make: {said(error)}"
-            ) from None

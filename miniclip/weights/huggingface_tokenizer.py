@@ -14,9 +14,9 @@ from pathlib import Path
 from miniclip.bpe import Tokenizer
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import byte_alphabet
-from miniclip.common import UserError, refuse
+from miniclip.common import refuse, refusing
 from miniclip.data.files import read_text
-from miniclip.weights.reading import WRONG, read_json, said
+from miniclip.weights.reading import read_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 # what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
@@ -39,19 +39,18 @@ NORMALIZERS = [
 def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
     """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
     another kind than CLIP's."""
-    path = folder / "tokenizer.json"
-    if not any(os.path.lexists(folder / name) for name in (path.name, "vocab.json", "merges.txt")):
+    files = [folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
+    if not any(map(os.path.lexists, files)):
         return None
-    try:
-        if path.is_file():
+    path = files[0] if files[0].is_file() else files[1]
+    with refusing(f"{path} holds no tokenizer of CLIP's kind"):
+        if path == files[0]:
             vocabulary, merges = _from_tokenizer_json(read_json(path))
         else:
-            path = folder / "vocab.json"
             vocabulary = read_json(path)
-            lines = read_text(folder / "merges.txt").replace("\r\n", "\n").split("\n")
+            lines = read_text(files[2]).replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
-            if (added := folder / "added_tokens.json").is_file():
-                vocabulary |= read_json(added)
+            refuse({"it has added tokens": (folder / "added_tokens.json").is_file()})
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)
@@ -63,8 +62,6 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
                 )
             }
         )
-    except WRONG as error:
-        raise UserError(f"{path} holds no tokenizer of CLIP's kind: {said(error)}") from None
     return tokenizer
 
 
