@@ -114,7 +114,7 @@ LARGEST = {
     "context_length": 1 << 14,  # positions of a text, or of a picture
 }
 # the types of what is no number, unless it is a text or None
-TYPES = {"tokenizer": (str, type(None)), "checkpointing": bool}
+TYPES = dict.fromkeys(("name", "tokenizer"), (str, type(None))) | {"checkpointing": bool}
 
 
 class CLIP(TextTransformer):
@@ -195,14 +195,6 @@ class CLIP(TextTransformer):
     def dtype(self) -> torch.dtype:
         """The type of the weights."""
         return self.text_projection.dtype
-
-    def extra_repr(self) -> str:
-        """What print(model) says before the towers."""
-        c = self.config
-        return (
-            f"{c['name'] or 'unnamed'}, pictures of {c['image_size']} pixels, "
-            f"{c['vocab_size']:,} tokens, E = {c['embed_dim']}"
-        )
 
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length.

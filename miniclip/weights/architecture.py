@@ -84,16 +84,18 @@ def must_be_clip(model: CLIP) -> None:
     )
 
 
-def must_match(path: Path, state: dict, want: dict, model: str | None = None) -> None:
+def must_match(path: Path, state: dict, want: dict, model: str = "model") -> None:
     """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
-    `want`, a dict of (meta) tensors. model: its name, or None."""
+    `want`, a dict of (meta) tensors. model: its name."""
     for name in [*want, *sorted(state.keys() - want.keys())]:
-        shown = ascii(name[:80])[1:-1]
         found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         expected = tuple(want[name].shape) if name in want else "nothing of this name"
-        of = ascii(model)[1:-1][:80] if model else "model"
-        wrong = f"{path}: {shown} {found}, expected {expected} for this {of}"
-        refuse({wrong: found != f"has shape {expected}"})
+        refuse(
+            {
+                f"{path}: {ascii(name[:80])[1:-1]} {found}, expected {expected} for this "
+                f"{ascii(model[:80])[1:-1]}": found != f"has shape {expected}"
+            }
+        )
 
 
 def must_be_numbers(path: Path, state: dict) -> None:

@@ -96,7 +96,10 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
     config["activation"] = activation
     if image_size is not None:
         config["image_size"] = image_size
-        state = _resized(state, on_meta(path, config, len(state)).state_dict())
+        want = on_meta(path, config, len(state)).state_dict()
+        [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
+        with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd
+            state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     model = build(path, config, state).to(device).eval()
     return (
         model,
@@ -115,7 +118,7 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     want = model.state_dict()
     zero = torch.zeros((), dtype=torch.int64)  # for the counters, which older files do not have
     state = {name: zero for name in want if name.endswith("num_batches_tracked")} | state
-    must_match(path, state, want, config.get("name"))
+    must_match(path, state, want, config.get("name") or "model")
     for name, x in state.items():
         refuse(
             {
@@ -230,14 +233,6 @@ def _state_dict(path, content):
     # numbers, and the causal mask, that archives hold beside the weights
     others = ("input_resolution", "context_length", "vocab_size", "attn_mask")
     return {name: tensor for name, tensor in state.items() if name not in others}
-
-
-def _resized(state, want):
-    """`state` with the position embeddings of pictures interpolated to the size of those in `want`."""
-    [name] = [n for n in want if n.startswith("visual.") and n.endswith("positional_embedding")]
-    with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd
-        state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
-    return state
 
 
 class _NoTokenizer:

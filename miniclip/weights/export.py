@@ -1,4 +1,4 @@
-"""Write a model for other programs: python -m miniclip.weights export FILE OUT --format onnx
+"""Write a model for other programs: miniclip weights export FILE OUT --format onnx
 
 onnx makes the folder OUT with image.onnx and text.onnx, one file for each tower. They take batches of
 any size, pictures (N, 3, S, S) as preprocess gives them and tokens (N, context_length) as the tokenizer
@@ -13,18 +13,17 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, check_new, command, path, refuse, replacing
+from miniclip.common import Parser, check_new, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
 from miniclip.weights.huggingface import save_huggingface
 
-FORMATS = ("onnx", "huggingface", "open_clip")
 OPTIONS = {
     "export": dict(choices=["export"], help="the only command there is"),
     "checkpoint": dict(type=path(str), help="a file, a folder or a name of weights"),
     "out": dict(type=path(), help="open_clip: a file; else a folder"),
-    "--format": dict(choices=FORMATS, required=True),
+    "--format": dict(choices=["onnx", "huggingface", "open_clip"], required=True),
     "--half": dict(action="store_true", help="onnx: in float16"),
     "--activation": dict(choices=["gelu", "quickgelu"]),
     "--overwrite": dict(action="store_true"),
@@ -62,10 +61,9 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
             file.write(made.model_proto.SerializeToString())
 
 
-@command("python -m miniclip.weights")
 def main(argv: list[str] | None = None) -> int:
     """The command. Returns the exit code."""
-    parser = Parser.of("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
+    parser = Parser.of("miniclip weights", "Write a model for other programs.", OPTIONS)
     args = parser.parse_args(argv)
     refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
     model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
