@@ -7,7 +7,7 @@ from miniclip.common import choose
 COMMANDS = {  # name: (module, what it does)
     "data": ("miniclip.data.__main__", "count what is in a set of pairs; pack shards; curate"),
     "search": ("miniclip.search.__main__", "index your pictures; find, embed, or serve a page"),
-    "weights": ("miniclip.weights.export", "export weights for other programs"),
+    "weights": ("miniclip.weights.__main__", "export weights for other programs"),
     "cost": ("miniclip.cost.__main__", "flop, memory and days of the run that options start"),
     "bench": (
         "miniclip.benchmarks.__main__",

@@ -98,6 +98,9 @@ class Tokenizer:
         self.vocab_size = self.end + 1
         self._known = {}  # what `encode` has met: cleaned text between two spaces -> its ids
 
+    def __repr__(self):
+        return f"Tokenizer({self.vocab_size:,} ids, context_length={self.context_length})"
+
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""

@@ -196,6 +196,13 @@ class CLIP(TextTransformer):
         """The type of the weights."""
         return self.text_projection.dtype
 
+    def extra_repr(self) -> str:
+        """What print(model) says before the towers."""
+        return (
+            f"{self.config['name'] or 'unnamed'}, pictures of {self.config['image_size']} pixels, "
+            f"{self.config['vocab_size']:,} tokens, E = {self.config['embed_dim']}"
+        )
+
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:
         """(N, 3, H, W) preprocessed pictures -> (N, E). normalize: divide each by its length.
 

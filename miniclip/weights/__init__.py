@@ -4,7 +4,7 @@ Read names.py (where weights that have a name lie), reading.py (open a file with
 architecture.py (which model it is, from the shapes of its tensors), convert.py (load, save_openclip, and
 what fine-tuning starts from), huggingface.py (transformers' names and config, and save_huggingface) and
 huggingface_tokenizer.py (its vocabulary files). average.py makes the weights between two models, and
-export.py is the command. released/ holds the models that the package brings.
+__main__.py is the command that exports. released/ holds the models that the package brings.
 """
 
 from miniclip.weights.convert import load, save_openclip

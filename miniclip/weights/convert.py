@@ -223,13 +223,6 @@ def _state_dict(path, content):
         }
     )
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
-    refuse(
-        {
-            f"{path} holds tensors twice, with and without 'module.' in their names": (
-                len(state) < len(content)
-            )
-        }
-    )
     # numbers, and the causal mask, that archives hold beside the weights
     others = ("input_resolution", "context_length", "vocab_size", "attn_mask")
     return {name: tensor for name, tensor in state.items() if name not in others}

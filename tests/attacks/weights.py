@@ -170,13 +170,6 @@ table(
 )
 
 
-@attack(says="c.pt holds tensors twice, with and without 'module.'")
-def tensors_that_are_named_twice(folder):
-    state = tiny().state_dict()
-    torch.save(state | {f"module.{name}": 2 * x for name, x in state.items()}, "c.pt")
-    miniclip.load("c.pt")
-
-
 @attack(says="c.pt .*compressed")
 def a_zip_that_inflates(folder):
     with zipfile.ZipFile("c.pt", "w", zipfile.ZIP_DEFLATED) as archive:

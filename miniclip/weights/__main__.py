@@ -1,4 +1,4 @@
-"""Write a model for other programs: miniclip weights export FILE OUT --format onnx
+"""Write a model for other programs: python -m miniclip.weights export FILE OUT --format onnx
 
 onnx makes the folder OUT with image.onnx and text.onnx, one file for each tower. They take batches of
 any size, pictures (N, 3, S, S) as preprocess gives them and tokens (N, context_length) as the tokenizer
@@ -8,12 +8,13 @@ open_clip a file for open_clip (docs/weights.md).
 
 import copy
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, check_new, path, refuse, replacing
+from miniclip.common import Parser, check_new, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -61,9 +62,10 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
             file.write(made.model_proto.SerializeToString())
 
 
+@command("python -m miniclip.weights")
 def main(argv: list[str] | None = None) -> int:
     """The command. Returns the exit code."""
-    parser = Parser.of("miniclip weights", "Write a model for other programs.", OPTIONS)
+    parser = Parser.of("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
     args = parser.parse_args(argv)
     refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
     model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
@@ -75,3 +77,7 @@ def main(argv: list[str] | None = None) -> int:
         save_openclip(model, args.out, overwrite=args.overwrite)
     print(f"{args.out}: {args.format}, from {os.fspath(args.checkpoint)}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
