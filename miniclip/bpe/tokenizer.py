@@ -25,7 +25,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -163,11 +163,10 @@ class Tokenizer:
         """
         import tiktoken
 
-        if sum(len(piece) ** 2 for piece in self.pieces) > SLOW:
+        if sum(len(piece) ** 2 for piece in self.pieces) > SLOW or any(
+            segment(self._symbols(self.pieces[i]), self.merges) != [i] for i in self.merges.values()
+        ):
             return None
-        for i in self.merges.values():
-            if segment(self._symbols(self.pieces[i]), self.merges) != [i]:
-                return None
         ranks = {piece.decode("latin-1").encode(): i for i, piece in enumerate(self.pieces)}
         return tiktoken.Encoding("clip", pat_str="[^ÿ]+ÿ", mergeable_ranks=ranks, special_tokens={})
 
@@ -195,14 +194,11 @@ class Tokenizer:
 
         Raises ValueError for a number that is not an id, TypeError for what is not a row of numbers.
         """
-        out = b""
-        for i in map(operator.index, ids):
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(f"ids are numbers from 0 to {self.end}, so {i} is not an id")
-            if i == self.end:
-                break
-            out += b"" if i == self.start else self.pieces[i]
-        return out.replace(END, b" ").decode(errors="replace").strip()
+        ids = list(takewhile(lambda i: i != self.end, map(operator.index, ids)))
+        for i in ids:
+            refuse({f"ids are 0 to {self.end}, so {i} is none": not 0 <= i < self.end})
+        text = b"".join(self.pieces[i] for i in ids if i != self.start)
+        return text.replace(END, b" ").decode(errors="replace").strip()
 
     def __call__(
         self,

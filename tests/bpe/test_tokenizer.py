@@ -270,8 +270,8 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
         (lambda: TOK("a", context_length=(1 << 16) + 1), "at most 65536, not 65537"),
         (lambda: TOK(None), "must be a str, not NoneType"),
         (lambda: TOK(["fits", "1" * 15], truncate=False), "1{15}. takes 17 ids.* holds only 16"),
-        (lambda: TOK.decode([3, 580]), "from 0 to 579, so 580 is not"),
-        (lambda: TOK.decode([3, -1]), "from 0 to 579, so -1 is not"),
+        (lambda: TOK.decode([3, 580]), "0 to 579, so 580 is none"),
+        (lambda: TOK.decode([3, -1]), "0 to 579, so -1 is none"),
         (lambda: Tokenizer.load("missing"), "holds no vocabulary"),
     ],
 )
