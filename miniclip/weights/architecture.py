@@ -86,7 +86,7 @@ def must_be_clip(model: CLIP) -> None:
 
 def must_match(path: Path, state: dict, want: dict, model: str = "model") -> None:
     """Raise a UserError that names a tensor, unless `state` has exactly the names and shapes of
-    `want`, a dict of (meta) tensors. model: its name."""
+    `want`, a dict of (meta) tensors, and holds what weights can be. model: its name."""
     for name in [*want, *sorted(state.keys() - want.keys())]:
         found = f"has shape {tuple(state[name].shape)}" if name in state else "is missing"
         expected = tuple(want[name].shape) if name in want else "nothing of this name"
@@ -96,22 +96,21 @@ def must_match(path: Path, state: dict, want: dict, model: str = "model") -> Non
                 f"{ascii(model[:80])[1:-1]}": found != f"has shape {expected}"
             }
         )
-
-
-def must_be_numbers(path: Path, state: dict) -> None:
-    """Raise a UserError that names a tensor, if one in {name: tensor} holds what no weight can be."""
-    for name, x in state.items():
+        stored, kind = state[name], want[name].dtype
+        x = stored.to(kind)
         # a sum is NaN or infinite if a number is, and five times as fast as isfinite
+        finite = not x.is_meta and (x.sum().isfinite() or x.isfinite().all())
         refuse(
             {
-                f"{path}: {name} holds numbers that are NaN or infinite, or no numbers": (
-                    x.is_meta or not x.sum().isfinite() and not x.isfinite().all()
+                f"{path}: {name} has the type {stored.dtype}, expected {kind}": (
+                    stored.is_floating_point() != kind.is_floating_point
                 ),
+                f"{path}: {name} holds numbers that are NaN or infinite, or no numbers": not finite,
                 f"{path}: {name} holds a variance below 0": (
-                    name.endswith("running_var") and not x.is_meta and (x < 0).any()
+                    name.endswith("running_var") and finite and (x < 0).any()
                 ),
                 f"{path} has a logit_scale above {LARGEST_LOG:g}; it is the logarithm of the scale": (
-                    name == "logit_scale" and not x.is_meta and x > LARGEST_LOG
+                    name == "logit_scale" and finite and x > LARGEST_LOG
                 ),
             }
         )
@@ -122,7 +121,6 @@ def to_write(path: Path, model: CLIP) -> dict:
     read it. It is that of the model itself, if torch.compile made this one."""
     state = getattr(model, "_orig_mod", model).state_dict()
     must_match(path, state, on_meta(path, model.config, len(state)).state_dict())
-    must_be_numbers(path, state)
     return {name: x.cpu().clone(memory_format=torch.contiguous_format) for name, x in state.items()}
 
 
