@@ -8,7 +8,7 @@ from miniclip.model.clip import MODELS, create_model
 from miniclip.training import checkpoint
 from miniclip.weights import architecture
 from miniclip.weights.convert import load
-from miniclip.weights.huggingface_tokenizer import tokenizer_files
+from miniclip.weights.huggingface import tokenizer_files
 
 
 def tiny_release(monkeypatch, vocab_size=520):
