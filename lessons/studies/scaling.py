@@ -1,6 +1,6 @@
 """Scaling of models trained on icons: the error by compute and by pictures (CLIP, figure 9).
 
-    python lessons/studies/scaling.py      about two hours on two cores
+    python lessons/studies/scaling.py      about an hour on two cores
 
 Four model sizes on all pictures, and one size on four numbers of pictures, all for the same number of
 steps, with three seeds at both ends. The error is measured on the development families: on known names,

@@ -21,6 +21,7 @@ from miniclip.common import replacing
 from miniclip.data.labelled import open_labelled
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
+from miniclip.search.find import nearest
 from miniclip.training import archive
 from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
@@ -630,6 +631,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: tiny(vision_layers=[], vision_patch=None),
         "a ResNet has a list of stages",
     ),
+    "a_number_to_find": (lambda: nearest(ROWS.numpy(), ROWS[0], -1), "k is at least 1"),
     "no_labelled_pictures": (lambda: open_labelled([]), "not by .."),
     "names_in_no_order": (lambda: open_labelled("p", {"cat", "dog"}), "in the order of the labels"),
     "the_digest_of_a_vocabulary": (lambda: tiny(tokenizer=Tokenizer([])), "cannot be a Tokenizer"),
@@ -641,7 +643,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
-        "must hold {} once.*'a cup'",
+        "must hold {} once, where the name goes: ..a cup",
     ),
 }
 table(
