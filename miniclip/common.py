@@ -42,6 +42,18 @@ def refuse(mistakes: dict[str, bool]) -> None:
             raise UserError(sentence)
 
 
+@contextlib.contextmanager
+def refusing(sentence: str) -> Iterator[None]:
+    """`with refusing("x is no index"):` turns any error of the block, because what is in a damaged
+    file raises almost any, into a UserError: "x is no index: it lacks 'weight_map'"."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        lacks = "it lacks " * isinstance(error, KeyError)
+        raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake.
 

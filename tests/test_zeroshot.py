@@ -9,7 +9,6 @@ from miniclip import zeroshot
 from miniclip.bpe import Tokenizer
 from miniclip.data.files import read_lines
 from miniclip.model.clip import CLIP
-from miniclip.weights.architecture import config_from_shapes
 from miniclip.zeroshot import (
     classifier_weights,
     classify,
@@ -135,8 +134,9 @@ def test_the_classifier_equals_open_clips():
     torch.manual_seed(0)
     vision = dict(layers=1, width=64, patch_size=16, image_size=32, head_width=64)
     theirs = open_clip.CLIP(32, vision, dict(width=64, heads=1, layers=2)).eval()
-    config = config_from_shapes("open_clip's", theirs.state_dict())
-    ours = CLIP(**config | {"activation": "gelu", "vision_heads": 1, "text_heads": 1}).eval()
+    towers = dict(vision_layers=1, vision_width=64, vision_heads=1, vision_patch=16)
+    towers |= dict(text_layers=2, text_width=64, text_heads=1, activation="gelu")
+    ours = CLIP(embed_dim=32, image_size=32, **towers).eval()
     ours.load_state_dict(theirs.state_dict())
     names, templates = imagenet()
     names = [*names.values()]

@@ -21,7 +21,7 @@ from itertools import accumulate
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.bpe.tokenizer import END, Tokenizer
 from miniclip.common import Parser, command, number
-from miniclip.weights.huggingface_tokenizer import SPLIT, tokenizer_files
+from miniclip.weights.huggingface import SPLIT, tokenizer_files
 
 Encoder = Callable[[list[str]], list[list[int]]]  # texts -> their ids
 COUNT = number(int, low=1, high=10**8)

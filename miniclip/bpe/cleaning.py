@@ -21,16 +21,12 @@ PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")  # of one letter; ordering n of them takes n^2 steps
 
 
-def is_plain(text: str) -> bool:
-    """True where `clean` has nothing to repair: printable ASCII without "&"."""
-    return text.isascii() and text.isprintable() and "&" not in text
-
-
 def clean(text: str) -> str:
     """Repair, unescape, collapse white space, lower-case. Any str -> str; else ValueError."""
     if not isinstance(text, str):
         raise ValueError(f"a text must be a str, not {type(text).__name__}")
-    if not is_plain(text):  # ftfy takes 10 us a caption, and most captions need none of it
+    # nothing needs repair in printable ASCII without "&", as most captions are; ftfy takes 10 us
+    if not text.isascii() or not text.isprintable() or "&" in text:
         text = html.unescape(html.unescape(ftfy.fix_text(MARKS.sub(r"\1", text))))
     return " ".join(text.split()).lower()
 

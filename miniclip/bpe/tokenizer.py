@@ -25,7 +25,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +33,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.common import UserError, check_output, refuse, refusing, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -42,8 +42,8 @@ LONGEST_WORD = 127  # characters, of the words that training learns from
 LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
 MOST = 1 << 20  # entries
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
+KEPT = 1 << 17  # pieces of text whose ids a tokenizer keeps
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
-UNREADABLE = (OSError, ValueError, RecursionError, EOFError, zlib.error)  # of what is in a file
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
 RELEASED_SHA256 = "5f18cb6b835103478b836491ea76999ba2c4fec655f284974851535078710790"
@@ -73,8 +73,6 @@ class Tokenizer:
     pieces[i] are the bytes of id i, ids[piece] is the way back.
     """
 
-    fast = True  # False: merge in Python even where tiktoken gives the same ids
-
     def __init__(self, merges: Iterable[tuple[int, int]], context_length: int = 77):
         self.context_length = _length(context_length)
         alphabet = byte_alphabet()
@@ -98,11 +96,10 @@ class Tokenizer:
         )
         self.start, self.end = len(self.pieces), len(self.pieces) + 1
         self.vocab_size = self.end + 1
-        self._ids_of_chunk = _Cache(self._encode_chunk)
+        self._known = {}  # what `encode` has met: cleaned text between two spaces -> its ids
 
     def __repr__(self):
-        kind = "released" if self.digest == "openai" else "learned"
-        return f"Tokenizer({kind}, {self.vocab_size:,} ids, context_length={self.context_length})"
+        return f"Tokenizer({self.vocab_size:,} ids, context_length={self.context_length})"
 
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
@@ -129,15 +126,13 @@ class Tokenizer:
         ids = {name: i for i, name in enumerate(byte_alphabet().values())}
         ids |= {name + "</w>": i + 256 for name, i in ids.items()}
         merges = []
-        try:
+        with refusing(f"{path} is no merges file, or it is damaged"):
             # the first line is a version
             for line in _read(path).decode().splitlines()[1 : RELEASED_MERGES + 1]:
                 left, _, right = line.partition(" ")
                 merges.append((ids[left], ids[right]))
                 ids[left + right] = len(ids)
             tokenizer = cls(merges)
-        except (KeyError, *UNREADABLE) as error:
-            raise UserError(f"{path} is no merges file, or it is damaged: {error}") from None
         refuse(
             {
                 f"{path} holds {len(merges):,} merges, and not the {RELEASED_MERGES:,} released ones "
@@ -168,39 +163,42 @@ class Tokenizer:
         """
         import tiktoken
 
-        if sum(len(piece) ** 2 for piece in self.pieces) > SLOW:
+        if sum(len(piece) ** 2 for piece in self.pieces) > SLOW or any(
+            segment(self._symbols(self.pieces[i]), self.merges) != [i] for i in self.merges.values()
+        ):
             return None
-        for i in self.merges.values():
-            if segment(self._symbols(self.pieces[i]), self.merges) != [i]:
-                return None
         ranks = {piece.decode("latin-1").encode(): i for i, piece in enumerate(self.pieces)}
         return tiktoken.Encoding("clip", pat_str="[^ÿ]+ÿ", mergeable_ranks=ranks, special_tokens={})
 
     def _encode_chunk(self, chunk):
-        """Cleaned text without white space -> ids."""
+        """Cleaned text without white space -> ids, which are kept unless it is long."""
         words = [word.encode() + END for word in split_words(chunk)]
-        if self.fast and self._tiktoken:
-            return self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
-        return [i for word in words for i in segment(self._symbols(word), self.merges)]
+        if self._tiktoken:
+            ids = self._tiktoken.encode_ordinary(b"".join(words).decode("latin-1"))
+        else:
+            ids = [i for word in words for i in segment(self._symbols(word), self.merges)]
+        if len(chunk) < 64 and len(self._known) < KEPT:
+            self._known[chunk] = tuple(ids)  # the garbage collector does not walk tuples of int
+        return ids
 
     def encode(self, text: str) -> list[int]:
         """str -> list of ids, without start and end. Special tokens' names are encoded as text."""
+        ids = []
         # words never cross white space, so the text between two spaces is looked up whole
-        return list(chain.from_iterable(map(self._ids_of_chunk.__getitem__, clean(text).split())))
+        for chunk in clean(text).split():
+            ids += self._known.get(chunk) or self._encode_chunk(chunk)
+        return ids
 
     def decode(self, ids: Iterable[int]) -> str:
         """Ids (a list, or a row of the tensor) -> str, one space after a word; ends at `end`.
 
         Raises ValueError for a number that is not an id, TypeError for what is not a row of numbers.
         """
-        out = b""
-        for i in map(operator.index, ids):
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(f"ids are numbers from 0 to {self.end}, so {i} is not an id")
-            if i == self.end:
-                break
-            out += b"" if i == self.start else self.pieces[i]
-        return out.replace(END, b" ").decode(errors="replace").strip()
+        ids = list(takewhile(lambda i: i != self.end, map(operator.index, ids)))
+        for i in ids:
+            refuse({f"ids are 0 to {self.end}, so {i} is none": not 0 <= i < self.end})
+        text = b"".join(self.pieces[i] for i in ids if i != self.start)
+        return text.replace(END, b" ").decode(errors="replace").strip()
 
     def __call__(
         self,
@@ -260,17 +258,10 @@ class Tokenizer:
                 )
             }
         )
-        try:
-            merges = state["merges"]
-            whole = isinstance(merges, list) and all(
-                type(i) is int for pair in merges for i in pair
-            )
-            refuse({"its merges are not whole numbers, in a list of pairs": not whole})
-            tokenizer = cls(merges, state["context_length"])
+        with refusing(f"the {FORMAT} is damaged"):
+            tokenizer = cls(state["merges"], state["context_length"])
             own = tokenizer.state()
             refuse({"a part of it was changed after it was written": own != own | state})
-        except (KeyError, TypeError, ValueError, ArithmeticError) as error:
-            raise UserError(f"the {FORMAT} is damaged: {error}") from None
         return tokenizer
 
     def save(self, path: str | Path, overwrite: bool = False) -> None:
@@ -283,10 +274,8 @@ class Tokenizer:
     @classmethod
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
-        try:
+        with refusing(f"{path} holds no vocabulary"):
             return cls.from_state(json.loads(_read(path)))
-        except UNREADABLE as error:
-            raise UserError(f"{path} holds no vocabulary: {error}") from None
 
 
 def _read(path):
@@ -304,26 +293,6 @@ def _is_ours(path):
     with contextlib.suppress(UserError):
         return bool(Tokenizer.load(path))
     return False
-
-
-class _Cache(dict):
-    """A dict that computes what is missing, and is emptied when it has `limit` entries.
-
-    With functools.lru_cache instead, captions are encoded at 0.8 of the speed (25 rounds of 5,000).
-    """
-
-    limit = 1 << 17
-
-    def __init__(self, compute):
-        self.compute = compute
-
-    def __missing__(self, key):
-        if len(self) >= self.limit:
-            self.clear()
-        value = tuple(self.compute(key))  # the garbage collector does not walk tuples of int
-        if len(key) < 64:  # longer ones hardly ever come twice
-            self[key] = value
-        return value
 
 
 def _length(context_length):

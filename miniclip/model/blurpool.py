@@ -11,16 +11,13 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from miniclip.common import refuse
-
 # rows of Pascal's triangle
 TAPS = {2: (1.0, 1.0), 3: (1.0, 2.0, 1.0), 5: (1.0, 4.0, 6.0, 4.0, 1.0)}
 
 
 def blur_filter(taps):
     """The (taps, taps) float32 filter, of sum 1: the outer product of a row of Pascal's triangle
-    with itself. Raises ValueError unless taps is 2, 3 or 5."""
-    refuse({f"a blur has 2, 3 or 5 taps, not {taps}": taps not in TAPS})
+    with itself. Raises KeyError unless taps is 2, 3 or 5."""
     row = torch.tensor(TAPS[taps])
     return torch.outer(row, row) / row.sum() ** 2
 
@@ -30,15 +27,13 @@ class BlurPool(nn.Module):
 
     It replaces a convolution of stride 2 when it follows the same convolution of stride 1. stride 1
     is the identity. Two taps use no padding, and H/stride rounds down, as in nn.AvgPool2d(stride);
-    3 and 5 taps repeat the edge, and it rounds up.
-    Raises ValueError unless taps is 2, 3 or 5, or for two taps and a stride above 2.
+    3 and 5 taps repeat the edge, and it rounds up. stride: 1 or 2, and for 3 and 5 taps up to taps.
+    Raises KeyError unless taps is 2, 3 or 5.
     """
 
     def __init__(self, stride=2, taps=2):
         super().__init__()
         self.stride, self.taps = stride, taps
-        skips = taps == 2 and stride > 2
-        refuse({f"two taps skip pixels at stride {stride}; use 3 or 5 taps": skips})
         # two taps need no filter, because average pooling is the same and faster; it is not in the
         # state dict, because the released files do not have it
         weight = None if taps == 2 else blur_filter(taps)

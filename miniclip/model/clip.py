@@ -114,7 +114,7 @@ LARGEST = {
     "context_length": 1 << 14,  # positions of a text, or of a picture
 }
 # the types of what is no number, unless it is a text or None
-TYPES = {"tokenizer": (str, type(None)), "checkpointing": bool}
+TYPES = dict.fromkeys(("name", "tokenizer"), (str, type(None))) | {"checkpointing": bool}
 
 
 class CLIP(TextTransformer):
@@ -198,10 +198,9 @@ class CLIP(TextTransformer):
 
     def extra_repr(self) -> str:
         """What print(model) says before the towers."""
-        c = self.config
         return (
-            f"{c['name'] or 'unnamed'}, pictures of {c['image_size']} pixels, "
-            f"{c['vocab_size']:,} tokens, E = {c['embed_dim']}"
+            f"{self.config['name'] or 'unnamed'}, pictures of {self.config['image_size']} pixels, "
+            f"{self.config['vocab_size']:,} tokens, E = {self.config['embed_dim']}"
         )
 
     def encode_image(self, images: Tensor, normalize: bool = False) -> Tensor:

@@ -1,10 +1,10 @@
 """Weights in and out: a file of OpenAI, open_clip, Hugging Face or our own becomes a model, and back.
 
 Read names.py (where weights that have a name lie), reading.py (open a file without executing it),
-architecture.py (which model it is, from the shapes of its tensors), convert.py (load, save_openclip, and
-what fine-tuning starts from), huggingface.py (transformers' names and config, and save_huggingface) and
-huggingface_tokenizer.py (its vocabulary files). average.py makes the weights between two models, and
-export.py is the command. released/ holds the models that the package brings.
+architecture.py (which model it is, and whether its tensors are that model's), convert.py (load, save_openclip, and
+what fine-tuning starts from) and huggingface.py (transformers' names, config and vocabulary, and
+save_huggingface). average.py makes the weights between two models, and
+__main__.py is the command that exports. released/ holds the models that the package brings.
 """
 
 from miniclip.weights.convert import load, save_openclip

@@ -1,8 +1,83 @@
-"""Export weights for other programs: python -m miniclip.weights export FILE OUT --format ..."""
+"""Write a model for other programs: python -m miniclip.weights export FILE OUT --format onnx
 
+onnx makes the folder OUT with image.onnx and text.onnx, one file for each tower. They take batches of
+any size, pictures (N, 3, S, S) as preprocess gives them and tokens (N, context_length) as the tokenizer
+does, and give features that are not normalized. huggingface makes a folder for transformers, and
+open_clip a file for open_clip (docs/weights.md).
+"""
+
+import copy
+import os
 import sys
+from importlib.util import find_spec
+from pathlib import Path
 
-from miniclip.weights.export import main
+import torch
+
+from miniclip.common import Parser, check_new, command, path, refuse, replacing
+from miniclip.model.clip import CLIP
+from miniclip.weights.architecture import to_write
+from miniclip.weights.convert import load, save_openclip
+from miniclip.weights.huggingface import save_huggingface
+
+OPTIONS = {
+    "export": dict(choices=["export"], help="the only command there is"),
+    "checkpoint": dict(type=path(str), help="a file, a folder or a name of weights"),
+    "out": dict(type=path(), help="open_clip: a file; else a folder"),
+    "--format": dict(choices=["onnx", "huggingface", "open_clip"], required=True),
+    "--half": dict(action="store_true", help="onnx: in float16"),
+    "--activation": dict(choices=["gelu", "quickgelu"]),
+    "--overwrite": dict(action="store_true"),
+}
+
+
+class _Text(torch.nn.Sequential):
+    """_Text(model) is the text tower of a model as a module of its own."""
+
+    def forward(self, tokens):
+        return self[0].encode_text(tokens)
+
+
+def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
+    """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
+
+    Raises UserError where onnxscript is not installed, or a file is there and overwrite is False.
+    """
+    refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
+    size, length = model.config["image_size"], model.config["context_length"]
+    dtype = torch.float16 if half else torch.float32
+    for name in ("image.onnx", "text.onnx"):
+        check_new(Path(folder) / name, overwrite)
+    to_write(folder, model)  # raises where weights are no numbers
+    model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
+    towers = {
+        "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
+        "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long)),
+    }
+    for name, (tower, example) in towers.items():
+        free = ({0: torch.export.Dim("batch", min=1)},)
+        program = torch.export.export(tower, (example,), dynamic_shapes=free)
+        made = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+        with replacing(Path(folder) / name) as file:
+            file.write(made.model_proto.SerializeToString())
+
+
+@command("python -m miniclip.weights")
+def main(argv: list[str] | None = None) -> int:
+    """The command. Returns the exit code."""
+    parser = Parser.of("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
+    args = parser.parse_args(argv)
+    refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
+    model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
+    if args.format == "onnx":
+        save_onnx(model, args.out, args.half, args.overwrite)
+    elif args.format == "huggingface":
+        save_huggingface(model, args.out, tokenizer, args.overwrite)
+    else:
+        save_openclip(model, args.out, overwrite=args.overwrite)
+    print(f"{args.out}: {args.format}, from {os.fspath(args.checkpoint)}")
+    return 0
+
 
 if __name__ == "__main__":
     sys.exit(main())

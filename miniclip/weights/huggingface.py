@@ -9,7 +9,14 @@ The text feature is the activation at the first end token, which model/text.py f
 transformers takes the first eos_token_id of config.json. Files from before transformers 4.31 say 2
 there, and then transformers takes the largest id too. On rows of CLIP's tokenizer these are the same
 position, also when the rows are padded with end tokens. Other ids are refused.
-Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower.
+
+tokenizer.json, or vocab.json and merges.txt, hold the vocabulary. They write an entry in visible
+characters (byte_alphabet), and the end of a word as "</w>". The ids must be in the order of
+bpe/tokenizer.py, as they are in the released files: bytes, bytes that end a word, merges, start, end.
+Words are split and lower-cased by bpe/cleaning.py, so tokenizer.json must say the same of them.
+docs/weights.md lists the texts that transformers' tokenizer reads otherwise.
+Left out: ResNets (transformers has none), MLPs that are not 4 times as wide, models of one tower,
+added tokens, other kinds of tokenizers.
 """
 
 import json
@@ -20,8 +27,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save
 
-from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_new, refuse, replacing
+from miniclip.bpe.tokenizer import END as WORD_END
+from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
+from miniclip.common import check_new, refuse, refusing, replacing
+from miniclip.data.files import read_text
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import (
@@ -33,8 +42,7 @@ from miniclip.weights.architecture import (
     released,
     to_write,
 )
-from miniclip.weights.huggingface_tokenizer import read_tokenizer, tokenizer_files
-from miniclip.weights.reading import WRONG, read_json, said
+from miniclip.weights.reading import read_json
 
 # whole names first, then parts of the others
 NAMES = {
@@ -90,16 +98,27 @@ PICTURES = {
     "image_mean": list(MEAN),
     "image_std": list(STD),
 }
+START, END = "<|startoftext|>", "<|endoftext|>"
+# what every tokenizer.json of CLIP splits words with; from transformers 5 on special tokens come first
+SPLIT = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+SPLITS = [
+    [
+        dict(type="Split", pattern={"Regex": pattern}, behavior="Removed", invert=True),
+        dict(type="ByteLevel", add_prefix_space=False),
+    ]
+    for pattern in (SPLIT, r"<\|startoftext\|>|<\|endoftext\|>|" + SPLIT)
+]
+LOWERCASE = {"type": "Lowercase"}
+NORMALIZERS = [
+    LOWERCASE,
+    {"type": "NFC"},
+    {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "},
+]
 WEIGHTS = "model.safetensors"
 # save_huggingface refuses a folder that still holds one of these which it does not write itself
 READ_BY_OTHERS = """config.json model.safetensors model.safetensors.index.json tokenizer.json
     vocab.json merges.txt tokenizer_config.json special_tokens_map.json added_tokens.json
     preprocessor_config.json processor_config.json""".split()
-
-
-def wrote(state: dict) -> bool:
-    """Whether these tensors, {name: tensor}, have the names of transformers."""
-    return any(name.startswith(("text_model.", "vision_model.")) for name in state)
 
 
 def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
@@ -117,10 +136,8 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
             )
         }
     )
-    try:
+    with refusing(f"{beside} describes no model that miniclip has"):
         config, eos = _from_json(read_json(beside))
-    except WRONG as error:
-        raise UserError(f"{beside} describes no model that miniclip has: {said(error)}") from None
     want = on_meta(beside, config, len(state)).state_dict()
     tokenizer = read_tokenizer(beside.parent, config["context_length"])
     size = config["vocab_size"] if tokenizer is None else tokenizer.vocab_size
@@ -132,7 +149,11 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
             f"{size - 1}": eos not in (2, size - 1),  # 2: in files from before transformers 4.31
         }
     )
-    _check_pictures(beside.parent, config["image_size"])
+    for name in ("preprocessor_config.json", "processor_config.json"):
+        other = beside.with_name(name)
+        with refusing(f"{other} asks for pictures that miniclip does not make"):
+            asked = read_json(other) if other.is_file() else {}
+            check_pictures(asked.get("image_processor", asked), _pictures(config["image_size"]))
     # older files keep the numbers 0, 1, 2, ... beside the weights
     state = {k: v for k, v in state.items() if not k.endswith("embeddings.position_ids")}
     must_match(path, state, to_theirs(want))
@@ -340,14 +361,95 @@ def _pictures(image_size):
     }
 
 
-def _check_pictures(folder, image_size):
-    """Raise UserError where the folder's preprocessor makes other pictures than miniclip does."""
-    for name in ("preprocessor_config.json", "processor_config.json"):
-        path = folder / name
-        try:
-            asked = read_json(path) if path.is_file() else {}
-            check_pictures(asked.get("image_processor", asked), _pictures(image_size))
-        except WRONG as error:
-            raise UserError(
-                f"{path} asks for pictures that miniclip does not make: {said(error)}"
-            ) from None
+def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
+    """The Tokenizer in a folder, or None where there is none. UserError for one that is damaged or of
+    another kind than CLIP's."""
+    files = [folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt")]
+    if not any(map(os.path.lexists, files)):
+        return None
+    path = files[0] if files[0].is_file() else files[1]
+    with refusing(f"{path} holds no tokenizer of CLIP's kind"):
+        if path == files[0]:
+            vocabulary, merges = _from_tokenizer_json(read_json(path))
+        else:
+            vocabulary = read_json(path)
+            lines = read_text(files[2]).replace("\r\n", "\n").split("\n")
+            merges = [line for line in lines if line and not line.startswith("#version")]
+            refuse({"it has added tokens": (folder / "added_tokens.json").is_file()})
+        pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+        tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
+        entries = _entries(tokenizer)
+        odd = min(vocabulary.keys() ^ set(entries), default="the order")
+        refuse(
+            {
+                f"its entries are not bytes, merges, start and end ({odd[:40]!r})": (
+                    vocabulary != {name: i for i, name in enumerate(entries)}
+                )
+            }
+        )
+    return tokenizer
+
+
+def tokenizer_files(tokenizer: Tokenizer, context_length: int) -> dict[str, str]:
+    """The files that transformers' CLIPTokenizer reads: {name: text}."""
+    entries = _entries(tokenizer)
+    vocabulary = {name: i for i, name in enumerate(entries)}
+    merges = (f"{entries[left]} {entries[right]}\n" for left, right in tokenizer.merges)
+    settings = {
+        "tokenizer_class": "CLIPTokenizer",
+        "model_max_length": context_length,
+        "bos_token": START,
+        "eos_token": END,
+        "pad_token": END,
+        "unk_token": END,
+    }
+    return {
+        "vocab.json": json.dumps(vocabulary, indent=2) + "\n",
+        "merges.txt": "#version: 0.2\n" + "".join(merges),
+        "tokenizer_config.json": json.dumps(settings, indent=2) + "\n",
+    }
+
+
+def _from_tokenizer_json(whole):
+    """tokenizer.json -> ({entry: id}, merges)."""
+    model = whole["model"]
+    odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
+    ends = model.get("type", "BPE"), model.get("end_of_word_suffix")
+    normalizers = _steps(whole, "normalizer")
+    known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
+    added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
+    vocabulary, rows = model["vocab"] | added, whole.get("post_processor") or {}
+    refuse(
+        {
+            "its model is no byte-pair encoding with word ends alone": odd
+            or ends != ("BPE", "</w>"),
+            "it splits words or treats upper case in another way": (
+                not known or _steps(whole, "pre_tokenizer") not in SPLITS
+            ),
+            "the rows of ids that it makes do not have the start and the end token at their ends": any(
+                key in rows and rows[key] != [name, vocabulary[name]]
+                for key, name in (("cls", START), ("sep", END))
+            ),
+        }
+    )
+    return vocabulary, model["merges"]
+
+
+def _steps(whole, part):
+    """The steps of a part of tokenizer.json, in a list, without what changes no ids."""
+    part, several = whole.get(part) or {}, part.replace("_", "") + "s"
+    return [
+        {key: value for key, value in step.items() if key not in ("trim_offsets", "use_regex")}
+        for step in part.get(several, [part])
+    ]
+
+
+def _entries(tokenizer):
+    """The entries as the files write them, in the order of their ids."""
+    alphabet = byte_alphabet()
+    words = (
+        "".join(alphabet[byte] for byte in piece.removesuffix(WORD_END))
+        + "</w>" * piece.endswith(WORD_END)
+        for piece in tokenizer.pieces
+    )
+    return [*words, START, END]

@@ -14,7 +14,7 @@ import re
 from importlib.util import find_spec
 from pathlib import Path
 
-from miniclip.common import UserError, refuse
+from miniclip.common import refuse, refusing
 from miniclip.data.dataset import sha256
 from miniclip.model.clip import ALIASES, OPENAI
 
@@ -120,7 +120,9 @@ def locate(name: str) -> Path:
             names = {*os.listdir(here)}
             if names & {*IN_FOLDER} and names & {*BESIDE[:2]}:
                 return here
-    try:
+    with refusing(
+        f"{name} is not on this machine, and cannot be downloaded (try again, or {by_hand})"
+    ):
         files = {
             file.rfilename for file in hub.model_info(repositories[0], timeout=ANSWER_S).siblings
         }
@@ -130,9 +132,3 @@ def locate(name: str) -> Path:
         return Path(
             hub.snapshot_download(repositories[0], allow_patterns=[weights, parts, *BESIDE])
         )
-    except Exception as error:  # of the hub, of its HTTP library, or the system's
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise UserError(
-            f"{name} is not on this machine, and cannot be downloaded from the hub: {reason[:200]}; "
-            f"try again, or {by_hand}"
-        ) from None

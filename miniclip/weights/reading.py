@@ -23,7 +23,7 @@ from types import SimpleNamespace
 import torch
 from safetensors import safe_open
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, refuse, refusing
 from miniclip.model.clip import OPENAI
 from miniclip.training import archive
 from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
@@ -38,8 +38,6 @@ QUICK = {
     torch.tensor([1.702], dtype=dtype).view(torch.uint8).numpy().tobytes()
     for dtype in (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 }
-# what a value of another kind than expected raises, somewhere
-WRONG = (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 
 
 def available_models() -> list[str]:
@@ -79,7 +77,7 @@ def read(path: str | Path) -> dict:
     )
     if path.name.endswith(INDEX):
         return found | {"content": _read_shards(path)}
-    try:
+    with refusing(f"{path} cannot be read as weights"):
         with open(path, "rb") as file:
             start = file.read(23)
         refuse(
@@ -100,10 +98,13 @@ def read(path: str | Path) -> dict:
             if any(name.lower().endswith("/constants.pkl") for name in entries.namelist()):
                 content, activation = _read_torchscript(path, entries)
                 return found | {"content": content, "activation": activation}
-        content = archive.read(path)
+        try:
+            content = archive.read(path)
+        except pickle.UnpicklingError as error:  # in torch's words, which say how to trust the file
+            other = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", str(error))
+            more = f"it holds more than tensors ({other[1]})" if other else ""
+            raise UserError(more or "it is cut short or damaged") from None
         return found | {"content": content, "notes": content if isinstance(content, dict) else {}}
-    except Exception as error:  # these readers raise almost anything for a damaged file
-        raise UserError(f"{path} cannot be read as weights: {said(error)}") from None
 
 
 def _read_torchscript(path, entries):
@@ -179,17 +180,15 @@ def read_json(path: Path) -> dict:
 
 def parse_json(path: Path, text: str | bytes) -> dict:
     """The object in JSON text that is from a file. UserError for anything else."""
-    try:
+    with refusing(f"{path} holds damaged JSON"):
         found = json.loads(text)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} holds damaged JSON: {error}") from None
     refuse({f"{path} holds JSON, but no object of names and values": not isinstance(found, dict)})
     return found
 
 
 def _read_shards(index):
     """{name: tensor} of a model whose tensors are spread over the files that `index` names."""
-    try:
+    with refusing(f"{index} is no index of weights"):
         homes = read_json(index)["weight_map"]
         names = sorted(set(homes.values()))
         refuse(
@@ -201,8 +200,6 @@ def _read_shards(index):
         )
         shards = {name: read(index.parent / name)["content"] for name in names}
         return {tensor: shards[home][tensor] for tensor, home in homes.items()}
-    except WRONG as error:
-        raise UserError(f"{index} is no index of weights: {said(error)}") from None
 
 
 def by_miniclip(path: Path) -> dict:
@@ -224,16 +221,3 @@ def by_miniclip(path: Path) -> dict:
         }
     )
     return notes if ours else {}
-
-
-def said(error: Exception) -> str:
-    """What an exception says, in a few words on one line, for the end of a sentence."""
-    text = " ".join(str(error).split()) or type(error).__name__
-    if "WeightsUnpickler" in text or "weights_only" in text:  # of torch.load
-        refused = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", text)
-        return (
-            f"it holds more than tensors ({refused[1]})"
-            if refused
-            else "it is cut short or damaged"
-        )
-    return f"it lacks {text}" if isinstance(error, KeyError) else text[:300]

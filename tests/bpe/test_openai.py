@@ -157,7 +157,7 @@ def test_a_merges_file_that_is_not_one_is_refused(ours, tmp_path):
             b"\n".join([lines[0], lines[2], lines[1], *lines[3:]]),
             "not the 48,894 .* in their order",
         ),
-        (b"\n".join([*lines[:3], b"the r", *lines[3:]]), "damaged: 'the'"),
+        (b"\n".join([*lines[:3], b"the r", *lines[3:]]), "damaged: it lacks 'the'"),
         (b"\n".join(lines[:20_000]), "holds 19,999 merges, and not the 48,894"),
         (packed[:-100], "damaged: Compressed file ended"),
         (b"", "holds 0 merges"),

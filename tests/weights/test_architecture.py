@@ -1,4 +1,4 @@
-"""The architecture of a file: from shapes, from the released models, or from a config beside it."""
+"""The architecture of a file: that of a released model, or of a config beside it."""
 
 import json
 
@@ -9,7 +9,8 @@ from miniclip import create_model
 from miniclip.common import UserError
 from miniclip.data.transforms import MEAN
 from miniclip.model.clip import MODELS, OPENCLIP
-from miniclip.weights.architecture import config_from_shapes, config_of, released
+from miniclip.weights.architecture import TOWERS, config_of, released
+from tests.weights.models import openclip_config
 
 
 def weights(name, **overrides):
@@ -19,37 +20,11 @@ def weights(name, **overrides):
     return model.config, model.state_dict()
 
 
-def beside(folder, state, **config):
-    """The config of weights beside an open_clip_config.json."""
-    whole = dict(vision_cfg={}, text_cfg={}) | config
-    (folder / "open_clip_config.json").write_text(json.dumps(whole))
-    return config_of(folder / "w.pt", state)
-
-
-UNKNOWN = ("vision_heads", "text_heads", "activation", "checkpointing", "name", "tokenizer")
-
-
-@pytest.mark.parametrize(
-    "name, overrides",
-    [
-        ("rn_mini", {}),
-        ("rn_mini", dict(vision_layers=[2, 1], image_size=40)),
-        ("rn50", dict(vision_layers=[1, 2, 12, 1])),
-        ("vit_mini", {}),
-        ("vit_mini", dict(vision_layers=11, text_layers=3, vision_patch=8, image_size=8)),
-    ],
-)
-def test_shapes_tell_all_but_heads_and_activation(name, overrides):
-    config, state = weights(name, vocab_size=520, **overrides)
-    wanted = {k: v for k, v in config.items() if k not in UNKNOWN}
-    assert config_from_shapes("w.pt", state) == wanted
-
-
 def test_a_released_model_has_its_numbers_whatever_its_activation():
     config = MODELS["vit_l14_336"] | dict(vocab_size=49408, activation="gelu")
     assert released(config) == "vit_l14_336" and released(MODELS["rn_mini"]) is None
     for change in (dict(vocab_size=49409), dict(context_length=76), dict(image_size=448)):
-        assert released(config | change) is None is not released(config | change, but=change)
+        assert released(config | change) is None
 
 
 @pytest.mark.parametrize("name", OPENCLIP)
@@ -63,40 +38,31 @@ def test_heads_of_other_texts_or_picture_sizes_are_those_of_the_nearest_released
         (dict(vocab_size=99, context_length=5), "vit_l14_336"),
         (dict(image_size=448), "vit_l14"),
     ):
-        found = config_of("w.pt", weights("vit_l14_336", **change)[1])
-        assert (found["vision_heads"], found["text_heads"], found["name"]) == (16, 12, name)
-    with pytest.raises(UserError, match=r"no released model \(vision width 2048, layers 24\)"):
+        config, state = weights("vit_l14_336", **change)
+        found = config_of("w.pt", state)
+        assert found == {key: config[key] for key in found} | dict(name=name, activation=None)
+    with pytest.raises(UserError, match="no released model .*'vision_width': 2048"):
         config_of("w.pt", weights("vit_l14_336", vision_width=2048)[1])
 
 
-@pytest.mark.parametrize("name, channels", [("vit_mini", 128), ("rn_mini", 512)])
-def test_a_config_beside_the_file_tells_heads_size_and_activation(name, channels, tmp_path):
+@pytest.mark.parametrize("name", ["vit_mini", "rn_mini", "vit_b16", "rn50"])
+def test_a_config_beside_the_file_tells_all_numbers(name, tmp_path):
     """open_clip's defaults count where it says nothing, and a mean that is only rounded is CLIP's."""
-    _, state = weights(name, vocab_size=520)
-    shapes = config_from_shapes("w.pt", state)
-    plain = dict(vision_heads=channels // 64, text_heads=8, activation="gelu", name=None)
-    sized = dict(vision_heads=channels // 32, activation="quickgelu")
-    vision = dict(head_width=32, image_size=shapes["image_size"], timm_pool="")
-    for mean in (None, [], list(MEAN), [MEAN[0] + 5e-5, *MEAN[1:]]):
-        asked = dict(preprocess_cfg=dict(mean=mean))
-        assert beside(tmp_path, state, **asked) == shapes | plain
-        found = beside(tmp_path, state, quick_gelu=True, vision_cfg=vision, **asked)
-        assert found == shapes | plain | sized
+    config, whole = weights(name)[0], {}
+    for whole["model_cfg"] in (
+        openclip_config(config),
+        openclip_config(config, dict(timm_pool="")),
+    ):
+        for mean in (None, [], list(MEAN), [MEAN[0] + 5e-5, *MEAN[1:]]):
+            whole["preprocess_cfg"] = dict(mean=mean)
+            (tmp_path / "open_clip_config.json").write_text(json.dumps(whole))
+            found = config_of(tmp_path / "w.pt", {})
+            wanted = {key: config[key] for key in found}
+            assert found == wanted | dict(name=name if name in OPENCLIP else None)
 
 
-SIZES = [("vision_cfg", key, f"vision_{key}") for key in ("layers", "width")]
-SIZES += [("vision_cfg", "patch_size", "vision_patch"), ("vision_cfg", "image_size", "image_size")]
-SIZES += [("text_cfg", key, f"text_{key}") for key in ("layers", "width")]
-SIZES += [("text_cfg", key, key) for key in ("vocab_size", "context_length")]
-
-
-@pytest.mark.parametrize("name", ["vit_mini", "rn_mini"])
-def test_a_config_beside_the_file_has_the_sizes_of_the_weights(name, tmp_path):
-    """An open_clip_config.json of another model would bring heads and an activation that are wrong."""
-    own, state = weights(name, vocab_size=520)
-    for part, key, ours in SIZES:
-        beside(tmp_path, state, **{part: {key: own[ours]}})
-        with pytest.raises(UserError, match=f"of another model than w.pt: its {ours} is"):
-            beside(tmp_path, state, **{part: {key: 2 * own[ours] if own[ours] else 16}})
-    with pytest.raises(UserError, match="of another model than w.pt: its embed_dim is 9"):
-        beside(tmp_path, state, embed_dim=9)
+def test_open_clips_defaults_are_its_own():
+    model = pytest.importorskip("open_clip.model")
+    theirs = dict(vision_cfg=model.CLIPVisionCfg(), text_cfg=model.CLIPTextCfg())
+    for tower, ours in TOWERS.items():
+        assert {key: getattr(theirs[tower], key) for key in ours} == ours

@@ -16,6 +16,7 @@ from miniclip.weights.convert import initial_state, load, save_openclip
 from tests.model.numbers import batch
 from tests.rounding import tower_error
 from tests.weights.models import (
+    openclip_config,
     our_checkpoint,
     refused,
     same_weights,
@@ -173,9 +174,8 @@ def test_open_clip_files_need_an_activation(tmp_path, monkeypatch):
         assert {p.dtype for p in loaded.parameters()} == {torch.float32}
         assert path.stem == "h" or same_weights(model, loaded)
         assert loaded.config == model.config | dict(activation="gelu")
-    towers = dict(vision_cfg={"head_width": 128}, text_cfg={"heads": 2})
-    for quick, activation in ((True, "quickgelu"), (False, "gelu")):
-        beside = {"embed_dim": 8, "quick_gelu": quick} | towers
+    for activation in ("quickgelu", "gelu"):
+        beside = openclip_config(model.config | dict(activation=activation))
         (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": beside}))
         for path in paths:
             assert load(path)[0].config == model.config | dict(activation=activation)

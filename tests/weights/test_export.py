@@ -7,7 +7,7 @@ import miniclip
 from miniclip.__main__ import main
 from miniclip.common import UserError
 from miniclip.model.clip import create_model
-from miniclip.weights import export
+from miniclip.weights import __main__ as export
 from tests.model.numbers import batch
 from tests.weights.models import our_checkpoint, tiny_release
 

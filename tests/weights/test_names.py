@@ -131,7 +131,7 @@ def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
     index = {"weight_map": dict.fromkeys(load_file(home), home.name)}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
     assert miniclip.load("hf-hub:somebody/a.clip")[0]
-    with pytest.raises(UserError, match="cannot be downloaded from the hub: Repo id must"):
+    with pytest.raises(UserError, match="cannot be downloaded .*: Repo id must"):
         miniclip.load("hf-hub:../../etc")
 
 
@@ -141,7 +141,7 @@ def test_any_repository_has_a_name_and_may_hold_several_files(server, folder):
 )
 def test_what_cannot_be_downloaded_is_one_sentence_and_can_be_tried_again(server, wrong):
     server.wrong = wrong
-    with pytest.raises(UserError, match="cannot be downloaded from the hub: .* hf download openai"):
+    with pytest.raises(UserError, match="cannot be downloaded .try again, or hf download openai"):
         miniclip.load("ViT-B/32")
     server.wrong = None
     assert miniclip.load("ViT-B/32")[0]
