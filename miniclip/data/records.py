@@ -39,29 +39,27 @@ def open_records(
     """Pairs from a sequence of records, or from a dataset with column_names. root: the folder that
     paths are relative to. Raises UserError where a column is missing, or no record can be used."""
     root, is_dataset = os.path.abspath(root), hasattr(records, "column_names")
-    records = records if is_dataset else _as_dicts(records)
+    records = records if is_dataset else [_as_dict(record) for record in records]
     columns = (
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
     )
     refuse({f"{printable(name)} has no records": not columns})
-    wanted = (
-        ("pictures", PICTURE_COLUMNS, image_column, ""),
-        ("captions", CAPTION_COLUMNS, caption_column, ""),
-    )
-    positions = must_find(printable(name), columns, wanted)
-    picture, caption = (columns[position] for position in positions)
+    pictures = ("pictures", PICTURE_COLUMNS, image_column, "")
+    captions = ("captions", CAPTION_COLUMNS, caption_column, "")
+    found = must_find(printable(name), columns, (pictures, captions))
+    picture, caption = (columns[position] for position in found)
     split = find_column(columns, None, SPLIT_COLUMN)
 
     def values(column):  # a column of a dataset is read without decoding its pictures
         return records[column] if is_dataset else (record.get(column) for record in records)
 
-    pictures, marks = values(picture), [UNMARKED] * len(records)
+    pictures = values(picture)
     if is_dataset:
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
-    if split is not None:
-        marks = map(mark, values(columns[split]))
+    unmarked = [UNMARKED] * len(records)
+    marks = unmarked if split is None else map(mark, values(columns[split]))
     rows = (
         (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
@@ -69,17 +67,15 @@ def open_records(
     return Files(name, root, rows, [], "no records")
 
 
-def _as_dicts(records):
-    """Records as a list of dicts. Raises UserError where one is neither a dict nor a pair."""
-    keys = ("image", "caption")
-    records = list(records)
-    for record in records:
-        is_pair = isinstance(record, (list, tuple)) and len(record) == len(keys)
-        if not (is_pair or isinstance(record, dict)):
-            raise UserError(
-                f"a record is (picture, caption), or a dict with names of columns, not {record!r:.80}"
-            )
-    return [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
+def _as_dict(record):
+    """A record as a dict. Raises UserError for what is neither a dict nor a pair."""
+    if isinstance(record, dict):
+        return record
+    if isinstance(record, (list, tuple)) and len(record) == 2:
+        return {"image": record[0], "caption": record[1]}
+    raise UserError(
+        f"a record is (picture, caption), or a dict with names of columns, not {record!r:.80}"
+    )
 
 
 def _picture(dataset, i, column, root):
@@ -109,8 +105,8 @@ def _json_lines(path):
                 record = json.loads(line, parse_int=float) if line.strip() else {}
             except (ValueError, RecursionError):
                 record = None
-            is_record = isinstance(record, dict)
-            refuse({f"line {number} of {printable(path)} is no JSON object": not is_record})
+            wrong = f"line {number} of {printable(path)} is no JSON object"
+            refuse({wrong: not isinstance(record, dict)})
             records += [record] if record else []
     return records
 
