@@ -86,15 +86,12 @@ def _opener(source):
         return lambda source, icons=None: Icons(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
-        takes, why = (
-            {"caption_key", "cache_dir"},
-            "a source of shards, for which there is --caption-key",
-        )
-        return open_shards, takes, f"{shown}, {why}"
+        shown += ", a source of shards, for which there is --caption-key"
+        return open_shards, {"caption_key", "cache_dir"}, shown
     if os.path.isdir(source):
         return open_folder, set(), shown
-    is_file = os.path.isfile(source)
-    refuse({f"{shown} not found; expected a csv file, a folder or .tar shards": not is_file})
+    missing = f"{shown} not found; expected a csv file, a folder or .tar shards"
+    refuse({missing: not os.path.isfile(source)})
     if source.lower().endswith(SUFFIXES):
         return open_file, COLUMNS, shown
     return open_csv, COLUMNS | {"columns"}, shown
