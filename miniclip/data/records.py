@@ -120,9 +120,8 @@ def _parquet(path):
     bomb, records = f"{name} would take far more memory than it has bytes", []
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        about = file.metadata
-        size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-        refuse({bomb: max(size, ROW_BYTES * about.num_rows) > most})
+        groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+        refuse({bomb: sum(max(g.total_byte_size, ROW_BYTES * g.num_rows) for g in groups) > most})
         names = file.schema_arrow.names
         twice = ", ".join(sorted({printable(n) for n in names if names.count(n) > 1}))
         refuse({f"{name} has two columns called {twice}; rename one": bool(twice)})

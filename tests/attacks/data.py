@@ -62,6 +62,7 @@ VERBS = {
     "keep": lambda kept, source: keep_pairs(
         open_pairs(source), kept if kept.endswith(".csv") else int(kept)
     ),
+    "data": run,
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
 }
@@ -258,6 +259,24 @@ REFUSED = {
         r"no column of captions \(such as 'caption'\); its columns are 'path', 'colour'",
         "echo path,colour > l.csv",
         "open l.csv",
+    ),
+    "a_csv_without_a_header": (
+        "--columns image,caption is for a csv without a header",
+        "echo 0.png,red > l.csv",
+        "open l.csv",
+    ),
+    "a_key_of_a_json_for_a_csv": (
+        "--caption-key is for shards, not for pairs.csv",
+        "data pairs.csv --caption-key text",
+    ),
+    "an_empty_csv_of_named_columns": (
+        "gives no pair: no rows",
+        "true > pairs.csv",
+        "data pairs.csv --columns image,caption",
+    ),
+    "named_columns_that_are_not_known": (
+        "its columns are 'a', 'b'",
+        "data pairs.csv --columns a,b",
     ),
     "a_csv_without_rows": ("no pair: no rows", "echo path,text > l.csv", "open l.csv"),
     "a_csv_of_pictures_that_are_gone": (

@@ -104,21 +104,6 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
     assert reasons["line 6, folder.png"] == "not a file"
 
 
-@pytest.mark.parametrize(
-    "text, options, words",
-    [
-        ("a.png,red\n", {}, "--columns image,caption is for a csv without a header"),
-        ("a.png,red\n", dict(columns="a,b"), "its columns are 'a', 'b'"),
-        ("", dict(columns="image,caption"), "gives no pair: no rows"),
-        ("a.png,red\n", dict(caption_key="x"), "--caption-key is for shards, not for"),
-    ],
-)
-def test_a_csv_that_gives_no_pair_is_an_error_in_one_sentence(folder, text, options, words):
-    with pytest.raises(UserError, match=words) as error:
-        open_pairs(write_csv(folder, text), **options)
-    assert "\n" not in str(error.value)
-
-
 # --- a folder
 
 
