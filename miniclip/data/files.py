@@ -91,11 +91,10 @@ class Files(Pairs):
                 # what is only read when it is asked for is checked then
                 if key not in pairs and not callable(source):
                     image_io.check(source)
+                _, known, before = pairs.get(key, (source, {}, part))
+                pairs[key] = source, known | captions, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
-                continue
-            _, known, before = pairs.get(key, (source, {}, part))
-            pairs[key] = source, known | captions, max(before, part)
         why = report_skipped(skipped) or empty
         refuse({f"{printable(name)} gives no pair: {why}": not pairs})
         self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
@@ -186,8 +185,8 @@ def open_folder(path) -> Files:
     Raises UserError when there is none.
     """
     root, skipped = os.path.abspath(path), []
-    rows = _beside_texts(root, skipped)
-    return Files(os.path.basename(root) or root, root, rows, skipped, "it holds no picture")
+    name, rows = os.path.basename(root) or root, _beside_texts(root, skipped)
+    return Files(name, root, rows, skipped, "it holds no picture")
 
 
 def _beside_texts(root, skipped):

@@ -152,19 +152,17 @@ class _Parts(torch.utils.data.Dataset):
             out = images[len(captions)]
             try:
                 self.crop(self.pairs, i, rng, out.shape[-1], self.scale, out)
+                captions.append(caption)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
-                continue
-            captions.append(caption)
         tokens = self.tokenizer(captions, trim=True)
         return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
 
 
-def _in_order(pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world):
+def _in_order(pairs, indices, batch_size, seed, start, count, slots, names, rank, world):
     """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
     epoch, first = divmod(start, len(indices) // batch_size)
     slot = itertools.cycle(range(slots))
-    names = pairs.names if unique_names else None
     while True:
         order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
         for batch in order[first:]:
@@ -244,7 +242,16 @@ def batches(
     # elsewhere torch moves the tensor there when it starts a worker
     pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
     order = _in_order(
-        pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world
+        pairs,
+        indices,
+        batch_size,
+        seed,
+        start,
+        count,
+        slots,
+        pairs.names if unique_names else None,
+        rank,
+        world,
     )
     reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     loaded = map(reader.__getitem__, order)
