@@ -90,8 +90,13 @@ def _opener(source):
         return open_shards, {"caption_key", "cache_dir"}, shown
     if os.path.isdir(source):
         return open_folder, set(), shown
-    missing = f"{shown} not found; expected a csv file, a folder or .tar shards"
-    refuse({missing: not os.path.isfile(source)})
+    refuse(
+        {
+            f"{shown} not found; expected a csv file, a folder or .tar shards": (
+                not os.path.isfile(source)
+            )
+        }
+    )
     if source.lower().endswith(SUFFIXES):
         return open_file, COLUMNS, shown
     return open_csv, COLUMNS | {"columns"}, shown

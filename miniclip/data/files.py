@@ -163,8 +163,13 @@ def walk(root, skipped):
     """
 
     def closed(error):
-        whole = error.filename == os.fspath(root)
-        refuse({f"{printable(root)} cannot be read: {error.strerror}": whole})
+        refuse(
+            {
+                f"{printable(root)} cannot be read: {error.strerror}": (
+                    error.filename == os.fspath(root)
+                )
+            }
+        )
         skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
 
     waiting = [root]

@@ -243,8 +243,13 @@ def _paths(source):
     """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
     for path in paths or [source]:
-        found = os.path.isdir(path) or os.path.isfile(path)
-        refuse({f"{printable(path)} not found; expected a folder, a csv file or a .tar": not found})
+        refuse(
+            {
+                f"{printable(path)} not found; expected a folder, a csv file or a .tar": not (
+                    os.path.isdir(path) or os.path.isfile(path)
+                )
+            }
+        )
     return paths
 
 
@@ -252,8 +257,11 @@ def _paths(source):
 
 
 def _csv(path):
-    pictures, labels = ("picture paths", PICTURE_COLUMNS), ("labels", ("label", "class"))
-    header, rows = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
+    header, rows = read_csv(
+        path,
+        ("picture paths", PICTURE_COLUMNS, None, ""),
+        ("labels", ("label", "class"), None, ""),
+    )
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
     lacks = "no picture or no label"

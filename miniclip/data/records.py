@@ -44,9 +44,11 @@ def open_records(
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
     )
     refuse({f"{printable(name)} has no records": not columns})
-    pictures = ("pictures", PICTURE_COLUMNS, image_column, "")
-    captions = ("captions", CAPTION_COLUMNS, caption_column, "")
-    found = must_find(printable(name), columns, (pictures, captions))
+    wanted = (
+        ("pictures", PICTURE_COLUMNS, image_column, ""),
+        ("captions", CAPTION_COLUMNS, caption_column, ""),
+    )
+    found = must_find(printable(name), columns, wanted)
     picture, caption = (columns[position] for position in found)
     split = find_column(columns, None, SPLIT_COLUMN)
 
@@ -105,8 +107,13 @@ def _json_lines(path):
                 record = json.loads(line, parse_int=float) if line.strip() else {}
             except (ValueError, RecursionError):
                 record = None
-            wrong = f"line {number} of {printable(path)} is no JSON object"
-            refuse({wrong: not isinstance(record, dict)})
+            refuse(
+                {
+                    f"line {number} of {printable(path)} is no JSON object": (
+                        not isinstance(record, dict)
+                    )
+                }
+            )
             records += [record] if record else []
     return records
 
