@@ -57,10 +57,15 @@ def open_pairs(
     and cache_dir: see open_shards. icons is the folder of the package of icons. Raises UserError when
     there is no such source, when it has no pair, or when an option is for another kind of source.
     """
-    options = dict(image_column=image_column, caption_column=caption_column, columns=columns)
-    options |= dict(caption_key=caption_key, cache_dir=cache_dir, icons=icons)
+    options = dict(
+        image_column=image_column,
+        caption_column=caption_column,
+        columns=columns,
+        caption_key=caption_key,
+        cache_dir=cache_dir,
+        icons=icons,
+    )
     given = {name: value for name, value in options.items() if value is not None}
-    source = EMOJI if source is None else source
     if isinstance(source, (str, os.PathLike)):
         source = os.path.expanduser(os.fspath(source))
     opener, takes, shown = _opener(source)
@@ -73,22 +78,28 @@ def open_pairs(
 def _opener(source):
     """(what opens a source: a function of the source and options, the names of these options, what a
     message calls the source). Raises UserError where there is no such source."""
+    if source is None or source == EMOJI:
+        return lambda source: Emoji(), set(), EMOJI
     if not isinstance(source, str):
         return open_records, COLUMNS, "records"
-    if source == EMOJI:
-        return lambda source: Emoji(), set(), source
     if source == ICONS:
         return lambda source, icons=None: Icons(icons), {"icons"}, source
     shown = printable(source)
     if is_shards(source):
         shown += ", a source of shards, for which there is --caption-key"
         return open_shards, {"caption_key", "cache_dir"}, shown
-    if os.path.isfile(source):
-        is_csv = not source.lower().endswith(SUFFIXES)
-        return (open_csv, COLUMNS | {"columns"}, shown) if is_csv else (open_file, COLUMNS, shown)
-    is_folder = os.path.isdir(source)
-    refuse({f"{shown} not found; expected a csv file, a folder or .tar shards": not is_folder})
-    return open_folder, set(), shown
+    if os.path.isdir(source):
+        return open_folder, set(), shown
+    refuse(
+        {
+            f"{shown} not found; expected a csv file, a folder or .tar shards": (
+                not os.path.isfile(source)
+            )
+        }
+    )
+    if source.lower().endswith(SUFFIXES):
+        return open_file, COLUMNS, shown
+    return open_csv, COLUMNS | {"columns"}, shown
 
 
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:

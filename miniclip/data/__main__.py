@@ -13,7 +13,8 @@ from tqdm import tqdm
 
 from miniclip.common import Parser, choose, command, path
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.dataset import BadPicture, Pairs, printable, words
+from miniclip.data.dataset import Pairs, printable
+from miniclip.data.threads import read_all
 
 DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
 COMMANDS = {  # name: (module, what it does)
@@ -25,25 +26,23 @@ OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
 
 def summary(pairs: Pairs) -> tuple[list, list]:
     """Read all pairs: (rows (what, how many, remark), [(name, reason)] of the damaged pictures)."""
-    damaged, drawn, owners = [], collections.defaultdict(list), collections.Counter()
-    split_of = {i: split for split, indices in pairs.splits.items() for i in indices}
-    lengths = []
-    for i in tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None):
-        said = pairs.captions(i)
-        owners.update({*said})
-        lengths += [len(words(caption)) for caption in said]
-        try:
-            image = pairs.image(i)
-        except BadPicture as error:
-            damaged.append((pairs.where(i), str(error)))
-            continue
-        digest = hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
-        drawn[digest].append(split_of.get(i))
+
+    def digest(i):
+        image = pairs.image(i)
+        return hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
+
+    every = tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None)
+    kept, digests, skipped = read_all(digest, every)
+    split_of = {i: split for split, own in pairs.splits.items() for i in own}
+    drawn = collections.defaultdict(list)
+    for i, own in zip(kept, digests):
+        drawn[own].append(split_of.get(i))
     twice = [splits for splits in drawn.values() if len(splits) > 1]
     leaks = sum(len({*splits}) > 1 for splits in twice)
+    owners = collections.Counter(said for i in range(len(pairs)) for said in pairs.captions(i))
     return [
         ("pictures", len(pairs), "a picture is a pair"),
-        ("captions", len(lengths), f"{sum(lengths) / len(lengths):.1f} words each"),
+        ("captions", owners.total(), ""),
         (
             "captions of several pictures",
             sum(n > 1 for n in owners.values()),
@@ -54,7 +53,7 @@ def summary(pairs: Pairs) -> tuple[list, list]:
             for split, indices in pairs.splits.items()
         ),
         ("groups of identical pictures", len(twice), f"{leaks:,} of them on both sides of a split"),
-    ], damaged
+    ], [(pairs.where(i), why) for i, why in skipped]
 
 
 @command("python -m miniclip.data")

@@ -65,11 +65,9 @@ def read(path: Path):
         with open(path, "rb") as file:
             checksum, notes = file.readline(), file.readline()
             body = np.memmap(path, np.uint8, "r", offset=file.tell())
-        if checksum == _checksum(notes, body):
-            return json.loads(notes), body
     except (OSError, ValueError):
-        pass
-    return None
+        return None
+    return (json.loads(notes), body) if checksum == _checksum(notes, body) else None
 
 
 def _checksum(notes, body):

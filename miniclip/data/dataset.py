@@ -200,17 +200,16 @@ def some_pairs(text):
 def _listed(pairs, path):
     """The indices in a list. Names are compared, of a long list some. Raises UserError, or the OSError of
     a file that cannot be read."""
-    train, found, names = pairs.splits["train"], [], {}
+    train, found, names = pairs.splits["train"], [], []
     refuse({f"{printable(path)} cannot be read: there is no such file": not os.path.isfile(path)})
     try:
         with open(path, encoding="utf-8", errors="surrogateescape", newline="") as file:
             rows = csv.reader(lines(file))
             if (columns := next(rows, [])[:3]) == LIST_COLUMNS:
-                for i, name, _ in rows:
+                for number, (i, name, _) in enumerate(rows):
                     found.append(int(i))
-                    # of a long list every hundredth, because shards read a name from the disk
-                    checked = len(found) if len(found) < 1000 else -(len(found) // 100)
-                    names[checked] = found[-1], name  # the last is always among them
+                    if number < 1000 or number % 100 == 0:  # shards read a name from the disk
+                        names.append((found[-1], name))
     except (ValueError, OverflowError, csv.Error):
         raise UserError(f"{printable(path)} is damaged after {len(found):,} pairs") from None
     known = found and np.isin(found, train).all() and len(np.unique(found)) == len(found)
@@ -219,7 +218,7 @@ def _listed(pairs, path):
             f"{printable(path)} is not a list that curate wrote": columns != LIST_COLUMNS,
             f"{printable(path)} lists other pairs than those of {printable(pairs.name)}: curate "
             "them again, with the same options": not (
-                known and all(pairs.where(i) == name for i, name in names.values())
+                known and all(pairs.where(i) == name for i, name in names)
             ),
         }
     )

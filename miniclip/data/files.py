@@ -63,11 +63,10 @@ def divided(wheres: list[str], marks: list[int]) -> dict[str, list[int]]:
     if UNMARKED not in marks:
         splits = {name: [i for i, m in enumerate(marks) if m == k] for k, name in enumerate(SPLITS)}
         return {name: own for name, own in splits.items() if own or name == "train"}
-    splits = {"train": [], "heldout": []}
-    for i, where in enumerate(wheres):
-        splits["heldout" if is_held_out(where) else "train"].append(i)
-    enough = 2 <= len(splits["heldout"]) <= len(wheres) / 2
-    return splits if enough else {"train": list(range(len(wheres)))}
+    held = [i for i, where in enumerate(wheres) if is_held_out(where)]
+    if not 2 <= len(held) <= len(wheres) / 2:
+        return {"train": [*range(len(wheres))]}
+    return {"train": sorted({*range(len(wheres))} - {*held}), "heldout": held}
 
 
 class Files(Pairs):
@@ -80,30 +79,28 @@ class Files(Pairs):
     """
 
     def __init__(self, name, root, rows, skipped, empty="no rows"):
-        self.root, pairs = root, {}  # {path, or else the row: (source, {caption: True}, mark)}
+        pairs = {}  # {path, or else the row: (source, {caption: True}, mark)}
         for row, picture, captions, part, why in tqdm(
             rows, "looking at pictures", delay=1, disable=None
         ):
+            captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
             try:
-                refuse({why: bool(why)})
+                refuse({why: why, "an empty caption": not captions})
                 source = source_of(picture, root)
-                captions = dict.fromkeys(filter(None, map(one_line, captions)), True)
-                refuse({"an empty caption": not captions})
                 key = source if isinstance(source, str) else row
                 # what is only read when it is asked for is checked then
                 if key not in pairs and not callable(source):
                     image_io.check(source)
+                _, known, before = pairs.get(key, (source, {}, part))
+                pairs[key] = source, known | captions, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
-                continue
-            _, known, before = pairs.get(key, (source, {}, part))
-            pairs[key] = source, known | captions, max(before, part)
         why = report_skipped(skipped) or empty
         refuse({f"{printable(name)} gives no pair: {why}": not pairs})
-        self.keys = [*pairs]
+        self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
         self.sources, captions, marks = zip(*pairs.values())
         super().__init__(name, captions, {}, skipped)
-        self.splits = divided([self.where(i) for i in range(len(self))], marks)
+        self.splits = divided(self.wheres, marks)
 
     @property
     def paths(self):
@@ -120,8 +117,7 @@ class Files(Pairs):
 
     def where(self, i):
         """The path of picture i, relative to the csv or the folder, or what its row is called."""
-        key = self.keys[i]
-        return relative_to(key, self.root) if os.path.isabs(key) else key
+        return self.wheres[i]
 
 
 def source_of(picture, root):
@@ -167,8 +163,13 @@ def walk(root, skipped):
     """
 
     def closed(error):
-        whole = error.filename == os.fspath(root)
-        refuse({f"{printable(root)} cannot be read: {error.strerror}": whole})
+        refuse(
+            {
+                f"{printable(root)} cannot be read: {error.strerror}": (
+                    error.filename == os.fspath(root)
+                )
+            }
+        )
         skipped.append((relative_to(error.filename, root), "a folder that may not be read"))
 
     waiting = [root]
@@ -189,8 +190,8 @@ def open_folder(path) -> Files:
     Raises UserError when there is none.
     """
     root, skipped = os.path.abspath(path), []
-    rows = _beside_texts(root, skipped)
-    return Files(os.path.basename(root) or root, root, rows, skipped, "it holds no picture")
+    name, rows = os.path.basename(root) or root, _beside_texts(root, skipped)
+    return Files(name, root, rows, skipped, "it holds no picture")
 
 
 def _beside_texts(root, skipped):
@@ -227,22 +228,18 @@ def read_csv(path, pictures, texts, columns=None):
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
 
-    def opened(separator):
-        """(header, rows) with this separator."""
-        rows = _rows(path, separator)
-        return (columns.split(",") if columns else next(rows, (0, [], None))[1]), rows
-
     def fit(separator):
-        header, rows = opened(separator)
+        first = next(_rows(path, separator), (0, [], None))[1]
+        header = columns.split(",") if columns else first
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
         if not columns:
             return -positions.count(None), len(header)
-        first = next(rows, (0, [], None))[1]
         file = os.path.join(root, value(first, positions[0] or 0))
         return os.path.isfile(file), min(len(first), len(header))
 
     separator = max(SEPARATORS, key=fit)
-    header, rows = opened(separator)
+    rows = _rows(path, separator)
+    header = columns.split(",") if columns else next(rows, (0, [], None))[1]
     positions = must_find(name, header, (pictures, texts))
     return header, _checked(rows, header, *positions, separator, root)
 
@@ -265,12 +262,11 @@ def _checked(rows, header, picture, text, separator, root):
         elif row[width:]:
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
-        for column, field in enumerate(row):
-            # a quote that is not closed swallows the rows after it; they stand in this field
-            inner = [r.split(separator) for r in (separator * column + field).splitlines()]
-            wheres = {value(r, picture) for r in inner if len(inner) > 1}
-            if any(image_io.is_picture(w) or os.path.isfile(os.path.join(root, w)) for w in wheres):
-                why = "a field of it goes on with other rows; is a quote not closed?"
+        # a quote that is not closed swallows the rows after it, which then stand in its field
+        inner = separator.join(field for field in row if len(field.splitlines()) > 1)
+        parts = {part.strip() for part in re.split(f"[\r\n{separator}]", inner)}
+        if any(image_io.is_picture(p) or os.path.isfile(os.path.join(root, p)) for p in parts):
+            why = "a field of it goes on with other rows; is a quote not closed?"
         where, part = value(row, picture), UNMARKED if split is None else mark(value(row, split))
         called = f"line {line}, {where}" if where else f"line {line}"
         yield called, where, [value(row, text)], part, why
@@ -295,15 +291,14 @@ def _rows(path, separator):
 def must_find(name, header, wanted):
     """The positions of columns, `wanted` as for read_csv, in the header of what is called `name`.
     Raises UserError where one is missing, or there twice."""
-    positions, names = [], [_plain(h) for h in header]
+    names = [_plain(h) for h in header]
     seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
-    for what, known, own, hint in wanted:
-        position = find_column(header, own, known)
+    positions = [find_column(header, own, known) for _, known, own, _ in wanted]
+    for position, (what, known, own, hint) in zip(positions, wanted):
         want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
         refuse({f"{name} has {want}; its columns are {seen}{hint}": position is None})
-        twice = f"{name} has two columns called {header[position]!r}; rename one"
-        refuse({twice: names.count(names[position]) > 1})
-        positions.append(position)
+        twice = names.count(names[position]) > 1
+        refuse({f"{name} has two columns called {header[position]!r}; rename one": twice})
     return positions
 
 
@@ -328,13 +323,13 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
         with open(path, "rb") as file:
             text = file.read(most + 1)
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"{name} cannot be read: {reason}") from None
-    odd = b"\0" in text.strip(b"\0\r\n")
+        raise UserError(f"{name} cannot be read: {getattr(error, 'strerror', error)}") from None
     refuse(
         {
             f"{name} is too long: more than {most:,} bytes": len(text) > most,
-            f"{name} is not text, or its encoding is unknown; save it as UTF-8": odd,
+            f"{name} is not text, or its encoding is unknown; save it as UTF-8": (
+                b"\0" in text.strip(b"\0\r\n")
+            ),
         }
     )
     return text.decode("utf-8-sig", "windows")

@@ -17,13 +17,13 @@ Left out: several labels a picture, and shards over a network.
 import collections
 import os
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
 
 from miniclip.bpe.cleaning import clean
-from miniclip.common import UserError, refuse
+from miniclip.common import refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, fingerprint, one_line, printable, text_hash
 from miniclip.data.files import (
@@ -84,14 +84,14 @@ class _Slice(NamedTuple):
     def __call__(self):
         """The bytes of the picture as a file of its own. Raises BadPicture."""
         most = image_io.MOST_PICTURE_BYTES
+        if self.size > most:
+            raise BadPicture(f"{self.size:,} bytes: more than {most >> 20} MiB")
         try:
-            refuse({f"{self.size:,} bytes: more than {most >> 20} MiB": self.size > most})
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
                 data = file.read(self.size)
-        except (OSError, UserError) as error:
-            why = getattr(error, "strerror", error)
-            raise BadPicture(f"{self.path.name} cannot be read: {why}") from None
+        except OSError as error:
+            raise BadPicture(f"{self.path.name} cannot be read: {error.strerror}") from None
         if len(data) < self.size:
             raise BadPicture(f"{self.path.name} has become shorter than when it was opened")
         if not self.raw:
@@ -141,33 +141,27 @@ def open_labelled(source, class_names=None) -> Labelled:
     cannot be read.
     """
     sources = [source] if isinstance(source, (str, os.PathLike)) else source
-    none = "labelled pictures are given by a path, or by a list of paths of tars that is not empty"
+    unordered = isinstance(class_names, (str, set, frozenset))
     refuse(
         {
-            f"{none}, and not by {sources!r:.80}": not (
-                isinstance(sources, (list, tuple)) and sources
-            ),
-            "class_names must be a list, in the order of the labels": isinstance(
-                class_names, (str, set, frozenset)
-            ),
+            "labelled pictures are given by a path, or by a list of paths of tars": not sources,
+            "class_names must be a list, in the order of the labels": unordered,
         }
     )
     name = Path(sources[0]).name or str(sources[0])
     skipped, paths = [], [Path(os.path.abspath(path)) for one in sources for path in _paths(one)]
     root, rows, names_file = _read(printable(name), paths, skipped)
     pictures = _Pictures(name, str(root), rows, skipped, "it holds no pictures")
-    labels = {one_line(label) for _, _, (label,), _, why in rows if not why}
-    is_marked = UNMARKED not in {part for *_, part, _ in rows}
-    names, positions = _named(printable(name), labels, class_names, names_file)
+    found = {one_line(label) for _, _, (label,), _, why in rows if not why}
+    names, positions = _named(printable(name), found, class_names, names_file)
     everything = range(len(pictures))
     labels = {i: positions[pictures.captions(i)[0]] for i in everything}
-    train = pictures.splits["train"]
-    whole = test = sorted({*everything} - {*train})
-    if not (is_marked and train):
-        # halves, by the last bit of the hash's first byte
-        whole, train, test = list(everything), [], []
-        for i in whole:
-            (train if text_hash(pictures.where(i)) >> 56 & 1 else test).append(i)
+    # halves, by the last bit of the hash's first byte
+    whole, train = everything, [i for i in everything if text_hash(pictures.where(i)) >> 56 & 1]
+    if pictures.splits["train"] and UNMARKED not in {part for *_, part, _ in rows}:
+        train = pictures.splits["train"]
+        whole = {*everything} - {*train}
+    splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
     pictures.skipped += [
         (pictures.where(i), "it has two labels, of which the first is used")
         for i in everything
@@ -179,7 +173,6 @@ def open_labelled(source, class_names=None) -> Labelled:
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
-    splits = {"train": train, "test": test, "all": whole}
     labelled = Labelled(name, names, pictures, labels, splits, pictures.skipped)
     if names_file and names_file.with_name(TEMPLATES).is_file():
         labelled.templates = read_lines(names_file.with_name(TEMPLATES), "templates")
@@ -250,8 +243,13 @@ def _paths(source):
     """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
     for path in paths or [source]:
-        missing = f"{printable(path)} not found; expected a folder, a csv file or a .tar"
-        refuse({missing: not (os.path.isdir(path) or os.path.isfile(path))})
+        refuse(
+            {
+                f"{printable(path)} not found; expected a folder, a csv file or a .tar": not (
+                    os.path.isdir(path) or os.path.isfile(path)
+                )
+            }
+        )
     return paths
 
 
@@ -259,8 +257,11 @@ def _paths(source):
 
 
 def _csv(path):
-    pictures, labels = ("picture paths", PICTURE_COLUMNS), ("labels", ("label", "class"))
-    header, rows = read_csv(path, (*pictures, None, ""), (*labels, None, ""))
+    header, rows = read_csv(
+        path,
+        ("picture paths", PICTURE_COLUMNS, None, ""),
+        ("labels", ("label", "class"), None, ""),
+    )
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
     lacks = "no picture or no label"
@@ -304,8 +305,7 @@ def _tar(path, within, part, skipped):
     pictures, labels = {}, {}  # {key: (name, source)}, {(key, suffix): label}
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
-            parts = member.name.split("/") if member else [path.name]
-            name = "/".join(part for part in parts if part not in ("", "."))
+            name = str(PurePosixPath(member.name if member else path.name)).lstrip("/")
             key, suffix = key_and_suffix(name)
             if problem:
                 skipped.append((within + name, problem))
@@ -320,5 +320,5 @@ def _tar(path, within, part, skipped):
     for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         name = within + (key if label else name)
-        rows.append((name, source, [label], part, None if label else "no label"))
+        rows.append((name, source, [label or ""], part, None if label else "no label"))
     return rows

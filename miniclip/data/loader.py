@@ -8,7 +8,6 @@ is. There are no flips and changes of colour, because captions speak of both ("f
 
 import collections
 import contextlib
-import functools
 import itertools
 import math
 import mmap
@@ -16,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from typing import NamedTuple
 
 import numpy as np
@@ -124,8 +122,8 @@ def default_workers(device_type):
     """
     if device_type == "cpu":
         return 0
-    is_linux = hasattr(os, "sched_getaffinity")
-    cores = len(os.sched_getaffinity(0)) if is_linux else os.cpu_count() or 1
+    has_affinity = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
     ranks = process_group.told_by_torchrun("LOCAL_WORLD_SIZE", 1)
     return max(1, min(cores // ranks - 1, MOST_WORKERS))
 
@@ -154,19 +152,17 @@ class _Parts(torch.utils.data.Dataset):
             out = images[len(captions)]
             try:
                 self.crop(self.pairs, i, rng, out.shape[-1], self.scale, out)
+                captions.append(caption)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
-                continue
-            captions.append(caption)
         tokens = self.tokenizer(captions, trim=True)
         return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
 
 
-def _in_order(pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world):
+def _in_order(pairs, indices, batch_size, seed, start, count, slots, names, rank, world):
     """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
     epoch, first = divmod(start, len(indices) // batch_size)
     slot = itertools.cycle(range(slots))
-    names = pairs.names if unique_names else None
     while True:
         order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
         for batch in order[first:]:
@@ -175,7 +171,7 @@ def _in_order(pairs, indices, batch_size, seed, start, count, slots, unique_name
         epoch, first = epoch + 1, 0
 
 
-def _end_with(parent, _):
+def _end_with_parent(_):
     """End a worker when the process that it loads for is killed, and leave signals to that process.
 
     Otherwise it waits for ever until what it has loaded is read (torch 2.13).
@@ -184,8 +180,7 @@ def _end_with(parent, _):
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 
     def watch():
-        while os.getppid() == parent:
-            time.sleep(1)
+        torch.multiprocessing.parent_process().join()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -243,12 +238,20 @@ def batches(
     largest = -(-(-(-batch_size // world)) // count)  # part of the largest share
     slots = count + workers * AHEAD
     shape = (slots, largest, 3, image_size, image_size)
-    # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB
+    # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB;
+    # elsewhere torch moves the tensor there when it starts a worker
     pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
-    if workers and not _FORK:
-        pixels.share_memory_()
     order = _in_order(
-        pairs, indices, batch_size, seed, start, count, slots, unique_names, rank, world
+        pairs,
+        indices,
+        batch_size,
+        seed,
+        start,
+        count,
+        slots,
+        pairs.names if unique_names else None,
+        rank,
+        world,
     )
     reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     loaded = map(reader.__getitem__, order)
@@ -263,11 +266,17 @@ def batches(
                 prefetch_factor=AHEAD,
                 collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
                 generator=torch.Generator(),  # else it draws from torch's, which changes the run
-                worker_init_fn=functools.partial(_end_with, os.getpid()),
+                worker_init_fn=_end_with_parent,
                 multiprocessing_context="fork" if _FORK else None,
             )
         )
-    with _pinned(pixels) if pin_memory else contextlib.nullcontext():
+    with contextlib.ExitStack() as pinned:
+        if (
+            pin_memory
+        ):  # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
+            cuda, place = torch.cuda.cudart(), pixels.data_ptr()
+            torch.cuda.check_error(cuda.cudaHostRegister(place, pixels.nbytes, 0))
+            pinned.callback(cuda.cudaHostUnregister, place)
         while True:
             parts, skipped = [], []
             for slot, n, tokens, bad in itertools.islice(loaded, count):
@@ -277,17 +286,3 @@ def batches(
             if not all(len(images) for images, _ in parts):  # spread what is left
                 parts = list(zip(*(side.tensor_split(count) for side in join(parts))))
             yield Batch(parts, skipped)
-
-
-@contextlib.contextmanager
-def _pinned(memory):
-    """Lock the pages of a tensor in memory, so that a GPU can copy from them by itself.
-
-    Tensor.pin_memory would copy, and take up to twice the bytes: it rounds to a power of two.
-    """
-    cuda = torch.cuda.cudart()
-    torch.cuda.check_error(cuda.cudaHostRegister(memory.data_ptr(), memory.nbytes, 0))
-    try:
-        yield
-    finally:
-        torch.cuda.check_error(cuda.cudaHostUnregister(memory.data_ptr()))

@@ -39,7 +39,7 @@ def open_records(
     """Pairs from a sequence of records, or from a dataset with column_names. root: the folder that
     paths are relative to. Raises UserError where a column is missing, or no record can be used."""
     root, is_dataset = os.path.abspath(root), hasattr(records, "column_names")
-    records = records if is_dataset else _as_dicts(records)
+    records = records if is_dataset else [_as_dict(record) for record in records]
     columns = (
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
     )
@@ -48,20 +48,20 @@ def open_records(
         ("pictures", PICTURE_COLUMNS, image_column, ""),
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
-    positions = must_find(printable(name), columns, wanted)
-    picture, caption = (columns[position] for position in positions)
+    found = must_find(printable(name), columns, wanted)
+    picture, caption = (columns[position] for position in found)
     split = find_column(columns, None, SPLIT_COLUMN)
 
     def values(column):  # a column of a dataset is read without decoding its pictures
         return records[column] if is_dataset else (record.get(column) for record in records)
 
-    pictures, marks = values(picture), [UNMARKED] * len(records)
+    pictures = values(picture)
     if is_dataset:
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
-    if split is not None:
-        marks = map(mark, values(columns[split]))
+    unmarked = [UNMARKED] * len(records)
+    marks = unmarked if split is None else map(mark, values(columns[split]))
     rows = (
         (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
@@ -69,17 +69,15 @@ def open_records(
     return Files(name, root, rows, [], "no records")
 
 
-def _as_dicts(records):
-    """Records as a list of dicts. Raises UserError where one is neither a dict nor a pair."""
-    keys = ("image", "caption")
-    records = list(records)
-    for record in records:
-        is_pair = isinstance(record, (list, tuple)) and len(record) == len(keys)
-        if not (is_pair or isinstance(record, dict)):
-            raise UserError(
-                f"a record is (picture, caption), or a dict with names of columns, not {record!r:.80}"
-            )
-    return [r if isinstance(r, dict) else dict(zip(keys, r)) for r in records]
+def _as_dict(record):
+    """A record as a dict. Raises UserError for what is neither a dict nor a pair."""
+    if isinstance(record, dict):
+        return record
+    if isinstance(record, (list, tuple)) and len(record) == 2:
+        return {"image": record[0], "caption": record[1]}
+    raise UserError(
+        f"a record is (picture, caption), or a dict with names of columns, not {record!r:.80}"
+    )
 
 
 def _picture(dataset, i, column, root):
@@ -109,8 +107,13 @@ def _json_lines(path):
                 record = json.loads(line, parse_int=float) if line.strip() else {}
             except (ValueError, RecursionError):
                 record = None
-            is_record = isinstance(record, dict)
-            refuse({f"line {number} of {printable(path)} is no JSON object": not is_record})
+            refuse(
+                {
+                    f"line {number} of {printable(path)} is no JSON object": (
+                        not isinstance(record, dict)
+                    )
+                }
+            )
             records += [record] if record else []
     return records
 
@@ -124,9 +127,8 @@ def _parquet(path):
     bomb, records = f"{name} would take far more memory than it has bytes", []
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        about = file.metadata
-        size = sum(about.row_group(k).total_byte_size for k in range(about.num_row_groups))
-        refuse({bomb: max(size, ROW_BYTES * about.num_rows) > most})
+        groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
+        refuse({bomb: sum(max(g.total_byte_size, ROW_BYTES * g.num_rows) for g in groups) > most})
         names = file.schema_arrow.names
         twice = ", ".join(sorted({printable(n) for n in names if names.count(n) > 1}))
         refuse({f"{name} has two columns called {twice}; rename one": bool(twice)})

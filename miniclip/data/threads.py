@@ -16,31 +16,24 @@ from tqdm import tqdm
 
 from miniclip.data.dataset import BadPicture
 
-AHEAD = 2  # batches that wait for a thread, so that a thread never waits for them
-
 
 def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     """Yield work(batch) for batches of `size` items, in their order, from as many threads as torch has.
+    The threads do not wait until a result is asked for, so results should be small.
 
     Where this takes more than a second, a bar on a terminal shows how many items are done and how
     long the rest will take.
     """
     batches = [items[start : start + size] for start in range(0, len(items), size)]
     threads = torch.get_num_threads()
+    bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
     # the threads of this pool do not keep the process from ending while a disk lets one wait
     pool = ThreadPool(threads, torch.set_num_threads, (1,))
-    coming = [pool.apply_async(work, (batch,)) for batch in batches[: threads + AHEAD]]
-    bar = tqdm(total=len(items), desc="reading pictures", delay=1, leave=False, disable=None)
     try:
         with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
-            for k, batch in enumerate(batches):
-                first = coming.pop(0)
-                while not first.ready():  # Ctrl-C just before a wait without end would be missed
-                    first.wait(1)
-                later = batches[k + threads + AHEAD :][:1]
-                coming += [pool.apply_async(work, (batch,)) for batch in later]
-                yield first.get()
+            for batch, done in zip(batches, pool.imap(work, batches)):
+                yield done
                 bar.update(len(batch))
     finally:
         pool.terminate()

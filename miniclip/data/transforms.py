@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from PIL import ExifTags, Image, ImageFilter
 
-from miniclip.common import refuse
+from miniclip.common import UserError, refuse
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
@@ -103,11 +103,9 @@ class Preprocess:
 
     def square(self, image: Image.Image) -> torch.Tensor:
         """The middle square before it is normalized: (3, S, S) uint8."""
-        size = self.image_size
-        is_image, kind = isinstance(image, Image.Image), type(image).__name__
-        refuse(
-            {f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one": not is_image}
-        )
+        size, kind = self.image_size, type(image).__name__
+        if not isinstance(image, Image.Image):
+            raise UserError(f"preprocess takes a PIL image, not a {kind}; PIL.Image.open gives one")
         refuse(
             {
                 "the levels of the image have 32 bits and no fixed range, or 12 bits, or 16 bits "

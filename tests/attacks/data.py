@@ -62,6 +62,7 @@ VERBS = {
     "keep": lambda kept, source: keep_pairs(
         open_pairs(source), kept if kept.endswith(".csv") else int(kept)
     ),
+    "data": run,
     "pack": lambda *words: run("pack", *words),
     "curate": lambda *words: run("curate", *words, "--min-count", 1),
 }
@@ -258,6 +259,24 @@ REFUSED = {
         r"no column of captions \(such as 'caption'\); its columns are 'path', 'colour'",
         "echo path,colour > l.csv",
         "open l.csv",
+    ),
+    "a_csv_without_a_header": (
+        "--columns image,caption is for a csv without a header",
+        "echo 0.png,red > l.csv",
+        "open l.csv",
+    ),
+    "a_key_of_a_json_for_a_csv": (
+        "--caption-key is for shards, not for pairs.csv",
+        "data pairs.csv --caption-key text",
+    ),
+    "an_empty_csv_of_named_columns": (
+        "gives no pair: no rows",
+        "true > pairs.csv",
+        "data pairs.csv --columns image,caption",
+    ),
+    "named_columns_that_are_not_known": (
+        "its columns are 'a', 'b'",
+        "data pairs.csv --columns a,b",
     ),
     "a_csv_without_rows": ("no pair: no rows", "echo path,text > l.csv", "open l.csv"),
     "a_csv_of_pictures_that_are_gone": (
@@ -468,6 +487,11 @@ READ = {
         "open x[1]/{0..0}.tar",
         "open x[1]/*.tar",
     ),
+    "a_picture_beside_train_and_test": (
+        r"^\['cat', 'dog'\] \[\('0.png', 'only train and test are read'\)\]$",
+        "mkdir p; cp 0.png p",
+        *folders("train", "test"),
+    ),
     "val_beside_train_and_test": (
         r"^\['cat', 'dog'\] \[\('val/cat/0.png', 'only train and test are read.*'val/dog/0.png', ",
         *folders("train", "val", "test"),
@@ -581,13 +605,6 @@ for cases, do, code in ((REFUSED, beside_pairs, 2), (READ, beside_pairs, 0), (DA
     table({name: (*what, says) for name, (says, *what) in cases.items()}, do, code=code)
 
 
-@attack(says="p.parquet has two columns called caption; rename one")
-def a_parquet_file_of_two_columns_of_captions(folder):
-    names = ["image", "caption", "caption"]
-    pyarrow.parquet.write_table(pyarrow.table([["0.png"]] * 3, names), "p.parquet")
-    open_pairs("p.parquet")
-
-
 table(
     {
         "bytes": (b"pairs.csv", "112"),
@@ -617,14 +634,38 @@ DEEP = {
 table(DEEP, beside_pairs, code=0, seconds=30, slow=True)
 
 
-@attack(says="p.parquet would take far more memory than it has bytes")
-def a_parquet_file_of_four_million_rows_in_few_bytes(folder):
-    rows, word = pyarrow.array([0] * 4_000_000, "int8"), pyarrow.array(["0.png"])
-    column = pyarrow.DictionaryArray.from_arrays(rows, word)
-    pyarrow.parquet.write_table(pyarrow.table([column, column], ["image", "caption"]), "p.parquet")
-    open_pairs("p.parquet")
+FEW, MANY = pyarrow.array([0] * 4_000_000, "int8"), pyarrow.array([0] * 100_000)
+PATH = pyarrow.array(["0.png"])
+ONE = pyarrow.DictionaryArray.from_arrays(FEW, PATH)
+LONG = pyarrow.DictionaryArray.from_arrays(MANY, ["x" * 900_000])
+LATE = pyarrow.array([10**15]).cast(pyarrow.timestamp("ms", "Mars/Olympus"))
+BOMB = "p.parquet would take far more memory than it has bytes"
 
 
+def read_parquet(columns, names):
+    """Pairs from a parquet file of these columns."""
+    csv_of()
+    table = pyarrow.table(columns, names.split())
+    pyarrow.parquet.write_table(table, "p.parquet", compression="zstd", store_schema=False)
+    said(open_pairs("p.parquet"))
+
+
+table(
+    {
+        "of_two_columns_of_captions": (
+            [PATH] * 3, "image caption caption", "p.parquet has two columns called caption; rename one"
+        ),
+        "of_four_million_rows_in_few_bytes": ([ONE] * 2, "image caption", BOMB),
+        "of_a_caption_that_is_stored_once_for_all_rows": (
+            [PATH.take(MANY), LONG], "image caption", BOMB
+        ),
+    },
+    read_parquet,
+    "a_parquet_file_{}",
+    mb=900,
+)  # fmt: skip
+LATER = {"that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png")}
+table(LATER, read_parquet, "a_parquet_file_of_a_time_{}", code=0)
 ADDRESSES = {
     "of_a_port_that_is_none": ("http://127.0.0.1:99999999/1.tar", "fetched: Port out of range"),
     "that_refuses": ("http://127.0.0.1:9/1.tar", "1.tar cannot be fetched: Cannot connect"),
@@ -634,23 +675,6 @@ ADDRESSES = {
     "of_an_unknown_scheme": ("nothing://x/1.tar", "1.tar cannot be read: Protocol not known"),
 }
 table(ADDRESSES, lambda url: open_pairs(url, cache_dir="here"), "an_address_{}")
-
-
-@attack(says="far more memory than it has bytes", mb=900)
-def a_parquet_file_of_a_caption_that_is_stored_once_for_all_rows(folder):
-    said = pyarrow.DictionaryArray.from_arrays([0] * 100_000, ["x" * 900_000])
-    table = pyarrow.table({"image": ["0.png"] * 100_000, "caption": said})
-    pyarrow.parquet.write_table(table, "a.parquet", compression="zstd", store_schema=False)
-    open_pairs("a.parquet")
-
-
-@attack(code=0, says="a cat")
-def a_parquet_file_of_a_time_that_python_cannot_hold(folder):
-    csv_of()
-    table = {"image": ["0.png"], "caption": ["a cat"], "made": pyarrow.array([10**15])}
-    table["made"] = table["made"].cast(pyarrow.timestamp("ms", "Mars/Olympus"))
-    pyarrow.parquet.write_table(pyarrow.table(table), "a.parquet")
-    said(open_pairs("a.parquet"))
 
 
 @attack(code=0, says=r"\[\('of a closed file',\)\] .*32 bits")

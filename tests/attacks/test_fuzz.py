@@ -76,6 +76,15 @@ def a_picture(name, folder):
     return folder / "in" / name, complete(folder / "in", folder, 2)
 
 
+def a_csv(folder):
+    path, rows = folder / "in" / "pairs.csv", ['a.png,"one"', 'a.png,"two"', 'a.jpg,"one"']
+    path.parent.mkdir()
+    for name in ("a.png", "a.jpg"):
+        (path.parent / name).write_bytes(PICTURES[name])
+    path.write_text("\n".join(["filepath,caption", *rows]))
+    return path, complete(path, folder, 1)
+
+
 def a_tar(form, folder):
     """Six pairs, one of which has a name that is too long for an old header."""
     members = []
@@ -113,7 +122,7 @@ def an_index(folder):
 
 
 FORMS = {"ustar": tarfile.USTAR_FORMAT, "gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT}
-QUICK = {name: functools.partial(a_picture, name) for name in PICTURES}
+QUICK = {"csv": a_csv} | {name: functools.partial(a_picture, name) for name in PICTURES}
 QUICK |= {name: functools.partial(a_tar, form) for name, form in FORMS.items()}
 MODELS = {  # who writes the file, and whether it is ours
     "checkpoint": (our_checkpoint, True),

@@ -13,7 +13,7 @@ from PIL import Image
 
 from miniclip.data import BadPicture, open_pairs, report_skipped
 from miniclip.data.dataset import Pairs
-from miniclip.data.loader import batches, crop, draw, join
+from miniclip.data.loader import batches, join
 
 
 class Coloured(Pairs):
@@ -38,12 +38,6 @@ def letters(texts, trim):
 
 def texts_of(tokens):
     return ["".join(map(chr, row)).rstrip("\0") for row in tokens.tolist()]
-
-
-def load_sample(pairs, i, seed, epoch, size, scale):
-    """One pair as it is drawn in an epoch: ((3, S, S) uint8, caption)."""
-    rng, caption = draw(pairs, i, seed, epoch)
-    return crop(pairs, i, rng, size, scale), caption
 
 
 def steps(pairs, count, batch_size=4, tokenizer=letters, seed=0, size=8, scale=(0.6, 1.0), **how):

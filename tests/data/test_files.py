@@ -2,7 +2,6 @@
 
 import csv
 import io
-import itertools
 import json
 import os
 import random
@@ -103,46 +102,6 @@ def test_what_is_wrong_with_one_row_costs_that_row(folder):
     assert reasons["line 4, empty.png"] == "an empty file"
     assert reasons["line 5, words.png"] == "not a picture that can be read"
     assert reasons["line 6, folder.png"] == "not a file"
-
-
-@pytest.mark.parametrize(
-    "text, options, words",
-    [
-        ("a.png,red\n", {}, "--columns image,caption is for a csv without a header"),
-        ("a.png,red\n", dict(columns="a,b"), "its columns are 'a', 'b'"),
-        ("", dict(columns="image,caption"), "gives no pair: no rows"),
-        ("a.png,red\n", dict(caption_key="x"), "--caption-key is for shards, not for"),
-    ],
-)
-def test_a_csv_that_gives_no_pair_is_an_error_in_one_sentence(folder, text, options, words):
-    with pytest.raises(UserError, match=words) as error:
-        open_pairs(write_csv(folder, text), **options)
-    assert "\n" not in str(error.value)
-
-
-def mutated(data, seed):
-    """Bytes of which a piece is cut out, repeated, zeroed or replaced, or which end too soon."""
-    rng = random.Random(seed)
-    at, end = sorted(rng.randrange(len(data) + 1) for _ in "  ")
-    zeros, other = bytes(end - at), bytes([rng.randrange(256)])
-    rests = (data[end:], data[at:end] + data[at:], zeros + data[end:], other + data[at + 1 :], b"")
-    return data[:at] + rng.choice(rests)
-
-
-def test_a_damaged_csv_gives_pairs_or_one_sentence(folder):
-    rows = itertools.product(("a.png", "b.jpg"), "uv")
-    good = HEADER + "".join(f'{name},"{text}"\n' for name, text in rows)
-    outcomes = set()
-    for seed in range(300):
-        (folder / "pairs.csv").write_bytes(mutated(good.encode(), seed))
-        try:
-            pairs = open_pairs(folder / "pairs.csv")
-            assert len(pairs) and all(said(pairs).values())
-            outcomes.add("some" if pairs.skipped else "pairs")
-        except UserError as error:
-            assert "\n" not in str(error) and not isinstance(error, BadPicture)
-            outcomes.add("error")
-    assert outcomes == {"pairs", "some", "error"}
 
 
 # --- a folder

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from miniclip.data import BadPicture, Pairs
-from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import (
     AHEAD,
     batches,
@@ -30,8 +29,7 @@ from miniclip.data.loader import (
     planned_parts,
     with_unique_names,
 )
-from tests.data.icons import made_up
-from tests.data.tars import letters, load_sample, read_epoch, same, steps, texts_of
+from tests.data.tars import letters, read_epoch, same, steps, texts_of
 
 SIZE, SCALE = 8, (0.6, 1.0)
 seeds = st.integers(0, 2**32)
@@ -108,14 +106,12 @@ def test_pictures_meet_others_in_each_epoch():
 
 
 @pytest.mark.parametrize("unique_names", [True, False])
-def test_the_loader_has_no_name_of_icons_twice_in_a_batch_if_asked(unique_names):
-    owned = [[("carbon", f"thing {k % 400}", "regular")] for k in range(520)]
-    pairs, meetings = Icons(drawn=made_up(owned)), 0
-    pairs.left_out = 0.0
-    for parts, _ in steps(pairs, 2, 256, scale=None, unique_names=unique_names):
-        names = [text.removesuffix(" regular") for text in texts_of(join(parts)[1])]
-        meetings += len(names) - len(set(names))
-    assert (meetings == 0) == unique_names, meetings
+def test_the_loader_has_no_name_twice_in_a_batch_if_asked(unique_names):
+    pairs = Noise(60)
+    pairs.names = lambda i: (str(i // 2),)
+    for parts, _ in steps(pairs, 2, 30, unique_names=unique_names):
+        numbers = [int(text.split()[-1]) for text in texts_of(join(parts)[1])]
+        assert (len({i // 2 for i in numbers}) == 30) == unique_names, numbers
 
 
 # --- samples, parts and ranks
@@ -123,14 +119,12 @@ def test_the_loader_has_no_name_of_icons_twice_in_a_batch_if_asked(unique_names)
 
 @given(st.integers(0, 5), st.integers(1, 12), st.integers(0, 99))
 def test_a_sample_does_not_depend_on_the_batch_it_is_in(number, batch_size, seed):
-    pairs, alone = Noise(), {}
-    for i in range(len(pairs)):
-        image, caption = load_sample(pairs, i, seed, number, SIZE, SCALE)
-        alone[caption.split()[-1]] = image, caption
-    for images, captions, _ in read_epoch(pairs, batch_size, seed, number):
-        for image, caption in zip(images, captions):
-            assert torch.equal(image, alone[caption.split()[-1]][0])
-            assert caption == alone[caption.split()[-1]][1]
+    alone = read_epoch(Noise(), 1, seed, number)
+    together = read_epoch(Noise(), batch_size, seed, number)
+    captions = sum((said for _, said, _ in together), [])
+    assert captions == sum((said for _, said, _ in alone[: len(captions)]), [])
+    images = torch.cat([images for images, _, _ in together])
+    assert torch.equal(images, torch.cat([own for own, _, _ in alone[: len(captions)]]))
 
 
 @given(

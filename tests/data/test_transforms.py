@@ -191,14 +191,6 @@ def test_a_whole_square_is_its_own_crop():
     assert np.array_equal(out[1], crop) and not out[0].any()
 
 
-@pytest.mark.parametrize("batch", [(), (2,), (2, 0)])
-def test_normalizing_equals_the_formula_on_each_picture_to_the_bit(batch):
-    levels = torch.arange(256, dtype=torch.uint8).view(1, 16, 16).expand(*batch, 3, 16, 16)
-    mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (MEAN, STD))
-    want = levels.to(torch.float32, memory_format=torch.contiguous_format)
-    assert torch.equal(normalize(levels), want.div_(255).sub_(mean).div_(std))
-
-
 def test_a_picture_that_is_as_it_should_be_is_not_copied_and_another_not_changed():
     image = noise(8, 4)
     image.info["comment"] = "kept"
