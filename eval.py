@@ -24,7 +24,6 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
     # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -224,9 +223,7 @@ def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
     features.tokenizer([text], truncate=False)  # a text that is cut finds something else
-    gallery = retrieval.Gallery(
-        features.model, features.tokenizer, pairs, range(len(pairs)), features.images
-    )
+    gallery = retrieval.Gallery(features, pairs, range(len(pairs)))
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")

@@ -95,9 +95,8 @@ def open_classes(pairs, images=None, classes: str | None = None) -> Labelled | N
     classes: a text file of names for the classes of `images`, or "imagenet"."""
     if not images:
         return of_pairs(pairs)
-    if classes == "imagenet":
-        return open_labelled(images, imagenet()[0])
-    return open_labelled(images, read_lines(classes, "classes") if classes else None)
+    names = imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
+    return open_labelled(images, names)
 
 
 def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
@@ -105,10 +104,8 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
 
     Raises UserError for a template without its placeholder.
     """
-    if templates == "imagenet":
-        found = imagenet()[1]
-    elif templates:
-        found = read_lines(templates, "templates")
+    if templates:
+        found = imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
     elif labelled is None:
         found = list(TEMPLATES) if pairs.homes else PLAIN_TEMPLATES
     elif labelled.templates:
@@ -184,8 +181,7 @@ class EvalContext:
     @functools.cached_property
     def retrieval(self):
         """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
-        model, tokenizer = self.features.model, self.features.tokenizer
-        return evaluate_heldout(model, tokenizer, self.pairs, self.features.images)
+        return evaluate_heldout(self.features, self.pairs)
 
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""
@@ -243,7 +239,7 @@ class EvalContext:
         kinds = {
             "this model": self.features.images,
             "same tower, random weights": self.features.untrained().images,
-            "raw pixels": functools.partial(raw_pixels, side=12),
+            "raw pixels": raw_pixels,
         }
         shots, result = self.classes_and_shots[1], {}
         for name, encode in kinds.items():

@@ -17,7 +17,6 @@ from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
 from miniclip.training.checkpoint import BEST
 from miniclip.training.freeze import freeze
-from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
 
 # whole families of icons are the test: a run chooses nothing on them
@@ -42,8 +41,7 @@ class HeldOut:
         split = next(usable, [])
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
-        losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
-        self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
+        self.best, self.took, self.ended = math.inf, 0.0, -math.inf
         if dist_info()[0] == 0:
             kept = {}  # what best.pt holds, where there is one
 
@@ -52,8 +50,8 @@ class HeldOut:
                 return "optimizer" not in kept
 
             check_output(config.out / BEST, ours)
-            if kept and log.last[1]:  # resumed, perhaps with a shorter log
-                self.best = min(self.best, kept.get("heldout_loss", math.inf))
+            if kept and log.last[1]:  # resumed
+                self.best = kept.get("heldout_loss", math.inf)
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""
