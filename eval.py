@@ -31,7 +31,7 @@ import torch
 
 from miniclip import common, plots
 from miniclip.common import UserError, check_new, check_output, number, refuse
-from miniclip.data import SOURCE_FLAGS, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import printable
 from miniclip.evaluation import (
     bias,
@@ -291,7 +291,13 @@ def main(argv=None):
             )
             return 0
 
-    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options(vars(args)))
+    how = source_options(vars(args))
+    of_pairs = start or args.data or any(how.values()) or not args.images
+    if not of_pairs and NEED_LABELS.issuperset(args.task or TASKS):
+        # these sections are about the pictures of --images alone, and pairs may be much to fetch
+        pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
+    else:
+        pairs, trained_on_pairs = open_data(file["content"], args.data, **how)
     features = FeatureCache(model, tokenizer, keep=True)
     folder = f"eval_{Path(args.data).stem}" if args.data and not trained_on_pairs else ""
     out = args.out or home / ("averages" if start else folder)
@@ -327,7 +333,7 @@ def main(argv=None):
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": features.digest,
-        "pairs_digest": pairs.digest,
+        **({"pairs_digest": pairs.digest} if pairs else {}),
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }
