@@ -33,6 +33,7 @@ from miniclip import common, plots
 from miniclip.common import UserError, check_new, check_output, number, refuse
 from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import printable
+from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.evaluation import (
     bias,
     data_overlap,
@@ -46,7 +47,7 @@ from miniclip.evaluation import (
 )
 from miniclip.evaluation.context import (
     EvalContext,
-    open_classes,
+    class_names,
     open_data,
     open_shifts,
     open_templates,
@@ -292,8 +293,8 @@ def main(argv=None):
             return 0
 
     how = source_options(vars(args))
-    of_pairs = start or args.data or any(how.values()) or not args.images
-    if not of_pairs and NEED_LABELS.issuperset(args.task or TASKS):
+    about_pairs = start or args.data or any(how.values()) or not args.images
+    if not about_pairs and NEED_LABELS.issuperset(args.task or TASKS):
         # these sections are about the pictures of --images alone, and pairs may be much to fetch
         pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
     else:
@@ -308,7 +309,8 @@ def main(argv=None):
     # with --images alone, only the sections about these pictures
     if args.images and not (args.data or args.task or start):
         args.task = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
-    labelled = open_classes(pairs, args.images, args.classes)
+    named = class_names(args.classes)
+    labelled = open_labelled(args.images, named) if args.images else of_pairs(pairs)
     title = " and ".join((args.checkpoint, *args.before))
     report = Report(out, f"{title} on {args.images or pairs.name}")
     earlier_results(out)  # raises where the report cannot be written
@@ -318,7 +320,7 @@ def main(argv=None):
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts={} if start else open_shifts(pairs, labelled, args.shift, args.classes),
+        shifts={} if start else open_shifts(pairs, labelled, args.shift, named),
         report=report,
         seeds=args.seeds,
         start=start,

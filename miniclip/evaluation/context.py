@@ -16,7 +16,7 @@ from miniclip.data.dataset import changed_packages, printable
 from miniclip.data.emoji.drawings import KINDS, Drawings
 from miniclip.data.files import read_lines
 from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
-from miniclip.data.labelled import Labelled, of_pairs, open_labelled
+from miniclip.data.labelled import Labelled, open_labelled
 from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
@@ -90,13 +90,10 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     return pairs, trained_on
 
 
-def open_classes(pairs, images=None, classes: str | None = None) -> Labelled | None:
-    """The labelled pictures of `images` (see open_labelled), or those that the pairs bring, or None.
-    classes: a text file of names for the classes of `images`, or "imagenet"."""
-    if not images:
-        return of_pairs(pairs)
-    names = imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
-    return open_labelled(images, names)
+def class_names(classes: str | None):
+    """The names of classes, as open_labelled takes them: those of a text file, {wnid: name} for
+    "imagenet", or None for None."""
+    return imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
 
 
 def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
@@ -122,15 +119,14 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     return found
 
 
-def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None = None) -> dict:
+def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
-    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. classes:
-    as of open_classes; "imagenet" also names the wnids of a shift's folder. The
-    embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
+    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. names:
+    what class_names gave; names of wnids are also those of a shift's folder. The embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
     a sentence that says why.
     """
-    found, names = {}, imagenet()[0] if shifts and classes == "imagenet" else None
+    found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
         own_name = folder and name not in ("", "home", *found)

@@ -43,13 +43,9 @@ class HeldOut:
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.took, self.ended = math.inf, 0.0, -math.inf
         if dist_info()[0] == 0:
-            kept = {}  # what best.pt holds, where there is one
-
-            def ours(path):
-                kept.update(checkpoint.load(path))
-                return "optimizer" not in kept
-
-            check_output(config.out / BEST, ours)
+            path = config.out / BEST
+            kept = checkpoint.load(path) if path.is_file() else {}
+            check_output(path, lambda path: "optimizer" not in kept)
             if kept and log.last[1]:  # resumed
                 self.best = kept.get("heldout_loss", math.inf)
 
@@ -100,9 +96,8 @@ def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[
     text = encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in kept])
     if not kept:
         return math.inf, 0.0
-    size = min(batch_size, len(kept))
+    size, scale = min(batch_size, len(kept)), model.logit_scale.detach().float().cpu()
     whole = range(0, len(kept) - size + 1, size)
-    scale = model.logit_scale.detach().float().cpu()
     losses = [clip_loss(image[k : k + size], text[k : k + size], scale) for k in whole]
     nearest = (text @ image.T).argmax(1) == torch.arange(len(kept))
     return torch.stack(losses).mean().item(), nearest.float().mean().item()
