@@ -58,21 +58,21 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     )
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
-    same_file = files and os.path.realpath(source) == os.path.realpath(before)
-    trained_on = bool(run) and (source == before or same_file)
-    first = trained_on and of_first_icons(content.get("packages", {}))
-    if first:
-        print(
-            "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
-            f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
-        )
-        trained_on = False
+    same = source == before or files and os.path.realpath(source) == os.path.realpath(before)
+    first = run and same and of_first_icons(content.get("packages", {}))
+    trained_on = bool(run) and same and not first
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
     found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     kept = recorded.get("keep") or recorded.get("pairs")
     pairs = open_divided(source, kept, recorded.get("val_data"), **how)
+    if first:
+        pairs.tested = NEW_TO_FIRST
+        print(
+            "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
+            f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
+        )
     changed = trained_on and changed_packages(content.get("packages", {}), pairs.packages)
     if changed:
         print(f"the pictures are no longer those that the model was trained on: {changed}")
@@ -82,8 +82,6 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
             "trained, so which of them are held out is not known; all are evaluated"
         )
         trained_on = False
-    if first:
-        pairs.tested = NEW_TO_FIRST
     # the model was trained on none of these pairs, so all are asked for; icons have their own tests
     if source and not trained_on and not pairs.homes:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
