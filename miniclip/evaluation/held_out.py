@@ -41,7 +41,7 @@ class HeldOut:
         split = next(usable, [])
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
-        self.best, self.took, self.ended = math.inf, 0.0, -math.inf
+        self.best, self.ready = math.inf, -math.inf  # ready: from when on it is measured again
         if dist_info()[0] == 0:
             path = config.out / BEST
             kept = checkpoint.load(path) if path.is_file() else {}
@@ -55,8 +55,7 @@ class HeldOut:
             return False
         if self.config.eval_every is not None:
             return self.config.eval_every > 0 and run.step % self.config.eval_every == 0
-        idle = time.monotonic() - self.ended
-        return run.step % run.steps_per_epoch == 0 and self.took < SHARE * idle
+        return run.step % run.steps_per_epoch == 0 and time.monotonic() > self.ready
 
     def measure(self, run) -> None:
         """Write the numbers of the present step into log.jsonl, print them, and write best.pt where the
@@ -82,8 +81,8 @@ class HeldOut:
             f"image R@1 {recall:.2f}{said}",
             flush=True,
         )
-        self.ended = time.monotonic()
-        self.took = self.ended - began
+        ended = time.monotonic()
+        self.ready = ended + (ended - began) / SHARE
 
 
 def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[float, float]:
