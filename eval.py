@@ -24,7 +24,6 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
     # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
@@ -32,10 +31,10 @@ import torch
 
 from miniclip import common, plots
 from miniclip.common import UserError, check_new, check_output, number, refuse
-from miniclip.data import SOURCE_FLAGS, report_skipped, source_options
+from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import printable
+from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.evaluation import (
-    bias,
     data_overlap,
     ensembles,
     families,
@@ -47,7 +46,7 @@ from miniclip.evaluation import (
 )
 from miniclip.evaluation.context import (
     EvalContext,
-    open_classes,
+    class_names,
     open_data,
     open_shifts,
     open_templates,
@@ -65,7 +64,6 @@ CONTENTS = {
     "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7
     "shift": robustness,  #        3.3: other drawings; figures 13, 14, 15
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
-    "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
 # for icons, of which whole families are held out
 OF_ICONS = {
@@ -224,9 +222,7 @@ def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
     features.tokenizer([text], truncate=False)  # a text that is cut finds something else
-    gallery = retrieval.Gallery(
-        features.model, features.tokenizer, pairs, range(len(pairs)), features.images
-    )
+    gallery = retrieval.Gallery(features, pairs, range(len(pairs)))
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
@@ -294,7 +290,13 @@ def main(argv=None):
             )
             return 0
 
-    pairs, trained_on_pairs = open_data(file["content"], args.data, **source_options(vars(args)))
+    how = source_options(vars(args))
+    about_pairs = start or args.data or any(how.values()) or not args.images
+    if not about_pairs and NEED_LABELS.issuperset(args.task or TASKS):
+        # these sections are about the pictures of --images alone, and pairs may be much to fetch
+        pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
+    else:
+        pairs, trained_on_pairs = open_data(file["content"], args.data, **how)
     features = FeatureCache(model, tokenizer, keep=True)
     folder = f"eval_{Path(args.data).stem}" if args.data and not trained_on_pairs else ""
     out = args.out or home / ("averages" if start else folder)
@@ -305,7 +307,8 @@ def main(argv=None):
     # with --images alone, only the sections about these pictures
     if args.images and not (args.data or args.task or start):
         args.task = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
-    labelled = open_classes(pairs, args.images, args.classes)
+    named = class_names(args.classes)
+    labelled = open_labelled(args.images, named) if args.images else of_pairs(pairs)
     title = " and ".join((args.checkpoint, *args.before))
     report = Report(out, f"{title} on {args.images or pairs.name}")
     earlier_results(out)  # raises where the report cannot be written
@@ -315,7 +318,7 @@ def main(argv=None):
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
         templates=open_templates(pairs, labelled, args.templates),
-        shifts={} if start else open_shifts(pairs, labelled, args.shift, args.classes),
+        shifts={} if start else open_shifts(pairs, labelled, args.shift, named),
         report=report,
         seeds=args.seeds,
         start=start,
@@ -330,7 +333,7 @@ def main(argv=None):
         "command": asked,
         "checkpoint": args.checkpoint,
         "model": features.digest,
-        "pairs_digest": pairs.digest,
+        **({"pairs_digest": pairs.digest} if pairs else {}),
         "seconds": round(time.monotonic() - began, 1),
         "machine": common.machine(device),
     }

@@ -42,7 +42,8 @@ from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import families
 from miniclip.evaluation.features import FeatureCache, model_digest
 from miniclip.evaluation.held_out import HeldOut
-from miniclip.evaluation.retrieval import draw_retrieval, evaluate_heldout, table
+from miniclip.evaluation.report.writer import aligned
+from miniclip.evaluation.retrieval import COLUMNS, draw_retrieval, evaluate_heldout, rows
 from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
 from miniclip.training.config import Config, spelled
@@ -166,17 +167,17 @@ def report(config, model, tokenizer, pairs, run, device):
     """Evaluate on the held-out pairs: print the table, draw the pictures, write results.json."""
     checkpoint.check_files(config.out)  # somebody may have put a file there meanwhile
     draw_curves(config, config.out / "curves.png")
-    results, galleries = {}, {}
+    features, results, galleries = FeatureCache(model.eval(), tokenizer), {}, {}
     if model.shared_space:
         print("evaluating on the held-out pairs ...", flush=True)
-        results, galleries = evaluate_heldout(model.eval(), tokenizer, pairs)
+        results, galleries = evaluate_heldout(features, pairs)
     if results:
         split, gallery = next(iter(galleries.items()))
         queries, answers = pairs.queries(split)
         draw_retrieval(gallery, queries, config.out / "retrieval.png", answers=answers)
-        print(table(results))
+        print(aligned(COLUMNS, rows(results)))
     if model.shared_space and pairs.homes:
-        scores = families.scores_of(FeatureCache(model, tokenizer), pairs)
+        scores = families.scores_of(features, pairs)
         results["zero_shot"] = families.zero_shot(scores, pairs, pairs.tested)
         print(families.sentence(results["zero_shot"]))
     command_line = process_group.launched(*sys.argv)

@@ -85,9 +85,15 @@ def test_own_classes_and_shifts_go_through_every_task(report, pictures, tmp_path
     report(*options, "--classes", tmp_path / "classes.txt", "--task", "zero_shot")
 
 
-def test_a_task_alone_writes_nothing_of_the_others(report):
-    results = report("--task", "overlap")
-    assert "overlap" in results and "heldout" not in results
+def test_a_task_alone_writes_nothing_of_the_others_and_opens_no_pairs_in_vain(
+    report, pictures, monkeypatch
+):
+    before = report("--task", "overlap")
+    assert "overlap" in before and "heldout" not in before
+    monkeypatch.setattr(evaluation, "open_data", None)
+    results = report("--images", pictures, "--task", "zero_shot")
+    assert results["zero_shot"]["bare name"]["n"] == 40
+    assert all(results[key] == before[key] for key in ("overlap", "pairs_digest", "model"))
 
 
 def test_without_scikit_learn_the_rest_is_printed(report, pictures, monkeypatch, capsys):

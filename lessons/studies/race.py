@@ -21,7 +21,8 @@ from harness import run
 
 from miniclip import plots
 from miniclip.common import refuse, write_json
-from miniclip.evaluation import confidence, crossing
+from miniclip.evaluation import confidence
+from miniclip.evaluation.linear_probe import reached
 from miniclip.evaluation.report import writer
 
 SEEDS, BATCH = (0, 1, 2), 256
@@ -170,8 +171,8 @@ def times_fewer(pairs, accuracy, base):
     """How many times fewer pairs a curve needs than the curve `base` for the last accuracy of the
     worse of them; below 1: it needs more. All (points,)."""
     if accuracy[-1] >= base[-1]:
-        return pairs[-1] / crossing.reached(pairs, accuracy, base[-1])
-    return crossing.reached(pairs, base, accuracy[-1]) / pairs[-1]
+        return pairs[-1] / reached(pairs, accuracy, base[-1])
+    return reached(pairs, base, accuracy[-1]) / pairs[-1]
 
 
 def factor_interval(pairs, own, base):

@@ -13,7 +13,6 @@ Lesson: lessons/13_zeroshot.md.
 Lesson: lessons/16_overlap.md.
 """
 
-import functools
 import math
 from statistics import NormalDist
 
@@ -53,7 +52,10 @@ def binomial_tail(right: int, n: int, p: float) -> float:
         return float(right <= 0 or (p >= 1 and right <= n))
     k = np.arange(right, n + 1)
     # logarithms: 171! is beyond a float64
-    logs = _log_choose(n)[right:] + k * math.log(p) + (n - k) * math.log1p(-p)
+    factorial = np.concatenate([[0.0], np.log(np.arange(1, n + 1)).cumsum()])
+    logs = (
+        factorial[n] - factorial[k] - factorial[n - k] + k * math.log(p) + (n - k) * math.log1p(-p)
+    )
     return min(1.0, float(np.exp(logs).sum()))
 
 
@@ -79,14 +81,6 @@ def mcnemar(first, second):
     return {"only_first": b, "only_second": c, "p_value": p_value}
 
 
-@functools.lru_cache
-def _log_choose(n):
-    """log of the binomial coefficient (n, k) for k = 0 .. n: (n + 1,) fp64."""
-    log_factorial = np.concatenate([[0.0], np.log(np.arange(1, n + 1)).cumsum()])
-    return log_factorial[n] - log_factorial - log_factorial[::-1]
-
-
-@functools.lru_cache
 def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.

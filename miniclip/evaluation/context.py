@@ -13,16 +13,22 @@ import torch
 from miniclip.common import UserError, refuse
 from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_or_none
 from miniclip.data.dataset import changed_packages, printable
-from miniclip.data.emoji.drawings import KINDS, Drawings
+from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
 from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
-from miniclip.data.labelled import Labelled, of_pairs, open_labelled
+from miniclip.data.labelled import Labelled, open_labelled
 from miniclip.data.shards.shards import is_pattern
 from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.families import TEMPLATES
-from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
+from miniclip.evaluation.features import (
+    FeatureCache,
+    encode_examples,
+    examples,
+    picture_source,
+    raw_pixels,
+)
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.training.checkpoint import FORMAT
@@ -58,21 +64,21 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     )
     source, before = source_or_none(data) if data else run.get("data"), run.get("data")
     files = not any(where in (None, *BUILT_IN) for where in (source, before))
-    same_file = files and os.path.realpath(source) == os.path.realpath(before)
-    trained_on = bool(run) and (source == before or same_file)
-    first = trained_on and of_first_icons(content.get("packages", {}))
-    if first:
-        print(
-            "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
-            f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
-        )
-        trained_on = False
+    same = source == before or files and os.path.realpath(source) == os.path.realpath(before)
+    first = run and same and of_first_icons(content.get("packages", {}))
+    trained_on = bool(run) and same and not first
     recorded = run if trained_on else {}
     how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
     found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     kept = recorded.get("keep") or recorded.get("pairs")
     pairs = open_divided(source, kept, recorded.get("val_data"), **how)
+    if first:
+        pairs.tested = NEW_TO_FIRST
+        print(
+            "the model was trained on thirteen sets of icons that are no longer read; it is tested on "
+            f"families of today's icons that it was not trained on: {', '.join(NEW_TO_FIRST)}"
+        )
     changed = trained_on and changed_packages(content.get("packages", {}), pairs.packages)
     if changed:
         print(f"the pictures are no longer those that the model was trained on: {changed}")
@@ -82,22 +88,16 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
             "trained, so which of them are held out is not known; all are evaluated"
         )
         trained_on = False
-    if first:
-        pairs.tested = NEW_TO_FIRST
     # the model was trained on none of these pairs, so all are asked for; icons have their own tests
     if source and not trained_on and not pairs.homes:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
 
 
-def open_classes(pairs, images=None, classes: str | None = None) -> Labelled | None:
-    """The labelled pictures of `images` (see open_labelled), or those that the pairs bring, or None.
-    classes: a text file of names for the classes of `images`, or "imagenet"."""
-    if not images:
-        return of_pairs(pairs)
-    if classes == "imagenet":
-        return open_labelled(images, imagenet()[0])
-    return open_labelled(images, read_lines(classes, "classes") if classes else None)
+def class_names(classes: str | None):
+    """The names of classes, as open_labelled takes them: those of a text file, {wnid: name} for
+    "imagenet", or None for None."""
+    return imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
 
 
 def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
@@ -105,10 +105,8 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
 
     Raises UserError for a template without its placeholder.
     """
-    if templates == "imagenet":
-        found = imagenet()[1]
-    elif templates:
-        found = read_lines(templates, "templates")
+    if templates:
+        found = imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
     elif labelled is None:
         found = list(TEMPLATES) if pairs.homes else PLAIN_TEMPLATES
     elif labelled.templates:
@@ -125,15 +123,14 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     return found
 
 
-def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None = None) -> dict:
+def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
-    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. classes:
-    as of open_classes; "imagenet" also names the wnids of a shift's folder. The
-    embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
-    a sentence that says why.
+    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. names:
+    what class_names gave; names of wnids are also those of a shift's folder. The embedded emoji bring
+    other drawings of their own.
     """
-    found, names = {}, imagenet()[0] if shifts and classes == "imagenet" else None
+    found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
         own_name = folder and name not in ("", "home", *found)
@@ -157,12 +154,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None
         found[name] = examples(other, "all")
     if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
         for kind in KINDS:
-            try:
-                drawings = Drawings(pairs, kind)
-                indices = sorted({*labelled.splits["test"]} & {*drawings.available})
-                found[kind] = (drawings, indices, labelled.labels)
-            except UserError as error:
-                print(f"The drawings called {kind} are left out: {error}.")
+            drawings = other_drawings(pairs, kind, labelled.splits["test"])
+            found[kind] = (picture_source(drawings), sorted(drawings), labelled.labels)
     return found
 
 
@@ -184,8 +177,7 @@ class EvalContext:
     @functools.cached_property
     def retrieval(self):
         """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
-        model, tokenizer = self.features.model, self.features.tokenizer
-        return evaluate_heldout(model, tokenizer, self.pairs, self.features.images)
+        return evaluate_heldout(self.features, self.pairs)
 
     def encode_labelled(self, split):
         """(features, labels, indices) of a split of the labelled pictures."""
@@ -243,7 +235,7 @@ class EvalContext:
         kinds = {
             "this model": self.features.images,
             "same tower, random weights": self.features.untrained().images,
-            "raw pixels": functools.partial(raw_pixels, side=12),
+            "raw pixels": raw_pixels,
         }
         shots, result = self.classes_and_shots[1], {}
         for name, encode in kinds.items():

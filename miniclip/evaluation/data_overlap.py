@@ -136,9 +136,8 @@ def answers(context):
 
 
 def side_by_side(pairs, known, distance, position, i, source):
-    """A test picture and the training picture nearest to it as cells of plots.grid, with their names and
-    their distance."""
+    """A test picture and the training picture nearest to it as cells of plots.grid, with the name of the
+    latter and their distance."""
     j = known[position]
-    names = pairs.captions(i)[0] if source is pairs else "test", pairs.captions(j)[0]
-    title = "".join(f"{name[:24]}\n" for name in names)
-    return [(source.image(i), f"{title}{distance:.3f}", []), (pairs.image(j), "", [])]
+    title = f"{pairs.captions(j)[0][:24]}\n{distance:.3f}"
+    return [(source.image(i), title, []), (pairs.image(j), "", [])]

@@ -18,13 +18,13 @@ from PIL import __version__ as pillow
 from miniclip.data import cache
 from miniclip.data.threads import in_threads, read_all
 from miniclip.objectives import from_config, shared_space
-from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures
+from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures, encode_texts
 
 LAYOUT = 1  # of the kept features; another number where the same picture gives other features
 
 
 def picture_source(pictures):
-    """A list of PIL pictures as a source of pictures: .image(i) is picture i."""
+    """PIL pictures, a list or a dict, as a source of pictures: .image(i) is picture i."""
     return SimpleNamespace(image=pictures.__getitem__)
 
 
@@ -90,6 +90,10 @@ class FeatureCache:
                 cache.keep(path, [*known], rows.numpy().tobytes(), "the features")
         return {i: known.get(stamp) for i, stamp in stamps.items()}
 
+    def texts(self, texts):
+        """Unit features of some texts: (len(texts), E) fp32. They are not kept."""
+        return encode_texts(self.model, self.tokenizer, texts)
+
     def classifier(self, names, templates):
         """classifier_weights(names, templates): (E, classes) fp32."""
         return self._classifier(tuple(names), tuple(templates))
@@ -138,9 +142,9 @@ def pixels(source, indices, side: int) -> tuple[torch.Tensor, list[int]]:
     return torch.from_numpy(rows).float() / 255, kept
 
 
-def raw_pixels(source, indices, side: int = 24) -> tuple[torch.Tensor, list[int]]:
-    """Pictures as feature vectors, a baseline: ((K, 3 side side) fp32, the K indices kept)."""
-    images, kept = pixels(source, indices, side)
+def raw_pixels(source, indices) -> tuple[torch.Tensor, list[int]]:
+    """Pictures of 12 x 12 as feature vectors, a baseline: ((K, 432) fp32, the K indices kept)."""
+    images, kept = pixels(source, indices, 12)
     return images.flatten(1), kept
 
 

@@ -17,7 +17,6 @@ from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
 from miniclip.training.checkpoint import BEST
 from miniclip.training.freeze import freeze
-from miniclip.training.logging import read_log
 from miniclip.zeroshot import encode_images, encode_texts
 
 # whole families of icons are the test: a run chooses nothing on them
@@ -42,18 +41,13 @@ class HeldOut:
         split = next(usable, [])
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
-        losses = [line.get("heldout_loss", math.inf) for line in read_log(config.out / "log.jsonl")]
-        self.best, self.took, self.ended = min(losses, default=math.inf), 0.0, -math.inf
+        self.best, self.ready = math.inf, -math.inf  # ready: from when on it is measured again
         if dist_info()[0] == 0:
-            kept = {}  # what best.pt holds, where there is one
-
-            def ours(path):
-                kept.update(checkpoint.load(path))
-                return "optimizer" not in kept
-
-            check_output(config.out / BEST, ours)
-            if kept and log.last[1]:  # resumed, perhaps with a shorter log
-                self.best = min(self.best, kept.get("heldout_loss", math.inf))
+            path = config.out / BEST
+            kept = checkpoint.load(path) if path.is_file() else {}
+            check_output(path, lambda path: "optimizer" not in kept)
+            if kept and log.last[1]:  # resumed
+                self.best = kept.get("heldout_loss", math.inf)
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""
@@ -61,8 +55,7 @@ class HeldOut:
             return False
         if self.config.eval_every is not None:
             return self.config.eval_every > 0 and run.step % self.config.eval_every == 0
-        idle = time.monotonic() - self.ended
-        return run.step % run.steps_per_epoch == 0 and self.took < SHARE * idle
+        return run.step % run.steps_per_epoch == 0 and time.monotonic() > self.ready
 
     def measure(self, run) -> None:
         """Write the numbers of the present step into log.jsonl, print them, and write best.pt where the
@@ -88,8 +81,8 @@ class HeldOut:
             f"image R@1 {recall:.2f}{said}",
             flush=True,
         )
-        self.ended = time.monotonic()
-        self.took = self.ended - began
+        ended = time.monotonic()
+        self.ready = ended + (ended - began) / SHARE
 
 
 def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[float, float]:
@@ -102,9 +95,8 @@ def heldout_numbers(model, tokenizer, pairs, indices, batch_size: int) -> tuple[
     text = encode_texts(model, tokenizer, [pairs.captions(i)[0] for i in kept])
     if not kept:
         return math.inf, 0.0
-    size = min(batch_size, len(kept))
+    size, scale = min(batch_size, len(kept)), model.logit_scale.detach().float().cpu()
     whole = range(0, len(kept) - size + 1, size)
-    scale = model.logit_scale.detach().float().cpu()
     losses = [clip_loss(image[k : k + size], text[k : k + size], scale) for k in whole]
     nearest = (text @ image.T).argmax(1) == torch.arange(len(kept))
     return torch.stack(losses).mean().item(), nearest.float().mean().item()

@@ -16,7 +16,6 @@ import numpy as np
 from miniclip import plots
 from miniclip.common import UserError, refuse
 from miniclip.evaluation.confidence import share, share_cells
-from miniclip.evaluation.crossing import reached
 
 # the search over strengths 10^x (appendix A.3)
 EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # x it begins with
@@ -138,6 +137,20 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
             for name, (x, y) in tests.items()
         }
     return result
+
+
+def reached(pairs, accuracy, target):
+    """After how many pairs a curve first reaches the accuracy `target`: float, or None where it never
+    does. Between two points the curve is a straight line over the logarithm of pairs. A curve that
+    begins above the target reaches it at its first point."""
+    if accuracy[0] >= target:
+        return float(pairs[0])
+    for k in range(1, len(pairs)):
+        if accuracy[k] >= target:
+            low, high = accuracy[k - 1], accuracy[k]
+            part = (target - low) / (high - low)
+            return float(pairs[k - 1] * (pairs[k] / pairs[k - 1]) ** part)
+    return None
 
 
 def shots_worth(curve, zero_shot):

@@ -17,8 +17,6 @@ from miniclip import plots
 from miniclip.common import refuse
 from miniclip.data.dataset import printable
 from miniclip.evaluation.confidence import interval, wilson
-from miniclip.evaluation.report.writer import aligned
-from miniclip.zeroshot import encode_images, encode_texts
 
 BLOCK = 1 << 22  # similarities held at a time: 16 MiB in fp32
 
@@ -76,18 +74,15 @@ def chance(gallery_size: int) -> dict:
 class Gallery:
     """The pictures and captions to search among, encoded once.
 
-    indices: which of `pairs` are in it. Pictures that cannot be read are left out, and so are their
-    captions. pictures: a function (pairs, indices) that encodes, such as FeatureCache.images; None
-    means encode_images.
+    features: the FeatureCache of the model; indices: which of `pairs` are in it. Pictures that cannot be
+    read are left out, and so are their captions.
     Fields: `pictures` (K, E) and `kept` (K indices); `texts` (T, E), `captions` (T strings) and
     `owner` (T positions in `kept`).
     """
 
-    def __init__(self, model, tokenizer, pairs, indices, pictures=None):
-        self.model, self.tokenizer, self.pairs = model, tokenizer, pairs
-        self.pictures, self.kept = (
-            pictures(pairs, indices) if pictures else encode_images(model, pairs, indices)
-        )
+    def __init__(self, features, pairs, indices):
+        self.features, self.pairs = features, pairs
+        self.pictures, self.kept = features.images(pairs, indices)
         lists = [pairs.captions(i) for i in self.kept]
         self.captions = [caption for captions in lists for caption in captions]
         self.owner = torch.tensor([k for k, captions in enumerate(lists) for _ in captions])
@@ -95,7 +90,7 @@ class Gallery:
     @functools.cached_property
     def texts(self):
         """The captions, encoded when they are first asked for."""
-        return encode_texts(self.model, self.tokenizer, self.captions)
+        return self.features.texts(self.captions)
 
     def evaluate(self, indices):
         """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
@@ -126,23 +121,22 @@ class Gallery:
 
     def search(self, query, k=8):
         """The k pictures nearest to a text: list of (index into pairs, cosine), best first."""
-        text = encode_texts(self.model, self.tokenizer, [query])[0]
-        cosine, order = (self.pictures @ text).topk(min(k, len(self.kept)))
+        cosine, order = (self.pictures @ self.features.texts([query])[0]).topk(
+            min(k, len(self.kept))
+        )
         return [(self.kept[i], c) for i, c in zip(order.tolist(), cosine.tolist())]
 
 
-def evaluate_heldout(model, tokenizer, pairs, pictures=None) -> tuple[dict, dict]:
+def evaluate_heldout(features, pairs) -> tuple[dict, dict]:
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
     Gallery}), with 'among_held_out' (text to image, among the split alone) where the gallery is
     larger, and 'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no
-    picture can be read is left out. pictures: as in Gallery.
+    picture can be read is left out. features: the FeatureCache of a model.
     """
     results, galleries = {}, {}
-    gallery_of = functools.cache(
-        functools.partial(Gallery, model, tokenizer, pairs, pictures=pictures)
-    )
+    gallery_of = functools.cache(functools.partial(Gallery, features, pairs))
     held_out = {split: own for split, own in pairs.splits.items() if split != "train" and own}
     for split, indices in held_out.items():
         among = tuple(pairs.gallery(split))
@@ -183,11 +177,6 @@ def rows(results: dict) -> list[tuple]:
                 (name, s["R@1"], one, s["R@5"], s["R@10"], ten, median, s["n"], s["gallery"])
             )
     return found
-
-
-def table(results: dict) -> str:
-    """What evaluate_heldout found, as text for a terminal."""
-    return aligned(COLUMNS, rows(results))
 
 
 def draw_retrieval(gallery, queries, path, columns=8, answers=()):

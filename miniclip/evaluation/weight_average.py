@@ -79,7 +79,7 @@ def measures(features, pairs, labelled, templates):
         right, n = sum(own["top-1"] * own["n"] for own in known), sum(own["n"] for own in known)
         found[f"zero-shot on known names of {', '.join(pairs.tested)}"] = share(round(right), n)
     else:
-        scores, _ = evaluate_heldout(features.model, features.tokenizer, pairs, features.images)
+        scores, _ = evaluate_heldout(features, pairs)
         for split, both in scores.items():
             one, n = both["text_to_image"]["R@1"], both["text_to_image"]["n"]
             found[f"{pairs.name}, {split}: text to image R@1"] = share(round(one * n), n)

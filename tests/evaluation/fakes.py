@@ -33,29 +33,29 @@ def directions(degrees):
 
 
 class Features:
-    """A FeatureCache without a model. texts: {sentence: degrees}."""
+    """A FeatureCache without a model. degrees: {sentence: degrees}."""
 
     tokenizer = None
 
-    def __init__(self, texts, shared_space=True):
-        self.texts, self.model = texts, SimpleNamespace(shared_space=shared_space)
+    def __init__(self, degrees):
+        self.degrees, self.model = degrees, SimpleNamespace(shared_space=True)
 
     def images(self, source, indices):
         kept = [i for i in indices if i not in source.bad]
         return directions([source.degrees[i] for i in kept]), kept
 
+    def texts(self, texts):
+        return directions([self.degrees[text] for text in texts])
+
     def classifier(self, names, templates):
-        mean = [
-            directions([self.texts[t.replace("{}", name)] for t in templates]).mean(0)
-            for name in names
-        ]
+        mean = [self.texts([t.replace("{}", name) for t in templates]).mean(0) for name in names]
         return torch.nn.functional.normalize(torch.stack(mean), dim=1).T
 
     def scores(self, images, names, templates):
         return images @ self.classifier(names, templates)
 
     def untrained(self):
-        return Features(self.texts)
+        return Features(self.degrees)
 
 
 class Written(Report):
@@ -95,6 +95,5 @@ def context_of(report, features=None, **given):
 
 def gallery(pairs, texts, split):
     """The Gallery of a split, without a model; the caption of picture i points at texts[i]."""
-    found = Gallery(None, None, pairs, pairs.splits[split], Features({}).images)
-    found.texts = directions([texts[i] for i in found.kept])
-    return found
+    names = [pairs.captions(i)[0] for i in range(len(texts))]
+    return Gallery(Features(dict(zip(names, texts))), pairs, pairs.splits[split])

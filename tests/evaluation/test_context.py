@@ -1,7 +1,5 @@
 """What the sections of the report share: the data that options mean, the classes of the probes."""
 
-from types import SimpleNamespace
-
 import pytest
 from PIL import Image
 
@@ -11,7 +9,7 @@ from miniclip.evaluation.context import (
     EMOJI_TEMPLATES,
     PLAIN_TEMPLATES,
     SHOTS,
-    open_classes,
+    class_names,
     open_data,
     open_shifts,
     open_templates,
@@ -68,16 +66,11 @@ def imagenet(monkeypatch):
     monkeypatch.setattr(context, "imagenet", lambda: ([*"pqr"], ["an {}"]))
 
 
-def test_classes_are_those_of_the_pairs_or_of_pictures_with_given_names(
-    imagenet, monkeypatch, tmp_path
-):
+def test_classes_are_named_by_a_file_or_by_imagenet(imagenet, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("x\ny\n")
-    monkeypatch.setattr(context, "of_pairs", lambda pairs: pairs)
-    monkeypatch.setattr(context, "open_labelled", lambda *given: given)
-    assert open_classes("pairs") == "pairs" and open_classes("pairs", "a") == ("a", None)
-    assert open_classes(None, "a", names) == ("a", ["x", "y"])
-    assert open_classes(None, "a", "imagenet") == ("a", [*"pqr"])
+    assert class_names(names) == ["x", "y"] and class_names(None) is None
+    assert class_names("imagenet") == [*"pqr"]
 
 
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
@@ -110,8 +103,8 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     shifts = open_shifts(Plane([]), named(), ["there=folder"])
     assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
     assert open_shifts(Plane([]), named()) == {} == open_shifts(Plane([]), None)
-    monkeypatch.setattr(context, "imagenet", lambda: ("cb", []))
-    assert open_shifts(Plane([]), named(), ["there=other"], "imagenet") == shifts
+    assert open_shifts(Plane([]), named(), ["there=other"], {"c": "c", "b": "b"}) == shifts
+    assert open_shifts(Plane([]), named(), ["there=folder"], ["d"]) == shifts, "names of home alone"
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
@@ -122,21 +115,16 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
             open_shifts(None, home, given)
 
 
-def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
-    monkeypatch, capsys
-):
-    def drawings(pictures, kind):
-        if kind == "Noto":
-            raise UserError("its font is missing")
-        return SimpleNamespace(available=[1, 3, 5])
+def test_the_other_drawings_of_the_embedded_emoji_are_shifts(monkeypatch):
+    def drawings(pictures, kind, indices):
+        return dict.fromkeys({1, 3, 5} & {*indices})
 
-    monkeypatch.setattr(context, "Drawings", drawings)
+    monkeypatch.setattr(context, "other_drawings", drawings)
     pairs = Plane([])
     pairs.rows = [[]]
     shifts = open_shifts(pairs, named(pictures=pairs))
     assert list(shifts) == ["grey", "line art"]
     assert all(indices == [3, 5] for _, indices, _ in shifts.values())
-    assert "Noto are left out: its font is missing" in capsys.readouterr().out
 
 
 def probed(report, counts, degrees, tests, **given):

@@ -50,18 +50,6 @@ def test_answers_and_pictures_must_be_as_many_and_not_none(right, overlapping):
         all_minus_clean(right, overlapping)
 
 
-@pytest.mark.parametrize("dirty, clean", [(0.4, 0.4), (0.95, 0.3), (0.1, 0.6)])
-def test_the_interval_covers_the_truth_in_95_percent_of_simulated_runs(dirty, clean):
-    rng, n, overlap, covered = np.random.default_rng(0), 103, 21, 0
-    truth, runs = overlap / n * (dirty - clean), 400
-    overlapping = np.arange(n) < overlap
-    for _ in range(runs):
-        right = rng.random(n) < np.where(overlapping, dirty, clean)
-        low, high = all_minus_clean(right, overlapping)["interval"]
-        covered += low <= truth <= high
-    assert covered / runs >= 0.95, f"covered {covered} of {runs}"
-
-
 class Patterns(Plane):
     """Each picture has a pattern of its own, except for `copies`, {index: index of the same one}."""
 

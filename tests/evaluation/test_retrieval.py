@@ -18,7 +18,7 @@ from miniclip.evaluation.retrieval import (
     recalls,
     rows,
 )
-from tests.evaluation.fakes import Plane, context_of, directions, gallery
+from tests.evaluation.fakes import Features, Plane, context_of, gallery
 
 
 def unit(rows, width, seed):
@@ -76,37 +76,27 @@ def test_the_best_of_several_right_answers_counts():
     assert ranks(query, gallery, torch.tensor([7]), torch.tensor([0, 7, 1, 7])).item() == 2
 
 
-@pytest.fixture
-def toy(monkeypatch):
-    """Picture i and the caption "i" point at i degrees."""
-
-    def images(model, pairs, indices):
-        kept = [i for i in indices if i not in pairs.bad]
-        return directions(kept), kept
-
-    monkeypatch.setattr(retrieval, "encode_images", images)
-    monkeypatch.setattr(
-        retrieval, "encode_texts", lambda model, tokenizer, texts: directions(map(int, texts))
-    )
-    return lambda **how: Plane(range(12), names=[str(i) for i in range(12)], **how)
+# picture i and the caption "i" point at i degrees
+NAMES = [str(i) for i in range(12)]
+TOY = Features({name: int(name) for name in NAMES})
 
 
-def test_a_search_gives_the_nearest_first(toy):
-    gallery = Gallery(None, None, toy(bad=(4,)), range(9))
+def test_a_search_gives_the_nearest_first():
+    gallery = Gallery(TOY, Plane(range(12), (4,), NAMES), range(9))
     found = gallery.search("6", k=3)
     assert found[0] == (6, pytest.approx(1)) and {i for i, _ in found[1:]} == {5, 7}
     assert found[1][1] == pytest.approx(math.cos(math.radians(1)))
     assert len(gallery.search("5", k=50)) == 8
 
 
-def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller(toy):
+def test_held_out_pairs_are_asked_among_their_gallery_and_alone_where_that_is_smaller():
     splits = {"train": [0], "heldout": [6, 7, 8], "heldout_none": [], "heldout_bad": [4]}
-    pairs = toy(splits=splits, bad=(4,))
-    results, galleries = evaluate_heldout(None, None, pairs)
+    pairs = Plane(range(12), (4,), NAMES, splits)
+    results, galleries = evaluate_heldout(TOY, pairs)
     assert results.keys() == galleries.keys() == {"heldout"}
     assert "among_held_out" not in results["heldout"]
     pairs.gallery = lambda split: [*range(9)]
-    both, _ = evaluate_heldout(None, None, pairs)
+    both, _ = evaluate_heldout(TOY, pairs)
     scores = both["heldout"]
     for task, size in (("text_to_image", 8), ("image_to_text", 8), ("among_held_out", 3)):
         assert (scores[task]["R@1"], scores[task]["n"], scores[task]["gallery"]) == (1, 3, size)

@@ -3,13 +3,14 @@
 results.json holds the numbers of a report, and those of earlier commands about the same weights.
 """
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
 
 from kernels.table import Table
 from miniclip import plots
-from miniclip.common import check_output, refuse, replacing, write_json
+from miniclip.common import UserError, check_output, refuse, replacing, write_json
 from miniclip.data.dataset import printable
 
 MARK = "<!-- written by miniclip -->"  # the last line of report.md
@@ -96,26 +97,21 @@ def earlier_results(out):
     check_output(path)
     if not path.exists():
         return {}
-    try:
+    with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
         before = json.loads(path.read_text("utf-8"))
-        whole = "command" in before and isinstance(before.get("commands", {}), dict)
-    except (ValueError, RecursionError, AttributeError, TypeError):
-        whole = False
-    refuse(
-        {
-            f"{path} is damaged, or was not written by this command; move it away, or choose "
-            "another --out": not whole
-        }
+        if "command" in before and isinstance(before.get("commands", {}), dict):
+            return before
+    raise UserError(
+        f"{path} is damaged, or was not written by this command; move it away, or choose another --out"
     )
-    return before
 
 
 def write_results(out, results):
     """Write results.json. It keeps the sections of earlier commands about the same model and pairs. A
-    file about others gets another name."""
+    file about others gets another name. Results that are about no pairs have no "pairs_digest"."""
     before = earlier_results(out)  # another command may have written meanwhile
-    pairs = results["pairs_digest"]
-    same = before.get("model") == results["model"] and before.get("pairs_digest", pairs) == pairs
+    pairs = {before.get("pairs_digest"), results.get("pairs_digest")} - {None}
+    same = before.get("model") == results["model"] and len(pairs) < 2
     if before and not same:
         names = (out / f"results.old{k}.json" for k in itertools.count())
         old = next(name for name in names if not name.exists())
