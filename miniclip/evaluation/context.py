@@ -127,8 +127,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
     shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. names:
-    what class_names gave; names of wnids are also those of a shift's folder. The embedded emoji bring
-    other drawings of their own.
+    what class_names gave; names of wnids are also those of a shift's folder. The embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
+    a sentence that says why.
     """
     found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
@@ -154,8 +154,11 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict
         found[name] = examples(other, "all")
     if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
         for kind in KINDS:
-            drawings = other_drawings(pairs, kind, labelled.splits["test"])
-            found[kind] = (picture_source(drawings), sorted(drawings), labelled.labels)
+            try:
+                drawings = other_drawings(pairs, kind, labelled.splits["test"])
+                found[kind] = (picture_source(drawings), sorted(drawings), labelled.labels)
+            except UserError as error:
+                print(f"The drawings called {kind} are left out: {error}.")
     return found
 
 

@@ -115,8 +115,12 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
             open_shifts(None, home, given)
 
 
-def test_the_other_drawings_of_the_embedded_emoji_are_shifts(monkeypatch):
+def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
+    monkeypatch, capsys
+):
     def drawings(pictures, kind, indices):
+        if kind == "Noto":
+            raise UserError("its font is missing")
         return dict.fromkeys({1, 3, 5} & {*indices})
 
     monkeypatch.setattr(context, "other_drawings", drawings)
@@ -125,6 +129,7 @@ def test_the_other_drawings_of_the_embedded_emoji_are_shifts(monkeypatch):
     shifts = open_shifts(pairs, named(pictures=pairs))
     assert list(shifts) == ["grey", "line art"]
     assert all(indices == [3, 5] for _, indices, _ in shifts.values())
+    assert "Noto are left out: its font is missing" in capsys.readouterr().out
 
 
 def probed(report, counts, degrees, tests, **given):

@@ -7,8 +7,9 @@ package's metadata, because importing it needs a newer Python than miniclip does
 empty.
 
 The other drawings are a small natural distribution shift (CLIP, section 3.3): the concepts stay, the
-drawing changes. There are two kinds: `grey`, what a model was trained on without its colours, and `line
-art`, OpenMoji's own drawing without the groups that fill it (color*, skin*, hair*). Left out: flags,
+drawing changes. There are three kinds: `grey`, what a model was trained on without its colours; `line art`, OpenMoji's own drawing without the groups that fill it (color*, skin*,
+hair*); and `Noto`, Google's monochrome emoji font (SIL Open Font License), by other artists. The font
+comes in an optional package, and only its pictures of single code points are used. Left out: flags,
 which differ in colour alone, and whatever has a skin tone.
 """
 
@@ -19,7 +20,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from miniclip.common import UserError, refuse
@@ -27,7 +28,7 @@ from miniclip.data import cache
 
 DRAWN, SIDE = 72, 64  # pixels
 LAYOUT = 1  # of the cache file
-KINDS = ("grey", "line art")
+KINDS = ("grey", "line art", "Noto")
 
 
 def package_files(package: str, suffix: str) -> dict:
@@ -97,7 +98,9 @@ def line_art(svg: str) -> str:
 
 
 def other_drawings(pairs, kind: str, indices) -> dict:
-    """{i: picture i in another drawing, one of KINDS} of those indices that have one: 64 x 64, RGB."""
+    """{i: picture i in another drawing, one of KINDS} of those indices that have one: 64 x 64, RGB.
+
+    Raises UserError, one sentence, when what draws them is not installed."""
     codes = {
         i: pairs.rows[i][0]["codes"]
         for i in indices
@@ -105,6 +108,22 @@ def other_drawings(pairs, kind: str, indices) -> dict:
     }
     if kind == "grey":
         return {i: pairs.image(i).convert("L").convert("RGB") for i in codes}
-    files = svg_files()
-    texts = {i: files[code].read_text(encoding="utf-8") for i, code in codes.items()}
-    return {i: Image.fromarray(draw(line_art(text))) for i, text in texts.items()}
+    if kind == "line art":
+        files = svg_files()
+        texts = {i: files[code].read_text(encoding="utf-8") for i, code in codes.items()}
+        return {i: Image.fromarray(draw(line_art(text))) for i, text in texts.items()}
+    font = package_files("manimgx-fonts", ".ttf")["NotoEmoji[wght]"]
+    font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
+    nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
+    # sequences of code points need shaping, which Pillow's basic layout does not do
+    single = {i: chr(int(code, 16)) for i, code in codes.items() if "-" not in code}
+    glyphs = {i: _glyph(font, character) for i, character in single.items()}
+    return {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
+
+
+def _glyph(font, character):
+    picture = Image.new("L", (SIDE, SIDE), "white")
+    left, top, right, bottom = font.getbbox(character)
+    place = ((SIDE - left - right) / 2, (SIDE - top - bottom) / 2)
+    ImageDraw.Draw(picture).text(place, character, font=font, fill="black")
+    return picture.convert("RGB")
