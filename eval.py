@@ -35,6 +35,7 @@ from miniclip.data import SOURCE_FLAGS, Pairs, report_skipped, source_options
 from miniclip.data.dataset import printable
 from miniclip.data.labelled import of_pairs, open_labelled
 from miniclip.evaluation import (
+    bias,
     data_overlap,
     ensembles,
     families,
@@ -64,6 +65,7 @@ CONTENTS = {
     "probe": linear_probe,  #      3.1.5, 3.2: few shots and linear probes; figures 6, 7
     "shift": robustness,  #        3.3: other drawings; figures 13, 14, 15
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
+    "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
 # for icons, of which whole families are held out
 OF_ICONS = {

@@ -315,4 +315,4 @@ def test_a_run_on_the_first_icons_cannot_go_on_and_is_tested_on_families_new_to_
         assert "no longer read" in capsys.readouterr().out
     found = json.loads((tmp_path / "b/results.json").read_text())["zero_shot"]
     assert set(found) - {"seconds"} == {*icons.NEW_TO_FIRST}
-    assert "overlap is not for icons" in refused(evaluation.main, *arguments, "overlap")
+    assert "classes is not for icons" in refused(evaluation.main, *arguments, "classes")
