@@ -25,7 +25,6 @@ import io
 import math
 import os
 import shlex
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -55,15 +54,9 @@ OPTIONS = {
 }
 
 
-class Curated(NamedTuple):
-    """What `curate` found. pairs: how many were read; queries: list of str, the rarest first;
-    before, after: pairs of each query, (Q,) int64; kept: (K,) of ASSIGNED, by pair."""
-
-    pairs: int
-    queries: list
-    before: np.ndarray
-    after: np.ndarray
-    kept: np.ndarray
+# What `curate` found. pairs: how many were read; queries: list of str, the rarest first; before, after:
+# the pairs of each query, (Q,) int64; kept: (K,) of ASSIGNED, by pair.
+Curated = collections.namedtuple("Curated", "pairs queries before after kept")
 
 
 def keys(captions, names=frozenset(), lengths=()) -> set[str]:
@@ -152,24 +145,14 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
         text.detach()
 
 
-def balance(found: Curated, largest=5) -> Table:
-    """What the cap did to the queries that had 1 to 9 pairs, 10 to 99 and so on, and to the largest."""
+def balance(found: Curated) -> Table:
+    """What the cap did to the queries that had 1 to 9 pairs, 10 to 99 and so on."""
     table = Table("pairs of a query", "queries", "pairs before", "pairs after")
-
-    def add(what, which):
-        shares = [
-            f"{counts[which].sum():,} {counts[which].sum() / counts.sum():6.1%}"
-            for counts in (found.before, found.after)
-        ]
-        table.add(what, f"{which.sum():,}", *shares)
-
-    digits = np.array([len(f"{count:d}") if count else 0 for count in found.before])
-    add("none: no pair's rarest", digits == 0)
+    digits = np.array([len(str(count)) for count in found.before])
     for many in range(1, digits.max() + 1):
-        add(f"{10 ** (many - 1):,} to {10**many - 1:,}", digits == many)
-    add("all", digits >= 0)
-    for i in np.argsort(-found.before, kind="stable")[:largest]:
-        add(printable(found.queries[i], 22), np.arange(len(digits)) == i)
+        which = (digits == many) & (found.before > 0)
+        sums = (f"{counts[which].sum():,}" for counts in (found.before, found.after))
+        table.add(f"{10 ** (many - 1):,} to {10**many - 1:,}", f"{which.sum():,}", *sums)
     return table
 
 
