@@ -13,7 +13,7 @@ import torch
 from miniclip.common import UserError, refuse
 from miniclip.data import BUILT_IN, SOURCE_OPTIONS, Pairs, open_divided, source_or_none
 from miniclip.data.dataset import changed_packages, printable
-from miniclip.data.emoji.drawings import KINDS, Drawings
+from miniclip.data.emoji.drawings import KINDS, other_drawings
 from miniclip.data.files import read_lines
 from miniclip.data.icons.icons import NEW_TO_FIRST, of_first_icons
 from miniclip.data.labelled import Labelled, of_pairs, open_labelled
@@ -22,7 +22,13 @@ from miniclip.evaluation import linear_probe
 from miniclip.evaluation.confidence import share
 from miniclip.evaluation.ensembles import GENERIC
 from miniclip.evaluation.families import TEMPLATES
-from miniclip.evaluation.features import FeatureCache, encode_examples, examples, raw_pixels
+from miniclip.evaluation.features import (
+    FeatureCache,
+    encode_examples,
+    examples,
+    picture_source,
+    raw_pixels,
+)
 from miniclip.evaluation.report.writer import Report
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.training.checkpoint import FORMAT
@@ -158,9 +164,8 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), classes: str | None
     if labelled is not None and labelled.pictures is pairs and pairs.rows:  # the embedded emoji
         for kind in KINDS:
             try:
-                drawings = Drawings(pairs, kind)
-                indices = sorted({*labelled.splits["test"]} & {*drawings.available})
-                found[kind] = (drawings, indices, labelled.labels)
+                drawings = other_drawings(pairs, kind, labelled.splits["test"])
+                found[kind] = (picture_source(drawings), sorted(drawings), labelled.labels)
             except UserError as error:
                 print(f"The drawings called {kind} are left out: {error}.")
     return found

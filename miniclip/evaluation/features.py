@@ -24,7 +24,7 @@ LAYOUT = 1  # of the kept features; another number where the same picture gives 
 
 
 def picture_source(pictures):
-    """A list of PIL pictures as a source of pictures: .image(i) is picture i."""
+    """PIL pictures, a list or a dict, as a source of pictures: .image(i) is picture i."""
     return SimpleNamespace(image=pictures.__getitem__)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from miniclip.common import UserError
 from miniclip.data.dataset import words
 from miniclip.data.emoji import drawings
-from miniclip.data.emoji.drawings import KINDS, Drawings, line_art
+from miniclip.data.emoji.drawings import KINDS, line_art, other_drawings
 from miniclip.data.emoji.emoji import read_keywords, read_table, split
 from miniclip.data.emoji.names import (
     CLASS_NAMES,
@@ -181,7 +181,7 @@ def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_pa
     }
     path = tmp_path / "emojis.json"
     path.write_text(json.dumps(lists))
-    monkeypatch.setattr(drawings, "package_file", lambda package, name: path)
+    monkeypatch.setattr(drawings, "package_files", lambda *how: {"emojis": path})
     assert read_keywords() == {"dog face": ("pet", "good dog"), "red heart": ("love",)}
 
 
@@ -191,12 +191,12 @@ def test_keywords_are_those_of_a_list_but_for_its_first_which_is_the_name(tmp_pa
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_drawing_is_its_own_and_not_blank(emoji, kind):
     try:
-        other = Drawings(emoji, kind)
+        other = other_drawings(emoji, kind, range(len(emoji)))
     except UserError as error:
         pytest.skip(str(error))
-    assert not any(emoji.tones(i) or "flag:" in emoji.captions(i)[0] for i in other.available)
-    for i in other.available[::80]:
-        picture = np.asarray(other.image(i)).astype(int)
+    assert not any(emoji.tones(i) or "flag:" in emoji.captions(i)[0] for i in other)
+    for i, picture in list(other.items())[::80]:
+        picture = np.asarray(picture).astype(int)
         assert picture.shape == (64, 64, 3)
         assert np.ptp(picture) > 0, f"{emoji.captions(i)[0]} is blank"
         assert np.ptp(picture, axis=2).max() <= 40, emoji.captions(i)[0]
@@ -217,4 +217,4 @@ def test_a_missing_font_is_named(emoji, monkeypatch):
 
     monkeypatch.setattr(importlib.metadata, "distribution", missing)
     with pytest.raises(UserError, match="pip install"):
-        Drawings(emoji, "Noto")
+        other_drawings(emoji, "Noto", [])

@@ -1,7 +1,5 @@
 """What the sections of the report share: the data that options mean, the classes of the probes."""
 
-from types import SimpleNamespace
-
 import pytest
 from PIL import Image
 
@@ -125,12 +123,12 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
 def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
     monkeypatch, capsys
 ):
-    def drawings(pictures, kind):
+    def drawings(pictures, kind, indices):
         if kind == "Noto":
             raise UserError("its font is missing")
-        return SimpleNamespace(available=[1, 3, 5])
+        return dict.fromkeys({1, 3, 5} & {*indices})
 
-    monkeypatch.setattr(context, "Drawings", drawings)
+    monkeypatch.setattr(context, "other_drawings", drawings)
     pairs = Plane([])
     pairs.rows = [[]]
     shifts = open_shifts(pairs, named(pictures=pairs))

