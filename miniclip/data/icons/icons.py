@@ -52,10 +52,7 @@ class Icons(Pairs):
 
     def image(self, i):
         """Picture i: 32 x 32, black on white, RGB."""
-        return self.load_downscaled(i, None).convert("RGB")
-
-    def load_downscaled(self, i, side):
-        return Image.fromarray(255 - self.inks[i])
+        return Image.fromarray(255 - self.inks[i]).convert("RGB")
 
     def caption(self, i, rng):
         """One of the names of picture i, in half of the epochs with its style."""
@@ -155,10 +152,8 @@ def draw_all(under_seal, folder):
         if (families.family(prefix) in families.SEALED) == under_seal
         for icon in iconify.icons(found)
     ]
-    megabytes = len(wanted) * drawing.SIDE**2 / 1e6
-    print(
-        f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
-    )
+    size = f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB"
+    print(f"drawing {len(wanted):,} icons into {cache.folder()}, {size}", file=sys.stderr)
     return drawing.distinct(
         (drawing.draw(svg), [(prefix, *caption) for caption in captions])
         for prefix, (svg, captions) in tqdm(
