@@ -6,8 +6,8 @@ A picture is one pair with the names that all sets give it. The splits:
     heldout_site     all pictures of the development families
     heldout_names    pictures of training families with a held-out combination to choose settings by
 
-Nothing that is under seal is in a split. `sealed` opens the seal, and only the file that tests the
-finished recipe may call it.
+Nothing that is under seal is in a split. `pictures(under_seal=True)` opens the seal. Only
+lessons/studies/sealed.py may do that, once the recipe is fixed; a test searches the repository for others.
 """
 
 import collections
@@ -160,9 +160,3 @@ def draw_all(under_seal, folder):
             wanted, desc="drawing icons (once)", unit="", disable=None
         )
     )
-
-
-def sealed(folder=None):
-    """The sealed families as `pictures` returns them. Only lessons/studies/sealed.py may call this,
-    once the recipe is fixed; a test searches the repository for other calls."""
-    return pictures(under_seal=True, folder=folder)

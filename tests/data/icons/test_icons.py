@@ -241,7 +241,7 @@ def test_the_icons_in_the_package_are_drawn_by_teams_of_development_and_may_be_p
 
 
 def test_only_one_file_may_open_the_seal():
-    calls = re.compile(r"\bsealed\(|under_seal")
+    calls = re.compile("under_seal")
     files = [
         *ROOT.glob("*.py"),
         *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
