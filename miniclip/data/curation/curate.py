@@ -29,7 +29,6 @@ import shlex
 import numpy as np
 from tqdm import tqdm
 
-from kernels.table import Table
 from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, text_hash, words
@@ -145,20 +144,9 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
         text.detach()
 
 
-def balance(found: Curated) -> Table:
-    """What the cap did to the queries that had 1 to 9 pairs, 10 to 99 and so on."""
-    table = Table("pairs of a query", "queries", "pairs before", "pairs after")
-    digits = np.array([len(str(count)) for count in found.before])
-    for many in range(1, digits.max() + 1):
-        which = (digits == many) & (found.before > 0)
-        sums = (f"{counts[which].sum():,}" for counts in (found.before, found.after))
-        table.add(f"{10 ** (many - 1):,} to {10**many - 1:,}", f"{which.sum():,}", *sums)
-    return table
-
-
 @command("python -m miniclip.data curate")
 def main(argv=None):
-    """The command: write what is kept, and print the balance. Returns the exit code."""
+    """The command: write what is kept, and print how much it is. Returns the exit code."""
     args = Parser.of(
         "python -m miniclip.data curate",
         "Keep at most so many pairs of each query (docs/data.md).",
@@ -177,7 +165,12 @@ def main(argv=None):
     write_list(pairs, args.out, found)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
-    print(balance(found))
+    large = found.before > args.cap
+    before, after = (f"{counts[large].sum():,}" for counts in (found.before, found.after))
+    print(
+        f"{large.sum():,} of {len(large):,} queries had more than {args.cap:,} pairs: {before} pairs, "
+        f"of which {after} are kept"
+    )
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
     how = shlex.join([*given("--data", args.data), *given("--keep", args.out)])

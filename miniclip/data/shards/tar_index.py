@@ -133,8 +133,7 @@ def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     def make():
         with ThreadPoolExecutor(SCANNERS) as pool:
             found = pool.map(index_shard, range(len(paths)), paths, names, itertools.repeat(keys))
-            found = tqdm(found, "indexing shards (once)", len(paths), disable=None)
-            rows, skipped = zip(*found)
+            rows, skipped = zip(*tqdm(found, "indexing shards (once)", len(paths), disable=None))
         return [*itertools.chain(*skipped)], np.concatenate(rows).view(np.uint8)
 
     skipped, body = cache.load_or_make("shards", made_of, make, "the index", PASSING)
