@@ -32,10 +32,8 @@ OPTIONS = {
 }
 
 
-def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module | None:
-    """open_clip's model of this name with the same weights, or None where there is none."""
-    if name not in OPENCLIP or not find_spec("open_clip"):
-        return None
+def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module:
+    """open_clip's model of this name with the same weights."""
     import open_clip
 
     logging.disable(logging.WARNING)  # it warns that the weights are random
@@ -113,11 +111,12 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     torch.manual_seed(0)
     device = pick_device(args.device)
-    print(*machine(device).values(), f"batch {args.batch_size}", sep=", ")
+    print(machine(device), f"batch {args.batch_size}")
     for name in args.models:
-        ours = create_model(name)
-        models = {"miniclip": ours, "open_clip": open_clip_model(name, ours.state_dict())}
-        models = {whose: m.to(device).train() for whose, m in models.items() if m is not None}
+        ours = create_model(name).to(device)
+        models = {"miniclip": ours}
+        if name in OPENCLIP and find_spec("open_clip"):
+            models["open_clip"] = open_clip_model(name, ours.state_dict()).to(device).train()
         seconds = measurements(models, *batch(ours.config, args.batch_size, device), args.rounds)
         print(compare(name, "ms", lambda s: 1000 * s, seconds), flush=True)
     return 0
