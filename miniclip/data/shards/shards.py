@@ -195,6 +195,10 @@ def expand(source: str) -> list[str]:
         return paths
     found = {}  # a dict, so that each is there once
     for path in map(os.path.normpath, paths):
+        folder, name = os.path.split(path)
         is_name = os.path.exists(path) or not glob.has_magic(path)
-        found |= dict.fromkeys([path] if is_name else sorted(glob.glob(path)))
+        # of a folder that exists no sign stands for others
+        folder = glob.escape(folder) if os.path.isdir(folder) else folder
+        names = [path] if is_name else sorted(glob.glob(os.path.join(folder, name)))
+        found |= dict.fromkeys(names)
     return [*found]
