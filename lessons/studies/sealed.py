@@ -22,7 +22,7 @@ from scipy.stats import wilcoxon
 from miniclip import plots
 from miniclip.data.icons.drawing import coarse
 from miniclip.data.icons.families import SEALED
-from miniclip.data.icons.icons import Icons, sealed
+from miniclip.data.icons.icons import Icons, pictures
 from miniclip.evaluation.confidence import interval
 from miniclip.evaluation.families import NEAR, QUESTIONS, closeness, combinations, zero_shot
 from miniclip.evaluation.report.writer import Report
@@ -44,7 +44,7 @@ def opened(pairs):
     """The icons with their seal open, as other pairs. Their split heldout_site has the pictures of the
     sealed families that no training picture equals; heldout_names those of training families with a
     combination under seal. The split train is that of `pairs`, Icons."""
-    owned, inks = sealed()
+    owned, inks = pictures(under_seal=True)
     trained = {coarse(pairs.inks[i]) for i in pairs.splits["train"]}
     new = [k for k, ink in enumerate(inks) if coarse(ink) not in trained]
     both = [*pairs.owned, *(owned[k] for k in new)], np.concatenate([pairs.inks, inks[new]])

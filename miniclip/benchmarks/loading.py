@@ -9,7 +9,6 @@ counts. The command makes the shards: noise as detailed as photographs, as JPEGs
 """
 
 import io
-import operator
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,9 +20,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-from miniclip.benchmarks.timer import compare, take_turns
+from miniclip.benchmarks.timer import ROUNDS, compare, take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, command, number, refuse
+from miniclip.common import Parser, command, refuse
 from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
 from miniclip.data.shards.shards import expand
@@ -31,12 +30,7 @@ from miniclip.data.transforms import MEAN, STD, normalize
 
 CROP = (0.9, 1.0)
 BATCH = 64
-PAIRS = number(int, low=BATCH, high=10**8)
-TURNS = number(int, low=1, high=10**6)
-OPTIONS = {
-    "--pairs": dict(type=PAIRS, default=1024, help="in a turn (1024)"),
-    "--turns": dict(type=TURNS, default=5, help="of each (5)"),
-}
+PAIRS = 1024  # in a round
 
 
 def photograph(rng: np.random.Generator, side: int) -> Image.Image:
@@ -56,15 +50,17 @@ def photograph(rng: np.random.Generator, side: int) -> Image.Image:
     return Image.fromarray(np.clip(total, 0, 255).astype(np.uint8))
 
 
-def make_shards(folder: str, pictures: int, sides: tuple[int, int] = (256, 512)) -> None:
-    """Shards of 500 JPEGs of photograph, short sides uniform in `sides`, each with a caption."""
+def make_shards(folder: str) -> None:
+    """PAIRS JPEGs of photograph, short sides from 256 to 512 pixels, 500 in a shard, with captions."""
     from webdataset import ShardWriter
 
     rng = np.random.default_rng(0)
     with ShardWriter(f"{folder}/%05d.tar", 500, mtime=0, encoder=False, verbose=False) as shards:
-        for i in range(pictures):
-            jpeg, side = io.BytesIO(), int(rng.integers(*sides, endpoint=True))
-            photograph(rng, side).save(jpeg, "JPEG", quality=90)
+        for i in range(PAIRS):
+            jpeg = io.BytesIO()
+            photograph(rng, int(rng.integers(256, 512, endpoint=True))).save(
+                jpeg, "JPEG", quality=90
+            )
             said = f"a photograph of noise, the {i}th".encode()
             shards.write({"__key__": f"{i:09d}", "jpg": jpeg.getvalue(), "txt": said})
 
@@ -82,10 +78,11 @@ def theirs(source: str, size: int) -> Iterator[tuple]:
     import webdataset
     from torchvision import transforms
 
-    bicubic = transforms.InterpolationMode.BICUBIC
     transform = transforms.Compose(
         [
-            transforms.RandomResizedCrop(size, CROP, interpolation=bicubic),
+            transforms.RandomResizedCrop(
+                size, CROP, interpolation=transforms.InterpolationMode.BICUBIC
+            ),
             lambda image: image.convert("RGB"),
             transforms.ToTensor(),
             transforms.Normalize(MEAN, STD),
@@ -96,9 +93,9 @@ def theirs(source: str, size: int) -> Iterator[tuple]:
     return iter(stream.map_tuple(transform, lambda text: text).batched(BATCH, partial=False))
 
 
-def load(way: Callable, source: str, size: int, count: int) -> None:
-    """Take `count` batches of a way to load, `ours` or `theirs`."""
-    for _ in islice(way(source, size), count):
+def load(way: Callable, source: str, size: int) -> None:
+    """Take PAIRS pairs from a way to load, `ours` or `theirs`."""
+    for _ in islice(way(source, size), PAIRS // BATCH):
         pass
 
 
@@ -106,20 +103,18 @@ def load(way: Callable, source: str, size: int, count: int) -> None:
 def main(argv: list[str] | None = None) -> int:
     """The command: pairs per second, ours and theirs, at two sizes. Returns the exit code."""
     args = Parser.of(
-        "python -m miniclip.benchmarks loader", "Time pairs from shards.", OPTIONS
+        "python -m miniclip.benchmarks loader", "Time pairs from shards.", ROUNDS
     ).parse_args(argv)
     torch.set_num_threads(1)
-    found = all(map(find_spec, ("torchvision", "webdataset")))
-    refuse({"the comparison needs: pip install webdataset torchvision": not found})
+    there = all(map(find_spec, ("torchvision", "webdataset")))
+    refuse({"the comparison needs: pip install webdataset torchvision": not there})
     with tempfile.TemporaryDirectory() as folder:
-        make_shards(folder, args.pairs)
-        count = args.pairs // BATCH  # batches
+        make_shards(folder)
         for size in (64, 224):
             ways = {
-                "miniclip": partial(load, ours, folder, size, count),
-                "webdataset + torchvision": partial(load, theirs, folder, size, count),
+                "miniclip": partial(load, ours, folder, size),
+                "webdataset + torchvision": partial(load, theirs, folder, size),
             }
-            seconds = take_turns(ways, args.turns, time.process_time)
-            per_s = partial(operator.truediv, count * BATCH)
-            print(compare("crop", "pairs/s", per_s, [(f"{size} px", seconds)]), flush=True)
+            seconds = take_turns(ways, args.rounds, time.process_time)
+            print(compare("crop", "pairs/s", lambda s: PAIRS / s, [(f"{size} px", seconds)]))
     return 0

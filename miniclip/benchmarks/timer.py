@@ -10,33 +10,33 @@ import time
 from collections.abc import Callable, Iterable
 
 from kernels.table import Table
+from miniclip.common import number
+
+COUNT = number(int, low=1, high=10**6)
+ROUNDS = {"--rounds": dict(type=COUNT, default=5, help="timings of each (5)")}
 
 
 def take_turns(
     functions: dict[str, Callable[[], object]],
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
-    check: Callable[[dict], None] | None = None,
     warm_up: int = 1,
 ) -> dict[str, list[float]]:
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
     warm_up more rounds come first and are not counted. clock: a function that returns seconds.
-    check: called after each round with {name: what f returned}. Python's garbage collector runs
-    between the calls, because it would otherwise slow one of them by chance.
+    Python's garbage collector runs between the calls, because it would otherwise slow one of them by
+    chance.
     """
     seconds = {name: [] for name in functions}
     for _ in range(rounds + warm_up):
-        results = {}
         for name, function in functions.items():
             gc.collect()
             gc.disable()
             began = clock()
-            results[name] = function()
+            function()
             seconds[name].append(clock() - began)
             gc.enable()
-        if check:
-            check(results)
     return {name: own[warm_up:] for name, own in seconds.items()}
 
 

@@ -18,25 +18,22 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor, nn
 
-from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.common import Parser, command, machine, number, pick_device
+from miniclip.benchmarks.timer import COUNT, ROUNDS, compare, take_turns
+from miniclip.common import Parser, command, machine, pick_device
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.training.recipe import parameter_groups
 
-COUNT = number(int, low=1, high=10**6)
 OPTIONS = {
     "--models": dict(nargs="+", choices=MODELS, default=["rn50", "vit_b32"]),
     "--batch-size": dict(type=COUNT, default=16, help="pairs (16)"),
-    "--rounds": dict(type=COUNT, default=5, help="timings of each (5)"),
+    **ROUNDS,
     "--device": dict(default="cpu", help="cpu (the default), cuda, mps"),
 }
 
 
-def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module | None:
-    """open_clip's model of this name with the same weights, or None where there is none."""
-    if name not in OPENCLIP or not find_spec("open_clip"):
-        return None
+def open_clip_model(name: str, state: dict[str, Tensor]) -> nn.Module:
+    """open_clip's model of this name with the same weights."""
     import open_clip
 
     logging.disable(logging.WARNING)  # it warns that the weights are random
@@ -69,8 +66,7 @@ def feature_sum(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
 
 def our_loss(model: nn.Module, images: Tensor, tokens: Tensor) -> Tensor:
     """As train.py computes it: texts trimmed to the longest, features not normalized."""
-    longest = int(tokens.argmax(1).max()) + 1
-    image, text, _ = model(images, tokens[:, :longest], normalize=False)
+    image, text, _ = model(images, tokens[:, : tokens.argmax(1).max() + 1], normalize=False)
     return contrastive_loss(image.float(), text.float(), model.logit_scale)
 
 
@@ -97,13 +93,13 @@ def measurements(
 ) -> Iterator[tuple[str, dict]]:
     """Yield (what, {library: seconds}): both passes, and a training step, in each dtype."""
     for dtype in ("fp32", "bf16"):
-        passes, training = {}, {}
-        for library, model in models.items():
-            inputs = model, images, tokens, dtype
-            adamw = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-6)
-            passes[library] = partial(step, feature_sum, *inputs)
-            training[library] = partial(step, LOSSES[library], *inputs, adamw)
+        inputs = images, tokens, dtype
+        passes = {name: partial(step, feature_sum, m, *inputs) for name, m in models.items()}
         yield f"{dtype}  forward + backward", take_turns(passes, rounds)
+        adamw = {m: torch.optim.AdamW(parameter_groups(m, 0.2), lr=1e-6) for m in models.values()}
+        training = {
+            name: partial(step, LOSSES[name], m, *inputs, adamw[m]) for name, m in models.items()
+        }
         yield f"{dtype}  training step", take_turns(training, rounds)
 
 
@@ -115,12 +111,12 @@ def main(argv: list[str] | None = None) -> int:
     ).parse_args(argv)
     torch.manual_seed(0)
     device = pick_device(args.device)
-    where = ", ".join(f"{k} {v}" for k, v in machine(device).items())
-    print(f"{where}, batch {args.batch_size}, {args.rounds} rounds")
+    print(machine(device), f"batch {args.batch_size}")
     for name in args.models:
-        ours = create_model(name)
-        models = {"miniclip": ours, "open_clip": open_clip_model(name, ours.state_dict())}
-        models = {whose: m.to(device).train() for whose, m in models.items() if m is not None}
+        ours = create_model(name).to(device)
+        models = {"miniclip": ours}
+        if name in OPENCLIP and find_spec("open_clip"):
+            models["open_clip"] = open_clip_model(name, ours.state_dict()).to(device).train()
         seconds = measurements(models, *batch(ours.config, args.batch_size, device), args.rounds)
         print(compare(name, "ms", lambda s: 1000 * s, seconds), flush=True)
     return 0

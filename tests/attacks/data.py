@@ -667,14 +667,13 @@ table(
 LATER = {"that_python_cannot_hold": ([PATH, PATH, LATE], "image caption made", "0.png")}
 table(LATER, read_parquet, "a_parquet_file_of_a_time_{}", code=0)
 ADDRESSES = {
-    "of_a_port_that_is_none": ("http://127.0.0.1:99999999/1.tar", "fetched: Port out of range"),
-    "that_refuses": ("http://127.0.0.1:9/1.tar", "1.tar cannot be fetched: Cannot connect"),
-    "that_refuses_at_once": ("ftp://127.0.0.1:9/1.tar", "1.tar cannot be read: .*refused"),
-    "with_a_bracket": ("http://[bad/1.tar", "1.tar cannot be fetched: Invalid IPv6"),
-    "without_a_host": ("http:///1.tar", "1.tar names no host"),
-    "of_an_unknown_scheme": ("nothing://x/1.tar", "1.tar cannot be read: Protocol not known"),
+    "of_a_port_that_is_none": ("http://127.0.0.1:99999999/1.tar", "fetched: .*Port out of range"),
+    "that_refuses": ("http://127.0.0.1:9/1.tar", "1.tar cannot be fetched: .*Cannot connect"),
+    "that_refuses_at_once": ("ftp://127.0.0.1:9/1.tar", "1.tar cannot be fetched: .*refused"),
+    "with_a_bracket": ("http://[bad/1.tar", "1.tar cannot be fetched: .*Invalid IPv6"),
+    "of_an_unknown_scheme": ("nothing://x/1.tar", "1.tar cannot be fetched: .*Protocol not known"),
 }
-table(ADDRESSES, lambda url: open_pairs(url, cache_dir="here"), "an_address_{}")
+table(ADDRESSES, lambda url: open_pairs(url, cache_dir="here"), "an_address_{}", seconds=20)
 
 
 @attack(code=0, says=r"\[\('of a closed file',\)\] .*32 bits")

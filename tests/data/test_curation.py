@@ -60,7 +60,6 @@ CAPTION = st.lists(st.sampled_from(WORDS), min_size=1, max_size=5).map(", ".join
 PAIRS = st.lists(st.lists(CAPTION, min_size=1, max_size=2), min_size=1, max_size=30)
 NAMES = st.sets(st.sampled_from(["a", "a b", "b c a", "e mail", "not there", "über 7 a b"]))
 NAMED = [("carbon", "home"), ("mage", "home"), ("gg", "tree")]
-TABLE = "filepath,caption\n" + "".join(f"{i}.png,word{i % 7} of {i % 3}\n" for i in range(60))
 
 
 def pairs_of(captions, name="x"):
@@ -173,6 +172,9 @@ def test_the_command_takes_folders_and_shards(shards, tmp_path, capsys, cache, m
     assert main(["curate", str(place), str(listed), *options]) == 0
     said = capsys.readouterr().out
     assert f"{trained} pairs, of which 0 match no query" in said
+    assert re.search(
+        r"3 of \d queries had more than 4 pairs: \d+ pairs, of which 12 are kept", said
+    )
     assert f"train on them with --data {place} --keep {listed}" in said
     keep_pairs(pairs, str(listed))
     assert trained > len(pairs.splits["train"]) >= 3 * 4

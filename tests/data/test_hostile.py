@@ -249,14 +249,14 @@ def test_each_broken_sample_is_named_with_its_reason(tmp_path):
     pairs = open_pairs(path)
     assert [pairs.where(i) for i in range(len(pairs))] == ["a.tar: good.jpg"]
     assert dict(pairs.skipped) == {
-        "a.tar: latin.txt": "its caption is not UTF-8",
+        "a.tar: latin.txt": "its .txt is not UTF-8",
         "a.tar: blank.txt": "an empty caption",
         "a.tar: silent": NO_CAPTION,
         "a.tar: blind": "no picture",
         "a.tar: odd": "no picture",
-        "a.tar: json.json": "its .json is not JSON in Unicode",
-        "a.tar: deep.json": "its .json is not JSON in Unicode",
-        "a.tar: half.json": "its .json is not JSON in Unicode",
+        "a.tar: json.json": "its .json is not JSON in UTF-8",
+        "a.tar: deep.json": "its .json is not JSON in UTF-8",
+        "a.tar: half.json": "its .json is not JSON in UTF-8",
         "a.tar: null": NO_CAPTION,
         "a.tar: link.jpg": "a link, a device or a sparse file, not a plain file",
         "a.tar: long.txt": "1,048,577 bytes: more than 1 MiB",

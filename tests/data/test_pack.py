@@ -103,7 +103,6 @@ def test_the_command_packs_and_counts(folder, capsys):
     (folder / "b.jpg").write_bytes(b"no picture")
     out = str(folder / "out")
     assert main(["pack", str(folder), out, "--shard-size", "1"]) == 0
-    size = os.path.getsize(folder / "out/00000.tar") / 1024**2
     said = capsys.readouterr().out
-    assert f"1 pairs in 1 shards, {size:,.1f} MiB; train on them with --data '{out}/*.tar'" in said
+    assert f"1 pairs in 1 shards; train on them with --data '{out}/*.tar'" in said
     assert "b.jpg (not a picture" in said

@@ -12,7 +12,7 @@ def test_a_sealed_picture_that_equals_a_training_picture_is_not_asked_about(monk
     known = [[("carbon", "home", "")], [("tabler", "house", "")]]
     pairs = Icons(drawn=(known, inks[:2]))
     new = [[("ph", "copy", "")], [("ph", "home", "")], [("ph", "other", "")]]
-    monkeypatch.setattr(sealed, "sealed", lambda: (new, inks[[0, 2, 3]]))
+    monkeypatch.setattr(sealed, "pictures", lambda under_seal: (new, inks[[0, 2, 3]]))
     found = sealed.opened(pairs)
     assert [found.names(i) for i in found.splits["heldout_site"]] == [("home",), ("other",)]
     assert found.splits["train"] == pairs.splits["train"] == [0]

@@ -25,12 +25,10 @@ import io
 import math
 import os
 import shlex
-from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from kernels.table import Table
 from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, text_hash, words
@@ -55,15 +53,9 @@ OPTIONS = {
 }
 
 
-class Curated(NamedTuple):
-    """What `curate` found. pairs: how many were read; queries: list of str, the rarest first;
-    before, after: pairs of each query, (Q,) int64; kept: (K,) of ASSIGNED, by pair."""
-
-    pairs: int
-    queries: list
-    before: np.ndarray
-    after: np.ndarray
-    kept: np.ndarray
+# What `curate` found. pairs: how many were read; queries: list of str, the rarest first; before, after:
+# the pairs of each query, (Q,) int64; kept: (K,) of ASSIGNED, by pair.
+Curated = collections.namedtuple("Curated", "pairs queries before after kept")
 
 
 def keys(captions, names=frozenset(), lengths=()) -> set[str]:
@@ -152,30 +144,9 @@ def write_list(pairs: Pairs, out, found: Curated) -> None:
         text.detach()
 
 
-def balance(found: Curated, largest=5) -> Table:
-    """What the cap did to the queries that had 1 to 9 pairs, 10 to 99 and so on, and to the largest."""
-    table = Table("pairs of a query", "queries", "pairs before", "pairs after")
-
-    def add(what, which):
-        shares = [
-            f"{counts[which].sum():,} {counts[which].sum() / counts.sum():6.1%}"
-            for counts in (found.before, found.after)
-        ]
-        table.add(what, f"{which.sum():,}", *shares)
-
-    digits = np.array([len(f"{count:d}") if count else 0 for count in found.before])
-    add("none: no pair's rarest", digits == 0)
-    for many in range(1, digits.max() + 1):
-        add(f"{10 ** (many - 1):,} to {10**many - 1:,}", digits == many)
-    add("all", digits >= 0)
-    for i in np.argsort(-found.before, kind="stable")[:largest]:
-        add(printable(found.queries[i], 22), np.arange(len(digits)) == i)
-    return table
-
-
 @command("python -m miniclip.data curate")
 def main(argv=None):
-    """The command: write what is kept, and print the balance. Returns the exit code."""
+    """The command: write what is kept, and print how much it is. Returns the exit code."""
     args = Parser.of(
         "python -m miniclip.data curate",
         "Keep at most so many pairs of each query (docs/data.md).",
@@ -194,7 +165,12 @@ def main(argv=None):
     write_list(pairs, args.out, found)
     lost = found.pairs - found.before.sum()
     print(f"{found.pairs:,} pairs, of which {lost:,} match no query; {len(found.kept):,} are kept")
-    print(balance(found))
+    large = found.before > args.cap
+    before, after = (f"{counts[large].sum():,}" for counts in (found.before, found.after))
+    print(
+        f"{large.sum():,} of {len(large):,} queries had more than {args.cap:,} pairs: {before} pairs, "
+        f"of which {after} are kept"
+    )
     if pairs.skipped:
         print(report_skipped(pairs.skipped))
     how = shlex.join([*given("--data", args.data), *given("--keep", args.out)])

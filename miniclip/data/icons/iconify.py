@@ -123,15 +123,10 @@ def icons(found: dict) -> list[tuple[str, list]]:
     """The icons of a set: [(the drawing, an SVG text; its captions, a list of (name, style))]. Each drawing
     is there once. Of one icon in several sizes the one nearest to 24 pixels is kept."""
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
-    aliases, other = found.get("aliases") or {}, {"hFlip", "vFlip", "rotate", "hidden"}
-    parents = {alias: a["parent"] for alias, a in aliases.items() if not a.keys() & other}
-    for alias in aliases:
-        parent, seen = alias, set()
-        while parent in parents and parent not in seen:
-            seen.add(parent)
-            parent = parents[parent]
-        if parent in spelled:
-            spelled[parent].append(alias)
+    aliases = found.get("aliases") or {}  # in this version none is the alias of another
+    for alias, told in aliases.items():
+        if told["parent"] in spelled and not told.keys() & {"hFlip", "vFlip", "rotate", "hidden"}:
+            spelled[told["parent"]].append(alias)
     logos = {
         name
         for category, names in (found.get("categories") or {}).items()

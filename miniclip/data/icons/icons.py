@@ -6,8 +6,8 @@ A picture is one pair with the names that all sets give it. The splits:
     heldout_site     all pictures of the development families
     heldout_names    pictures of training families with a held-out combination to choose settings by
 
-Nothing that is under seal is in a split. `sealed` opens the seal, and only the file that tests the
-finished recipe may call it.
+Nothing that is under seal is in a split. `pictures(under_seal=True)` opens the seal. Only
+lessons/studies/sealed.py may do that, once the recipe is fixed; a test searches the repository for others.
 """
 
 import collections
@@ -52,10 +52,7 @@ class Icons(Pairs):
 
     def image(self, i):
         """Picture i: 32 x 32, black on white, RGB."""
-        return self.load_downscaled(i, None).convert("RGB")
-
-    def load_downscaled(self, i, side):
-        return Image.fromarray(255 - self.inks[i])
+        return Image.fromarray(255 - self.inks[i]).convert("RGB")
 
     def caption(self, i, rng):
         """One of the names of picture i, in half of the epochs with its style."""
@@ -155,19 +152,11 @@ def draw_all(under_seal, folder):
         if (families.family(prefix) in families.SEALED) == under_seal
         for icon in iconify.icons(found)
     ]
-    megabytes = len(wanted) * drawing.SIDE**2 / 1e6
-    print(
-        f"drawing {len(wanted):,} icons into {cache.folder()}, {megabytes:.0f} MB", file=sys.stderr
-    )
+    size = f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB"
+    print(f"drawing {len(wanted):,} icons into {cache.folder()}, {size}", file=sys.stderr)
     return drawing.distinct(
         (drawing.draw(svg), [(prefix, *caption) for caption in captions])
         for prefix, (svg, captions) in tqdm(
             wanted, desc="drawing icons (once)", unit="", disable=None
         )
     )
-
-
-def sealed(folder=None):
-    """The sealed families as `pictures` returns them. Only lessons/studies/sealed.py may call this,
-    once the recipe is fixed; a test searches the repository for other calls."""
-    return pictures(under_seal=True, folder=folder)

@@ -19,9 +19,7 @@ FILE = Path(__file__).with_name("sample.json")
 
 def sample() -> tuple[list[Image.Image], list[str]]:
     """(pictures, their names). The pictures are drawn now: 32 x 32 pixels, black on white, RGB."""
-    pictures, names = [], []
-    for team in json.loads(FILE.read_text("utf-8"))["icons"].values():
-        for name, svg in team.items():
-            pictures.append(Image.fromarray(255 - drawing.draw(svg)).convert("RGB"))
-            names.append(name)
-    return pictures, names
+    teams = json.loads(FILE.read_text("utf-8"))["icons"].values()
+    names = [name for team in teams for name in team]
+    inks = [drawing.draw(svg) for team in teams for svg in team.values()]
+    return [Image.fromarray(255 - ink).convert("RGB") for ink in inks], names

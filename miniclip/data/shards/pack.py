@@ -97,24 +97,25 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
 
 def sample(pairs, i):
     """The files of pair i: {"jpg" or "png" or "webp", "txt", "json": bytes}. Raises BadPicture."""
-    captions, (suffix, data) = pairs.captions(i), encoded(pairs, i)
-    says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
-    return {suffix: data, "txt": captions[0].encode(), "json": json.dumps(says).encode()}
-
-
-def encoded(pairs, i):
-    """Picture i as a file: ("jpg", "png" or "webp", its bytes). Raises BadPicture."""
-    image, file, data = pairs.image(i), io.BytesIO(), b""  # damage shows when it is decoded
+    captions, image, data = (
+        pairs.captions(i),
+        pairs.image(i),
+        b"",
+    )  # damage shows when it is decoded
     if isinstance(pairs, Shards):
         data = pairs.read(i, "picture")
     elif isinstance(pairs, Files) and isinstance(path := pairs.sources[i], str):
         data = Path(path).read_bytes() if os.path.getsize(path) <= MOST_PICTURE_BYTES else b""
-    if kind := KINDS.match(data):
-        return kind.lastgroup, data
-    image.save(file, "PNG")
-    if file.tell() > MOST_PICTURE_BYTES:
+    kind = KINDS.match(data)
+    if not kind:
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        data = file.getvalue()
+    if len(data) > MOST_PICTURE_BYTES:
         raise BadPicture(f"more than {MOST_PICTURE_BYTES >> 20} MiB")
-    return "png", file.getvalue()
+    says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
+    texts = {"txt": captions[0].encode(), "json": json.dumps(says).encode()}
+    return {kind.lastgroup if kind else "png": data} | texts
 
 
 @command("python -m miniclip.data pack")
@@ -128,9 +129,8 @@ def main(argv=None):
     check_new(args.out / "00000.tar", args.overwrite)  # before pictures are looked at
     pairs = open_pairs(args.data, **source_options(vars(args)))
     paths, skipped = pack(pairs, args.out, args.shard_size, args.overwrite)
-    size = sum(shard.stat().st_size for shard in paths) / 2**20
     print(
-        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards, {size:,.1f} MiB; "
+        f"{len(pairs) - len(skipped):,} pairs in {len(paths):,} shards; "
         f"train on them with {shlex.join(given('--data', args.out / '*.tar'))}"
     )
     if skipped := pairs.skipped + skipped:

@@ -11,7 +11,6 @@ shard has changed at its address (delete the folder to fetch it again).
 import contextlib
 import hashlib
 import os
-import re
 import time
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -25,14 +24,9 @@ from miniclip.data import cache
 from miniclip.data.dataset import printable
 
 AT_ONCE = 8  # shards that are fetched at the same time
-TRIES = 5
+TRIES = 4
 FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
-# A host that cannot be reached is tried twice. These errors are known by their names, because each
-# library has its own.
-LASTING = re.compile(
-    r"\w*(Connector\w*|Connect|EndpointConnection|ConnectionRefused|NoCredentials)Error"
-)
 
 
 def fetched(urls: list[str], folder: str | None = None) -> list[str]:
@@ -58,65 +52,42 @@ def place(url: str, folder: Path) -> Path:
     set lie together. Raises UserError for an address that does not end in .tar."""
     path, *rest = url.split("?", 1)
     head, _, name = path.rpartition("/")
-    shown = printable(url)
     refuse(
         {
-            f"{shown} is not a .tar; only shards are fetched, so copy it first": (
+            f"{printable(url)} is not a .tar; only shards are fetched, so copy it first": (
                 not name.lower().endswith(".tar")
             ),
-            f"{shown} has a *; name several shards as in 0000..1242 within braces": "*" in path,
-            f"{shown} names no host; an address is like https://host/folder/0.tar": (
-                bool(re.match(r"(https?|s3|gs):///", url, re.IGNORECASE))
-            ),
+            f"{printable(url)} has a *; name several shards as in 0000..1242 within braces": "*"
+            in path,
         }
     )
     return folder / hashlib.sha256("?".join([head, *rest]).encode()).hexdigest()[:16] / name
 
 
-def _system(url):
-    """(fsspec's file system of an address, the path in it)."""
+def _fetch(url, path):
+    """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
+    Raises UserError when it has failed too often."""
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
     http = {
         "timeout": timeout,
         "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
         "trust_env": True,  # the environment names a proxy
     }
-    once = {"retries": {"max_attempts": 1}}  # _fetch does the rest
-    options = {"http": {"client_kwargs": http}, "s3:/": {"config_kwargs": once}}
-    try:
-        return fsspec.core.url_to_fs(url, **options.get(url[:4].lower(), {}))
-    except Exception as error:  # of a library, each of which has its own
-        raise UserError(f"{printable(url)} cannot be read: {_reason(error)}") from None
-
-
-def _fetch(url, path):
-    """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
-    Raises UserError when it has failed too often."""
-    system, remote = _system(url)
+    options = {"client_kwargs": http} if url.lower().startswith("http") else {}
     for count in range(1, TRIES + 1):
         transfer = fsspec.Callback()  # is told the size that the other side promises
         try:
+            system, remote = fsspec.core.url_to_fs(url, **options)
             with contextlib.suppress(FileNotFoundError), replacing(path) as file:
                 system.get_file(remote, file.name, callback=transfer)
-                part = f"not all of the {transfer.size} bytes came that were promised"
-                refuse({part: transfer.size not in (None, os.path.getsize(file.name))})
+                if transfer.size not in (None, os.path.getsize(file.name)):
+                    raise OSError(f"not all of the {transfer.size} bytes came that were promised")
             return
         except Exception as error:  # of the system or of a library, each of which has its own
-            if count >= _tries(error):
-                raise UserError(f"{printable(url)} cannot be fetched: {_reason(error)}") from None
+            # an address that is wrong or forbidden stays so; of an answer 408 and 429 pass
+            refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
+            wrong = isinstance(error, (ValueError, TypeError, PermissionError))
+            if refused or wrong or count == TRIES:
+                said = f"{type(error).__name__}, {' '.join(str(error).split())[:200]}"
+                raise UserError(f"{printable(url)} cannot be fetched: {said}") from None
             time.sleep(FIRST_WAIT_S * 2 ** (count - 1))
-
-
-def _tries(error):
-    """How often a request that ends with this error is made. An address that is wrong or forbidden stays so."""
-    # of an answer, as aiohttp has it: 0 for redirections in a circle; 408 and 429 pass
-    refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
-    wrong = isinstance(error, (ValueError, TypeError, PermissionError))
-    if refused or wrong and not isinstance(error, UserError):
-        return 1
-    return 2 if LASTING.fullmatch(type(error).__name__) else TRIES
-
-
-def _reason(error):
-    kind, said = type(error).__name__, " ".join(str(error).split())[:200]
-    return f"{kind}, {said}" if hasattr(error, "status") else said or kind

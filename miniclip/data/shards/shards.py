@@ -31,8 +31,7 @@ from miniclip.data.shards.tar_index import (
     DRAWS,
     TARS,
     build,
-    json_captions,
-    text_caption,
+    captions_of,
 )
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
@@ -46,7 +45,7 @@ class Shards(Pairs):
     """The pairs in a list of tar files, in the order of the list and of each tar.
 
     A tenth is held out by the hash of its key; of more than 50,000 a hundredth, and so on by tens.
-    keys: where a .json has the captions (json_captions). Raises UserError when there is no pair.
+    keys: where a .json has the captions (captions_of). Raises UserError when there is no pair.
     """
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
@@ -76,11 +75,11 @@ class Shards(Pairs):
         A tuple of str, each once. Raises BadPicture when the shard has no caption there any more.
         Nothing notices other text there, so a shard must not be rewritten while it is open.
         """
-        text, data = self.read(i, "txt"), self.read(i, "json") or b"null"
-        own = dict.fromkeys(filter(None, (text_caption(text), *json_captions(data, self.keys))))
+        own = captions_of("txt", self.read(i, "txt"))
+        own += captions_of("json", self.read(i, "json") or b"null", self.keys)
         if not own:
             raise BadPicture("an empty caption")
-        return tuple(own)
+        return tuple(dict.fromkeys(own))
 
     def stamp(self, i):
         """See Pairs."""
@@ -192,15 +191,14 @@ def expand(source: str) -> list[str]:
             ) from None
         many = f"{printable(source)} names more than {MOST_SHARDS:,} shards or has too many braces"
         refuse({many: not 0 < len(paths) <= MOST_SHARDS})
-    if not REMOTE.match(source):
-        paths = [os.path.normpath(path) for own in map(_matches, paths) for path in own]
-    return list(dict.fromkeys(paths))
-
-
-def _matches(path):
-    """The paths that a pattern matches, list of str. A name that exists is no pattern."""
-    folder, name = os.path.split(path)
-    if os.path.exists(path) or not glob.has_magic(path):
-        return [path]
-    plain = os.path.isdir(folder)  # whatever signs its name has
-    return sorted(glob.glob(os.path.join(glob.escape(folder), name) if plain else path))
+    if REMOTE.match(source):
+        return paths
+    found = {}  # a dict, so that each is there once
+    for path in map(os.path.normpath, paths):
+        folder, name = os.path.split(path)
+        is_name = os.path.exists(path) or not glob.has_magic(path)
+        # of a folder that exists no sign stands for others
+        folder = glob.escape(folder) if os.path.isdir(folder) else folder
+        names = [path] if is_name else sorted(glob.glob(os.path.join(folder, name)))
+        found |= dict.fromkeys(names)
+    return [*found]

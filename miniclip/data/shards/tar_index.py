@@ -126,15 +126,14 @@ def key_and_suffix(name: str) -> tuple[str, str]:
 def build(paths: list[str], names: list[str], keys=CAPTION_KEYS):
     """The index of the shards at `paths`, called `names`: (rows (n,) of ROW, [(name, reason)]).
 
-    keys: see json_captions. Taken from the cache when the shards are those it was made of, by their fingerprints.
+    keys: see captions_of. Taken from the cache when the shards are those it was made of, by their fingerprints.
     """
     made_of = {"layout": LAYOUT, "keys": keys, "shards": [fingerprint(path) for path in paths]}
 
     def make():
         with ThreadPoolExecutor(SCANNERS) as pool:
             found = pool.map(index_shard, range(len(paths)), paths, names, itertools.repeat(keys))
-            found = tqdm(found, "indexing shards (once)", len(paths), disable=None)
-            rows, skipped = zip(*found)
+            rows, skipped = zip(*tqdm(found, "indexing shards (once)", len(paths), disable=None))
         return [*itertools.chain(*skipped)], np.concatenate(rows).view(np.uint8)
 
     skipped, body = cache.load_or_make("shards", made_of, make, "the index", PASSING)
@@ -189,32 +188,28 @@ def _is_used(sample, role, member, file, keys):
         return True
     file.seek(member.offset_data)
     data = file.read(member.size)
-    captions = text_caption(data) if role == "txt" else json_captions(data, keys)
+    captions = captions_of(role, data, keys)
     refuse({"an empty caption": role == "txt" and not captions})
     return bool(captions)
 
 
-def text_caption(data: bytes) -> str:
-    """The caption in the bytes of a .txt: one line, '' for none. Raises BadPicture."""
-    try:
-        return one_line(data.decode("utf-8-sig"))
-    except UnicodeDecodeError:
-        raise BadPicture("its caption is not UTF-8") from None
+def captions_of(role: str, data: bytes, keys=CAPTION_KEYS) -> list[str]:
+    """The captions in the bytes of a "txt" or a "json", each on one line: one of a .txt, and of a .json
+    a text, or a list of them, under the first of these keys that it has.
 
-
-def json_captions(data: bytes, keys=CAPTION_KEYS) -> tuple[str, ...]:
-    """The captions in the bytes of a .json: a text, or a list of them, under the first of these keys
-    that it has.
-
-    Raises BadPicture when it is no JSON, or spells one half of a pair of surrogates.
+    Raises BadPicture when it is not UTF-8 or no JSON, or spells one half of a pair of surrogates.
     """
     try:
-        found = json.loads(data, parse_int=float)  # Python limits the digits of an int
-        found = found if isinstance(found, dict) else {}
-        own = next(filter(None, map(found.get, keys)), None)
+        own = data.decode("utf-8-sig")
+        if role == "json":
+            found = json.loads(own, parse_int=float)  # Python limits the digits of an int
+            own = (
+                next(filter(None, map(found.get, keys)), None) if isinstance(found, dict) else None
+            )
         own = own if isinstance(own, list) else [own]
         own = [one_line(caption) for caption in own if isinstance(caption, str)]
         "".join(own).encode()
     except (ValueError, RecursionError):  # what is not UTF-8 is a ValueError too
-        raise BadPicture("its .json is not JSON in Unicode") from None
-    return tuple(filter(None, own))
+        wanted = "JSON in UTF-8" if role == "json" else "UTF-8"
+        raise BadPicture(f"its .{role} is not {wanted}") from None
+    return [caption for caption in own if caption]

@@ -108,12 +108,11 @@ def test_names_as_sets_spell_them(prefix, spelled, want):
 def test_an_icon_has_the_names_of_its_aliases_but_not_of_turned_or_coded_ones():
     aliases = {
         "house": {"parent": "home"},
-        "building": {"parent": "house"},
+        "building": {"parent": "home"},
         "mirrored": {"parent": "home", "hFlip": True},
         "of-mirrored": {"parent": "mirrored"},
         "code2x": {"parent": "home"},
         "lost": {"parent": "gone"},
-        "round": {"parent": "round"},
     }
     assert captions(a_set(icons=["home"], aliases=aliases)) == [
         [("home", ""), ("house", ""), ("building", "")]
@@ -242,7 +241,7 @@ def test_the_icons_in_the_package_are_drawn_by_teams_of_development_and_may_be_p
 
 
 def test_only_one_file_may_open_the_seal():
-    calls = re.compile(r"\bsealed\(|under_seal")
+    calls = re.compile("under_seal")
     files = [
         *ROOT.glob("*.py"),
         *(p for r in ("miniclip", "lessons", "kernels") for p in (ROOT / r).rglob("*.py")),
