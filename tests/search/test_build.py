@@ -90,7 +90,7 @@ def test_pictures_are_recognised_by_their_contents_and_not_encoded_again(
     indexed, opened, checkpoint, monkeypatch
 ):
     root, update = indexed
-    monkeypatch.setattr(build_file, "HASHED", 50_000)  # of red.bmp the middle is not hashed
+    monkeypatch.setattr(build_file, "MOST_HASHED", 50_000)  # and red.bmp is larger
     red = Image.new("RGB", (200, 200), "red")
     red.save(root / "red.bmp")
     update()
