@@ -71,7 +71,7 @@ class Index:
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
     place: Path | None = None  # the folder of the file that it was read from
-    stamp: list | None = None  # the fingerprint of that file, then
+    stamp: list | None = None  # the fingerprint of that file when it was read
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -94,10 +94,6 @@ class Index:
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
             "index DIR --checkpoint web, or other weights"
         )
-
-    def has_changed(self) -> bool:
-        """Whether the file is another one than when this index was read from it, or is gone."""
-        return self.stamp != fingerprint(self.place / FILE)
 
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
