@@ -108,8 +108,13 @@ def _update(folder, place, encoder, found, skipped, database):
             write(names, features)
             names, features, began = [], [], time.monotonic()
     skipped = skipped + unreadable
-    none = f"no picture in {printable(folder)} can be read; {report_skipped(skipped)}"
-    refuse({none: len(unreadable) == len(found)})
+    refuse(
+        {
+            f"no picture in {printable(folder)} can be read; {report_skipped(skipped)}": (
+                len(unreadable) == len(found)
+            )
+        }
+    )
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if names or not same or database.total_changes:
         write(names, features, finished=True)
@@ -133,8 +138,11 @@ def contents_hash(path: Path) -> bytes | None:
 @command("python -m miniclip.search index")
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
-    what = "Make the index of a folder of pictures, or bring it up to date."
-    args = Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.search index",
+        "Make the index of a folder of pictures, or bring it up to date.",
+        OPTIONS,
+    ).parse_args(argv)
     place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
         index = Index.open(place, write=True)

@@ -164,9 +164,11 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
 @command("python -m miniclip.search embed")
 def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
-    what = "Write the features of pictures, of pairs or of sentences to a file."
-    args = Parser.of("python -m miniclip.search embed", what, OPTIONS).parse_args(argv)
-    read = [os.path.realpath(path) for path in (args.data, args.checkpoint)]
+    args = Parser.of(
+        "python -m miniclip.search embed",
+        "Write the features of pictures, of pairs or of sentences to a file.",
+        OPTIONS,
+    ).parse_args(argv)
     refuse(
         {
             f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz",
@@ -174,7 +176,8 @@ def main(argv=None):
                 image_io.is_picture(args.data) and os.path.isfile(args.data)
             ),
             f"{printable(args.out)} is read, so it cannot be written; choose another name": (
-                os.path.realpath(args.out) in read
+                os.path.realpath(args.out)
+                in (os.path.realpath(args.data), os.path.realpath(args.checkpoint))
             ),
         }
     )

@@ -57,8 +57,13 @@ def open_search(
     place = index or (folder or Path(".")) / FOLDER
     found = Index.open(place)
     folder = folder or (found.root if index else Path("."))
-    other = found.root.resolve() != folder.resolve()
-    refuse({f"{printable(place)} is not the index of {printable(folder)}": other})
+    refuse(
+        {
+            f"{printable(place)} is not the index of {printable(folder)}": (
+                found.root.resolve() != folder.resolve()
+            )
+        }
+    )
     checkpoint = checkpoint or found.model_file(place)
     encoder = open_encoder(checkpoint, found.activation, device, threads)
     found.must_be_of(encoder, place)
@@ -79,8 +84,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
         block = torch.from_numpy(features[first : first + step]).float()
         rows = torch.cat([rows, torch.arange(first, first + len(block))])
         products = block @ query.float()
-        finite = products.isfinite().all()
-        refuse({"the index or the query holds features that are no numbers": not finite})
+        refuse(
+            {
+                "the index or the query holds features that are no numbers": (
+                    not products.isfinite().all()
+                )
+            }
+        )
         cosines, order = torch.cat([cosines, products]).sort(descending=True, stable=True)
         cosines, rows = cosines[:k], rows[order[:k]]
     return cosines, rows
@@ -100,12 +110,13 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
-def decoded(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
-    """A picture as the model takes it, (1, 3, S, S). Raises UserError, which calls the file `name`."""
+def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
+    """The unit features of a picture, (E,) fp32. Raises UserError, which calls the file `name`."""
     try:
-        return encoder.preprocess(image_io.read(file))[None]
+        picture = encoder.preprocess(image_io.read(file))
     except BadPicture as error:
         raise UserError(f"{name} cannot be used: {error}") from None
+    return encode_tensors(encoder.model, [picture[None]])[0]
 
 
 def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
@@ -131,8 +142,11 @@ def draw(found: list, path: Path) -> None:
 @command("python -m miniclip.search find")
 def main(argv=None):
     """The command: print the nearest pictures, and draw them. Returns the exit code."""
-    what = "Find the pictures of an index that are nearest to a text or a picture."
-    args, image = Parser.of("python -m miniclip.search find", what, OPTIONS).parse_args(argv), None
+    args = Parser.of(
+        "python -m miniclip.search find",
+        "Find the pictures of an index that are nearest to a text or a picture.",
+        OPTIONS,
+    ).parse_args(argv)
     if args.image and not args.folder and os.path.isdir(os.path.join(args.text, FOLDER)):
         args.text, args.folder = "", Path(args.text)  # --image FILE DIR
     refuse(
@@ -150,9 +164,9 @@ def main(argv=None):
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
+    image = None
     if args.image:
-        picture = decoded(encoder, args.image, f"--image {printable(args.image)}")
-        (image,) = encode_tensors(encoder.model, [picture])
+        image = picture_features(encoder, args.image, f"--image {printable(args.image)}")
     cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
     found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):

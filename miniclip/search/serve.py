@@ -25,8 +25,16 @@ from miniclip.common import Parser, UserError, command, number, refuse
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, Index
 from miniclip.search.embed import Encoder
-from miniclip.search.find import SEARCH, THUMBNAIL, decoded, nearest, open_search, query, thumbnail
-from miniclip.zeroshot import classifier_weights, encode_tensors
+from miniclip.search.find import (
+    SEARCH,
+    THUMBNAIL,
+    nearest,
+    open_search,
+    picture_features,
+    query,
+    thumbnail,
+)
+from miniclip.zeroshot import classifier_weights
 
 MAX_UPLOAD = 32 << 20  # bytes
 THREADS = 8  # requests answered at once
@@ -104,8 +112,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if not upload:
             return None, None
         with decoding:
-            picture = decoded(encoder, io.BytesIO(upload), "this file")
-        return None, encode_tensors(encoder.model, [picture])[0]
+            return None, picture_features(encoder, io.BytesIO(upload), "this file")
 
     @app.before_request
     def check_origin():
@@ -250,8 +257,11 @@ def make_server(app, at: socket.socket):
 @command("python -m miniclip.search serve")
 def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
-    what = "Search an index in a browser, and classify pictures by classes that you type."
-    args = Parser.of("python -m miniclip.search serve", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.search serve",
+        "Search an index in a browser, and classify pictures by classes that you type.",
+        OPTIONS,
+    ).parse_args(argv)
     refuse(
         {
             "the page needs flask and waitress: pip install 'miniclip[app]'": not all(
