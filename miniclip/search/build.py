@@ -2,9 +2,9 @@
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
 and time of change are those of the index is not read again. One that was renamed, moved or copied is
-recognised by a hash of its file, and is not encoded again. One that is gone is forgotten, unless the
-folder around it may not be read now. About every PART_SECONDS the finished part is written, so that
-a process that is stopped or killed loses no more than that.
+recognised by a hash of its file, and is not encoded again. One that is gone, or that may not be read
+now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
+stopped or killed loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
 that start with a dot are passed over. Left out: a change that keeps both size and time.
 """
@@ -21,7 +21,7 @@ from miniclip.common import Parser, command, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
-from miniclip.search.embed import HIDDEN, MACHINE, MODEL, Encoder, open_encoder, scan
+from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
@@ -73,8 +73,6 @@ def _update(folder, place, encoder, found, skipped, database):
             "with --index": before.root.resolve() != folder.resolve() and not has_moved
         }
     )
-    hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
-    found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
     # {name of a picture: the row of the index where its features are already}
     row_of = {name: k for k, name in enumerate(before.paths) if found.get(name) == known[name]}
     hashes = {name: rows[k][2] for name, k in row_of.items()}

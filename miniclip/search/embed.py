@@ -43,7 +43,6 @@ from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
-HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),

@@ -75,25 +75,15 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines fp32, rows
     int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
 
-    Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
-    N is. Raises UserError for features that are no numbers.
+    Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
+    for features that are no numbers.
     """
-    cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
-    step = max(1, BLOCK // (len(query) + 3))
-    for first in range(0, len(features), step):
-        block = torch.from_numpy(features[first : first + step]).float()
-        rows = torch.cat([rows, torch.arange(first, first + len(block))])
-        products = block @ query.float()
-        refuse(
-            {
-                "the index or the query holds features that are no numbers": (
-                    not products.isfinite().all()
-                )
-            }
-        )
-        cosines, order = torch.cat([cosines, products]).sort(descending=True, stable=True)
-        cosines, rows = cosines[:k], rows[order[:k]]
-    return cosines, rows
+    blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
+    cosines = torch.cat([block.float() @ query.float() for block in blocks])
+    finite = cosines.isfinite().all()
+    refuse({"the index or the query holds features that are no numbers": not finite})
+    cosines, rows = cosines.sort(descending=True, stable=True)
+    return cosines[:k], rows[:k]
 
 
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
