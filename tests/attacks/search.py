@@ -142,13 +142,6 @@ def a_shipped_index_with_features_of_another_width(folder):
     replace(random_index(made.root, 3, width=3, **about))
 
 
-@shipped("features that are no numbers")
-def a_shipped_index_with_features_that_are_no_numbers(folder):
-    made = Index.open(PLACE)
-    made.features[1] = np.nan
-    replace(made)
-
-
 @shipped("it holds more tables than an index")
 def a_schema_that_takes_long_to_read(folder):
     execute("".join(["BEGIN;", *(f"CREATE TABLE t{k} (a);" for k in range(3000)), "COMMIT"]))
@@ -513,16 +506,6 @@ def a_folder_for_the_index_behind_a_link(folder):
             made = Index.open(Path(place))
             assert all(made.path(row).is_file() for row in range(3)), made.root
         Path("in/link").unlink()
-
-
-@attack(says="in/.miniclip cannot be read: another process may be writing it")
-def a_disk_error_while_two_processes_write(folder):
-    def connect(*how, **options):
-        raise sqlite3.OperationalError("disk I/O error")
-
-    index()
-    sqlite3.connect = connect
-    return find()
 
 
 @attack(says="restores it")
