@@ -103,10 +103,10 @@ class Index:
     def warnings(self) -> list[str]:
         """What somebody who searches in this index should know, a sentence each."""
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
-        moved = f"the first pictures are not in {printable(self.root)}, or may not be read"
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
-            f"{moved}; was something moved?": not present,
+            f"the first pictures are not in {printable(self.root)}, or may not be read; was something "
+            "moved?": not present,
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
@@ -249,8 +249,8 @@ def _is_ours(path):
     database = start[:8] in (b"", b"SQLite f") and b"\2" not in start[18:]
     # SQLite deletes a journal beside which no database is, whoever wrote it; and for a journal with
     # this end it deletes another file, which the journal names
-    is_safe = end != b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-    journal = is_safe and os.path.exists(path.with_name(FILE))
+    names_another = end == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    journal = not names_another and os.path.exists(path.with_name(FILE))
     return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
 
 

@@ -97,8 +97,7 @@ def open_encoder(
             "pictures and texts share; search and embed need one"
         )
     file = reading.find(checkpoint)
-    is_released = file.parent == reading.RELEASED
-    file = checkpoint if is_released else os.path.abspath(followed(file))
+    file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
