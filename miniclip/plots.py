@@ -66,37 +66,31 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
 def grid(cells, path, columns=8) -> None:
     """Draw pictures in rows of `columns`.
 
-    cells: [(picture, title above it, [(line of text below it, whether it is green)])].
+    cells: [(picture, title above it, a line of text below it, whether that is green)].
     """
     from matplotlib.figure import Figure
 
     rows = -(-len(cells) // columns)
-    above = max(len(title.splitlines()) for _, title, _ in cells) * TEXT
-    below = max(len(texts) for *_, texts in cells) * TEXT
-    height = (1.25 + above + below) * rows
+    above = max(len(title.splitlines()) for _, title, *_ in cells) * TEXT
+    height = (1.25 + above + TEXT) * rows
     figure = Figure(figsize=(1.25 * columns, height))
-    place = dict(left=0.01, right=0.99, bottom=below / height, top=1 - above / height)
     axes = figure.subplots(
         rows,
         columns,
         squeeze=False,
         subplot_kw=dict(frame_on=False, xticks=[], yticks=[]),
-        gridspec_kw=dict(wspace=0.06, hspace=(above + below) / 1.25, **place),
+        gridspec_kw=dict(
+            left=0.01,
+            right=0.99,
+            bottom=TEXT / height,
+            top=1 - above / height,
+            wspace=0.06,
+            hspace=(above + TEXT) / 1.25,
+        ),
     )
-    for axis, (picture, title, texts) in zip(axes.flat, cells):
+    for axis, (picture, title, text, green) in zip(axes.flat, cells):
         axis.imshow(picture)
         axis.set_title(title, fontsize=7, loc="left", pad=2, parse_math=False)
-        for k, (text, green) in enumerate(texts):
-            axis.text(
-                0.5,
-                -0.01 - k * TEXT / 1.25,
-                text,
-                ha="center",
-                va="top",
-                transform=axis.transAxes,
-                fontsize=7,
-                parse_math=False,
-                color=GREEN if green else BLACK,
-                weight="bold" if green else "normal",
-            )
+        colour, weight = (GREEN, "bold") if green else (BLACK, "normal")
+        axis.set_xlabel(text, fontsize=7, labelpad=1, color=colour, weight=weight, parse_math=False)
     save_figure(figure, path)

@@ -141,4 +141,4 @@ def side_by_side(pairs, known, distance, position, i, source):
     j = known[position]
     names = pairs.captions(i)[0] if source is pairs else "test", pairs.captions(j)[0]
     title = "".join(f"{name[:24]}\n" for name in names)
-    return [(source.image(i), f"{title}{distance:.3f}", []), (pairs.image(j), "", [])]
+    return [(source.image(i), f"{title}{distance:.3f}", "", False), (pairs.image(j), "", "", False)]
