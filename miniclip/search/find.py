@@ -1,7 +1,7 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
 A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared
-with every picture of the index: a million take 0.14 s of one core (docs/search.md). The model is the
+with every picture of the index: a million take 0.17 s of one core (docs/search.md). The model is the
 one that the index was made with, read from the same file unless another is named; a model with other
 weights is refused. Left out: approximate search.
 """
