@@ -101,14 +101,13 @@ def main(argv=None):
             optimizer, scaler = train.make_optimizer(model, config, device)
             if saved:
                 train.restore(saved, run, optimizer, scaler)
-        constant = checkpoint.describe(config, model, tokenizer, pairs)
         log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
 
         def save():
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
-            states = {name: part.state_dict() for name, part in parts.items()}
-            saver.save(constant | run.state_dict() | states)
+            state = checkpoint.describe(config, model, tokenizer, pairs) | run.state_dict()
+            saver.save(state | {name: part.state_dict() for name, part in parts.items()})
 
         how = dict(normalize=False) if model.shared_space else {}
         loader = train.batches_from(

@@ -72,6 +72,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
     for features that are no numbers.
     """
+    refuse({f"k is at least 1, and it is {k}": k < 1})
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     finite = cosines.isfinite().all()
