@@ -31,7 +31,7 @@ from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
 from miniclip.common import described, refuse
-from miniclip.distributed.collectives import GroupCollectives, all_gather, dist_info, host_group
+from miniclip.distributed.collectives import GroupCollectives, dist_info, host_group
 
 LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
 HAS_TRITON = importlib.util.find_spec("triton") is not None
@@ -212,7 +212,8 @@ def _plan_together(arguments, group):
         mine = *arguments[0].shape, way
     except ValueError as error:
         problem = error
-    everyone = all_gather(torch.tensor([mine]), group=host_group(group)).tolist()
+    hosts = GroupCollectives([1] * dist_info(group)[1], host_group(group))
+    everyone = hosts.gather(torch.tensor([mine])).tolist()
     counts, widths, taken = map(list, zip(*everyone))
     if problem:
         raise problem

@@ -70,7 +70,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     def encode(batch):
         kept, squares, skipped = read_all(square, batch)
         with one_at_a_time:
-            images = [torch.stack(squares)] if squares else []
+            images = [transforms.normalize(torch.stack(squares))] if squares else []
             return kept, encode_tensors(model, images), skipped
 
     with evaluating(model):
@@ -99,16 +99,8 @@ def encode_images(model, source, indices) -> tuple[torch.Tensor, list[int]]:
 
 
 def encode_tensors(model, batches) -> torch.Tensor:
-    """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU.
-
-    Pictures of 8 bits are normalized where the model is.
-    """
-
-    def encode(images, normalize):
-        images = transforms.normalize(images) if images.dtype == torch.uint8 else images
-        return model.encode_image(images, normalize=normalize)
-
-    return _encode(model, encode, batches)
+    """Unit features of batches of pictures, (n, 3, S, S) each: (K, E) fp32 on the CPU."""
+    return _encode(model, model.encode_image, batches)
 
 
 def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
@@ -125,12 +117,18 @@ def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> t
         raise UserError(
             f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
         ) from None
-    own = isinstance(getattr(model, "config", None), dict)
-    refuse({f"the model must be miniclip's, and this is a {type(model).__name__}": not own})
+    config, given = getattr(model, "config", None), getattr(tokenizer, "digest", None)
+    own = isinstance(config, dict)
+    trained = config.get("tokenizer") if own else None
+    refuse(
+        {
+            f"the model must be miniclip's, and this is a {type(model).__name__}": not own,
+            "this tokenizer has another vocabulary than the model was trained on": (
+                trained and given and trained != given
+            ),
+        }
+    )
     texts = [texts] if isinstance(texts, str) else list(texts)
-    trained, given = model.config.get("tokenizer"), getattr(tokenizer, "digest", None)
-    other = "this tokenizer has another vocabulary than the model was trained on"
-    refuse({other: trained and given and trained != given})
     starts = range(0, len(texts), batch_size)
     batches = (tokenizer(texts[k : k + batch_size], trim=True) for k in starts)
     return _encode(model, model.encode_text, batches)

@@ -153,19 +153,13 @@ def write_report(found, args):
         "over families, p is Wilcoxon's. The claim that words carry over to new names "
         f"{next(words for words, true in verdict.items() if true)}."
     )
-    shown = {
-        arm: {
-            family: dict(value=share, low=share, high=share)
-            for family, share in macro(runs, "combinations").items()
-        }
-        for arm, runs in found.items()
-    }
+    axes = dict(xlabel="share of names", xlim=(0, 1))
+    of_families = {arm: macro(runs, "combinations") for arm, runs in found.items()}
+    shown = {arm: ([*own.values()], [*own]) for arm, own in of_families.items()}
     report.figure(
         "combinations.png",
         "Accuracy on new combinations of known words, for each family under seal.",
-        plots.bars,
-        shown,
-        xlabel="share of names",
+        lambda path: plots.lines([(shown, axes)], path, dots=shown),
     )
     report.write()
 

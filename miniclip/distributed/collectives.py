@@ -1,14 +1,14 @@
 """The rank of a process, the number of ranks, and the collectives that the loss needs.
 
-The paper shards the similarities over GPUs (CLIP, section 2.5). Without torch.distributed each
-collective returns its argument, so that the loss has no special case for one process. No gradient
-flows through a collective, because the loss computes its gradient in full (kernels/contrastive.py);
-no factor of the number of ranks can be wrong in it. Ranks may hold different numbers of pairs. Their
-rows are padded to the largest number before they are sent. Left out: starting processes (torchrun).
+The paper shards the similarities over GPUs (CLIP, section 2.5). On one rank the loss takes
+kernels.contrastive.LocalCollectives instead, which return their arguments. No gradient flows through
+a collective, because the loss computes its gradient in full (kernels/contrastive.py); no factor of the
+number of ranks can be wrong in it. Ranks may hold different numbers of pairs. Their rows are padded
+to the largest number before they are sent. Left out: starting processes (torchrun).
 Lesson: lessons/10_sharding.md.
 """
 
-from functools import cache, partial
+from functools import cache
 
 import torch
 import torch.distributed as torch_dist
@@ -42,63 +42,44 @@ def print0(*args, **kw) -> None:
         print(*args, **kw)
 
 
-def all_gather(
-    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
-) -> Tensor:
-    """The rows of all ranks, in the order of ranks.
-
-    x: (M, ...), the rows of this rank. counts: each rank's M, None where they are equal. Returns
-    (sum of counts, ...), on one rank x itself.
-    """
-    world = dist_info(group)[1]
-    if world == 1:
-        return x
-    counts = counts or [len(x)] * world
-    padded = x.new_zeros(max(counts), *x.shape[1:])
-    padded[: len(x)] = x
-    parts = [torch.empty_like(padded) for _ in counts]
-    torch_dist.all_gather(parts, padded, group=group)
-    return torch.cat([part[:count] for part, count in zip(parts, counts)])
-
-
 def all_reduce(
     x: Tensor, op: str = "sum", group: "torch_dist.ProcessGroup | None" = None
 ) -> Tensor:
-    """The sum or the maximum (op "max") of x over ranks, on every rank; on one rank x itself."""
-    if dist_info(group)[1] == 1:
-        return x
+    """The sum or the maximum (op "max") of x over ranks, on every rank."""
     x = x.clone()
     torch_dist.all_reduce(x, getattr(torch_dist.ReduceOp, op.upper()), group=group)
     return x
 
 
-def reduce_scatter(
-    x: Tensor, counts: list[int] | None = None, group: "torch_dist.ProcessGroup | None" = None
-) -> Tensor:
-    """The rows of this rank in the sum over ranks. x: (sum of counts, ...) -> (M, ...)."""
-    rank, world = dist_info(group)
-    if world == 1:
-        return x
-    counts = counts or [len(x) // world] * world
-    if torch_dist.get_backend(group) == "gloo":  # older versions of it have no reduce-scatter
-        return all_reduce(x, group=group).split(counts)[rank].clone()
-    padded = torch.nn.utils.rnn.pad_sequence(x.split(counts), batch_first=True)
-    mine = torch.empty_like(padded[0])
-    torch_dist.reduce_scatter_tensor(mine, padded.flatten(0, 1), group=group)
-    return mine[: counts[rank]]
-
-
 class GroupCollectives:
-    """The collectives that kernels.contrastive asks for. counts: the pairs of each rank.
-
-    gather: (M, ...) -> (N, ...), the rows of all ranks. total, largest: the sum and the maximum
-    over ranks. scatter: (N, ...) -> (M, ...), the rows of this rank in the sum over ranks.
-    """
+    """The collectives that kernels.contrastive asks for. counts: the pairs of each rank."""
 
     def __init__(self, counts: list[int], group: "torch_dist.ProcessGroup | None" = None):
-        rank, self.world = dist_info(group)
-        self.offset = sum(counts[:rank])
-        self.gather = partial(all_gather, counts=counts, group=group)
-        self.total = partial(all_reduce, group=group)
-        self.largest = partial(all_reduce, op="max", group=group)
-        self.scatter = partial(reduce_scatter, counts=counts, group=group)
+        self.counts, self.group = counts, group
+        self.rank, self.world = dist_info(group)
+        self.offset = sum(counts[: self.rank])
+
+    def gather(self, x: Tensor) -> Tensor:
+        """(M, ...) -> (N, ...): the rows of all ranks, in the order of ranks."""
+        padded = x.new_zeros(max(self.counts), *x.shape[1:])
+        padded[: len(x)] = x
+        parts = [torch.empty_like(padded) for _ in self.counts]
+        torch_dist.all_gather(parts, padded, group=self.group)
+        return torch.cat([part[:count] for part, count in zip(parts, self.counts)])
+
+    def total(self, x: Tensor) -> Tensor:
+        """The sum over ranks, on every rank."""
+        return all_reduce(x, "sum", self.group)
+
+    def largest(self, x: Tensor) -> Tensor:
+        """The maximum over ranks, on every rank."""
+        return all_reduce(x, "max", self.group)
+
+    def scatter(self, x: Tensor) -> Tensor:
+        """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
+        if torch_dist.get_backend(self.group) == "gloo":  # older versions have no reduce-scatter
+            return self.total(x).split(self.counts)[self.rank].clone()
+        padded = torch.nn.utils.rnn.pad_sequence(x.split(self.counts), batch_first=True)
+        mine = torch.empty_like(padded[0])
+        torch_dist.reduce_scatter_tensor(mine, padded.flatten(0, 1), group=self.group)
+        return mine[: self.counts[self.rank]]

@@ -110,9 +110,9 @@ def member(name: str) -> Iterator[torch.device]:
 
 def launched(*arguments: str) -> str:
     """The command line that starts `python *arguments` on as many ranks of a machine as there are now."""
-    ranks, starter = told_by_torchrun("LOCAL_WORLD_SIZE", 1), "python"
-    if dist_info()[1] > 1:  # on several machines torchrun also needs --nnodes and an address
-        starter = f"torchrun --nproc-per-node {ranks}"
+    ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
+    # on several machines torchrun also needs --nnodes and an address
+    starter = f"torchrun --nproc-per-node {ranks}" if dist_info()[1] > 1 else "python"
     return f"{starter} {shlex.join(arguments)}"
 
 

@@ -140,4 +140,4 @@ def side_by_side(pairs, known, distance, position, i, source):
     latter and their distance."""
     j = known[position]
     title = f"{pairs.captions(j)[0][:24]}\n{distance:.3f}"
-    return [(source.image(i), title, []), (pairs.image(j), "", [])]
+    return [(source.image(i), title, "", False), (pairs.image(j), "", "", False)]

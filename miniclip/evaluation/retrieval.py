@@ -189,7 +189,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=()):
     for query, answer in zip_longest(queries, answers):
         title = f"“{printable(query, 200)}”"
         for index, cosine in gallery.search(query, columns):
-            cells.append((gallery.pairs.image(index), title, [(f"{cosine:.2f}", index == answer)]))
+            cells.append((gallery.pairs.image(index), title, f"{cosine:.2f}", index == answer))
             title = ""
     plots.grid(cells, path, columns)
 

@@ -52,14 +52,13 @@ def draw_shift(families, line, path):
     x = np.linspace(0.02, 0.98, 200)
     fitted = -effective_robustness(x, 0 * x, line)  # a model without it lies on this curve
     dashed = {"baseline, fitted in logits": (x, fitted), "no loss by the shift": (x, x)}
-    plots.points(
-        families,
+    points = {name: [*zip(*family)] for name, family in families.items()}
+    labels = dict(xlabel="accuracy at home", ylabel="mean accuracy elsewhere")
+    plots.lines(
+        [(dashed | points, dict(xlim=(0, 1), ylim=(0, 1)) | labels)],
         path,
-        dashed,
-        xlim=(0, 1),
-        ylim=(0, 1),
-        xlabel="accuracy at home",
-        ylabel="mean accuracy elsewhere",
+        dashed=dashed,
+        dots=points,
     )
 
 

@@ -2,40 +2,30 @@
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
 and time of change are those of the index is not read again. One that was renamed, moved or copied is
-recognised by a hash of its file, and is not encoded again. One that is gone is forgotten, unless the
-folder around it may not be read now. About every PART_SECONDS the finished part is written, so that
-a process that is stopped or killed loses no more than that.
+recognised by a hash of its file, and is not encoded again. One that is gone, or that may not be read
+now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
+stopped or killed loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
 that start with a dot are passed over. Left out: a change that keeps both size and time.
 """
 
 import hashlib
 import os
-import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import Parser, UserError, command, path, refuse
+from miniclip.common import Parser, command, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
-from miniclip.search.embed import (
-    HIDDEN,
-    MACHINE,
-    MODEL,
-    Encoder,
-    open_encoder,
-    print_skipped,
-    scan,
-)
+from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
-HASHED = 8 << 20  # bytes at the start and at the end of a file, which may be as large as a disk
+MOST_HASHED = 16 << 20  # bytes of a file, which may be as large as a disk
 OPTIONS = {
     "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
     **MODEL,
@@ -83,25 +73,19 @@ def _update(folder, place, encoder, found, skipped, database):
             "with --index": before.root.resolve() != folder.resolve() and not has_moved
         }
     )
-    hidden = tuple(f"{name}/" for name, reason in skipped if reason in HIDDEN)
-    found |= {name: known[name] for name in known if f"{name}/".startswith(hidden)}
     # {name of a picture: the row of the index where its features are already}
     row_of = {name: k for k, name in enumerate(before.paths) if found.get(name) == known[name]}
     hashes = {name: rows[k][2] for name, k in row_of.items()}
     sizes = {size for size, *_ in rows}
-
-    def hash_file(name):
-        hashes[name] = contents_hash(folder / name, found[name])
-
-    with ThreadPoolExecutor(8) as pool:
-        changed = [name for name in found if name not in row_of and found[name][0] in sizes]
-        [*pool.map(hash_file, changed)]
-    hashed = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
-    row_of |= {name: hashed[hashes[name]] for name in changed if hashes[name] in hashed}
+    row_of_hash = {digest: k for k, (*_, digest) in enumerate(rows) if digest}
+    for name in [name for name in found if name not in row_of and found[name][0] in sizes]:
+        hashes[name] = contents_hash(folder / name)
+        if hashes[name] in row_of_hash:
+            row_of[name] = row_of_hash[hashes[name]]
     to_read = [name for name in found if name not in row_of]
 
     def read(name):
-        hash_file(name)
+        hashes[name] = contents_hash(folder / name)
         return image_io.read(folder / name)
 
     def write(names, features, finished=False):
@@ -122,55 +106,53 @@ def _update(folder, place, encoder, found, skipped, database):
             write(names, features)
             names, features, began = [], [], time.monotonic()
     skipped = skipped + unreadable
-    counts = {"read": len(to_read) - len(unreadable), "kept": len(row_of)}
-    sentence = f"no picture in {printable(folder)} can be read; {report_skipped(skipped)}"
-    refuse({sentence: not any(counts.values())})
+    refuse(
+        {
+            f"no picture in {printable(folder)} can be read; {report_skipped(skipped)}": (
+                len(unreadable) == len(found)
+            )
+        }
+    )
     same = (before.finished, before.file, before.root) == (True, encoder.file, folder)
     if names or not same or database.total_changes:
         write(names, features, finished=True)
     index, used = Index.open(place), {before.paths[row] for row in row_of.values()}
-    counts["forgotten"] = len(known.keys() - used - {*index.paths})
+    forgotten = len(known.keys() - used - {*index.paths})
+    counts = {"read": len(index) - len(row_of), "kept": len(row_of), "forgotten": forgotten}
     return index, counts, skipped
 
 
-def contents_hash(path: Path, stamp: tuple[int, int]) -> bytes | None:
-    """A hash of a file, None where it cannot be read. stamp: its size and the time of its change.
-
-    Above 2 * HASHED bytes the hash covers both ends of the file, and so the stamp as well.
-    """
-    digest = hashlib.blake2b(digest_size=16)
-    if stamp[0] > 2 * HASHED:
-        digest.update(b"%d %d" % stamp)
+def contents_hash(path: Path) -> bytes | None:
+    """A hash of a file, None for one that cannot be read or has more than MOST_HASHED bytes."""
     try:
         with open(path, "rb") as file:
-            for start in (0, max(HASHED, stamp[0] - HASHED)):
-                file.seek(start)
-                digest.update(file.read(HASHED))
+            contents = file.read(MOST_HASHED + 1)
     except OSError:
         return None
-    return digest.digest()
+    is_whole = len(contents) <= MOST_HASHED
+    return hashlib.blake2b(contents, digest_size=16).digest() if is_whole else None
 
 
 @command("python -m miniclip.search index")
 def main(argv=None):
     """The command: make or update an index, and say what is in it. Returns the exit code."""
-    what = "Make the index of a folder of pictures, or bring it up to date."
-    args = Parser.of("python -m miniclip.search index", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.search index",
+        "Make the index of a folder of pictures, or bring it up to date.",
+        OPTIONS,
+    ).parse_args(argv)
     place = followed(args.index or args.folder / FOLDER)
     if not args.checkpoint:
         index = Index.open(place, write=True)
         args.checkpoint = index.model_file(place)
         args.activation = args.activation or index.activation
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
-    try:
-        encoder.tokenizer([""])
-    except UserError as error:
-        print(f"this index can be searched by pictures only: {error}", file=sys.stderr)
     index, counts, skipped = build(args.folder, place, encoder)
     print(
         f"{len(index):,} pictures in {printable(place)} "
         f"({(place / FILE).stat().st_size / 1e6:,.1f} MB): {counts['read']:,} read, "
         f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten"
     )
-    print_skipped(skipped)
+    if skipped:
+        print(report_skipped(skipped))
     return 0

@@ -71,7 +71,7 @@ class Index:
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
     place: Path | None = None  # the folder of the file that it was read from
-    stamp: list | None = None  # the fingerprint of that file, then
+    stamp: list | None = None  # the fingerprint of that file when it was read
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -95,10 +95,6 @@ class Index:
             "index DIR --checkpoint web, or other weights"
         )
 
-    def has_changed(self) -> bool:
-        """Whether the file is another one than when this index was read from it, or is gone."""
-        return self.stamp != fingerprint(self.place / FILE)
-
     def path(self, row: int) -> Path:
         """The path under which the picture of this row can be opened: root joined with the relative
         path."""
@@ -107,23 +103,23 @@ class Index:
     def warnings(self) -> list[str]:
         """What somebody who searches in this index should know, a sentence each."""
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
-        moved = f"the first pictures are not in {printable(self.root)}, or may not be read"
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
-            f"{moved}; was something moved?": not present,
+            f"the first pictures are not in {printable(self.root)}, or may not be read; was something "
+            "moved?": not present,
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
     def must_be_of(self, encoder, place: Path) -> None:
         """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
-        width = encoder.model.config["embed_dim"]
         refuse(
             {
                 f"{printable(place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
                 f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
                 "folder with --index, or delete it": (
-                    (self.digest, self.features.shape[1]) != (encoder.digest, width)
+                    (self.digest, self.features.shape[1])
+                    != (encoder.digest, encoder.model.config["embed_dim"])
                 )
             }
         )
@@ -156,21 +152,26 @@ class Index:
         hash of its contents, or None where it is not known.
         """
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
-        names = [path.encode("utf-8", "surrogateescape") for path in self.paths]
-        rows = [(free + k, name, *stamp) for k, (name, stamp) in enumerate(zip(names, stamps))]
+        rows = [
+            (free + k, path.encode("utf-8", "surrogateescape"), *stamp)
+            for k, (path, stamp) in enumerate(zip(self.paths, stamps))
+        ]
         database.executemany("INSERT INTO pictures VALUES (?, ?, ?, ?, ?)", rows)
         for start in range(0, len(rows), BLOCK_ROWS):
             block, end = rows[start : start + BLOCK_ROWS], start + BLOCK_ROWS
             blob = self.features[start:end].tobytes()
-            values = (block[0][0], blob, _checksum(blob, block))
-            database.execute("INSERT INTO blocks VALUES (?, ?, ?)", values)
+            database.execute(
+                "INSERT INTO blocks VALUES (?, ?, ?)", (block[0][0], blob, _checksum(blob, block))
+            )
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
         # an index inside the folder of the pictures, with no link between, may be moved with it
         inside = place.resolve() == root.resolve() / os.path.relpath(place, root)
         about = {key: getattr(self, key, self.features.shape[1]) for key in ABOUT}
         text = json.dumps(about | {"root": os.path.relpath(root, place) if inside else str(root)})
-        about = (text, zlib.crc32(text.encode()))
-        database.execute("REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)", about)
+        database.execute(
+            "REPLACE INTO about (rowid, json, crc) VALUES (1, ?, ?)",
+            (text, zlib.crc32(text.encode())),
+        )
         database.execute("COMMIT")
         database.execute("BEGIN IMMEDIATE")
 
@@ -191,10 +192,13 @@ def database_in(place: Path, write: bool = False):
         ) as database:
             # SQLite is interrupted after so many steps of its machine; to read our schema it takes 100
             database.set_progress_handler(lambda: True, 10_000)
-            # who wants to write does not wait for another writer, but later 5 s for a reader
-            opening = ["BEGIN IMMEDIATE" if write else "BEGIN", "PRAGMA busy_timeout = 5000"]
-            # large pages, of which a new file is made, are read faster
-            for statement in ("PRAGMA trusted_schema = OFF", "PRAGMA page_size = 16384", *opening):
+            for statement in (
+                "PRAGMA trusted_schema = OFF",
+                "PRAGMA page_size = 16384",  # of a new file: large pages are read faster
+                # who wants to write does not wait for another writer, but later 5 s for a reader
+                "BEGIN IMMEDIATE" if write else "BEGIN",
+                "PRAGMA busy_timeout = 5000",
+            ):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [x for query in queries for (x,) in database.execute(query) if x]
@@ -245,8 +249,8 @@ def _is_ours(path):
     database = start[:8] in (b"", b"SQLite f") and b"\2" not in start[18:]
     # SQLite deletes a journal beside which no database is, whoever wrote it; and for a journal with
     # this end it deletes another file, which the journal names
-    is_safe = end != b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
-    journal = is_safe and os.path.exists(path.with_name(FILE))
+    names_another = end == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+    journal = not names_another and os.path.exists(path.with_name(FILE))
     return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
 
 

@@ -13,7 +13,6 @@ projection, files larger than memory, and decoding a JPEG at a part of its size,
 features.
 """
 
-import collections
 import os
 import stat
 from collections.abc import Callable
@@ -44,7 +43,6 @@ from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
-HIDDEN = ("a folder that may not be read", "permission denied")  # pictures may be there still
 MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
     "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
@@ -99,8 +97,7 @@ def open_encoder(
             "pictures and texts share; search and embed need one"
         )
     file = reading.find(checkpoint)
-    is_released = file.parent == reading.RELEASED
-    file = checkpoint if is_released else os.path.abspath(followed(file))
+    file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
 
 
@@ -123,66 +120,53 @@ def scan(folder: str) -> tuple[dict, list]:
                         "not a file": not stat.S_ISREG(status.st_mode),
                     }
                 )
-                changed = min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)  # as SQLite has it
-                found[path] = status.st_size, changed
+                # SQLite's numbers have 64 bits
+                found[path] = status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
             except (OSError, UserError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                skipped.append((path, reason.lower()))
+                skipped.append((path, getattr(error, "strerror", str(error)).lower()))
     return dict(sorted(found.items())), skipped
 
 
 def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
     """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
     indices = range(len(pairs))
-    check_sentences(caption for i in indices for caption in pairs.captions(i))
+    check_sentences(encoder, [caption for i in indices for caption in pairs.captions(i)])
     kept, features, bad = encode_all(encoder.model, pairs.image, indices)
-    captions = [(row, caption) for row, i in enumerate(kept) for caption in pairs.captions(i)]
-    sentences = [caption for _, caption in captions]
+    captions = [caption for i in kept for caption in pairs.captions(i)]
     return {
         "names": [pairs.where(i) for i in kept],
         "features": features,
-        "captions": sentences,
-        "caption_features": embed_sentences(encoder, sentences),
-        "caption_rows": [row for row, _ in captions],
+        "captions": captions,
+        "caption_features": encode_texts(encoder.model, encoder.tokenizer, captions),
+        "caption_rows": [row for row, i in enumerate(kept) for _ in pairs.captions(i)],
     }, [*pairs.skipped, *((pairs.where(i), reason) for i, reason in bad)]
 
 
-def embed_sentences(encoder: Encoder, sentences: list[str]) -> torch.Tensor:
-    """The features of sentences, (N, E). Says how many are longer than the context, and so are cut."""
-    context = encoder.model.config["context_length"]
-    cut = sum(len(encoder.tokenizer.encode(text)) + 2 > context for text in sentences)
-    if cut:
-        print(
-            f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"
-        )
-    return encode_texts(encoder.model, encoder.tokenizer, sentences)
-
-
-def check_sentences(sentences) -> None:
+def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     """Raise UserError for a sentence of which an array of strings would make too much, or would lose
-    the end."""
+    the end. Says how many are longer than the context, and so are cut."""
+    context, cut = encoder.model.config["context_length"], 0
     for sentence in sentences:
+        cut += len(encoder.tokenizer.encode(sentence[:LONGEST])) + 2 > context
         if len(sentence) > LONGEST or "\0" in sentence:
             raise UserError(
                 f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
                 "the character NUL; shorten it, or leave it out"
             )
-
-
-def print_skipped(skipped: list) -> None:
-    """Say how many were skipped for which reason, the most frequent first, and which the first are."""
-    kinds = collections.Counter(reason.rpartition(": ")[2] for _, reason in skipped).most_common()
-    if skipped:
-        counts = ", ".join(f"{count:,} {printable(kind)}" for kind, count in kinds)
-        print(f"skipped: {counts}; {report_skipped(skipped)}")
+    if cut:
+        print(
+            f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"
+        )
 
 
 @command("python -m miniclip.search embed")
 def main(argv=None):
     """The command: write the features, and say what is in the file. Returns the exit code."""
-    what = "Write the features of pictures, of pairs or of sentences to a file."
-    args = Parser.of("python -m miniclip.search embed", what, OPTIONS).parse_args(argv)
-    read = [os.path.realpath(path) for path in (args.data, args.checkpoint)]
+    args = Parser.of(
+        "python -m miniclip.search embed",
+        "Write the features of pictures, of pairs or of sentences to a file.",
+        OPTIONS,
+    ).parse_args(argv)
     refuse(
         {
             f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz",
@@ -190,7 +174,8 @@ def main(argv=None):
                 image_io.is_picture(args.data) and os.path.isfile(args.data)
             ),
             f"{printable(args.out)} is read, so it cannot be written; choose another name": (
-                os.path.realpath(args.out) in read
+                os.path.realpath(args.out)
+                in (os.path.realpath(args.data), os.path.realpath(args.checkpoint))
             ),
         }
     )
@@ -199,8 +184,9 @@ def main(argv=None):
     encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
     if args.data.lower().endswith(".txt") and not (options or os.path.isdir(args.data)):
         names, skipped = read_lines(args.data, "sentences"), []
-        check_sentences(names)
-        arrays = {"names": names, "features": embed_sentences(encoder, names)}
+        check_sentences(encoder, names)
+        features = encode_texts(encoder.model, encoder.tokenizer, names)
+        arrays = {"names": names, "features": features}
     elif os.path.isdir(args.data) and not is_shards(args.data) and not options:
         found, skipped = scan(args.data)
         names, features, bad = encode_all(
@@ -214,5 +200,6 @@ def main(argv=None):
         np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
     print(f"{printable(args.out)}: {shapes}")
-    print_skipped(skipped)
+    if skipped:
+        print(report_skipped(skipped))
     return 0

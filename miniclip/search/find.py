@@ -1,7 +1,7 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
 A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared
-with every picture of the index: a million take 0.14 s of one core (docs/search.md). The model is the
+with every picture of the index: a million take 0.17 s of one core (docs/search.md). The model is the
 one that the index was made with, read from the same file unless another is named; a model with other
 weights is refused. Left out: approximate search.
 """
@@ -12,11 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch.nn import functional as F
 
-from miniclip import plots
-from miniclip.common import Parser, UserError, check_new, command, number, path, refuse
+from miniclip.common import Parser, UserError, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -24,8 +22,6 @@ from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
-THUMBNAIL = 256  # pixels
-MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
     "--index": dict(type=path(), metavar="PATH", help="folder of the index (DIR/.miniclip)"),
@@ -37,8 +33,6 @@ OPTIONS = {
     **SEARCH,
     "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
     "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
-    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
-    "--overwrite": dict(action="store_true", help="replace the file of --grid"),
 }
 
 
@@ -57,8 +51,13 @@ def open_search(
     place = index or (folder or Path(".")) / FOLDER
     found = Index.open(place)
     folder = folder or (found.root if index else Path("."))
-    other = found.root.resolve() != folder.resolve()
-    refuse({f"{printable(place)} is not the index of {printable(folder)}": other})
+    refuse(
+        {
+            f"{printable(place)} is not the index of {printable(folder)}": (
+                found.root.resolve() != folder.resolve()
+            )
+        }
+    )
     checkpoint = checkpoint or found.model_file(place)
     encoder = open_encoder(checkpoint, found.activation, device, threads)
     found.must_be_of(encoder, place)
@@ -70,21 +69,16 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines fp32, rows
     int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
 
-    Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
-    N is. Raises UserError for features that are no numbers.
+    Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
+    for features that are no numbers.
     """
     refuse({f"k is at least 1, and it is {k}": k < 1})
-    cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
-    step = max(1, BLOCK // (len(query) + 3))
-    for first in range(0, len(features), step):
-        block = torch.from_numpy(features[first : first + step]).float()
-        rows = torch.cat([rows, torch.arange(first, first + len(block))])
-        products = block @ query.float()
-        finite = products.isfinite().all()
-        refuse({"the index or the query holds features that are no numbers": not finite})
-        cosines, order = torch.cat([cosines, products]).sort(descending=True, stable=True)
-        cosines, rows = cosines[:k], rows[order[:k]]
-    return cosines, rows
+    blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
+    cosines = torch.cat([block.float() @ query.float() for block in blocks])
+    finite = cosines.isfinite().all()
+    refuse({"the index or the query holds features that are no numbers": not finite})
+    cosines, rows = cosines.sort(descending=True, stable=True)
+    return cosines[:k], rows[:k]
 
 
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
@@ -101,39 +95,23 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     return F.normalize(torch.cat(parts).sum(0), dim=0)
 
 
-def decoded(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
-    """A picture as the model takes it, (1, 3, S, S). Raises UserError, which calls the file `name`."""
+def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
+    """The unit features of a picture, (E,) fp32. Raises UserError, which calls the file `name`."""
     try:
-        return encoder.preprocess(image_io.read(file))[None]
+        picture = encoder.preprocess(image_io.read(file))
     except BadPicture as error:
         raise UserError(f"{name} cannot be used: {error}") from None
-
-
-def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
-    """A picture of at most `side` pixels a side, PIL, mode RGB. Raises BadPicture."""
-    image = image_io.read(path, side)
-    image.thumbnail((side, side))
-    return image
-
-
-def draw(found: list, path: Path) -> None:
-    """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
-    white. Raises OSError."""
-    cells = []
-    for picture, cosine in found:
-        try:
-            image = thumbnail(picture)
-        except BadPicture:
-            image = Image.new("RGB", (1, 1), "white")
-        cells.append((image, "", [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
-    plots.grid(cells, path)
+    return encode_tensors(encoder.model, [picture[None]])[0]
 
 
 @command("python -m miniclip.search find")
 def main(argv=None):
-    """The command: print the nearest pictures, and draw them. Returns the exit code."""
-    what = "Find the pictures of an index that are nearest to a text or a picture."
-    args, image = Parser.of("python -m miniclip.search find", what, OPTIONS).parse_args(argv), None
+    """The command: print the nearest pictures. Returns the exit code."""
+    args = Parser.of(
+        "python -m miniclip.search find",
+        "Find the pictures of an index that are nearest to a text or a picture.",
+        OPTIONS,
+    ).parse_args(argv)
     if args.image and not args.folder and os.path.isdir(os.path.join(args.text, FOLDER)):
         args.text, args.folder = "", Path(args.text)  # --image FILE DIR
     refuse(
@@ -141,25 +119,16 @@ def main(argv=None):
             f"{printable(args.text)} is a picture; give it with --image": (
                 image_io.is_picture(args.text) and os.path.isfile(args.text)
             ),
-            f"--grid {args.grid} must end in .png, .pdf or .svg": (
-                args.grid and args.grid.suffix not in (".png", ".pdf", ".svg")
-            ),
         }
     )
-    if args.grid:
-        check_new(args.grid, args.overwrite)
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
+    image = None
     if args.image:
-        picture = decoded(encoder, args.image, f"--image {printable(args.image)}")
-        (image,) = encode_tensors(encoder.model, [picture])
+        image = picture_features(encoder, args.image, f"--image {printable(args.image)}")
     cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
-    found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
-    for rank, (picture, cosine) in enumerate(found, 1):
-        print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
+    for rank, (row, cosine) in enumerate(zip(rows.tolist(), cosines.tolist()), 1):
+        print(f"{rank:3d}  {cosine:.3f}  {printable(index.path(row), 1000)}")
     print(f"{len(index):,} pictures", *index.warnings(), sep="\n")
-    if args.grid:
-        draw(found[:MOST_DRAWN], args.grid)
-        print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(args.grid, 1000)}")
     return 0

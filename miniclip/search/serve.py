@@ -9,7 +9,6 @@ the index is not followed. The page is for people whom you trust: left out are p
 limits for clients that ask on and on, or send on and on.
 """
 
-import contextlib
 import importlib.util
 import io
 import ipaddress
@@ -23,11 +22,18 @@ from pathlib import Path
 import torch
 
 from miniclip.common import Parser, UserError, command, number, refuse
-from miniclip.data.dataset import BadPicture, printable
-from miniclip.search.database import Index
+from miniclip.data import image_io
+from miniclip.data.dataset import BadPicture, fingerprint, printable
+from miniclip.search.database import FILE, Index
 from miniclip.search.embed import Encoder
-from miniclip.search.find import SEARCH, THUMBNAIL, decoded, nearest, open_search, query, thumbnail
-from miniclip.zeroshot import classifier_weights, encode_tensors
+from miniclip.search.find import (
+    SEARCH,
+    nearest,
+    open_search,
+    picture_features,
+    query,
+)
+from miniclip.zeroshot import classifier_weights
 
 MAX_UPLOAD = 32 << 20  # bytes
 THREADS = 8  # requests answered at once
@@ -42,7 +48,7 @@ OPTIONS = SEARCH | {
     ),
 }
 SENT = {  # how a picture of the index is sent: (pixels a side at most, format, how it is saved)
-    "picture": (THUMBNAIL, "PNG", dict(compress_level=1)),
+    "picture": (256, "PNG", dict(compress_level=1)),
     "original": (65_500, "JPEG", dict(quality=95)),  # which is the most that a JPEG can have
 }
 HEADERS = {
@@ -65,8 +71,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, g = Path(os.path.realpath(index.root)), flask.g
-    alone = threading.Lock()  # with the model
     decoding = threading.Lock()  # a picture may take 1 GB until it is small
+    classifying = threading.Lock()  # a thousand sentences take as much
     reading = threading.Lock()  # the index, of which g.index is that of one request
     # The numbers of an index that is read anew go on from g.first, so that a number that a browser has
     # kept never means another picture.
@@ -79,8 +85,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         row = int(text) - g.first if re.fullmatch("[0-9]{1,12}", text) else -1
         if 0 <= row < len(g.index):
             return row
-        gone = f"there is no picture {printable(text, 20)} in the index now; search again"
-        flask.abort(404, gone)
+        flask.abort(
+            404, f"there is no picture {printable(text, 20)} in the index now; search again"
+        )
 
     def listed(row):
         """What the page says of a picture. Only a browser on this machine can use its whole path."""
@@ -104,9 +111,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         if not upload:
             return None, None
         with decoding:
-            picture = decoded(encoder, io.BytesIO(upload), "this file")
-        with alone:
-            return None, encode_tensors(encoder.model, [picture])[0]
+            return None, picture_features(encoder, io.BytesIO(upload), "this file")
 
     @app.before_request
     def check_origin():
@@ -122,7 +127,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def look_for_a_new_index():
         nonlocal index, first
         with reading:
-            if index.has_changed() and flask.request.path != "/":
+            changed = index.stamp != fingerprint(index.place / FILE)
+            if changed and flask.request.path != "/":
                 new = Index.open(index.place)
                 other = "the index is now another folder's or another model's; start the page again"
                 refuse({other: (new.root, new.digest) != (index.root, index.digest)})
@@ -160,7 +166,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             if root not in path.parents:
                 raise BadPicture("a link that leads out of the folder")
             with decoding:
-                thumbnail(path, side).save(file, kind, **how)
+                image = image_io.read(path, side)
+                image.thumbnail((side, side))
+                image.save(file, kind, **how)
         except BadPicture as error:
             flask.abort(404, f"{printable(g.index.paths[row])} cannot be shown: {error}")
         return file.getvalue(), {"Content-Type": f"image/{kind.lower()}"}
@@ -170,9 +178,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         asked = flask.request.args
         k = min(max(asked.get("k", 24, type=int), 1), MAX_ANSWERS)
         own, image = chosen(asked.get("like"))
-        with alone:
-            wanted = query(encoder, asked.get("text", ""), image)
-            cosines, rows = nearest(g.index.features, wanted, k + 1)
+        wanted = query(encoder, asked.get("text", ""), image)
+        cosines, rows = nearest(g.index.features, wanted, k + 1)
         found = [(row, c) for row, c in zip(rows.tolist(), cosines.tolist()) if row != own][:k]
         return {
             "found": [listed(row) | {"cosine": cosine} for row, cosine in found],
@@ -198,10 +205,10 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         )
         _, image = chosen(asked.get("row"))
         refuse({"choose a picture first": image is None})
-        with alone:
-            # classifier_weights would cut the end of a template that does not fit into the context
-            encoder.tokenizer([template.replace("{}", name) for name in names], truncate=False)
-            scale = encoder.model.logit_scale.exp().item()
+        # classifier_weights would cut the end of a template that does not fit into the context
+        encoder.tokenizer([template.replace("{}", name) for name in names], truncate=False)
+        scale = encoder.model.logit_scale.exp().item()
+        with classifying:
             bare, templated = (
                 (scale * image @ classifier_weights(encoder.model, encoder.tokenizer, names, [t]))
                 .softmax(0)
@@ -216,7 +223,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens. port 0: any free one. Raises UserError."""
     try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except (OSError, UnicodeError) as error:
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
@@ -251,8 +258,11 @@ def make_server(app, at: socket.socket):
 @command("python -m miniclip.search serve")
 def main(argv=None):
     """The command: serve the page until Ctrl-C. Returns the exit code."""
-    what = "Search an index in a browser, and classify pictures by classes that you type."
-    args = Parser.of("python -m miniclip.search serve", what, OPTIONS).parse_args(argv)
+    args = Parser.of(
+        "python -m miniclip.search serve",
+        "Search an index in a browser, and classify pictures by classes that you type.",
+        OPTIONS,
+    ).parse_args(argv)
     refuse(
         {
             "the page needs flask and waitress: pip install 'miniclip[app]'": not all(
@@ -271,6 +281,5 @@ def main(argv=None):
         if not ipaddress.ip_address(address).is_loopback:
             print("anyone who can reach this machine can search these pictures")
         print("Ctrl-C ends it", flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            server.run()
+        server.run()  # until Ctrl-C
     return 0

@@ -176,23 +176,6 @@ def undisturbed(pairs_csv, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_killed_as_a_whole_ten_times(pairs_csv, tmp_path, undisturbed):
-    moments, out = random.Random(1), tmp_path / "run"
-    for _ in range(10):
-        run = start(2, pairs_csv, out, *LONG, "--resume")
-        wait_until_it_trains(run, out)
-        time.sleep(moments.uniform(0, 0.4))
-        for pid in children_named(out):
-            os.kill(pid, signal.SIGKILL)
-        output_of(run)
-        if (out / "checkpoint.pt").exists():
-            final(out)  # never unreadable
-    finished(2, pairs_csv, out, *LONG, "--resume")
-    assert_same_weights(undisturbed, out)
-    assert not children_named(out)
-
-
-@pytest.mark.slow
 def test_one_rank_of_two_killed_five_times_is_restarted(pairs_csv, tmp_path, undisturbed):
     moments, out = random.Random(2), tmp_path / "run"
     run = start(2, pairs_csv, out, *LONG, restarts=5)
