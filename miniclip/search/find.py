@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
-from miniclip.common import Parser, UserError, command, number, path, refuse
+from miniclip import plots
+from miniclip.common import Parser, UserError, check_new, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -22,6 +24,8 @@ from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
 BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
+THUMBNAIL = 256  # pixels
+MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
     "--index": dict(type=path(), metavar="PATH", help="folder of the index (DIR/.miniclip)"),
@@ -33,6 +37,8 @@ OPTIONS = {
     **SEARCH,
     "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
     "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
+    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
+    "--overwrite": dict(action="store_true", help="replace the file of --grid"),
 }
 
 
@@ -104,9 +110,29 @@ def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> to
     return encode_tensors(encoder.model, [picture[None]])[0]
 
 
+def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
+    """A picture of at most `side` pixels a side, PIL, mode RGB. Raises BadPicture."""
+    image = image_io.read(path, side)
+    image.thumbnail((side, side))
+    return image
+
+
+def draw(found: list, path: Path) -> None:
+    """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
+    white. Raises OSError."""
+    cells = []
+    for picture, cosine in found:
+        try:
+            image = thumbnail(picture)
+        except BadPicture:
+            image = Image.new("RGB", (1, 1), "white")
+        cells.append((image, "", [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
+    plots.grid(cells, path)
+
+
 @command("python -m miniclip.search find")
 def main(argv=None):
-    """The command: print the nearest pictures. Returns the exit code."""
+    """The command: print the nearest pictures, and draw them. Returns the exit code."""
     args = Parser.of(
         "python -m miniclip.search find",
         "Find the pictures of an index that are nearest to a text or a picture.",
@@ -119,8 +145,13 @@ def main(argv=None):
             f"{printable(args.text)} is a picture; give it with --image": (
                 image_io.is_picture(args.text) and os.path.isfile(args.text)
             ),
+            f"--grid {args.grid} must end in .png, .pdf or .svg": (
+                args.grid and args.grid.suffix not in (".png", ".pdf", ".svg")
+            ),
         }
     )
+    if args.grid:
+        check_new(args.grid, args.overwrite)
     index, encoder = open_search(
         args.folder, args.index, args.checkpoint, args.device, args.threads
     )
@@ -128,7 +159,11 @@ def main(argv=None):
     if args.image:
         image = picture_features(encoder, args.image, f"--image {printable(args.image)}")
     cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
-    for rank, (row, cosine) in enumerate(zip(rows.tolist(), cosines.tolist()), 1):
-        print(f"{rank:3d}  {cosine:.3f}  {printable(index.path(row), 1000)}")
+    found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
+    for rank, (picture, cosine) in enumerate(found, 1):
+        print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
     print(f"{len(index):,} pictures", *index.warnings(), sep="\n")
+    if args.grid:
+        draw(found[:MOST_DRAWN], args.grid)
+        print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(args.grid, 1000)}")
     return 0

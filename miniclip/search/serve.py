@@ -22,16 +22,17 @@ from pathlib import Path
 import torch
 
 from miniclip.common import Parser, UserError, command, number, refuse
-from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, Index
 from miniclip.search.embed import Encoder
 from miniclip.search.find import (
     SEARCH,
+    THUMBNAIL,
     nearest,
     open_search,
     picture_features,
     query,
+    thumbnail,
 )
 from miniclip.zeroshot import classifier_weights
 
@@ -48,7 +49,7 @@ OPTIONS = SEARCH | {
     ),
 }
 SENT = {  # how a picture of the index is sent: (pixels a side at most, format, how it is saved)
-    "picture": (256, "PNG", dict(compress_level=1)),
+    "picture": (THUMBNAIL, "PNG", dict(compress_level=1)),
     "original": (65_500, "JPEG", dict(quality=95)),  # which is the most that a JPEG can have
 }
 HEADERS = {
@@ -166,9 +167,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             if root not in path.parents:
                 raise BadPicture("a link that leads out of the folder")
             with decoding:
-                image = image_io.read(path, side)
-                image.thumbnail((side, side))
-                image.save(file, kind, **how)
+                thumbnail(path, side).save(file, kind, **how)
         except BadPicture as error:
             flask.abort(404, f"{printable(g.index.paths[row])} cannot be shown: {error}")
         return file.getvalue(), {"Content-Type": f"image/{kind.lower()}"}

@@ -291,6 +291,10 @@ DONE = {  # what must be said, and what is done
         "cp in/00001.png mine.npz",
         f"embed in mine.npz --overwrite {MODEL}",
     ),
+    "figures_are_replaced_when_asked": (
+        "drawn in grid.svg",
+        *(f"find cup in --overwrite --grid grid.{kind}" for kind in ("png", "svg", "svg")),
+    ),
     "sentences_that_are_longer_than_the_context": (
         "2 of 3 sentences have more than 77 tokens, and are cut",
         "(echo cup; yes cup | head -n 200 | tr '\\n' ' '; echo; yes cup | head -n 300 | tr '\\n' ' ') > a",
@@ -312,6 +316,12 @@ DONE = {  # what must be said, and what is done
         f"index in --index mine {MODEL}",
         "mv in away",
         "find cup --index mine",
+    ),
+    "names_that_the_font_of_a_grid_lacks": (
+        "(?s)^(?!.*Warning).*drawn in",
+        "mv in/00001.png in/\u732b.png",
+        "index in",
+        "find cup in --grid grid.png",
     ),
     **{
         f"an_index_that_was_moved_{where}": (
@@ -343,6 +353,10 @@ REFUSED = {
         "mkdir other; cp in/00001.png other; mv in away",
         f"keeps mine/{FILE} index other --index mine {MODEL}",
     ),
+    "a_grid_over_a_file_of_the_user": (
+        "00001.png exists; choose another name, or add --overwrite",
+        "keeps in/00001.png find cup in --grid in/00001.png",
+    ),
     "features_into_a_file_of_the_user": (
         "mine.npz exists; choose another name, or add --overwrite",
         "cp in/00001.png mine.npz",
@@ -361,6 +375,10 @@ REFUSED = {
     "features_of_one_picture": (
         "00001.png is a picture; give the folder",
         f"embed in/00001.png out.npz {MODEL}",
+    ),
+    "a_grid_over_our_own_that_may_have_been_edited": (
+        "g.png exists; choose another name, or add --overwrite",
+        *["find cup in --grid g.png"] * 2,
     ),
     "a_query_longer_than_the_context": (
         "takes .* ids, and the context holds only 77; make it shorter",
@@ -391,6 +409,7 @@ def empty_paths_and_numbers_that_are_too_large(folder):
         ["index", "in", "--threads", "9" * 20, *model],
         ["find", "cup", ""],
         ["find", "cup", "in", "-k", "1" + "0" * 30],
+        ["find", "cup", "in", "--grid", "name"],
         ["find", "cup", "in", "--image", "\0"],
         ["embed", "", "out.npz", *model],
         ["embed", "in", "", *model],

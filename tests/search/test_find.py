@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch.nn import functional as F
 
 from miniclip.common import UserError
@@ -70,8 +71,21 @@ def test_the_index_of_the_working_folder_or_the_one_that_is_named(root, capsys, 
     assert here.split("12 pictures")[0] == there.replace(f"{root}/", "").split("12 pict")[0]
 
 
+def test_the_grid_draws_what_was_found_even_if_one_is_gone(tmp_path, checkpoint, capsys):
+    fill(tmp_path / "in", 9)
+    Image.new("RGB", (3000, 100), "red").save(tmp_path / "in/wide.png")
+    said(build.main, [tmp_path / "in", "--checkpoint", checkpoint], capsys)
+    (tmp_path / "in/00001.png").unlink()
+    arguments = ["cup", tmp_path / "in", "-k", 12, "--grid", tmp_path / "a/g.png"]
+    assert "drawn in " in said(main, arguments, capsys)
+    with Image.open(tmp_path / "a/g.png") as grid:
+        assert grid.width > grid.height > 200
+    assert find.thumbnail(tmp_path / "in/wide.png").size == (256, 9)
+
+
 def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
     (tmp_path / "b.png").write_text("x")
+    (tmp_path / "a folder.png").mkdir()
     other = tiny_checkpoint(tmp_path / "other.pt", seed=1)
     for arguments, *words in (
         (["cup", tmp_path], "there is no index in"),
@@ -83,6 +97,9 @@ def test_wrong_input_is_one_sentence(root, checkpoint, tmp_path, capsys):
         (["cup", root, "--image", tmp_path / "b.png"], "b.png cannot be used: not a picture"),
         (["cup", root, "-k", 0], "at least 1"),
         (["cup", root, "--checkpoint", other], printable(checkpoint), printable(other)),
+        (["cup", root, "--grid", tmp_path / "g.xyz"], "end in .png"),
+        (["cup", root, "--grid", tmp_path / "g"], "end in .png"),
+        (["cup", root, "--grid", tmp_path / "a folder.png"], "is no file"),
     ):
         error = refusal(main, arguments, capsys)
         assert all(word in error for word in words), (words, error)
