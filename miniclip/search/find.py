@@ -126,7 +126,7 @@ def draw(found: list, path: Path) -> None:
             image = thumbnail(picture)
         except BadPicture:
             image = Image.new("RGB", (1, 1), "white")
-        cells.append((image, "", [(f"{cosine:.3f}", True), (printable(picture.name, 22), False)]))
+        cells.append((image, printable(picture.name, 22), f"{cosine:.3f}", True))
     plots.grid(cells, path)
 
 
