@@ -54,7 +54,6 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
-from miniclip.objectives import shared_space
 from miniclip.training.checkpoint import FORMAT
 from miniclip.weights import convert, reading
 
@@ -275,7 +274,7 @@ def main(argv=None):
     path = reading.find(args.checkpoint)
     file = reading.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
-    if not shared_space(model):
+    if not model.shared_space:
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)

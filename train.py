@@ -35,7 +35,6 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import command, given, machine, write_json
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
-from miniclip.data.dataset import printable
 from miniclip.data.loader import batches, default_workers
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
@@ -193,8 +192,8 @@ def report(config, model, tokenizer, pairs, run, device):
         "machine": machine(device),
     }
     write_json(config.out / "results.json", results | about_run)
-    where = shlex.join(given("--checkpoint", printable(config.out / "checkpoint.pt", 4096)))
-    print(f"results.json is in {printable(config.out, 4096)}\nnext: python eval.py {where}")
+    where = shlex.join(given("--checkpoint", config.out / "checkpoint.pt"))
+    print(f"results.json is in {config.out}\nnext: python eval.py {where}")
 
 
 @command("train.py")

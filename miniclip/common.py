@@ -287,7 +287,6 @@ def replacing(path: str | Path) -> Iterator:
 
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
-    refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
     target = Path(os.path.realpath(path))
     plain = target.is_file() or not target.exists()
     refuse({f"{target} is no file and cannot be written; choose another name": not plain})
@@ -302,22 +301,6 @@ def remove_leftovers(folder: Path) -> None:
             if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
                 remove = shutil.rmtree if old.is_dir() else os.unlink
                 remove(old)
-
-
-def lock(file) -> bool:
-    """Whether this process holds the lock of an open file now; the lock ends with the process.
-
-    Also true where the system has no locks (Windows, some network disks).
-    """
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        pass
-    return True
 
 
 def check_new(path: str | Path, overwrite: bool = False) -> None:

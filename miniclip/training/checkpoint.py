@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, lock, refuse, replacing
+from miniclip.common import UserError, check_output, refuse, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -182,7 +182,16 @@ def alone(out):
                 file = held.enter_context(open(path, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
-                refuse({f"another run is writing to {out}; choose another --out": not lock(file)})
+                try:  # the lock ends with the process
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"another run is writing to {out}; choose another --out"
+                    ) from None
+                except (ImportError, OSError):  # Windows and some network disks have no locks
+                    pass
         yield
 
 
