@@ -11,7 +11,6 @@ import contextlib
 import functools
 import importlib
 import json
-import math
 import os
 import platform
 import re
@@ -164,23 +163,17 @@ def described(x) -> str:
     return f"a {type(x).__name__}{shape}"
 
 
-def number(
-    kind: type, low: float | None = None, above: float | None = None, high: float = 1e15
-) -> Callable[[str], float]:
-    """An argparse type: an int or float that is at least `low`, or greater than `above`, and at most
-    `high`."""
-    wanted = "a whole number" if kind is int else "a number"
-    wanted += "" if low is None else f" of at least {low}"
-    wanted += "" if above is None else f" above {above}"
-    low, above = -high if low is None else low, -math.inf if above is None else above
+def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:
+    """An argparse type: an int or float that is at least `low` and at most `high`."""
+    what = "a whole number" if kind is int else "a number"
 
     def parse(text):
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if low <= value <= high and value > above:
+            if low <= value <= high:
                 return value
         raise argparse.ArgumentTypeError(
-            f"must be {wanted} and at most {high:,g}, not {text[:40]!r}"
+            f"must be {what} of at least {low:,g} and at most {high:,g}, not {text[:40]!r}"
         )
 
     return parse

@@ -19,7 +19,7 @@ from miniclip.model.clip import ALIASES, MODELS, named
 from miniclip.objectives import OBJECTIVES, PLAIN
 from miniclip.training.recipe import fine_tuning, recipe
 
-COUNT, POSITIVE = number(int, low=1), number(float, above=0)
+COUNT, POSITIVE = number(int, low=1), number(float, low=1e-30)
 FLAG = dict(action="store_true", default=None)  # None: it was not given
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
@@ -208,7 +208,13 @@ class Config(SimpleNamespace):
         if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
             saved |= dict(pairs=None, keep=saved["pairs"])
         for name, how in OF_RUN.items():
-            _check_saved(name, how, saved.get(name))
+            value = saved.get(name)
+            try:
+                kind = bool if "action" in how else type(how.get("type", str)(str(value)))
+            except argparse.ArgumentTypeError:
+                kind = None
+            possible = value is None or type(value) is kind and value in how.get("choices", [value])
+            refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
         refuse(
             {
@@ -324,13 +330,3 @@ def default_precision(device):
 def spelled(name):
     """An option as it is written on the command line."""
     return "--" + name.replace("_", "-")
-
-
-def _check_saved(name, how, value):
-    """Raise UserError where an option in a checkpoint could not have been given."""
-    try:
-        kind = bool if "action" in how else type(how.get("type", str)(str(value)))
-    except argparse.ArgumentTypeError:
-        kind = None
-    possible = value is None or type(value) is kind and value in how.get("choices", [value])
-    refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})
