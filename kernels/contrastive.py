@@ -119,11 +119,6 @@ class Contrastive(torch.autograd.Function):
             )
         with torch.autocast(upstream.device.type, enabled=False):
             d_image, d_text, d_scale = backward(upstream, ctx.saved_tensors, *ctx.arguments)
-        return d_image, d_text, like_scale(d_scale, *ctx.scale), None, None, None, None
-
-
-def like_scale(
-    d_scale: Tensor, dtype: torch.dtype, device: torch.device, shape: torch.Size
-) -> Tensor:
-    """The scale's gradient with the scale's dtype, device and shape."""
-    return d_scale.to(dtype).to(device).reshape(shape)  # in this order: mps has no float64
+        dtype, device, shape = ctx.scale
+        d_scale = d_scale.to(dtype).to(device).reshape(shape)  # in this order: mps has no float64
+        return d_image, d_text, d_scale, None, None, None, None

@@ -74,17 +74,11 @@ def few_tiles(card, name, count, k, shape, code):
     return dict(kernel=name, seconds=one["seconds"], **moved)
 
 
-def multiplied(card, name, m, n, k, memory_bytes):
-    """One product of the library: (m, k) times (k, n), 16-bit operands."""
-    flop, least = 2 * m * n * k, memory_bytes / card["bytes_per_s"]
+def launched(card, name, memory_bytes, flop=0):
+    """One launch that is no tile kernel of ours: a product of the library, or what moves bytes only."""
+    least = memory_bytes / card["bytes_per_s"]
     seconds = tuple(max(flop / (card["flop_per_s"] * share), least) for share in LIBRARY)
     return dict(kernel=name, memory_bytes=memory_bytes, seconds=seconds)
-
-
-def copied(card, name, memory_bytes):
-    """One launch that is bound by memory: every row is read and written once."""
-    seconds = memory_bytes / card["bytes_per_s"]
-    return dict(kernel=name, memory_bytes=memory_bytes, seconds=(seconds, seconds))
 
 
 def plan(
@@ -113,8 +107,8 @@ def plan(
         for name in ("sums", "tall sums", gradient, "special tiles")
     }
     chunk, sums, tall = default_chunk(n, operands), shape["sums"], shape["tall sums"]
-    launches = [copied(card, "normalize", rows * d * 6) for rows in (m, n)]
-    launches.append(copied(card, "diagonal", m * d * 4))
+    launches = [launched(card, "normalize", rows * d * 6) for rows in (m, n)]
+    launches.append(launched(card, "diagonal", m * d * 4))
     blocks = n // sums["BN"] if differ else 0
     whole = blocks * sums["BN"]
     for start in range(0, m, 16 * chunk):
@@ -126,7 +120,7 @@ def plan(
             tall = tall | {"STRIP": strip // tall["BM"]}
             launches += [
                 tiled(card, "tall sums", c, whole, d, tall, code("tall sums"), memory_bytes),
-                copied(card, "partial sums", by_column),
+                launched(card, "partial sums", by_column),
                 few_tiles(card, "sums of matches", blocks, d, sums, code("sums")),
             ]
         if whole < n:
@@ -134,24 +128,24 @@ def plan(
             memory_bytes = 2 * (c + n - whole) * d + 4 * c * -(-n // sums["BN"]) + by_column
             launches += [
                 tiled(card, "sums", c, n - whole, d, sums, code("sums"), memory_bytes),
-                copied(card, "partial sums", by_column),
+                launched(card, "partial sums", by_column),
             ]
-        launches.append(copied(card, "partial sums", 4 * c * -(-n // sums["BN"])))
-    launches += [copied(card, "rescue of no row", rows * 9) for rows in (m, n)]
-    launches += [copied(card, "finish", rows * 33) for rows in (m, n)]
+        launches.append(launched(card, "partial sums", 4 * c * -(-n // sums["BN"])))
+    launches += [launched(card, "rescue of no row", rows * 9) for rows in (m, n)]
+    launches += [launched(card, "finish", rows * 33) for rows in (m, n)]
     for start in range(0, m, chunk):
         c = min(chunk, m - start)
-        g_bytes, added = 2 * c * n, 4 * n * d * (1 + (start > 0))
+        g_bytes, added, flop = 2 * c * n, 4 * n * d * (1 + (start > 0)), 2 * c * n * d
         # those with a match, one in each row block at least, and the last of each if BN does not divide n
         apart = shape["special tiles"]
         special = -(-c // apart["BM"]) * (1 + (n % apart["BN"] > 0))
         launches += [
             tiled(card, gradient, c, n, d, shape[gradient], code(gradient), g_bytes + 2 * n * d),
             few_tiles(card, "special tiles", special, d, apart, code("special tiles")),
-            multiplied(card, "product", c, d, n, g_bytes + 2 * n * d + 4 * c * d),
-            multiplied(card, "product transposed", n, d, c, g_bytes + 2 * c * d + added),
+            launched(card, "product", g_bytes + 2 * n * d + 4 * c * d, flop),
+            launched(card, "product transposed", g_bytes + 2 * c * d + added, flop),
         ]
-    launches += [copied(card, "normalize backward", rows * d * 10) for rows in (m, n)]
+    launches += [launched(card, "normalize backward", rows * d * 10) for rows in (m, n)]
     return launches
 
 
@@ -178,8 +172,7 @@ def by_kernel(launches: list[dict]) -> dict[str, dict]:
 
 def total_s(launches: list[dict]) -> tuple[float, float]:
     """The predicted seconds of these launches, (better, worse)."""
-    better, worse = zip(*(launch["seconds"] for launch in launches))
-    return sum(better), sum(worse)
+    return tuple(map(sum, zip(*(launch["seconds"] for launch in launches))))
 
 
 def spread(seconds: tuple[float, float]) -> str:

@@ -28,7 +28,6 @@ except ImportError as error:
         "(Hugging Face has one): uninstall that, or put miniclip's folder first on PYTHONPATH"
     ) from error
 from kernels.contrastive import Contrastive, LocalCollectives
-from kernels.op import contrastive
 from kernels.reference import PRECISIONS
 from kernels.softmax import double
 from miniclip.common import described, refuse
@@ -51,6 +50,7 @@ def clip_loss(image, text, logit_scale):
     return (by_image + by_text) / 2
 
 
+@torch.compiler.disable  # it cannot trace kernels that are launched by hand: the graph breaks here
 def contrastive_loss(
     image: Tensor,
     text: Tensor,
@@ -65,8 +65,8 @@ def contrastive_loss(
     image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the logarithm
     of the scale. Pass model.logit_scale, and not the third output of model(images, tokens), which
     is its exp. A logit_scale above 12 is taken for a mistake. It raises ValueError if it is a
-    number or a CPU tensor. On another device, or under torch.compile, the host would have to wait
-    for its value; there the loss is NaN instead. group: a process group; None is the default one,
+    number or a CPU tensor. On another device the host would have to wait for its value; there the
+    loss is NaN instead. group: a process group; None is the default one,
     if torch.distributed is initialised. Ranks may hold different N, but none may hold zero.
     backend: "torch", "triton", or "auto", which is Triton on an NVIDIA GPU of the A100's generation or
     newer where a kernel can be compiled, unless precision is fp32. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
@@ -88,52 +88,46 @@ def contrastive_loss(
         logit_scale = double(image.new_zeros(())) + float(logit_scale)
     elif _value(logit_scale) is None:
         logit_scale = logit_scale.where(logit_scale <= LARGEST_LOG, torch.nan)
-    if torch.compiler.is_compiling() and collectives.world == 1:
-        name = "torch" if ops is reference else "triton"
-        return contrastive(image, text, logit_scale, name, dtype, chunk or 0)[0]
     return Contrastive.apply(image, text, logit_scale, ops, collectives, dtype, chunk)
 
 
 def _plan(image, text, logit_scale, backend, precision, chunk):
     """The block operations and the operands' dtype. ValueError for arguments that do not fit."""
     number = torch.is_tensor(logit_scale) or hasattr(logit_scale, "__float__")
-    if not (torch.is_tensor(image) and torch.is_tensor(text) and number):
-        given = ", ".join(map(described, (image, text, logit_scale)))
-        raise ValueError(
-            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
-            f"not {given}"
-        )
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
-    dense = all(x.layout == torch.strided for x in tensors)
-    requirements = [
-        ("all three must be dense tensors, not sparse", dense),
-        ("image and text must both be (N, E)", image.shape == text.shape and image.ndim == 2),
-        ("the loss needs at least one pair of at least one dimension", 0 not in image.shape),
-        (
-            # a product of 8 bits would be far off
-            "all three must be floating point of at least 16 bits",
-            all(x.is_floating_point() and x.element_size() > 1 for x in tensors),
-        ),
-        ("logit_scale must be one element", all(x.numel() == 1 for x in tensors[2:])),
-        ("all three must be on one device", all(x.device == image.device for x in tensors)),
-    ]
-    for requirement, holds in requirements:
-        if not holds:
-            found = (
-                f"{name} {tuple(x.shape)} of {x.dtype} on {x.device}"
-                for name, x in zip(("image is", "text", "logit_scale"), tensors)
-            )
-            raise ValueError(f"{requirement}, but {', '.join(found)}")
-    scale = _value(logit_scale)
-    if scale is not None and LARGEST_LOG < scale < torch.inf:
-        raise ValueError(
-            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale:.8g}; "
-            "pass model.logit_scale, and not its exp, which model(images, tokens) returns"
-        )
-    rows = chunk is None or type(chunk) is int and chunk >= 1
-    precisions = ", ".join(["auto", *PRECISIONS])
+    given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(
         {
+            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
+            f"not {given}": not (torch.is_tensor(image) and torch.is_tensor(text) and number)
+        }
+    )
+    requirements = {
+        "all three must be dense tensors, not sparse": all(
+            x.layout == torch.strided for x in tensors
+        ),
+        "image and text must both be (N, E)": image.shape == text.shape and image.ndim == 2,
+        "the loss needs at least one pair of at least one dimension": 0 not in image.shape,
+        # a product of 8 bits would be far off
+        "all three must be floating point of at least 16 bits": all(
+            x.is_floating_point() and x.element_size() > 1 for x in tensors
+        ),
+        "logit_scale must be one element": all(x.numel() == 1 for x in tensors[2:]),
+        "all three must be on one device": all(x.device == image.device for x in tensors),
+    }
+    found = ", ".join(
+        f"{name} {tuple(x.shape)} of {x.dtype} on {x.device}"
+        for name, x in zip(("image is", "text", "logit_scale"), tensors)
+    )
+    refuse({f"{sentence}, but {found}": not holds for sentence, holds in requirements.items()})
+    scale, precisions = _value(logit_scale), ", ".join(["auto", *PRECISIONS])
+    rows = chunk is None or type(chunk) is int and chunk >= 1
+    refuse(
+        {
+            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale}; "
+            "pass model.logit_scale, and not its exp, which model(images, tokens) returns": (
+                scale is not None and LARGEST_LOG < scale < torch.inf
+            ),
             f"chunk must be a whole number of rows, at least 1, but is {chunk}": not rows,
             f"precision must be one of {precisions}, not {precision}": (
                 precision not in ("auto", *PRECISIONS)
@@ -145,7 +139,16 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     )
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
     if backend == "auto":
-        backend = "triton" if image.is_cuda and _suits_triton(image, dtype, precision) else "torch"
+        # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
+        suits = (
+            image.is_cuda
+            and torch.version.hip is None
+            and precision != "fp32"
+            and not _triton_problem(image, dtype)
+            and torch.cuda.get_device_capability(image.device) >= (8, 0)
+            and _first_kernel(image.device)
+        )
+        backend = "triton" if suits else "torch"
     if backend == "torch":
         return reference, dtype
     if precision == "auto" and image.is_cuda and dtype != torch.float64:
@@ -155,24 +158,6 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     from kernels.fused import launch
 
     return launch, dtype
-
-
-def _suits_triton(image, dtype, precision):
-    """Whether "auto" takes the Triton kernels for these features on a GPU."""
-    # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
-    return (
-        torch.version.hip is None
-        and precision != "fp32"
-        and not _triton_problem(image, dtype)
-        and torch.cuda.get_device_capability(image.device) >= (8, 0)
-        and _kernels_compile(image.device)
-    )
-
-
-@torch.compiler.assume_constant_result
-def _kernels_compile(device):
-    """`_first_kernel`, under torch.compile as well, where it runs while the loss is traced."""
-    return _first_kernel(device)
 
 
 @functools.cache
@@ -194,7 +179,7 @@ def _value(x):
     if not torch.is_tensor(x):
         return float(x)
     plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
-    return x.detach().item() if plain and not torch.compiler.is_compiling() else None
+    return x.detach().item() if plain else None
 
 
 def _triton_problem(image, dtype):

@@ -48,7 +48,7 @@ def _encode(model, encode, batches):
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
     with evaluating(model), autocast:
         features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    features = torch.cat([torch.zeros(0, model.config["embed_dim"]), *features])
+    features = torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
     refuse({"the features are not finite: this model has diverged": not features.isfinite().all()})
     return features
 
@@ -79,12 +79,13 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
 
 def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
     """What encode_pictures yields, joined: (items, features, [(item, reason)])."""
-    kept, features, skipped = [], [torch.zeros(0, model.config["embed_dim"])], []
+    kept, features, skipped = [], [], []
     for good, encoded, bad in encode_pictures(model, read, items):
         kept += good
-        features.append(encoded)
+        features += [encoded] if good else []
         skipped += bad
-    return kept, torch.cat(features), skipped
+    nothing = torch.zeros(0, model.config["embed_dim"])
+    return kept, torch.cat(features) if features else nothing, skipped
 
 
 def encode_images(model, source, indices) -> tuple[torch.Tensor, list[int]]:

@@ -107,7 +107,7 @@ WRONG = [  # (options, words that must occur)
     (["--templates", "{tmp}/none.txt"], ["none.txt"]),
     (["--templates", "{tmp}/empty.txt"], ["empty.txt"]),
     (["--images", "{tmp}/one"], ["at least two classes"]),
-    (["--images", "{tmp}/nothing"], ["no labelled picture"]),
+    (["--images", "{tmp}/nothing"], ["holds no pictures"]),
     (["--images", "{home}", "--classes", "{tmp}/bad.txt"], ["1 class names", "8 classes"]),
     (["--images", "{home}", "--shift", "away"], ["NAME=FOLDER"]),
     (["--images", "{home}", "--shift", "x={tmp}/two"], ["not at home"]),

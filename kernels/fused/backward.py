@@ -23,52 +23,35 @@ from kernels.fused.tile import BATCH, cosines, tile_at, tile_index
 
 
 @triton.jit
-def is_special(i, j, M, N, offset, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, lowest,
-               BM: tl.constexpr, BN: tl.constexpr):  # fmt: skip
-    """Whether a tile has a match, columns beyond N, or an lse too low for `ordinary_gradient`.
-
-    lowest: the least lse of all; single tiles are looked at where that one is too low.
-    """
-    first = j * BN - offset - i * BM  # the row of this tile that matches its first column
-    special = ((first > -BN) & (first < BM)) | (j * BN + BN > N)
-    too_low = power_shift(SCALE_LOG2) - 60
-    if lowest < too_low:
-        r, c = i * BM + tl.arange(0, BM), j * BN + tl.arange(0, BN)
-        of_rows = tl.min(tl.load(LSE_ROWS + r, mask=r < M, other=float("inf")), 0)
-        of_columns = tl.min(tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf")), 0)
-        special = special | (tl.minimum(of_rows, of_columns) < too_low)
-    return special
-
-
-@triton.jit
 def power_shift(SCALE_LOG2):
     """The shift of `ordinary_gradient`, a whole number of bits, 100 below the largest similarity."""
     return tl.floor(tl.load(SCALE_LOG2)) - 100
 
 
 @triton.jit(do_not_specialize=BATCH)
-def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, ONE_MINUS_P_COLUMNS, G,
-                    M, N, offset, stride, GRAD_SCALE: tl.constexpr,
+def gradient_kernel(X, Y, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, ONE_MINUS_P_ROWS, ONE_MINUS_P_COLUMNS,
+                    LOWEST_ROWS, LOWEST_COLUMNS, G, M, N, offset, stride, GRAD_SCALE: tl.constexpr,
                     D: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
-                    TMA: tl.constexpr, PRECISION: tl.constexpr,
-                    LOWEST_ROWS=None, LOWEST_COLUMNS=None, SPECIAL: tl.constexpr = False):  # fmt: skip
-    """G (M, N) = GRAD_SCALE times the gradient of N * loss by the logits. Columns from N on, up to
+                    TMA: tl.constexpr, PRECISION: tl.constexpr):  # fmt: skip
+    """G (M, N) = GRAD_SCALE times the gradient of N * loss by the logits, in the special tiles: those that
+    have a match, columns beyond N, or an lse too low for `ordinary_gradient`. Columns from N on, up to
     stride, get any finite numbers.
 
-    X (M, D), Y (N, D); stride: from row to row of G, a multiple of 16. SPECIAL: only the tiles of
-    `is_special`; LOWEST_ROWS and LOWEST_COLUMNS are then the least of LSE_ROWS and of LSE_COLUMNS.
+    X (M, D), Y (N, D); LOWEST_ROWS, LOWEST_COLUMNS: the least of LSE_ROWS and of LSE_COLUMNS; stride: from row
+    to row of G, a multiple of 16.
 
     # reads M N D (1/BM + 1/BN) operands, writes M stride of G
     """
     for tile in range(tl.program_id(0), tl.cdiv(M, BM) * tl.cdiv(N, BN), tl.num_programs(0)):
         i, j, r, c = tile_at(tile, M, N, BM, BN)
-        wanted = tile >= 0
-        if SPECIAL:
-            lowest = tl.minimum(tl.load(LOWEST_ROWS), tl.load(LOWEST_COLUMNS))
-            wanted = is_special(
-                i, j, M, N, offset, SCALE_LOG2, LSE_ROWS, LSE_COLUMNS, lowest, BM, BN
-            )
-        if wanted:
+        first = j * BN - offset - i * BM  # the row of this tile that matches its first column
+        special = ((first > -BN) & (first < BM)) | (j * BN + BN > N)
+        too_low = power_shift(SCALE_LOG2) - 60
+        if tl.minimum(tl.load(LOWEST_ROWS), tl.load(LOWEST_COLUMNS)) < too_low:
+            of_rows = tl.min(tl.load(LSE_ROWS + r, mask=r < M, other=float("inf")), 0)
+            of_columns = tl.min(tl.load(LSE_COLUMNS + c, mask=c < N, other=float("inf")), 0)
+            special = special | (tl.minimum(of_rows, of_columns) < too_low)
+        if special:
             # 1. the forward pass's tile, in bits
             s = cosines(X, Y, i * BM, j * BN, M, N, D, BM, BN, BK, TMA, PRECISION)
             s = s * tl.load(SCALE_LOG2)

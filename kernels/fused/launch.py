@@ -52,10 +52,10 @@ def _warps_differ(like):
     return warps_can_differ(arch_of(like.device), like.dtype.itemsize, like.shape[1])
 
 
-def _launch(name, plan, shape, *arguments, **changed):
+def _launch(name, plan, shape, *arguments):
     """Launch a kernel once for every tile of a matrix of this shape, or for its blocks of rows.
 
-    plan: from `_plan`, `changed` in some constants. arguments: all others, by position.
+    plan: from `_plan`. arguments: all others, by position.
     """
     (kernel, operands), (m, n), (first, *_) = KERNELS[name], shape, arguments
     if plan.get("TMA"):  # the first two arguments are operands, read in blocks
@@ -64,7 +64,7 @@ def _launch(name, plan, shape, *arguments, **changed):
         arguments = [*descriptors, *arguments[2:]]
     programs = triton.cdiv(m, plan.get("STRIP", 1) * (plan.get("BM") or plan["ROWS"]))
     programs *= triton.cdiv(n, plan["BN"]) if n else 1
-    if plan.get("SPECIAL") or name in HOPPER:  # a program takes many tiles
+    if name in ("special tiles", *HOPPER):  # a program takes many tiles
         programs = min(programs, sms_of(first.device))
     if name in HOPPER:  # memory for the descriptors that the kernel makes
         triton.set_allocator(
@@ -72,7 +72,7 @@ def _launch(name, plan, shape, *arguments, **changed):
         )
     with torch.cuda.device_of(first):  # Triton launches on the current card; no effect on a CPU
         # fused multiply-add rounds S * scale - shift once and not twice, and saves an instruction
-        kernel[(programs,)](*arguments, enable_fp_fusion=True, **(plan | changed))
+        kernel[(programs,)](*arguments, enable_fp_fusion=True, **plan)
 
 
 def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -189,8 +189,7 @@ def gradient(
         vectors = lse_rows[here], lse_columns, one_minus_p_rows[here], one_minus_p_columns
         inputs, sizes = (x, columns, scale_log2), (c, n, start + offset, stride)
         _launch(name, plan, (c, n), *inputs, *vectors[:2], buffer, c, n, stride)
-        _launch("special tiles", special, (c, n), *inputs, *vectors, buffer, *sizes,
-                LOWEST_ROWS=lowest[0], LOWEST_COLUMNS=lowest[1])  # fmt: skip
+        _launch("special tiles", special, (c, n), *inputs, *vectors, *lowest, buffer, *sizes)
         products(buffer[:c, :n], columns, x, g_rows[here], g_columns, start > 0)
     return g_rows, g_columns, 1 / plan["GRAD_SCALE"]
 

@@ -54,7 +54,6 @@ def constants(name, arch, dtype, d):
         return row_shape(d)
     known = tile_shape(name, arch, dtype.itemsize, d) | dict(
         TMA=uses_tma(arch, dtype.itemsize, d),  # whether the operands come as descriptors
-        SPECIAL=True,
         PRECISION="ieee",
         D=d,
         LOWEST=LOWEST,

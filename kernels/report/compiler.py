@@ -6,7 +6,6 @@ result. Left out: speed. A kernel without spills that uses the right instruction
 
 import collections
 import functools
-import os
 import pathlib
 import re
 import subprocess
@@ -34,14 +33,22 @@ MMA = r"HGMMA|HMMA|UTC\w*MMA"  # a product on tensor cores
 REGISTERS = 65536  # of an SM, on all six
 
 
-def compiled(kernel, arch, types, constants):
-    """One kernel for one architecture. types, constants: from signatures.variant.
+@functools.cache
+def inspect(job: tuple[str, int, str, int]) -> dict:
+    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
+    name, arch, dtype, d = job
+    kernel, types, constants = variant(name, arch, dtype, d)
+    found = read(kernel, arch, types, constants)
+    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
+
+
+def read(kernel, arch, types, constants):
+    """What the machine code of a kernel for an architecture says: a dict of numbers, all counts unless the
+    name has a unit. types, constants: from signatures.variant.
 
     Pointers and the whole numbers that Triton specialises on are taken to be multiples of 16, as they
     are in every launch of launch.py when D is one. Nothing is assumed of M, of N rows and of offset.
     """
-    if os.environ.get("TRITON_INTERPRET") == "1":
-        raise RuntimeError("nothing compiles under TRITON_INTERPRET=1; unset it")
     names = kernel.arg_names
     options = {key: constants[key] for key in ("num_warps", "num_stages")}
     attributes = {
@@ -56,20 +63,7 @@ def compiled(kernel, arch, types, constants):
         attrs=attributes,
     )
     options["enable_fp_fusion"] = True  # as launch.py
-    return triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
-
-
-@functools.cache
-def inspect(job: tuple[str, int, str, int]) -> dict:
-    """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
-    name, arch, dtype, d = job
-    kernel, types, constants = variant(name, arch, dtype, d)
-    found = read(compiled(kernel, arch, types, constants), arch)
-    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
-
-
-def read(binary, arch):
-    """What the machine code says: a dict of numbers, all counts unless the name has a unit."""
+    binary = triton.compile(source, target=GPUTarget("cuda", arch, 32), options=options)
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "kernel.cubin")
         path.write_bytes(binary.asm["cubin"])
@@ -134,9 +128,10 @@ def epilogue(instructions: list[tuple]) -> dict[str, int]:
         (i for i, (n, *_) in enumerate(instructions) if i >= start and "EX2" in n),
         len(instructions),
     )
-    came_from, queue = {start: None}, collections.deque([start])
+    seen, queue = {start}, collections.deque([[start]])
     while queue:
-        here = queue.popleft()
+        way = queue.popleft()
+        here = way[-1]
         name, conditional, to = instructions[here]
         is_end = name.startswith("EXIT") and not conditional
         is_back = to is not None and to < start
@@ -144,14 +139,10 @@ def epilogue(instructions: list[tuple]) -> dict[str, int]:
             break
         # a conditional EXIT ends single threads or blocks early; a branch without a target returns
         after = [here + 1] if conditional or not name.startswith(("BRA", "RET")) else []
-        for following in after + ([] if to is None or is_back else [to]):
-            if following not in came_from:
-                came_from[following] = here
-                queue.append(following)
-    names = []
-    while here is not None:
-        names.append(instructions[here][0])
-        here = came_from[here]
+        after += [] if to is None or is_back else [to]
+        queue.extend([*way, following] for following in after if following not in seen)
+        seen.update(after)
+    names = [instructions[k][0] for k in way]
     exp2, shuffles = (sum(n.startswith(which) for n in names) for which in ("MUFU.EX2", "SHFL"))
     return {"instructions": len(names), "exp2": exp2, "shuffles": shuffles}
 

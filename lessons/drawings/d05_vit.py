@@ -1,6 +1,10 @@
-"""The diagrams of lesson 05: sixteen numbers cut into patches, the whole tower, and resized positions."""
+"""The figures of lesson 05: numbers and an apple cut into patches, the tower, and resized positions."""
 
+import pen
 from pen import PICTURE, PLAIN, Sheet
+from PIL import Image
+
+from miniclip.data.emoji.drawings import draw_all
 
 FOUR = ["#cfe0f5", "#d9cdf0", "#cdeee6", "#f5e6c8"]
 FIRST = "#fff0b3"
@@ -114,8 +118,24 @@ def resize():
     sheet.save("05_resize")
 
 
+def patches():
+    """An apple of 64 x 64 pixels with the lines of its 16 patches, and four of the patches."""
+    drawing = Image.fromarray(draw_all(["1F34E"])[0])
+    figure, axes = pen.plt.subplots(
+        1, 5, figsize=(8.5, 2.6), width_ratios=[7, 4, 4, 4, 4], layout="constrained"
+    )
+    axes[0].imshow(drawing)
+    axes[0].set(xticks=range(0, 65, 16), yticks=range(0, 65, 16))
+    axes[0].grid(color="k")
+    for axis, (row, column) in zip(axes[1:], [(0, 0), (0, 2), (1, 1), (2, 3)]):
+        axis.imshow(drawing.crop((16 * column, 16 * row, 16 * column + 16, 16 * row + 16)))
+        axis.set(title=f"patch {4 * row + column}", xticks=[], yticks=[])
+    figure.savefig(pen.FIGURES / "05_patches.png", dpi=80)
+
+
 def main():
     cut()
+    patches()
     tower()
     resize()
 

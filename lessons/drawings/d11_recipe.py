@@ -1,11 +1,27 @@
-"""The diagrams of lesson 11: the bits of three types, and a batch that is computed part by part.
+"""The figures of lesson 11: the learning rate, the bits of three types, and a batch in four parts.
 
 python lessons/drawings/d11_recipe.py
 """
 
+import pen
 from pen import PICTURE, PLAIN, TEXT, Sheet
 
+from miniclip.training.recipe import schedule
+
 SIGN, EXPONENT, FRACTION = PLAIN, TEXT, PICTURE
+
+
+def learning_rate():
+    """The share of the peak over the paper's 390,625 steps, and over the first 8,000 of them."""
+    steps, warmup = 390_625, 2_000
+    figure, axes = pen.plt.subplots(1, 2, figsize=(7, 2.4), layout="tight")
+    for ax, last in zip(axes, (steps, 8_000)):
+        shown = [last * i / 1000 for i in range(1001)]
+        ax.plot(shown, [schedule(step / steps, warmup / steps) for step in shown])
+        ax.set(xlabel="step", ylabel="share of peak lr")
+    axes[0].set_title("the whole run")
+    axes[1].set_title("its first 8,000 steps")
+    figure.savefig(pen.FIGURES / "11_schedule.png", dpi=80)
 
 
 def bits():
@@ -66,6 +82,7 @@ def microbatch():
 
 
 def main():
+    learning_rate()
     bits()
     microbatch()
 

@@ -1,9 +1,16 @@
-"""The diagram of lesson 14: where a curve over the number of labels crosses zero-shot.
+"""The figures of lesson 14: where a curve over the number of labels crosses zero-shot, and the icons.
 
 python lessons/drawings/d14_probes.py
 """
 
+import json
+from pathlib import Path
+
+import numpy as np
+import pen
 from pen import DARK, Sheet
+
+from miniclip.evaluation.linear_probe import draw_shots
 
 
 def crossing():
@@ -31,8 +38,24 @@ def crossing():
     sheet.save("14_crossing")
 
 
+def shots():
+    """The accuracies of the seven families' icons, from the report of the packaged model."""
+    report = Path(__file__).parents[2] / "docs/icons/report"  # from eval.py --task shots
+    shots = json.loads((report / "results.json").read_text())["shots"]
+    families = [row for row in shots.values() if isinstance(row, dict)]
+    curves = {
+        f"neighbour {kind}": {k: [row[kind][k] for row in families] for k in families[0][kind]}
+        for kind in ("in its features", "in raw pixels")
+    }
+    zero_shot = [row["zero-shot"] for row in families]
+    band = dict(value=np.mean(zero_shot), low=min(zero_shot), high=max(zero_shot))
+    numbers = curves["neighbour in raw pixels"]
+    draw_shots(curves, dict.fromkeys(numbers, band), pen.FIGURES / "14_shots.png")
+
+
 def main():
     crossing()
+    shots()
 
 
 if __name__ == "__main__":

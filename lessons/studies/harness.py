@@ -9,7 +9,7 @@ by side as there are cores. When it ends, it becomes a line of runs.jsonl in the
 its settings, what it found, and the machine. A training whose settings are in the file is not repeated,
 so a study that was stopped goes on where it was. To repeat a committed study, name another folder.
 
-The library does not import the studies.
+The library does not import the studies. sealed.py and questions.py need scipy, which the extra `eval` brings.
 """
 
 import contextlib
@@ -19,14 +19,12 @@ import multiprocessing.connection
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout, with train.py and miniclip
+sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-import train
 from miniclip.common import Parser, UserError, command, machine, number, path, replacing
 
 COUNT = number(int, low=1)
@@ -71,11 +69,8 @@ def key(settings):
 
 def finished(file):
     """What each training in a file of runs has found: {key of its settings: found}."""
-    try:
-        lines = file.read_text().splitlines() if file.exists() else []
-        return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{file} is damaged: {error}") from None
+    lines = file.read_text().splitlines() if file.exists() else []
+    return {key(line["run"]): line["found"] for line in map(json.loads, lines)}
 
 
 def conduct(study, parts, args):
@@ -95,7 +90,7 @@ def conduct(study, parts, args):
 
 def train_all(study, trainings, file, args):
     """Do these trainings, --jobs at a time, and add each to the file as it ends."""
-    waiting, running, began, done = [*trainings], {}, time.monotonic(), 0
+    waiting, running = [*trainings], {}
     context = multiprocessing.get_context(START)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
@@ -115,21 +110,12 @@ def train_all(study, trainings, file, args):
                 before = file.read_bytes() if file.exists() else b""
                 with replacing(file) as new:  # a killed process leaves the old file, or the new one
                     new.write(before + (folder / "line.json").read_bytes())
-                done += size(training)
-                left = sum(map(size, [*waiting, *(other for _, other, _ in running.values())]))
-                minutes = (time.monotonic() - began) * left / done / 60
-                text = ", ".join(f"{name} {value}" for name, value in training.items())
-                print(f"{text} | ETA of all {minutes:.0f} min", flush=True)
+                print(f"{training} has ended, {len(waiting) + len(running)} are left", flush=True)
     finally:
         for process, *_ in running.values():
             process.terminate()  # train.py saves, so that the next start goes on from there
         for process, *_ in running.values():
             process.join()
-
-
-def size(training):
-    """The pairs of a training: what its time is taken to grow with."""
-    return 1 + training["steps"] * training.get("batch_size", 1)
 
 
 def do(work, training, settings, folder):
@@ -140,13 +126,3 @@ def do(work, training, settings, folder):
         found = work(training, folder)
     line = {"run": settings, "found": found, "machine": machine(torch.device("cpu"))}
     (folder / "line.json").write_text(json.dumps(line) + "\n")
-
-
-def train_icons(folder, **given):
-    """Train on the icons in `folder` by train.py, or go on there: the run's results.json, a dict. Options
-    that are None are left out."""
-    given |= {"data": "icons", "out": folder, "threads": 1, "device": "cpu"}
-    given = [f"--{name.replace('_', '-')}={v}" for name, v in given.items() if v is not None]
-    if code := train.main(["--resume", *given]):
-        raise SystemExit(code)
-    return json.loads((folder / "results.json").read_text())

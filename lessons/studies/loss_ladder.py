@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 import torch
 
 from kernels import reference
-from kernels.bench.cpu import fresh, timed
+from kernels.bench.__main__ import fresh, measure, timed
 from kernels.softmax import LN2, LOWEST, absorb
 from miniclip.benchmarks.timer import take_turns
 from miniclip.common import machine
@@ -52,28 +52,6 @@ LOSSES = {
     "running maximum": online_loss,
     "shared shift": contrastive_loss,
 }
-
-
-def measure(name, gradient):
-    """(MiB at the peak, least milliseconds) of a loss, with or without its gradient, in this process."""
-    torch.set_num_threads(THREADS)
-    loss, generator = LOSSES[name], torch.Generator().manual_seed(0)
-    image, text = (torch.randn(N, D, generator=generator).requires_grad_() for _ in range(2))
-    logit_scale = torch.tensor(2.659, requires_grad=True)
-    loss(image[:64], text[:64], logit_scale).backward()  # libraries load here
-    image.grad, text.grad = torch.zeros(N, D), torch.zeros(N, D)  # an optimizer has them anyway
-
-    kept = []  # as a loop keeps the last loss, and its graph, until the next is computed
-
-    def step():
-        with torch.set_grad_enabled(gradient):
-            value = loss(image, text, logit_scale)
-        if gradient:
-            value.backward()
-        kept[:] = [value]
-
-    seconds, mib = timed(step, REPEATS, time.process_time)
-    return round(mib), round(1000 * min(seconds))
 
 
 def unit_rows():
@@ -107,7 +85,7 @@ def peak_mib(name):
     x, y = unit_rows()
     for rows in (64, 128):  # libraries load, and torch compiles for one size and then for any
         SUMS[name](x[:rows], y[:rows])
-    return timed(lambda: SUMS[name](x, y), 1, time.process_time)[1]
+    return timed(lambda: SUMS[name](x, y), 1)[1]
 
 
 def measure_sums():
@@ -129,11 +107,12 @@ def measure_sums():
 def main():
     rows = {name: {} for name in LOSSES}
     for _ in range(ROUNDS):  # the losses take turns, so that other load on the machine meets all
-        for name, row in rows.items():
+        for name, loss in LOSSES.items():
             for what in ("loss", "with gradient"):
-                mib, ms = fresh(measure, name, what == "with gradient")
-                before = row.get(what, [0, ms])
-                row[what] = [max(mib, before[0]), min(ms, before[1])]
+                seconds, mib = fresh(measure, loss, N, D, REPEATS, 0, what == "with gradient")
+                ms = round(1000 * min(seconds))
+                most, least = rows[name].get(what, [0, ms])
+                rows[name][what] = [max(round(mib), most), min(ms, least)]
     how = dict(n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS)
     found = machine(torch.device("cpu")) | how | dict(rows=rows, sums=measure_sums())
     FILE.write_text(json.dumps(found, indent=1) + "\n")

@@ -86,14 +86,13 @@ def main(argv=None):
             optimizer, scaler = train.make_optimizer(model, config, device)
             if saved:
                 train.restore(saved, run, optimizer, scaler)
-        constant = checkpoint.describe(config, model, tokenizer, pairs)
         log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
 
         def save():
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
-            states = {name: part.state_dict() for name, part in parts.items()}
-            saver.save(constant | run.state_dict() | states)
+            state = checkpoint.describe(config, model, tokenizer, pairs) | run.state_dict()
+            saver.save(state | {name: part.state_dict() for name, part in parts.items()})
 
         how = dict(normalize=False) if model.shared_space else {}
         loader = train.batches_from(
@@ -137,18 +136,13 @@ def main(argv=None):
                 if model.shared_space:
                     model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
                 run.count(finite)
-                try:
-                    log.write(run, lr, loss.detach(), grad_norm, **shown)
-                except OSError as error:  # the disk is full, or nobody reads the output
-                    run.problem = error
+                log.write(run, lr, loss.detach(), grad_norm, **shown)
                 if finite and run.due:
                     save()
             run.check_readable()
             save()
             saver.wait()
             log.close()
-        if run.problem:
-            raise run.problem
         if run.stop:
             print(f"stopped at step {run.step}, saved; go on with --out {config.out} --resume")
         else:

@@ -8,12 +8,13 @@ as good as "trash"? They were written by hand, into synonyms.txt. Styles: what d
 in a prompt? One word: how far would one word of a new combination carry? harness.py has the options.
 """
 
+import re
 import sys
-from collections import Counter
 from pathlib import Path
 
 import torch
 from harness import run
+from scipy.stats import hypergeom
 
 from miniclip import plots
 from miniclip.data.icons.families import DEVELOPMENT
@@ -35,24 +36,14 @@ def plan(args):
     return {"web": [{"model": "web", "pictures": args.quick, "steps": 0}]}
 
 
-def settings(given):
-    return given
+settings = dict  # a training is known by its options
 
 
 def synonyms():
-    """{name: other words for it} of synonyms.txt."""
+    """[(name, another word for it, all its words)] of synonyms.txt."""
     lines = Path(__file__).with_name("synonyms.txt").read_text().splitlines()
-    pairs = (line.split(": ") for line in lines)
-    return {name: others.split(", ") for name, others in pairs}
-
-
-def none_drawn(better, others, draws):
-    """How likely `draws` of `others` wrong names hold none of those that a picture prefers to its own
-    names. better: how many it prefers, (K,) int64. Returns (K,) fp64."""
-    kept = others - better.double()
-    ways = torch.lgamma(kept + 1) - torch.lgamma((kept - draws).clamp(min=0) + 1)
-    total = torch.tensor([others + 1.0, others - draws + 1.0], dtype=torch.float64).lgamma()
-    return (ways - total[0] + total[1]).exp() * (kept >= draws)
+    listed = [re.split(": |, ", line) for line in lines]
+    return [(words[0], other, words) for words in listed for other in words[1:]]
 
 
 def by_candidates(scores, pairs, indices):
@@ -64,28 +55,27 @@ def by_candidates(scores, pairs, indices):
         found = scores(part, names)
         best = found.masked_fill(~right, -torch.inf).amax(1, keepdim=True)
         better.append((found > best).sum(1))
-    better = torch.cat(better)
-    return {n: none_drawn(better, len(names) - 1, n - 1).mean().item() for n in CANDIDATES}
+    better, wrong = torch.cat(better).numpy(), len(names) - 1
+    # how likely n - 1 of the wrong names hold none of those that a picture prefers
+    return {n: float(hypergeom.pmf(0, wrong, better, n - 1).mean()) for n in CANDIDATES}
 
 
 def by_synonyms(scores, known, listed):
     """{"name": share, "synonym": share, "pairs": their number}: how often the pictures of a name get it, or
     its synonym, before all other names of their family. A picture's own names and further words for the
-    same are no candidates; each pair of words counts the same. known: [(indices, names, right)]."""
+    same are no candidates; each pair of words counts the same. known: [(names, indices, right)]; listed:
+    see `synonyms`."""
     shares = []
-    for name, others in listed.items():
-        for other in others:
-            hits = []
-            for indices, names, right in known:
-                if name in names:
-                    mine = right[:, names.index(name)].nonzero()[:, 0].tolist()
-                    kept = [k for k, n in enumerate(names) if n not in {name, *others}]
-                    own = [indices[row] for row in mine]
-                    found = scores(own, [name, other, *(names[k] for k in kept)])
-                    rest = found[:, 2:].masked_fill(right[mine][:, kept], -torch.inf)
-                    hits.append(found[:, :2] > rest.amax(1, keepdim=True))
-            if hits:
-                shares.append(torch.cat(hits).float().mean(0))
+    for name, other, words in listed:
+        hits = []
+        for names, indices, right in (own for own in known if name in own[0]):
+            mine = right[:, names.index(name)].nonzero()[:, 0].tolist()
+            kept = [k for k, n in enumerate(names) if n not in words]
+            found = scores([indices[row] for row in mine], [name, other, *(names[k] for k in kept)])
+            rest = found[:, 2:].masked_fill(right[mine][:, kept], -torch.inf)
+            hits.append(found[:, :2] > rest.amax(1, keepdim=True))
+        if hits:
+            shares.append(torch.cat(hits).float().mean(0))
     name, synonym = torch.stack(shares).mean(0).tolist()
     return {"name": name, "synonym": synonym, "pairs": len(shares)}
 
@@ -98,8 +88,10 @@ def by_styles(features, pairs, known):
     for style, words in STYLES.items():
         hits, tells = {prompt: [] for prompt in PROMPTS}, []
         other = next(prompt for prompt in STYLES if prompt != style)
-        for indices, names, right in known:
-            rows = [k for k, i in enumerate(indices) if says(pairs, i, words)]
+        for names, indices, right in known:
+            styles = [[{*style.split()} for _, _, style in pairs.owned[i]] for i in indices]
+            # those of which all sets that have them say so
+            rows = [k for k, of_sets in enumerate(styles) if all(words & own for own in of_sets)]
             own = [indices[k] for k in rows]
             if own:
                 each = {p: scores_of(features, pairs, (p,))(own, names) for p in PROMPTS}
@@ -107,25 +99,18 @@ def by_styles(features, pairs, known):
                     hits[prompt] += correct(scores, right[rows]).tolist()
                 gain = each[f"{{}} {style}"] - each[f"{{}} {other}"]
                 tells += (gain[right[rows]] > 0).tolist()
-        found[style] = {prompt: sum(own) / len(own) for prompt, own in hits.items()}
-        found[style] |= {"tells": sum(tells) / len(tells), "n": len(hits["{}"])}
+        shares = {prompt: sum(own) / len(own) for prompt, own in hits.items()}
+        found[style] = shares | {"tells": sum(tells) / len(tells), "n": len(hits["{}"])}
     return found
-
-
-def says(pairs, i, words):
-    """Whether all sets that have picture i call its style by one of these words."""
-    return all(words & set(style.split()) for _, _, style in pairs.owned[i])
 
 
 def by_one_word(names):
     """{"first", "last", "both": share}: how often a guess is right that knows the first or the last word of
-    each name, or both of them, among all names."""
-    ends = {"first": lambda w: w[0], "last": lambda w: w[-1], "both": lambda w: (w[0], w[-1])}
-    found = {}
-    for which, end in ends.items():
-        sizes = Counter(end(name.split()) for name in names)
-        found[which] = len(sizes) / len(names)
-    return found
+    each name, or both of them, among all names. It is right for one of the names that share what it knows."""
+    parts = [name.split() for name in names]
+    known = {"first": {own[0] for own in parts}, "last": {own[-1] for own in parts}}
+    known["both"] = {(own[0], own[-1]) for own in parts}
+    return {which: len(different) / len(names) for which, different in known.items()}
 
 
 def work(given, folder):
@@ -137,12 +122,12 @@ def work(given, folder):
     ]
     known = [own["known"] for own in families]
     plain = scores_of(features, pairs, ("{}",))
-    indices = [i for own, _, _ in known for i in own]
+    indices = [i for _, own, _ in known for i in own]
     return {
         "candidates": by_candidates(plain, pairs, indices),
         "synonyms": by_synonyms(plain, known, synonyms()),
         "styles": by_styles(features, pairs, known),
-        "one word": [by_one_word(own["combinations"][1]) for own in families],
+        "one word": [by_one_word(own["combinations"][0]) for own in families],
     }
 
 
@@ -159,8 +144,12 @@ def write_report(found, args):
     )
     curve = [int(n) for n in own["candidates"]], [*own["candidates"].values()]
     axes = {"xscale": "log", "xlabel": "names to choose from", "ylabel": "top-1", "ylim": (0, 1)}
-    about = "Top-1 on known names, by the number of names to choose from."
-    report.figure("candidates.png", about, plots.lines, [({"zero-shot": curve}, axes)])
+    report.figure(
+        "candidates.png",
+        "Top-1 on known names, by the number of names to choose from.",
+        plots.lines,
+        [({"zero-shot": curve}, axes)],
+    )
     report.section("Synonyms", "section 3.1")
     asked_by = own["synonyms"]
     report.table(("asked by", "top-1"), [(which, asked_by[which]) for which in ("name", "synonym")])
@@ -178,10 +167,10 @@ def write_report(found, args):
         "its own name better with its own style than with the other one."
     )
     report.section("One word of a new combination", "section 3.1")
-    ends = own["one word"][0]
+    families = own["one word"]
     report.table(
         ("a guess that knows", "top-1"),
-        [(end, sum(o[end] for o in own["one word"]) / len(own["one word"])) for end in ends],
+        [(end, sum(o[end] for o in families) / len(families)) for end in families[0]],
     )
     report.say(
         "Means over the development families, in which every new combination counts the same: how often "

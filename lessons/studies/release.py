@@ -21,6 +21,7 @@ OPTIONS = {
     "--overwrite": dict(action="store_true", help="replace any file"),
 }
 FACTS = "command seed steps train_seconds machine zero_shot".split()  # of a run's results.json
+KEPT = "config tokenizer options step pairs packages".split()  # of its checkpoint
 
 
 def release(run, file, overwrite=False):
@@ -31,19 +32,14 @@ def release(run, file, overwrite=False):
     """
     check_output(file, reading.by_miniclip, overwrite)
     state = checkpoint.load(Path(run) / "checkpoint.pt", ("model", "config", "tokenizer"))
-    results = Path(run) / "results.json"
-    card = {name: fact for name, fact in reading.read_json(results).items() if name in FACTS}
-    kept = "config tokenizer options step pairs packages".split()
+    results = reading.read_json(Path(run) / "results.json")
+    card = {name: fact for name, fact in results.items() if name in FACTS}
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
     held = (x.isfinite().all() and x.any() == state["model"][k].any() for k, x in weights.items())
     if not (weights and all(held)):
         raise UserError(f"{run} has weights that 16 bits cannot hold")
-    kept = {name: state[name] for name in kept if name in state}
-    try:
-        json.dumps(card, indent=2)
-        checkpoint.save(file, kept | dict(model=weights, card=card))
-    except RecursionError:
-        raise UserError(f"{results} holds lists inside each other without end") from None
+    kept = {name: state[name] for name in KEPT if name in state}
+    checkpoint.save(file, kept | dict(model=weights, card=card))
     return card
 
 

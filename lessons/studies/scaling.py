@@ -1,17 +1,19 @@
 """Scaling of models trained on icons: the error by compute and by pictures (CLIP, figure 9).
 
-    python lessons/studies/scaling.py      about two hours on two cores
+    python lessons/studies/scaling.py      about an hour on two cores
 
 Four model sizes on all pictures, and one size on four numbers of pictures, all for the same number of
 steps, with three seeds at both ends. The error is measured on the development families: on known names,
 and on new combinations of known words. harness.py has the options. Left out: learning rates for each size.
 """
 
+import json
 import sys
 
 import numpy as np
-from harness import run, train_icons
+from harness import run
 
+import train
 from miniclip import plots
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.icons.families import DEVELOPMENT
@@ -58,7 +60,11 @@ def settings(given):
 
 def work(given, folder):
     """Train by train.py in `folder`, and test on the development families: its numbers."""
-    results = train_icons(folder, **given)
+    options = {"data": "icons", "out": folder, "threads": 1, "device": "cpu"} | given
+    line = [f"--{name}={value}" for name, value in options.items() if value is not None]
+    if code := train.main(["--resume", *line]):
+        raise SystemExit(code)
+    results = json.loads((folder / "results.json").read_text())
     model, tokenizer, _ = load(folder / "checkpoint.pt")
     pairs = Icons()
     found = zero_shot(scores_of(FeatureCache(model, tokenizer), pairs), pairs, DEVELOPMENT)

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 import words
 from harness import run
+from scipy.stats import wilcoxon
 
 from miniclip import plots
 from miniclip.data.icons.drawing import coarse
@@ -100,25 +101,14 @@ def over_families(runs, question, among="all"):
 
 def difference(first, second):
     """What families say about first minus second, both {family: accuracy}: the mean, its interval by a
-    bootstrap over families, in how many families first is ahead, and wilcoxon's p."""
+    bootstrap over families, in how many families first is ahead, and the exact two-sided p of Wilcoxon's
+    signed-rank test."""
     gains = np.array([first[family] - second[family] for family in first])
     draws = np.random.default_rng(0).integers(len(gains), size=(DRAWS, len(gains)))
     low, high = np.quantile(gains[draws].mean(1), (0.025, 0.975))
     ahead = f"{(gains > 0).sum()} of {len(gains)}"
-    return dict(value=gains.mean(), low=low, high=high, ahead=ahead, p=wilcoxon(gains))
-
-
-def wilcoxon(gains):
-    """The p, two-sided and exact, of Wilcoxon's signed-rank test: how often random signs would give so
-    small or so large a sum of ranks. Gains of zero are left out; equal ones share their mean rank."""
-    size = np.abs(gains[gains != 0])
-    ranks = [2 * (size < x).sum() + (size == x).sum() + 1 for x in size]  # twice the rank
-    ways = np.ones(1)  # how many choices of signs give each sum
-    for rank in ranks:
-        ways = np.pad(ways, (0, rank)) + np.pad(ways, (rank, 0))
-    positive = sum(rank for rank, gain in zip(ranks, gains[gains != 0]) if gain > 0)
-    tail = min(ways[: positive + 1].sum(), ways[positive:].sum())
-    return min(1.0, 2 * tail / ways.sum())
+    p = wilcoxon(gains, method="exact").pvalue
+    return dict(value=gains.mean(), low=low, high=high, ahead=ahead, p=p)
 
 
 def write_report(found, args):
@@ -164,8 +154,11 @@ def write_report(found, args):
         f"{next(words for words, true in verdict.items() if true)}."
     )
     shown = {
-        arm: {family: dict.fromkeys(("value", "low", "high"), x) for family, x in own.items()}
-        for arm, own in ((arm, macro(runs, "combinations")) for arm, runs in found.items())
+        arm: {
+            family: dict(value=share, low=share, high=share)
+            for family, share in macro(runs, "combinations").items()
+        }
+        for arm, runs in found.items()
     }
     report.figure(
         "combinations.png",

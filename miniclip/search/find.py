@@ -73,6 +73,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32. It takes memory for BLOCK numbers, whatever
     N is. Raises UserError for features that are no numbers.
     """
+    refuse({f"k is at least 1, and it is {k}": k < 1})
     cosines, rows = torch.zeros(0), torch.zeros(0, dtype=torch.int64)
     step = max(1, BLOCK // (len(query) + 3))
     for first in range(0, len(features), step):

@@ -100,7 +100,6 @@ IMPOSSIBLE = {  # name: (what is said, module, arguments)
     "report_dim": ("must be 1 to 2048", "kernels.report.__main__", "--dim", "4096"),
     "bench_sizes": ("of at least 1", "kernels.bench.__main__", "--sizes", "0"),
     "report_sizes": ("to 10", "kernels.report.__main__", "--sizes", "9" * 400),
-    "bench_threads": ("at most 1,024", "kernels.bench.__main__", "--threads", str(2**31)),
 }
 
 

@@ -93,7 +93,7 @@ def test_every_command_line_ends_with_0_or_one_sentence(module, monkeypatch):
     monkeypatch.setattr("kernels.report.__main__.compile_all", lambda *args: [])
     monkeypatch.setattr("kernels.report.__main__.broken_plan", lambda launches: [])
     monkeypatch.setattr("kernels.report.compiler.inspect", lambda job: counted)
-    monkeypatch.setattr("kernels.bench.cpu.bench_cpu", lambda *how: None)
+    monkeypatch.setattr("kernels.bench.__main__.bench_cpu", lambda *how: None)
     count, start, without = COMMANDS[module]
     parser, rng = (
         parser_of(importlib.import_module(module).main, monkeypatch),

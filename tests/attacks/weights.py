@@ -488,14 +488,11 @@ def models_that_could_not_be_read_again(folder):
 
 
 @attack(code=0)
-def a_run_that_16_bits_or_python_cannot_hold(folder):
+def a_run_that_16_bits_cannot_hold(folder):
     edited(lambda state: state["model"]["text_projection"].mul_(1e-12))
     shutil.move("c.pt", "checkpoint.pt")
-    for facts, says in (({}, "16 bits"), (dict(steps="["), "inside each other")):
-        Path("results.json").write_text(json.dumps(facts).replace('"["', "[" * 900 + "]" * 900))
-        refused(says, release_run, ".", "o.pt")
-        edited(dict)
-        shutil.move("c.pt", "checkpoint.pt")
+    Path("results.json").write_text("{}")
+    refused("16 bits", release_run, ".", "o.pt")
 
 
 @attack(says="logit_scale above 12")
@@ -652,7 +649,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
-        "'a cup' must hold {} once",
+        "must hold {} once, where the name goes: ..a cup",
     ),
 }
 table(

@@ -73,7 +73,7 @@ def test_the_plan_lists_the_launches_that_happen(card, arch, m, monkeypatch):
     n, d, seen = 9000, 16, []
     rows = m or n
 
-    def noted(name, plan, shape, *arguments, **changed):
+    def noted(name, plan, shape, *arguments):
         (height, width), tile = shape, plan.get("BM")
         programs = None
         if name == "sums" and arguments[-1] == 1:

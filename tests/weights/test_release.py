@@ -92,7 +92,7 @@ def test_the_command_says_the_card_and_refuses_a_run_that_has_not_ended_or_does_
 ):
     run, file = tmp_path / "run", tmp_path / "new/icons.pt"
     finished_run(run, results=None)
-    assert "results.json cannot be read" in refusal(main, [run, file], capsys)
+    assert "results.json: No such file" in refusal(main, [run, file], capsys)
     finished_run(run)
     out = said(main, [run, file], capsys)
     assert FACTS["command"] in out and "icons.pt: " in out and file.is_file()
