@@ -15,7 +15,6 @@ commands about the same weights and pairs; "commands" says which command each se
 Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
-import argparse
 import os
 import re
 import signal
@@ -54,7 +53,6 @@ from miniclip.evaluation.context import (
 )
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
-from miniclip.objectives import shared_space
 from miniclip.training.checkpoint import FORMAT
 from miniclip.weights import convert, reading
 
@@ -130,8 +128,6 @@ OPTIONS = {
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
-    # the old spelling of a second --checkpoint
-    "--average-with": dict(type=common.path(str), help=argparse.SUPPRESS),
     "--alpha": dict(
         type=number(float, low=0, high=1),
         help="the share of the tuned weights in what --save writes (0.5)",
@@ -260,11 +256,8 @@ def write_sections(context, tasks=None):
 @common.command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    parser = common.Parser.of("eval.py", "Evaluate a CLIP from its checkpoint.", OPTIONS)
-    args = parser.parse_args(argv)
-    if args.average_with:
-        parser.renamed("--average-with", "as a second --checkpoint")
-        args.checkpoint.append(args.average_with)
+    what = "Evaluate a CLIP from its checkpoint."
+    args = common.Parser.of("eval.py", what, OPTIONS).parse_args(argv)
     args.checkpoint, *args.before = args.checkpoint
     check(args)
     device = common.pick_device(args.device)
@@ -273,7 +266,7 @@ def main(argv=None):
     path = reading.find(args.checkpoint)
     file = reading.read(path)
     model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
-    if not shared_space(model):
+    if not model.shared_space:
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)

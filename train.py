@@ -35,7 +35,6 @@ from miniclip.bpe import Tokenizer
 from miniclip.common import command, given, machine, write_json
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
-from miniclip.data.dataset import printable
 from miniclip.data.loader import batches, default_workers
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info, print0
@@ -149,9 +148,7 @@ def restore(saved, run, optimizer, scaler):
 
 
 def wrap(model, config, device):
-    """The model as the loop calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
-    if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
-        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    """The model as the loop calls it: with --compile, and inside DDP on many ranks."""
     towers = torch.compile(model) if config.compile else model
     if config.grad_checkpointing and torch.__version__ < (2, 13):
         # older versions cannot split a graph with checkpointed blocks at DDP's buckets
@@ -194,8 +191,8 @@ def report(config, model, tokenizer, pairs, run, device):
         "machine": machine(device),
     }
     write_json(config.out / "results.json", results | about_run)
-    where = shlex.join(given("--checkpoint", printable(config.out / "checkpoint.pt", 4096)))
-    print(f"results.json is in {printable(config.out, 4096)}\nnext: python eval.py {where}")
+    where = shlex.join(given("--checkpoint", config.out / "checkpoint.pt"))
+    print(f"results.json is in {config.out}\nnext: python eval.py {where}")
 
 
 @command("train.py")

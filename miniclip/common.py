@@ -11,7 +11,6 @@ import contextlib
 import functools
 import importlib
 import json
-import math
 import os
 import platform
 import re
@@ -77,10 +76,6 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
         _end(self.prog, message[:2000], 2)  # it repeats what was typed
-
-    def renamed(self, old: str, new: str) -> None:
-        """Print one line that says how an option that was given is written now."""
-        self._print_message(f"{self.prog}: {old} is now written {new}\n")
 
     def _print_message(self, message, file=None):  # argparse's own would hide that a disk is full
         print(message, end="", file=file or sys.stderr, flush=True)
@@ -180,23 +175,17 @@ def described(x) -> str:
     return f"a {type(x).__name__}{shape}"
 
 
-def number(
-    kind: type, low: float | None = None, above: float | None = None, high: float = 1e15
-) -> Callable[[str], float]:
-    """An argparse type: an int or float that is at least `low`, or greater than `above`, and at most
-    `high`."""
-    wanted = "a whole number" if kind is int else "a number"
-    wanted += "" if low is None else f" of at least {low}"
-    wanted += "" if above is None else f" above {above}"
-    low, above = -high if low is None else low, -math.inf if above is None else above
+def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:
+    """An argparse type: an int or float that is at least `low` and at most `high`."""
+    what = "a whole number" if kind is int else "a number"
 
     def parse(text):
         with contextlib.suppress(ValueError):
             value = kind(text)
-            if low <= value <= high and value > above:
+            if low <= value <= high:
                 return value
         raise argparse.ArgumentTypeError(
-            f"must be {wanted} and at most {high:,g}, not {text[:40]!r}"
+            f"must be {what} of at least {low:,g} and at most {high:,g}, not {text[:40]!r}"
         )
 
     return parse
@@ -299,7 +288,6 @@ def replacing(path: str | Path) -> Iterator:
 
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
-    refuse({f"{str(path)!r} has a NUL, which no file's name can have": "\0" in str(path)})
     target = Path(os.path.realpath(path))
     plain = target.is_file() or not target.exists()
     refuse({f"{target} is no file and cannot be written; choose another name": not plain})
@@ -314,22 +302,6 @@ def remove_leftovers(folder: Path) -> None:
             if TEMPORARY.fullmatch(old.name) and age > ABANDONED_S:
                 remove = shutil.rmtree if old.is_dir() else os.unlink
                 remove(old)
-
-
-def lock(file) -> bool:
-    """Whether this process holds the lock of an open file now; the lock ends with the process.
-
-    Also true where the system has no locks (Windows, some network disks).
-    """
-    try:
-        import fcntl
-
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except (ImportError, OSError):
-        pass
-    return True
 
 
 def check_new(path: str | Path, overwrite: bool = False) -> None:

@@ -73,11 +73,11 @@ def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_senten
 @pytest.mark.parametrize(
     "kind, bounds, good, bad, wanted",
     [
-        (int, {}, ["-7", "0", "3"], ["1.5", "x", ""], "a whole number"),
+        (int, {}, ["-7", "0", "3"], ["1.5", "x", ""], "a whole number of at least -1e+15"),
         (int, dict(low=1), ["1", "2"], ["0", "-1", "1.0"], "a whole number of at least 1"),
         (float, dict(low=0), ["0", "0.5"], ["-0.1", "nan", "-inf"], "a number of at least 0"),
-        (float, dict(above=0), ["1e-9", "2"], ["0", "-1", "nan"], "a number above 0"),
-        (float, {}, ["-1e9", "0", "1e9"], ["nan", "-inf", "-"], "a number"),
+        (float, dict(low=1e-9), ["1e-9", "2"], ["0", "-1", "nan"], "a number of at least 1e-09"),
+        (float, {}, ["-1e9", "0", "1e9"], ["nan", "-inf", "-"], "a number of at least -1e+15"),
         (int, dict(low=1, high=64), ["64"], ["65", "9" * 400], "a whole number of at least 1"),
         (float, dict(low=0), ["1e15"], ["1.1e15", "inf"], "a number of at least 0"),
     ],

@@ -10,13 +10,9 @@ projection; --augment convirt (with ConVIRT's --crop 0.6) and --one-sentence are
 Left out: several processes, micro-batches, torch.compile, and numbers on held-out pairs while training.
 """
 
-from __future__ import annotations
-
-import dataclasses
 import math
 import sys
 from pathlib import Path
-from typing import ClassVar
 
 import torch
 
@@ -32,28 +28,17 @@ from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.objectives import OBJECTIVES
 from miniclip.training import checkpoint
-from miniclip.training.config import HOW, WHAT, Config, flag, option
+from miniclip.training.config import Config
 from miniclip.training.logging import RunLog, print_header
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import open_run, some_captions
 from miniclip.training.recipe import MAX_LOGIT_SCALE, schedule
 
 
-@dataclasses.dataclass
 class StudyConfig(Config):
-    """The options of train.py, and those that only this study has."""
+    """The options of train.py, for this study."""
 
-    study: ClassVar = True
-    objective: str | None = option(WHAT, "what to learn (contrastive)", choices=[*OBJECTIVES])
-    projection: str | None = option(
-        WHAT, "into the shared space (linear)", choices=["linear", "mlp"]
-    )
-    augment: str | None = option(
-        HOW,
-        "random crops, also changed as in ConVIRT, or drawings redrawn: turned, thickened",
-        choices=["crop", "convirt", "icons"],
-    )
-    one_sentence: bool | None = flag(HOW, "a random sentence of each caption, as in ConVIRT")
+    study = True
 
     def check(self, begun, crop_given, device):
         super().check(begun, crop_given, device)
@@ -66,8 +51,8 @@ class StudyConfig(Config):
                 "--one-sentence only applies to captions, and emoji and icons have names": (
                     self.one_sentence and self.data in (None, "icons")
                 ),
-                "this study does not support --compile, --micro-batch, --sync-bn and --eval-every": (
-                    self.compile or self.micro_batch or self.sync_bn or self.eval_every
+                "this study does not support --compile, --micro-batch and --eval-every": (
+                    self.compile or self.micro_batch or self.eval_every
                 ),
                 "this study trains in one process; start it without torchrun": dist_info()[1] > 1,
                 "this study plans nothing; see python -m miniclip.cost": self.plan,

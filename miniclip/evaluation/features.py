@@ -17,7 +17,7 @@ from PIL import __version__ as pillow
 
 from miniclip.data import cache
 from miniclip.data.threads import in_threads, read_all
-from miniclip.objectives import from_config, shared_space
+from miniclip.objectives import from_config
 from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures, encode_texts
 
 LAYOUT = 1  # of the kept features; another number where the same picture gives other features
@@ -104,7 +104,7 @@ class FeatureCache:
         images: (K, ...), what self.images gave. With a shared space the cosine to the classifier, else
         the mean over the templates of the name's log-likelihood, or that of its words.
         """
-        if shared_space(self.model):
+        if self.model.shared_space:
             return images @ self.classifier(names, templates)
         return self.model.name_scores(images, self.tokenizer, names, templates)
 

@@ -128,6 +128,8 @@ class CLIP(TextTransformer):
     its tensors at the top level.
     """
 
+    shared_space = True  # of pictures and texts, so that they can be compared
+
     def __init__(
         self,
         *,

@@ -42,8 +42,3 @@ def create(objective, name, **overrides):
     """A model of MODELS with new weights that is trained by `objective`, else as create_model."""
     name = named(name)
     return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)
-
-
-def shared_space(model):
-    """Whether texts and pictures have features in one space, so that they can be compared."""
-    return getattr(model, "shared_space", True)

@@ -22,7 +22,7 @@ class Contrastive(CLIP):
     layer follow the projection of each tower.
     """
 
-    objective, shared_space = "contrastive", True
+    objective = "contrastive"
 
     def __init__(self, *, projection="linear", **config):
         super().__init__(**config)

@@ -37,7 +37,6 @@ from miniclip.data.dataset import printable, report_skipped
 from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
 from miniclip.evaluation.features import model_digest
-from miniclip.objectives import shared_space
 from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
@@ -91,7 +90,7 @@ def open_encoder(
     if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
-    if not shared_space(model):
+    if not model.shared_space:
         raise UserError(
             f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
             "pictures and texts share; search and embed need one"

@@ -8,7 +8,6 @@ Left out: keeping the last k checkpoints, and sharded ones; a run has one file, 
 """
 
 import contextlib
-import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -16,18 +15,19 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, lock, refuse, replacing
+from miniclip.common import UserError, check_output, refuse, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
-from miniclip.plots import is_figure
+from miniclip.plots import MARKS
 from miniclip.training import archive
-from miniclip.training.logging import read_log
 
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
 UNSAVED = "no checkpoint yet"  # in the lock's file until the run has written one
 BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
+# what a run writes into its files, and hardly anybody else into files of these names
+OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
 SHORTEST_S = 20  # the time between two saves is at least this
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages
@@ -149,15 +149,12 @@ def checked(path, state, needs=()):
     )
     for name, kind in PARTS.items():
         value = state.get(name, None if name in needs else kind())
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if not isinstance(value, kind) or kind is not dict and not (number and 0 <= value < 1e15):
-            found = value if number else f"a {type(value).__name__}"
+        if not isinstance(value, kind) or kind is not dict and not 0 <= value < 1e15:
+            found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    plain = are_weights(state.get("model", {}))
-    refuse(
-        {f"{path} is no checkpoint that can be read: its model is no dict of tensors": not plain}
-    )
+    sentence = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
+    refuse({sentence: not are_weights(state.get("model", {}))})
     return state
 
 
@@ -185,21 +182,26 @@ def alone(out):
                 file = held.enter_context(open(path, "a"))
                 if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
                     os.register_at_fork(after_in_child=file.close)
-                refuse({f"another run is writing to {out}; choose another --out": not lock(file)})
+                try:  # the lock ends with the process
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"another run is writing to {out}; choose another --out"
+                    ) from None
+                except (ImportError, OSError):  # Windows and some network disks have no locks
+                    pass
         yield
 
 
 def _of_a_run(path):
     """Whether a file that a run would replace was written by one. So counts an empty file, or none."""
-    if not path.is_file() or path.stat().st_size == 0:
+    if not path.is_file():
         return True
-    if path.suffix == ".png":
-        return is_figure(path)
-    if path.suffix == ".jsonl":
-        return any(line.keys() >= {"loss", "lr", "batch_size"} for line in read_log(path))
-    with contextlib.suppress(ValueError, RecursionError, AttributeError):
-        return json.loads(path.read_text("utf-8")).keys() >= {"command", "machine"}
-    return False
+    with open(path, "rb") as file:
+        start = file.read(1 << 26)
+    return not start or OURS[path.suffix] in start
 
 
 def check_files(out, names=tuple(WRITTEN[2:])):

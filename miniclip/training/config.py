@@ -4,195 +4,166 @@ An option that was not given on the command line is None at first. `complete` ta
 checkpoint of a run that goes on, or else from the recipe of the model (recipe.py).
 """
 
-from __future__ import annotations
-
 import argparse
-import dataclasses
 import importlib.util
 from pathlib import Path
-from typing import ClassVar
+from types import SimpleNamespace
 
 import torch
 
 from kernels.cards import GPUS
 from miniclip.common import Parser, number, path, refuse
 from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS
-from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import ALIASES, MODELS, named
 from miniclip.objectives import OBJECTIVES, PLAIN
 from miniclip.training.recipe import fine_tuning, recipe
 
-COUNT, POSITIVE = number(int, low=1), number(float, above=0)
-# The titles of --help. The options of the last two, and --compile, may change when a run goes on.
-WHAT, TUNING, LONG = "what to train", "fine-tuning (docs/finetuning.md)", "how long"
-HOW, WHERE = "how (defaults: the model's recipe)", "where, and how often"
-PLAN = "what it would cost, instead of training (also: python -m miniclip.cost)"
+COUNT, POSITIVE = number(int, low=1), number(float, low=1e-30)
+FLAG = dict(action="store_true", default=None)  # None: it was not given
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
-
-def option(title, help, **how):
-    """A field that is an option: its title in --help, its help, and how argparse reads it."""
-    return dataclasses.field(default=None, metadata=dict(title=title, help=help, **how))
-
-
-def flag(title, help):
-    """A field that is an option without a value."""
-    return option(title, help, action="store_true", default=None)
-
-
-@dataclasses.dataclass
-class Config:
-    """The options of a run, each under its name on the command line."""
-
-    study: ClassVar = False  # whether these are the options of STUDY
-
-    model: str | None = option(
-        WHAT, f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"
-    )
-    data: str | None = option(
-        WHAT, "pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
-    )
-    val_data: str | None = option(
-        WHAT,
-        "held-out pairs from another source, or none (default: a column split, or else a tenth)",
+# Each option under its name, and how argparse reads it.
+WHAT = {
+    "model": dict(help=f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"),
+    "data": dict(help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)),
+    "val_data": dict(
+        help="held-out pairs from another source, or none (default: a column split, or else a tenth)",
         type=path(str),
-    )
-    image_column: str | None = option(WHAT, SOURCE_OPTIONS["image_column"])
-    caption_column: str | None = option(WHAT, SOURCE_OPTIONS["caption_column"])
-    columns: str | None = option(WHAT, SOURCE_OPTIONS["columns"])
-    caption_key: str | None = option(WHAT, SOURCE_OPTIONS["caption_key"])
-    icons: str | None = option(WHAT, SOURCE_OPTIONS["icons"])
-    objective: str | None = option(
-        WHAT,
-        f"what to learn, {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
+    ),
+    **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
+    "objective": dict(
+        help=f"what to learn, {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
         choices=[*OBJECTIVES],
         metavar="OBJECTIVE",
-    )
-    projection: str | None = option(WHAT, argparse.SUPPRESS, choices=["linear", "mlp"])
-    one_sentence: bool | None = flag(HOW, argparse.SUPPRESS)
-    temperature: float | None = option(
-        WHAT,
-        "train with this fixed temperature (default: it is learned)",
+    ),
+    "projection": dict(
+        help=f"into the shared space, for {STUDY} (default: linear)", choices=["linear", "mlp"]
+    ),
+    "temperature": dict(
+        help="train with this fixed temperature (default: it is learned)",
         type=number(float, low=0.01),
-    )
-    pairs: int | None = option(WHAT, "how many pairs to train on (default: all)", type=some_pairs)
-    keep: str | None = option(
-        WHAT, "train on the pairs of this list, which curate wrote", metavar="LIST", type=path(str)
-    )
-    vocab_size: int | None = option(
-        WHAT, "the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
-    )
-    tokenizer: str | None = option(
-        WHAT, "the released vocabulary (default: learned from the captions)", choices=["openai"]
-    )
-    seed: int | None = option(
-        WHAT,
-        "seed of the first weights, the order and the crops (default: 0)",
+    ),
+    "pairs": dict(help="how many pairs to train on (default: all)", type=COUNT),
+    "keep": dict(
+        help="train on the pairs of this list, which curate wrote", metavar="LIST", type=path(str)
+    ),
+    "vocab_size": dict(
+        help="the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
+    ),
+    "tokenizer": dict(
+        help="the released vocabulary (default: learned from the captions)", choices=["openai"]
+    ),
+    "seed": dict(
+        help="seed of the first weights, the order and the crops (default: 0)",
         type=number(int, low=0, high=2**63 - 1),
-    )
-
-    init: str | None = option(
-        TUNING, "start from a file of weights, a checkpoint, or icons (released)", type=path(str)
-    )
-    activation: str | None = option(
-        TUNING, "the activation, for weights that do not record it", choices=["gelu", "quickgelu"]
-    )
-    freeze: str | None = option(TUNING, "keep this tower as it is", choices=["image", "text"])
-
-    epochs: float | None = option(LONG, "passes over the pairs", type=POSITIVE)
-    steps: int | None = option(LONG, "optimizer steps", type=COUNT)
-    minutes: float | None = option(LONG, "wall-clock budget", type=POSITIVE)
-
-    batch_size: int | None = option(HOW, "pairs per step, over all ranks", type=COUNT)
-    micro_batch: int | None = option(HOW, "pairs in memory at a time", type=COUNT)
-    lr: float | None = option(HOW, "peak learning rate", type=POSITIVE)
-    weight_decay: float | None = option(
-        HOW, "weight decay of matrices and embeddings", type=number(float, low=0)
-    )
-    warmup: float | None = option(
-        HOW,
-        "share of the run in which the learning rate rises, 0 to 1",
+    ),
+}
+TUNING = {
+    "init": dict(
+        help="start from a file of weights, a checkpoint, or icons (released)", type=path(str)
+    ),
+    "activation": dict(
+        help="the activation, for weights that do not record it", choices=["gelu", "quickgelu"]
+    ),
+    "freeze": dict(help="keep this tower as it is", choices=["image", "text"]),
+}
+LONG = {
+    "epochs": dict(help="passes over the pairs", type=POSITIVE),
+    "steps": dict(help="optimizer steps", type=COUNT),
+    "minutes": dict(help="wall-clock budget", type=POSITIVE),
+}
+HOW = {
+    "batch_size": dict(help="pairs per step, over all ranks", type=COUNT),
+    "micro_batch": dict(help="pairs in memory at a time", type=COUNT),
+    "lr": dict(help="peak learning rate", type=POSITIVE),
+    "weight_decay": dict(help="weight decay of matrices and embeddings", type=number(float, low=0)),
+    "warmup": dict(
+        help="share of the run in which the learning rate rises, 0 to 1",
         type=number(float, low=0, high=1),
-    )
-    crop: float | None = option(
-        HOW, "smallest crop, as a share of the side", type=number(float, low=0.01, high=1)
-    )
-    augment: str | None = option(
-        HOW,
-        "crop: random crops; icons: drawings are redrawn, turned and thickened",
+    ),
+    "crop": dict(
+        help="smallest crop, as a share of the side", type=number(float, low=0.01, high=1)
+    ),
+    "augment": dict(
+        help="crop: random crops; icons: drawings are redrawn, turned and thickened; convirt: "
+        f"for {STUDY}",
         choices=["crop", "icons", "convirt"],
-        metavar="HOW",
-    )
-    unique_names: bool | None = option(
-        HOW, "no name twice in a batch", action=argparse.BooleanOptionalAction
-    )
-    clip_grad: float | None = option(HOW, "largest gradient norm", type=POSITIVE)
-    precision: str | None = option(
-        HOW, "of the towers (GPU: bf16; CPU: fp32)", choices=["fp32", "bf16", "fp16"]
-    )
-    half_moments: bool | None = flag(HOW, "AdamW's moments in 16 bits")
-    grad_checkpointing: bool | None = flag(
-        HOW, "compute blocks again in the backward pass: less memory, more time"
-    )
-    sync_bn: bool | None = flag(HOW, "batch norm over all ranks (GPUs)")
-    compile: bool | None = flag(HOW, "torch.compile the model")
-    beta2: float | None = None  # these two are no options: the recipe gives them
-    eps: float | None = None
-
-    out: Path | None = option(
-        WHERE, "folder of the run (default: runs/<model>, with --init runs/tuned)", type=path()
-    )
-    resume: bool | None = flag(WHERE, "continue the run in --out; if there is none, start one")
-    save_every: int | None = option(
-        WHERE, "steps between two checkpoints (default: by the clock)", type=COUNT
-    )
-    log_every: int | None = option(
-        WHERE, "steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
-    )
-    log: str | None = option(
-        WHERE, "also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
-    )
-    eval_every: int | None = option(
-        WHERE,
-        "steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
+    ),
+    "one_sentence": dict(help=f"a random sentence of each caption, for {STUDY}", **FLAG),
+    "unique_names": dict(help="no name twice in a batch", action=argparse.BooleanOptionalAction),
+    "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
+    "precision": dict(
+        help="of the towers (GPU: bf16; CPU: fp32)", choices=["fp32", "bf16", "fp16"]
+    ),
+    "half_moments": dict(help="AdamW's moments in 16 bits", **FLAG),
+    "grad_checkpointing": dict(
+        help="compute blocks again in the backward pass: less memory, more time", **FLAG
+    ),
+}
+WHERE = {
+    "compile": dict(help="torch.compile the model", action="store_true"),
+    "out": dict(
+        help="folder of the run (default: runs/<model>, with --init runs/tuned)", type=path()
+    ),
+    "resume": dict(
+        help="continue the run in --out; if there is none, start one", action="store_true"
+    ),
+    "save_every": dict(help="steps between two checkpoints (default: by the clock)", type=COUNT),
+    "log_every": dict(
+        help="steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
+    ),
+    "log": dict(
+        help="also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
+    ),
+    "eval_every": dict(
+        help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
         type=number(int, low=0),
-    )
-    cache_dir: str | None = option(WHERE, SOURCE_OPTIONS["cache_dir"], type=path(str))
-    device: str | None = option(WHERE, "auto, cpu, cuda, cuda:1, mps", default="auto")
-    threads: int | None = option(WHERE, "CPU threads of torch", type=number(int, low=1, high=1024))
-    workers: int | None = option(
-        WHERE,
-        "loading processes (GPU: this rank's share of the cores; CPU: 0)",
+    ),
+    "cache_dir": dict(help=SOURCE_OPTIONS["cache_dir"], type=path(str)),
+    "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
+    "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
+    "workers": dict(
+        help="loading processes (GPU: this rank's share of the cores; CPU: 0)",
         type=number(int, low=0, high=512),
-    )
+    ),
+}
+PLAN = {
+    "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
+    "world_size": dict(help="GPUs (1)", type=COUNT),
+    "gpu": dict(help=f"one of {', '.join(GPUS)} (h100)"),
+    "data_pairs": dict(help="plan for this number of pairs, without reading --data", type=COUNT),
+}
+TITLES = {
+    "what to train": WHAT,
+    "fine-tuning (docs/finetuning.md)": TUNING,
+    "how long": LONG,
+    "how (defaults: the model's recipe)": HOW,
+    "where, how often and how fast": WHERE,
+    "what it would cost, instead of training (also: python -m miniclip.cost)": PLAN,
+}
+OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; the others may change when it goes on
 
-    plan: bool | None = flag(PLAN, "print flop, memory, bytes and days")
-    world_size: int | None = option(PLAN, "GPUs (1)", type=COUNT)
-    gpu: str | None = option(PLAN, f"one of {', '.join(GPUS)} (h100)")
-    data_pairs: int | None = option(
-        PLAN, "plan for this number of pairs, without reading --data", type=COUNT
-    )
 
-    @classmethod
-    def options(cls):
-        """{name: how argparse reads it} of the fields that are options."""
-        return {f.name: dict(f.metadata) for f in dataclasses.fields(cls) if f.metadata}
+class Config(SimpleNamespace):
+    """The options of a run, each an attribute by its name; None is one that was not given.
+
+    The recipe also gives beta2 and eps, which are no options.
+    """
+
+    study = False  # whether these are the options of STUDY
 
     @classmethod
     def parse(cls, argv, prog, description):
         """The options on a command line. A mistake ends the program with one sentence and code 2."""
         parser = Parser(prog=prog, description=description)
-        titles = (WHAT, TUNING, LONG, HOW, WHERE, PLAN)
-        groups = {title: parser.add_argument_group(title) for title in titles}
-        groups[LONG] = groups[LONG].add_mutually_exclusive_group()
-        for name, how in cls.options().items():
-            groups[how.pop("title")].add_argument(spelled(name), **how)
-        config = cls(**vars(parser.parse_args(argv)))
-        if isinstance(config.pairs, str):
-            parser.renamed("--pairs LIST", "--keep LIST")
-            config.pairs, config.keep = None, config.keep or config.pairs
+        for title, options in TITLES.items():
+            group = parser.add_argument_group(title)
+            group = group.add_mutually_exclusive_group() if options is LONG else group
+            for name, how in options.items():
+                group.add_argument(spelled(name), **how)
+        config = cls(beta2=None, eps=None, **vars(parser.parse_args(argv)))
         config.model = ALIASES.get(config.model, config.model)
         usual = ICONS if config.data == ICONS else "rn_mini"
         usual = "tuned" if config.init else usual
@@ -200,9 +171,8 @@ class Config:
         return config
 
     def of_run(self):
-        """{name: value} of the options that define the run, as a checkpoint holds them."""
-        free = {name for name, how in self.options().items() if how["title"] in (WHERE, PLAN)}
-        return {k: v for k, v in vars(self).items() if k not in free | {"compile"}}
+        """{name: value} of what defines the run, as a checkpoint holds it."""
+        return {name: getattr(self, name) for name in (*OF_RUN, "beta2", "eps")}
 
     def complete(self, saved, start, device):
         """Fill in the options that were not given.
@@ -221,7 +191,7 @@ class Config:
             self.model = "rn_icons" if self.data == ICONS else "rn_mini"
         if not start:
             named(self.model)  # raises UserError with the names there are
-        flags = [name for name, how in self.options().items() if how.get("action") == "store_true"]
+        flags = [name for name, how in OF_RUN.items() if how.get("action") == "store_true"]
         defaults = dict.fromkeys(flags, False) | {name: begun[name] for name in PLAIN}
         defaults |= dict(seed=0, precision=self.precision or default_precision(device))
         defaults |= (fine_tuning if self.init else recipe)(self.model)
@@ -237,14 +207,23 @@ class Config:
         saved = saved | {"data": saved.get("data") or EMOJI}
         if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
             saved |= dict(pairs=None, keep=saved["pairs"])
-        for name, how in self.options().items():
-            _check_saved(name, how, saved.get(name))
+        for name, how in OF_RUN.items():
+            value = saved.get(name)
+            try:
+                kind = bool if "action" in how else type(how.get("type", str)(str(value)))
+            except argparse.ArgumentTypeError:
+                kind = None
+            possible = value is None or type(value) is kind and value in how.get("choices", [value])
+            refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
         refuse(
             {
+                f"{self.out} was started with --sync-bn, which there is no more; choose another --out": (
+                    saved.get("sync_bn")
+                ),
                 "the checkpoint must hold a seed and exactly one of epochs, steps and minutes": (
                     saved.get("seed") is None or lengths.count(None) != 2
-                )
+                ),
             }
         )
         for name in ("data", "val_data"):
@@ -331,9 +310,6 @@ class Config:
                 f"twice per batch before torch 2.9, and this is {torch.__version__}": (
                     both and torch.__version__ < (2, 9)
                 ),
-                "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs": (
-                    self.sync_bn and device.type != "cuda"
-                ),
                 f"--device mps trains in fp32 only, not with --precision {self.precision}": (
                     self.precision != "fp32" and device.type == "mps"
                 ),
@@ -354,13 +330,3 @@ def default_precision(device):
 def spelled(name):
     """An option as it is written on the command line."""
     return "--" + name.replace("_", "-")
-
-
-def _check_saved(name, how, value):
-    """Raise UserError where an option in a checkpoint could not have been given."""
-    try:
-        kind = bool if "action" in how else type(how.get("type", str)(str(value)))
-    except argparse.ArgumentTypeError:
-        kind = None
-    possible = value is None or type(value) is kind and value in how.get("choices", [value])
-    refuse({f"the checkpoint's {spelled(name)} cannot be {value!r:.80}": not possible})

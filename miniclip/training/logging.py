@@ -26,11 +26,6 @@ PANELS = {
 }
 
 
-def is_log_n_by_chance(config):
-    """Whether the loss is log N, of a batch of N pairs, when the features carry no information."""
-    return config.objective.startswith("contrastive")
-
-
 def print_header(config, model, tokenizer, pairs, monitor, device):
     """Print what is trained, on how many pairs, for how long and where."""
     length = f"{config.minutes:g} minutes" if config.minutes else f"{monitor.steps:,} steps"
@@ -42,7 +37,9 @@ def print_header(config, model, tokenizer, pairs, monitor, device):
         f"{pairs.name}: {len(pairs.splits['train']):,} pairs to train on": True,
         f"{tokenizer.vocab_size:,} tokens": True,
         f"batch {monitor.batch_size:,}": True,
-        f"a loss of {math.log(monitor.batch_size):.2f} is chance": is_log_n_by_chance(config),
+        f"a loss of {math.log(monitor.batch_size):.2f} is chance": (
+            config.objective.startswith("contrastive")
+        ),
         length: True,
         f"objective {config.objective}": config.objective != "contrastive",
         f"{config.precision} on {dist_info()[1]} x {device.type}": True,
@@ -203,7 +200,8 @@ def draw_curves(config, path) -> None:
     steps = [line["step"] for line in lines]
     for key, title in PANELS.items():
         curves = {"_": (steps, [line.get(key, math.nan) for line in lines])}
-        if key == "loss" and lines and is_log_n_by_chance(config):
+        # features that carry no information give log N, but not in every objective
+        if key == "loss" and lines and config.objective.startswith("contrastive"):
             N = lines[-1].get("batch_size", 1)
             curves["log N: chance"] = steps, [math.log(N)] * len(steps)
         if key == "loss" and held_out:

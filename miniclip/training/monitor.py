@@ -42,18 +42,22 @@ class Monitor:
 
     def state_dict(self):
         """The progress, for a checkpoint."""
-        names = ("step", "seconds", "skipped_steps", "skipped")
-        return {name: getattr(self, name) for name in names}
+        return dict(
+            step=self.step,
+            seconds=self.seconds,
+            skipped_steps=self.skipped_steps,
+            skipped=self.skipped,
+        )
 
     def load_state_dict(self, state):
         """Go on from the progress in a checkpoint; other keys of `state` are ignored.
 
         Raises UserError for numbers that no run has."""
         steps, left_out = state["step"], state["skipped_steps"]  # numbers: see checkpoint.PARTS
-        possible = left_out <= steps <= self.steps
-        refuse({f"no run takes {steps} steps, {left_out} of them skipped": not possible})
-        skipped = self.skipped | state["skipped"]
-        vars(self).update({name: state[name] for name in self.state_dict()}, skipped=skipped)
+        impossible = not left_out <= steps <= self.steps
+        refuse({f"no run takes {steps} steps, {left_out} of them skipped": impossible})
+        self.step, self.seconds, self.skipped_steps = steps, state["seconds"], left_out
+        self.skipped |= state["skipped"]
 
     @property
     def done(self):

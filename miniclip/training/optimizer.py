@@ -84,24 +84,22 @@ class HalfAdamW(torch.optim.Optimizer):
         generator = None
         for group in self.param_groups:
             group["calls"] += 1
+            beta1, beta2 = group["betas"]
             for p in (p for p in group["params"] if p.grad is not None):
                 seed = group["seed"] + group["calls"]
                 generator = generator or torch.Generator(p.device).manual_seed(seed)
-                self._update(p, group, generator)
-
-    def _update(self, p, group, generator):
-        state, (beta1, beta2) = self.state[p], group["betas"]
-        if not state:
-            zeros = torch.zeros_like(p, dtype=torch.bfloat16)
-            state.update(step=0, exp_avg=zeros, exp_avg_sq=zeros.clone())
-        state["step"] += 1
-        grad = p.grad.float()
-        mean = state["exp_avg"].float().lerp_(grad, 1 - beta1)
-        square = state["exp_avg_sq"].float().mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
-        state["exp_avg"].copy_(stochastic_round(mean, generator))
-        state["exp_avg_sq"].copy_(stochastic_round(square, generator))
-        # both averages started at zero: divide by the weight that the gradients have in them
-        rate = group["lr"] / (1 - beta1 ** state["step"])
-        size = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
-        p.mul_(1 - group["lr"] * group["weight_decay"])
-        p.addcdiv_(mean, size, value=-rate)
+                state, grad = self.state[p], p.grad.float()
+                if not state:
+                    zeros = torch.zeros_like(p, dtype=torch.bfloat16)
+                    state.update(step=0, exp_avg=zeros, exp_avg_sq=zeros.clone())
+                state["step"] += 1
+                mean = state["exp_avg"].float().lerp_(grad, 1 - beta1)
+                square = state["exp_avg_sq"].float().mul_(beta2)
+                square.addcmul_(grad, grad, value=1 - beta2)
+                state["exp_avg"].copy_(stochastic_round(mean, generator))
+                state["exp_avg_sq"].copy_(stochastic_round(square, generator))
+                # both averages started at zero: divide by the weight that the gradients have in them
+                rate = group["lr"] / (1 - beta1 ** state["step"])
+                size = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
+                p.mul_(1 - group["lr"] * group["weight_decay"])
+                p.addcdiv_(mean, size, value=-rate)

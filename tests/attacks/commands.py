@@ -54,11 +54,6 @@ def an_output_that_only_its_owner_may_read_stays_so(folder):
     assert os.stat("key").st_mode & 0o777 == 0o600
 
 
-@attack(says="has a NUL")
-def a_nul_in_an_output(folder):
-    check_output("a\0b")
-
-
 @attack(code=0)
 def standard_streams_that_are_closed(folder):
     sys.stdout = sys.stderr = None

@@ -54,12 +54,13 @@ def resume(*more):
     return train.main(["--out", "run", "--resume", "--threads", "1", *more])
 
 
-def at_loss(number, what):
-    """While the loss is computed for the `number`th time: call `what`, or send a signal."""
+def at_loss(number, *what):
+    """While the loss is computed for the `number`th time: call these functions, or send these signals."""
 
     def act():
-        what() if callable(what) else os.kill(os.getpid(), what)
-        time.sleep(0.05)  # the thread that reads signals
+        for each in what:
+            each() if callable(each) else os.kill(os.getpid(), each)
+            time.sleep(0.2)  # the thread that reads signals
 
     runs.at_loss(pytest.MonkeyPatch(), number, act)
 
@@ -69,26 +70,11 @@ def at_loss(number, what):
 
 @attack(code=130, says="again to quit")
 def a_second_ctrl_c_quits_at_once_and_the_checkpoint_is_whole(folder):
-    def twice():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(0.2)
+    def whole():
         assert checkpoint.load(CHECKPOINT)["step"] == 2
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(60)
 
-    at_loss(3, twice)
+    at_loss(3, signal.SIGINT, whole, signal.SIGINT, lambda: time.sleep(60))
     run("--save-every", 1, steps=50)
-
-
-@attack(code=129, says="stopped by SIGHUP at step 1, saved")
-def a_terminal_that_closes_sends_its_signal_twice(folder):
-    def twice():
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(0.2)
-
-    at_loss(1, twice)
-    return run()
 
 
 @attack(code=0)
@@ -199,17 +185,6 @@ def a_link_as_checkpoint_stays_a_link(folder):
 
 
 # --- resuming
-
-
-@attack(says="pairs.csv has other names, captions or shards than when run was started")
-def other_captions_in_the_same_number_of_pairs(folder):
-    run(steps=1)
-    state = checkpoint.load(CHECKPOINT)
-    checkpoint.save(CHECKPOINT, state | {"options": state["options"] | {"steps": 2}})
-    text = Path("pairs.csv").read_text()
-    os.remove("pairs.csv")
-    Path("pairs.csv").write_text(text.replace(",left red", ",left ruby"))
-    run("--resume")
 
 
 @attack(code=0)
@@ -401,29 +376,10 @@ def judged(*more):
     return {p: {k: v for k, v in r.items() if k[:3] in ("all", "hel")} for p, r in results.items()}
 
 
-@attack(code=0, says="which of them are held out is not known")
-def pairs_that_were_renamed_since_training(folder):
-    run()
-    os.rename("pictures", "others")
-    text = Path("pairs.csv").read_text().replace("pictures/", "others/")
-    os.remove("pairs.csv")
-    Path("pairs.csv").write_text(text)
-    [found] = judged().values()
-    assert list(found) == ["all"], found
-
-
 @attack(code=0)
 def the_pairs_of_the_run_under_another_spelling(folder):
     first, again = judged(), judged("--data", "./pairs.csv")
     assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
-
-
-@attack(says="the model was trained on pairs.csv, which is not here; add --data")
-def an_evaluation_far_from_the_pairs(folder):
-    run()
-    os.rename("run", "other")
-    os.remove("pairs.csv")
-    evaluation.main(["--checkpoint", "other/checkpoint.pt", "--task", "retrieval"])
 
 
 # --- sessions
@@ -452,7 +408,8 @@ VERBS = {
     "evaluate": evaluate,
     "early": early,
     "judged": judged,
-    "signal": lambda number, name: at_loss(int(number), getattr(signal, name)),
+    "evaluation": lambda *words: evaluation.main([*words]),
+    "signal": lambda number, *names: at_loss(int(number), *(getattr(signal, n) for n in names)),
     "set": lambda variable: os.environ.update([variable.split("=")]),
 }
 REFUSED = {
@@ -492,6 +449,18 @@ REFUSED = {
         "run",
         "sed -i '$d' pairs.csv",
         "run --resume",
+    ),
+    "other_captions_in_the_same_number_of_pairs": (
+        "pairs.csv has other names, captions or shards than when run was started",
+        "run",
+        "sed -i 's/,left red/,left ruby/' pairs.csv",
+        "run --resume",
+    ),
+    "an_evaluation_far_from_the_pairs": (
+        "the model was trained on pairs.csv, which is not here; add --data",
+        "run",
+        "mv run other; rm pairs.csv",
+        "evaluation --checkpoint other/checkpoint.pt --task retrieval",
     ),
     "a_column_split_of_folds": (
         "no pair to train on: no row of its column split says train",
@@ -582,6 +551,12 @@ DONE = {
         f"cp -r {WRITTEN}/pictures {WRITTEN}/pairs.csv .",
         "theirs --data pairs.csv --search cup",
     ),
+    "pairs_that_were_renamed_since_training": (
+        "which of them are held out is not known",
+        "run",
+        "mv pictures others; sed -i 's/pictures/others/' pairs.csv",
+        f"evaluation --checkpoint {CHECKPOINT} --task retrieval",
+    ),
     "pairs_that_moved_since_the_run_began": (
         "step 00004/4",
         f"cp -r {WRITTEN} elsewhere; mv elsewhere/run run",
@@ -606,7 +581,13 @@ STOPPED = {
         "run",
     ),
 }
-CLOSED = {"a_terminal_that_is_closed": ("stopped by SIGHUP", "signal 2 SIGHUP", "run --steps 50")}
+CLOSED = {
+    "a_terminal_that_closes_sends_its_signal_twice": (
+        "stopped by SIGHUP at step 1, saved",
+        "signal 1 SIGHUP SIGHUP",
+        "run",
+    )
+}
 
 
 def played(*lines):
