@@ -15,6 +15,7 @@ commands about the same weights and pairs; "commands" says which command each se
 Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
+import argparse
 import os
 import re
 import signal
@@ -128,6 +129,8 @@ OPTIONS = {
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
+    # the old spelling of a second --checkpoint
+    "--average-with": dict(type=common.path(str), help=argparse.SUPPRESS),
     "--alpha": dict(
         type=number(float, low=0, high=1),
         help="the share of the tuned weights in what --save writes (0.5)",
@@ -256,8 +259,11 @@ def write_sections(context, tasks=None):
 @common.command("eval.py")
 def main(argv=None):
     began = time.monotonic()
-    what = "Evaluate a CLIP from its checkpoint."
-    args = common.Parser.of("eval.py", what, OPTIONS).parse_args(argv)
+    parser = common.Parser.of("eval.py", "Evaluate a CLIP from its checkpoint.", OPTIONS)
+    args = parser.parse_args(argv)
+    if args.average_with:
+        parser.renamed("--average-with", "as a second --checkpoint")
+        args.checkpoint.append(args.average_with)
     args.checkpoint, *args.before = args.checkpoint
     check(args)
     device = common.pick_device(args.device)

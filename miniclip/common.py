@@ -77,6 +77,10 @@ class Parser(argparse.ArgumentParser):
         """Print the sentence, unless it is empty, and exit with code 2."""
         _end(self.prog, message[:2000], 2)  # it repeats what was typed
 
+    def renamed(self, old: str, new: str) -> None:
+        """Print one line that says how an option that was given is written now."""
+        self._print_message(f"{self.prog}: {old} is now written {new}\n")
+
     def _print_message(self, message, file=None):  # argparse's own would hide that a disk is full
         print(message, end="", file=file or sys.stderr, flush=True)
 

@@ -192,9 +192,10 @@ def test_an_average_is_saved_evaluated_and_tuned_again(
 ):
     path = tmp_path / "average/checkpoint.pt"
     path.parent.mkdir()
-    models = ["--checkpoint", str(tuned), "--checkpoint", str(run)]
-    assert evaluation.main([*models, "--save", str(path)]) == 0
-    assert "0.5 of" in capsys.readouterr().out
+    arguments = ["--average-with", str(run), "--checkpoint", str(tuned), "--save", str(path)]
+    assert evaluation.main(arguments) == 0  # the old spelling of a second --checkpoint
+    said = capsys.readouterr()
+    assert "0.5 of" in said.out and "now written as a second --checkpoint\n" in said.err
     first, second, middle = (
         runs.final(p.parent)["model"]["text_projection"] for p in (run, tuned, path)
     )
