@@ -148,7 +148,9 @@ def restore(saved, run, optimizer, scaler):
 
 
 def wrap(model, config, device):
-    """The model as the loop calls it: with --compile, and inside DDP on many ranks."""
+    """The model as the loop calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
+    if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
+        torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
     if config.grad_checkpointing and torch.__version__ < (2, 13):
         # older versions cannot split a graph with checkpointed blocks at DDP's buckets

@@ -51,8 +51,8 @@ class StudyConfig(Config):
                 "--one-sentence only applies to captions, and emoji and icons have names": (
                     self.one_sentence and self.data in (None, "icons")
                 ),
-                "this study does not support --compile, --micro-batch and --eval-every": (
-                    self.compile or self.micro_batch or self.eval_every
+                "this study does not support --compile, --micro-batch, --sync-bn and --eval-every": (
+                    self.compile or self.micro_batch or self.sync_bn or self.eval_every
                 ),
                 "this study trains in one process; start it without torchrun": dist_info()[1] > 1,
                 "this study plans nothing; see python -m miniclip.cost": self.plan,

@@ -119,7 +119,7 @@ def frozen_bn_stats(block):
     before = [
         (m, m.momentum, m.num_batches_tracked.clone())
         for m in block.modules()
-        if isinstance(m, nn.BatchNorm2d)
+        if isinstance(m, (nn.BatchNorm2d, nn.SyncBatchNorm))
     ]
     for m, *_ in before:
         m.momentum = 0.0  # running = 1 * running + 0 * batch

@@ -101,6 +101,7 @@ HOW = {
     "grad_checkpointing": dict(
         help="compute blocks again in the backward pass: less memory, more time", **FLAG
     ),
+    "sync_bn": dict(help="batch norm over all ranks (GPUs)", **FLAG),
 }
 WHERE = {
     "compile": dict(help="torch.compile the model", action="store_true"),
@@ -218,12 +219,9 @@ class Config(SimpleNamespace):
         lengths = [saved.get(name) for name in ("epochs", "steps", "minutes")]
         refuse(
             {
-                f"{self.out} was started with --sync-bn, which there is no more; choose another --out": (
-                    saved.get("sync_bn")
-                ),
                 "the checkpoint must hold a seed and exactly one of epochs, steps and minutes": (
                     saved.get("seed") is None or lengths.count(None) != 2
-                ),
+                )
             }
         )
         for name in ("data", "val_data"):
@@ -309,6 +307,9 @@ class Config(SimpleNamespace):
                 "--compile with --grad-checkpointing updates the batch-norm statistics of a ResNet "
                 f"twice per batch before torch 2.9, and this is {torch.__version__}": (
                     both and torch.__version__ < (2, 9)
+                ),
+                "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs": (
+                    self.sync_bn and device.type != "cuda"
                 ),
                 f"--device mps trains in fp32 only, not with --precision {self.precision}": (
                     self.precision != "fp32" and device.type == "mps"

@@ -43,3 +43,12 @@ def test_parts_give_the_gradients_of_the_whole_and_none_to_the_frozen_tower(
     assert_same_gradients(parts, whole)
     changed = [n for n, x in model.state_dict().items() if not torch.equal(x, before[n])]
     assert not changed, f"two passes changed {changed[:3]}"
+
+
+def test_synchronized_batch_norms_of_a_frozen_tower_stay_frozen():
+    """--sync-bn replaces them after the tower was frozen; it needs GPUs, so only this is tested."""
+    model = frozen_model("rn_mini", "image")
+    torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    norms = [m for m in model.visual.modules() if isinstance(m, torch.nn.SyncBatchNorm)]
+    assert norms and not any(norm.training for norm in norms)
+    assert not any(p.requires_grad for norm in norms for p in norm.parameters())

@@ -13,22 +13,24 @@ CPU = torch.device("cpu")
 
 
 def options(**given):
-    plain = dict(compile=False, grad_checkpointing=False, micro_batch=None)
+    plain = dict(sync_bn=False, compile=False, grad_checkpointing=False, micro_batch=None)
     return SimpleNamespace(**plain | given)
 
 
 @pytest.mark.parametrize("device, ids", [("cpu", None), ("cuda:1", [1])])
-def test_many_ranks_are_inside_ddp_with_compiled_towers(device, ids, monkeypatch):
+def test_many_ranks_are_inside_ddp_with_compiled_towers_and_synchronized_batch_norms(
+    device, ids, monkeypatch
+):
     def ddp(model, devices):
         return SimpleNamespace(model=model, devices=devices, broadcast_buffers=True)
 
     monkeypatch.setattr(train, "dist_info", lambda: (0, 2))
     monkeypatch.setattr(torch.nn.parallel, "DistributedDataParallel", ddp)
     monkeypatch.setattr(torch, "compile", lambda model: ("compiled", model))
-    model = torch.nn.BatchNorm2d(2)
-    towers = train.wrap(model, options(compile=True), torch.device(device))
+    model = torch.nn.Sequential(torch.nn.BatchNorm2d(2))
+    towers = train.wrap(model, options(sync_bn=True, compile=True), torch.device(device))
     assert (towers.model, towers.devices) == (("compiled", model), ids)
-    assert not towers.broadcast_buffers
+    assert not towers.broadcast_buffers and type(model[0]) is torch.nn.SyncBatchNorm
 
 
 @pytest.mark.parametrize(

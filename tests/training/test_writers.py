@@ -1,10 +1,12 @@
-"""--log: what TensorBoard's own reader finds, and what is in wandb's file, is what log.jsonl holds."""
+"""--log: what TensorBoard and wandb hold, by their own readers, is what log.jsonl holds."""
 
 import json
+import struct
 import sys
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from wandb.proto.wandb_internal_pb2 import Record
 
 from miniclip.training import checkpoint
 from miniclip.training.logging import read_log
@@ -32,11 +34,29 @@ def in_tensorboard(out):
     return {name: {e.step: e.value for e in reader.Scalars(name)} for name in names}
 
 
-def in_wandb(folder, lines):
-    """Whether a folder of an offline run holds all numbers of these lines of log.jsonl, as JSON."""
-    [file] = folder.glob("*.wandb")
-    data = file.read_bytes()
-    return all(json.dumps(x).encode() in data for line in lines for x in line.values())
+def records(file):
+    """The records of a .wandb file: chunks in blocks of 32 KiB, as LevelDB's log has them."""
+    data, at, record = file.read_bytes(), 7, b""
+    while len(data) - at > 7:
+        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        record += data[at + 7 : at + 7 + length]
+        at += 7 + length
+        if -at % 32768 < 7:  # no further chunk fits into the block
+            at += -at % 32768
+        if kind in (1, 4):  # the only chunk of a record, or its last
+            yield Record.FromString(record)
+            record = b""
+
+
+def in_wandb(folder):
+    """({name: {step: number}}, the run's id) in a folder of an offline run."""
+    [file], found, ids = folder.glob("*.wandb"), {}, set()
+    for record in records(file):
+        ids |= {record.run.run_id} - {""}
+        items = {i.key or i.nested_key[0]: json.loads(i.value_json) for i in record.history.item}
+        for name in items.keys() - {"_step", "_runtime", "_timestamp"}:
+            found.setdefault(name, {})[items["_step"]] = items[name]
+    return found, ids
 
 
 def lengthen(out, steps):
@@ -61,14 +81,15 @@ def test_tensorboard_holds_what_the_log_holds_and_a_resumed_run_goes_on(pairs_cs
 def test_wandb_holds_what_the_log_holds_and_a_resumed_run_has_the_same_id(pairs_csv, tmp_path):
     options = ("--eval-every", 2, "--log-every", 1, "--log", "wandb")
     run(pairs_csv, tmp_path, "--steps", 3, *options)
-    [one], lines = tmp_path.glob("wandb/offline-run-*"), read_log(tmp_path / "log.jsonl")
-    assert in_wandb(one, lines)
+    [one] = tmp_path.glob("wandb/offline-run-*")
+    found, ids = in_wandb(one)
+    assert found == logged(tmp_path)
     lengthen(tmp_path, 5)
     assert resume(tmp_path, *options) == 0
     [two] = set(tmp_path.glob("wandb/offline-run-*")) - {one}
-    more = read_log(tmp_path / "log.jsonl")[len(lines) :]
-    assert more and in_wandb(two, more) and not in_wandb(one, more)
-    assert one.name.rpartition("-")[2] == two.name.rpartition("-")[2]
+    more, same = in_wandb(two)
+    assert same == ids and len(ids) == 1
+    assert {name: found.get(name, {}) | more[name] for name in more} == logged(tmp_path)
 
 
 @pytest.mark.parametrize("package", ["tensorboard", "wandb"])
