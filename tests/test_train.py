@@ -4,6 +4,7 @@ import functools
 import json
 import math
 import random
+import threading
 import weakref
 from pathlib import Path
 
@@ -92,6 +93,21 @@ def test_wrong_input_is_one_sentence_and_exit_code_2(arguments, words, tmp_path,
     assert all(word in said for word in words), said
 
 
+def test_another_runs_folder_is_refused_and_untouched(pairs_csv, tmp_path, refused):
+    run(pairs_csv, tmp_path / "run", "--steps", 2)
+    before = (tmp_path / "run/checkpoint.pt").read_bytes()
+    for more, word in (
+        ([], "--resume"),
+        (["--resume", "--model", "vit_mini"], "--model"),
+        (["--resume", "--steps", "9"], "--steps"),
+        (["--resume", "--weight-decay", "0"], "--weight-decay"),  # a given 0 counts
+        (["--resume", "--epochs", "2"], "without --epochs"),
+        (["--resume", "--tokenizer", "openai"], "without --tokenizer, not with openai"),
+    ):
+        assert word in refused(train.main, *on(pairs_csv, tmp_path / "run", *more))
+    assert (tmp_path / "run/checkpoint.pt").read_bytes() == before
+
+
 @pytest.mark.slow
 def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(pairs_csv, tmp_path):
     run(pairs_csv, tmp_path / "run", "--minutes", 0.001, "--tokenizer", "openai")
@@ -103,6 +119,20 @@ def test_the_released_vocabulary_is_trained_with_and_kept_on_resumption(pairs_cs
     assert after["config"]["tokenizer"] == "openai" and after["config"]["vocab_size"] == 49408
     tokenizer = Tokenizer.from_state(after["tokenizer"])
     assert tokenizer.digest == "openai" and tokenizer.context_length == 32  # rn_mini's
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(pairs_csv, tmp_path, monkeypatch):
+    """Fails where the loop waits for the disk: the write waits for the next step, in vain."""
+    real_save, next_step, in_time = checkpoint.save, threading.Event(), []
+
+    def save(*args):
+        in_time.append(next_step.wait(20))
+        real_save(*args)
+
+    monkeypatch.setattr(checkpoint, "save", save)
+    at_loss(monkeypatch, 3, next_step.set)
+    assert run(pairs_csv, tmp_path / "run", "--steps", 4, "--save-every", 2) == 0
+    assert all(in_time) and final(tmp_path / "run")["step"] == 4
 
 
 @pytest.mark.slow
@@ -171,3 +201,9 @@ def test_captions_of_many_lengths_are_compiled_once(model, pairs_csv, tmp_path, 
     assert run(longer, tmp_path / "run", *options) == 0
     assert len(set(lengths[:8])) >= 4, lengths
     assert compiled.frame_count == 1, f"{compiled.frame_count} graphs for lengths {lengths[:8]}"
+
+
+@pytest.mark.slow
+def test_vit_b32_takes_two_steps_on_a_cpu(pairs_csv, tmp_path):
+    assert run(pairs_csv, tmp_path / "run", "--model", "vit_b32", "--steps", 2) == 0
+    assert final(tmp_path / "run")["config"]["vision_width"] == 768

@@ -58,7 +58,8 @@ def test_an_index_is_searched_and_brought_up_to_date_without_encoding_again(writ
 
 
 @pytest.mark.slow
-def test_curated_pairs_are_trained_on(written):
+def test_curated_pairs_are_trained_on(written, capsys):
     common = "--model vit_mini --batch-size 2 --steps 1 --threads 1".split()
     assert train.main(["--data", "curated.csv", "--out", "a", *common]) == 0
-    assert train.main(["--keep", "listed.csv", "--out", "b", *common]) == 0
+    assert train.main(["--pairs", "listed.csv", "--out", "b", *common]) == 0
+    assert "--pairs LIST is now written --keep LIST\n" in capsys.readouterr().err

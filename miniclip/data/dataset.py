@@ -15,7 +15,7 @@ import re
 
 import numpy as np
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, number, refuse
 
 HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
@@ -190,6 +190,11 @@ def keep_pairs(pairs: Pairs, kept) -> None:
     elif kept is not None and kept < len(train):
         refuse({f"training keeps at least 1 pair, not {kept}": kept < 1})
         pairs.splits["train"] = sorted(shuffled(train, 0, 0)[:kept].tolist())
+
+
+def some_pairs(text):
+    """An argparse type: a number of pairs, or the path of a list, as before there was --keep."""
+    return number(int, low=1)(text) if text.isdigit() or not os.path.isfile(text) else text
 
 
 def _listed(pairs, path):

@@ -14,6 +14,7 @@ import torch
 from kernels.cards import GPUS
 from miniclip.common import Parser, number, path, refuse
 from miniclip.data import BUILT_IN, EMOJI, ICONS, NONE, SOURCE_OPTIONS
+from miniclip.data.dataset import some_pairs
 from miniclip.distributed.collectives import dist_info
 from miniclip.model.clip import ALIASES, MODELS, named
 from miniclip.objectives import OBJECTIVES, PLAIN
@@ -45,7 +46,7 @@ WHAT = {
         help="train with this fixed temperature (default: it is learned)",
         type=number(float, low=0.01),
     ),
-    "pairs": dict(help="how many pairs to train on (default: all)", type=COUNT),
+    "pairs": dict(help="how many pairs to train on (default: all)", type=some_pairs),
     "keep": dict(
         help="train on the pairs of this list, which curate wrote", metavar="LIST", type=path(str)
     ),
@@ -165,6 +166,9 @@ class Config(SimpleNamespace):
             for name, how in options.items():
                 group.add_argument(spelled(name), **how)
         config = cls(beta2=None, eps=None, **vars(parser.parse_args(argv)))
+        if isinstance(config.pairs, str):
+            parser.renamed("--pairs LIST", "--keep LIST")
+            config.pairs, config.keep = None, config.keep or config.pairs
         config.model = ALIASES.get(config.model, config.model)
         usual = ICONS if config.data == ICONS else "rn_mini"
         usual = "tuned" if config.init else usual
