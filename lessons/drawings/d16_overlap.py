@@ -1,13 +1,16 @@
-"""The pictures of lesson 16: icons beside their nearest training picture, and an exact interval."""
+"""The pictures of lesson 16: changed copies, icons beside their nearest training picture, and an exact interval."""
 
 from math import comb
 
+import numpy as np
 import pen
 from pen import PLAIN, Sheet, plt
 
+from miniclip.data import open_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.confidence import clopper_pearson
 from miniclip.evaluation.families import ink
+from miniclip.evaluation.near_duplicates import CHANGES, base_emoji
 
 RIGHT, N = 9, 10
 NEAREST = [  # (set, name, style) of a test picture, and of the training picture nearest to it
@@ -71,9 +74,27 @@ def pairs():
     plt.close(figure)
 
 
+def copies():
+    """The first eight of the page's 40 emoji, and below each one its changed copy."""
+    emoji, rng, gestures = open_pairs(), np.random.default_rng(0), {}
+    for i in range(len(emoji)):
+        gestures.setdefault(base_emoji(emoji.captions(i)[0]), i)
+    known = rng.permutation(list(gestures.values())).tolist()[:8]
+    bare = dict(xticks=[], yticks=[])
+    figure, axes = plt.subplots(2, 8, figsize=(7, 1.9), layout="constrained", subplot_kw=bare)
+    for k, (above, below) in enumerate(axes.T):
+        change = CHANGES[k % 4]
+        above.imshow(emoji.image(known[k]))
+        below.imshow(change(emoji.image(known[k]), rng))
+        below.set_xlabel(change.__name__, fontsize=7)
+    figure.savefig(pen.FIGURES / "16_copies.png", dpi=80, metadata={"Software": None})
+    plt.close(figure)
+
+
 def main():
     ends()
     pairs()
+    copies()
 
 
 if __name__ == "__main__":
