@@ -282,6 +282,7 @@ EDITED = {
     "a_million_layers": dict(config=lambda c: c | {"text_layers": 10**6}),
     "negative_heads": dict(config=lambda c: c | {"vision_heads": -1}),
     "half_a_merge": dict(tokenizer=lambda t: t | {"merges": [[1]]}),
+    "a_number_as_package": dict(packages={1: "2"}),
     "no_optimizer": dict(optimizer={}),
     "a_number_as_state": dict(optimizer=lambda o: o | {"state": {0: 1}}),
     "rate_of_text": dict(options=lambda o: o | {"lr": "fast"}),
@@ -445,13 +446,13 @@ REFUSED = {
         "run",
     ),
     "a_csv_that_has_lost_a_row": (
-        "pairs.csv has 23 pairs, but 24 when run was started",
+        "has 23 pairs, but 24 when run was started",
         "run",
         "sed -i '$d' pairs.csv",
         "run --resume",
     ),
     "other_captions_in_the_same_number_of_pairs": (
-        "pairs.csv has other names, captions or shards than when run was started",
+        "has other names, captions or shards than when run was started",
         "run",
         "sed -i 's/,left red/,left ruby/' pairs.csv",
         "run --resume",
