@@ -311,6 +311,15 @@ def a_log_that_is_lost_while_best_is_kept(folder):
     return run("--resume", "--eval-every", 1)
 
 
+@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt")
+def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
+    run("--lr", 1e-6, "--eval-every", 1)
+    os.remove(CHECKPOINT)
+    at_loss(1, signal.SIGTERM)
+    run("--eval-every", 2, steps=3)
+    return resume("--eval-every", "1")
+
+
 # --- evaluation
 
 
