@@ -78,10 +78,10 @@ def open_pairs(
 def _opener(source):
     """(what opens a source: a function of the source and options, the names of these options, what a
     message calls the source). Raises UserError where there is no such source."""
-    if source is None or source == EMOJI:
-        return lambda source: Emoji(), set(), EMOJI
-    if not isinstance(source, str):
+    if not isinstance(source, (str, type(None))):
         return open_records, COLUMNS, "records"
+    if source in (None, EMOJI):
+        return lambda source: Emoji(), set(), EMOJI
     if source == ICONS:
         return lambda source, icons=None: Icons(icons), {"icons"}, source
     shown = printable(source)

@@ -263,9 +263,14 @@ def _checked(rows, header, picture, text, separator, root):
             why = f"it has {len(row)} fields and the header {width}; is a {separator!r} not quoted?"
         row = [SPACED.sub(lambda quoted: quoted[1].replace('""', '"'), field) for field in row]
         # a quote that is not closed swallows the rows after it, which then stand in its field
-        inner = separator.join(field for field in row if len(field.splitlines()) > 1)
-        parts = {part.strip() for part in re.split(f"[\r\n{separator}]", inner)}
-        if any(image_io.is_picture(p) or os.path.isfile(os.path.join(root, p)) for p in parts):
+        named = {
+            value(line.split(separator), picture if n else picture - k)
+            for k, field in enumerate(row)
+            if len(field.splitlines()) > 1
+            for n, line in enumerate(re.split("[\r\n]", field))
+            if n or k <= picture
+        }
+        if any(image_io.is_picture(p) or os.path.isfile(os.path.join(root, p)) for p in named):
             why = "a field of it goes on with other rows; is a quote not closed?"
         where, part = value(row, picture), UNMARKED if split is None else mark(value(row, split))
         called = f"line {line}, {where}" if where else f"line {line}"

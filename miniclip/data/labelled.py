@@ -216,6 +216,14 @@ def _named(shown, found, class_names, names_file):
     spelled = {key(label): label for label in sorted(found, reverse=True)}  # 3 and 03 are one
     order = sorted(spelled)
     if isinstance(class_names, dict):
+        refuse(
+            {
+                f"{shown} has the class {printable(k)}, for which there is no name": (
+                    not numbers and k not in class_names
+                )
+                for k in order
+            }
+        )
         chosen = [spelled[k] for k in order] if class_names.keys() >= found else class_names
         class_names = [class_names[label] for label in chosen]
     of_file = class_names is None and names_file and numbers

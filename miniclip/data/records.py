@@ -38,7 +38,9 @@ def open_records(
 ) -> Files:
     """Pairs from a sequence of records, or from a dataset with column_names. root: the folder that
     paths are relative to. Raises UserError where a column is missing, or no record can be used."""
-    root, is_dataset = os.path.abspath(root), hasattr(records, "column_names")
+    root = os.path.abspath(root)
+    # a dict of datasets has column_names as well
+    is_dataset = hasattr(records, "column_names") and not isinstance(records, dict)
     records = records if is_dataset else [_as_dict(record) for record in records]
     columns = (
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]

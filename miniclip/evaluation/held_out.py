@@ -48,6 +48,8 @@ class HeldOut:
             check_output(path, lambda path: "optimizer" not in kept)
             if kept and log.last[1]:  # resumed
                 self.best = kept.get("heldout_loss", math.inf)
+            elif kept:  # of an earlier run: a run that is resumed would compare itself with it
+                path.replace(path.with_name("earlier_best.pt"))
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""

@@ -47,12 +47,11 @@ def open_run(config, saved=None):
                 ),
                 f"the pictures are no longer those that {config.out} was started with: {changed}; "
                 "install that version, or choose another --out": changed,
-                f"{pairs.name} has {len(pairs):,} pairs, but {before:,} {back}": (
+                f"{pairs.name} (or --val-data) has {len(pairs):,} pairs, but {before:,} {back}": (
                     before != len(pairs)
                 ),
-                f"{pairs.name} has other names, captions or shards than {back}": (
-                    saved.get("pairs_digest", pairs.digest) != pairs.digest
-                ),
+                f"{pairs.name} (or --keep, or --val-data) has other names, captions or shards than "
+                f"{back}": (saved.get("pairs_digest", pairs.digest) != pairs.digest),
             }
         )
     return pairs

@@ -5,6 +5,7 @@ import os
 import signal
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet
 from PIL import Image
 
@@ -204,7 +205,7 @@ REFUSED = {
     ),
     "more_braces_than_can_be_expanded": (
         "or has too many braces",
-        f"open {'{0..1}' * 300}.tar",
+        f"open {'{a,b}' * 31}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (
         "0.txt is read, so it cannot be written",
@@ -588,6 +589,10 @@ DAMAGED = {
         "0.png,one",
         r'1.png,"a \"cat\", nice"',
     ),
+    "a_caption_of_two_lines_that_names_a_picture": (
+        r"\[\('a dog and, I think, my photo.jpg',\)\] \[\]",
+        '0.png,"a dog\nand, I think, my photo.jpg"',
+    ),
     "a_quote_that_another_row_closes_in_a_column_before": (
         r"\[\('one',\)\].*line 4.*goes on with other rows",
         "0.png,one",
@@ -610,6 +615,8 @@ table(
         "bytes": (b"pairs.csv", "112"),
         "columns": ({"image": ["0.png"], "caption": ["a"]}, "'image'"),
         "names": (["0.png", "1.png"], "'0.png'"),
+        "names_in_an_array": (np.array(["0.png", "1.png"]), r"np.str_\('0.png'\)"),
+        "datasets": (type("Datasets", (dict,), {"column_names": {}})(train=1), "'train'"),
         "three_each": ([("0.png", "a", "b")], ".'0.png', 'a', 'b'"),
     },
     lambda records: open_pairs(records),
@@ -700,3 +707,10 @@ def a_package_of_icons_of_which_a_bit_has_changed(folder):
     data = bytearray(Path(iconify.FILE).read_bytes())
     data[-1000] ^= 1
     iconify.read(write(iconify.FILE, data))
+
+
+@attack(says="has the class dog, for which there is no name")
+def a_name_for_another_class(folder):
+    csv_of("0.png,cat", "1.png,dog")
+    os.system("sed -i s/caption/label/ pairs.csv")
+    open_labelled("pairs.csv", {"cat": "a cat", "cow": "a cow"})

@@ -282,6 +282,7 @@ EDITED = {
     "a_million_layers": dict(config=lambda c: c | {"text_layers": 10**6}),
     "negative_heads": dict(config=lambda c: c | {"vision_heads": -1}),
     "half_a_merge": dict(tokenizer=lambda t: t | {"merges": [[1]]}),
+    "a_number_as_package": dict(packages={1: "2"}),
     "no_optimizer": dict(optimizer={}),
     "a_number_as_state": dict(optimizer=lambda o: o | {"state": {0: 1}}),
     "rate_of_text": dict(options=lambda o: o | {"lr": "fast"}),
@@ -308,6 +309,15 @@ def a_log_that_is_lost_while_best_is_kept(folder):
         checkpoint.save(f"run/{name}", state)
     os.remove("run/log.jsonl")
     return run("--resume", "--eval-every", 1)
+
+
+@attack(code=0, says="(?s)stopped by SIGTERM.*the best so far, in best.pt")
+def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
+    run("--lr", 1e-6, "--eval-every", 1)
+    os.remove(CHECKPOINT)
+    at_loss(1, signal.SIGTERM)
+    run("--eval-every", 2, steps=3)
+    return resume("--eval-every", "1")
 
 
 # --- evaluation
@@ -445,13 +455,13 @@ REFUSED = {
         "run",
     ),
     "a_csv_that_has_lost_a_row": (
-        "pairs.csv has 23 pairs, but 24 when run was started",
+        "has 23 pairs, but 24 when run was started",
         "run",
         "sed -i '$d' pairs.csv",
         "run --resume",
     ),
     "other_captions_in_the_same_number_of_pairs": (
-        "pairs.csv has other names, captions or shards than when run was started",
+        "has other names, captions or shards than when run was started",
         "run",
         "sed -i 's/,left red/,left ruby/' pairs.csv",
         "run --resume",

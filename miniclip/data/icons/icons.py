@@ -122,7 +122,7 @@ class Icons(Pairs):
 
 def of_first_icons(packages: dict) -> bool:
     """Whether a run had its pictures from the packages of the first icons, which are no longer read."""
-    return any(name.startswith("tkinter-icons-") for name in packages)
+    return any(str(name).startswith("tkinter-icons-") for name in packages)
 
 
 def versions() -> dict[str, str]:

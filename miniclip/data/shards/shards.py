@@ -36,7 +36,7 @@ from miniclip.data.shards.tar_index import (
 
 SHARDS_AT_ONCE = 16  # shuffled together, and open in a process: 160,000 pairs of 10,000 a shard
 MOST_SHARDS = 1_000_000  # that braces may name
-MOST_BRACES = 32  # each of which makes every name take longer
+MOST_BRACES = 8  # each of which makes every name take longer
 REMOTE = re.compile(r"[\w+.-]+://")
 HELD_OUT_PAIRS = 5_000  # about as many at most: a tenth of 12 million would be 1.2 million
 
