@@ -74,7 +74,7 @@ def _on_white(image):
         levels = np.asarray(image, np.float64) / 257
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
+    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
@@ -84,7 +84,7 @@ def has_odd_levels(image: Image.Image) -> bool:
     """Whether the levels of an image have no fixed range, or it is a grey TIFF of 12 bits, or of 16 with 0
     as white: Pillow (13.0) would show the first as nearly black, and the second inverted."""
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
-    is_16_bits = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    is_16_bits = image.mode[:4] == "I;16" or image.mode == "I" and image.format in ("PNG", "PPM")
     return image.mode.startswith(("F", "I")) and not (
         is_16_bits
         and tags.get(tag.BitsPerSample) != (12,)

@@ -100,6 +100,9 @@ table(
         "picture_of_floating_point_numbers": (
             encoded("F", (9, 9), "TIFF"), 0, "its levels have 32 bits and no fixed range"
         ),
+        "pfm_of_floating_point_numbers": (
+            b"Pf 1 1 -1 0000", 0, "its levels have 32 bits and no fixed range"
+        ),
         "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
     },
@@ -137,6 +140,11 @@ def a_webp_of_four_gigabytes(folder):
 def a_16_bit_picture_with_a_transparent_level(folder):
     data = encoded("I;16", (9, 9), "PNG", transparency=0)
     assert read(data).getpixel((0, 0)) == (255, 255, 255)
+
+
+@attack(code=0)
+def a_tiff_of_a_palette_whose_pixels_are_all_transparent(folder):
+    assert read(encoded("PA", (9, 9), "TIFF")).getpixel((0, 0)) == (255, 255, 255)
 
 
 @attack(code=0)
