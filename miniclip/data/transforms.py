@@ -38,6 +38,13 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# how PNG stores levels that Pillow scales to 8 bits -> the same for the transparent one, which Pillow
+# (13.0) leaves as it was
+_SCALED = {
+    "L;2": lambda level: level % 4 * 85,
+    "L;4": lambda level: level % 16 * 17,
+    "RGB;16B": lambda levels: tuple(level >> 8 for level in levels),
+}
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
@@ -49,6 +56,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
     Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
+    if image.format == "PNG" and image.tile and "transparency" in image.info:
+        scaled = _SCALED.get(image.tile[0][3], lambda level: level)
+        image.info["transparency"] = scaled(image.info["transparency"])
     image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
