@@ -115,7 +115,7 @@ class _Pictures(Files):
         """See Pairs."""
         source = self.sources[i]
         is_slice = isinstance(source, _Slice)
-        return [*fingerprint(source.path), source.offset] if is_slice else super().stamp(i)
+        return [*fingerprint(str(source.path)), source.offset] if is_slice else super().stamp(i)
 
 
 def of_pairs(pairs: Pairs) -> Labelled | None:

@@ -32,8 +32,11 @@ def in_threads(work: Callable, items: Sequence, size: int) -> Iterator:
     try:
         with bar, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # image_io does so for one thread at a time only
-            for batch, done in zip(batches, pool.imap(work, batches)):
-                yield done
+            waiting = [pool.apply_async(work, (batch,)) for batch in batches]
+            for batch in batches:
+                while not waiting[0].ready():
+                    waiting[0].wait(1)  # Ctrl-C just before a wait without end would be missed
+                yield waiting.pop(0).get()
                 bar.update(len(batch))
     finally:
         pool.terminate()

@@ -38,6 +38,13 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+# how PNG stores levels that Pillow scales to 8 bits -> the same for the transparent one, which Pillow
+# (13.0) leaves as it was
+_SCALED = {
+    "L;2": lambda level: level % 4 * 85,
+    "L;4": lambda level: level % 16 * 17,
+    "RGB;16B": lambda levels: tuple(level >> 8 for level in levels),
+}
 BICUBIC = Image.Resampling.BICUBIC
 _MANY_PIXELS = 1 << 24  # of the resized picture: 50 MB
 _STRIP_PIXELS = 1 << 20  # that are converted at a time: 4 MB of each intermediate picture
@@ -49,6 +56,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     The image itself where it is all of this: copying a photograph takes a tenth of its decoding.
     Others are converted strip by strip, so that of large ones only two copies are in memory.
     """
+    if image.format == "PNG" and image.tile and "transparency" in image.info:
+        scaled = _SCALED.get(image.tile[0][3], lambda level: level)
+        image.info["transparency"] = scaled(image.info["transparency"])
     image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
@@ -74,7 +84,7 @@ def _on_white(image):
         levels = np.asarray(image, np.float64) / 257
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
-    if image.mode in ("RGBA", "RGBa", "LA") or "transparency" in image.info:
+    if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
     return image.convert("RGB")
@@ -84,7 +94,7 @@ def has_odd_levels(image: Image.Image) -> bool:
     """Whether the levels of an image have no fixed range, or it is a grey TIFF of 12 bits, or of 16 with 0
     as white: Pillow (13.0) would show the first as nearly black, and the second inverted."""
     tags, tag = getattr(image, "tag_v2", {}), ExifTags.Base
-    is_16_bits = image.mode.startswith("I;16") or image.format in ("PNG", "PPM")
+    is_16_bits = image.mode[:4] == "I;16" or image.mode == "I" and image.format in ("PNG", "PPM")
     return image.mode.startswith(("F", "I")) and not (
         is_16_bits
         and tags.get(tag.BitsPerSample) != (12,)

@@ -113,7 +113,8 @@ def full_probe(features, labels):
     """The probe of section 3.2: the strength is chosen on a validation split, then the probe is
     fitted to all pictures. Returns (probe, strength)."""
     features, labels = np.asarray(features), np.asarray(labels)
-    strength = _validated_strength(features, labels, *validation_split(labels))
+    learn, validation = validation_split(labels)  # no validation where classes have one picture
+    strength = _validated_strength(features, labels, learn, validation or learn)
     return fit(features, labels, strength), strength
 
 

@@ -185,6 +185,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=()):
     gallery: a Gallery; columns: how many pictures for each query; answers: for each query the index of
     its picture, whose cosine is green, or None.
     """
+    refuse({"no picture can be read, so none can be found": not gallery.kept})
     columns, cells = min(columns, len(gallery.kept)), []
     for query, answer in zip_longest(queries, answers):
         title = f"“{printable(query, 200)}”"

@@ -93,11 +93,12 @@ def _update(folder, place, encoder, found, skipped, database):
         index = replace(made, paths=names, features=features, finished=finished)
         index.save(database, place, [(*found[name], hashes[name]) for name in names])
 
+    names, features, unreadable, began = [], [], [], time.monotonic()
     if [*row_of] != before.paths:
+        # until the first part is written, the index stays as it was
         for table in ("pictures", "blocks"):
             database.execute(f"DELETE FROM {table}")
-        write([*row_of], [before.features[[*row_of.values()]]])
-    names, features, unreadable, began = [], [], [], time.monotonic()
+        names, features = [*row_of], [before.features[[*row_of.values()]]]
     for good, encoded, bad in encode_pictures(encoder.model, read, to_read):
         names += good
         features.append(encoded.half().numpy())

@@ -84,7 +84,8 @@ class Index:
         """
         place = followed(place)
         _check_files(place)
-        if os.path.lexists(place / FILE):
+        # SQLite makes the file before anything is in it
+        if os.path.exists(place / FILE) and os.path.getsize(place / FILE):
             with database_in(place, write) as database:
                 if database.execute("SELECT 1 FROM sqlite_master").fetchall():
                     return _read(database, place)

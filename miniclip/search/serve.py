@@ -224,7 +224,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError) as error:
+    except (OSError, UnicodeError, TypeError) as error:  # the last for a name that is no text
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise UserError(
             f"the page cannot listen at {printable(host)}, port {port}: {reason}; "

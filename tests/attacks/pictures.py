@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,9 @@ table(
         "picture_of_floating_point_numbers": (
             encoded("F", (9, 9), "TIFF"), 0, "its levels have 32 bits and no fixed range"
         ),
+        "pfm_of_floating_point_numbers": (
+            b"Pf 1 1 -1 0000", 0, "its levels have 32 bits and no fixed range"
+        ),
         "tiff_of_12_bits": (grey_tiff(258, 12), 0, "or 12 bits"),
         "tiff_whose_0_is_white": (grey_tiff(262, 0), 0, "with 0 as white"),
     },
@@ -137,6 +141,25 @@ def a_webp_of_four_gigabytes(folder):
 def a_16_bit_picture_with_a_transparent_level(folder):
     data = encoded("I;16", (9, 9), "PNG", transparency=0)
     assert read(data).getpixel((0, 0)) == (255, 255, 255)
+
+
+@attack(code=0)
+def a_tiff_of_a_palette_whose_pixels_are_all_transparent(folder):
+    assert read(encoded("PA", (9, 9), "TIFF")).getpixel((0, 0)) == (255, 255, 255)
+
+
+def png(depth, colour, level, pixel):
+    """A PNG of one pixel. colour: 0 for grey, 2 for RGB; level: the transparent one."""
+    head, data = struct.pack(">2L5B", 1, 1, depth, colour, 0, 0, 0), zlib.compress(b"\0" + pixel)
+    named = (b"IHDR" + head, b"tRNS" + level, b"IDAT" + data, b"IEND")
+    chunks = (struct.pack(">L", len(c) - 4) + c + struct.pack(">L", zlib.crc32(c)) for c in named)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@attack(code=0)
+def a_png_of_2_4_or_16_bits_whose_pixel_is_transparent(folder):
+    for how in ((2, 0, b"\0\1", b"\x40"), (4, 0, b"\0\1", b"\x10"), (16, 2, b"colour", b"colour")):
+        assert read(png(*how)).getpixel((0, 0)) == (255, 255, 255), how
 
 
 @attack(code=0)

@@ -385,6 +385,11 @@ REFUSED = {
         f"find {'words-' * 30} in",
     ),
     "a_picture_in_the_place_of_the_words": ("a picture; give it with --im", "find in/00001.png in"),
+    "an_index_that_was_killed_before_its_first_part": (
+        "there is no index in",
+        f"rm in/.miniclip/*; touch in/.miniclip/{FILE}",
+        "index in",
+    ),
     "another_activation_than_that_of_the_index": (
         "activation=.gelu. was asked for",
         "index in --activation gelu",
@@ -415,6 +420,7 @@ def empty_paths_and_numbers_that_are_too_large(folder):
         ["embed", "in", "", *model],
         ["serve", "in", "--port", "65536"],
         ["serve", ""],
+        ["serve", "in", "--host", "\udcff"],
     ):
         refused(search, wrong)
     assert os.listdir() == ["in"]
@@ -436,6 +442,17 @@ def ctrl_c_while_pictures_are_indexed(folder):
     finally:
         assert len(Index.open(PLACE)) == 4 and not Index.open(PLACE).finished
         assert search(["index", "in"]) == 0 and len(Index.open(PLACE)) == 8
+
+
+@attack(says="no picture in .* can be read")
+def an_index_whose_pictures_are_all_damaged_later(folder):
+    index()
+    for path in Path("in").rglob("*.png"):
+        path.write_bytes(b"damaged")
+    try:
+        search(["index", "in"])
+    finally:
+        assert len(Index.open(PLACE)) == 3
 
 
 @attack(code=0)

@@ -18,6 +18,7 @@ from miniclip import load
 from miniclip.common import given
 from miniclip.data import open_pairs
 from miniclip.distributed import process_group
+from miniclip.evaluation.linear_probe import full_probe
 from miniclip.evaluation.report.writer import write_results
 from miniclip.training import checkpoint
 from miniclip.weights import save_huggingface
@@ -392,6 +393,14 @@ def the_pairs_of_the_run_under_another_spelling(folder):
     assert first == again and "heldout" in first[Path("run/results.json")], (first, again)
 
 
+@attack(code=0)
+def a_probe_of_one_picture_a_class(folder):
+    assert full_probe(torch.eye(2), torch.tensor([0, 1]))[0].predict(torch.eye(2)).tolist() == [
+        0,
+        1,
+    ]
+
+
 # --- sessions
 
 
@@ -514,6 +523,11 @@ REFUSED = {
         """sed -i 's/"commands": {/"commands": [1], "x": {/' run/results.json""",
         "judged",
     ),
+    "a_search_where_no_picture_can_be_read": (
+        "no picture can be read, so none can be found",
+        f"cp -r {WRITTEN}/. .; truncate -s -30 pictures/*.png",
+        "evaluate --search cup",
+    ),
     "a_lock_that_links_to_a_file_of_the_user": (
         "run/.miniclip-lock is a link; delete it",
         "echo mine > mine; mkdir run; ln -s ../mine run/.miniclip-lock",
@@ -571,6 +585,12 @@ DONE = {
         "step 00004/4",
         f"cp -r {WRITTEN} elsewhere; mv elsewhere/run run",
         "resume --data elsewhere/pairs.csv",
+    ),
+    "labelled_pictures_in_a_tar": (
+        "report.md, its figures",
+        f"mkdir t; for k in 0 1; do cp {WRITTEN}/pictures/red_top.png t/$k.png; echo $k > t/$k.cls; done",
+        "tar cf s.tar -C t .",
+        "evaluate --images s.tar --task zero_shot",
     ),
     "dollars_in_templates_and_names_are_no_mathematics": (
         "",
