@@ -163,7 +163,7 @@ def test_a_checkpoint_made_elsewhere_goes_through_every_task(report, tmp_path):
     text = model.CLIPTextCfg(width=64, heads=1, layers=2)
     clip = model.CLIP(32, vision, text)
     torch.save(clip.state_dict(), tmp_path / "random.pt")
-    config = {"embed_dim": 32, "vision_cfg": {"head_width": 64}, "text_cfg": {"heads": 1}}
+    config = {"embed_dim": 32, "vision_cfg": vars(vision), "text_cfg": vars(text)}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(config))
     results = report("--seeds", 2, checkpoint=tmp_path / "random.pt")
     assert set(evaluation.CONTENTS) <= set(results)
