@@ -10,8 +10,8 @@
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
 loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment: when it
-is resumed, it ends with exactly the weights of an undisturbed run. Only the weights of a run with
---minutes depend on the clock.
+is resumed, it ends with exactly the weights of an undisturbed run, unless --minutes makes its length
+depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -241,8 +241,8 @@ def main(argv=None):
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
         def scaled_loss(image, text, logit_scale):
-            """The loss over the pairs of all ranks, which normalizes the features, in float32; times
-            the loss scaler's factor, which is 1 unless the towers work in float16."""
+            """The loss over the pairs of all ranks, in float32, times the loss scaler's factor. The
+            loss normalizes the features. The factor is 1 unless the towers work in float16."""
             loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
@@ -259,11 +259,11 @@ def main(argv=None):
         # the pair alone. So a resumed run only has to begin at the batch with the number of its step.
         loader = batches_from(run.step, config, pairs, tokenizer, model, device)
         with process_group.noted_signals() as received:
-            # Before each step the ranks agree in next_batch what all of them do. It returns None when
-            # the steps or minutes are used up, a signal has arrived, or a rank cannot go on, and an
-            # empty list when on some rank too few pictures of the batch could be read.
+            # In next_batch the ranks agree what all of them do. It returns None when the run is over:
+            # the steps or minutes are used up, a signal has arrived, or a rank cannot go on. It
+            # returns an empty list when on some rank too few pictures of the batch could be read.
             while (batch := run.next_batch(loader, received)) is not None:
-                if not batch:  # the step counts, so that the next one has its own batch
+                if not batch:  # it is counted as a step, so that the next step has its own batch
                     run.count(finite=False, readable=False)
                     continue
                 # from 0 up to config.lr during the warm-up, then half a cosine down to 0
@@ -280,7 +280,7 @@ def main(argv=None):
                     )
                 else:
                     images, tokens = to_device(parts[0])
-                    with autocast():  # scale is exp(logit_scale), and only logged
+                    with autocast():  # scale is exp(logit_scale), for the log
                         image, text, scale = towers(images, tokens, normalize=False)
                     loss = scaled_loss(image, text, model.logit_scale)
                     loss.backward()
@@ -288,12 +288,12 @@ def main(argv=None):
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # on every rank the same, because DDP has averaged the gradients
+                # the same on every rank: the loss is that of all pairs, and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:  # otherwise weights and averages stay as they are, in any precision
                     scaler.step(optimizer)
                 scaler.update()
-                # the scale is at most 100; --temperature fixes it below that
+                # the scale stays at 100 or less; with --temperature it is not trained
                 model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
@@ -302,7 +302,7 @@ def main(argv=None):
                         held_out.measure(run)
                 except OSError as error:  # the disk is full, or nobody reads the output
                     run.problem = error  # the next next_batch ends the loop on all ranks
-                if finite and run.due:  # by --save-every, or by the clock
+                if finite and run.due:  # each --save-every steps; without it, by the clock
                     save()
             run.check_readable()
             save()
