@@ -75,15 +75,15 @@ def test_one_pair_is_as_two(scale):
 # The run prints these when you need them: at the second failure of a law, and after the last one.
 HINTS = {
     "test_a_full_sum_of_perfect_matches_does_not_overflow": (
-        "Go through steps 1 to 4 of the lesson for `count` elements. Where does 64 occur in them?",
+        "Follow the lesson's table for `count` elements and not for 64. Which of its rows changes?",
         "The more elements a sum has, the lower each of them has to stay: the room for the sum is log2 of "
-        "`count`, rounded up (lesson 08, 'Use the whole range', steps 1 and 2).",
+        "`count`, rounded up (lesson 08, 'Use the whole range').",
         "room = math.ceil(math.log2(max(count, 2))). A cosine of 1 may have the exponent 124 - room.",
     ),
     "test_the_top_of_the_range_is_used": (
         "What exponent does a cosine of 1 get from your shift? The lesson plans for 118, with 64 elements.",
         "The shift is not the scale: a cosine of 1 belongs near the top of float32's range, not at 2^0 "
-        "(lesson 08, 'Use the whole range', step 4).",
+        "(lesson 08, 'Use the whole range').",
         "shift = scale_log2.floor() - (124 - room)",
     ),
     "test_above_the_floor_flushed_elements_are_negligible": (
@@ -99,7 +99,7 @@ HINTS = {
     ),
     "test_the_shift_is_a_whole_number": (
         "scale_log2 is 144.27 at a scale of 100. What about its .27?",
-        "The scale is rounded down, and step 4 has reserved one bit for what is rounded off.",
+        "The scale is rounded down, and the lesson's table has reserved a bit for what is rounded off.",
         "Subtract from scale_log2.floor(), not from scale_log2.",
     ),
     "test_one_pair_is_as_two": (
