@@ -227,6 +227,8 @@ def search(features, pairs, text, k, path, overwrite):
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(gallery.pairs.captions(index)[0], 200)}")
+    if unread := features.unread(pairs):
+        print(report_skipped(unread))
     print(f"drawn in {path}")
 
 
@@ -325,8 +327,9 @@ def main(argv=None):
         start=start,
     )
     results = write_sections(context, args.task)
-    if labelled is not None and labelled.skipped:
-        report.say(report_skipped(sorted(labelled.skipped)))
+    skipped = features.unread(pairs) + (sorted(labelled.skipped) if labelled else [])
+    if skipped:
+        report.say(report_skipped(skipped))
     report.write()
     asked = " ".join(["python", *(sys.argv if argv is None else ["eval.py", *argv])])
     about = {

@@ -19,6 +19,8 @@ import regex
 PATTERN = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+", regex.IGNORECASE)
 
 MARKS = regex.compile(r"(\p{M}{30})\p{M}+")  # of one letter; ordering n of them takes n^2 steps
+# no more of an entity in an entity, which is unescaped level by level, or of the digits of one
+ENTITIES = regex.compile(r"((?:amp;){1000})(?:amp;)+|(&#\d{4000})\d+")
 
 
 def clean(text: str) -> str:
@@ -27,7 +29,8 @@ def clean(text: str) -> str:
         raise ValueError(f"a text must be a str, not {type(text).__name__}")
     # nothing needs repair in printable ASCII without "&", as most captions are; ftfy takes 10 us
     if not text.isascii() or not text.isprintable() or "&" in text:
-        text = html.unescape(html.unescape(ftfy.fix_text(MARKS.sub(r"\1", text))))
+        text = ENTITIES.sub(r"\1\2", MARKS.sub(r"\1", text))
+        text = html.unescape(html.unescape(ftfy.fix_text(text)))
     return " ".join(text.split()).lower()
 
 

@@ -282,7 +282,9 @@ def _cifar(root, label_bytes, files):
     for pattern, part in files.items():
         for path in sorted(root.glob(pattern)):
             labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: label_bytes + size].tolist()
-            for k in range(path.stat().st_size // (label_bytes + size)):
+            count, rest = divmod(path.stat().st_size, label_bytes + size)
+            refuse({f"{path} is cut off, or its records are not CIFAR's": rest})
+            for k in range(count):
                 place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
                 rows.append((f"{path.name} {k}", place, [str(labels[k])], SPLITS.index(part), None))
     return rows

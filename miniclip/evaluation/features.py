@@ -60,6 +60,12 @@ class FeatureCache:
         nothing = torch.zeros(0, self.model.config["embed_dim"])
         return torch.stack([known[i] for i in kept]) if kept else nothing, kept
 
+    def unread(self, pairs):
+        """[(name, reason)] of the pairs that were left out, and of pictures that cannot be read."""
+        _, known = self._images.get(id(pairs), (pairs, {}))
+        unread = [(pairs.where(i), "cannot be read") for i, row in known.items() if row is None]
+        return pairs.skipped + unread
+
     def _kept_images(self, source, stamps):
         """{i: the features of source.image(i), or None} for {i: stamp}.
 

@@ -266,7 +266,8 @@ def main(argv=None):
         {
             "the page needs flask and waitress: pip install 'miniclip[app]'": not all(
                 map(importlib.util.find_spec, ("flask", "waitress"))
-            )
+            ),
+            "--host is empty; give an address such as 127.0.0.1": not args.host,
         }
     )
     with listen(args.host, args.port) as at:

@@ -352,6 +352,12 @@ REFUSED = {
         "mkdir p; touch p/batches.meta p/data_batch_1",
         "classes p",
     ),
+    "a_file_of_cifar_that_is_cut_off": (
+        "test_batch.bin is cut off, or its records are not CIFAR's",
+        r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",
+        "head -c 6146 /dev/zero > p/data_batch_1.bin; head -c 3573 /dev/zero > p/test_batch.bin",
+        "classes p",
+    ),
     "a_label_of_cifar_without_a_name": (
         "p has names for 2 classes, and none for 7",
         r"mkdir p; printf 'cat\ndog\n' > p/batches.meta.txt",

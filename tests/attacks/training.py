@@ -337,12 +337,13 @@ def ctrl_c_in_an_evaluation(folder):
     evaluate("--out", "report")
 
 
-@attack(code=0)
-def an_evaluation_of_a_checkpoint_without_options(folder):
+@attack(code=0, says="left out 1: .*red_left")
+def an_evaluation_without_options_in_the_checkpoint_and_with_a_picture_gone(folder):
     shutil.copytree(WRITTEN, ".", dirs_exist_ok=True)
     state = checkpoint.load(CHECKPOINT)
     del state["options"]
     checkpoint.save(CHECKPOINT, state)
+    Path("pictures/red_left.png").unlink()
     evaluate("--data", "pairs.csv", "--search", "cup", "-k", "2")
 
 

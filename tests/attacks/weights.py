@@ -375,6 +375,12 @@ def a_context_length_that_is_set_below_2(folder):
 
 
 @attack(code=0)
+def a_caption_of_entities_in_entities_and_of_one_with_many_digits(folder):
+    assert Tokenizer([]).decode(Tokenizer([]).encode("&" + "amp;" * 50_000)) == "&"
+    Tokenizer([]).encode("&#" + "9" * 5_000 + ";")
+
+
+@attack(code=0)
 def another_default_dtype(folder):
     edited(dict)
     torch.set_default_dtype(torch.float16)

@@ -332,6 +332,7 @@ def test_the_command_refuses_in_one_sentence(folder, tmp_path, capsys, monkeypat
         ([folder, "--port", 70000], "at most 65,535"),
         ([folder, "--port", -1], "whole number of at least 0"),
         ([folder, "--host", "no such host", *port], "cannot listen at no such host"),
+        ([folder, "--host", "", *port], "--host is empty"),
         ([tmp_path, *port], "there is no index"),
         ([tmp_path, "--index", folder / ".miniclip", *port], "is not the index of"),
         ([folder, "--checkpoint", "icons", *port], "was made with the model"),
