@@ -316,6 +316,18 @@ def test_what_fits_fits(world, batch, micro, gpu):
     assert max(map(len, describe(p).splitlines())) <= 100
 
 
+def test_the_table_has_the_gflop_of_the_plan(measured):
+    p = plan("vit_mini", 8, "h100", 4096, grad_checkpointing=True)
+    said = {
+        line[2:41].strip(): line[41:50] for line in describe(p).splitlines() if line[:2] == "  "
+    }
+    want = {"backward": p["flop"]["backward"], "computed again": p["flop"]["again"]}
+    want |= {name: loss["flop"] for name, loss in p["losses"].items()}
+    assert {name: said[name].strip() for name in want} == {
+        name: f"{flop / 1e9:,.1f}" for name, flop in want.items()
+    }
+
+
 @pytest.mark.parametrize(
     "how, sentence",
     [
