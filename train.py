@@ -236,6 +236,7 @@ def main(argv=None):
             held_out = HeldOut(config, model, tokenizer, pairs, log)
         print_header(config, model, tokenizer, pairs, run, device)
         dtype = PRECISIONS[config.precision]
+        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
 
         def autocast():  # only forward passes of the towers need it
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
@@ -252,8 +253,8 @@ def main(argv=None):
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
                 if dist_info()[0] == 0:
-                    state = checkpoint.describe(config, model, tokenizer, pairs) | run.state_dict()
-                    saver.save(state | {name: part.state_dict() for name, part in parts.items()})
+                    states = {name: part.state_dict() for name, part in parts.items()}
+                    saver.save(constant | run.state_dict() | states)
 
         # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
         # the pair alone. So a resumed run only has to begin at the batch with the number of its step.

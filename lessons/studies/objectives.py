@@ -89,10 +89,12 @@ def main(argv=None):
         log, dtype = RunLog(config, run.step), PRECISIONS[config.precision]
         print_header(config, model, tokenizer, pairs, run, device)
 
+        constant = checkpoint.describe(config, model, tokenizer, pairs)
+
         def save():
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
-            state = checkpoint.describe(config, model, tokenizer, pairs) | run.state_dict()
-            saver.save(state | {name: part.state_dict() for name, part in parts.items()})
+            states = {name: part.state_dict() for name, part in parts.items()}
+            saver.save(constant | run.state_dict() | states)
 
         how = dict(normalize=False) if model.shared_space else {}
         loader = train.batches_from(
