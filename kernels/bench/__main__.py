@@ -8,14 +8,14 @@ where it is installed.
 
 On a CPU every measurement runs in a process of its own, so that memory which an allocator still holds
 from an earlier one does not count. The losses take turns, so that other load on the machine slows all
-of them. Times are those of the processor, in one thread. Resident memory is the highest of all steps, above
-what the process held with its inputs and their gradients.
+of them. The times are processor times of one thread. The memory is the resident memory at its highest,
+above what the process held with its inputs and their gradients.
 
 On a GPU times are milliseconds by CUDA events (triton.testing.do_bench: median, 10th and 90th percentile),
 under autocast to bfloat16, as in training. Peak MiB are what the allocator held above the features and
-their gradients. Then torch.profiler lists the kernels of one step, and on a card that kernels/plan.py knows its
-ranges stand below them. A kernel outside of its range shows which term of the plan is wrong. A loss that fails says why in its line.
-After an error of CUDA itself, such as an illegal memory access, nothing more can run in the process, so
+their gradients. Then torch.profiler lists the kernels of one step, and below them stand the ranges of
+kernels/plan.py, on a card that it knows. A kernel outside of its range shows which term of the plan is
+wrong. A loss that fails says why in its line. After an error of CUDA itself, such as an illegal memory access, nothing more can run in the process, so
 the run ends there. This has not been run on a GPU yet: every GPU time in this repository is predicted.
 """
 
