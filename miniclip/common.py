@@ -10,7 +10,9 @@ import argparse
 import contextlib
 import functools
 import importlib
+import inspect
 import json
+import numbers
 import os
 import platform
 import re
@@ -20,6 +22,8 @@ import signal
 import sys
 import tempfile
 import time
+import types
+import typing
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,6 +181,39 @@ def described(x) -> str:
     """What was given in place of a tensor, in a few words: "a list", "a Tensor of (2, 3), torch.uint8"."""
     shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "shape") else ""
     return f"a {type(x).__name__}{shape}"
+
+
+# what else is accepted where a type is asked for: numpy's whole numbers, and other kinds of paths
+ALSO = {int: numbers.Integral, Path: os.PathLike}
+
+
+def checked(function: Callable) -> Callable:
+    """Decorator of a function that people call from Python: an argument of another type than its
+    annotation says becomes a UserError that names the argument, what it must be, and what it is.
+
+    Without it, such an argument would fail somewhere deep inside, or not at all: a string is a
+    sequence of letters, and True is the number 1. The elements of a list are not looked at.
+    """
+    signature = inspect.signature(function)
+
+    @functools.wraps(function)
+    def call(*args, **options):
+        hints = typing.get_type_hints(function)
+        for name, value in signature.bind(*args, **options).arguments.items():
+            value = getattr(value, "_orig_mod", value)  # of a model that torch.compile wraps
+            hint = hints.get(name, object)
+            is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+            kinds = typing.get_args(hint) if is_union else [hint]
+            plain = [typing.get_origin(kind) or kind for kind in kinds]
+            fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in plain))
+            if type(value) in (bool, str):  # which are also int and Iterable
+                fits = type(value) in plain or object in plain
+            wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in plain)
+            given = type(value).__name__
+            refuse({f"{name} must be of type {wanted}, not {given}": not fits})
+        return function(*args, **options)
+
+    return call
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

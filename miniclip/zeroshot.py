@@ -12,15 +12,15 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
-import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
-from miniclip.common import UserError, refuse
-from miniclip.data import transforms
+from miniclip.common import UserError, checked, refuse
+from miniclip.data import Pairs, transforms
 from miniclip.data.threads import in_threads, read_all
 
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
@@ -37,6 +37,14 @@ def evaluating(model):
         model.train(was_training)
 
 
+def _config(model):
+    """The config of a model of ours. UserError for another model."""
+    config = getattr(model, "config", None)
+    name = type(model).__name__
+    refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
+    return config
+
+
 @torch.inference_mode()
 def _encode(model, encode, batches):
     """encode(batch, normalize=True) of every batch, joined: (K, E) fp32 on the CPU.
@@ -44,11 +52,12 @@ def _encode(model, encode, batches):
     The batches are moved to the model's device. On a GPU the model computes in 16 bits: float16 has
     three more bits than bfloat16, and unit rows do not need the range.
     """
+    width = _config(model)["embed_dim"]
     device = next(model.parameters()).device
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
     with evaluating(model), autocast:
         features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
-    features = torch.cat(features) if features else torch.zeros(0, model.config["embed_dim"])
+    features = torch.cat(features) if features else torch.zeros(0, width)
     refuse({"the features are not finite: this model has diverged": not features.isfinite().all()})
     return features
 
@@ -60,7 +69,7 @@ def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, li
     read may raise BadPicture, and is called in threads. Raises UserError for features that are not
     finite.
     """
-    preprocess = transforms.Preprocess(model.config["image_size"])
+    preprocess = transforms.Preprocess(_config(model)["image_size"])
     on_cpu = next(model.parameters()).device.type == "cpu"
     one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
 
@@ -88,13 +97,19 @@ def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
     return kept, torch.cat(features) if features else nothing, skipped
 
 
-def encode_images(model, source, indices) -> tuple[torch.Tensor, list[int]]:
+@checked
+def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor, list[int]]:
     """Encode source.image(i) for each i in indices: (features (K, E) fp32 on the CPU, rows of
     length one; the K indices whose pictures could be read).
 
-    A picture that cannot be read is left out.
+    A picture that cannot be read is left out. Raises UserError for what is no number of a picture,
+    such as True.
     """
-    kept, features, _ = encode_all(model, source.image, list(indices))
+    indices, most = list(indices), len(source) - 1
+    for i in indices:
+        fits = not isinstance(i, (str, bool, np.bool_)) and -most <= i <= most
+        refuse({f"indices are numbers of pictures, at most {most}, and not {i!r}": not fits})
+    kept, features, _ = encode_all(model, source.image, indices)
     return features, kept
 
 
@@ -103,26 +118,19 @@ def encode_tensors(model, batches) -> torch.Tensor:
     return _encode(model, model.encode_image, batches)
 
 
-def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> torch.Tensor:
+@checked
+def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
-    Raises UserError for what is no tokenizer, and for one of another vocabulary than
-    model.config["tokenizer"] names.
+    Raises UserError for another kind of model or tokenizer than ours, and for a tokenizer of another
+    vocabulary than model.config["tokenizer"] names.
     """
-    try:
-        inspect.signature(tokenizer).bind(
-            [""], trim=True
-        )  # as the tokenizers of load can be called
-    except TypeError:
-        raise UserError(
-            f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}"
-        ) from None
-    config, given = getattr(model, "config", None), getattr(tokenizer, "digest", None)
-    own = isinstance(config, dict)
-    trained = config.get("tokenizer") if own else None
+    given, trained = getattr(tokenizer, "digest", None), _config(model).get("tokenizer")
     refuse(
         {
-            f"the model must be miniclip's, and this is a {type(model).__name__}": not own,
+            f"the tokenizer must be miniclip's, and not a {type(tokenizer).__name__}": (
+                not hasattr(tokenizer, "digest")
+            ),
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given
             ),
@@ -134,22 +142,21 @@ def encode_texts(model, tokenizer, texts: list[str], batch_size: int = 512) -> t
     return _encode(model, model.encode_text, batches)
 
 
-def classifier_weights(model, tokenizer, names, templates):
+@checked
+def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
     alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
     name that does not fit into the context.
     """
-    names, templates = (x if isinstance(x, str) else list(x) for x in (names, templates))
+    names, templates = list(names), list(templates)
     strings = bool(names) and all(isinstance(name, str) for name in names)
     wrong = [t for t in templates if not isinstance(t, str) or t.count("{}") != 1]
     refuse(
         {
-            "names must be a non-empty list of class names": isinstance(names, str) or not strings,
-            'templates must be a non-empty list such as ["a photo of a {}."]': (
-                isinstance(templates, str) or not templates
-            ),
+            "names must be a non-empty list of class names": not strings,
+            'templates must be a non-empty list such as ["a photo of a {}."]': not templates,
             f"a template must hold {{}} once, where the name goes: {wrong}": wrong,
         }
     )
@@ -162,6 +169,7 @@ def classifier_weights(model, tokenizer, names, templates):
     return F.normalize(mean, dim=1).T
 
 
+@checked
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64."""
     return (images @ weights).argmax(1)

@@ -2,7 +2,10 @@
 
 import argparse
 import os
+from collections.abc import Iterable
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +14,7 @@ import train
 from miniclip.benchmarks import towers
 from miniclip.common import (
     UserError,
+    checked,
     command,
     number,
     pick_device,
@@ -67,7 +71,46 @@ def test_a_command_returns_what_main_does_and_prints_nothing_for_an_empty_senten
         assert stopped.value.code == 2 and capsys.readouterr().err == printed
 
 
-# --- options, devices, files
+# --- arguments from Python, options, devices, files
+
+
+@checked
+def asked(
+    count: int, rows: Iterable[str], text: str = "", file: str | Path | None = None, *, free=None
+):
+    return count
+
+
+# one value of each type, with the names of the parameters that it fits
+VALUES = [
+    (3, {"count", "free"}),
+    (np.int64(3), {"count", "free"}),
+    (True, {"free"}),
+    (3.0, {"free"}),
+    ("a", {"text", "file", "free"}),
+    (Path("a"), {"file", "free"}),
+    (os.DirEntry, {"free"}),
+    (["a"], {"rows", "free"}),
+    (None, {"file", "free"}),
+]
+
+
+@pytest.mark.parametrize("name", ["count", "rows", "text", "file", "free"])
+@pytest.mark.parametrize("value, fits", VALUES)
+def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, fits):
+    arguments = dict(count=3, rows=[]) | {name: value}
+    if name in fits:
+        assert asked(**arguments) == arguments["count"]
+    else:
+        with pytest.raises(
+            UserError, match=f"^{name} must be of type .*, not {type(value).__name__}$"
+        ):
+            asked(**arguments)
+
+
+def test_a_missing_argument_is_pythons_error():
+    with pytest.raises(TypeError, match="missing a required argument: 'rows'"):
+        asked(3)
 
 
 @pytest.mark.parametrize(

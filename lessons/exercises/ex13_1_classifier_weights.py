@@ -4,6 +4,8 @@ encode_texts(model, tokenizer, texts) returns the vectors of a list of strings: 
 length one. The library also refuses wrong input. That is not asked here: write the classifier.
 """
 
+from collections.abc import Iterable
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from miniclip.zeroshot import encode_texts
 ANSWER = "miniclip.zeroshot:classifier_weights"
 
 
-def classifier_weights(model, tokenizer, names, templates):
+def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
     names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name

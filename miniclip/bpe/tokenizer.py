@@ -33,7 +33,7 @@ import torch
 
 from miniclip.bpe.cleaning import clean, split_words
 from miniclip.bpe.merges import learn_merges, segment
-from miniclip.common import UserError, check_output, refuse, refusing, replacing
+from miniclip.common import UserError, check_output, checked, refuse, refusing, replacing
 
 END = b"\xff"  # ends a word; UTF-8 never contains it
 FORMAT = "miniclip byte-pair vocabulary"
@@ -73,6 +73,7 @@ class Tokenizer:
     pieces[i] are the bytes of id i, ids[piece] is the way back.
     """
 
+    @checked
     def __init__(self, merges: Iterable[tuple[int, int]], context_length: int = 77):
         self.context_length = _length(context_length)
         alphabet = byte_alphabet()
@@ -102,15 +103,11 @@ class Tokenizer:
         return f"Tokenizer({self.vocab_size:,} ids, context_length={self.context_length})"
 
     @classmethod
+    @checked
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
         """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""
         refuse(
-            {
-                "texts must be a list of strings, not one string": isinstance(texts, str),
-                f"vocab_size must be a whole number from 514 up, not {vocab_size!r}": (
-                    not isinstance(vocab_size, int) or vocab_size < 514
-                ),
-            }
+            {f"vocab_size must be a whole number from 514 up, not {vocab_size}": vocab_size < 514}
         )
         words = (word for text in texts for word in split_words(clean(text)))
         counts = Counter(word for word in words if len(word) <= LONGEST_WORD)
@@ -119,6 +116,7 @@ class Tokenizer:
         return cls(learn_merges(words, vocab_size - blank.vocab_size, blank.start), context_length)
 
     @classmethod
+    @checked
     def openai(cls, path: str | Path | None = None) -> "Tokenizer":
         """The released vocabulary of 49,408 ids. path: its merges file, bpe_simple_vocab_16e6.txt, packed
         or not; None: the one in the package. UserError where it is another file."""
@@ -200,6 +198,7 @@ class Tokenizer:
         text = b"".join(self.pieces[i] for i in ids if i != self.start)
         return text.replace(END, b" ").decode(errors="replace").strip()
 
+    @checked
     def __call__(
         self,
         texts: str | Iterable[str],
@@ -213,8 +212,7 @@ class Tokenizer:
         Longer text is cut and keeps its end; truncate=False raises UserError instead.
         """
         limit = _length(self.context_length if context_length is None else context_length)
-        one = isinstance(texts, str) or not isinstance(texts, Iterable)
-        texts = [texts] if one else list(texts)
+        texts = [texts] if isinstance(texts, str) else list(texts)
         rows = [self.encode(text) for text in texts]
         for text, row in zip(texts, rows):
             if len(row) + 2 > limit and not truncate:
@@ -264,6 +262,7 @@ class Tokenizer:
             refuse({"a part of it was changed after it was written": own != own | state})
         return tokenizer
 
+    @checked
     def save(self, path: str | Path, overwrite: bool = False) -> None:
         """Write `state()` as JSON, atomically. A file that `save` did not write, or that was changed
         since, is only replaced with overwrite; otherwise it raises UserError."""
@@ -272,6 +271,7 @@ class Tokenizer:
             file.write((json.dumps(self.state()) + "\n").encode())
 
     @classmethod
+    @checked
     def load(cls, path: str | Path) -> "Tokenizer":
         """Read what `save` wrote. UserError when it is missing, damaged or something else."""
         with refusing(f"{path} holds no vocabulary"):
@@ -296,12 +296,12 @@ def _is_ours(path):
 
 
 def _length(context_length):
-    """context_length itself, if it has room for start and end; else UserError."""
-    fits = isinstance(context_length, int) and 2 <= context_length <= 1 << 16
+    """context_length as an int, if it has room for start and end; else UserError."""
+    fits = 2 <= context_length <= 1 << 16
     refuse(
         {
             "context_length must be at least 2 (for the start and the end) and at most 65536, "
             f"not {context_length!r}": not fits
         }
     )
-    return context_length
+    return int(context_length)

@@ -9,10 +9,11 @@ evaluation, and threads.py works on many pictures at once. cache.py keeps what i
 """
 
 import os
+from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, path, refuse
+from miniclip.common import UserError, checked, path, refuse
 from miniclip.data.dataset import BadPicture, Joined, Pairs, keep_pairs, printable, report_skipped
 from miniclip.data.emoji.emoji import Emoji
 from miniclip.data.files import open_csv, open_folder
@@ -39,14 +40,15 @@ SOURCE_FLAGS = {
 __all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]
 
 
+@checked
 def open_pairs(
     source=None,
-    image_column=None,
-    caption_column=None,
-    columns=None,
-    caption_key=None,
-    cache_dir=None,
-    icons=None,
+    image_column: str | None = None,
+    caption_column: str | None = None,
+    columns: str | list | tuple | None = None,
+    caption_key: str | None = None,
+    cache_dir: str | Path | None = None,
+    icons: str | Path | None = None,
 ) -> Pairs:
     """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of a hundred teams,
     else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,

@@ -14,9 +14,12 @@ import os
 import re
 import threading
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 from PIL import Image
 
+from miniclip.common import checked
 from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import has_odd_levels, to_rgb
 
@@ -54,7 +57,10 @@ def check(source) -> None:
         pass
 
 
-def read(source, side=None) -> Image.Image:
+@checked
+def read(
+    source: str | Path | bytes | io.BytesIO | Image.Image | Callable, side: int | None = None
+) -> Image.Image:
     """A picture: PIL, mode RGB, upright (EXIF), transparency on white.
 
     source: a path, the bytes of a file, as bytes or in a BytesIO, a PIL image, or a function that returns

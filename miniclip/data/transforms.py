@@ -84,6 +84,7 @@ def _on_white(image):
         levels = np.asarray(image, np.float64) / 257
         levels[levels == image.info.get("transparency", -257) / 257] = 255
         image = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+    image = image.convert("LA") if image.mode == "La" else image  # the only mode that La becomes
     if image.mode in ("RGBA", "RGBa", "LA", "PA") or "transparency" in image.info:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from miniclip.common import described, refuse
+from miniclip.common import checked, described, refuse
 from miniclip.model.resnet import ResNet
 from miniclip.model.text import TextTransformer
 from miniclip.model.vit import ViT
@@ -262,6 +262,7 @@ def named(name: str) -> str:
     return name
 
 
+@checked
 def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     """A CLIP of MODELS with new weights. name: "vit_b32", or "ViT-B/32" or "ViT-B-32" for the same.
     overrides change any number of its config, e.g. context_length=32, image_size=256,

@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import Parser, UserError, check_new, command, number, path, refuse
+from miniclip.common import Parser, UserError, check_new, checked, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -42,10 +42,11 @@ OPTIONS = {
 }
 
 
+@checked
 def open_search(
-    folder: Path | None = None,
-    index: Path | None = None,
-    checkpoint: str | None = None,
+    folder: str | Path | None = None,
+    index: str | Path | None = None,
+    checkpoint: str | Path | None = None,
     device: str = "auto",
     threads: int | None = None,
 ) -> tuple[Index, Encoder]:
@@ -54,9 +55,9 @@ def open_search(
     Raises UserError when there is no index, when it is another folder's, or when its model is no
     longer there, has other weights or may be a stranger's.
     """
-    place = index or (folder or Path(".")) / FOLDER
+    place = Path(index or Path(folder or ".") / FOLDER)
     found = Index.open(place)
-    folder = folder or (found.root if index else Path("."))
+    folder = Path(folder or (found.root if index else "."))
     refuse(
         {
             f"{printable(place)} is not the index of {printable(folder)}": (
@@ -70,6 +71,7 @@ def open_search(
     return found, encoder
 
 
+@checked
 @torch.inference_mode()
 def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines fp32, rows

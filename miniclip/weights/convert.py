@@ -17,7 +17,15 @@ import torch
 from safetensors.torch import save
 
 from miniclip.bpe import Tokenizer
-from miniclip.common import UserError, check_output, pick_device, refuse, refusing, replacing
+from miniclip.common import (
+    UserError,
+    check_output,
+    checked,
+    pick_device,
+    refuse,
+    refusing,
+    replacing,
+)
 from miniclip.data.transforms import Preprocess
 from miniclip.model.clip import CLIP, MODELS, OPENCLIP, named
 from miniclip.model.vit import resize_positions
@@ -37,9 +45,10 @@ NOTE = "miniclip"  # under this name save_openclip records the config
 RESIZED = ("image_size", "context_length", "activation")  # of the weights, whatever the model says
 
 
+@checked
 def load(
     path: str | Path,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     activation: str | None = None,
     image_size: int | None = None,
 ) -> tuple[CLIP, Tokenizer, Callable]:
@@ -122,6 +131,7 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
     return model
 
 
+@checked
 def save_openclip(
     model: CLIP, path: str | Path, any_tokenizer: bool = False, overwrite: bool = False
 ) -> str:

@@ -29,7 +29,7 @@ from safetensors.torch import save
 
 from miniclip.bpe.tokenizer import END as WORD_END
 from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
-from miniclip.common import check_new, refuse, refusing, replacing
+from miniclip.common import check_new, checked, refuse, refusing, replacing
 from miniclip.data.files import read_text
 from miniclip.data.transforms import MEAN, STD
 from miniclip.model.clip import CLIP
@@ -162,6 +162,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
     return config, _to_ours(want, state), tokenizer
 
 
+@checked
 def save_huggingface(
     model: CLIP,
     folder: str | Path,
@@ -178,13 +179,6 @@ def save_huggingface(
     of another model.
     """
     must_be_clip(model)
-    refuse(
-        {
-            f"the tokenizer must be miniclip's, and this is a {type(tokenizer).__name__}": (
-                tokenizer is not None and not hasattr(tokenizer, "merges")
-            )
-        }
-    )
     config, folder = model.config, Path(folder)
     vocabulary, size = config["tokenizer"], config["vocab_size"]
     if tokenizer is None and vocabulary == "openai":
@@ -202,7 +196,7 @@ def save_huggingface(
         }
     )
     if tokenizer is None:
-        warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=2)
+        warnings.warn("no tokenizer is written: the model's vocabulary is unknown", stacklevel=3)
     weights = {k: x.contiguous() for k, x in to_theirs(to_write(folder, model)).items()}
     written = {} if tokenizer is None else tokenizer_files(tokenizer, config["context_length"])
     written |= {

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 import miniclip
@@ -18,6 +19,7 @@ from lessons.studies.release import release as release_run
 from miniclip import loss
 from miniclip.bpe import Tokenizer
 from miniclip.common import replacing
+from miniclip.data import open_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
@@ -26,7 +28,7 @@ from miniclip.training import archive
 from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.convert import initial_state
-from miniclip.zeroshot import classifier_weights, encode_texts
+from miniclip.zeroshot import classifier_weights, encode_images, encode_texts
 from tests.attacks import attack, table
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
@@ -167,7 +169,7 @@ table(
     },
     lambda use: use(tiny(), lambda texts, context_length=77: None),  # as open_clip's
     "the_tokenizer_of_another_library_for_{}",
-    says="the tokenizer must be miniclip's",
+    says="tokenizer must be (miniclip's|of type Tokenizer)",
 )
 
 
@@ -479,7 +481,7 @@ def models_that_could_not_be_read_again(folder):
         dict(text_layers=-1),
         dict(embed_dim=0),
         dict(text_heads=0),
-        dict(vocab_size=520.5),
+        dict(text_width=32.5),
     ):
         refused("not a whole number", tiny, **wrong)
 
@@ -605,6 +607,14 @@ def features_of_8_bits(folder):
 
 
 ROWS = torch.ones(4, 8)
+
+
+def two():
+    """Two pairs of a white picture and a word."""
+    white = Image.new("RGB", (8, 8), "white")
+    return open_pairs([(white, "a cup"), (white, "a tree")])
+
+
 TYPED = {  # calls from Python with a wrong argument, and what must be said
     "lists_as_features": (lambda: contrastive_loss([[1.0]], [[1.0]], 1.0), "not a list, a list, a"),
     "arrays_as_features": (lambda: contrastive_loss(*[ROWS.numpy()] * 2, 1), "not a ndarray of .4"),
@@ -640,13 +650,30 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "the_digest_of_a_vocabulary": (lambda: tiny(tokenizer=Tokenizer([])), "cannot be a Tokenizer"),
     "all_that_load_returns": (
         lambda: classifier_weights((tiny(), 0), Tokenizer([]), ["cup"], ["{}"]),
-        "must be miniclip's, and this is a tuple",
+        "must be miniclip's, and not a tuple",
     ),
     "no_names": (lambda: classifier_weights(None, None, [], ["{}"]), "a non-empty list of class"),
     "no_templates": (lambda: classifier_weights(None, None, ["cup"], []), "non-empty list such as"),
     "a_template_without_its_place": (
         lambda: classifier_weights(tiny(), Tokenizer([]), ["cup"], ["a cup"]),
         "must hold {} once, where the name goes: ..a cup",
+    ),
+    "a_number_as_a_path": (lambda: miniclip.load(3), "path must be .*not int"),
+    "a_size_of_two_sides": (
+        lambda: miniclip.load("web", image_size=(64, 64)),
+        "image_size must be .*not tuple",
+    ),
+    "a_number_as_the_tokenizer": (lambda: save_huggingface(tiny(), "hf", 3), "tokenizer must be"),
+    "a_layer_to_export": (lambda: save_openclip(tiny().visual, "x.pt"), "type CLIP, not ViT"),
+    "a_mask_of_pictures": (lambda: encode_images(tiny(), two(), [True, False]), "and not True"),
+    "a_picture_that_is_not_there": (lambda: encode_images(tiny(), two(), [0, 2]), "and not 2"),
+    "a_layer_that_encodes_pictures": (
+        lambda: encode_images(tiny().visual, two(), [0]),
+        "must be miniclip's, and not a ViT",
+    ),
+    "one_name_for_a_list": (
+        lambda: classifier_weights(tiny(), Tokenizer([]), "cup", ["{}"]),
+        "names must be of type Iterable, not str",
     ),
 }
 table(

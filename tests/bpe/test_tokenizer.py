@@ -262,13 +262,15 @@ def test_a_file_that_is_not_ours_is_refused(tmp_path, content):
 @pytest.mark.parametrize(
     "call, words",
     [
-        (lambda: Tokenizer.train("one string", 600), "not one string"),
+        (lambda: Tokenizer.train("one string", 600), "texts must be of type Iterable, not str"),
         (lambda: Tokenizer.train(["a"], 513), "from 514 up, not 513"),
-        (lambda: Tokenizer.train(["a"], 600.0), "from 514 up, not 600.0"),
+        (lambda: Tokenizer.train(["a"], 600.0), "vocab_size must be of type int, not float"),
+        (lambda: Tokenizer("openai"), "merges must be of type Iterable, not str"),
+        (lambda: TOK("a", True), "context_length must be of type int or None, not bool"),
         (lambda: Tokenizer.train(["a"], 600, context_length=1), "at least 2 .*not 1"),
         (lambda: Tokenizer.train([3], 600), "must be a str, not int"),
         (lambda: TOK("a", context_length=(1 << 16) + 1), "at most 65536, not 65537"),
-        (lambda: TOK(None), "must be a str, not NoneType"),
+        (lambda: TOK(None), "texts must be of type str or Iterable, not NoneType"),
         (lambda: TOK(["fits", "1" * 15], truncate=False), "1{15}. takes 17 ids.* holds only 16"),
         (lambda: TOK.decode([3, 580]), "0 to 579, so 580 is none"),
         (lambda: TOK.decode([3, -1]), "0 to 579, so -1 is none"),

@@ -100,7 +100,7 @@ def test_what_is_transparent_is_white(alpha, level):
     grey, colour = (level, alpha), (level, level, level, alpha)
     premultiplied = 255 + (level - 255) * alpha / 255
     for mode, kind, bands in (
-        ("LA", "LA", grey), ("RGBA", "RGBA", colour), ("RGBA", "RGBa", colour)
+        ("LA", "LA", grey), ("LA", "La", grey), ("RGBA", "RGBA", colour), ("RGBA", "RGBa", colour)
     ):  # fmt: skip
         found = np.array(to_rgb(Image.new(mode, (2, 2), bands).convert(kind)).getpixel((0, 0)))
         assert np.abs(found - premultiplied).max() <= (1 if kind.isupper() else 2), (kind, found)
