@@ -49,6 +49,12 @@ def test_two_launches_counted_by_hand():
     names = "normalize", "special tiles", "partial sums"
     moved = [2 * 8192 * 512 * (4 + 2), 64 * 128 * 128 * 2, 4 * 8192 * (64 + 2 * 128)]
     assert [kernels[name]["memory_bytes"] for name in names] == moved
+    assert (
+        kernels["diagonal"]["memory_bytes"] == 2 * 8192 * 512 * 2
+    )  # a row of X and of Y, in 16 bits
+    # 64 special tiles of 128 x 128, one after its product on each of 64 SMs
+    product = max(2 * 128 * 128 * 512 / (790e12 / 132 * 0.75), 2 * 256 * 512 / (7e12 / 132))
+    assert kernels["special tiles"]["seconds"][0] == pytest.approx(product + 2048 / 1.7e9)
     # the library: 2 * 8192 * 8192 * 512 flop at .9 of the speed
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 

@@ -1,6 +1,7 @@
 """The compiler's report and its bars."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -59,6 +60,36 @@ def test_every_bar_can_break(change, said):
 )
 def test_occupancy_is_what_runs_out_first(arguments, want):
     assert blocks_per_sm(*arguments) == want
+
+
+@given(st.integers(1, 40_000), st.integers(1, 400), st.sampled_from([64, 256]), st.integers(1, 200))
+def test_no_other_number_of_strips_ends_sooner_nor_does_a_smaller_one_end_as_soon(
+    rows, column_blocks, height, sms
+):
+    def ends(strips):  # tiles that the busiest SM computes, one after the other
+        tiles = math.ceil(rows / height)
+        return math.ceil(strips * column_blocks / sms) * math.ceil(tiles / strips)
+
+    found = tile_config.strip_rows(rows, column_blocks, height, sms)
+    assert found % height == 0
+    best = min(ends(strips) for strips in range(1, 5))
+    fewest = next(strips for strips in range(1, 5) if ends(strips) == best)
+    assert found // height == math.ceil(math.ceil(rows / height) / fewest)
+
+
+@given(st.integers(1, 10**6), st.sampled_from([torch.float16, torch.float32]))
+def test_the_gradient_s_buffer_has_256_mib_at_most_unless_2048_rows_need_more(columns, dtype):
+    rows, row_bytes = tile_config.default_chunk(columns, dtype), columns * dtype.itemsize
+    assert rows % 128 == 0 and 2048 <= rows <= 8192
+    assert rows == 2048 or rows * row_bytes <= 2**28
+    assert rows == 8192 or (rows + 128) * row_bytes > 2**28
+
+
+@given(st.integers(1, 2048))
+def test_whole_rows_are_padded_to_a_power_of_two_and_as_many_as_2048_numbers_or_16(d):
+    shape = tile_config.row_shape(d)
+    assert shape["DP"] >= d > shape["DP"] // 2 and shape["DP"].bit_count() == 1
+    assert shape["ROWS"] == min(16, 2048 // shape["DP"])
 
 
 @given(
