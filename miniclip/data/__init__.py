@@ -25,8 +25,8 @@ from miniclip.data.shards.shards import is_shards, open_shards
 EMOJI, ICONS = BUILT_IN = "emoji", "icons"
 NONE = "none"  # as --val-data: nothing is held out
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
-    "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
-    "caption_column": "csv, jsonl, parquet: the column of captions (default: sniffed)",
+    "image_column": "csv, jsonl, parquet: the column of pictures (default: recognised by its name)",
+    "caption_column": "csv, jsonl, parquet: the column of captions (default: recognised by its name)",
     "columns": "csv: names of its columns, e.g. image,caption, if its first line does not name them",
     "caption_key": 'shards: the key of the caption in a .json (default: "captions" or "caption")',
     "cache_dir": "shards: folder for what is fetched over http, s3 or gs (default: in the cache)",
