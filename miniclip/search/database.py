@@ -93,7 +93,7 @@ class Index:
             return _read_npz(place / OLD)[0]
         raise UserError(
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
-            "index DIR --checkpoint web (a packaged model; your own weights work, too)"
+            "index DIR --checkpoint web, or with weights of your own"
         )
 
     def path(self, row: int) -> Path:
