@@ -5,12 +5,13 @@
     python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
     python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
-    python eval.py --checkpoint icons --search "trash can"   the first released model, in 180,000 icons
-    python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      fine-tuned, or before?
+    python eval.py --checkpoint icons --search "trash can"   in 180,000 icons, with a packaged model
+    python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      averages of these weights
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
-Writes report.md with its figures, and results.json, beside the checkpoint, for weights from elsewhere into
-a folder of runs/, or to --out, and prints the tables. results.json keeps the sections of earlier
+Prints the tables, and writes report.md, its figures and results.json. They go beside the checkpoint of a
+run (into a subfolder for other pairs and for averages), into runs/NAME for other weights, or into --out.
+--search only draws search.png, and --save only writes weights. results.json keeps the sections of earlier
 commands about the same weights and pairs; "commands" says which command each section is from.
 Intervals are at 95 % (Wilson's, unless said otherwise).
 """
@@ -69,46 +70,50 @@ CONTENTS = {
 # for icons, of which whole families are held out
 OF_ICONS = {
     "retrieval": retrieval,
-    "zero_shot": families,  #      3.1: names that are known, and new combinations; templates; copies
+    "zero_shot": families,  #      3.1: known names, and new combinations; templates; near copies
     "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
 TASKS = list(CONTENTS | OF_ICONS)
 ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
-ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # of those that --images names
+ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # the tasks about the pictures of --images
 
 OPTIONS = {
     "--checkpoint": dict(
         required=True,
         action="append",
         type=common.path(str),
-        help="the checkpoint of a run, weights (a file or a folder), or web; given twice, the second "
-        "is the weights before fine-tuning, and averages of the two are reported",
+        help="the checkpoint of a run, other weights (a file or a folder), or a name (web, icons, "
+        "ViT-B/32); a second --checkpoint names the weights before fine-tuning, and averages of the "
+        "two are reported",
     ),
     "--activation": dict(
-        choices=("gelu", "quickgelu"), help="the activation, for weights that do not record it"
+        choices=("gelu", "quickgelu"), help="activation of weights that do not record it"
     ),
     "--task": dict(
         nargs="+",
         type=lambda name: name.replace("-", "_"),
         choices=TASKS,
         metavar="TASK",
-        help=f"sections to write, of {', '.join(TASKS)} (default: all that fit the pairs)",
+        help=f"sections of the report to write, from {', '.join(TASKS)} (default: all that fit the pairs)",
     ),
     "--data": dict(
         type=common.path(str),
-        help="pairs.csv, a folder, shards or icons (default: what it was trained on)",
+        help="pairs.csv, a folder, shards, emoji or icons (default: the source that the model was trained "
+        "on, or emoji if the checkpoint does not record one)",
     ),
     **SOURCE_FLAGS,
     "--images": dict(
         nargs="+",
         type=common.path(str),
         metavar="PATH",
-        help="labelled pictures: folder/class/*, csv (filepath,label), .tar files, or CIFAR's .bin files",
+        help="labelled pictures: folder/class/*, csv (filepath,label), .tar files, or the folder of "
+        "CIFAR's binary version",
     ),
     "--classes": dict(
-        type=common.path(str), help="text file, one name per line in the labels' order; or imagenet"
+        type=common.path(str),
+        help="text file, one class name per line in the order of the labels; or imagenet",
     ),
     "--templates": dict(
         type=common.path(str), help="text file, one template with {} per line; or imagenet"
@@ -121,26 +126,31 @@ OPTIONS = {
     "--seeds": dict(
         type=number(int, low=1, high=1000),
         default=5,
-        help="how many draws of each number of shots (5)",
+        help="random draws for each number of shots (5)",
     ),
     "--out": dict(
         type=common.path(),
-        help="folder for the report (default: where the run is, or runs/NAME for other weights)",
+        help="folder for the report (default: beside the run's checkpoint; runs/NAME for other weights)",
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
-    "-k": dict(type=number(int, low=1, high=500), default=16, help="how many to find (16)"),
+    "-k": dict(
+        type=number(int, low=1, high=500),
+        default=16,
+        help="number of pictures that --search finds (16)",
+    ),
     # the old spelling of a second --checkpoint
     "--average-with": dict(type=common.path(str), help=argparse.SUPPRESS),
     "--alpha": dict(
         type=number(float, low=0, high=1),
-        help="the share of the tuned weights in what --save writes (0.5)",
+        help="share of the tuned weights in the average that --save writes (0.5)",
     ),
     "--save": dict(
-        type=common.path(), help="write the average of one --alpha to this file, and no report"
+        type=common.path(),
+        help="write the average for --alpha into this file, instead of a report",
     ),
     "--overwrite": dict(
         action="store_true",
-        help="let --save replace a file, and --search one that miniclip did not write",
+        help="let --save replace any file, and --search a picture that miniclip did not write",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
@@ -155,7 +165,7 @@ def check(args):
         for flag, how in OPTIONS.items()
         if vars(args)[flag.lstrip("-").replace("-", "_")] not in (None, False, how.get("default"))
     ]
-    needless = (  # what is asked for, whether it is, and the options that it would ignore
+    needless = (  # (a mode, whether this command is in it, the options that would be ignored in it)
         ("--search", search, ["--classes", "--templates", "--shift", "--seeds"]),
         ("a second --checkpoint", average, ["--task", "--shift", "--search", "--seeds", "-k"]),
         (
@@ -198,7 +208,7 @@ def check(args):
         read = [os.path.realpath(reading.find(name)) for name in (args.checkpoint, *args.before)]
         refuse(
             {
-                f"--save {args.save} would replace what is read; choose another name": (
+                f"--save {args.save} is also an input; choose another name": (
                     os.path.realpath(args.save) in read
                 )
             }
@@ -235,8 +245,8 @@ def search(features, pairs, text, k, path, overwrite):
 def write_sections(context, tasks=None):
     """Write the sections in the order of their table of contents. Returns their results.
 
-    tasks: their names, or None for all that fit the pairs. Raises UserError for a task that does not,
-    and for averages that cannot be tested.
+    tasks: the names of the sections, or None for all that fit the pairs. Raises UserError for a task
+    that does not fit them, and for averages that cannot be tested.
     """
     if context.start:
         return {"averages": weight_average.write(context)}
@@ -296,7 +306,7 @@ def main(argv=None):
     how = source_options(vars(args))
     about_pairs = start or args.data or any(how.values()) or not args.images
     if not about_pairs and NEED_LABELS.issuperset(args.task or TASKS):
-        # these sections are about the pictures of --images alone, and pairs may be much to fetch
+        # these sections only use the pictures of --images, and to fetch pairs may take long
         pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
     else:
         pairs, trained_on_pairs = open_data(file["content"], args.data, **how)

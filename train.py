@@ -9,9 +9,9 @@
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
-loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment: when it
-is resumed, it ends with exactly the weights of an undisturbed run, unless --minutes makes its length
-depend on the clock.
+loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment. When it
+is resumed with the same number of ranks and threads, it ends with exactly the weights of an undisturbed
+run, unless --minutes makes its length depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -72,7 +72,7 @@ def starting_point(config):
 
 
 def new_model(config, pairs, **more):
-    """(tokenizer, model) of a run that starts from nothing. more: for objectives.create."""
+    """(tokenizer, model) of a run with random weights. more: for objectives.create."""
     tokenizer = Tokenizer.from_state(
         process_group.from_rank0(lambda: make_tokenizer(pairs, config).state())
     )
@@ -88,7 +88,7 @@ def new_model(config, pairs, **more):
 
 
 def prepare_model(config, pairs, saved, start, device, new_model=new_model):
-    """(tokenizer, model) as `starting_point` found them, or new ones if `start` is None."""
+    """(tokenizer, model) from what `starting_point` returned, or new ones if `start` is None."""
     torch.manual_seed(config.seed)
     if start:
         source = config.out / "checkpoint.pt" if saved else config.init
@@ -104,7 +104,7 @@ def prepare_model(config, pairs, saved, start, device, new_model=new_model):
 
 
 def batches_from(step, config, pairs, tokenizer, model, device, **more):
-    """This rank's share of each batch from number `step` on, epoch after epoch. more: for `batches`."""
+    """This rank's share of each batch from number `step` on, over all epochs. more: as in `batches`."""
     rank, world = dist_info()
     return batches(
         pairs,
@@ -138,7 +138,7 @@ def make_optimizer(model, config, device):
 
 
 def restore(saved, run, optimizer, scaler):
-    """Take the progress, the optimizer's averages and the loss scaler's factor from a checkpoint.
+    """Take the progress, the optimizer's moments and the loss scaler's factor from a checkpoint.
 
     Raises UserError where the checkpoint holds values that this run cannot have had.
     """
@@ -203,8 +203,8 @@ def main(argv=None):
     if config.plan:
         print(describe(plan_run(config)))
         return 0
-    # The helpers of process_group do nothing on one rank. On several, `member` joins them, an error
-    # inside `together` stops all of them, and `from_rank0` sends a result to all of them.
+    # On one rank the helpers of process_group communicate with nobody. On several, `member` joins the
+    # ranks, an error inside `together` stops all of them, and `from_rank0` sends all of them a result.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
         # 1. What is trained. A checkpoint may have been edited by hand: inside `resuming` any error
         # becomes one sentence that names its file.
@@ -242,14 +242,14 @@ def main(argv=None):
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
         def scaled_loss(image, text, logit_scale):
-            """The loss over the pairs of all ranks, in float32, times the loss scaler's factor. The
-            loss normalizes the features. The factor is 1 unless the towers work in float16."""
+            """The loss over the pairs of all ranks, times the loss scaler's factor, which is 1 unless
+            the towers work in float16. The loss takes float32 features and normalizes them itself."""
             loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
         def save():
-            """Rank 0 copies the state, and a thread writes it. Where an earlier write has failed,
-            all ranks stop here."""
+            """Rank 0 copies the state, and a thread writes it. If an earlier write has failed, all
+            ranks stop here."""
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
                 if dist_info()[0] == 0:
@@ -257,14 +257,14 @@ def main(argv=None):
                     saver.save(constant | run.state_dict() | states)
 
         # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
-        # the pair alone. So a resumed run only has to begin at the batch with the number of its step.
+        # the pair alone. So a run that is resumed at step k only has to begin with batch k.
         loader = batches_from(run.step, config, pairs, tokenizer, model, device)
         with process_group.noted_signals() as received:
             # In next_batch the ranks agree what all of them do. It returns None when the run is over:
             # the steps or minutes are used up, a signal has arrived, or a rank cannot go on. It
             # returns an empty list when on some rank too few pictures of the batch could be read.
             while (batch := run.next_batch(loader, received)) is not None:
-                if not batch:  # it is counted as a step, so that the next step has its own batch
+                if not batch:  # counted as a step, so that step k always trains on batch k
                     run.count(finite=False, readable=False)
                     continue
                 # from 0 up to config.lr during the warm-up, then half a cosine down to 0
@@ -281,7 +281,7 @@ def main(argv=None):
                     )
                 else:
                     images, tokens = to_device(parts[0])
-                    with autocast():  # scale is exp(logit_scale), for the log
+                    with autocast():  # scale, exp(logit_scale), is only logged
                         image, text, scale = towers(images, tokens, normalize=False)
                     loss = scaled_loss(image, text, model.logit_scale)
                     loss.backward()
@@ -289,9 +289,9 @@ def main(argv=None):
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # the same on every rank: the loss is that of all pairs, and DDP averages gradients
+                # the same on every rank, because the loss is of all pairs and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
-                if finite:  # otherwise weights and averages stay as they are, in any precision
+                if finite:  # otherwise the step changes neither the weights nor AdamW's moments
                     scaler.step(optimizer)
                 scaler.update()
                 # the scale stays at 100 or less; with --temperature it is not trained
@@ -299,11 +299,11 @@ def main(argv=None):
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)
-                    if held_out.due(run):  # its loss and retrieval; the best weights go to best.pt
+                    if held_out.due(run):  # measure the held-out pairs, and write best.pt
                         held_out.measure(run)
                 except OSError as error:  # the disk is full, or nobody reads the output
                     run.problem = error  # the next next_batch ends the loop on all ranks
-                if finite and run.due:  # each --save-every steps; without it, by the clock
+                if finite and run.due:  # every --save-every steps, or else by the clock
                     save()
             run.check_readable()
             save()
@@ -311,7 +311,7 @@ def main(argv=None):
                 saver.wait()
             log.close()
 
-        # 3. What is left to do: the report, or how to go on.
+        # 3. After the loop: the report, or how to resume a run that was stopped.
         if run.problem:
             raise run.problem
         if run.stop:

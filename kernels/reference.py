@@ -67,8 +67,9 @@ def normalize(x: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
 def normalize_backward(g, xhat, norm, factor, dtype):
     """Back through `normalize`. g, xhat: (M, D); norm: (M,) -> (dx (M, D) in dtype, row_dot (M,)).
 
-    g' = factor * g is the gradient of the loss by xhat, and g may be overwritten. dx is the gradient by the
-    features that had these norms; it is perpendicular to them. row_dot = <xhat, g'>. The sum of row_dot
+    g' = factor * g is the gradient of the loss with respect to xhat, and g may be overwritten. dx is the
+    gradient with respect to the features before `normalize`. Each row of dx is perpendicular to the
+    features of that row. row_dot = <xhat, g'>. The sum of row_dot
     over all pictures (or over all captions) is the gradient of logit_scale, because the loss depends on
     logit_scale and xhat only through the products exp(logit_scale) <xhat, yhat>.
     """
@@ -97,7 +98,7 @@ def sums(
     """Sums of a block's exponentials, the matches left out, over its rows and over its columns.
 
     rows: (M, D), columns: (N, D) unit rows; scale_log2, shift: 0-d. Returns z_rows (M,) and z_columns
-    (N,), sums of 2^(S - shift).
+    (N,), sums of 2^(S - shift), where S = scale_log2 * cosine.
     """
     acc = accumulator(rows.dtype)
     columns = columns.to(acc)
@@ -120,12 +121,14 @@ def sums(
 def online_sums(
     mine: Tensor, others: Tensor, scale_log2: Tensor, flagged: Tensor, offset: int, chunk: int
 ) -> tuple[Tensor, Tensor]:
-    """The same sums for the flagged rows of `mine`, each less its own maximum: none can vanish.
+    """The row sums of `sums` for the flagged rows of `mine`. The shift of a row is its own maximum, so
+    that its sum does not underflow to zero.
 
     mine: (M, D); others: (N, D); flagged: (M,) bool; the match of mine[i] is others[i + offset],
-    offset of either sign. Returns (highest, z), both (M,): the largest S among the others (LOWEST
-    when there are none) and the sum of 2^(S - highest). (LOWEST, 0) where not flagged. The host waits
-    for the device here, to learn which rows are flagged; with the Triton kernel it does not.
+    offset of either sign. Returns (highest, z), both (M,): the largest S of the row, the match left
+    out (LOWEST when nothing else is in the row), and the sum of 2^(S - highest); (LOWEST, 0) for rows
+    that are not flagged. The host waits for the device here, to learn which rows are flagged; with
+    the Triton kernel it does not.
     """
     acc = accumulator(mine.dtype)
     highest = torch.full((len(mine),), LOWEST, dtype=acc, device=mine.device)
@@ -145,7 +148,7 @@ def online_sums(
 def finish(z, flagged, highest, rescued, shift, cosines, scale_log2):
     """`loss_from_sums` of all rows: (loss float64, one_minus_p, lse), each (M,).
 
-    z: what `sums` gave, less the 0-d shift; highest, rescued: what `online_sums` gave for the flagged rows;
+    z: what `sums` gave with this shift (0-d); highest, rescued: what `online_sums` gave for the flagged rows;
     cosines: of the matched pairs.
     """
     matched = double(cosines) * double(scale_log2)
@@ -171,7 +174,7 @@ def gradient(
     Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
     unit * g_columns = G.T @ rows, where
 
-        G[i, j] = d N loss / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+        G[i, j] = d (N loss) / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
     and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """

@@ -64,13 +64,15 @@ def contrastive_loss(
 
     image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the logarithm
     of the scale. Pass model.logit_scale, and not the third output of model(images, tokens), which
-    is its exp. A logit_scale above 12 is taken for a mistake. It raises ValueError if it is a
-    number or a CPU tensor. On another device the host would have to wait for its value; there the
-    loss is NaN instead. group: a process group; None is the default one,
-    if torch.distributed is initialised. Ranks may hold different N, but none may hold zero.
-    backend: "torch", "triton", or "auto", which is Triton on an NVIDIA GPU of the A100's generation or
-    newer where a kernel can be compiled, unless precision is fp32. precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with
-    Triton on a GPU, and the input's own dtype elsewhere. chunk: rows of similarities at a time.
+    is its exp. A logit_scale above 12 is taken for a mistake. As a number or a CPU tensor it raises
+    ValueError. On another device, where the host would have to wait to read it, the loss becomes NaN
+    instead. group: a process group; None is the default one, if torch.distributed is initialised.
+    Ranks may hold different N, but none may hold zero.
+    backend: "torch", "triton" or "auto". "auto" is Triton on an NVIDIA GPU of the A100's generation or
+    newer where a kernel can be compiled, and torch elsewhere. It is also torch for what the kernels do
+    not support (float64 operands, E above 2048), and for precision "fp32".
+    precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with Triton on a
+    GPU, and the input's own dtype elsewhere. chunk: rows of similarities at a time.
 
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
     is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
@@ -139,7 +141,8 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     )
     dtype = PRECISIONS.get(precision, torch.promote_types(image.dtype, text.dtype))
     if backend == "auto":
-        # a ROCm card has a capability too, but not NVIDIA's tensor cores; those do not multiply float32 exactly
+        # a ROCm card also reports a capability, but has no NVIDIA tensor cores
+        # tensor cores do not multiply float32 exactly, so fp32 stays with torch
         suits = (
             image.is_cuda
             and torch.version.hip is None

@@ -28,7 +28,7 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 
 @contextlib.contextmanager
 def evaluating(model):
-    """`with evaluating(model):` has the model in evaluation mode, and then in the mode of before."""
+    """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
     was_training = model.training
     model.eval()
     try:
@@ -102,8 +102,8 @@ def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor
     """Encode source.image(i) for each i in indices: (features (K, E) fp32 on the CPU, rows of
     length one; the K indices whose pictures could be read).
 
-    A picture that cannot be read is left out. Raises UserError for what is no number of a picture,
-    such as True.
+    A picture that cannot be read is left out. Raises UserError for an index that is not the
+    number of a picture, such as True.
     """
     indices, most = list(indices), len(source) - 1
     for i in indices:
@@ -162,7 +162,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     )
     sentences = [template.replace("{}", name) for name in names for template in templates]
     features = encode_texts(model, tokenizer, sentences)
-    # two names that are cut may become the same ids; only what comes after a name may be cut
+    # the context may cut what follows a name, but no name: two cut names could have the same ids
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
@@ -179,8 +179,8 @@ def imagenet() -> tuple[dict[str, str], list[str]]:
     """OpenAI's 1,000 class names for ImageNet by their wnids, in the order of the labels, and its 80
     templates: ({"n01440764": "tench", ...}, templates).
 
-    The names are open_clip's, and the wnids those of timm, which comes with it. Raises UserError
-    where open_clip is not installed.
+    Names and templates are read from open_clip's copy of them, and the wnids from timm, which open_clip
+    installs. Raises UserError where open_clip is not installed.
     """
     try:
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES

@@ -133,7 +133,7 @@ WRONG = [  # (options, words that must occur)
     (["--checkpoint", "icons", "--search", "x"], ["--checkpoint", "--search"]),
     (["--checkpoint", "icons", "--save", "x.pt", "--data", "y.csv"], ["--save", "--data"]),
     (["--checkpoint", "icons", "-k", "3"], ["--checkpoint", "-k"]),
-    (["--checkpoint", "{run}", "--save", "{run}", "--overwrite"], ["would replace"]),
+    (["--checkpoint", "{run}", "--save", "{run}", "--overwrite"], ["also an input"]),
 ]
 
 

@@ -31,7 +31,7 @@ def gradient(
     Returns (g_rows (M, D), g_columns (N, D), unit) with unit * g_rows = G @ columns and
     unit * g_columns = G.T @ rows, where
 
-        G[i, j] = d N loss / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
+        G[i, j] = d (N loss) / d logits[i, j] = (P_row[i, j] + P_col[i, j] - 2 [j matches i]) / 2
 
     and at a match P_row - 1 is taken as -one_minus_p_row, so that nothing cancels.
     """

@@ -42,7 +42,7 @@ LONGEST_WORD = 127  # characters, of the words that training learns from
 LONGEST = 512  # bytes of an entry: the longest word in UTF-8, and its end
 MOST = 1 << 20  # entries
 LARGEST_FILE = 32 << 20  # bytes; MOST entries take 20 MB
-KEPT = 1 << 17  # pieces of text whose ids a tokenizer keeps
+KEPT = 1 << 17  # pieces of text whose ids a tokenizer remembers
 SLOW = 1 << 28  # sum of the entries' squared lengths, above which tiktoken is not asked
 RELEASED_MERGES = 49408 - 2 * 256 - 2
 # SHA-256 of the released merges as JSON; a test computes it from open_clip's merges file
@@ -67,7 +67,7 @@ class Tokenizer:
     """Text to ids for the text tower. Tokenizer.train(texts, vocab_size), .openai(), .load(path).
 
     merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary,
-    or make more than MOST entries, or one of more bytes than LONGEST.
+    or if they make more than MOST entries or an entry longer than LONGEST bytes.
     context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id of
     "!". It changes no feature: attention is causal, so `end` never sees what follows it.
     pieces[i] are the bytes of id i, ids[piece] is the way back.
@@ -84,7 +84,7 @@ class Tokenizer:
             if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
                 raise UserError(f"merge {new - 512} joins entries that cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
-            if len(self.pieces[new]) > LONGEST or new > MOST:
+            if len(self.pieces[new]) > LONGEST or new >= MOST:
                 raise UserError(f"merge {new - 512} makes the vocabulary too large")
             self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
@@ -209,7 +209,8 @@ class Tokenizer:
         """A str or a list of N str -> (N, L) int64: start, the text, end, zeros.
 
         L is `context_length` (None: the tokenizer's own), or with trim=True the longest text's.
-        Longer text is cut and keeps its end; truncate=False raises UserError instead.
+        A text that is too long loses its tail, but its last id is still `end`; truncate=False raises
+        UserError instead.
         """
         limit = _length(self.context_length if context_length is None else context_length)
         texts = [texts] if isinstance(texts, str) else list(texts)

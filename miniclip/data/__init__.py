@@ -25,12 +25,12 @@ from miniclip.data.shards.shards import is_shards, open_shards
 EMOJI, ICONS = BUILT_IN = "emoji", "icons"
 NONE = "none"  # as --val-data: nothing is held out
 SOURCE_OPTIONS = {  # what open_pairs takes beside the source, and its help in all commands
-    "image_column": "csv, jsonl, parquet: the column of picture paths (default: sniffed)",
-    "caption_column": "csv, jsonl, parquet: the column of captions (default: sniffed)",
-    "columns": "csv: what its columns are, image,caption (default: its first line says it)",
+    "image_column": "csv, jsonl, parquet: the column of pictures (default: recognised by its name)",
+    "caption_column": "csv, jsonl, parquet: the column of captions (default: recognised by its name)",
+    "columns": "csv: names of its columns, e.g. image,caption, if its first line does not name them",
     "caption_key": 'shards: the key of the caption in a .json (default: "captions" or "caption")',
-    "cache_dir": "shards: the folder to fetch http, s3 and gs into (default: in the cache)",
-    "icons": "icons: the folder of their package (default: fetched once into the cache)",
+    "cache_dir": "shards: folder for what is fetched over http, s3 or gs (default: in the cache)",
+    "icons": "icons: folder of the npm package of icons (default: fetched once into the cache)",
 }
 COLUMNS = {"image_column", "caption_column"}
 SOURCE_FLAGS = {
@@ -50,14 +50,16 @@ def open_pairs(
     cache_dir: str | Path | None = None,
     icons: str | Path | None = None,
 ) -> Pairs:
-    """Pairs from a source: "emoji" or None are the embedded emoji, "icons" the icons of a hundred teams,
-    else the path of a csv, a folder, shards, or a .jsonl or .parquet file, in which ~ is expanded; or,
-    from Python, a list of (picture, caption) or a dataset of Hugging Face (records.py).
+    """Pairs from a source. "emoji" or None are the embedded emoji, and "icons" the icons of a hundred
+    teams. Otherwise source is the path of a csv, a folder, shards, or a .jsonl or .parquet file (~ is
+    expanded). From Python it may also be a list of (picture, caption), or a dataset of Hugging Face
+    (records.py).
 
-    image_column and caption_column name the columns where they are not understood by themselves;
-    columns has the names of all, a list or with commas between them, for a csv without a header. caption_key
-    and cache_dir: see open_shards. icons is the folder of the package of icons. Raises UserError when
-    there is no such source, when it has no pair, or when an option is for another kind of source.
+    image_column, caption_column: the names of these two columns, if they are not recognised. columns:
+    for a csv without a header, the names of all its columns, as a list or separated by commas.
+    caption_key, cache_dir: see open_shards. icons: the folder of the npm package of icons. Raises
+    UserError when there is no such source, when it has no pair, or when an option is for another kind
+    of source.
     """
     options = dict(
         image_column=image_column,
@@ -78,7 +80,7 @@ def open_pairs(
 
 
 def _opener(source):
-    """(what opens a source: a function of the source and options, the names of these options, what a
+    """(a function that opens the source, the names of the options that this function takes, what a
     message calls the source). Raises UserError where there is no such source."""
     if not isinstance(source, (str, type(None))):
         return open_records, COLUMNS, "records"
@@ -107,9 +109,9 @@ def _opener(source):
 def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     """The pairs that `open_pairs` gives, divided into what a run trains on and what it holds out.
 
-    kept: see keep_pairs. val_data: None for what the source holds out itself. Otherwise the tenth that is
-    held out by a hash is trained on too, and rows that a column `split` calls "val" are not used;
-    instead all pairs of the source `val_data` are held out as "val", or none for "none".
+    kept: see keep_pairs. val_data: another source, of which all pairs are held out as "val"; "none" adds
+    no pairs. In both cases the tenth that a hash would hold out is trained on too, and rows that a
+    column `split` calls "val" are not used. None: the source's own splits stay as they are.
     """
     built_in = source in (None, *BUILT_IN)
     same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)

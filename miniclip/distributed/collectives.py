@@ -1,10 +1,11 @@
 """The rank of a process, the number of ranks, and the collectives that the loss needs.
 
-The paper shards the similarities over GPUs (CLIP, section 2.5). On one rank the loss takes
-kernels.contrastive.LocalCollectives instead, which return their arguments. No gradient flows through
-a collective, because the loss computes its gradient in full (kernels/contrastive.py); no factor of the
-number of ranks can be wrong in it. Ranks may hold different numbers of pairs. Their rows are padded
-to the largest number before they are sent. Left out: starting processes (torchrun).
+The paper shards the similarities over GPUs (CLIP, section 2.5). On several ranks the loss uses
+GroupCollectives. On one rank it uses kernels.contrastive.LocalCollectives, which return their
+arguments. No gradient flows through a collective, because the loss computes its whole gradient itself
+(kernels/contrastive.py). So autograd cannot multiply a gradient by the number of ranks without our
+knowledge. Ranks may hold different numbers of pairs: their rows are padded to the largest number
+before they are sent. Left out: starting processes (torchrun).
 Lesson: lessons/10_sharding.md.
 """
 
@@ -29,7 +30,8 @@ def host_group(group: "torch_dist.ProcessGroup | None" = None) -> "torch_dist.Pr
 
 @cache
 def _host_group(group):
-    """`host_group` of a group that is not None: after a new start WORLD is another one."""
+    """`host_group` for a group. The group is the key of the cache, because WORLD is another object after
+    init_process_group is called again."""
     if torch_dist.get_backend(group) == "gloo":
         return group
     ranks = torch_dist.get_process_group_ranks(group)

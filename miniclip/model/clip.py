@@ -99,7 +99,7 @@ OPENAI = {
 OPENCLIP = {ours: name.replace("/", "-").replace("@336px", "-336") for name, ours in OPENAI.items()}
 ALIASES = OPENAI | {name: ours for ours, name in OPENCLIP.items()}
 
-# what a number of a config may be at most; no released model comes near
+# the largest value of each number in a config; no released model comes near
 LARGEST = {
     "embed_dim": 1 << 14,
     "image_size": 1 << 12,  # preprocess makes pictures of so many pixels a side
@@ -230,7 +230,7 @@ class CLIP(TextTransformer):
 
 def check_numbers(config: dict) -> None:
     """Raise UserError where a model's config, {name: value}, has a number that no model can have, or
-    layers of a ViT and the patch of a ResNet, or the other way round."""
+    where its vision_layers and vision_patch belong to different kinds of towers."""
     for name, value in config.items():
         types, largest = TYPES.get(name, (str, int, type(None))), LARGEST.get(name)
         numbered = largest and not (name == "vision_patch" and value is None)
@@ -265,12 +265,13 @@ def named(name: str) -> str:
 @checked
 def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
     """A CLIP of MODELS with new weights. name: "vit_b32", or "ViT-B/32" or "ViT-B-32" for the same.
-    overrides change any number of its config, e.g. context_length=32, image_size=256,
+    overrides replace entries of its config, e.g. context_length=32, image_size=256,
     activation="gelu", checkpointing=True.
 
-    Raises UserError for a name that MODELS lacks, for a number that no model can have, and where
-    vision_layers and vision_patch belong to different kinds of towers. An override that no model has
-    is a TypeError.
+    Raises UserError for a name that MODELS lacks, for a value that no model can have, and where
+    vision_layers and vision_patch belong to different kinds of towers. Raises ValueError where values
+    do not fit each other, such as a width and its heads. An override whose name no config has raises
+    TypeError, or UserError if its value is of no type that a config can hold.
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}

@@ -2,7 +2,7 @@
 
 Tokens -> embeddings + positions -> blocks -> norm -> the activation at the end token -> E numbers.
 It is causal so that it could start from a language model, or a language-modelling loss be added
-(the paper's reasons). So of a text only the end token has read all, and the padding behind it
+(the paper's reasons). So only the end token has read the whole text, and the padding behind it
 changes nothing.
 Left out: the half-precision, stochastically rounded text weights of the paper's training run.
 Lesson: lessons/03_text.md.
@@ -62,8 +62,9 @@ class TextTransformer(nn.Module):
         self.transformer.init_as_gpt()
 
     def encode_text(self, tokens, normalize=False):
-        """(N, L) int64 -> (N, E). normalize: divide each row by its length. L may be anything up to
-        the context: trimmed to the longest text of a batch, the features are the same and cheaper.
+        """(N, L) int64 -> (N, E). normalize: divide each row by its length. L may be 1
+        to context_length. If a batch is trimmed to its longest text, the features are the same and
+        cost less.
 
         Raises ValueError when tokens are not (N, L), L is longer than the context, or, on a CPU, an id
         is not in the vocabulary.
@@ -77,7 +78,7 @@ class TextTransformer(nn.Module):
             )
         try:
             x = self.token_embedding(tokens)
-        except IndexError:  # of a CPU; on a GPU the kernel fails
+        except IndexError:  # raised on a CPU; on a GPU the kernel fails
             most = self.token_embedding.num_embeddings - 1
             raise ValueError(f"ids of tokens must be 0 to {most} for this model") from None
         x = x + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)

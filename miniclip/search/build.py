@@ -1,7 +1,7 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are those of the index is not read again. One that was renamed, moved or copied is
+and time of change are still those in the index is not read again. One that was renamed, moved or copied is
 recognised by a hash of its file, and is not encoded again. One that is gone, or that may not be read
 now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
 stopped or killed loses no more than that.
@@ -25,9 +25,13 @@ from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
-MOST_HASHED = 16 << 20  # bytes of a file, which may be as large as a disk
+MOST_HASHED = 16 << 20  # bytes; a larger file, which may fill a disk, has no hash
 OPTIONS = {
-    "folder": dict(metavar="DIR", type=path(), help="pictures in it and below"),
+    "folder": dict(
+        metavar="DIR",
+        type=path(),
+        help="folder of the pictures; those in folders below it count too",
+    ),
     **MODEL,
     "--index": dict(
         metavar="PATH", type=path(), help="folder for the index (default: DIR/.miniclip)"
@@ -49,7 +53,7 @@ def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, lis
     refuse(
         {
             f"{printable(folder)} holds no picture: "
-            f"{report_skipped(skipped) or 'it is empty'}": not found
+            f"{report_skipped(skipped) or 'no file was found, hidden ones apart'}": not found
         }
     )
     place.mkdir(parents=True, exist_ok=True)

@@ -45,8 +45,8 @@ ABOUT = {"digest": str, "file": str, "activation": str, "root": str, "width": in
 REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
-    "attempt to write a readonly database": "it is protected, or was moved; if a process that wrote it was killed, "
-    "python -m miniclip.search index restores it where it may be written",
+    "attempt to write a readonly database": "it is write-protected, or was moved; if "
+    "indexing was interrupted, run python -m miniclip.search index where the file may be written",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
@@ -65,8 +65,8 @@ class Index:
 
     paths: list[str]  # N, relative to root, with /
     features: np.ndarray  # (N, E) float16, rows of length one
-    digest: str  # of the model, see features.model_digest
-    file: str  # of the model, or the name of a released one
+    digest: str  # of the model's weights, see features.model_digest
+    file: str  # the file of the model, or the name of a packaged one
     activation: str  # of the model
     root: Path  # the folder of the pictures
     finished: bool = True  # False: the process that made it was killed, and some may be missing
@@ -80,7 +80,7 @@ class Index:
     def open(cls, place: Path, write: bool = False) -> "Index":
         """The index in the folder `place`, also one that a killed process left. Raises UserError.
 
-        write: undo what a process that was killed while it wrote has left undone.
+        write: also roll back what a process had half written when it was killed.
         """
         place = followed(place)
         _check_files(place)
@@ -93,7 +93,7 @@ class Index:
             return _read_npz(place / OLD)[0]
         raise UserError(
             f"there is no index in {printable(place)}; make one with python -m miniclip.search "
-            "index DIR --checkpoint web, or other weights"
+            "index DIR --checkpoint web, or with weights of your own"
         )
 
     def path(self, row: int) -> Path:
@@ -118,7 +118,7 @@ class Index:
                 f"{printable(place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
                 f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
-                "folder with --index, or delete it": (
+                "folder with --index, or delete this index": (
                     (self.digest, self.features.shape[1])
                     != (encoder.digest, encoder.model.config["embed_dim"])
                 )
@@ -126,10 +126,10 @@ class Index:
         )
 
     def model_file(self, place: Path) -> str:
-        """The file of the model that made the index, or the name of a released one.
+        """The file of the model that made the index, or the name of a packaged one.
 
-        Raises UserError when it is gone, or when it came with the pictures or with the index: then
-        whoever sent them chose it.
+        Raises UserError when the file is gone, or when it lies in the folder of the pictures or of the
+        index, because then whoever sent this folder chose the model.
         """
         model = Path(os.path.realpath(reading.find(self.file, known=False)))
         place = Path(os.path.abspath(followed(place)))
@@ -137,7 +137,7 @@ class Index:
         refuse(
             {
                 f"the model of this index, {printable(self.file)}, lies in the folder of the "
-                "pictures, which may be a stranger's; give --checkpoint if you trust it": bool(
+                "pictures or of the index, which may be a stranger's; give --checkpoint if you trust it": bool(
                     {Path(os.path.realpath(folder)) for folder in theirs} & {*model.parents}
                 ),
                 f"the model of this index is no longer in {printable(self.file)}; give "
@@ -281,7 +281,12 @@ def _read(database, place):
             refuse({f"the block of picture {first} is damaged": not is_whole})
             features[len(names) : len(names) + len(rows)] = block
             names += [row[1] for row in rows]
-        refuse({"it has pictures without features, or none": pictures.fetchone() or not names})
+        refuse(
+            {
+                "it has pictures without features, or no pictures at all": pictures.fetchone()
+                or not names
+            }
+        )
         return Index(_decoded(b"\0".join(names), len(names)), features[: len(names)], **about)
 
 
@@ -329,7 +334,9 @@ def _decoded(names, count):
             "it names a file outside of its folder": any(
                 part in b"\0%b\0" % names for part in OUTSIDE
             ),
-            "it names a file twice": not len({*paths}) == len(paths) == count,
+            "it names a file twice, or too few or too many files": not len({*paths})
+            == len(paths)
+            == count,
         }
     )
     return paths

@@ -6,8 +6,8 @@
                          "caption_features" and "caption_rows", the row of each one's picture
 
 Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
-pickle. The dot products of the features of pairs are what CLIP's score of a text and a picture is
-made of.
+pickle. The dot product of a picture's and a text's features is the cosine from which CLIP's score is
+made.
 Pictures are read in threads while the model encodes (data/threads.py). Left out: features before the
 projection, files larger than memory, and decoding a JPEG at a part of its size, which would change its
 features.
@@ -43,8 +43,12 @@ from miniclip.zeroshot import encode_all, encode_texts
 
 LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
 MODEL = {  # options, as Parser.of takes them
-    "--checkpoint": dict(type=path(str), help="of a run, a file of weights, or icons (released)"),
-    "--activation": dict(choices=("gelu", "quickgelu"), help="of weights that do not record it"),
+    "--checkpoint": dict(
+        type=path(str), help="of a run, a file of weights, or a name (icons, web)"
+    ),
+    "--activation": dict(
+        choices=("gelu", "quickgelu"), help="activation of weights that do not record it"
+    ),
 }
 MACHINE = {
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
@@ -58,7 +62,7 @@ OPTIONS = {
         type=path(str),
         help="a folder of pictures, pairs.csv, shards, or sentences.txt",
     ),
-    "out": dict(metavar="OUT.npz", type=path(), help="to write"),
+    "out": dict(metavar="OUT.npz", type=path(), help="file to write"),
     "--checkpoint": MODEL["--checkpoint"] | {"required": True},
     "--activation": MODEL["--activation"],
     "--overwrite": dict(action="store_true", help="replace OUT.npz"),
@@ -68,12 +72,12 @@ OPTIONS = {
 
 
 class Encoder(NamedTuple):
-    """A model that was loaded, and what an index says of it."""
+    """A model that was loaded, and what an index records about it."""
 
     model: torch.nn.Module  # a CLIP, or another model of miniclip.objectives
     tokenizer: Callable  # a miniclip.bpe.Tokenizer
     preprocess: Callable  # a PIL picture to (3, S, S), transforms.evaluation
-    file: str  # its absolute path, or the name of a released model
+    file: str  # the absolute path of its file, or the name of a packaged model
     digest: str
 
 
@@ -83,7 +87,7 @@ def open_encoder(
     device: str = "auto",
     threads: int | None = None,
 ) -> Encoder:
-    """Load a model, a path or the name of a released one. threads: of torch, None for its own choice.
+    """Load a model by its path or its name. threads: of torch; None for its own choice.
 
     Raises UserError.
     """
@@ -102,7 +106,7 @@ def open_encoder(
 
 def scan(folder: str) -> tuple[dict, list]:
     """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
-    nanoseconds of the last change)} in order, [(relative path, reason)] of what is no picture).
+    nanoseconds of the last change)} in order, [(relative path, reason)] of all other files).
 
     Raises UserError when `folder` cannot be listed.
     """
@@ -142,8 +146,8 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
-    """Raise UserError for a sentence of which an array of strings would make too much, or would lose
-    the end. Says how many are longer than the context, and so are cut."""
+    """Raise UserError for a sentence that would make the array of strings too large, or that has a NUL,
+    after which the array would lose it. Print how many are longer than the context, and so are cut."""
     context, cut = encoder.model.config["context_length"], 0
     for sentence in sentences:
         cut += len(encoder.tokenizer.encode(sentence[:LONGEST])) + 2 > context
@@ -172,7 +176,7 @@ def main(argv=None):
             f"{printable(args.data)} is a picture; give the folder that it is in": (
                 image_io.is_picture(args.data) and os.path.isfile(args.data)
             ),
-            f"{printable(args.out)} is read, so it cannot be written; choose another name": (
+            f"{printable(args.out)} is an input of this command; choose another name": (
                 os.path.realpath(args.out)
                 in (os.path.realpath(args.data), os.path.realpath(args.checkpoint))
             ),

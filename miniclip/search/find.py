@@ -2,8 +2,8 @@
 
 A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared
 with every picture of the index: a million take 0.17 s of one core (docs/search.md). The model is the
-one that the index was made with, read from the same file unless another is named; a model with other
-weights is refused. Left out: approximate search.
+one that the index was made with. It is read from the same file unless --checkpoint names another, and
+a model with other weights is refused. Left out: approximate search.
 """
 
 import io
@@ -27,17 +27,27 @@ BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in 
 THUMBNAIL = 256  # pixels
 MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
-    "folder": dict(nargs="?", metavar="DIR", type=path(), help="that was indexed (this one)"),
-    "--index": dict(type=path(), metavar="PATH", help="folder of the index (DIR/.miniclip)"),
+    "folder": dict(
+        nargs="?", metavar="DIR", type=path(), help="folder that was indexed (default: this one)"
+    ),
+    "--index": dict(
+        type=path(), metavar="PATH", help="folder of the index (default: DIR/.miniclip)"
+    ),
     "--checkpoint": dict(type=path(str), help="the index's model, if it is now in another file"),
     **MACHINE,
 }
 OPTIONS = {
     "text": dict(nargs="?", default="", metavar="TEXT", help="what to look for"),
     **SEARCH,
-    "--image": dict(type=path(), metavar="FILE", help="like this picture (a text is added to it)"),
-    "-k": dict(type=number(int, low=1, high=100_000), default=10, help="how many (10)"),
-    "--grid": dict(type=path(), metavar="FILE", help="draw them into this .png, .pdf or .svg"),
+    "--image": dict(
+        type=path(), metavar="FILE", help="find pictures like this one; TEXT adds to it"
+    ),
+    "-k": dict(
+        type=number(int, low=1, high=100_000), default=10, help="how many pictures to find (10)"
+    ),
+    "--grid": dict(
+        type=path(), metavar="FILE", help="draw the result into this .png, .pdf or .svg"
+    ),
     "--overwrite": dict(action="store_true", help="replace the file of --grid"),
 }
 
@@ -80,7 +90,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
     for features that are no numbers.
     """
-    refuse({f"k is at least 1, and it is {k}": k < 1})
+    refuse({f"k must be at least 1, not {k}": k < 1})
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     finite = cosines.isfinite().all()
@@ -120,8 +130,8 @@ def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
 
 
 def draw(found: list, path: Path) -> None:
-    """The pictures found, as a file such as .png: found [(path, cosine)]. One that is gone is left
-    white. Raises OSError."""
+    """Draw the pictures found, [(path, cosine)], into a file such as .png. A picture that is gone is
+    left white. Raises OSError."""
     cells = []
     for picture, cosine in found:
         try:

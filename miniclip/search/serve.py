@@ -6,7 +6,7 @@ is one of the index, or a file that is sent.
 By default only this machine can open the page. A picture is asked for by its number and never by a
 path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the folder of
 the index is not followed. The page is for people whom you trust: left out are passwords, HTTPS, and
-limits for clients that ask on and on, or send on and on.
+limits for clients that send endless requests.
 """
 
 import importlib.util
@@ -45,7 +45,9 @@ MOST_TEXT = 20_000
 OPTIONS = SEARCH | {
     "--host": dict(default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"),
     "--port": dict(
-        type=number(int, low=0, high=65535), default=8000, help="8000; 0 for any free one"
+        type=number(int, low=0, high=65535),
+        default=8000,
+        help="port to listen at (8000; 0: any free one)",
     ),
 }
 SENT = {  # how a picture of the index is sent: (pixels a side at most, format, how it is saved)
@@ -64,7 +66,8 @@ HEADERS = {
 
 
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
-    """The page of an index, a Flask application. host: a name by which it may be asked."""
+    """The page of an index, a Flask application. host: a name that a request may
+    give to this machine, besides localhost and addresses."""
     import flask
     from werkzeug.exceptions import HTTPException
 
@@ -74,11 +77,11 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     root, g = Path(os.path.realpath(index.root)), flask.g
     decoding = threading.Lock()  # a picture may take 1 GB until it is small
     classifying = threading.Lock()  # a thousand sentences take as much
-    reading = threading.Lock()  # the index, of which g.index is that of one request
+    reading = threading.Lock()  # for the index; a request uses the one in g.index
     # The numbers of an index that is read anew go on from g.first, so that a number that a browser has
     # kept never means another picture.
     first = 0
-    # Against DNS rebinding, where a name of another site was made to lead here: no name but --host.
+    # Against DNS rebinding, where another site's name leads to this machine: no name but --host's.
     # Flask's own TRUSTED_HOSTS is a list of names, and with --host 0.0.0.0 any address may be right.
     ours = rf"(localhost|[0-9.]+|\[[0-9a-f:.]+\]|{re.escape(host)})(:[0-9]+)?"
 
@@ -122,7 +125,9 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
         named = re.fullmatch(ours, asked.host, re.IGNORECASE)
         if elsewhere or origin != asked.host or not named:
-            flask.abort(403, "only the page at the address that the command printed may ask")
+            flask.abort(
+                403, "request refused: open the page at the address that the command printed"
+            )
 
     @app.before_request
     def look_for_a_new_index():

@@ -1,7 +1,7 @@
 """The options of a run: what they mean, where they come from, and which of them exclude each other.
 
-An option that was not given on the command line is None at first. `complete` takes it from the
-checkpoint of a run that goes on, or else from the recipe of the model (recipe.py).
+An option that was not given on the command line is None at first. `complete` takes its value from the
+checkpoint if the run is resumed, and otherwise from the recipe of the model (recipe.py).
 """
 
 import argparse
@@ -30,17 +30,19 @@ WHAT = {
     "model": dict(help=f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"),
     "data": dict(help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)),
     "val_data": dict(
-        help="held-out pairs from another source, or none (default: a column split, or else a tenth)",
+        help="hold out the pairs of this other source, or none (default: what a column named 'split' "
+        "holds out, or else a tenth)",
         type=path(str),
     ),
     **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
     "objective": dict(
-        help=f"what to learn, {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
+        help=f"training objective, one of {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
         choices=[*OBJECTIVES],
         metavar="OBJECTIVE",
     ),
     "projection": dict(
-        help=f"into the shared space, for {STUDY} (default: linear)", choices=["linear", "mlp"]
+        help=f"kind of projection into the shared space; mlp is for {STUDY} (default: linear)",
+        choices=["linear", "mlp"],
     ),
     "temperature": dict(
         help="train with this fixed temperature (default: it is learned)",
@@ -48,13 +50,17 @@ WHAT = {
     ),
     "pairs": dict(help="how many pairs to train on (default: all)", type=some_pairs),
     "keep": dict(
-        help="train on the pairs of this list, which curate wrote", metavar="LIST", type=path(str)
+        help="train on the pairs of a list that python -m miniclip.data curate wrote",
+        metavar="LIST",
+        type=path(str),
     ),
     "vocab_size": dict(
-        help="the most tokens to learn from the captions", type=number(int, low=514, high=1 << 20)
+        help="largest vocabulary to learn from the captions",
+        type=number(int, low=514, high=1 << 20),
     ),
     "tokenizer": dict(
-        help="the released vocabulary (default: learned from the captions)", choices=["openai"]
+        help="openai: the released vocabulary (default: learn one from the captions)",
+        choices=["openai"],
     ),
     "seed": dict(
         help="seed of the first weights, the order and the crops (default: 0)",
@@ -63,12 +69,13 @@ WHAT = {
 }
 TUNING = {
     "init": dict(
-        help="start from a file of weights, a checkpoint, or icons (released)", type=path(str)
+        help="start from these weights: a file, a checkpoint, or a name (icons, web, ViT-B/32)",
+        type=path(str),
     ),
     "activation": dict(
-        help="the activation, for weights that do not record it", choices=["gelu", "quickgelu"]
+        help="activation of weights that do not record it", choices=["gelu", "quickgelu"]
     ),
-    "freeze": dict(help="keep this tower as it is", choices=["image", "text"]),
+    "freeze": dict(help="do not train this tower", choices=["image", "text"]),
 }
 LONG = {
     "epochs": dict(help="passes over the pairs", type=POSITIVE),
@@ -77,7 +84,7 @@ LONG = {
 }
 HOW = {
     "batch_size": dict(help="pairs per step, over all ranks", type=COUNT),
-    "micro_batch": dict(help="pairs in memory at a time", type=COUNT),
+    "micro_batch": dict(help="pairs that the towers take at a time, to save memory", type=COUNT),
     "lr": dict(help="peak learning rate", type=POSITIVE),
     "weight_decay": dict(help="weight decay of matrices and embeddings", type=number(float, low=0)),
     "warmup": dict(
@@ -85,29 +92,37 @@ HOW = {
         type=number(float, low=0, high=1),
     ),
     "crop": dict(
-        help="smallest crop, as a share of the side", type=number(float, low=0.01, high=1)
+        help="smallest random crop, as a share of the picture's short side",
+        type=number(float, low=0.01, high=1),
     ),
     "augment": dict(
         help="crop: random crops; icons: drawings are redrawn, turned and thickened; convirt: "
         f"for {STUDY}",
         choices=["crop", "icons", "convirt"],
     ),
-    "one_sentence": dict(help=f"a random sentence of each caption, for {STUDY}", **FLAG),
-    "unique_names": dict(help="no name twice in a batch", action=argparse.BooleanOptionalAction),
+    "one_sentence": dict(help=f"train on a random sentence of each caption, for {STUDY}", **FLAG),
+    "unique_names": dict(
+        help="keep pictures that share a name or a caption out of one batch",
+        action=argparse.BooleanOptionalAction,
+    ),
     "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
     "precision": dict(
-        help="of the towers (GPU: bf16; CPU: fp32)", choices=["fp32", "bf16", "fp16"]
+        help="number format of the towers (default: fp32 on a CPU; on a GPU bf16, or fp16 if it only "
+        "emulates bf16)",
+        choices=["fp32", "bf16", "fp16"],
     ),
     "half_moments": dict(help="AdamW's moments in 16 bits", **FLAG),
     "grad_checkpointing": dict(
         help="compute blocks again in the backward pass: less memory, more time", **FLAG
     ),
-    "sync_bn": dict(help="batch norm over all ranks (GPUs)", **FLAG),
+    "sync_bn": dict(help="batch-norm statistics over all ranks (GPUs only)", **FLAG),
 }
 WHERE = {
     "compile": dict(help="torch.compile the model", action="store_true"),
     "out": dict(
-        help="folder of the run (default: runs/<model>, with --init runs/tuned)", type=path()
+        help="folder of the run (default: runs/MODEL with --model MODEL; otherwise runs/tuned with "
+        "--init, runs/icons with --data icons, and else runs/rn_mini)",
+        type=path(),
     ),
     "resume": dict(
         help="continue the run in --out; if there is none, start one", action="store_true"
@@ -120,21 +135,23 @@ WHERE = {
         help="also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
     ),
     "eval_every": dict(
-        help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch)",
+        help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch, "
+        "or less often if measuring would take more than a tenth of the time)",
         type=number(int, low=0),
     ),
     "cache_dir": dict(help=SOURCE_OPTIONS["cache_dir"], type=path(str)),
     "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
     "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
     "workers": dict(
-        help="loading processes (GPU: this rank's share of the cores; CPU: 0)",
+        help="number of loading processes (default: on a GPU this rank's share of the cores but one, "
+        "from 1 to 16; on a CPU 0)",
         type=number(int, low=0, high=512),
     ),
 }
 PLAN = {
     "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
-    "world_size": dict(help="GPUs (1)", type=COUNT),
-    "gpu": dict(help=f"one of {', '.join(GPUS)} (h100)"),
+    "world_size": dict(help="number of GPUs (1)", type=COUNT),
+    "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (h100)"),
     "data_pairs": dict(help="plan for this number of pairs, without reading --data", type=COUNT),
 }
 TITLES = {
@@ -149,9 +166,9 @@ OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; the others may change
 
 
 class Config(SimpleNamespace):
-    """The options of a run, each an attribute by its name; None is one that was not given.
+    """The options of a run. Each is an attribute of its name, and None if it was not given.
 
-    The recipe also gives beta2 and eps, which are no options.
+    The recipe also sets beta2 and eps, for which there are no options.
     """
 
     study = False  # whether these are the options of STUDY
@@ -182,9 +199,9 @@ class Config(SimpleNamespace):
     def complete(self, saved, start, device):
         """Fill in the options that were not given.
 
-        saved: the state of the checkpoint that the run goes on from, or None. start: that state, or
-        else that of the weights of --init, or None. device: a torch.device. Raises UserError where
-        options exclude each other, or one differs from the run that goes on.
+        saved: the checkpoint when the run is resumed, otherwise None. start: `saved`, or else the
+        weights of --init, or None. device: a torch.device. Raises UserError where options exclude
+        each other, or where one differs from the run that is resumed.
         """
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
         if saved:
@@ -207,8 +224,8 @@ class Config(SimpleNamespace):
         self.check(begun, crop_given, device)
 
     def _take(self, saved):
-        """Take the options in a checkpoint. Raises UserError where one of them cannot have been given,
-        or another value was given now."""
+        """Take the options in a checkpoint. Raises UserError where a value in it is not possible, or
+        where the command line gives another value."""
         saved = saved | {"data": saved.get("data") or EMOJI}
         if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
             saved |= dict(pairs=None, keep=saved["pairs"])
@@ -231,7 +248,7 @@ class Config(SimpleNamespace):
         for name in ("data", "val_data"):
             now, then = getattr(self, name), saved.get(name)
             if now and then and {now, then}.isdisjoint((*BUILT_IN, NONE)):
-                # moved; that the pairs are the same is checked later
+                # the pairs were moved; that they are the same is checked later
                 saved = saved | {name: now}
         for name, now in self.of_run().items():
             then = saved.get(name)
@@ -249,12 +266,12 @@ class Config(SimpleNamespace):
 
     def check(self, begun, crop_given, device):
         """Raise UserError where options exclude each other. begun: the config of the weights that the
-        run starts from, at least PLAIN; crop_given: the --crop of a new run."""
+        run starts from, or PLAIN for random weights. crop_given: the --crop of a new run."""
         rank, world = dist_info()
         layers = (MODELS.get(self.model) or begun)["vision_layers"]
         init, brings = f"--init {self.init}", "--init" if self.init else "--tokenizer"
         both = self.compile and self.grad_checkpointing and not isinstance(layers, int)
-        # a folder that is called like a package is found, too, but has no origin
+        # find_spec also finds a folder that has the package's name, but gives it no origin
         package = self.log and importlib.util.find_spec(self.log)
         refuse(
             {
@@ -326,7 +343,7 @@ class Config(SimpleNamespace):
 
 
 def default_precision(device):
-    """fp32, or on a GPU bf16, or fp16 where the GPU only emulates bf16, which is slow."""
+    """On a GPU bf16, or fp16 if the GPU only emulates bf16, which is slow; elsewhere fp32."""
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

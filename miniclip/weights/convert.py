@@ -4,7 +4,8 @@ reading.py opens the file. architecture.py finds the architecture from the shape
 huggingface.py from config.json. Every tensor is checked here by name and shape before a model is built.
 No shape tells the activation (GELU or QuickGELU), so it must be written down somewhere: weights that
 run with the wrong one raise no error and lose accuracy.
-Left out: models that CLIP's files cannot describe (other text encoders, other poolings), downloads.
+names.py finds weights that have a name, and downloads them. Left out: models that CLIP's files cannot
+describe (other text encoders, other poolings).
 """
 
 import contextlib
@@ -42,7 +43,8 @@ from miniclip.weights.architecture import (
 )
 
 NOTE = "miniclip"  # under this name save_openclip records the config
-RESIZED = ("image_size", "context_length", "activation")  # of the weights, whatever the model says
+# what the weights and --model may have different values of
+RESIZED = ("image_size", "context_length", "activation")
 
 
 @checked
@@ -52,22 +54,27 @@ def load(
     activation: str | None = None,
     image_size: int | None = None,
 ) -> tuple[CLIP, Tokenizer, Callable]:
-    """Read a model from a file: path -> (model, tokenizer, preprocess), the model in eval mode, fp32.
+    """Read a model: path -> (model, tokenizer, preprocess). The model is in eval mode and in float32.
 
-    path: "icons" or "web", the models that the package brings (write "./icons" for a file of that name;
-    "icons" is the first one, which was trained on thirteen sets of fonts that are no longer read), our
-    checkpoint.pt, OpenAI's .pt (QuickGELU), open_clip's .pt or .safetensors, or the folder or
-    file of a CLIP of Hugging Face's transformers (huggingface.py). Those of open_clip do not tell
-    their activation: give "gelu" or "quickgelu", or keep the model's open_clip_config.json beside
-    the file; what save_openclip wrote knows. image_size: pixels, to use the model at another size
-    than it was trained at (position embeddings are interpolated).
-    tokenizer: that of our checkpoint or of Hugging Face's folder, else the released one. Where the
-    model has another vocabulary, the tokenizer raises UserError when it is used.
+    path is one of
+        "icons", "web"              the models in the package (write "./icons" for a file of that name)
+        "ViT-B/32", "hf-hub:..."    a name of names.py, downloaded if it is not on this machine
+        checkpoint.pt               of a run of train.py
+        .pt                         of OpenAI (QuickGELU)
+        .pt, .bin, .safetensors     of open_clip, or the folder with such a file
+        a folder, or a file in it   a CLIP of Hugging Face's transformers (huggingface.py)
+
+    activation: "gelu" or "quickgelu", for a file of open_clip, which does not record it. It may be left
+    out if the model's open_clip_config.json is beside the file, or if save_openclip wrote the file.
+    image_size: pixels, to use the model at another size than it was trained at (position embeddings
+    are interpolated).
+    tokenizer: the one in our checkpoint or in Hugging Face's folder, else the released one. If the
+    model has another vocabulary than that, the tokenizer raises UserError when it is used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
-    Raises UserError, one sentence, for a file that is damaged, no CLIP, of another shape or
-    activation than it says, or asks for more than the file holds; for weights that are NaN or infinite;
-    and for a device that is not there. Nothing in the file is executed.
+    Raises UserError, one sentence, for a file that is damaged, that holds no CLIP, that has another
+    shape or activation than it says, or that declares more data than it contains; for weights that
+    are NaN or infinite; and for a device that is not there. Nothing in the file is executed.
     """
     path = reading.find(path)
     return from_file(path, reading.read(path), device, activation, image_size)
@@ -119,8 +126,8 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
 def build(path: Path, config: dict, state: dict) -> CLIP:
     """The model of a config with the weights `state`, {name: tensor}, on the CPU and in float32.
 
-    path: the file that both are from. Raises UserError, naming a tensor, unless `state` is exactly the
-    config's and all its numbers are finite.
+    path: the file that both are from. Raises UserError, naming a tensor, unless `state` has exactly the
+    tensors of this config and all its numbers are finite.
     """
     model = on_meta(path, config, len(state))
     want = model.state_dict()
@@ -138,8 +145,8 @@ def save_openclip(
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 
     path: .pt, or .safetensors. The config is recorded in the file, so that `load` knows the
-    activation and the vocabulary. any_tokenizer: write a model that was trained on ids of another
-    vocabulary than open_clip's too; whoever uses the file must bring that tokenizer. overwrite:
+    activation and the vocabulary. any_tokenizer: also write a model that was trained on another
+    vocabulary than open_clip's; whoever uses the file must bring that tokenizer. overwrite:
     replace a file that miniclip did not write. Raises UserError when open_clip has no config for the
     model, or would feed it other ids.
     """
@@ -169,12 +176,12 @@ def save_openclip(
 def initial_state(name: str, model: str | None = None, activation: str | None = None) -> dict:
     """The weights that fine-tuning starts from (train.py --init): {"model", "config", "tokenizer"}.
 
-    name, activation: as in `load`. model: a name of MODELS, the same towers at the size of pictures
-    that is wanted (position embeddings are interpolated, as for the paper's ViT-L/14@336px, section
-    2.5); None: as they are. The values are a state dict, `model.config` and `Tokenizer.state()`, so
-    that a checkpoint of a run may stand in their place. Raises UserError for what `load` refuses, for
-    other towers, and where the file's vocabulary is not known: another tower beside a released one,
-    or another vocabulary, would start from nothing. Lesson: lessons/19_finetuning.md.
+    name, activation: as in `load`. model: a name of MODELS with the same towers, whose picture size is
+    then used (position embeddings are interpolated, as for the paper's ViT-L/14@336px, section 2.5);
+    None keeps the picture size of the weights. The three values are a state dict, `model.config` and
+    `Tokenizer.state()`, as in the checkpoint of a run. Raises UserError for what `load` refuses, if
+    `model` has other towers, and if the file's vocabulary is not known, because a new tower or a new
+    vocabulary would start from random weights. Lesson: lessons/19_finetuning.md.
     """
     towers = MODELS[named(model)] if model else {}
     loaded, tokenizer, _ = load(name, activation=activation, image_size=towers.get("image_size"))
@@ -228,7 +235,7 @@ def _state_dict(path, content):
 
 
 class _NoTokenizer:
-    """In the place of a tokenizer that is not there: any use of it raises UserError(reason)."""
+    """Stands in for a tokenizer that the file does not hold: any use of it raises UserError(reason)."""
 
     def __init__(self, reason):
         self._reason = reason

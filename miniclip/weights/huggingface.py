@@ -69,7 +69,7 @@ PARTS = {
 }
 TRANSPOSED = ("text_projection", "visual.proj")
 ACTIVATIONS = {"quick_gelu": "quickgelu", "gelu": "gelu"}
-# What config.json leaves out has these values (transformers 5.24), and FIXED is all that miniclip has.
+# What config.json leaves out has these values (transformers 5.24). For FIXED miniclip has no others.
 FIXED = {"layer_norm_eps": 1e-5, "attention_dropout": 0.0}
 TOWER = {"num_hidden_layers": 12, "hidden_act": "quick_gelu", **FIXED}
 TEXT = TOWER | {
@@ -172,11 +172,11 @@ def save_huggingface(
     """Write a folder that transformers' CLIPModel.from_pretrained loads with no tensor missing.
 
     It holds config.json, model.safetensors and preprocessor_config.json, and for CLIPTokenizer
-    vocab.json, merges.txt and tokenizer_config.json. These are of `tokenizer`, or of the released
-    tokenizer where the model was trained with that. Where the vocabulary is unknown, no tokenizer is
-    written, and a warning says so. overwrite: replace files that are there. Raises UserError for a ResNet,
-    for a model of another vocabulary whose tokenizer is not given, and for a folder with other files
-    of another model.
+    vocab.json, merges.txt and tokenizer_config.json. These three hold `tokenizer`. If it is None, they
+    hold the released tokenizer where the model was trained with that. If it is None and the model's
+    vocabulary is unknown, they are not written, and a warning says so. overwrite: replace files that are
+    there. Raises UserError for a ResNet, for a model of another vocabulary whose tokenizer is not given,
+    and for a folder that still holds another model's files, e.g. its tokenizer.json.
     """
     must_be_clip(model)
     config, folder = model.config, Path(folder)

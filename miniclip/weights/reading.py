@@ -5,9 +5,9 @@ library, which reads tensors and text only. A pickle is read with torch.load(wei
 accepts tensors, numbers, strings, lists and dicts and refuses everything else (training/archive.py).
 OpenAI's files are TorchScript archives, of which the tensors are read and nothing is compiled.
 Hugging Face's libraries split a large model into several files and write an index, which says where
-each tensor is. Models that the package brings have a name instead of a path, and so have released models (names.py).
-What a file asks for is compared with a limit before memory or time is taken. No released CLIP comes
-near these limits.
+each tensor is. Models in the package have a name instead of a path, and so have released models
+(names.py). What a file declares is compared with a limit before memory or time is taken. No released
+CLIP comes near these limits.
 Left out: numpy files, and running the methods of an archive.
 """
 
@@ -46,11 +46,11 @@ def available_models() -> list[str]:
 
 
 def find(path: str | Path, known: bool = True) -> Path:
-    """The file that `path` names: that of a released model ("icons"), the weights in a folder
-    (IN_FOLDER), `path` itself, or, where there is nothing at `path`, the file of a name of names.py,
-    which may be downloaded. known=False: without these names.
+    """The file of weights that `path` means.
 
-    "icons" always means the released model; write "./icons" for a file of that name.
+    The name of a packaged model ("icons") always means that model; write "./icons" for a file of that
+    name. A folder means the weights in it (IN_FOLDER). If nothing is at `path` and it is a name of
+    names.py, it means these weights, which may be downloaded; with known=False it does not.
     """
     name = os.fspath(path)
     released = {file.stem: file for file in RELEASED.glob("*.pt")}
@@ -63,9 +63,10 @@ def find(path: str | Path, known: bool = True) -> Path:
 def read(path: str | Path) -> dict:
     """Read a weights file, or all that an index names, onto the CPU. Returns a dict with
 
-    content: what the file holds, which is {name: tensor} unless it is of torch.save; notes: what it
-    says of itself, which is the strings of a safetensors file, the content of torch.save's if that is
-    a dict, else {}; activation: that of a TorchScript file's methods, or None. Raises UserError for
+    content: what the file holds, which is {name: tensor} unless torch.save wrote it; notes: what the
+    file says of itself, which is the strings of a safetensors file, the content of a file of
+    torch.save if that is a dict, else {}; activation: the one in the methods of a TorchScript file, or
+    None. Raises UserError for
     what cannot be read.
     """
     path, found = Path(path), {"notes": {}, "activation": None}

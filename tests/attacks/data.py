@@ -208,12 +208,12 @@ REFUSED = {
         f"open {'{a,b}' * 31}.tar",
     ),
     "curating_over_a_caption_of_the_folder": (
-        "0.txt is read, so it cannot be written",
+        "0.txt is an input of this command",
         "echo a red cup > 0.txt",
         "keeps 0.txt curate . 0.txt --overwrite --min-count 1",
     ),
     "curating_over_a_picture_of_the_csv": (
-        "0.png is read, so it cannot be written",
+        "0.png is an input of this command",
         "keeps 0.png curate pairs.csv 0.png --overwrite --min-count 1",
     ),
     "braces_that_name_a_hundred_million_shards": (
@@ -226,12 +226,12 @@ REFUSED = {
         "open a.tar",
     ),
     "curating_a_csv_onto_itself_through_a_link": (
-        "link.csv is read, so it cannot be written",
+        "link.csv is an input of this command",
         "ln -s pairs.csv link.csv",
         "curate pairs.csv link.csv --overwrite",
     ),
     "packing_shards_onto_themselves_through_a_link": (
-        "is read, so it cannot be written",
+        "is an input of this command",
         "pack pairs.csv ours",
         "ln -s ours link",
         "pack ours link --overwrite",

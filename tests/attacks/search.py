@@ -363,7 +363,7 @@ REFUSED = {
         f"keeps mine.npz embed in mine.npz {MODEL}",
     ),
     "features_over_the_model_that_makes_them": (
-        "model.npz is read, so it cannot be written",
+        "model.npz is an input of this command",
         "ln -s model.pt model.npz",
         f"keeps model.pt embed in model.npz {MODEL} --overwrite",
     ),
@@ -525,7 +525,7 @@ def a_folder_for_the_index_behind_a_link(folder):
         Path("in/link").unlink()
 
 
-@attack(says="restores it")
+@attack(says="if indexing was interrupted")
 def a_process_that_was_killed_while_it_wrote(folder):
     index(count=8)
     made = Index.open(PLACE)

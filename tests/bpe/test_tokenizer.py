@@ -92,6 +92,13 @@ def test_a_merge_joins_any_entries_before_it_unless_the_left_one_ends_a_word():
             Tokenizer([(left, right)])
 
 
+def test_a_vocabulary_of_more_entries_than_the_most_is_refused(monkeypatch):
+    monkeypatch.setattr(tokenizer, "MOST", 2 * 256 + 1)
+    assert len(Tokenizer([(0, 1)]).pieces) == tokenizer.MOST
+    with pytest.raises(ValueError, match="^merge 1 makes the vocabulary too large$"):
+        Tokenizer([(0, 1), (1, 0)])
+
+
 def test_training_depends_on_the_captions_and_not_on_their_order():
     shuffled = random.Random(1).sample(CAPTIONS, len(CAPTIONS))
     assert Tokenizer.train(shuffled, 580, context_length=16).state() == TOK.state()

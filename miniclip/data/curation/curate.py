@@ -159,7 +159,7 @@ def main(argv=None):
     read = {os.path.realpath(file) for file in pairs.paths}
     read |= {os.path.splitext(file)[0] + end for file in read for end in (".txt", ".TXT")}
     read |= {os.path.realpath(file) for file in (args.data, args.names) if file}
-    why = f"{printable(args.out)} is read, so it cannot be written; choose another name"
+    why = f"{printable(args.out)} is an input of this command; choose another name"
     refuse({why: os.path.realpath(args.out) in read})
     found = curate(pairs, args.cap, args.min_count, args.min_pmi, names)
     write_list(pairs, args.out, found)

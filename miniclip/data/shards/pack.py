@@ -68,7 +68,7 @@ def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
         shown = f"{printable(out)} holds {printable(other[0])}" if other else ""
         refuse({f"{shown}, which this command would not write; choose another folder": bool(other)})
         for shard in paths:
-            why = f"{printable(shard)} is read, so it cannot be written; choose a folder"
+            why = f"{printable(shard)} is an input of this command; choose another folder"
             refuse({why: os.path.realpath(shard) in read})
             check_new(shard, overwrite)
 
