@@ -150,7 +150,7 @@ OPTIONS = {
     ),
     "--overwrite": dict(
         action="store_true",
-        help="let --save replace any file, and --search a picture that miniclip did not write",
+        help="let --save replace any file, and let --search replace a search.png of others",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),

@@ -4,14 +4,14 @@
     python train.py --data pairs.csv --out runs/mine your own pairs (docs/data.md)
     python train.py --out runs/mine --resume         go on where a run stopped
     python train.py --init ViT-B-32.pt --data pairs.csv                          fine-tune
-    python train.py --model vit_b32 --batch-size 32768 --micro-batch 1024        one GPU
+    python train.py --model vit_b32 --data pairs.csv --micro-batch 1024          one GPU
     torchrun --nproc-per-node 8 train.py --model vit_l14 --data 'cc12m/{0000..1242}.tar'
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
 A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
 loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment. When it
 is resumed with the same number of ranks and threads, it ends with exactly the weights of an undisturbed
-run, unless --minutes makes its length depend on the clock.
+run (tested on CPUs), unless --minutes makes its length depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -281,7 +281,7 @@ def main(argv=None):
                     )
                 else:
                     images, tokens = to_device(parts[0])
-                    with autocast():  # scale, exp(logit_scale), is only logged
+                    with autocast():
                         image, text, scale = towers(images, tokens, normalize=False)
                     loss = scaled_loss(image, text, model.logit_scale)
                     loss.backward()

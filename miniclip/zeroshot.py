@@ -63,8 +63,9 @@ def _encode(model, encode, batches):
 
 
 def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, list]]:
-    """Encode the PIL pictures read(item), batch by batch: yields (the items that could be read, their
-    unit features (n, E) fp32 on the CPU, [(item, reason)] of the others).
+    """Encode the pictures of `items`, batch by batch; read(item) returns one as a PIL image. Yields
+    (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)] of the
+    others).
 
     read may raise BadPicture, and is called in threads. Raises UserError for features that are not
     finite.

@@ -270,8 +270,8 @@ def create_model(name: str, vocab_size: int = 49408, **overrides) -> CLIP:
 
     Raises UserError for a name that MODELS lacks, for a value that no model can have, and where
     vision_layers and vision_patch belong to different kinds of towers. Raises ValueError where values
-    do not fit each other, such as a width and its heads. An override whose name no config has raises
-    TypeError, or UserError if its value is of no type that a config can hold.
+    do not fit each other, such as a width and its heads. An unknown override raises
+    TypeError, or UserError if its value has a type that no config holds.
     """
     name = named(name)
     config = {**MODELS[name], "name": name, "vocab_size": vocab_size, **overrides}

@@ -2,8 +2,8 @@
 
 Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
 and time of change are still those in the index is not read again. One that was renamed, moved or copied is
-recognised by a hash of its file, and is not encoded again. One that is gone, or that may not be read
-now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
+recognised by a hash of its file, and is not encoded again. One that is gone, or whose folder may not be
+listed now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
 stopped or killed loses no more than that.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
 that start with a dot are passed over. Left out: a change that keeps both size and time.

@@ -46,7 +46,7 @@ REASONS = {  # what SQLite says: what it means here
     "database is locked": "another process is reading or writing it",
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
-    "indexing was interrupted, run python -m miniclip.search index where the file may be written",
+    "indexing was interrupted, make it writable and run python -m miniclip.search index again",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }

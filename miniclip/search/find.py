@@ -88,13 +88,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
 
     Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
-    for features that are no numbers.
+    for features that are NaN or infinite.
     """
     refuse({f"k must be at least 1, not {k}": k < 1})
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     finite = cosines.isfinite().all()
-    refuse({"the index or the query holds features that are no numbers": not finite})
+    refuse({"the index or the query holds features that are NaN or infinite": not finite})
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
 

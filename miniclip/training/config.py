@@ -143,8 +143,8 @@ WHERE = {
     "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
     "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
     "workers": dict(
-        help="number of loading processes (default: on a GPU this rank's share of the cores but one, "
-        "from 1 to 16; on a CPU 0)",
+        help="number of loading processes (default: on a CPU 0; on a GPU one less than this rank's share "
+        "of the cores, but at least 1 and at most 16)",
         type=number(int, low=0, high=512),
     ),
 }

@@ -72,9 +72,10 @@ def load(
     model has another vocabulary than that, the tokenizer raises UserError when it is used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
-    Raises UserError, one sentence, for a file that is damaged, that holds no CLIP, that has another
-    shape or activation than it says, or that declares more data than it contains; for weights that
-    are NaN or infinite; and for a device that is not there. Nothing in the file is executed.
+    Raises UserError, one sentence, for a file that is damaged, that holds no CLIP, that has other
+    shapes than it says, or that declares more data than it contains; for weights that are NaN or
+    infinite; for another `activation` than the file records; and for a device that is not there.
+    Nothing in the file is executed.
     """
     path = reading.find(path)
     return from_file(path, reading.read(path), device, activation, image_size)
