@@ -122,5 +122,5 @@ def test_features_that_are_no_numbers_are_refused_wherever_they_would_rank():
     features = np.eye(8, dtype=np.float16)
     for wrong in (np.nan, np.inf, -np.inf):
         features[5, 5] = wrong
-        with pytest.raises(UserError, match="no numbers"):
+        with pytest.raises(UserError, match="NaN or infinite"):
             nearest(features, torch.ones(8), 1)
