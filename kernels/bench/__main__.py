@@ -33,7 +33,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from kernels.plan import CARDS, by_kernel, plan, spread
-from kernels.table import Table
+from kernels.table import table
 from miniclip.benchmarks.timer import compare, take_turns
 from miniclip.common import Parser, UserError, command, machine, number, refuse
 from miniclip.loss import clip_loss, contrastive_loss
@@ -122,7 +122,7 @@ def measure(
 
 def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
     """Measure every loss at every size, and print the tables of times and of memory."""
-    measurements, memory = [], Table("N", "loss", "MiB above start")
+    measurements, memory = [], []
     for n in sizes:
         # a step of a large batch takes half a minute: one in each process, without a warm-up
         steps = (3, 1) if n <= 8192 else (1, 0)
@@ -133,11 +133,11 @@ def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
                 seconds[name].append(statistics.median(own))
                 mib[name] = max(mib[name], peak)
         measurements.append((n, seconds))
-        for name, most in mib.items():
-            memory.add(n, name, f"{most:.0f}")
+        memory += [(n, name, f"{most:.0f}") for name, most in mib.items()]
     print(f"{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}")
     print(f"torch {torch.__version__}, float32, D = {d}, one thread, medians")
-    print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")
+    print(compare("N", "ms a step", lambda s: 1000 * s, measurements), end="\n\n")
+    print(table(("N", "loss", "MiB above start"), memory))
 
 
 def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
@@ -173,10 +173,9 @@ def bench_gpu(sizes: list[int], d: int) -> None:
         print(f"\nN = {n}: the kernels of one step")
         print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=20))
         for card in (card for card in CARDS if card in torch.cuda.get_device_name()):
-            planned = Table("kernel", "launches", "planned ms")
-            for name, launch in by_kernel(plan(card, n, d)).items():
-                planned.add(name, launch["launches"], spread(launch["seconds"]))
-            print(planned)
+            planned = by_kernel(plan(card, n, d)).items()
+            rows = ((name, own["launches"], spread(own["seconds"])) for name, own in planned)
+            print(table(("kernel", "launches", "planned ms"), rows))
 
 
 @command("python -m kernels.bench")

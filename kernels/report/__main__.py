@@ -24,7 +24,7 @@ from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
 from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
 from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
-from kernels.table import Table  # noqa: E402
+from kernels.table import table  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
@@ -85,13 +85,15 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
         return [*pool.map(inspect, jobs, chunksize=4)]
 
 
-def compiler_table(rows: list[dict]) -> Table:
+def compiler_table(rows: list[dict]) -> str:
     """One line per kernel."""
-    table = Table(*COLUMNS)
-    for r in rows:
-        kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
-        table.add(*map(dict(r, shared_kib=kib, verdict=verdict).get, COLUMNS.values()))
-    return table
+    shown = [
+        r
+        | {"shared_kib": f"{r['shared_bytes'] / 1024:.0f}"}
+        | {"verdict": "BROKEN" if broken(r) else "ok"}
+        for r in rows
+    ]
+    return table(COLUMNS, ([r[key] for key in COLUMNS.values()] for r in shown))
 
 
 def broken_plan(launches: list[dict]) -> list[str]:
@@ -107,19 +109,17 @@ def broken_plan(launches: list[dict]) -> list[str]:
     return sentences
 
 
-def plan_table(card: str, n: int, d: int) -> Table:
+def plan_table(card: str, n: int, d: int) -> str:
     """One line per kernel: all its launches in a step, and the cycles of one tile."""
-    units = ["tensor", "exp2", "shuffle", "issue"]
-    table = Table("kernel", "launches", "programs", "blocks/SM", "waves", "fill", "GB memory",
-                  "GB L2", *units, "ms")  # fmt: skip
+    units, rows = ["tensor", "exp2", "shuffle", "issue"], []
     for name, group in by_kernel(plan(card, n, d)).items():
         grid = [group[key] for key in ("launches", "programs", "blocks_per_sm", "waves")]
         fill = "" if group["fill"] is None else f"{group['fill']:.2f}"
         moved = [f"{group[key] / 1e9:.2f}" for key in ("memory_bytes", "l2_bytes")]
         cycles = [f"{group['cycles'][unit]:.0f}" if group["cycles"] else "" for unit in units]
-        table.add(name, *("" if cell is None else cell for cell in grid), fill, *moved, *cycles,
-                  spread(group["seconds"]))  # fmt: skip
-    return table
+        rows.append([name, *grid, fill, *moved, *cycles, spread(group["seconds"])])
+    head = "kernel", "launches", "programs", "blocks/SM", "waves", "fill", "GB memory", "GB L2"
+    return table([*head, *units, "ms"], rows)
 
 
 def summary(card: str, n: int, d: int) -> str:

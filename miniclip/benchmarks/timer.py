@@ -9,7 +9,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 
-from kernels.table import Table
+from kernels.table import table
 from miniclip.common import number
 
 COUNT = number(int, low=1, high=10**6)
@@ -45,21 +45,22 @@ def compare(
     unit: str,
     convert: Callable[[float], float],
     measurements: Iterable[tuple[str, dict[str, list[float]]]],
-) -> Table:
+) -> str:
     """A table with a row for each function of each measurement: its median and range, and the ratio
     to the first function, which is ours.
 
     measurements: (what, result of take_turns) one after the other, `head` their column's name;
     convert: seconds -> the unit.
     """
-    table = Table(head, "library", unit, "lowest to highest", "miniclip is faster by", "")
+    rows = []
     for what, seconds in measurements:
         first = next(iter(seconds.values()))
         for name, own in seconds.items():
             ratios = [theirs / ours for ours, theirs in zip(first, own)]
             faster = [] if own is first else spread(ratios, ".2f")
-            table.add(what, name, *spread([convert(s) for s in own], ",.0f"), *faster)
-    return table
+            rows.append((what, name, *spread([convert(s) for s in own], ",.0f"), *faster))
+    columns = head, "library", unit, "lowest to highest", "miniclip is faster by", ""
+    return table(columns, rows)
 
 
 def spread(values: list[float], form: str) -> tuple[str, str]:
