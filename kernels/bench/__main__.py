@@ -35,7 +35,7 @@ from torch.profiler import ProfilerActivity, profile
 from kernels.plan import CARDS, by_kernel, plan, spread
 from kernels.table import table
 from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.common import Parser, UserError, command, machine, number, refuse
+from miniclip.common import UserError, command, machine, number, refuse
 from miniclip.loss import clip_loss, contrastive_loss
 
 COUNT = number(int, low=1, high=10**7)
@@ -178,19 +178,16 @@ def bench_gpu(sizes: list[int], d: int) -> None:
             print(table(("kernel", "launches", "planned ms"), rows))
 
 
-@command("python -m kernels.bench")
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    what = (__doc__ or "").split("\n")[0]
-    args = Parser.of("python -m kernels.bench", what, OPTIONS).parse_args(argv)
+@command("python -m kernels.bench", (__doc__ or "").split("\n")[0], OPTIONS)
+def main(device: str | None, sizes: list[int] | None, dim: int, rounds: int) -> None:
+    """The command."""
     gpu = torch.cuda.is_available()
-    missing = args.device == "cuda" and not gpu
+    missing = device == "cuda" and not gpu
     refuse({"there is no GPU here; --device cpu measures the torch losses": missing})
-    if gpu and args.device != "cpu":
-        bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
+    if gpu and device != "cpu":
+        bench_gpu(sizes or [8192, 32768, 131072], dim)
     else:
-        bench_cpu(args.sizes or [4096, 16384], args.dim, args.rounds)
-    return 0
+        bench_cpu(sizes or [4096, 16384], dim, rounds)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, check_output, command, path
+from miniclip.common import UserError, check_output, command, path
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 
@@ -43,14 +43,12 @@ def release(run, file, overwrite=False):
     return card
 
 
-@command("release.py")
-def main(argv=None):
-    """The command: write the file, and print its card. Returns the exit code."""
-    args = Parser.of("release.py", "Write a model to be released.", OPTIONS).parse_args(argv)
-    card = release(args.run, args.file, args.overwrite)
+@command("release.py", "Write a model to be released.", OPTIONS)
+def main(run, file, overwrite):
+    """The command: write the file, and print its card."""
+    card = release(run, file, overwrite)
     print(json.dumps(card, indent=2))
-    print(f"{args.file}: {args.file.stat().st_size / 1e6:.2f} MB")
-    return 0
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
