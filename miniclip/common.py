@@ -48,7 +48,8 @@ def refusing(sentence: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = re.sub(r"^\[(Errno|WinError) \d+\] ", "", str(error))
+        reason = " ".join(said.split()) or type(error).__name__
         lacks = "it lacks " * isinstance(error, KeyError)
         raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
 
