@@ -6,7 +6,7 @@ round. The table shows the median of the rounds, and the range from the lowest t
 
 import gc
 import statistics
-import time
+import timeit
 from collections.abc import Callable, Iterable
 
 from kernels.table import table
@@ -19,24 +19,20 @@ ROUNDS = {"--rounds": dict(type=COUNT, default=5, help="timings of each (5)")}
 def take_turns(
     functions: dict[str, Callable[[], object]],
     rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = timeit.default_timer,
     warm_up: int = 1,
 ) -> dict[str, list[float]]:
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
     warm_up more rounds come first and are not counted. clock: a function that returns seconds.
-    Python's garbage collector runs between the calls, because it would otherwise slow one of them by
-    chance.
+    Python's garbage collector runs between the calls and not during one (timeit turns it off), because it
+    would otherwise slow one of them by chance.
     """
     seconds = {name: [] for name in functions}
     for _ in range(rounds + warm_up):
         for name, function in functions.items():
             gc.collect()
-            gc.disable()
-            began = clock()
-            function()
-            seconds[name].append(clock() - began)
-            gc.enable()
+            seconds[name].append(timeit.timeit(function, timer=clock, number=1))
     return {name: own[warm_up:] for name, own in seconds.items()}
 
 
