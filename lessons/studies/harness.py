@@ -39,10 +39,10 @@ OPTIONS = {
 START = "spawn"  # how processes begin; tests choose "fork", which is faster
 
 
-def run(study, argv=None):
-    """The command of a study: train, then write the report. Returns the exit code.
+def run(study=sys.modules["__main__"], argv=None):
+    """The command of a study: train, then write the report.
 
-    study: a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
+    study: the script itself, or a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
     reads it}; plan(args) -> {part: [training]}, where a training may be in several parts;
     settings(training) -> the dict that it is known by; work(training, folder) -> what it found, a dict
     for JSON; and write_report({part: [(training, what it found)]}, args).
@@ -58,9 +58,8 @@ def run(study, argv=None):
         args.results = args.results or (args.out / "quick" if args.quick else results)
         study.write_report(conduct(study, study.plan(args), args), args)
         print(f"the report and its figures are in {args.results}")
-        return 0
 
-    return main(argv)
+    main(argv)
 
 
 def key(settings):

@@ -14,8 +14,6 @@ Left out: choosing anything else for each objective. harness.py has the other op
 Lesson: lessons/18_objectives.md.
 """
 
-import sys
-
 import numpy as np
 from harness import run
 
@@ -339,4 +337,4 @@ def ablation(report, part, found):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules[__name__]))
+    run()

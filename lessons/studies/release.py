@@ -52,4 +52,4 @@ def main(run, file, overwrite):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -10,7 +10,6 @@ the options.
 Left out of the test: pictures that equal a training picture. Results are also given without near copies.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -165,4 +164,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules["__main__"]))
+    run()

@@ -11,7 +11,6 @@ Left out: combinations of two changes, and learning rates for the picture tower.
 """
 
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 
@@ -329,7 +328,8 @@ def hog_scores(pairs):
     nearest picture with this name; of another, the mean over its words of the cosine to the nearest
     picture whose name has the word."""
     train = pairs.splits["train"]
-    known = torch.cat([hog(pairs.inks[part]) for part in chunks(train, 4096)])
+    starts = range(0, len(train), 4096)
+    known = torch.cat([hog(pairs.inks[train[k : k + 4096]]) for k in starts])
     of_name = grouped((name, row) for row, i in enumerate(train) for name in pairs.names(i))
     named = ((name, row) for name, rows in of_name.items() for row in rows)
     of_word = grouped((word, row) for name, row in named for word in name.split())
@@ -347,12 +347,9 @@ def hog_scores(pairs):
 
         return torch.stack([score(name) for name in names], dim=1)
 
-    return lambda indices, names: torch.cat([of_part(part, names) for part in chunks(indices, 512)])
-
-
-def chunks(items, size):
-    """A list in parts of at most `size`."""
-    return [items[k : k + size] for k in range(0, len(items), size)]
+    return lambda indices, names: torch.cat(
+        [of_part(indices[k : k + 512], names) for k in range(0, len(indices), 512)]
+    )
 
 
 def scores_for(arm, model, tokenizer, pairs):
@@ -418,4 +415,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules["__main__"]))
+    run()

@@ -7,7 +7,6 @@ open_clip a file for open_clip (docs/weights.md).
 """
 
 import copy
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -76,4 +75,4 @@ def main(export, checkpoint, out, format, half, activation, overwrite):
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
