@@ -64,7 +64,7 @@ def _update(folder, place, encoder, found, skipped, database):
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
     rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
     before = Index.open(place) if rows else made
-    before.must_be_of(encoder, place)
+    before.must_be_of(encoder)
     known = {name: row[:2] for name, row in zip(before.paths, rows)}
     has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
     refuse(
@@ -144,7 +144,7 @@ def main(folder, checkpoint, activation, index, device, threads):
     place = followed(index or folder / FOLDER)
     if not checkpoint:
         old = Index.open(place, write=True)
-        checkpoint, activation = old.model_file(place), activation or old.activation
+        checkpoint, activation = old.model_file(), activation or old.activation
     encoder = open_encoder(checkpoint, activation, device, threads)
     made, counts, skipped = build(folder, place, encoder)
     print(

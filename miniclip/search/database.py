@@ -112,11 +112,11 @@ class Index:
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
-    def must_be_of(self, encoder, place: Path) -> None:
-        """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
+    def must_be_of(self, encoder) -> None:
+        """Raise UserError unless this index was made with the model of an Encoder."""
         refuse(
             {
-                f"{printable(place)} was made with the model {printable(self.file)} "
+                f"{printable(self.place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
                 f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
                 "folder with --index, or delete it": (
@@ -126,14 +126,14 @@ class Index:
             }
         )
 
-    def model_file(self, place: Path) -> str:
+    def model_file(self) -> str:
         """The file of the model that made the index, or the name of a released one.
 
         Raises UserError when it is gone, or when it came with the pictures or with the index: then
         whoever sent them chose it.
         """
         model = Path(os.path.realpath(reading.find(self.file, known=False)))
-        place = Path(os.path.abspath(followed(place)))
+        place = Path(os.path.abspath(self.place))
         theirs = (self.root, place.parent if place.name == FOLDER else place)
         refuse(
             {

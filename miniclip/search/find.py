@@ -64,9 +64,9 @@ def open_search(
             )
         }
     )
-    checkpoint = checkpoint or found.model_file(place)
+    checkpoint = checkpoint or found.model_file()
     encoder = open_encoder(checkpoint, found.activation, device, threads)
-    found.must_be_of(encoder, place)
+    found.must_be_of(encoder)
     return found, encoder
 
 
