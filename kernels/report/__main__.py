@@ -1,7 +1,7 @@
 """What the compiler makes of every kernel, and what a step should cost: `python -m kernels.report`.
 
 No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
-compiler.SHARED_BYTES, and prints registers, stack, shared memory, tensor-core instructions and blocks
+compiler.LIMITS, and prints registers, stack, shared memory, tensor-core instructions and blocks
 per SM. Then it prints each launch of a step and its predicted time (kernels/plan.py); with --plan it prints
 only that. With --check it exits with 1 when a number breaks one of the bars of `broken` or `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
@@ -23,7 +23,7 @@ if __name__ == "__main__":
 from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
 from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
-from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
+from kernels.report.compiler import LIMITS, inspect  # noqa: E402
 from kernels.table import table  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
@@ -31,7 +31,7 @@ WIDTHS = [512, 256, 640, 768, 1024]
 OPTIONS = {
     "--plan": dict(action="store_true", help="print the launches of a step"),
     "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
-    "--arch": dict(type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]),
+    "--arch": dict(type=int, nargs="+", choices=LIMITS, default=[*LIMITS]),
     "--dtype": dict(nargs="+", choices=DTYPES, default=DTYPES),
     "--dim": dict(type=int, nargs="+", help="widths (256 to 1024)"),
     "--sizes": dict(type=int, nargs="+", default=[8192, 32768, 131072, 262144]),
@@ -50,7 +50,7 @@ COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "regist
 
 def broken(r: dict) -> list[str]:
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
-    arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
+    arch, most_shared = r["arch"], LIMITS[r["arch"]][1]
     tensor_cores = r["kernel"] in TILED
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
     spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
