@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, command, machine, number, path, replacing
+from miniclip.common import Parser, command, machine, number, path, refuse, replacing
 
 COUNT = number(int, low=1)
 OPTIONS = {
@@ -80,8 +80,8 @@ def conduct(study, parts, args):
     known = finished(file)
     wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
     left = [training for name, training in wanted.items() if name not in known]
-    if args.figures and left:
-        raise UserError(f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures")
+    lacks = f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures"
+    refuse({lacks: args.figures and left})
     left.sort(key=lambda training: training.get("seed", 0))  # all of one seed before the next
     train_all(study, left, file, args)
     known = finished(file)
@@ -105,8 +105,7 @@ def train_all(study, trainings, file, args):
             for sentinel in multiprocessing.connection.wait([*running]):
                 process, training, folder = running.pop(sentinel)
                 process.join()
-                if process.exitcode:
-                    raise UserError(f"a training stopped; its log is {folder / 'train.log'}")
+                refuse({f"a training stopped; its log is {folder / 'train.log'}": process.exitcode})
                 before = file.read_bytes() if file.exists() else b""
                 with replacing(file) as new:  # a killed process leaves the old file, or the new one
                     new.write(before + (folder / "line.json").read_bytes())

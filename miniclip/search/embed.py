@@ -89,11 +89,12 @@ def open_encoder(
     if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
-    if not model.shared_space:
-        raise UserError(
+    refuse(
+        {
             f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
-            "pictures and texts share; search and embed need one"
-        )
+            "pictures and texts share; search and embed need one": not model.shared_space
+        }
+    )
     file = reading.find(checkpoint)
     file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
@@ -143,14 +144,16 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     """Raise UserError for a sentence of which an array of strings would make too much, or would lose
     the end. Says how many are longer than the context, and so are cut."""
-    context, cut = encoder.model.config["context_length"], 0
-    for sentence in sentences:
-        cut += len(encoder.tokenizer.encode(sentence[:LONGEST])) + 2 > context
-        if len(sentence) > LONGEST or "\0" in sentence:
-            raise UserError(
-                f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
-                "the character NUL; shorten it, or leave it out"
-            )
+    wrong = [s for s in sentences if len(s) > LONGEST or "\0" in s]
+    refuse(
+        {
+            f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
+            "the character NUL; shorten it, or leave it out": True
+            for sentence in wrong[:1]
+        }
+    )
+    context = encoder.model.config["context_length"]
+    cut = sum(len(encoder.tokenizer.encode(sentence)) + 2 > context for sentence in sentences)
     if cut:
         print(
             f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"

@@ -131,8 +131,7 @@ def released(config: dict) -> str | None:
     """
     for name in OPENCLIP:
         want = {"vocab_size": RELEASED_TOKENS, "vision_patch": None, **MODELS[name]}
-        keys = config.keys() & want.keys() - {"activation"}
-        if all(config[key] == want[key] for key in keys):
+        if all(config[key] == want[key] for key in config.keys() & want.keys() - {"activation"}):
             return name
     return None
 
