@@ -18,9 +18,9 @@ from kernels.cards import GPUS
 from kernels.fused.signatures import constants
 from kernels.fused.tile_config import default_chunk, strip_rows, warps_can_differ
 from kernels.reference import PRECISIONS
+from kernels.report.compiler import inspect
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
-ARCHS = {"H100": 90, "A100": 80}
 # (better, worse): shares of the speed of a large product, of our own tile loops and of a library
 OWN_LOOP, LIBRARY = (0.75, 0.65), (1.0, 0.90)
 EXP2_A_CLOCK, SHUFFLES_A_CLOCK, WARPS_A_CLOCK = 16, 32, 4  # of an SM
@@ -95,11 +95,8 @@ def plan(
     is left out. Each launch is a dict with "kernel", "memory_bytes" and "seconds" (better, worse), those
     of tile kernels also with "programs", "blocks_per_sm", "waves", "fill", "l2_bytes" and "cycles" of a tile.
     """
-    m, arch, card = m or n, ARCHS[card], CARDS[card]
-    if code is None:
-        from kernels.report.compiler import inspect
-
-        code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
+    m, arch, card = m or n, CARDS[card]["arch"], CARDS[card]
+    code = code or (lambda name: inspect((name, arch, dtype, d)))
     operands, differ = PRECISIONS[dtype], warps_can_differ(arch, 2, d)
     gradient = "wide gradient" if differ else "gradient"
     shape = {

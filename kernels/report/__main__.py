@@ -142,12 +142,16 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(name, **how)
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    if not (1 <= min(dims) <= max(dims) <= 2048):
-        parser.error("--dim must be 1 to 2048")
-    if not (1 <= min(options.sizes) <= max(options.sizes) <= 10**7):
-        parser.error("--sizes must be 1 to 10**7")
-    if os.environ.get("TRITON_INTERPRET") == "1":  # then this was started by another command
-        parser.error("nothing compiles under TRITON_INTERPRET=1; unset it")
+    mistakes = {
+        "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,
+        "--sizes must be 1 to 10**7": not 1 <= min(options.sizes) <= max(options.sizes) <= 10**7,
+        # where another command started this one
+        "nothing compiles under TRITON_INTERPRET=1; unset it": (
+            os.environ.get("TRITON_INTERPRET") == "1"
+        ),
+    }
+    for sentence in (sentence for sentence, so in mistakes.items() if so):
+        parser.error(sentence)
     rows = []
     if options.check or not options.plan:
         rows = compile_all(options.arch, options.dtype, options.dim)
