@@ -20,7 +20,6 @@ the run ends there. This has not been run on a GPU yet: every GPU time in this r
 """
 
 import importlib.util
-import math
 import multiprocessing
 import pathlib
 import statistics
@@ -99,9 +98,8 @@ def timed(step: Callable, rounds: int, warm_up: int = 0) -> tuple[list[float], f
     process = pathlib.Path("/proc/self")
 
     def resident_kib(line):
-        if not process.exists():
-            return math.nan
-        return int((process / "status").read_text().split(f"{line}:")[1].split()[0])
+        text = (process / "status").read_text() if process.exists() else f"{line}: nan"
+        return float(text.split(f"{line}:")[1].split()[0])
 
     if process.exists():
         (process / "clear_refs").write_text("5")  # the peak begins anew

@@ -131,8 +131,12 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
             changed = index.stamp != fingerprint(index.place / FILE)
             if changed and flask.request.path != "/":
                 new = Index.open(index.place)
-                other = "the index is now another folder's or another model's; start the page again"
-                refuse({other: (new.root, new.digest) != (index.root, index.digest)})
+                refuse(
+                    {
+                        "the index is now another folder's or another model's; start the page "
+                        "again": (new.root, new.digest) != (index.root, index.digest)
+                    }
+                )
                 index, first = new, first + len(index)
             g.index, g.first = index, first
 
