@@ -44,8 +44,7 @@ MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # both, CLIP's and to predict; or none, for what is not trained. tokens: what has
 # a vector, pieces of words or names; or pieces of another name. rate: of the text tower, in learning rates
 # of the picture tower
-BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip"}
-BASE |= {"tokens": "pieces", "rate": 1.0}
+BASE = dict(pooling="end", std=0.02, names="unique", loss="clip", tokens="pieces", rate=1.0)
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
@@ -379,16 +378,24 @@ def table(report, arms, found, seeds):
     rows = []
     for arm in arms:
         runs = [own for _, own in found[arm]][:seeds]
-        each = [[mean(o["families"].values(), q, "macro") for o in runs] for q in QUESTIONS]
-        each += [[o["families"]["tabler"].get(q, {}).get("top-1") for o in runs] for q in QUESTIONS]
+        each = [
+            *([mean(o["families"].values(), q, "macro") for o in runs] for q in QUESTIONS),
+            *([o["families"]["tabler"].get(q, {}).get("top-1") for o in runs] for q in QUESTIONS),
+        ]
         means = [None if None in values else sum(values) / len(runs) for values in each]
         spread = None if None in each[2] else f"{min(each[2]):.3f} to {max(each[2]):.3f}"
         cost = [sum(o[key] for o in runs) / len(runs) for key in ("parameters", "seconds")]
         rows.append(
             (arm, *means, *[spread] * (seeds > 1), f"{cost[0] / 1e6:.1f}", f"{cost[1]:.0f}")
         )
-    head = ["arm", *QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
-    head += [*["combinations by seed"] * (seeds > 1), "parameters, millions", "seconds"]
+    head = [
+        "arm",
+        *QUESTIONS,
+        *(f"Tabler, {question}" for question in QUESTIONS),
+        *["combinations by seed"] * (seeds > 1),
+        "parameters, millions",
+        "seconds",
+    ]
     report.table(head, sorted(rows, key=lambda row: row[1], reverse=True))
 
 
