@@ -53,17 +53,19 @@ def broken(r: dict) -> list[str]:
     arch, most_shared = r["arch"], LIMITS[r["arch"]][1]
     tensor_cores = r["kernel"] in TILED
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
-    spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
-    shared = f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed"
-    bars = [  # (whether it is a bar for this kernel, whether it is broken, the sentence)
-        (True, r["stack_bytes"] or r["local"], spills),
-        (True, r["shared_bytes"] > most_shared, shared),
-        (tensor_cores, not r[unit], f"no {unit}"),
-        (tensor_cores and unit != "mma", r["mma"], f"{r['mma']} mma beside {unit}"),
-        (tensor_cores and unit == "mma", not r["wide"], "no loads of 16 bytes"),
-        (tensor_cores, r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
-    ]
-    return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
+    bars = {  # {sentence: whether the bar is broken}
+        f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores": (
+            r["stack_bytes"] or r["local"]
+        ),
+        f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed": (
+            r["shared_bytes"] > most_shared
+        ),
+        f"no {unit}": tensor_cores and not r[unit],
+        f"{r['mma']} mma beside {unit}": tensor_cores and unit != "mma" and r["mma"],
+        "no loads of 16 bytes": tensor_cores and unit == "mma" and not r["wide"],
+        f"{r['narrow']} loads and stores of 2 bytes": tensor_cores and r["narrow"],
+    }
+    return [sentence for sentence, is_broken in bars.items() if is_broken]
 
 
 def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -> list[dict]:

@@ -37,8 +37,7 @@ def inspect(job: tuple[str, int, str, int]) -> dict:
     """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
     name, arch, dtype, d = job
     kernel, types, constants = variant(name, arch, dtype, d)
-    found = read(kernel, arch, types, constants)
-    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
+    return dict(read(kernel, arch, types, constants), kernel=name, arch=arch, dtype=dtype, d=d)
 
 
 def read(kernel, arch, types, constants):
