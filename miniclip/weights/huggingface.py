@@ -414,15 +414,17 @@ def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
     model = whole["model"]
     odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
-    ends = model.get("type", "BPE"), model.get("end_of_word_suffix")
     normalizers = _steps(whole, "normalizer")
     known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
     vocabulary, rows = model["vocab"] | added, whole.get("post_processor") or {}
     refuse(
         {
-            "its model is no byte-pair encoding with word ends alone": odd
-            or ends != ("BPE", "</w>"),
+            "its model is no byte-pair encoding with word ends alone": (
+                odd
+                or model.get("type", "BPE") != "BPE"
+                or model.get("end_of_word_suffix") != "</w>"
+            ),
             "it splits words or treats upper case in another way": (
                 not known or _steps(whole, "pre_tokenizer") not in SPLITS
             ),
