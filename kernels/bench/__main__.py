@@ -179,8 +179,13 @@ def bench_gpu(sizes: list[int], d: int) -> None:
 def main(device: str | None, sizes: list[int] | None, dim: int, rounds: int) -> None:
     """The command."""
     gpu = torch.cuda.is_available()
-    missing = device == "cuda" and not gpu
-    refuse({"there is no GPU here; --device cpu measures the torch losses": missing})
+    refuse(
+        {
+            "there is no GPU here; --device cpu measures the torch losses": (
+                device == "cuda" and not gpu
+            )
+        }
+    )
     if gpu and device != "cpu":
         bench_gpu(sizes or [8192, 32768, 131072], dim)
     else:

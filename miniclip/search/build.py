@@ -118,8 +118,11 @@ def _update(folder, place, encoder, found, skipped, database):
     if names or not same or database.total_changes:
         write(names, features, finished=True)
     index, used = Index.open(place), {before.paths[row] for row in row_of.values()}
-    forgotten = len(known.keys() - used - {*index.paths})
-    counts = {"read": len(index) - len(row_of), "kept": len(row_of), "forgotten": forgotten}
+    counts = {
+        "read": len(index) - len(row_of),
+        "kept": len(row_of),
+        "forgotten": len(known.keys() - used - {*index.paths}),
+    }
     return index, counts, skipped
 
 

@@ -331,25 +331,25 @@ def _to_json(config, end, dtype):
         }
         for tower in ("text", "vision")
     )
-    text |= {
-        "vocab_size": config["vocab_size"],
-        "max_position_embeddings": config["context_length"],
-        "bos_token_id": end - 1,
-        "eos_token_id": end,
-        "pad_token_id": end,
-    }
-    vision |= {
-        "image_size": config["image_size"],
-        "patch_size": config["vision_patch"],
-        "num_channels": 3,
-    }
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "torch_dtype": str(dtype).removeprefix("torch."),
         "projection_dim": config["embed_dim"],
-        "text_config": text,
-        "vision_config": vision,
+        "text_config": text
+        | {
+            "vocab_size": config["vocab_size"],
+            "max_position_embeddings": config["context_length"],
+            "bos_token_id": end - 1,
+            "eos_token_id": end,
+            "pad_token_id": end,
+        },
+        "vision_config": vision
+        | {
+            "image_size": config["image_size"],
+            "patch_size": config["vision_patch"],
+            "num_channels": 3,
+        },
     }
 
 
