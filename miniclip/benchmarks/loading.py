@@ -103,8 +103,13 @@ def load(way: Callable, source: str, size: int) -> None:
 def main(rounds: int) -> None:
     """The command: pairs per second, ours and theirs, at two sizes."""
     torch.set_num_threads(1)
-    there = all(map(find_spec, ("torchvision", "webdataset")))
-    refuse({"the comparison needs: pip install webdataset torchvision": not there})
+    refuse(
+        {
+            "the comparison needs: pip install webdataset torchvision": not all(
+                map(find_spec, ("torchvision", "webdataset"))
+            )
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         make_shards(folder)
         for size in (64, 224):

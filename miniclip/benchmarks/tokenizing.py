@@ -71,8 +71,13 @@ def main(rounds: int) -> None:
     """The command: a table."""
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    there = all(map(find_spec, ("open_clip", "tokenizers")))
-    refuse({"the comparison needs: pip install open_clip_torch tokenizers": not there})
+    refuse(
+        {
+            "the comparison needs: pip install open_clip_torch tokenizers": not all(
+                map(find_spec, ("open_clip", "tokenizers"))
+            )
+        }
+    )
     from open_clip.tokenizer import SimpleTokenizer
 
     ours, theirs = Tokenizer.openai(), SimpleTokenizer()

@@ -204,8 +204,13 @@ def database_in(place: Path, write: bool = False):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [x for query in queries for (x,) in database.execute(query) if x]
-            wrong = found and found != [*SCHEMA, *MARKS.values()]
-            refuse({f"{printable(place / FILE)} is no index that this version can read": wrong})
+            refuse(
+                {
+                    f"{printable(place / FILE)} is no index that this version can read": (
+                        found and found != [*SCHEMA, *MARKS.values()]
+                    )
+                }
+            )
             database.set_progress_handler(None, 0)
             if write and not found:
                 for statement in (*SCHEMA, *(f"PRAGMA {x} = {y}" for x, y in MARKS.items())):

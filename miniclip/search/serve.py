@@ -128,8 +128,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def look_for_a_new_index():
         nonlocal index, first
         with reading:
-            changed = index.stamp != fingerprint(index.place / FILE)
-            if changed and flask.request.path != "/":
+            if index.stamp != fingerprint(index.place / FILE) and flask.request.path != "/":
                 new = Index.open(index.place)
                 refuse(
                     {
