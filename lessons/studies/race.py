@@ -92,9 +92,15 @@ def training(steps, seed, objective="contrastive", batch_size=BATCH, **more):
 
     The learning rate grows as the root of the batch, as is right for Adam (Malladi et al. 2022).
     """
-    lr = RATES[objective] * (batch_size / BATCH) ** 0.5
-    given = {"model": MODEL, "objective": objective, "batch_size": batch_size, "lr": lr}
-    return given | {"steps": max(1, steps * BATCH // batch_size)} | more | {"seed": seed}
+    return {
+        "model": MODEL,
+        "objective": objective,
+        "batch_size": batch_size,
+        "lr": RATES[objective] * (batch_size / BATCH) ** 0.5,
+        "steps": max(1, steps * BATCH // batch_size),
+        **more,
+        "seed": seed,
+    }
 
 
 def plan(args):

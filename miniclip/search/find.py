@@ -81,8 +81,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     refuse({f"k is at least 1, and it is {k}": k < 1})
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
-    finite = cosines.isfinite().all()
-    refuse({"the index or the query holds features that are no numbers": not finite})
+    refuse(
+        {
+            "the index or the query holds features that are no numbers": (
+                not cosines.isfinite().all()
+            )
+        }
+    )
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
 
