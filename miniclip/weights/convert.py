@@ -99,8 +99,9 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
         [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
         with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd
             state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
+    model = build(path, config, state).to(device).eval()
     return (
-        build(path, config, state).to(device).eval(),
+        model,
         _tokenizer_of(config) if tokenizer is None else tokenizer,
         Preprocess(config["image_size"]),
     )
