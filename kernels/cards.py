@@ -22,9 +22,23 @@ GPUS = {
     ]
 }
 
-# measured by others on one card: fp16 products of 8192^3, and copies. Counted from the data sheets: SMs,
-# flop of a clock and SM. Estimated: the clock under load, and (most, least) bytes/s from L2 to all SMs
-GPUS["h100"] |= dict(flop_per_s=790e12, bytes_per_s=3.0e12, sms=132, flop_a_clock=4096)
-GPUS["h100"] |= dict(clock_hz=1.7e9, l2_bytes_per_s=(7.0e12, 5.5e12))
-GPUS["a100"] |= dict(flop_per_s=270e12, bytes_per_s=1.7e12, sms=108, flop_a_clock=2048)
-GPUS["a100"] |= dict(clock_hz=1.4e9, l2_bytes_per_s=(5.0e12, 3.5e12))
+# measured by others on one card: fp16 products of 8192^3, and copies. From the data sheets: compute
+# capability, SMs, flop of a clock and SM. Estimated: the clock under load, and (most, least) bytes/s from L2 to all SMs
+GPUS["h100"] |= dict(
+    flop_per_s=790e12,
+    bytes_per_s=3.0e12,
+    arch=90,
+    sms=132,
+    flop_a_clock=4096,
+    clock_hz=1.7e9,
+    l2_bytes_per_s=(7.0e12, 5.5e12),
+)
+GPUS["a100"] |= dict(
+    flop_per_s=270e12,
+    bytes_per_s=1.7e12,
+    arch=80,
+    sms=108,
+    flop_a_clock=2048,
+    clock_hz=1.4e9,
+    l2_bytes_per_s=(5.0e12, 3.5e12),
+)

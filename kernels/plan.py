@@ -18,9 +18,9 @@ from kernels.cards import GPUS
 from kernels.fused.signatures import constants
 from kernels.fused.tile_config import default_chunk, strip_rows, warps_can_differ
 from kernels.reference import PRECISIONS
+from kernels.report.compiler import inspect
 
 CARDS = {name: GPUS[name.lower()] for name in ("H100", "A100")}  # those with measured speeds
-ARCHS = {"H100": 90, "A100": 80}
 # (better, worse): shares of the speed of a large product, of our own tile loops and of a library
 OWN_LOOP, LIBRARY = (0.75, 0.65), (1.0, 0.90)
 EXP2_A_CLOCK, SHUFFLES_A_CLOCK, WARPS_A_CLOCK = 16, 32, 4  # of an SM
@@ -70,8 +70,8 @@ def tiled(card, name, m, n, k, shape, code, memory_bytes):
 def few_tiles(card, name, count, k, shape, code):
     """The tiles of one launch that are computed apart, as many as count, one to a program."""
     one = tiled(card, name, count * shape["BM"], shape["BN"], k, shape | {"STRIP": 1}, code, 0)
-    moved = {"memory_bytes": count * shape["BM"] * shape["BN"] * 2, "l2_bytes": one["l2_bytes"]}
-    return dict(kernel=name, seconds=one["seconds"], **moved)
+    one["memory_bytes"] = count * shape["BM"] * shape["BN"] * 2
+    return {key: one[key] for key in ("kernel", "seconds", "memory_bytes", "l2_bytes")}
 
 
 def launched(card, name, memory_bytes, flop=0):
@@ -95,11 +95,8 @@ def plan(
     is left out. Each launch is a dict with "kernel", "memory_bytes" and "seconds" (better, worse), those
     of tile kernels also with "programs", "blocks_per_sm", "waves", "fill", "l2_bytes" and "cycles" of a tile.
     """
-    m, arch, card = m or n, ARCHS[card], CARDS[card]
-    if code is None:
-        from kernels.report.compiler import inspect
-
-        code = lambda name: inspect((name, arch, dtype, d))  # noqa: E731
+    m, arch, card = m or n, CARDS[card]["arch"], CARDS[card]
+    code = code or (lambda name: inspect((name, arch, dtype, d)))
     operands, differ = PRECISIONS[dtype], warps_can_differ(arch, 2, d)
     gradient = "wide gradient" if differ else "gradient"
     shape = {
@@ -107,8 +104,10 @@ def plan(
         for name in ("sums", "tall sums", gradient, "special tiles")
     }
     chunk, sums, tall = default_chunk(n, operands), shape["sums"], shape["tall sums"]
-    launches = [launched(card, "normalize", rows * d * 6) for rows in (m, n)]
-    launches.append(launched(card, "diagonal", m * d * 4))
+    launches = [
+        *(launched(card, "normalize", rows * d * 6) for rows in (m, n)),
+        launched(card, "diagonal", m * d * 4),
+    ]
     blocks = n // sums["BN"] if differ else 0
     whole = blocks * sums["BN"]
     for start in range(0, m, 16 * chunk):
@@ -131,8 +130,11 @@ def plan(
                 launched(card, "partial sums", by_column),
             ]
         launches.append(launched(card, "partial sums", 4 * c * -(-n // sums["BN"])))
-    launches += [launched(card, "rescue of no row", rows * 9) for rows in (m, n)]
-    launches += [launched(card, "finish", rows * 33) for rows in (m, n)]
+    launches += [
+        launched(card, name, rows * bytes_of_a_row)
+        for name, bytes_of_a_row in (("rescue of no row", 9), ("finish", 33))
+        for rows in (m, n)
+    ]
     for start in range(0, m, chunk):
         c = min(chunk, m - start)
         g_bytes, added, flop = 2 * c * n, 4 * n * d * (1 + (start > 0)), 2 * c * n * d
@@ -145,8 +147,7 @@ def plan(
             launched(card, "product", g_bytes + 2 * n * d + 4 * c * d, flop),
             launched(card, "product transposed", g_bytes + 2 * c * d + added, flop),
         ]
-    launches += [launched(card, "normalize backward", rows * d * 10) for rows in (m, n)]
-    return launches
+    return [*launches, *(launched(card, "normalize backward", rows * d * 10) for rows in (m, n))]
 
 
 def by_kernel(launches: list[dict]) -> dict[str, dict]:

@@ -52,7 +52,8 @@ def refusing(sentence: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        said = re.sub(r"^\[(Errno|WinError) \d+\] ", "", str(error))
+        reason = " ".join(said.split()) or type(error).__name__
         lacks = "it lacks " * isinstance(error, KeyError)
         raise UserError(f"{sentence}: {lacks}{reason[:300]}") from None
 
@@ -89,10 +90,13 @@ class Parser(argparse.ArgumentParser):
         print(message, end="", file=file or sys.stderr, flush=True)
 
 
-def command(prog: str) -> Callable:
-    """Decorator of a command's main(argv=None). An error that the user can correct becomes one line
-    on stderr, "prog: error: sentence", and an exit code instead of a traceback.
+def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -> Callable:
+    """Decorator of a command's main, which is then called as main(argv=None). An error that the user can
+    correct becomes one line on stderr, "prog: error: sentence", and an exit code instead of a traceback.
 
+    what, options: the description and the options as Parser.of takes them. Where they are given, main
+    gets the value of each option by the option's name, and otherwise argv. main returns its exit code, or
+    nothing where all went well.
     The code is 2 for a UserError or an OSError. The sentence of an OSError is the file's name and
     the system's message. The code is 130 after Ctrl-C, and 141 when nobody reads the output any
     more. A UserError with an empty sentence prints nothing, because another rank prints the
@@ -113,7 +117,10 @@ def command(prog: str) -> Callable:
                     stream.reconfigure(errors="backslashreplace")
             code = None
             try:
-                code = main(argv)
+                if options is None:
+                    code = main(argv) or 0
+                else:
+                    code = main(**vars(Parser.of(prog, what, options).parse_args(argv))) or 0
                 sys.stdout.flush()
                 return code
             except UserError as error:

@@ -20,11 +20,9 @@ the run ends there. This has not been run on a GPU yet: every GPU time in this r
 """
 
 import importlib.util
-import math
 import multiprocessing
 import pathlib
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -33,9 +31,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from kernels.plan import CARDS, by_kernel, plan, spread
-from kernels.table import Table
+from kernels.table import table
 from miniclip.benchmarks.timer import compare, take_turns
-from miniclip.common import Parser, UserError, command, machine, number, refuse
+from miniclip.common import UserError, command, machine, number, refuse
 from miniclip.loss import clip_loss, contrastive_loss
 
 COUNT = number(int, low=1, high=10**7)
@@ -100,9 +98,8 @@ def timed(step: Callable, rounds: int, warm_up: int = 0) -> tuple[list[float], f
     process = pathlib.Path("/proc/self")
 
     def resident_kib(line):
-        if not process.exists():
-            return math.nan
-        return int((process / "status").read_text().split(f"{line}:")[1].split()[0])
+        text = (process / "status").read_text() if process.exists() else f"{line}: nan"
+        return float(text.split(f"{line}:")[1].split()[0])
 
     if process.exists():
         (process / "clear_refs").write_text("5")  # the peak begins anew
@@ -122,7 +119,7 @@ def measure(
 
 def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
     """Measure every loss at every size, and print the tables of times and of memory."""
-    measurements, memory = [], Table("N", "loss", "MiB above start")
+    measurements, memory = [], []
     for n in sizes:
         # a step of a large batch takes half a minute: one in each process, without a warm-up
         steps = (3, 1) if n <= 8192 else (1, 0)
@@ -133,11 +130,11 @@ def bench_cpu(sizes: list[int], d: int, rounds: int) -> None:
                 seconds[name].append(statistics.median(own))
                 mib[name] = max(mib[name], peak)
         measurements.append((n, seconds))
-        for name, most in mib.items():
-            memory.add(n, name, f"{most:.0f}")
+        memory += [(n, name, f"{most:.0f}") for name, most in mib.items()]
     print(f"{machine(torch.device('cpu'))['device']}, {torch.backends.cpu.get_cpu_capability()}")
     print(f"torch {torch.__version__}, float32, D = {d}, one thread, medians")
-    print(compare("N", "ms a step", lambda s: 1000 * s, measurements), memory, sep="\n\n")
+    print(compare("N", "ms a step", lambda s: 1000 * s, measurements), end="\n\n")
+    print(table(("N", "loss", "MiB above start"), memory))
 
 
 def measured_on_gpu(loss: Callable, n: int, d: int) -> str:
@@ -173,28 +170,29 @@ def bench_gpu(sizes: list[int], d: int) -> None:
         print(f"\nN = {n}: the kernels of one step")
         print(seen.key_averages().table(sort_by="self_device_time_total", row_limit=20))
         for card in (card for card in CARDS if card in torch.cuda.get_device_name()):
-            planned = Table("kernel", "launches", "planned ms")
-            for name, launch in by_kernel(plan(card, n, d)).items():
-                planned.add(name, launch["launches"], spread(launch["seconds"]))
-            print(planned)
+            planned = by_kernel(plan(card, n, d)).items()
+            rows = ((name, own["launches"], spread(own["seconds"])) for name, own in planned)
+            print(table(("kernel", "launches", "planned ms"), rows))
 
 
-@command("python -m kernels.bench")
-def main(argv: list[str] | None = None) -> int:
-    """The command; returns its exit code."""
-    what = (__doc__ or "").split("\n")[0]
-    args = Parser.of("python -m kernels.bench", what, OPTIONS).parse_args(argv)
+@command("python -m kernels.bench", (__doc__ or "").split("\n")[0], OPTIONS)
+def main(device: str | None, sizes: list[int] | None, dim: int, rounds: int) -> None:
+    """The command."""
     gpu = torch.cuda.is_available()
-    missing = args.device == "cuda" and not gpu
-    refuse({"there is no GPU here; --device cpu measures the torch losses": missing})
-    if gpu and args.device != "cpu":
-        bench_gpu(args.sizes or [8192, 32768, 131072], args.dim)
+    refuse(
+        {
+            "there is no GPU here; --device cpu measures the torch losses": (
+                device == "cuda" and not gpu
+            )
+        }
+    )
+    if gpu and device != "cpu":
+        bench_gpu(sizes or [8192, 32768, 131072], dim)
     else:
-        bench_cpu(args.sizes or [4096, 16384], args.dim, args.rounds)
-    return 0
+        bench_cpu(sizes or [4096, 16384], dim, rounds)
 
 
 if __name__ == "__main__":
     from kernels.bench.__main__ import main  # under a name by which fresh processes find `measure`
 
-    sys.exit(main())
+    main()

@@ -1,7 +1,7 @@
 """What the compiler makes of every kernel, and what a step should cost: `python -m kernels.report`.
 
 No GPU is needed. The command compiles every kernel of signatures.KERNELS for every card of
-compiler.SHARED_BYTES, and prints registers, stack, shared memory, tensor-core instructions and blocks
+compiler.LIMITS, and prints registers, stack, shared memory, tensor-core instructions and blocks
 per SM. Then it prints each launch of a step and its predicted time (kernels/plan.py); with --plan it prints
 only that. With --check it exits with 1 when a number breaks one of the bars of `broken` or `broken_plan`.
 Left out: measured times (python -m kernels.bench, on a GPU).
@@ -23,15 +23,15 @@ if __name__ == "__main__":
 from kernels.fused.signatures import HOPPER, KERNELS, TILED  # noqa: E402
 from kernels.fused.tile_config import warps_can_differ  # noqa: E402
 from kernels.plan import CARDS, by_kernel, floor_s, plan, spread, total_s  # noqa: E402
-from kernels.report.compiler import SHARED_BYTES, inspect  # noqa: E402
-from kernels.table import Table  # noqa: E402
+from kernels.report.compiler import LIMITS, inspect  # noqa: E402
+from kernels.table import table  # noqa: E402
 
 DTYPES = ["fp16", "bf16"]
 WIDTHS = [512, 256, 640, 768, 1024]
 OPTIONS = {
     "--plan": dict(action="store_true", help="print the launches of a step"),
     "--check": dict(action="store_true", help="exit with 1 when a bar is broken"),
-    "--arch": dict(type=int, nargs="+", choices=SHARED_BYTES, default=[*SHARED_BYTES]),
+    "--arch": dict(type=int, nargs="+", choices=LIMITS, default=[*LIMITS]),
     "--dtype": dict(nargs="+", choices=DTYPES, default=DTYPES),
     "--dim": dict(type=int, nargs="+", help="widths (256 to 1024)"),
     "--sizes": dict(type=int, nargs="+", default=[8192, 32768, 131072, 262144]),
@@ -50,20 +50,22 @@ COLUMNS = {"kernel": "kernel", "sm": "arch", "dtype": "dtype", "D": "d", "regist
 
 def broken(r: dict) -> list[str]:
     """Sentences on what is wrong with one kernel's numbers; none when all is well."""
-    arch, most_shared = r["arch"], SHARED_BYTES[r["arch"]][1]
+    arch, most_shared = r["arch"], LIMITS[r["arch"]][1]
     tensor_cores = r["kernel"] in TILED
     unit = {90: "wgmma", 100: "tcgen05"}.get(arch, "mma")
-    spills = f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores"
-    shared = f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed"
-    bars = [  # (whether it is a bar for this kernel, whether it is broken, the sentence)
-        (True, r["stack_bytes"] or r["local"], spills),
-        (True, r["shared_bytes"] > most_shared, shared),
-        (tensor_cores, not r[unit], f"no {unit}"),
-        (tensor_cores and unit != "mma", r["mma"], f"{r['mma']} mma beside {unit}"),
-        (tensor_cores and unit == "mma", not r["wide"], "no loads of 16 bytes"),
-        (tensor_cores, r["narrow"], f"{r['narrow']} loads and stores of 2 bytes"),
-    ]
-    return [sentence for applies, is_broken, sentence in bars if applies and is_broken]
+    bars = {  # {sentence: whether the bar is broken}
+        f"{r['stack_bytes']} bytes of stack, {r['local']} local loads and stores": (
+            r["stack_bytes"] or r["local"]
+        ),
+        f"{r['shared_bytes']} bytes of shared memory, {most_shared} allowed": (
+            r["shared_bytes"] > most_shared
+        ),
+        f"no {unit}": tensor_cores and not r[unit],
+        f"{r['mma']} mma beside {unit}": tensor_cores and unit != "mma" and r["mma"],
+        "no loads of 16 bytes": tensor_cores and unit == "mma" and not r["wide"],
+        f"{r['narrow']} loads and stores of 2 bytes": tensor_cores and r["narrow"],
+    }
+    return [sentence for sentence, is_broken in bars.items() if is_broken]
 
 
 def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -> list[dict]:
@@ -85,13 +87,15 @@ def compile_all(archs: list[int], dtypes: list[str], widths: list[int] | None) -
         return [*pool.map(inspect, jobs, chunksize=4)]
 
 
-def compiler_table(rows: list[dict]) -> Table:
+def compiler_table(rows: list[dict]) -> str:
     """One line per kernel."""
-    table = Table(*COLUMNS)
-    for r in rows:
-        kib, verdict = f"{r['shared_bytes'] / 1024:.0f}", "BROKEN" if broken(r) else "ok"
-        table.add(*map(dict(r, shared_kib=kib, verdict=verdict).get, COLUMNS.values()))
-    return table
+    shown = [
+        r
+        | {"shared_kib": f"{r['shared_bytes'] / 1024:.0f}"}
+        | {"verdict": "BROKEN" if broken(r) else "ok"}
+        for r in rows
+    ]
+    return table(COLUMNS, ([r[key] for key in COLUMNS.values()] for r in shown))
 
 
 def broken_plan(launches: list[dict]) -> list[str]:
@@ -107,19 +111,17 @@ def broken_plan(launches: list[dict]) -> list[str]:
     return sentences
 
 
-def plan_table(card: str, n: int, d: int) -> Table:
+def plan_table(card: str, n: int, d: int) -> str:
     """One line per kernel: all its launches in a step, and the cycles of one tile."""
-    units = ["tensor", "exp2", "shuffle", "issue"]
-    table = Table("kernel", "launches", "programs", "blocks/SM", "waves", "fill", "GB memory",
-                  "GB L2", *units, "ms")  # fmt: skip
+    units, rows = ["tensor", "exp2", "shuffle", "issue"], []
     for name, group in by_kernel(plan(card, n, d)).items():
         grid = [group[key] for key in ("launches", "programs", "blocks_per_sm", "waves")]
         fill = "" if group["fill"] is None else f"{group['fill']:.2f}"
         moved = [f"{group[key] / 1e9:.2f}" for key in ("memory_bytes", "l2_bytes")]
         cycles = [f"{group['cycles'][unit]:.0f}" if group["cycles"] else "" for unit in units]
-        table.add(name, *("" if cell is None else cell for cell in grid), fill, *moved, *cycles,
-                  spread(group["seconds"]))  # fmt: skip
-    return table
+        rows.append([name, *grid, fill, *moved, *cycles, spread(group["seconds"])])
+    head = "kernel", "launches", "programs", "blocks/SM", "waves", "fill", "GB memory", "GB L2"
+    return table([*head, *units, "ms"], rows)
 
 
 def summary(card: str, n: int, d: int) -> str:
@@ -142,12 +144,16 @@ def main(argv: list[str] | None = None) -> int:
         parser.add_argument(name, **how)
     options = parser.parse_args(argv)
     dims = options.dim or WIDTHS
-    if not (1 <= min(dims) <= max(dims) <= 2048):
-        parser.error("--dim must be 1 to 2048")
-    if not (1 <= min(options.sizes) <= max(options.sizes) <= 10**7):
-        parser.error("--sizes must be 1 to 10**7")
-    if os.environ.get("TRITON_INTERPRET") == "1":  # then this was started by another command
-        parser.error("nothing compiles under TRITON_INTERPRET=1; unset it")
+    mistakes = {
+        "--dim must be 1 to 2048": not 1 <= min(dims) <= max(dims) <= 2048,
+        "--sizes must be 1 to 10**7": not 1 <= min(options.sizes) <= max(options.sizes) <= 10**7,
+        # where another command started this one
+        "nothing compiles under TRITON_INTERPRET=1; unset it": (
+            os.environ.get("TRITON_INTERPRET") == "1"
+        ),
+    }
+    for sentence in (sentence for sentence, so in mistakes.items() if so):
+        parser.error(sentence)
     rows = []
     if options.check or not options.plan:
         rows = compile_all(options.arch, options.dtype, options.dim)

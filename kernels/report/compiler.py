@@ -19,16 +19,15 @@ from kernels.fused.signatures import variant
 
 TOOLS = pathlib.Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 # Of an SM, from the CUDA programming guide's table of compute capabilities: shared memory and the
-# most of it that one block may have, in bytes; then the most warps
-SHARED_BYTES = {
-    80: (164 * 1024, 163 * 1024),
-    86: (100 * 1024, 99 * 1024),
-    89: (100 * 1024, 99 * 1024),
-    90: (228 * 1024, 227 * 1024),
-    100: (228 * 1024, 227 * 1024),
-    120: (100 * 1024, 99 * 1024),
+# most of it that one block may have, in bytes; and the most warps
+LIMITS = {
+    80: (164 * 1024, 163 * 1024, 64),
+    86: (100 * 1024, 99 * 1024, 48),
+    89: (100 * 1024, 99 * 1024, 48),
+    90: (228 * 1024, 227 * 1024, 64),
+    100: (228 * 1024, 227 * 1024, 64),
+    120: (100 * 1024, 99 * 1024, 48),
 }
-WARPS = {80: 64, 86: 48, 89: 48, 90: 64, 100: 64, 120: 48}
 MMA = r"HGMMA|HMMA|UTC\w*MMA"  # a product on tensor cores
 REGISTERS = 65536  # of an SM, on all six
 
@@ -38,8 +37,7 @@ def inspect(job: tuple[str, int, str, int]) -> dict:
     """The numbers of one kernel: job = (name, arch, dtype, d) -> dict, with what made them."""
     name, arch, dtype, d = job
     kernel, types, constants = variant(name, arch, dtype, d)
-    found = read(kernel, arch, types, constants)
-    return dict(found, kernel=name, arch=arch, dtype=dtype, d=d)
+    return dict(read(kernel, arch, types, constants), kernel=name, arch=arch, dtype=dtype, d=d)
 
 
 def read(kernel, arch, types, constants):
@@ -153,8 +151,8 @@ def blocks_per_sm(arch: int, registers: int, warps: int, shared_bytes: int) -> t
     of_a_block = -(-(shared_bytes + 1024) // 128) * 128  # CUDA reserves 1 KiB
     fits = {
         "registers": REGISTERS // of_a_warp // warps,
-        "shared memory": SHARED_BYTES[arch][0] // of_a_block,
-        "warps": WARPS[arch] // warps,
+        "shared memory": LIMITS[arch][0] // of_a_block,
+        "warps": LIMITS[arch][2] // warps,
     }
     limit = min(fits, key=fits.get)
     return fits[limit], limit

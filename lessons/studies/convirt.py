@@ -34,9 +34,8 @@ def crop(pairs, i, rng, image_size, scale, out=None):
     """The loader's `crop`, changed by a random Augmentation. Raises BadPicture."""
     how = Augmentation.draw(rng)
     square = loader.crop(pairs, i, rng, image_size, scale, out)
-    planes = np.asarray(square)  # the same memory
-    changed = augment(Image.fromarray(planes.transpose(1, 2, 0).copy()), how)
-    planes[:] = np.asarray(changed).transpose(2, 0, 1)
+    planes = np.asarray(square).transpose(1, 2, 0)  # the same memory
+    planes[:] = augment(Image.fromarray(planes.copy()), how)
     return square
 
 
@@ -53,10 +52,15 @@ class Augmentation(namedtuple("Augmentation", UNCHANGED, defaults=UNCHANGED.valu
     @classmethod
     def draw(cls, rng: np.random.Generator):
         """A random one, in ConVIRT's ranges (appendix)."""
-        flip, turn, size = rng.uniform() < 0.5, rng.uniform(-20, 20), rng.uniform(0.95, 1.05)
-        shift = rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)
-        light = rng.uniform(0.6, 1.4), rng.uniform(0.6, 1.4)
-        return cls(flip, math.radians(turn), size, shift, *light, rng.uniform(0.1, 3.0))
+        return cls(
+            flip=rng.uniform() < 0.5,
+            turn=math.radians(rng.uniform(-20, 20)),
+            size=rng.uniform(0.95, 1.05),
+            shift=(rng.uniform(-0.1, 0.1), rng.uniform(-0.1, 0.1)),
+            brightness=rng.uniform(0.6, 1.4),
+            contrast=rng.uniform(0.6, 1.4),
+            sigma=rng.uniform(0.1, 3.0),
+        )
 
 
 def augment(image, how):

@@ -26,7 +26,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, command, machine, number, path, replacing
+from miniclip.common import Parser, command, machine, number, path, refuse, replacing
 
 COUNT = number(int, low=1)
 OPTIONS = {
@@ -39,10 +39,10 @@ OPTIONS = {
 START = "spawn"  # how processes begin; tests choose "fork", which is faster
 
 
-def run(study, argv=None):
-    """The command of a study: train, then write the report. Returns the exit code.
+def run(study=sys.modules["__main__"], argv=None):
+    """The command of a study: train, then write the report.
 
-    study: a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
+    study: the script itself, or a module with RESULTS, the folder of its committed results; OPTIONS, {option: how argparse
     reads it}; plan(args) -> {part: [training]}, where a training may be in several parts;
     settings(training) -> the dict that it is known by; work(training, folder) -> what it found, a dict
     for JSON; and write_report({part: [(training, what it found)]}, args).
@@ -58,9 +58,8 @@ def run(study, argv=None):
         args.results = args.results or (args.out / "quick" if args.quick else results)
         study.write_report(conduct(study, study.plan(args), args), args)
         print(f"the report and its figures are in {args.results}")
-        return 0
 
-    return main(argv)
+    main(argv)
 
 
 def key(settings):
@@ -81,8 +80,8 @@ def conduct(study, parts, args):
     known = finished(file)
     wanted = {key(study.settings(t)): t for trainings in parts.values() for t in trainings}
     left = [training for name, training in wanted.items() if name not in known]
-    if args.figures and left:
-        raise UserError(f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures")
+    lacks = f"{file} lacks {len(left)} of {len(wanted)} trainings; leave out --figures"
+    refuse({lacks: args.figures and left})
     left.sort(key=lambda training: training.get("seed", 0))  # all of one seed before the next
     train_all(study, left, file, args)
     known = finished(file)
@@ -106,8 +105,7 @@ def train_all(study, trainings, file, args):
             for sentinel in multiprocessing.connection.wait([*running]):
                 process, training, folder = running.pop(sentinel)
                 process.join()
-                if process.exitcode:
-                    raise UserError(f"a training stopped; its log is {folder / 'train.log'}")
+                refuse({f"a training stopped; its log is {folder / 'train.log'}": process.exitcode})
                 before = file.read_bytes() if file.exists() else b""
                 with replacing(file) as new:  # a killed process leaves the old file, or the new one
                     new.write(before + (folder / "line.json").read_bytes())

@@ -113,8 +113,15 @@ def main():
                 ms = round(1000 * min(seconds))
                 most, least = rows[name].get(what, [0, ms])
                 rows[name][what] = [max(round(mib), most), min(ms, least)]
-    how = dict(n=N, d=D, threads=THREADS, rounds=ROUNDS, repeats=REPEATS)
-    found = machine(torch.device("cpu")) | how | dict(rows=rows, sums=measure_sums())
+    found = machine(torch.device("cpu")) | {
+        "n": N,
+        "d": D,
+        "threads": THREADS,
+        "rounds": ROUNDS,
+        "repeats": REPEATS,
+        "rows": rows,
+        "sums": measure_sums(),
+    }
     FILE.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -31,8 +31,11 @@ def chosen(sets: dict) -> dict:
         info = sets[prefix]["info"]
         credits[prefix] = {key: info[key] for key in ("name", "author", "license")}
         icons[prefix] = {name: team[name] for name in sorted(team) if count[name] >= FEWEST_TEAMS}
-    source = f"{iconify.PACKAGE} {iconify.VERSION}"
-    return {"source": source, "sets": credits, "icons": icons}
+    return {
+        "source": f"{iconify.PACKAGE} {iconify.VERSION}",
+        "sets": credits,
+        "icons": icons,
+    }
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ in a prompt? One word: how far would one word of a new combination carry? harnes
 """
 
 import re
-import sys
 from pathlib import Path
 
 import torch
@@ -180,4 +179,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules["__main__"]))
+    run()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # the checkout
 
-from miniclip.common import Parser, UserError, check_output, command, path
+from miniclip.common import check_output, command, path, refuse
 from miniclip.training import checkpoint
 from miniclip.weights import reading
 
@@ -36,22 +36,19 @@ def release(run, file, overwrite=False):
     card = {name: fact for name, fact in results.items() if name in FACTS}
     weights = {k: x.half() if x.ndim > 1 else x for k, x in state["model"].items()}
     held = (x.isfinite().all() and x.any() == state["model"][k].any() for k, x in weights.items())
-    if not (weights and all(held)):
-        raise UserError(f"{run} has weights that 16 bits cannot hold")
+    refuse({f"{run} has weights that 16 bits cannot hold": not (weights and all(held))})
     kept = {name: state[name] for name in KEPT if name in state}
     checkpoint.save(file, kept | dict(model=weights, card=card))
     return card
 
 
-@command("release.py")
-def main(argv=None):
-    """The command: write the file, and print its card. Returns the exit code."""
-    args = Parser.of("release.py", "Write a model to be released.", OPTIONS).parse_args(argv)
-    card = release(args.run, args.file, args.overwrite)
+@command("release.py", "Write a model to be released.", OPTIONS)
+def main(run, file, overwrite):
+    """The command: write the file, and print its card."""
+    card = release(run, file, overwrite)
     print(json.dumps(card, indent=2))
-    print(f"{args.file}: {args.file.stat().st_size / 1e6:.2f} MB")
-    return 0
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

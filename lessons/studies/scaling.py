@@ -8,7 +8,6 @@ and on new combinations of known words. harness.py has the options. Left out: le
 """
 
 import json
-import sys
 
 import numpy as np
 from harness import run
@@ -135,4 +134,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules[__name__]))
+    run()

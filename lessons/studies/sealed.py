@@ -10,7 +10,6 @@ the options.
 Left out of the test: pictures that equal a training picture. Results are also given without near copies.
 """
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -76,14 +75,17 @@ def work(given, folder):
     kept.mkdir(parents=True, exist_ok=True)
     model, tokenizer, _ = words.trained(given, kept, pairs)
     scores = words.scores_for(given["arm"], model, tokenizer, pairs)
-    found = {"all": zero_shot(scores, pairs, SEALED)}
-    found["relatives"] = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
+    whole = zero_shot(scores, pairs, SEALED)
+    relatives = zero_shot(among_relatives(scores, pairs), pairs, SEALED)
     tests = pairs.splits["heldout_site"]
     close = closeness(pairs, tests).tolist()
     pairs.splits["heldout_site"] = [i for i, cosine in zip(tests, close) if cosine < NEAR]
-    found["far"] = zero_shot(scores, pairs, SEALED)
-    found["training families"] = combinations(scores, pairs)
-    return found
+    return {
+        "all": whole,
+        "relatives": relatives,
+        "far": zero_shot(scores, pairs, SEALED),
+        "training families": combinations(scores, pairs),
+    }
 
 
 def macro(runs, question, among="all"):
@@ -118,11 +120,13 @@ def write_report(found, args):
     rows = []
     for arm, runs in found.items():
         seeds = [over_families([own], "combinations") for own in runs]
-        means = [over_families(runs, question) for question in QUESTIONS]
-        means.append(f"{min(seeds):.3f} to {max(seeds):.3f}")
-        means += [over_families(runs, "combinations", among) for among in ("far", "relatives")]
-        apart = np.mean([own["training families"]["macro"] for _, own in runs])
-        rows.append((arm, *means, apart))
+        cells = (
+            *(over_families(runs, question) for question in QUESTIONS),
+            f"{min(seeds):.3f} to {max(seeds):.3f}",
+            *(over_families(runs, "combinations", among) for among in ("far", "relatives")),
+            np.mean([own["training families"]["macro"] for _, own in runs]),
+        )
+        rows.append((arm, *cells))
     report.table(
         ("arm", *QUESTIONS, "combinations by seed", "far", "relatives", "training families"),
         sorted(rows, key=lambda row: row[1], reverse=True),
@@ -140,8 +144,8 @@ def write_report(found, args):
             candidate = macro(found[CANDIDATE], "combinations", among)
             gain = difference(candidate, macro(found[arm], "combinations", among))
             holds[arm, among] = gain["low"] > 0 and gain["p"] < 0.01
-            cells = f"{gain['value']:+.3f}", interval(gain["low"], gain["high"]), gain["ahead"]
-            rows.append((arm, among, *cells, f"{gain['p']:.1e}"))
+            of_gain = f"{gain['value']:+.3f}", interval(gain["low"], gain["high"])
+            rows.append((arm, among, *of_gain, gain["ahead"], f"{gain['p']:.1e}"))
     report.table((f"{CANDIDATE} against", "pictures", "gain", "95 %", "ahead in", "p"), rows)
     verdict = {
         "holds": all(holds[arm, "all"] for arm in BASELINES),
@@ -165,4 +169,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules["__main__"]))
+    run()

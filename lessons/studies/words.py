@@ -11,7 +11,6 @@ Left out: combinations of two changes, and learning rates for the picture tower.
 """
 
 import random
-import sys
 import time
 from collections import Counter, defaultdict
 
@@ -45,8 +44,7 @@ MODEL, STEPS, BATCH, VOCABULARY, CONTEXT = "rn_icons", 1200, 512, 16_384, 24
 # both, CLIP's and to predict; or none, for what is not trained. tokens: what has
 # a vector, pieces of words or names; or pieces of another name. rate: of the text tower, in learning rates
 # of the picture tower
-BASE = {"pooling": "end", "std": 0.02, "names": "unique", "loss": "clip"}
-BASE |= {"tokens": "pieces", "rate": 1.0}
+BASE = dict(pooling="end", std=0.02, names="unique", loss="clip", tokens="pieces", rate=1.0)
 BAG = {"pooling": "bag"}
 CHANGES = {
     "CLIP: the end token": {},
@@ -329,7 +327,8 @@ def hog_scores(pairs):
     nearest picture with this name; of another, the mean over its words of the cosine to the nearest
     picture whose name has the word."""
     train = pairs.splits["train"]
-    known = torch.cat([hog(pairs.inks[part]) for part in chunks(train, 4096)])
+    starts = range(0, len(train), 4096)
+    known = torch.cat([hog(pairs.inks[train[k : k + 4096]]) for k in starts])
     of_name = grouped((name, row) for row, i in enumerate(train) for name in pairs.names(i))
     named = ((name, row) for name, rows in of_name.items() for row in rows)
     of_word = grouped((word, row) for name, row in named for word in name.split())
@@ -347,12 +346,9 @@ def hog_scores(pairs):
 
         return torch.stack([score(name) for name in names], dim=1)
 
-    return lambda indices, names: torch.cat([of_part(part, names) for part in chunks(indices, 512)])
-
-
-def chunks(items, size):
-    """A list in parts of at most `size`."""
-    return [items[k : k + size] for k in range(0, len(items), size)]
+    return lambda indices, names: torch.cat(
+        [of_part(indices[k : k + 512], names) for k in range(0, len(indices), 512)]
+    )
 
 
 def scores_for(arm, model, tokenizer, pairs):
@@ -382,16 +378,24 @@ def table(report, arms, found, seeds):
     rows = []
     for arm in arms:
         runs = [own for _, own in found[arm]][:seeds]
-        each = [[mean(o["families"].values(), q, "macro") for o in runs] for q in QUESTIONS]
-        each += [[o["families"]["tabler"].get(q, {}).get("top-1") for o in runs] for q in QUESTIONS]
+        each = [
+            *([mean(o["families"].values(), q, "macro") for o in runs] for q in QUESTIONS),
+            *([o["families"]["tabler"].get(q, {}).get("top-1") for o in runs] for q in QUESTIONS),
+        ]
         means = [None if None in values else sum(values) / len(runs) for values in each]
         spread = None if None in each[2] else f"{min(each[2]):.3f} to {max(each[2]):.3f}"
         cost = [sum(o[key] for o in runs) / len(runs) for key in ("parameters", "seconds")]
         rows.append(
             (arm, *means, *[spread] * (seeds > 1), f"{cost[0] / 1e6:.1f}", f"{cost[1]:.0f}")
         )
-    head = ["arm", *QUESTIONS, *(f"Tabler, {question}" for question in QUESTIONS)]
-    head += [*["combinations by seed"] * (seeds > 1), "parameters, millions", "seconds"]
+    head = [
+        "arm",
+        *QUESTIONS,
+        *(f"Tabler, {question}" for question in QUESTIONS),
+        *["combinations by seed"] * (seeds > 1),
+        "parameters, millions",
+        "seconds",
+    ]
     report.table(head, sorted(rows, key=lambda row: row[1], reverse=True))
 
 
@@ -418,4 +422,4 @@ def write_report(found, args):
 
 
 if __name__ == "__main__":
-    sys.exit(run(sys.modules["__main__"]))
+    run()

@@ -22,7 +22,7 @@ from PIL import Image
 
 from miniclip.benchmarks.timer import ROUNDS, compare, take_turns
 from miniclip.bpe import Tokenizer
-from miniclip.common import Parser, command, refuse
+from miniclip.common import command, refuse
 from miniclip.data import open_pairs
 from miniclip.data.loader import batches, join
 from miniclip.data.shards.shards import expand
@@ -99,15 +99,17 @@ def load(way: Callable, source: str, size: int) -> None:
         pass
 
 
-@command("python -m miniclip.benchmarks loader")
-def main(argv: list[str] | None = None) -> int:
-    """The command: pairs per second, ours and theirs, at two sizes. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.benchmarks loader", "Time pairs from shards.", ROUNDS
-    ).parse_args(argv)
+@command("python -m miniclip.benchmarks loader", "Time pairs from shards.", ROUNDS)
+def main(rounds: int) -> None:
+    """The command: pairs per second, ours and theirs, at two sizes."""
     torch.set_num_threads(1)
-    there = all(map(find_spec, ("torchvision", "webdataset")))
-    refuse({"the comparison needs: pip install webdataset torchvision": not there})
+    refuse(
+        {
+            "the comparison needs: pip install webdataset torchvision": not all(
+                map(find_spec, ("torchvision", "webdataset"))
+            )
+        }
+    )
     with tempfile.TemporaryDirectory() as folder:
         make_shards(folder)
         for size in (64, 224):
@@ -115,6 +117,5 @@ def main(argv: list[str] | None = None) -> int:
                 "miniclip": partial(load, ours, folder, size),
                 "webdataset + torchvision": partial(load, theirs, folder, size),
             }
-            seconds = take_turns(ways, args.rounds, time.process_time)
+            seconds = take_turns(ways, rounds, time.process_time)
             print(compare("crop", "pairs/s", lambda s: PAIRS / s, [(f"{size} px", seconds)]))
-    return 0

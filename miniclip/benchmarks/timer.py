@@ -6,10 +6,10 @@ round. The table shows the median of the rounds, and the range from the lowest t
 
 import gc
 import statistics
-import time
+import timeit
 from collections.abc import Callable, Iterable
 
-from kernels.table import Table
+from kernels.table import table
 from miniclip.common import number
 
 COUNT = number(int, low=1, high=10**6)
@@ -19,24 +19,20 @@ ROUNDS = {"--rounds": dict(type=COUNT, default=5, help="timings of each (5)")}
 def take_turns(
     functions: dict[str, Callable[[], object]],
     rounds: int,
-    clock: Callable[[], float] = time.perf_counter,
+    clock: Callable[[], float] = timeit.default_timer,
     warm_up: int = 1,
 ) -> dict[str, list[float]]:
     """{name: [seconds of each round]}. functions: {name: f()}, called one after the other.
 
     warm_up more rounds come first and are not counted. clock: a function that returns seconds.
-    Python's garbage collector runs between the calls, because it would otherwise slow one of them by
-    chance.
+    Python's garbage collector runs between the calls and not during one (timeit turns it off), because it
+    would otherwise slow one of them by chance.
     """
     seconds = {name: [] for name in functions}
     for _ in range(rounds + warm_up):
         for name, function in functions.items():
             gc.collect()
-            gc.disable()
-            began = clock()
-            function()
-            seconds[name].append(clock() - began)
-            gc.enable()
+            seconds[name].append(timeit.timeit(function, timer=clock, number=1))
     return {name: own[warm_up:] for name, own in seconds.items()}
 
 
@@ -45,21 +41,22 @@ def compare(
     unit: str,
     convert: Callable[[float], float],
     measurements: Iterable[tuple[str, dict[str, list[float]]]],
-) -> Table:
+) -> str:
     """A table with a row for each function of each measurement: its median and range, and the ratio
     to the first function, which is ours.
 
     measurements: (what, result of take_turns) one after the other, `head` their column's name;
     convert: seconds -> the unit.
     """
-    table = Table(head, "library", unit, "lowest to highest", "miniclip is faster by", "")
+    rows = []
     for what, seconds in measurements:
         first = next(iter(seconds.values()))
         for name, own in seconds.items():
             ratios = [theirs / ours for ours, theirs in zip(first, own)]
             faster = [] if own is first else spread(ratios, ".2f")
-            table.add(what, name, *spread([convert(s) for s in own], ",.0f"), *faster)
-    return table
+            rows.append((what, name, *spread([convert(s) for s in own], ",.0f"), *faster))
+    columns = head, "library", unit, "lowest to highest", "miniclip is faster by", ""
+    return table(columns, rows)
 
 
 def spread(values: list[float], form: str) -> tuple[str, str]:

@@ -20,7 +20,7 @@ from itertools import accumulate
 
 from miniclip.benchmarks.timer import ROUNDS, compare, take_turns
 from miniclip.bpe.tokenizer import END, Tokenizer
-from miniclip.common import Parser, command, refuse
+from miniclip.common import command, refuse
 from miniclip.weights.huggingface import SPLIT, tokenizer_files
 
 CAPTIONS = 10_000  # in a round
@@ -66,16 +66,18 @@ def huggingface(tokenizer: Tokenizer) -> Callable:
     return lambda texts: [encoding.ids for encoding in fast.encode_batch_fast(texts)]
 
 
-@command("python -m miniclip.benchmarks tokenizer")
-def main(argv: list[str] | None = None) -> int:
-    """The command: a table. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.benchmarks tokenizer", "Time tokenizers.", ROUNDS
-    ).parse_args(argv)
+@command("python -m miniclip.benchmarks tokenizer", "Time tokenizers.", ROUNDS)
+def main(rounds: int) -> None:
+    """The command: a table."""
     # tokenizers reads these when it is first used
     os.environ.update(RAYON_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    there = all(map(find_spec, ("open_clip", "tokenizers")))
-    refuse({"the comparison needs: pip install open_clip_torch tokenizers": not there})
+    refuse(
+        {
+            "the comparison needs: pip install open_clip_torch tokenizers": not all(
+                map(find_spec, ("open_clip", "tokenizers"))
+            )
+        }
+    )
     from open_clip.tokenizer import SimpleTokenizer
 
     ours, theirs = Tokenizer.openai(), SimpleTokenizer()
@@ -84,12 +86,11 @@ def main(argv: list[str] | None = None) -> int:
         "open_clip SimpleTokenizer": lambda texts: [theirs.encode(text) for text in texts],
         "Hugging Face tokenizers": huggingface(ours),
     }
-    texts = [captions(ours, CAPTIONS, seed) for seed in range(args.rounds + 1)]
+    texts = [captions(ours, CAPTIONS, seed) for seed in range(rounds + 1)]
     first, *others = (encode(texts[0]) for encode in encoders.values())
     refuse({"the tokenizers give other ids than miniclip's": others != [first] * len(others)})
     # each call encodes the next round's captions
     functions = {name: partial(next, map(encode, texts)) for name, encode in encoders.items()}
     # seconds of this process alone, however busy the machine is
-    seconds = take_turns(functions, args.rounds, time.process_time)
+    seconds = take_turns(functions, rounds, time.process_time)
     print(compare("texts", "texts/s", lambda s: CAPTIONS / s, [("captions", seconds)]))
-    return 0

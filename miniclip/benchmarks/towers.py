@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from miniclip.benchmarks.timer import COUNT, ROUNDS, compare, take_turns
-from miniclip.common import Parser, command, machine, pick_device
+from miniclip.common import command, machine, pick_device
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import MODELS, OPENCLIP, create_model
 from miniclip.training.recipe import parameter_groups
@@ -103,20 +103,16 @@ def measurements(
         yield f"{dtype}  training step", take_turns(training, rounds)
 
 
-@command("python -m miniclip.benchmarks towers")
-def main(argv: list[str] | None = None) -> int:
-    """The command: a table for each model. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.benchmarks towers", "Time the towers.", OPTIONS
-    ).parse_args(argv)
+@command("python -m miniclip.benchmarks towers", "Time the towers.", OPTIONS)
+def main(models: list[str], batch_size: int, rounds: int, device: str) -> None:
+    """The command: a table for each model."""
     torch.manual_seed(0)
-    device = pick_device(args.device)
-    print(machine(device), f"batch {args.batch_size}")
-    for name in args.models:
-        ours = create_model(name).to(device)
-        models = {"miniclip": ours}
+    where = pick_device(device)
+    print(machine(where), f"batch {batch_size}")
+    for name in models:
+        ours = create_model(name).to(where)
+        compared = {"miniclip": ours}
         if name in OPENCLIP and find_spec("open_clip"):
-            models["open_clip"] = open_clip_model(name, ours.state_dict()).to(device).train()
-        seconds = measurements(models, *batch(ours.config, args.batch_size, device), args.rounds)
+            compared["open_clip"] = open_clip_model(name, ours.state_dict()).to(where).train()
+        seconds = measurements(compared, *batch(ours.config, batch_size, where), rounds)
         print(compare(name, "ms", lambda s: 1000 * s, seconds), flush=True)
-    return 0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import Parser, command, path, refuse
+from miniclip.common import command, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.search.database import FILE, FOLDER, Index, database_in, followed
@@ -68,7 +68,7 @@ def _update(folder, place, encoder, found, skipped, database):
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
     rows = database.execute("SELECT size, mtime, hash FROM pictures ORDER BY id").fetchall()
     before = Index.open(place) if rows else made
-    before.must_be_of(encoder, place)
+    before.must_be_of(encoder)
     known = {name: row[:2] for name, row in zip(before.paths, rows)}
     has_moved = not before.root.is_dir() and len(found.items() & known.items()) >= len(known) / 2
     refuse(
@@ -122,8 +122,11 @@ def _update(folder, place, encoder, found, skipped, database):
     if names or not same or database.total_changes:
         write(names, features, finished=True)
     index, used = Index.open(place), {before.paths[row] for row in row_of.values()}
-    forgotten = len(known.keys() - used - {*index.paths})
-    counts = {"read": len(index) - len(row_of), "kept": len(row_of), "forgotten": forgotten}
+    counts = {
+        "read": len(index) - len(row_of),
+        "kept": len(row_of),
+        "forgotten": len(known.keys() - used - {*index.paths}),
+    }
     return index, counts, skipped
 
 
@@ -138,26 +141,23 @@ def contents_hash(path: Path) -> bytes | None:
     return hashlib.blake2b(contents, digest_size=16).digest() if is_whole else None
 
 
-@command("python -m miniclip.search index")
-def main(argv=None):
-    """The command: make or update an index, and say what is in it. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.search index",
-        "Make the index of a folder of pictures, or bring it up to date.",
-        OPTIONS,
-    ).parse_args(argv)
-    place = followed(args.index or args.folder / FOLDER)
-    if not args.checkpoint:
-        index = Index.open(place, write=True)
-        args.checkpoint = index.model_file(place)
-        args.activation = args.activation or index.activation
-    encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
-    index, counts, skipped = build(args.folder, place, encoder)
+@command(
+    "python -m miniclip.search index",
+    "Make the index of a folder of pictures, or bring it up to date.",
+    OPTIONS,
+)
+def main(folder, checkpoint, activation, index, device, threads):
+    """The command: make or update an index, and say what is in it."""
+    place = followed(index or folder / FOLDER)
+    if not checkpoint:
+        old = Index.open(place, write=True)
+        checkpoint, activation = old.model_file(), activation or old.activation
+    encoder = open_encoder(checkpoint, activation, device, threads)
+    made, counts, skipped = build(folder, place, encoder)
     print(
-        f"{len(index):,} pictures in {printable(place)} "
+        f"{len(made):,} pictures in {printable(place)} "
         f"({(place / FILE).stat().st_size / 1e6:,.1f} MB): {counts['read']:,} read, "
         f"{counts['kept']:,} unchanged, {counts['forgotten']:,} forgotten"
     )
     if skipped:
         print(report_skipped(skipped))
-    return 0

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, refuse, refusing
 from miniclip.data.dataset import fingerprint, printable
 from miniclip.data.files import normal
 from miniclip.weights import reading
@@ -50,6 +50,7 @@ REASONS = {  # what SQLite says: what it means here
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
+DAMAGED = "{} cannot be read as an index"
 # in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
 
@@ -111,11 +112,11 @@ class Index:
         }
         return [sentence for sentence, is_so in so.items() if is_so]
 
-    def must_be_of(self, encoder, place: Path) -> None:
-        """Raise UserError unless this index, in `place`, was made with the model of an Encoder."""
+    def must_be_of(self, encoder) -> None:
+        """Raise UserError unless this index was made with the model of an Encoder."""
         refuse(
             {
-                f"{printable(place)} was made with the model {printable(self.file)} "
+                f"{printable(self.place)} was made with the model {printable(self.file)} "
                 f"({self.digest[:12]}, {self.activation}), not with {printable(encoder.file)} "
                 f"({encoder.digest[:12]}, {encoder.model.config['activation']}); choose another "
                 "folder with --index, or delete this index": (
@@ -125,14 +126,14 @@ class Index:
             }
         )
 
-    def model_file(self, place: Path) -> str:
+    def model_file(self) -> str:
         """The file of the model that made the index, or the name of a packaged one.
 
         Raises UserError when the file is gone, or when it lies in the folder of the pictures or of the
         index, because then whoever sent this folder chose the model.
         """
         model = Path(os.path.realpath(reading.find(self.file, known=False)))
-        place = Path(os.path.abspath(followed(place)))
+        place = Path(os.path.abspath(self.place))
         theirs = (self.root, place.parent if place.name == FOLDER else place)
         refuse(
             {
@@ -203,8 +204,13 @@ def database_in(place: Path, write: bool = False):
                 database.execute(statement)
             queries = ("SELECT sql FROM sqlite_master LIMIT 9", *(f"PRAGMA {x}" for x in MARKS))
             found = [x for query in queries for (x,) in database.execute(query) if x]
-            wrong = found and found != [*SCHEMA, *MARKS.values()]
-            refuse({f"{printable(place / FILE)} is no index that this version can read": wrong})
+            refuse(
+                {
+                    f"{printable(place / FILE)} is no index that this version can read": (
+                        found and found != [*SCHEMA, *MARKS.values()]
+                    )
+                }
+            )
             database.set_progress_handler(None, 0)
             if write and not found:
                 for statement in (*SCHEMA, *(f"PRAGMA {x} = {y}" for x, y in MARKS.items())):
@@ -224,7 +230,8 @@ def _check_files(place):
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
     for name in (*OURS, FILE + "-wal", FILE + "-shm"):
         # a journal comes and goes with each write
-        with _reading(place / name), contextlib.suppress(FileNotFoundError):
+        damaged = refusing(DAMAGED.format(printable(place / name)))
+        with damaged, contextlib.suppress(FileNotFoundError):
             strange += [] if _is_ours(place / name) else [place / name]
     if strange:
         raise UserError(
@@ -255,19 +262,9 @@ def _is_ours(path):
     return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
 
 
-@contextlib.contextmanager
-def _reading(path):
-    """Turn what damage in the file `path` can raise in the block into a UserError."""
-    try:
-        yield
-    except Exception as error:  # noqa: BLE001  a damaged file makes its readers raise anything
-        reason = getattr(error, "strerror", None) or printable(error, 200) or type(error).__name__
-        raise UserError(f"{printable(path)} cannot be read as an index: {reason}") from None
-
-
 def _read(database, place):
     """The Index of an opened database. Raises UserError."""
-    with _reading(place / FILE):
+    with refusing(DAMAGED.format(printable(place / FILE))):
         [(text, crc)] = database.execute("SELECT json, crc FROM about").fetchmany(2)
         refuse({"its description is damaged": zlib.crc32(text.encode()) != crc})
         about, width = _checked(json.loads(text), place)
@@ -292,7 +289,7 @@ def _read(database, place):
 
 def _read_npz(path):
     """(the Index in the file of version 0.1, the stamps of its pictures). Raises UserError."""
-    with _reading(path):
+    with refusing(DAMAGED.format(printable(path))):
         size = sum(entry.file_size for entry in zipfile.ZipFile(path).infolist())
         refuse({"it claims to hold more bytes than it has": size > os.path.getsize(path)})
         with np.load(path, allow_pickle=False) as file:

@@ -22,7 +22,6 @@ import numpy as np
 import torch
 
 from miniclip.common import (
-    Parser,
     UserError,
     check_new,
     command,
@@ -32,7 +31,7 @@ from miniclip.common import (
     refuse,
     replacing,
 )
-from miniclip.data import SOURCE_FLAGS, image_io, open_pairs, source_options
+from miniclip.data import SOURCE_FLAGS, image_io, open_pairs
 from miniclip.data.dataset import printable, report_skipped
 from miniclip.data.files import read_lines, walk
 from miniclip.data.shards.shards import is_shards
@@ -94,11 +93,12 @@ def open_encoder(
     if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)
-    if not model.shared_space:
-        raise UserError(
+    refuse(
+        {
             f"{checkpoint} was trained with --objective {model.objective}, which has no space that "
-            "pictures and texts share; search and embed need one"
-        )
+            "pictures and texts share; search and embed need one": not model.shared_space
+        }
+    )
     file = reading.find(checkpoint)
     file = checkpoint if file.parent == reading.RELEASED else os.path.abspath(followed(file))
     return Encoder(model, tokenizer, preprocess, file, model_digest(model))
@@ -148,61 +148,60 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     """Raise UserError for a sentence that would make the array of strings too large, or that has a NUL,
     after which the array would lose it. Print how many are longer than the context, and so are cut."""
-    context, cut = encoder.model.config["context_length"], 0
-    for sentence in sentences:
-        cut += len(encoder.tokenizer.encode(sentence[:LONGEST])) + 2 > context
-        if len(sentence) > LONGEST or "\0" in sentence:
-            raise UserError(
-                f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
-                "the character NUL; shorten it, or leave it out"
-            )
+    wrong = [s for s in sentences if len(s) > LONGEST or "\0" in s]
+    refuse(
+        {
+            f"the sentence {printable(sentence, 40)!r} has more than {LONGEST:,} characters, or "
+            "the character NUL; shorten it, or leave it out": True
+            for sentence in wrong[:1]
+        }
+    )
+    context = encoder.model.config["context_length"]
+    cut = sum(len(encoder.tokenizer.encode(sentence)) + 2 > context for sentence in sentences)
     if cut:
         print(
             f"{cut:,} of {len(sentences):,} sentences have more than {context} tokens, and are cut"
         )
 
 
-@command("python -m miniclip.search embed")
-def main(argv=None):
-    """The command: write the features, and say what is in the file. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.search embed",
-        "Write the features of pictures, of pairs or of sentences to a file.",
-        OPTIONS,
-    ).parse_args(argv)
+@command(
+    "python -m miniclip.search embed",
+    "Write the features of pictures, of pairs or of sentences to a file.",
+    OPTIONS,
+)
+def main(data, out, checkpoint, activation, overwrite, device, threads, **options):
+    """The command: write the features, and say what is in the file. options: those of the source."""
     refuse(
         {
-            f"{printable(args.out)} must end in .npz": args.out.suffix != ".npz",
-            f"{printable(args.data)} is a picture; give the folder that it is in": (
-                image_io.is_picture(args.data) and os.path.isfile(args.data)
+            f"{printable(out)} must end in .npz": out.suffix != ".npz",
+            f"{printable(data)} is a picture; give the folder that it is in": (
+                image_io.is_picture(data) and os.path.isfile(data)
             ),
-            f"{printable(args.out)} is an input of this command; choose another name": (
-                os.path.realpath(args.out)
-                in (os.path.realpath(args.data), os.path.realpath(args.checkpoint))
+            f"{printable(out)} is an input of this command; choose another name": (
+                os.path.realpath(out) in (os.path.realpath(data), os.path.realpath(checkpoint))
             ),
         }
     )
-    check_new(args.out, args.overwrite)
-    options = {k: v for k, v in source_options(vars(args)).items() if v is not None}
-    encoder = open_encoder(args.checkpoint, args.activation, args.device, args.threads)
-    if args.data.lower().endswith(".txt") and not (options or os.path.isdir(args.data)):
-        names, skipped = read_lines(args.data, "sentences"), []
+    check_new(out, overwrite)
+    options = {name: value for name, value in options.items() if value is not None}
+    encoder = open_encoder(checkpoint, activation, device, threads)
+    if data.lower().endswith(".txt") and not (options or os.path.isdir(data)):
+        names, skipped = read_lines(data, "sentences"), []
         check_sentences(encoder, names)
         features = encode_texts(encoder.model, encoder.tokenizer, names)
         arrays = {"names": names, "features": features}
-    elif os.path.isdir(args.data) and not is_shards(args.data) and not options:
-        found, skipped = scan(args.data)
+    elif os.path.isdir(data) and not is_shards(data) and not options:
+        found, skipped = scan(data)
         names, features, bad = encode_all(
-            encoder.model, lambda name: image_io.read(os.path.join(args.data, name)), [*found]
+            encoder.model, lambda name: image_io.read(os.path.join(data, name)), [*found]
         )
         arrays, skipped = {"names": names, "features": features}, skipped + bad
     else:
-        arrays, skipped = embed_pairs(encoder, open_pairs(args.data, **options))
-    refuse({f"{printable(args.data)} has no picture that can be read": not arrays["names"]})
-    with replacing(args.out) as file:
+        arrays, skipped = embed_pairs(encoder, open_pairs(data, **options))
+    refuse({f"{printable(data)} has no picture that can be read": not arrays["names"]})
+    with replacing(out) as file:
         np.savez(file, **{name: np.asarray(x) for name, x in arrays.items()})
     shapes = ", ".join(f"{name} {tuple(np.shape(values))}" for name, values in arrays.items())
-    print(f"{printable(args.out)}: {shapes}")
+    print(f"{printable(out)}: {shapes}")
     if skipped:
         print(report_skipped(skipped))
-    return 0

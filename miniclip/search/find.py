@@ -16,7 +16,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from miniclip import plots
-from miniclip.common import Parser, UserError, check_new, checked, command, number, path, refuse
+from miniclip.common import UserError, check_new, checked, command, number, path, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, printable
 from miniclip.search.database import FOLDER, Index
@@ -75,9 +75,9 @@ def open_search(
             )
         }
     )
-    checkpoint = checkpoint or found.model_file(place)
+    checkpoint = checkpoint or found.model_file()
     encoder = open_encoder(checkpoint, found.activation, device, threads)
-    found.must_be_of(encoder, place)
+    found.must_be_of(encoder)
     return found, encoder
 
 
@@ -93,8 +93,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     refuse({f"k must be at least 1, not {k}": k < 1})
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
-    finite = cosines.isfinite().all()
-    refuse({"the index or the query holds features that are NaN or infinite": not finite})
+    refuse(
+        {
+            "the index or the query holds features that are NaN or infinite": (
+                not cosines.isfinite().all()
+            )
+        }
+    )
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
 
@@ -142,40 +147,34 @@ def draw(found: list, path: Path) -> None:
     plots.grid(cells, path)
 
 
-@command("python -m miniclip.search find")
-def main(argv=None):
-    """The command: print the nearest pictures, and draw them. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.search find",
-        "Find the pictures of an index that are nearest to a text or a picture.",
-        OPTIONS,
-    ).parse_args(argv)
-    if args.image and not args.folder and os.path.isdir(os.path.join(args.text, FOLDER)):
-        args.text, args.folder = "", Path(args.text)  # --image FILE DIR
+@command(
+    "python -m miniclip.search find",
+    "Find the pictures of an index that are nearest to a text or a picture.",
+    OPTIONS,
+)
+def main(text, folder, index, checkpoint, device, threads, image, k, grid, overwrite):
+    """The command: print the nearest pictures, and draw them."""
+    if image and not folder and os.path.isdir(os.path.join(text, FOLDER)):
+        text, folder = "", Path(text)  # --image FILE DIR
     refuse(
         {
-            f"{printable(args.text)} is a picture; give it with --image": (
-                image_io.is_picture(args.text) and os.path.isfile(args.text)
+            f"{printable(text)} is a picture; give it with --image": (
+                image_io.is_picture(text) and os.path.isfile(text)
             ),
-            f"--grid {args.grid} must end in .png, .pdf or .svg": (
-                args.grid and args.grid.suffix not in (".png", ".pdf", ".svg")
+            f"--grid {grid} must end in .png, .pdf or .svg": (
+                grid and grid.suffix not in (".png", ".pdf", ".svg")
             ),
         }
     )
-    if args.grid:
-        check_new(args.grid, args.overwrite)
-    index, encoder = open_search(
-        args.folder, args.index, args.checkpoint, args.device, args.threads
-    )
-    image = None
-    if args.image:
-        image = picture_features(encoder, args.image, f"--image {printable(args.image)}")
-    cosines, rows = nearest(index.features, query(encoder, args.text, image), args.k)
-    found = [(index.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
+    if grid:
+        check_new(grid, overwrite)
+    opened, encoder = open_search(folder, index, checkpoint, device, threads)
+    like = image and picture_features(encoder, image, f"--image {printable(image)}")
+    cosines, rows = nearest(opened.features, query(encoder, text, like), k)
+    found = [(opened.path(row), cosine) for row, cosine in zip(rows.tolist(), cosines.tolist())]
     for rank, (picture, cosine) in enumerate(found, 1):
         print(f"{rank:3d}  {cosine:.3f}  {printable(picture, 1000)}")
-    print(f"{len(index):,} pictures", *index.warnings(), sep="\n")
-    if args.grid:
-        draw(found[:MOST_DRAWN], args.grid)
-        print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(args.grid, 1000)}")
-    return 0
+    print(f"{len(opened):,} pictures", *opened.warnings(), sep="\n")
+    if grid:
+        draw(found[:MOST_DRAWN], grid)
+        print(f"the first {min(len(found), MOST_DRAWN)} are drawn in {printable(grid, 1000)}")

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, UserError, command, number, refuse
+from miniclip.common import UserError, command, number, refuse
 from miniclip.data.dataset import BadPicture, fingerprint, printable
 from miniclip.search.database import FILE, Index
 from miniclip.search.embed import Encoder
@@ -133,11 +133,15 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def look_for_a_new_index():
         nonlocal index, first
         with reading:
-            changed = index.stamp != fingerprint(index.place / FILE)
-            if changed and flask.request.path != "/":
+            if index.stamp != fingerprint(index.place / FILE) and flask.request.path != "/":
                 new = Index.open(index.place)
-                other = "the index is now another folder's or another model's; stop the command and start it again"
-                refuse({other: (new.root, new.digest) != (index.root, index.digest)})
+                refuse(
+                    {
+                        "the index is now another folder's or another model's; stop the "
+                        "command and start it again": (new.root, new.digest)
+                        != (index.root, index.digest)
+                    }
+                )
                 index, first = new, first + len(index)
             g.index, g.first = index, first
 
@@ -259,32 +263,28 @@ def make_server(app, at: socket.socket):
     )
 
 
-@command("python -m miniclip.search serve")
-def main(argv=None):
-    """The command: serve the page until Ctrl-C. Returns the exit code."""
-    args = Parser.of(
-        "python -m miniclip.search serve",
-        "Search an index in a browser, and classify pictures by classes that you type.",
-        OPTIONS,
-    ).parse_args(argv)
+@command(
+    "python -m miniclip.search serve",
+    "Search an index in a browser, and classify pictures by classes that you type.",
+    OPTIONS,
+)
+def main(folder, index, checkpoint, device, threads, host, port):
+    """The command: serve the page until Ctrl-C."""
     refuse(
         {
             "the page needs flask and waitress: pip install 'miniclip[app]'": not all(
                 map(importlib.util.find_spec, ("flask", "waitress"))
             ),
-            "--host is empty; give an address such as 127.0.0.1": not args.host,
+            "--host is empty; give an address such as 127.0.0.1": not host,
         }
     )
-    with listen(args.host, args.port) as at:
-        index, encoder = open_search(
-            args.folder, args.index, args.checkpoint, args.device, args.threads
-        )
-        server = make_server(create_app(index, encoder, args.host), at)
+    with listen(host, port) as at:
+        opened, encoder = open_search(folder, index, checkpoint, device, threads)
+        server = make_server(create_app(opened, encoder, host), at)
         address, port = at.getsockname()[:2]
         shown = f"[{address}]" if ":" in address else address
-        print(f"{len(index):,} pictures: http://{shown}:{port}", *index.warnings(), sep="\n")
+        print(f"{len(opened):,} pictures: http://{shown}:{port}", *opened.warnings(), sep="\n")
         if not ipaddress.ip_address(address).is_loopback:
             print("anyone who can reach this machine can search these pictures")
         print("Ctrl-C ends it", flush=True)
         server.run()  # until Ctrl-C
-    return 0

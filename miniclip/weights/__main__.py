@@ -7,14 +7,12 @@ open_clip a file for open_clip (docs/weights.md).
 """
 
 import copy
-import os
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
 
-from miniclip.common import Parser, check_new, command, path, refuse, replacing
+from miniclip.common import check_new, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -62,22 +60,19 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
             file.write(made.model_proto.SerializeToString())
 
 
-@command("python -m miniclip.weights")
-def main(argv: list[str] | None = None) -> int:
-    """The command. Returns the exit code."""
-    parser = Parser.of("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
-    args = parser.parse_args(argv)
-    refuse({"--half only applies to --format onnx": args.half and args.format != "onnx"})
-    model, tokenizer, _ = load(args.checkpoint, activation=args.activation)
-    if args.format == "onnx":
-        save_onnx(model, args.out, args.half, args.overwrite)
-    elif args.format == "huggingface":
-        save_huggingface(model, args.out, tokenizer, args.overwrite)
+@command("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)
+def main(export, checkpoint, out, format, half, activation, overwrite):
+    """The command. export: its name, the only one that there is."""
+    refuse({"--half only applies to --format onnx": half and format != "onnx"})
+    model, tokenizer, _ = load(checkpoint, activation=activation)
+    if format == "onnx":
+        save_onnx(model, out, half, overwrite)
+    elif format == "huggingface":
+        save_huggingface(model, out, tokenizer, overwrite)
     else:
-        save_openclip(model, args.out, overwrite=args.overwrite)
-    print(f"{args.out}: {args.format}, from {os.fspath(args.checkpoint)}")
-    return 0
+        save_openclip(model, out, overwrite=overwrite)
+    print(f"{out}: {format}, from {checkpoint}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

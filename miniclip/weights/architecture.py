@@ -55,8 +55,13 @@ def on_meta(path: Path, config: dict, tensors: int) -> CLIP:
     """
     with refusing(f"{path} describes no model that miniclip has"):
         check_numbers(config)
-        layers = config["text_layers"] + int(np.sum(config["vision_layers"]))
-        refuse({f"it has more layers than its {tensors} tensors can fill": layers > tensors})
+        refuse(
+            {
+                f"it has more layers than its {tensors} tensors can fill": (
+                    config["text_layers"] + int(np.sum(config["vision_layers"])) > tensors
+                )
+            }
+        )
         with torch.device("meta"):
             return from_config(config).float()  # whatever the default dtype is
 
@@ -131,8 +136,7 @@ def released(config: dict) -> str | None:
     """
     for name in OPENCLIP:
         want = {"vocab_size": RELEASED_TOKENS, "vision_patch": None, **MODELS[name]}
-        keys = config.keys() & want.keys() - {"activation"}
-        if all(config[key] == want[key] for key in keys):
+        if all(config[key] == want[key] for key in config.keys() & want.keys() - {"activation"}):
             return name
     return None
 

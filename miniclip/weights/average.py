@@ -56,6 +56,10 @@ def save_average(path, alpha, names, state, model, tokenizer, run, overwrite=Fal
     """
     check_output(path, reading.by_miniclip, overwrite)
     kept = {name: run[name] for name in ("options", "pairs", "packages") if name in run}
-    average = dict(start=names[0], tuned=names[1], alpha=alpha)
-    whole = dict(config=model.config, tokenizer=tokenizer.state(), model=state, average=average)
+    whole = dict(
+        config=model.config,
+        tokenizer=tokenizer.state(),
+        model=state,
+        average=dict(start=names[0], tuned=names[1], alpha=alpha),
+    )
     checkpoint.save(path, dict(options={}) | kept | whole)

@@ -325,25 +325,25 @@ def _to_json(config, end, dtype):
         }
         for tower in ("text", "vision")
     )
-    text |= {
-        "vocab_size": config["vocab_size"],
-        "max_position_embeddings": config["context_length"],
-        "bos_token_id": end - 1,
-        "eos_token_id": end,
-        "pad_token_id": end,
-    }
-    vision |= {
-        "image_size": config["image_size"],
-        "patch_size": config["vision_patch"],
-        "num_channels": 3,
-    }
     return {
         "architectures": ["CLIPModel"],
         "model_type": "clip",
         "torch_dtype": str(dtype).removeprefix("torch."),
         "projection_dim": config["embed_dim"],
-        "text_config": text,
-        "vision_config": vision,
+        "text_config": text
+        | {
+            "vocab_size": config["vocab_size"],
+            "max_position_embeddings": config["context_length"],
+            "bos_token_id": end - 1,
+            "eos_token_id": end,
+            "pad_token_id": end,
+        },
+        "vision_config": vision
+        | {
+            "image_size": config["image_size"],
+            "patch_size": config["vision_patch"],
+            "num_channels": 3,
+        },
     }
 
 
@@ -408,15 +408,17 @@ def _from_tokenizer_json(whole):
     """tokenizer.json -> ({entry: id}, merges)."""
     model = whole["model"]
     odd = any(model.get(key) for key in ("dropout", "continuing_subword_prefix", "ignore_merges"))
-    ends = model.get("type", "BPE"), model.get("end_of_word_suffix")
     normalizers = _steps(whole, "normalizer")
     known = LOWERCASE in normalizers and all(step in NORMALIZERS for step in normalizers)
     added = {token["content"]: token["id"] for token in whole.get("added_tokens", [])}
     vocabulary, rows = model["vocab"] | added, whole.get("post_processor") or {}
     refuse(
         {
-            "its model is no byte-pair encoding with word ends alone": odd
-            or ends != ("BPE", "</w>"),
+            "its model is no byte-pair encoding with word ends alone": (
+                odd
+                or model.get("type", "BPE") != "BPE"
+                or model.get("end_of_word_suffix") != "</w>"
+            ),
             "it splits words or treats upper case in another way": (
                 not known or _steps(whole, "pre_tokenizer") not in SPLITS
             ),

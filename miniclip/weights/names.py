@@ -80,8 +80,11 @@ BESIDE = """config.json open_clip_config.json preprocessor_config.json vocab.jso
 
 def is_known(name: str) -> bool:
     """Whether `locate` may look for a name: an alias of a released model, or one of the hub's."""
-    in_hub = name.startswith(HUB) or any(name in own[1:] for own in PUBLISHED.values())
-    return in_hub or ALIASES.get(name, name) in PUBLISHED
+    return (
+        name.startswith(HUB)
+        or ALIASES.get(name, name) in PUBLISHED
+        or any(name in repositories for _, *repositories in PUBLISHED.values())
+    )
 
 
 def locate(name: str) -> Path:

@@ -92,7 +92,7 @@ def test_every_command_line_ends_with_0_or_one_sentence(module, monkeypatch):
     counted["epilogue"] = dict(instructions=1, exp2=1, shuffles=1)
     monkeypatch.setattr("kernels.report.__main__.compile_all", lambda *args: [])
     monkeypatch.setattr("kernels.report.__main__.broken_plan", lambda launches: [])
-    monkeypatch.setattr("kernels.report.compiler.inspect", lambda job: counted)
+    monkeypatch.setattr("kernels.plan.inspect", lambda job: counted)
     monkeypatch.setattr("kernels.bench.__main__.bench_cpu", lambda *how: None)
     count, start, without = COMMANDS[module]
     parser, rng = (

@@ -62,5 +62,3 @@ def test_what_is_done_once_does_not_count_as_time_of_a_pair():
     """1.5 ms per pair, beside 9 s of setting up."""
     points = {n: [(None, {"cpu_s": 9 + n * 1.5e-3})] * 3 for n in (100, 200, 400)}
     assert race.ms_per_pair(points) == pytest.approx(1.5)
-    points[400] = [(None, {"cpu_s": None})]  # a training that was resumed
-    assert race.ms_per_pair(points) is None

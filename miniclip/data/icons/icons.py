@@ -18,7 +18,7 @@ import sys
 from PIL import Image
 from tqdm import tqdm
 
-from kernels.table import Table
+from kernels.table import table
 from miniclip.data import cache
 from miniclip.data.dataset import Pairs
 from miniclip.data.icons import drawing, families, iconify
@@ -74,13 +74,14 @@ class Icons(Pairs):
     @functools.cached_property
     def credits(self) -> list[str]:
         """A table of the sets: whose work each is, under which licence, and how it is used."""
-        table = Table("set", "family", "used for", "icons", "name", "author", "licence")
+        rows = []
         for prefix, found in iconify.read(iconify.archive(self.folder)).items():
             family, info = families.family(prefix), found["info"]
             about = info["name"], info["author"]["name"], info["license"]["spdx"]
             count = f"{len(iconify.icons(found)):,}"
-            table.add(prefix, family, families.used_for(family), count, *about)
-        return str(table).splitlines()
+            rows.append((prefix, family, families.used_for(family), count, *about))
+        head = "set", "family", "used for", "icons", "name", "author", "licence"
+        return table(head, rows).splitlines()
 
     @functools.cached_property
     def trained_names(self) -> set:

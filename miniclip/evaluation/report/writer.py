@@ -8,7 +8,7 @@ import itertools
 import json
 from pathlib import Path
 
-from kernels.table import Table
+from kernels.table import table
 from miniclip import plots
 from miniclip.common import UserError, check_output, refuse, replacing, write_json
 from miniclip.data.dataset import printable
@@ -75,10 +75,7 @@ class Report:
 
 def aligned(columns, rows) -> str:
     """A table as text for a terminal; see Report.table."""
-    table = Table(*columns)
-    for row in rows:
-        table.add(*map(_cell, row))
-    return str(table)
+    return table(columns, (map(_cell, row) for row in rows))
 
 
 def _show(text):
