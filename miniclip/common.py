@@ -213,11 +213,16 @@ def checked(function: Callable) -> Callable:
             kinds = typing.get_args(hint) if is_union else [hint]
             plain = [typing.get_origin(kind) or kind for kind in kinds]
             fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in plain))
-            if type(value) in (bool, str):  # which are also int and Iterable
+            if type(value) in (bool, str, bytes):  # which are also int and Iterable
                 fits = type(value) in plain or object in plain
             wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in plain)
             given = type(value).__name__
-            refuse({f"{name} must be of type {wanted}, not {given}": not fits})
+            refuse(
+                {
+                    f"{name} must be of type {wanted}, not {given}": not fits,
+                    f"{name} must not be empty": Path in plain and type(value) is str and not value,
+                }
+            )
         return function(*args, **options)
 
     return call

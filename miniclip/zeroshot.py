@@ -45,7 +45,7 @@ def _config(model):
     return config
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _encode(model, encode, batches):
     """encode(batch, normalize=True) of every batch, joined: (K, E) fp32 on the CPU.
 
@@ -53,10 +53,13 @@ def _encode(model, encode, batches):
     three more bits than bfloat16, and unit rows do not need the range.
     """
     width = _config(model)["embed_dim"]
-    device = next(model.parameters()).device
+    weights = next(model.parameters())
+    device = weights.device
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
+    # pictures in the type of the weights, and ids as they are
+    batches = (b.to(device, weights.dtype if b.is_floating_point() else b.dtype) for b in batches)
     with evaluating(model), autocast:
-        features = [encode(batch.to(device), normalize=True).float().cpu() for batch in batches]
+        features = [encode(batch, normalize=True).float().cpu() for batch in batches]
     features = torch.cat(features) if features else torch.zeros(0, width)
     refuse({"the features are not finite: this model has diverged": not features.isfinite().all()})
     return features
@@ -108,7 +111,8 @@ def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor
     """
     indices, most = list(indices), len(source) - 1
     for i in indices:
-        fits = not isinstance(i, (str, bool, np.bool_)) and -most <= i <= most
+        is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
+        fits = is_number and -most <= i <= most
         refuse({f"indices are numbers of pictures, at most {most}, and not {i!r}": not fits})
     kept, features, _ = encode_all(model, source.image, indices)
     return features, kept
@@ -132,6 +136,7 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
             f"the tokenizer must be miniclip's, and not a {type(tokenizer).__name__}": (
                 not hasattr(tokenizer, "digest")
             ),
+            f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given
             ),
@@ -167,13 +172,20 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
+    refuse({"a name has no words that the model knows": not mean.any(1).all()})
     return F.normalize(mean, dim=1).T
 
 
 @checked
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64."""
-    return (images @ weights).argmax(1)
+    """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64. Raises
+    UserError for other shapes, and for numbers that are NaN or infinite."""
+    refuse(
+        {"images must be (K, E), and weights (E, classes)": not images.ndim == weights.ndim == 2}
+    )
+    scores = images @ weights
+    refuse({"the features are NaN or infinite": not scores.isfinite().all()})
+    return scores.argmax(1)
 
 
 def imagenet() -> tuple[dict[str, str], list[str]]:

@@ -86,7 +86,7 @@ class Tokenizer:
             self.pieces.append(self.pieces[left] + self.pieces[right])
             if len(self.pieces[new]) > LONGEST or new >= MOST:
                 raise UserError(f"merge {new - 512} makes the vocabulary too large")
-            self.merges[left, right] = new
+            self.merges[int(left), int(right)] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         refuse(
             {

@@ -9,6 +9,7 @@ evaluation, and threads.py works on many pictures at once. cache.py keeps what i
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ __all__ = ["BadPicture", "Pairs", "open_pairs", "report_skipped"]
 
 @checked
 def open_pairs(
-    source=None,
+    source: str | Path | Iterable | None = None,
     image_column: str | None = None,
     caption_column: str | None = None,
     columns: str | list | tuple | None = None,

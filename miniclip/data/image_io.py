@@ -119,12 +119,13 @@ def _opened(source):
         costly = image.format in COSTLY or image.mode == "CMYK"
         most = MAX_COSTLY_PIXELS if costly else MAX_PIXELS
         odd = has_odd_levels(image)
-        if odd or width * height >= most:
+        if odd or not 0 < width * height < most:
             raise BadPicture(
                 "its levels have 32 bits and no fixed range, or 12 bits, or 16 bits with 0 as white; "
                 "save it with 8 bits"
                 if odd
-                else f"{width} x {height} pixels: {most // 10**6} megapixels or more"
+                else f"{width} x {height} pixels; at least 1 is needed, and less than "
+                f"{most // 10**6} megapixels"
             )
         yield image, is_file
 

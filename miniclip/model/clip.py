@@ -234,7 +234,8 @@ def check_numbers(config: dict) -> None:
     for name, value in config.items():
         types, largest = TYPES.get(name, (str, int, type(None))), LARGEST.get(name)
         numbered = largest and not (name == "vision_patch" and value is None)
-        for part in value if isinstance(value, (list, tuple)) else [value]:
+        is_list = name == "vision_layers" and isinstance(value, (list, tuple))
+        for part in value if is_list else [value]:
             kind = type(part)
             found = part if kind in (int, float) else f"a {kind.__name__}"
             refuse(
@@ -245,12 +246,17 @@ def check_numbers(config: dict) -> None:
                 }
             )
     layers, patch = config["vision_layers"], config.get("vision_patch")
+    positions = (config["image_size"] // patch) ** 2 if patch else 0
+    most = LARGEST["context_length"]
     refuse(
         {
+            f"the pictures have {positions:,} patches, and at most {most:,} are possible": (
+                positions > most
+            ),
             f"vision_layers is {layers} and vision_patch is {patch}; a ViT has a number of layers and "
             "a patch, and a ResNet has a list of stages and no patch": (
                 isinstance(layers, int) == (patch is None) or not layers
-            )
+            ),
         }
     )
 

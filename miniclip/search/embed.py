@@ -24,6 +24,7 @@ import torch
 from miniclip.common import (
     UserError,
     check_new,
+    checked,
     command,
     number,
     path,
@@ -80,6 +81,7 @@ class Encoder(NamedTuple):
     digest: str
 
 
+@checked
 def open_encoder(
     checkpoint: str,
     activation: str | None = None,
@@ -90,6 +92,7 @@ def open_encoder(
 
     Raises UserError.
     """
+    refuse({f"threads must be 1 to 1024, not {threads}": not 1 <= (threads or 1) <= 1024})
     if threads:
         torch.set_num_threads(threads)
     model, tokenizer, preprocess = load(checkpoint, pick_device(device), activation)

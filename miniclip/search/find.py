@@ -90,7 +90,13 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
     for features that are NaN or infinite.
     """
-    refuse({f"k must be at least 1, not {k}": k < 1})
+    width, given = features.shape[1], tuple(query.shape)
+    refuse(
+        {
+            f"k must be at least 1, not {k}": k < 1,
+            f"the query must have the shape ({width},), not {given}": given != (width,),
+        }
+    )
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
     refuse(
@@ -104,6 +110,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     return cosines[:k], rows[:k]
 
 
+@checked
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
     """The unit features of a query, (E,) fp32: those of the text and of the picture, added up.
 
@@ -115,7 +122,9 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     if text:
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
-    return F.normalize(torch.cat(parts).sum(0), dim=0)
+    total = torch.cat(parts).sum(0)
+    refuse({"the query has no words that the model knows": not total.any()})
+    return F.normalize(total, dim=0)
 
 
 def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:

@@ -192,6 +192,10 @@ def _from_openclip(path):
                 for tower, known in TOWERS.items()
                 for key, value in model[tower].items()
             }
+            | {
+                "quick_gelu is neither true nor false": model.get("quick_gelu")
+                not in (True, False, None)
+            }
         )
         asked = whole.get("preprocess_cfg") or {}
         check_pictures({k: v for k, v in asked.items() if v not in (None, [])}, PICTURES)

@@ -230,6 +230,7 @@ def _state_dict(path, content):
         }
     )
     state = {name.removeprefix("module."): tensor for name, tensor in content.items()}
+    refuse({f"{path} has two tensors of one name": len(state) < len(content)})
     # numbers, and the causal mask, that archives hold beside the weights
     others = ("input_resolution", "context_length", "vocab_size", "attn_mask")
     return {name: tensor for name, tensor in state.items() if name not in others}

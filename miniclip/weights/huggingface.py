@@ -298,13 +298,13 @@ def _tower(whole, key, defaults):
     config = defaults | (whole.get(key) or {})
     if whole.get(f"{key}_dict") is not None:
         config |= defaults | whole[f"{key}_dict"]
-    ratio = config["intermediate_size"] / config["hidden_size"]
+    inner, width = config["intermediate_size"], config["hidden_size"]
     refuse(
         {
             f"{name} is {config[name]!r} in {key}; miniclip has {default}": config[name] != default
             for name, default in FIXED.items()
         }
-        | {f"the MLPs of {key} are {ratio:.4g} times as wide as the tower, not 4 times": ratio != 4}
+        | {f"the MLPs of {key} have the width {inner}, not 4 times {width}": inner != 4 * width}
     )
     return config
 

@@ -101,8 +101,13 @@ def read(path: str | Path) -> dict:
                 return found | {"content": content, "activation": activation}
         try:
             content = archive.read(path)
-        except pickle.UnpicklingError as error:  # in torch's words, which say how to trust the file
-            other = re.search(r"Unsupported (?:global: GLOBAL|class|operand) (\S+)", str(error))
+        except (
+            pickle.UnpicklingError,
+            zipfile.BadZipFile,
+        ) as error:  # in torch's words, which say how to trust the file
+            other = re.search(
+                r"(?i)unsupported (?:global: )?(?:global|class|operand) (\S+)", str(error)
+            )
             more = f"it holds more than tensors ({other[1]})" if other else ""
             raise UserError(more or "it is cut short or damaged") from None
         return found | {"content": content, "notes": content if isinstance(content, dict) else {}}
@@ -175,6 +180,8 @@ class _Unpickler(pickle._Unpickler):  # the one in C takes memory for any number
 
 def read_json(path: Path) -> dict:
     """The object in a JSON file. Raises OSError, or UserError for anything else than such an object."""
+    # a pipe could block for ever
+    refuse({f"{path} is not a file": os.path.exists(path) and not os.path.isfile(path)})
     with open(path, "rb") as file:
         return parse_json(path, file.read(JSON_BYTES))  # one that is longer is cut short
 

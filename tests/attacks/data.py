@@ -618,7 +618,6 @@ for cases, do, code in ((REFUSED, beside_pairs, 2), (READ, beside_pairs, 0), (DA
 
 table(
     {
-        "bytes": (b"pairs.csv", "112"),
         "columns": ({"image": ["0.png"], "caption": ["a"]}, "'image'"),
         "names": (["0.png", "1.png"], "'0.png'"),
         "names_in_an_array": (np.array(["0.png", "1.png"]), r"np.str_\('0.png'\)"),

@@ -23,12 +23,13 @@ from miniclip.data import open_pairs
 from miniclip.data.labelled import open_labelled
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import create_model
-from miniclip.search.find import nearest
+from miniclip.search.embed import open_encoder
+from miniclip.search.find import nearest, query
 from miniclip.training import archive
 from miniclip.weights import huggingface, reading, save_huggingface, save_openclip
 from miniclip.weights.average import save_average
 from miniclip.weights.convert import initial_state
-from miniclip.zeroshot import classifier_weights, encode_images, encode_texts
+from miniclip.zeroshot import classifier_weights, classify, encode_images, encode_texts
 from tests.attacks import attack, table
 from tests.weights.models import openclip_config, our_checkpoint, tiny_release
 from tests.weights.test_convert import openai_file
@@ -542,6 +543,25 @@ def load_folder_with(name, change):
     miniclip.load("hf")
 
 
+@attack(says="quick_gelu is neither true nor false")
+def an_activation_that_is_a_text(folder):
+    config = dict(model_cfg=openclip_config(tiny().config) | {"quick_gelu": "false"})
+    beside("open_clip_config.json", config, **tiny().state_dict())
+
+
+@attack(code=0)
+def a_picture_without_pixels_is_left_out_alone(folder):
+    pictures = Image.new("RGB", (8, 8)), Image.new("RGB", (0, 5)), Image.new("RGB", (8, 8))
+    pairs = open_pairs([(picture, "a cup") for picture in pictures])
+    assert encode_images(tiny(), pairs, range(len(pairs)))[1] == [0, 1]
+
+
+@attack(says="w.pt has two tensors of one name")
+def weights_with_and_without_the_prefix_of_ddp(folder):
+    torch.save(tiny().state_dict() | {"module.visual.proj": torch.ones(32, 8)}, "w.pt")
+    miniclip.load("w.pt")
+
+
 def terabyte(path):
     Path(path).touch()
     os.truncate(path, 10**12)
@@ -554,6 +574,7 @@ table(
             lambda path: os.symlink("gone", path),
             "vocab.json holds no tokenizer of CLIP's kind: .*No such file",
         ),
+        "vocabulary_is_a_pipe": ("vocab.json", os.mkfifo, "vocab.json is not a file"),
         "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),
         "merges_are_a_terabyte": ("merges.txt", terabyte, "merges.txt is too long"),
     },
@@ -665,6 +686,24 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     ),
     "a_number_as_the_tokenizer": (lambda: save_huggingface(tiny(), "hf", 3), "tokenizer must be"),
     "a_layer_to_export": (lambda: save_openclip(tiny().visual, "x.pt"), "type CLIP, not ViT"),
+    "nothing_as_a_path": (lambda: save_huggingface(tiny(), ""), "folder must not be empty"),
+    "no_batch": (lambda: encode_texts(tiny(), Tokenizer([]), ["cup"], -1), "at least 1, not -1"),
+    "half_a_number_of_a_picture": (lambda: encode_images(tiny(), two(), [0.5]), "and not 0.5"),
+    "a_column_to_find": (lambda: nearest(ROWS.numpy(), ROWS[:1].T, 1), "shape .8,., not .8, 1"),
+    "features_to_classify_in_3_dimensions": (lambda: classify(ROWS[None], ROWS.T), "must be .K, E"),
+    "features_to_classify_that_are_nan": (lambda: classify(ROWS * torch.nan, ROWS.T), "NaN"),
+    "a_query_without_words": (lambda: query(open_encoder("web"), "\1"), "no words that the model"),
+    "bytes_as_a_path": (lambda: open_pairs(b"p.csv"), "source must be of type .*, not bytes"),
+    "a_number_of_pairs": (lambda: open_pairs(5), "source must be of type .*, not int"),
+    "bytes_as_a_text": (lambda: Tokenizer([])(b"cup"), "texts must be of type .*, not bytes"),
+    "a_name_without_words": (
+        lambda: classifier_weights(*miniclip.load("web")[:2], ["\1", "cup"], ["{}"]),
+        "a name has no words",
+    ),
+    "patches_of_one_pixel": (
+        lambda: create_model("vit_mini", image_size=4096, vision_patch=1),
+        "16,777,216 patches, and at most 16,384",
+    ),
     "a_mask_of_pictures": (lambda: encode_images(tiny(), two(), [True, False]), "and not True"),
     "a_picture_that_is_not_there": (lambda: encode_images(tiny(), two(), [0, 2]), "and not 2"),
     "a_layer_that_encodes_pictures": (
