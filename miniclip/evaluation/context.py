@@ -202,19 +202,19 @@ class EvalContext:
                 return classes, [k for k in SHOTS if k <= most]
         return [], []
 
-    def _of_probe_classes(self, encode, source, indices, labels):
-        """(features, labels) of the pictures whose class takes part in probes."""
-        classes = set(self.classes_and_shots[0])
-        indices = [i for i in indices if labels[i] in classes]
-        return encode_examples(encode, source, indices, labels)[:2]
-
     def _tests(self, encode):
-        """{"home" and each shift: (features, labels)} without the empty shifts; UserError for an
-        empty home."""
+        """{"home" and each shift: (features, labels)} of the classes of the probes, without the empty
+        shifts; UserError for an empty home."""
+        classes = set(self.classes_and_shots[0])
         tests = {"home": examples(self.labelled, "test"), **self.shifts}
-        tests = {name: self._of_probe_classes(encode, *test) for name, test in tests.items()}
-        if not len(tests["home"][1]):
-            raise UserError("no picture to test on has a class with enough pictures to learn from")
+        tests = {name: encode_examples(encode, *test, classes)[:2] for name, test in tests.items()}
+        refuse(
+            {
+                "no picture to test on has a class with enough pictures to learn from": (
+                    not len(tests["home"][1])
+                )
+            }
+        )
         return {name: (x, y) for name, (x, y) in tests.items() if len(y)}
 
     @functools.cached_property
@@ -240,9 +240,9 @@ class EvalContext:
             "same tower, random weights": self.features.untrained().images,
             "raw pixels": raw_pixels,
         }
-        shots, result = self.classes_and_shots[1], {}
+        (classes, shots), result = self.classes_and_shots, {}
         for name, encode in kinds.items():
-            x, y = self._of_probe_classes(encode, *examples(self.labelled, "train"))
+            x, y, _ = encode_examples(encode, *examples(self.labelled, "train"), {*classes})
             tests = self._tests(encode)
             probe, strength = linear_probe.full_probe(x, y)
             result[name] = {
