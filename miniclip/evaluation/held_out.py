@@ -15,7 +15,6 @@ from miniclip.data import NONE
 from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
-from miniclip.training.checkpoint import BEST
 from miniclip.training.freeze import freeze
 from miniclip.zeroshot import encode_images, encode_texts
 
@@ -43,7 +42,7 @@ class HeldOut:
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: from when on it is measured again
         if dist_info()[0] == 0:
-            path = config.out / BEST
+            path = config.out / checkpoint.BEST
             kept = checkpoint.load(path) if path.is_file() else {}
             check_output(path, lambda path: "optimizer" not in kept)
             if kept and log.last[1]:  # resumed
@@ -72,10 +71,10 @@ class HeldOut:
         self.log.record({"step": run.step, "heldout_loss": loss, "heldout_recall": recall})
         said = ""
         if loss < self.best:
-            self.best, said = loss, f" | the best so far, in {BEST}"
+            self.best, said = loss, f" | the best so far, in {checkpoint.BEST}"
             state = checkpoint.describe(self.config, self.model, self.tokenizer, self.pairs)
             checkpoint.save(
-                out / BEST,
+                out / checkpoint.BEST,
                 state | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
             )
         print(
