@@ -43,7 +43,6 @@ from miniclip.evaluation.features import FeatureCache, model_digest
 from miniclip.evaluation.held_out import HeldOut
 from miniclip.evaluation.report.writer import aligned
 from miniclip.evaluation.retrieval import COLUMNS, draw_retrieval, evaluate_heldout, rows
-from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
 from miniclip.training.config import Config, spelled
 from miniclip.training.freeze import freeze
@@ -231,21 +230,21 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
+        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
         with process_group.together():
             log = RunLog(config, run.step)
-            held_out = HeldOut(config, model, tokenizer, pairs, log)
+            held_out = HeldOut(config, model, tokenizer, pairs, log, constant)
         print_header(config, model, tokenizer, pairs, run, device)
         dtype = PRECISIONS[config.precision]
-        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
 
         def autocast():  # only forward passes of the towers need it
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
         def scaled_loss(image, text, logit_scale):
             """The loss over the pairs of all ranks, in float32, times the loss scaler's factor. The
-            loss normalizes the features. The factor is 1 unless the towers work in float16."""
-            loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
-            return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
+            loss is contrastive_loss of miniclip/loss.py, or SigLIP's with --objective sigmoid. It
+            normalizes the features. The factor is 1 unless the towers work in float16."""
+            return scaler.scale(model.features_loss(image.float(), text.float(), logit_scale))
 
         def save():
             """Rank 0 copies the state, and a thread writes it. Where an earlier write has failed,

@@ -29,12 +29,12 @@ class HeldOut:
 
     config: the run's Config. Its eval_every is the number of steps between two measurements, 0 for
     none. None means after each epoch, or less often where measuring would take more than a tenth of
-    the time. log: the run's RunLog. Only rank 0 measures.
+    the time. log: the run's RunLog. constant: what checkpoint.describe gave. Only rank 0 measures.
     """
 
-    def __init__(self, config, model, tokenizer, pairs, log):
+    def __init__(self, config, model, tokenizer, pairs, log, constant):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
-        self.log = log
+        self.log, self.constant = log, constant
         splits = {} if config.val_data == NONE else pairs.splits
         usable = (own for name, own in splits.items() if name not in NOT_MEASURED and len(own))
         split = next(usable, [])
@@ -72,10 +72,10 @@ class HeldOut:
         said = ""
         if loss < self.best:
             self.best, said = loss, f" | the best so far, in {checkpoint.BEST}"
-            state = checkpoint.describe(self.config, self.model, self.tokenizer, self.pairs)
             checkpoint.save(
                 out / checkpoint.BEST,
-                state | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
+                self.constant
+                | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
             )
         print(
             f"step {run.step:05d} | {len(self.indices):,} held-out pairs: loss {loss:.4f}, text to "
