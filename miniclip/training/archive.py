@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import pickletools
+import re
 import zipfile
 
 import torch
@@ -55,7 +56,12 @@ def read(path):
         # of a path, torch would believe the suffix .safetensors
         named = file if str(path).endswith(".safetensors") else path
         file.seek(0)
-        content = torch.load(named, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(named, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # in torch's words, which say how to trust the file
+            other = re.search(r"nsupported (?:global: )?(?:GLOBAL|class|operand) (\S+)", str(error))
+            more = f"it holds more than tensors ({other[1]})" if other else ""
+            raise UserError(more or "it is cut short or damaged") from None
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
             whole = entries and not entries.testzip()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.common import UserError, check_output, refuse, refusing, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -125,11 +125,8 @@ def load(path, needs=()):
     """
     path = Path(path)
     refuse({f"no checkpoint at {path}; train.py writes one as checkpoint.pt": not path.is_file()})
-    try:
+    with refusing(f"{path} cannot be read as a checkpoint"):
         state = archive.read(path)
-    except Exception as error:  # the unpickler raises many types of errors on a damaged file
-        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
-        raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
     return checked(path, state, needs)
 
 
