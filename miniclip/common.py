@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # what `replacing` writes and what is deleted where a killed process left it, and nothing else
@@ -296,6 +296,13 @@ def _target(path):
     plain = target.is_file() or not target.exists()
     refuse({f"{target} is no file and cannot be written; choose another name": not plain})
     return target
+
+
+def holds(path: str | Path, marks: Iterable[bytes]) -> bool:
+    """Whether a file has one of these marks. Reads 64 MiB of it at most."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 26)
+    return any(mark in start for mark in marks)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, refuse, refusing, replacing
+from miniclip.common import UserError, check_output, holds, refuse, refusing, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -192,23 +192,16 @@ def alone(out):
         yield
 
 
-def _of_a_run(path):
-    """Whether a file that a run would replace was written by one. So counts an empty file, or none."""
-    if not path.is_file():
-        return True
-    with open(path, "rb") as file:
-        start = file.read(1 << 26)
-    return not start or OURS[path.suffix] in start
-
-
 def check_files(out, names=tuple(WRITTEN[2:])):
-    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
+    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's. An
+    empty file may be replaced."""
+    there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {
-            f"{out / name} was not written by a run; choose another --out": (
-                not _of_a_run(out / name)
+            f"{path} was not written by a run; choose another --out": (
+                path.stat().st_size and not holds(path, [OURS[path.suffix]])
             )
-            for name in names
+            for path in there
         }
     )
 
