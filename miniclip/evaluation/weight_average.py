@@ -17,7 +17,7 @@ from miniclip.evaluation.families import TEMPLATES, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.training import checkpoint
-from miniclip.weights import average, convert, reading
+from miniclip.weights import average, convert
 from miniclip.zeroshot import classify
 
 ALPHAS = [k / 10 for k in range(11)]
@@ -28,13 +28,12 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
     """The model that `tuned` was tuned from: (its state dict, what its file holds). Raises UserError where
     the two cannot be averaged.
 
-    names: what the two are called, the earlier one first; activation: as of convert.from_file.
+    names: what the two are called, the earlier one first; activation: as of `load`.
     """
-    path = reading.find(names[0])
-    file = reading.read(path)
-    model, _, _ = convert.from_file(path, file, next(tuned.parameters()).device, activation)
+    device = next(tuned.parameters()).device
+    _, content, model, *_ = convert.load_with_file(names[0], device, activation)
     average.check_alike(names, (model.config, tuned.config))
-    return model.state_dict(), file["content"]
+    return model.state_dict(), content
 
 
 def save(path, names, alpha, start, model, tokenizer, run) -> None:
