@@ -72,14 +72,16 @@ class FeatureCache:
         What the cache's file about this model and source holds is read there. What is encoded is added
         to the file, after Ctrl-C as well.
         """
-        about = {
-            "model": self.digest,
-            "of": source.name,
-            "pillow": pillow,
-            "layout": LAYOUT,
-            "device": next(self.model.parameters()).device.type,  # a GPU computes in 16 bits
-        }
-        path = cache.path_of("features", about)
+        path = cache.path_of(
+            "features",
+            {
+                "model": self.digest,
+                "of": source.name,
+                "pillow": pillow,
+                "layout": LAYOUT,
+                "device": next(self.model.parameters()).device.type,  # a GPU computes in 16 bits
+            },
+        )
         stamps = {
             i: hashlib.sha256(json.dumps(stamp).encode()).hexdigest() for i, stamp in stamps.items()
         }

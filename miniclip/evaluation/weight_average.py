@@ -30,8 +30,9 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
 
     names: what the two are called, the earlier one first; activation: as of `load`.
     """
-    device = next(tuned.parameters()).device
-    _, content, model, *_ = convert.load_with_file(names[0], device, activation)
+    _, content, model, *_ = convert.load_with_file(
+        names[0], next(tuned.parameters()).device, activation
+    )
     average.check_alike(names, (model.config, tuned.config))
     return model.state_dict(), content
 
