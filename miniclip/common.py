@@ -293,8 +293,13 @@ def replacing(path: str | Path) -> Iterator:
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
     target = Path(os.path.realpath(path))
-    plain = target.is_file() or not target.exists()
-    refuse({f"{target} is no file and cannot be written; choose another name": not plain})
+    refuse(
+        {
+            f"{target} is no file and cannot be written; choose another name": (
+                target.exists() and not target.is_file()
+            )
+        }
+    )
     return target
 
 

@@ -54,11 +54,11 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
-    texts = [run.get(name) for name in ("data", "val_data", "keep", *SOURCE_OPTIONS)]
     refuse(
         {
             "the checkpoint does not say what it was trained on; add --data": not all(
-                isinstance(text, str | None) for text in texts
+                isinstance(run.get(name), str | None)
+                for name in ("data", "val_data", "keep", *SOURCE_OPTIONS)
             )
         }
     )
@@ -133,10 +133,11 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict
     found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
-        own_name = folder and name not in ("", "home", *found)
         refuse(
             {
-                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": not own_name,
+                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": (
+                    not folder or name in ("", "home", *found)
+                ),
                 "--shift needs classes at home: add --images": labelled is None,
             }
         )

@@ -34,8 +34,7 @@ SHARE = 0.02  # training waits for saves at most 2 % of the time
 # and the held-out loss, which only best.pt has.
 PARTS = dict.fromkeys(
     "model config tokenizer options optimizer scaler skipped packages".split(), dict
-)
-PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
+) | dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
 
 
 def save(path, state):
@@ -150,8 +149,13 @@ def checked(path, state, needs=()):
             found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    sentence = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
-    refuse({sentence: not are_weights(state.get("model", {}))})
+    refuse(
+        {
+            f"{path} is no checkpoint that can be read: its model is no dict of tensors": (
+                not are_weights(state.get("model", {}))
+            )
+        }
+    )
     return state
 
 
