@@ -281,16 +281,16 @@ def main(argv=None):
     device = common.pick_device(args.device)
     if args.threads:
         torch.set_num_threads(args.threads)
-    path = reading.find(args.checkpoint)
-    file = reading.read(path)
-    model, tokenizer, _ = convert.from_file(path, file, device, args.activation)
+    path, content, model, tokenizer, _ = convert.load_with_file(
+        args.checkpoint, device, args.activation
+    )
     if not model.shared_space:
         check_objective(args, model)
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)
     name = re.sub(r"\W+", "-", str(args.checkpoint)).strip("-") + "-released" * by_name
     # nothing is written beside weights from elsewhere
-    ours = file["content"].get("format") == FORMAT and not by_name
+    ours = content.get("format") == FORMAT and not by_name
     home = path.parent if ours else Path("runs") / name
 
     start = None
@@ -298,9 +298,7 @@ def main(argv=None):
         names = args.before[0], args.checkpoint
         start = weight_average.read_start(names, model, args.activation)
         if args.save:
-            weight_average.save(
-                args.save, names, args.alpha, start[0], model, tokenizer, file["content"]
-            )
+            weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
             return 0
 
     how = source_options(vars(args))
@@ -309,7 +307,7 @@ def main(argv=None):
         # these sections only use the pictures of --images, and to fetch pairs may take long
         pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
     else:
-        pairs, trained_on_pairs = open_data(file["content"], args.data, **how)
+        pairs, trained_on_pairs = open_data(content, args.data, **how)
     features = FeatureCache(model, tokenizer, keep=True)
     folder = f"eval_{Path(args.data).stem}" if args.data and not trained_on_pairs else ""
     out = args.out or home / ("averages" if start else folder)

@@ -231,12 +231,12 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
+        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
         with process_group.together():
             log = RunLog(config, run.step)
-            held_out = HeldOut(config, model, tokenizer, pairs, log)
+            held_out = HeldOut(config, model, tokenizer, pairs, log, constant)
         print_header(config, model, tokenizer, pairs, run, device)
         dtype = PRECISIONS[config.precision]
-        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
 
         def autocast():  # only forward passes of the towers need it
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)

@@ -25,7 +25,7 @@ import time
 import types
 import typing
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # what `replacing` writes and what is deleted where a killed process left it, and nothing else
@@ -342,9 +342,21 @@ def replacing(path: str | Path) -> Iterator:
 def _target(path):
     """The file that `path` leads to, as a Path. UserError where no file can be written there."""
     target = Path(os.path.realpath(path))
-    plain = target.is_file() or not target.exists()
-    refuse({f"{target} is no file and cannot be written; choose another name": not plain})
+    refuse(
+        {
+            f"{target} is no file and cannot be written; choose another name": (
+                target.exists() and not target.is_file()
+            )
+        }
+    )
     return target
+
+
+def holds(path: str | Path, marks: Iterable[bytes]) -> bool:
+    """Whether a file has one of these marks. Reads 64 MiB of it at most."""
+    with open(path, "rb") as file:
+        start = file.read(1 << 26)
+    return any(mark in start for mark in marks)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -215,9 +215,9 @@ def _plan_together(arguments, group):
         mine = *arguments[0].shape, way
     except ValueError as error:
         problem = error
-    hosts = GroupCollectives([1] * dist_info(group)[1], host_group(group))
-    everyone = hosts.gather(torch.tensor([mine])).tolist()
-    counts, widths, taken = map(list, zip(*everyone))
+    hosts = host_group(group or torch.distributed.group.WORLD)
+    everyone = GroupCollectives([1] * dist_info(group)[1], hosts).gather(torch.tensor([mine]))
+    counts, widths, taken = map(list, zip(*everyone.tolist()))
     if problem:
         raise problem
     named = ", ".join(" in ".join(ways[way]) for way in taken)

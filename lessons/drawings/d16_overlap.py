@@ -4,13 +4,14 @@ from math import comb
 
 import numpy as np
 import pen
+from copies import CHANGES
 from pen import PLAIN, Sheet, plt
 
 from miniclip.data import open_pairs
 from miniclip.data.icons.icons import Icons
 from miniclip.evaluation.confidence import clopper_pearson
 from miniclip.evaluation.families import ink
-from miniclip.evaluation.near_duplicates import CHANGES, base_emoji
+from miniclip.evaluation.near_duplicates import base_emoji
 
 RIGHT, N = 9, 10
 NEAREST = [  # (set, name, style) of a test picture, and of the training picture nearest to it

@@ -20,15 +20,15 @@ from miniclip.model.resnet import frozen_bn_stats  # noqa: F401  (for you)
 ANSWER = "miniclip.training.grad_cache:microbatch_step"
 
 
-def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
+def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nullcontext):
     """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
     DDP. parts: a list of (images, tokens), which may be on the CPU until they are needed. prepare:
     a function of a part that returns images (M, 3, H, W) and tokens (M, L) on the model's device;
-    None moves the part there. loss_fn: a function of image, text and logit_scale that returns a 0-d
-    loss. autocast: a function that returns the context of each forward pass. Returns the detached
-    (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
+    by default the part is there as it is. loss_fn: a function of image, text and logit_scale that
+    returns a 0-d loss. autocast: a function that returns the context of each forward pass. Returns
+    the detached (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raise NotImplementedError  # about 25 lines
 
@@ -214,7 +214,7 @@ def test_autocast_is_open_in_each_forward_pass_and_nowhere_else():
     model.register_forward_pre_hook(forward, with_kwargs=True)
     model.visual.conv1.weight.register_hook(lambda g: inside.append(("backward", any(opened))))
     parts = split(*batch(model, 4), (2, 2))
-    microbatch_step(model, parts, watched, None, autocast)
+    microbatch_step(model, parts, watched, autocast=autocast)
     assert len(opened) == 4, f"autocast was opened {len(opened)} times for 4 forward passes"
     want = {("forward", True), ("loss", False), ("backward", False)}
     assert set(inside) == want, f"where autocast was open: {sorted(set(inside))}"

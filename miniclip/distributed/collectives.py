@@ -12,30 +12,27 @@ Lesson: lessons/10_sharding.md.
 from functools import cache
 
 import torch
-import torch.distributed as torch_dist
 from torch import Tensor
 
 
-def dist_info(group: "torch_dist.ProcessGroup | None" = None) -> tuple[int, int]:
+def dist_info(group: "torch.distributed.ProcessGroup | None" = None) -> tuple[int, int]:
     """(rank, world) in the group, None being the default one; (0, 1) without torch.distributed."""
-    if not (torch_dist.is_available() and torch_dist.is_initialized()):
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
-    return torch_dist.get_rank(group), torch_dist.get_world_size(group)
-
-
-def host_group(group: "torch_dist.ProcessGroup | None" = None) -> "torch_dist.ProcessGroup":
-    """A group of the same ranks that exchanges CPU tensors; made at the first call, by all ranks."""
-    return _host_group(torch_dist.group.WORLD if group is None else group)
+    return torch.distributed.get_rank(group), torch.distributed.get_world_size(group)
 
 
 @cache
-def _host_group(group):
-    """`host_group` for a group. The group is the key of the cache, because WORLD is another object after
-    init_process_group is called again."""
-    if torch_dist.get_backend(group) == "gloo":
+def host_group(group: "torch.distributed.ProcessGroup") -> "torch.distributed.ProcessGroup":
+    """A group of the same ranks that exchanges CPU tensors; made at the first call, by all ranks.
+
+    The group is the key of the cache. The default one, torch.distributed.group.WORLD, is another object
+    after init_process_group is called again.
+    """
+    if torch.distributed.get_backend(group) == "gloo":
         return group
-    ranks = torch_dist.get_process_group_ranks(group)
-    return torch_dist.new_group(ranks, backend="gloo", use_local_synchronization=True)
+    ranks = torch.distributed.get_process_group_ranks(group)
+    return torch.distributed.new_group(ranks, backend="gloo", use_local_synchronization=True)
 
 
 def print0(*args, **kw) -> None:
@@ -45,18 +42,18 @@ def print0(*args, **kw) -> None:
 
 
 def all_reduce(
-    x: Tensor, op: str = "sum", group: "torch_dist.ProcessGroup | None" = None
+    x: Tensor, op: str = "sum", group: "torch.distributed.ProcessGroup | None" = None
 ) -> Tensor:
     """The sum or the maximum (op "max") of x over ranks, on every rank."""
     x = x.clone()
-    torch_dist.all_reduce(x, getattr(torch_dist.ReduceOp, op.upper()), group=group)
+    torch.distributed.all_reduce(x, getattr(torch.distributed.ReduceOp, op.upper()), group=group)
     return x
 
 
 class GroupCollectives:
     """The collectives that kernels.contrastive asks for. counts: the pairs of each rank."""
 
-    def __init__(self, counts: list[int], group: "torch_dist.ProcessGroup | None" = None):
+    def __init__(self, counts: list[int], group: "torch.distributed.ProcessGroup | None" = None):
         self.counts, self.group = counts, group
         self.rank, self.world = dist_info(group)
         self.offset = sum(counts[: self.rank])
@@ -66,7 +63,7 @@ class GroupCollectives:
         padded = x.new_zeros(max(self.counts), *x.shape[1:])
         padded[: len(x)] = x
         parts = [torch.empty_like(padded) for _ in self.counts]
-        torch_dist.all_gather(parts, padded, group=self.group)
+        torch.distributed.all_gather(parts, padded, group=self.group)
         return torch.cat([part[:count] for part, count in zip(parts, self.counts)])
 
     def total(self, x: Tensor) -> Tensor:
@@ -79,9 +76,10 @@ class GroupCollectives:
 
     def scatter(self, x: Tensor) -> Tensor:
         """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
-        if torch_dist.get_backend(self.group) == "gloo":  # older versions have no reduce-scatter
+        if torch.distributed.get_backend(self.group) == "gloo":
+            # older versions of gloo have no reduce-scatter
             return self.total(x).split(self.counts)[self.rank].clone()
         padded = torch.nn.utils.rnn.pad_sequence(x.split(self.counts), batch_first=True)
         mine = torch.empty_like(padded[0])
-        torch_dist.reduce_scatter_tensor(mine, padded.flatten(0, 1), group=self.group)
+        torch.distributed.reduce_scatter_tensor(mine, padded.flatten(0, 1), group=self.group)
         return mine[: self.counts[self.rank]]

@@ -23,10 +23,8 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import torch
-import torch.distributed as torch_dist
 
 from miniclip.common import UserError, pick_device, refuse
 from miniclip.distributed.collectives import all_reduce, dist_info, print0
@@ -59,13 +57,13 @@ def start(name: str) -> torch.device:
     backend = "nccl" if cuda and not crowded else "gloo"
     # a rank that died without closing its connections is noticed after this time at the latest
     try:
-        torch_dist.init_process_group(backend, timeout=timedelta(minutes=10))
+        torch.distributed.init_process_group(backend, timeout=timedelta(minutes=10))
     except (ValueError, RuntimeError) as error:
         reason = str(error).split("\n")[0]
         raise UserError(
             f"the ranks cannot be connected: {reason}; start with torchrun, or unset LOCAL_RANK"
         ) from None
-    _host = torch_dist.new_group(backend="gloo", timeout=timedelta(days=1))
+    _host = torch.distributed.new_group(backend="gloo", timeout=timedelta(days=1))
     with together():
         refuse(
             {
@@ -94,7 +92,7 @@ def member(name: str) -> Iterator[torch.device]:
     except (UserError, OSError) as error:  # all ranks have stopped
         problem = UserError("") if isinstance(error, UserError) and dist_info()[0] else error
     except RuntimeError as error:
-        lost = isinstance(error, torch_dist.DistError) or "gloo" in str(error)
+        lost = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
         if re.search(r"DataLoader worker \(pid", str(error)):
             ended = "a loading process was killed, perhaps because memory was full"
         elif dist_info()[1] > 1 and lost:
@@ -102,8 +100,8 @@ def member(name: str) -> Iterator[torch.device]:
         else:
             raise
         raise UserError(f"{ended}; go on from the last checkpoint with --resume") from None
-    if torch_dist.is_available() and torch_dist.is_initialized():
-        torch_dist.destroy_process_group()
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     if problem:
         raise problem
 
@@ -129,11 +127,11 @@ def told_by_torchrun(name: str, otherwise: int) -> int:
     return int(text)
 
 
-def gather(x: Any) -> list:
+def gather(x) -> list:
     """[x of each rank] in the order of ranks, on every rank. x: anything that can be pickled."""
     of_all = [x] * dist_info()[1]
     if len(of_all) > 1:
-        torch_dist.all_gather_object(of_all, x, group=_host)
+        torch.distributed.all_gather_object(of_all, x, group=_host)
     return of_all
 
 
@@ -157,7 +155,7 @@ def together() -> Iterator[None]:
             raise UserError(first if same else f"on rank {rank}: {first}")
 
 
-def from_rank0(work: Callable[[], Any]) -> Any:
+def from_rank0(work: Callable):
     """Call work() on rank 0 and return its result, anything that can be pickled, on every rank.
 
     A UserError of work() is raised on every rank.
@@ -166,7 +164,7 @@ def from_rank0(work: Callable[[], Any]) -> Any:
     with together():
         result = [work() if rank == 0 else None]
     if world > 1:
-        torch_dist.broadcast_object_list(result, src=0, group=_host)
+        torch.distributed.broadcast_object_list(result, src=0, group=_host)
     return result[0]
 
 
@@ -183,7 +181,7 @@ def local_rank_first() -> Iterator[None]:
             gather("done")
 
 
-def agree(facts: dict[str, Any]) -> None:
+def agree(facts: dict) -> None:
     """Raise UserError on all ranks unless all have the same facts; the sentence names the first
     difference. facts: {what: value} of this rank."""
     of_all = gather(facts)

@@ -6,10 +6,8 @@ collectives.py instead. Left out: speed.
 Lesson: lessons/10_sharding.md.
 """
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
-from typing import Any
 
 import torch
 
@@ -47,7 +45,7 @@ class Rank:
         return self.total(x).split(self.counts)[self.rank]
 
 
-def on_ranks(counts: list[int], work: Callable[[Rank], Any]) -> list:
+def on_ranks(counts: list[int], work) -> list:
     """[work(rank) for each rank], in threads. counts: pairs of each rank; work: Rank -> anything.
 
     When one rank raises, the others stop waiting, and its exception is raised here.

@@ -54,11 +54,11 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     SOURCE_OPTIONS, where None means what the checkpoint recorded.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
-    texts = [run.get(name) for name in ("data", "val_data", "keep", *SOURCE_OPTIONS)]
     refuse(
         {
             "the checkpoint does not say what it was trained on; add --data": not all(
-                isinstance(text, str | None) for text in texts
+                isinstance(run.get(name), str | None)
+                for name in ("data", "val_data", "keep", *SOURCE_OPTIONS)
             )
         }
     )
@@ -133,10 +133,11 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict
     found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
-        own_name = folder and name not in ("", "home", *found)
         refuse(
             {
-                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": not own_name,
+                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": (
+                    not folder or name in ("", "home", *found)
+                ),
                 "--shift needs classes at home: add --images": labelled is None,
             }
         )
@@ -202,19 +203,19 @@ class EvalContext:
                 return classes, [k for k in SHOTS if k <= most]
         return [], []
 
-    def _of_probe_classes(self, encode, source, indices, labels):
-        """(features, labels) of the pictures whose class takes part in probes."""
-        classes = set(self.classes_and_shots[0])
-        indices = [i for i in indices if labels[i] in classes]
-        return encode_examples(encode, source, indices, labels)[:2]
-
     def _tests(self, encode):
-        """{"home" and each shift: (features, labels)} without the empty shifts; UserError for an
-        empty home."""
+        """{"home" and each shift: (features, labels)} of the classes of the probes, without the empty
+        shifts; UserError for an empty home."""
+        classes = set(self.classes_and_shots[0])
         tests = {"home": examples(self.labelled, "test"), **self.shifts}
-        tests = {name: self._of_probe_classes(encode, *test) for name, test in tests.items()}
-        if not len(tests["home"][1]):
-            raise UserError("no picture to test on has a class with enough pictures to learn from")
+        tests = {name: encode_examples(encode, *test, classes)[:2] for name, test in tests.items()}
+        refuse(
+            {
+                "no picture to test on has a class with enough pictures to learn from": (
+                    not len(tests["home"][1])
+                )
+            }
+        )
         return {name: (x, y) for name, (x, y) in tests.items() if len(y)}
 
     @functools.cached_property
@@ -240,9 +241,9 @@ class EvalContext:
             "same tower, random weights": self.features.untrained().images,
             "raw pixels": raw_pixels,
         }
-        shots, result = self.classes_and_shots[1], {}
+        (classes, shots), result = self.classes_and_shots, {}
         for name, encode in kinds.items():
-            x, y = self._of_probe_classes(encode, *examples(self.labelled, "train"))
+            x, y, _ = encode_examples(encode, *examples(self.labelled, "train"), {*classes})
             tests = self._tests(encode)
             probe, strength = linear_probe.full_probe(x, y)
             result[name] = {

@@ -12,7 +12,6 @@ or more to a training picture (CLIP, section 5).
 """
 
 import torch
-from torch.nn import functional as F
 
 from miniclip.evaluation.confidence import interval, wilson
 from miniclip.evaluation.features import pixels
@@ -45,7 +44,7 @@ def ink(source, indices):
     rows, kept = [torch.zeros(0, SIDE * SIDE)], []
     for start in range(0, len(indices), BLOCK):  # their colours take twelve times as much
         images, some = pixels(source, indices[start : start + BLOCK], SIDE)
-        rows.append(F.normalize(1 - images.mean(3).flatten(1), dim=1))
+        rows.append(torch.nn.functional.normalize(1 - images.mean(3).flatten(1), dim=1))
         kept += some
     return torch.cat(rows), kept
 

@@ -72,14 +72,16 @@ class FeatureCache:
         What the cache's file about this model and source holds is read there. What is encoded is added
         to the file, after Ctrl-C as well.
         """
-        about = {
-            "model": self.digest,
-            "of": source.name,
-            "pillow": pillow,
-            "layout": LAYOUT,
-            "device": next(self.model.parameters()).device.type,  # a GPU computes in 16 bits
-        }
-        path = cache.path_of("features", about)
+        path = cache.path_of(
+            "features",
+            {
+                "model": self.digest,
+                "of": source.name,
+                "pillow": pillow,
+                "layout": LAYOUT,
+                "device": next(self.model.parameters()).device.type,  # a GPU computes in 16 bits
+            },
+        )
         stamps = {
             i: hashlib.sha256(json.dumps(stamp).encode()).hexdigest() for i, stamp in stamps.items()
         }
@@ -159,11 +161,12 @@ def examples(labelled, split):
     return labelled.pictures, labelled.splits[split], labelled.labels
 
 
-def encode_examples(encode, source, indices, labels):
+def encode_examples(encode, source, indices, labels, classes=None):
     """Features, labels and indices of the pictures that can be read: (K, D), (K,) int64, K indices.
 
     encode: a function (source, indices) such as FeatureCache.images or raw_pixels; labels: {index:
-    int}.
+    int}; classes: the set of labels whose pictures are encoded, or None for all of them.
     """
-    features, kept = encode(source, indices)
+    wanted = [i for i in indices if classes is None or labels[i] in classes]
+    features, kept = encode(source, wanted)
     return features, torch.tensor([labels[i] for i in kept], dtype=torch.long), kept

@@ -15,7 +15,6 @@ from miniclip.data import NONE
 from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
 from miniclip.training import checkpoint
-from miniclip.training.checkpoint import BEST
 from miniclip.training.freeze import freeze
 from miniclip.zeroshot import encode_images, encode_texts
 
@@ -30,12 +29,12 @@ class HeldOut:
 
     config: the run's Config. Its eval_every is the number of steps between two measurements, 0 for
     none. None means after each epoch, or less often where measuring would take more than a tenth of
-    the time. log: the run's RunLog. Only rank 0 measures.
+    the time. log: the run's RunLog. constant: what checkpoint.describe gave. Only rank 0 measures.
     """
 
-    def __init__(self, config, model, tokenizer, pairs, log):
+    def __init__(self, config, model, tokenizer, pairs, log, constant):
         self.config, self.model, self.tokenizer, self.pairs = config, model, tokenizer, pairs
-        self.log = log
+        self.log, self.constant = log, constant
         splits = {} if config.val_data == NONE else pairs.splits
         usable = (own for name, own in splits.items() if name not in NOT_MEASURED and len(own))
         split = next(usable, [])
@@ -43,7 +42,7 @@ class HeldOut:
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: from when on it is measured again
         if dist_info()[0] == 0:
-            path = config.out / BEST
+            path = config.out / checkpoint.BEST
             kept = checkpoint.load(path) if path.is_file() else {}
             check_output(path, lambda path: "optimizer" not in kept)
             if kept and log.last[1]:  # resumed
@@ -72,11 +71,11 @@ class HeldOut:
         self.log.record({"step": run.step, "heldout_loss": loss, "heldout_recall": recall})
         said = ""
         if loss < self.best:
-            self.best, said = loss, f" | the best so far, in {BEST}"
-            state = checkpoint.describe(self.config, self.model, self.tokenizer, self.pairs)
+            self.best, said = loss, f" | the best so far, in {checkpoint.BEST}"
             checkpoint.save(
-                out / BEST,
-                state | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
+                out / checkpoint.BEST,
+                self.constant
+                | {"step": run.step, "heldout_loss": loss, "model": self.model.state_dict()},
             )
         print(
             f"step {run.step:05d} | {len(self.indices):,} held-out pairs: loss {loss:.4f}, text to "

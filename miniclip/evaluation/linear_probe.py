@@ -36,8 +36,7 @@ def fit(features, labels, strength, iterations=1000):
     except ImportError:
         raise UserError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
     labels = np.asarray(labels)
-    if len(np.unique(labels)) < 2:
-        raise UserError("a probe needs pictures of at least two classes")
+    refuse({"a probe needs pictures of at least two classes": len(np.unique(labels)) < 2})
     # the warning says that 1,000 iterations, the paper's limit, are too few for a weak penalty; one
     # thread, because starting BLAS threads takes longer than these small products
     with warnings.catch_warnings(), threadpool_limits(1):
@@ -87,10 +86,13 @@ def few_shot(labels, pool, k, seed):
     chosen = []
     for label in np.unique(labels[pool]):
         own = pool[labels[pool] == label]
-        if len(own) < k:
-            raise ValueError(
-                f"class {label} has {len(own)} pictures to learn from, {k} are asked for"
-            )
+        refuse(
+            {
+                f"class {label} has {len(own)} pictures to learn from, {k} are asked for": (
+                    len(own) < k
+                )
+            }
+        )
         # one generator a class, so that its shots do not depend on the other classes
         chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
     return sorted(chosen)

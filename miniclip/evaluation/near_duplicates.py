@@ -3,18 +3,15 @@
 The paper trained a detector. The one here is computed from pixels. It makes a shortlist by the
 correlation of thumbnails, aligns each candidate (one picture may be a crop of the other), fits its
 colours, and takes the largest local difference that is left, because two emoji may differ in a beard
-only, which the mean difference would miss. CHANGES alter pictures in the ways in which copies on the web
-differ. Lesson 16 and tests/evaluation/test_near_duplicates.py measure with them how many copies it finds.
+only, which the mean difference would miss. Lesson 16 and tests/evaluation/test_near_duplicates.py change
+pictures as lessons/drawings/copies.py does, and measure how many of these copies it finds.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
 Lesson: lessons/16_overlap.md.
 """
 
-import io
 import re
 
-import numpy as np
 import torch
-from PIL import Image, ImageEnhance
 from torch.nn import functional as F
 
 from miniclip.evaluation.features import pixels
@@ -166,34 +163,3 @@ def _unit(x):
 def _coarse(x):
     """12 x 12 thumbnails: (P, 432); the product of two is 3 times their correlation."""
     return _unit(F.adaptive_avg_pool2d(x, 12)).flatten(1)
-
-
-def resized(picture, rng):
-    """The picture with sides of another length, 32 to 159 pixels."""
-    side = int(rng.integers(32, 160))
-    return picture.resize((side, side), Image.BICUBIC)
-
-
-def cropped(picture, rng):
-    """A square from anywhere in the picture, with sides of 90 %."""
-    side = round(picture.width * 0.9)
-    x, y = (int(v) for v in rng.integers(0, picture.width - side + 1, 2))
-    return picture.crop((x, y, x + side, y + side))
-
-
-def recompressed(picture, rng):
-    """The picture after a JPEG file of quality 25 to 59."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=int(rng.integers(25, 60)))
-    return Image.open(buffer).convert("RGB")
-
-
-def recoloured(picture, rng):
-    """The picture with another gamma, brightness of each channel, and saturation."""
-    pixels = np.asarray(picture) / 255
-    pixels = np.clip(pixels ** rng.uniform(0.8, 1.25) * rng.uniform(0.8, 1.15, 3), 0, 1)
-    graded = Image.fromarray((255 * pixels).astype(np.uint8))
-    return ImageEnhance.Color(graded).enhance(rng.uniform(0.6, 1.4))
-
-
-CHANGES = (resized, cropped, recompressed, recoloured)

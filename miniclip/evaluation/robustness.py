@@ -12,7 +12,7 @@ Lesson: lessons/15_shift.md.
 import numpy as np
 
 from miniclip import plots
-from miniclip.common import UserError
+from miniclip.common import refuse
 from miniclip.evaluation.confidence import share_cells
 
 
@@ -30,8 +30,13 @@ def baseline(accuracy, shifted) -> tuple[float, float]:
     or equal accuracies at home.
     """
     x, y = logit(accuracy), logit(shifted)
-    if len(x) < 2 or np.ptp(x) < 1e-9:
-        raise UserError("a baseline needs at least two models of different accuracy")
+    refuse(
+        {
+            "a baseline needs at least two models of different accuracy": (
+                len(x) < 2 or np.ptp(x) < 1e-9
+            )
+        }
+    )
     return tuple(np.polyfit(x, y, 1).tolist())
 
 

@@ -17,8 +17,7 @@ from miniclip.evaluation.families import TEMPLATES, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
 from miniclip.evaluation.retrieval import evaluate_heldout
 from miniclip.training import checkpoint
-from miniclip.weights import average, convert, reading
-from miniclip.weights.average import interpolate
+from miniclip.weights import average, convert
 from miniclip.zeroshot import classify
 
 ALPHAS = [k / 10 for k in range(11)]
@@ -29,13 +28,13 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
     """The model that `tuned` was tuned from: (its state dict, what its file holds). Raises UserError where
     the two cannot be averaged.
 
-    names: what the two are called, the earlier one first; activation: as of convert.from_file.
+    names: what the two are called, the earlier one first; activation: as of `load`.
     """
-    path = reading.find(names[0])
-    file = reading.read(path)
-    model, _, _ = convert.from_file(path, file, next(tuned.parameters()).device, activation)
+    _, content, model, *_ = convert.load_with_file(
+        names[0], next(tuned.parameters()).device, activation
+    )
     average.check_alike(names, (model.config, tuned.config))
-    return model.state_dict(), file["content"]
+    return model.state_dict(), content
 
 
 def save(path, names, alpha, start, model, tokenizer, run) -> None:
@@ -44,7 +43,7 @@ def save(path, names, alpha, start, model, tokenizer, run) -> None:
     alpha: None for DEFAULT; start: the earlier state dict; the others as of save_average.
     """
     alpha = DEFAULT if alpha is None else alpha
-    state = interpolate(start, model.state_dict(), alpha)
+    state = average.interpolate(start, model.state_dict(), alpha)
     average.save_average(path, alpha, names, state, model, tokenizer, run, overwrite=True)
     print(f"{path}: {1 - alpha:g} of {names[0]} and {alpha:g} of {names[1]}")
 
@@ -101,7 +100,7 @@ def write(context) -> dict:
     tests = tests_of(context)
     tuned = {k: x.clone() for k, x in model.state_dict().items()}
     for alpha in tqdm(ALPHAS, desc="averages", disable=None):
-        model.load_state_dict(interpolate(context.start[0], tuned, alpha))
+        model.load_state_dict(average.interpolate(context.start[0], tuned, alpha))
         features = FeatureCache(model, context.features.tokenizer)
         for where, test in tests.items():
             for what, score in measures(features, *test).items():

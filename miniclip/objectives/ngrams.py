@@ -40,8 +40,7 @@ class Ngrams(Predictive):
         self.config["ngrams"] = list(ngrams)
         for n, size in enumerate(ngrams, 2):
             self.register_buffer(f"keys{n}", torch.zeros(size, dtype=torch.int64))
-        rows = self.config["vocab_size"] + sum(ngrams)
-        self.ngrams = nn.Linear(self.config["embed_dim"], rows)
+        self.ngrams = nn.Linear(self.config["embed_dim"], self.config["vocab_size"] + sum(ngrams))
 
     @property
     def keys(self):

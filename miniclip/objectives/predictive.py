@@ -62,12 +62,8 @@ class Predictive(nn.Module):
         for rows in torch.arange(len(features)).split(ROWS):
             some = features[rows].to(device)
             for k, text in enumerate(tokens):
-                scores[rows, k] = -self.name_losses(some, text.expand(len(rows), -1)).float().cpu()
+                scores[rows, k] = -self.pair_losses(some, text.expand(len(rows), -1)).float().cpu()
         return scores.unflatten(1, (len(names), len(templates))).mean(2)
-
-    def name_losses(self, features, tokens):
-        """pair_losses as name_scores takes it, which may be more exact than in training."""
-        return self.pair_losses(features, tokens)
 
 
 class BagOfWords(Predictive):

@@ -13,6 +13,7 @@ import math
 import os
 import pickle
 import pickletools
+import re
 import zipfile
 
 import torch
@@ -33,6 +34,7 @@ def read(path):
     with open(path, "rb") as file:
         start, entries = file.read(len(MAGIC)), None
         if start[:2] == b"PK":
+            refuse({"it is cut short or damaged": not zipfile.is_zipfile(file)})
             entries = zipfile.ZipFile(file)
             found, names = entries.infolist(), set(entries.namelist())
             # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
@@ -55,7 +57,12 @@ def read(path):
         # of a path, torch would believe the suffix .safetensors
         named = file if str(path).endswith(".safetensors") else path
         file.seek(0)
-        content = torch.load(named, map_location="cpu", weights_only=True)
+        try:
+            content = torch.load(named, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError as error:  # in torch's words, which say how to trust the file
+            other = re.search(r"nsupported (?:global: )?(?:GLOBAL|class|operand) (\S+)", str(error))
+            more = f"it holds more than tensors ({other[1]})" if other else ""
+            raise UserError(more or "it is cut short or damaged") from None
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
             whole = entries and not entries.testzip()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import UserError, check_output, refuse, replacing
+from miniclip.common import UserError, check_output, holds, refuse, refusing, replacing
 from miniclip.distributed import process_group
 from miniclip.distributed.collectives import dist_info
 from miniclip.plots import MARKS
@@ -34,8 +34,7 @@ SHARE = 0.02  # training waits for saves at most 2 % of the time
 # and the held-out loss, which only best.pt has.
 PARTS = dict.fromkeys(
     "model config tokenizer options optimizer scaler skipped packages".split(), dict
-)
-PARTS |= dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
+) | dict(step=int, pairs=int, skipped_steps=int, seconds=float, heldout_loss=float)
 
 
 def save(path, state):
@@ -125,11 +124,8 @@ def load(path, needs=()):
     """
     path = Path(path)
     refuse({f"no checkpoint at {path}; train.py writes one as checkpoint.pt": not path.is_file()})
-    try:
+    with refusing(f"{path} cannot be read as a checkpoint"):
         state = archive.read(path)
-    except Exception as error:  # the unpickler raises many types of errors on a damaged file
-        reason = str(error).strip().split("\n")[0][:120] or type(error).__name__
-        raise UserError(f"{path} cannot be read as a checkpoint: {reason}") from None
     return checked(path, state, needs)
 
 
@@ -153,8 +149,13 @@ def checked(path, state, needs=()):
             found = value if isinstance(value, (int, float)) else f"a {type(value).__name__}"
             found = found if name in state else "missing"
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
-    sentence = f"{path} is no checkpoint that can be read: its model is no dict of tensors"
-    refuse({sentence: not are_weights(state.get("model", {}))})
+    refuse(
+        {
+            f"{path} is no checkpoint that can be read: its model is no dict of tensors": (
+                not are_weights(state.get("model", {}))
+            )
+        }
+    )
     return state
 
 
@@ -195,23 +196,16 @@ def alone(out):
         yield
 
 
-def _of_a_run(path):
-    """Whether a file that a run would replace was written by one. So counts an empty file, or none."""
-    if not path.is_file():
-        return True
-    with open(path, "rb") as file:
-        start = file.read(1 << 26)
-    return not start or OURS[path.suffix] in start
-
-
 def check_files(out, names=tuple(WRITTEN[2:])):
-    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's."""
+    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's. An
+    empty file may be replaced."""
+    there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {
-            f"{out / name} was not written by a run; choose another --out": (
-                not _of_a_run(out / name)
+            f"{path} was not written by a run; choose another --out": (
+                path.stat().st_size and not holds(path, [OURS[path.suffix]])
             )
-            for name in names
+            for path in there
         }
     )
 

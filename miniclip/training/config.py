@@ -25,143 +25,150 @@ FLAG = dict(action="store_true", default=None)  # None: it was not given
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
-# Each option under its name, and how argparse reads it.
-WHAT = {
-    "model": dict(help=f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"),
-    "data": dict(help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)),
-    "val_data": dict(
-        help="hold out the pairs of this other source, or none (default: what a column named 'split' "
-        "holds out, or else a tenth)",
-        type=path(str),
-    ),
-    **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
-    "objective": dict(
-        help=f"training objective, one of {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
-        choices=[*OBJECTIVES],
-        metavar="OBJECTIVE",
-    ),
-    "projection": dict(
-        help=f"kind of projection into the shared space; mlp is for {STUDY} (default: linear)",
-        choices=["linear", "mlp"],
-    ),
-    "temperature": dict(
-        help="train with this fixed temperature (default: it is learned)",
-        type=number(float, low=0.01),
-    ),
-    "pairs": dict(help="how many pairs to train on (default: all)", type=some_pairs),
-    "keep": dict(
-        help="train on the pairs of a list that python -m miniclip.data curate wrote",
-        metavar="LIST",
-        type=path(str),
-    ),
-    "vocab_size": dict(
-        help="largest vocabulary to learn from the captions",
-        type=number(int, low=514, high=1 << 20),
-    ),
-    "tokenizer": dict(
-        help="openai: the released vocabulary (default: learn one from the captions)",
-        choices=["openai"],
-    ),
-    "seed": dict(
-        help="seed of the first weights, the order and the crops (default: 0)",
-        type=number(int, low=0, high=2**63 - 1),
-    ),
+# Each option under its name, and how argparse reads it; in groups, under their titles in --help.
+OPTIONS = {
+    "what to train": {
+        "model": dict(help=f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"),
+        "data": dict(
+            help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
+        ),
+        "val_data": dict(
+            help="hold out the pairs of this other source, or none (default: what a column named 'split' "
+            "holds out, or else a tenth)",
+            type=path(str),
+        ),
+        **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
+        "objective": dict(
+            help=f"training objective, one of {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
+            choices=[*OBJECTIVES],
+            metavar="OBJECTIVE",
+        ),
+        "projection": dict(
+            help=f"kind of projection into the shared space; mlp is for {STUDY} (default: linear)",
+            choices=["linear", "mlp"],
+        ),
+        "temperature": dict(
+            help="train with this fixed temperature (default: it is learned)",
+            type=number(float, low=0.01),
+        ),
+        "pairs": dict(help="how many pairs to train on (default: all)", type=some_pairs),
+        "keep": dict(
+            help="train on the pairs of a list that python -m miniclip.data curate wrote",
+            metavar="LIST",
+            type=path(str),
+        ),
+        "vocab_size": dict(
+            help="largest vocabulary to learn from the captions",
+            type=number(int, low=514, high=1 << 20),
+        ),
+        "tokenizer": dict(
+            help="openai: the released vocabulary (default: learn one from the captions)",
+            choices=["openai"],
+        ),
+        "seed": dict(
+            help="seed of the first weights, the order and the crops (default: 0)",
+            type=number(int, low=0, high=2**63 - 1),
+        ),
+    },
+    "fine-tuning (docs/finetuning.md)": {
+        "init": dict(
+            help="start from these weights: a file, a checkpoint, or a name (icons, web, ViT-B/32)",
+            type=path(str),
+        ),
+        "activation": dict(
+            help="activation of weights that do not record it", choices=["gelu", "quickgelu"]
+        ),
+        "freeze": dict(help="do not train this tower", choices=["image", "text"]),
+    },
+    "how long": {
+        "epochs": dict(help="passes over the pairs", type=POSITIVE),
+        "steps": dict(help="optimizer steps", type=COUNT),
+        "minutes": dict(help="wall-clock budget", type=POSITIVE),
+    },
+    "how (defaults: the model's recipe)": {
+        "batch_size": dict(help="pairs per step, over all ranks", type=COUNT),
+        "micro_batch": dict(
+            help="pairs that the towers take at a time, to save memory", type=COUNT
+        ),
+        "lr": dict(help="peak learning rate", type=POSITIVE),
+        "weight_decay": dict(
+            help="weight decay of matrices and embeddings", type=number(float, low=0)
+        ),
+        "warmup": dict(
+            help="share of the run in which the learning rate rises, 0 to 1",
+            type=number(float, low=0, high=1),
+        ),
+        "crop": dict(
+            help="smallest random crop, as a share of the picture's short side",
+            type=number(float, low=0.01, high=1),
+        ),
+        "augment": dict(
+            help="crop: random crops; icons: drawings are redrawn, turned and thickened; convirt: "
+            f"for {STUDY}",
+            choices=["crop", "icons", "convirt"],
+        ),
+        "one_sentence": dict(
+            help=f"train on a random sentence of each caption, for {STUDY}", **FLAG
+        ),
+        "unique_names": dict(
+            help="keep pictures that share a name or a caption out of one batch",
+            action=argparse.BooleanOptionalAction,
+        ),
+        "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
+        "precision": dict(
+            help="number format of the towers (default: fp32 on a CPU; on a GPU bf16, or fp16 if it only "
+            "emulates bf16)",
+            choices=["fp32", "bf16", "fp16"],
+        ),
+        "half_moments": dict(help="AdamW's moments in 16 bits", **FLAG),
+        "grad_checkpointing": dict(
+            help="compute blocks again in the backward pass: less memory, more time", **FLAG
+        ),
+        "sync_bn": dict(help="batch-norm statistics over all ranks (GPUs only)", **FLAG),
+    },
+    "where, how often and how fast": {
+        "compile": dict(help="torch.compile the model", action="store_true"),
+        "out": dict(
+            help="folder of the run (default: runs/MODEL with --model MODEL; otherwise runs/tuned with "
+            "--init, runs/icons with --data icons, and else runs/rn_mini)",
+            type=path(),
+        ),
+        "resume": dict(
+            help="continue the run in --out; if there is none, start one", action="store_true"
+        ),
+        "save_every": dict(
+            help="steps between two checkpoints (default: by the clock)", type=COUNT
+        ),
+        "log_every": dict(
+            help="steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
+        ),
+        "log": dict(
+            help="also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
+        ),
+        "eval_every": dict(
+            help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch, "
+            "or less often if measuring would take more than a tenth of the time)",
+            type=number(int, low=0),
+        ),
+        "cache_dir": dict(help=SOURCE_OPTIONS["cache_dir"], type=path(str)),
+        "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
+        "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
+        "workers": dict(
+            help="number of loading processes (default: on a CPU 0; on a GPU one less than this rank's share "
+            "of the cores, but at least 1 and at most 16)",
+            type=number(int, low=0, high=512),
+        ),
+    },
+    "what it would cost, instead of training (also: python -m miniclip.cost)": {
+        "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
+        "world_size": dict(help="number of GPUs (1)", type=COUNT),
+        "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (h100)"),
+        "data_pairs": dict(
+            help="plan for this number of pairs, without reading --data", type=COUNT
+        ),
+    },
 }
-TUNING = {
-    "init": dict(
-        help="start from these weights: a file, a checkpoint, or a name (icons, web, ViT-B/32)",
-        type=path(str),
-    ),
-    "activation": dict(
-        help="activation of weights that do not record it", choices=["gelu", "quickgelu"]
-    ),
-    "freeze": dict(help="do not train this tower", choices=["image", "text"]),
-}
-LONG = {
-    "epochs": dict(help="passes over the pairs", type=POSITIVE),
-    "steps": dict(help="optimizer steps", type=COUNT),
-    "minutes": dict(help="wall-clock budget", type=POSITIVE),
-}
-HOW = {
-    "batch_size": dict(help="pairs per step, over all ranks", type=COUNT),
-    "micro_batch": dict(help="pairs that the towers take at a time, to save memory", type=COUNT),
-    "lr": dict(help="peak learning rate", type=POSITIVE),
-    "weight_decay": dict(help="weight decay of matrices and embeddings", type=number(float, low=0)),
-    "warmup": dict(
-        help="share of the run in which the learning rate rises, 0 to 1",
-        type=number(float, low=0, high=1),
-    ),
-    "crop": dict(
-        help="smallest random crop, as a share of the picture's short side",
-        type=number(float, low=0.01, high=1),
-    ),
-    "augment": dict(
-        help="crop: random crops; icons: drawings are redrawn, turned and thickened; convirt: "
-        f"for {STUDY}",
-        choices=["crop", "icons", "convirt"],
-    ),
-    "one_sentence": dict(help=f"train on a random sentence of each caption, for {STUDY}", **FLAG),
-    "unique_names": dict(
-        help="keep pictures that share a name or a caption out of one batch",
-        action=argparse.BooleanOptionalAction,
-    ),
-    "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
-    "precision": dict(
-        help="number format of the towers (default: fp32 on a CPU; on a GPU bf16, or fp16 if it only "
-        "emulates bf16)",
-        choices=["fp32", "bf16", "fp16"],
-    ),
-    "half_moments": dict(help="AdamW's moments in 16 bits", **FLAG),
-    "grad_checkpointing": dict(
-        help="compute blocks again in the backward pass: less memory, more time", **FLAG
-    ),
-    "sync_bn": dict(help="batch-norm statistics over all ranks (GPUs only)", **FLAG),
-}
-WHERE = {
-    "compile": dict(help="torch.compile the model", action="store_true"),
-    "out": dict(
-        help="folder of the run (default: runs/MODEL with --model MODEL; otherwise runs/tuned with "
-        "--init, runs/icons with --data icons, and else runs/rn_mini)",
-        type=path(),
-    ),
-    "resume": dict(
-        help="continue the run in --out; if there is none, start one", action="store_true"
-    ),
-    "save_every": dict(help="steps between two checkpoints (default: by the clock)", type=COUNT),
-    "log_every": dict(
-        help="steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
-    ),
-    "log": dict(
-        help="also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
-    ),
-    "eval_every": dict(
-        help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch, "
-        "or less often if measuring would take more than a tenth of the time)",
-        type=number(int, low=0),
-    ),
-    "cache_dir": dict(help=SOURCE_OPTIONS["cache_dir"], type=path(str)),
-    "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
-    "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
-    "workers": dict(
-        help="number of loading processes (default: on a CPU 0; on a GPU one less than this rank's share "
-        "of the cores, but at least 1 and at most 16)",
-        type=number(int, low=0, high=512),
-    ),
-}
-PLAN = {
-    "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
-    "world_size": dict(help="number of GPUs (1)", type=COUNT),
-    "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (h100)"),
-    "data_pairs": dict(help="plan for this number of pairs, without reading --data", type=COUNT),
-}
-TITLES = {
-    "what to train": WHAT,
-    "fine-tuning (docs/finetuning.md)": TUNING,
-    "how long": LONG,
-    "how (defaults: the model's recipe)": HOW,
-    "where, how often and how fast": WHERE,
-    "what it would cost, instead of training (also: python -m miniclip.cost)": PLAN,
-}
+WHAT, TUNING, LONG, HOW, *_ = OPTIONS.values()
 OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; the others may change when it goes on
 
 
@@ -177,7 +184,7 @@ class Config(SimpleNamespace):
     def parse(cls, argv, prog, description):
         """The options on a command line. A mistake ends the program with one sentence and code 2."""
         parser = Parser(prog=prog, description=description)
-        for title, options in TITLES.items():
+        for title, options in OPTIONS.items():
             group = parser.add_argument_group(title)
             group = group.add_mutually_exclusive_group() if options is LONG else group
             for name, how in options.items():

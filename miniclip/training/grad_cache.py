@@ -24,23 +24,20 @@ from miniclip.data.transforms import normalize
 from miniclip.model.resnet import frozen_bn_stats
 
 
-def microbatch_step(model, parts, loss_fn, prepare=None, autocast=contextlib.nullcontext):
+def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nullcontext):
     """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
     DDP. parts: a list of (images, tokens), which may be on the CPU until they are needed. prepare:
     a function of a part that returns images (M, 3, H, W) and tokens (M, L) on the model's device;
-    None moves the part there. loss_fn: a function of image, text and logit_scale that returns a 0-d
-    loss. autocast: a function that returns the context of each forward pass. Returns the detached
-    (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
+    by default the part is there as it is. loss_fn: a function of image, text and logit_scale that
+    returns a 0-d loss. autocast: a function that returns the context of each forward pass. Returns
+    the detached (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
     """
     raw = getattr(model, "module", model)
 
-    def to_device(part):
-        return (side.to(raw.logit_scale.device, non_blocking=True) for side in part)
-
     def towers(part):  # only one part is on the device at a time
-        images, tokens = (prepare or to_device)(part)
+        images, tokens = prepare(part)
         # a context for each pass: autocast caches its 16-bit copies of the weights until it is
         # closed, and torch 2.7 would use those of the first pass, which have no gradients
         with autocast():

@@ -150,9 +150,16 @@ def to_wandb(config, step):
 
     last = config.out / "wandb/latest-run"  # wandb's link to that folder
     before = last.resolve().name.rpartition("-")[2] if step and last.exists() else None
-    how = dict(id=before, resume="allow", reinit="create_new", config=config.of_run())
     try:
-        run = wandb.init(project="miniclip", name=config.out.resolve().name, dir=config.out, **how)
+        run = wandb.init(
+            project="miniclip",
+            name=config.out.resolve().name,
+            dir=config.out,
+            id=before,
+            resume="allow",
+            reinit="create_new",
+            config=config.of_run(),
+        )
     except wandb.Error as error:
         raise UserError(f"wandb cannot start: {error}") from None
     return run.log, run.finish

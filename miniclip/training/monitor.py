@@ -54,8 +54,13 @@ class Monitor:
 
         Raises UserError for numbers that no run has."""
         steps, left_out = state["step"], state["skipped_steps"]  # numbers: see checkpoint.PARTS
-        impossible = not left_out <= steps <= self.steps
-        refuse({f"no run takes {steps} steps, {left_out} of them skipped": impossible})
+        refuse(
+            {
+                f"no run takes {steps} steps, {left_out} of them skipped": (
+                    not left_out <= steps <= self.steps
+                )
+            }
+        )
         self.step, self.seconds, self.skipped_steps = steps, state["seconds"], left_out
         self.skipped |= state["skipped"]
 
@@ -119,5 +124,10 @@ class Monitor:
 
     def check_readable(self):
         """Raise UserError where no step at all was taken, because pictures could not be read."""
-        why = f"no step could be taken: {report_skipped(list(self.skipped.items()))}"
-        refuse({why: self.skipped and 0 < self.skipped_steps == self.step and not self.stop})
+        refuse(
+            {
+                f"no step could be taken: {report_skipped(list(self.skipped.items()))}": (
+                    self.skipped and 0 < self.skipped_steps == self.step and not self.stop
+                )
+            }
+        )

@@ -68,8 +68,10 @@ class HalfAdamW(torch.optim.Optimizer):
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
-        defaults = dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0)
-        super().__init__(params, defaults)
+        super().__init__(
+            params,
+            dict(lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, seed=seed, calls=0),
+        )
 
     def load_state_dict(self, state_dict):
         """As any optimizer's; the moments stay in bfloat16."""

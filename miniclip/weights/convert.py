@@ -77,12 +77,13 @@ def load(
     infinite; for another `activation` than the file records; and for a device that is not there.
     Nothing in the file is executed.
     """
+    return load_with_file(path, device, activation, image_size)[2:]
+
+
+def load_with_file(path, device="cpu", activation=None, image_size=None):
+    """`load`, and before what it returns the path of the file and what that holds."""
     path = reading.find(path)
-    return from_file(path, reading.read(path), device, activation, image_size)
-
-
-def from_file(path, file, device="cpu", activation=None, image_size=None):
-    """`load` for a file that was read already: file is what reading.read(path) returned."""
+    file = reading.read(path)
     device, content, tokenizer = pick_device(device), file["content"], None
     if isinstance(content, dict) and content.get("format") == checkpoint.FORMAT:
         checkpoint.checked(path, content, needs=("model", "config", "tokenizer"))
@@ -118,6 +119,8 @@ def from_file(path, file, device="cpu", activation=None, image_size=None):
             state = state | {name: resize_positions(state[name], math.isqrt(len(want[name])))}
     model = build(path, config, state).to(device).eval()
     return (
+        path,
+        content,
         model,
         _tokenizer_of(config) if tokenizer is None else tokenizer,
         Preprocess(config["image_size"]),

@@ -185,13 +185,9 @@ def play(monkeypatch):
     def broadcast_object_list(objects, src, group):
         objects[:] = mine.rank.exchange(list(objects))[src]
 
-    fake = SimpleNamespace(
-        all_gather_object=all_gather_object,
-        broadcast_object_list=broadcast_object_list,
-        barrier=lambda group: mine.rank.exchange("barrier"),
-    )
     largest = {"max": lambda x: mine.rank.largest(x)}
-    monkeypatch.setattr(process_group, "torch_dist", fake)
+    monkeypatch.setattr(torch_dist, "all_gather_object", all_gather_object)
+    monkeypatch.setattr(torch_dist, "broadcast_object_list", broadcast_object_list)
     monkeypatch.setattr(process_group, "all_reduce", lambda x, op: largest[op](x))
     monkeypatch.setattr(process_group, "dist_info", lambda: (mine.rank.rank, mine.rank.world))
 

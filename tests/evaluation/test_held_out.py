@@ -61,7 +61,7 @@ def test_by_default_it_is_after_each_epoch_and_0_is_never(pairs_csv, tmp_path):
 def test_the_first_split_is_measured_that_is_no_site_held_out(tmp_path, val_data, indices, splits):
     config = SimpleNamespace(out=tmp_path, eval_every=None, val_data=val_data)
     pairs = Pairs("x", [["a"]] * 6, {"train": [0]} | splits)
-    assert HeldOut(config, None, None, pairs, None).indices == indices
+    assert HeldOut(config, None, None, pairs, None, None).indices == indices
 
 
 def test_a_frozen_tower_stays_as_it_was(pairs_csv, tmp_path):

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lessons.drawings.copies import CHANGES
 from miniclip.data import open_pairs
 from miniclip.data.emoji.names import without_tone
 from miniclip.evaluation import near_duplicates
 from miniclip.evaluation.features import picture_source
 from miniclip.evaluation.near_duplicates import (
-    CHANGES,
     THRESHOLD,
     base_emoji,
     thumbnails,

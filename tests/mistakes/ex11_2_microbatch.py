@@ -39,7 +39,7 @@ MISTAKES = {
     "prepares all parts at once": [
         (
             FIRST_PASS,
-            "parts = [tuple((prepare or to_device)(part)) for part in parts]\n    "
+            "parts = [tuple(prepare(part)) for part in parts]\n    "
             "prepare = tuple\n    " + FIRST_PASS,
         )
     ],

@@ -2,7 +2,7 @@ LOGITS = "x, y = logit(accuracy), logit(shifted)"
 FIT = "np.polyfit(x, y, 1).tolist()"
 
 MISTAKES = {
-    "anything is taken": [("if len(x) < 2 or np.ptp(x) < 1e-9:", "if not len(x):")],
+    "anything is taken": [("len(x) < 2 or np.ptp(x) < 1e-9", "not len(x)")],
     "fitted to the accuracies": [
         (LOGITS, "x, y = np.asarray(accuracy, float), np.asarray(shifted, float)")
     ],

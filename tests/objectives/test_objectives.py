@@ -246,8 +246,8 @@ def test_the_masked_words_take_turns_and_a_name_is_scored_by_all():
         turn = [torch.tensor([k]) for k in (0, 1, 2, 3, 4, 99)]
         each = [model.masked_losses(features, tokens, k).item() for k in turn]
         assert each[3:] == [0, 0, 0]  # there is no fourth word
-        assert model.name_losses(features, TOKENIZER([""], trim=True)).item() == 0
-        assert model.name_losses(features, tokens).item() == pytest.approx(sum(each), rel=1e-5)
+        assert model.pair_losses(features, TOKENIZER([""], trim=True)).item() == 0
+        assert model.pair_losses(features, tokens).item() == pytest.approx(sum(each), rel=1e-5)
         model.train()
         turns = [model.pair_losses(features, tokens).item() for _ in range(3)]
     assert turns == pytest.approx(each[:3]) and model.turn == 3
@@ -263,7 +263,7 @@ def test_the_score_of_a_name_is_its_loss_with_the_other_sign(objective):
         assert scores.shape == (5, 3)
         for k, name in enumerate(names):
             texts = TOKENIZER([t.replace("{}", name) for t in templates])
-            by_hand = -sum(model.name_losses(features, t.expand(5, -1)) for t in texts) / 2
+            by_hand = -sum(model.pair_losses(features, t.expand(5, -1)) for t in texts) / 2
             assert torch.allclose(scores[:, k], by_hand, atol=1e-4)
 
 

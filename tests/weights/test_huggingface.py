@@ -217,7 +217,10 @@ CONFIGS = {
     "siglip": (dict(model_type="siglip"), "'siglip', not 'clip'"),
     "chinese": (dict(model_type="chinese_clip"), "'chinese_clip'"),
     "one tower": (dict(model_type="clip_vision_model"), "'clip_vision_model'"),
-    "g/14": (dict(vision_config=dict(hidden_size=1408, intermediate_size=6144)), "6144, not 4 times 1408"),
+    "g/14": (
+        dict(vision_config=dict(hidden_size=1408, intermediate_size=6144)),
+        "6144, not 4 times 1408",
+    ),
     "mixed": (dict(text_config=dict(hidden_act="gelu")), "'gelu' and 'quick_gelu'"),
     "relu": (
         dict(text_config=dict(hidden_act="relu"), vision_config=dict(hidden_act="relu")),

@@ -26,11 +26,10 @@ class Report:
         self.folder, self._lines = Path(folder), [f"# {title}", ""]
         path = self.folder / "report.md"
         check_output(path)
-        ours = not path.exists() or path.read_bytes().rstrip().endswith(MARK.encode())
         refuse(
             {
                 f"{path} was not written by this command; move it away, or choose another --out": (
-                    not ours
+                    path.exists() and not path.read_bytes().rstrip().endswith(MARK.encode())
                 )
             }
         )
