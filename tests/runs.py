@@ -8,7 +8,6 @@ from pathlib import Path
 import torch
 
 import train
-from miniclip.objectives import contrastive
 from miniclip.training import checkpoint
 
 
@@ -46,7 +45,7 @@ def assert_same_weights(a, b):
     assert not different, f"{len(different)} of {len(a['model'])} differ: {different[:3]}"
 
 
-def at_loss(monkeypatch, number, what, owner=contrastive, name="contrastive_loss"):
+def at_loss(monkeypatch, number, what, owner=train, name="contrastive_loss"):
     """Call what() while the loss is computed for the `number`th time; later ones are as ever."""
     real, calls = getattr(owner, name), []
 
@@ -60,13 +59,7 @@ def at_loss(monkeypatch, number, what, owner=contrastive, name="contrastive_loss
 
 
 def stopped_and_resumed(
-    pairs_csv,
-    folder,
-    monkeypatch,
-    *options,
-    main=train.main,
-    owner=contrastive,
-    name="contrastive_loss",
+    pairs_csv, folder, monkeypatch, *options, main=train.main, owner=train, name="contrastive_loss"
 ):
     """Run twice, once stopped by SIGTERM in its third loss and resumed, as a user or a batch system
     would; assert that both end with the same weights."""

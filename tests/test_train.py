@@ -15,7 +15,6 @@ from torch._dynamo.testing import CompileCounterWithBackend
 
 import train
 from miniclip.bpe import Tokenizer
-from miniclip.objectives import contrastive
 from miniclip.training import checkpoint
 from tests.runs import at_loss, final, log, on, run, stopped_and_resumed
 
@@ -54,13 +53,13 @@ def test_stopped_and_resumed_the_weights_are_the_same_tensors(
 @pytest.mark.slow
 def test_training_draws_nothing_from_the_global_generators(pairs_csv, tmp_path, monkeypatch):
     """So a checkpoint holds no random state."""
-    real, states = contrastive.contrastive_loss, []
+    real, states = train.contrastive_loss, []
 
     def loss(*args):
         states.append((torch.get_rng_state(), random.getstate(), np.random.get_state()))
         return real(*args)
 
-    monkeypatch.setattr(contrastive, "contrastive_loss", loss)
+    monkeypatch.setattr(train, "contrastive_loss", loss)
     more = ("--half-moments", "--grad-checkpointing", "--micro-batch", 3, "--workers", 1)
     run(pairs_csv, tmp_path / "run", "--model", "vit_mini", "--steps", 3, "--save-every", 1, *more)
     (first, *of_python), (last, *of_python_last) = states[0], states[-1]
@@ -161,13 +160,13 @@ def test_a_resumed_run_does_not_keep_the_checkpoint_in_memory(pairs_csv, tmp_pat
 def test_steps_without_a_finite_gradient_are_skipped_and_counted(
     bad, ends_well, pairs_csv, tmp_path, monkeypatch, refused
 ):
-    real, calls = contrastive.contrastive_loss, []
+    real, calls = train.contrastive_loss, []
 
     def breaks(image, text, logit_scale):
         calls.append(1)
         return real(image, text, logit_scale) * (math.nan if 4 <= len(calls) < 4 + bad else 1)
 
-    monkeypatch.setattr(contrastive, "contrastive_loss", breaks)
+    monkeypatch.setattr(train, "contrastive_loss", breaks)
     options = ("--steps", 8 if ends_well else 30, "--save-every", 1)
     if ends_well:
         assert run(pairs_csv, tmp_path / "run", *options) == 0
