@@ -22,7 +22,7 @@ import torch
 
 from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, shuffled
-from miniclip.data.transforms import Redrawing, redraw, training_crop
+from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
@@ -100,7 +100,7 @@ def crop(pairs, i, rng, image_size, scale, out=None):
     """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that is
     redrawn, see transforms.redraw. Raises BadPicture."""
     if scale is None:
-        return redraw(pairs.load_downscaled(i, None), image_size, Redrawing.draw(rng), out)
+        return redraw(pairs.load_downscaled(i, None), image_size, **random_redrawing(rng), out=out)
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
