@@ -15,7 +15,6 @@ import os
 import signal
 import sys
 import threading
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,12 +30,9 @@ MOST_WORKERS = 16  # the default maximum; --workers can raise it
 _FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
-class Batch(NamedTuple):
-    """What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and
-    skipped, [(name, reason)] of the pictures that could not be read."""
-
-    parts: list
-    skipped: list
+# What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and skipped,
+# [(name, reason)] of the pictures that could not be read.
+Batch = collections.namedtuple("Batch", "parts skipped")
 
 
 def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
@@ -254,22 +250,20 @@ def batches(
         world,
     )
     reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
-    loaded = map(reader.__getitem__, order)
-    if workers:
-        tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
-        loaded = iter(
-            torch.utils.data.DataLoader(
-                reader,
-                batch_size=None,
-                sampler=order,
-                num_workers=workers,
-                prefetch_factor=AHEAD,
-                collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
-                generator=torch.Generator(),  # else it draws from torch's, which changes the run
-                worker_init_fn=_end_with_parent,
-                multiprocessing_context="fork" if _FORK else None,
-            )
+    tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
+    loaded = iter(
+        torch.utils.data.DataLoader(
+            reader,
+            batch_size=None,
+            sampler=order,
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
+            generator=torch.Generator(),  # else it draws from torch's, which changes the run
+            worker_init_fn=_end_with_parent,
+            multiprocessing_context="fork" if _FORK and workers else None,
         )
+    )
     with contextlib.ExitStack() as pinned:
         if (
             pin_memory
