@@ -155,18 +155,6 @@ class _Parts(torch.utils.data.Dataset):
         return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
 
 
-def _in_order(pairs, indices, batch_size, seed, start, count, slots, names, rank, world):
-    """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
-    epoch, first = divmod(start, len(indices) // batch_size)
-    slot = itertools.cycle(range(slots))
-    while True:
-        order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
-        for batch in order[first:]:
-            for part in np.array_split(np.array_split(batch, world)[rank], count):
-                yield epoch, part, next(slot)
-        epoch, first = epoch + 1, 0
-
-
 def _end_with_parent(_):
     """End a worker when the process that it loads for is killed, and leave signals to that process.
 
@@ -237,25 +225,26 @@ def batches(
     # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB;
     # elsewhere torch moves the tensor there when it starts a worker
     pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
-    order = _in_order(
-        pairs,
-        indices,
-        batch_size,
-        seed,
-        start,
-        count,
-        slots,
-        pairs.names if unique_names else None,
-        rank,
-        world,
-    )
+
+    def in_order():
+        """(epoch, indices, slot) of each part that this rank reads, from batch `start` of the run on."""
+        epoch, first = divmod(start, len(indices) // batch_size)
+        slot = itertools.cycle(range(slots))
+        names = pairs.names if unique_names else None
+        while True:
+            order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
+            for batch in order[first:]:
+                for part in np.array_split(np.array_split(batch, world)[rank], count):
+                    yield epoch, part, next(slot)
+            epoch, first = epoch + 1, 0
+
     reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
     loaded = iter(
         torch.utils.data.DataLoader(
             reader,
             batch_size=None,
-            sampler=order,
+            sampler=in_order(),
             num_workers=workers,
             prefetch_factor=AHEAD if workers else None,
             collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
