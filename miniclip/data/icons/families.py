@@ -15,9 +15,10 @@ training name joins, such as "cloud" and "lock": a picture with any name that ho
 order, is not trained on. Half of them choose settings, half are under seal.
 """
 
-import hashlib
 import itertools
 from collections import Counter, defaultdict
+
+from miniclip.data.dataset import text_hash
 
 # sets that are not a family of their own: {family: its sets}. Families have the name of a set otherwise
 LINEAGES = {
@@ -90,13 +91,11 @@ def held_out_combinations(names: dict) -> tuple[set, set]:
         for word, count in counted.items()
         if count > FEWEST_NAMES and len(homes[word]) >= FEWEST_FAMILIES
     }
-    ordered = sorted((pair for pair in pairs if pair <= common), key=_hash)
+    ordered = sorted(
+        filter(common.issuperset, pairs), key=lambda pair: text_hash(" ".join(sorted(pair)))
+    )
     development, sealed = COMBINATIONS
     return set(ordered[:development]), set(ordered[development : development + sealed])
-
-
-def _hash(pair):
-    return hashlib.sha256(" ".join(sorted(pair)).encode()).digest()
 
 
 def holds(name: str, combinations: set) -> bool:
