@@ -18,7 +18,6 @@ import collections
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 
@@ -73,13 +72,9 @@ class Labelled:
         self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
 
 
-class _Slice(NamedTuple):
-    """Where a picture lies in a larger file. raw: as the planes of CIFAR's pixels, without a header."""
-
-    path: Path
-    offset: int
-    size: int
-    raw: bool = False
+class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[False])):
+    """Where a picture lies in a larger file: a Path and two numbers of bytes. raw: as the planes of
+    CIFAR's pixels, without a header."""
 
     def __call__(self):
         """The bytes of the picture as a file of its own. Raises BadPicture."""
@@ -279,14 +274,16 @@ def _csv(path):
 def _cifar(root, label_bytes, files):
     """Rows of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
     rows, size = [], 3 * CIFAR_SIDE**2
+    record = label_bytes + size
     for pattern, part in files.items():
         for path in sorted(root.glob(pattern)):
-            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: label_bytes + size].tolist()
-            count, rest = divmod(path.stat().st_size, label_bytes + size)
-            refuse({f"{path} is cut off, or its records are not CIFAR's": rest})
-            for k in range(count):
-                place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
-                rows.append((f"{path.name} {k}", place, [str(labels[k])], SPLITS.index(part), None))
+            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
+            refuse(
+                {f"{path} is cut off, or its records are not CIFAR's": path.stat().st_size % record}
+            )
+            for k, label in enumerate(labels):
+                place = _Slice(path, k * record + label_bytes, size, raw=True)
+                rows.append((f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None))
     return rows
 
 
@@ -321,11 +318,10 @@ def _tar(path, within, part, skipped):
                 skipped.append((within + name, problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
-                label = file.read(member.size).decode("utf-8-sig", "windows")
-                labels.setdefault((key, suffix), one_line(label))
+                text = file.read(member.size).decode("utf-8-sig", "windows")
+                labels.setdefault((key, suffix), one_line(text))
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
-                place = _Slice(path, member.offset_data, member.size)
-                pictures.setdefault(key, (name, place))
+                pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
     rows = []
     for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
