@@ -58,9 +58,7 @@ class Labelled:
     Raises UserError for fewer than two classes, or nothing to test on.
     """
 
-    templates = ()
-
-    def __init__(self, name, class_names, pictures, labels, splits, skipped=None):
+    def __init__(self, name, class_names, pictures, labels, splits, skipped=(), templates=()):
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
         refuse(
             {
@@ -69,7 +67,8 @@ class Labelled:
             }
         )
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
-        self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
+        self.labels, self.splits = labels, splits
+        self.skipped, self.templates = skipped, templates
 
 
 class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[False])):
@@ -168,10 +167,9 @@ def open_labelled(source, class_names=None) -> Labelled:
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
-    labelled = Labelled(name, names, pictures, labels, splits, pictures.skipped)
-    if names_file and names_file.with_name(TEMPLATES).is_file():
-        labelled.templates = read_lines(names_file.with_name(TEMPLATES), "templates")
-    return labelled
+    file = names_file and names_file.with_name(TEMPLATES)
+    templates = read_lines(file, "templates") if file and file.is_file() else ()
+    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates)
 
 
 def _read(shown, paths, skipped):
@@ -191,7 +189,7 @@ def _read(shown, paths, skipped):
     )
     for names_file, (label_bytes, files) in CIFAR.items():
         if (first / names_file).is_file():
-            return first, _cifar(first, label_bytes, files), first / names_file
+            return first, [*_cifar(first, label_bytes, files)], first / names_file
     if not first.is_dir() and not all(tars):
         return first.parent, _csv(first), None
     root = first if first.is_dir() else Path(os.path.commonpath([path.parent for path in paths]))
@@ -199,7 +197,7 @@ def _read(shown, paths, skipped):
         paths = [Path(folder, name) for folder, names in walk(root, skipped) for name in names]
         pictures = [path for path in paths if image_io.is_picture(path.name)]
         paths = pictures or [path for path in paths if path.name.lower().endswith(TARS)]
-    rows = _divided({path.relative_to(root).parts: path for path in paths}, skipped)
+    rows = [*_divided({path.relative_to(root).parts: path for path in paths}, skipped)]
     names_in = [place / NAMES for place in (root, root.parent) if (place / NAMES).is_file()]
     return root, rows, names_in[0] if names_in else None
 
@@ -245,14 +243,13 @@ def _named(shown, found, class_names, names_file):
 def _paths(source):
     """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
-    for path in paths or [source]:
-        refuse(
-            {
-                f"{printable(path)} not found; expected a folder, a csv file or a .tar": not (
-                    os.path.isdir(path) or os.path.isfile(path)
-                )
-            }
-        )
+    missing = "not found; expected a folder, a csv file or a .tar"
+    refuse(
+        {
+            f"{printable(path)} {missing}": not (os.path.isdir(path) or os.path.isfile(path))
+            for path in paths or [source]
+        }
+    )
     return paths
 
 
@@ -273,7 +270,7 @@ def _csv(path):
 
 def _cifar(root, label_bytes, files):
     """Rows of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
-    rows, size = [], 3 * CIFAR_SIDE**2
+    size = 3 * CIFAR_SIDE**2
     record = label_bytes + size
     for pattern, part in files.items():
         for path in sorted(root.glob(pattern)):
@@ -283,8 +280,7 @@ def _cifar(root, label_bytes, files):
             )
             for k, label in enumerate(labels):
                 place = _Slice(path, k * record + label_bytes, size, raw=True)
-                rows.append((f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None))
-    return rows
+                yield f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None
 
 
 def _divided(pictures, skipped):
@@ -292,7 +288,7 @@ def _divided(pictures, skipped):
     at the top are train and test, the labels are the folders one below. Of test and val, test is used."""
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
-    divided, rows = bool(train and test), []
+    divided = bool(train and test)
     used = [*train, min(test, key=str.lower)] if divided else []
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
         name, folders = "/".join(p), p[1:-1] if divided else p[:-1]
@@ -300,11 +296,10 @@ def _divided(pictures, skipped):
         if divided and p[0] not in used:
             skipped.append((name, f"only {' and '.join(used)} are read"))
         elif p[-1].lower().endswith(TARS):
-            rows += _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
+            yield from _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
         else:
             label, why = (folders[0], None) if folders else ("", "no label")
-            rows.append((name, pictures[p], [label], part, why))
-    return rows
+            yield name, pictures[p], [label], part, why
 
 
 def _tar(path, within, part, skipped):
@@ -322,9 +317,7 @@ def _tar(path, within, part, skipped):
                 labels.setdefault((key, suffix), one_line(text))
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
                 pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
-    rows = []
     for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         name = within + (key if label else name)
-        rows.append((name, source, [label or ""], part, None if label else "no label"))
-    return rows
+        yield name, source, [label or ""], part, None if label else "no label"
