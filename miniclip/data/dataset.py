@@ -19,6 +19,7 @@ from miniclip.common import UserError, number, refuse
 
 HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
+MOST_TEXT_BYTES = 1 << 20  # of a caption's file, and characters of a csv's field
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
+    MOST_TEXT_BYTES,
     Pairs,
     file_size,
     fingerprint,
@@ -32,7 +33,6 @@ from miniclip.data.dataset import (
     report_skipped,
 )
 
-MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture, and characters of a csv's field
 MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
@@ -99,13 +99,9 @@ class Files(Pairs):
         refuse({f"{printable(name)} gives no pair: {why}": not pairs})
         self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
         self.sources, captions, marks = zip(*pairs.values())
+        self.paths = [source for source in self.sources if isinstance(source, str)]
         super().__init__(name, captions, {}, skipped)
         self.splits = divided(self.wheres, marks)
-
-    @property
-    def paths(self):
-        """The files that are read."""
-        return [source for source in self.sources if isinstance(source, str)]
 
     def load_downscaled(self, i, side):
         """Picture i, read by image_io.read. Raises BadPicture."""

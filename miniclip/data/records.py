@@ -50,8 +50,7 @@ def open_records(
         ("pictures", PICTURE_COLUMNS, image_column, ""),
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
-    found = must_find(printable(name), columns, wanted)
-    picture, caption = (columns[position] for position in found)
+    picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
     split = find_column(columns, None, SPLIT_COLUMN)
 
     def values(column):  # a column of a dataset is read without decoding its pictures
@@ -62,8 +61,7 @@ def open_records(
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
-    unmarked = [UNMARKED] * len(records)
-    marks = unmarked if split is None else map(mark, values(columns[split]))
+    marks = [UNMARKED] * len(records) if split is None else map(mark, values(columns[split]))
     rows = (
         (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))

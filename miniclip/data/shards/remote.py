@@ -67,9 +67,8 @@ def place(url: str, folder: Path) -> Path:
 def _fetch(url, path):
     """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
     Raises UserError when it has failed too often."""
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
     http = {
-        "timeout": timeout,
+        "timeout": aiohttp.ClientTimeout(None, sock_connect=SILENT_S, sock_read=SILENT_S),
         "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
         "trust_env": True,  # the environment names a proxy
     }
