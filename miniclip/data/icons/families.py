@@ -47,10 +47,10 @@ SEALED = tuple(
     pajamas pepicons ph pinhead pixel qlementine-icons simple-line-icons solar streamline websymbol
     whh zondicons""".split()
 )
-FEWEST_NAMES, FEWEST_FAMILIES = (
-    5,
-    3,
-)  # other training names, and families, that have a held-out word
+# all other families are used for training
+USED_FOR = dict.fromkeys(DEVELOPMENT, "development") | dict.fromkeys(SEALED, "sealed")
+# how many other training names, and how many families, must have a held-out word
+FEWEST_NAMES, FEWEST_FAMILIES = 5, 3
 SAME = {"plus": "add", "slash": "off", "minus": "remove"}  # words that mean the same on icons
 COMBINATIONS = 500, 1000  # to choose settings by, and under seal
 
@@ -58,12 +58,6 @@ COMBINATIONS = 500, 1000  # to choose settings by, and under seal
 def family(prefix: str) -> str:
     """The family of a set."""
     return FAMILY.get(prefix, prefix)
-
-
-def used_for(family: str) -> str:
-    """ "training", "development" or "sealed"."""
-    kinds = {"development": DEVELOPMENT, "sealed": SEALED}
-    return next((kind for kind, own in kinds.items() if family in own), "training")
 
 
 def meanings(name: str) -> set:

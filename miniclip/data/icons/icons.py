@@ -79,7 +79,7 @@ class Icons(Pairs):
             family, info = families.family(prefix), found["info"]
             about = info["name"], info["author"]["name"], info["license"]["spdx"]
             count = f"{len(iconify.icons(found)):,}"
-            table.add(prefix, family, families.used_for(family), count, *about)
+            table.add(prefix, family, families.USED_FOR.get(family, "training"), count, *about)
         return str(table).splitlines()
 
     @functools.cached_property
@@ -136,8 +136,12 @@ def versions() -> dict[str, str]:
 def pictures(under_seal=False, folder=None):
     """([[(set, name, style), ...] of each picture], ink (n, 32, 32) uint8), drawn once and kept in
     the cache. under_seal: the sealed families' instead of all others'."""
-    kept_back = {"under_seal": under_seal, "families": [families.LINEAGES, families.SEALED]}
-    made_of = {"layout": LAYOUT, **versions(), **kept_back}
+    made_of = {
+        "layout": LAYOUT,
+        **versions(),
+        "under_seal": under_seal,
+        "families": [families.LINEAGES, families.SEALED],
+    }
     captions, inks = cache.load_or_make(
         "icons", made_of, lambda: draw_all(under_seal, folder), "the drawings"
     )
