@@ -196,6 +196,7 @@ def _beside_texts(root, skipped):
         present = {*names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
             stem = os.path.splitext(name)[0]
+            file = os.path.join(folder, name)
             text = next((stem + end for end in (".txt", ".TXT") if stem + end in present), "")
             try:
                 refuse(
@@ -207,11 +208,9 @@ def _beside_texts(root, skipped):
                     }
                 )
                 said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES)
-                captions, why = said.splitlines(), None
+                yield relative_to(file, root), file, said.splitlines(), UNMARKED, None
             except UserError as error:
-                captions, why = [], str(error)
-            file = os.path.join(folder, name)
-            yield relative_to(file, root), file, captions, UNMARKED, why
+                yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
 def read_csv(path, pictures, texts, columns=None):
