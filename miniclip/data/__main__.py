@@ -16,12 +16,18 @@ from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_optio
 from miniclip.data.dataset import Pairs, printable
 from miniclip.data.threads import read_all
 
-DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
 COMMANDS = {  # name: (module, what it does)
     "pack": ("miniclip.data.shards.pack", "write shards"),
     "curate": ("miniclip.data.curation.curate", "limit what is frequent"),
 }
-OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
+OPTIONS = {
+    "data": dict(
+        nargs="?",
+        type=path(str),
+        help="pairs.csv, a folder, shards, icons or emoji (the default)",
+    ),
+    **SOURCE_FLAGS,
+}
 
 
 def summary(pairs: Pairs) -> tuple[list, list]:

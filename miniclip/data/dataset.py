@@ -141,8 +141,11 @@ class Joined(Pairs):
 
     def __init__(self, first, second):
         self.parts, self.starts = (first, second), (0, len(first))
-        splits = {"train": [], "val": [*range(len(first), len(first) + len(second))]}
-        splits |= first.splits  # the first one held out is measured
+        splits = {  # the first one held out is measured
+            "train": [],
+            "val": [*range(len(first), len(first) + len(second))],
+            **first.splits,
+        }
         super().__init__(first.name, (), splits, first.skipped + second.skipped)
 
     def __len__(self):
@@ -175,8 +178,11 @@ def shuffled(indices, seed: int, epoch: int) -> np.ndarray:
 
 def changed_packages(then: dict, now: dict) -> str:
     """Which packages of Pairs.packages `then` have another version `now`: "a 1.2 (was 1.1)", or ""."""
-    others = [p for p, version in then.items() if now.get(p) != version]
-    return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
+    return ", ".join(
+        f"{package} {now.get(package)} (was {version})"
+        for package, version in then.items()
+        if now.get(package) != version
+    )
 
 
 def keep_pairs(pairs: Pairs, kept) -> None:

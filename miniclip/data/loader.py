@@ -151,8 +151,8 @@ class _Parts(torch.utils.data.Dataset):
                 captions.append(caption)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
-        tokens = self.tokenizer(captions, trim=True)
-        return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
+        tokens = self.tokenizer(captions, trim=True).numpy()  # a tensor would keep a file open
+        return slot, len(captions), tokens, skipped
 
 
 def _end_with_parent(_):
@@ -232,17 +232,15 @@ def batches(
         slot = itertools.cycle(range(slots))
         names = pairs.names if unique_names else None
         while True:
-            order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
-            for batch in order[first:]:
+            for batch in epoch_order(indices, batch_size, seed, epoch, pairs.order, names)[first:]:
                 for part in np.array_split(np.array_split(batch, world)[rank], count):
                     yield epoch, part, next(slot)
             epoch, first = epoch + 1, 0
 
-    reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
     tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
     loaded = iter(
         torch.utils.data.DataLoader(
-            reader,
+            _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop),
             batch_size=None,
             sampler=in_order(),
             num_workers=workers,

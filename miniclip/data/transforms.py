@@ -151,9 +151,12 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
 def random_redrawing(rng: np.random.Generator) -> dict:
     """How an icon is drawn a little differently: the keyword arguments of `redraw`, drawn at random.
     With wider ranges zero-shot was no better (docs/icons/first/about.md)."""
-    ink = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
-    shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
-    return dict(ink=ink, shift=shift, turn=rng.uniform(-0.1, 0.1), size=rng.uniform(0.8, 1.15))
+    return dict(
+        ink=rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0,
+        shift=(rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)),
+        turn=rng.uniform(-0.1, 0.1),
+        size=rng.uniform(0.8, 1.15),
+    )
 
 
 def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out=None):

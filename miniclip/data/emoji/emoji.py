@@ -61,8 +61,8 @@ def read_keywords() -> dict[str, tuple]:
     found = {}
     for row in read_table():
         name, said = row["name"], {*words(row["name"])}
-        listed = lists.get(row["codes"], [])[1:]  # the first one is the name
-        texts = [keyword.replace("_", " ").strip() for keyword in listed]
+        # the first keyword is the name
+        texts = [k.replace("_", " ").strip() for k in lists.get(row["codes"], [])[1:]]
         own = [t for t in texts if WORDLIKE.fullmatch(t) and not {*words(t)} <= said]
         if own and names.without_tone(name) == name:
             found[name] = tuple(dict.fromkeys(own))
