@@ -100,7 +100,6 @@ def open_file(path, image_column=None, caption_column=None) -> Files:
 
 
 def _json_lines(path):
-    records = []
     with open(path, encoding="utf-8-sig", errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
             try:
@@ -114,8 +113,8 @@ def _json_lines(path):
                     )
                 }
             )
-            records += [record] if record else []
-    return records
+            if record:
+                yield record
 
 
 def _parquet(path):
@@ -124,7 +123,7 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     name, most = printable(path), LEAST_BYTES + INFLATED * os.path.getsize(path)
-    bomb, records = f"{name} would take far more memory than it has bytes", []
+    bomb = f"{name} would take far more memory than it has bytes"
     try:
         file = pyarrow.parquet.ParquetFile(path)
         groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
@@ -137,11 +136,10 @@ def _parquet(path):
         most *= 4  # as objects of Python
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=kept):
             rows = batch.to_pylist()
-            records += rows
             most -= len(pickle.dumps(rows))  # a value that is stored once may fill all rows
             refuse({bomb: most < 0})
+            yield from rows
     except UserError:
         raise
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{name} is damaged: {error!s:.100}") from None
-    return records
