@@ -288,12 +288,11 @@ def _divided(pictures, skipped):
     at the top are train and test, the labels are the folders one below. Of test and val, test is used."""
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
-    divided = bool(train and test)
-    used = [*train, min(test, key=str.lower)] if divided else []
+    used = [*train, min(test, key=str.lower)] if train and test else []
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
-        name, folders = "/".join(p), p[1:-1] if divided else p[:-1]
+        name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED
-        if divided and p[0] not in used:
+        if used and p[0] not in used:
             skipped.append((name, f"only {' and '.join(used)} are read"))
         elif p[-1].lower().endswith(TARS):
             yield from _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)

@@ -109,9 +109,8 @@ def vary(name: str, others, keywords, rng) -> str:
     rng: numpy Generator. 40 % get 1 to 3 of `keywords` (where there are any), half of the rest a
     template.
     """
-    text = name
-    if others and rng.random() >= CANONICAL_SHARE:
-        text = others[int(rng.integers(len(others)))]
+    reworded = others and rng.random() >= CANONICAL_SHARE
+    text = others[int(rng.integers(len(others)))] if reworded else name
     if keywords and rng.random() < KEYWORD_SHARE:
         count = min(int(rng.integers(1, MOST_KEYWORDS + 1)), len(keywords))
         chosen = rng.choice(len(keywords), count, replace=False)

@@ -95,8 +95,7 @@ class Icons(Pairs):
 
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
-        kept = {*families.DEVELOPMENT, *families.SEALED}
-        trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(kept)}
+        trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(families.USED_FOR)}
         homes = collections.defaultdict(set)
         for i in trained:
             for name in self.names(i):
