@@ -95,8 +95,7 @@ class Files(Pairs):
                 pairs[key] = source, known | captions, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
-        why = report_skipped(skipped) or empty
-        refuse({f"{printable(name)} gives no pair: {why}": not pairs})
+        refuse({f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}": not pairs})
         self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
         self.sources, captions, marks = zip(*pairs.values())
         self.paths = [source for source in self.sources if isinstance(source, str)]

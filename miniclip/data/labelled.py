@@ -135,11 +135,12 @@ def open_labelled(source, class_names=None) -> Labelled:
     cannot be read.
     """
     sources = [source] if isinstance(source, (str, os.PathLike)) else source
-    unordered = isinstance(class_names, (str, set, frozenset))
     refuse(
         {
             "labelled pictures are given by a path, or by a list of paths of tars": not sources,
-            "class_names must be a list, in the order of the labels": unordered,
+            "class_names must be a list, in the order of the labels": isinstance(
+                class_names, (str, set, frozenset)
+            ),
         }
     )
     name = Path(sources[0]).name or str(sources[0])

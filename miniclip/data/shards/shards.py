@@ -52,8 +52,12 @@ class Shards(Pairs):
         root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
         self.shards = [os.path.relpath(path, root) for path in self.paths]
         self.index, skipped = build(self.paths, self.shards, keys)
-        why = report_skipped(skipped) or "the shards hold no files"
-        refuse({f"{printable(name)} gives no pair: {why}": not len(self)})
+        refuse(
+            {
+                f"{printable(name)} gives no pair: "
+                f"{report_skipped(skipped) or 'the shards hold no files'}": not len(self)
+            }
+        )
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
         out = self.index["draw"] % one_in
         splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
@@ -180,8 +184,9 @@ def expand(source: str) -> list[str]:
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
         ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
-        large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
-        large |= source.count("{") > MOST_BRACES
+        large = source.count("{") > MOST_BRACES or any(
+            abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges
+        )
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):
