@@ -27,7 +27,6 @@ from miniclip.distributed import process_group
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
 AHEAD = 2  # parts per worker that are loaded, or being loaded, before they are asked for
 MOST_WORKERS = 16  # the default maximum; --workers can raise it
-_FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
 # What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and skipped,
@@ -248,7 +247,8 @@ def batches(
             collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
             generator=torch.Generator(),  # else it draws from torch's, which changes the run
             worker_init_fn=_end_with_parent,
-            multiprocessing_context="fork" if _FORK and workers else None,
+            # elsewhere than on Linux worker processes start afresh
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         )
     )
     with contextlib.ExitStack() as pinned:

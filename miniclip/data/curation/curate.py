@@ -36,12 +36,15 @@ from miniclip.data.files import read_lines
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
 
-COUNT = number(int, low=1)
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
     "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
-    "--cap": dict(type=COUNT, default=20_000, help="pairs of a query to keep (20,000)"),
-    "--min-count": dict(type=COUNT, default=100, help="pairs that a query must be in (100)"),
+    "--cap": dict(
+        type=number(int, low=1), default=20_000, help="pairs of a query to keep (20,000)"
+    ),
+    "--min-count": dict(
+        type=number(int, low=1), default=100, help="pairs that a query must be in (100)"
+    ),
     "--min-pmi": dict(
         type=number(float),
         default=4.0,
