@@ -37,16 +37,19 @@ def read_table(path=TABLE) -> list[dict]:
 
 def split(pictures) -> dict[str, list[int]]:
     """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
-    held = [int(rows[0]["picture"], 16) % HELD_OUT_ONE_IN == 0 for rows in pictures]
-    train = [i for i, out in enumerate(held) if not out]
+    held = [
+        i for i, own in enumerate(pictures) if int(own[0]["picture"], 16) % HELD_OUT_ONE_IN == 0
+    ]
+    train = sorted({*range(len(pictures))} - {*held})
     seen = {word for i in train for row in pictures[i] for word in words(row["name"])}
-    compositions, concepts = [], []
-    for i, rows in enumerate(pictures):
-        if held[i]:
-            known = all(word in seen for row in rows for word in words(row["name"]))
-            # 200D joins code points
-            made = any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
-            (compositions if known and made else concepts).append(i)
+
+    def is_composition(rows):
+        known = all(word in seen for row in rows for word in words(row["name"]))
+        # 200D joins code points
+        return known and any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
+
+    compositions = [i for i in held if is_composition(pictures[i])]
+    concepts = sorted({*held} - {*compositions})
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 
 
