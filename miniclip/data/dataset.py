@@ -280,6 +280,5 @@ def report_skipped(skipped, shown=3) -> str:
 def printable(text, longest=80) -> str:
     """`text` on one line of a terminal: control characters escaped, the middle cut if it is long."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    if len(text) > longest:
-        text = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
-    return text
+    cut = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
+    return cut if len(text) > longest else text

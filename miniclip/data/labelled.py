@@ -265,8 +265,10 @@ def _csv(path):
     )
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
-    lacks = "no picture or no label"
-    return [(*row, why or (None if row[1] and all(row[2]) else lacks)) for *row, why in rows]
+    return [
+        (*row, why or (None if row[1] and all(row[2]) else "no picture or no label"))
+        for *row, why in rows
+    ]
 
 
 def _cifar(root, label_bytes, files):
