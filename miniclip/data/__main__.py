@@ -37,8 +37,9 @@ def summary(pairs: Pairs) -> tuple[list, list]:
         image = pairs.image(i)
         return hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
 
-    every = tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None)
-    kept, digests, skipped = read_all(digest, every)
+    kept, digests, skipped = read_all(
+        digest, tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None)
+    )
     split_of = {i: split for split, own in pairs.splits.items() for i in own}
     drawn = collections.defaultdict(list)
     for i, own in zip(kept, digests):

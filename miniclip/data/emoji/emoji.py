@@ -130,5 +130,8 @@ class Emoji(Pairs):
             base for own in self._captions for base in {names.without_tone(name) for name in own}
         )
         ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
-        scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
-        return {**scores, "n": len(ties), "gallery": len(self)}
+        return {
+            **{f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks},
+            "n": len(ties),
+            "gallery": len(self),
+        }

@@ -60,9 +60,14 @@ def archive(folder=None) -> Path:
     )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [npm, *how.split()[1:], "--pack-destination", str(path.parent)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
+        subprocess.run(
+            [npm, *how.split()[1:], "--pack-destination", str(path.parent)],
+            check=True,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or str(error)).splitlines()[-1]
         raise UserError(

@@ -155,8 +155,11 @@ def draw_all(under_seal, folder):
         if (families.family(prefix) in families.SEALED) == under_seal
         for icon in iconify.icons(found)
     ]
-    size = f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB"
-    print(f"drawing {len(wanted):,} icons into {cache.folder()}, {size}", file=sys.stderr)
+    print(
+        f"drawing {len(wanted):,} icons into {cache.folder()}, "
+        f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB",
+        file=sys.stderr,
+    )
     return drawing.distinct(
         (drawing.draw(svg), [(prefix, *caption) for caption in captions])
         for prefix, (svg, captions) in tqdm(
