@@ -75,7 +75,7 @@ def read_keywords() -> dict[str, tuple]:
 class Emoji(Pairs):
     """The embedded pairs."""
 
-    class_names = names.CLASS_NAMES
+    class_names = tuple(names.CLASSES)
 
     def __init__(self):
         grouped = collections.defaultdict(list)
