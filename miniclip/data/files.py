@@ -46,7 +46,6 @@ SEPARATORS = (",", "\t", ";", "|")
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
-SPLIT_COLUMN = ["split"]
 SPLITS = ("train", "val", "test")  # what a column `split` divides pairs into
 MARKS = {"train": 0, "training": 0, "test": 2}  # any other value is held out as "val"
 UNMARKED = -1  # where there is no such column
@@ -247,7 +246,7 @@ def _checked(rows, header, picture, text, separator, root):
     """The rows as Files takes them, with a reason where a separator or a quote that is missing has
     shifted the fields. picture, text: the positions of these columns."""
     width = max(k for k, name in enumerate(header, 1) if name.strip())
-    split = find_column(header, None, SPLIT_COLUMN)
+    split = find_column(header, "split", ())
     for line, row, why in rows:
         while row[width:] and not row[-1].strip():  # spreadsheets fill short rows up
             row.pop()

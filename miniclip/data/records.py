@@ -17,7 +17,6 @@ from miniclip.data.dataset import lines, printable
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
-    SPLIT_COLUMN,
     UNMARKED,
     Files,
     find_column,
@@ -51,7 +50,7 @@ def open_records(
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
     picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
-    split = find_column(columns, None, SPLIT_COLUMN)
+    split = find_column(columns, "split", ())
 
     def values(column):  # a column of a dataset is read without decoding its pictures
         return records[column] if is_dataset else (record.get(column) for record in records)

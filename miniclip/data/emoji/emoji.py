@@ -24,14 +24,13 @@ from PIL import Image
 from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
 from miniclip.data.emoji import drawings, names
 
-TABLE = Path(__file__).with_name("emoji.tsv")
 WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
-def read_table(path=TABLE) -> list[dict]:
+def read_table() -> list[dict]:
     """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(Path(__file__).with_name("emoji.tsv"), encoding="utf-8", newline="") as file:
         return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
