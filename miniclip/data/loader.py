@@ -252,9 +252,8 @@ def batches(
         )
     )
     with contextlib.ExitStack() as pinned:
-        if (
-            pin_memory
-        ):  # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
+        if pin_memory:
+            # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
             cuda, place = torch.cuda.cudart(), pixels.data_ptr()
             torch.cuda.check_error(cuda.cudaHostRegister(place, pixels.nbytes, 0))
             pinned.callback(cuda.cudaHostUnregister, place)

@@ -78,8 +78,8 @@ class Icons(Pairs):
         for prefix, found in iconify.read(iconify.archive(self.folder)).items():
             family, info = families.family(prefix), found["info"]
             about = info["name"], info["author"]["name"], info["license"]["spdx"]
-            count = f"{len(iconify.icons(found)):,}"
-            table.add(prefix, family, families.USED_FOR.get(family, "training"), count, *about)
+            used_for = families.USED_FOR.get(family, "training")
+            table.add(prefix, family, used_for, f"{len(iconify.icons(found)):,}", *about)
         return str(table).splitlines()
 
     @functools.cached_property
