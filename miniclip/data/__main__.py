@@ -16,12 +16,18 @@ from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_optio
 from miniclip.data.dataset import Pairs, printable
 from miniclip.data.threads import read_all
 
-DATA = "pairs.csv, a folder, shards, icons or emoji (the default)"
 COMMANDS = {  # name: (module, what it does)
     "pack": ("miniclip.data.shards.pack", "write shards"),
     "curate": ("miniclip.data.curation.curate", "limit what is frequent"),
 }
-OPTIONS = {"data": dict(nargs="?", type=path(str), help=DATA), **SOURCE_FLAGS}
+OPTIONS = {
+    "data": dict(
+        nargs="?",
+        type=path(str),
+        help="pairs.csv, a folder, shards, icons or emoji (the default)",
+    ),
+    **SOURCE_FLAGS,
+}
 
 
 def summary(pairs: Pairs) -> tuple[list, list]:
@@ -31,8 +37,9 @@ def summary(pairs: Pairs) -> tuple[list, list]:
         image = pairs.image(i)
         return hashlib.sha256(repr(image.size).encode() + image.tobytes()).digest()
 
-    every = tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None)
-    kept, digests, skipped = read_all(digest, every)
+    kept, digests, skipped = read_all(
+        digest, tqdm(range(len(pairs)), desc="reading pictures", unit="", disable=None)
+    )
     split_of = {i: split for split, own in pairs.splits.items() for i in own}
     drawn = collections.defaultdict(list)
     for i, own in zip(kept, digests):

@@ -19,6 +19,7 @@ from miniclip.common import UserError, number, refuse
 
 HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
+MOST_TEXT_BYTES = 1 << 20  # of a caption's file, and characters of a csv's field
 _CONTROLS = dict.fromkeys([*range(32), *range(127, 160)], " ")
 LIST_COLUMNS = ["pair", "name", "query"]  # of a list of pairs, which curation/ writes
 
@@ -140,8 +141,11 @@ class Joined(Pairs):
 
     def __init__(self, first, second):
         self.parts, self.starts = (first, second), (0, len(first))
-        splits = {"train": [], "val": [*range(len(first), len(first) + len(second))]}
-        splits |= first.splits  # the first one held out is measured
+        splits = {  # the first one held out is measured
+            "train": [],
+            "val": [*range(len(first), len(first) + len(second))],
+            **first.splits,
+        }
         super().__init__(first.name, (), splits, first.skipped + second.skipped)
 
     def __len__(self):
@@ -174,8 +178,11 @@ def shuffled(indices, seed: int, epoch: int) -> np.ndarray:
 
 def changed_packages(then: dict, now: dict) -> str:
     """Which packages of Pairs.packages `then` have another version `now`: "a 1.2 (was 1.1)", or ""."""
-    others = [p for p, version in then.items() if now.get(p) != version]
-    return ", ".join(f"{p} {now.get(p)} (was {then[p]})" for p in others)
+    return ", ".join(
+        f"{package} {now.get(package)} (was {version})"
+        for package, version in then.items()
+        if now.get(package) != version
+    )
 
 
 def keep_pairs(pairs: Pairs, kept) -> None:
@@ -273,6 +280,5 @@ def report_skipped(skipped, shown=3) -> str:
 def printable(text, longest=80) -> str:
     """`text` on one line of a terminal: control characters escaped, the middle cut if it is long."""
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
-    if len(text) > longest:
-        text = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
-    return text
+    cut = text[: longest // 2 - 2] + " ... " + text[-(longest // 2) + 3 :]
+    return cut if len(text) > longest else text

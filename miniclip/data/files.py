@@ -22,6 +22,7 @@ from tqdm import tqdm
 from miniclip.common import UserError, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import (
+    MOST_TEXT_BYTES,
     Pairs,
     file_size,
     fingerprint,
@@ -32,7 +33,6 @@ from miniclip.data.dataset import (
     report_skipped,
 )
 
-MOST_TEXT_BYTES = 1 << 20  # of a .txt beside a picture, and characters of a csv's field
 MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
@@ -46,7 +46,6 @@ SEPARATORS = (",", "\t", ";", "|")
 PICTURE_COLUMNS = """filepath file_path image_path path filename file_name file image image_file img
     picture photo""".split()
 CAPTION_COLUMNS = "caption captions text description title alt_text alt sentence label".split()
-SPLIT_COLUMN = ["split"]
 SPLITS = ("train", "val", "test")  # what a column `split` divides pairs into
 MARKS = {"train": 0, "training": 0, "test": 2}  # any other value is held out as "val"
 UNMARKED = -1  # where there is no such column
@@ -95,17 +94,12 @@ class Files(Pairs):
                 pairs[key] = source, known | captions, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
-        why = report_skipped(skipped) or empty
-        refuse({f"{printable(name)} gives no pair: {why}": not pairs})
+        refuse({f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}": not pairs})
         self.wheres = [relative_to(key, root) if os.path.isabs(key) else key for key in pairs]
         self.sources, captions, marks = zip(*pairs.values())
+        self.paths = [source for source in self.sources if isinstance(source, str)]
         super().__init__(name, captions, {}, skipped)
         self.splits = divided(self.wheres, marks)
-
-    @property
-    def paths(self):
-        """The files that are read."""
-        return [source for source in self.sources if isinstance(source, str)]
 
     def load_downscaled(self, i, side):
         """Picture i, read by image_io.read. Raises BadPicture."""
@@ -200,6 +194,7 @@ def _beside_texts(root, skipped):
         present = {*names}
         for name in (n for n in names if image_io.is_picture(n) or n.lower().endswith(".tar")):
             stem = os.path.splitext(name)[0]
+            file = os.path.join(folder, name)
             text = next((stem + end for end in (".txt", ".TXT") if stem + end in present), "")
             try:
                 refuse(
@@ -211,11 +206,9 @@ def _beside_texts(root, skipped):
                     }
                 )
                 said = read_text(os.path.join(folder, text), MOST_TEXT_BYTES)
-                captions, why = said.splitlines(), None
+                yield relative_to(file, root), file, said.splitlines(), UNMARKED, None
             except UserError as error:
-                captions, why = [], str(error)
-            file = os.path.join(folder, name)
-            yield relative_to(file, root), file, captions, UNMARKED, why
+                yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
 def read_csv(path, pictures, texts, columns=None):
@@ -253,7 +246,7 @@ def _checked(rows, header, picture, text, separator, root):
     """The rows as Files takes them, with a reason where a separator or a quote that is missing has
     shifted the fields. picture, text: the positions of these columns."""
     width = max(k for k, name in enumerate(header, 1) if name.strip())
-    split = find_column(header, None, SPLIT_COLUMN)
+    split = find_column(header, "split", ())
     for line, row, why in rows:
         while row[width:] and not row[-1].strip():  # spreadsheets fill short rows up
             row.pop()

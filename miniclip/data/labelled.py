@@ -18,7 +18,6 @@ import collections
 import os
 import re
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 import numpy as np
 
@@ -59,9 +58,7 @@ class Labelled:
     Raises UserError for fewer than two classes, or nothing to test on.
     """
 
-    templates = ()
-
-    def __init__(self, name, class_names, pictures, labels, splits, skipped=None):
+    def __init__(self, name, class_names, pictures, labels, splits, skipped=(), templates=()):
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
         refuse(
             {
@@ -70,16 +67,13 @@ class Labelled:
             }
         )
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
-        self.labels, self.splits, self.skipped = labels, splits, [] if skipped is None else skipped
+        self.labels, self.splits = labels, splits
+        self.skipped, self.templates = skipped, templates
 
 
-class _Slice(NamedTuple):
-    """Where a picture lies in a larger file. raw: as the planes of CIFAR's pixels, without a header."""
-
-    path: Path
-    offset: int
-    size: int
-    raw: bool = False
+class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[False])):
+    """Where a picture lies in a larger file: a Path and two numbers of bytes. raw: as the planes of
+    CIFAR's pixels, without a header."""
 
     def __call__(self):
         """The bytes of the picture as a file of its own. Raises BadPicture."""
@@ -141,11 +135,12 @@ def open_labelled(source, class_names=None) -> Labelled:
     cannot be read.
     """
     sources = [source] if isinstance(source, (str, os.PathLike)) else source
-    unordered = isinstance(class_names, (str, set, frozenset))
     refuse(
         {
             "labelled pictures are given by a path, or by a list of paths of tars": not sources,
-            "class_names must be a list, in the order of the labels": unordered,
+            "class_names must be a list, in the order of the labels": isinstance(
+                class_names, (str, set, frozenset)
+            ),
         }
     )
     name = Path(sources[0]).name or str(sources[0])
@@ -173,10 +168,9 @@ def open_labelled(source, class_names=None) -> Labelled:
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
-    labelled = Labelled(name, names, pictures, labels, splits, pictures.skipped)
-    if names_file and names_file.with_name(TEMPLATES).is_file():
-        labelled.templates = read_lines(names_file.with_name(TEMPLATES), "templates")
-    return labelled
+    file = names_file and names_file.with_name(TEMPLATES)
+    templates = read_lines(file, "templates") if file and file.is_file() else ()
+    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates)
 
 
 def _read(shown, paths, skipped):
@@ -196,7 +190,7 @@ def _read(shown, paths, skipped):
     )
     for names_file, (label_bytes, files) in CIFAR.items():
         if (first / names_file).is_file():
-            return first, _cifar(first, label_bytes, files), first / names_file
+            return first, [*_cifar(first, label_bytes, files)], first / names_file
     if not first.is_dir() and not all(tars):
         return first.parent, _csv(first), None
     root = first if first.is_dir() else Path(os.path.commonpath([path.parent for path in paths]))
@@ -204,7 +198,7 @@ def _read(shown, paths, skipped):
         paths = [Path(folder, name) for folder, names in walk(root, skipped) for name in names]
         pictures = [path for path in paths if image_io.is_picture(path.name)]
         paths = pictures or [path for path in paths if path.name.lower().endswith(TARS)]
-    rows = _divided({path.relative_to(root).parts: path for path in paths}, skipped)
+    rows = [*_divided({path.relative_to(root).parts: path for path in paths}, skipped)]
     names_in = [place / NAMES for place in (root, root.parent) if (place / NAMES).is_file()]
     return root, rows, names_in[0] if names_in else None
 
@@ -250,14 +244,13 @@ def _named(shown, found, class_names, names_file):
 def _paths(source):
     """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
-    for path in paths or [source]:
-        refuse(
-            {
-                f"{printable(path)} not found; expected a folder, a csv file or a .tar": not (
-                    os.path.isdir(path) or os.path.isfile(path)
-                )
-            }
-        )
+    missing = "not found; expected a folder, a csv file or a .tar"
+    refuse(
+        {
+            f"{printable(path)} {missing}": not (os.path.isdir(path) or os.path.isfile(path))
+            for path in paths or [source]
+        }
+    )
     return paths
 
 
@@ -272,22 +265,25 @@ def _csv(path):
     )
     both = {"label", "class"} <= {name.strip().lower() for name in header}
     refuse({f"{printable(path)} has the columns label and class; leave out one of them": both})
-    lacks = "no picture or no label"
-    return [(*row, why or (None if row[1] and all(row[2]) else lacks)) for *row, why in rows]
+    return [
+        (*row, why or (None if row[1] and all(row[2]) else "no picture or no label"))
+        for *row, why in rows
+    ]
 
 
 def _cifar(root, label_bytes, files):
     """Rows of CIFAR's binary files: records of labels and of three planes of 32 x 32 pixels."""
-    rows, size = [], 3 * CIFAR_SIDE**2
+    size = 3 * CIFAR_SIDE**2
+    record = label_bytes + size
     for pattern, part in files.items():
         for path in sorted(root.glob(pattern)):
-            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: label_bytes + size].tolist()
-            count, rest = divmod(path.stat().st_size, label_bytes + size)
-            refuse({f"{path} is cut off, or its records are not CIFAR's": rest})
-            for k in range(count):
-                place = _Slice(path, k * (label_bytes + size) + label_bytes, size, raw=True)
-                rows.append((f"{path.name} {k}", place, [str(labels[k])], SPLITS.index(part), None))
-    return rows
+            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
+            refuse(
+                {f"{path} is cut off, or its records are not CIFAR's": path.stat().st_size % record}
+            )
+            for k, label in enumerate(labels):
+                place = _Slice(path, k * record + label_bytes, size, raw=True)
+                yield f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None
 
 
 def _divided(pictures, skipped):
@@ -295,19 +291,17 @@ def _divided(pictures, skipped):
     at the top are train and test, the labels are the folders one below. Of test and val, test is used."""
     part_of = {p[0]: PARTS.get(p[0].lower()) for p in pictures if len(p) > 1}
     train, test = ([top for top in part_of if part_of[top] == part] for part in ("train", "test"))
-    divided, rows = bool(train and test), []
-    used = [*train, min(test, key=str.lower)] if divided else []
+    used = [*train, min(test, key=str.lower)] if train and test else []
     for p in sorted(pictures, key=lambda p: (p[:-1], p)):
-        name, folders = "/".join(p), p[1:-1] if divided else p[:-1]
+        name, folders = "/".join(p), p[1:-1] if used else p[:-1]
         part = SPLITS.index(part_of[p[0]]) if p[0] in used else UNMARKED
-        if divided and p[0] not in used:
+        if used and p[0] not in used:
             skipped.append((name, f"only {' and '.join(used)} are read"))
         elif p[-1].lower().endswith(TARS):
-            rows += _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
+            yield from _tar(pictures[p], f"{name}: " if len(pictures) > 1 else "", part, skipped)
         else:
             label, why = (folders[0], None) if folders else ("", "no label")
-            rows.append((name, pictures[p], [label], part, why))
-    return rows
+            yield name, pictures[p], [label], part, why
 
 
 def _tar(path, within, part, skipped):
@@ -321,14 +315,11 @@ def _tar(path, within, part, skipped):
                 skipped.append((within + name, problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
-                label = file.read(member.size).decode("utf-8-sig", "windows")
-                labels.setdefault((key, suffix), one_line(label))
+                text = file.read(member.size).decode("utf-8-sig", "windows")
+                labels.setdefault((key, suffix), one_line(text))
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
-                place = _Slice(path, member.offset_data, member.size)
-                pictures.setdefault(key, (name, place))
-    rows = []
+                pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
     for key, (name, source) in pictures.items():
         label = labels.get((key, ".cls")) or labels.get((key, ".txt"))
         name = within + (key if label else name)
-        rows.append((name, source, [label or ""], part, None if label else "no label"))
-    return rows
+        yield name, source, [label or ""], part, None if label else "no label"

@@ -15,28 +15,23 @@ import os
 import signal
 import sys
 import threading
-from typing import NamedTuple
 
 import numpy as np
 import torch
 
 from miniclip.common import refuse
 from miniclip.data.dataset import BadPicture, shuffled
-from miniclip.data.transforms import Redrawing, redraw, training_crop
+from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
 
 UNIT = 256  # pairs in a part where there are no micro-batches: 39 MB of pixels at 224
 AHEAD = 2  # parts per worker that are loaded, or being loaded, before they are asked for
 MOST_WORKERS = 16  # the default maximum; --workers can raise it
-_FORK = sys.platform == "linux"  # elsewhere worker processes start afresh
 
 
-class Batch(NamedTuple):
-    """What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and
-    skipped, [(name, reason)] of the pictures that could not be read."""
-
-    parts: list
-    skipped: list
+# What a step trains on: parts, a list of (images (n, 3, S, S) uint8, tokens (n, L) int64), and skipped,
+# [(name, reason)] of the pictures that could not be read.
+Batch = collections.namedtuple("Batch", "parts skipped")
 
 
 def epoch_order(indices, batch_size, seed, epoch, order=shuffled, names=None):
@@ -100,7 +95,7 @@ def crop(pairs, i, rng, image_size, scale, out=None):
     """A random crop of picture i: (3, S, S) uint8, see training_crop; scale None: a drawn icon that is
     redrawn, see transforms.redraw. Raises BadPicture."""
     if scale is None:
-        return redraw(pairs.load_downscaled(i, None), image_size, Redrawing.draw(rng), out)
+        return redraw(pairs.load_downscaled(i, None), image_size, **random_redrawing(rng), out=out)
     enough = math.ceil(2 * image_size / scale[0])  # twice what the smallest crop keeps
     return training_crop(pairs.load_downscaled(i, enough), image_size, rng, scale, out)
 
@@ -155,20 +150,8 @@ class _Parts(torch.utils.data.Dataset):
                 captions.append(caption)
             except BadPicture as error:
                 skipped.append((self.pairs.where(i), str(error)))
-        tokens = self.tokenizer(captions, trim=True)
-        return slot, len(captions), tokens.numpy(), skipped  # a tensor would keep a file open
-
-
-def _in_order(pairs, indices, batch_size, seed, start, count, slots, names, rank, world):
-    """(epoch, indices, slot) of each part that a rank reads, from batch `start` of the run on."""
-    epoch, first = divmod(start, len(indices) // batch_size)
-    slot = itertools.cycle(range(slots))
-    while True:
-        order = epoch_order(indices, batch_size, seed, epoch, pairs.order, names)
-        for batch in order[first:]:
-            for part in np.array_split(np.array_split(batch, world)[rank], count):
-                yield epoch, part, next(slot)
-        epoch, first = epoch + 1, 0
+        tokens = self.tokenizer(captions, trim=True).numpy()  # a tensor would keep a file open
+        return slot, len(captions), tokens, skipped
 
 
 def _end_with_parent(_):
@@ -241,39 +224,36 @@ def batches(
     # on Linux torch's shared memory would lie in /dev/shm, for which containers often have 64 MB;
     # elsewhere torch moves the tensor there when it starts a worker
     pixels = torch.frombuffer(mmap.mmap(-1, math.prod(shape)), dtype=torch.uint8).view(shape)
-    order = _in_order(
-        pairs,
-        indices,
-        batch_size,
-        seed,
-        start,
-        count,
-        slots,
-        pairs.names if unique_names else None,
-        rank,
-        world,
-    )
-    reader = _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop)
-    loaded = map(reader.__getitem__, order)
-    if workers:
-        tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
-        loaded = iter(
-            torch.utils.data.DataLoader(
-                reader,
-                batch_size=None,
-                sampler=order,
-                num_workers=workers,
-                prefetch_factor=AHEAD,
-                collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
-                generator=torch.Generator(),  # else it draws from torch's, which changes the run
-                worker_init_fn=_end_with_parent,
-                multiprocessing_context="fork" if _FORK else None,
-            )
+
+    def in_order():
+        """(epoch, indices, slot) of each part that this rank reads, from batch `start` of the run on."""
+        epoch, first = divmod(start, len(indices) // batch_size)
+        slot = itertools.cycle(range(slots))
+        names = pairs.names if unique_names else None
+        while True:
+            for batch in epoch_order(indices, batch_size, seed, epoch, pairs.order, names)[first:]:
+                for part in np.array_split(np.array_split(batch, world)[rank], count):
+                    yield epoch, part, next(slot)
+            epoch, first = epoch + 1, 0
+
+    tokenizer([""], trim=True)  # what it makes at its first call is made once, before the fork
+    loaded = iter(
+        torch.utils.data.DataLoader(
+            _Parts(pairs, tokenizer, seed, scale, pixels, draw, crop),
+            batch_size=None,
+            sampler=in_order(),
+            num_workers=workers,
+            prefetch_factor=AHEAD if workers else None,
+            collate_fn=tuple,  # DataLoader's own would make tensors of the arrays
+            generator=torch.Generator(),  # else it draws from torch's, which changes the run
+            worker_init_fn=_end_with_parent,
+            # elsewhere than on Linux worker processes start afresh
+            multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         )
+    )
     with contextlib.ExitStack() as pinned:
-        if (
-            pin_memory
-        ):  # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
+        if pin_memory:
+            # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes
             cuda, place = torch.cuda.cudart(), pixels.data_ptr()
             torch.cuda.check_error(cuda.cudaHostRegister(place, pixels.nbytes, 0))
             pinned.callback(cuda.cudaHostUnregister, place)

@@ -17,7 +17,6 @@ from miniclip.data.dataset import lines, printable
 from miniclip.data.files import (
     CAPTION_COLUMNS,
     PICTURE_COLUMNS,
-    SPLIT_COLUMN,
     UNMARKED,
     Files,
     find_column,
@@ -50,9 +49,8 @@ def open_records(
         ("pictures", PICTURE_COLUMNS, image_column, ""),
         ("captions", CAPTION_COLUMNS, caption_column, ""),
     )
-    found = must_find(printable(name), columns, wanted)
-    picture, caption = (columns[position] for position in found)
-    split = find_column(columns, None, SPLIT_COLUMN)
+    picture, caption = (columns[n] for n in must_find(printable(name), columns, wanted))
+    split = find_column(columns, "split", ())
 
     def values(column):  # a column of a dataset is read without decoding its pictures
         return records[column] if is_dataset else (record.get(column) for record in records)
@@ -62,8 +60,7 @@ def open_records(
         pictures = (
             functools.partial(_picture, records, i, picture, root) for i in range(len(records))
         )
-    unmarked = [UNMARKED] * len(records)
-    marks = unmarked if split is None else map(mark, values(columns[split]))
+    marks = [UNMARKED] * len(records) if split is None else map(mark, values(columns[split]))
     rows = (
         (f"record {i}", picture, _texts(said), part, None)
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
@@ -102,7 +99,6 @@ def open_file(path, image_column=None, caption_column=None) -> Files:
 
 
 def _json_lines(path):
-    records = []
     with open(path, encoding="utf-8-sig", errors="windows") as file:
         for number, line in enumerate(lines(file), 1):
             try:
@@ -116,8 +112,8 @@ def _json_lines(path):
                     )
                 }
             )
-            records += [record] if record else []
-    return records
+            if record:
+                yield record
 
 
 def _parquet(path):
@@ -126,7 +122,7 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     name, most = printable(path), LEAST_BYTES + INFLATED * os.path.getsize(path)
-    bomb, records = f"{name} would take far more memory than it has bytes", []
+    bomb = f"{name} would take far more memory than it has bytes"
     try:
         file = pyarrow.parquet.ParquetFile(path)
         groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]
@@ -139,11 +135,10 @@ def _parquet(path):
         most *= 4  # as objects of Python
         for batch in file.iter_batches(ROWS_AT_ONCE, columns=kept):
             rows = batch.to_pylist()
-            records += rows
             most -= len(pickle.dumps(rows))  # a value that is stored once may fill all rows
             refuse({bomb: most < 0})
+            yield from rows
     except UserError:
         raise
     except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         raise UserError(f"{name} is damaged: {error!s:.100}") from None
-    return records

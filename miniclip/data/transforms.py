@@ -16,7 +16,6 @@ Left out: everything stronger. Two things differ from the released code, which i
 import dataclasses
 import functools
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -150,32 +149,27 @@ def training_crop(image, image_size, rng, scale=(1.0, 1.0), out=None):
     return _planes(image.resize((image_size, image_size), BICUBIC, box), out)
 
 
-class Redrawing(NamedTuple):
-    """How an icon is drawn a little differently: turn in radians, size as a factor, shift (x, y) as
-    shares of the side, ink as the share to which the strokes are thickened."""
-
-    turn: float = 0.0
-    size: float = 1.0
-    shift: tuple = (0.0, 0.0)
-    ink: float = 0.0
-
-    @classmethod
-    def draw(cls, rng: np.random.Generator):
-        """A random one; with wider ranges zero-shot was no better (docs/icons/first/about.md)."""
-        thicker = rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0
-        shift = rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)
-        return cls(rng.uniform(-0.1, 0.1), rng.uniform(0.8, 1.15), shift, thicker)
+def random_redrawing(rng: np.random.Generator) -> dict:
+    """How an icon is drawn a little differently: the keyword arguments of `redraw`, drawn at random.
+    With wider ranges zero-shot was no better (docs/icons/first/about.md)."""
+    return dict(
+        ink=rng.uniform(0, 0.8) if rng.uniform() < 0.3 else 0.0,
+        shift=(rng.uniform(-0.075, 0.075), rng.uniform(-0.075, 0.075)),
+        turn=rng.uniform(-0.1, 0.1),
+        size=rng.uniform(0.8, 1.15),
+    )
 
 
-def redraw(image, image_size, how, out=None):
+def redraw(image, image_size, turn=0.0, size=1.0, shift=(0.0, 0.0), ink=0.0, out=None):
     """A picture of dark strokes on white, redrawn -> (3, S, S) uint8, in the memory of `out`, if given.
 
-    how: a Redrawing. What the turn or the shift uncovers is white.
+    turn: in radians; size: a factor; shift: (x, y) as shares of the side; ink: the share to which the
+    strokes are thickened. What the turn or the shift uncovers is white.
     """
-    image = moved(image.convert("L"), *how[:3])
+    image = moved(image.convert("L"), turn, size, shift)
     image = image.resize((image_size, image_size), BICUBIC)
-    if how.ink:
-        image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), how.ink)
+    if ink:
+        image = Image.blend(image, image.filter(ImageFilter.MinFilter(3)), ink)
     return _planes(image.convert("RGB"), out)
 
 

@@ -15,7 +15,7 @@ from lessons.studies.convirt import Augmentation, augment, draw, sentences
 from miniclip.data.dataset import Pairs, one_line
 from miniclip.data.icons.icons import Icons
 from miniclip.data.loader import crop
-from miniclip.data.transforms import Preprocess, Redrawing, normalize, redraw
+from miniclip.data.transforms import Preprocess, normalize, random_redrawing, redraw
 from tests.data.icons import made_up, small_pairs
 from tests.data.tars import same, steps
 
@@ -46,7 +46,7 @@ def icon(seed):
 
 def drawn(image, side=64, **how):
     """One plane of redraw: (side, side) int."""
-    planes = redraw(image, side, Redrawing(**how)).numpy().astype(int)
+    planes = redraw(image, side, **how).numpy().astype(int)
     assert planes.shape == (3, side, side) and (planes == planes[0]).all()
     return planes[0]
 
@@ -63,28 +63,33 @@ def middle(image):
 
 # --- what is drawn
 
-SHIFTS = {Augmentation: 0.1, Redrawing: 0.075}
+
+def random_augmentation(rng):
+    return Augmentation.draw(rng)._asdict()
+
+
+SHIFTS = {random_augmentation: 0.1, random_redrawing: 0.075}
 RANGES = {  # field: (low, high)
-    Augmentation: dict(
+    random_augmentation: dict(
         turn=(-math.pi / 9, math.pi / 9), size=(0.95, 1.05), brightness=(0.6, 1.4), contrast=(0.6, 1.4),
         sigma=(0.1, 3.0),
     ),
-    Redrawing: dict(turn=(-0.1, 0.1), size=(0.8, 1.15), ink=(0.0, 0.8)),
+    random_redrawing: dict(turn=(-0.1, 0.1), size=(0.8, 1.15), ink=(0.0, 0.8)),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", RANGES)
-def test_draws_use_their_ranges_in_full_and_come_from_the_generator_alone(kind):
-    many = [kind.draw(np.random.default_rng(seed)) for seed in range(2000)]
-    assert many[7] == kind.draw(np.random.default_rng(7)) != many[8]
-    columns = {name: [getattr(how, name) for how in many] for name in RANGES[kind]}
-    columns |= {axis: [how.shift[axis] for how in many] for axis in (0, 1)}
+@pytest.mark.parametrize("draws", RANGES)
+def test_draws_use_their_ranges_in_full_and_come_from_the_generator_alone(draws):
+    many = [draws(np.random.default_rng(seed)) for seed in range(2000)]
+    assert many[7] == draws(np.random.default_rng(7)) != many[8]
+    columns = {name: [how[name] for how in many] for name in RANGES[draws]}
+    columns |= {axis: [how["shift"][axis] for how in many] for axis in (0, 1)}
     for name, values in columns.items():
-        low, high = RANGES[kind].get(name, (-SHIFTS[kind], SHIFTS[kind]))
+        low, high = RANGES[draws].get(name, (-SHIFTS[draws], SHIFTS[draws]))
         off = (np.array(values) - low) / (high - low)
         assert 0 <= off.min() < 0.02 and 0.98 < off.max() <= 1, (name, off.min(), off.max())
-    share, rare = (0.5, "flip") if kind is Augmentation else (0.3, "ink")
-    often = np.mean([bool(getattr(how, rare)) for how in many])
+    share, rare = (0.3, "ink") if draws is random_redrawing else (0.5, "flip")
+    often = np.mean([bool(how[rare]) for how in many])
     assert abs(often - share) < 5 * (0.25 / 2000) ** 0.5, often  # 5 standard deviations
 
 
@@ -105,7 +110,7 @@ def test_a_crop_is_changed_as_the_draw_says_and_a_white_one_stays_one_grey(seed)
 @given(st.floats(-0.3, 0.3), st.floats(0.9, 1.1), tenths)
 def test_turn_size_and_shift_are_those_of_a_redrawn_icon(turn, size, shift):
     image, where = noise(24).convert("L"), dict(turn=turn, size=size, shift=(shift, -shift))
-    redrawn = redraw(image, 24, Redrawing(**where)).permute(1, 2, 0)
+    redrawn = redraw(image, 24, **where).permute(1, 2, 0)
     assert np.array_equal(levels(image.convert("RGB"), **where), redrawn)
 
 
@@ -116,7 +121,7 @@ def test_turn_size_and_shift_are_those_of_a_redrawn_icon(turn, size, shift):
 def test_an_icon_that_is_not_changed_is_what_evaluation_sees_to_the_bit(side):
     pairs = small_pairs()
     for i in range(len(pairs)):
-        trained = redraw(pairs.load_downscaled(i, None), side, Redrawing())
+        trained = redraw(pairs.load_downscaled(i, None), side)
         assert torch.equal(normalize(trained), Preprocess(side)(pairs.image(i))), pairs.names(i)
     assert np.array_equal(drawn(icon(0)), np.asarray(icon(0)))
 
@@ -156,7 +161,7 @@ def test_any_turn_is_clockwise_about_the_middle_which_then_moves_by_the_shift(tu
     """A dot at the right of the middle of a picture that is wider than high."""
     wide = np.full((60, 80), 255, np.uint8)
     wide[28:32, 58:62] = 0
-    planes = redraw(Image.fromarray(wide), 480, Redrawing(turn, size, (x, y)))
+    planes = redraw(Image.fromarray(wide), 480, turn, size, (x, y))
     found = middle(planes[0].numpy().astype(int)) / (6, 8)  # in pixels of the picture again
     right, down = 20 * size * math.cos(turn), 20 * size * math.sin(turn)
     want = np.array([40 + right + 80 * x, 30 + down + 60 * y])
@@ -169,8 +174,8 @@ def test_the_loader_redraws_icons_and_writes_them_where_they_are_wanted():
         np.zeros((3, 32, 32), np.uint8),
     )
     found = crop(pairs, 1, np.random.default_rng(1), 32, None)
-    how = Redrawing.draw(np.random.default_rng(1))
-    assert torch.equal(found, redraw(pairs.load_downscaled(1, None), 32, how))
+    how = random_redrawing(np.random.default_rng(1))
+    assert torch.equal(found, redraw(pairs.load_downscaled(1, None), 32, **how))
     crop(pairs, 1, np.random.default_rng(1), 32, None, out)
     assert np.array_equal(out, found) and out.std() > 5
 

@@ -17,7 +17,7 @@ from miniclip.data.emoji import drawings
 from miniclip.data.emoji.drawings import KINDS, line_art, other_drawings
 from miniclip.data.emoji.emoji import read_keywords, read_table, split
 from miniclip.data.emoji.names import (
-    CLASS_NAMES,
+    CLASSES,
     MISFITS,
     TEMPLATES,
     label_of,
@@ -111,7 +111,7 @@ def test_there_are_20_classes_of_ten_pictures_or_more(emoji):
 )
 def test_a_picture_whose_names_are_of_two_classes_or_that_is_a_misfit_has_none(rows, want):
     label = label_of([{"name": name, "subgroup": group} for name, group in rows.items()])
-    assert label == (CLASS_NAMES.index(want) if want else -1)
+    assert label == ([*CLASSES].index(want) if want else -1)
 
 
 # --- captions

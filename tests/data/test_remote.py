@@ -49,7 +49,7 @@ def server(tmp_path, monkeypatch):
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.asked, server.ill = [], 0
         server.address = f"http://127.0.0.1:{server.server_port}"
-        monkeypatch.setattr(remote, "FIRST_WAIT_S", 0.01)
+        monkeypatch.setattr(remote, "WAITS_S", (0.01, 0.02, 0.04))
         monkeypatch.setenv("AWS_ENDPOINT_URL", server.address)
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             monkeypatch.setenv(name, "x")
@@ -89,7 +89,7 @@ def test_an_interrupted_transfer_is_tried_again_and_never_leaves_half_a_file(
     scheme, server, cache, tmp_path
 ):
     address = {"http": f"{server.address}/", "s3": "s3://"}[scheme] + "bucket/00000.tar"
-    server.ill = remote.TRIES - 1
+    server.ill = len(remote.WAITS_S)
     open_pairs(address)
     [kept] = files(cache / "shards")
     assert kept.read_bytes() == (tmp_path / "bucket/00000.tar").read_bytes()

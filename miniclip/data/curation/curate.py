@@ -36,12 +36,15 @@ from miniclip.data.files import read_lines
 
 ASSIGNED = np.dtype([("query", "<i4"), ("draw", "<u8"), ("pair", "<i8")])
 
-COUNT = number(int, low=1)
 OPTIONS = {
     "data": dict(type=path(str), help="emoji, icons, pairs.csv, a folder or shards"),
     "out": dict(type=path(str), help="a list of what is kept, for train.py --keep"),
-    "--cap": dict(type=COUNT, default=20_000, help="pairs of a query to keep (20,000)"),
-    "--min-count": dict(type=COUNT, default=100, help="pairs that a query must be in (100)"),
+    "--cap": dict(
+        type=number(int, low=1), default=20_000, help="pairs of a query to keep (20,000)"
+    ),
+    "--min-count": dict(
+        type=number(int, low=1), default=100, help="pairs that a query must be in (100)"
+    ),
     "--min-pmi": dict(
         type=number(float),
         default=4.0,
@@ -96,10 +99,9 @@ def choose_queries(counts, pairs, names, min_count, min_pmi):
 def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Curated:
     """Choose among the training pairs.
 
-    names: further queries, lower-case words with single spaces between them. Raises UserError when
-    there is no query.
+    names: further queries, one or several words each. Raises UserError when there is no query.
     """
-    names = frozenset(names)
+    names = {" ".join(words(name)) for name in names} - {""}
     lengths = sorted({name.count(" ") + 1 for name in names} - {1, 2})
     train = np.sort(pairs.splits["train"]).tolist()
 
@@ -153,8 +155,7 @@ def main(argv=None):
         OPTIONS,
     ).parse_args(argv)
     check_new(args.out, args.overwrite)
-    names = read_lines(args.names, "names") if args.names else []
-    names = {" ".join(words(line)) for line in names} - {""}
+    names = read_lines(args.names, "names") if args.names else ()
     pairs = open_pairs(args.data, **source_options(vars(args)))
     read = {os.path.realpath(file) for file in pairs.paths}
     read |= {os.path.splitext(file)[0] + end for file in read for end in (".txt", ".TXT")}

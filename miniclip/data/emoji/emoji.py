@@ -24,29 +24,31 @@ from PIL import Image
 from miniclip.data.dataset import HELD_OUT_ONE_IN, Pairs, words
 from miniclip.data.emoji import drawings, names
 
-TABLE = Path(__file__).with_name("emoji.tsv")
 WORDLIKE = re.compile(r"[\w’' -]*[^\W\d_][\w’' -]*")  # with a letter, and without other signs
 TYPED = ("a red heart", "flag of Japan", "dark skin tone woman firefighter", "an animal")
 
 
-def read_table(path=TABLE) -> list[dict]:
+def read_table() -> list[dict]:
     """emoji.tsv as a list of dicts: codes, name, group, subgroup, picture."""
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(Path(__file__).with_name("emoji.tsv"), encoding="utf-8", newline="") as file:
         return list(csv.DictReader((x for x in file if not x.startswith("#")), delimiter="\t"))
 
 
 def split(pictures) -> dict[str, list[int]]:
     """Fixed splits of a list of pictures, each a list of its table rows: {name: indices}."""
-    held = [int(rows[0]["picture"], 16) % HELD_OUT_ONE_IN == 0 for rows in pictures]
-    train = [i for i, out in enumerate(held) if not out]
+    held = [
+        i for i, own in enumerate(pictures) if int(own[0]["picture"], 16) % HELD_OUT_ONE_IN == 0
+    ]
+    train = sorted({*range(len(pictures))} - {*held})
     seen = {word for i in train for row in pictures[i] for word in words(row["name"])}
-    compositions, concepts = [], []
-    for i, rows in enumerate(pictures):
-        if held[i]:
-            known = all(word in seen for row in rows for word in words(row["name"]))
-            # 200D joins code points
-            made = any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
-            (compositions if known and made else concepts).append(i)
+
+    def is_composition(rows):
+        known = all(word in seen for row in rows for word in words(row["name"]))
+        # 200D joins code points
+        return known and any(names.parts(r["name"])[2] or "200D" in r["codes"] for r in rows)
+
+    compositions = [i for i in held if is_composition(pictures[i])]
+    concepts = sorted({*held} - {*compositions})
     return {"train": train, "heldout_compositions": compositions, "heldout_concepts": concepts}
 
 
@@ -61,8 +63,8 @@ def read_keywords() -> dict[str, tuple]:
     found = {}
     for row in read_table():
         name, said = row["name"], {*words(row["name"])}
-        listed = lists.get(row["codes"], [])[1:]  # the first one is the name
-        texts = [keyword.replace("_", " ").strip() for keyword in listed]
+        # the first keyword is the name
+        texts = [k.replace("_", " ").strip() for k in lists.get(row["codes"], [])[1:]]
         own = [t for t in texts if WORDLIKE.fullmatch(t) and not {*words(t)} <= said]
         if own and names.without_tone(name) == name:
             found[name] = tuple(dict.fromkeys(own))
@@ -72,7 +74,7 @@ def read_keywords() -> dict[str, tuple]:
 class Emoji(Pairs):
     """The embedded pairs."""
 
-    class_names = names.CLASS_NAMES
+    class_names = tuple(names.CLASSES)
 
     def __init__(self):
         grouped = collections.defaultdict(list)
@@ -127,5 +129,8 @@ class Emoji(Pairs):
             base for own in self._captions for base in {names.without_tone(name) for name in own}
         )
         ties = [bases[names.without_tone(name)] for i in indices for name in self._captions[i]]
-        scores = {f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks}
-        return {**scores, "n": len(ties), "gallery": len(self)}
+        return {
+            **{f"R@{k}": sum(min(1, k / t) for t in ties) / max(1, len(ties)) for k in ks},
+            "n": len(ties),
+            "gallery": len(self),
+        }

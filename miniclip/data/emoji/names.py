@@ -55,7 +55,6 @@ CLASSES = {  # name: a pattern of the subgroups it stands for
     "button": "av-symbol",
     "geometric shape": "geometric",
 }
-CLASS_NAMES = tuple(CLASSES)
 # filed in a subgroup above, but no picture of such a thing
 MISFITS = frozenset(
     name.strip()
@@ -109,9 +108,8 @@ def vary(name: str, others, keywords, rng) -> str:
     rng: numpy Generator. 40 % get 1 to 3 of `keywords` (where there are any), half of the rest a
     template.
     """
-    text = name
-    if others and rng.random() >= CANONICAL_SHARE:
-        text = others[int(rng.integers(len(others)))]
+    reworded = others and rng.random() >= CANONICAL_SHARE
+    text = others[int(rng.integers(len(others)))] if reworded else name
     if keywords and rng.random() < KEYWORD_SHARE:
         count = min(int(rng.integers(1, MOST_KEYWORDS + 1)), len(keywords))
         chosen = rng.choice(len(keywords), count, replace=False)
@@ -122,7 +120,7 @@ def vary(name: str, others, keywords, rng) -> str:
 
 
 def label_of(rows: list[dict]) -> int:
-    """Class of a picture, from its rows of emoji.tsv: a position in CLASS_NAMES, or -1."""
+    """Class of a picture, from its rows of emoji.tsv: a position among CLASSES, or -1."""
     found = {_label(row) for row in rows}
     return found.pop() if len(found) == 1 else -1
 

@@ -15,9 +15,10 @@ training name joins, such as "cloud" and "lock": a picture with any name that ho
 order, is not trained on. Half of them choose settings, half are under seal.
 """
 
-import hashlib
 import itertools
 from collections import Counter, defaultdict
+
+from miniclip.data.dataset import text_hash
 
 # sets that are not a family of their own: {family: its sets}. Families have the name of a set otherwise
 LINEAGES = {
@@ -46,10 +47,10 @@ SEALED = tuple(
     pajamas pepicons ph pinhead pixel qlementine-icons simple-line-icons solar streamline websymbol
     whh zondicons""".split()
 )
-FEWEST_NAMES, FEWEST_FAMILIES = (
-    5,
-    3,
-)  # other training names, and families, that have a held-out word
+# all other families are used for training
+USED_FOR = dict.fromkeys(DEVELOPMENT, "development") | dict.fromkeys(SEALED, "sealed")
+# how many other training names, and how many families, must have a held-out word
+FEWEST_NAMES, FEWEST_FAMILIES = 5, 3
 SAME = {"plus": "add", "slash": "off", "minus": "remove"}  # words that mean the same on icons
 COMBINATIONS = 500, 1000  # to choose settings by, and under seal
 
@@ -57,12 +58,6 @@ COMBINATIONS = 500, 1000  # to choose settings by, and under seal
 def family(prefix: str) -> str:
     """The family of a set."""
     return FAMILY.get(prefix, prefix)
-
-
-def used_for(family: str) -> str:
-    """ "training", "development" or "sealed"."""
-    kinds = {"development": DEVELOPMENT, "sealed": SEALED}
-    return next((kind for kind, own in kinds.items() if family in own), "training")
 
 
 def meanings(name: str) -> set:
@@ -90,13 +85,11 @@ def held_out_combinations(names: dict) -> tuple[set, set]:
         for word, count in counted.items()
         if count > FEWEST_NAMES and len(homes[word]) >= FEWEST_FAMILIES
     }
-    ordered = sorted((pair for pair in pairs if pair <= common), key=_hash)
+    ordered = sorted(
+        filter(common.issuperset, pairs), key=lambda pair: text_hash(" ".join(sorted(pair)))
+    )
     development, sealed = COMBINATIONS
     return set(ordered[:development]), set(ordered[development : development + sealed])
-
-
-def _hash(pair):
-    return hashlib.sha256(" ".join(sorted(pair)).encode()).digest()
 
 
 def holds(name: str, combinations: set) -> bool:

@@ -20,7 +20,7 @@ import sys
 import tarfile
 from pathlib import Path
 
-from miniclip.common import UserError, refuse
+from miniclip.common import UserError, refuse, refusing
 from miniclip.data import cache
 
 PACKAGE, VERSION = "@iconify/json", "2.2.535"
@@ -60,9 +60,14 @@ def archive(folder=None) -> Path:
     )
     print(f"fetching {PACKAGE} {VERSION} (104 MB, once)", file=sys.stderr, flush=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    command = [npm, *how.split()[1:], "--pack-destination", str(path.parent)]
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, errors="replace")
+        subprocess.run(
+            [npm, *how.split()[1:], "--pack-destination", str(path.parent)],
+            check=True,
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
     except subprocess.CalledProcessError as error:
         last = (error.stderr.strip() or str(error)).splitlines()[-1]
         raise UserError(
@@ -74,16 +79,14 @@ def archive(folder=None) -> Path:
 def read(path) -> dict:
     """{prefix: the set's JSON} of all sets in the package that are not left out."""
     sets = {}
-    try:
-        with tarfile.open(path) as tar:
-            for member in tar:
-                if member.name.startswith("package/json/"):
-                    found = json.load(tar.extractfile(member))
-                    if not why_left_out(found):
-                        sets[found["prefix"]] = found
-            tar.fileobj.seek(0, os.SEEK_END)  # the CRC is at the end, and is compared there
-    except Exception as error:  # of the system, tarfile, zlib, json, or what it should hold
-        raise UserError(f"{path} is damaged: {error}; delete it, and it is fetched again") from None
+    damaged = f"{path} is damaged; delete it, and it is fetched again"
+    with refusing(damaged), tarfile.open(path) as tar:
+        for member in tar:
+            if member.name.startswith("package/json/"):
+                found = json.load(tar.extractfile(member))
+                if not why_left_out(found):
+                    sets[found["prefix"]] = found
+        tar.fileobj.seek(0, os.SEEK_END)  # the CRC is at the end, and is compared there
     return sets
 
 
@@ -123,8 +126,8 @@ def icons(found: dict) -> list[tuple[str, list]]:
     """The icons of a set: [(the drawing, an SVG text; its captions, a list of (name, style))]. Each drawing
     is there once. Of one icon in several sizes the one nearest to 24 pixels is kept."""
     spelled = {name: [name] for name, icon in found["icons"].items() if not icon.get("hidden")}
-    aliases = found.get("aliases") or {}  # in this version none is the alias of another
-    for alias, told in aliases.items():
+    # in this version no alias is the alias of another
+    for alias, told in (found.get("aliases") or {}).items():
         if told["parent"] in spelled and not told.keys() & {"hFlip", "vFlip", "rotate", "hidden"}:
             spelled[told["parent"]].append(alias)
     logos = {

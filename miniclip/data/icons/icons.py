@@ -79,7 +79,7 @@ class Icons(Pairs):
             family, info = families.family(prefix), found["info"]
             about = info["name"], info["author"]["name"], info["license"]["spdx"]
             count = f"{len(iconify.icons(found)):,}"
-            rows.append((prefix, family, families.used_for(family), count, *about))
+            rows.append((prefix, family, families.USED_FOR.get(family, "training"), count, *about))
         head = "set", "family", "used for", "icons", "name", "author", "licence"
         return table(head, rows).splitlines()
 
@@ -96,8 +96,7 @@ class Icons(Pairs):
 
     def _split(self):
         """The splits; sets self.combinations and self.sealed_combinations, of two words each."""
-        kept = {*families.DEVELOPMENT, *families.SEALED}
-        trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(kept)}
+        trained = {i for i, own in enumerate(self.homes) if own.isdisjoint(families.USED_FOR)}
         homes = collections.defaultdict(set)
         for i in trained:
             for name in self.names(i):
@@ -137,8 +136,12 @@ def versions() -> dict[str, str]:
 def pictures(under_seal=False, folder=None):
     """([[(set, name, style), ...] of each picture], ink (n, 32, 32) uint8), drawn once and kept in
     the cache. under_seal: the sealed families' instead of all others'."""
-    kept_back = {"under_seal": under_seal, "families": [families.LINEAGES, families.SEALED]}
-    made_of = {"layout": LAYOUT, **versions(), **kept_back}
+    made_of = {
+        "layout": LAYOUT,
+        **versions(),
+        "under_seal": under_seal,
+        "families": [families.LINEAGES, families.SEALED],
+    }
     captions, inks = cache.load_or_make(
         "icons", made_of, lambda: draw_all(under_seal, folder), "the drawings"
     )
@@ -153,8 +156,11 @@ def draw_all(under_seal, folder):
         if (families.family(prefix) in families.SEALED) == under_seal
         for icon in iconify.icons(found)
     ]
-    size = f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB"
-    print(f"drawing {len(wanted):,} icons into {cache.folder()}, {size}", file=sys.stderr)
+    print(
+        f"drawing {len(wanted):,} icons into {cache.folder()}, "
+        f"{len(wanted) * drawing.SIDE**2 / 1e6:.0f} MB",
+        file=sys.stderr,
+    )
     return drawing.distinct(
         (drawing.draw(svg), [(prefix, *caption) for caption in captions])
         for prefix, (svg, captions) in tqdm(

@@ -114,8 +114,11 @@ def sample(pairs, i):
     if len(data) > MOST_PICTURE_BYTES:
         raise BadPicture(f"more than {MOST_PICTURE_BYTES >> 20} MiB")
     says = {"caption": captions[0], "captions": list(captions), "name": pairs.where(i)}
-    texts = {"txt": captions[0].encode(), "json": json.dumps(says).encode()}
-    return {kind.lastgroup if kind else "png": data} | texts
+    return {
+        kind.lastgroup if kind else "png": data,
+        "txt": captions[0].encode(),
+        "json": json.dumps(says).encode(),
+    }
 
 
 @command("python -m miniclip.data pack")

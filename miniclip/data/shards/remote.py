@@ -24,8 +24,7 @@ from miniclip.data import cache
 from miniclip.data.dataset import printable
 
 AT_ONCE = 8  # shards that are fetched at the same time
-TRIES = 4
-FIRST_WAIT_S = 1.0  # before a second try; each further wait is twice as long
+WAITS_S = (1, 2, 4)  # before the second, the third and the fourth try
 SILENT_S = 60  # a connection over which nothing comes for so long has failed
 
 
@@ -67,14 +66,13 @@ def place(url: str, folder: Path) -> Path:
 def _fetch(url, path):
     """Fetch a shard, again after a while if it fails; no file where nothing is found at the address.
     Raises UserError when it has failed too often."""
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=SILENT_S, sock_read=SILENT_S)
     http = {
-        "timeout": timeout,
+        "timeout": aiohttp.ClientTimeout(None, sock_connect=SILENT_S, sock_read=SILENT_S),
         "headers": {"Accept-Encoding": "identity"},  # so that the promised length is the file's
         "trust_env": True,  # the environment names a proxy
     }
     options = {"client_kwargs": http} if url.lower().startswith("http") else {}
-    for count in range(1, TRIES + 1):
+    for wait_s in (*WAITS_S, None):
         transfer = fsspec.Callback()  # is told the size that the other side promises
         try:
             system, remote = fsspec.core.url_to_fs(url, **options)
@@ -87,7 +85,7 @@ def _fetch(url, path):
             # an address that is wrong or forbidden stays so; of an answer 408 and 429 pass
             refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
             wrong = isinstance(error, (ValueError, TypeError, PermissionError))
-            if refused or wrong or count == TRIES:
+            if refused or wrong or wait_s is None:
                 said = f"{type(error).__name__}, {' '.join(str(error).split())[:200]}"
                 raise UserError(f"{printable(url)} cannot be fetched: {said}") from None
-            time.sleep(FIRST_WAIT_S * 2 ** (count - 1))
+            time.sleep(wait_s)

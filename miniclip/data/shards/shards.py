@@ -16,7 +16,6 @@ tar are used to group members and in messages only.
 import functools
 import glob
 import hashlib
-import io
 import itertools
 import os
 import re
@@ -50,11 +49,15 @@ class Shards(Pairs):
 
     def __init__(self, name, paths, keys=CAPTION_KEYS):
         self.keys, self.paths = keys, [os.path.abspath(path) for path in paths]
-        self.root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
-        names = [os.path.relpath(path, self.root) for path in self.paths]
-        self.index, skipped = build(self.paths, names, keys)
-        why = report_skipped(skipped) or "the shards hold no files"
-        refuse({f"{printable(name)} gives no pair: {why}": not len(self)})
+        root = os.path.commonpath([os.path.dirname(path) for path in self.paths])
+        self.shards = [os.path.relpath(path, root) for path in self.paths]
+        self.index, skipped = build(self.paths, self.shards, keys)
+        refuse(
+            {
+                f"{printable(name)} gives no pair: "
+                f"{report_skipped(skipped) or 'the shards hold no files'}": not len(self)
+            }
+        )
         one_in = next((n for n in (10, 100, 1_000) if len(self) <= n * HELD_OUT_PAIRS), DRAWS)
         out = self.index["draw"] % one_in
         splits = {"train": np.flatnonzero(out), "heldout": np.flatnonzero(out == 0).tolist()}
@@ -67,7 +70,7 @@ class Shards(Pairs):
 
     def load_downscaled(self, i, side):
         """Picture i, a JPEG perhaps at 1/2, 1/4 or 1/8 (image_io.read). Raises BadPicture."""
-        return image_io.read(io.BytesIO(self.read(i, "picture")), side)
+        return image_io.read(self.read(i, "picture"), side)
 
     def captions(self, i):
         """The caption of the .txt, then those of the .json.
@@ -88,12 +91,12 @@ class Shards(Pairs):
     def where(self, i):
         """The shard of pair i and the name of its picture there, as far as 100 bytes go."""
         row = self.index[i]
-        shard = os.path.relpath(self.paths[row["shard"]], self.root)
         try:
             head = self._pread(int(row["shard"]), int(row["picture"]) - 512, 100)
+            name = head.split(bytes(1))[0].decode("utf-8", "surrogateescape")
         except BadPicture:
-            return f"{shard}: byte {row['picture']}"
-        return f"{shard}: {head.split(bytes(1))[0].decode('utf-8', 'surrogateescape')}"
+            name = f"byte {row['picture']}"
+        return f"{self.shards[row['shard']]}: {name}"
 
     @functools.cached_property
     def digest(self):
@@ -181,8 +184,9 @@ def expand(source: str) -> list[str]:
         except ImportError:
             raise UserError("shards named with braces need: pip install webdataset") from None
         ranges = re.findall(r"(-?\d{1,20})\.\.(-?\d{1,20})", source)
-        large = any(abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges)
-        large |= source.count("{") > MOST_BRACES
+        large = source.count("{") > MOST_BRACES or any(
+            abs(int(low) - int(high)) >= MOST_SHARDS for low, high in ranges
+        )
         try:  # a range is made as a whole, so large ones are not begun
             paths = [] if large else list(itertools.islice(braceexpand(source), MOST_SHARDS + 1))
         except (ValueError, RecursionError):

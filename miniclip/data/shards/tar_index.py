@@ -27,7 +27,14 @@ from tqdm import tqdm
 
 from miniclip.common import UserError, refuse
 from miniclip.data import cache
-from miniclip.data.dataset import BadPicture, file_size, fingerprint, one_line, text_hash
+from miniclip.data.dataset import (
+    MOST_TEXT_BYTES,
+    BadPicture,
+    file_size,
+    fingerprint,
+    one_line,
+    text_hash,
+)
 from miniclip.data.image_io import MOST_PICTURE_BYTES, SUFFIXES
 
 BLOCK = 512
@@ -36,7 +43,6 @@ MOST_HEADER_BYTES = 1 << 13  # of a long name or a pax header; Python 3.11 takes
 MOST_ZEROS = 1 << 20  # after the last file
 MOST_SEARCHED = 1 << 28  # bytes without a sound header: no member of a shard is as large
 LAYOUT = 4  # of the kept index
-MOST_TEXT_BYTES = 1 << 20
 SCANNERS = 8  # threads: most of the time is the disk's or the network's
 # offsets and sizes in bytes, of which a size of 0 says that there is none; draw: a hash of the key
 ROW = np.dtype(
@@ -187,8 +193,7 @@ def _is_used(sample, role, member, file, keys):
     if role == "picture":
         return True
     file.seek(member.offset_data)
-    data = file.read(member.size)
-    captions = captions_of(role, data, keys)
+    captions = captions_of(role, file.read(member.size), keys)
     refuse({"an empty caption": role == "txt" and not captions})
     return bool(captions)
 
