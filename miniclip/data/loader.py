@@ -6,6 +6,7 @@ parts of 8-bit pictures and tokens. transforms.normalize makes floats of the pic
 is. There are no flips and changes of colour, because captions speak of both ("facing right", "red").
 """
 
+import atexit
 import collections
 import contextlib
 import itertools
@@ -15,6 +16,7 @@ import os
 import signal
 import sys
 import threading
+import weakref
 
 import numpy as np
 import torch
@@ -169,6 +171,12 @@ def _end_with_parent(_):
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _end_workers(loaded):
+    """End the workers of a weak reference to DataLoader's iterator, if it is still there."""
+    if loaded() is not None:
+        loaded()._shutdown_workers()
+
+
 def batches(
     pairs,
     indices,
@@ -251,6 +259,10 @@ def batches(
             multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
         )
     )
+    if (
+        workers
+    ):  # or else the process's end would send one SIGTERM and wait, and they ignore the first
+        atexit.register(_end_workers, weakref.ref(loaded))
     with contextlib.ExitStack() as pinned:
         if pin_memory:
             # a GPU then copies by itself; Tensor.pin_memory would take up to twice the bytes

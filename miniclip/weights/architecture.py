@@ -78,12 +78,16 @@ def check_pictures(asked: dict, ours: dict) -> None:
         refuse({f"{key} is {str(found)[:80]}, and CLIP's is {value}": not same})
 
 
-def must_be_clip(model: CLIP) -> None:
-    """Raise UserError for another objective or an MLP head, which other libraries cannot describe."""
+def must_be_clip(model: torch.nn.Module) -> None:
+    """Raise UserError for a model that is not ours, and for another objective or an MLP head, which
+    other libraries cannot describe."""
+    config = getattr(model, "config", None)
+    name = type(model).__name__
+    refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
     refuse(
         {
-            f"this model was trained with --{option} {model.config.get(option)}, and only CLIP itself "
-            "can be written for other libraries": option in model.config
+            f"this model was trained with --{option} {config.get(option)}, and only CLIP itself "
+            "can be written for other libraries": option in config
             for option in ("objective", "projection")
         }
     )

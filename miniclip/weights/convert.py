@@ -144,7 +144,7 @@ def build(path: Path, config: dict, state: dict) -> CLIP:
 
 @checked
 def save_openclip(
-    model: CLIP, path: str | Path, any_tokenizer: bool = False, overwrite: bool = False
+    model: torch.nn.Module, path: str | Path, any_tokenizer: bool = False, overwrite: bool = False
 ) -> str:
     """Write weights that open_clip.create_model(name, pretrained=path) loads; returns that name.
 

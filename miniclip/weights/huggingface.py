@@ -32,7 +32,6 @@ from miniclip.bpe.tokenizer import Tokenizer, byte_alphabet
 from miniclip.common import check_new, checked, refuse, refusing, replacing
 from miniclip.data.files import read_text
 from miniclip.data.transforms import MEAN, STD
-from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import (
     RELEASED_TOKENS,
     check_pictures,
@@ -164,7 +163,7 @@ def read(path: str | Path, state: dict) -> tuple[dict, dict, Tokenizer | None]:
 
 @checked
 def save_huggingface(
-    model: CLIP,
+    model: torch.nn.Module,
     folder: str | Path,
     tokenizer: Tokenizer | None = None,
     overwrite: bool = False,

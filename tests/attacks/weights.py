@@ -685,7 +685,7 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         "image_size must be .*not tuple",
     ),
     "a_number_as_the_tokenizer": (lambda: save_huggingface(tiny(), "hf", 3), "tokenizer must be"),
-    "a_layer_to_export": (lambda: save_openclip(tiny().visual, "x.pt"), "type CLIP, not ViT"),
+    "a_layer_to_export": (lambda: save_openclip(tiny().visual, "x.pt"), "and not a ViT"),
     "nothing_as_a_path": (lambda: save_huggingface(tiny(), ""), "folder must not be empty"),
     "no_batch": (lambda: encode_texts(tiny(), Tokenizer([]), ["cup"], -1), "at least 1, not -1"),
     "half_a_number_of_a_picture": (lambda: encode_images(tiny(), two(), [0.5]), "and not 0.5"),

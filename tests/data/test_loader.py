@@ -196,7 +196,7 @@ def test_a_workers_death_is_an_error():
         steps(Noise(deadly=range(23)), 1, workers=1)
 
 
-KILLED = """
+LEFT = """
 import os
 from pathlib import Path
 from miniclip.data.loader import batches
@@ -205,16 +205,18 @@ pairs = Coloured(64)
 pairs.captions = lambda i: ('long ' * 400,)  # more than a pipe holds
 next(loaded := batches(pairs, range(64), letters, 64, 0, 4, (1, 1), workers=2))
 print(Path(f'/proc/{os.getpid()}/task/{os.getpid()}/children').read_text(), flush=True)
-os.kill(os.getpid(), 9)
+if {killed}:
+    os.kill(os.getpid(), 9)
 """
 
 
 @pytest.mark.slow
-def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
+@pytest.mark.parametrize("killed", [True, False])
+def test_workers_end_when_the_process_that_they_load_for_is_killed_or_ends(killed, tmp_path):
     told = tmp_path / "told"  # a file: workers that go on would keep a pipe open
     with open(told, "w") as out:
-        root = str(Path(__file__).parents[2])
-        subprocess.run([sys.executable, "-c", KILLED], stdout=out, stderr=out, cwd=root, timeout=60,
+        root, script = str(Path(__file__).parents[2]), LEFT.replace("{killed}", str(killed))
+        subprocess.run([sys.executable, "-c", script], stdout=out, stderr=out, cwd=root, timeout=60,
                        env=os.environ | {"PYTHONPATH": root})  # fmt: skip
     workers = [Path(f"/proc/{pid}") for pid in told.read_text().split()]
     assert len(workers) == 2, told.read_text()
@@ -224,7 +226,7 @@ def test_workers_end_when_the_process_that_they_load_for_is_killed(tmp_path):
     left = [int(worker.name) for worker in workers if worker.exists()]
     for pid in left:
         os.kill(pid, signal.SIGKILL)
-    assert not left, "workers go on after the process that they load for is killed"
+    assert not left, "workers go on after the process that they load for"
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
