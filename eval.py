@@ -11,7 +11,7 @@
 
 Prints the tables, and writes report.md, its figures and results.json. They go beside the checkpoint of a
 run (into a subfolder for other pairs and for averages), into runs/NAME for other weights, or into --out.
---search only draws search.png, and --save only writes weights. results.json keeps the sections of earlier
+--search prints the pictures found and writes only search.png, and --save writes only weights. results.json keeps the sections of earlier
 commands about the same weights and pairs; "commands" says which command each section is from.
 Intervals are at 95 % (Wilson's, unless said otherwise).
 """
@@ -150,7 +150,7 @@ OPTIONS = {
     ),
     "--overwrite": dict(
         action="store_true",
-        help="let --save replace any file, and let --search replace a search.png of others",
+        help="let --save replace any file, and let --search replace a picture of another program",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),

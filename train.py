@@ -302,7 +302,7 @@ def main(argv=None):
                     if held_out.due(run):  # measure the held-out pairs, and write best.pt
                         held_out.measure(run)
                 except OSError as error:  # the disk is full, or nobody reads the output
-                    run.problem = error  # the next next_batch ends the loop on all ranks
+                    run.problem = error  # next_batch then ends the loop on all ranks
                 if finite and run.due:  # every --save-every steps, or else by the clock
                     save()
             run.check_readable()

@@ -103,11 +103,10 @@ def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
 
 @checked
 def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor, list[int]]:
-    """Encode source.image(i) for each i in indices: (features (K, E) fp32 on the CPU, rows of
-    length one; the K indices whose pictures could be read).
+    """Encode source.image(i) for each i in indices. Returns (features, kept): features (K, E), fp32 on
+    the CPU, rows of length one; kept, the K indices whose pictures could be read.
 
-    A picture that cannot be read is left out. Raises UserError for an index that is not the
-    number of a picture, such as True.
+    Raises UserError for an index that is out of range or no whole number (True is none).
     """
     indices, most = list(indices), len(source) - 1
     for i in indices:

@@ -69,7 +69,7 @@ class Tokenizer:
     merges: iterable of (left, right) ids in the order learned; UserError if they are no vocabulary,
     or if they make more than MOST entries or an entry longer than LONGEST bytes.
     context_length: ids in a row of the tensor, `start` and `end` included. Padding is 0, the id of
-    "!". It changes no feature: attention is causal, so `end` never sees what follows it.
+    "!". It changes no feature, because the text towers do not read what follows `end`.
     pieces[i] are the bytes of id i, ids[piece] is the way back.
     """
 
@@ -105,7 +105,8 @@ class Tokenizer:
     @classmethod
     @checked
     def train(cls, texts: Iterable[str], vocab_size: int, context_length: int = 77) -> "Tokenizer":
-        """Learn from an iterable of str: vocab_size entries, or fewer when no pair occurs twice."""
+        """Learn vocab_size entries from an iterable of str; fewer if no two entries stand side by side
+        more than once."""
         refuse(
             {f"vocab_size must be a whole number from 514 up, not {vocab_size}": vocab_size < 514}
         )

@@ -134,11 +134,21 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
     be used.
     """
     columns = ",".join(columns) if isinstance(columns, (list, tuple)) else columns
-    others = "another; --columns image,caption is for a csv without a header"
+    others = "or, for a csv without a header, give --columns image,caption"
     _, rows = read_csv(
         path,
-        ("picture paths", PICTURE_COLUMNS, image_column, f"; --image-column names {others}"),
-        ("captions", CAPTION_COLUMNS, caption_column, f"; --caption-column names {others}"),
+        (
+            "picture paths",
+            PICTURE_COLUMNS,
+            image_column,
+            f"; choose another with --image-column, {others}",
+        ),
+        (
+            "captions",
+            CAPTION_COLUMNS,
+            caption_column,
+            f"; choose another with --caption-column, {others}",
+        ),
         columns,
     )
     return Files(os.path.basename(path), os.path.dirname(os.path.abspath(path)), rows, [])
@@ -199,7 +209,7 @@ def _beside_texts(root, skipped):
             try:
                 refuse(
                     {
-                        "a shard, which is not read with pictures; name it by itself": (
+                        "a shard among pictures is not read; give it as a source of its own": (
                             not image_io.is_picture(name)
                         ),
                         "no .txt beside it": not text,
@@ -339,7 +349,7 @@ def read_lines(path, what: str) -> list[str]:
     Raises UserError, which calls the content `what`, when there is none or the file cannot be read.
     """
     lines = list(filter(None, map(str.strip, re.split("[\r\n]", read_text(path)))))
-    refuse({f"{path} holds no {what}; give one a line": not lines})
+    refuse({f"{path} is empty; write {what} into it, one on each line": not lines})
     return lines
 
 

@@ -158,7 +158,7 @@ def open_labelled(source, class_names=None) -> Labelled:
         whole = {*everything} - {*train}
     splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
     pictures.skipped += [
-        (pictures.where(i), "it has two labels, of which the first is used")
+        (pictures.where(i), "it has several labels, of which the first is used")
         for i in everything
         if len(pictures.captions(i)) > 1
     ]
@@ -229,9 +229,13 @@ def _named(shown, found, class_names, names_file):
     fits = numbers and 0 <= order[0] and order[-1] < many
     refuse(
         {
-            f"{shown} has names for {many} classes, and none for {order[-1]}": of_file and not fits,
-            f"{shown} has no label 0, and fewer labels than the {many} class names; labels are "
-            "counted from 0": fits and not of_file and order[0] > 0 and len(order) < many,
+            f"{shown} has labels from {order[0]} to {order[-1]}, but names for 0 to {many - 1} only": of_file
+            and not fits,
+            f"the labels of {shown} seem to be counted from 1, because none is 0 and there are more "
+            "class names; count them from 0": fits
+            and not of_file
+            and order[0] > 0
+            and len(order) < many,
             f"{many} class names for the {len(order)} classes of {shown}; write one on each line, "
             f"in the order of {first} ...": not fits and many != len(order),
         }

@@ -196,7 +196,7 @@ def batches(
     draw=draw,
     crop=crop,
 ):
-    """Iterate over the batches of a run on pairs[indices], epoch after epoch, for ever: Batch.
+    """Yield a Batch for each step of a run on pairs[indices], epoch after epoch, for ever.
 
     A batch is valid until the next one is asked for, because its memory is used again. That memory
     holds one batch, and two parts for each worker.
@@ -204,13 +204,13 @@ def batches(
     tokenizer: (list of str, trim=True) -> (n, L) int64. batch_size: of all ranks together. scale:
     (low, high), the range of the crop's side as a share of the picture's short side; None: the
     pictures are icons, and are redrawn instead of cropped. start: how many batches to leave out,
-    without reading them. unique_names: no name twice in a batch. draw, crop: functions in the
-    places of those above. workers: processes that load ahead, with the same result. pin_memory: a
+    without reading them. unique_names: no name twice in a batch, where
+    there are enough batches. draw, crop: functions in place of this module's. workers: processes that load ahead, with the same result. pin_memory: a
     GPU can copy the parts while it computes.
 
     rank, world: each rank reads a contiguous share of each batch. The sizes of the shares differ by
     at most one pair. Joined in the order of the ranks, they are the batch that one process would
-    get. A share comes in planned_parts parts, the same number on every rank. A part is empty only
+    get. A share comes in parts, whose number is the same on every rank (see planned_parts). A part is empty only
     if pictures could not be read and fewer pairs than parts are left.
 
     Raises UserError when there are no pairs or a batch has fewer pairs than there are ranks,

@@ -122,7 +122,7 @@ def _parquet(path):
     except ImportError:
         raise UserError("parquet files need: pip install pyarrow") from None
     name, most = printable(path), LEAST_BYTES + INFLATED * os.path.getsize(path)
-    bomb = f"{name} would take far more memory than it has bytes"
+    bomb = f"{name} would take more than {INFLATED} times its size in memory, so it is not read"
     try:
         file = pyarrow.parquet.ParquetFile(path)
         groups = [file.metadata.row_group(k) for k in range(file.num_row_groups)]

@@ -1,6 +1,6 @@
 """The options of a run: what they mean, where they come from, and which of them exclude each other.
 
-An option that was not given on the command line is None at first. `complete` takes its value from the
+Most options are None at first where they were not given on the command line. `complete` takes its value from the
 checkpoint if the run is resumed, and otherwise from the recipe of the model (recipe.py).
 """
 
@@ -33,8 +33,8 @@ OPTIONS = {
             help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
         ),
         "val_data": dict(
-            help="hold out the pairs of this other source, or none (default: what a column named 'split' "
-            "holds out, or else a tenth)",
+            help="hold out the pairs of this other source; the word none holds out nothing (default: "
+            "what a column named 'split' holds out, or else a tenth)",
             type=path(str),
         ),
         **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
@@ -111,7 +111,7 @@ OPTIONS = {
             help=f"train on a random sentence of each caption, for {STUDY}", **FLAG
         ),
         "unique_names": dict(
-            help="keep pictures that share a name or a caption out of one batch",
+            help="never put two pictures that share a name or a caption into one batch, where this is possible",
             action=argparse.BooleanOptionalAction,
         ),
         "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
@@ -173,7 +173,7 @@ OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; the others may change
 
 
 class Config(SimpleNamespace):
-    """The options of a run. Each is an attribute of its name, and None if it was not given.
+    """The options of a run. Each is an attribute of its name.
 
     The recipe also sets beta2 and eps, for which there are no options.
     """

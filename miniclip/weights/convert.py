@@ -68,8 +68,9 @@ def load(
     out if the model's open_clip_config.json is beside the file, or if save_openclip wrote the file.
     image_size: pixels, to use the model at another size than it was trained at (position embeddings
     are interpolated).
-    tokenizer: the one in our checkpoint or in Hugging Face's folder, else the released one. If the
-    model has another vocabulary than that, the tokenizer raises UserError when it is used.
+    tokenizer: the one in our checkpoint or in Hugging Face's folder, else the released one. If
+    the file holds none and the model was not trained with the released one, the tokenizer raises
+    UserError when it is used.
     model.config["tokenizer"] says which: "openai", a SHA-256 (Tokenizer.digest), None for unknown.
     preprocess: picture -> (3, S, S) tensor.
     Raises UserError, one sentence, for a file that is damaged, that holds no CLIP, that has other
