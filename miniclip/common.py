@@ -201,31 +201,40 @@ def checked(function: Callable) -> Callable:
     Without it, such an argument would fail somewhere deep inside, or not at all: a string is a
     sequence of letters, and True is the number 1. The elements of a list are not looked at.
     """
-    signature = inspect.signature(function)
+    parameters = [*inspect.signature(function).parameters]
+
+    @functools.cache  # an annotation may name what is defined only later
+    def kinds():
+        """{parameter: the types that it may have}."""
+        found = {}
+        for name, hint in typing.get_type_hints(function).items():
+            is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+            parts = typing.get_args(hint) if is_union else [hint]
+            found[name] = [typing.get_origin(part) or part for part in parts]
+        return found
 
     @functools.wraps(function)
     def call(*args, **options):
-        hints = typing.get_type_hints(function)
-        for name, value in signature.bind(*args, **options).arguments.items():
-            value = getattr(value, "_orig_mod", value)  # of a model that torch.compile wraps
-            hint = hints.get(name, object)
-            is_union = typing.get_origin(hint) in (typing.Union, types.UnionType)
-            kinds = typing.get_args(hint) if is_union else [hint]
-            plain = [typing.get_origin(kind) or kind for kind in kinds]
-            fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in plain))
-            if type(value) in (bool, str, bytes):  # which are also int and Iterable
-                fits = type(value) in plain or object in plain
-            wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in plain)
-            given = type(value).__name__
-            refuse(
-                {
-                    f"{name} must be of type {wanted}, not {given}": not fits,
-                    f"{name} must not be empty": Path in plain and type(value) is str and not value,
-                }
-            )
+        given = dict(zip(parameters, args)) | options
+        for name, allowed in kinds().items():
+            if name in given:
+                _check_type(name, given[name], allowed)
         return function(*args, **options)
 
     return call
+
+
+def _check_type(name, value, kinds):
+    """Raise UserError unless the value of an argument is of one of the types."""
+    value = getattr(value, "_orig_mod", value)  # of a model that torch.compile wraps
+    fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in kinds))
+    if type(value) in (bool, str, bytes):  # which are also int and Iterable
+        fits = type(value) in kinds
+    if not fits:
+        wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
+        raise UserError(f"{name} must be of type {wanted}, not {type(value).__name__}")
+    if type(value) is str and not value and Path in kinds:
+        raise UserError(f"{name} must not be empty")
 
 
 def number(kind: type, low: float = -1e15, high: float = 1e15) -> Callable[[str], float]:

@@ -109,7 +109,7 @@ def test_an_argument_of_another_type_than_its_annotation_is_named(name, value, f
 
 
 def test_a_missing_argument_is_pythons_error():
-    with pytest.raises(TypeError, match="missing a required argument: 'rows'"):
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'rows'"):
         asked(3)
 
 
