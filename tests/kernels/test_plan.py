@@ -59,6 +59,14 @@ def test_two_launches_counted_by_hand():
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 
 
+def test_a_strip_that_is_longer_than_the_batch_takes_one_tile():
+    """128 pairs on an A100, whose strips have 8 tiles of 128 rows."""
+    sums = by_kernel(planned(128, card="A100"))["sums"]
+    assert (sums["programs"], sums["waves"]) == (1, 1)
+    product = max(2 * 128 * 128 * 512 / (270e12 / 108 * 0.75), 2 * 256 * 512 / (5e12 / 108))
+    assert sums["seconds"][0] == pytest.approx(product + 2048 / 1.4e9)
+
+
 def test_a_second_block_on_the_sm_hides_the_epilogue():
     one, two = (by_kernel(planned(32768, blocks_per_sm=b))["tall sums"] for b in (1, 2))
     assert two["seconds"][0] == pytest.approx(256 * 2 * 256 * 128 * 512 / (790e12 / 132 * 0.75))
