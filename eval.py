@@ -49,9 +49,11 @@ from miniclip.evaluation import (
 from miniclip.evaluation.context import (
     EvalContext,
     class_names,
+    named_shifts,
     open_data,
     open_shifts,
-    open_templates,
+    read_templates,
+    templates_for,
 )
 from miniclip.evaluation.features import FeatureCache
 from miniclip.evaluation.report.writer import Report, earlier_results, write_results
@@ -233,6 +235,7 @@ def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
     features.tokenizer([text], truncate=False)  # a text that is cut finds something else
+    refuse({"--search has no words that the model knows": not features.texts([text]).any()})
     gallery = retrieval.Gallery(features, pairs, range(len(pairs)))
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
     for rank, (index, cosine) in enumerate(gallery.search(text, k), 1):
@@ -301,6 +304,10 @@ def main(argv=None):
             weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
             return 0
 
+    # before the pairs, because these may take minutes to fetch
+    named = class_names(args.classes)
+    images = open_labelled(args.images, named) if args.images else None
+    templates, shifted = read_templates(args.templates), named_shifts(args.shift, named)
     how = source_options(vars(args))
     about_pairs = start or args.data or any(how.values()) or not args.images
     if not about_pairs and NEED_LABELS.issuperset(args.task or TASKS):
@@ -318,8 +325,7 @@ def main(argv=None):
     # with --images alone, only the sections about these pictures
     if args.images and not (args.data or args.task or start):
         args.task = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
-    named = class_names(args.classes)
-    labelled = open_labelled(args.images, named) if args.images else of_pairs(pairs)
+    labelled = images or of_pairs(pairs)
     title = " and ".join((args.checkpoint, *args.before))
     report = Report(out, f"{title} on {args.images or pairs.name}")
     earlier_results(out)  # raises where the report cannot be written
@@ -328,8 +334,8 @@ def main(argv=None):
         pairs=pairs,
         trained_on_pairs=trained_on_pairs,
         labelled=labelled,
-        templates=open_templates(pairs, labelled, args.templates),
-        shifts={} if start else open_shifts(pairs, labelled, args.shift, named),
+        templates=templates or templates_for(pairs, labelled),
+        shifts={} if start else open_shifts(pairs, labelled, shifted),
         report=report,
         seeds=args.seeds,
         start=start,

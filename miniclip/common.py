@@ -282,7 +282,14 @@ def pick_device(name: str):
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()  # the device "meta" has shapes and no numbers
-    except (RuntimeError, AssertionError, NotImplementedError, TypeError, OverflowError):
+    except (
+        RuntimeError,
+        AssertionError,
+        NotImplementedError,
+        TypeError,
+        OverflowError,
+        ImportError,
+    ):
         raise UserError(f"the device {str(name)[:40]} is not available here; try cpu") from None
     return device
 
@@ -338,6 +345,9 @@ def replacing(path: str | Path) -> Iterator:
         if path.exists():
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
+    except OSError as error:
+        error.filename = error.filename or str(path)
+        raise
     except RuntimeError as error:  # torch.save raises one on top of the OSError
         raise error.__context__ if isinstance(error.__context__, OSError) else error
     finally:

@@ -179,10 +179,9 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64. Raises
     UserError for other shapes, and for numbers that are NaN or infinite."""
-    refuse(
-        {"images must be (K, E), and weights (E, classes)": not images.ndim == weights.ndim == 2}
-    )
-    scores = images @ weights
+    fit = images.ndim == weights.ndim == 2 and images.shape[1] == len(weights) and weights.numel()
+    refuse({"images must be (K, E), and weights (E, classes)": not fit})
+    scores = images.float() @ weights.float()
     refuse({"the features are NaN or infinite": not scores.isfinite().all()})
     return scores.argmax(1)
 

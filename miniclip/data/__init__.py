@@ -97,9 +97,12 @@ def _opener(source):
         return open_folder, set(), shown
     refuse(
         {
+            f"{shown} is a pipe or a device; save its content as a file": (
+                os.path.exists(source) and not os.path.isfile(source)
+            ),
             f"{shown} not found; expected a csv file, a folder or .tar shards": (
                 not os.path.isfile(source)
-            )
+            ),
         }
     )
     if source.lower().endswith(SUFFIXES):

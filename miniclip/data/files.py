@@ -121,7 +121,14 @@ def source_of(picture, root):
         picture = picture.get("bytes") or picture.get("path")
     if isinstance(picture, (str, os.PathLike)) and os.fspath(picture):
         return normal(root, os.fspath(picture))
-    refuse({"no picture": not (isinstance(picture, (bytes, Image.Image)) or callable(picture))})
+    kind = type(picture).__name__
+    is_picture = isinstance(picture, (bytes, Image.Image)) or callable(picture)
+    refuse(
+        {
+            "no picture": isinstance(picture, (str, type(None))),
+            f"a picture is a path, a PIL image or the bytes of a file, not {kind}": not is_picture,
+        }
+    )
     return picture
 
 
@@ -221,6 +228,16 @@ def _beside_texts(root, skipped):
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
+NO_CSV = {  # how files of other kinds begin
+    b"\xff\xfe": "is in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "is in UTF-16; save it as UTF-8",
+    b"\x1f\x8b": "is compressed; unpack it",
+    b"PK\3\4": "is compressed; unpack it",
+    b"[{": "is JSON; write each pair on a line of its own, in a .jsonl",
+    b'{"': "is JSON; write each pair on a line of its own, in a .jsonl",
+}
+
+
 def read_csv(path, pictures, texts, columns=None):
     """Read a column of picture paths and one of texts from a csv: (header, rows as Files takes them).
 
@@ -230,6 +247,9 @@ def read_csv(path, pictures, texts, columns=None):
     first row names a file, or else has fields enough. Raises UserError; so do the rows.
     """
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
+    with open(path, "rb") as file:
+        start = file.read(4)
+    refuse({f"{name} {why}": start.startswith(mark) for mark, why in NO_CSV.items()})
 
     def fit(separator):
         first = next(_rows(path, separator), (0, [], None))[1]

@@ -40,6 +40,8 @@ def open_records(
     root = os.path.abspath(root)
     # a dict of datasets has column_names as well
     is_dataset = hasattr(records, "column_names") and not isinstance(records, dict)
+    streamed = is_dataset and not hasattr(records, "__len__")
+    refuse({"a streamed dataset cannot be read; load it without streaming": streamed})
     records = records if is_dataset else [_as_dict(record) for record in records]
     columns = (
         records.column_names if is_dataset else [*dict.fromkeys(k for r in records for k in r)]
@@ -62,7 +64,7 @@ def open_records(
         )
     marks = [UNMARKED] * len(records) if split is None else map(mark, values(columns[split]))
     rows = (
-        (f"record {i}", picture, _texts(said), part, None)
+        (f"record {i}", picture, _texts(said), part, _wrong(said))
         for i, (picture, said, part) in enumerate(zip(pictures, values(caption), marks))
     )
     return Files(name, root, rows, [], "no records")
@@ -88,6 +90,12 @@ def _texts(said):
     """The texts of a caption, a text or a list of them, without halves of pairs of surrogates."""
     said = said if isinstance(said, (list, tuple)) else [said]
     return [s.encode(errors="replace").decode() for s in said if isinstance(s, str)]
+
+
+def _wrong(said):
+    """Why something is no caption, or None."""
+    fits = isinstance(said, (str, list, tuple, type(None)))
+    return None if fits else f"a caption is a text or a list of texts, not {type(said).__name__}"
 
 
 def open_file(path, image_column=None, caption_column=None) -> Files:

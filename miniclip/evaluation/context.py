@@ -100,19 +100,28 @@ def class_names(classes: str | None):
     return imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
 
 
-def open_templates(pairs, labelled: Labelled | None, templates: str | None = None) -> list[str]:
-    """The templates of a text file, or OpenAI's 80 for "imagenet", or what suits the pictures.
+def read_templates(templates: str | None) -> list[str]:
+    """The templates of a text file, or OpenAI's 80 for "imagenet"; none for None.
 
     Raises UserError for a template without its placeholder.
     """
-    if templates:
-        found = imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
-    elif labelled is None:
-        found = list(TEMPLATES) if pairs.homes else PLAIN_TEMPLATES
-    elif labelled.templates:
-        found = labelled.templates
-    else:
-        found = EMOJI_TEMPLATES if labelled.pictures is pairs else PLAIN_TEMPLATES
+    if templates is None:
+        return []
+    found = imagenet()[1] if templates == "imagenet" else read_lines(templates, "templates")
+    return checked_templates(found)
+
+
+def templates_for(pairs, labelled: Labelled | None) -> list[str]:
+    """The templates that suit the pictures."""
+    if labelled is None:
+        return list(TEMPLATES) if pairs.homes else PLAIN_TEMPLATES
+    if labelled.templates:
+        return checked_templates(labelled.templates)
+    return EMOJI_TEMPLATES if labelled.pictures is pairs else PLAIN_TEMPLATES
+
+
+def checked_templates(found):
+    """Templates with {} where the name goes. Raises UserError for one without its placeholder."""
     found = [template.replace("{c}", "{}") for template in found]  # as CLIP_benchmark writes it
     refuse(
         {
@@ -123,13 +132,9 @@ def open_templates(pairs, labelled: Labelled | None, templates: str | None = Non
     return found
 
 
-def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict:
-    """The same classes in other pictures: {name: (source, indices, labels)}.
-
-    shifts: strings NAME=FOLDER, where the folder's classes must be among those of `labelled`. names:
-    what class_names gave; names of wnids are also those of a shift's folder. The embedded emoji bring other drawings of their own; those that cannot be drawn here are left out, with
-    a sentence that says why.
-    """
+def named_shifts(shifts, names=None) -> dict[str, Labelled]:
+    """The pictures of --shift, strings NAME=FOLDER: {name: Labelled}. names: what class_names gave; names
+    of wnids are also those of a shift's folder."""
     found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
@@ -137,15 +142,27 @@ def open_shifts(pairs, labelled: Labelled | None, shifts=(), names=None) -> dict
             {
                 f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": (
                     not folder or name in ("", "home", *found)
-                ),
-                "--shift needs classes at home: add --images": labelled is None,
+                )
             }
         )
-        other = open_labelled(os.path.expanduser(folder), names)
+        found[name] = open_labelled(os.path.expanduser(folder), names)
+    return found
+
+
+def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) -> dict:
+    """The same classes in other pictures: {name: (source, indices, labels)}.
+
+    shifted: what named_shifts gave; its classes must be among those of `labelled`. The embedded emoji
+    bring other drawings of their own; those that cannot be drawn here are left out, with a sentence
+    that says why.
+    """
+    refuse({"--shift needs classes at home: add --images": shifted and labelled is None})
+    found = {}
+    for name, other in shifted.items():
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         refuse(
             {
-                f"{folder} has classes that are not at home: {', '.join(unknown[:3])}": (
+                f"{other.name} has classes that are not at home: {', '.join(unknown[:3])}": (
                     bool(unknown)
                 )
             }

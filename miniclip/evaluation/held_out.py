@@ -5,6 +5,7 @@ best.pt keeps the weights with the lowest one. Measuring draws no random number,
 same weights with and without it. Left out: stopping early.
 """
 
+import itertools
 import math
 import time
 
@@ -48,7 +49,9 @@ class HeldOut:
             if kept and log.last[1]:  # resumed
                 self.best = kept.get("heldout_loss", math.inf)
             elif kept:  # of an earlier run: a run that is resumed would compare itself with it
-                path.replace(path.with_name("earlier_best.pt"))
+                numbered = (path.with_name(f"earlier_best_{k}.pt") for k in itertools.count(2))
+                places = itertools.chain([path.with_name("earlier_best.pt")], numbered)
+                path.rename(next(place for place in places if not place.exists()))
 
     def due(self, run) -> bool:
         """Whether to measure after the present step of a Monitor."""

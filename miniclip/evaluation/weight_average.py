@@ -12,7 +12,7 @@ from miniclip import plots
 from miniclip.common import UserError, refuse
 from miniclip.data.labelled import of_pairs
 from miniclip.evaluation.confidence import share
-from miniclip.evaluation.context import open_data, open_templates
+from miniclip.evaluation.context import open_data, templates_for
 from miniclip.evaluation.families import TEMPLATES, scores_of, zero_shot
 from miniclip.evaluation.features import FeatureCache, encode_examples, examples
 from miniclip.evaluation.retrieval import evaluate_heldout
@@ -64,7 +64,7 @@ def tests_of(context):
         return tests
     if old.digest != context.pairs.digest:
         labelled = of_pairs(old)
-        tests["before: "] = old, labelled, open_templates(old, labelled)
+        tests["before: "] = old, labelled, templates_for(old, labelled)
     return tests
 
 

@@ -30,6 +30,22 @@ def is_word(tokens):
     return (position > 0) & (position < tokens.argmax(dim=1, keepdim=True))
 
 
+def vectors_of(tokens: torch.Tensor, embedding: nn.Embedding, context: int) -> torch.Tensor:
+    """The vectors of ids, (N, L) int64 -> (N, L, D). Raises ValueError when tokens are not (N, L), L is
+    longer than the context, or, on a CPU, an id is not in the vocabulary."""
+    whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
+    if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
+        raise ValueError(
+            f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "
+            f"not {described(tokens)}"
+        )
+    try:
+        return embedding(tokens)
+    except IndexError:  # raised on a CPU; on a GPU the kernel fails
+        most = embedding.num_embeddings - 1
+        raise ValueError(f"ids of tokens must be 0 to {most} for this model") from None
+
+
 class TextTransformer(nn.Module):
     """(N, L) int64 token ids, L <= context_length -> (N, embed_dim) sentence embeddings.
 
@@ -69,18 +85,7 @@ class TextTransformer(nn.Module):
         Raises ValueError when tokens are not (N, L), L is longer than the context, or, on a CPU, an id
         is not in the vocabulary.
         """
-        context = len(self.positional_embedding)
-        whole = torch.is_tensor(tokens) and tokens.dtype in (torch.int64, torch.int32)
-        if not whole or tokens.ndim != 2 or not 1 <= tokens.shape[1] <= context:
-            raise ValueError(
-                f"tokens must be ids (N, L) with L from 1 to {context}, as a tokenizer makes them, and "
-                f"not {described(tokens)}"
-            )
-        try:
-            x = self.token_embedding(tokens)
-        except IndexError:  # raised on a CPU; on a GPU the kernel fails
-            most = self.token_embedding.num_embeddings - 1
-            raise ValueError(f"ids of tokens must be 0 to {most} for this model") from None
+        x = vectors_of(tokens, self.token_embedding, len(self.positional_embedding))
         x = x + self.positional_embedding[: tokens.shape[1]]  # (N, L, D)
         x = self.transformer(x)
         # the norm treats each position by itself, so one position is enough

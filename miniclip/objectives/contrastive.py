@@ -8,7 +8,7 @@ from torch import nn
 
 from miniclip.loss import contrastive_loss
 from miniclip.model.clip import CLIP
-from miniclip.model.text import is_word
+from miniclip.model.text import is_word, vectors_of
 
 
 class Contrastive(CLIP):
@@ -70,9 +70,11 @@ class ContrastiveBow(Contrastive):
         self.config["objective"] = self.objective
 
     def encode_text(self, tokens, normalize=False):
-        """(N, L) int64 -> (N, E). normalize: divide each row by its length."""
+        """(N, L) int64 -> (N, E). normalize: divide each row by its length. Raises ValueError as
+        vectors_of does."""
+        vectors = vectors_of(tokens, self.token_embedding, self.config["context_length"])
         words = is_word(tokens).unsqueeze(2)
-        mean = (self.token_embedding(tokens) * words).sum(1) / words.sum(1).clamp(min=1)  # (N, D)
+        mean = (vectors * words).sum(1) / words.sum(1).clamp(min=1)  # (N, D)
         return self.project("text", mean @ self.text_projection, normalize)
 
 

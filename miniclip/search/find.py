@@ -99,13 +99,9 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     )
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
-    refuse(
-        {
-            "the index or the query holds features that are NaN or infinite": (
-                not cosines.isfinite().all()
-            )
-        }
-    )
+    finite = cosines.isfinite().all()
+    wrong = "the index or the query holds features that are NaN or infinite; make the index again"
+    refuse({wrong: not finite})
     cosines, rows = cosines.sort(descending=True, stable=True)
     return cosines[:k], rows[:k]
 

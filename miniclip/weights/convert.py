@@ -113,7 +113,7 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
     )
     config["activation"] = activation
     if image_size is not None:
-        config["image_size"] = image_size
+        config["image_size"] = int(image_size)
         want = on_meta(path, config, len(state)).state_dict()
         [name] = [n for n in want if n.startswith("visual.") and "positional" in n]
         with contextlib.suppress(Exception):  # `build` names a tensor that is missing or odd

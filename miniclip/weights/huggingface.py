@@ -361,7 +361,8 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
     if not any(map(os.path.lexists, files)):
         return None
     path = files[0] if files[0].is_file() else files[1]
-    with refusing(f"{path} holds no tokenizer of CLIP's kind"):
+    shown = path if path == files[0] else f"{path} or merges.txt"
+    with refusing(f"{shown} holds no tokenizer of CLIP's kind"):
         if path == files[0]:
             vocabulary, merges = _from_tokenizer_json(read_json(path))
         else:

@@ -572,7 +572,7 @@ table(
         "vocabulary_is_a_dangling_link": (
             "vocab.json",
             lambda path: os.symlink("gone", path),
-            "vocab.json holds no tokenizer of CLIP's kind: .*No such file",
+            "vocab.json or merges.txt holds no tokenizer of CLIP's kind: .*No such file",
         ),
         "vocabulary_is_a_pipe": ("vocab.json", os.mkfifo, "vocab.json is not a file"),
         "merges_are_a_pipe": ("merges.txt", os.mkfifo, "merges.txt cannot be read: not a file"),

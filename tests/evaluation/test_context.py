@@ -10,9 +10,11 @@ from miniclip.evaluation.context import (
     PLAIN_TEMPLATES,
     SHOTS,
     class_names,
+    named_shifts,
     open_data,
     open_shifts,
-    open_templates,
+    read_templates,
+    templates_for,
 )
 from miniclip.evaluation.families import TEMPLATES
 from miniclip.training.checkpoint import FORMAT
@@ -76,23 +78,21 @@ def test_classes_are_named_by_a_file_or_by_imagenet(imagenet, tmp_path):
 def test_templates_suit_the_pictures_unless_they_are_given(imagenet, tmp_path):
     pairs, icons, own = Plane([]), Plane([]), tmp_path / "own.txt"
     icons.homes = [{"tabler"}]
-    assert open_templates(pairs, None, "imagenet") == ["an {}"]
-    assert open_templates(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
+    assert read_templates("imagenet") == ["an {}"]
+    assert templates_for(pairs, named(pictures=pairs)) == EMOJI_TEMPLATES
     assert (
-        open_templates(pairs, named(pictures=icons))
-        == PLAIN_TEMPLATES
-        == open_templates(pairs, None)
+        templates_for(pairs, named(pictures=icons)) == PLAIN_TEMPLATES == templates_for(pairs, None)
     )
-    assert open_templates(icons, None) == list(TEMPLATES)
-    assert open_templates(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
+    assert templates_for(icons, None) == list(TEMPLATES)
+    assert templates_for(icons, named(pictures=pairs)) == PLAIN_TEMPLATES
     benchmark = named(pictures=pairs)
     benchmark.templates = ["a {c}."]
-    assert open_templates(icons, benchmark) == ["a {}."]
+    assert templates_for(icons, benchmark) == ["a {}."]
     own.write_text("{}\nthe {} here\n")
-    assert open_templates(icons, None, own) == ["{}", "the {} here"]
+    assert read_templates(own) == ["{}", "the {} here"]
     own.write_text("{}\n{} and {}\n")
     with pytest.raises(UserError, match="'{} and {}' must hold {} once"):
-        open_templates(icons, None, own)
+        read_templates(own)
 
 
 def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
@@ -100,11 +100,15 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
         return named(names or {"folder": "cb", "other": "cd"}[source])
 
     monkeypatch.setattr(context, "open_labelled", opened)
-    shifts = open_shifts(Plane([]), named(), ["there=folder"])
-    assert shifts == {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
-    assert open_shifts(Plane([]), named()) == {} == open_shifts(Plane([]), None)
-    assert open_shifts(Plane([]), named(), ["there=other"], {"c": "c", "b": "b"}) == shifts
-    assert open_shifts(Plane([]), named(), ["there=folder"], ["d"]) == shifts, "names of home alone"
+
+    def shifts(given=(), names=None, home=named()):
+        return open_shifts(Plane([]), home, named_shifts(given, names))
+
+    there = {"there": (None, [3, 4, 5], {0: 2, 1: 1, 2: 2, 3: 1, 4: 2, 5: 1})}
+    assert shifts(["there=folder"]) == there
+    assert shifts() == {} == shifts(home=None)
+    assert shifts(["there=other"], {"c": "c", "b": "b"}) == there
+    assert shifts(["there=folder"], ["d"]) == there, "names of home alone"
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
@@ -112,7 +116,7 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
         (["x=folder"], None, "classes at home"),
     ):
         with pytest.raises(UserError, match=reason):
-            open_shifts(None, home, given)
+            shifts(given, home=home)
 
 
 def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_drawn(
@@ -126,7 +130,7 @@ def test_the_other_drawings_of_the_embedded_emoji_are_shifts_where_they_can_be_d
     monkeypatch.setattr(context, "other_drawings", drawings)
     pairs = Plane([])
     pairs.rows = [[]]
-    shifts = open_shifts(pairs, named(pictures=pairs))
+    shifts = open_shifts(pairs, named(pictures=pairs), {})
     assert list(shifts) == ["grey", "line art"]
     assert all(indices == [3, 5] for _, indices, _ in shifts.values())
     assert "Noto are left out: its font is missing" in capsys.readouterr().out

@@ -59,6 +59,27 @@ def test_two_launches_counted_by_hand():
     assert kernels["product"]["seconds"][1] == pytest.approx(4 * 4096 * 8192 * 512 / (0.9 * 790e12))
 
 
+def test_the_bytes_of_a_step_counted_by_hand():
+    """N = 16,384, D = 512 on an A100: sums in tiles of 128 x 128, 8 to a strip; 8,192 rows of G at a time."""
+    n, d, c = 16_384, 512, 8192
+    of_rows, of_columns = 4 * n * n // 128, 4 * n * n // (8 * 128)  # the partial sums of each
+    g = 2 * c * n
+    assert {name: launch["memory_bytes"] for name, launch in by_kernel(planned(n, card="A100")).items()} == {
+        "normalize": 2 * n * d * (4 + 2),
+        "diagonal": 2 * n * d * 2,
+        "sums": 2 * n * d * 2 + of_rows + of_columns,
+        "partial sums": of_rows + of_columns,
+        "rescue of no row": 2 * n * 9,
+        "finish": 2 * n * 33,
+        "gradient": 2 * (g + 2 * n * d),
+        "special tiles": 128 * 128 * 128 * 2,
+        "product": 2 * (g + 2 * n * d + 4 * c * d),
+        # the second one reads what the first has written
+        "product transposed": 2 * (g + 2 * c * d) + 4 * n * d * 3,
+        "normalize backward": 2 * n * d * 10,
+    }  # fmt: skip
+
+
 def test_a_strip_that_is_longer_than_the_batch_takes_one_tile():
     """128 pairs on an A100, whose strips have 8 tiles of 128 rows."""
     sums = by_kernel(planned(128, card="A100"))["sums"]

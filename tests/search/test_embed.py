@@ -79,7 +79,7 @@ def test_what_is_wrong_is_one_sentence_and_writes_nothing(checkpoint, tmp_path, 
     for source, out, options, words in (
         ("nowhere", "o.npz", [], "not found; expected a csv"),
         ("empty", "o.npz", [], "no picture that can be read"),
-        ("empty.txt", "o.npz", [], "holds no sentences"),
+        ("empty.txt", "o.npz", [], "is empty; write sentences"),
         ("in", "o.npz", ["--caption-column", "x"], "--caption-column is for csv"),
         ("in", "o.npy", [], "must end in .npz"),
         ("in", "a folder.npz", [], "cannot be written"),

@@ -162,5 +162,7 @@ def test_other_tokenizers_are_refused_in_one_sentence(learned):
 @pytest.mark.parametrize("name", ["vocab.json", "merges.txt"])
 def test_a_vocabulary_without_its_merges_or_the_other_way_round_is_refused(learned, name):
     (learned[0] / name).unlink()
-    with pytest.raises(UserError, match=f"^[^\n]*vocab.json holds no tokenizer[^\n]*{name}"):
+    with pytest.raises(
+        UserError, match=f"^[^\n]*vocab.json or merges.txt holds no tokenizer[^\n]*{name}"
+    ):
         read_tokenizer(learned[0], 12)

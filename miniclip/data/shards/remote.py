@@ -11,6 +11,7 @@ shard has changed at its address (delete the folder to fetch it again).
 import contextlib
 import hashlib
 import os
+import tarfile
 import time
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -80,11 +81,12 @@ def _fetch(url, path):
                 system.get_file(remote, file.name, callback=transfer)
                 if transfer.size not in (None, os.path.getsize(file.name)):
                     raise OSError(f"not all of the {transfer.size} bytes came that were promised")
+                refuse({"what came is not a tar": not tarfile.is_tarfile(file.name)})
             return
         except Exception as error:  # of the system or of a library, each of which has its own
             # an address that is wrong or forbidden stays so; of an answer 408 and 429 pass
             refused = getattr(error, "status", None) in {*range(500)} - {408, 429}
-            wrong = isinstance(error, (ValueError, TypeError, PermissionError))
+            wrong = isinstance(error, (ValueError, TypeError, PermissionError, ImportError))
             if refused or wrong or wait_s is None:
                 said = f"{type(error).__name__}, {' '.join(str(error).split())[:200]}"
                 raise UserError(f"{printable(url)} cannot be fetched: {said}") from None
