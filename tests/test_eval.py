@@ -137,6 +137,12 @@ WRONG = [  # (options, words that must occur)
 ]
 
 
+def test_a_mistake_is_named_before_pairs_are_fetched(monkeypatch, refused):
+    monkeypatch.setattr(evaluation, "open_data", lambda *_, **how: pytest.fail("pairs are opened"))
+    for option, value in {"--images": "no", "--templates": "no", "--shift": "a=no"}.items():
+        assert "no" in refused(evaluation.main, "--checkpoint", "web", option, value)
+
+
 @pytest.mark.parametrize("wrong, words", WRONG)
 def test_a_wrong_option_is_one_sentence_and_exit_code_2(
     run, pictures, tmp_path, wrong, words, refused

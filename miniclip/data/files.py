@@ -228,13 +228,10 @@ def _beside_texts(root, skipped):
                 yield relative_to(file, root), file, [], UNMARKED, str(error)
 
 
-NO_CSV = {  # how files of other kinds begin
-    b"\xff\xfe": "is in UTF-16; save it as UTF-8",
-    b"\xfe\xff": "is in UTF-16; save it as UTF-8",
-    b"\x1f\x8b": "is compressed; unpack it",
-    b"PK\3\4": "is compressed; unpack it",
-    b"[{": "is JSON; write each pair on a line of its own, in a .jsonl",
-    b'{"': "is JSON; write each pair on a line of its own, in a .jsonl",
+NO_CSV = {  # what a file of another kind is, and how it begins
+    "is in UTF-16; save it as UTF-8": (b"\xff\xfe", b"\xfe\xff"),
+    "is compressed; unpack it": (b"\x1f\x8b", b"PK\3\4"),
+    "is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"'),
 }
 
 
@@ -249,7 +246,7 @@ def read_csv(path, pictures, texts, columns=None):
     root, name = os.path.dirname(os.path.abspath(path)), printable(os.path.basename(path))
     with open(path, "rb") as file:
         start = file.read(4)
-    refuse({f"{name} {why}": start.startswith(mark) for mark, why in NO_CSV.items()})
+    refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
 
     def fit(separator):
         first = next(_rows(path, separator), (0, [], None))[1]

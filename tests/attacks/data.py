@@ -246,7 +246,7 @@ REFUSED = {
         "keep l.csv s",
     ),
     "a_pipe_as_a_csv": (
-        "pipe.csv not found",
+        "pipe.csv is a pipe or a device; save",
         "mkfifo pipe.csv",
         "open pipe.csv",
     ),
@@ -255,6 +255,9 @@ REFUSED = {
         "mkfifo pipe.tar",
         "open pipe.tar",
     ),
+    "a_csv_in_utf_16": ("l.csv is in UTF-16", "echo a | iconv -t UTF-16 > l.csv", "open l.csv"),
+    "a_compressed_csv": ("l.csv is compressed", "echo a | gzip > l.csv", "open l.csv"),
+    "a_csv_of_json": ("l.csv is JSON; write each", """echo '[{"a": 1}]' > l.csv""", "open l.csv"),
     "an_empty_csv": ("no column of picture paths", "true > pairs.csv", "open pairs.csv"),
     "a_csv_without_captions": (
         r"no column of captions \(such as 'caption'\); its columns are 'path', 'colour'",

@@ -321,6 +321,17 @@ def best_of_an_earlier_run_whose_checkpoint_is_gone(folder):
     return resume("--eval-every", "1")
 
 
+@attack(code=0)
+def best_of_three_runs_in_one_folder(folder):
+    kept = []
+    for rate in (1e-6, 1e-5, 1e-4):
+        run("--lr", rate, "--eval-every", 1)
+        kept.append(Path("run/best.pt").read_bytes())
+        os.remove(CHECKPOINT)
+    earlier = [Path(f"run/earlier_best{k}.pt").read_bytes() for k in ("", "_2")]
+    assert earlier == kept[:2]
+
+
 # --- evaluation
 
 

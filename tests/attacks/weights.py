@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -703,6 +704,20 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
     "patches_of_one_pixel": (
         lambda: create_model("vit_mini", image_size=4096, vision_patch=1),
         "16,777,216 patches, and at most 16,384",
+    ),
+    "classes_of_another_width": (lambda: classify(ROWS, ROWS), "weights .E, classes"),
+    "ids_of_a_bag_that_are_one_row": (
+        lambda: miniclip.load("web")[0].encode_text(torch.ones(3, dtype=torch.long)),
+        "tokens must be ids .N, L",
+    ),
+    "a_device_of_another_torch": (lambda: miniclip.load("web", "hpu"), "hpu is not available"),
+    "an_array_as_a_picture": (
+        lambda: open_pairs([(np.zeros((8, 8, 3)), "cup")]),
+        "the bytes of a file, not ndarray",
+    ),
+    "a_number_as_a_caption": (
+        lambda: open_pairs([(Image.new("RGB", (8, 8)), 5)]),
+        "a caption is a text or a list of texts, not int",
     ),
     "a_mask_of_pictures": (lambda: encode_images(tiny(), two(), [True, False]), "and not True"),
     "a_picture_that_is_not_there": (lambda: encode_images(tiny(), two(), [0, 2]), "and not 2"),

@@ -100,7 +100,8 @@ def test_an_interrupted_transfer_is_tried_again_and_never_leaves_half_a_file(
     assert not files(cache / "shards")
 
 
-def test_what_is_not_there_is_named_and_the_others_are_read(server, cache):
+def test_what_is_not_there_is_named_and_the_others_are_read(server, cache, tmp_path):
+    (tmp_path / "page.tar").write_text("<html>please log in</html>")
     pairs = open_pairs(f"{server.address}/bucket/{{00010..00012}}.tar")
     assert len(pairs) == 10 and pairs.skipped == [("00012.tar", "No such file or directory")]
     for source, says in {
@@ -110,6 +111,7 @@ def test_what_is_not_there_is_named_and_the_others_are_read(server, cache):
         "http://127.0.0.1:9/a.tar": "cannot be fetched: .*Cannot connect to host",
         "nothing://a.tar": "cannot be fetched: .*Protocol not known",
         f"{server.address}/forbidden.tar": "cannot be fetched: .*403",
+        f"{server.address}/page.tar": "cannot be fetched: .*not a tar",
     }.items():
         with pytest.raises(UserError, match=says) as error:
             open_pairs(source)

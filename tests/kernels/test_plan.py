@@ -64,7 +64,8 @@ def test_the_bytes_of_a_step_counted_by_hand():
     n, d, c = 16_384, 512, 8192
     of_rows, of_columns = 4 * n * n // 128, 4 * n * n // (8 * 128)  # the partial sums of each
     g = 2 * c * n
-    assert {name: launch["memory_bytes"] for name, launch in by_kernel(planned(n, card="A100")).items()} == {
+    kernels = by_kernel(planned(n, card="A100"))
+    assert {name: launch["memory_bytes"] for name, launch in kernels.items()} == {
         "normalize": 2 * n * d * (4 + 2),
         "diagonal": 2 * n * d * 2,
         "sums": 2 * n * d * 2 + of_rows + of_columns,
@@ -77,7 +78,7 @@ def test_the_bytes_of_a_step_counted_by_hand():
         # the second one reads what the first has written
         "product transposed": 2 * (g + 2 * c * d) + 4 * n * d * 3,
         "normalize backward": 2 * n * d * 10,
-    }  # fmt: skip
+    }
 
 
 def test_a_strip_that_is_longer_than_the_batch_takes_one_tile():
