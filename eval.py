@@ -11,8 +11,9 @@
 
 Prints the tables, and writes report.md, its figures and results.json. They go beside the checkpoint of a
 run (into a subfolder for other pairs and for averages), into runs/NAME for other weights, or into --out.
---search prints the pictures found and writes only search.png, and --save writes only weights. results.json keeps the sections of earlier
-commands about the same weights and pairs; "commands" says which command each section is from.
+--search prints the pictures found and writes only search.png; --save writes only weights. results.json
+keeps the sections of earlier commands about the same weights and pairs, and says in "commands" which
+command each section is from.
 Intervals are at 95 % (Wilson's, unless said otherwise).
 """
 
