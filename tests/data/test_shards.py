@@ -35,10 +35,15 @@ def test_an_order_is_a_permutation_that_has_few_shards_in_hand(seed, epoch, at_o
         everyone = [pairs.order(range(60), seed, e).tolist() for e in (epoch, epoch + 1)]
     assert everyone[0] != everyone[1]
     assert order.dtype == np.int64 and sorted(order) == sorted(indices)
-    read = (order // 5).tolist()
-    spans = [(read.index(s), len(read) - read[::-1].index(s)) for s in {*read}]
-    in_hand = [sum(first <= k < end for first, end in spans) for k in range(len(read))]
-    assert max(in_hand, default=0) <= at_once
+
+    def most_in_hand(order):  # shards of which some pairs were read, and some will be
+        read = [i // 5 for i in order]
+        spans = [(read.index(s), len(read) - read[::-1].index(s)) for s in {*read}]
+        return max((sum(a <= k < b for a, b in spans) for k in range(len(read))), default=0)
+
+    assert most_in_hand(order) <= at_once
+    # they are shuffled together: 25 pairs of five shards have three of them in hand somewhere
+    assert most_in_hand(everyone[0]) >= min(at_once, 3)
 
 
 def test_an_epoch_has_every_pair_once_on_any_number_of_ranks_and_workers(packed, monkeypatch):
