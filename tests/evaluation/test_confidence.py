@@ -59,8 +59,9 @@ def test_what_is_no_share_is_refused(right, n):
 
 
 def test_balanced_accuracy_weighs_classes_alike():
-    found = scores(torch.tensor([[1.0, 0.0]] * 4), [0, 0, 0, 1])
-    assert (found["accuracy"], found["balanced_accuracy"], found["n"]) == (0.75, 0.5, 4)
+    found = scores(torch.tensor([[1.0, 0.0, 0.0]] * 5), [0, 0, 0, 1, 2])  # the first class for all
+    assert (found["accuracy"], found["n"]) == (0.6, 5)
+    assert found["balanced_accuracy"] == pytest.approx(1 / 3)
     with pytest.raises(UserError, match="no labelled pictures"):
         scores(torch.zeros(0, 2), [])
 
