@@ -29,12 +29,16 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 @contextlib.contextmanager
 def evaluating(model):
     """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
+    # each module by itself, because a frozen tower may not have been in training mode
+    modes = [(module, module.training) for module in getattr(model, "modules", list)()]
     was_training = model.training
     model.eval()
     try:
         yield
     finally:
         model.train(was_training)
+        for module, mode in modes:
+            module.training = mode
 
 
 def _config(model):
@@ -108,7 +112,7 @@ def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor
 
     Raises UserError for an index that is out of range or no whole number (True is none).
     """
-    indices, most = list(indices), len(source) - 1
+    indices, most = getattr(indices, "tolist", lambda: list(indices))(), len(source) - 1
     for i in indices:
         is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
         fits = is_number and -most <= i <= most

@@ -79,14 +79,16 @@ class Tokenizer:
         alphabet = byte_alphabet()
         self.pieces = [bytes([b]) for b in alphabet] + [bytes([b]) + END for b in alphabet]
         self.merges = {}  # (left, right) -> id
-        for left, right in merges:
+        with refusing("merges must be pairs of ids"):
+            pairs = [(operator.index(left), operator.index(right)) for left, right in merges]
+        for left, right in pairs:
             new = len(self.pieces)
             if not (0 <= left < new and 0 <= right < new) or self.pieces[left].endswith(END):
                 raise UserError(f"merge {new - 512} joins entries that cannot stand side by side")
             self.pieces.append(self.pieces[left] + self.pieces[right])
             if len(self.pieces[new]) > LONGEST or new >= MOST:
                 raise UserError(f"merge {new - 512} makes the vocabulary too large")
-            self.merges[int(left), int(right)] = new
+            self.merges[left, right] = new
         self.ids = {piece: i for i, piece in enumerate(self.pieces)}
         refuse(
             {

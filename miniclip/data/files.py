@@ -230,6 +230,7 @@ def _beside_texts(root, skipped):
 
 NO_CSV = {  # what a file of another kind is, and how it begins
     "is in UTF-16; save it as UTF-8": (b"\xff\xfe", b"\xfe\xff"),
+    "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
     "is compressed; unpack it": (b"\x1f\x8b", b"PK\3\4"),
     "is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"'),
 }

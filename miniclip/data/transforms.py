@@ -58,6 +58,9 @@ def to_rgb(image: Image.Image) -> Image.Image:
     if image.format == "PNG" and image.tile and "transparency" in image.info:
         scaled = _SCALED.get(image.tile[0][3], lambda level: level)
         image.info["transparency"] = scaled(image.info["transparency"])
+    file = getattr(image, "fp", None)
+    closed = getattr(image, "tile", None) and (file is None or file.closed)
+    refuse({"its file is closed; give the path, or call load() before it is closed": closed})
     image.load()  # first, because Pillow turns a TIFF upright then
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)

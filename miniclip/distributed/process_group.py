@@ -99,7 +99,7 @@ def member(name: str) -> Iterator[torch.device]:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
         else:
             raise
-        raise UserError(f"{ended}; go on from the last checkpoint with --resume") from None
+        raise UserError(f"{ended}; give the same command again, with --resume") from None
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
     if problem:

@@ -162,8 +162,9 @@ def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) 
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         refuse(
             {
-                f"{other.name} has classes that are not at home: {', '.join(unknown[:3])}": (
-                    bool(unknown)
+                f"{other.name} has classes that are not at home, where the names are "
+                f"{', '.join(labelled.class_names[:3])} ...: {', '.join(unknown[:3])}": bool(
+                    unknown
                 )
             }
         )

@@ -47,6 +47,7 @@ REASONS = {  # what SQLite says: what it means here
     "disk I/O error": "another process may be writing it, or the disk fails; try again",
     "attempt to write a readonly database": "it is write-protected, or was moved; if "
     "indexing was interrupted, make it writable and run python -m miniclip.search index again",
+    "database disk image is malformed": "it is damaged; delete it, and make the index again",
     "interrupted": "it holds more tables than an index has",
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }

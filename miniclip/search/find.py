@@ -90,9 +90,10 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
     for features that are NaN or infinite.
     """
-    width, given = features.shape[1], tuple(query.shape)
+    width, given = features.shape[-1], tuple(query.shape)
     refuse(
         {
+            "features must be (N, E)": features.ndim != 2 or not width,
             f"k must be at least 1, not {k}": k < 1,
             f"the query must have the shape ({width},), not {given}": given != (width,),
         }
@@ -114,7 +115,15 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
     text does not fit into the context.
     """
     text, parts = text.strip(), [] if image is None else [image[None]]
-    refuse({"the query is empty: give words, a picture, or both": not text and image is None})
+    width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
+    refuse(
+        {
+            "the query is empty: give words, a picture, or both": not text and image is None,
+            f"image must be the features of a picture, ({width},), not {given}": (
+                given not in (None, (width,))
+            ),
+        }
+    )
     if text:
         encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
@@ -165,6 +174,10 @@ def main(text, folder, index, checkpoint, device, threads, image, k, grid, overw
         {
             f"{printable(text)} is a picture; give it with --image": (
                 image_io.is_picture(text) and os.path.isfile(text)
+            ),
+            f"{printable(text)} is a folder with an index; give the words before it: find TEXT DIR": (
+                os.path.isdir(os.path.join(text, FOLDER))
+                and not os.path.isdir(os.path.join(folder or ".", FOLDER))
             ),
             f"--grid {grid} must end in .png, .pdf or .svg": (
                 grid and grid.suffix not in (".png", ".pdf", ".svg")

@@ -115,8 +115,8 @@ class Monitor:
         self.skipped_steps += not finite
         if self.failures == PATIENCE:
             raise UserError(
-                f"no finite gradient in {PATIENCE} steps up to step {self.step}; the last good "
-                "checkpoint is unchanged: try a lower --lr, or --precision bf16"
+                f"no finite gradient in {PATIENCE} steps up to step {self.step}; a checkpoint "
+                "that was saved before is unchanged; try a lower --lr, or bf16 in place of fp16"
                 if readable
                 else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
                 f"{report_skipped(list(self.skipped.items()))}"

@@ -115,6 +115,9 @@ def must_match(path: Path, state: dict, want: dict, model: str = "model") -> Non
                     stored.is_floating_point() != kind.is_floating_point
                 ),
                 f"{path}: {name} holds numbers that are NaN or infinite, or no numbers": not finite,
+                f"{path}: {name} holds only zeros; was it downloaded completely?": (
+                    x.ndim > 1 and not x.is_meta and not x.any()
+                ),
                 f"{path}: {name} holds a variance below 0": (
                     name.endswith("running_var") and finite and (x < 0).any()
                 ),

@@ -249,7 +249,10 @@ class _NoTokenizer:
     def __call__(self, *texts, **options):
         raise UserError(self._reason)
 
-    __getattr__ = __call__
+    def __getattr__(self, name):
+        if name.startswith("_"):  # copy and pickle ask for what is not there
+            raise AttributeError(name)
+        self()
 
 
 def _tokenizer_of(config):

@@ -30,6 +30,7 @@ from miniclip.weights.names import IN_FOLDER, INDEX, is_known, locate
 
 RELEASED = Path(__file__).parent / "released"  # what lessons/studies/release.py wrote
 JSON_BYTES = 32 << 20
+HEADER_BYTES = 8 << 20  # of a safetensors file; those of the released models have up to 0.1 MB
 MODULES = 10_000  # the most in a TorchScript archive; RN50x64 has about 600
 LONGEST_NAME = 1000  # characters, of a module
 SOURCE_BYTES = 64 << 20  # of an archive's compressed text, beyond the archive's size
@@ -89,6 +90,8 @@ def read(path: str | Path) -> dict:
             }
         )
         if start[8:9] == b"{":  # the length of a JSON header, then the header
+            size = int.from_bytes(start[:8], "little")
+            refuse({f"its header has {size:,} bytes, too many for a CLIP": size > HEADER_BYTES})
             with safe_open(path, framework="pt") as file:
                 content = {name: file.get_tensor(name) for name in file.keys()}
                 notes = file.metadata() or {}

@@ -696,7 +696,7 @@ def pictures_of_python_that_have_no_levels_or_cannot_be_read(folder):
     closed, grey = Image.open(csv_of() and "0.png"), Image.new("F", (9, 9), 0.5)
     closed.close()
     pairs = open_pairs([(closed, "of a closed file"), (grey, "grey")])
-    assert read_all(pairs.image, [0])[2] == [(0, "damaged: Operation on closed image")]
+    assert "its file is closed" in read_all(pairs.image, [0])[2][0][1]
     said(pairs)
 
 

@@ -563,6 +563,31 @@ def weights_with_and_without_the_prefix_of_ddp(folder):
     miniclip.load("w.pt")
 
 
+@attack(says="w.pt: text_projection holds only zeros; was it downloaded completely")
+def weights_of_which_a_part_is_zeros(folder):
+    torch.save(tiny().state_dict() | {"text_projection": torch.zeros(32, 8)}, "w.pt")
+    (folder / "open_clip_config.json").write_text(json.dumps(openclip_config(tiny().config)))
+    miniclip.load("w.pt")
+
+
+@attack(says="its header has .* bytes, too many for a CLIP")
+def a_million_empty_tensors(folder):
+    header = "".join(
+        f'"t{k}":{{"dtype":"F32","shape":[0],"data_offsets":[0,0]}},' for k in range(10**6)
+    )
+    header = ("{" + header[:-1] + "}").encode()
+    Path("w.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    miniclip.load("w.safetensors")
+
+
+@attack(code=0)
+def a_frozen_tower_stays_frozen_while_texts_are_encoded(folder):
+    model = tiny(vocab_size=514).train()
+    model.visual.eval()
+    encode_texts(model, Tokenizer([], 8), ["cup"])
+    assert model.training and not model.visual.training
+
+
 def terabyte(path):
     Path(path).touch()
     os.truncate(path, 10**12)
@@ -719,6 +744,16 @@ TYPED = {  # calls from Python with a wrong argument, and what must be said
         lambda: open_pairs([(Image.new("RGB", (8, 8)), 5)]),
         "a caption is a text or a list of texts, not int",
     ),
+    "a_mask_of_pictures_as_a_tensor": (
+        lambda: encode_images(tiny(), two(), torch.tensor([True, False])),
+        "and not True",
+    ),
+    "features_of_another_width_beside_a_query": (
+        lambda: query(open_encoder("web"), "cup", torch.ones(64)),
+        "the features of a picture, .128,., not .64,",
+    ),
+    "one_row_to_search": (lambda: nearest(ROWS[0].numpy(), ROWS[0], 1), "must be .N, E"),
+    "merges_of_texts": (lambda: Tokenizer([("a", "b")]), "merges must be pairs of ids: "),
     "a_mask_of_pictures": (lambda: encode_images(tiny(), two(), [True, False]), "and not True"),
     "a_picture_that_is_not_there": (lambda: encode_images(tiny(), two(), [0, 2]), "and not 2"),
     "a_layer_that_encodes_pictures": (
