@@ -12,6 +12,8 @@ Lesson: lessons/13_zeroshot.md.
 """
 
 import contextlib
+import inspect
+import math
 import threading
 from collections.abc import Iterable, Iterator
 
@@ -20,7 +22,7 @@ import torch
 from torch.nn import functional as F
 
 from miniclip.common import UserError, checked, refuse
-from miniclip.data import Pairs, transforms
+from miniclip.data import transforms
 from miniclip.data.threads import in_threads, read_all
 
 CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch of its own
@@ -106,13 +108,14 @@ def encode_all(model, read, items) -> tuple[list, torch.Tensor, list]:
 
 
 @checked
-def encode_images(model, source: Pairs, indices: Iterable) -> tuple[torch.Tensor, list[int]]:
+def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[int]]:
     """Encode source.image(i) for each i in indices. Returns (features, kept): features (K, E), fp32 on
     the CPU, rows of length one; kept, the K indices whose pictures could be read.
 
     Raises UserError for an index that is out of range or no whole number (True is none).
     """
-    indices, most = getattr(indices, "tolist", lambda: list(indices))(), len(source) - 1
+    indices = getattr(indices, "tolist", lambda: list(indices))()
+    most = len(source) - 1 if hasattr(source, "__len__") else math.inf
     for i in indices:
         is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
         fits = is_number and -most <= i <= most
@@ -134,11 +137,13 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
     vocabulary than model.config["tokenizer"] names.
     """
     given, trained = getattr(tokenizer, "digest", None), _config(model).get("tokenizer")
+    try:
+        inspect.signature(tokenizer).bind([""], trim=True)  # as the tokenizers of load are called
+    except TypeError:
+        name = type(tokenizer).__name__
+        raise UserError(f"the tokenizer must be miniclip's, and not a {name}") from None
     refuse(
         {
-            f"the tokenizer must be miniclip's, and not a {type(tokenizer).__name__}": (
-                not hasattr(tokenizer, "digest")
-            ),
             f"batch_size must be at least 1, not {batch_size}": batch_size < 1,
             "this tokenizer has another vocabulary than the model was trained on": (
                 trained and given and trained != given

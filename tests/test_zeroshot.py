@@ -50,9 +50,6 @@ def tokenizer(texts, trim=False, truncate=True):
     return torch.tensor([[sum(ord(c) * 31**k for k, c in enumerate(t)) % 2**31] for t in texts])
 
 
-tokenizer.digest = None
-
-
 def weights(names, templates):
     return classifier_weights(Words(), tokenizer, names, templates)
 
