@@ -95,7 +95,8 @@ def contrastive_loss(
 
 def _plan(image, text, logit_scale, backend, precision, chunk):
     """The block operations and the operands' dtype. ValueError for arguments that do not fit."""
-    number = torch.is_tensor(logit_scale) or hasattr(logit_scale, "__float__")
+    is_plain = hasattr(logit_scale, "__float__") and not getattr(logit_scale, "shape", ())
+    number = torch.is_tensor(logit_scale) or is_plain
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
     given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(

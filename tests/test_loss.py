@@ -6,6 +6,7 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -149,6 +150,7 @@ WRONG = {
     "whole numbers": ([x(3, 4), x(3, 4).long(), x(())], {}, "float32.*int64"),
     "two devices": ([x(3, 4), x(3, 4, device="meta"), x(())], {}, "on cpu, text .* on meta"),
     "two scales": ([x(3, 4), x(3, 4), x(2)], {}, r"logit_scale.*\(2,\)"),
+    "an array of scales": ([x(3, 4), x(3, 4), np.zeros(2)], {}, "not .* a ndarray of .2"),
     "a backend": (
         [x(3, 4), x(3, 4), x(())],
         {"backend": "cuda"},
@@ -270,6 +272,7 @@ sys.modules["triton"] = None  # importing it now fails
 import importlib.util
 found = importlib.util.find_spec
 importlib.util.find_spec = lambda name, *rest: None if name == "triton" else found(name, *rest)
+import numpy as np
 import torch
 from miniclip.loss import contrastive_loss
 x = torch.eye(4)
