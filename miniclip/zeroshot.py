@@ -114,6 +114,7 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
 
     Raises UserError for an index that is out of range or no whole number (True is none).
     """
+    refuse({"source must have a method image(i), as Pairs have": not hasattr(source, "image")})
     indices = getattr(indices, "tolist", lambda: list(indices))()
     most = len(source) - 1 if hasattr(source, "__len__") else math.inf
     for i in indices:

@@ -117,6 +117,7 @@ def open_divided(source=None, kept=None, val_data=None, **options) -> Pairs:
     no pairs. In both cases the tenth that a hash would hold out is trained on too, and rows that a
     column `split` calls "val" are not used. None: the source's own splits stay as they are.
     """
+    val_data = os.fspath(val_data) if isinstance(val_data, os.PathLike) else val_data
     built_in = source in (None, *BUILT_IN)
     same = val_data and not built_in and os.path.realpath(str(source)) == os.path.realpath(val_data)
     refuse(

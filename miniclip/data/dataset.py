@@ -12,10 +12,11 @@ import hashlib
 import json
 import os
 import re
+from pathlib import Path
 
 import numpy as np
 
-from miniclip.common import UserError, number, refuse
+from miniclip.common import UserError, checked, number, refuse
 
 HELD_OUT_ONE_IN = 10
 MOST_LINE = 1 << 24  # characters in one line of a csv
@@ -153,6 +154,7 @@ class Joined(Pairs):
 
     def _of_source(self, method, i, *more):
         """What a method of the source of pair i says about it, with its index there."""
+        i += len(self) * (i < 0)
         k = int(i >= self.starts[1])
         return getattr(self.parts[k], method)(i - self.starts[k], *more)
 
@@ -185,14 +187,15 @@ def changed_packages(then: dict, now: dict) -> str:
     )
 
 
-def keep_pairs(pairs: Pairs, kept) -> None:
+@checked
+def keep_pairs(pairs: Pairs, kept: int | str | Path | None) -> None:
     """Train on some of the training pairs only.
 
     kept: how many, the same ones each time, or the path of a list that `curate` wrote; None: all.
     Raises UserError when the list is of other pairs, or the number is below 1.
     """
     train = pairs.splits["train"]
-    if isinstance(kept, str):
+    if isinstance(kept, (str, os.PathLike)):
         pairs.splits["train"] = _listed(pairs, kept)
     elif kept is not None and kept < len(train):
         refuse({f"training keeps at least 1 pair, not {kept}": kept < 1})

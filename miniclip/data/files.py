@@ -33,6 +33,7 @@ from miniclip.data.dataset import (
     report_skipped,
 )
 
+UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE  # how a text in UTF-16 or UTF-32 begins
 MOST_LIST_BYTES = 1 << 26  # of a file of class names, templates or queries
 csv.field_size_limit(MOST_TEXT_BYTES)
 codecs.register_error(  # bytes that are not UTF-8 are read as Windows' Latin
@@ -91,7 +92,8 @@ class Files(Pairs):
                 if key not in pairs and not callable(source):
                     image_io.check(source)
                 _, known, before = pairs.get(key, (source, {}, part))
-                pairs[key] = source, known | captions, max(before, part)
+                known.update(captions)
+                pairs[key] = source, known, max(before, part)
             except UserError as error:
                 skipped.append((row, str(error)))
         refuse({f"{printable(name)} gives no pair: {report_skipped(skipped) or empty}": not pairs})
@@ -140,7 +142,7 @@ def open_csv(path, image_column=None, caption_column=None, columns=None) -> File
     without one, names with commas between them. Raises UserError when none fit, or when no row can
     be used.
     """
-    columns = ",".join(columns) if isinstance(columns, (list, tuple)) else columns
+    columns = ",".join(map(str, columns)) if isinstance(columns, (list, tuple)) else columns
     others = "or, for a csv without a header, give --columns image,caption"
     _, rows = read_csv(
         path,
@@ -229,7 +231,7 @@ def _beside_texts(root, skipped):
 
 
 NO_CSV = {  # what a file of another kind is, and how it begins
-    "is in UTF-16; save it as UTF-8": (b"\xff\xfe", b"\xfe\xff"),
+    "is in UTF-16 or UTF-32; save it as UTF-8": UTF_16,
     "is a picture; give a csv, a folder or tars": (b"\x89PNG", b"\xff\xd8\xff", b"GIF8"),
     "is compressed; unpack it": (b"\x1f\x8b", b"PK\3\4"),
     "is JSON; write each pair on a line of its own, in a .jsonl": (b"[{", b'{"'),
@@ -250,13 +252,13 @@ def read_csv(path, pictures, texts, columns=None):
     refuse({f"{name} {why}": start.startswith(marks) for why, marks in NO_CSV.items()})
 
     def fit(separator):
-        first = next(_rows(path, separator), (0, [], None))[1]
-        header = columns.split(",") if columns else first
+        rows = [row for _, row, _ in itertools.islice(_rows(path, separator), 100)] or [[]]
+        header = columns.split(",") if columns else rows[0]
         positions = [find_column(header, own, known) for _, known, own, _ in (pictures, texts)]
         if not columns:
             return -positions.count(None), len(header)
-        file = os.path.join(root, value(first, positions[0] or 0))
-        return os.path.isfile(file), min(len(first), len(header))
+        files = [os.path.join(root, value(row, positions[0] or 0)) for row in rows]
+        return sum(map(os.path.isfile, files)), min(len(rows[0]), len(header))
 
     separator = max(SEPARATORS, key=fit)
     rows = _rows(path, separator)
@@ -319,6 +321,7 @@ def must_find(name, header, wanted):
     Raises UserError where one is missing, or there twice."""
     names = [_plain(h) for h in header]
     seen = ", ".join(repr(printable(h, 30)) for h in header[:8]) or "none"
+    refuse({f"{name} has two columns called split; rename one": names.count("split") > 1})
     positions = [find_column(header, own, known) for _, known, own, _ in wanted]
     for position, (what, known, own, hint) in zip(positions, wanted):
         want = f"no column {own!r}" if own else f"no column of {what} (such as {known[0]!r})"
@@ -354,7 +357,7 @@ def read_text(path, most=MOST_LIST_BYTES) -> str:
         {
             f"{name} is too long: more than {most:,} bytes": len(text) > most,
             f"{name} is not text, or its encoding is unknown; save it as UTF-8": (
-                b"\0" in text.strip(b"\0\r\n")
+                b"\0" in text.strip(b"\0\r\n") or text.startswith(UTF_16)
             ),
         }
     )

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from miniclip.common import checked
+from miniclip.common import UserError, checked
 from miniclip.data.dataset import BadPicture, file_size
 from miniclip.data.transforms import has_odd_levels, to_rgb
 
@@ -78,7 +78,11 @@ def read(
                 factor = 1 << max(1, min(image.size) // side).bit_length() - 1
                 image.draft(None, [edge // factor for edge in image.size])
             is_large = image.width * image.height > LARGE_PIXELS
-            with _large_one if is_large else contextlib.nullcontext():
+            with contextlib.ExitStack() as turns:
+                if not is_file:  # two threads must not decode one PIL image at the same time
+                    turns.enter_context(vars(image).setdefault("_turn", threading.Lock()))
+                if is_large:
+                    turns.enter_context(_large_one)
                 upright = to_rgb(image)
             if is_file or upright is not image:
                 upright.info = {}  # so that it is not turned again
@@ -108,10 +112,11 @@ def _opened(source):
             found = source() if callable(source) else source
             is_file = not isinstance(found, Image.Image)
             image = files.enter_context(_of_file(found, files)) if is_file else found
-        except BadPicture:
-            raise
+        except UserError as error:
+            raise BadPicture(str(error)) from None
         except Image.DecompressionBombError:
-            raise BadPicture(f"more than {MAX_PIXELS // 10**6} megapixels") from None
+            most = f"twice PIL.Image.MAX_IMAGE_PIXELS, {Image.MAX_IMAGE_PIXELS:,}"
+            raise BadPicture(f"its number of pixels is more than {most}") from None
         except Exception as error:  # noqa: BLE001  NUL in the name, a damaged header, ...
             reason = getattr(error, "strerror", None) or "not a picture that can be read"
             raise BadPicture(reason.lower()) from None

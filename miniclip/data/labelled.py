@@ -17,18 +17,20 @@ Left out: several labels a picture, and shards over a network.
 import collections
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from miniclip.bpe.cleaning import clean
-from miniclip.common import refuse
+from miniclip.common import checked, refuse
 from miniclip.data import image_io
 from miniclip.data.dataset import BadPicture, Pairs, fingerprint, one_line, printable, text_hash
 from miniclip.data.files import (
     PICTURE_COLUMNS,
     SPLITS,
     UNMARKED,
+    UTF_16,
     Files,
     is_hidden,
     read_csv,
@@ -125,7 +127,8 @@ def of_pairs(pairs: Pairs) -> Labelled | None:
     return Labelled(f"{pairs.name}, held-out concepts", pairs.class_names, pairs, labels, splits)
 
 
-def open_labelled(source, class_names=None) -> Labelled:
+@checked
+def open_labelled(source: str | Path | Iterable, class_names=None) -> Labelled:
     """A folder, a csv (filepath, label) or tars -> Labelled.
 
     source: a path, a pattern of tars with {0..9}, {a,b}, * and ?, or a list of paths of tars.
@@ -134,12 +137,16 @@ def open_labelled(source, class_names=None) -> Labelled:
     labels than the pictures. Raises UserError, one sentence, or the OSError of a tar or folder that
     cannot be read.
     """
-    sources = [source] if isinstance(source, (str, os.PathLike)) else source
+    sources = [source] if isinstance(source, (str, os.PathLike)) else [*source]
     refuse(
         {
             "labelled pictures are given by a path, or by a list of paths of tars": not sources,
-            "class_names must be a list, in the order of the labels": isinstance(
-                class_names, (str, set, frozenset)
+            "class_names must be a list, in the order of the labels, or a dict": (
+                class_names is not None
+                and (
+                    isinstance(class_names, (str, set, frozenset))
+                    or not hasattr(class_names, "__len__")
+                )
             ),
         }
     )
@@ -281,10 +288,14 @@ def _cifar(root, label_bytes, files):
     record = label_bytes + size
     for pattern, part in files.items():
         for path in sorted(root.glob(pattern)):
-            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
             refuse(
-                {f"{path} is cut off, or its records are not CIFAR's": path.stat().st_size % record}
+                {
+                    f"{path} is not a file": not path.is_file(),
+                    f"{path} is cut off, or its records are not CIFAR's": path.stat().st_size
+                    % record,
+                }
             )
+            labels = np.fromfile(path, np.uint8)[label_bytes - 1 :: record].tolist()
             for k, label in enumerate(labels):
                 place = _Slice(path, k * record + label_bytes, size, raw=True)
                 yield f"{path.name} {k}", place, [str(label)], SPLITS.index(part), None
@@ -311,6 +322,7 @@ def _divided(pictures, skipped):
 def _tar(path, within, part, skipped):
     """Rows by the labels beside a tar's pictures. within: what their names begin with."""
     pictures, labels = {}, {}  # {key: (name, source)}, {(key, suffix): label}
+    refuse({f"{printable(path)} is not a file": not path.is_file()})
     with open(path, "rb") as file:
         for member, problem in scan(file, path.stat().st_size):
             name = str(PurePosixPath(member.name if member else path.name)).lstrip("/")
@@ -319,8 +331,12 @@ def _tar(path, within, part, skipped):
                 skipped.append((within + name, problem))
             elif suffix in (".cls", ".txt") and member.size <= MOST_TEXT_BYTES:
                 file.seek(member.offset_data)
-                text = file.read(member.size).decode("utf-8-sig", "windows")
-                labels.setdefault((key, suffix), one_line(text))
+                text = file.read(member.size)
+                if text.startswith(UTF_16):
+                    skipped.append((within + name, "its text is in UTF-16; save it as UTF-8"))
+                else:
+                    label = one_line(text.decode("utf-8-sig", "windows"))
+                    labels.setdefault((key, suffix), label)
             elif suffix in image_io.SUFFIXES and not any(map(is_hidden, name.split("/"))):
                 pictures.setdefault(key, (name, _Slice(path, member.offset_data, member.size)))
     for key, (name, source) in pictures.items():

@@ -17,11 +17,12 @@ import signal
 import sys
 import threading
 import weakref
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
-from miniclip.common import refuse
+from miniclip.common import checked, refuse
 from miniclip.data.dataset import BadPicture, shuffled
 from miniclip.data.transforms import random_redrawing, redraw, training_crop
 from miniclip.distributed import process_group
@@ -177,22 +178,23 @@ def _end_workers(loaded):
         loaded()._shutdown_workers()
 
 
+@checked
 def batches(
     pairs,
-    indices,
-    tokenizer,
-    batch_size,
-    seed,
-    image_size,
-    scale,
+    indices: Iterable,
+    tokenizer: Callable,
+    batch_size: int,
+    seed: int,
+    image_size: int,
+    scale: tuple | list | None,
     *,
-    start=0,
-    micro_batch=None,
-    workers=0,
-    pin_memory=False,
+    start: int = 0,
+    micro_batch: int | None = None,
+    workers: int = 0,
+    pin_memory: bool = False,
     unique_names=False,
-    rank=0,
-    world=1,
+    rank: int = 0,
+    world: int = 1,
     draw=draw,
     crop=crop,
 ):
@@ -213,13 +215,29 @@ def batches(
     get. A share comes in parts, whose number is the same on every rank (see planned_parts). A part is empty only
     if pictures could not be read and fewer pairs than parts are left.
 
-    Raises UserError when there are no pairs or a batch has fewer pairs than there are ranks,
-    RuntimeError when a worker dies.
+    Raises UserError when there are no pairs, when a batch has fewer pairs than there are ranks, and for
+    an argument that is out of its range; RuntimeError when a worker dies.
     """
+    numbers, (low, high) = np.asarray(indices), scale or (1, 1)
+    are_pairs = numbers.dtype.kind in "iu" and numbers.size
+    least = min(batch_size, image_size, world, 1 if micro_batch is None else micro_batch)
+    refuse(
+        {
+            "there are no pairs to make batches from": not numbers.size,
+            f"indices must be numbers of pairs, from 0 to {len(pairs) - 1}": not (
+                are_pairs and 0 <= numbers.min() and numbers.max() < len(pairs)
+            ),
+            f"scale must be (low, high) with 0 < low <= high <= 1, or None, not {scale}": not (
+                0 < low <= high <= 1
+            ),
+            "seed, start and workers must be at least 0": min(seed, start, workers) < 0,
+            "batch_size, image_size, micro_batch and world must be at least 1": least < 1,
+            f"rank must be from 0 to {world - 1}, not {rank}": not 0 <= rank < world,
+        }
+    )
     batch_size = min(batch_size, len(indices))
     refuse(
         {
-            "there are no pairs to make batches from": not len(indices),
             f"a batch of {batch_size} pairs cannot be shared by {world} processes": (
                 batch_size < world
             ),

@@ -148,5 +148,7 @@ def _parquet(path):
             yield from rows
     except UserError:
         raise
-    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
+        if getattr(error, "strerror", None):  # of the system; pyarrow's own have none
+            raise
         raise UserError(f"{name} is damaged: {error!s:.100}") from None

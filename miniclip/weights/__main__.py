@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from miniclip.common import check_new, command, path, refuse, replacing
+from miniclip.common import check_new, checked, command, path, refuse, replacing
 from miniclip.model.clip import CLIP
 from miniclip.weights.architecture import to_write
 from miniclip.weights.convert import load, save_openclip
@@ -36,10 +36,12 @@ class _Text(torch.nn.Sequential):
         return self[0].encode_text(tokens)
 
 
+@checked
 def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bool = False) -> None:
     """Write image.onnx and text.onnx into a folder. half: weights and features in float16.
 
-    Raises UserError where onnxscript is not installed, or a file is there and overwrite is False.
+    Raises UserError if onnxscript is not installed, if a file is there and overwrite is False, if a tower
+    does not fit into a file of ONNX, or if float16 cannot hold the weights.
     """
     refuse({"onnx needs: pip install onnxscript": find_spec("onnxscript") is None})
     size, length = model.config["image_size"], model.config["context_length"]
@@ -48,16 +50,31 @@ def save_onnx(model: CLIP, folder: str | Path, half: bool = False, overwrite: bo
         check_new(Path(folder) / name, overwrite)
     to_write(folder, model)  # raises where weights are no numbers
     model = copy.deepcopy(model).eval().to(dtype)  # the caller's stays as it is
+    of_pictures, whole = (
+        sum(x.nbytes for x in m.state_dict().values()) for m in (model.visual, model)
+    )
+    finite = all(x.isfinite().all() for x in model.state_dict().values())
+    refuse(
+        {
+            "a tower of this model has more than 2 GiB, which a file of ONNX cannot hold; --half "
+            "halves it": max(of_pictures, whole - of_pictures) >= 1 << 31,
+            "float16 cannot hold the weights of this model, which are too large; leave out --half": (
+                not finite
+            ),
+        }
+    )
     towers = {
         "image.onnx": (model.visual, torch.zeros(2, 3, size, size, dtype=dtype)),
         "text.onnx": (_Text(model), torch.zeros(2, length, dtype=torch.long)),
     }
+    made = {}
     for name, (tower, example) in towers.items():
         free = ({0: torch.export.Dim("batch", min=1)},)
         program = torch.export.export(tower, (example,), dynamic_shapes=free)
-        made = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+        made[name] = torch.onnx.export(program, (), verbose=False, output_names=["features"])
+    for name, program in made.items():
         with replacing(Path(folder) / name) as file:
-            file.write(made.model_proto.SerializeToString())
+            file.write(program.model_proto.SerializeToString())
 
 
 @command("python -m miniclip.weights", "Write a model for other programs.", OPTIONS)

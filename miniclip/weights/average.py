@@ -20,8 +20,10 @@ def interpolate(start, tuned, alpha):
 
     alpha from 0, exactly start, to 1, exactly tuned. Numbers on which the two agree stay exactly as
     they are, for any alpha (a frozen tower). Whole numbers, which count batches, are not averaged:
-    they are those of the nearer one, tuned at 0.5. Neither argument is changed.
+    they are those of the nearer one, tuned at 0.5. Neither argument is changed. Raises UserError for
+    another alpha.
     """
+    refuse({f"alpha must be from 0 to 1, not {alpha}": not 0 <= alpha <= 1})
     return {
         name: torch.lerp(first, tuned[name], alpha)
         if first.is_floating_point()

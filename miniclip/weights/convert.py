@@ -100,7 +100,7 @@ def load_with_file(path, device="cpu", activation=None, image_size=None):
             config["tokenizer"] = "openai" if config["vocab_size"] == RELEASED_TOKENS else None
         config["activation"] = file["activation"] or config.get("activation")
     told = config.get("activation")
-    activation = activation or told
+    activation = told if activation is None else activation
     refuse(
         {
             f"{path} was trained with {told}, and {activation=} was asked for": (

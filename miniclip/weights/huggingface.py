@@ -369,7 +369,11 @@ def read_tokenizer(folder: Path, context_length: int) -> Tokenizer | None:
             vocabulary = read_json(path)
             lines = read_text(files[2]).replace("\r\n", "\n").split("\n")
             merges = [line for line in lines if line and not line.startswith("#version")]
-            refuse({"it has added tokens": (folder / "added_tokens.json").is_file()})
+            beside = folder / "tokenizer_config.json"
+            told = read_json(beside).get("added_tokens_decoder", {}) if beside.is_file() else {}
+            added = {token["content"] for token in told.values()} - vocabulary.keys()
+            is_more = bool(added) or (folder / "added_tokens.json").is_file()
+            refuse({"it has added tokens": is_more})
         pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
         tokenizer = Tokenizer([(vocabulary[a], vocabulary[b]) for a, b in pairs], context_length)
         entries = _entries(tokenizer)

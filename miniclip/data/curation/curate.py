@@ -25,11 +25,22 @@ import io
 import math
 import os
 import shlex
+from collections.abc import Iterable
 
 import numpy as np
 from tqdm import tqdm
 
-from miniclip.common import Parser, check_new, command, given, number, path, refuse, replacing
+from miniclip.common import (
+    Parser,
+    check_new,
+    checked,
+    command,
+    given,
+    number,
+    path,
+    refuse,
+    replacing,
+)
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
 from miniclip.data.dataset import LIST_COLUMNS, Pairs, printable, text_hash, words
 from miniclip.data.files import read_lines
@@ -96,7 +107,10 @@ def choose_queries(counts, pairs, names, min_count, min_pmi):
     return sorted(filter(is_query, counts), key=lambda key: (counts[key], key))
 
 
-def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Curated:
+@checked
+def curate(
+    pairs: Pairs, cap: int = 20_000, min_count: int = 100, min_pmi=4.0, names: Iterable = ()
+) -> Curated:
     """Choose among the training pairs.
 
     names: further queries, one or several words each. Raises UserError when there is no query.
@@ -104,6 +118,12 @@ def curate(pairs: Pairs, cap=20_000, min_count=100, min_pmi=4.0, names=()) -> Cu
     names = {" ".join(words(name)) for name in names} - {""}
     lengths = sorted({name.count(" ") + 1 for name in names} - {1, 2})
     train = np.sort(pairs.splits["train"]).tolist()
+    refuse(
+        {
+            f"{printable(pairs.name)} has no training pairs; all are held out": not train,
+            f"cap must be at least 1, not {cap}": cap < 1,
+        }
+    )
 
     def keys_of_each(title):
         for i in tqdm(train, title, unit=" pairs", unit_scale=True, disable=None):

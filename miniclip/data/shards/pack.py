@@ -25,6 +25,7 @@ from tqdm import tqdm
 from miniclip.common import (
     Parser,
     check_new,
+    checked,
     command,
     given,
     number,
@@ -34,7 +35,7 @@ from miniclip.common import (
     replacing,
 )
 from miniclip.data import SOURCE_FLAGS, open_pairs, report_skipped, source_options
-from miniclip.data.dataset import BadPicture, printable
+from miniclip.data.dataset import BadPicture, Pairs, printable
 from miniclip.data.files import Files
 from miniclip.data.image_io import MOST_PICTURE_BYTES
 from miniclip.data.shards.shards import Shards
@@ -53,12 +54,14 @@ OPTIONS = {
 }
 
 
-def pack(pairs, out, size=PAIRS_PER_SHARD, overwrite=False):
+@checked
+def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: bool = False):
     """Write pairs into `out`/00000.tar and so on, `size` a shard: (paths, [(name, reason)]).
 
     Raises UserError when `out` cannot be written or holds other shards. With `overwrite` those that have
     the names of the new ones are replaced.
     """
+    refuse({f"a shard has at least 1 pair, not {size}": size < 1})
     out, skipped = Path(out), []
     paths = [out / f"{k:05d}.tar" for k in range(-(-len(pairs) // size))]
     read = {os.path.realpath(path) for path in pairs.paths}

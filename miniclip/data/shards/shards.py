@@ -166,7 +166,7 @@ def open_shards(source: str, caption_key=None, cache_dir=None) -> Shards:
             raise UserError("shards over a network need: pip install 'miniclip[remote]'") from None
         paths = fetched(paths, cache_dir)
     refuse({f"{printable(source)} matches no file": not paths})
-    keys = (caption_key,) if caption_key else CAPTION_KEYS
+    keys = CAPTION_KEYS if caption_key is None else (caption_key,)
     return Shards(os.path.basename(os.path.normpath(source)), paths, keys)
 
 
@@ -177,8 +177,8 @@ def expand(source: str) -> list[str]:
         return [os.path.join(source, name) for name in names if name.lower().endswith(TARS)]
     if os.path.exists(source):
         return [source]
-    paths = [source]
-    if "{" in source:
+    paths, (folder, name) = [source], os.path.split(source)
+    if "{" in name or "{" in folder and not os.path.isdir(folder):
         try:
             from braceexpand import braceexpand  # comes with webdataset
         except ImportError:
