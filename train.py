@@ -32,7 +32,7 @@ import torch
 from kernels.reference import PRECISIONS
 from miniclip import objectives
 from miniclip.bpe import Tokenizer
-from miniclip.common import command, given, machine, write_json
+from miniclip.common import command, given, machine
 from miniclip.cost.plan import describe, plan_run
 from miniclip.data import report_skipped
 from miniclip.data.loader import batches, default_workers
@@ -41,7 +41,7 @@ from miniclip.distributed.collectives import dist_info, print0
 from miniclip.evaluation import families
 from miniclip.evaluation.features import FeatureCache, model_digest
 from miniclip.evaluation.held_out import HeldOut
-from miniclip.evaluation.report.writer import aligned
+from miniclip.evaluation.report.writer import aligned, write_results
 from miniclip.evaluation.retrieval import COLUMNS, draw_retrieval, evaluate_heldout, rows
 from miniclip.loss import contrastive_loss
 from miniclip.training import checkpoint
@@ -192,7 +192,7 @@ def report(config, model, tokenizer, pairs, run, device):
         "train_seconds": round(run.seconds, 1),
         "machine": machine(device),
     }
-    write_json(config.out / "results.json", results | about_run)
+    write_results(config.out, results | about_run)  # keeps what eval.py has written there
     where = shlex.join(given("--checkpoint", config.out / "checkpoint.pt"))
     print(f"results.json is in {config.out}\nnext: python eval.py {where}")
 

@@ -8,6 +8,7 @@ exception is a bug, and shows its traceback.
 
 import argparse
 import contextlib
+import errno
 import functools
 import importlib
 import inspect
@@ -132,9 +133,9 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
             except OSError as error:
                 if error.strerror is None:
                     raise
-                # os.getcwd names no file; all else that names none is the output
-                gone = "this folder" if isinstance(error, FileNotFoundError) else "the output"
-                sentence = f"{error.filename or gone}: {error.strerror}"
+                # os.getcwd names no file, and neither does a full disk under the output
+                gone = {errno.ENOENT: "this folder", errno.ENOSPC: "the output"}.get(error.errno)
+                sentence = ": ".join(filter(None, (error.filename or gone, error.strerror)))
                 code = code or 2  # main may have ended with its own code before the flush failed
             _end(Parser.typed or prog, sentence, code)
 
@@ -342,7 +343,9 @@ def replacing(path: str | Path) -> Iterator:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        if path.exists():
+        with contextlib.suppress(
+            OSError
+        ):  # a new file has no mode to keep, and some disks have none
             shutil.copymode(path, temporary)
         os.replace(temporary, path)
     except OSError as error:
@@ -352,10 +355,10 @@ def replacing(path: str | Path) -> Iterator:
         raise error.__context__ if isinstance(error.__context__, OSError) else error
     finally:
         temporary.unlink(missing_ok=True)
-    with contextlib.suppress(PermissionError):  # Windows cannot open a folder
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)  # forces the new name to the disk
-        os.close(folder)
+    with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+        folder = os.open(path.parent, os.O_RDONLY)  # Windows cannot open a folder
+        opened.callback(os.close, folder)
+        os.fsync(folder)  # forces the new name to the disk, where the disk can
 
 
 def _target(path):

@@ -158,9 +158,9 @@ def main(argv: list[str] | None = None) -> int:
     if options.check or not options.plan:
         rows = compile_all(options.arch, options.dtype, options.dim)
         print(compiler_table(rows), end="\n\n")
-    for card in CARDS if options.plan or not options.check else ():
-        for n in options.sizes:
-            print(summary(card, n, dims[0]), plan_table(card, n, dims[0]), sep="\n", end="\n\n")
+    planned = itertools.product(CARDS, options.sizes, options.dim or dims[:1])
+    for shape in planned if options.plan or not options.check else ():
+        print(summary(*shape), plan_table(*shape), sep="\n", end="\n\n")
     failures = [
         f"{r['kernel']} on sm_{r['arch']}, {r['dtype']}, D = {r['d']}: {why}"
         for r in rows

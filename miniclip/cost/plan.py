@@ -19,7 +19,8 @@ from miniclip.common import refuse
 from miniclip.cost.activation_memory import activations
 from miniclip.cost.flop import flop_per_pair
 from miniclip.data.loader import planned_parts
-from miniclip.model.clip import CLIP, MODELS, named
+from miniclip.model.clip import MODELS, named
+from miniclip.objectives import from_config
 from miniclip.training.monitor import Monitor
 from miniclip.training.pairs import make_tokenizer, open_run
 from miniclip.weights.convert import initial_state
@@ -168,13 +169,13 @@ def plan_run(config):
         config.precision = "bf16" if GPUS.get(gpu, {}).get("bf16") else "fp16"
     start = initial_state(config.init, config.model, config.activation) if config.init else None
     config.complete(None, start, torch.device("cuda"))
-    shape = start and {k: v for k, v in start["config"].items() if k != "objective"}
+    shape = start["config"] if start else MODELS[config.model] | {"objective": config.objective}
     if config.data_pairs:
         count, vocab_size = config.data_pairs, 49408 if config.tokenizer else config.vocab_size
     else:
         pairs = open_run(config)
         count = len(pairs.splits["train"])
-        vocab_size = None if shape else make_tokenizer(pairs, config).vocab_size
+        vocab_size = None if start else make_tokenizer(pairs, config).vocab_size
     run = Monitor(config, count, {}, None, None)
     return plan(
         config.model,
@@ -185,16 +186,15 @@ def plan_run(config):
         config.grad_checkpointing,
         config.micro_batch,
         config.half_moments,
-        vocab_size=vocab_size,
         pairs=run.steps * run.batch_size,
-        config=shape,
+        config=shape if start else shape | {"vocab_size": vocab_size},
     )
 
 
 def _measured(config, length, precision):
     """(config, number of parameters, activations, flop) of a model that never exists."""
     with torch.device("meta"):
-        net = CLIP(**config)
+        net = from_config(config)
     count = sum(p.numel() for p in net.parameters())
     kept = activations(net, length, PRECISIONS[precision])
     return net.config, count, kept, flop_per_pair(net.config, length)

@@ -63,11 +63,14 @@ def with_unique_names(indices, size, names, rng):
     batches, taken, left = [[] for _ in range(count)], [set() for _ in range(count)], []
     starts = rng.integers(count, size=len(own)).tolist()
     most = sorted(own, key=lambda i: -max(frequency[name] for name in own[i]))
+    used = collections.Counter()  # {name: in how many batches it is}
     for i, start in zip(most, starts):
-        for k in (*range(start, count), *range(start)):
+        everywhere = any(used[name] == count for name in own[i])
+        for k in () if everywhere else (*range(start, count), *range(start)):
             if len(batches[k]) < size and taken[k].isdisjoint(own[i]):
                 batches[k].append(i)
                 taken[k].update(own[i])
+                used.update(set(own[i]))
                 break
         else:
             left.append(i)
@@ -162,6 +165,8 @@ def _end_with_parent(_):
 
     Otherwise it waits for ever until what it has loaded is read (torch 2.13).
     """
+    # the socket that noted_signals reads is the parent's: it would take our Ctrl-C for a second one
+    signal.set_wakeup_fd(-1)
     for number in process_group.STOPPING:  # the second one ends a worker that hangs
         signal.signal(number, lambda number, _: signal.signal(number, signal.SIG_DFL))
 

@@ -97,6 +97,9 @@ def member(name: str) -> Iterator[torch.device]:
             ended = "a loading process was killed, perhaps because memory was full"
         elif dist_info()[1] > 1 and lost:
             ended = f"rank {dist_info()[0]} has lost the connection to another rank"
+        elif re.search("out of memory|allocate memory", str(error)):
+            ended = "memory is full; add --micro-batch, or make it or --batch-size smaller"
+            raise UserError(ended) from None
         else:
             raise
         raise UserError(f"{ended}; give the same command again, with --resume") from None

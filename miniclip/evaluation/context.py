@@ -68,7 +68,8 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
     first = run and same and of_first_icons(content.get("packages", {}))
     trained_on = bool(run) and same and not first
     recorded = run if trained_on else {}
-    how = {name: options.get(name) or recorded.get(name) for name in SOURCE_OPTIONS}
+    given = {name: value for name, value in options.items() if value is not None}
+    how = {name: given.get(name, recorded.get(name)) for name in SOURCE_OPTIONS}
     found = data or not files or os.path.exists(source) or is_pattern(source) or "://" in source
     refuse({f"the model was trained on {source}, which is not here; add --data": not found})
     kept = recorded.get("keep") or recorded.get("pairs")

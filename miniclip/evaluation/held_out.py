@@ -11,7 +11,7 @@ import time
 
 import torch
 
-from miniclip.common import check_output
+from miniclip.common import check_output, refuse
 from miniclip.data import NONE
 from miniclip.distributed.collectives import dist_info
 from miniclip.loss import clip_loss
@@ -42,6 +42,8 @@ class HeldOut:
         few = min(len(split), MOST_PAIRS)
         self.indices = [int(split[k * len(split) // few]) for k in range(few)]
         self.best, self.ready = math.inf, -math.inf  # ready: from when on it is measured again
+        few = "--eval-every measures held-out pairs, and there are no two; leave it out"
+        refuse({few: config.eval_every and len(self.indices) < 2})
         if dist_info()[0] == 0:
             path = config.out / checkpoint.BEST
             kept = checkpoint.load(path) if path.is_file() else {}

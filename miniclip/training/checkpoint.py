@@ -248,8 +248,11 @@ def find(out, resume):
                 )
             }
         )
-        with contextlib.suppress(OSError):  # the disk may be full
-            marked.write_text(UNSAVED)
+        if (
+            not left
+        ):  # the files of a run whose checkpoint is elsewhere are replaced later, or never
+            with contextlib.suppress(OSError):  # the disk may be full
+                marked.write_text(UNSAVED)
     return state
 
 

@@ -283,7 +283,7 @@ class Config(SimpleNamespace):
         refuse(
             {
                 "--world-size, --gpu and --data-pairs only apply to a plan; add --plan": (
-                    not self.plan and (self.world_size or self.gpu or self.data_pairs)
+                    not self.plan and {self.world_size, self.gpu, self.data_pairs} != {None}
                 ),
                 f"--log {self.log} needs: pip install 'miniclip[{self.log}]'": (
                     self.log and rank == 0 and not getattr(package, "origin", None)

@@ -20,6 +20,7 @@ def freeze(model, tower):
     """Freeze the "image" or the "text" tower of a model in training mode; None: neither."""
     if tower:
         for name, p in model.named_parameters():
-            p.requires_grad_(tower_of(name) != tower)
+            if tower_of(name) == tower:
+                p.requires_grad_(False)
     if tower == "image":  # the text tower has no layer that training mode changes
         model.visual.eval()

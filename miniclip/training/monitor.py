@@ -30,8 +30,9 @@ class Monitor:
         self.device, self.wants_save, world = device, wants_save, dist_info()[1]
         self.batch_size = min(config.batch_size, train_pairs)
         self.steps_per_epoch = train_pairs // self.batch_size
-        in_epochs = math.ceil(config.epochs * self.steps_per_epoch) if config.epochs else math.inf
-        self.steps = config.steps or in_epochs
+        # rounded, because 1.1 * 50 is 55.000000000000007
+        in_epochs = round((config.epochs or math.inf) * self.steps_per_epoch, 6)
+        self.steps = config.steps or (math.ceil(in_epochs) if config.epochs else math.inf)
         self.budget_s = config.minutes * 60 if config.minutes else math.inf
         self.fewest = 1  # pairs that a rank needs to take part in a step: one for each micro-batch
         if config.micro_batch and world > 1:

@@ -9,6 +9,7 @@ The shards get their names when all of them are complete, so the shards of two s
 same pairs give the same bytes. Left out: the splits of the source; shards are held out by their keys.
 """
 
+import contextlib
 import io
 import itertools
 import json
@@ -92,7 +93,7 @@ def pack(pairs: Pairs, out: str | Path, size: int = PAIRS_PER_SHARD, overwrite: 
         refuse({f"no picture can be read: {report_skipped(skipped)}": len(skipped) == len(pairs)})
         check()  # somebody may have put files there meanwhile
         for shard in paths:
-            if shard.exists():
+            with contextlib.suppress(OSError):  # as in `replacing`
                 shutil.copymode(shard, Path(folder, shard.name))
             os.replace(Path(folder, shard.name), shard)
     return paths, skipped

@@ -69,7 +69,8 @@ class Report:
     def write(self) -> None:
         """Write report.md."""
         with replacing(self.folder / "report.md") as file:
-            file.write("\n".join([*self._lines, MARK, ""]).encode())
+            text = "\n".join([*self._lines, MARK, ""])
+            file.write(text.encode(errors="backslashreplace"))  # a path need not be UTF-8
 
 
 def aligned(columns, rows) -> str:
