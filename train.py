@@ -158,7 +158,8 @@ def wrap(model, config, device):
     if dist_info()[1] > 1:
         devices = [device.index] if device.type == "cuda" else None
         towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
-        towers.broadcast_buffers = False  # each rank has its own; --sync-bn makes them equal
+        # each rank keeps its batch-norm averages, which are equal on all ranks with --sync-bn
+        towers.broadcast_buffers = False
     return towers
 
 
@@ -294,8 +295,7 @@ def main(argv=None):
                 if finite:  # otherwise the step changes neither the weights nor AdamW's moments
                     scaler.step(optimizer)
                 scaler.update()
-                # keeps the scale at 100 or less
-                model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
+                model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)  # keeps the scale at most 100
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)

@@ -47,7 +47,9 @@ OPTIONS = {
         type=path(), metavar="FILE", help="find pictures like this one; TEXT adds to it"
     ),
     "-k": dict(
-        type=number(int, low=1, high=100_000), default=10, help="how many pictures to find (10)"
+        type=number(int, low=1, high=100_000),
+        default=10,
+        help="how many pictures to find (default: 10)",
     ),
     "--grid": dict(
         type=path(), metavar="FILE", help="draw the result into this .png, .pdf or .svg"
