@@ -25,7 +25,8 @@ import torch
 from miniclip.common import UserError, refuse
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # begins the files that are not zip archives
-# most bytes of pickles in an old file; those of a checkpoint with the released vocabulary have 1 MB
+# How much of an old file may be pickles. The pickles of a checkpoint with the released vocabulary
+# have 1 MB.
 PICKLE_BYTES = 64 << 20
 WORK = 10**8  # how many items a pickle may take from its stack
 
@@ -117,7 +118,7 @@ def check_pickles(pickles):
 
 
 def check_tensors(content, file_size):
-    """Raise UserError if a tensor in nested dicts, lists and tuples is not one that a file can store.
+    """Raise UserError if the tensors in nested dicts, lists and tuples ask for too much memory.
 
     Each must be a plain tensor of real numbers on the CPU that has no more bytes than its storage.
     Together they must have no more than twice the bytes of the file.
