@@ -8,10 +8,10 @@
     torchrun --nproc-per-node 8 train.py --model vit_l14 --data 'cc12m/{0000..1242}.tar'
     python train.py --plan --data pairs.csv --model vit_b32 --world-size 8       what it would cost
 
-A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest held-out
-loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any moment. When it
-is resumed with the same number of ranks and threads, it ends with exactly the weights of an undisturbed
-run (tested on CPUs), unless --minutes makes its length depend on the clock.
+A run writes into --out: checkpoint.pt (self-contained), best.pt (the weights with the lowest
+held-out loss), log.jsonl, curves.png, retrieval.png and results.json. A run may be killed at any
+moment. If it is resumed with the same number of ranks and threads, it ends with exactly the weights
+of an undisturbed run (tested on CPUs), unless --minutes makes its length depend on the clock.
 The options are in miniclip/training/config.py, and their defaults in miniclip/training/recipe.py.
 """
 
@@ -24,7 +24,7 @@ import sys
 
 if __name__ == "__main__":
     os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
-    # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
+    # Until common.command restores Python's handler, Ctrl-C ends the program without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
@@ -57,11 +57,11 @@ from miniclip.weights.convert import build, from_checkpoint, initial_state
 
 
 def starting_point(config):
-    """What the run starts from: (saved, start), both None for a new run with random weights.
+    """What the run starts from: (saved, start). Both are None for a new run with random weights.
 
-    saved: the checkpoint in --out, as a dict, when the run is resumed; otherwise None. start: where the
-    weights come from, which is `saved` or else the file given by --init. Only rank 0 reads the file,
-    and sends what is in it to the other ranks.
+    saved: the checkpoint in --out, as a dict, if the run is resumed; otherwise None.
+    start: `saved` if the run is resumed, otherwise the weights given by --init, as a dict.
+    Only rank 0 reads the file, and it sends the content to the other ranks.
     """
     saved = process_group.from_rank0(lambda: checkpoint.find(config.out, config.resume))
     if saved or not config.init:
@@ -72,7 +72,7 @@ def starting_point(config):
 
 
 def new_model(config, pairs, **more):
-    """(tokenizer, model) of a run with random weights. more: for objectives.create."""
+    """(tokenizer, model) for a run with random weights. more: arguments of objectives.create."""
     tokenizer = Tokenizer.from_state(
         process_group.from_rank0(lambda: make_tokenizer(pairs, config).state())
     )
@@ -104,7 +104,7 @@ def prepare_model(config, pairs, saved, start, device, new_model=new_model):
 
 
 def batches_from(step, config, pairs, tokenizer, model, device, **more):
-    """This rank's share of each batch from number `step` on, over all epochs. more: as in `batches`."""
+    """This rank's share of each batch from batch number `step` on. more: arguments of `batches`."""
     rank, world = dist_info()
     return batches(
         pairs,
@@ -126,7 +126,7 @@ def batches_from(step, config, pairs, tokenizer, model, device, **more):
 
 
 def make_optimizer(model, config, device):
-    """AdamW with the paper's two groups of parameters, and the loss scaler of float16."""
+    """AdamW with the paper's two groups of parameters, and the loss scaler that float16 needs."""
     AdamW = HalfAdamW if config.half_moments else torch.optim.AdamW
     optimizer = AdamW(
         parameter_groups(model, config.weight_decay),
@@ -140,7 +140,7 @@ def make_optimizer(model, config, device):
 def restore(saved, run, optimizer, scaler):
     """Take the progress, the optimizer's moments and the loss scaler's factor from a checkpoint.
 
-    Raises UserError where the checkpoint holds values that this run cannot have had.
+    Raises UserError if the checkpoint holds values that this run cannot have had.
     """
     run.load_state_dict(saved)
     load_optimizer(optimizer, saved["optimizer"], run.step)
@@ -148,8 +148,8 @@ def restore(saved, run, optimizer, scaler):
 
 
 def wrap(model, config, device):
-    """The model as the loop calls it: with --sync-bn and --compile, and inside DDP on many ranks."""
-    if config.sync_bn:  # replaces the batch norms inside the model, so before anything wraps it
+    """The model as the loop calls it: with --sync-bn, --compile, and inside DDP on many ranks."""
+    if config.sync_bn:  # first, because it replaces batch norms inside the model
         torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)
     towers = torch.compile(model) if config.compile else model
     if config.grad_checkpointing and torch.__version__ < (2, 13):
@@ -158,7 +158,8 @@ def wrap(model, config, device):
     if dist_info()[1] > 1:
         devices = [device.index] if device.type == "cuda" else None
         towers = torch.nn.parallel.DistributedDataParallel(towers, devices)
-        towers.broadcast_buffers = False  # each rank has its own batch-norm averages
+        # each rank keeps its batch-norm averages, which are equal on all ranks with --sync-bn
+        towers.broadcast_buffers = False
     return towers
 
 
@@ -203,11 +204,11 @@ def main(argv=None):
     if config.plan:
         print(describe(plan_run(config)))
         return 0
-    # On one rank the helpers of process_group communicate with nobody. On several, `member` joins the
-    # ranks, an error inside `together` stops all of them, and `from_rank0` sends all of them a result.
+    # With several ranks, `member` connects them, an error inside `together` stops all of them, and
+    # `from_rank0` sends them a result of rank 0. With one rank, these helpers send nothing.
     with process_group.member(config.device) as device, checkpoint.alone(config.out):
-        # 1. What is trained. A checkpoint may have been edited by hand: inside `resuming` any error
-        # becomes one sentence that names its file.
+        # 1. What is trained. A checkpoint may have been edited by hand, so `resuming` turns any
+        # error of its block into one sentence that names the checkpoint's file.
         if config.threads:
             torch.set_num_threads(config.threads)
         saved, start = starting_point(config)
@@ -223,7 +224,7 @@ def main(argv=None):
             if saved:
                 restore(saved, run, optimizer, scaler)
         saved = start = None  # they hold a second copy of the weights
-        process_group.agree(  # all ranks have the same code, options and data
+        process_group.agree(  # an error unless all ranks have the same code, options and data
             {"the digest of the code": process_group.code_version()}
             | {spelled(name): value for name, value in config.of_run().items()}
             | {"the number of pairs": len(pairs), "the packages": pairs.packages}
@@ -231,7 +232,7 @@ def main(argv=None):
             | {"the image size": model.config["image_size"]}
         )
         towers = wrap(model, config, device)  # compiled if asked for, inside DDP on many ranks
-        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in every checkpoint
+        constant = checkpoint.describe(config, model, tokenizer, pairs)  # in each checkpoint
         with process_group.together():
             log = RunLog(config, run.step)
             held_out = HeldOut(config, model, tokenizer, pairs, log, constant)
@@ -242,27 +243,27 @@ def main(argv=None):
             return torch.autocast(device.type, dtype, enabled=dtype != torch.float32)
 
         def scaled_loss(image, text, logit_scale):
-            """The loss over the pairs of all ranks, times the loss scaler's factor, which is 1 unless
-            the towers work in float16. The loss takes float32 features and normalizes them itself."""
+            """The loss over the pairs of all ranks, times the loss scaler's factor, which is 1
+            unless the towers work in float16. The loss normalizes the features, in float32."""
             loss_fn = model.features_loss if config.objective == "sigmoid" else contrastive_loss
             return scaler.scale(loss_fn(image.float(), text.float(), logit_scale))
 
         def save():
-            """Rank 0 copies the state, and a thread writes it. If an earlier write has failed, all
-            ranks stop here."""
+            """Rank 0 copies the state, and a thread writes the copy. If an earlier write has
+            failed, all ranks stop here."""
             parts = dict(model=model, optimizer=optimizer, scaler=scaler)
             with process_group.together():
                 if dist_info()[0] == 0:
                     states = {name: part.state_dict() for name, part in parts.items()}
                     saver.save(constant | run.state_dict() | states)
 
-        # 2. The loop. Order, crops and captions are drawn from the seed, the epoch and the number of
-        # the pair alone. So a run that is resumed at step k only has to begin with batch k.
+        # 2. The loop. The order, the crops and the captions depend only on the seed, the epoch and
+        # the number of the pair. So a run that is resumed at step k only has to begin with batch k.
         loader = batches_from(run.step, config, pairs, tokenizer, model, device)
         with process_group.noted_signals() as received:
-            # In next_batch the ranks agree what all of them do. It returns None when the run is over:
-            # the steps or minutes are used up, a signal has arrived, or a rank cannot go on. It
-            # returns an empty list when on some rank too few pictures of the batch could be read.
+            # In next_batch the ranks agree on what to do. next_batch returns None if the run is
+            # over: the steps or minutes are used up, a signal has arrived, or a rank cannot go on.
+            # It returns an empty list if some rank could read too few pictures of the batch.
             while (batch := run.next_batch(loader, received)) is not None:
                 if not batch:  # counted as a step, so that step k always trains on batch k
                     run.count(finite=False, readable=False)
@@ -274,8 +275,8 @@ def main(argv=None):
                 optimizer.zero_grad(set_to_none=True)
                 parts, to_device = prepared_parts(batch, config, device)
                 if len(parts) > 1:
-                    # --micro-batch: features of all parts without gradients, the loss over all of
-                    # them, then forward and backward part by part (grad_cache.py)
+                    # --micro-batch: the features of all parts without gradients, the loss over all
+                    # of them, then forward and backward part by part (grad_cache.py)
                     loss, image, text, scale = microbatch_step(
                         towers, parts, scaled_loss, to_device, autocast
                     )
@@ -285,17 +286,16 @@ def main(argv=None):
                         image, text, scale = towers(images, tokens, normalize=False)
                     loss = scaled_loss(image, text, model.logit_scale)
                     loss.backward()
-                scaler.unscale_(optimizer)  # the gradients, before their norm is taken
+                scaler.unscale_(optimizer)  # divides the gradients by the scaler's factor
                 loss = loss.detach() / scaler.get_scale()
                 limit = config.clip_grad or math.inf
                 grad_norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-                # the same on every rank, because the loss is of all pairs and DDP averages gradients
+                # every rank finds the same: the loss covers all pairs, and DDP averages gradients
                 finite = bool(torch.isfinite(loss + grad_norm))
                 if finite:  # otherwise the step changes neither the weights nor AdamW's moments
                     scaler.step(optimizer)
                 scaler.update()
-                # the scale stays at 100 or less; with --temperature it is not trained
-                model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)
+                model.logit_scale.data.clamp_(max=MAX_LOGIT_SCALE)  # keeps the scale at most 100
                 run.count(finite)  # 20 steps in a row that are not finite end the run
                 try:
                     log.write(run, lr, loss, grad_norm, scale, image, text)

@@ -3,17 +3,17 @@
 model/         CLIP itself: the two towers
 bpe/           text to token ids
 loss.py        the contrastive loss (figure 3); its kernels are in the package kernels
-objectives/    what the paper compared that loss with, and SigLIP
+objectives/    the objectives that the paper compared with that loss, and SigLIP's
 distributed/   collectives and process groups, for many GPUs
 data/          pairs of pictures and captions, and batches of them
 training/      the recipe: optimizer, schedule, micro-batches, checkpoints
 weights/       files of OpenAI, open_clip, Hugging Face and our own: read, convert, write
 zeroshot.py    a classifier made of captions
-evaluation/    the paper's evaluation, one file a question
+evaluation/    the paper's evaluation, one file per question
 search/        an index of your own pictures, searched by words or by a picture
 cost/          flop, memory and days of a run
-benchmarks/    speed, beside other libraries
-common.py      what all of them share: users' errors, options, devices, files
+benchmarks/    speed, compared with other libraries
+common.py      what all packages share: users' errors, options, devices, files
 """
 
 import os
@@ -22,9 +22,9 @@ import sys
 from importlib import import_module
 
 if sys.argv[:1] == ["-m"]:  # python -m miniclip...
-    # Ctrl-C during the imports ends quietly; common.command brings Python's handler back
+    # Until common.command restores Python's handler, Ctrl-C ends the program without a traceback
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.environ.pop("MPLBACKEND", None)  # figures are only written; a notebook's may be missing here
+    os.environ.pop("MPLBACKEND", None)  # a notebook sets a backend that may not be installed here
 __version__ = "0.1.0"
 _HOMES = {
     "MODELS": "model.clip",
@@ -37,7 +37,7 @@ __all__ = ["__version__", *_HOMES]
 
 
 def __getattr__(name):
-    """The names of __all__, imported when first used: `import miniclip` itself needs no torch."""
+    """Import a name of __all__ when it is first used, so that `import miniclip` needs no torch."""
     if name not in _HOMES:
         raise AttributeError(f"module 'miniclip' has no attribute {name!r}")
     return getattr(import_module(f"miniclip.{_HOMES[name]}"), name)

@@ -1,11 +1,11 @@
-"""All commands of miniclip: miniclip data|search|weights|cost|bench|report, or python -m miniclip"""
+"""All commands: miniclip data|search|weights|cost|bench|report, or python -m miniclip"""
 
 import sys
 
 from miniclip.common import choose
 
 COMMANDS = {  # name: (module, what it does)
-    "data": ("miniclip.data.__main__", "count what is in a set of pairs; pack shards; curate"),
+    "data": ("miniclip.data.__main__", "count a set of pairs; pack it into shards; curate it"),
     "search": ("miniclip.search.__main__", "index your pictures; find, embed, or serve a page"),
     "weights": ("miniclip.weights.__main__", "export weights for other programs"),
     "cost": ("miniclip.cost.__main__", "flop, memory and days of the run that options start"),
@@ -13,7 +13,10 @@ COMMANDS = {  # name: (module, what it does)
         "miniclip.benchmarks.__main__",
         "time the towers, the tokenizer, the loader, the loss",
     ),
-    "report": ("kernels.report.__main__", "what the compiler makes of the kernels, and their plan"),
+    "report": (
+        "kernels.report.__main__",
+        "what the kernels compile to, and the predicted time of a step",
+    ),
 }
 
 
@@ -25,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
         "CLIP, to be read, run and trusted.",
         COMMANDS,
         argv,
-        more="train.py trains and eval.py evaluates; they are files of the repository",
+        more="train.py trains and eval.py evaluates; both are files in the repository",
     )
 
 

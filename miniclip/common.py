@@ -1,9 +1,9 @@
 """What the whole library shares: the exception for users' mistakes, options, devices, files.
 
 A UserError is a mistake of the user: a wrong path, option or file, or a missing package. A command
-prints its sentence and exits with code 2, as it does for a file that the system refuses to read or
-write. It exits with 130 after Ctrl-C and with 141 when nobody reads its output any more. Any other
-exception is a bug, and shows its traceback.
+prints the error's sentence and exits with code 2. It does the same if the system refuses to read or
+write a file. It exits with 130 after Ctrl-C, and with 141 if nobody reads its output any more. Any
+other exception is a bug, and shows its traceback.
 """
 
 import argparse
@@ -29,9 +29,9 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-# what `replacing` writes and what is deleted where a killed process left it, and nothing else
+# The names of temporary files and folders. `remove_leftovers` deletes nothing else.
 TEMPORARY = re.compile(r"\.miniclip-\d+-[0-9a-z_]{8}\.tmp")
-# a temporary file, or a folder without a new file, was left behind after so long
+# seconds without a change, after which a temporary file or folder counts as left behind
 ABANDONED_S = 86_400
 
 
@@ -40,7 +40,7 @@ class UserError(ValueError):
 
 
 def refuse(mistakes: dict[str, bool]) -> None:
-    """Raise a UserError with the first sentence of {sentence: condition} whose condition is true."""
+    """Raise a UserError with the first sentence of {sentence: condition} whose condition holds."""
     for sentence, so in mistakes.items():
         if so:
             raise UserError(sentence)
@@ -48,8 +48,8 @@ def refuse(mistakes: dict[str, bool]) -> None:
 
 @contextlib.contextmanager
 def refusing(sentence: str) -> Iterator[None]:
-    """`with refusing("x is no index"):` turns any error of the block, because what is in a damaged
-    file raises almost any, into a UserError: "x is no index: it lacks 'weight_map'"."""
+    """`with refusing("x is no index"):` turns any error of the block into a UserError, for example
+    "x is no index: it lacks 'weight_map'". A damaged file can cause almost any error."""
     try:
         yield
     except Exception as error:
@@ -62,18 +62,18 @@ def refusing(sentence: str) -> Iterator[None]:
 class Parser(argparse.ArgumentParser):
     """An argument parser that prints one sentence and exits with code 2 on a mistake.
 
-    prog: how the command is started by itself. Where `choose` started it, its messages name what was
-    typed instead, for example "miniclip search find".
+    prog: the name of the command in its messages, if it was started by itself. If `choose` started
+    it, its messages name what was typed, for example "miniclip search find".
     """
 
-    typed = None  # what `choose` has read of the command line
+    typed = None  # the words of the command line that `choose` has read
 
     def __init__(self, prog: str, **how):
         super().__init__(prog=Parser.typed or prog, **how)
 
     @classmethod
     def of(cls, prog: str, description: str, options: dict[str, dict], **how) -> "Parser":
-        """The parser of a command; options: {name of an option: how add_argument adds it}."""
+        """The parser of a command. options: {name of an option: arguments of add_argument}."""
         parser = cls(prog=prog, description=description, **how)
         for name, option in options.items():
             parser.add_argument(name, **option)
@@ -81,27 +81,28 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str):
         """Print the sentence, unless it is empty, and exit with code 2."""
-        _end(self.prog, message[:2000], 2)  # it repeats what was typed
+        _end(self.prog, message[:2000], 2)  # argparse's messages repeat what was typed
 
     def renamed(self, old: str, new: str) -> None:
-        """Print one line that says how an option that was given is written now."""
+        """Print one line: the option `old`, which was given, is now written `new`."""
         self._print_message(f"{self.prog}: {old} is now written {new}\n")
 
-    def _print_message(self, message, file=None):  # argparse's own would hide that a disk is full
+    def _print_message(self, message, file=None):  # argparse's own method hides a full disk
         print(message, end="", file=file or sys.stderr, flush=True)
 
 
 def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -> Callable:
-    """Decorator of a command's main, which is then called as main(argv=None). An error that the user can
-    correct becomes one line on stderr, "prog: error: sentence", and an exit code instead of a traceback.
+    """Decorator of a command's main, which is then called as main(argv=None). An error that the
+    user can correct becomes one line on stderr, "prog: error: sentence", and an exit code, without
+    a traceback.
 
-    what, options: the description and the options as Parser.of takes them. Where they are given, main
-    gets the value of each option by the option's name, and otherwise argv. main returns its exit code, or
-    nothing where all went well.
+    what, options: the description and the options of the command, as Parser.of takes them. If they
+    are given, main gets the value of each option by the option's name. Otherwise main gets argv.
+    main returns its exit code, or nothing if all went well.
+
     The code is 2 for a UserError or an OSError. The sentence of an OSError is the file's name and
-    the system's message. The code is 130 after Ctrl-C, and 141 when nobody reads the output any
-    more. A UserError with an empty sentence prints nothing, because another rank prints the
-    sentence.
+    the system's message. The code is 130 after Ctrl-C, and 141 if nobody reads the output any more.
+    A UserError with an empty sentence prints nothing, because another rank prints the sentence.
     """
 
     def decorate(main):
@@ -109,12 +110,12 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
         def run(argv=None):
             if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:  # see miniclip/__init__.py
                 signal.signal(signal.SIGINT, signal.default_int_handler)
-            # a stream is None where who started this process has closed it
+            # a stream is None if the program that started this process has closed it
             sys.stdin = sys.stdin or open(os.devnull)
             for name in ("stdout", "stderr"):
                 stream = getattr(sys, name) or open(os.devnull, "w")
                 setattr(sys, name, stream)
-                if hasattr(stream, "reconfigure"):  # a terminal may lack characters
+                if hasattr(stream, "reconfigure"):  # a terminal may lack some characters
                     stream.reconfigure(errors="backslashreplace")
             code = None
             try:
@@ -133,7 +134,7 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
             except OSError as error:
                 if error.strerror is None:
                     raise
-                # os.getcwd names no file, and neither does a full disk under the output
+                # these come without a file's name: the first from os.getcwd, the second from printing
                 gone = {errno.ENOENT: "this folder", errno.ENOSPC: "the output"}.get(error.errno)
                 sentence = ": ".join(filter(None, (error.filename or gone, error.strerror)))
                 code = code or 2  # main may have ended with its own code before the flush failed
@@ -147,9 +148,11 @@ def command(prog: str, what: str = "", options: dict[str, dict] | None = None) -
 def choose(
     prog: str, what: str, commands: dict, argv: list[str] | None = None, more: str = ""
 ) -> int:
-    """Run the command that `argv` names first, with the rest of it. Returns its exit code.
+    """Run the command that the first word of `argv` names, with the other words as its arguments.
+    Returns the command's exit code.
 
-    commands: {name: (module with a main(argv), what it does)}; more: a last line of --help.
+    commands: {name: (a module with a main(argv), what the command does)}. more: the last line of
+    --help.
     """
     lines = [f"{name:11}{does}" for name, (_, does) in commands.items()]
     prog, before = Parser.typed or prog, Parser.typed
@@ -174,10 +177,10 @@ def _end(prog, sentence, code):
     """Print the sentence, unless it is empty, and exit. What cannot be printed is dropped."""
     try:
         sys.stdout.flush()
-    except OSError:  # Python would flush once more, and print a traceback
+    except OSError:  # at its end Python would flush again, and print a traceback
         with contextlib.suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    # a name in it may hold line breaks or control characters
+    # a file's name in the sentence may hold line breaks or control characters
     sentence = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
     with contextlib.suppress(OSError):
         if sentence:
@@ -186,25 +189,26 @@ def _end(prog, sentence, code):
 
 
 def described(x) -> str:
-    """What was given in place of a tensor, in a few words: "a list", "a Tensor of (2, 3), torch.uint8"."""
+    """An argument in a few words, for a message: "a list", "a Tensor of (2, 3), torch.uint8"."""
     shape = f" of {tuple(x.shape)}, {x.dtype}" if hasattr(x, "shape") else ""
     return f"a {type(x).__name__}{shape}"
 
 
-# what else is accepted where a type is asked for: numpy's whole numbers, and other kinds of paths
+# {type of an annotation: what is accepted for it}: numpy's whole numbers, and other kinds of paths
 ALSO = {int: numbers.Integral, Path: os.PathLike}
 
 
 def checked(function: Callable) -> Callable:
-    """Decorator of a function that people call from Python: an argument of another type than its
-    annotation says becomes a UserError that names the argument, what it must be, and what it is.
+    """Decorator of a function that people call from Python. It raises a UserError if the type of an
+    argument does not fit its annotation. The sentence names the argument and both types.
 
-    Without it, such an argument would fail somewhere deep inside, or not at all: a string is a
-    sequence of letters, and True is the number 1. The elements of a list are not looked at.
+    Without this check, such an argument would fail somewhere deep inside, or not at all, because a
+    string is also a sequence of letters and True is also the number 1. The elements of a list are
+    not checked.
     """
     parameters = [*inspect.signature(function).parameters]
 
-    @functools.cache  # an annotation may name what is defined only later
+    @functools.cache  # at the first call: an annotation may name a class that is defined later
     def kinds():
         """{parameter: the types that it may have}."""
         found = {}
@@ -226,10 +230,11 @@ def checked(function: Callable) -> Callable:
 
 
 def _check_type(name, value, kinds):
-    """Raise UserError unless the value of an argument is of one of the types."""
-    value = getattr(value, "_orig_mod", value)  # of a model that torch.compile wraps
+    """Raise UserError unless the value of an argument has one of the types in `kinds`. An empty
+    string is no path."""
+    value = getattr(value, "_orig_mod", value)  # the model inside, if torch.compile has wrapped it
     fits = isinstance(value, tuple(ALSO.get(kind, kind) for kind in kinds))
-    if type(value) in (bool, str, bytes):  # which are also int and Iterable
+    if type(value) in (bool, str, bytes):  # a bool is also an int, the others are also Iterable
         fits = type(value) in kinds
     if not fits:
         wanted = " or ".join(kind.__name__.replace("NoneType", "None") for kind in kinds)
@@ -266,15 +271,16 @@ def path(kind: type = Path) -> Callable[[str], Path | str]:
 
 
 def given(option: str, value) -> list[str]:
-    """The words by which a command line that is printed gives an option: "--out=-x" for a value that
-    begins with a dash, because argparse would take it for another option."""
+    """The words that give an option in a command line that we print: ["--out", "x"]. A value that
+    begins with a dash gives ["--out=-x"], because argparse would take "-x" for another option."""
     return [f"{option}={value}"] if str(value).startswith("-") else [option, str(value)]
 
 
 def pick_device(name: str):
-    """'auto', 'cpu', 'cuda', 'cuda:1', 'mps' -> torch.device. UserError where there is none.
+    """The torch.device of a name: 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'. Raises UserError if
+    this machine has no such device.
 
-    'auto' is a CUDA card or the CPU. Apple's mps must be given by name.
+    'auto' is the CUDA card if there is one, otherwise the CPU. Apple's mps must be given by name.
     """
     import torch
 
@@ -282,7 +288,7 @@ def pick_device(name: str):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # the device "meta" has shapes and no numbers
+        torch.zeros(1, device=device).item()  # fails for "meta": its tensors have no numbers
     except (
         RuntimeError,
         AssertionError,
@@ -318,21 +324,21 @@ def write_json(path: str | Path, results: dict | list) -> None:
 
 
 def save_figure(figure, path: str | Path, dpi: int = 100) -> None:
-    """Write matplotlib's figure, atomically, with a mark that says that miniclip drew it: a .pdf or an
-    .svg by its name, and a PNG under any other name."""
+    """Write a matplotlib figure, atomically, with a mark that says that miniclip drew it. A name
+    that ends in .pdf or .svg gets that format, and any other name gets a PNG."""
     kind = {".pdf": "pdf", ".svg": "svg"}.get(Path(path).suffix, "png")
     mark = {"Software" if kind == "png" else "Creator": "miniclip"}
     with warnings.catch_warnings(), replacing(path) as file:
-        warnings.filterwarnings("ignore", "Glyph")  # one that its font lacks is drawn as a box
+        warnings.filterwarnings("ignore", "Glyph")  # a glyph that the font lacks is drawn as a box
         figure.savefig(file, format=kind, dpi=dpi, metadata=mark)
 
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator:
-    """`with replacing(path) as file:` writes a binary file that replaces `path` when complete.
+    """`with replacing(path) as file:` writes a binary file, which replaces `path` when complete.
 
-    Links in `path` are followed: the file that they lead to is replaced. After an exception in the
-    block the file at `path` is unchanged. Raises UserError where `path` is something else than a file.
+    If `path` is a link, the file that it leads to is replaced. If the block raises an exception,
+    the file at `path` is unchanged. Raises UserError if `path` exists, but is not a file.
     """
     path = _target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -362,11 +368,12 @@ def replacing(path: str | Path) -> Iterator:
 
 
 def _target(path):
-    """The file that `path` leads to, as a Path. UserError where no file can be written there."""
+    """The file that `path` leads to, through its links, as a Path. Raises UserError if something
+    other than a file is there."""
     target = Path(os.path.realpath(path))
     refuse(
         {
-            f"{target} is no file and cannot be written; choose another name": (
+            f"{target} is not a file and cannot be written; choose another name": (
                 target.exists() and not target.is_file()
             )
         }
@@ -375,14 +382,14 @@ def _target(path):
 
 
 def holds(path: str | Path, marks: Iterable[bytes]) -> bool:
-    """Whether a file has one of these marks. Reads 64 MiB of it at most."""
+    """Whether one of these marks is in the first 64 MiB of a file."""
     with open(path, "rb") as file:
         start = file.read(1 << 26)
     return any(mark in start for mark in marks)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files and folders that killed processes left in a folder."""
+    """Delete the temporary files and folders that killed processes left in a folder long ago."""
     with contextlib.suppress(OSError):
         for old in folder.glob(".miniclip-*.tmp"):
             age = time.time() - old.lstat().st_mtime
@@ -392,8 +399,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def check_new(path: str | Path, overwrite: bool = False) -> None:
-    """Before the work starts: raise UserError unless a file can be written at `path`, which the user
-    names. A file that is there is only replaced with `overwrite`."""
+    """Raise UserError unless a file can be written at `path`, which the user named. Called before
+    the work starts. An existing file may be replaced only with `overwrite`."""
     check_output(path)
     refuse(
         {
@@ -406,12 +413,12 @@ def check_new(path: str | Path, overwrite: bool = False) -> None:
 def check_output(
     path: str | Path, ours: Callable[[Path], bool] | None = None, overwrite: bool = False
 ) -> None:
-    """Before the work starts: raise UserError if no file can be written at `path`, or if the file
-    there must not be replaced.
+    """Raise UserError if no file can be written at `path`, or if the file there must not be
+    replaced. Called before the work starts.
 
-    ours: a function of the path of an existing file, which returns whether miniclip wrote that
-    file, judged by its format. Where it returns False, the file is only replaced with `overwrite`.
-    If ours is None, any file is replaced.
+    ours: a function that gets the path of an existing file, and returns whether miniclip wrote that
+    file, judged by its format. A file that miniclip did not write may be replaced only with
+    `overwrite`. If `ours` is None, any file may be replaced.
     """
     try:
         target = _target(path)

@@ -2,10 +2,10 @@
 
 The paper shards the similarities over GPUs (CLIP, section 2.5). On several ranks the loss uses
 GroupCollectives. On one rank it uses kernels.contrastive.LocalCollectives, which return their
-arguments. No gradient flows through a collective, because the loss computes its whole gradient itself
-(kernels/contrastive.py). So autograd cannot multiply a gradient by the number of ranks without our
-knowledge. Ranks may hold different numbers of pairs: their rows are padded to the largest number
-before they are sent. Left out: starting processes (torchrun).
+arguments. No gradient flows through a collective, because the loss computes its whole gradient
+itself (kernels/contrastive.py). So autograd cannot multiply a gradient by the number of ranks
+without our knowledge. Ranks may hold different numbers of pairs: their rows are padded to the
+largest number before they are sent. Left out: starting processes (torchrun).
 Lesson: lessons/10_sharding.md.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def dist_info(group: "torch.distributed.ProcessGroup | None" = None) -> tuple[int, int]:
-    """(rank, world) in the group, None being the default one; (0, 1) without torch.distributed."""
+    """(rank, world) in the group, or in the default group for None; (0, 1) without any group."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return 0, 1
     return torch.distributed.get_rank(group), torch.distributed.get_world_size(group)
@@ -24,10 +24,11 @@ def dist_info(group: "torch.distributed.ProcessGroup | None" = None) -> tuple[in
 
 @cache
 def host_group(group: "torch.distributed.ProcessGroup") -> "torch.distributed.ProcessGroup":
-    """A group of the same ranks that exchanges CPU tensors; made at the first call, by all ranks.
+    """A group of the same ranks that can exchange CPU tensors. The first call makes it, so all
+    ranks must make that call together.
 
-    The group is the key of the cache. The default one, torch.distributed.group.WORLD, is another object
-    after init_process_group is called again.
+    Later calls take it from the cache, whose key is `group`. After another init_process_group the
+    default group, torch.distributed.group.WORLD, is another object, and so gets a new group.
     """
     if torch.distributed.get_backend(group) == "gloo":
         return group
@@ -51,7 +52,7 @@ def all_reduce(
 
 
 class GroupCollectives:
-    """The collectives that kernels.contrastive asks for. counts: the pairs of each rank."""
+    """The collectives that kernels.contrastive calls. counts: the number of pairs of each rank."""
 
     def __init__(self, counts: list[int], group: "torch.distributed.ProcessGroup | None" = None):
         self.counts, self.group = counts, group
@@ -75,7 +76,7 @@ class GroupCollectives:
         return all_reduce(x, "max", self.group)
 
     def scatter(self, x: Tensor) -> Tensor:
-        """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
+        """(N, ...) -> (M, ...): x is summed over ranks, and each rank gets its rows of the sum."""
         if torch.distributed.get_backend(self.group) == "gloo":
             # older versions of gloo have no reduce-scatter
             return self.total(x).split(self.counts)[self.rank].clone()

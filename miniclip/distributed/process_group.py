@@ -1,12 +1,14 @@
 """How the processes (ranks) of one run start, agree and stop together.
 
-A rank that stops alone leaves the others waiting in a collective until its timeout. So an error
-before the first step, or a signal during the run, is sent to all ranks, and all of them stop at the
-same step. Python objects are sent through a second group (gloo). Its timeout is a day, because ranks
-wait there for an index of the shards: for a billion pairs it takes five hours at 53,800 pairs/s
-(docs/data.md). Left out: starting and restarting processes, which torchrun does. Give it a new
-store for each attempt. By default all attempts share one, and the keys of the previous attempt made
-two in five restarts hang (torch 2.13, ranks killed at random times).
+If one rank stops alone, the others wait in a collective until its timeout. So an error before the
+first step, or a signal during the run, is sent to all ranks, and all of them stop at the same step.
+Python objects are sent through a second group (gloo). Its timeout is a day, because ranks wait
+there while another makes an index of the shards. For a billion pairs this takes five hours, at
+53,800 pairs/s (docs/data.md).
+
+Left out: starting and restarting processes, which torchrun does. Tell torchrun to use a new store
+for each attempt, as below. By default all attempts share one store, and the keys of the previous
+attempt made two in five restarts hang (torch 2.13, ranks killed at random times).
 
     TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 torchrun --nproc-per-node 8 --max-restarts 3 train.py ...
 """
@@ -35,11 +37,12 @@ _host = None  # the group through which Python objects are sent; None is the def
 
 
 def start(name: str) -> torch.device:
-    """Join the group that torchrun's environment describes, if any; returns this rank's device.
+    """Join the group that torchrun's environment variables describe, if they are there. Returns
+    this rank's device.
 
-    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU of its local rank
-    (nccl), or the CPU (gloo). Raises UserError on all ranks when a device is missing or a machine
-    has more ranks than GPUs.
+    name: 'auto', 'cpu', 'cuda', ... Under torchrun each rank takes the GPU with the number of its
+    local rank (nccl), or the CPU (gloo). Raises UserError on all ranks if a device is missing, or
+    if a machine has more ranks than GPUs.
     """
     global _host
     if "LOCAL_RANK" not in os.environ:
@@ -53,7 +56,7 @@ def start(name: str) -> torch.device:
     cuda = name.startswith("cuda") or (name == "auto" and torch.cuda.is_available())
     ranks, cards = told_by_torchrun("LOCAL_WORLD_SIZE", 1), torch.cuda.device_count()
     crowded = cuda and ranks > cards
-    # nccl fails in its first collective when two ranks share a GPU; gloo sends the sentence below
+    # nccl fails in its first collective if two ranks share a GPU, so gloo sends the sentence below
     backend = "nccl" if cuda and not crowded else "gloo"
     # a rank that died without closing its connections is noticed after this time at the latest
     try:
@@ -80,11 +83,11 @@ def start(name: str) -> torch.device:
 
 @contextlib.contextmanager
 def member(name: str) -> Iterator[torch.device]:
-    """`with member(name) as device:` is `start`, and leaves the group after the block.
+    """`with member(name) as device:` calls `start`, and leaves the group after the block.
 
-    A UserError ends the block on every rank: with its sentence on rank 0, and an empty one on the
-    others, so that it is printed once. When another rank or a loading process was killed, a UserError
-    says so, too.
+    The block may end with a UserError on all ranks. Its sentence is then kept on rank 0 and emptied
+    on the other ranks, so that it is printed once. If another rank or a loading process was killed,
+    a UserError says so.
     """
     problem = None
     try:
@@ -110,7 +113,8 @@ def member(name: str) -> Iterator[torch.device]:
 
 
 def launched(*arguments: str) -> str:
-    """The command line that starts `python *arguments` on as many ranks of a machine as there are now."""
+    """The command line that starts a script with as many ranks per machine as there are now.
+    arguments: the script and its options."""
     ranks = told_by_torchrun("LOCAL_WORLD_SIZE", 1)
     # on several machines torchrun also needs --nnodes and an address
     starter = f"torchrun --nproc-per-node {ranks}" if dist_info()[1] > 1 else "python"
@@ -118,12 +122,12 @@ def launched(*arguments: str) -> str:
 
 
 def told_by_torchrun(name: str, otherwise: int) -> int:
-    """The whole number that torchrun has put into the environment under this name. Raises UserError
-    where something else has put a text there."""
+    """The whole number in the environment variable `name`, which torchrun sets, or `otherwise` if
+    it is not set. Raises UserError if its value is not a whole number."""
     text = os.environ.get(name, str(otherwise))
     refuse(
         {
-            f"{name} is {text!r} in the environment, which is no number; start with torchrun, or "
+            f"the environment variable {name} is {text!r}, not a number; start with torchrun, or "
             "unset it": not text.isdecimal()
         }
     )
@@ -140,11 +144,11 @@ def gather(x) -> list:
 
 @contextlib.contextmanager
 def together() -> Iterator[None]:
-    """A block: a UserError on any rank becomes a UserError with the same sentence on all ranks.
+    """A block in which a UserError on any rank becomes a UserError on all ranks.
 
-    The sentence is that of the first rank that raised, and names the rank, unless it is the same on
-    all ranks. After a line that can raise, the block must not contain a collective: the other ranks
-    would wait in it.
+    All ranks get the sentence of the lowest rank that raised a UserError. The sentence also names
+    this rank, unless all ranks raised the same sentence. A line that can raise must not be followed
+    by a collective in the block, because the other ranks would wait in that collective.
     """
     problem = None
     try:
@@ -159,7 +163,7 @@ def together() -> Iterator[None]:
 
 
 def from_rank0(work: Callable):
-    """Call work() on rank 0 and return its result, anything that can be pickled, on every rank.
+    """Call work() on rank 0, and return its result, which must be picklable, on every rank.
 
     A UserError of work() is raised on every rank.
     """
@@ -173,7 +177,7 @@ def from_rank0(work: Callable):
 
 @contextlib.contextmanager
 def local_rank_first() -> Iterator[None]:
-    """A block that local rank 0 of each machine runs first; the others then find what it cached."""
+    """A block that local rank 0 of each machine runs first. The others then find what it cached."""
     first = told_by_torchrun("LOCAL_RANK", 0) == 0
     if not first:
         gather("waiting")
@@ -185,8 +189,8 @@ def local_rank_first() -> Iterator[None]:
 
 
 def agree(facts: dict) -> None:
-    """Raise UserError on all ranks unless all have the same facts; the sentence names the first
-    difference. facts: {what: value} of this rank."""
+    """Raise UserError on all ranks unless all have the same facts. The sentence names the first
+    difference. facts: {name of a fact: its value on this rank}."""
     of_all = gather(facts)
     for what, value in of_all[0].items():
         for rank, theirs in enumerate(of_all):
@@ -199,7 +203,8 @@ def agree(facts: dict) -> None:
 
 
 def code_version() -> str:
-    """The first 12 hexadecimal digits of the SHA-256 of the source files that training runs."""
+    """The first 12 hexadecimal digits of the SHA-256 of all .py files in miniclip/ and kernels/ and
+    of train.py."""
     paths = [ROOT / "train.py", *ROOT.glob("miniclip/**/*.py"), *ROOT.glob("kernels/**/*.py")]
     texts = [str(path.relative_to(ROOT)).encode() + path.read_bytes() for path in sorted(paths)]
     return hashlib.sha256(b"\0".join(texts)).hexdigest()[:12]
@@ -207,12 +212,13 @@ def code_version() -> str:
 
 @contextlib.contextmanager
 def noted_signals() -> Iterator[list[int]]:
-    """`with noted_signals() as received:` appends the first signal of STOPPING to a list, and says
-    that the run stops after this step. Ctrl-C after that ends the process at once.
+    """`with noted_signals() as received:` appends the first signal of STOPPING to the list
+    `received`, and prints that the run stops after this step. Ctrl-C after that ends the process at
+    once.
 
-    A signal that is ignored (SIGHUP under nohup) stays ignored. After the block signals act as before
-    it. A thread reads the signals from a socket, because Python runs a handler only after torch has
-    returned from a backward pass, which may take many seconds.
+    A signal that was ignored before the block (SIGHUP under nohup) stays ignored. After the block
+    all signals act as before it. A thread reads the signals from a socket, because Python runs a
+    handler only after torch has returned from a backward pass, which may take many seconds.
     """
     received, (reading, writing) = [], socket.socketpair()
     handlers = {number: signal.getsignal(number) for number in STOPPING}
@@ -220,7 +226,7 @@ def noted_signals() -> Iterator[list[int]]:
 
     def watch():
         while number := reading.recv(1)[0]:
-            # only Ctrl-C is meant twice: a closing terminal sends SIGHUP two times
+            # not for a second SIGHUP, because a closing terminal sends it two times
             if received and number == signal.SIGINT:
                 os._exit(128 + number)
             if number in noted and not received:

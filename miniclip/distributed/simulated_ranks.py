@@ -1,6 +1,6 @@
 """Ranks as threads of one process, for lessons, exercises and tests that look at all ranks at once.
 
-The collectives are those that kernels/contrastive.py asks for, each of them one line on top of
+The collectives are those that kernels/contrastive.py calls. Each is one line that calls
 `Rank.exchange`. As in collectives.py, no gradient flows through them. Training uses processes and
 collectives.py instead. Left out: speed.
 Lesson: lessons/10_sharding.md.
@@ -13,7 +13,8 @@ import torch
 
 
 class Rank:
-    """The collectives of one rank. counts: the pairs of each rank; rows: the slice of this rank's own."""
+    """The collectives of one rank. counts: the number of pairs of each rank. The attribute rows is
+    the slice of this rank's pairs in the batch."""
 
     def __init__(self, rank, counts, barrier, slots):
         self.rank, self.counts, self.barrier, self.slots = rank, counts, barrier, slots
@@ -41,14 +42,15 @@ class Rank:
         return torch.stack(self.exchange(x)).amax(0)
 
     def scatter(self, x):
-        """(N, ...) -> (M, ...): the rows of this rank in the sum over ranks."""
+        """(N, ...) -> (M, ...): x is summed over ranks, and each rank gets its rows of the sum."""
         return self.total(x).split(self.counts)[self.rank]
 
 
 def on_ranks(counts: list[int], work) -> list:
-    """[work(rank) for each rank], in threads. counts: pairs of each rank; work: Rank -> anything.
+    """Call work(rank) for each rank in a thread of its own, and return the list of results.
 
-    When one rank raises, the others stop waiting, and its exception is raised here.
+    counts: the number of pairs of each rank. work: a function of a Rank. If one rank raises an
+    exception, the others stop waiting, and that exception is raised here.
     """
     barrier, slots = Barrier(len(counts)), [None] * len(counts)
 
@@ -61,7 +63,7 @@ def on_ranks(counts: list[int], work) -> list:
 
     with ThreadPoolExecutor(len(counts)) as pool:
         futures = [pool.submit(one, rank) for rank in range(len(counts))]
-    # raises the exception that aborted the barrier, before those of the ranks that waited there
+    # the exception that aborted the barrier is raised before those of the ranks that waited there
     for future in sorted(futures, key=lambda f: isinstance(f.exception(), BrokenBarrierError)):
         future.result()
     return [future.result() for future in futures]

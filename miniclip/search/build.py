@@ -1,12 +1,17 @@
 """Make the index of a folder of pictures, or bring it up to date: python -m miniclip.search index
 
-Every picture in the folder and below is in it, whether it has a caption or not. A picture whose size
-and time of change are still those in the index is not read again. One that was renamed, moved or copied is
-recognised by a hash of its file, and is not encoded again. One that is gone, or whose folder may not be
-listed now, is forgotten. About every PART_SECONDS the finished part is written, so that a process that is
-stopped or killed loses no more than that.
+The index has every picture in the folder and in the folders below it, with or without a caption.
+An index that is brought up to date keeps the features of most pictures:
+
+- A picture whose size and time of change are still those in the index is not read again.
+- A picture that was renamed, moved or copied is recognised by a hash of its file, and is not
+  encoded again.
+- A picture that is gone, or whose folder cannot be listed now, is removed from the index.
+
+The finished part is written about every PART_SECONDS. So a process that is stopped or killed loses
+only about so many seconds of work.
 A link to a file is followed. A link to a folder is not, because it may lead back into itself. Names
-that start with a dot are passed over. Left out: a change that keeps both size and time.
+that start with a dot are passed over. Left out: noticing a change that keeps both size and time.
 """
 
 import hashlib
@@ -25,12 +30,12 @@ from miniclip.search.embed import MACHINE, MODEL, Encoder, open_encoder, scan
 from miniclip.zeroshot import encode_pictures
 
 PART_SECONDS = 10
-MOST_HASHED = 16 << 20  # bytes; a larger file, which may fill a disk, has no hash
+MOST_HASHED = 16 << 20  # bytes; a larger file has no hash, because a file may be as large as a disk
 OPTIONS = {
     "folder": dict(
         metavar="DIR",
         type=path(),
-        help="folder of the pictures; those in folders below it count too",
+        help="folder of the pictures; pictures in the folders below it count, too",
     ),
     **MODEL,
     "--index": dict(
@@ -41,19 +46,22 @@ OPTIONS = {
 
 
 def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, list]:
-    """Make or update the index of `folder` in the folder `place`: (Index, {"read", "kept",
-    "forgotten": numbers of pictures}, [(path, reason)] of what was skipped).
+    """Make or update the index of `folder` in the folder `place`. Returns (Index, counts, skipped).
 
-    Raises UserError when there is no picture, when the index is another model's or another
-    folder's, when another process is writing it, or when it cannot be written, and OSError when
-    `place` cannot be made.
+    counts: the numbers of pictures that were "read", "kept" and "forgotten", as a dict. skipped:
+    [(path, reason)] of the files that were left out. Raises OSError if `place` cannot be made, and
+    UserError if
+
+    - there is no picture;
+    - the index in `place` belongs to another model or to another folder;
+    - another process is writing the index, or it cannot be written.
     """
     folder, place = (Path(os.path.abspath(followed(path))) for path in (folder, place))
     found, skipped = scan(folder)
     refuse(
         {
             f"{printable(folder)} holds no picture: "
-            f"{report_skipped(skipped) or 'no file was found, hidden ones apart'}": not found
+            f"{report_skipped(skipped) or 'it has no files, or only hidden files'}": not found
         }
     )
     place.mkdir(parents=True, exist_ok=True)
@@ -62,7 +70,7 @@ def build(folder: Path, place: Path, encoder: Encoder) -> tuple[Index, dict, lis
 
 
 def _update(folder, place, encoder, found, skipped, database):
-    """`build`, when nobody else writes the index."""
+    """`build`, while no other process can write the index. found, skipped: what `scan` returned."""
     config = encoder.model.config
     nothing = np.zeros((0, config["embed_dim"]), "f2")
     made = Index([], nothing, encoder.digest, encoder.file, config["activation"], folder, False)
@@ -131,7 +139,7 @@ def _update(folder, place, encoder, found, skipped, database):
 
 
 def contents_hash(path: Path) -> bytes | None:
-    """A hash of a file, None for one that cannot be read or has more than MOST_HASHED bytes."""
+    """A hash of a file, or None if it cannot be read or has more than MOST_HASHED bytes."""
     try:
         with open(path, "rb") as file:
             contents = file.read(MOST_HASHED + 1)

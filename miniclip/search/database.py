@@ -1,15 +1,15 @@
 """An index: the features of a folder's pictures in a SQLite database.
 
-The database is the file index.sqlite in a folder of its own, DIR/.miniclip or one that is named. Its
-table `pictures` has one row per picture. The features of at most BLOCK_ROWS pictures are one blob of
-the table `blocks`, because one row per embedding takes three times as long to read. A block belongs to
-the pictures from the id `first` on, and a checksum covers both. SQLite's locks let one process write
-while others read.
+The database is the file index.sqlite in a folder of its own: DIR/.miniclip, or the folder that
+--index names. Its table `pictures` has one row per picture. A row of its table `blocks` holds the
+features of up to BLOCK_ROWS pictures in one blob, because one row per picture takes three times as
+long to read. A block begins with the picture whose id is `first`. Its checksum covers the features
+and the rows of its pictures. SQLite's locks let one process write while others read.
 
 A folder of pictures may come from a stranger, and its index with it. So nothing in the file is
 believed before it is checked, and no link inside the index's folder is followed. Version 0.1 wrote
-index.npz. Its file is still searched, and it becomes a database when the index is next updated.
-Left out: pictures on other machines.
+index.npz. Such a file can still be searched, and it becomes a database when the index is next
+updated. Left out: pictures on other machines.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ from miniclip.data.files import normal
 from miniclip.weights import reading
 
 FOLDER, FILE, OLD = ".miniclip", "index.sqlite", "index.npz"
-JOURNAL = FILE + "-journal"  # SQLite's, while a process writes
+JOURNAL = FILE + "-journal"  # SQLite keeps it while a process writes
 OURS = (FILE, OLD, JOURNAL)
 BLOCK_ROWS = 1024
 SCHEMA = [
@@ -52,12 +52,13 @@ REASONS = {  # what SQLite says: what it means here
     "unable to open database file": "no file can be made there; choose another folder with --index",
 }
 DAMAGED = "{} cannot be read as an index"
-# in a list with NUL around each path: one that is empty, begins with / or leads out of the folder
+# In a list of paths with NUL around each path, these show a path that is empty, begins with / or
+# leads out of the folder.
 OUTSIDE = (b"\0\0", b"\0/", b"/../", b"\0../", b"/..\0", b"\0..\0")
 
 
 def followed(path: str | Path) -> Path:
-    """The path, with links before a `..` in it followed, since `..` is the parent of their target."""
+    """`path` with each link before a `..` followed, as `..` means the parent of the target."""
     return Path(normal("", os.fspath(path)))
 
 
@@ -65,13 +66,13 @@ def followed(path: str | Path) -> Path:
 class Index:
     """The features of N pictures in a folder, and where the pictures are."""
 
-    paths: list[str]  # N, relative to root, with /
+    paths: list[str]  # N paths relative to root, with /
     features: np.ndarray  # (N, E) float16, rows of length one
     digest: str  # of the model's weights, see features.model_digest
     file: str  # the file of the model, or the name of a packaged one
     activation: str  # of the model
     root: Path  # the folder of the pictures
-    finished: bool = True  # False: the process that made it was killed, and some may be missing
+    finished: bool = True  # False: its process was killed, and some pictures may be missing
     place: Path | None = None  # the folder of the file that it was read from
     stamp: list | None = None  # the fingerprint of that file when it was read
 
@@ -80,13 +81,14 @@ class Index:
 
     @classmethod
     def open(cls, place: Path, write: bool = False) -> "Index":
-        """The index in the folder `place`, also one that a killed process left. Raises UserError.
+        """The index in the folder `place`, which a killed process may have left unfinished.
 
-        write: also roll back what a process had half written when it was killed.
+        write: also roll back what a process had half written when it was killed. Raises UserError
+        if there is no index, or if it cannot be read.
         """
         place = followed(place)
         _check_files(place)
-        # SQLite makes the file before anything is in it
+        # an empty file is no index: SQLite makes the file before it writes anything
         if os.path.exists(place / FILE) and os.path.getsize(place / FILE):
             with database_in(place, write) as database:
                 if database.execute("SELECT 1 FROM sqlite_master").fetchall():
@@ -104,7 +106,7 @@ class Index:
         return self.root / self.paths[row]
 
     def warnings(self) -> list[str]:
-        """What somebody who searches in this index should know, a sentence each."""
+        """Sentences that warn somebody who searches in this index."""
         present = any(os.path.exists(self.path(row)) for row in range(min(9, len(self))))
         so = {
             "the index is not finished: run python -m miniclip.search index again": not self.finished,
@@ -130,8 +132,8 @@ class Index:
     def model_file(self) -> str:
         """The file of the model that made the index, or the name of a packaged one.
 
-        Raises UserError when the file is gone, or when it lies in the folder of the pictures or of the
-        index, because then whoever sent this folder chose the model.
+        Raises UserError if the file is gone. Also raises UserError if the file lies in the folder
+        of the pictures or of the index, because whoever sent that folder may have chosen the model.
         """
         model = Path(os.path.realpath(reading.find(self.file, known=False)))
         place = Path(os.path.abspath(self.place))
@@ -151,8 +153,8 @@ class Index:
     def save(self, database, place: Path, stamps: list) -> None:
         """Append the pictures to the database in `place`, and commit.
 
-        stamps: for each picture its size in bytes, the time of its last change in nanoseconds, and the
-        hash of its contents, or None where it is not known.
+        stamps: for each picture its size in bytes, the time of its last change in nanoseconds, and
+        the hash of its contents, or None if the hash is not known.
         """
         [(free,)] = database.execute("SELECT ifnull(max(id), 0) + 1 FROM pictures")
         rows = [
@@ -167,7 +169,8 @@ class Index:
                 "INSERT INTO blocks VALUES (?, ?, ?)", (block[0][0], blob, _checksum(blob, block))
             )
         place, root = (Path(os.path.abspath(path)) for path in (place, self.root))
-        # an index inside the folder of the pictures, with no link between, may be moved with it
+        # an index inside the folder of the pictures may be moved with that folder, unless there is
+        # a link between the two
         inside = place.resolve() == root.resolve() / os.path.relpath(place, root)
         about = {key: getattr(self, key, self.features.shape[1]) for key in ABOUT}
         text = json.dumps(about | {"root": os.path.relpath(root, place) if inside else str(root)})
@@ -181,10 +184,11 @@ class Index:
 
 @contextlib.contextmanager
 def database_in(place: Path, write: bool = False):
-    """`with database_in(place) as database:` the SQLite connection of the index in the folder
-    `place`, with our schema and no other, inside a transaction that begins now.
+    """`with database_in(place) as database:` opens the database of the index in the folder `place`
+    and begins a transaction. database: the SQLite connection.
 
-    write: make it if it is not there; one process can do so at a time. Raises UserError.
+    write: open it for writing, which only one process can do at a time, and make it if it is not
+    there. Raises UserError if it cannot be opened, or if it has another schema than ours.
     """
     place = followed(place)
     _check_files(place)
@@ -193,12 +197,12 @@ def database_in(place: Path, write: bool = False):
         with contextlib.closing(
             sqlite3.connect(address, uri=True, isolation_level=None, timeout=0)
         ) as database:
-            # SQLite is interrupted after so many steps of its machine; to read our schema it takes 100
+            # interrupts SQLite after 10,000 steps of its machine; reading our schema takes 100
             database.set_progress_handler(lambda: True, 10_000)
             for statement in (
                 "PRAGMA trusted_schema = OFF",
                 "PRAGMA page_size = 16384",  # of a new file: large pages are read faster
-                # who wants to write does not wait for another writer, but later 5 s for a reader
+                # a writer does not wait for another writer, but later it waits 5 s for a reader
                 "BEGIN IMMEDIATE" if write else "BEGIN",
                 "PRAGMA busy_timeout = 5000",
             ):
@@ -227,10 +231,10 @@ def database_in(place: Path, write: bool = False):
 
 
 def _check_files(place):
-    """Raise UserError where a file of the index is a link, or is not ours."""
+    """Raise UserError if a file of the index is a link, or is not one of ours (see _is_ours)."""
     strange = [place] if place.name == FOLDER and place.is_symlink() else []
     for name in (*OURS, FILE + "-wal", FILE + "-shm"):
-        # a journal comes and goes with each write
+        # a journal may be gone by now, because it comes and goes with each write
         damaged = refusing(DAMAGED.format(printable(place / name)))
         with damaged, contextlib.suppress(FileNotFoundError):
             strange += [] if _is_ours(place / name) else [place / name]
@@ -244,8 +248,8 @@ def _check_files(place):
 def _is_ours(path):
     """Whether a file of the index is one that SQLite can open without touching any other file.
 
-    A write-ahead log is not, because miniclip writes none; nor is a database beside which SQLite
-    would make such a log, because another program has changed its mode.
+    Two kinds of files are not. One is a write-ahead log, which miniclip never writes. The other is
+    a database for which SQLite would make such a log, because another program has changed its mode.
     """
     status = os.lstat(path)
     if not stat.S_ISREG(status.st_mode) or path.name not in OURS:
@@ -254,10 +258,10 @@ def _is_ours(path):
         start = file.read(20)
         file.seek(max(0, status.st_size - 8))
         end = file.read()
-    # the last two bytes say how SQLite writes and reads it: 1 with a journal, 2 with a log
+    # bytes 18 and 19 say how SQLite writes and reads the file: 1 with a journal, 2 with a log
     database = start[:8] in (b"", b"SQLite f") and b"\2" not in start[18:]
-    # SQLite deletes a journal beside which no database is, whoever wrote it; and for a journal with
-    # this end it deletes another file, which the journal names
+    # SQLite deletes any journal that has no database beside it. If a journal has this end, SQLite
+    # also deletes another file, which the journal names.
     names_another = end == b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
     journal = not names_another and os.path.exists(path.with_name(FILE))
     return {FILE: database, JOURNAL: journal, OLD: True}[path.name]
@@ -274,7 +278,7 @@ def _read(database, place):
         pictures = database.execute("SELECT * FROM pictures ORDER BY id")
         for first, blob, crc in database.execute("SELECT * FROM blocks ORDER BY first"):
             block = np.frombuffer(blob, "f2").reshape(-1, width)
-            rows = pictures.fetchmany(len(block)) if len(block) else []  # 0 would mean all
+            rows = pictures.fetchmany(len(block)) if len(block) else []  # fetchmany(0) returns all
             is_whole = rows and rows[0][0] == first and _checksum(blob, rows) == crc
             refuse({f"the block of picture {first} is damaged": not is_whole})
             features[len(names) : len(names) + len(rows)] = block
@@ -306,10 +310,10 @@ def _read_npz(path):
 
 
 def _checked(about, place):
-    """What a file in `place` says of its model and its folder: (fields of an Index, E). Raises
-    ValueError for what `save` does not write."""
+    """What a file in `place` says about its model and its folder, as (fields of an Index, E).
+    Raises ValueError for values that `save` does not write."""
     about = {key: about[key] for key in ABOUT}
-    os.fsencode(f"{about['file']}{about['root']}")  # raises for what no path can have
+    os.fsencode(f"{about['file']}{about['root']}")  # raises for characters that no path has
     is_ours = (
         [type(value) for value in about.values()] == [*ABOUT.values()]
         and re.fullmatch("[0-9a-f]{64}", about["digest"])
@@ -325,7 +329,7 @@ def _checked(about, place):
 
 
 def _decoded(names, count):
-    """The `count` paths in a list of bytes with NUL between them. Raises ValueError."""
+    """The `count` paths in `names`, bytes with NUL between the paths. Raises ValueError."""
     paths = names.decode("utf-8", "surrogateescape").split("\0")
     refuse(
         {

@@ -1,16 +1,18 @@
 """Pictures to features, and features to a file: python -m miniclip.search embed IN OUT.npz
 
-    photos/              every picture in the folder and below: "names" (paths), "features"
-    sentences.txt        a sentence a line: "names" (the sentences), "features"
-    pairs.csv, shards    "names", "features" of the pictures, and of their captions "captions",
-                         "caption_features" and "caption_rows", the row of each one's picture
+IN can be one of these, and OUT.npz then has these arrays:
 
-Features are unit rows in float32, (N, E); names are unicode strings; numpy.load reads all of it without
-pickle. The dot product of a picture's and a text's features is the cosine from which CLIP's score is
-made.
-Pictures are read in threads while the model encodes (data/threads.py). Left out: features before the
-projection, files larger than memory, and decoding a JPEG at a part of its size, which would change its
-features.
+    photos/              all pictures in the folder and below it: "names" (paths), "features"
+    sentences.txt        one sentence per line: "names" (the sentences), "features"
+    pairs.csv, shards    the pictures: "names", "features"; their captions: "captions",
+                         "caption_features", "caption_rows" (the row of the caption's picture)
+
+Features are rows of length one in float32, (N, E). Names are unicode strings. numpy.load reads the
+file without pickle. The dot product of a picture's and a text's features is the cosine from which
+CLIP's score is made.
+Pictures are read in threads while the model encodes (data/threads.py). Left out: features before
+the projection, files larger than memory, and decoding a JPEG at a reduced size, which would change
+its features.
 """
 
 import os
@@ -41,19 +43,20 @@ from miniclip.search.database import OURS, followed
 from miniclip.weights import load, reading
 from miniclip.zeroshot import encode_all, encode_texts
 
-LONGEST = 4096  # characters; in an array of strings each row takes as much as the longest
+LONGEST = 4096  # characters; in an array of strings each row takes as much memory as the longest
 MODEL = {  # options, as Parser.of takes them
     "--checkpoint": dict(
-        type=path(str), help="of a run, a file of weights, or a name (icons, web)"
+        type=path(str),
+        help="the model: a run's checkpoint, a file of weights, or a name (icons, web)",
     ),
     "--activation": dict(
-        choices=("gelu", "quickgelu"), help="activation of weights that do not record it"
+        choices=("gelu", "quickgelu"), help="activation function, if the weights do not name one"
     ),
 }
 MACHINE = {
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(
-        type=number(int, low=1, high=1024), help="CPU threads of torch, and of reading pictures"
+        type=number(int, low=1, high=1024), help="CPU threads of torch, and for reading pictures"
     ),
 }
 OPTIONS = {
@@ -72,7 +75,7 @@ OPTIONS = {
 
 
 class Encoder(NamedTuple):
-    """A model that was loaded, and what an index records about it."""
+    """A loaded model, and what an index records about it."""
 
     model: torch.nn.Module  # a CLIP, or another model of miniclip.objectives
     tokenizer: Callable  # a miniclip.bpe.Tokenizer
@@ -88,9 +91,10 @@ def open_encoder(
     device: str = "auto",
     threads: int | None = None,
 ) -> Encoder:
-    """Load a model by its path or its name. threads: of torch; None for its own choice.
+    """Load a model by its path or its name. threads: the number of torch's threads, or None to let
+    torch choose.
 
-    Raises UserError.
+    Raises UserError if the model cannot be loaded, or has no space that pictures and texts share.
     """
     refuse({f"threads must be 1 to 1024, not {threads}": not 1 <= (threads or 1) <= 1024})
     if threads:
@@ -108,10 +112,10 @@ def open_encoder(
 
 
 def scan(folder: str) -> tuple[dict, list]:
-    """The pictures in a folder and below, by their names: ({relative path with /: (bytes,
-    nanoseconds of the last change)} in order, [(relative path, reason)] of all other files).
+    """Find the pictures in a folder and below it, by their names. Returns (found, skipped).
 
-    Raises UserError when `folder` cannot be listed.
+    found: {relative path with /: (bytes, nanoseconds of the last change)}, sorted. skipped:
+    [(relative path, reason)] of the other files. Raises UserError if `folder` cannot be listed.
     """
     found, skipped = {}, []
     for where, names in walk(folder, skipped):
@@ -126,7 +130,7 @@ def scan(folder: str) -> tuple[dict, list]:
                         "not a file": not stat.S_ISREG(status.st_mode),
                     }
                 )
-                # SQLite's numbers have 64 bits
+                # SQLite's whole numbers have 64 bits
                 found[path] = status.st_size, min(max(status.st_mtime_ns, -(2**63)), 2**63 - 1)
             except (OSError, UserError) as error:
                 skipped.append((path, getattr(error, "strerror", str(error)).lower()))
@@ -134,7 +138,8 @@ def scan(folder: str) -> tuple[dict, list]:
 
 
 def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
-    """({"names", "features", "captions", "caption_features", "caption_rows"}, [(name, reason)])."""
+    """Encode pairs. Returns (arrays, skipped): the arrays that are listed at the top of this file,
+    by their names, and [(name, reason)] of what was left out."""
     indices = range(len(pairs))
     check_sentences(encoder, [caption for i in indices for caption in pairs.captions(i)])
     kept, features, bad = encode_all(encoder.model, pairs.image, indices)
@@ -149,8 +154,9 @@ def embed_pairs(encoder: Encoder, pairs) -> tuple[dict, list]:
 
 
 def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
-    """Raise UserError for a sentence that would make the array of strings too large, or that has a NUL,
-    after which the array would lose it. Print how many are longer than the context, and so are cut."""
+    """Raise UserError if a sentence is so long that the array of strings would be too large, or if
+    it has a NUL, which such an array loses at the end of a string. Print how many sentences are
+    longer than the context, and so are cut."""
     wrong = [s for s in sentences if len(s) > LONGEST or "\0" in s]
     refuse(
         {
@@ -173,7 +179,7 @@ def check_sentences(encoder: Encoder, sentences: list[str]) -> None:
     OPTIONS,
 )
 def main(data, out, checkpoint, activation, overwrite, device, threads, **options):
-    """The command: write the features, and say what is in the file. options: those of the source."""
+    """The command: write the features, and say what is in the file. options: SOURCE_FLAGS."""
     refuse(
         {
             f"{printable(out)} must end in .npz": out.suffix != ".npz",

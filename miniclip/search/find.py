@@ -1,9 +1,10 @@
 """Find pictures by words, by a picture, or by both: python -m miniclip.search find
 
-A query is a unit vector: the sum of the unit features of the text and of the picture. It is compared
-with every picture of the index: a million take 0.17 s of one core (docs/search.md). The model is the
-one that the index was made with. It is read from the same file unless --checkpoint names another, and
-a model with other weights is refused. Left out: approximate search.
+A query is a unit vector: the unit features of the text and of the picture are added, and the sum is
+normalized. The query is compared with every picture of the index, which takes 0.17 s on one core
+for a million pictures (docs/search.md). The model must be the one that made the index. It is read
+from the file that the index names, unless --checkpoint names another file. A model with other
+weights is refused. Left out: approximate search.
 """
 
 import io
@@ -23,12 +24,15 @@ from miniclip.search.database import FOLDER, Index
 from miniclip.search.embed import MACHINE, Encoder, open_encoder
 from miniclip.zeroshot import encode_tensors, encode_texts
 
-BLOCK = 1 << 20  # numbers in fp32 that a search holds at a time: 4 MiB stay in a cache
+BLOCK = 1 << 20  # numbers that a search converts to fp32 at a time: 4 MiB stay in a cache
 THUMBNAIL = 256  # pixels
 MOST_DRAWN = 200  # pictures of --grid: matplotlib takes 17 s for 600
 SEARCH = {  # options of a command that opens an index
     "folder": dict(
-        nargs="?", metavar="DIR", type=path(), help="folder that was indexed (default: this one)"
+        nargs="?",
+        metavar="DIR",
+        type=path(),
+        help="folder that was indexed (default: the current folder)",
     ),
     "--index": dict(
         type=path(), metavar="PATH", help="folder of the index (default: DIR/.miniclip)"
@@ -43,7 +47,9 @@ OPTIONS = {
         type=path(), metavar="FILE", help="find pictures like this one; TEXT adds to it"
     ),
     "-k": dict(
-        type=number(int, low=1, high=100_000), default=10, help="how many pictures to find (10)"
+        type=number(int, low=1, high=100_000),
+        default=10,
+        help="how many pictures to find (default: 10)",
     ),
     "--grid": dict(
         type=path(), metavar="FILE", help="draw the result into this .png, .pdf or .svg"
@@ -60,10 +66,11 @@ def open_search(
     device: str = "auto",
     threads: int | None = None,
 ) -> tuple[Index, Encoder]:
-    """The index of a folder of pictures, or in the folder `index`, and its model.
+    """An index and its model. folder: the folder of the pictures. index: the folder of the index,
+    if it is not `folder`/.miniclip.
 
-    Raises UserError when there is no index, when it is another folder's, or when its model is no
-    longer there, has other weights or may be a stranger's.
+    Raises UserError if there is no index, or if it belongs to another folder. Also raises UserError
+    if the model is no longer there, has other weights, or may come from a stranger.
     """
     place = Path(index or Path(folder or ".") / FOLDER)
     found = Index.open(place)
@@ -84,11 +91,12 @@ def open_search(
 @checked
 @torch.inference_mode()
 def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines fp32, rows
-    int64), both (k,), or fewer where there are fewer. Best first; the earlier row first where two tie.
+    """The k rows of `features` (N, E) that are nearest to a unit query (E,): (cosines, rows), fp32
+    and int64, both (k,), or (N,) if N < k. The best row comes first. If two rows tie, the earlier
+    one comes first.
 
-    Exact for features in 16 bits, which are compared in 32, BLOCK numbers at a time. Raises UserError
-    where a cosine is above one, or not finite.
+    The search is exact: every row is compared, in fp32. Features in 16 bits are converted, BLOCK
+    numbers at a time. Raises UserError if a cosine is above one, or not finite.
     """
     width, given = features.shape[-1], tuple(query.shape)
     refuse(
@@ -100,7 +108,7 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
     )
     blocks = torch.from_numpy(features).split(max(1, BLOCK // len(query)))
     cosines = torch.cat([block.float() @ query.float() for block in blocks])
-    # a stranger's index may hold features that would come first for any query; NaN is refused as well
+    # a stranger's index may hold features that would come first for any query, or NaN
     wrong = "the index or the query holds features that are not of length one; make the index again"
     refuse({wrong: not (cosines.abs() < 1.01).all()})
     cosines, rows = cosines.sort(descending=True, stable=True)
@@ -109,10 +117,10 @@ def nearest(features: np.ndarray, query: torch.Tensor, k: int) -> tuple[torch.Te
 
 @checked
 def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -> torch.Tensor:
-    """The unit features of a query, (E,) fp32: those of the text and of the picture, added up.
+    """The unit features of a query, (E,) fp32: those of text and picture, added and normalized.
 
-    image: unit features (E,), or None. Raises UserError when there is nothing to look for, or when the
-    text does not fit into the context.
+    image: the picture's unit features (E,), or None. Raises UserError if there is nothing to look
+    for, or if the text does not fit into the context.
     """
     text, parts = text.strip(), [] if image is None else [image[None]]
     width, given = encoder.model.config["embed_dim"], None if image is None else tuple(image.shape)
@@ -125,7 +133,7 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
         }
     )
     if text:
-        encoder.tokenizer([text], truncate=False)  # a text that is cut finds something else
+        encoder.tokenizer([text], truncate=False)  # an error: a cut text would find something else
         parts.append(encode_texts(encoder.model, encoder.tokenizer, [text]))
     total = torch.cat(parts).sum(0)
     refuse({"the query has no words that the model knows": not total.any()})
@@ -133,7 +141,8 @@ def query(encoder: Encoder, text: str = "", image: torch.Tensor | None = None) -
 
 
 def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> torch.Tensor:
-    """The unit features of a picture, (E,) fp32. Raises UserError, which calls the file `name`."""
+    """The unit features of a picture, (E,) fp32. Raises UserError if it cannot be read. name: what
+    the error calls the file."""
     try:
         picture = encoder.preprocess(image_io.read(file))
     except BadPicture as error:
@@ -142,15 +151,15 @@ def picture_features(encoder: Encoder, file: Path | io.BytesIO, name: str) -> to
 
 
 def thumbnail(path: Path, side: int = THUMBNAIL) -> Image.Image:
-    """A picture of at most `side` pixels a side, PIL, mode RGB. Raises BadPicture."""
+    """A PIL picture in mode RGB, at most `side` pixels wide and high. Raises BadPicture."""
     image = image_io.read(path, side)
     image.thumbnail((side, side))
     return image
 
 
 def draw(found: list, path: Path) -> None:
-    """Draw the pictures found, [(path, cosine)], into a file such as .png. A picture that is gone is
-    left white. Raises OSError."""
+    """Draw the pictures that were found, [(path, cosine)], into a .png, .pdf or .svg file. A
+    picture that can no longer be read is left white. Raises OSError if it cannot write the file."""
     cells = []
     for picture, cosine in found:
         try:

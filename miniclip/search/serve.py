@@ -1,12 +1,13 @@
 """A page that searches an index in a browser: python -m miniclip.search serve
 
-Words, a picture or both find pictures. A second tab classifies a picture by classes that the user
-types (zero-shot: CLIP, section 3.1), by their names alone and inside a template. In both the picture
-is one of the index, or a file that is sent.
-By default only this machine can open the page. A picture is asked for by its number and never by a
-path. It is sent as pixels, never as the bytes of a file, and a link that leads out of the folder of
-the index is not followed. The page is for people whom you trust: left out are passwords, HTTPS, and
-limits for clients that send endless requests.
+The page's first tab finds pictures by words, by a picture, or by both. Its second tab classifies a
+picture by classes that the user types (zero-shot: CLIP, section 3.1), once with the bare names and
+once with each name inside a template. In both tabs the picture comes from the index, or is a file
+that the user sends.
+By default only this machine can open the page. A request names a picture by its number, never by a
+path. The server sends the picture's pixels, never the bytes of its file, and it does not follow a
+link that leads out of the folder of the pictures. The page is for people whom you trust. Left out:
+passwords, HTTPS, and limits for clients that send endless requests.
 """
 
 import importlib.util
@@ -40,19 +41,19 @@ MAX_UPLOAD = 32 << 20  # bytes
 THREADS = 8  # requests answered at once
 IDLE_SECONDS = 20  # a connection that sends nothing for so long is closed
 MAX_CLASSES, MAX_ANSWERS = 1000, 240
-# characters of the classes and the template: one takes up to 12 bytes, and a request's head 256 KiB
+# characters of the classes and the template: each takes up to 12 bytes of a request's 256 KiB head
 MOST_TEXT = 20_000
 OPTIONS = SEARCH | {
     "--host": dict(default="127.0.0.1", help="address to listen at (127.0.0.1: only this machine)"),
     "--port": dict(
         type=number(int, low=0, high=65535),
         default=8000,
-        help="port to listen at (8000; 0: any free one)",
+        help="port to listen at (default: 8000; 0: any free port)",
     ),
 }
-SENT = {  # how a picture of the index is sent: (pixels a side at most, format, how it is saved)
+SENT = {  # how a picture is sent: (most pixels on a side, format, options of PIL's save)
     "picture": (THUMBNAIL, "PNG", dict(compress_level=1)),
-    "original": (65_500, "JPEG", dict(quality=95)),  # which is the most that a JPEG can have
+    "original": (65_500, "JPEG", dict(quality=95)),  # the most that libjpeg writes
 }
 HEADERS = {
     # nothing from another site, and no other site may show the page or its pictures
@@ -61,13 +62,13 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",  # numbers mean other pictures after a new start
+    "Cache-Control": "no-store",  # after a new start a number means another picture
 }
 
 
 def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
-    """The page of an index, a Flask application. host: a name that a request may
-    give to this machine, besides localhost and addresses."""
+    """The page of an index, as a Flask application. host: a name that requests may use for this
+    machine, besides localhost and IP addresses."""
     import flask
     from werkzeug.exceptions import HTTPException
 
@@ -75,17 +76,19 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     app.config["MAX_CONTENT_LENGTH"] = MAX_UPLOAD
     page = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
     root, g = Path(os.path.realpath(index.root)), flask.g
-    decoding = threading.Lock()  # a picture may take 1 GB until it is small
-    classifying = threading.Lock()  # a thousand sentences take as much
-    reading = threading.Lock()  # for the index; a request uses the one in g.index
-    # The numbers of an index that is read anew go on from g.first, so that a number that a browser has
-    # kept never means another picture.
+    decoding = threading.Lock()  # one at a time: a picture may take 1 GB until it is small
+    classifying = threading.Lock()  # one at a time: a thousand sentences may take as much
+    reading = threading.Lock()  # guards index and first, which each request copies into g
+    # When the index is read again, its pictures get new numbers, which begin at `first`. So a
+    # number that a browser has kept never means another picture.
     first = 0
-    # Against DNS rebinding, where another site's name leads to this machine: no name but --host's.
-    # Flask's own TRUSTED_HOSTS is a list of names, and with --host 0.0.0.0 any address may be right.
+    # Another site can make its own name lead to this machine (DNS rebinding). So the only names
+    # that a request may use are localhost and --host. Flask's own TRUSTED_HOSTS is a list of names,
+    # but with --host 0.0.0.0 any IP address may be right.
     ours = rf"(localhost|[0-9.]+|\[[0-9a-f:.]+\]|{re.escape(host)})(:[0-9]+)?"
 
     def row_of(text):
+        """The row of the picture with this number. Ends the request if there is none."""
         row = int(text) - g.first if re.fullmatch("[0-9]{1,12}", text) else -1
         if 0 <= row < len(g.index):
             return row
@@ -94,7 +97,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         )
 
     def listed(row):
-        """What the page says of a picture. Only a browser on this machine can use its whole path."""
+        """What the page says about a picture. Only browsers on this machine get its whole path."""
         is_here = ipaddress.ip_address(flask.request.remote_addr).is_loopback
         path = os.path.abspath(g.index.path(row)) if is_here else g.index.paths[row]
         return {
@@ -106,7 +109,8 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
     def chosen(number):
         """The picture that a request is about: (its row or None, its unit features (E,) or None).
 
-        It is the one with this number, or the body of the request, a file.
+        number: the picture's number in the index. Without a number, the picture is the file in the
+        body of the request, and it has no row. Without a file there is no picture.
         """
         upload = flask.request.get_data(cache=False)  # a form would be kept in a file
         if number:
@@ -119,7 +123,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.before_request
     def check_origin():
-        """Against requests that the page of another site makes."""
+        """Refuse requests that a page of another site makes."""
         asked = flask.request
         _, _, origin = asked.headers.get("Origin", f"//{asked.host}").rpartition("//")
         elsewhere = asked.headers.get("Sec-Fetch-Site") == "cross-site" and asked.path != "/"
@@ -131,6 +135,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
     @app.before_request
     def look_for_a_new_index():
+        """Read the index again if its file has changed."""
         nonlocal index, first
         with reading:
             if index.stamp != fingerprint(index.place / FILE) and flask.request.path != "/":
@@ -202,7 +207,7 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
         names, template = list(dict.fromkeys(filter(None, names))), asked.get("template", "{}")
         refuse(
             {
-                f"type from 2 to {MAX_CLASSES:,} classes, a comma between them": not (
+                f"type from 2 to {MAX_CLASSES:,} classes, separated by commas": not (
                     2 <= len(names) <= MAX_CLASSES
                 ),
                 "the template must hold {} once, where the name goes": template.count("{}") != 1,
@@ -229,11 +234,12 @@ def create_app(index: Index, encoder: Encoder, host: str = "127.0.0.1"):
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens. port 0: any free one. Raises UserError."""
+    """A socket that listens at a host and a port. port: 0 for any free port. Raises UserError if
+    nothing can listen there."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
-    except (OSError, UnicodeError, TypeError) as error:  # the last for a name that is no text
+    except (OSError, UnicodeError, TypeError) as error:  # TypeError: a name with a NUL
         reason = str(getattr(error, "strerror", None) or error).partition(" (")[0]
         raise UserError(
             f"the page cannot listen at {printable(host)}, port {port}: {reason}; "
@@ -242,18 +248,20 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def make_server(app, at: socket.socket):
-    """A waitress server of `app` on the socket `at`. Half a request occupies a connection and no thread,
-    and an upload above 512 KiB is in a temporary file until it is answered."""
+    """A waitress server that runs `app` on the socket `at`. A request that has arrived only in part
+    occupies a connection, but no thread. An upload above 512 KiB is in a temporary file until the
+    request is answered."""
     import waitress
 
-    logging.getLogger("waitress").setLevel(logging.ERROR)  # browsers ask for many at once
+    # no warnings about a long queue, because a browser asks for many pictures at once
+    logging.getLogger("waitress").setLevel(logging.ERROR)
     return waitress.create_server(
         app,
         sockets=[at],
         # above the limit of the page, so that the page's own sentence says what is too large
         max_request_body_size=2 * MAX_UPLOAD,
-        # the first size of an answer at which a thread would wait until the client reads it; a
-        # client that does not is idle, and its connection is closed
+        # Above this size of an answer, a thread would wait until the client has read it. No answer
+        # is so large: a client that does not read is idle, and its connection is closed.
         outbuf_high_watermark=1 << 40,
         threads=THREADS,
         connection_limit=200,  # macOS lets a process open 256 files, sockets included

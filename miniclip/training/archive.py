@@ -1,10 +1,14 @@
-"""Files of torch.save, read without trusting what they say of their own sizes.
+"""Files of torch.save, read without trusting what they say about their own sizes.
 
-torch.load(weights_only=True) runs nothing that is in a file, but it takes the memory that the file asks
-for. So compressed entries are refused, which torch.save does not write, and so are tensors that are
-larger than what is stored of them, and tuples inside each other whose hash would take for ever. A file
-that says that miniclip wrote it is also compared with the CRC-32s in it, so that a changed bit is
-noticed.
+torch.load(weights_only=True) runs no code from a file, but it takes as much memory and time as the
+file asks for. So three things are refused:
+
+- compressed entries, because torch.save does not write any;
+- tensors that are larger than the bytes that are stored for them;
+- nested tuples whose hash would take for ever.
+
+If a file says that miniclip wrote it, its bytes are also compared with the CRC-32s in the file, so
+that a changed bit is noticed.
 """
 
 import io
@@ -21,15 +25,17 @@ import torch
 from miniclip.common import UserError, refuse
 
 MAGIC = pickle.dumps(0x1950A86A20F9469CFC6C, 2)  # begins the files that are not zip archives
-PICKLE_BYTES = 64 << 20  # of one; that of a checkpoint with the released vocabulary has 1 MB
-WORK = 10**8  # items that are taken from the stack of a pickle
+# How much of an old file may be pickles. The pickles of a checkpoint with the released vocabulary
+# have 1 MB.
+PICKLE_BYTES = 64 << 20
+WORK = 10**8  # how many items a pickle may take from its stack
 
 
 def read(path):
     """What torch.save wrote into a file: tensors on the CPU, numbers, strings, lists and dicts.
 
-    Raises UserError for what takes more memory than the file, or has changed since miniclip wrote it,
-    and any error of torch.load.
+    Raises UserError if the file is of another kind, is damaged, asks for too much memory, or has
+    changed since miniclip wrote it. Other errors of torch.load are raised as they are.
     """
     with open(path, "rb") as file:
         start, entries = file.read(len(MAGIC)), None
@@ -37,14 +43,14 @@ def read(path):
             refuse({"it is cut short or damaged": not zipfile.is_zipfile(file)})
             entries = zipfile.ZipFile(file)
             found, names = entries.infolist(), set(entries.namelist())
-            # 0x10 says that an entry is a folder, and torch would take what lies in memory for its bytes
+            # 0x10 marks an entry as a folder: torch would use uninitialized memory as its bytes
             odd = any(entry.compress_type or entry.external_attr & 0x10 for entry in found)
             refuse(
                 {
                     "it is a zip of other files; unpack it, and give the weights in it": (
                         not any(name.endswith("data.pkl") for name in names)
                     ),
-                    "it is compressed, has folders, or has two entries of one name": (
+                    "it is compressed, has folders, or has two entries with the same name": (
                         odd or len(names) < len(found)
                     ),
                 }
@@ -54,24 +60,24 @@ def read(path):
             check_pickles([io.BytesIO(start + file.read(PICKLE_BYTES))] * 5)
         else:
             raise UserError("it is no file of torch.save")
-        # of a path, torch would believe the suffix .safetensors
+        # torch would believe the name of a path that ends in .safetensors, so it gets the open file
         named = file if str(path).endswith(".safetensors") else path
         file.seek(0)
         try:
             content = torch.load(named, map_location="cpu", weights_only=True)
-        except pickle.UnpicklingError as error:  # in torch's words, which say how to trust the file
+        except pickle.UnpicklingError as error:  # torch's own words tell how to load it anyway
             other = re.search(r"nsupported (?:global: )?(?:GLOBAL|class|operand) (\S+)", str(error))
             more = f"it holds more than tensors ({other[1]})" if other else ""
             raise UserError(more or "it is cut short or damaged") from None
         check_tensors(content, os.path.getsize(path))
         if isinstance(content, dict) and is_ours(content):
             whole = entries and not entries.testzip()
-            refuse({"bytes of it have changed, or torch has saved it in its old format": not whole})
+            refuse({"its bytes have changed, or it was saved in torch's old format": not whole})
     return content
 
 
 def is_ours(content):
-    """Whether a file says that miniclip wrote it. content: its dict, or its notes."""
+    """Whether a file says that miniclip wrote it. content: the dict in it, or its metadata."""
     return (
         content.get("format") == "miniclip"
         or content.get("writer") == "miniclip"
@@ -80,10 +86,11 @@ def is_ours(content):
 
 
 def check_pickles(pickles):
-    """Raise UserError for pickles, bytes or files, in which tuples hold others again and again.
+    """Raise UserError if nested tuples in the pickles could not be hashed in a reasonable time.
 
-    The hash of a tuple visits all that is in it, however often, and so would run for ever. The stack
-    of a pickle is followed here with the number of items in place of each object.
+    pickles: bytes or open files. The hash of a tuple visits an inner tuple once for every place in
+    which it stands, so a few dozen levels can take for ever. The stack of each pickle is followed
+    here, with the number of items in place of each object. A bytearray is refused, too.
     """
     stack, marks, memo, work = [], [], {}, 0
     for op, value, _ in itertools.chain.from_iterable(map(pickletools.genops, pickles)):
@@ -98,7 +105,7 @@ def check_pickles(pickles):
         refuse(
             {
                 "it holds tuples inside each other without end": work > WORK,
-                # torch allows them, of any size: bytearray(10**12)
+                # torch allows a bytearray of any size, for example bytearray(10**12)
                 "it holds more than tensors (bytearray)": bytearrays,
             }
         )
@@ -111,8 +118,11 @@ def check_pickles(pickles):
 
 
 def check_tensors(content, file_size):
-    """Raise UserError unless all tensors in dicts, lists and tuples inside each other are plain ones,
-    of no more bytes than are stored of each, and than twice the file has."""
+    """Raise UserError if the tensors in nested dicts, lists and tuples ask for too much memory.
+
+    Each must be a plain tensor of real numbers on the CPU that has no more bytes than its storage.
+    Together they must have no more than twice the bytes of the file.
+    """
     todo, seen, total = [content], set(), 0
     while todo:
         x = todo.pop()
@@ -126,9 +136,9 @@ def check_tensors(content, file_size):
             refuse(
                 {
                     f"it holds a tensor of shape {tuple(x.shape)} that is not stored whole, "
-                    "or not as real numbers one after another": not whole
+                    "or is not a plain tensor of real numbers": not whole
                 }
             )
             total += size
-    # a second name for each is not unusual
-    refuse({f"its tensors have {total:,} bytes, and the file {file_size:,}": total > 2 * file_size})
+    # twice, because two names for one tensor are not unusual
+    refuse({f"its tensors have {total:,} bytes, but it has {file_size:,}": total > 2 * file_size})

@@ -1,10 +1,11 @@
-"""Checkpoints: written atomically, read without running code in them, and resumed bit for bit.
+"""Checkpoints: written atomically, read without running any code, and resumed bit for bit.
 
 A checkpoint is one self-contained file: weights, the model's config (its activation included), the
 tokenizer, the optimizer, the step and the options of the run. It holds tensors, numbers, strings,
 lists and dicts only, so that `torch.load(weights_only=True)` reads it. No random state is needed:
 after the weights are initialized nothing draws from torch's global generators.
-Left out: keeping the last k checkpoints, and sharded ones; a run has one file, replaced in place.
+Left out: keeping the last k checkpoints, and sharded checkpoints. A run has one checkpoint file,
+which is replaced at each save.
 """
 
 import contextlib
@@ -23,12 +24,12 @@ from miniclip.training import archive
 
 FORMAT, VERSION = "miniclip", 1
 LOCK = ".miniclip-lock"  # held while a run writes into its folder
-UNSAVED = "no checkpoint yet"  # in the lock's file until the run has written one
+UNSAVED = "no checkpoint yet"  # the content of LOCK until the run has written one
 BEST = "best.pt"  # what evaluation/held_out.py writes
 WRITTEN = "checkpoint.pt log.jsonl results.json curves.png retrieval.png".split()  # by a run
-# what a run writes into its files, and hardly anybody else into files of these names
+# {suffix: bytes that are in a run's files, and in hardly any other files}
 OURS = {".jsonl": b'"pairs_per_s": ', ".json": b'\n  "machine": {', ".png": MARKS[0]}
-SHORTEST_S = 20  # the time between two saves is at least this
+SHORTEST_S = 20  # the shortest time between two saves, if the clock decides
 SHARE = 0.02  # training waits for saves at most 2 % of the time
 # The types of a checkpoint's parts. A resumed run needs all of them except the packages
 # and the held-out loss, which only best.pt has.
@@ -38,10 +39,10 @@ PARTS = dict.fromkeys(
 
 
 def save(path, state):
-    """Write `state` (a dict) to `path` so that a reader sees the old file or the new one, whole.
+    """Write the dict `state` to `path`. A reader sees the whole old file or the whole new one.
 
-    The bytes are written to a temporary file beside it and forced to the disk; then the file is
-    renamed. `path` stays readable when the process is killed at any moment.
+    The bytes are written to a temporary file in the same folder and forced to the disk. Then the
+    temporary file is renamed. So `path` stays readable if the process is killed at any moment.
     """
     with replacing(path) as file:
         torch.save({"format": FORMAT, "version": VERSION, **state}, file)
@@ -62,27 +63,28 @@ def describe(config, model, tokenizer, pairs):
 class Saver:
     """Writes a run's checkpoints in a thread while training goes on, one at a time.
 
-    path: the file. every: the number of steps between two saves. If it is None, the clock decides:
-    between two saves pass at least 20 s, and at least 50 times the time for which the last save
-    kept training waiting.
+    path: the checkpoint file. every: the number of steps between two saves, or None if the clock
+    decides. By the clock, the next save is due at least 20 s after the last one. If the last save
+    kept training waiting for t seconds, the next one is also at least 50 t seconds away, so that
+    training waits for saves at most 2 % of the time.
     """
 
     def __init__(self, path, every=None):
         self.path, self.every = path, every
         self.next = time.monotonic() + SHORTEST_S
-        self.thread, self.write = ThreadPoolExecutor(1), None  # Python waits for it before it exits
+        self.thread, self.write = ThreadPoolExecutor(1), None  # at exit Python waits for the thread
 
     def due(self, step):
-        """Whether to save after `step` steps. If the clock decides, never while a checkpoint is
-        being written."""
+        """Whether to save after `step` steps. If the clock decides, the answer is no while a
+        checkpoint is still being written."""
         if self.every:
             return step % self.every == 0
         return (self.write is None or self.write.done()) and time.monotonic() >= self.next
 
     def save(self, state):
-        """Copy the dict `state` to host memory, and start a thread that writes the copy.
+        """Copy the dict `state` to host memory, and write the copy in the thread.
 
-        Waits for the previous write. Raises UserError when the previous write failed.
+        First waits for the previous write. Raises UserError if the previous write failed.
         """
         began = time.monotonic()
         self.wait()
@@ -92,7 +94,7 @@ class Saver:
 
     def _write(self, state):
         save(self.path, state)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # removes UNSAVED, if it is there
             os.truncate(self.path.with_name(LOCK), 0)
 
     def wait(self):
@@ -108,7 +110,7 @@ class Saver:
 
 
 def copied(state):
-    """`state`, nested dicts, lists and tuples, with a copy in host memory in place of each tensor."""
+    """A copy of nested dicts, lists and tuples, with the copy of each tensor in host memory."""
     if isinstance(state, dict):
         return {key: copied(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
@@ -119,8 +121,8 @@ def copied(state):
 def load(path, needs=()):
     """Read a checkpoint as a dict of CPU tensors, numbers and strings.
 
-    needs: the names of parts that must be there. Raises UserError, in one sentence, when there is no
-    checkpoint, or it cannot be read, or a part is missing or of another type than `save` writes.
+    needs: the names of parts that must be there. Raises UserError if there is no checkpoint or it
+    cannot be read, or if a part is missing or has another type than `save` writes.
     """
     path = Path(path)
     refuse({f"no checkpoint at {path}; train.py writes one as checkpoint.pt": not path.is_file()})
@@ -130,7 +132,8 @@ def load(path, needs=()):
 
 
 def checked(path, state, needs=()):
-    """`load` for what the file `path` holds."""
+    """`state`, which was read from the file `path`, if `load` would return it. Raises the same
+    errors as `load`."""
     told = state if isinstance(state, dict) else {}
     version = f"{told.get('version')!r:.40}"
     refuse(
@@ -138,7 +141,7 @@ def checked(path, state, needs=()):
             f"{path} is not a miniclip checkpoint (it has no 'format': '{FORMAT}')": (
                 told.get("format") != FORMAT
             ),
-            f"{path} has checkpoint version {version}, this miniclip reads {VERSION}": (
+            f"{path} has checkpoint version {version}, but this miniclip reads {VERSION}": (
                 version != str(VERSION)
             ),
         }
@@ -151,7 +154,7 @@ def checked(path, state, needs=()):
             raise UserError(f"{path} is no checkpoint that can be read: its {name!r} is {found}")
     refuse(
         {
-            f"{path} is no checkpoint that can be read: its model is no dict of tensors": (
+            f"{path} is no checkpoint that can be read: its model is not a dict of tensors": (
                 not are_weights(state.get("model", {}))
             )
         }
@@ -160,7 +163,7 @@ def checked(path, state, needs=()):
 
 
 def are_weights(state):
-    """Whether this is a dict of tensors by name."""
+    """Whether `state` is a dict {name: tensor}."""
     return isinstance(state, dict) and all(
         isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in state.items()
     )
@@ -168,10 +171,10 @@ def are_weights(state):
 
 @contextlib.contextmanager
 def alone(out):
-    """A block, on all ranks, in which no other run can write to the folder `out`. The folder is
-    made if it is missing; rank 0 holds its lock.
+    """A block in which no other run can write to the folder `out`. All ranks enter it, and rank 0
+    holds the folder's lock. If the folder is missing, it is made.
 
-    Raises UserError when what a run writes cannot be written there, or another run has the folder.
+    Raises UserError if another run holds the lock, or if a run's files cannot be written there.
     """
     with contextlib.ExitStack() as held:
         with process_group.together():
@@ -181,7 +184,7 @@ def alone(out):
                 path = out / LOCK
                 refuse({f"{path} is a link; delete it, or choose another --out": path.is_symlink()})
                 file = held.enter_context(open(path, "a"))
-                if hasattr(os, "register_at_fork"):  # else loading processes would hold it as well
+                if hasattr(os, "register_at_fork"):  # or loading processes would hold the lock
                     os.register_at_fork(after_in_child=file.close)
                 try:  # the lock ends with the process
                     import fcntl
@@ -197,8 +200,8 @@ def alone(out):
 
 
 def check_files(out, names=tuple(WRITTEN[2:])):
-    """Raise UserError where a file in the folder `out`, which a run would replace, is not a run's. An
-    empty file may be replaced."""
+    """Raise UserError if a run would replace a file in the folder `out` that no run wrote. An empty
+    file may be replaced. names: the files that the run would replace."""
     there = [out / name for name in names if (out / name).is_file()]
     refuse(
         {
@@ -211,18 +214,21 @@ def check_files(out, names=tuple(WRITTEN[2:])):
 
 
 def find(out, resume):
-    """The state of the checkpoint in the folder `out`, None where there is none.
+    """The state of the checkpoint in the folder `out`, or None if there is no checkpoint.
 
-    Raises UserError when a file in `out` has the name of a run's file but no run wrote it, when the
-    checkpoint cannot be read or is a link whose target is gone, when there is a checkpoint although
-    neither `resume` is given nor torchrun has restarted the run, and when one of these is so and the
-    checkpoint of the run in `out` is gone. A run that was killed before it wrote one starts anew.
+    resume: whether the run in `out` goes on. A run that torchrun has restarted always goes on. A
+    run that was killed before its first save goes on from step 0. Raises UserError if
+
+    - the checkpoint cannot be read, or is a link whose target is gone;
+    - there is a checkpoint, but the run does not go on;
+    - the run goes on, and its checkpoint is gone while other files of it are there;
+    - a file in `out` has the name of a run's file, but no run wrote it.
     """
     path = out / "checkpoint.pt"
     goes_on = resume or process_group.told_by_torchrun("TORCHELASTIC_RESTART_COUNT", 0) > 0
     refuse(
         {
-            f"{path} is a link to a file that is gone; bring it back": (
+            f"{path} is a link to a file that is gone; bring that file back": (
                 path.is_symlink() and not path.exists()
             ),
             f"{out} holds a run; go on with --resume, or choose another --out": (
@@ -258,8 +264,9 @@ def find(out, resume):
 
 @contextlib.contextmanager
 def resuming(out, state):
-    """A block that uses `state`, which `find` gave: any error in it becomes a UserError, because the
-    file may have been changed by hand. Without a state errors are as usual."""
+    """A block that uses `state`, which `find` returned. Any error in the block becomes a UserError,
+    because the checkpoint may have been changed by hand. If `state` is None, errors stay as they
+    are."""
     try:
         yield
     except Exception as error:

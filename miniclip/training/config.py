@@ -1,7 +1,8 @@
 """The options of a run: what they mean, where they come from, and which of them exclude each other.
 
-Most options are None at first where they were not given on the command line. `complete` takes its value from the
-checkpoint if the run is resumed, and otherwise from the recipe of the model (recipe.py).
+Most options are None at first if the command line does not give them. `complete` then takes their
+values from the checkpoint if the run is resumed, and otherwise from the recipe of the model
+(recipe.py).
 """
 
 import argparse
@@ -25,21 +26,24 @@ FLAG = dict(action="store_true", default=None)  # None: it was not given
 STUDY = "lessons/studies/objectives.py"  # trains by other objectives, and with ConVIRT's options
 HERE = ("contrastive", "contrastive_bow", "sigmoid")  # the objectives of train.py
 
-# Each option under its name, and how argparse reads it; in groups, under their titles in --help.
+# {title of a group in --help: {name of an option: the arguments of argparse's add_argument}}
 OPTIONS = {
     "what to train": {
-        "model": dict(help=f"one of {', '.join(MODELS)} (default: rn_mini; icons: rn_icons)"),
+        "model": dict(
+            help=f"one of {', '.join(MODELS)} (default: rn_mini, or rn_icons with --data icons)"
+        ),
         "data": dict(
             help="pairs.csv, a folder, shards, icons or emoji (the default)", type=path(str)
         ),
         "val_data": dict(
-            help="hold out the pairs of this other source; the word none holds out nothing (default: "
-            "what a column named 'split' holds out, or else a tenth)",
+            help="hold out the pairs of this other source; the word none holds out nothing "
+            "(default: what a column named 'split' holds out, or else a tenth of the pairs)",
             type=path(str),
         ),
         **{name: dict(help=text) for name, text in SOURCE_OPTIONS.items() if name != "cache_dir"},
         "objective": dict(
-            help=f"training objective, one of {', '.join(HERE)} (default: contrastive; rn_icons: contrastive_bow)",
+            help=f"training objective, one of {', '.join(HERE)} "
+            "(default: contrastive, or contrastive_bow for rn_icons)",
             choices=[*OBJECTIVES],
             metavar="OBJECTIVE",
         ),
@@ -66,7 +70,7 @@ OPTIONS = {
             choices=["openai"],
         ),
         "seed": dict(
-            help="seed of the first weights, the order and the crops (default: 0)",
+            help="seed of the initial weights, the order and the crops (default: 0)",
             type=number(int, low=0, high=2**63 - 1),
         ),
     },
@@ -76,7 +80,8 @@ OPTIONS = {
             type=path(str),
         ),
         "activation": dict(
-            help="activation of weights that do not record it", choices=["gelu", "quickgelu"]
+            help="activation function of the model, if the file of its weights does not name one",
+            choices=["gelu", "quickgelu"],
         ),
         "freeze": dict(help="do not train this tower", choices=["image", "text"]),
     },
@@ -99,7 +104,7 @@ OPTIONS = {
             type=number(float, low=0, high=1),
         ),
         "crop": dict(
-            help="smallest random crop, as a share of the picture's short side",
+            help="smallest side of a random crop, as a share of the picture's short side",
             type=number(float, low=0.01, high=1),
         ),
         "augment": dict(
@@ -108,29 +113,29 @@ OPTIONS = {
             choices=["crop", "icons", "convirt"],
         ),
         "one_sentence": dict(
-            help=f"train on a random sentence of each caption, for {STUDY}", **FLAG
+            help=f"train on a random sentence of each caption; for {STUDY}", **FLAG
         ),
         "unique_names": dict(
-            help="never put two pictures that share a name or a caption into one batch, where this is possible",
+            help="keep pictures that share a name or a caption in different batches, if possible",
             action=argparse.BooleanOptionalAction,
         ),
         "clip_grad": dict(help="largest gradient norm", type=POSITIVE),
         "precision": dict(
-            help="number format of the towers (default: fp32 on a CPU; on a GPU bf16, or fp16 if it only "
-            "emulates bf16)",
+            help="number format of the towers (default: fp32 on a CPU; on a GPU bf16, or fp16 if "
+            "the GPU only emulates bf16)",
             choices=["fp32", "bf16", "fp16"],
         ),
-        "half_moments": dict(help="AdamW's moments in 16 bits", **FLAG),
+        "half_moments": dict(help="store AdamW's moments in 16 bits", **FLAG),
         "grad_checkpointing": dict(
             help="compute blocks again in the backward pass: less memory, more time", **FLAG
         ),
-        "sync_bn": dict(help="batch-norm statistics over all ranks (GPUs only)", **FLAG),
+        "sync_bn": dict(help="compute batch-norm statistics over all ranks (GPUs only)", **FLAG),
     },
     "where, how often and how fast": {
         "compile": dict(help="torch.compile the model", action="store_true"),
         "out": dict(
-            help="folder of the run (default: runs/MODEL with --model MODEL; otherwise runs/tuned with "
-            "--init, runs/icons with --data icons, and else runs/rn_mini)",
+            help="folder of the run (default: runs/MODEL with --model MODEL; otherwise runs/tuned "
+            "with --init, runs/icons with --data icons, and else runs/rn_mini)",
             type=path(),
         ),
         "resume": dict(
@@ -140,49 +145,51 @@ OPTIONS = {
             help="steps between two checkpoints (default: by the clock)", type=COUNT
         ),
         "log_every": dict(
-            help="steps between two log lines (default: 20, or a tenth of a short run)", type=COUNT
+            help="steps between two log lines (default: 20, or a tenth of a run of less than 200 "
+            "steps)",
+            type=COUNT,
         ),
         "log": dict(
             help="also log to TensorBoard or Weights & Biases", choices=["tensorboard", "wandb"]
         ),
         "eval_every": dict(
-            help="steps between two measurements on held-out pairs, 0 for none (default: after each epoch, "
-            "or less often if measuring would take more than a tenth of the time)",
+            help="steps between two measurements on held-out pairs, 0 for none (default: after "
+            "each epoch, or less often if measuring would take more than a tenth of the time)",
             type=number(int, low=0),
         ),
         "cache_dir": dict(help=SOURCE_OPTIONS["cache_dir"], type=path(str)),
         "device": dict(help="auto, cpu, cuda, cuda:1, mps", default="auto"),
         "threads": dict(help="CPU threads of torch", type=number(int, low=1, high=1024)),
         "workers": dict(
-            help="number of loading processes (default: on a CPU 0; on a GPU one less than this rank's share "
-            "of the cores, but at least 1 and at most 16)",
+            help="number of loading processes (default: on a CPU 0; on a GPU one less than this "
+            "rank's share of the cores, but at least 1 and at most 16)",
             type=number(int, low=0, high=512),
         ),
     },
     "what it would cost, instead of training (also: python -m miniclip.cost)": {
         "plan": dict(help="print flop, memory, bytes and days", action="store_true"),
-        "world_size": dict(help="number of GPUs (1)", type=COUNT),
-        "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (h100)"),
+        "world_size": dict(help="number of GPUs (default: 1)", type=COUNT),
+        "gpu": dict(help=f"kind of GPU, one of {', '.join(GPUS)} (default: h100)"),
         "data_pairs": dict(
             help="plan for this number of pairs, without reading --data", type=COUNT
         ),
     },
 }
 WHAT, TUNING, LONG, HOW, *_ = OPTIONS.values()
-OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; the others may change when it goes on
+OF_RUN = WHAT | TUNING | LONG | HOW  # these define a run; others may change when it is resumed
 
 
 class Config(SimpleNamespace):
-    """The options of a run. Each is an attribute of its name.
+    """The options of a run. Each option is an attribute of the same name.
 
-    The recipe also sets beta2 and eps, for which there are no options.
+    The attributes beta2 and eps have no options. The recipe sets them.
     """
 
     study = False  # whether these are the options of STUDY
 
     @classmethod
     def parse(cls, argv, prog, description):
-        """The options on a command line. A mistake ends the program with one sentence and code 2."""
+        """The options on a command line. A mistake ends the program with a sentence and code 2."""
         parser = Parser(prog=prog, description=description)
         for title, options in OPTIONS.items():
             group = parser.add_argument_group(title)
@@ -200,15 +207,16 @@ class Config(SimpleNamespace):
         return config
 
     def of_run(self):
-        """{name: value} of what defines the run, as a checkpoint holds it."""
+        """{name: value} of the options that define the run, as a checkpoint stores them."""
         return {name: getattr(self, name) for name in (*OF_RUN, "beta2", "eps")}
 
     def complete(self, saved, start, device):
         """Fill in the options that were not given.
 
-        saved: the checkpoint when the run is resumed, otherwise None. start: `saved`, or else the
-        weights of --init, or None. device: a torch.device. Raises UserError where options exclude
-        each other, or where one differs from the run that is resumed.
+        saved: the checkpoint if the run is resumed, otherwise None. start: `saved` if the run is
+        resumed, otherwise the weights of --init, or None without --init. device: a torch.device.
+        Raises UserError if options exclude each other, or if one differs from the run that is
+        resumed.
         """
         begun, crop_given = PLAIN | (start["config"] if start else {}), self.crop and not saved
         if saved:
@@ -219,7 +227,7 @@ class Config(SimpleNamespace):
         if self.model is None:
             self.model = "rn_icons" if self.data == ICONS else "rn_mini"
         if not start:
-            named(self.model)  # raises UserError with the names there are
+            named(self.model)  # raises UserError for an unknown name
         flags = [name for name, how in OF_RUN.items() if how.get("action") == "store_true"]
         defaults = dict.fromkeys(flags, False) | {name: begun[name] for name in PLAIN}
         defaults |= dict(seed=0, precision=self.precision or default_precision(device))
@@ -231,10 +239,10 @@ class Config(SimpleNamespace):
         self.check(begun, crop_given, device)
 
     def _take(self, saved):
-        """Take the options in a checkpoint. Raises UserError where a value in it is not possible, or
-        where the command line gives another value."""
+        """Take the options in a checkpoint. Raises UserError if a value in it is not possible, or
+        if the command line gives another value."""
         saved = saved | {"data": saved.get("data") or EMOJI}
-        if isinstance(saved.get("pairs"), str):  # a list, as before there was --keep
+        if isinstance(saved.get("pairs"), str):  # a list, which older versions gave with --pairs
             saved |= dict(pairs=None, keep=saved["pairs"])
         for name, how in OF_RUN.items():
             value = saved.get(name)
@@ -255,7 +263,7 @@ class Config(SimpleNamespace):
         for name in ("data", "val_data"):
             now, then = getattr(self, name), saved.get(name)
             if now and then and {now, then}.isdisjoint((*BUILT_IN, NONE)):
-                # the pairs were moved; that they are the same is checked later
+                # the pairs may have been moved; open_run checks later that they are the same pairs
                 saved = saved | {name: now}
         for name, now in self.of_run().items():
             then = saved.get(name)
@@ -264,7 +272,7 @@ class Config(SimpleNamespace):
             refuse(
                 {
                     f"{self.out} was started {before}, not with {now}; choose another --out, and "
-                    f"--init {self.out / 'checkpoint.pt'} to start there from these weights": (
+                    f"--init {self.out / 'checkpoint.pt'} to start a new run from its weights": (
                         now is not None and now != then  # a given 0 counts
                     )
                 }
@@ -272,7 +280,7 @@ class Config(SimpleNamespace):
         vars(self).update({name: saved.get(name) for name in self.of_run()})
 
     def check(self, begun, crop_given, device):
-        """Raise UserError where options exclude each other. begun: the config of the weights that the
+        """Raise UserError if options exclude each other. begun: the config of the weights that the
         run starts from, or PLAIN for random weights. crop_given: the --crop of a new run."""
         rank, world = dist_info()
         layers = (MODELS.get(self.model) or begun)["vision_layers"]
@@ -291,9 +299,8 @@ class Config(SimpleNamespace):
                 f"{init} was trained with --objective {begun['objective']}, not {self.objective}": (
                     self.init and begun["objective"] != self.objective
                 ),
-                f"{init} was trained with --projection {begun['projection']}": (
-                    self.init and begun["projection"] != self.projection
-                ),
+                f"{init} was trained with --projection {begun['projection']}, not "
+                f"{self.projection}": (self.init and begun["projection"] != self.projection),
                 f"--objective {self.objective} is trained by python {STUDY}": (
                     not self.study and self.objective not in HERE
                 ),
@@ -333,7 +340,7 @@ class Config(SimpleNamespace):
                     self.objective == "sigmoid" and self.micro_batch
                 ),
                 "--compile with --grad-checkpointing updates the batch-norm statistics of a ResNet "
-                f"twice per batch before torch 2.9, and this is {torch.__version__}": (
+                f"twice per batch before torch 2.9, and this is {torch.__version__}; leave one out": (
                     both and torch.__version__ < (2, 9)
                 ),
                 "--sync-bn needs GPUs: torch has no synchronized batch norm for CPUs": (
@@ -342,15 +349,14 @@ class Config(SimpleNamespace):
                 f"--device mps trains in fp32 only, not with --precision {self.precision}": (
                     self.precision != "fp32" and device.type == "mps"
                 ),
-                f"--batch-size {self.batch_size} leaves some of {world} ranks without a pair": (
-                    self.batch_size < world
-                ),
+                f"--batch-size {self.batch_size} leaves some of {world} ranks without a pair; give "
+                f"at least {world}": self.batch_size < world,
             }
         )
 
 
 def default_precision(device):
-    """On a GPU bf16, or fp16 if the GPU only emulates bf16, which is slow; elsewhere fp32."""
+    """bf16 on a GPU, or fp16 if the GPU only emulates bf16, which is slow; fp32 elsewhere."""
     if device.type != "cuda":
         return "fp32"
     return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

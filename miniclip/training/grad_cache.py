@@ -1,16 +1,16 @@
 """A batch that is larger than memory, with exact gradients (GradCache: Gao et al. 2021).
 
-Gradient accumulation does not give the loss of a larger batch: each part would be compared only
-with itself. But the towers compute each pair's features from that pair alone, and only the loss
-needs all pairs. So there are three stages:
+Gradient accumulation does not give the loss of a larger batch, because each pair would be compared
+only with the pairs of its own part. But the towers compute each pair's features from that pair
+alone, and only the loss needs all pairs. So there are three stages:
 
 1. the features of all parts, without gradients;
 2. the loss of the whole batch, and its gradients with respect to the features;
 3. the towers again, part by part, with a backward pass from the part's slice of those gradients.
 
-This costs one more forward pass. With batch norm the gradients differ from those of the whole batch
-at once, since each part is normalized by its own mean and variance. A ViT has no batch norm.
-A loss that does not mix pairs would need none of this: the gradients of its parts can simply be
+This costs one more forward pass. With batch norm the gradients are not exact, because each part is
+normalized by its own mean and variance. A ViT has no batch norm.
+A loss that does not mix pairs needs no such stages: the gradients of its parts can simply be
 summed. Left out: parts of different sizes for the two towers.
 Lesson: lessons/11_recipe.md.
 """
@@ -25,21 +25,23 @@ from miniclip.model.resnet import frozen_bn_stats
 
 
 def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nullcontext):
-    """Add the gradients of loss_fn over the whole batch to model's parameters, a part at a time.
+    """Add the gradients of loss_fn over the whole batch to model's parameters, part by part.
 
     model: model(images, tokens, normalize=False) returns image, text and scale; it may be inside
-    DDP. parts: a list of (images, tokens), which may be on the CPU until they are needed. prepare:
-    a function of a part that returns images (M, 3, H, W) and tokens (M, L) on the model's device;
-    by default the part is there as it is. loss_fn: a function of image, text and logit_scale that
-    returns a 0-d loss. autocast: a function that returns the context of each forward pass. Returns
-    the detached (loss, image, text, scale) of the whole batch: image and text (N, E), scale 0-d.
+    DDP. parts: a list of (images, tokens). loss_fn: a function of image, text and logit_scale that
+    returns a 0-d loss. prepare: a function of a part that returns images (M, 3, H, W) and tokens
+    (M, L) on the model's device, so that other parts can wait on the CPU. By default a part is used
+    as it is. autocast: a function that returns the context of each forward pass.
+
+    Returns the detached (loss, image, text, scale) of the whole batch: image and text are (N, E),
+    scale is 0-d.
     """
     raw = getattr(model, "module", model)
 
     def towers(part):  # only one part is on the device at a time
         images, tokens = prepare(part)
-        # a context for each pass: autocast caches its 16-bit copies of the weights until it is
-        # closed, and torch 2.7 would use those of the first pass, which have no gradients
+        # Each pass has its own context. autocast keeps its 16-bit copies of the weights until its
+        # context ends, and torch 2.7 would use the first pass's copies, which have no gradients.
         with autocast():
             return model(images, tokens, normalize=False)
 
@@ -56,19 +58,21 @@ def microbatch_step(model, parts, loss_fn, prepare=tuple, autocast=contextlib.nu
         last = k == len(parts) - 1
         with contextlib.nullcontext() if last else no_sync():
             *outputs, scale = towers(part)
-            if last:  # log(scale) is logit_scale, as an output of the model, which DDP needs
+            if last:  # DDP needs logit_scale as an output of the model, which log(scale) is
                 outputs, grads = [*outputs, scale.log()], [*grads, d_scale]
             trained = [(x, grad) for x, grad in zip(outputs, grads) if x.requires_grad]
-            torch.autograd.backward(*zip(*trained))  # without those of a frozen tower
+            torch.autograd.backward(*zip(*trained))  # a frozen tower has no gradient
     return loss.detach(), image.detach(), text.detach(), scale.detach()
 
 
 def prepared_parts(parts, config, device):
-    """(parts, to_device) of a batch: its micro-batches, or the whole batch as a single part.
+    """(parts, to_device) for a batch.
 
-    to_device(part) -> (images float32, normalized, tokens), on the device.
+    parts: the micro-batches, or without --micro-batch the whole batch as a single part. to_device:
+    a function of a part that returns (images, tokens) on the device. The images are normalized, in
+    float32.
     """
-    # on one rank a part may have lost all its pairs
+    # in a run on one rank, a part may have lost all its pairs, because no picture could be read
     parts = [part for part in parts if len(part[1])]
     if not config.micro_batch:
         parts = [join([[side.to(device) for side in part] for part in parts])]
@@ -77,7 +81,7 @@ def prepared_parts(parts, config, device):
         # The copy from pinned memory does not block: the host only waits at the end of the step,
         # before the loader writes over the batch.
         images, tokens = (side.to(device, non_blocking=True) for side in part)
-        if config.compile:  # one compilation for captions of every length
+        if config.compile:  # compile only once for captions of all lengths
             torch._dynamo.maybe_mark_dynamic(tokens, 1)
         return normalize(images), tokens
 

@@ -1,7 +1,7 @@
-"""What a run prints and logs: a header, and a line every few steps, which log.jsonl has as well.
+"""What a run prints and logs: a header, and every few steps a line, which log.jsonl gets as well.
 
-At the end of a run the numbers of log.jsonl are drawn as curves. With --log they also go to TensorBoard
-or to Weights & Biases. Only rank 0 prints and writes.
+At the end of a run the numbers in log.jsonl are drawn as curves. With --log the numbers also go to
+TensorBoard or to Weights & Biases. Only rank 0 prints and writes.
 """
 
 import contextlib
@@ -15,9 +15,9 @@ from miniclip import plots
 from miniclip.common import UserError, replacing
 from miniclip.distributed.collectives import dist_info, print0
 
-# of a line, for its readers
+# keys of a line in log.jsonl whose values must be numbers
 NUMBERS = "step loss accuracy scale lr batch_size heldout_loss heldout_recall".split()
-# of curves.png; key of log.jsonl -> title
+# the panels of curves.png: {key of a line in log.jsonl: title}
 PANELS = {
     "loss": "loss",
     "accuracy": "in-batch accuracy",
@@ -49,18 +49,23 @@ def print_header(config, model, tokenizer, pairs, monitor, device):
 
 
 class RunLog:
-    """Writes a line about the run every few steps: into log.jsonl, where --log says, and printed.
+    """Prints a line of numbers every few steps, and appends it to log.jsonl. With --log the numbers
+    are also sent to TensorBoard or to Weights & Biases.
 
-    config: the options of the run. Its log_every may be None: then a line comes every 20th step, or ten
-    lines in a run of less than 200 steps. step: the number of steps already taken, 0 for a new run. A
-    killed run may have logged steps that the resumed run takes again: their lines are removed, and so
-    is an incomplete last line. Damaged lines are kept. Raises UserError where wandb cannot start.
+    config: the options of the run. A line is logged at step 1, at the last step, and at each
+    multiple of config.log_every. If log_every is None, it is 20, or a tenth of the steps in a run
+    of less than 200 steps, but at least 1. step: the number of steps already taken, 0 for a new
+    run.
+
+    A killed run may have logged steps that the resumed run takes again. The lines of these steps
+    are removed, and so is an incomplete last line. Damaged lines are kept. Raises UserError if
+    wandb cannot start.
     """
 
     def __init__(self, config, step):
         self.path, self.every = config.out / "log.jsonl", config.log_every
         self.send, self.close = lambda *line: None, lambda: None
-        self.last = time.monotonic(), step  # of the last line
+        self.last = time.monotonic(), step  # time and step of the last line
         if dist_info()[0] == 0:
             if config.log:
                 self.send, self.close = WRITERS[config.log](config, step)
@@ -71,8 +76,8 @@ class RunLog:
     def write(self, monitor, lr, loss, grad_norm, scale=None, image=None, text=None):
         """Write the line of the present step, if it is due.
 
-        loss, grad_norm, scale: 0-d tensors; image, text: the features (N, E). An objective without a
-        shared space has neither scale nor features.
+        loss, grad_norm, scale: 0-d tensors; image, text: the features (N, E). An objective without
+        a shared space has neither scale nor features.
         """
         step = monitor.step
         every = self.every or max(1, int(min(200, monitor.steps)) // 10)
@@ -115,18 +120,20 @@ class RunLog:
         )
 
     def record(self, line):
-        """Append a line to log.jsonl, a dict with the number of the step, and send its numbers where
-        --log says. Raises OSError."""
+        """Append a line to log.jsonl, and send its numbers to the program that --log names, if any.
+
+        line: a dict {name: number} with the key "step". Raises OSError if the file cannot be written.
+        """
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self.send({name: x for name, x in line.items() if name != "step"}, line["step"])
 
 
 def to_tensorboard(config, step):
-    """(a function that writes {name: number} of a step, a function that closes the file).
+    """Two functions: one writes {name: number} of a step for TensorBoard, one closes the file.
 
-    The file is in the run's folder. TensorBoard reads all files of a folder, and leaves out of the
-    earlier ones the steps that a resumed run takes again.
+    The file is in the run's folder. TensorBoard reads all files of a folder together. It leaves out
+    the steps of a killed run that the resumed run takes again.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -141,10 +148,11 @@ def to_tensorboard(config, step):
 
 
 def to_wandb(config, step):
-    """The same functions for a run of Weights & Biases, whose files are in the run's folder.
+    """Two functions: one sends {name: number} of a step to Weights & Biases, one ends the run.
 
-    A resumed run goes on under its id, which the name of its last folder, "run-TIME-ID", ends with.
-    Raises UserError where the run cannot start.
+    wandb's own files are in the run's folder. A resumed run keeps its id at Weights & Biases, which
+    is the end of the name of wandb's last folder, "run-TIME-ID". Raises UserError if wandb cannot
+    start.
     """
     import wandb
 
@@ -170,7 +178,8 @@ WRITERS = {"tensorboard": to_tensorboard, "wandb": to_wandb}
 
 @torch.no_grad()
 def in_batch_accuracy(image, text, at_most=1024):
-    """The share of pictures whose own caption is the nearest one, among `at_most` of this rank."""
+    """The share of pictures whose own caption is the nearest one, among this rank's first `at_most`
+    pairs."""
     image, text = (torch.nn.functional.normalize(x[:at_most], dim=1) for x in (image, text))
     nearest = (image @ text.T).argmax(1)
     return (nearest == torch.arange(len(image), device=image.device)).float().mean().item()
@@ -182,14 +191,15 @@ def read_log(path):
 
 
 def _lines(path):
-    """[(text, its dict, or None if it is damaged)] for each line of a log.jsonl. An incomplete last
-    line is left out: a killed run leaves one."""
+    """[(text, dict)] of the lines of a log.jsonl, with None in place of the dict for a damaged
+    line. An incomplete last line, which a killed run may leave, is left out."""
     data = path.read_bytes() if path.exists() else b""
     *lines, last = data.decode("utf-8", "surrogateescape").split("\n")
     return [(text, _parsed(text)) for text in [*lines, *([last] if _parsed(last) else [])]]
 
 
 def _parsed(text):
+    """The dict in a line of log.jsonl, or None if the line is damaged."""
     with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
         line = json.loads(text)
         numbers = [line.get(key, 1) for key in NUMBERS]
@@ -200,14 +210,14 @@ def _parsed(text):
 
 
 def draw_curves(config, path) -> None:
-    """Draw what the log of a run holds (loss, in-batch accuracy, scale, learning rate) into a PNG."""
+    """Draw the loss, in-batch accuracy, scale and learning rate in a run's log into a PNG."""
     log, panels = read_log(config.out / "log.jsonl"), []
     held_out = [(line["step"], line["heldout_loss"]) for line in log if "heldout_loss" in line]
     lines = [line for line in log if "heldout_loss" not in line]
     steps = [line["step"] for line in lines]
     for key, title in PANELS.items():
         curves = {"_": (steps, [line.get(key, math.nan) for line in lines])}
-        # features that carry no information give log N, but not in every objective
+        # features that carry no information have a loss of log N if the objective is contrastive
         if key == "loss" and lines and config.objective.startswith("contrastive"):
             N = lines[-1].get("batch_size", 1)
             curves["log N: chance"] = steps, [math.log(N)] * len(steps)

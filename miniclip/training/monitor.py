@@ -1,7 +1,7 @@
 """How long a run goes on: steps, time, signals and patience, decided by all ranks together.
 
-Before each step the ranks take the maximum of a few numbers (one all-reduce), so that all of them
-stop, save or leave the step out together. Left out: early stopping by a validation loss.
+Before each step the ranks take the maximum of a few numbers over all ranks (one all-reduce). So all
+ranks stop, save, or leave a step out together. Left out: early stopping by a validation loss.
 """
 
 import math
@@ -19,11 +19,13 @@ PATIENCE = 20  # steps in a row without a finite gradient, after which the run i
 class Monitor:
     """The progress of a run, and what the ranks decided about the present step.
 
-    config: the options; train_pairs: number of pairs to train on; skipped: {name: reason} of
-    pictures that cannot be read; wants_save: a function of a step, which says whether rank 0 should
-    save after it. stop: the number of the signal that ends the run, or 0. due: whether all ranks save
-    after the present step. problem: an exception on this rank, which the loop sets. The run then
-    ends before the next step; the loop saves the state and raises the exception.
+    config: the options of the run. train_pairs: the number of pairs to train on. skipped: {name:
+    reason} of pictures that cannot be read. wants_save: a function of the number of a step, which
+    returns whether rank 0 should save after that step.
+
+    The attribute stop is the number of the signal that ends the run, or 0. due says whether all
+    ranks save after the present step. problem is an exception on this rank, which the loop sets:
+    then the run ends before the next step, and the loop saves the state and raises the exception.
     """
 
     def __init__(self, config, train_pairs, skipped, wants_save, device):
@@ -34,7 +36,7 @@ class Monitor:
         in_epochs = round((config.epochs or math.inf) * self.steps_per_epoch, 6)
         self.steps = config.steps or (math.ceil(in_epochs) if config.epochs else math.inf)
         self.budget_s = config.minutes * 60 if config.minutes else math.inf
-        self.fewest = 1  # pairs that a rank needs to take part in a step: one for each micro-batch
+        self.fewest = 1  # pairs that a rank needs for a step: one for each micro-batch
         if config.micro_batch and world > 1:
             self.fewest = planned_parts(self.batch_size, config.micro_batch, world)
         self.step, self.seconds, self.skipped_steps, self.skipped = 0, 0.0, 0, dict(skipped)
@@ -53,11 +55,11 @@ class Monitor:
     def load_state_dict(self, state):
         """Go on from the progress in a checkpoint; other keys of `state` are ignored.
 
-        Raises UserError for numbers that no run has."""
+        Raises UserError if this run cannot have these numbers."""
         steps, left_out = state["step"], state["skipped_steps"]  # numbers: see checkpoint.PARTS
         refuse(
             {
-                f"no run takes {steps} steps, {left_out} of them skipped": (
+                f"this run cannot have taken {steps} steps and skipped {left_out} of them": (
                     not left_out <= steps <= self.steps
                 )
             }
@@ -76,11 +78,11 @@ class Monitor:
         return max(self.step / (self.steps + 1), min(1, self.seconds / self.budget_s))
 
     def next_batch(self, loader, received):
-        """The parts of the next batch, or None when the run is done, or ends by a signal or a problem.
+        """The parts of the next batch, or None if the run is done or a signal or a problem ends it.
 
         loader: an iterator of Batch (data/loader.py). received: the list of signals that
-        noted_signals fills. The parts are an empty list, and all ranks leave the step out, when
-        some rank has too few pairs because pictures could not be read.
+        noted_signals fills. If some rank has too few pairs because pictures could not be read, all
+        ranks get an empty list, so that they leave the step out together.
         """
         self.started = self.started or time.monotonic() - self.seconds
         if self.done:  # a signal during the last step
@@ -116,15 +118,15 @@ class Monitor:
         self.skipped_steps += not finite
         if self.failures == PATIENCE:
             raise UserError(
-                f"no finite gradient in {PATIENCE} steps up to step {self.step}; a checkpoint "
-                "that was saved before is unchanged; try a lower --lr, or bf16 in place of fp16"
+                f"no finite gradient in the {PATIENCE} steps up to step {self.step}; earlier "
+                "checkpoints are unchanged; try a lower --lr, or bf16 in place of fp16"
                 if readable
                 else f"too few pictures of a batch could be read, {PATIENCE} times in a row; "
                 f"{report_skipped(list(self.skipped.items()))}"
             )
 
     def check_readable(self):
-        """Raise UserError where no step at all was taken, because pictures could not be read."""
+        """Raise UserError if no step at all was taken because pictures could not be read."""
         refuse(
             {
                 f"no step could be taken: {report_skipped(list(self.skipped.items()))}": (

@@ -1,16 +1,16 @@
 """AdamW with moments of 16 bits, rounded at random (CLIP, section 2.5; Dhariwal et al. 2020).
 
-Adam stores two averages for each weight: in float32 two thirds of the 12 bytes of a weight and its
-moments. In 16 bits they take half as much. But in one step an average moves only by (1 - beta) of
-its distance to the new value. With beta2 = 0.999 the second moment falls by at most a thousandth of
-itself, which is less than half a unit in the last place: rounding to nearest gives the old value
-back, and it never falls.
+Adam stores two averages for each weight, its moments. In float32 they take 8 of the 12 bytes of a
+weight and its moments, and in 16 bits they take half as much. But in one step an average moves only
+by (1 - beta) of its distance to the new value. With beta2 = 0.999 the second moment falls by at
+most a thousandth of itself, which is less than half a unit in the last place of bfloat16. So
+rounding to nearest gives the old value back in every step, and the moment never falls.
 Stochastic rounding rounds up with a probability equal to the part that is cut off, in units of the
-last place, so the mean is right.
+last place. So the mean of the rounded values is right.
 
-The type is bfloat16: a gradient of 1e-5 has the square 1e-10, which is zero in float16, while
-bfloat16 keeps its relative precision. Left out: the paper's 16-bit weights of the text tower (they
-would need `stochastic_round` too), AMSGrad, sparse gradients, closures.
+The type is bfloat16, because a gradient of 1e-5 has the square 1e-10, which is zero in float16.
+bfloat16 keeps its relative precision there. Left out: the paper's 16-bit weights of the text tower,
+which would need `stochastic_round` too, AMSGrad, sparse gradients, and closures.
 Lesson: lessons/11_recipe.md.
 """
 
@@ -22,25 +22,26 @@ from miniclip.common import refuse
 
 
 def stochastic_round(x, generator=None):
-    """x to bfloat16, to one of its two neighbours at random, so that the mean of many draws is x.
+    """Round x to bfloat16: up or down at random, so that the mean of many draws is x.
 
-    x: float32, any shape. Exact where bfloat16 holds x. generator: of x's device, None for the
-    default one. Infinities and NaN stay. bfloat16's largest number is 3.39e38, and its upper
-    neighbour infinity.
+    x: float32, any shape. Numbers that bfloat16 has, infinities and NaN are not changed. A finite
+    number beyond 3.39e38, which is bfloat16's largest, may become infinity. generator: a
+    torch.Generator on x's device, or None for the default generator.
     """
     noise = torch.randint(
         0, 2**16, x.shape, dtype=torch.int32, device=x.device, generator=generator
     )
     # bfloat16 is the upper half of float32. Noise that is added to the lower half carries into the
-    # upper half with the probability (lower half) / 2^16, also across powers of two. Then cut.
+    # upper half with the probability (lower half) / 2^16, also across powers of two. Then the lower
+    # half is cut off.
     bits = (x.view(torch.int32) + noise) & -(2**16)
     rounded = torch.where(x.isfinite(), bits.view(torch.float32), x)
     return rounded.bfloat16()
 
 
 def load_optimizer(optimizer, state, steps):
-    """optimizer.load_state_dict(state). Raises UserError where `state` has other settings than the
-    optimizer, or moments that its parameters cannot have after `steps` steps."""
+    """Call optimizer.load_state_dict(state). Raises UserError if `state` has other settings than
+    the optimizer, or moments that the optimizer's parameters cannot have after `steps` steps."""
 
     def settings():
         return [
@@ -55,16 +56,16 @@ def load_optimizer(optimizer, state, steps):
         for p, own in optimizer.state.items()
         for x, low in ((own["exp_avg"], -math.inf), (own["exp_avg_sq"], 0))
     )
-    refuse({"the optimizer's state is not that of these weights and options": not possible})
+    refuse({"the optimizer's state does not fit these weights and options": not possible})
 
 
 class HalfAdamW(torch.optim.Optimizer):
-    """torch.optim.AdamW with its two moments in bfloat16: 4 bytes a parameter instead of 8.
+    """torch.optim.AdamW with its two moments in bfloat16: 4 bytes per parameter instead of 8.
 
-    The step is computed in float32 from the moments before they are rounded: rounding affects only
-    the later steps. The noise depends only on (seed, number of the step), both in state_dict. So a
-    resumed run and all ranks of a DDP run draw the same noise, and torch's global generators are
-    not used. The parameters are float32, and all on one device.
+    Each step is computed in float32 from the moments before they are rounded, so the rounding
+    affects only later steps. The noise depends only on the seed and the number of the step, which
+    are both in state_dict. So a resumed run draws the same noise, and so do all ranks of a DDP run.
+    torch's global generators are not used. The parameters must be float32, and all on one device.
     """
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, seed=0):
@@ -74,7 +75,7 @@ class HalfAdamW(torch.optim.Optimizer):
         )
 
     def load_state_dict(self, state_dict):
-        """As any optimizer's; the moments stay in bfloat16."""
+        """Load the state as any optimizer does, but keep the moments in bfloat16."""
         super().load_state_dict(state_dict)
         for state in self.state.values():  # torch cast them to the parameter's dtype
             for name in ("exp_avg", "exp_avg_sq"):
@@ -100,7 +101,7 @@ class HalfAdamW(torch.optim.Optimizer):
                 square.addcmul_(grad, grad, value=1 - beta2)
                 state["exp_avg"].copy_(stochastic_round(mean, generator))
                 state["exp_avg_sq"].copy_(stochastic_round(square, generator))
-                # both averages started at zero: divide by the weight that the gradients have in them
+                # both averages started at zero, so divide each by the total weight of its gradients
                 rate = group["lr"] / (1 - beta1 ** state["step"])
                 size = square.div_(1 - beta2 ** state["step"]).sqrt_().add_(group["eps"])
                 p.mul_(1 - group["lr"] * group["weight_decay"])

@@ -13,9 +13,10 @@ from miniclip.model.clip import MODELS
 
 
 def open_run(config, saved=None):
-    """The pairs that a run trains on. saved: the state of the checkpoint that it goes on from.
+    """The pairs that a run trains on. saved: the checkpoint's state if the run is resumed.
 
-    Raises UserError, on all ranks, when the pairs cannot be read or are no longer the same.
+    Raises UserError on all ranks if the pairs cannot be read, or are no longer the pairs that the
+    run was started with.
     """
     saved = saved or {}
     with process_group.together():
@@ -27,7 +28,7 @@ def open_run(config, saved=None):
                 )
             }
         )
-        with process_group.local_rank_first():  # the index of shards is made once on a machine
+        with process_group.local_rank_first():  # a machine makes the index of shards once
             pairs = open_divided(
                 config.data,
                 config.keep or config.pairs,
@@ -35,14 +36,14 @@ def open_run(config, saved=None):
                 **source_options(vars(config)),
             )
         changed = changed_packages(saved.get("packages", {}), pairs.packages)
-        before = saved.get("pairs", len(pairs))  # the order of other pairs would be another one
+        before = saved.get("pairs", len(pairs))  # fewer or more pairs would have another order
         back = f"when {config.out} was started; bring them back, or choose another --out"
         refuse(
             {
                 f"{pairs.name} has no pair to train on: no row of its column split says train": (
                     not len(pairs.splits["train"])
                 ),
-                f"{pairs.name} has fewer pairs to train on than there are ranks": (
+                f"{pairs.name} has fewer pairs to train on than there are ranks; start fewer": (
                     len(pairs.splits["train"]) < dist_info()[1]
                 ),
                 f"the pictures are no longer those that {config.out} was started with: {changed}; "
@@ -58,7 +59,7 @@ def open_run(config, saved=None):
 
 
 def some_captions(pairs, seed):
-    """Two captions, the first and one drawn, of at most 50,000 pictures of the training split."""
+    """Two captions, the first one and a random one, of each of at most 50,000 training pictures."""
     rng = np.random.default_rng(seed)
     indices = pairs.splits["train"]
     if len(indices) > 50_000:  # sorted, because shards are read faster in their order
@@ -67,7 +68,7 @@ def some_captions(pairs, seed):
 
 
 def make_tokenizer(pairs, config):
-    """The released tokenizer (--tokenizer openai), or one learned from some captions."""
+    """The released tokenizer (--tokenizer openai), or a tokenizer learned from some captions."""
     if config.tokenizer:
         tokenizer = Tokenizer.openai()
     else:

@@ -1,17 +1,18 @@
 """The recipe: hyperparameters, schedule and weight decay (CLIP, section 2.5 and appendix F).
 
-The released models have the paper's hyperparameters (tables 18 to 20); those of the small models
-were chosen on the embedded pairs, those of icons on families that were held out for it (docs/icons.md).
+The released models have the paper's hyperparameters (tables 18 to 20). The hyperparameters of the
+small models were chosen on the embedded pairs. Those of the icon models were chosen on families of
+icons that were held out for this choice (docs/icons.md).
 Left out: layer-wise learning rates, averaged weights, label smoothing.
 Lesson: lessons/11_recipe.md.
 """
 
 import math
 
-# crop: the side of the random square, as a share of the picture's short side (the paper: all of it)
-# warmup: the share of the run in which the learning rate rises (the paper: 2,000 of 390,000 steps)
+# crop: the smallest side of the random square, as a share of the picture's short side (paper: 1)
+# warmup: the share of the run in which the learning rate rises (paper: 2,000 of 390,000 steps)
 PAPER_VIT = dict(
-    batch_size=256,  # the paper's is 32,768: --batch-size 32768 with --micro-batch
+    batch_size=256,  # the paper: 32,768, which --micro-batch makes possible
     epochs=32.0,
     lr=5e-4,
     weight_decay=0.2,
@@ -33,8 +34,8 @@ SMALL = PAPER_RESNET | dict(
     crop=0.8,
     vocab_size=2014,
 )
-# The text side was chosen on the development families (docs/icons.md): at equal cost a bag of words names
-# them better than the Transformer.
+# The text tower was chosen on the development families (docs/icons.md): at equal cost a bag of
+# words names their icons better than the Transformer.
 ICONS = SMALL | dict(
     objective="contrastive_bow",
     batch_size=512,
@@ -48,20 +49,20 @@ ICONS = SMALL | dict(
     unique_names=True,
     vocab_size=16_384,
 )
-# Fine-tuning of released weights: rate, epochs, decay and warm-up (500 of 25,000 steps) are those of
-# Goyal et al. 2023 (FLYP). Pictures are cropped at random even where the model's own recipe redraws
-# icons, because fine-tuning is for pictures of any kind.
+# Fine-tuning of released weights. The learning rate, the epochs, the decay and the warm-up (500 of
+# 25,000 steps) are those of Goyal et al. 2023 (FLYP). Pictures are cropped at random even if the
+# model's own recipe redraws icons, because fine-tuning is for pictures of any kind.
 FINE_TUNING = dict(epochs=10.0, lr=1e-5, weight_decay=0.1, warmup=0.02, augment="crop")
-# small models: a third to half of the rate used from scratch (no other value was tried), and batches
-# for a CPU
+# For small models the learning rate is a third to half of the rate used from scratch (no other
+# value was tried), and a batch is small enough for a CPU.
 FINE_TUNING_SMALL = FINE_TUNING | dict(batch_size=128, lr=1e-3, unique_names=False)
 PAPER_LR = {"rn50x16": 4e-4, "rn50x64": 3.6e-4, "vit_l14": 4e-4, "vit_l14_336": 2e-5}
 
-MAX_LOGIT_SCALE = math.log(100)  # of the logarithm; the paper clips the scale at 100 for stability
+MAX_LOGIT_SCALE = math.log(100)  # the paper clips the scale at 100 for stability
 
 
 def recipe(name):
-    """The default hyperparameters for a name of MODELS, a new dict."""
+    """The default hyperparameters of a model, as a new dict. name: a name in MODELS."""
     if name.endswith("_mini"):
         return dict(SMALL)
     if name.startswith("rn_icons"):
@@ -71,7 +72,7 @@ def recipe(name):
 
 
 def fine_tuning(name):
-    """The default hyperparameters of fine-tuning, a new dict; see `recipe`.
+    """The default hyperparameters for fine-tuning a model, as a new dict. name: as in `recipe`.
 
     vocab_size and objective are not among them, because the weights bring their own.
     """
@@ -81,7 +82,7 @@ def fine_tuning(name):
 
 
 def parameter_groups(model, weight_decay):
-    """AdamW's two groups: weight decay applies to matrices and embeddings, not to vectors or the scale.
+    """AdamW's two groups: weight decay applies to matrices and embeddings, not to vectors or scale.
 
     Parameters that are not trained are in neither group.
     """

@@ -17,7 +17,7 @@ def ctrl_c(folder):
     command("tool")(lambda argv: signal.raise_signal(signal.SIGINT))()
 
 
-@attack(says="is no file")
+@attack(says="is not a file")
 def a_device_as_output_is_not_replaced_by_a_file(folder):
     os.mkfifo("out.json")
     with replacing("out.json"):

@@ -113,7 +113,7 @@ def a_shard_that_may_be_read_later(folder):
     said(open_pairs("."))
 
 
-@attack(code=0, says=r"(?s)is no file.*no such user.*\[\('a word',\)\] \[\]$")
+@attack(code=0, says=r"(?s)is not a file.*no such user.*\[\('a word',\)\] \[\]$")
 def an_index_in_the_cache_that_is_a_pipe_or_of_nobody(folder):
     write_tar("a.tar", {"0.png": PNG, "0.txt": b"a word"}.items())
     os.environ["MINICLIP_CACHE"] = "cache"

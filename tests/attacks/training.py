@@ -453,7 +453,7 @@ REFUSED = {
         "set RANK=5",
         "run",
     ),
-    "a_pipe_as_the_log": ("log.jsonl is no file", "mkdir run; mkfifo run/log.jsonl", "run"),
+    "a_pipe_as_the_log": ("log.jsonl is not a file", "mkdir run; mkfifo run/log.jsonl", "run"),
     "a_checkpoint_on_a_disk_that_is_not_mounted": (
         "checkpoint.pt is a link to a file that is gone",
         "mkdir run; ln -s unmounted/checkpoint.pt run",

@@ -115,7 +115,7 @@ CHECKPOINTS = {
     "weights_without_numbers": (weight(torch.empty(520, 32, device="meta")), "not as real"),
     "complex_weights": (weight(torch.zeros(520, 32, dtype=torch.complex64)), "not as real"),
     "whole_weights": (weight(torch.zeros(520, 32, dtype=torch.int64)), "type torch.int64"),
-    "weights_that_are_text": (weight("0.5"), "no dict of tensors"),
+    "weights_that_are_text": (weight("0.5"), "not a dict of tensors"),
     "nan_weights": (weight(torch.full((520, 32), torch.nan)), "NaN or infinite"),
     "halves_as_merges": (merges([[324.9, 1]]), "damaged"),
     "merges_of_another_vocabulary": (merges([[1, 2]]), "was changed after it was"),
@@ -253,7 +253,7 @@ def load_with_entry(mode, name, data):
 
 ENTRIES = {
     "a_key_of_2_to_the_60_items": ("w", "c/data.pkl", tuple_as_key(), "tuples inside"),
-    "other_numbers_after_its_own": ("a", "c/data/0", bytes(8), "two entries of one name"),
+    "other_numbers_after_its_own": ("a", "c/data/0", bytes(8), "two entries with the same name"),
 }
 table(ENTRIES, load_with_entry, "a_checkpoint_of_{}", "c.pt .*{}")
 
