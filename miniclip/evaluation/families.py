@@ -1,11 +1,13 @@
 """Zero-shot on families of icons that were never trained on (CLIP, section 3.1), asked in three ways.
 
-    known           Which of the family's names that training captions also have?
-    site            Which of all names of the family?
-    combinations    Which of the family's new names that are made of known words?
+Which name fits a picture? The three questions differ in the names to choose from:
 
-Each question is asked about the pictures for which one of these names is right. For a picture with
-several names, each of them is right. The scores of a question are top-1, the share of pictures
+    known           the names of the family that training captions also have
+    site            all names of the family
+    combinations    the new names of the family that are made of known words
+
+Each question is asked about the pictures that have one of these names. For a picture with several
+names, each of them is right. The scores of a question are top-1, the share of pictures
 whose first answer is right; top-5, the share with a right name among the first five answers; and
 macro, the mean of top-1 over the names, where a name of many pictures counts as much as any other.
 Teams copy drawings from each other, so top-1 is also given without near copies. A near copy is a
