@@ -1,20 +1,22 @@
 """Evaluate a CLIP from its checkpoint alone, and write a report in the order of the paper.
 
     python eval.py --checkpoint runs/rn_mini/checkpoint.pt
-    python eval.py --checkpoint ... --task probe shift     some sections of the report only
-    python eval.py --checkpoint ... --data pairs.csv       other pairs than those it was trained on
-    python eval.py --checkpoint ... --images folder/       your classes: folder/class_name/*.png
+    python eval.py --checkpoint ... --task probe shift     only these sections of the report
+    python eval.py --checkpoint ... --data pairs.csv       on your own pairs
+    python eval.py --checkpoint ... --images folder/       on your classes: folder/class_name/*.png
     python eval.py --checkpoint ... --search "a red heart"
     python eval.py --checkpoint icons --search "trash can"   in 180,000 icons, with a packaged model
-    python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      averages of these weights
+    python eval.py --checkpoint runs/tuned/checkpoint.pt --checkpoint icons      averages of the two
     python eval.py --checkpoint ... --checkpoint icons --alpha 0.5 --save averaged.pt
 
-Prints the tables, and writes report.md, its figures and results.json. They go beside the checkpoint of a
-run (into a subfolder for other pairs and for averages), into runs/NAME for other weights, or into --out.
---search prints the pictures found and writes only search.png; --save writes only weights. results.json
-keeps the sections of earlier commands about the same weights and pairs, and says in "commands" which
-command each section is from.
-Intervals are at 95 % (Wilson's, unless said otherwise).
+The command prints the tables, and writes report.md, its figures and results.json into one folder.
+For the checkpoint of a run, this is the folder of the checkpoint; for other weights, it is
+runs/NAME. A report on other pairs (--data) goes into the subfolder eval_PAIRS, and a report on
+averages into the subfolder averages. --out names another folder. --search prints what it finds and
+writes only search.png into that folder; --save writes only weights.
+results.json keeps the sections of earlier commands about the same weights and pairs. Its "commands"
+says which command wrote each section.
+All intervals are at 95 %. They are Wilson's, unless a section says otherwise.
 """
 
 import argparse
@@ -26,7 +28,8 @@ import time
 from pathlib import Path
 
 if __name__ == "__main__":
-    # Ctrl-C during the imports ends the program without a traceback; common.command sets it back
+    # Ctrl-C during the slow imports ends the program without a traceback; common.command restores
+    # Python's own handler
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import torch
@@ -70,14 +73,14 @@ CONTENTS = {
     "overlap": data_overlap,  #    5: were the test pictures in the training set? figure 17
     "classes": bias,  #            7.1: the list of class names, errors by group; tables 6, 7
 }
-# for icons, of which whole families are held out
+# the table of contents for icons, where whole families are held out
 OF_ICONS = {
     "retrieval": retrieval,
     "zero_shot": families,  #      3.1: known names, and new combinations; templates; near copies
     "shots": shots,  #             3.1.5: nearest labelled pictures against zero-shot; figure 6
 }
 TASKS = list(CONTENTS | OF_ICONS)
-ANY_OBJECTIVE = ["zero_shot"]  # works without a space that pictures and texts share
+ANY_OBJECTIVE = ["zero_shot"]  # needs no space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
 ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # the tasks about the pictures of --images
@@ -87,12 +90,13 @@ OPTIONS = {
         required=True,
         action="append",
         type=common.path(str),
-        help="the checkpoint of a run, other weights (a file or a folder), or a name (web, icons, "
-        "ViT-B/32); a second --checkpoint names the weights before fine-tuning, and averages of the "
-        "two are reported",
+        help="the weights to evaluate: the checkpoint of a run, another file or folder of weights, "
+        "or a name (web, icons, ViT-B/32); a second --checkpoint names the weights before "
+        "fine-tuning, and the report is then about averages of the two",
     ),
     "--activation": dict(
-        choices=("gelu", "quickgelu"), help="activation of weights that do not record it"
+        choices=("gelu", "quickgelu"),
+        help="activation of the model, for weights that do not record it",
     ),
     "--task": dict(
         nargs="+",
@@ -116,15 +120,19 @@ OPTIONS = {
     ),
     "--classes": dict(
         type=common.path(str),
-        help="text file, one class name per line in the order of the labels; or imagenet",
+        help="text file with one class name per line, in the order of the labels; or imagenet, for "
+        "OpenAI's names",
     ),
     "--templates": dict(
-        type=common.path(str), help="text file, one template with {} per line; or imagenet"
+        type=common.path(str),
+        help="text file with one template per line, with {} where the name goes; or imagenet, for "
+        "OpenAI's 80",
     ),
     "--shift": dict(
         action="append",
         metavar="NAME=FOLDER",
-        help="the same classes in other pictures; can be given several times",
+        help="a folder with other pictures of the same classes, and a name for it; can be given "
+        "several times",
     ),
     "--seeds": dict(
         type=number(int, low=1, high=1000),
@@ -133,7 +141,8 @@ OPTIONS = {
     ),
     "--out": dict(
         type=common.path(),
-        help="folder for the report (default: beside the run's checkpoint; runs/NAME for other weights)",
+        help="folder for the report (default: the folder of the run's checkpoint, or runs/NAME for "
+        "other weights)",
     ),
     "--search": dict(metavar="TEXT", help="find the pictures nearest to a text"),
     "-k": dict(
@@ -149,11 +158,12 @@ OPTIONS = {
     ),
     "--save": dict(
         type=common.path(),
-        help="write the average for --alpha into this file, instead of a report",
+        help="write the average of the two checkpoints into this file, instead of a report",
     ),
     "--overwrite": dict(
         action="store_true",
-        help="let --save replace any file, and let --search replace a picture of another program",
+        help="let --save replace a file, and let --search replace a search.png that miniclip did "
+        "not draw",
     ),
     "--device": dict(default="auto", help="auto, cpu, cuda, cuda:1, mps"),
     "--threads": dict(type=number(int, low=1, high=1024), help="CPU threads of torch"),
@@ -182,17 +192,15 @@ def check(args):
         {
             "--search and --task exclude each other; give one of them": search and bool(args.task),
             "--search is empty; give some words": search and not args.search.strip(),
-            "--search looks among pairs (--data); for a folder of pictures there is python -m "
-            "miniclip.search index DIR --checkpoint FILE, and then find TEXT DIR": (
-                search and args.images is not None
-            ),
-            "--checkpoint is given at most twice: the tuned weights, and those before": (
-                len(args.before) > 1
-            ),
+            "--search looks among pairs (--data); to search a folder of pictures, run python -m "
+            "miniclip.search index DIR --checkpoint FILE, then python -m miniclip.search find "
+            "TEXT DIR": (search and args.images is not None),
+            "--checkpoint may be given at most twice: first the fine-tuned weights, then the "
+            "weights before fine-tuning": (len(args.before) > 1),
             "--alpha and --save need a second --checkpoint, the weights before fine-tuning": (
                 (args.alpha is not None or args.save) and not average
             ),
-            "--alpha needs --save; without it eleven alphas are tried": (
+            "--alpha needs --save; without --save the report tries eleven alphas": (
                 args.alpha is not None and not args.save
             ),
             "--overwrite is for --save and --search": args.overwrite and not (args.save or search),
@@ -220,13 +228,13 @@ def check(args):
 
 
 def check_objective(args, model):
-    """Refuse what needs a space that pictures and texts share, for a model without one."""
+    """For a model without a space that pictures and texts share: refuse options that need one."""
     asked = {f"--task {task}": task not in ANY_OBJECTIVE for task in args.task or ()}
     asked |= {"--search": args.search is not None, "a second --checkpoint": bool(args.before)}
     refuse(
         {
-            f"{what} needs a space that pictures and texts share, and --objective "
-            f"{model.objective} has none; --task zero_shot works": so
+            f"{what} needs a space that pictures and texts share, and a model trained with "
+            f"--objective {model.objective} has none; only --task zero_shot works": so
             for what, so in asked.items()
         }
     )
@@ -235,7 +243,7 @@ def check_objective(args, model):
 def search(features, pairs, text, k, path, overwrite):
     """--search: print the k pictures nearest to a text, and draw them."""
     check_output(path, plots.is_figure, overwrite)
-    features.tokenizer([text], truncate=False)  # a text that is cut finds something else
+    features.tokenizer([text], truncate=False)  # raises if the text does not fit
     refuse({"--search has no words that the model knows": not features.texts([text]).any()})
     gallery = retrieval.Gallery(features, pairs, range(len(pairs)))
     retrieval.draw_retrieval(gallery, [text], path, columns=k)
@@ -247,24 +255,24 @@ def search(features, pairs, text, k, path, overwrite):
 
 
 def write_sections(context, tasks=None):
-    """Write the sections in the order of their table of contents. Returns their results.
+    """Write the sections in the order of the table of contents. Returns their results.
 
-    tasks: the names of the sections, or None for all that fit the pairs. Raises UserError for a task
-    that does not fit them, and for averages that cannot be tested.
+    tasks: the names of the sections, or None for all that fit the pairs. Raises UserError when a
+    task does not fit the pairs, or when there is nothing to test averages on.
     """
     if context.start:
         return {"averages": weight_average.write(context)}
     contents = CONTENTS
     if context.labelled is None:
         contents = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
-    suited = f"for {context.pairs.name}; there are {', '.join(contents)}, and more with --images"
+    suited = f"for {context.pairs.name}; choose from {', '.join(contents)} (--images adds others)"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
     results = {}
     for task in [task for task in contents if task in (tasks or contents)]:
         began, found = time.monotonic(), {}
         try:
             found = contents[task].write(context)
-        except UserError as error:  # something that only this section needs is missing
+        except UserError as error:  # only this section lacks what it needs
             context.report.say(f"Left out: {error}.")
         # the held-out splits stand at the top level of results.json, as train.py writes them
         results |= {split: found.pop(split) for split in context.pairs.splits if split in found}
@@ -293,7 +301,7 @@ def main(argv=None):
         args.task = ANY_OBJECTIVE
     by_name = path.parent == reading.RELEASED or not os.path.exists(args.checkpoint)
     name = re.sub(r"\W+", "-", str(args.checkpoint)).strip("-") + "-released" * by_name
-    # nothing is written beside weights from elsewhere
+    # a report goes beside the weights of our own runs, but not beside weights from elsewhere
     ours = content.get("format") == FORMAT and not by_name
     home = path.parent if ours else Path("runs") / name
 
@@ -305,14 +313,14 @@ def main(argv=None):
             weight_average.save(args.save, names, args.alpha, start[0], model, tokenizer, content)
             return 0
 
-    # before the pairs, because these may take minutes to fetch
+    # opened before the pairs, which may take minutes to fetch, so that mistakes show at once
     named = class_names(args.classes)
     images = open_labelled(args.images, named) if args.images else None
     templates, shifted = read_templates(args.templates), named_shifts(args.shift, named)
     how = source_options(vars(args))
     about_pairs = start or args.data or any(how.values()) or not args.images
     if not about_pairs and NEED_LABELS.issuperset(args.task or TASKS):
-        # these sections only use the pictures of --images, and to fetch pairs may take long
+        # these sections use only the pictures of --images, and fetching pairs may take long
         pairs, trained_on_pairs = Pairs("no pairs", (), {"train": []}), False
     else:
         pairs, trained_on_pairs = open_data(content, args.data, **how)
@@ -323,13 +331,13 @@ def main(argv=None):
         search(features, pairs, args.search, args.k, out / "search.png", args.overwrite)
         return 0
 
-    # with --images alone, only the sections about these pictures
+    # --images without --data and --task: write only the sections about these pictures
     if args.images and not (args.data or args.task or start):
         args.task = ABOUT_PICTURES if trained_on_pairs else NEED_LABELS
     labelled = images or of_pairs(pairs)
     title = " and ".join((args.checkpoint, *args.before))
     report = Report(out, f"{title} on {args.images or pairs.name}")
-    earlier_results(out)  # raises where the report cannot be written
+    earlier_results(out)  # raises if results.json cannot be written
     context = EvalContext(
         features=features,
         pairs=pairs,

@@ -2,8 +2,8 @@
 
 `clip_loss` is the paper's figure 3, five lines that hold N x N tensors. `contrastive_loss` has the
 same value and gradients, but it computes the similarities a chunk of rows at a time (kernels/). On
-many ranks its gradients are such that their average, which DDP takes, is the gradient of the whole
-batch's loss. Left out: other objectives, and the clamp of the scale, which train.py applies after
+many ranks the average of its gradients, which DDP takes, is the gradient of the loss of the whole
+batch. Left out: other objectives, and the clamp of the scale, which train.py applies after
 each step.
 Lesson: lessons/06_loss.md.
 """
@@ -24,8 +24,9 @@ except ImportError as error:
     import kernels
 
     raise ImportError(
-        f"miniclip needs its own package kernels, but found another of that name in {kernels.__path__[0]} "
-        "(Hugging Face has one): uninstall that, or put miniclip's folder first on PYTHONPATH"
+        "miniclip needs its own package kernels, but found another package of this name in "
+        f"{kernels.__path__[0]} (Hugging Face has one): uninstall the other package, or put "
+        "miniclip's folder first on PYTHONPATH"
     ) from error
 from kernels.contrastive import Contrastive, LocalCollectives
 from kernels.reference import PRECISIONS
@@ -33,7 +34,9 @@ from kernels.softmax import double
 from miniclip.common import described, refuse
 from miniclip.distributed.collectives import GroupCollectives, dist_info, host_group
 
-LARGEST_LOG = 12.0  # of the scale; exp of the first logarithm is 14.3, and log 100 is 4.6
+# The largest logarithm of the scale that is accepted. The logarithm of the largest scale, 100, is
+# only 4.6. Somebody who passes the scale itself by mistake passes 14.3 when training begins.
+LARGEST_LOG = 12.0
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
 
@@ -42,7 +45,7 @@ def clip_loss(image, text, logit_scale):
 
     image, text: (N, E), features of any length; logit_scale: the log of the scale. Returns 0-d.
     """
-    # rows below 1e-12 stay shorter than 1; contrastive_loss gives all but zeros the length 1
+    # rows shorter than 1e-12 do not get the length 1 here; in contrastive_loss all but zeros do
     image, text = F.normalize(image, dim=1), F.normalize(text, dim=1)
     logits = logit_scale.exp() * image @ text.T  # (N, N): row i is image i against every text
     matched = torch.arange(len(logits), device=logits.device)
@@ -62,23 +65,25 @@ def contrastive_loss(
 ) -> Tensor:
     """`clip_loss` over the global batch (CLIP, section 2.3), a chunk of similarities at a time.
 
-    image, text: (N, E) not normalized, this rank's pairs. logit_scale: one element, the logarithm
-    of the scale. Pass model.logit_scale, and not the third output of model(images, tokens), which
-    is its exp. A logit_scale above 12 is taken for a mistake. As a number or a CPU tensor it raises
-    ValueError. On another device, where the host would have to wait to read it, the loss becomes NaN
-    instead. group: a process group; None is the default one, if torch.distributed is initialised.
-    Ranks may hold different N, but none may hold zero.
-    backend: "torch", "triton" or "auto". "auto" is Triton on an NVIDIA GPU of the A100's generation or
-    newer where a kernel can be compiled, and torch elsewhere. It is also torch for what the kernels do
-    not support (float64 operands, E above 2048), and for precision "fp32".
-    precision: the operands' dtype ("fp16", "bf16", "fp32", "fp64"); "auto" is fp16 with Triton on a
-    GPU, and the input's own dtype elsewhere. chunk: rows of similarities at a time.
+    image, text: (N, E), the features of this rank's pairs, not normalized.
+    logit_scale: one element, the logarithm of the scale. Pass model.logit_scale, and not the third
+    output of model(images, tokens), which is its exp. A logit_scale above 12 is taken for this
+    mistake: ValueError is raised if it is a number or a CPU tensor. On another device the host
+    would have to wait to read it, so the loss becomes NaN instead.
+    group: a process group; None is the default one, if torch.distributed is initialised. N may
+    differ between ranks, but it must not be zero on any of them.
+    backend: "torch", "triton" or "auto". "auto" is Triton on an NVIDIA GPU of the A100's generation
+    or newer, if a kernel can be compiled there, and torch elsewhere. It is also torch for what the
+    kernels do not support (float64 operands, E above 2048), and for precision "fp32".
+    precision: the dtype of the operands ("fp16", "bf16", "fp32", "fp64"). "auto" is fp16 with
+    Triton on a GPU, and otherwise the dtype of the input.
+    chunk: how many rows of similarities are computed at a time.
 
     Returns the mean over all ranks' pairs, 0-d, the same on every rank. The gradient of logit_scale
     is the true one. The gradients of image and text are multiplied by the number of ranks, `world`.
     DDP divides by `world` when it averages the gradients of the parameters, so these come out
-    right. A row of zeros has zero gradient. NaN in the features, or a scale that is not finite,
-    gives NaN. Raises ValueError, on all ranks together, when the arguments do not fit, or
+    right. A row of zeros has zero gradient. The loss is NaN if the features hold NaN, or if the
+    scale is not finite. Raises ValueError, on all ranks together, when the arguments do not fit, or
     when the ranks do not all take the same backend and precision.
     """
     arguments = image, text, logit_scale, backend, precision, chunk
@@ -94,15 +99,17 @@ def contrastive_loss(
 
 
 def _plan(image, text, logit_scale, backend, precision, chunk):
-    """The block operations and the operands' dtype. ValueError for arguments that do not fit."""
+    """(block operations, dtype of the operands). ValueError for arguments that do not fit."""
     is_plain = hasattr(logit_scale, "__float__") and not getattr(logit_scale, "shape", ())
     number = torch.is_tensor(logit_scale) or is_plain
     tensors = [x for x in (image, text, logit_scale) if torch.is_tensor(x)]
     given = ", ".join(map(described, (image, text, logit_scale)))
     refuse(
         {
-            "image and text must be tensors (N, E), and logit_scale one number or a tensor of one, and "
-            f"not {given}": not (torch.is_tensor(image) and torch.is_tensor(text) and number)
+            "image and text must be tensors (N, E), and logit_scale a number or a tensor with one "
+            f"element, and not {given}": not (
+                torch.is_tensor(image) and torch.is_tensor(text) and number
+            )
         }
     )
     requirements = {
@@ -110,8 +117,9 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
             x.layout == torch.strided for x in tensors
         ),
         "image and text must both be (N, E)": image.shape == text.shape and image.ndim == 2,
-        "the loss needs at least one pair of at least one dimension": 0 not in image.shape,
-        # a product of 8 bits would be far off
+        "image and text must hold at least one pair, and E must be at least 1": 0
+        not in image.shape,
+        # products in 8 bits would be far off
         "all three must be floating point of at least 16 bits": all(
             x.is_floating_point() and x.element_size() > 1 for x in tensors
         ),
@@ -127,10 +135,9 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     rows = chunk is None or type(chunk) is int and chunk >= 1
     refuse(
         {
-            f"logit_scale is the logarithm of the scale, at most {LARGEST_LOG:g}, and not {scale}; "
-            "pass model.logit_scale, and not its exp, which model(images, tokens) returns": (
-                scale is not None and LARGEST_LOG < scale < torch.inf
-            ),
+            f"logit_scale must be the logarithm of the scale, at most {LARGEST_LOG:g}, and not "
+            f"{scale}; pass model.logit_scale, and not its exp, which model(images, tokens) "
+            "returns": (scale is not None and LARGEST_LOG < scale < torch.inf),
             f"chunk must be a whole number of rows, at least 1, but is {chunk}": not rows,
             f"precision must be one of {precisions}, not {precision}": (
                 precision not in ("auto", *PRECISIONS)
@@ -156,7 +163,7 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
     if backend == "torch":
         return reference, dtype
     if precision == "auto" and image.is_cuda and dtype != torch.float64:
-        dtype = torch.float16  # unit rows need no range, and the error is a tenth of bfloat16's
+        dtype = torch.float16  # enough range for unit rows, and a tenth of bfloat16's error
     if problem := _triton_problem(image, dtype):
         raise ValueError(problem)
     from kernels.fused import launch
@@ -166,7 +173,8 @@ def _plan(image, text, logit_scale, backend, precision, chunk):
 
 @functools.cache
 def _first_kernel(device):
-    """Whether a first kernel can be compiled and launched on this device. Where not, warns why, once."""
+    """Whether a first kernel can be compiled and launched on this device. If not, warns once
+    and says why."""
     try:
         from kernels.fused import launch
 
@@ -179,7 +187,7 @@ def _first_kernel(device):
 
 
 def _value(x):
-    """A number, or the value of a tensor that the host can read without waiting; else None."""
+    """x as a float, if it is a number or a tensor that the host can read at once; else None."""
     if not torch.is_tensor(x):
         return float(x)
     plain = type(x) in (torch.Tensor, torch.nn.Parameter) and x.device.type == "cpu"
@@ -187,7 +195,7 @@ def _value(x):
 
 
 def _triton_problem(image, dtype):
-    """Why the Triton kernels cannot run on these features, a sentence; None if they can."""
+    """A sentence on why the Triton kernels cannot run on these features; None if they can."""
     if dtype == torch.float64 or image.shape[1] > 2048:
         return (
             "the Triton kernels take fp32, fp16 or bf16 operands and E up to 2048, "
@@ -203,10 +211,10 @@ def _triton_problem(image, dtype):
 
 
 def _plan_together(arguments, group):
-    """`_plan` on many ranks, and their collectives; every rank raises when any of them must.
+    """`_plan` on many ranks, and their collectives. If one rank must raise, all raise.
 
-    The ranks exchange the shapes of their features and how they would compute, from CPU to CPU: no host
-    waits for its device.
+    The ranks exchange the shapes of their features, and the way in which each would compute. They
+    do so from CPU to CPU, so no host waits for its device.
     """
     mine, problem, ways = (0, 0, 0), None, [*itertools.product(("torch", "triton"), PRECISIONS)]
     try:

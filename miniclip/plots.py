@@ -12,17 +12,17 @@ BLACK, GREEN = "#222222", "#2a7d4f"
 COLOURS = ("#1f4e79", "#b5442e", GREEN, "#b8860b", "#6a4c93", "#8a8a8a", "#2a9d9d")
 MARKS = (b"Software\0miniclip", b"/Creator (miniclip)", b">miniclip<")  # in .png, .pdf, .svg
 DASHES = ("--", ":", "-.")
-FEW = 60  # points of a curve that are marked one by one
-TEXT = 0.14  # inches of a line of text beside a picture
+FEW = 60  # a curve with fewer points than this has a mark at each point
+TEXT = 0.14  # height in inches of a line of text above or below a picture
 
 
 def is_figure(path) -> bool:
-    """Whether a file may be one of ours."""
+    """Whether a file has a mark of the figures that miniclip draws."""
     return holds(path, MARKS)
 
 
 def band(x, shares):
-    """A curve of `lines` with its intervals: x, and one confidence.share per point."""
+    """A curve of `lines` with its band: (x, values, lows, highs), from a confidence.share per x."""
     shares = list(shares)
     return list(x), *([s[end] for s in shares] for end in ("value", "low", "high"))
 
@@ -30,9 +30,10 @@ def band(x, shares):
 def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
     """Draw curves, panel beside panel.
 
-    panels: [({name: (x, y) or (x, y, low, high)}, what its axes are set to)], where a band lies between
-    low and high. dashed: the names of the curves that the others are compared with; dots: the names of
-    those whose points are not joined. A name that begins with _ is not in the legend.
+    panels: for each panel ({name of a curve: (x, y) or (x, y, low, high)}, settings of its axes). A
+    band is drawn between low and high. dashed: the names of the curves that the other curves are
+    compared with; dots: the names of the curves whose points are not joined. A curve whose name
+    begins with _ is not in the legend.
     """
     from matplotlib.figure import Figure
 
@@ -49,7 +50,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
                 style = next(markers)
             else:
                 style = "o-" if len(x) < FEW else "-"
-            label = name.replace("$", r"\$")  # what stands between two $ would be mathematics
+            label = name.replace("$", r"\$")  # text between two $ would be set as mathematics
             axis.plot(x, y, style, color=colour, label=label, ms=4, linewidth=1.2)
             if ends:
                 axis.fill_between(x, *ends, color=colour, alpha=0.15, linewidth=0)
@@ -64,7 +65,7 @@ def lines(panels, path, rows=1, dashed=(), dots=()) -> None:
 def grid(cells, path, columns=8) -> None:
     """Draw pictures in rows of `columns`.
 
-    cells: [(picture, title above it, a line of text below it, whether that is green)].
+    cells: [(picture, title above it, a line of text below it, whether this line is green)].
     """
     from matplotlib.figure import Figure
 

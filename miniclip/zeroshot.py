@@ -31,7 +31,7 @@ CPU_BATCH, GPU_BATCH = 16, 64  # pictures; on a CPU every core encodes a batch o
 @contextlib.contextmanager
 def evaluating(model):
     """`with evaluating(model):` evaluation mode inside the block, and the earlier mode after it."""
-    # each module by itself, because a frozen tower may not have been in training mode
+    # the mode of each module is kept, because a frozen tower may not have been in training mode
     modes = [(module, module.training) for module in getattr(model, "modules", list)()]
     was_training = model.training
     model.eval()
@@ -44,7 +44,7 @@ def evaluating(model):
 
 
 def _config(model):
-    """The config of a model of ours. UserError for another model."""
+    """The config of a model of miniclip. Raises UserError for any other model."""
     config = getattr(model, "config", None)
     name = type(model).__name__
     refuse({f"the model must be miniclip's, and not a {name}": not isinstance(config, dict)})
@@ -55,14 +55,14 @@ def _config(model):
 def _encode(model, encode, batches):
     """encode(batch, normalize=True) of every batch, joined: (K, E) fp32 on the CPU.
 
-    The batches are moved to the model's device. On a GPU the model computes in 16 bits: float16 has
-    three more bits than bfloat16, and unit rows do not need the range.
+    The batches are moved to the model's device. On a GPU the model computes in float16, which has
+    three more bits of precision than bfloat16. Unit rows do not need the larger range of bfloat16.
     """
     width = _config(model)["embed_dim"]
     weights = next(model.parameters())
     device = weights.device
     autocast = torch.autocast(device.type, torch.float16, enabled=device.type == "cuda")
-    # pictures in the type of the weights, and ids as they are
+    # pictures are converted to the type of the weights, and token ids stay whole numbers
     batches = (b.to(device, weights.dtype if b.is_floating_point() else b.dtype) for b in batches)
     with evaluating(model), autocast:
         features = [encode(batch, normalize=True).float().cpu() for batch in batches]
@@ -72,16 +72,15 @@ def _encode(model, encode, batches):
 
 
 def encode_pictures(model, read, items) -> Iterator[tuple[list, torch.Tensor, list]]:
-    """Encode the pictures of `items`, batch by batch; read(item) returns one as a PIL image. Yields
-    (the items that could be read, their unit features (n, E) fp32 on the CPU, [(item, reason)] of the
-    others).
+    """Encode the pictures of `items`, batch by batch. Yields (the items that could be read, their
+    unit features (n, E) fp32 on the CPU, [(item, reason)] of the items that could not be read).
 
-    read may raise BadPicture, and is called in threads. Raises UserError for features that are not
-    finite.
+    read: a function that returns the picture of an item as a PIL image. It may raise BadPicture,
+    and is called in threads. Raises UserError if the features are not finite.
     """
     preprocess = transforms.Preprocess(_config(model)["image_size"])
     on_cpu = next(model.parameters()).device.type == "cpu"
-    one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # for the GPU's memory
+    one_at_a_time = contextlib.nullcontext() if on_cpu else threading.Lock()  # saves GPU memory
 
     def square(item):
         return preprocess.square(read(item))
@@ -112,7 +111,7 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     """Encode source.image(i) for each i in indices. Returns (features, kept): features (K, E), fp32 on
     the CPU, rows of length one; kept, the K indices whose pictures could be read.
 
-    Raises UserError for an index that is out of range or no whole number (True is none).
+    Raises UserError if an index is out of range, or no whole number (True and False are none).
     """
     refuse({"source must have a method image(i), as Pairs have": not hasattr(source, "image")})
     indices = getattr(indices, "tolist", lambda: list(indices))()
@@ -120,7 +119,7 @@ def encode_images(model, source, indices: Iterable) -> tuple[torch.Tensor, list[
     for i in indices:
         is_number = hasattr(i, "__index__") and not isinstance(i, (bool, np.bool_))
         fits = is_number and -most <= i <= most
-        refuse({f"indices are numbers of pictures, at most {most}, and not {i!r}": not fits})
+        refuse({f"an index must be a whole number, at most {most}, and not {i!r}": not fits})
     kept, features, _ = encode_all(model, source.image, indices)
     return features, kept
 
@@ -134,8 +133,8 @@ def encode_tensors(model, batches) -> torch.Tensor:
 def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512) -> torch.Tensor:
     """Unit features of a list of strings: (len(texts), E) fp32 on the CPU.
 
-    Raises UserError for another kind of model or tokenizer than ours, and for a tokenizer of another
-    vocabulary than model.config["tokenizer"] names.
+    Raises UserError if the model or the tokenizer is not miniclip's, or if the tokenizer's
+    vocabulary is not the one that model.config["tokenizer"] names.
     """
     given, trained = getattr(tokenizer, "digest", None), _config(model).get("tokenizer")
     try:
@@ -161,9 +160,9 @@ def encode_texts(model, tokenizer, texts: str | Iterable, batch_size: int = 512)
 def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
-    names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
-    alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
-    name that does not fit into the context.
+    names: one string per class. templates: strings with one {} for the name; a bare "{}" is the
+    name alone. Raises ValueError if names or templates are empty, if a template does not hold {}
+    exactly once, if a name does not fit into the context, or if the model knows none of its words.
     """
     names, templates = list(names), list(templates)
     strings = bool(names) and all(isinstance(name, str) for name in names)
@@ -177,7 +176,8 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
     )
     sentences = [template.replace("{}", name) for name in names for template in templates]
     features = encode_texts(model, tokenizer, sentences)
-    # the context may cut what follows a name, but no name: two cut names could have the same ids
+    # the end of a context may cut what follows a name, but not the name: two cut names could have
+    # the same ids
     starts = [t.split("{}")[0] + name for name in names for t in templates]
     tokenizer(starts, trim=True, truncate=False)
     mean = features.unflatten(0, (len(names), len(templates))).mean(1)  # (classes, E)
@@ -188,7 +188,7 @@ def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -
 @checked
 def classify(images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """Predicted class of each picture: (K, E) unit features, (E, classes) -> (K,) int64. Raises
-    UserError for other shapes, and for numbers that are NaN or infinite."""
+    UserError for other shapes, and for scores that are NaN or infinite."""
     fit = images.ndim == weights.ndim == 2 and images.shape[1] == len(weights) and weights.numel()
     refuse({"images must be (K, E), and weights (E, classes)": not fit})
     scores = images.float() @ weights.float()
@@ -200,8 +200,8 @@ def imagenet() -> tuple[dict[str, str], list[str]]:
     """OpenAI's 1,000 class names for ImageNet by their wnids, in the order of the labels, and its 80
     templates: ({"n01440764": "tench", ...}, templates).
 
-    Names and templates are read from open_clip's copy of them, and the wnids from timm, which open_clip
-    installs. Raises UserError where open_clip is not installed.
+    The names and templates are read from open_clip, which has a copy of them, and the wnids from
+    timm, which open_clip installs. Raises UserError if open_clip is not installed.
     """
     try:
         from open_clip import IMAGENET_CLASSNAMES, OPENAI_IMAGENET_TEMPLATES

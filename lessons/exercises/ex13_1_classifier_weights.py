@@ -19,9 +19,9 @@ ANSWER = "miniclip.zeroshot:classifier_weights"
 def classifier_weights(model, tokenizer, names: Iterable, templates: Iterable) -> torch.Tensor:
     """The zero-shot classifier: (E, classes) fp32, columns of length one.
 
-    names: one string a class. templates: strings with one {} for the name; a bare "{}" is the name
-    alone. Raises ValueError for no names, no templates, a template without its placeholder, or a
-    name that does not fit into the context.
+    names: one string per class. templates: strings with one {} for the name; a bare "{}" is the
+    name alone. Raises ValueError if names or templates are empty, if a template does not hold {}
+    exactly once, if a name does not fit into the context, or if the model knows none of its words.
     """
     raise NotImplementedError  # about 4 lines, with encode_texts
 

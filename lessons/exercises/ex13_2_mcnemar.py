@@ -19,12 +19,13 @@ ANSWER = "miniclip.evaluation.confidence:mcnemar"
 
 def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
-    'p_value'}, how many pictures only the one has right, and the two-sided p-value.
+    'p_value'}. The first two count the pictures that only this classifier has right; the p-value is
+    two-sided.
 
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
-    say nothing about the difference. Of the other pictures half are expected on each side if neither
-    classifier is better.
-    Raises ValueError for two different lengths.
+    say nothing about the difference. Half of the other pictures are expected on each side if
+    neither classifier is better.
+    Raises ValueError if the two lengths differ.
     """
     raise NotImplementedError  # about 4 lines, with binomial_tail(right, n, p)
 

@@ -15,9 +15,9 @@ def few_shot(labels, pool, k, seed):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
-    gives the same shots, and the shots for k include those for fewer. Each class is drawn
-    independently: the other classes of the pool do not change its shots. Raises ValueError, which
-    names the class, when a class of the pool has fewer than k pictures there.
+    gives the same shots, and the shots for k include the shots for any smaller k. Each class is
+    drawn independently: the other classes of the pool do not change its shots. Raises ValueError,
+    which names the class, when a class of the pool has fewer than k pictures there.
     """
     raise NotImplementedError  # about 8 lines
 

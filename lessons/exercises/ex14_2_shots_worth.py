@@ -13,9 +13,11 @@ ANSWER = "miniclip.evaluation.linear_probe:shots_worth"
 
 
 def shots_worth(curve, zero_shot):
-    """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
-    or None where no number of the curve is enough. Of several crossings it is the first; where the
-    smallest number is enough, it is that number. curve: {k: mean accuracy}.
+    """How many shots per class are as good as zero-shot (figure 7), interpolated along log k.
+
+    curve: {k: mean accuracy}. If the curve crosses zero-shot several times, the first crossing
+    counts. If the smallest k is already enough, the result is this k. The result is None if no k is
+    enough.
     """
     raise NotImplementedError  # about 7 lines
 

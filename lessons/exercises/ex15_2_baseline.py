@@ -12,10 +12,10 @@ ANSWER = "miniclip.evaluation.robustness:baseline"
 
 
 def baseline(accuracy, shifted) -> tuple[float, float]:
-    """The line through the models that set the standard, in logits: (slope, intercept).
+    """The line through the models that others are compared with, in logits: (slope, intercept).
 
-    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError for m < 2,
-    or equal accuracies at home.
+    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError if there
+    are fewer than two models, or if all have the same accuracy at home.
     """
     raise NotImplementedError  # about 4 lines
 

@@ -16,8 +16,9 @@ def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
-    At the share `low`, `right` or more has probability (1 - confidence) / 2; at the share `high`,
-    `right` or fewer has this probability. Raises ValueError unless 0 <= right <= n and n >= 1.
+    If the true share were `low`, a count of `right` or more would have probability
+    (1 - confidence) / 2. If it were `high`, a count of `right` or less would have it. Raises
+    ValueError unless 0 <= right <= n and n >= 1.
     """
     raise NotImplementedError  # about 12 lines
 

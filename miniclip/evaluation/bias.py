@@ -3,10 +3,10 @@
 A zero-shot classifier is defined by its list of class names. One more name, or another word for the
 same class, changes which pictures are misclassified, often in one group more than in another. The
 paper shows this with photographs of people. Here the groups are those that Unicode's names state:
-the skin tone and the gender of a drawing. They are labels of drawings, not of people; a number says
-how this model treats these drawings. The method carries over: count errors for each group, with
-intervals, before and after the list of names changes.
-Left out: groups that the name of a picture does not state, and which errors are harmful.
+the skin tone and the gender of a drawing. These are labels of drawings, not of people, so a number
+only says how this model treats these drawings. What carries over to photographs is the method:
+count the errors for each group, with intervals, before and after the list of names changes.
+Left out: groups that the name of a picture does not state, and which of the errors are harmful.
 Lesson: lessons/15_shift.md.
 """
 
@@ -30,8 +30,8 @@ GENDERS = re.compile(r"\b(woman|man)\b")
 
 
 def gender(names: list[str]) -> str:
-    """The gender that the names of one picture state: 'woman', 'man' or 'not stated'; 'both names'
-    for a picture whose names differ in it."""
+    """The gender that the names of one picture state: 'woman', 'man' or 'not stated', or 'both
+    names' if they state more than one of these."""
     stated = [set(GENDERS.findall(name)) or {"not stated"} for name in names]
     found = set().union(*stated)
     return found.pop() if len(found) == 1 else "both names"
@@ -68,11 +68,11 @@ def error_by_group(predicted, labels, groups: list[str]) -> dict[str, dict]:
 
 
 def write(context) -> dict:
-    """The section: errors by group for several wordings of the class names. Raises UserError for pairs
-    that name no groups."""
+    """The section: errors by group for several wordings of the class names. Raises UserError if the
+    names of the pairs state no groups."""
     report, pairs = context.report, context.pairs
     report.section("Class design and errors by group", "section 7.1, tables 6 and 7")
-    refuse({"these pairs name no groups": pairs.tones is None})
+    refuse({"the captions of these pairs name no groups of people": pairs.tones is None})
     indices, names, labels, genders, tones = drawings_of_people(pairs)
     x, kept = context.features.images(pairs, indices)
     tables = {}
@@ -94,16 +94,16 @@ def write(context) -> dict:
         ],
     )
     report.say(
-        f"{len(kept)} held-out drawings of people, {len(names)} classes: what they do. A class is "
-        "right whatever tone or gender is drawn. The columns differ only in the wording of the "
-        "class names: the model and the pictures are the same."
+        f"{len(kept)} held-out drawings of people in {len(names)} classes. A class is what the "
+        "person does, and it is right whatever tone or gender is drawn. The columns differ only in "
+        "the wording of the class names: the model and the pictures are the same."
     )
     report.say(
-        "The groups are words in the names of drawings, not people. Most intervals overlap: so "
-        "few pictures mostly do not show a difference between two groups of one column. "
-        "OpenMoji's drawing without a stated gender is often the same picture as the man's (138 "
-        "drawings; as the woman's in 6), so 'both names' is not between the two. What carries "
-        "over to photographs is the method: compare errors by group whenever a list of classes "
-        "changes."
+        "The groups are words in the names of drawings, not people. Most intervals overlap, "
+        "because so few pictures can rarely show a difference between two groups of one column. "
+        "OpenMoji often draws the person without a stated gender like the man (138 drawings; 6 are "
+        "like the woman). Such a drawing counts under 'both names', so this group is not "
+        "halfway between man and woman. What carries over to photographs is the method: compare "
+        "errors by group whenever a list of classes changes."
     )
     return {"n": len(kept), "classes": len(names)} | tables

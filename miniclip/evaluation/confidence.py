@@ -1,13 +1,14 @@
 """Accuracy and its interval (Wilson 1927; Clopper and Pearson 1934; CLIP, section 5).
 
-An accuracy of 44 % on 103 pictures is an estimate from a sample. Two intervals say how sure it is.
-Wilson's interval is usually the shorter one. Its real coverage is close to the stated one on average,
-and lower for some accuracies. The report gives it with accuracies. The interval of Clopper and Pearson
-is exact: it covers every true accuracy at least as often as it states, so it is usually wider. The
-paper uses it for small overlaps, and so does data_overlap.py. Both are computed here, the second from
-a binomial tail and a bisection, because scipy is not a dependency. Two classifiers on the same pictures
-are compared by McNemar's exact test (McNemar 1947). It only looks at the pictures on which exactly one
-of the two is right.
+An accuracy of 44 % on 103 pictures is an estimate from a sample. Two kinds of interval say how sure
+it is. Wilson's interval is usually the shorter one. Its real coverage is close to the stated one on
+average, and lower for some accuracies. The report gives this interval beside every accuracy. The
+interval of Clopper and Pearson is exact: it covers every true accuracy at least as often as it
+states, so it is usually wider. The paper uses it for small overlaps, and so does data_overlap.py.
+Because scipy is not a dependency, the exact interval is computed here from a binomial tail and a
+bisection.
+Two classifiers on the same pictures are compared by McNemar's exact test (McNemar 1947). It only
+looks at the pictures on which exactly one of the two is right.
 Left out: intervals for the difference of two classifiers on the same pictures.
 Lesson: lessons/13_zeroshot.md.
 Lesson: lessons/16_overlap.md.
@@ -33,7 +34,7 @@ def _check(right, n):
 
 
 def wilson(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """(low, high) around right / n: the p with |right / n - p| <= z sqrt(p (1 - p) / n).
+    """Wilson's interval (low, high): all p with |right / n - p| <= z sqrt(p (1 - p) / n).
 
     right, n: whole numbers; z: the normal quantile of (1 + confidence) / 2. Raises ValueError
     unless 0 <= right <= n and n >= 1.
@@ -51,7 +52,7 @@ def binomial_tail(right: int, n: int, p: float) -> float:
     if not (0 < right <= n and 0 < p < 1):  # certain or impossible
         return float(right <= 0 or (p >= 1 and right <= n))
     k = np.arange(right, n + 1)
-    # logarithms: 171! is beyond a float64
+    # sums of logarithms, because 171! is beyond a float64
     factorial = np.concatenate([[0.0], np.log(np.arange(1, n + 1)).cumsum()])
     logs = (
         factorial[n] - factorial[k] - factorial[n - k] + k * math.log(p) + (n - k) * math.log1p(-p)
@@ -61,19 +62,19 @@ def binomial_tail(right: int, n: int, p: float) -> float:
 
 def mcnemar(first, second):
     """McNemar's exact test of two classifiers on the same pictures: {'only_first', 'only_second',
-    'p_value'}, how many pictures only the one has right, and the two-sided p-value.
+    'p_value'}. The first two count the pictures that only this classifier has right; the p-value is
+    two-sided.
 
     first, second: (n,) bool, which answers are right. Pictures on which both are right, or both wrong,
-    say nothing about the difference. Of the other pictures half are expected on each side if neither
-    classifier is better.
-    Raises ValueError for two different lengths.
+    say nothing about the difference. Half of the other pictures are expected on each side if
+    neither classifier is better.
+    Raises ValueError if the two lengths differ.
     """
     first, second = np.asarray(first, bool), np.asarray(second, bool)
     refuse(
         {
-            f"{len(first)} and {len(second)} answers are not to the same pictures": (
-                len(first) != len(second)
-            )
+            f"{len(first)} answers of one classifier and {len(second)} of the other cannot be "
+            "about the same pictures": (len(first) != len(second))
         }
     )
     b, c = int((first & ~second).sum()), int((second & ~first).sum())
@@ -85,8 +86,9 @@ def clopper_pearson(right, n, confidence=0.95):
     """(low, high), the exact interval around right / n: it covers the true share with a probability
     of at least `confidence`.
 
-    At the share `low`, `right` or more has probability (1 - confidence) / 2; at the share `high`,
-    `right` or fewer has this probability. Raises ValueError unless 0 <= right <= n and n >= 1.
+    If the true share were `low`, a count of `right` or more would have probability
+    (1 - confidence) / 2. If it were `high`, a count of `right` or less would have it. Raises
+    ValueError unless 0 <= right <= n and n >= 1.
     """
     _check(right, n)
     alpha = (1 - confidence) / 2
@@ -110,13 +112,13 @@ def share(right: int, n: int, confidence: float = 0.95) -> dict:
 
 
 def scores(similarity: torch.Tensor, labels, k: int = 5) -> dict:
-    """{'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}: how often each row's best class is
-    right, the mean over the classes that occur, Wilson's 95 % interval of the first, and the share of
-    rows whose class is among the k best.
+    """Accuracies: {'accuracy', 'balanced_accuracy', 'n', 'low', 'high', 'top5'}.
 
-    similarity: (n, classes); labels: (n,) int64. A class is among the k best when fewer than k
-    others are as good or better, so equal similarities count against the model. Raises UserError for
-    n = 0.
+    similarity: (n, classes); labels: (n,) int64. accuracy: the share of rows whose best class is
+    right; low, high: its 95 % interval (Wilson). balanced_accuracy: the mean of the accuracies of
+    the classes that occur. top5: the share of rows whose class is among the k = 5 best. A class is
+    among the k best when fewer than k other classes are as good or better, so equal similarities
+    count against the model. Raises UserError if there are no rows.
     """
     labels = torch.as_tensor(labels)
     refuse({"no labelled pictures to classify": len(labels) == 0})

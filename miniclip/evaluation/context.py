@@ -1,7 +1,7 @@
 """What the sections of the report share: the model, the pictures, and results that several need.
 
-The open_ functions turn what the options of eval.py name into data. EvalContext holds the data, and
-computes once what more than one section asks for.
+The open_ functions turn what the options of eval.py name into data. EvalContext holds the data.
+What several sections ask for, it computes only once.
 """
 
 import functools
@@ -47,11 +47,12 @@ SHOTS = (1, 2, 4, 8, 16)
 
 
 def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs, bool]:
-    """The pairs to retrieve: (pairs, whether the model was trained on them).
+    """Open the pairs of the report: (pairs, whether the model was trained on them).
 
-    The pairs are those of `data`. Without `data` they are those that a checkpoint of train.py was trained
-    on, or the embedded ones for weights from elsewhere. content: what the checkpoint holds; options:
-    SOURCE_OPTIONS, where None means what the checkpoint recorded.
+    data: the source of the pairs. None means the source that a checkpoint of train.py was trained
+    on, and the embedded emoji for weights from elsewhere. content: what the checkpoint holds.
+    options: the SOURCE_OPTIONS; an option that is None takes the value that was used in training,
+    if the model was trained on this source.
     """
     run = content.get("options", {}) if content.get("format") == FORMAT else {}
     refuse(
@@ -85,26 +86,27 @@ def open_data(content: dict, data: str | None = None, **options) -> tuple[Pairs,
         print(f"the pictures are no longer those that the model was trained on: {changed}")
     if files and trained_on and content.get("pairs_digest", pairs.digest) != pairs.digest:
         print(
-            f"{printable(source)} has other pictures, names or captions than when the model was "
-            "trained, so which of them are held out is not known; all are evaluated"
+            f"{printable(source)} has changed since the model was trained (its pictures, names or "
+            "captions), so which of them are held out is not known; all are evaluated"
         )
         trained_on = False
-    # the model was trained on none of these pairs, so all are asked for; icons have their own tests
+    # none of these pairs is known to be a training pair, so all of them are the test; icons keep
+    # their own test splits
     if source and not trained_on and not pairs.homes:
         pairs.splits = {"train": [], "all": list(range(len(pairs)))}
     return pairs, trained_on
 
 
 def class_names(classes: str | None):
-    """The names of classes, as open_labelled takes them: those of a text file, {wnid: name} for
-    "imagenet", or None for None."""
+    """The class names that open_labelled takes. classes: a text file, which gives a list of names;
+    "imagenet", which gives {wnid: name}; or None, which gives None."""
     return imagenet()[0] if classes == "imagenet" else classes and read_lines(classes, "classes")
 
 
 def read_templates(templates: str | None) -> list[str]:
-    """The templates of a text file, or OpenAI's 80 for "imagenet"; none for None.
+    """The templates of a text file, or OpenAI's 80 for "imagenet"; an empty list for None.
 
-    Raises UserError for a template without its placeholder.
+    Raises UserError for a template that does not hold {} exactly once.
     """
     if templates is None:
         return []
@@ -122,8 +124,9 @@ def templates_for(pairs, labelled: Labelled | None) -> list[str]:
 
 
 def checked_templates(found):
-    """Templates with {} where the name goes. Raises UserError for one without its placeholder."""
-    found = [template.replace("{c}", "{}") for template in found]  # as CLIP_benchmark writes it
+    """The templates, with {} where the name goes. Raises UserError for a template that does not
+    hold {} exactly once."""
+    found = [template.replace("{c}", "{}") for template in found]  # CLIP_benchmark writes {c}
     refuse(
         {
             f"template {t!r} must hold {{}} once, where the name goes": t.count("{}") != 1
@@ -134,14 +137,14 @@ def checked_templates(found):
 
 
 def named_shifts(shifts, names=None) -> dict[str, Labelled]:
-    """The pictures of --shift, strings NAME=FOLDER: {name: Labelled}. names: what class_names gave; names
-    of wnids are also those of a shift's folder."""
+    """Open the pictures of --shift: {name: Labelled}. shifts: strings NAME=FOLDER. names: what
+    class_names returned; if this is {wnid: name}, it also names the classes of a shift."""
     found, names = {}, names if isinstance(names, dict) else None
     for given in shifts or ():
         name, _, folder = given.partition("=")
         refuse(
             {
-                f"--shift is NAME=FOLDER with a NAME of its own, not {given!r}": (
+                f"--shift must be NAME=FOLDER, and not {given!r}; NAME must be new, not 'home'": (
                     not folder or name in ("", "home", *found)
                 )
             }
@@ -153,20 +156,18 @@ def named_shifts(shifts, names=None) -> dict[str, Labelled]:
 def open_shifts(pairs, labelled: Labelled | None, shifted: dict[str, Labelled]) -> dict:
     """The same classes in other pictures: {name: (source, indices, labels)}.
 
-    shifted: what named_shifts gave; its classes must be among those of `labelled`. The embedded emoji
-    bring other drawings of their own; those that cannot be drawn here are left out, with a sentence
-    that says why.
+    shifted: what named_shifts returned. Its classes must be among the classes of `labelled`. For
+    the embedded emoji, other drawings of the same emoji are added. Drawings that cannot be made
+    here are left out, and a printed sentence says why.
     """
-    refuse({"--shift needs classes at home: add --images": shifted and labelled is None})
+    refuse({"--shift needs labelled pictures: add --images": shifted and labelled is None})
     found = {}
     for name, other in shifted.items():
         unknown = sorted(set(other.class_names) - set(labelled.class_names))
         refuse(
             {
-                f"{other.name} has classes that are not at home, where the names are "
-                f"{', '.join(labelled.class_names[:3])} ...: {', '.join(unknown[:3])}": bool(
-                    unknown
-                )
+                f"{other.name} has classes that are not at home: {', '.join(unknown[:3])}; the "
+                f"classes at home are {', '.join(labelled.class_names[:3])} ...": bool(unknown)
             }
         )
         number = {c: labelled.class_names.index(own) for c, own in enumerate(other.class_names)}
@@ -190,16 +191,16 @@ class EvalContext:
     pairs: Pairs  # what is retrieved
     trained_on_pairs: bool  # whether the checkpoint says that the model was trained on them
     labelled: Labelled | None  # pictures with classes, for zero-shot, probes and shifts
-    templates: list  # of the zero-shot ensemble, strings with one {}
+    templates: list  # the templates of the zero-shot ensemble, strings with one {}
     shifts: dict  # {name: (source, indices, labels)}, the same classes in other pictures
     report: Report  # what the sections write to
     seeds: int  # how many draws of each number of shots
-    # the model before fine-tuning, where averages with it are asked for: (state dict, what its file holds)
+    # if averages are asked for, the model before fine-tuning: (state dict, what its file holds)
     start: tuple | None = None
 
     @functools.cached_property
     def retrieval(self):
-        """evaluate_heldout of the pairs: ({split: scores}, {split: Gallery})."""
+        """What evaluate_heldout returns for the pairs: ({split: scores}, {split: Gallery})."""
         return evaluate_heldout(self.features, self.pairs)
 
     def encode_labelled(self, split):
@@ -210,8 +211,9 @@ class EvalContext:
     def classes_and_shots(self):
         """(the classes that take part in probes, the numbers of shots), both lists of int.
 
-        The largest number of shots is the largest of SHOTS for which 80 % of the classes, and at
-        least two, have pictures; classes with fewer are left out. Both are empty if there is none.
+        The largest number of shots is the largest of SHOTS for which enough classes have that many
+        training pictures: 80 % of the classes, and at least two. Classes with fewer pictures are
+        left out. Both lists are empty if not even the smallest of SHOTS has enough classes.
         """
         counts = torch.tensor(
             [self.labelled.labels[i] for i in self.labelled.splits["train"]], dtype=torch.long
@@ -223,14 +225,15 @@ class EvalContext:
         return [], []
 
     def _tests(self, encode):
-        """{"home" and each shift: (features, labels)} of the classes of the probes, without the empty
-        shifts; UserError for an empty home."""
+        """The test pictures whose classes take part in probes: {"home" or a shift: (features,
+        labels)}. A shift without such pictures is left out; if there are none at home, this raises
+        UserError."""
         classes = set(self.classes_and_shots[0])
         tests = {"home": examples(self.labelled, "test"), **self.shifts}
         tests = {name: encode_examples(encode, *test, classes)[:2] for name, test in tests.items()}
         refuse(
             {
-                "no picture to test on has a class with enough pictures to learn from": (
+                "no picture to test on is of a class with enough pictures to learn from": (
                     not len(tests["home"][1])
                 )
             }
@@ -252,8 +255,8 @@ class EvalContext:
     def probes(self):
         """Linear probes on the features and on two baselines, tested at home and on each shift.
 
-        {features: {"curve": {k: {test: [accuracy per seed]}}, "full": {test: accuracy}, "strength",
-        "n": {test: number of pictures}}}.
+        Returns {name of the features: {"curve": {k: {test: [accuracy per seed]}}, "full": {test:
+        accuracy}, "strength", "n": {test: number of pictures}}}.
         """
         kinds = {
             "this model": self.features.images,

@@ -1,8 +1,9 @@
 """Data overlap (CLIP, section 5): are test pictures in the training set, and does it matter?
 
-near_duplicates.py finds the test pictures that are near-duplicates of training pictures. What they add
-to the score is All - Clean, with an interval from two exact ones and the paper's one-sided binomial
-test.
+near_duplicates.py finds the test pictures that are near-duplicates of training pictures; the other
+test pictures are called clean. What the near-duplicates add to a score is All - Clean: the accuracy
+on all test pictures, minus the accuracy on the clean ones. It comes with an interval, made from two
+exact intervals, and with the p-value of the paper's one-sided binomial test.
 Lesson: lessons/16_overlap.md.
 """
 
@@ -13,26 +14,31 @@ from miniclip.common import refuse
 from miniclip.evaluation.confidence import binomial_tail, clopper_pearson, interval
 from miniclip.evaluation.near_duplicates import THRESHOLD, near_duplicates, thumbnails
 
-MOST = 20_000  # training pictures to compare with, at most
+MOST = 20_000  # compare with at most so many training pictures
 COLUMNS = ("", "n", "overlap", "All", "overlapping", "clean", "All - Clean", "95 %", "p")
-SHOWN = 24  # near-duplicates in duplicates.png, at most
+SHOWN = 24  # draw at most so many near-duplicates in duplicates.png
 
 
 def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
-    """A row of section 5's table, from two (n,) bools: which answers are right, which pictures
-    overlap.
+    """A row of section 5's table. right, overlapping: (n,) bool, whether the answer to each picture
+    is right, and whether the picture is also in the training set.
 
-    'all_minus_clean' is what the overlap adds to the score: the share of the overlap times the
-    difference of the two accuracies. Its interval takes the most distant ends of two
-    Clopper-Pearson intervals, each with half of the error, so it covers the truth at least as often
-    as stated. 'p_value': the probability of the overlap's score or a better one at the accuracy of
-    the clean part (one-sided). These are None without an overlap or without a clean part. Raises
-    ValueError for n = 0 or two lengths.
+    'all_minus_clean' is what the overlapping pictures add to the score: their share of all
+    pictures, times the difference between the accuracy on them and the accuracy on the clean ones.
+    'interval' is computed in the same way, from a Clopper-Pearson interval of each accuracy. Its
+    lower end takes the low end for the overlapping pictures and the high end for the clean ones;
+    its upper end takes the other two. Each of the two intervals may miss with half of the error, so
+    'interval' covers the truth at least as often as `confidence` says.
+    'p_value' is one-sided. It is the probability of the score on the overlapping pictures, or of a
+    better score, if the true accuracy on them were the accuracy on the clean pictures.
+    All three are None if no picture overlaps or if no picture is clean.
+    Raises ValueError if there are no pictures, or if the two lengths differ.
     """
     right, overlapping = np.asarray(right, bool), np.asarray(overlapping, bool)
     refuse(
         {
-            f"{len(right)} answers do not go with {len(overlapping)} pictures": (
+            f"{len(right)} answers do not go with {len(overlapping)} pictures; there must be one "
+            "answer for each picture, and at least one picture": (
                 len(right) != len(overlapping) or not len(right)
             )
         }
@@ -64,7 +70,7 @@ def all_minus_clean(right, overlapping, confidence: float = 0.95) -> dict:
 
 def write(context) -> dict:
     """The section: near-duplicates among the test pictures, and what they add to the scores. Raises
-    UserError without training pictures to compare with."""
+    UserError if there are no training pictures to compare with."""
     pairs, report = context.pairs, context.report
     report.section("Data overlap", "section 5, figure 17")
     known = pairs.splits["train"]
@@ -73,7 +79,10 @@ def write(context) -> dict:
     )
     if len(known) > MOST:
         known = np.random.default_rng(0).choice(known, MOST, replace=False).tolist()
-        report.say(f"Compared with {MOST:,} training pictures drawn at random: a lower bound.")
+        report.say(
+            f"Compared with {MOST:,} training pictures drawn at random, so the overlap is a lower "
+            "bound."
+        )
     if not context.trained_on_pairs:
         report.say(
             f"This model's training data is not recorded, so the training split of {pairs.name} "
@@ -90,18 +99,18 @@ def write(context) -> dict:
         found += [row for row, near in zip(rows, overlapping) if near]
     report.table(COLUMNS, [(name, *cells(s)) for name, s in results.items()])
     report.say(
-        "All - Clean is what the overlap adds to a score; its interval combines two "
-        "Clopper-Pearson intervals, and one that includes 0 does not show that the overlap raises "
-        "the score (figure 17; the paper finds a median overlap of 2.2 %). p: a one-sided binomial "
-        "test of the overlap against the clean part."
+        "All - Clean is what the overlap adds to a score (figure 17; the paper finds a median "
+        "overlap of 2.2 %). Its interval combines two Clopper-Pearson intervals. An interval that "
+        "includes 0 does not show that the overlap raises the score. p is from a one-sided "
+        "binomial test of the overlapping pictures against the clean ones."
     )
     if found:
         found.sort(key=lambda row: row[0])
         shown = found[:: -(-len(found) // SHOWN)]
         report.figure(
             "duplicates.png",
-            f"{len(shown)} of the {len(found)} pairs found, test left and training right, in the "
-            "order of their distance.",
+            f"{len(shown)} of the {len(found)} near-duplicates found, in the order of their "
+            "distance. The test picture is on the left, and the training picture on the right.",
             plots.grid,
             [cell for row in shown for cell in side_by_side(pairs, known, *row)],
             columns=12,
@@ -116,7 +125,7 @@ def write(context) -> dict:
 
 
 def cells(s):
-    """What all_minus_clean found as the cells of a table, after the name that COLUMNS begins with."""
+    """What all_minus_clean returned as cells of a table, for all of COLUMNS but the first."""
     keys = ("n", "n_overlap", "all", "overlap", "clean", "all_minus_clean")
     return *map(s.get, keys), s["interval"] and interval(*s["interval"]), s["p_value"]
 
@@ -136,8 +145,8 @@ def answers(context):
 
 
 def side_by_side(pairs, known, distance, position, i, source):
-    """A test picture and the training picture nearest to it as cells of plots.grid, with the name of the
-    latter and their distance."""
+    """Two cells of plots.grid: a test picture, and the training picture nearest to it. The title is
+    the name of the training picture and the distance of the two."""
     j = known[position]
     title = f"{pairs.captions(j)[0][:24]}\n{distance:.3f}"
     return [(source.image(i), title, "", False), (pairs.image(j), "", "", False)]

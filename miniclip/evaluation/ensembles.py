@@ -1,8 +1,8 @@
-"""Prompts and ensembles of them for zero-shot classification (CLIP, section 3.1.4).
+"""Prompts for zero-shot classification, and ensembles of prompts (CLIP, section 3.1.4).
 
 A name without context is a caption that training pictures rarely have, and one word may name several
-things. A template gives it context, and several templates make an ensemble. This section of the report
-goes from the bare name to the ensemble. miniclip/zeroshot.py has the classifier itself.
+things. A template gives the name a context, and several templates make an ensemble. This section of
+the report goes from the bare name to the ensemble. miniclip/zeroshot.py has the classifier itself.
 Lesson: lessons/13_zeroshot.md.
 """
 

@@ -3,7 +3,7 @@
 All parts of the report ask about the same few thousand pictures and the same class names, so a
 FeatureCache encodes each of them once. With keep=True the features of pictures also go into a file, and
 the next command about the same weights reads them from there. The baselines are the same model with
-random weights, and raw pixels: they say how much of a score comes from training.
+random weights, and raw pixels: they show how much of a score comes from training.
 """
 
 import functools
@@ -20,7 +20,7 @@ from miniclip.data.threads import in_threads, read_all
 from miniclip.objectives import from_config
 from miniclip.zeroshot import classifier_weights, encode_images, encode_pictures, encode_texts
 
-LAYOUT = 1  # of the kept features; another number where the same picture gives other features
+LAYOUT = 1  # of the kept features; must change when the code gives a picture other features
 
 
 def picture_source(pictures):
@@ -43,9 +43,9 @@ class FeatureCache:
         return model_digest(self.model)
 
     def images(self, source, indices):
-        """Unit features of source.image(i), i in indices: ((K, E) fp32, the K indices kept).
+        """Unit features of source.image(i) for i in indices: ((K, E) fp32, the K indices kept).
 
-        A picture that cannot be read is left out. source: pairs, drawings, labelled pictures.
+        A picture that cannot be read is left out. source: pairs, drawings or labelled pictures.
         """
         # the entry holds the source itself, so that its id is not given to another object
         known = self._images.setdefault(id(source), (source, {}))[1]
@@ -53,7 +53,7 @@ class FeatureCache:
         stamps = self.keep and hasattr(source, "stamp") and {i: source.stamp(i) for i in new}
         if stamps and all(stamps.values()):
             known |= self._kept_images(source, stamps)
-        elif new:  # nothing would tell whether a picture has changed
+        elif new:  # without stamps nothing tells whether a kept picture has changed
             features, kept = encode_images(self.model, source, new)
             known |= dict.fromkeys(new) | dict(zip(kept, features))
         kept = [i for i in indices if known[i] is not None]
@@ -61,16 +61,17 @@ class FeatureCache:
         return torch.stack([known[i] for i in kept]) if kept else nothing, kept
 
     def unread(self, pairs):
-        """[(name, reason)] of the pairs that were left out, and of pictures that cannot be read."""
+        """[(name, reason)] of the pairs that were left out when they were opened, and of the
+        pictures that could not be read."""
         _, known = self._images.get(id(pairs), (pairs, {}))
         unread = [(pairs.where(i), "cannot be read") for i, row in known.items() if row is None]
         return pairs.skipped + unread
 
     def _kept_images(self, source, stamps):
-        """{i: the features of source.image(i), or None} for {i: stamp}.
+        """{i: the features of source.image(i), or None if it cannot be read} for {i: stamp}.
 
-        What the cache's file about this model and source holds is read there. What is encoded is added
-        to the file, after Ctrl-C as well.
+        The cache has a file for this model and source. Features that are in the file are read from
+        it. The others are computed and added to the file, even if Ctrl-C stops the work halfway.
         """
         path = cache.path_of(
             "features",
@@ -109,8 +110,9 @@ class FeatureCache:
     def scores(self, images, names, templates):
         """How well each name fits each picture, for a model of any objective: (K, classes) fp32.
 
-        images: (K, ...), what self.images gave. With a shared space the cosine to the classifier, else
-        the mean over the templates of the name's log-likelihood, or that of its words.
+        images: (K, ...), what self.images returned. If the model has a shared space, the score is
+        the cosine to the name's column of the classifier. Otherwise it is the log-likelihood of the
+        name, or of its words, averaged over the templates.
         """
         if self.model.shared_space:
             return images @ self.classifier(names, templates)
@@ -151,7 +153,8 @@ def pixels(source, indices, side: int) -> tuple[torch.Tensor, list[int]]:
 
 
 def raw_pixels(source, indices) -> tuple[torch.Tensor, list[int]]:
-    """Pictures of 12 x 12 as feature vectors, a baseline: ((K, 432) fp32, the K indices kept)."""
+    """12 x 12 pixels of each picture as a feature vector, a baseline: ((K, 432) fp32, K
+    indices)."""
     images, kept = pixels(source, indices, 12)
     return images.flatten(1), kept
 

@@ -2,9 +2,9 @@
 sections 3.1.5 and 3.2, appendix A.3.)
 
 The features stay fixed and a logistic regression is trained on them by L-BFGS with an L2 penalty,
-as in the paper. The paper's search over the strength of the penalty is scored on a validation
-split. With k labelled pictures of each class this is few-shot learning; figure 6 asks how many
-shots a probe needs to be as good as the zero-shot classifier.
+as in the paper. The strength of the penalty is found by the paper's search, which scores each
+strength on a validation split. With k labelled pictures of each class this is few-shot learning;
+figure 6 asks how many shots a probe needs to be as good as the zero-shot classifier.
 Left out: end-to-end fine-tuning, which the paper leaves out of these comparisons too.
 Lesson: lessons/14_probes.md.
 """
@@ -18,17 +18,18 @@ from miniclip.common import UserError, refuse
 from miniclip.evaluation.confidence import share, share_cells
 
 # the search over strengths 10^x (appendix A.3)
-EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # x it begins with
-PER_DECADE = 8  # strengths per decade where it ends: 96 between 1e-6 and 1e6
-SEARCH_ITERATIONS = 50  # of L-BFGS for each strength: enough to rank strengths
+EXPONENTS = (-6, -4, -2, 0, 2, 4, 6)  # the x that the search begins with
+PER_DECADE = 8  # strengths per decade at its end, which are 96 between 1e-6 and 1e6
+SEARCH_ITERATIONS = 50  # iterations of L-BFGS for each strength, enough to rank strengths
 
 
 def fit(features, labels, strength, iterations=1000):
     """Fit a linear probe by L-BFGS: scikit-learn's LogisticRegression.
 
-    features: (n, D); labels: (n,) int; strength: lambda of the penalty lambda/2 |W|^2 on the sum of
-    the losses (scikit-learn's C is its inverse); iterations: at most. Raises UserError when
-    scikit-learn is missing or there are fewer than two classes.
+    features: (n, D); labels: (n,) int; strength: lambda in the penalty lambda/2 |W|^2, which is
+    added to the sum of the losses (scikit-learn's C is 1 / lambda); iterations: the most that
+    L-BFGS may take. Raises UserError when scikit-learn is missing or there are fewer than two
+    classes.
     """
     try:
         from sklearn.linear_model import LogisticRegression
@@ -37,8 +38,8 @@ def fit(features, labels, strength, iterations=1000):
         raise UserError("probes need scikit-learn: pip install 'miniclip[eval]'") from None
     labels = np.asarray(labels)
     refuse({"a probe needs pictures of at least two classes": len(np.unique(labels)) < 2})
-    # the warning says that 1,000 iterations, the paper's limit, are too few for a weak penalty; one
-    # thread, because starting BLAS threads takes longer than these small products
+    # scikit-learn warns that the paper's limit, 1,000 iterations, is too low for a weak penalty
+    # one thread, because starting BLAS threads takes longer than these small products
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")
         probe = LogisticRegression(C=1 / strength, max_iter=iterations)
@@ -48,9 +49,9 @@ def fit(features, labels, strength, iterations=1000):
 def search_strength(score) -> float:
     """The paper's search for the penalty: the strength with the highest score(strength).
 
-    It begins with seven strengths, two decades apart, and goes on with the neighbours of the best
-    at half the distance each time, until there are 8 strengths a decade. This takes about 15 fits
-    instead of 96. Of equally good strengths the largest is taken.
+    It begins with seven strengths, two decades apart. Each further round tries the two neighbours
+    of the best strength so far, at half the distance of the round before, down to an eighth of a
+    decade. This takes about 15 fits instead of 96. Of equally good strengths the largest is taken.
     """
     known, exponents, step = {}, EXPONENTS, 2.0  # step in decades
     while step >= 1 / PER_DECADE:
@@ -65,7 +66,7 @@ def search_strength(score) -> float:
 
 
 def _validated_strength(features, labels, learn, validation):
-    """The strength whose probe on the positions `learn` is the best on those of `validation`."""
+    """The strength whose probe, fitted on `learn`, is best on `validation` (both are positions)."""
 
     def score(strength):
         probe = fit(features[learn], labels[learn], strength, SEARCH_ITERATIONS)
@@ -78,9 +79,9 @@ def few_shot(labels, pool, k, seed):
     """k positions of each class out of `pool`, drawn without replacement: sorted list of int.
 
     labels: (n,) int, the classes of all pictures; pool: the positions to draw from. The same seed
-    gives the same shots, and the shots for k include those for fewer. Each class is drawn
-    independently: the other classes of the pool do not change its shots. Raises ValueError, which
-    names the class, when a class of the pool has fewer than k pictures there.
+    gives the same shots, and the shots for k include the shots for any smaller k. Each class is
+    drawn independently: the other classes of the pool do not change its shots. Raises ValueError,
+    which names the class, when a class of the pool has fewer than k pictures there.
     """
     labels, pool = np.asarray(labels), np.unique(np.asarray(pool, dtype=int))
     chosen = []
@@ -88,12 +89,12 @@ def few_shot(labels, pool, k, seed):
         own = pool[labels[pool] == label]
         refuse(
             {
-                f"class {label} has {len(own)} pictures to learn from, {k} are asked for": (
+                f"class {label} has {len(own)} pictures to learn from, but {k} are asked for": (
                     len(own) < k
                 )
             }
         )
-        # one generator a class, so that its shots do not depend on the other classes
+        # one generator per class, so that its shots do not depend on the other classes
         chosen += np.random.default_rng((seed, int(label))).permutation(own)[:k].tolist()
     return sorted(chosen)
 
@@ -101,7 +102,8 @@ def few_shot(labels, pool, k, seed):
 def validation_split(labels, seed: int = 0, one_in: int = 5) -> tuple[list[int], list[int]]:
     """Split 0..n-1 in two, class by class: (positions to learn from, positions to validate on).
 
-    One in `one_in` of each class, at least one, goes to the second; none of a class of one picture.
+    One picture in `one_in` of each class, and at least one, goes to validation. A class with only
+    one picture has none there.
     """
     labels, validation = np.asarray(labels), []
     for label in np.unique(labels):
@@ -115,18 +117,19 @@ def full_probe(features, labels):
     """The probe of section 3.2: the strength is chosen on a validation split, then the probe is
     fitted to all pictures. Returns (probe, strength)."""
     features, labels = np.asarray(features), np.asarray(labels)
-    learn, validation = validation_split(labels)  # no validation where classes have one picture
+    learn, validation = validation_split(labels)  # validation: empty if each class has one picture
     strength = _validated_strength(features, labels, learn, validation or learn)
     return fit(features, labels, strength), strength
 
 
 def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
-    """Probes on k pictures of each class, one for each seed: {k: {name of the test: [accuracy for each
-    seed]}}.
+    """The accuracy of probes on k pictures of each class, one probe for each seed: {k: {name of the
+    test: [accuracy for each seed]}}.
 
     features (n, D), labels (n,): the pictures to draw shots from; tests: {name: (features,
-    labels)}. The strength is chosen with the first seed, on the pictures that are not its shots (on
-    the shots where there are no others), and used with all seeds.
+    labels)}. The strength is chosen once for each k, and then used with all seeds. The probes of
+    this choice learn from the shots of the first seed and are scored on all other pictures. If
+    there are no other pictures, they are scored on the shots themselves.
     """
     features, labels = np.asarray(features), np.asarray(labels)
     pool, result = np.arange(len(labels)), {}
@@ -143,7 +146,7 @@ def shots_curve(features, labels, tests, shots=(1, 2, 4, 8, 16), seeds=5):
 
 
 def reached(pairs, accuracy, target):
-    """After how many pairs a curve first reaches the accuracy `target`: float, or None where it never
+    """After how many pairs a curve first reaches the accuracy `target`: float, or None if it never
     does. Between two points the curve is a straight line over the logarithm of pairs. A curve that
     begins above the target reaches it at its first point."""
     if accuracy[0] >= target:
@@ -157,18 +160,20 @@ def reached(pairs, accuracy, target):
 
 
 def shots_worth(curve, zero_shot):
-    """How many shots a class are as good as zero-shot (figure 7), interpolated along log k: float,
-    or None where no number of the curve is enough. Of several crossings it is the first; where the
-    smallest number is enough, it is that number. curve: {k: mean accuracy}.
+    """How many shots per class are as good as zero-shot (figure 7), interpolated along log k.
+
+    curve: {k: mean accuracy}. If the curve crosses zero-shot several times, the first crossing
+    counts. If the smallest k is already enough, the result is this k. The result is None if no k is
+    enough.
     """
     shots = sorted(curve)
     return reached(shots, [curve[k] for k in shots], zero_shot)
 
 
 def draw_shots(curves, zero_shot, path):
-    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}; k: a number
-    of labels, or "all", the same in each curve."""
-    x = range(len(zero_shot))  # the numbers double, so this is a logarithmic axis
+    """Figure 6: curves {features: {k: [accuracy per seed]}}, zero_shot {k: confidence.share}. Each
+    k is a number of labels, or "all"; all curves have the same k."""
+    x = range(len(zero_shot))  # the numbers of labels double, so this is a logarithmic axis
     drawn = {"zero-shot, no label": plots.band(x, zero_shot.values())}
     for name, curve in curves.items():
         drawn[name] = x, *([f(own) for own in curve.values()] for f in (np.mean, min, max))
@@ -183,8 +188,8 @@ def draw_shots(curves, zero_shot, path):
 
 
 def write(context) -> dict:
-    """The section: probes against zero-shot, by the number of labelled pictures. Raises UserError where
-    there are too few of them."""
+    """The section: probes against zero-shot, by the number of labelled pictures. Raises UserError
+    if there are too few labelled pictures."""
     report, names = context.report, context.labelled.class_names
     classes, shots = context.classes_and_shots
     report.section("Linear probes and few shots", "sections 3.1.5 and 3.2; figures 6 and 7")
@@ -192,7 +197,8 @@ def write(context) -> dict:
     left = [name for c, name in enumerate(names) if c not in classes]
     if left:
         report.say(
-            f"Left out, with fewer than {shots[-1]} pictures to learn from: {', '.join(left)}."
+            f"Classes with fewer than {shots[-1]} pictures to learn from are left out: "
+            f"{', '.join(left)}."
         )
     zero_shot, probes = context.zero_shot["home"], context.probes
     n = zero_shot["n"]

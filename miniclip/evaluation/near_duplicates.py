@@ -1,10 +1,11 @@
 """Near-duplicates: which pictures are also in a set of known ones? (CLIP, section 5 and appendix C)
 
-The paper trained a detector. The one here is computed from pixels. It makes a shortlist by the
-correlation of thumbnails, aligns each candidate (one picture may be a crop of the other), fits its
-colours, and takes the largest local difference that is left, because two emoji may differ in a beard
-only, which the mean difference would miss. Lesson 16 and tests/evaluation/test_near_duplicates.py change
-pictures as lessons/drawings/copies.py does, and measure how many of these copies it finds.
+The paper trained a detector. The detector here is computed from pixels. It makes a shortlist of
+candidates by the correlation of thumbnails, aligns each candidate (one picture may be a crop of the
+other), and fits its colours. The distance is then the largest local difference that is left. The
+mean difference would not do: two emoji may differ only in a beard, which a mean would miss.
+Lesson 16 and tests/evaluation/test_near_duplicates.py make changed copies of pictures with
+lessons/drawings/copies.py, and measure how many of the copies the detector finds.
 Left out: mirrored and rotated copies, and crops that keep less than 85 % of the side.
 Lesson: lessons/16_overlap.md.
 """
@@ -17,15 +18,16 @@ from torch.nn import functional as F
 from miniclip.evaluation.features import pixels
 
 SIDE, FINE = 64, 32  # pixels of a thumbnail, and of an aligned comparison
-# The largest local difference of what counts as a near-duplicate: the root mean square, over 6 x 6
-# pixels, of the length of the difference in RGB (0..1).
-# Of 100 synthetic duplicates 98 lie below it, of 1,000 clean pictures 4: means of eight seeds, five
-# of them not used in the design (lowest and highest: 95 and 100, 0 and 8).
-# tried instead: the cosine of raw pixels (families.ink). At .95 it finds 30 of 40 duplicates, and
-# calls 128 of 400 clean emoji near
+# A picture counts as a near-duplicate if its largest local difference is not above this. A local
+# difference is the root mean square, over 6 x 6 pixels, of the length of the difference in RGB
+# (0..1).
+# 98 of 100 synthetic duplicates lie below the threshold (95 to 100, by seed), and 4 of 1,000 clean
+# pictures (0 to 8). These are means of eight seeds, of which five were not used in the design.
+# tried instead: the cosine of raw pixels (families.ink). A threshold of .95 finds 30 of 40
+# duplicates, but also takes 128 of 400 clean emoji for duplicates
 THRESHOLD = 0.1
-SHORTLIST = 7  # candidates to align, at most
-MIN_CORRELATION = 0.65  # of a candidate
+SHORTLIST = 7  # align at most so many candidates
+MIN_CORRELATION = 0.65  # a candidate correlates at least so much
 # boxes that the shortlist tries: (share of the side, x, y of the centre in -1..1)
 STEPS = (-0.1, -0.05, 0.0, 0.05, 0.1)
 BOXES = [(1.0, 0.0, 0.0)] + [(0.9, x, y) for x in STEPS for y in STEPS]
@@ -42,7 +44,7 @@ def base_emoji(name: str) -> str:
 
 
 def thumbnails(source, indices) -> tuple[torch.Tensor, list[int]]:
-    """source.image(i), i in indices: ((K, 3, 64, 64) fp32 in 0..1, the K indices kept)."""
+    """source.image(i) for each i in indices: ((K, 3, 64, 64) fp32 in 0..1, the K indices kept)."""
     images, kept = pixels(source, indices, SIDE)
     return images.permute(0, 3, 1, 2), kept
 
@@ -53,8 +55,8 @@ def near_duplicates(
     """The most similar known picture of each query: (distance (Q,) fp32, position (Q,) int64).
 
     queries (Q, 3, 64, 64), known (K, 3, 64, 64) from `thumbnails`. A distance of THRESHOLD or less
-    is a near-duplicate; without a candidate it is infinite. The shortlist costs Q x K x 22 k
-    multiplications, and each query up to 7 alignments.
+    means a near-duplicate. The distance of a query without a candidate is infinite. The shortlist
+    costs Q x K x 22,000 multiplications, and then each query costs up to 7 alignments.
     """
     if not len(queries) or not len(known):
         return torch.full((len(queries),), torch.inf), torch.zeros(len(queries), dtype=torch.long)
@@ -75,11 +77,11 @@ def near_duplicates(
 
 
 def _shortlist(queries, known):
-    """The SHORTLIST known pictures of each query with the highest correlation of 12 x 12
-    thumbnails, over all BOXES of one of the two: (positions (Q, S), boxes (Q, S, 3), whether the
-    query is the one to crop (Q, S) bool, correlation (Q, S))."""
+    """For each query the SHORTLIST known pictures whose 12 x 12 thumbnails correlate best with it,
+    when either of the two is cropped to any of BOXES: (positions (Q, S), boxes (Q, S, 3), whether
+    the query is the one to crop (Q, S) bool, correlations (Q, S))."""
     best = torch.full((len(queries), len(known)), -torch.inf)
-    how = torch.zeros_like(best, dtype=torch.long)  # number of the box, + len(BOXES): of the query
+    how = torch.zeros_like(best, dtype=torch.long)  # box number, + len(BOXES) if it is the query's
     coarse_queries, coarse_known = _coarse(queries), _coarse(known)
     for k, box in enumerate(torch.tensor(BOXES)):
         crops = [(coarse_queries, _coarse(_sample(known, box.expand(len(known), 3))))]
@@ -124,7 +126,7 @@ def _regraded(x, y, ridge=1e-3):
     This absorbs changes of brightness, contrast, gamma and saturation, but not of hue.
     """
     y_mean = y.mean((2, 3), keepdim=True)
-    target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean does not count: the terms' is 0
+    target = y.flatten(2)[..., None]  # (P, 3, pixels, 1); its mean has no effect: the terms' is 0
     x = x - x.mean((2, 3), keepdim=True)
     square = x.square() - x.square().mean((2, 3), keepdim=True)
     grey = x.mean(1, keepdim=True).expand_as(x)

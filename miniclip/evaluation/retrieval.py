@@ -2,10 +2,10 @@
 appendix; the protocol is the one of Flickr30k and COCO.)
 
 Both sides are embedded once. The similarity of every query with everything in the gallery is
-computed for a block of queries at a time, and only the rank of the right answer is kept: R@k is the
+computed for a block of queries at a time, and only the rank of the right answer is kept. R@k is the
 share of queries whose answer is among the first k. At most BLOCK similarities are held at a time, or
-those of one query where the gallery is larger.
-Left out: re-ranking, and any text or picture ensembling.
+the similarities of one query if the gallery is larger than BLOCK.
+Left out: re-ranking, and ensembles of texts or pictures.
 """
 
 import functools
@@ -27,9 +27,9 @@ def ranks(
     """Rank, from 1, of the best right answer to each query: (Q,) fp32.
 
     queries (Q, E) and gallery (G, E) are unit features. Entry j of the gallery is a right answer to
-    query i where owner[j] == wanted[i], both int64, (G,) and (Q,); each query needs at least one.
-    Answers that tie share the mean of their places, so that a model that says the same of
-    everything is at chance. Raises UserError on non-finite features.
+    query i if owner[j] == wanted[i] (int64, (G,) and (Q,)). Each query needs at least one right
+    answer. Answers that tie share the mean of their places, so a model that gives everything the
+    same similarity is at chance. Raises UserError if the features are not finite.
     """
     refuse(
         {
@@ -52,8 +52,8 @@ def ranks(
 
 
 def recalls(rank, gallery_size: int) -> dict:
-    """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,): fractions
-    of 1; 'intervals' holds the 95 % interval of each recall (Wilson)."""
+    """{'R@1', 'R@5', 'R@10', 'intervals', 'median_rank', 'n', 'gallery'} from ranks (Q,). The
+    recalls are fractions of 1, and 'intervals' holds the 95 % interval of each of them (Wilson)."""
     rank = torch.as_tensor(rank, dtype=torch.float64)
     right = {f"R@{k}": int((rank <= k).sum()) for k in (1, 5, 10)}
     return {
@@ -89,15 +89,15 @@ class Gallery:
 
     @functools.cached_property
     def texts(self):
-        """The captions, encoded when they are first asked for."""
+        """The features of the captions, which are computed when they are first asked for."""
         return self.features.texts(self.captions)
 
     def evaluate(self, indices):
         """{'text_to_image': recalls, 'image_to_text': recalls} of the pairs `indices`.
 
-        Each of their captions is a query among all pictures of the gallery, and each of their
-        pictures a query among all captions, where any of its own is right. None where none of the
-        pairs is in the gallery.
+        Each caption of these pairs is a query among all pictures of the gallery. Each picture of
+        these pairs is a query among all captions, and any caption of the picture is a right answer.
+        Returns None if none of the pairs is in the gallery.
         """
         found = self.ranks_of(indices)
         return found and {
@@ -106,8 +106,9 @@ class Gallery:
         }
 
     def ranks_of(self, indices):
-        """The ranks that `evaluate` summarizes, in the order of the gallery: of the captions'
-        pictures and of the pictures' captions, ((captions,) fp32, (pictures,) fp32), or None."""
+        """The ranks that `evaluate` summarizes, or None: (the rank of each caption's picture
+        (captions,) fp32, the rank of each picture's best caption (pictures,) fp32), in the order of
+        the gallery."""
         wanted = set(indices)
         position = torch.tensor([k for k, i in enumerate(self.kept) if i in wanted])
         if len(position) == 0:
@@ -131,9 +132,10 @@ def evaluate_heldout(features, pairs) -> tuple[dict, dict]:
     """Retrieval on every held-out split of `pairs`, and the galleries used.
 
     Returns ({split: {'text_to_image': ..., 'image_to_text': ..., 'chance': ...}}, {split:
-    Gallery}), with 'among_held_out' (text to image, among the split alone) where the gallery is
-    larger, and 'tone_blind_oracle' where the pairs are the embedded emoji. A split of which no
-    picture can be read is left out. features: the FeatureCache of a model.
+    Gallery}). If the gallery is larger than the split, there is also 'among_held_out': text to
+    image with the split alone as the gallery. The split heldout_compositions, which the embedded
+    emoji have, also has 'tone_blind_oracle'. A split without a picture that can be read is left
+    out. features: the FeatureCache of a model.
     """
     results, galleries = {}, {}
     gallery_of = functools.cache(functools.partial(Gallery, features, pairs))
@@ -165,7 +167,7 @@ COLUMNS = ("", "R@1", "95 %", "R@5", "R@10", "95 %", "median", "n", "gallery")
 
 
 def rows(results: dict) -> list[tuple]:
-    """What evaluate_heldout found as rows of a table with COLUMNS."""
+    """The first result of evaluate_heldout as rows of a table with COLUMNS."""
     found = []
     for split, scores in results.items():
         for task in [task for task in ROWS if task in scores]:
@@ -197,7 +199,7 @@ def draw_retrieval(gallery, queries, path, columns=8, answers=()):
 
 def write(context) -> dict:
     """The section: captions as queries among pictures, and pictures among captions. Raises UserError
-    where no pairs were held out."""
+    if no pairs were held out."""
     pairs, report = context.pairs, context.report
     report.section(
         "Retrieval", "the paper's table of text and image retrieval; Flickr30k's protocol"

@@ -1,9 +1,9 @@
 """Robustness to natural distribution shift (CLIP, section 3.3; Taori et al. 2020).
 
-Accuracy drops on pictures from another source, and models that are better on their own test set
-("at home") are better there too. With both accuracies on logit axes the models lie close to a line
-(figure 13), so the size of the drop alone says little. Effective robustness is how far a model lies
-above the line through other models, in accuracy.
+Accuracy drops on pictures from another source. Models that are better on their own test set
+("at home") are better on those pictures too: with both accuracies on logit axes, the models lie
+close to a line (figure 13). So the size of the drop alone says little. Effective robustness is how
+far a model lies above the line through other models, in accuracy.
 Left out: the class remapping that ImageNet's variants need, and data far from the training pictures
 (section 6).
 Lesson: lessons/15_shift.md.
@@ -17,17 +17,17 @@ from miniclip.evaluation.confidence import share_cells
 
 
 def logit(accuracy, floor=0.005):
-    """log(a / (1 - a)) of accuracies, fractions of 1 that are first clipped to floor .. 1 - floor:
-    0 of 100 right does not mean that the true accuracy is 0."""
+    """log(a / (1 - a)) of accuracies, which are fractions of 1. They are first clipped to floor ..
+    1 - floor, because 0 of 100 right does not mean that the true accuracy is 0."""
     a = np.clip(np.asarray(accuracy, float), floor, 1 - floor)
     return np.log(a / (1 - a))
 
 
 def baseline(accuracy, shifted) -> tuple[float, float]:
-    """The line through the models that set the standard, in logits: (slope, intercept).
+    """The line through the models that others are compared with, in logits: (slope, intercept).
 
-    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError for m < 2,
-    or equal accuracies at home.
+    accuracy, shifted: (m,) fractions of 1 at home and under the shift. Raises UserError if there
+    are fewer than two models, or if all have the same accuracy at home.
     """
     x, y = logit(accuracy), logit(shifted)
     refuse(
@@ -55,7 +55,7 @@ def draw_shift(families, line, path):
     """Figure 13: families {name: [(accuracy at home, accuracy under the shift)]}; line: the baseline,
     (slope, intercept) in logits."""
     x = np.linspace(0.02, 0.98, 200)
-    fitted = -effective_robustness(x, 0 * x, line)  # a model without it lies on this curve
+    fitted = -effective_robustness(x, 0 * x, line)  # the curve of a model without robustness
     dashed = {"baseline, fitted in logits": (x, fitted), "no loss by the shift": (x, x)}
     points = {name: [*zip(*family)] for name, family in families.items()}
     labels = dict(xlabel="accuracy at home", ylabel="mean accuracy elsewhere")
@@ -68,7 +68,7 @@ def draw_shift(families, line, path):
 
 
 def write(context) -> dict:
-    """The section: the same classes in other pictures. Raises UserError where there are no two
+    """The section: the same classes in other pictures. Raises UserError if there are no two
     baselines of different accuracy."""
     report = context.report
     report.section("Robustness to natural shift", "section 3.3; figures 13, 14 and 15")
@@ -110,8 +110,8 @@ def write(context) -> dict:
         [(label, *p, effective[label], zero_shot["home"]["n"]) for label, p in points.items()],
     )
     report.say(
-        "In the paper a probe on few labels is at home no better than zero-shot; with more labels it "
-        "gets better there, and its effective robustness falls (figures 14 and 15)."
+        "In the paper a probe on few labels is no better at home than zero-shot. With more labels "
+        "it gets better at home, and its effective robustness falls (figures 14 and 15)."
     )
     return {
         "zero_shot": zero_shot,

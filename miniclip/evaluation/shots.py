@@ -1,9 +1,9 @@
 """How many labelled pictures a name is worth, on families of icons (CLIP, section 3.1.5; figure 6).
 
 A labelled picture is a training picture with its names. A test picture gets the names of the labelled
-picture nearest to it, in the model's features or in raw pixels. Zero-shot answers the same pictures
-from the names alone. The classes are the names of a family that FEWEST training pictures or more have,
-the same at each number of labels.
+picture nearest to it, in the model's features or in raw pixels. Zero-shot classifies the same test
+pictures from the names alone. The classes are the names of a family that at least FEWEST training
+pictures have; they stay the same whatever the number of labels.
 """
 
 from collections import Counter
@@ -25,20 +25,23 @@ SHOTS, FEWEST = (1, 2, 4, 8), 8
 
 
 def drawn(own, shots, seed):
-    """So many labelled pictures of each name, or all where a name has fewer: their rows, int64; of one
-    seed fewer shots are among more. own: (M, names) bool."""
+    """Draw `shots` labelled pictures of each name, or all if a name has fewer: their rows, int64.
+    With one seed, the pictures of a small draw are also in every larger draw. own: (M, names) bool,
+    which names each labelled picture has."""
     picture, label = own.nonzero().T  # one row for each picture and name
     order = torch.randperm(len(label), generator=torch.Generator().manual_seed(seed))
-    order = order[label[order].argsort(stable=True)]  # the names one after another
+    order = order[label[order].argsort(stable=True)]  # the pictures of name 0, of name 1, ...
     place = torch.arange(len(order)) - torch.searchsorted(label[order], label[order])
     return picture[order[place < shots]].unique()
 
 
 def by_shots(tests, known, own, right, draws):
-    """{number of labels: the accuracy of the nearest labelled picture, the mean of its draws}.
+    """How often the nearest labelled picture has a right name: {number of labels: mean accuracy of
+    its draws}.
 
-    tests (K, D), known (M, D): unit vectors; own (M, names), right (K, names): bool; draws: {number of
-    labels: [rows of the labelled pictures, for each draw]}.
+    tests (K, D), known (M, D): unit vectors of the test pictures and of the labelled pictures;
+    right (K, names), own (M, names): bool, the names of each; draws: {number of labels: [the rows
+    of the labelled pictures, for each draw]}.
     """
     hits = {
         shots: [(own[rows[nearest(tests, known[rows])[1]]] & right).any(1) for rows in each]
@@ -48,8 +51,8 @@ def by_shots(tests, known, own, right, draws):
 
 
 def write(context):
-    """The section: both neighbours and zero-shot, means over families; EvalContext -> results. Raises
-    UserError where no family has such names."""
+    """The section: the nearest neighbour in features and in raw pixels against zero-shot, as means
+    over families. Raises UserError if no family has a name with enough training pictures."""
     report, pairs, train = context.report, context.pairs, context.pairs.splits["train"]
     report.section("Labelled pictures and zero-shot", "section 3.1.5, figure 6")
     counts = Counter(name for i in train for name in pairs.names(i))
@@ -87,8 +90,8 @@ def write(context):
         ],
     )
     report.say(
-        f"Means over {len(found)} families that are held out. The labels are those of training "
-        f"families, and the classes are the names that {FEWEST} training pictures or more have. "
-        "Zero-shot has the names alone, and the same classes."
+        f"Means over {len(found)} families that are held out. The labelled pictures are of "
+        f"training families, and the classes are the names that {FEWEST} training pictures or more "
+        "have. Zero-shot chooses among the same classes, from their names alone."
     )
     return found

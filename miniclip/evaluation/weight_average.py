@@ -1,8 +1,8 @@
-"""Averages of a fine-tuned model and the one that it was tuned from (WiSE-FT: Wortsman et al. 2022).
+"""Averages of a fine-tuned model and the model it was tuned from (WiSE-FT: Wortsman et al. 2022).
 
 The models on the line (1 - alpha) start + alpha tuned are tested on the pairs that the tuned model
-learned from, which shows what fine-tuning won. They are also tested on the pairs of the model before
-fine-tuning, if these are others, which shows what it lost.
+learned from, which shows what fine-tuning won. They are also tested on the pairs that the model had
+learned from before fine-tuning, if these are other pairs, which shows what fine-tuning lost.
 Lesson: lessons/19_finetuning.md.
 """
 
@@ -21,14 +21,14 @@ from miniclip.weights import average, convert
 from miniclip.zeroshot import classify
 
 ALPHAS = [k / 10 for k in range(11)]
-DEFAULT = 0.5  # the paper's choice where nothing is known about the other data
+DEFAULT = 0.5  # the paper's choice if nothing is known about the other data
 
 
 def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> tuple[dict, dict]:
-    """The model that `tuned` was tuned from: (its state dict, what its file holds). Raises UserError where
-    the two cannot be averaged.
+    """The model that `tuned` was tuned from: (its state dict, what its file holds). Raises
+    UserError if the two models cannot be averaged.
 
-    names: what the two are called, the earlier one first; activation: as of `load`.
+    names: the names of the two models, with the earlier model first; activation: as for `load`.
     """
     _, content, model, *_ = convert.load_with_file(
         names[0], next(tuned.parameters()).device, activation
@@ -40,7 +40,8 @@ def read_start(names: tuple[str, str], tuned, activation: str | None = None) -> 
 def save(path, names, alpha, start, model, tokenizer, run) -> None:
     """Write the average of one alpha as a checkpoint, for eval.py, `load` and train.py --init.
 
-    alpha: None for DEFAULT; start: the earlier state dict; the others as of save_average.
+    alpha: None means DEFAULT; start: the state dict of the earlier model. The other arguments are
+    those of save_average.
     """
     alpha = DEFAULT if alpha is None else alpha
     state = average.interpolate(start, model.state_dict(), alpha)
@@ -49,10 +50,11 @@ def save(path, names, alpha, start, model, tokenizer, run) -> None:
 
 
 def tests_of(context):
-    """What to test on, {where: (pairs, labelled pictures or None, templates)}: what the context holds, and
-    the pairs of before fine-tuning where both models say what they were trained on, and not the same.
+    """What to test on: {where: (pairs, labelled pictures or None, templates)}.
 
-    Pairs that cannot be opened are left out, and the report says why.
+    "" is what the context holds. "before: " is the pairs that the model had learned from before
+    fine-tuning. It is only there if both models say what they were trained on, and if that differs.
+    If these pairs cannot be opened, they are left out, and the report says why.
     """
     tests = {"": (context.pairs, context.labelled, context.templates)}
     if not context.trained_on_pairs or context.start[1].get("format") != checkpoint.FORMAT:
@@ -60,7 +62,7 @@ def tests_of(context):
     try:
         old, _ = open_data(context.start[1])
     except UserError as error:
-        context.report.say(f"The pairs of before fine-tuning are left out: {error}.")
+        context.report.say(f"The pairs from before fine-tuning are left out: {error}.")
         return tests
     if old.digest != context.pairs.digest:
         labelled = of_pairs(old)
@@ -90,10 +92,10 @@ def measures(features, pairs, labelled, templates):
 
 
 def write(context) -> dict:
-    """The section: the curve over ALPHAS from context.start to the context's model, which is {what: {alpha:
-    confidence.share}}.
+    """The section: curves over ALPHAS, from context.start to the context's model. Returns {what was
+    measured: {alpha: confidence.share}}.
 
-    The model has its own weights again afterwards, because they are those of the last alpha.
+    Afterwards the model has its own weights again, because the last alpha is 1.
     """
     report, model, curves = context.report, context.features.model, {}
     report.section("Averages of the weights", "Wortsman et al. 2022, WiSE-FT")
@@ -110,7 +112,7 @@ def write(context) -> dict:
         ("alpha", *next(iter(curves.values())), "n"),
         [(w, *(s["value"] for s in c.values()), c["0"]["n"]) for w, c in curves.items()],
     )
-    report.say("Alpha 0 is the model that fine-tuning started from, 1 the fine-tuned one.")
+    report.say("Alpha 0 is the model before fine-tuning, and alpha 1 is the fine-tuned model.")
     drawn = {what: plots.band(ALPHAS, curve.values()) for what, curve in curves.items()}
     report.figure(
         "average.png",

@@ -1,13 +1,15 @@
-"""CLIP's objective, those it was compared with (CLIP, figure 2), and SigLIP's, a class for each.
+"""One class per objective: CLIP's, the ones it was compared with (CLIP, figure 2), and SigLIP's.
 
-Each class has a picture tower, and a loss that trains it on captions. Data, vocabulary and tower are the
-same for all classes; only captioning and masked words read the tower's last grid instead of its
-pooled feature. The docstring of each class gives the lower bound of its loss on a batch.
+Each class has a picture tower, and a loss that trains it on captions. Data, vocabulary and tower
+are the same for all classes, with one exception: captioning and masked words read the tower's last
+grid instead of its pooled feature. The docstring of each class gives the lower bound of its loss on
+a batch.
 
-Read contrastive.py first, whose classes have a space that pictures and texts share. The other classes
+Read contrastive.py first. Its classes have a space that pictures and texts share. The other classes
 predict the caption from the picture: read predictive.py, ngrams.py and captioning.py.
 
-A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of one.
+A word means a token of the vocabulary here: a whole word if it is frequent, otherwise a piece of a
+word.
 """
 
 from miniclip.common import refuse
@@ -31,14 +33,17 @@ PLAIN = {"objective": "contrastive", "projection": "linear"}
 
 
 def from_config(config):
-    """A new model of the shape and the objective that `model.config` tells; CLIP's own has no key
-    "objective". Raises UserError for an objective that is not in OBJECTIVES."""
+    """A new model with the shape and the objective of `config`, which is the config of a model.
+    Without a key "objective" it is CLIP's own. Raises UserError for an objective that is not in
+    OBJECTIVES."""
     objective, known = (PLAIN | config)["objective"], ", ".join(OBJECTIVES)
-    refuse({f"there is no objective {objective!r}; there are {known}": objective not in OBJECTIVES})
+    refuse(
+        {f"no objective is called {objective!r}; choose from {known}": objective not in OBJECTIVES}
+    )
     return OBJECTIVES[objective](**{k: v for k, v in config.items() if k != "objective"})
 
 
 def create(objective, name, **overrides):
-    """A model of MODELS with new weights that is trained by `objective`, else as create_model."""
+    """A model of MODELS with new weights, trained by `objective`; otherwise like create_model."""
     name = named(name)
     return from_config(MODELS[name] | {"name": name, "objective": objective} | overrides)

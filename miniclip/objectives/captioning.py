@@ -11,14 +11,17 @@ from miniclip.objectives.predictive import Predictive
 
 
 class Captioning(Predictive):
-    """A causal Transformer, CLIP's text tower, that has the cells of the picture's grid before the text.
+    """CLIP's text tower, a causal Transformer, reads the picture's grid and predicts the caption.
 
-    The ResNet's last grid takes the place of its attention pool. The loss of a pair is -log p(caption |
-    picture), summed over its words and the end; so is a name's score, its log-likelihood.
-    Lower bound of the loss on a batch: 0, when no picture occurs twice with other captions; else the
-    entropy of the captions given the picture.
-    VirTex adds: a second decoder that reads the caption from its end, with the same embeddings; decoders
-    that attend to the grid in a layer of their own instead of having it before the text; beam search.
+    The cells of the grid come before the text. The grid is the last one of the ResNet, and takes
+    the place of the attention pool.
+    The loss of a pair is -log p(caption | picture), summed over the caption's words and its end
+    token. The score of a name is its log-likelihood, computed in the same way.
+    Lower bound of the loss on a batch: 0 if no picture occurs twice with different captions, and
+    otherwise the entropy of the captions given the picture.
+    VirTex also has a second decoder with the same embeddings, which reads the caption from its end.
+    Its decoders attend to the grid in a separate layer, instead of reading it before the text. It
+    searches captions with a beam.
     """
 
     objective = "captioning"
@@ -48,8 +51,8 @@ class Captioning(Predictive):
         return self.ln_final(x[:, self.cells :])
 
     def log_losses(self, x, words):
-        """-log p of words (...) int64 by the activations x (..., D); the embeddings are the softmax's
-        weights."""
+        """-log p of words (...) int64, predicted from the activations x (..., D). The token
+        embeddings are the weights of the softmax."""
         logits = (x @ self.token_embedding.weight.T).float()
         return nn.functional.cross_entropy(logits.flatten(0, -2), words.flatten(), reduction="none")
 
@@ -62,14 +65,16 @@ class Captioning(Predictive):
 
 
 class MaskedWords(Captioning):
-    """The Transformer of Captioning reads the grid and the caption with one word masked.
+    """The Transformer of Captioning predicts a masked word from the grid and the other words.
 
-    The prediction is read at the end token, which has read all of it, so that the padding needs no
-    mask in the attention. In training one word of each caption is masked, another in each step and
-    by its row in the part; the loss of a pair is -log p(word | picture, other words). In evaluation
-    it is the sum of that over all words. So the score of a name is its pseudo-log-likelihood.
-    Lower bound of the loss on a batch: 0, when the picture and the other words tell the word.
-    Left out: the concepts that ICMLM selects for masking, its attention over the grid, BERT's weights.
+    The prediction is made at the end token, which attends to the grid and the whole caption. The
+    padding comes after the end token, so the attention needs no mask for it.
+    In training one word of each caption is masked. Which word this is depends on the caption's row
+    in the batch or micro-batch, and changes with every forward pass. The loss of a pair is -log
+    p(word | picture, other words). In evaluation each word is masked in turn, and the loss of a
+    pair is the sum over its words. So the score of a name is its pseudo-log-likelihood.
+    Lower bound of the loss on a batch: 0, if the picture and the other words always tell the word.
+    Left out: ICMLM's choice of concepts to mask, its attention over the grid, and BERT's weights.
     """
 
     objective = "masked_words"
@@ -77,11 +82,11 @@ class MaskedWords(Captioning):
     def build(self, clip):
         super().build(clip)
         self.mask_embedding = nn.Parameter(0.02 * torch.randn(self.config["text_width"]))
-        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # steps so far
+        self.register_buffer("turn", torch.zeros((), dtype=torch.int64))  # forward passes so far
 
     def pair_losses(self, features, tokens):
-        """-log p of one word of each caption, in evaluation the sum of all: (N, channels * cells),
-        (N, L) int64 -> (N,)."""
+        """-log p of one word of each caption, or in evaluation the sum over all of its words:
+        (N, channels * cells), (N, L) int64 -> (N,)."""
         words, first = is_word(tokens).sum(1), torch.zeros_like(tokens[:, 0])
         if not self.training:
             each = (self.masked_losses(features, tokens, first + k) for k in range(words.max()))
@@ -91,7 +96,7 @@ class MaskedWords(Captioning):
         return self.masked_losses(features, tokens, turn % words.clamp(min=1))
 
     def masked_losses(self, features, tokens, word):
-        """-log p of the caption's word number `word`, (N,) int64 from 0; 0 where it has fewer."""
+        """-log p of the caption's word number `word`, (N,) int64 from 0; 0 if there is no such."""
         words, position = is_word(tokens), (word + 1)[:, None].clamp(max=tokens.shape[1] - 1)
         masked = torch.arange(tokens.shape[1], device=tokens.device) == position
         text = torch.where(masked[:, :, None], self.mask_embedding, self.token_embedding(tokens))

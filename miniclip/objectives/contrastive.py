@@ -1,5 +1,6 @@
-"""The objectives with a space that pictures and texts share: CLIP's own (section 2.3), the same with a bag
-of words (figure 2), and SigLIP's (Zhai et al. 2023), which asks of each pair whether it belongs together."""
+"""The objectives with a space that pictures and texts share: CLIP's own (section 2.3), CLIP's with
+a bag of words as the text (figure 2), and SigLIP's (Zhai et al. 2023), which asks of every picture
+with every text whether the two belong together."""
 
 import math
 
@@ -12,14 +13,15 @@ from miniclip.model.text import is_word, vectors_of
 
 
 class Contrastive(CLIP):
-    """CLIP with the loss of a batch. ConVIRT (Zhang et al. 2020) is its origin.
+    """CLIP and its loss on a batch, which comes from ConVIRT (Zhang et al. 2020).
 
-    Lower bound of the loss on N pairs: log(1 + (N - 1) exp(-s N / (N - 1))) at the scale s, when each
-    picture meets its caption and all pairs are as far apart as N directions can be (E >= N - 1).
-    This is 0 to nine digits at the largest scale, 100, for N up to 32,768. Captions that are equal
-    cannot be told apart: c of them in a batch add log c to each of their pairs.
-    projection: "linear" as in CLIP, or "mlp", ConVIRT's and SimCLR's head: ReLU and a second linear
-    layer follow the projection of each tower.
+    Lower bound of the loss on N pairs: log(1 + (N - 1) exp(-s N / (N - 1))) at the scale s. It is
+    reached if each picture has the same direction as its caption, and if the N directions are as
+    far apart as possible (which needs E >= N - 1). At the largest scale, 100, this is 0 to nine
+    digits for N up to 32,768. Equal captions cannot be told apart, so c equal captions in a batch
+    add log c to the loss of each of their pairs.
+    projection: "linear" as in CLIP, or "mlp" as in ConVIRT and SimCLR, where ReLU and a second
+    linear layer follow the projection of each tower.
     """
 
     objective = "contrastive"
@@ -51,15 +53,15 @@ class Contrastive(CLIP):
         return self.features_loss(image, text, self.logit_scale)
 
     def features_loss(self, image, text, logit_scale):
-        """The same from the features (N, E), not normalized, and the log of the scale."""
+        """The mean loss, 0-d, from the log of the scale and the features (N, E), not normalized."""
         return contrastive_loss(image, text, logit_scale)
 
 
 class ContrastiveBow(Contrastive):
     """CLIP whose text feature is the mean of the words' embeddings, projected into the shared space.
 
-    Lower bound of the loss on a batch: that of Contrastive. Captions with the same words in the same
-    shares are equal here. Left out: the Transformer, and with it the positions.
+    Lower bound of the loss on a batch: as for Contrastive. Captions with the same words in the same
+    proportions are equal here. Left out: the Transformer, and with it the positions.
     """
 
     objective = "contrastive_bow"
@@ -83,11 +85,12 @@ class Sigmoid(Contrastive):
 
     The loss is -(1/N) sum over i, j of log sigmoid(z_ij (s cosine_ij + bias)), where z is 1 for a pair
     and -1 otherwise. At the start s is 10 and the bias -10, because nearly all z are -1.
-    Lower bound of the loss on N pairs: at the scale s, log(1 + exp(-m)) + (N - 1) log(1 + exp(m - s c)),
-    minimal over m, with c = N / (N - 1), the largest distance of cosines; 0 to nine digits at
-    the largest scale, 100. Captions that are equal cannot be told apart, which costs each such pair more.
-    The matrix is held whole, in 4 N^2 bytes a copy: the block operations of kernels/ are made of the
-    sums of a softmax, which this loss does not need.
+    Lower bound of the loss on N pairs at the scale s: the minimum over m of
+    log(1 + exp(-m)) + (N - 1) log(1 + exp(m - s c)). Here c = N / (N - 1) is the largest distance
+    between the cosine of a pair and the other cosines. At the largest scale, 100, the bound is 0 to
+    nine digits. Equal captions cannot be told apart, so each of their pairs has a higher loss.
+    The whole N x N matrix is in memory, with 4 N^2 bytes per copy. The block operations of kernels/
+    would not help, because they compute the sums of a softmax.
     """
 
     objective = "sigmoid"
@@ -99,7 +102,7 @@ class Sigmoid(Contrastive):
         self.config["objective"] = self.objective
 
     def features_loss(self, image, text, logit_scale):
-        """From the features (N, E), not normalized, and the log of the scale: the loss, 0-d."""
+        """The loss, 0-d, from the log of the scale and the features (N, E), not normalized."""
         image, text = (nn.functional.normalize(side, dim=1) for side in (image, text))
         logits = logit_scale.exp() * image @ text.T + self.logit_bias  # (N, N)
         z = 2 * torch.eye(len(logits), dtype=logits.dtype, device=logits.device) - 1

@@ -9,24 +9,26 @@ from torch import nn
 from miniclip.model.text import is_word
 from miniclip.objectives.predictive import Predictive
 
-SHARE = 0.5  # of the n-gram in the smoothed probability; not searched
-FEWEST = 10  # times that an n-gram must occur to be in the dictionary; not searched
+SHARE = 0.5  # weight of the n-gram in the smoothed probability; not tuned
+FEWEST = 10  # an n-gram of the dictionary occurs at least so often; not tuned
 
 
 class Ngrams(Predictive):
     """A score for each word and each n-gram of a dictionary, linear in the picture's features.
 
-    The probability of a word after others is Jelinek and Mercer's mixture, from the single word up:
-    P_n = SHARE softmax_n + (1 - SHARE) P_(n-1), the softmax over the n-grams of the dictionary that
-    begin as the text does; where there are none, P_n = P_(n-1). The loss of a pair is -sum log P over
-    the words, and the score of a name is its log-probability.
-    Lower bound of the loss on a batch: a softmax over n-grams may give 1 to the right one, but all k
-    words of a caption share one softmax over single words. So it is the mean over the captions of the
-    minimum over distributions q of -sum log(a_i + b_i q(word i)), where b_i = (1 - SHARE)^(orders
-    that begin as the text does before word i) and a_i is the weight of the n-grams that are found.
-    Without n-grams that is k log k for k different words.
-    ngrams: how many there are of each order from 2; learn_dictionary finds them. The paper goes up to
-    5, here to 3. Left out: the dictionary's own limits of the paper.
+    The probability of a word in its text is Jelinek and Mercer's mixture. P_1 is a softmax over the
+    single words. Each higher order mixes in its n-grams:
+    P_n = SHARE softmax_n + (1 - SHARE) P_(n-1), where softmax_n is over the n-grams of the
+    dictionary that begin with the n - 1 words before. If there are no such n-grams, P_n = P_(n-1).
+    The loss of a pair is -sum log P over the words. The score of a name is its log-probability.
+    Lower bound of the loss on a batch: a softmax over n-grams may give 1 to the right one, but all
+    k words of a caption share one softmax q over single words. So the bound of one caption is the
+    minimum over q of -sum log(a_i + b_i q(word i)), and the bound of the batch is the mean over its
+    captions. Here b_i is (1 - SHARE) to the power of the number of orders with a softmax_n at word
+    i, and a_i is the weight of the n-grams that end with word i and are in the dictionary. Without
+    n-grams the bound of a caption of k different words is k log k.
+    ngrams: the number of n-grams of each order, from order 2; learn_dictionary sets it. The paper
+    goes up to order 5, and this file to 3. Left out: the paper's own limits of the dictionary.
     """
 
     objective = "ngrams"
@@ -36,7 +38,7 @@ class Ngrams(Predictive):
         self._resize(ngrams)
 
     def _resize(self, ngrams):
-        """Make room for so many n-grams of each order: their keys, and a row of scores each."""
+        """Make room for the keys and the scores of so many n-grams of each order."""
         self.config["ngrams"] = list(ngrams)
         for n, size in enumerate(ngrams, 2):
             self.register_buffer(f"keys{n}", torch.zeros(size, dtype=torch.int64))
@@ -44,12 +46,13 @@ class Ngrams(Predictive):
 
     @property
     def keys(self):
-        """Of each order the n-grams' keys, sorted: (number of the first n - 1 words) * vocab_size +
-        the last word. The number of an n-gram is its place; that of a word is its id."""
+        """The sorted keys of the n-grams of each order. The key of an n-gram is (number of its
+        first n - 1 words) * vocab_size + id of its last word. The number of an n-gram is its place
+        among the keys, and the number of a single word is its id."""
         return [getattr(self, f"keys{n}") for n, _ in enumerate(self.config["ngrams"], 2)]
 
     def learn_dictionary(self, texts, fewest=FEWEST):
-        """Keep the n-grams that occur `fewest` times at least in `texts`, (N, L) int64."""
+        """Keep the n-grams that occur at least `fewest` times in `texts`, (N, L) int64."""
         V, keys, device = self.config["vocab_size"], [], self.keys[0].device
         rows = [row[word].tolist() for row, word in zip(texts, is_word(texts))]
         number = {(w,): w for w in range(V)}
@@ -66,8 +69,8 @@ class Ngrams(Predictive):
         self.to(device)
 
     def encode_image(self, images, normalize=False):
-        """The log-probability of every word, and of every n-gram among those that begin like it:
-        (N, 3, H, W) -> (N, vocab_size + all n-grams) fp32."""
+        """The log-probability of every word, and of every n-gram among the n-grams with the same
+        first n - 1 words: (N, 3, H, W) -> (N, vocab_size + all n-grams) fp32."""
         sizes = [self.config["vocab_size"], *self.config["ngrams"]]
         words, *scores = self.ngrams(self.visual(images)).float().split(sizes, 1)
         found = [words.log_softmax(1)]
@@ -81,7 +84,7 @@ class Ngrams(Predictive):
         number, log_p, offset = tokens.where(word, -1), features.gather(1, tokens), 0
         for keys, begins in zip(self.keys, [V, *self.config["ngrams"]]):
             offset += begins
-            before = nn.functional.pad(number[:, :-1], (1, 0))  # of the words before; first: unused
+            before = nn.functional.pad(number[:, :-1], (1, 0))  # of the words before; 1st unused
             place, found = look_up(keys, before * V + tokens)
             found &= word & (before >= 0)
             known = torch.zeros(begins, dtype=torch.bool, device=tokens.device)

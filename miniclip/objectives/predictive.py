@@ -1,5 +1,6 @@
 """Predicting the caption from the picture (CLIP, section 2.3): what these objectives have in common, and the
-simplest of them, which words the caption has (Joulin et al. 2016; CLIP, figure 2)."""
+simplest of them, which predicts the words of the caption without their order (Joulin et al. 2016;
+CLIP, figure 2)."""
 
 import torch
 from torch import nn
@@ -14,14 +15,15 @@ ROWS = 512  # pairs of a picture and a name that are scored at a time
 class Predictive(nn.Module):
     """CLIP's picture tower, and something that predicts words from it.
 
-    The loss of a pair is -log p(caption | picture) or that of the caption's words, and the score of
-    a name is the same without the sign. So the loss of a batch is a mean over its pairs, and
-    micro-batches are exact but for batch norm, and for which words masked_words masks. config: that
-    of CLIP, whose picture tower has the same first weights for the same seed. A subclass defines
+    The loss of a pair is -log p of the caption, or of its words, given the picture. The score of a
+    name is this number with the opposite sign. The loss of a batch is a mean over its pairs, so
+    training with micro-batches is exact, except for batch norm and for the choice of the words that
+    masked_words masks. config: the config of a CLIP; with the same seed, the picture tower begins
+    with the same weights as the CLIP's. A subclass defines:
 
-    encode_image(images, normalize=False): (N, 3, H, W) -> (N, K), what the words are predicted from.
+    encode_image(images, normalize=False): (N, 3, H, W) -> (N, K), from which pair_losses predicts.
         normalize has no meaning, since these features are compared with nothing.
-    pair_losses(features, tokens): what encode_image gave, (N, K), and (N, L) int64 -> (N,), in nats.
+    pair_losses(features, tokens): (N, K) from encode_image, (N, L) int64 -> (N,), in nats.
     """
 
     shared_space = False
@@ -34,7 +36,7 @@ class Predictive(nn.Module):
         self.build(clip)
 
     def build(self, clip):
-        """Add what predicts the words; `clip` has a new text tower whose parts may be taken."""
+        """Add what predicts the words. It may use the text tower of `clip`, which is a new CLIP."""
 
     def forward(self, images, tokens):
         """The losses of the pairs, (N,)."""
@@ -53,8 +55,8 @@ class Predictive(nn.Module):
 
     @torch.inference_mode()
     def name_scores(self, features, tokenizer, names, templates):
-        """The mean over the templates of -pair_losses of each picture with each name: (K, classes)
-        fp32 on the CPU. features: (K, ...), what encode_image gave."""
+        """The score of each name for each picture, which is -pair_losses averaged over the
+        templates: (K, classes) fp32 on the CPU. features: (K, ...), what encode_image returned."""
         device = next(self.parameters()).device
         texts = [template.replace("{}", name) for name in names for template in templates]
         tokens = [tokenizer([text], trim=True).to(device) for text in texts]
@@ -70,7 +72,7 @@ class BagOfWords(Predictive):
     """A linear layer over the picture's features, and a softmax over the vocabulary.
 
     The target of a caption with k different words is 1/k for each of them. Lower bound of the loss on
-    a batch: the mean entropy of the targets, log k, which is reached when the picture tells the
+    a batch: the mean of log k, the entropy of the target. It is reached when the picture tells the
     words. The score of a name is the mean log-probability of its words. Left out: words weighted or
     sampled by their frequency.
     """
@@ -86,7 +88,7 @@ class BagOfWords(Predictive):
 
     def pair_losses(self, features, tokens):
         """Cross-entropies with the k-hot targets: (N, vocab_size), (N, L) int64 -> (N,)."""
-        again = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(2)  # counts once
+        again = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(2)  # words count once
         target = is_word(tokens) & ~again
         found = features.gather(1, tokens) * target
         return -found.sum(1) / target.sum(1).clamp(min=1)

@@ -375,7 +375,7 @@ def results_of_other_weights_are_not_mixed_with_these(folder):
     )
 
 
-@attack(code=0, says="results.json was of another model or of other pairs.*results.old0.json")
+@attack(code=0, says="about another model or other pairs.*results.old0.json")
 def results_of_pairs_that_were_rewritten(folder):
     for digest in ("before", "after"):
         about = dict(command="", commands={}, model="m", pairs_digest=digest)
@@ -520,7 +520,7 @@ REFUSED = {
         f"keeps mine.pt evaluate --checkpoint {CHECKPOINT} --save mine.pt",
     ),
     "a_shift_that_would_replace_home": (
-        "--shift is NAME=FOLDER with a NAME of its own",
+        "--shift must be NAME=FOLDER, .* not .home",
         f"mkdir classes; cp -r {WRITTEN}/pictures classes/a; cp -r classes/a classes/b",
         "evaluate --images classes --shift home=classes",
     ),

@@ -112,8 +112,8 @@ def test_a_shift_has_the_labels_of_the_classes_at_home(monkeypatch):
     for given, home, reason in (
         (["folder"], named(), "NAME=FOLDER"),
         (["x=folder", "x=folder"], named(), "NAME=FOLDER"),
-        (["x=other"], named(), "not at home, where .*: d"),
-        (["x=folder"], None, "classes at home"),
+        (["x=other"], named(), "not at home: d"),
+        (["x=folder"], None, "add --images"),
     ):
         with pytest.raises(UserError, match=reason):
             shifts(given, home=home)

@@ -89,7 +89,9 @@ def test_overlap_counts_near_duplicates_of_each_test(report, overlapping, monkey
     }
     (pictures,), options = report.drawn["duplicates.png"]
     assert options["columns"] % 2 == 0, "both pictures of a pair are in one row"
-    assert len(pictures) == 2 * 3 and "3 of the 6 pairs" in report.captions["duplicates.png"]
+    assert (
+        len(pictures) == 2 * 3 and "3 of the 6 near-duplicates" in report.captions["duplicates.png"]
+    )
     for (test, title, *_), (known, *_) in zip(pictures[::2], pictures[1::2]):
         assert test.tobytes() == known.tobytes() and title.endswith("0.000")
 

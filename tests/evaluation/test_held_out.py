@@ -26,10 +26,9 @@ def test_val_data_is_measured_and_evaluated_and_changes_no_weight(pairs_csv, tmp
     rows = [f"{pairs_csv.parent}/{row}" for row in pairs_csv.read_text().splitlines()[1:]]
     (tmp_path / "all.csv").write_text("\n".join(rows))
     (tmp_path / "val.csv").write_text("\n".join(rows[:8]))
-    more = ["--steps", 3, "--columns", "image,caption"]
-    for name in ("none", "val.csv"):
-        val = name if name == "none" else tmp_path / name
-        run(tmp_path / "all.csv", tmp_path / name[:3], *more, "--val-data", val, "--eval-every", 1)
+    more = ["--steps", 3, "--columns", "image,caption", "--val-data"]
+    run(tmp_path / "all.csv", tmp_path / "non", *more, "none")
+    run(tmp_path / "all.csv", tmp_path / "val", *more, tmp_path / "val.csv", "--eval-every", 1)
     assert_same_weights(tmp_path / "non", tmp_path / "val")
     assert not measured(tmp_path / "non") and not (tmp_path / "non/best.pt").exists()
     assert [m["step"] for m in measured(tmp_path / "val")] == [1, 2, 3]

@@ -70,7 +70,7 @@ def context(report):
 
 def test_probes_say_what_they_leave_out_and_what_zero_shot_is_worth(report, context):
     found = linear_probe.write(context)
-    assert "fewer than 2 pictures to learn from: b, d." in report.said()
+    assert "left out: b, d." in report.said()
     assert "| this model, 1 shots | 0.300 | 0.25 to 0.35 | 20 |" in report.said()
     assert found["shots_worth"] == pytest.approx(2**0.5)  # .5 is half way from .3 to .7
     assert found["probes"]["raw pixels"]["mean"] == pytest.approx({1: 0.2, 2: 0.4})

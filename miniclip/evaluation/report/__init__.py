@@ -1,4 +1,4 @@
-"""What the report of eval.py is written with: writer.py (tables, text, figures, results.json).
+"""writer.py writes the report of eval.py: tables, text, figures and results.json.
 
-The sections stand in the file of their question, one folder up.
+The code of each section is in the file of its question, one folder up.
 """

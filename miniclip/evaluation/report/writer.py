@@ -1,6 +1,7 @@
 """Report: what the sections write goes to the terminal at once, and into report.md at the end.
 
-results.json holds the numbers of a report, and those of earlier commands about the same weights.
+results.json holds the numbers of a report, and the numbers of earlier commands about the same
+weights and pairs.
 """
 
 import contextlib
@@ -17,9 +18,9 @@ MARK = "<!-- written by miniclip -->"  # the last line of report.md
 
 
 class Report:
-    """Collects sections. folder: where report.md and its figures go; it is made.
+    """Collects sections. folder: where report.md and its figures go; it is made if it is missing.
 
-    Raises UserError where a report.md is there that no report wrote.
+    Raises UserError if the folder has a report.md that is not a report of miniclip.
     """
 
     def __init__(self, folder, title):
@@ -45,7 +46,7 @@ class Report:
         self._lines += [text, ""]
 
     def table(self, columns, rows) -> None:
-        """columns: names; rows: sequences of str, int, None or float (three digits)."""
+        """A table. columns: names; rows: sequences of str, int, None or float (three digits)."""
         _show(aligned(columns, rows))
         lines = [[_cell(c).replace("|", "\\|") for c in row] for row in [columns, *rows]]
         head, *body = [f"| {' | '.join(line)} |" for line in lines]
@@ -54,7 +55,7 @@ class Report:
     def figure(self, name, caption, draw, *args, **options) -> None:
         """A figure and its caption: draw(*args, path, **options) writes it to folder/name.
 
-        Raises UserError where another file has that name."""
+        Raises UserError if a file of that name is not a figure of miniclip."""
         path = self.folder / name
         refuse(
             {
@@ -88,8 +89,8 @@ def _cell(value):
 
 
 def earlier_results(out):
-    """What results.json in the folder `out` holds, or {}. Raises UserError before the work starts where
-    it cannot be written, or is not of a report."""
+    """What results.json in the folder `out` holds, or {} if it is missing. Raises UserError if it
+    cannot be written, or if no report wrote it; called before the work, this saves the work."""
     path = out / "results.json"
     check_output(path)
     if not path.exists():
@@ -104,8 +105,9 @@ def earlier_results(out):
 
 
 def write_results(out, results):
-    """Write results.json. It keeps the sections of earlier commands about the same model and pairs. A
-    file about others gets another name. Results that are about no pairs have no "pairs_digest"."""
+    """Write results.json. It keeps the sections of earlier commands about the same model and pairs.
+    An earlier file about another model or other pairs is renamed first. Results that are about no
+    pairs have no "pairs_digest"."""
     before = earlier_results(out)  # another command may have written meanwhile
     pairs = {before.get("pairs_digest"), results.get("pairs_digest")} - {None}
     same = before.get("model") == results["model"] and len(pairs) < 2
@@ -114,7 +116,8 @@ def write_results(out, results):
         old = next(name for name in names if not name.exists())
         (out / "results.json").replace(old)
         print(
-            f"\nresults.json was of another model or of other pairs; what it held is in {old.name}"
+            "\nresults.json was about another model or other pairs; its content is now in "
+            f"{old.name}"
         )
         before = {}
     commands = before.get("commands", {}) | results["commands"]
