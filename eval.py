@@ -84,6 +84,11 @@ ANY_OBJECTIVE = ["zero_shot"]  # needs no space that pictures and texts share
 NEED_LABELS = {"zero_shot", "probe", "shift"}
 WITHOUT_LABELS = {task: CONTENTS[task] for task in CONTENTS if task not in NEED_LABELS}
 ABOUT_PICTURES = NEED_LABELS | {"overlap"}  # the tasks about the pictures of --images
+USED_BY = {  # option: the tasks for which it makes a difference
+    "--shift": {"probe", "shift"},
+    "--seeds": {"probe", "shift", "shots"},
+    "--templates": {"zero_shot", "probe", "shift", "shots", "overlap"},
+}
 
 OPTIONS = {
     "--checkpoint": dict(
@@ -254,11 +259,12 @@ def search(features, pairs, text, k, path, overwrite):
     print(f"drawn in {path}")
 
 
-def write_sections(context, tasks=None):
+def write_sections(context, tasks=None, given=()):
     """Write the sections in the order of the table of contents. Returns their results.
 
-    tasks: the names of the sections, or None for all that fit the pairs. Raises UserError when a
-    task does not fit the pairs, or when there is nothing to test averages on.
+    tasks: the names of the sections, or None for all that fit the pairs. given: the options of
+    USED_BY that were given. Raises UserError when a task does not fit the pairs, when no section uses
+    one of these options, or when there is nothing to test averages on.
     """
     if context.start:
         return {"averages": weight_average.write(context)}
@@ -267,6 +273,14 @@ def write_sections(context, tasks=None):
         contents = OF_ICONS if context.pairs.homes else WITHOUT_LABELS
     suited = f"for {context.pairs.name}; choose from {', '.join(contents)} (--images adds others)"
     refuse({f"--task {task} is not {suited}": task not in contents for task in tasks or ()})
+    refuse(
+        {
+            f"{flag} changes none of these sections: {', '.join(tasks or contents)}; leave it out": (
+                USED_BY[flag].isdisjoint(tasks or contents)
+            )
+            for flag in given
+        }
+    )
     results = {}
     for task in [task for task in contents if task in (tasks or contents)]:
         began, found = time.monotonic(), {}
@@ -349,7 +363,10 @@ def main(argv=None):
         seeds=args.seeds,
         start=start,
     )
-    results = write_sections(context, args.task)
+    given = [
+        f for f, how in OPTIONS.items() if vars(args).get(f[2:]) not in (None, how.get("default"))
+    ]
+    results = write_sections(context, args.task, [flag for flag in given if flag in USED_BY])
     skipped = features.unread(pairs) + (sorted(labelled.skipped) if labelled else [])
     if skipped:
         report.say(report_skipped(skipped))

@@ -12,7 +12,7 @@ redraws it; so are Ionicons and Famicons. A model that was trained on one member
 
 No model is trained on a family of the first two kinds. Held-out combinations are two words that a
 training name joins, such as "cloud" and "lock": a picture with any name that holds both words, in any
-order, is not trained on. Half of them choose settings, half are under seal.
+order, is not trained on. Of them 500 choose settings, and 1,000 are under seal.
 """
 
 import itertools
