@@ -270,11 +270,12 @@ def one_line(text: str) -> str:
     return " ".join(text.translate(_CONTROLS).split())
 
 
-def report_skipped(skipped, shown=3) -> str:
-    """One sentence about what was left out: [(name, reason), ...] -> str ('' for nothing)."""
+def report_skipped(skipped, shown=3, head="left out") -> str:
+    """One sentence about what was left out, or '' if nothing was. skipped: [(name, reason)], of
+    which the first `shown` are named. head: what happened to them."""
     few = [f"{printable(name)} ({printable(reason)})" for name, reason in skipped[:shown]]
     more = f" and {len(skipped) - shown:,} more" if len(skipped) > shown else ""
-    return f"left out {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
+    return f"{head} {len(skipped):,}: {', '.join(few)}{more}" if skipped else ""
 
 
 def printable(text, longest=80) -> str:

@@ -53,12 +53,15 @@ PARTS = {"train": "train", **dict.fromkeys(("test", "val", "valid", "validation"
 class Labelled:
     """Pictures with labels. Fields: name; class_names; labels, {index: position in class_names};
     pictures, whose .image(i) is picture i; splits {"train", "test", "all"}: lists of indices, the
-    first two disjoint; skipped [(name, reason)]; templates, those that come with the pictures.
+    first two disjoint; skipped [(name, reason)] of what was left out; notes [(name, remark)] about
+    pictures and classes that are used; templates, those that come with the pictures.
 
     Raises UserError for fewer than two classes, or nothing to test on.
     """
 
-    def __init__(self, name, class_names, pictures, labels, splits, skipped=(), templates=()):
+    def __init__(
+        self, name, class_names, pictures, labels, splits, skipped=(), templates=(), notes=()
+    ):
         shown, only = printable(name), "none" if not class_names else f"one, {class_names[0]!r}"
         refuse(
             {
@@ -68,7 +71,7 @@ class Labelled:
         )
         self.name, self.class_names, self.pictures = name, list(class_names), pictures
         self.labels, self.splits = labels, splits
-        self.skipped, self.templates = skipped, templates
+        self.skipped, self.templates, self.notes = skipped, templates, notes
 
 
 class _Slice(collections.namedtuple("_Slice", "path offset size raw", defaults=[False])):
@@ -157,20 +160,20 @@ def open_labelled(source, class_names=None) -> Labelled:
         train = pictures.splits["train"]
         whole = {*everything} - {*train}
     splits = {"train": train, "test": sorted({*whole} - {*train}), "all": sorted(whole)}
-    pictures.skipped += [
+    notes = [
         (pictures.where(i), "it has several labels, of which the first is used")
         for i in everything
         if len(pictures.captions(i)) > 1
     ]
     # OpenAI's names for ImageNet have two classes of one name
-    pictures.skipped += [
-        (f"class {text}", "the name of two classes, of which the first is predicted")
+    notes += [
+        (f"class {text}", "several classes have this name, of which only the first is predicted")
         for text, count in collections.Counter(map(clean, names)).items()
         if count > 1
     ]
     file = names_file and names_file.with_name(TEMPLATES)
     templates = read_lines(file, "templates") if file and file.is_file() else ()
-    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates)
+    return Labelled(name, names, pictures, labels, splits, pictures.skipped, templates, notes)
 
 
 def _read(shown, paths, skipped):
@@ -246,15 +249,19 @@ def _named(shown, found, class_names, names_file):
 
 
 def _paths(source):
-    """The paths that a source names: itself, or those of a pattern. UserError where one is missing."""
+    """The paths that a source names: a path names itself, and a pattern the files that match.
+    Raises UserError for a path that is missing, or that is a pipe or a device."""
     paths = [source] if os.path.exists(source) else expand(os.fspath(source))
-    missing = "not found; expected a folder, a csv file or a .tar"
-    refuse(
-        {
-            f"{printable(path)} {missing}": not (os.path.isdir(path) or os.path.isfile(path))
-            for path in paths or [source]
-        }
-    )
+    for path in paths or [source]:
+        shown, is_usable = printable(path), os.path.isdir(path) or os.path.isfile(path)
+        refuse(
+            {
+                f"{shown} is a pipe or a device; save its content as a file": (
+                    os.path.exists(path) and not is_usable
+                ),
+                f"{shown} not found; expected a folder, a csv file or a .tar": not is_usable,
+            }
+        )
     return paths
 
 

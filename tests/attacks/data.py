@@ -53,7 +53,7 @@ def said(pairs):
 def classes(source, *names):
     found = open_labelled(source, names or None)
     read_all(found.pictures.image, [*found.labels] * 2)
-    print(found.class_names, found.skipped)
+    print(found.class_names, [*found.skipped, *found.notes])
 
 
 VERBS = {
@@ -250,6 +250,11 @@ REFUSED = {
         "mkfifo pipe.csv",
         "open pipe.csv",
     ),
+    "a_pipe_as_labelled_pictures": (
+        "pipe.tar is a pipe or a device; save",
+        "mkfifo pipe.tar",
+        "classes pipe.tar",
+    ),
     "a_pipe_as_a_shard": (
         "pipe.tar .not a file",
         "mkfifo pipe.tar",
@@ -408,7 +413,7 @@ READ = {
         *folders("train", "test", "extra"),
     ),
     "classes_that_differ_by_case_and_white_space_only": (
-        "'class cat', 'the name of two classes, of which the first is predicted'",
+        "'class cat', 'several classes have this name, of which only the first is predicted'",
         "mkdir -p p/Cat p/dog 'p/cat '; for k in p/*; do cp 0.png \"$k\"; done",
         "classes p",
     ),
