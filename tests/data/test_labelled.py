@@ -58,7 +58,7 @@ def test_halves_are_by_the_last_bit_of_the_first_byte_of_the_path_s_hash(tmp_pat
         ("0 1 5", "x y z", ["x", "y", "z"], [0, 1, 2]),
         ("0 1 3", "x y z", ["x", "y", "z"], [0, 1, 2]),
         ("0 2", "x y z", ["x", "y", "z"], [0, 2]),  # a class may have no picture
-        ("0 3", "x y z", "^3 class names for the 2 classes of a.csv; ", None),
+        ("0 3", "x y z", "^there are 3 class names for the 2 classes of a.csv; ", None),
     ],
 )
 def test_names_go_with_numbers_in_order_unless_all_numbers_are_below_their_count(
