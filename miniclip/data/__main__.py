@@ -73,7 +73,7 @@ def main(argv=None):
     what = "Count what is in a set of pairs."
     if argv[:1] and argv[0] in COMMANDS:
         return choose("python -m miniclip.data", what, COMMANDS, argv)
-    also = "pack ... writes shards, curate ... limits frequent words; see pack -h, curate -h"
+    also = "pack ... writes shards, curate ... limits pairs of frequent words; see their -h"
     args = Parser.of("python -m miniclip.data", what, OPTIONS, epilog=also).parse_args(argv)
     pairs = open_pairs(args.data, **source_options(vars(args)))
     rows, damaged = summary(pairs)
